@@ -1,0 +1,1 @@
+"""What the scoring service and the retraining service must agree on."""

@@ -1,0 +1,152 @@
+"""The tables both services read and write, as SQLAlchemy Core objects.
+
+Instants are BIGINT microseconds since the epoch (UTC): exact, ordered and the same in
+SQLite and PostgreSQL. Columns that people edit by hand (RetrainingConfig) are timestamps as
+ISO 8601 text. All names are lower case in the database, so unquoted SQL in any
+case works in both (`UPDATE RetrainingConfig SET Interval = '1D' WHERE ConfigId = 1`).
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import JSON
+
+metadata = MetaData()
+
+# SQLite only auto-increments INTEGER PRIMARY KEY; PostgreSQL wants BIGINT.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _transaction_columns() -> list[Column[object]]:
+    """Columns of a transaction, the same in both logs."""
+    return [
+        Column("transaction_id", String(128), primary_key=True),
+        Column("user_id", String(128), nullable=False),
+        Column("event_time", BigInteger, nullable=False),
+        Column("ingested_at", BigInteger, nullable=False),
+        Column("amount", Float(53), nullable=False),
+        Column("currency", String(3), nullable=False),
+        Column("merchant_id", String(128), nullable=False),
+        Column("transaction_type", String(32), nullable=False),
+        Column("merchant_category", String(64)),
+        Column("channel", String(32)),
+        Column("country", String(32)),
+        Column("lat", Float(53)),
+        Column("lon", Float(53)),
+        Column("home_lat", Float(53)),
+        Column("home_lon", Float(53)),
+        Column("device_id", String(128)),
+        Column("utc_offset_min", SmallInteger),
+        Column("label", SmallInteger),
+        Column("label_known_at", BigInteger),
+        Column("label_source", String(32)),
+    ]
+
+
+def _transaction_rules(name: str) -> list[CheckConstraint | Index]:
+    return [
+        CheckConstraint("amount >= 0", name=f"{name}_amount_not_negative"),
+        CheckConstraint("label IS NULL OR label IN (0, 1)", name=f"{name}_label_binary"),
+        CheckConstraint(
+            "(label IS NULL) = (label_known_at IS NULL)", name=f"{name}_label_has_instant"
+        ),
+        Index(f"ix_{name}_user_time", "user_id", "event_time"),
+        Index(f"ix_{name}_merchant_time", "merchant_id", "event_time"),
+        Index(f"ix_{name}_event_time", "event_time"),
+    ]
+
+
+transaction_history_logs = Table(
+    "transactionhistorylogs",
+    metadata,
+    *_transaction_columns(),
+    *_transaction_rules("transactionhistorylogs"),
+)
+
+api_transaction_logs = Table(
+    "apitransactionlogs",
+    metadata,
+    *_transaction_columns(),
+    Column("score", Float(53)),
+    Column("component_scores", JSON),
+    Column("decision", String(16)),
+    Column("matched_rules", JSON),
+    Column("reason_codes", JSON),
+    Column("model_version", String(32), nullable=False),
+    Column("feature_set_version", String(32)),
+    # float32 little-endian, in the order of the bundle's feature list: exactly what was scored
+    Column("feature_vector", LargeBinary),
+    Column("latency_ms", Float(53)),
+    *_transaction_rules("apitransactionlogs"),
+)
+
+# Rows of one merchant in one hour of event time, by the hour they became known. Both clocks
+# are kept so that a late row never appears in a window that had closed before it arrived.
+merchant_tiles = Table(
+    "merchanttiles",
+    metadata,
+    Column("merchant_id", String(128), primary_key=True),
+    Column("event_hour", Integer, primary_key=True, autoincrement=False),
+    Column("known_hour", Integer, primary_key=True, autoincrement=False),
+    # 'row': known_hour is the hour of ingested_at; 'label': the hour of label_known_at
+    Column("kind", String(8), primary_key=True),
+    Column("rows", Integer, nullable=False),
+    Column("positives", Integer, nullable=False),
+)
+
+retraining_config = Table(
+    "retrainingconfig",
+    metadata,
+    Column("configid", Integer, primary_key=True),
+    Column("interval", String(64), nullable=False),
+    # 0 or 1: an integer, because PostgreSQL refuses `SET IsEnabled = 0` on a boolean
+    Column("isenabled", SmallInteger, nullable=False),
+    Column("lastrun", String(40)),
+    Column("nextrun", String(40)),
+    Column("createdat", String(40), nullable=False),
+    Column("updatedat", String(40), nullable=False),
+)
+
+model_training_runs = Table(
+    "modeltrainingruns",
+    metadata,
+    Column("runid", RowId, primary_key=True, autoincrement=True),
+    Column("rundate", String(40), nullable=False),
+    Column("jobname", String(64), nullable=False),
+    # the due instant this run answers; a manual trigger uses the instant it was asked for
+    Column("scheduledfor", String(40), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("statuscode", String(64)),
+    Column("statusmessage", Text),
+    Column("requestedby", String(64)),
+    Column("startedat", String(40)),
+    Column("finishedat", String(40)),
+    Column("modelversion", String(32)),
+    Column("championversion", String(32)),
+    Column("datasize", Integer),
+    Column("metrics", JSON),
+    Column("verdicts", JSON),
+    Column("decision", JSON),
+    Column("steps", JSON),
+    Index("uq_modeltrainingruns_due", "jobname", "scheduledfor", unique=True),
+    Index("ix_modeltrainingruns_status", "status"),
+)
+
+features_config = Table(
+    "featuresconfig",
+    metadata,
+    Column("featurename", String(64), primary_key=True),
+    # 0 or 1: an integer, because PostgreSQL refuses `SET IsEnabled = 0` on a boolean
+    Column("isenabled", SmallInteger, nullable=False),
+)

@@ -1,0 +1,6 @@
+"""The seam: what a use case gives to the services, in two halves.
+
+The scoring service loads only `ServingUseCase` and so never imports a training library;
+the retraining service loads `LearningUseCase`. `usecases.load_serving(name)` and
+`usecases.load_learning(name)` find them. Copy `usecases/fraud` to bring your own model.
+"""

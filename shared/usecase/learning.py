@@ -1,0 +1,131 @@
+"""The half of a use case that the retraining service loads: rows -> candidate -> metrics."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from sqlalchemy import Engine
+
+from shared.usecase.serving import FeatureSet, FloatMatrix
+from shared.verdicts import Verdict
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share done, in [0, 1]."""
+
+Labels = npt.NDArray[np.int8]
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Row positions of one snapshot: learn from the past, judge on the later past.
+
+    Between them lies the label delay, so that no label used in training became known
+    inside the held-out window's features, and none in the window is still unknown.
+    """
+
+    train: npt.NDArray[np.int64]
+    held_out: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A trained model as files of a bundle (ONNX only), with what the manifest says of it.
+
+    Attributes:
+        files: path inside the bundle -> bytes; `model.onnx` is the graph that is served,
+            input `features` (N, F) float32, output `scores` (N, len(components)) float32.
+        baseline: reference distributions for drift, JSON-ready.
+    """
+
+    files: Mapping[str, bytes]
+    components: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    feature_set_version: str
+    thresholds: Mapping[str, float]
+    hyperparameters: Mapping[str, Any]
+    frameworks: Mapping[str, str]
+    baseline: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionPolicy:
+    """How much better a candidate must be, declared per use case.
+
+    Attributes:
+        primary_metric: the metric the paired bootstrap decides on.
+        alpha: one-sided error of a promotion by chance, per comparison.
+        non_inferiority_margin: a routine refresh may lose at most this much.
+        min_positives: fewer matured positives than this are INCONCLUSIVE.
+        first_model_min: metric -> floor that the very first model has to reach.
+    """
+
+    name: str
+    primary_metric: str
+    alpha: float
+    non_inferiority_margin: float
+    min_positives: int
+    champion_max_age_days: float
+    resamples: int
+    first_model_min: Mapping[str, float]
+
+
+class LearningUseCase(Protocol):
+    """Everything the retraining service needs to know about the use case."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def schema_version(self) -> int: ...
+
+    @property
+    def feature_set(self) -> FeatureSet: ...
+
+    @property
+    def policy(self) -> PromotionPolicy: ...
+
+    def snapshot(self, engine: Engine, as_of_us: int) -> pl.DataFrame:
+        """Rows of both logs, deduplicated, with labels known at `as_of_us` only.
+
+        Includes unlabelled rows: they belong to windows, not to targets.
+
+        Raises:
+            DataUnavailable: the database cannot be read.
+        """
+        ...
+
+    def check_quality(self, snapshot: pl.DataFrame, as_of_us: int) -> Verdict: ...
+
+    def features(self, snapshot: pl.DataFrame) -> FloatMatrix:
+        """All features of the set for every row, (rows, len(names)), in snapshot order."""
+        ...
+
+    def split(self, snapshot: pl.DataFrame, as_of_us: int) -> Split: ...
+
+    def train(
+        self,
+        matrix: FloatMatrix,
+        labels: Labels,
+        feature_names: Sequence[str],
+        seed: int,
+        progress: Progress,
+    ) -> Candidate:
+        """Train every component on the given columns and export them.
+
+        Raises:
+            TrainingFailed: says at which component and why.
+        """
+        ...
+
+    def headline(self, scores: FloatMatrix) -> npt.NDArray[np.float64]:
+        """One ranking score a row out of the component scores."""
+        ...
+
+    def metrics(
+        self, scores: npt.NDArray[np.float64], labels: Labels, held_out: pl.DataFrame
+    ) -> Mapping[str, float]:
+        """Point estimates for the manifest; NaN where a metric is undefined."""
+        ...

@@ -1,0 +1,135 @@
+"""The half of a use case that the scoring service loads: request -> vector -> answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel
+from sqlalchemy import Engine
+
+from shared.transaction import Label, Transaction
+
+FloatVector = npt.NDArray[np.float32]
+FloatMatrix = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSet:
+    """The features of a use case, in the order every matrix has them.
+
+    Attributes:
+        version: changes whenever a definition changes; recorded in bundles and decisions.
+        groups: feature name -> group name; FeaturesConfig can switch off either.
+    """
+
+    version: str
+    names: tuple[str, ...]
+    groups: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """What an answer may know of the model that made the scores."""
+
+    version: str
+    components: tuple[str, ...]
+    thresholds: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back to the caller, and what the journal keeps of the decision.
+
+    Attributes:
+        body: JSON-ready answer; orjson encodes it.
+        score: the headline score, in [0, 1].
+        decision: the outcome in the use case's own words (fraud: approve, review, block).
+    """
+
+    body: dict[str, Any]
+    score: float
+    decision: str
+    matched_rules: Sequence[str] = ()
+    reason_codes: Sequence[Mapping[str, Any]] = ()
+
+
+class FeatureSource(Protocol):
+    """Turns a transaction into its feature vector from what is known at its ingestion."""
+
+    def vector(self, transaction: Transaction) -> FloatVector:
+        """All features of the set, shape (len(names),), float32."""
+        ...
+
+    def remember(self, transaction: Transaction) -> None:
+        """Make a scored row visible to later rows before the database has it."""
+        ...
+
+    def forget(self, transaction_ids: Sequence[str]) -> None:
+        """The database has these rows now; drop the copies in memory."""
+        ...
+
+    def learned(self, labels: Sequence[Label]) -> None:
+        """Labels have been stored; drop whatever was cached about their entities."""
+        ...
+
+
+class Responder(Protocol):
+    """Makes the answer of one route out of a scored transaction; pure."""
+
+    def __call__(
+        self,
+        transaction: Transaction,
+        vector: FloatVector,
+        scores: FloatVector,
+        model: ServedModel,
+    ) -> Answer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringRoute:
+    """One POST route that scores one row.
+
+    Attributes:
+        examples: name -> request body that works as it stands; shown in /docs.
+        batch_path: also serve {"instances": [...]} here, when given.
+    """
+
+    path: str
+    summary: str
+    response_model: type[BaseModel]
+    respond: Responder
+    examples: Mapping[str, dict[str, Any]]
+    batch_path: str | None = None
+
+
+class ServingUseCase(Protocol):
+    """Everything the scoring service needs to know about the use case."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def schema_version(self) -> int:
+        """The MAJOR of bundle versions this request schema accepts."""
+        ...
+
+    @property
+    def request_model(self) -> type[BaseModel]: ...
+
+    @property
+    def feature_set(self) -> FeatureSet: ...
+
+    @property
+    def routes(self) -> Sequence[ScoringRoute]: ...
+
+    def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:
+        """Fill in the declared defaults.
+
+        Raises:
+            ValueError: the request is well-typed but makes no sense (names the field).
+        """
+        ...
+
+    def feature_source(self, engine: Engine) -> FeatureSource: ...

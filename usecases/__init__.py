@@ -1,0 +1,38 @@
+"""Use cases: one folder each, found by name."""
+
+import importlib
+from typing import TYPE_CHECKING, cast
+
+from shared.errors import SettingsError
+from shared.usecase.serving import ServingUseCase
+
+if TYPE_CHECKING:
+    from shared.usecase.learning import LearningUseCase
+
+DEFAULT = "fraud"
+
+
+def load_serving(name: str) -> ServingUseCase:
+    """The serving half of a use case.
+
+    Raises:
+        SettingsError: there is no such folder.
+    """
+    return cast(ServingUseCase, _load(name, "serving"))
+
+
+def load_learning(name: str) -> "LearningUseCase":
+    """The learning half of a use case; imports training libraries."""
+    return cast("LearningUseCase", _load(name, "learning"))
+
+
+def _load(name: str, half: str) -> object:
+    module_name = f"usecases.{name}.{half}"
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(f"usecases.{name}"):
+            raise
+        raise SettingsError(f"USE_CASE={name!r}: there is no module {module_name}") from error
+    use_case: object = module.use_case()
+    return use_case
