@@ -1,0 +1,7 @@
+"""Keys and tokens: made at first start, mode 0600, one folder for each who may hold them.
+
+signing/  the private key that signs bundles    scheduler only
+trust/    the public keys whose bundles load    written by the scheduler, read by the API
+push/     the token that may push a bundle      both services
+api/      all other tokens                      API only
+"""

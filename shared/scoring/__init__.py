@@ -1,0 +1,1 @@
+"""Running a bundle's graph, the same way wherever it is run."""

@@ -1,0 +1,75 @@
+"""One ONNX session on one thread: what serves, what is timed and what is judged."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from shared.bundle.archive import Bundle
+from shared.bundle.manifest import Manifest
+from shared.errors import ModelLoadError
+from shared.usecase.serving import FloatMatrix
+
+GRAPH = "model.onnx"
+_INPUT, _OUTPUT = "features", "scores"
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxModel:
+    """A loaded bundle."""
+
+    manifest: Manifest
+    sha256: str
+    _session: Any
+
+    @classmethod
+    def load(cls, bundle: Bundle) -> "OnnxModel":
+        """Build the session and check it against the manifest.
+
+        Raises:
+            ModelLoadError: no graph, not loadable, or not the signature it declares.
+        """
+        graph = bundle.files.get(GRAPH)
+        if graph is None:
+            raise ModelLoadError(f"the bundle has no {GRAPH}")
+        try:
+            session = onnxruntime.InferenceSession(
+                graph, _options(), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise ModelLoadError(f"{GRAPH} does not load: {error}") from error
+        _check_signature(session, bundle.manifest)
+        return cls(bundle.manifest, bundle.sha256, session)
+
+    def score(self, matrix: FloatMatrix) -> FloatMatrix:
+        """Component scores, (rows, features) -> (rows, components), float32."""
+        scores: FloatMatrix = self._session.run((_OUTPUT,), {_INPUT: matrix})[0]
+        return scores
+
+
+def _options() -> Any:
+    options = onnxruntime.SessionOptions()
+    # One row is 20 us of work: a second thread costs more than it gives.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    # The arena keeps the largest batch's memory for ever; a worker has a budget.
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    return options
+
+
+def _check_signature(session: Any, manifest: Manifest) -> None:
+    inputs = [(tensor.name, tensor.type) for tensor in session.get_inputs()]
+    outputs = [(tensor.name, tensor.type) for tensor in session.get_outputs()]
+    if inputs != [(_INPUT, "tensor(float)")] or outputs != [(_OUTPUT, "tensor(float)")]:
+        raise ModelLoadError(f"{GRAPH} maps {inputs} to {outputs}, not features to scores")
+    shape = np.zeros((2, len(manifest.feature_names)), dtype=np.float32)
+    try:
+        scores = session.run((_OUTPUT,), {_INPUT: shape})[0]
+    except Exception as error:
+        raise ModelLoadError(f"{GRAPH} does not score: {error}") from error
+    if scores.shape != (2, len(manifest.components)):
+        raise ModelLoadError(
+            f"{GRAPH} answers {scores.shape} for 2 rows; components: {manifest.components}"
+        )
