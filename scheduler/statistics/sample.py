@@ -1,0 +1,108 @@
+"""One held-out sample scored by both models, checked once so that the statistics need not."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Codes = npt.NDArray[np.int64]
+
+
+class NotComparable(Exception):
+    """Raised when the two models cannot be compared on these rows.
+
+    Attributes:
+        reason: what is wrong with the rows, for people.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class PairedSample:
+    """Scores of both models and the truth of the same rows.
+
+    Attributes:
+        positive: True where the label is 1.
+        ways: for each way rows depend on each other (customers, days), a group number a row.
+    """
+
+    champion: Floats
+    candidate: Floats
+    positive: Bools
+    ways: tuple[Codes, ...] = ()
+
+    @property
+    def positives(self) -> int:
+        return int(np.count_nonzero(self.positive))
+
+    @property
+    def negatives(self) -> int:
+        return len(self.positive) - self.positives
+
+
+def paired_sample(
+    champion: npt.ArrayLike,
+    candidate: npt.ArrayLike,
+    labels: npt.ArrayLike,
+    clusters: npt.NDArray[Any] | None = None,
+) -> PairedSample:
+    """Check the rows and give them one form.
+
+    `clusters` has shape (n,) or (n, ways): rows with an equal entry depend on each other.
+
+    Raises:
+        NotComparable: empty, unequal lengths, NaN or infinite, not 0/1, or one class only.
+    """
+    scores = _scores("champion", champion), _scores("candidate", candidate)
+    positive = _positive(labels)
+    if not len(scores[0]) == len(scores[1]) == len(positive):
+        raise NotComparable("champion, candidate and labels differ in length")
+    if len(positive) == 0:
+        raise NotComparable("no rows to compare on")
+    count = int(np.count_nonzero(positive))
+    if count in (0, len(positive)):
+        raise NotComparable("one class only: " + ("no positives" if count == 0 else "no negatives"))
+    return PairedSample(*scores, positive, _ways(clusters, len(positive)))
+
+
+def group_codes(values: npt.NDArray[Any]) -> Codes:
+    """Small whole numbers standing for the distinct values, quick when they already are."""
+    if values.dtype.kind in "iu" and len(values):
+        low, high = int(values.min()), int(values.max())
+        if low >= 0 and high < 4 * len(values):
+            return values.astype(np.int64, copy=False)
+    inverse = np.unique(values, return_inverse=True)[1]
+    return np.asarray(inverse, dtype=np.int64).reshape(-1)
+
+
+def _scores(whose: str, values: npt.ArrayLike) -> Floats:
+    scores = np.asarray(values, dtype=np.float64)
+    if scores.ndim != 1:
+        raise NotComparable(f"{whose} scores must be one number a row")
+    if not np.isfinite(scores).all():
+        raise NotComparable(f"{whose} scores hold NaN or infinite values")
+    return scores
+
+
+def _positive(labels: npt.ArrayLike) -> Bools:
+    values = np.asarray(labels)
+    if values.dtype.kind not in "biuf":
+        raise NotComparable("labels must be numbers")
+    if not np.isin(values, (0, 1)).all():
+        raise NotComparable("labels must be 0 or 1 (matured rows only)")
+    return np.asarray(values == 1, dtype=np.bool_)
+
+
+def _ways(clusters: npt.NDArray[Any] | None, rows: int) -> tuple[Codes, ...]:
+    if clusters is None:
+        return ()
+    table = clusters.reshape(-1, 1) if clusters.ndim == 1 else clusters
+    if table.ndim != 2 or len(table) != rows:
+        raise NotComparable("clusters must have one entry a row")
+    return tuple(group_codes(table[:, way]) for way in range(table.shape[1]))
