@@ -1,0 +1,77 @@
+"""The arrows of the house, read from the code itself."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {
+    "shared": {"shared"},
+    "usecases": {"usecases", "shared"},
+    "api": {"api", "usecases", "shared"},
+    "scheduler": {"scheduler", "usecases", "shared"},
+    "simulator": {"simulator", "shared"},
+}
+ROOMS = {*ALLOWED, "understudy", "benchmarks", "tests"}
+
+
+def sources(room: str) -> Iterator[Path]:
+    yield from sorted((ROOT / room).rglob("*.py"))
+
+
+def imported_rooms(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(), str(path))
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    return {name.split(".")[0] for name in names} & ROOMS
+
+
+@pytest.mark.parametrize("room", sorted(ALLOWED))
+def test_a_room_imports_only_along_the_arrows(room: str) -> None:
+    stray = {
+        str(path.relative_to(ROOT)): found
+        for path in sources(room)
+        if (found := imported_rooms(path) - ALLOWED[room])
+    }
+    assert stray == {}
+
+
+@pytest.mark.parametrize("room", ["api", "scheduler", "shared"])
+def test_only_the_use_case_knows_what_it_is_about(room: str) -> None:
+    knowing = [str(p) for p in sources(room) if "fraud" in p.read_text().lower()]
+    assert knowing == []
+
+
+def test_the_scoring_service_never_imports_a_training_library() -> None:
+    heavy = ("torch", "sklearn", "skl2onnx", "polars", "pandera", "scipy", "onnx")
+    code = (
+        "import sys, usecases, api.main\n"
+        "usecases.load_serving(usecases.DEFAULT)\n"
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_retraining_service_never_imports_the_scoring_service() -> None:
+    code = "import sys, scheduler.main; print([m for m in sys.modules if m.split('.')[0] == 'api'])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("room", sorted(ROOMS - {"tests"}))
+def test_no_file_grows_beyond_three_hundred_lines(room: str) -> None:
+    long = [str(p) for p in sources(room) if len(p.read_text().splitlines()) > 300]
+    assert long == []
