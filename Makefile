@@ -1,0 +1,53 @@
+# Everything a person or CI does here. `make help` lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# PyTorch's CPU index; `make run TORCH_INDEX=` asks the default index at once
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+export TORCH_INDEX
+PYTEST_WORKERS ?= auto
+
+.PHONY: help run test check format test-compose test-long clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(VENV)/.run: requirements.txt requirements/serving.txt requirements/learning.txt pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	scripts/install-torch $(BIN)/pip
+	$(BIN)/pip install --quiet -r requirements.txt
+	$(BIN)/pip install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	$(BIN)/pip install --quiet -r requirements/dev.txt
+	@touch $@
+
+run: $(VENV)/.run ## set up and run both services on http://127.0.0.1:8000
+	$(BIN)/understudy run
+
+test: $(VENV)/.dev ## set up and run the default tests
+	$(BIN)/pytest -n $(PYTEST_WORKERS) -m "not compose and not slow"
+
+test-long: $(VENV)/.dev ## the tests that take minutes
+	$(BIN)/pytest -m "slow"
+
+test-compose: $(VENV)/.dev ## build the containers and take them through the loop
+	$(BIN)/pytest -m compose tests/e2e -s
+
+check: $(VENV)/.dev ## lint, format, types: what CI and pre-commit run
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+
+format: $(VENV)/.dev ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-%: $(VENV)/.dev ## run benchmarks/NAME.py; ends with one JSON line
+	$(BIN)/python -m benchmarks.$*
+
+clean: ## remove the environment and caches; keeps models and data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
