@@ -1,0 +1,1 @@
+"""Figures that the project promises; each program prints one JSON line."""
