@@ -20,13 +20,13 @@ Statistic = Callable[[Floats], Floats]
 def group_weights(
     codes: Codes, positive: Bools, resamples: int, rng: np.random.Generator
 ) -> Iterator[Floats]:
-    """Weights in chunks of shape (groups, some resamples) that fit the cache budget."""
+    """Weights in chunks of shape (groups, some resamples), so that memory stays bounded."""
     size = int(codes.max()) + 1
     holds = np.zeros(size, dtype=np.bool_)
     holds[codes[positive]] = True
     present = np.bincount(codes, minlength=size) > 0
     strata = [np.flatnonzero(holds), np.flatnonzero(present & ~holds)]
-    step = max(1, _CHUNK_CELLS // size)
+    step = max(1, _CHUNK_CELLS // max(size, 1_000))
     for start in range(0, resamples, step):
         count = min(step, resamples - start)
         weights = np.zeros((size, count))
@@ -37,12 +37,10 @@ def group_weights(
 
 def bootstrap_variance(
     statistic: Statistic, codes: Codes, positive: Bools, resamples: int, rng: np.random.Generator
-) -> tuple[float, int]:
-    """Variance of the statistic over resamples of these groups, and the number of groups."""
+) -> float:
+    """Variance of the statistic over resamples of these groups."""
     chunks = [statistic(weights) for weights in group_weights(codes, positive, resamples, rng)]
-    groups = int(np.count_nonzero(np.bincount(codes)))
-    correction = groups / (groups - 1) if groups > 1 else 1.0
-    return float(np.nanvar(np.concatenate(chunks), ddof=1)) * correction, groups
+    return float(np.var(np.concatenate(chunks), ddof=1))
 
 
 def _draw(groups: int, resamples: int, rng: np.random.Generator) -> Floats:

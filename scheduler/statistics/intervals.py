@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from scheduler.statistics.sample import Codes, Floats, group_codes
+from scheduler.statistics.sample import Bools, Codes, Floats, group_codes
 
-VarianceOf = Callable[[Codes], tuple[float, int]]
-"""Group numbers a row -> (variance by these groups, number of groups)."""
+VarianceOf = Callable[[Codes], float]
+"""Group numbers a row -> variance when whole groups are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,32 +27,29 @@ class Spread:
     freedom: float
 
 
-def two_way(ways: Sequence[Codes], variance_of: VarianceOf) -> Spread:
+def spread_over(ways: Sequence[Codes], positive: Bools, variance_of: VarianceOf) -> Spread:
     """Combine the ways; the first is the finer (customers), the second the coarser (days)."""
-    first, groups = variance_of(ways[0])
-    freedom = float(max(groups - 1, 1))
+    first, freedom = _corrected(ways[0], positive, variance_of)
     if len(ways) == 1:
         return Spread(first, freedom)
-    second, few = variance_of(ways[1])
-    both, _ = variance_of(crossed(ways[0], ways[1]))
+    second, few = _corrected(ways[1], positive, variance_of)
+    both, _ = _corrected(crossed(ways[0], ways[1]), positive, variance_of)
     excess = max(second - both, 0.0)
     total = first + excess
     if excess == 0.0:
         return Spread(first, freedom)
-    parts = first**2 / freedom + excess**2 / max(few - 1, 1)
-    return Spread(total, total**2 / parts)
+    return Spread(total, total**2 / (first**2 / freedom + excess**2 / few))
 
 
 def crossed(first: Codes, second: Codes) -> Codes:
+    """The groups of rows that share both."""
     return group_codes(first * (int(second.max()) + 1) + second)
 
 
-def clustered_variance(influence: Floats, codes: Codes) -> tuple[float, int]:
-    """Sum of squares of the groups' total influence (Obuchowski, 1997), with G / (G - 1)."""
+def clustered_variance(influence: Floats, codes: Codes) -> float:
+    """Sum of squares of the groups' total influence (Obuchowski, 1997)."""
     totals = np.bincount(codes, weights=influence)
-    groups = int(np.count_nonzero(np.bincount(codes)))
-    correction = groups / (groups - 1) if groups > 1 else 1.0
-    return float(totals @ totals) * correction, groups
+    return float(totals @ totals)
 
 
 def one_sided(difference: float, spread: Spread, alpha: float) -> tuple[float, float, float]:
@@ -63,3 +60,13 @@ def one_sided(difference: float, spread: Spread, alpha: float) -> tuple[float, f
     reach = float(special.stdtrit(spread.freedom, 1.0 - alpha)) * error
     p_value = float(special.stdtr(spread.freedom, -difference / error))
     return difference - reach, difference + reach, p_value
+
+
+def _corrected(codes: Codes, positive: Bools, variance_of: VarianceOf) -> tuple[float, float]:
+    """Variance with G / (G - 1) and G - 1, counting only groups that hold a positive.
+
+    Positives are rare, so nearly all of the error comes from theirs.
+    """
+    holding = int(np.count_nonzero(np.bincount(codes[positive])))
+    freedom = float(max(holding - 1, 1))
+    return variance_of(codes) * (freedom + 1.0) / freedom, freedom

@@ -29,13 +29,18 @@ class PairedSample:
 
     Attributes:
         positive: True where the label is 1.
-        ways: for each way rows depend on each other (customers, days), a group number a row.
+        ways: for each way rows depend on each other (customers, then days), a group number
+            a row.
+        days: which day's alert budget the row competes for; None: all rows share one.
+        amounts: what a missed positive costs; None: 1 each.
     """
 
     champion: Floats
     candidate: Floats
     positive: Bools
     ways: tuple[Codes, ...] = ()
+    days: Codes | None = None
+    amounts: Floats | None = None
 
     @property
     def positives(self) -> int:
@@ -45,12 +50,20 @@ class PairedSample:
     def negatives(self) -> int:
         return len(self.positive) - self.positives
 
+    @property
+    def groupings(self) -> tuple[Codes, ...]:
+        """The ways to resample: every row its own group where none is given."""
+        return self.ways or (np.arange(len(self.positive), dtype=np.int64),)
+
 
 def paired_sample(
     champion: npt.ArrayLike,
     candidate: npt.ArrayLike,
     labels: npt.ArrayLike,
     clusters: npt.NDArray[Any] | None = None,
+    *,
+    days: npt.NDArray[Any] | None = None,
+    amounts: npt.ArrayLike | None = None,
 ) -> PairedSample:
     """Check the rows and give them one form.
 
@@ -59,16 +72,20 @@ def paired_sample(
     Raises:
         NotComparable: empty, unequal lengths, NaN or infinite, not 0/1, or one class only.
     """
-    scores = _scores("champion", champion), _scores("candidate", candidate)
+    before, after = numbers("champion scores", champion), numbers("candidate scores", candidate)
     positive = _positive(labels)
-    if not len(scores[0]) == len(scores[1]) == len(positive):
-        raise NotComparable("champion, candidate and labels differ in length")
-    if len(positive) == 0:
+    rows = len(positive)
+    money = None if amounts is None else numbers("amounts", amounts)
+    lengths = {rows, len(before), len(after), rows if money is None else len(money)}
+    if len(lengths) > 1 or (days is not None and days.shape != (rows,)):
+        raise NotComparable("scores, labels, days and amounts differ in length")
+    if rows == 0:
         raise NotComparable("no rows to compare on")
     count = int(np.count_nonzero(positive))
-    if count in (0, len(positive)):
+    if count in (0, rows):
         raise NotComparable("one class only: " + ("no positives" if count == 0 else "no negatives"))
-    return PairedSample(*scores, positive, _ways(clusters, len(positive)))
+    day_codes = None if days is None else group_codes(days)
+    return PairedSample(before, after, positive, _ways(clusters, rows), day_codes, money)
 
 
 def group_codes(values: npt.NDArray[Any]) -> Codes:
@@ -81,13 +98,18 @@ def group_codes(values: npt.NDArray[Any]) -> Codes:
     return np.asarray(inverse, dtype=np.int64).reshape(-1)
 
 
-def _scores(whose: str, values: npt.ArrayLike) -> Floats:
-    scores = np.asarray(values, dtype=np.float64)
-    if scores.ndim != 1:
-        raise NotComparable(f"{whose} scores must be one number a row")
-    if not np.isfinite(scores).all():
-        raise NotComparable(f"{whose} scores hold NaN or infinite values")
-    return scores
+def numbers(what: str, values: npt.ArrayLike) -> Floats:
+    """One finite number a row.
+
+    Raises:
+        NotComparable: another shape, or NaN or infinite values.
+    """
+    column = np.asarray(values, dtype=np.float64)
+    if column.ndim != 1:
+        raise NotComparable(f"{what} must be one number a row")
+    if not np.isfinite(column).all():
+        raise NotComparable(f"{what} hold NaN or infinite values")
+    return column
 
 
 def _positive(labels: npt.ArrayLike) -> Bools:

@@ -1,0 +1,80 @@
+"""Metrics of a fixed alert budget: recall among the day's top alerts, and cost in money."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from scheduler.statistics.alerts import DailyAlerts
+from scheduler.statistics.bootstrap import bootstrap_variance
+from scheduler.statistics.intervals import spread_over
+from scheduler.statistics.measure import Estimate, Plan
+from scheduler.statistics.sample import Codes, Floats, PairedSample
+
+
+@dataclass(frozen=True, slots=True)
+class _Stakes:
+    """What a row has at stake, what an alert on it saves, and how the sums make a value."""
+
+    at_stake: Floats
+    saved: Floats
+    value: Callable[[Floats, Floats], Floats]
+
+
+def recall_at_budget(sample: PairedSample, plan: Plan) -> Estimate:
+    """Share of positives that the `daily_alerts` highest scores of each day catch."""
+    found = sample.positive.astype(np.float64)
+    return _estimate(sample, plan, _Stakes(found, found, _share))
+
+
+def cost_at_budget(sample: PairedSample, plan: Plan) -> Estimate:
+    """Money a day, negative because a cost: amounts of missed positives and of alerts.
+
+    An alert on any row costs `cost_per_alert`; one on a positive saves its amount.
+    """
+    amounts = np.ones(len(sample.positive)) if sample.amounts is None else sample.amounts
+    lost = np.where(sample.positive, amounts, 0.0)
+    days = len(np.unique(_days(sample)))
+
+    def money(caught: Floats, at_stake: Floats) -> Floats:
+        return (caught - at_stake) / days
+
+    return _estimate(sample, plan, _Stakes(lost, lost - plan.cost_per_alert, money))
+
+
+def _share(caught: Floats, at_stake: Floats) -> Floats:
+    return np.divide(caught, at_stake, out=np.zeros_like(caught), where=at_stake > 0)
+
+
+def _estimate(sample: PairedSample, plan: Plan, stakes: _Stakes) -> Estimate:
+    days = _days(sample)
+    arms = [
+        DailyAlerts(scores, days, plan.daily_alerts, stakes.saved)
+        for scores in (sample.champion, sample.candidate)
+    ]
+    rng = np.random.default_rng(plan.seed)
+
+    def variance_of(codes: Codes) -> float:
+        at_stake = np.bincount(codes, weights=stakes.at_stake)
+        whole_days = np.array_equal(codes, days)
+        daily = [arm.caught_a_day(len(at_stake)) for arm in arms] if whole_days else []
+
+        def gain(weights: Floats) -> Floats:
+            if whole_days:
+                before, after = (caught @ weights for caught in daily)
+            else:
+                before, after = (arm.caught(weights, codes) for arm in arms)
+            total = at_stake @ weights
+            return stakes.value(after, total) - stakes.value(before, total)
+
+        return bootstrap_variance(gain, codes, sample.positive, plan.resamples, rng)
+
+    spread = spread_over(sample.groupings, sample.positive, variance_of)
+    total = stakes.at_stake.sum(keepdims=True)
+    caught = [arm.caught_a_day(int(days.max()) + 1).sum(keepdims=True) for arm in arms]
+    champion, candidate = (float(stakes.value(sums, total)[0]) for sums in caught)
+    return Estimate(champion, candidate, spread)
+
+
+def _days(sample: PairedSample) -> Codes:
+    return np.zeros(len(sample.positive), dtype=np.int64) if sample.days is None else sample.days
