@@ -59,7 +59,10 @@ class PromotionPolicy:
         alpha: one-sided error of a promotion by chance, per comparison.
         non_inferiority_margin: a routine refresh may lose at most this much.
         min_positives: fewer matured positives than this are INCONCLUSIVE.
-        first_model_min: metric -> floor that the very first model has to reach.
+        first_model_min: metric -> floor that the very first model has to reach; `positives`
+            is the number of positive held-out rows.
+        allow_unscorable_champion: when the champion cannot be scored here, judge a candidate
+            by the floors instead of leaving the gate INCONCLUSIVE; recorded in the decision.
     """
 
     name: str
@@ -70,6 +73,7 @@ class PromotionPolicy:
     champion_max_age_days: float
     resamples: int
     first_model_min: Mapping[str, float]
+    allow_unscorable_champion: bool = False
 
 
 class LearningUseCase(Protocol):
