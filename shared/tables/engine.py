@@ -1,0 +1,147 @@
+"""One way into the database: an engine with sane limits, and a schema that is up to date."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+from filelock import FileLock
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from shared.errors import DataUnavailable, SettingsError
+
+BUSY_TIMEOUT_SECONDS = 15
+CONNECT_TIMEOUT_SECONDS = 5
+LOCK_TIMEOUT_SECONDS = 60
+STATEMENT_TIMEOUT_SECONDS = 300
+# Any number will do as long as nobody else in this database uses it.
+MIGRATION_LOCK = 0x756E6465
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+def connect(
+    database_url: str, statement_timeout_seconds: int = STATEMENT_TIMEOUT_SECONDS
+) -> Engine:
+    """An engine for SQLite or PostgreSQL; opens no connection yet.
+
+    Raises:
+        SettingsError: the URL does not parse or names another database.
+    """
+    url = _parse(database_url)
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url)
+    return _postgresql_engine(url, statement_timeout_seconds)
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to the newest version; safe when several processes start at once.
+
+    Raises:
+        SettingsError: the database was migrated by a newer version of this program.
+        DataUnavailable: the database cannot be reached.
+    """
+    with database_errors("migrate the database"), _migration_lock(engine), engine.begin() as link:
+        if engine.dialect.name == "postgresql":
+            link.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        _upgrade(link)
+
+
+@contextmanager
+def database_errors(doing: str) -> Iterator[None]:
+    """Turn what the driver raises into DataUnavailable that says what was being done."""
+    try:
+        yield
+    except (DBAPIError, PoolTimeout) as error:
+        cause = getattr(error, "orig", None) or error
+        raise DataUnavailable(f"could not {doing}: {str(cause).strip()}") from error
+
+
+def _parse(database_url: str) -> URL:
+    try:
+        url = make_url(database_url)
+    except ArgumentError as error:
+        raise SettingsError(
+            "DATABASE_URL does not parse; write sqlite:///var/understudy.db "
+            "or postgresql://user:password@host/database"
+        ) from error
+    if url.get_backend_name() not in {"sqlite", "postgresql"}:
+        raise SettingsError(
+            f"DATABASE_URL names {url.get_backend_name()!r}; sqlite and postgresql are supported"
+        )
+    return url
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    # IMMEDIATE: a transaction that writes takes the write lock at once and waits for it,
+    # instead of failing half-way when another process wrote in between.
+    engine = create_engine(
+        url,
+        json_serializer=to_json,
+        connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "isolation_level": "IMMEDIATE"},
+    )
+    event.listen(engine, "connect", _set_pragmas)
+    return engine
+
+
+def _postgresql_engine(url: URL, statement_timeout_seconds: int) -> Engine:
+    limits = {
+        "statement_timeout": statement_timeout_seconds * 1_000,
+        "lock_timeout": LOCK_TIMEOUT_SECONDS * 1_000,
+        "idle_in_transaction_session_timeout": statement_timeout_seconds * 1_000,
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        json_serializer=to_json,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": options},
+    )
+
+
+def _set_pragmas(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def to_json(value: Any) -> str:
+    """JSON that both databases accept: NaN and infinities become null."""
+    options = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+    return orjson.dumps(value, option=options).decode()
+
+
+@contextmanager
+def _migration_lock(engine: Engine) -> Iterator[None]:
+    """SQLite has no lock that outlives a schema change, so a file beside it stands in."""
+    database = engine.url.database
+    if engine.dialect.name != "sqlite" or not database or database == ":memory:":
+        yield
+        return
+    with FileLock(f"{database}.migration-lock", timeout=LOCK_TIMEOUT_SECONDS):
+        yield
+
+
+def _upgrade(connection: Connection) -> None:
+    # Alembic costs a fifth of a second to import; only a process that migrates pays.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise SettingsError(
+            f"the database does not fit this version of the program ({error}); "
+            "install the version that migrated it, or point DATABASE_URL elsewhere"
+        ) from error

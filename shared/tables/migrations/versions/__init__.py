@@ -1,0 +1,1 @@
+"""One module per schema version; never change one that has been released."""
