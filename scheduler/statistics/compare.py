@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 from scheduler.statistics.budget import cost_at_budget, recall_at_budget
-from scheduler.statistics.intervals import one_sided
+from scheduler.statistics.intervals import Spread, one_sided
 from scheduler.statistics.measure import Measure, Plan
 from scheduler.statistics.ranking import auc, average_precision
 from scheduler.statistics.sample import NotComparable, PairedSample, paired_sample
@@ -45,6 +45,11 @@ class Comparison:
     p_value: float
     positives: int
     negatives: int
+    spread: Spread
+
+    def p_lost_more_than(self, tolerance: float) -> float:
+        """P-value of the hypothesis that no more than `tolerance` is lost; small is harm."""
+        return one_sided(-(self.difference + tolerance), self.spread, 0.5)[2]
 
 
 def compare(
@@ -95,4 +100,5 @@ def compare_sample(sample: PairedSample, metric: str, alpha: float, plan: Plan) 
         p_value,
         sample.positives,
         sample.negatives,
+        estimate.spread,
     )

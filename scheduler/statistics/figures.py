@@ -1,0 +1,47 @@
+"""Every figure a judgement rests on, under stable names, for the verdict's `numbers`."""
+
+from scheduler.statistics.compare import Comparison
+from scheduler.statistics.evidence import Evidence
+from scheduler.statistics.guardrails import Guardrails
+from scheduler.statistics.policy import JudgePolicy
+
+Numbers = dict[str, float | int | str | bool | None]
+
+
+def context(evidence: Evidence, policy: JudgePolicy) -> Numbers:
+    return {
+        "policy": str(policy.kind),
+        "primary_metric": policy.primary_metric,
+        "margin": policy.margin,
+        "yearly_alpha": policy.yearly_alpha,
+        "rounds_per_year": policy.rounds_per_year,
+        "round_number": evidence.round_number,
+        "champion_age_days": evidence.champion_age_days,
+        "drifted": evidence.drifted,
+        "held_out_from_us": evidence.held_out_from_us,
+        "trained_until_us": evidence.trained_until_us,
+    }
+
+
+def comparison_figures(name: str, result: Comparison) -> Numbers:
+    return {
+        f"{name}.champion": result.champion,
+        f"{name}.candidate": result.candidate,
+        f"{name}.gain": result.difference,
+        f"{name}.lower": result.lower,
+        f"{name}.upper": result.upper,
+        f"{name}.p_value": result.p_value,
+    }
+
+
+def guard_figures(guards: Guardrails) -> Numbers:
+    figures: Numbers = {}
+    for item in guards.measured:
+        figures[f"guard.{item.name}.gain"] = item.comparison.difference
+        figures[f"guard.{item.name}.lower"] = item.comparison.lower
+        figures[f"guard.{item.name}.upper"] = item.comparison.upper
+        figures[f"guard.{item.name}.positives"] = item.comparison.positives
+        figures[f"guard.{item.name}.p_harm"] = item.p_harm
+    for name, why in guards.unmeasured.items():
+        figures[f"guard.{name}.unmeasured"] = why
+    return figures

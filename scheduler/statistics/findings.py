@@ -1,0 +1,66 @@
+"""What the numbers mean under the policy: an outcome and one sentence for people."""
+
+import math
+from dataclasses import dataclass
+
+from scheduler.statistics.compare import Comparison
+from scheduler.statistics.evidence import Evidence
+from scheduler.statistics.guardrails import Guardrails
+from scheduler.statistics.policy import JudgePolicy, Kind
+from shared.verdicts import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An outcome and its reason."""
+
+    outcome: Outcome
+    reason: str
+
+
+def objection(guards: Guardrails, policy: JudgePolicy) -> Finding | None:
+    """What the guardrails object to, if anything."""
+    harmed = guards.harmed(policy.guard_alpha)
+    if harmed:
+        worst = min(harmed, key=lambda item: item.p_harm)
+        reason = (
+            f"worse on {worst.name}: {worst.comparison.metric} {worst.comparison.difference:+.4f}"
+            f" where {-worst.tolerance:+.4f} is tolerated (p {worst.p_harm:.4f} after Holm)"
+        )
+        return Finding(Outcome.FAIL, reason)
+    if guards.unmeasured:
+        name, why = next(iter(guards.unmeasured.items()))
+        return Finding(Outcome.INCONCLUSIVE, f"slice {name} cannot be compared: {why}")
+    undefined = [item.name for item in guards.measured if not math.isfinite(item.p_harm)]
+    if undefined:
+        return Finding(Outcome.INCONCLUSIVE, f"{undefined[0]} could not be measured")
+    return None
+
+
+def held_against(result: Comparison, evidence: Evidence, policy: JudgePolicy) -> Finding:
+    """Better; or, for a refresh, no worse than the margin while the champion is due."""
+    what = f"{result.metric} {result.champion:.4f} -> {result.candidate:.4f}"
+    bound = f"gain at least {result.lower:+.4f}"
+    if result.lower > 0.0:
+        return Finding(Outcome.PASS, f"better: {what}, {bound}")
+    if result.p_value >= 1.0 - policy.guard_alpha:
+        return Finding(Outcome.FAIL, f"worse: {what}")
+    if policy.kind is Kind.SUPERIORITY:
+        return Finding(Outcome.INCONCLUSIVE, f"not shown to be better: {what}, {bound}")
+    if not result.lower > -policy.margin:
+        needed = f"margin {-policy.margin:+.4f}"
+        return Finding(Outcome.INCONCLUSIVE, f"not shown to be no worse: {what}, {bound}, {needed}")
+    due = _due(evidence, policy)
+    if due is None:
+        return Finding(Outcome.INCONCLUSIVE, f"no worse, but the champion is still fresh: {what}")
+    return Finding(Outcome.PASS, f"no worse and {due}: {what}, {bound}")
+
+
+def _due(evidence: Evidence, policy: JudgePolicy) -> str | None:
+    """Why the champion is due for a refresh, or None while it is not."""
+    if evidence.drifted:
+        return "the data has drifted"
+    age = evidence.champion_age_days
+    if age is not None and age > policy.champion_max_age_days:
+        return f"the champion is {age:.0f} days old"
+    return None
