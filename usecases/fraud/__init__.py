@@ -1,0 +1,1 @@
+"""Fraud: score card and account transactions, and explain what was decided."""

@@ -1,0 +1,74 @@
+"""What the models alone say of a row: thresholds turn their scores into a decision.
+
+Comparisons are written so that a score that is not a number ends in review, never in approve.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from math import inf
+
+from shared.usecase.serving import FloatVector, ServedModel
+
+
+class Decision(StrEnum):
+    """What to do with the transaction, from mild to severe."""
+
+    APPROVE = "approve"
+    REVIEW = "review"
+    BLOCK = "block"
+
+
+DEFAULT_THRESHOLDS: Mapping[str, float] = {
+    "review": 0.5,
+    "block": 0.9,
+    "isolation_forest": inf,
+    "autoencoder": inf,
+}
+"""Used where a bundle declares none; an anomaly score without a limit is no outlier."""
+
+ANOMALY_COMPONENTS = ("isolation_forest", "autoencoder")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The scores of one row and what the thresholds make of them.
+
+    Attributes:
+        scores: component -> score; components the model does not have are 0.
+        anomaly_score: the largest anomaly score as a multiple of its threshold; above 1 the
+            row is an outlier.
+    """
+
+    probability: float
+    scores: Mapping[str, float]
+    thresholds: Mapping[str, float]
+    anomaly_score: float
+    is_outlier: bool
+    decision: Decision
+
+
+def judge(scores: FloatVector, model: ServedModel) -> Judgement:
+    """Apply the model's own thresholds; the classifier is its first component."""
+    values = scores.tolist()
+    by_name = dict.fromkeys(ANOMALY_COMPONENTS, 0.0)
+    by_name.update(zip(model.components, values, strict=True))
+    thresholds = {**DEFAULT_THRESHOLDS, **model.thresholds}
+    ratios = [by_name[name] / (thresholds[name] or 1.0) for name in ANOMALY_COMPONENTS]
+    is_outlier = not all(by_name[name] <= thresholds[name] for name in ANOMALY_COMPONENTS)
+    return Judgement(
+        probability=values[0],
+        scores=by_name,
+        thresholds=thresholds,
+        anomaly_score=max(ratios),
+        is_outlier=is_outlier,
+        decision=_decide(values[0], thresholds, is_outlier),
+    )
+
+
+def _decide(probability: float, thresholds: Mapping[str, float], is_outlier: bool) -> Decision:
+    if probability >= thresholds["block"]:
+        return Decision.BLOCK
+    if probability < thresholds["review"] and not is_outlier:
+        return Decision.APPROVE
+    return Decision.REVIEW

@@ -1,0 +1,162 @@
+"""What a caller may send, what each missing field means, and the instant it stands for.
+
+Only `amount` is required. Unknown fields are refused: a misspelt `merchant` that is silently
+dropped would be scored as a payment without a merchant.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, isoformat, to_micros
+from shared.transaction import Transaction
+from usecases.fraud.currencies import ISO_4217
+from usecases.fraud.features.catalogue import UNKNOWN_ID
+
+MAX_AMOUNT = 1_000_000_000.0
+MAX_AHEAD_US = MICROS_PER_DAY
+DEFAULT_CURRENCY = "EUR"
+
+TransactionType = Literal[
+    "purchase",
+    "payment",
+    "transfer",
+    "withdrawal",
+    "cash_out",
+    "cash_in",
+    "cash_advance",
+    "deposit",
+    "debit",
+    "refund",
+]DEFAULT_TRANSACTION_TYPE: TransactionType = "purchase"
+Channel = Literal["online", "pos", "contactless", "atm", "mobile", "phone", "branch"]
+
+
+def _text_moment(value: Any) -> Any:
+    # pydantic would read 1700000000, and "1700000000", as Unix seconds or milliseconds by size
+    if isinstance(value, datetime) or (isinstance(value, str) and "-" in value[1:]):
+        return value
+    raise ValueError("write an RFC 3339 date and time with a zone, e.g. 2026-01-05T10:15:00Z")
+
+
+def _text(longest: int) -> Any:
+    # \P{C}: no control, format, private or unassigned characters; NUL breaks PostgreSQL
+    return Field(min_length=1, max_length=longest, pattern=r"^\P{C}+$")
+
+
+Identifier = Annotated[str, _text(128)]
+Word = Annotated[str, _text(64)]
+Region = Annotated[str, _text(32)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_text_moment)]
+Amount = Annotated[float, Field(strict=True, ge=0, le=MAX_AMOUNT)]
+Latitude = Annotated[float, Field(strict=True, ge=-90, le=90)]
+Longitude = Annotated[float, Field(strict=True, ge=-180, le=180)]
+Hour = Annotated[int, Field(strict=True, ge=0, le=23)]
+OffsetMinutes = Annotated[int, Field(strict=True, ge=-840, le=840)]
+
+
+class TransactionRequest(BaseModel):
+    """One transaction to score; only `amount` is required."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    amount: Amount = Field(description="Major units of `currency`, zero or more.")
+    transaction_id: Identifier | None = Field(
+        None, description="Your id, needed for feedback. Default: a new one, in the answer."
+    )
+    user_id: Identifier | None = Field(
+        None, description="Whose history counts. Default: `unknown`, who has no history."
+    )
+    merchant_id: Identifier | None = Field(
+        None, description="The counterparty. Default: `unknown`, which has none."
+    )
+    event_time: Moment | None = Field(
+        None,
+        description="RFC 3339 with a zone, at most one day ahead. Default: now, or the latest "
+        "instant not after now in the hour `transaction_time`.",
+    )
+    transaction_time: Hour | None = Field(
+        None, description="Hour of the day in UTC, 0 to 23; only used without `event_time`."
+    )
+    transaction_type: TransactionType = DEFAULT_TRANSACTION_TYPE
+    currency: str = Field(DEFAULT_CURRENCY, description="ISO 4217 code, e.g. EUR.")
+    merchant_category: Word | None = Field(None, description="Default: unknown.")
+    channel: Channel | None = Field(None, description="Default: unknown.")
+    country: Region | None = Field(
+        None, description="Country of the event. Default: `location_region`, else unknown."
+    )
+    location_region: Region | None = Field(
+        None, description="A region where no country is known; only used without `country`."
+    )
+    lat: Latitude | None = Field(None, description="Place of the event, together with `lon`.")
+    lon: Longitude | None = None
+    home_lat: Latitude | None = Field(
+        None, description="The user's home, together with `home_lon`."
+    )
+    home_lon: Longitude | None = None
+    device_id: Identifier | None = Field(None, description="Default: unknown.")
+    utc_offset_min: OffsetMinutes | None = Field(
+        None, description="Local offset at the place of the event. Default: UTC."
+    )
+
+
+def to_transaction(request: TransactionRequest, now_us: int) -> Transaction:
+    """The transaction a request stands for, every default filled in.
+
+    Raises:
+        ValueError: well-typed but without sense; the text begins with the field's name.
+    """
+    _refuse_nonsense(request)
+    return Transaction(
+        transaction_id=request.transaction_id or uuid4().hex,
+        user_id=request.user_id or UNKNOWN_ID,
+        merchant_id=request.merchant_id or UNKNOWN_ID,
+        event_time_us=_event_time(request, now_us),
+        ingested_at_us=now_us,
+        amount=request.amount,
+        currency=request.currency,
+        transaction_type=request.transaction_type,
+        merchant_category=request.merchant_category,
+        channel=request.channel,
+        country=request.country or request.location_region,
+        lat=request.lat,
+        lon=request.lon,
+        home_lat=request.home_lat,
+        home_lon=request.home_lon,
+        device_id=request.device_id,
+        utc_offset_min=request.utc_offset_min,
+    )
+
+
+def _refuse_nonsense(request: TransactionRequest) -> None:
+    if request.currency not in ISO_4217:
+        raise ValueError(f"currency: {request.currency[:16]!r} is not an ISO 4217 code, e.g. EUR")
+    if (request.lat is None) != (request.lon is None):
+        raise ValueError("lat: give lat and lon together, or neither")
+    if (request.home_lat is None) != (request.home_lon is None):
+        raise ValueError("home_lat: give home_lat and home_lon together, or neither")
+
+
+def _event_time(request: TransactionRequest, now_us: int) -> int:
+    if request.event_time is None:
+        return _latest_in_hour(request.transaction_time, now_us)
+    instant_us = to_micros(request.event_time)
+    if instant_us > now_us + MAX_AHEAD_US:
+        raise ValueError(
+            f"event_time: {request.event_time.isoformat()} is more than one day after now, "
+            f"{isoformat(now_us)}"
+        )
+    if instant_us < 0:
+        raise ValueError("event_time: before 1970-01-01T00:00:00Z")
+    return instant_us
+
+
+def _latest_in_hour(hour: int | None, now_us: int) -> int:
+    if hour is None:
+        return now_us
+    hours_ago = (now_us // MICROS_PER_HOUR - hour) % 24
+    if hours_ago == 0:
+        return now_us
+    return (now_us // MICROS_PER_HOUR - hours_ago + 1) * MICROS_PER_HOUR - 1

@@ -1,0 +1,1 @@
+"""Rules: typed CEL expressions over fields, features and scores, read from a versioned file."""

@@ -1,0 +1,68 @@
+"""The serving half of the fraud use case: wires request, features, rules and answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from pydantic import BaseModel
+from sqlalchemy import Engine
+
+from shared.transaction import Transaction
+from shared.usecase.serving import FeatureSet, FeatureSource, ScoringRoute
+from usecases.fraud.answers.analysis import AnalysisResponse, Analyst
+from usecases.fraud.answers.examples import EXAMPLES
+from usecases.fraud.answers.predict import PredictionResponse, predict
+from usecases.fraud.features.catalogue import FEATURE_SET
+from usecases.fraud.features.online import FraudFeatureSource
+from usecases.fraud.requests import TransactionRequest, to_transaction
+from usecases.fraud.rules.ruleset import RuleSet, load_rules
+from usecases.fraud.rules.variables import variable_table
+
+RULES_PATH = Path(__file__).with_name("rules.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class FraudServing:
+    """What the scoring service asks of the fraud use case."""
+
+    routes: Sequence[ScoringRoute]
+    name: str = "fraud"
+    schema_version: int = 1
+    request_model: type[BaseModel] = TransactionRequest
+    feature_set: FeatureSet = FEATURE_SET
+
+    def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:
+        return to_transaction(cast(TransactionRequest, request), now_us)
+
+    def feature_source(self, engine: Engine) -> FeatureSource:
+        return FraudFeatureSource(engine)
+
+
+def use_case(rules_path: Path = RULES_PATH) -> FraudServing:
+    """The fraud use case with the rules of a file.
+
+    Raises:
+        RuleFileError: a rule does not compile or is not of its type.
+    """
+    return FraudServing(routes=_routes(load_rules(rules_path, variable_table(FEATURE_SET))))
+
+
+def _routes(rules: RuleSet) -> tuple[ScoringRoute, ...]:
+    return (
+        ScoringRoute(
+            path="/predict",
+            summary="Score one transaction with the models alone",
+            response_model=PredictionResponse,
+            respond=predict,
+            examples=EXAMPLES,
+            batch_path="/predict/batch",
+        ),
+        ScoringRoute(
+            path="/api/analyze-transaction",
+            summary="Decide on one transaction: rules and models, with reasons",
+            response_model=AnalysisResponse,
+            respond=Analyst(rules),
+            examples=EXAMPLES,
+        ),
+    )
