@@ -30,7 +30,8 @@ TransactionType = Literal[
     "deposit",
     "debit",
     "refund",
-]DEFAULT_TRANSACTION_TYPE: TransactionType = "purchase"
+]
+DEFAULT_TRANSACTION_TYPE: TransactionType = "purchase"
 Channel = Literal["online", "pos", "contactless", "atm", "mobile", "phone", "branch"]
 
 
