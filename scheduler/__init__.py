@@ -1,0 +1,1 @@
+"""The retraining service: decides when to learn, trains, examines, signs and pushes."""

@@ -1,0 +1,1 @@
+"""The learning cycle: from a snapshot of the database to a recorded decision."""

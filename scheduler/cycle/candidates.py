@@ -1,0 +1,69 @@
+"""The candidates on disk: one folder a version, each file renamed into place."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from shared.bundle.version import Version
+
+BUNDLE, SIGNATURE, VERDICTS = "bundle.zip", "bundle.sig", "verdicts.json"
+
+
+class CandidateStore:
+    """`retrained_models/X.Y.Z/`: the bundle, its signature once promoted, its verdicts."""
+
+    def __init__(self, root: Path, keep: int) -> None:
+        self._root = root
+        self._keep = keep
+
+    def save_bundle(self, version: Version, raw: bytes) -> None:
+        write_whole(self._root / str(version) / BUNDLE, raw)
+
+    def save_signature(self, version: Version, signature: str) -> None:
+        write_whole(self._root / str(version) / SIGNATURE, f"{signature}\n".encode())
+
+    def save_verdicts(self, version: Version, record: Mapping[str, Any]) -> None:
+        text = json.dumps(record, indent=2, sort_keys=True, allow_nan=False)
+        write_whole(self._root / str(version) / VERDICTS, f"{text}\n".encode())
+
+    def bundle(self, version: Version) -> bytes | None:
+        """The bytes of a version's bundle, None when it is not kept here."""
+        try:
+            return (self._root / str(version) / BUNDLE).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def versions(self) -> frozenset[Version]:
+        if not self._root.is_dir():
+            return frozenset()
+        found = (_version(path.name) for path in self._root.iterdir() if path.is_dir())
+        return frozenset(version for version in found if version is not None)
+
+    def prune(self, protected: frozenset[Version]) -> tuple[Version, ...]:
+        """Delete all but the newest and the protected; returns what was deleted."""
+        newest = sorted(self.versions(), reverse=True)[: self._keep]
+        surplus = sorted(self.versions() - set(newest) - protected)
+        for version in surplus:
+            shutil.rmtree(self._root / str(version))
+        return tuple(surplus)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that readers see either nothing or all of it, also after a crash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _version(name: str) -> Version | None:
+    try:
+        return Version.parse(name)
+    except ValueError:
+        return None

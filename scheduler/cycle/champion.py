@@ -1,0 +1,60 @@
+"""The champion: what the API serves, and the copy of its bundle that can be scored here."""
+
+from dataclasses import dataclass
+
+from scheduler.cycle.candidates import CandidateStore
+from scheduler.scoring_api import ScoringApi, Serving
+from shared.bundle.archive import unpack
+from shared.bundle.manifest import Manifest
+from shared.bundle.version import Version
+from shared.errors import BundleError, ModelLoadError
+from shared.scoring.session import OnnxModel
+from shared.usecase.serving import FeatureSet
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """What serves; `model` is None when it cannot be scored, and then the reason says why."""
+
+    version: Version
+    model: OnnxModel | None
+    unscorable_reason: str | None = None
+
+    @property
+    def manifest(self) -> Manifest | None:
+        return self.model.manifest if self.model else None
+
+
+def find_champion(
+    api: ScoringApi, candidates: CandidateStore, feature_set: FeatureSet
+) -> Champion | None:
+    """The champion, or None when the API serves no model yet.
+
+    Raises:
+        ApiUnavailable: nobody can say what serves.
+    """
+    serving = api.current()
+    if serving is None:
+        return None
+    version = Version.parse(serving.version)
+    raw = candidates.bundle(version)
+    if raw is None:
+        return Champion(version, None, "its bundle is not kept here")
+    try:
+        model = OnnxModel.load(unpack(raw))
+    except (BundleError, ModelLoadError) as error:
+        return Champion(version, None, str(error))
+    mismatch = _mismatch(model, serving, feature_set)
+    return Champion(version, None if mismatch else model, mismatch)
+
+
+def _mismatch(model: OnnxModel, serving: Serving, feature_set: FeatureSet) -> str | None:
+    """Why this copy says nothing about what serves, if so."""
+    if serving.sha256 is not None and serving.sha256 != model.sha256:
+        return "the bundle kept here is not the one that serves"
+    if model.manifest.feature_set_version != feature_set.version:
+        return f"it needs feature set {model.manifest.feature_set_version}"
+    unknown = set(model.manifest.feature_names) - set(feature_set.names)
+    if unknown:
+        return f"it needs unknown features: {', '.join(sorted(unknown))}"
+    return None

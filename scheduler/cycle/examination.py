@@ -1,0 +1,61 @@
+"""The examination: every gate as a step of its own, and the decision over all of them."""
+
+import polars as pl
+
+from scheduler.cycle.champion import Champion
+from scheduler.cycle.evaluation import Evaluation
+from scheduler.cycle.examples import Examples
+from scheduler.cycle.packaging import Draft, Sealed
+from scheduler.cycle.run import CycleRun
+from scheduler.decision import Decision, DecisionInputs, decide
+from scheduler.gates import api_health, contest, data_quality, latency
+from scheduler.gates.judging import Judge, judged
+from scheduler.gates.metrics import judge_metrics
+
+
+def is_fit_to_learn_from(run: CycleRun, snapshot: pl.DataFrame) -> bool:
+    """The data-quality gate; what does not pass is not learned from."""
+    use_case = run.parts.use_case
+    return _step(run, data_quality.GATE, lambda: use_case.check_quality(snapshot, run.as_of_us))
+
+
+def examine(run: CycleRun, examples: Examples, unjudged: Draft, evaluation: Evaluation) -> None:
+    """The three gates that look at the candidate and at the service it would go to."""
+    parts = run.parts
+    rows = examples.held_out_columns(unjudged.manifest.feature_names)
+    is_first = run.report.champion_version is None
+    budget_ms = parts.latency_budget_ms
+    policy, seed = parts.use_case.policy, parts.seed
+    _step(run, latency.GATE, lambda: latency.judge_latency(unjudged.model, rows, budget_ms))
+    _step(
+        run, api_health.GATE, lambda: api_health.judge_api_health(parts.api, first_model=is_first)
+    )
+    _step(run, contest.GATE, lambda: judge_metrics(evaluation.contest, policy, seed))
+
+
+def conclude(run: CycleRun, champion: Champion | None, sealed: Sealed | None) -> Decision:
+    """Decide from the verdicts so far; the report keeps the decision with its inputs."""
+    report = run.report
+    with run.steps.step("decide") as note:
+        decision = decide(
+            DecisionInputs(
+                candidate_version=report.model_version,
+                candidate_sha256=sealed.bundle.sha256 if sealed else None,
+                champion_version=report.champion_version,
+                first_model=champion is None,
+                champion_scored=champion is not None and champion.model is not None,
+                policy=run.parts.use_case.policy.name,
+                verdicts=tuple(report.verdicts),
+            )
+        )
+        report.decision = decision
+        note.result, note.details["reason"] = decision.action.value, decision.reason
+        return decision
+
+
+def _step(run: CycleRun, gate: str, judge: Judge) -> bool:
+    with run.steps.step(gate) as note:
+        verdict = judged(gate, judge)
+        note.result, note.details["reason"] = verdict.outcome.value, verdict.reason
+        run.report.verdicts.append(verdict)
+        return verdict.passed

@@ -1,0 +1,130 @@
+"""Examples: the snapshot's rows as features and labels, split into past and later past."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from scheduler.cycle.parts import Parts
+from scheduler.cycle.steps import StepLog
+from shared.bundle.manifest import TrainingData
+from shared.clock import MICROS_PER_DAY, to_datetime
+from shared.errors import DataUnavailable
+from shared.tables.config import enabled_features
+from shared.usecase.learning import Labels
+from shared.usecase.serving import FloatMatrix
+
+ID, USER, TIME, LABEL = "transaction_id", "user_id", "event_time", "label"
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """What is learned from and what is judged on.
+
+    Attributes:
+        feature_names: the features that are switched on; columns of `train_matrix`.
+        held_out_matrix: all features of the set, since a champion may use others.
+        held_out: the held-out rows of the snapshot, in the same order.
+    """
+
+    feature_names: tuple[str, ...]
+    all_names: tuple[str, ...]
+    train_matrix: FloatMatrix
+    train_labels: Labels
+    training_data: TrainingData
+    held_out_matrix: FloatMatrix
+    held_out_labels: Labels
+    held_out: pl.DataFrame
+
+    def held_out_columns(self, names: Sequence[str]) -> FloatMatrix:
+        """The held-out rows as a model with these feature names wants them."""
+        return _columns(self.held_out_matrix, self.all_names, names)
+
+    def clusters(self) -> npt.NDArray[np.int64] | None:
+        """Customer and day of every held-out row; None where rows have no customer."""
+        if USER not in self.held_out.columns:
+            return None
+        users = self.held_out[USER].rank("dense").to_numpy().astype(np.int64)
+        days = self.held_out[TIME].to_numpy() // MICROS_PER_DAY
+        return np.column_stack((users, days.astype(np.int64)))
+
+
+def build_examples(parts: Parts, steps: StepLog, snapshot: pl.DataFrame, as_of_us: int) -> Examples:
+    """Features of every row, then the split.
+
+    Raises:
+        DataUnavailable: one side of the split is empty, or every feature is switched off.
+    """
+    feature_set = parts.use_case.feature_set
+    with steps.step("features") as note:
+        names = enabled_features(parts.engine, feature_set)
+        if not names:
+            raise DataUnavailable("FeaturesConfig switches every feature off")
+        matrix = parts.use_case.features(snapshot)
+        note.rows, note.details = len(matrix), {"features": len(names)}
+    with steps.step("split") as note:
+        split = parts.use_case.split(snapshot, as_of_us)
+        if len(split.train) == 0 or len(split.held_out) == 0:
+            raise DataUnavailable(
+                f"not enough labelled history: {len(split.train)} rows to learn from, "
+                f"{len(split.held_out)} to judge on"
+            )
+        note.rows = len(split.train)
+        note.details = {"held_out_rows": len(split.held_out)}
+        train_matrix = _columns(matrix, feature_set.names, names, split.train)
+        train, held_out = snapshot[split.train], snapshot[split.held_out]
+        train_labels = _labels(train)
+        return Examples(
+            feature_names=names,
+            all_names=feature_set.names,
+            train_matrix=train_matrix,
+            train_labels=train_labels,
+            training_data=_describe(train, train_matrix, train_labels),
+            held_out_matrix=np.ascontiguousarray(matrix[split.held_out]),
+            held_out_labels=_labels(held_out),
+            held_out=held_out,
+        )
+
+
+def _columns(
+    matrix: FloatMatrix,
+    all_names: Sequence[str],
+    names: Sequence[str],
+    rows: npt.NDArray[np.int64] | None = None,
+) -> FloatMatrix:
+    """A contiguous copy of some columns (and rows), made without an intermediate one."""
+    place = {name: position for position, name in enumerate(all_names)}
+    columns = np.array([place[name] for name in names], dtype=np.int64)
+    index = (slice(None), columns) if rows is None else np.ix_(rows, columns)
+    return np.ascontiguousarray(matrix[index])
+
+
+def _labels(rows: pl.DataFrame) -> Labels:
+    return rows[LABEL].cast(pl.Int8).to_numpy()
+
+
+def _describe(train: pl.DataFrame, matrix: FloatMatrix, labels: Labels) -> TrainingData:
+    instants = train[TIME].to_numpy()
+    return TrainingData(
+        rows=train.height,
+        positives=int(np.count_nonzero(labels)),
+        window_start=_moment(instants.min()),
+        window_end=_moment(instants.max()),
+        sha256=_digest(train, matrix, labels),
+    )
+
+
+def _moment(instant_us: np.int64) -> datetime:
+    return to_datetime(int(instant_us))
+
+
+def _digest(train: pl.DataFrame, matrix: FloatMatrix, labels: Labels) -> str:
+    """One hash of who the rows are, what was known of them, and what they were labelled."""
+    digest = hashlib.sha256("\n".join(train[ID].to_list()).encode())
+    digest.update(np.ascontiguousarray(labels).data)
+    digest.update(matrix.data)
+    return digest.hexdigest()

@@ -1,0 +1,52 @@
+"""The held-out set of a run, kept with its digest so that a judgement can be repeated."""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from scheduler.cycle.candidates import write_whole
+from shared.bundle.version import Version
+
+_PREFIX, _SUFFIX = "held_out_", ".parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutFile:
+    """Where the rows lie and what they hash to."""
+
+    path: Path
+    sha256: str
+
+
+class HeldOutStore:
+    """`test_data/held_out_X.Y.Z.parquet` and beside it a file `sha256sum -c` can read."""
+
+    def __init__(self, root: Path, keep: int) -> None:
+        self._root = root
+        self._keep = keep
+
+    def save(self, version: Version, rows: pl.DataFrame) -> HeldOutFile:
+        buffer = io.BytesIO()
+        rows.write_parquet(buffer, compression="zstd")
+        content = buffer.getvalue()
+        path = self._root / f"{_PREFIX}{version}{_SUFFIX}"
+        digest = hashlib.sha256(content).hexdigest()
+        write_whole(path, content)
+        write_whole(_digest_path(path), f"{digest}  {path.name}\n".encode())
+        self._prune()
+        return HeldOutFile(path, digest)
+
+    def _prune(self) -> None:
+        files = sorted(
+            self._root.glob(f"{_PREFIX}*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns
+        )
+        for path in files[: -self._keep]:
+            path.unlink()
+            _digest_path(path).unlink(missing_ok=True)
+
+
+def _digest_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")

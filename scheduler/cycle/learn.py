@@ -1,0 +1,109 @@
+"""The learning cycle, step by step, in the order a person would tell it."""
+
+import polars as pl
+
+from scheduler.cycle.champion import Champion, find_champion
+from scheduler.cycle.evaluation import Evaluation, evaluate, held_out_rows
+from scheduler.cycle.examination import conclude, examine, is_fit_to_learn_from
+from scheduler.cycle.examples import Examples, build_examples
+from scheduler.cycle.packaging import Draft, Sealed, draft, seal
+from scheduler.cycle.progress import shown_progress
+from scheduler.cycle.promotion import promote
+from scheduler.cycle.run import CycleRun
+from scheduler.gates.judging import finite
+from shared.tables.runs import RunStatus
+from shared.usecase.learning import Candidate
+
+
+def learn(run: CycleRun) -> None:
+    """One cycle; the report says how it ended.
+
+    Raises:
+        UnderstudyError: the run failed; the model that serves stays.
+    """
+    champion = _champion(run)
+    snapshot = _snapshot(run)
+    if not is_fit_to_learn_from(run, snapshot):
+        decision = conclude(run, champion, None)
+        run.report.end(RunStatus.REFUSED, decision.code, decision.reason)
+        return
+    examples = build_examples(run.parts, run.steps, snapshot, run.as_of_us)
+    del snapshot  # the largest object there is; the examples hold what is still needed
+    unjudged = _package(run, _train(run, examples), examples, champion)
+    evaluation, sealed = _evaluate(run, examples, unjudged, champion)
+    examine(run, examples, unjudged, evaluation)
+    decision = conclude(run, champion, sealed)
+    if decision.promotes:
+        promote(run, decision, sealed.raw)
+    else:
+        run.report.end(RunStatus.REFUSED, decision.code, decision.reason)
+
+
+def _champion(run: CycleRun) -> Champion | None:
+    parts = run.parts
+    with run.steps.step("champion") as note:
+        champion = find_champion(parts.api, parts.candidates, parts.use_case.feature_set)
+        if champion is None:
+            note.result = "none_yet"
+            return None
+        run.report.champion_version = note.details["version"] = str(champion.version)
+        if champion.unscorable_reason:
+            note.result = "cannot_be_scored"
+            note.details["reason"] = champion.unscorable_reason
+        return champion
+
+
+def _snapshot(run: CycleRun) -> pl.DataFrame:
+    with run.steps.step("snapshot") as note:
+        snapshot = run.parts.use_case.snapshot(run.parts.engine, run.as_of_us)
+        run.report.data_size = note.rows = snapshot.height
+        return snapshot
+
+
+def _train(run: CycleRun, examples: Examples) -> Candidate:
+    parts = run.parts
+    with (
+        run.steps.step("train") as note,
+        shown_progress("train", parts.log, parts.interruption) as progress,
+    ):
+        note.rows = len(examples.train_matrix)
+        return parts.use_case.train(
+            examples.train_matrix,
+            examples.train_labels,
+            examples.feature_names,
+            parts.seed,
+            progress,
+        )
+
+
+def _package(
+    run: CycleRun, candidate: Candidate, examples: Examples, champion: Champion | None
+) -> Draft:
+    with run.steps.step("package") as note:
+        unjudged = draft(run.parts, candidate, examples, champion, run.as_of_us)
+        run.report.model_version = note.details["version"] = str(unjudged.version)
+        return unjudged
+
+
+def _evaluate(
+    run: CycleRun, examples: Examples, unjudged: Draft, champion: Champion | None
+) -> tuple[Evaluation, Sealed]:
+    parts = run.parts
+    with run.steps.step("evaluate") as note:
+        note.rows = len(examples.held_out_labels)
+        evaluation = evaluate(parts, examples, unjudged, champion, run.as_of_us)
+        kept = parts.held_out.save(unjudged.version, held_out_rows(examples))
+        sealed = seal(unjudged, evaluation.candidate_metrics)
+        parts.candidates.save_bundle(unjudged.version, sealed.raw)
+        served = evaluation.champion_metrics
+        run.report.metrics = {
+            "candidate": finite(evaluation.candidate_metrics),
+            "champion": None if served is None else finite(served),
+            "held_out": {
+                "rows": note.rows,
+                "positives": int(examples.held_out_labels.sum()),
+                "file": kept.path.name,
+                "sha256": kept.sha256,
+            },
+        }
+        return evaluation, sealed

@@ -1,0 +1,118 @@
+"""Packaging: a trained candidate becomes a versioned bundle that says where it comes from."""
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scheduler.cycle.champion import Champion
+from scheduler.cycle.examples import Examples
+from scheduler.cycle.parts import Parts
+from scheduler.cycle.versions import is_new_recipe, next_version
+from scheduler.gates.judging import finite
+from shared.bundle.archive import Bundle, pack, unpack
+from shared.bundle.manifest import Manifest, served_signature
+from shared.bundle.version import Version
+from shared.clock import isoformat, to_datetime
+from shared.scoring.session import OnnxModel
+from shared.usecase.learning import Candidate
+
+BASELINE, CARD = "baseline.json", "card.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A candidate that loads and scores, before its metrics are known."""
+
+    version: Version
+    new_recipe: bool
+    manifest: Manifest
+    files: Mapping[str, bytes]
+    model: OnnxModel
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The final bytes; nothing about the bundle changes any more."""
+
+    raw: bytes
+    bundle: Bundle
+
+
+def draft(
+    parts: Parts, candidate: Candidate, examples: Examples, champion: Champion | None, as_of_us: int
+) -> Draft:
+    """Name the candidate's version, write its manifest, and load it once.
+
+    Raises:
+        ApiUnavailable: which versions are taken is not known.
+        ModelLoadError: the graph does not load or is not what it declares.
+    """
+    new_recipe = is_new_recipe(candidate, champion.manifest if champion else None)
+    version = next_version(
+        champion.version if champion else None,
+        parts.api.known_versions(),
+        parts.candidates.versions(),
+        parts.use_case.schema_version,
+        new_recipe=new_recipe,
+    )
+    manifest = _manifest(parts, candidate, examples, version, as_of_us)
+    if champion is not None:
+        manifest = manifest.model_copy(update={"parent_version": str(champion.version)})
+    files = {
+        BASELINE: json.dumps(dict(candidate.baseline), sort_keys=True).encode(),
+        CARD: _card(manifest).encode(),
+        **candidate.files,
+    }
+    model = OnnxModel.load(unpack(pack(manifest, files)))
+    return Draft(version, new_recipe, manifest, files, model)
+
+
+def seal(draft: Draft, metrics: Mapping[str, float]) -> Sealed:
+    """The bundle with its metrics in the manifest; the graph is the one that was scored."""
+    figures = {name: value for name, value in finite(metrics).items() if value is not None}
+    raw = pack(draft.manifest.model_copy(update={"metrics": figures}), draft.files)
+    return Sealed(raw, unpack(raw))
+
+
+def _manifest(
+    parts: Parts, candidate: Candidate, examples: Examples, version: Version, as_of_us: int
+) -> Manifest:
+    inputs, outputs = served_signature(len(candidate.feature_names), len(candidate.components))
+    return Manifest(
+        model_name=parts.use_case.name,
+        version=str(version),
+        created_at=to_datetime(as_of_us),
+        use_case=parts.use_case.name,
+        frameworks=dict(candidate.frameworks),
+        python_version=platform.python_version(),
+        components=tuple(candidate.components),
+        feature_names=tuple(candidate.feature_names),
+        feature_set_version=candidate.feature_set_version,
+        inputs=inputs,
+        outputs=outputs,
+        thresholds=dict(candidate.thresholds),
+        hyperparameters=dict(candidate.hyperparameters),
+        metrics={},
+        training_data=examples.training_data,
+        description=f"Trained from the snapshot of {isoformat(as_of_us)}.",
+    )
+
+
+def _card(manifest: Manifest) -> str:
+    """What a person wants to know first, as Markdown."""
+    data = manifest.training_data
+    return "\n".join(
+        [
+            f"# {manifest.model_name} {manifest.version}",
+            "",
+            manifest.description,
+            "",
+            f"- components: {', '.join(manifest.components)}",
+            f"- features: {len(manifest.feature_names)} of set {manifest.feature_set_version}",
+            f"- learned from {data.rows} rows, {data.positives} of them positive",
+            f"- window: {data.window_start.isoformat()} to {data.window_end.isoformat()}",
+            f"- sha256 of the training rows: {data.sha256}",
+            "",
+        ]
+    )

@@ -1,0 +1,31 @@
+"""Everything a cycle works with, wired once; history can be replayed with other parts."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.cycle.candidates import CandidateStore
+from scheduler.cycle.held_out import HeldOutStore
+from scheduler.cycle.interruption import Interruption
+from scheduler.publisher import Publisher
+from scheduler.scoring_api import ScoringApi
+from shared.clock import Clock
+from shared.usecase.learning import LearningUseCase
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The collaborators of the learning cycle."""
+
+    use_case: LearningUseCase
+    engine: Engine
+    clock: Clock
+    api: ScoringApi
+    publisher: Publisher
+    candidates: CandidateStore
+    held_out: HeldOutStore
+    interruption: Interruption
+    log: FilteringBoundLogger
+    latency_budget_ms: float
+    seed: int

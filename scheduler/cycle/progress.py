@@ -1,0 +1,60 @@
+"""Progress of a long step: a bar on a terminal, otherwise a line at each quarter."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.cycle.interruption import Interruption
+from shared.usecase.learning import Progress as Report
+
+QUARTERS = (0.25, 0.5, 0.75)
+
+
+@contextmanager
+def shown_progress(
+    step: str, log: FilteringBoundLogger, interruption: Interruption
+) -> Iterator[Report]:
+    """A callback for a long step; calling it also lets a stop request through."""
+    if sys.stderr.isatty():
+        with _bar(step) as report:
+            yield _stoppable(report, interruption)
+    else:
+        yield _stoppable(_lines(step, log), interruption)
+
+
+def _stoppable(report: Report, interruption: Interruption) -> Report:
+    def call(what: str, share: float) -> None:
+        interruption.raise_if_requested()
+        report(what, share)
+
+    return call
+
+
+def _lines(step: str, log: FilteringBoundLogger) -> Report:
+    due = list(QUARTERS)
+
+    def call(what: str, share: float) -> None:
+        reached = [quarter for quarter in due if share >= quarter]
+        if not reached:
+            return
+        del due[: len(reached)]
+        log.info("progress", step=step, doing=what, percent=round(reached[-1] * 100))
+
+    return call
+
+
+@contextmanager
+def _bar(step: str) -> Iterator[Report]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    # logs go to standard output; the bar disappears when the step is done
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task: TaskID = bar.add_task(step, total=1.0)
+
+        def call(what: str, share: float) -> None:
+            bar.update(task, completed=share, description=f"{step}: {what}")
+
+        yield call

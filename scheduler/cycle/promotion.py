@@ -1,0 +1,47 @@
+"""Promotion: sign, push, and ask the API whether it really serves the new version."""
+
+from scheduler.cycle.parts import Parts
+from scheduler.cycle.run import CycleRun
+from scheduler.decision import Decision
+from scheduler.publisher import PushResult, PushState
+from scheduler.scoring_api import ApiUnavailable
+from shared.bundle.version import Version
+from shared.tables.runs import RunStatus
+
+VERIFY_ATTEMPTS = 5
+VERIFY_PAUSE_SECONDS = 1.0
+
+
+def promote(run: CycleRun, decision: Decision, raw: bytes) -> None:
+    """Publish what the decision promotes; the report says how that ended."""
+    parts, steps, report = run.parts, run.steps, run.report
+    version = Version.parse(str(decision.inputs.candidate_version))
+    with steps.step("sign"):
+        signature = parts.publisher.sign(decision, raw)
+        parts.candidates.save_signature(version, signature)
+    with steps.step("push") as note:
+        pushed = parts.publisher.push(decision, raw, signature)
+        note.result, note.details = pushed.state.value, {"reason": pushed.reason}
+    if pushed.state is PushState.REFUSED:
+        report.end(RunStatus.FAILED, "push_refused", pushed.reason)
+        return
+    with steps.step("verify") as note:
+        if _serves(parts, pushed):
+            report.end(RunStatus.SUCCEEDED, decision.code, decision.reason)
+        else:
+            note.result = "not_served"
+            reason = f"pushed, but the API does not serve it: {pushed.reason}"
+            report.end(RunStatus.FAILED, "push_unverified", reason)
+
+
+def _serves(parts: Parts, pushed: PushResult) -> bool:
+    """Ask a few times: after a broken push the API may still be loading."""
+    for attempt in range(VERIFY_ATTEMPTS):
+        if attempt and parts.interruption.wait(VERIFY_PAUSE_SECONDS):
+            break
+        try:
+            if parts.publisher.serves(pushed.version):
+                return True
+        except ApiUnavailable:
+            continue
+    return False

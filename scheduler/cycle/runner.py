@@ -1,0 +1,93 @@
+"""Runs a cycle so that it always ends in a final state, whatever happens inside."""
+
+import structlog
+
+from scheduler.cycle.interruption import Interrupted
+from scheduler.cycle.learn import learn
+from scheduler.cycle.parts import Parts
+from scheduler.cycle.records import INTERRUPTED, RunRecorder
+from scheduler.cycle.report import RunReport
+from scheduler.cycle.run import CycleRun
+from scheduler.cycle.steps import StepLog
+from scheduler.decision import to_json
+from scheduler.scoring_api import ApiUnavailable
+from shared.bundle.version import Version
+from shared.errors import BundleError, DataUnavailable, ModelLoadError, TrainingFailed
+from shared.tables.runs import Run, RunStatus
+
+CODES: dict[type[Exception], str] = {
+    Interrupted: INTERRUPTED,
+    DataUnavailable: "data_unavailable",
+    TrainingFailed: "training_failed",
+    ApiUnavailable: "api_unavailable",
+    ModelLoadError: "candidate_unusable",
+    BundleError: "candidate_unusable",
+}
+
+
+class CycleRunner:
+    """Executes claimed runs, one at a time."""
+
+    def __init__(self, parts: Parts, recorder: RunRecorder) -> None:
+        self._parts = parts
+        self._recorder = recorder
+
+    def execute(self, run: Run) -> RunReport:
+        """One cycle from claim to record; never raises."""
+        parts = self._parts
+        report = RunReport()
+        with structlog.contextvars.bound_contextvars(run_id=run.run_id):
+            parts.log.info("run_started", job=run.job, requested_by=run.requested_by)
+            steps = StepLog(parts.log, parts.interruption)
+            as_of_us = parts.clock.now_us()
+            self._learn(CycleRun(parts, steps, report, as_of_us))
+            report.steps = steps.records
+            self._keep_verdicts(run, report)
+            self._recorder.record(run.run_id, report)
+            parts.log.info(
+                "run_ended",
+                status=report.status.value,
+                code=report.code,
+                reason=report.message,
+                version=report.model_version,
+                champion=report.champion_version,
+            )
+        return report
+
+    def _learn(self, run: CycleRun) -> None:
+        try:
+            learn(run)
+        except Exception as error:
+            is_stopping = self._parts.interruption.requested
+            code = INTERRUPTED if is_stopping else _code(error)
+            if code == "error":
+                self._parts.log.exception("run_broke")
+            run.report.end(RunStatus.FAILED, code, str(error) or type(error).__name__)
+
+    def _keep_verdicts(self, run: Run, report: RunReport) -> None:
+        """Lay the verdicts beside the candidate, and clear out the oldest candidates."""
+        if report.model_version is None or report.decision is None:
+            return
+        version = Version.parse(report.model_version)
+        try:
+            record = {
+                "run_id": run.run_id,
+                "status": report.status.value,
+                "metrics": report.metrics,
+                "decision": to_json(report.decision),
+            }
+            self._parts.candidates.save_verdicts(version, record)
+            self._prune(version, report)
+        except OSError as error:
+            self._parts.log.warning("candidate_not_kept", reason=str(error))
+
+    def _prune(self, version: Version, report: RunReport) -> None:
+        """Never the candidate, never what serves, also when that is very old."""
+        champion = {Version.parse(report.champion_version)} if report.champion_version else set()
+        deleted = self._parts.candidates.prune(frozenset({version} | champion))
+        if deleted:
+            self._parts.log.info("candidates_deleted", versions=[str(item) for item in deleted])
+
+
+def _code(error: Exception) -> str:
+    return next((code for kind, code in CODES.items() if isinstance(error, kind)), "error")

@@ -1,0 +1,30 @@
+"""The heartbeat: a file renamed into place, so a reader never sees half of it."""
+
+import os
+from pathlib import Path
+
+from shared.clock import MICROS_PER_SECOND, Clock, isoformat
+
+
+class Heartbeat:
+    """Writes the present instant into one file."""
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+
+    def beat(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        now_us = self._clock.now_us()
+        temporary.write_text(f"{now_us} {isoformat(now_us)}\n")
+        temporary.replace(self._path)
+
+
+def age_seconds(path: Path, now_us: int) -> float | None:
+    """Seconds since the last beat; None when there is no readable one."""
+    try:
+        beat_us = int(path.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        return None
+    return (now_us - beat_us) / MICROS_PER_SECOND

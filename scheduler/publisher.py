@@ -1,0 +1,84 @@
+"""The publisher: the only way from a candidate to the API, and it checks the decision again."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.decision import Decision, decide
+from scheduler.scoring_api import ApiUnavailable, ScoringApi
+from shared.errors import UnderstudyError
+
+Sign = Callable[[bytes], str]
+
+
+class NotPromoted(UnderstudyError):
+    """Raised when something tries to publish what no decision promotes."""
+
+
+class PushState(StrEnum):
+    """How a push ended."""
+
+    ACTIVATED = "activated"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """What became of a push; UNKNOWN: it may or may not have arrived, ask what serves."""
+
+    state: PushState
+    reason: str
+    version: str
+    previous: str | None = None
+    activated_at: str | None = None
+
+
+class Publisher:
+    """Signs what was promoted, and pushes what was signed."""
+
+    def __init__(self, api: ScoringApi, sign: Sign) -> None:
+        self._api = api
+        self._sign = sign
+
+    def sign(self, decision: Decision, raw: bytes) -> str:
+        """The signature over a promoted bundle.
+
+        Raises:
+            NotPromoted: the decision does not promote exactly these bytes.
+        """
+        check_promotes(decision, raw)
+        return self._sign(raw)
+
+    def push(self, decision: Decision, raw: bytes, signature: str) -> PushResult:
+        """Hand the bundle to the API.
+
+        Raises:
+            NotPromoted: the decision does not promote exactly these bytes.
+        """
+        check_promotes(decision, raw)
+        version = str(decision.inputs.candidate_version)
+        try:
+            answer = self._api.push(raw, signature)
+        except ApiUnavailable as error:
+            return PushResult(PushState.UNKNOWN, str(error), version)
+        if not answer.accepted:
+            reason = f"the API answered {answer.status}: {answer.detail}"
+            return PushResult(PushState.REFUSED, reason, version)
+        return PushResult(
+            PushState.ACTIVATED, "activated", version, answer.previous, answer.activated_at
+        )
+
+    def serves(self, version: str) -> bool:
+        """Whether the API says that it serves this version."""
+        serving = self._api.current()
+        return serving is not None and serving.version == version
+
+
+def check_promotes(decision: Decision, raw: bytes) -> None:
+    """Decide again from the inputs, and tie the decision to these very bytes."""
+    if not decision.promotes or decide(decision.inputs) != decision:
+        raise NotPromoted(f"the decision is {decision.action}: {decision.reason}")
+    if hashlib.sha256(raw).hexdigest() != decision.inputs.candidate_sha256:
+        raise NotPromoted("these are not the bytes that were judged")

@@ -1,0 +1,1 @@
+"""When to learn: due instants, the table that sets them, and what starts a run."""

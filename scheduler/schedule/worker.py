@@ -1,0 +1,65 @@
+"""The worker: claims what was requested, by whomever, and executes one run at a time."""
+
+from sqlalchemy import Engine
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.cycle.records import RunRecorder
+from scheduler.cycle.runner import CycleRunner
+from scheduler.schedule.outage import Outage
+from scheduler.schedule.watcher import ScheduleWatcher
+from shared.clock import Clock
+from shared.errors import DataUnavailable
+from shared.tables.runs import Run, claim_next
+
+
+class Worker:
+    """Looks for requested runs every second or so."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        runner: CycleRunner,
+        recorder: RunRecorder,
+        watcher: ScheduleWatcher,
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._engine = engine
+        self._runner = runner
+        self._recorder = recorder
+        self._watcher = watcher
+        self._clock = clock
+        self._database = Outage("run_queue", log)
+        self._running: Run | None = None
+        self._cleaned_up = False
+
+    @property
+    def running(self) -> Run | None:
+        """The run in progress, if any."""
+        return self._running
+
+    def tick(self) -> None:
+        try:
+            run = self._claim()
+        except DataUnavailable as error:
+            self._database.away(error)
+            return
+        self._database.back()
+        if run is not None:
+            self._execute(run)
+
+    def _claim(self) -> Run | None:
+        if not self._cleaned_up:
+            self._recorder.end_orphans()
+            self._cleaned_up = True
+        self._recorder.flush()
+        return claim_next(self._engine)
+
+    def _execute(self, run: Run) -> None:
+        self._running = run
+        self._watcher.ran(self._clock.now_us())
+        try:
+            self._runner.execute(run)
+        finally:
+            self._running = None

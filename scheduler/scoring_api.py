@@ -1,0 +1,146 @@
+"""The scoring API as seen from here: what serves, is it well, and the push of a bundle.
+
+Every call has a timeout. Only a connection that could not be made is retried: whatever may
+have reached the API is looked at with `current()` instead of being sent twice.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import httpx
+
+from shared.bundle.version import Version
+from shared.errors import UnderstudyError
+
+NO_MODEL = "no-model"
+CONNECT_TIMEOUT_SECONDS = 3.0
+CONNECT_RETRIES = 2
+
+
+class ApiUnavailable(UnderstudyError):
+    """Raised when the API did not answer, or not in a way that can be understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """The model the API serves now."""
+
+    version: str
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One health route's answer."""
+
+    path: str
+    status: int
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class PushAnswer:
+    """What the API answered to a push; `detail` is its own words when it refused."""
+
+    status: int
+    version: str | None
+    previous: str | None
+    activated_at: str | None
+    detail: str
+
+    @property
+    def accepted(self) -> bool:
+        return self.status == httpx.codes.OK
+
+
+class ScoringApi(Protocol):
+    """What the cycle needs of the API. All methods raise ApiUnavailable."""
+
+    def current(self) -> Serving | None:
+        """What serves now; None when there is no model yet."""
+        ...
+
+    def known_versions(self) -> frozenset[Version]:
+        """Every version the API has ever accepted, as far as it tells."""
+        ...
+
+    def probe(self, path: str) -> Probe: ...
+
+    def push(self, raw: bytes, signature: str) -> PushAnswer: ...
+
+
+class HttpScoringApi:
+    """The API behind a URL."""
+
+    def __init__(
+        self, base_url: str, push_token: str, timeout_seconds: float, push_timeout_seconds: float
+    ) -> None:
+        self._push_timeout = httpx.Timeout(push_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
+        self._client = httpx.Client(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {push_token}"},
+            timeout=httpx.Timeout(timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
+            # httpx retries connection errors only, never a request that was sent
+            transport=httpx.HTTPTransport(retries=CONNECT_RETRIES),
+        )
+
+    def close(self) -> None:
+        self._client.close()
+
+    def current(self) -> Serving | None:
+        response = self._get("/current_model")
+        body = _members(response)
+        if response.is_success and isinstance(body.get("version"), str):
+            digest = body.get("sha256")
+            return Serving(body["version"], digest if isinstance(digest, str) else None)
+        if str(body.get("type", "")).endswith(NO_MODEL):
+            return None
+        raise ApiUnavailable(f"GET /current_model answered {response.status_code}")
+
+    def known_versions(self) -> frozenset[Version]:
+        response = self._get("/models")
+        if not response.is_success:
+            raise ApiUnavailable(f"GET /models answered {response.status_code}")
+        models = _members(response).get("models", [])
+        texts = [entry.get("version") for entry in models if isinstance(entry, dict)]
+        return frozenset(Version.parse(text) for text in texts if isinstance(text, str))
+
+    def probe(self, path: str) -> Probe:
+        response = self._get(path)
+        return Probe(path, response.status_code, response.elapsed.total_seconds() * 1_000)
+
+    def push(self, raw: bytes, signature: str) -> PushAnswer:
+        headers = {"Content-Type": "application/octet-stream", "X-Bundle-Signature": signature}
+        try:
+            response = self._client.post(
+                "/update_model", content=raw, headers=headers, timeout=self._push_timeout
+            )
+        except httpx.HTTPError as error:
+            raise ApiUnavailable(f"POST /update_model: {_cause(error)}") from error
+        body = _members(response)
+        return PushAnswer(
+            status=response.status_code,
+            version=body.get("version"),
+            previous=body.get("previous"),
+            activated_at=body.get("activated_at"),
+            detail=str(body.get("detail", ""))[:500],
+        )
+
+    def _get(self, path: str) -> httpx.Response:
+        try:
+            return self._client.get(path)
+        except httpx.HTTPError as error:
+            raise ApiUnavailable(f"GET {path}: {_cause(error)}") from error
+
+
+def _members(response: httpx.Response) -> dict[str, Any]:
+    """The JSON object of a body; empty when it is anything else."""
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _cause(error: httpx.HTTPError) -> str:
+    return f"{type(error).__name__} {error}".strip()

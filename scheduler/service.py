@@ -1,0 +1,108 @@
+"""The process: APScheduler ticks, signals stop it, and it is gone within ten seconds.
+
+APScheduler only calls functions every few seconds; what is due, and what was asked for, is
+in the database. Its defaults that lose work (a misfire grace of one second, several
+instances of one job) are switched off here.
+"""
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import FrameType
+
+from apscheduler import events
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.schedulers.blocking import BlockingScheduler
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.cycle.interruption import Interruption
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A function called every so many seconds, never twice at once.
+
+    Attributes:
+        is_long: it may run for minutes; ticks that fall into that time are nothing unusual.
+    """
+
+    name: str
+    call: Callable[[], None]
+    every_seconds: float
+    is_long: bool = False
+
+
+def build_scheduler(ticks: Sequence[Tick], log: FilteringBoundLogger) -> BlockingScheduler:
+    """A scheduler in UTC, without any memory of its own, whose failures reach the log."""
+    # Every failure is told by the listener below; said twice it only hides the next one.
+    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
+    scheduler = BlockingScheduler(
+        jobstores={"default": MemoryJobStore()},
+        executors={"default": ThreadPoolExecutor(len(ticks))},
+        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        timezone=UTC,
+    )
+    for tick in ticks:
+        scheduler.add_job(
+            tick.call,
+            "interval",
+            seconds=tick.every_seconds,
+            id=tick.name,
+            next_run_time=datetime.now(UTC),
+        )
+    patient = {tick.name for tick in ticks if tick.is_long}
+    _listen(scheduler, patient, log)
+    return scheduler
+
+
+def stop_on_signals(interruption: Interruption, log: FilteringBoundLogger) -> None:
+    """SIGTERM and SIGINT ask everything to stop; call from the main thread."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        log.info("stopping", signal=signal.Signals(number).name)
+        interruption.request()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+
+
+def run_until_stopped(scheduler: BlockingScheduler, interruption: Interruption) -> None:
+    """Block until a stop was requested; jobs in progress may still be running then."""
+
+    def stop_when_asked() -> None:
+        interruption.wait()
+        scheduler.shutdown(wait=False)
+
+    def on_started(_event: object) -> None:
+        threading.Thread(target=stop_when_asked, name="stopper", daemon=True).start()
+
+    scheduler.add_listener(on_started, events.EVENT_SCHEDULER_STARTED)
+    scheduler.start()
+
+
+def wait_for_threads(grace_seconds: float) -> bool:
+    """Whether every thread that would keep the process alive has ended in time."""
+    deadline = time.monotonic() + grace_seconds
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                return False
+    return True
+
+
+def _listen(scheduler: BlockingScheduler, patient: set[str], log: FilteringBoundLogger) -> None:
+    def on_error(event: events.JobExecutionEvent) -> None:
+        log.error("tick_broke", tick=event.job_id, exc_info=event.exception)
+
+    def on_overlap(event: events.JobSubmissionEvent) -> None:
+        if event.job_id not in patient:
+            log.warning("tick_hangs", tick=event.job_id)
+
+    scheduler.add_listener(on_error, events.EVENT_JOB_ERROR)
+    scheduler.add_listener(on_overlap, events.EVENT_JOB_MAX_INSTANCES)

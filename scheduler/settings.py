@@ -1,0 +1,64 @@
+"""Settings of the retraining service: environment variables, read once, frozen."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, HttpUrl, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+import usecases
+from shared.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """Each field is the environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    # may carry a password, so it is masked wherever settings are shown
+    database_url: SecretStr = SecretStr("sqlite:///var/understudy.db")
+    use_case: str = usecases.DEFAULT
+    keys_dir: Path = Path("var/keys")
+    api_url: HttpUrl = HttpUrl("http://127.0.0.1:8000")
+    retrained_models_dir: Path = Path("retrained_models")
+    test_data_dir: Path = Path("test_data")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+    log_file: Path | None = None
+
+    heartbeat_file: Path = Path("var/scheduler.heartbeat")
+    heartbeat_max_age_seconds: float = Field(default=60.0, gt=0)
+    # a change of RetrainingConfig is promised to be in force within 10 s
+    config_poll_seconds: float = Field(default=3.0, gt=0, le=8)
+    # a manual trigger is promised to start within 5 s
+    claim_poll_seconds: float = Field(default=1.0, gt=0, le=4)
+    shutdown_grace_seconds: float = Field(default=8.0, ge=0, le=9)
+    api_timeout_seconds: float = Field(default=10.0, gt=0)
+    push_timeout_seconds: float = Field(default=60.0, gt=0)
+    latency_budget_ms: float = Field(default=5.0, gt=0)
+    training_seed: int = Field(default=20260101, ge=0)
+    candidates_kept: int = Field(default=10, ge=2)
+    held_out_sets_kept: int = Field(default=5, ge=1)
+
+
+def load_settings() -> Settings:
+    """Settings from the environment.
+
+    Raises:
+        SettingsError: names the variable, what is wrong with it and what to do.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_explain(item) for item in error.errors())) from error
+
+
+def _explain(item: object) -> str:
+    details = item if isinstance(item, dict) else {}
+    name = str(details["loc"][0])
+    default = Settings.model_fields[name].default
+    shown = default.get_secret_value() if isinstance(default, SecretStr) else default
+    return (
+        f"{name.upper()}: {details['msg']}; set it to a valid value "
+        f"or unset it to use the default ({shown})"
+    )
