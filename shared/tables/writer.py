@@ -1,0 +1,168 @@
+"""Writes transactions, decisions and labels; merchant tiles change in the same transaction.
+
+Writing the same transaction_id again is harmless: a row that exists stays as it is.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, update
+from sqlalchemy.types import JSON
+
+from shared.tables.bulk import Record, existing_ids, insert_records, seen_rows
+from shared.tables.engine import to_json
+from shared.tables.locks import lock_for_writing
+from shared.tables.schema import api_transaction_logs, transaction_history_logs
+from shared.tables.tiles import Seen, TileChanges, merged
+from shared.transaction import Label
+
+
+def write_history(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Append to TransactionHistoryLogs; columns a row lacks are null. Returns rows inserted."""
+    columns, records = _records(transaction_history_logs, rows)
+    return write_history_records(connection, columns, records)
+
+
+def write_history_records(
+    connection: Connection, columns: Sequence[str], records: Sequence[Record]
+) -> int:
+    """Append tuples in the order of `columns`: the fast way for millions of rows.
+
+    The label columns must be among `columns`, even when they are null throughout.
+    """
+    return _append(connection, transaction_history_logs, columns, records)
+
+
+def write_decisions(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> int:
+    """Append to APITransactionLogs; JSON columns take Python objects. Returns rows inserted."""
+    columns, records = _records(api_transaction_logs, rows)
+    return _append(connection, api_transaction_logs, columns, records)
+
+
+def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
+    """Store ground truth in both logs; returns the ids that at least one of them has.
+
+    A label that became known later, or at the same instant, replaces the stored one; an older
+    one is ignored, so a journal that is replayed cannot undo a correction.
+    """
+    latest: dict[str, Label] = {}
+    for label in labels:
+        rival = latest.get(label.transaction_id)
+        if rival is None or label.label_known_at_us >= rival.label_known_at_us:
+            latest[label.transaction_id] = label
+    if not latest:
+        return []
+    lock_for_writing(connection)
+    history = seen_rows(connection, transaction_history_logs, list(latest))
+    api = seen_rows(connection, api_transaction_logs, list(latest))
+    _count_relabelled(history, api, latest).write(connection)
+    _update_labels(connection, transaction_history_logs, history, latest)
+    _update_labels(connection, api_transaction_logs, api, latest)
+    return [key for key in latest if key in history or key in api]
+
+
+def _append(
+    connection: Connection, table: Table, columns: Sequence[str], records: Sequence[Record]
+) -> int:
+    if not records:
+        return 0
+    lock_for_writing(connection)
+    key = itemgetter(columns.index("transaction_id"))
+    fresh = {key(record): record for record in reversed(records)}
+    for known in existing_ids(connection, table, list(fresh)):
+        del fresh[known]
+    if not fresh:
+        return 0
+    # reversed twice: the first of two equal ids wins, and rows keep their order
+    new = list(reversed(fresh.values()))
+    insert_records(connection, table, columns, new)
+    _count_new(connection, table, columns, new).write(connection)
+    return len(new)
+
+
+def _count_new(
+    connection: Connection, table: Table, columns: Sequence[str], records: Sequence[Record]
+) -> TileChanges:
+    """What new rows add to the tiles; a copy in the other log has been counted already."""
+    from_api = table is api_transaction_logs
+    other = transaction_history_logs if from_api else api_transaction_logs
+    key = itemgetter(columns.index("transaction_id"))
+    seen_part = itemgetter(*(columns.index(name) for name in Seen._fields))
+    twins = seen_rows(connection, other, [key(record) for record in records])
+    changes = TileChanges()
+    for record in records:
+        seen = Seen._make(seen_part(record))
+        twin = twins.get(key(record)) if twins else None
+        if twin is not None:
+            changes.add(twin, -1)
+            seen = merged(twin, seen) if from_api else merged(seen, twin)
+        changes.add(seen)
+    return changes
+
+
+def _count_relabelled(
+    history: Mapping[str, Seen], api: Mapping[str, Seen], labels: Mapping[str, Label]
+) -> TileChanges:
+    changes = TileChanges()
+    for key in history.keys() | api.keys():
+        old, live, label = history.get(key), api.get(key), labels[key]
+        changes.add(merged(old, live), -1)
+        changes.add(merged(_relabelled(old, label), _relabelled(live, label)))
+    return changes
+
+
+def _relabelled(seen: Seen | None, label: Label) -> Seen | None:
+    if seen is None or not _is_news(seen, label):
+        return seen
+    return seen._replace(label=label.label, label_known_at=label.label_known_at_us)
+
+
+def _is_news(seen: Seen, label: Label) -> bool:
+    return seen.label_known_at is None or label.label_known_at_us >= seen.label_known_at
+
+
+def _update_labels(
+    connection: Connection, table: Table, seen: Mapping[str, Seen], labels: Mapping[str, Label]
+) -> None:
+    changed = [
+        {
+            "id": key,
+            "new_label": labels[key].label,
+            "new_known_at": labels[key].label_known_at_us,
+            "new_source": labels[key].label_source,
+        }
+        for key, row in seen.items()
+        if _is_news(row, labels[key])
+    ]
+    if not changed:
+        return
+    statement = (
+        update(table)
+        .where(table.c.transaction_id == bindparam("id"))
+        .values(
+            label=bindparam("new_label"),
+            label_known_at=bindparam("new_known_at"),
+            label_source=bindparam("new_source"),
+        )
+    )
+    connection.execute(statement, changed)
+
+
+def _records(
+    table: Table, rows: Sequence[Mapping[str, Any]]
+) -> tuple[tuple[str, ...], list[Record]]:
+    columns = tuple(table.columns.keys())
+    records: Iterable[Record] = (tuple(map(row.get, columns)) for row in rows)
+    json_at = [at for at, column in enumerate(table.columns) if isinstance(column.type, JSON)]
+    if json_at:
+        records = (_encoded(record, json_at) for record in records)
+    return columns, list(records)
+
+
+def _encoded(record: Record, json_at: Sequence[int]) -> Record:
+    values = list(record)
+    for at in json_at:
+        if values[at] is not None:
+            values[at] = to_json(values[at])
+    return tuple(values)
