@@ -13,11 +13,13 @@ from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Fiel
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, isoformat, to_micros
 from shared.transaction import Transaction
 from usecases.fraud.currencies import ISO_4217
-from usecases.fraud.features.catalogue import UNKNOWN_ID
 
 MAX_AMOUNT = 1_000_000_000.0
 MAX_AHEAD_US = MICROS_PER_DAY
 DEFAULT_CURRENCY = "EUR"
+ANONYMOUS_PREFIX = "anonymous-"
+"""Begins the ids of users and merchants that were not named; each is new, so has no history."""
+
 
 TransactionType = Literal[
     "purchase",
@@ -68,10 +70,10 @@ class TransactionRequest(BaseModel):
         None, description="Your id, needed for feedback. Default: a new one, in the answer."
     )
     user_id: Identifier | None = Field(
-        None, description="Whose history counts. Default: `unknown`, who has no history."
+        None, description="Whose history counts. Default: a new one, without history."
     )
     merchant_id: Identifier | None = Field(
-        None, description="The counterparty. Default: `unknown`, which has none."
+        None, description="The counterparty. Default: a new one, without history."
     )
     event_time: Moment | None = Field(
         None,
@@ -110,10 +112,13 @@ def to_transaction(request: TransactionRequest, now_us: int) -> Transaction:
         ValueError: well-typed but without sense; the text begins with the field's name.
     """
     _refuse_nonsense(request)
+    # one random number serves all three ids; reading it is the dearest call here
+    fresh = uuid4().hex
+    anonymous = ANONYMOUS_PREFIX + fresh
     return Transaction(
-        transaction_id=request.transaction_id or uuid4().hex,
-        user_id=request.user_id or UNKNOWN_ID,
-        merchant_id=request.merchant_id or UNKNOWN_ID,
+        transaction_id=request.transaction_id or fresh,
+        user_id=request.user_id or anonymous,
+        merchant_id=request.merchant_id or anonymous,
         event_time_us=_event_time(request, now_us),
         ingested_at_us=now_us,
         amount=request.amount,

@@ -66,9 +66,9 @@ class RuleSet:
         try:
             values = {variable.name: variable.read(evidence) for variable in self._used}
             activation = self._env.Activation(values)
-            verdicts = self._all.eval(activation).plain_value()
         except (ValueError, OverflowError, TypeError, RuntimeError) as error:
             return self._all_failed(error)
+        verdicts = _ask(self._all, activation)
         if isinstance(verdicts, list):
             return Findings(_where(self.rules, verdicts), ())
         return self._one_by_one(activation)
@@ -78,7 +78,7 @@ class RuleSet:
         return {name: self._table[name].read(evidence) for name in rule.shows}
 
     def _one_by_one(self, activation: Any) -> Findings:
-        verdicts = [program.eval(activation).plain_value() for program in self._programs]
+        verdicts = [_ask(program, activation) for program in self._programs]
         failed = []
         for rule, verdict in zip(self.rules, verdicts, strict=True):
             if not isinstance(verdict, bool):
@@ -112,6 +112,14 @@ def load_rules(path: Path, table: Mapping[str, Variable]) -> RuleSet:
         raise RuleFileError(f"rule file {path}: {error}") from error
 
 
+def _ask(program: Any, activation: Any) -> Any:
+    """What the expression yields; the text of the error where it fails."""
+    try:
+        return program.eval(activation).plain_value()
+    except RuntimeError as error:
+        return str(error)
+
+
 def _where(rules: tuple[Rule, ...], verdicts: Sequence[bool]) -> tuple[Rule, ...]:
     if True not in verdicts:
         return ()
@@ -141,7 +149,7 @@ def _compile(env: Any, rule: Rule, table: Mapping[str, Variable]) -> Any:
 
 
 def _try_on(env: Any, program: Any, rule: Rule, values: Mapping[str, Value]) -> None:
-    result = program.eval(env.Activation(values)).plain_value()
+    result = _ask(program, env.Activation(values))
     if not isinstance(result, bool):
         raise RuleFileError(f"rule {rule.id}: fails on a plain row: {result}")
 

@@ -11,8 +11,8 @@ from typing import Literal
 from shared.clock import MICROS_PER_HOUR
 from shared.transaction import Transaction
 from shared.usecase.serving import FeatureSet
-from usecases.fraud.features.catalogue import UNKNOWN_ID
 from usecases.fraud.judgement import Judgement
+from usecases.fraud.requests import ANONYMOUS_PREFIX
 
 CelType = Literal["bool", "int", "double", "string"]
 Value = bool | int | float | str
@@ -82,7 +82,7 @@ def _field_variables() -> tuple[Variable, ...]:
             "is_anonymous_user",
             "bool",
             "user_id was not sent, so there is no history",
-            lambda e: e.transaction.user_id == UNKNOWN_ID,
+            lambda e: e.transaction.user_id.startswith(ANONYMOUS_PREFIX),
         ),
         Variable("hour", "int", "0-23, local where utc_offset_min was sent, else UTC", _hour),
         Variable("day_of_week", "int", "0 is Monday; local like hour", _day_of_week),
