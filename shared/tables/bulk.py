@@ -7,24 +7,27 @@ from sqlalchemy import ARRAY, Connection, String, Table, any_, column, func, lit
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.tables.engine import to_json
+from shared.tables.tile_counts import count_columns, count_rows_after, last_row
 from shared.tables.tiles import Seen
 
 Record = tuple[Any, ...]
 
 
-def insert_records(
+def insert_counted(
     connection: Connection, table: Table, columns: Sequence[str], records: Sequence[Record]
 ) -> None:
-    """Insert rows that are known to be new."""
-    if not records:
-        return
+    """Insert rows that are known to be new, and count them into the merchant tiles."""
     names = ", ".join(columns)
     if connection.dialect.name == "postgresql":
         _copy(connection, f"COPY {table.name} ({names}) FROM STDIN", records)
+        seen = {name: columns.index(name) for name in Seen._fields}
+        count_columns(connection, {name: [row[at] for row in records] for name, at in seen.items()})
         return
+    before = last_row(connection, table)
     places = ", ".join("?" * len(columns))
     statement = f"INSERT INTO {table.name} ({names}) VALUES ({places})"  # noqa: S608 - own names
     connection.exec_driver_sql(statement, list(records))
+    count_rows_after(connection, table, before)
 
 
 def existing_ids(connection: Connection, table: Table, ids: Sequence[str]) -> set[str]:

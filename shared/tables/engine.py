@@ -19,6 +19,7 @@ BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
 LOCK_TIMEOUT_SECONDS = 60
 STATEMENT_TIMEOUT_SECONDS = 300
+BULK_CACHE_KIB = 256 * 1024
 # Any number will do as long as nobody else in this database uses it.
 MIGRATION_LOCK = 0x756E6465
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -103,6 +104,12 @@ def _postgresql_engine(url: URL, statement_timeout_seconds: int) -> Engine:
         pool_pre_ping=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": options},
     )
+
+
+def prepare_for_bulk(connection: Connection) -> None:
+    """Give a connection that writes millions of rows room to keep the indexes in memory."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{BULK_CACHE_KIB}")
 
 
 def _set_pragmas(connection: Any, _entry: ConnectionPoolEntry) -> None:

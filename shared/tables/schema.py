@@ -80,7 +80,6 @@ def _transaction_rules(name: str) -> list[CheckConstraint | Index]:
             "(label IS NULL) = (label_known_at IS NULL)", name=f"{name}_label_has_instant"
         ),
         Index(f"ix_{name}_user_time", *HISTORY_COLUMNS),
-        Index(f"ix_{name}_merchant_time", "merchant_id", "event_time"),
         Index(f"ix_{name}_event_time", "event_time"),
     ]
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, update
 from sqlalchemy.types import JSON
 
-from shared.tables.bulk import Record, existing_ids, insert_records, seen_rows
+from shared.tables.bulk import Record, existing_ids, insert_counted, seen_rows
 from shared.tables.engine import to_json
 from shared.tables.locks import lock_for_writing
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
@@ -76,29 +76,31 @@ def _append(
         return 0
     # reversed twice: the first of two equal ids wins, and rows keep their order
     new = list(reversed(fresh.values()))
-    insert_records(connection, table, columns, new)
-    _count_new(connection, table, columns, new).write(connection)
+    insert_counted(connection, table, columns, new)
+    _correct_copies(connection, table, columns, new)
     return len(new)
 
 
-def _count_new(
+def _correct_copies(
     connection: Connection, table: Table, columns: Sequence[str], records: Sequence[Record]
-) -> TileChanges:
-    """What new rows add to the tiles; a copy in the other log has been counted already."""
+) -> None:
+    """Count out again what the other log holds too: both copies are one transaction."""
     from_api = table is api_transaction_logs
     other = transaction_history_logs if from_api else api_transaction_logs
     key = itemgetter(columns.index("transaction_id"))
-    seen_part = itemgetter(*(columns.index(name) for name in Seen._fields))
     twins = seen_rows(connection, other, [key(record) for record in records])
+    if not twins:
+        return
+    seen_part = itemgetter(*(columns.index(name) for name in Seen._fields))
     changes = TileChanges()
     for record in records:
-        seen = Seen._make(seen_part(record))
-        twin = twins.get(key(record)) if twins else None
+        twin = twins.get(key(record))
         if twin is not None:
+            seen = Seen._make(seen_part(record))
             changes.add(twin, -1)
-            seen = merged(twin, seen) if from_api else merged(seen, twin)
-        changes.add(seen)
-    return changes
+            changes.add(seen, -1)
+            changes.add(merged(twin, seen) if from_api else merged(seen, twin))
+    changes.write(connection)
 
 
 def _count_relabelled(

@@ -48,7 +48,6 @@ def _create_log(name: str, *decision: sa.Column[object]) -> None:
         ),
     )
     op.create_index(f"ix_{name}_user_time", name, list(HISTORY_COLUMNS))
-    op.create_index(f"ix_{name}_merchant_time", name, ["merchant_id", "event_time"])
     op.create_index(f"ix_{name}_event_time", name, ["event_time"])
 
 
