@@ -1,0 +1,128 @@
+"""All features of a whole table at once: sort, code the text, let the kernel run over it."""
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from shared.features.chunks import in_chunks
+from shared.features.tile_sums import TileColumns, sums_as_of
+from shared.features.tiles import TileWindows
+from shared.usecase.serving import FloatMatrix
+from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US
+from usecases.fraud.features.encoding import CELLS_PER_DEGREE, buckets
+from usecases.fraud.features.kernel import fill_rows
+from usecases.fraud.features.layout import UNKNOWN, Codes, Floats, History, Micros, Scratch, Table
+
+_COLUMNS = (
+    "event_time",
+    "ingested_at",
+    "amount",
+    "merchant_id",
+    "merchant_category",
+    "country",
+    "lat",
+    "lon",
+    "home_lat",
+    "home_lon",
+    "device_id",
+    "utc_offset_min",
+)
+
+
+def compute(frame: pl.DataFrame, label_delay_us: int = LABEL_DELAY_US) -> FloatMatrix:
+    """Every feature of every row, (rows, 43), in the order of the frame.
+
+    Each row sees what had been ingested and labelled when it came, never the future: the
+    frame may hold all rows and labels known today. Its columns are those of the transaction
+    tables; transaction_id must be unique.
+    """
+    matrix = np.empty((frame.height, len(FEATURE_SET.names)), dtype=np.float32)
+    table = _table(frame, sums_as_of(_tile_columns(frame), TileWindows.behind(label_delay_us)))
+    longest = int((np.arange(frame.height) - table.begins).max(initial=0))
+    merchants = int(table.history.merchant.max(initial=UNKNOWN)) + 1
+
+    def work(start: int, stop: int) -> None:
+        scratch = Scratch(np.zeros(longest, np.int64), np.zeros(merchants, np.int64))
+        fill_rows(table, start, stop, scratch, matrix)
+
+    in_chunks(frame.height, work)
+    return matrix
+
+
+def _tile_columns(frame: pl.DataFrame) -> TileColumns:
+    return TileColumns(
+        merchant=_codes(frame["merchant_id"]),
+        event_time=_micros(frame["event_time"]),
+        ingested_at=_micros(frame["ingested_at"]),
+        label=frame["label"].cast(pl.Int8).fill_null(-1).to_numpy().copy(),
+        label_known_at=_micros(frame["label_known_at"].fill_null(0)),
+    )
+
+
+def _table(frame: pl.DataFrame, sums: Micros) -> Table:
+    """The rows in the kernel's order: user by user, then as time went by."""
+    user = _codes(frame["user_id"])
+    keys = frame.select("event_time", "ingested_at", "transaction_id").with_columns(user=user)
+    order = keys.select(
+        pl.arg_sort_by("user", "event_time", "ingested_at", "transaction_id").cast(pl.Int64)
+    )
+    targets = order.to_series().to_numpy().copy()
+    user = user[targets]
+    changes = np.flatnonzero(np.diff(user, prepend=UNKNOWN))
+    lengths = np.diff(changes, append=len(user))
+    ordered = frame.select(_COLUMNS)[targets]
+    offset_min = _micros(ordered["utc_offset_min"].fill_null(0))
+    return Table(
+        history=_history(ordered, offset_min),
+        begins=np.repeat(changes, lengths),
+        offset_min=offset_min,
+        home_lat=_degrees(ordered["home_lat"]),
+        home_lon=_degrees(ordered["home_lon"]),
+        sums=sums,
+        targets=targets,
+    )
+
+
+def _history(ordered: pl.DataFrame, offset_min: Micros) -> History:
+    event_time = _micros(ordered["event_time"])
+    return History(
+        event_time=event_time,
+        ingested_at=_micros(ordered["ingested_at"]),
+        bucket=buckets(event_time, offset_min),
+        amount=ordered["amount"].cast(pl.Float64).to_numpy().copy(),
+        merchant=_codes(ordered["merchant_id"]),
+        category=_codes(ordered["merchant_category"]),
+        location=_codes(ordered.select(_place()).to_series()),
+        lat=_degrees(ordered["lat"]),
+        lon=_degrees(ordered["lon"]),
+    )
+
+
+def _place() -> pl.Expr:
+    """`usecases.fraud.features.encoding.place`, over columns; null is unknown."""
+    known = pl.col("lat").is_finite() & pl.col("lon").is_finite()
+    north, east = (
+        (pl.col(name).cast(pl.Float64) * CELLS_PER_DEGREE).floor().cast(pl.Int64, strict=False)
+        for name in ("lat", "lon")
+    )
+    cell = pl.when(known).then(pl.format("c{},{}", north, east))
+    return pl.coalesce(cell, "n" + pl.col("country"), "d" + pl.col("device_id"))
+
+
+def _codes(texts: pl.Series) -> Codes:
+    """Equal text, equal number, counting from 0; null is UNKNOWN."""
+    texts = texts.cast(pl.String)
+    known = pl.Enum(texts.unique().drop_nulls())
+    codes = texts.cast(known).to_physical().cast(pl.Int32).fill_null(UNKNOWN)
+    return codes.to_numpy().copy()
+
+
+def _micros(instants: pl.Series) -> Micros:
+    return instants.cast(pl.Int64).to_numpy().copy()
+
+
+def _degrees(values: pl.Series) -> Floats:
+    """Coordinates; what is null or not finite becomes NaN."""
+    degrees: npt.NDArray[np.float64] = values.cast(pl.Float64).fill_null(np.nan).to_numpy().copy()
+    degrees[~np.isfinite(degrees)] = np.nan
+    return degrees
