@@ -139,16 +139,15 @@ def prepare_database(
             return
 
 
-def run(settings: Settings) -> None:
-    """The life of the process, from settings to the last line of the log."""
+def run(settings: Settings, use_case: LearningUseCase) -> None:
+    """The life of the process, from the first line of the log to the last."""
     interruption, log = Interruption(), structlog.get_logger()
-    stop_on_signals(interruption, log)
+    stop_on_signals(interruption)
     engine = connect(settings.database_url.get_secret_value())
-    use_case = usecases.load_learning(settings.use_case)
     prepare_database(engine, Heartbeat(settings.heartbeat_file, SystemClock()), interruption, log)
     wired = wire(settings, engine, use_case, interruption)
     log.info("scheduler_started", use_case=use_case.name, api=str(settings.api_url))
-    run_until_stopped(build_scheduler(wired.ticks, log), interruption)
+    run_until_stopped(build_scheduler(wired.ticks, log), interruption, log)
     is_clean = wait_for_threads(settings.shutdown_grace_seconds)
     if not is_clean:
         _give_up_running(wired)
@@ -178,7 +177,7 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging("scheduler", settings.log_level, settings.log_format, settings.log_file)
-        run(settings)
+        run(settings, usecases.load_learning(settings.use_case))
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -60,22 +60,25 @@ def build_scheduler(ticks: Sequence[Tick], log: FilteringBoundLogger) -> Blockin
     return scheduler
 
 
-def stop_on_signals(interruption: Interruption, log: FilteringBoundLogger) -> None:
+def stop_on_signals(interruption: Interruption) -> None:
     """SIGTERM and SIGINT ask everything to stop; call from the main thread."""
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        log.info("stopping", signal=signal.Signals(number).name)
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        # no log line here: the signal may have come in the middle of writing one
         interruption.request()
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
 
 
-def run_until_stopped(scheduler: BlockingScheduler, interruption: Interruption) -> None:
+def run_until_stopped(
+    scheduler: BlockingScheduler, interruption: Interruption, log: FilteringBoundLogger
+) -> None:
     """Block until a stop was requested; jobs in progress may still be running then."""
 
     def stop_when_asked() -> None:
         interruption.wait()
+        log.info("scheduler_stopping")
         scheduler.shutdown(wait=False)
 
     def on_started(_event: object) -> None:

@@ -43,12 +43,17 @@ class CandidateStore:
         return frozenset(version for version in found if version is not None)
 
     def prune(self, protected: frozenset[Version]) -> tuple[Version, ...]:
-        """Delete all but the newest and the protected; returns what was deleted."""
-        newest = sorted(self.versions(), reverse=True)[: self._keep]
-        surplus = sorted(self.versions() - set(newest) - protected)
+        """Delete all but the latest and the protected; returns what was deleted."""
+        latest = sorted(self.versions(), key=self._packed_at, reverse=True)[: self._keep]
+        surplus = sorted(self.versions() - set(latest) - protected)
         for version in surplus:
             shutil.rmtree(self._root / str(version))
         return tuple(surplus)
+
+    def _packed_at(self, version: Version) -> tuple[int, Version]:
+        """Latest by time, not by number: a refused minor must not outlive later patches."""
+        path = self._root / str(version) / BUNDLE
+        return (path.stat().st_mtime_ns if path.exists() else 0, version)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -5,6 +5,8 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sqlalchemy import Engine, select
+
 from scheduler.cycle.champion import Champion
 from scheduler.cycle.examples import Examples
 from scheduler.cycle.parts import Parts
@@ -15,6 +17,8 @@ from shared.bundle.manifest import Manifest, served_signature
 from shared.bundle.version import Version
 from shared.clock import isoformat, to_datetime
 from shared.scoring.session import OnnxModel
+from shared.tables.engine import database_errors
+from shared.tables.schema import model_training_runs
 from shared.usecase.learning import Candidate
 
 BASELINE, CARD = "baseline.json", "card.md"
@@ -52,7 +56,7 @@ def draft(
     version = next_version(
         champion.version if champion else None,
         parts.api.known_versions(),
-        parts.candidates.versions(),
+        parts.candidates.versions() | _recorded_versions(parts.engine),
         parts.use_case.schema_version,
         new_recipe=new_recipe,
     )
@@ -73,6 +77,13 @@ def seal(draft: Draft, metrics: Mapping[str, float]) -> Sealed:
     figures = {name: value for name, value in finite(metrics).items() if value is not None}
     raw = pack(draft.manifest.model_copy(update={"metrics": figures}), draft.files)
     return Sealed(raw, unpack(raw))
+
+
+def _recorded_versions(engine: Engine) -> frozenset[Version]:
+    """Versions of all earlier candidates, also of those whose files are long deleted."""
+    query = select(model_training_runs.c.modelversion).distinct()
+    with database_errors("read ModelTrainingRuns"), engine.connect() as connection:
+        return frozenset(Version.parse(text) for text in connection.scalars(query) if text)
 
 
 def _manifest(

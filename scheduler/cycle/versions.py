@@ -29,18 +29,18 @@ def is_new_recipe(candidate: Candidate, champion: Manifest | None) -> bool:
 def next_version(
     champion: Version | None,
     accepted: frozenset[Version],
-    kept: frozenset[Version],
+    used: frozenset[Version],
     schema_version: int,
     *,
     new_recipe: bool,
 ) -> Version:
-    """A version newer than all the API ever accepted, and not used for a candidate before."""
+    """A version newer than all the API ever accepted, and never used for a candidate before."""
     newest = max(accepted | ({champion} if champion else set()), default=None)
     if newest is None or newest.major < schema_version:
         version = Version(schema_version, 0, 0)
     else:
         version = newest.next_minor() if new_recipe else newest.next_patch()
-    while version in kept:
+    while version in used:
         version = version.next_patch()
     return version
 

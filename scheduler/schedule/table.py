@@ -23,8 +23,8 @@ class ScheduleRow:
     interval: str
     is_enabled: bool
     anchor_us: int
-    last_run_us: int | None
-    next_run_us: int | None
+    last_run_us: int | None = None
+    next_run_us: int | None = None
 
 
 class ScheduleTable(Protocol):

@@ -1,0 +1,82 @@
+"""A database with its tables, and the parts of a cycle around a tiny use case."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import Engine
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.cycle.candidates import CandidateStore
+from scheduler.cycle.held_out import HeldOutStore
+from scheduler.cycle.interruption import Interruption
+from scheduler.cycle.parts import Parts
+from scheduler.cycle.records import RunRecorder
+from scheduler.cycle.runner import CycleRunner
+from scheduler.publisher import Publisher
+from shared.keys.signing import sign
+from shared.tables.engine import connect, migrate
+from shared.tables.runs import Run, claim_next, get_run, request_run
+from tests.scheduler.fakes import PocketApi, SettableClock, TinyUseCase
+
+
+@pytest.fixture
+def log() -> FilteringBoundLogger:
+    logger: FilteringBoundLogger = structlog.get_logger()
+    return logger
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = connect(f"sqlite:///{tmp_path / 'understudy.db'}")
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@dataclass
+class CycleBench:
+    """A cycle ready to run, and everything around it to look at."""
+
+    parts: Parts
+    use_case: TinyUseCase
+    api: PocketApi
+    clock: SettableClock
+    recorder: RunRecorder
+    private_key: Ed25519PrivateKey
+    root: Path
+
+    def run(self) -> Run:
+        """Request, claim and execute one run; returns its row."""
+        run_id = request_run(self.parts.engine, "retraining", self.clock.now_us(), "test")
+        claimed = claim_next(self.parts.engine)
+        assert claimed is not None
+        CycleRunner(self.parts, self.recorder).execute(claimed)
+        self.clock.move(1_000_000)
+        finished = get_run(self.parts.engine, run_id)
+        assert finished is not None
+        return finished
+
+
+@pytest.fixture
+def bench(engine: Engine, log: FilteringBoundLogger, tmp_path: Path) -> CycleBench:
+    use_case, api, clock = TinyUseCase(), PocketApi(), SettableClock()
+    private_key = Ed25519PrivateKey.generate()
+    parts = Parts(
+        use_case=use_case,
+        engine=engine,
+        clock=clock,
+        api=api,
+        publisher=Publisher(api, lambda raw: sign(raw, private_key)),
+        candidates=CandidateStore(tmp_path / "retrained_models", keep=3),
+        held_out=HeldOutStore(tmp_path / "test_data", keep=2),
+        interruption=Interruption(),
+        log=log,
+        latency_budget_ms=1_000.0,
+        seed=1,
+    )
+    recorder = RunRecorder(engine, log)
+    return CycleBench(parts, use_case, api, clock, recorder, private_key, tmp_path)

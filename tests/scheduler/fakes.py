@@ -1,0 +1,187 @@
+"""Stand-ins passed in by name: a clock, a tiny use case with a real ONNX graph, an API."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import polars as pl
+from onnx import TensorProto, helper, numpy_helper
+from sqlalchemy import Engine
+
+from scheduler.scoring_api import ApiUnavailable, Probe, PushAnswer, Serving
+from shared.bundle.archive import unpack
+from shared.bundle.version import Version
+from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
+from shared.errors import DataUnavailable, TrainingFailed
+from shared.usecase.learning import Candidate, Labels, Progress, PromotionPolicy, Split
+from shared.usecase.serving import FeatureSet, FloatMatrix
+from shared.verdicts import Outcome, Verdict
+
+NOW_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
+NAMES = ("size", "speed", "noise")
+FEATURE_SET = FeatureSet("1", NAMES, dict.fromkeys(NAMES, "all"))
+POLICY = PromotionPolicy(
+    name="tiny",
+    primary_metric="average_precision",
+    alpha=0.05,
+    non_inferiority_margin=0.02,
+    min_positives=50,
+    champion_max_age_days=7,
+    resamples=200,
+    first_model_min={"average_precision": 0.3, "positives": 20},
+)
+
+
+@dataclass
+class SettableClock:
+    """A clock that stands still until it is moved."""
+
+    instant_us: int = NOW_US
+
+    def now_us(self) -> int:
+        return self.instant_us
+
+    def move(self, micros: int) -> None:
+        self.instant_us += micros
+
+
+@dataclass
+class TinyUseCase:
+    """Rows of noise in which `size` and `speed` tell the label; trained in a millisecond."""
+
+    rows: int = 2_000
+    seed: int = 7
+    policy: PromotionPolicy = POLICY
+    quality: Outcome = Outcome.PASS
+    snapshot_error: str | None = None
+    training_error: str | None = None
+    weights: tuple[float, ...] = (2.0, 1.0, 0.0)
+    name: str = "tiny"
+    schema_version: int = 1
+    feature_set: FeatureSet = FEATURE_SET
+    trained_on: list[tuple[str, ...]] = field(default_factory=list)
+
+    def snapshot(self, engine: Engine, as_of_us: int) -> pl.DataFrame:
+        if self.snapshot_error:
+            raise DataUnavailable(self.snapshot_error)
+        rng = np.random.default_rng(self.seed)
+        values = rng.normal(size=(self.rows, 3))
+        risk = values @ np.array([2.0, 1.0, 0.0]) + rng.normal(size=self.rows)
+        times = np.sort(as_of_us - rng.integers(0, 60 * 24, self.rows) * MICROS_PER_HOUR)
+        return pl.DataFrame(
+            {
+                "transaction_id": [f"t{index}" for index in range(self.rows)],
+                "user_id": [f"u{index}" for index in rng.integers(0, 300, self.rows)],
+                "event_time": times,
+                "label": (risk > 2.5).astype(np.int8),
+                **{name: values[:, place] for place, name in enumerate(NAMES)},
+            }
+        )
+
+    def check_quality(self, snapshot: pl.DataFrame, as_of_us: int) -> Verdict:
+        return Verdict("data_quality", self.quality, "as told", {"rows": snapshot.height})
+
+    def features(self, snapshot: pl.DataFrame) -> FloatMatrix:
+        return snapshot.select(NAMES).to_numpy().astype(np.float32)
+
+    def split(self, snapshot: pl.DataFrame, as_of_us: int) -> Split:
+        is_late = snapshot["event_time"].to_numpy() > as_of_us - 30 * MICROS_PER_DAY
+        return Split(np.flatnonzero(~is_late), np.flatnonzero(is_late))
+
+    def train(
+        self,
+        matrix: FloatMatrix,
+        labels: Labels,
+        feature_names: Sequence[str],
+        seed: int,
+        progress: Progress,
+    ) -> Candidate:
+        self.trained_on.append(tuple(feature_names))
+        if self.training_error:
+            raise TrainingFailed(self.training_error)
+        for share in (0.3, 0.6, 1.0):
+            progress("fitting", share)
+        weights = [self.weights[NAMES.index(name)] for name in feature_names]
+        return Candidate(
+            files={"model.onnx": linear_graph(weights)},
+            components=("classifier",),
+            feature_names=tuple(feature_names),
+            feature_set_version="1",
+            thresholds={"review": 0.5},
+            hyperparameters={"kind": "linear"},
+            frameworks={"numpy": np.__version__},
+            baseline={"size": [0.0, 1.0]},
+        )
+
+    def headline(self, scores: FloatMatrix) -> npt.NDArray[np.float64]:
+        return scores[:, 0].astype(np.float64)
+
+    def metrics(
+        self, scores: npt.NDArray[np.float64], labels: Labels, held_out: pl.DataFrame
+    ) -> Mapping[str, float]:
+        order = labels[np.argsort(-scores)]
+        precision = np.cumsum(order) / np.arange(1, len(order) + 1)
+        return {"average_precision": float(precision[order == 1].mean()), "undefined": np.nan}
+
+
+def linear_graph(weights: Sequence[float]) -> bytes:
+    """A real graph: sigmoid(features @ weights)."""
+    column = np.asarray(weights, dtype=np.float32).reshape(-1, 1)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["features", "weights"], ["risk"]),
+            helper.make_node("Sigmoid", ["risk"], ["scores"]),
+        ],
+        "linear",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, len(weights)])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [None, 1])],
+        [numpy_helper.from_array(column, "weights")],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=9)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+@dataclass
+class PocketApi:
+    """The API in memory: accepts what is pushed, unless it is told otherwise."""
+
+    serving: Serving | None = None
+    accepted: set[Version] = field(default_factory=set)
+    away: bool = False
+    statuses: dict[str, int] = field(default_factory=dict)
+    push_status: int = 200
+    lose_push_answer: bool = False
+    pushed: list[tuple[bytes, str]] = field(default_factory=list)
+
+    def current(self) -> Serving | None:
+        self._answer()
+        return self.serving
+
+    def known_versions(self) -> frozenset[Version]:
+        self._answer()
+        return frozenset(self.accepted)
+
+    def probe(self, path: str) -> Probe:
+        self._answer()
+        return Probe(path, self.statuses.get(path, 200), 1.0)
+
+    def push(self, raw: bytes, signature: str) -> PushAnswer:
+        self._answer()
+        self.pushed.append((raw, signature))
+        if self.push_status != 200:
+            return PushAnswer(self.push_status, None, None, None, "no, thank you")
+        previous = self.serving.version if self.serving else None
+        bundle = unpack(raw)
+        self.serving = Serving(bundle.manifest.version, bundle.sha256)
+        self.accepted.add(bundle.manifest.parsed_version)
+        if self.lose_push_answer:
+            raise ApiUnavailable("POST /update_model: ReadTimeout")
+        return PushAnswer(200, bundle.manifest.version, previous, "now", "")
+
+    def _answer(self) -> None:
+        if self.away:
+            raise ApiUnavailable("connection refused")

@@ -1,0 +1,92 @@
+"""Due instants: a fixed grid, exact in calendar months and years."""
+
+import itertools
+from datetime import UTC, datetime
+
+import pytest
+from dateutil.relativedelta import relativedelta
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.schedule.intervals import SUPPORTED, Interval, is_due_instant, last_due, next_due
+from shared.clock import to_datetime, to_micros
+
+STEPS = {
+    "1H": relativedelta(hours=1),
+    "1D": relativedelta(days=1),
+    "1W": relativedelta(weeks=1),
+    "1M": relativedelta(months=1),
+    "1Y": relativedelta(years=1),
+}
+instants = st.datetimes(datetime(2000, 1, 1), datetime(2060, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001 - hypothesis wants naive bounds
+    to_micros
+)
+intervals = st.sampled_from(SUPPORTED).map(Interval.parse)
+
+
+def dues(text: str, anchor: str, count: int) -> list[str]:
+    interval, anchor_us = Interval.parse(text), to_micros(datetime.fromisoformat(anchor))
+    found, after_us = [], anchor_us
+    for _ in range(count):
+        after_us = next_due(interval, anchor_us, after_us)
+        found.append(to_datetime(after_us).date().isoformat())
+    return found
+
+
+def test_a_month_from_31_january_ends_with_each_month() -> None:
+    assert dues("1M", "2027-01-31T10:00:00+00:00", 4) == [
+        "2027-02-28",
+        "2027-03-31",
+        "2027-04-30",
+        "2027-05-31",
+    ]
+
+
+def test_a_month_from_31_january_reaches_29_february_in_a_leap_year() -> None:
+    assert dues("1M", "2028-01-31T10:00:00+00:00", 1) == ["2028-02-29"]
+
+
+def test_a_year_from_29_february_returns_to_it_in_the_next_leap_year() -> None:
+    assert dues("1Y", "2028-02-29T00:00:00+00:00", 4) == [
+        "2029-02-28",
+        "2030-02-28",
+        "2031-02-28",
+        "2032-02-29",
+    ]
+
+
+@pytest.mark.parametrize("text", SUPPORTED)
+def test_two_years_of_due_instants_equal_an_independent_oracle(text: str) -> None:
+    anchor = datetime(2027, 1, 31, 23, 59, 59, 999_999, tzinfo=UTC)
+    interval, anchor_us, end = Interval.parse(text), to_micros(anchor), anchor.replace(year=2029)
+    oracle = itertools.takewhile(
+        lambda moment: moment <= end, (anchor + STEPS[text] * k for k in itertools.count(1))
+    )
+    after_us = anchor_us
+    for moment in oracle:
+        after_us = next_due(interval, anchor_us, after_us)
+        assert to_datetime(after_us) == moment
+
+
+@given(intervals, instants, instants)
+def test_the_next_due_instant_is_later_and_the_last_one_is_not(
+    interval: Interval, anchor_us: int, now_us: int
+) -> None:
+    upcoming, latest = next_due(interval, anchor_us, now_us), last_due(interval, anchor_us, now_us)
+
+    assert latest <= now_us < upcoming
+    assert next_due(interval, anchor_us, latest) == upcoming
+    assert is_due_instant(interval, anchor_us, latest)
+    assert is_due_instant(interval, anchor_us, upcoming)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1", "H1", "2W", "1 W", "weekly", "1W; DROP TABLE", "\u0661H"]
+)
+def test_anything_else_is_not_an_interval(text: str) -> None:
+    with pytest.raises(ValueError, match="use 1H, 1D, 1W, 1M, 1Y"):
+        Interval.parse(text)
+
+
+def test_case_and_surrounding_spaces_do_not_matter() -> None:
+    assert Interval.parse(" 1w ") == Interval.parse("1W")

@@ -1,0 +1,50 @@
+"""Settings name their remedy and hide their secrets; the heartbeat says who is alive."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from scheduler.healthcheck import problem
+from scheduler.heartbeat import Heartbeat, age_seconds
+from scheduler.settings import Settings, load_settings
+from shared.clock import MICROS_PER_SECOND
+from shared.errors import SettingsError
+from tests.scheduler.fakes import SettableClock
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("LATENCY_BUDGET_MS", "fast"), ("API_URL", "not a url"), ("CONFIG_POLL_SECONDS", "60")],
+)
+def test_a_setting_that_does_not_parse_is_named_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=f"{name}: .*; set it to a valid value or unset it"):
+        load_settings()
+
+
+def test_a_database_password_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://user:hunter2@host/db")
+    settings = load_settings()
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" in settings.database_url.get_secret_value()
+
+
+def test_a_fresh_heartbeat_is_healthy_and_an_old_or_missing_one_is_not(tmp_path: Path) -> None:
+    path, clock = tmp_path / "var" / "beat", SettableClock()
+    settings = Settings(heartbeat_file=path, heartbeat_max_age_seconds=60)
+    assert problem(settings, clock) == f"no heartbeat in {path}"
+    Heartbeat(path, clock).beat()
+    clock.move(59 * MICROS_PER_SECOND)
+    assert problem(settings, clock) is None
+    clock.move(2 * MICROS_PER_SECOND)
+    assert problem(settings, clock) == "the last heartbeat is 61 s old"
+    assert os.listdir(path.parent) == ["beat"]  # noqa: PTH208 - also hidden files
+
+
+def test_a_damaged_heartbeat_counts_as_none(tmp_path: Path) -> None:
+    path = tmp_path / "beat"
+    path.write_text("")
+    assert age_seconds(path, 0) is None
