@@ -1,0 +1,1 @@
+"""The scoring service: scores, holds versions, swaps, rolls back, journals decisions."""

@@ -1,0 +1,121 @@
+"""The application: FastAPI with every route, and the layer that all answers pass through."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.http.door import security
+from api.http.errors import add_handlers
+from api.http.headers import AnswerLayer
+from api.http.problems import ProblemBody
+from api.routes.alerts import add_alert_routes
+from api.routes.feedback import add_feedback_routes
+from api.routes.health import add_health_routes
+from api.routes.models import add_model_routes
+from api.routes.retraining import add_retraining_routes
+from api.scoring.docs import RawRoute
+from api.scoring.routes import add_scoring_routes
+from api.service import Service
+from api.startup import start, stop
+from shared.keys.tokens import Role
+
+_DESCRIPTION = (
+    "Scores rows with the version that was promoted last. Every answer names that version in "
+    "`X-Model-Version`; every error is `application/problem+json` with a stable `type`."
+)
+
+
+class ScoringApp(FastAPI):
+    """FastAPI with a short way: scoring addresses go straight to their raw callables.
+
+    The router would find the same callables behind middleware and a search by pattern.
+    """
+
+    def __init__(self, service: Service) -> None:
+        super().__init__(
+            title="Understudy scoring API",
+            version="1",
+            description=_DESCRIPTION,
+            lifespan=lambda _: _running(service),
+            redoc_url=None,
+            redirect_slashes=False,
+        )
+        self.service = service
+        self.short_way: dict[str, ASGIApp] = {}
+        self._layer = AnswerLayer(super().__call__, service.models, service.metrics)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        short = self.short_way.get(scope["path"])
+        if short is not None and scope["method"] == "POST":
+            await short(scope, receive, send)
+        else:
+            await self._layer(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """The schema, with what problems look like and which credentials there are."""
+        if self.openapi_schema is None:
+            schema = get_openapi(
+                title=self.title,
+                version=self.version,
+                description=self.description,
+                routes=self.routes,
+            )
+            parts = schema.setdefault("components", {})
+            parts.setdefault("schemas", {}).update(_problem_schemas())
+            parts["securitySchemes"] = _security_schemes()
+            self.openapi_schema = schema
+        return self.openapi_schema
+
+
+def create_app(service: Service) -> ScoringApp:
+    """All routes over the given parts; starts nothing."""
+    app = ScoringApp(service)
+    add_handlers(app)
+    add_scoring_routes(app, service)
+    add_feedback_routes(app, service)
+    add_model_routes(app, service)
+    add_alert_routes(app, service)
+    add_retraining_routes(app, service)
+    add_health_routes(app, service)
+    app.short_way = {route.path: route.app for route in app.routes if isinstance(route, RawRoute)}
+    return app
+
+
+@asynccontextmanager
+async def _running(service: Service) -> AsyncIterator[None]:
+    await asyncio.to_thread(start, service)
+    loop = asyncio.get_running_loop()
+
+    def through_loop(work: Callable[[], None]) -> None:
+        loop.call_soon_threadsafe(work)
+
+    service.hop.use(through_loop)
+    try:
+        yield
+    finally:
+        service.hop.use(None)
+        await asyncio.to_thread(stop, service)
+
+
+def _problem_schemas() -> dict[str, Any]:
+    schema = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+    parts: dict[str, Any] = schema.pop("$defs", {})
+    return {**parts, "ProblemBody": schema}
+
+
+def _security_schemes() -> dict[str, Any]:
+    bearer = {
+        str(role): {"type": "http", "scheme": "bearer", "description": f"`understudy token {role}`"}
+        for role in Role
+        if role is not Role.TRIGGER
+    }
+    basic = {"type": "http", "scheme": "basic", "description": "`understudy token trigger`"}
+    return {**bearer, next(iter(security(Role.TRIGGER)["security"][0])): basic}

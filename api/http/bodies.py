@@ -1,0 +1,73 @@
+"""Request bodies, read with a limit that holds while they stream in."""
+
+from collections.abc import Iterable
+
+from starlette.types import Message, Receive, Scope
+
+from api.http.problems import TOO_LARGE, UNSUPPORTED_MEDIA, Problem
+
+Headers = Iterable[tuple[bytes, bytes]]
+
+
+class ClientGone(Exception):
+    """Raised when the caller hung up before the body was complete."""
+
+
+def header(headers: Headers, name: bytes) -> bytes | None:
+    """The first header of a lower-case name."""
+    for key, value in headers:
+        if key == name:
+            return value
+    return None
+
+
+def require_json(scope: Scope) -> None:
+    """Refuse a body that says it is something else; browsers cannot forge this one silently."""
+    content_type = header(scope["headers"], b"content-type")
+    if content_type is None or content_type.startswith(b"application/json"):
+        return
+    main = content_type.split(b";", 1)[0].strip().lower()
+    if main == b"application/json" or main.endswith(b"+json"):
+        return
+    raise Problem(UNSUPPORTED_MEDIA, "send the header Content-Type: application/json")
+
+
+async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:
+    """The whole body.
+
+    Raises:
+        Problem: it is, or says it will be, longer than the limit.
+        ClientGone: the connection ended first.
+    """
+    declared = header(scope["headers"], b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit_bytes:
+        raise _too_large(limit_bytes)
+    message = await receive()
+    if not message.get("more_body", False) and message["type"] == "http.request":
+        body: bytes = message.get("body", b"")
+        if len(body) > limit_bytes:
+            raise _too_large(limit_bytes)
+        return body
+    return await _read_rest(message, receive, limit_bytes)
+
+
+async def _read_rest(first: Message, receive: Receive, limit_bytes: int) -> bytes:
+    message, chunks = first, bytearray()
+    while message["type"] == "http.request":
+        chunks += message.get("body", b"")
+        if len(chunks) > limit_bytes:
+            raise _too_large(limit_bytes)
+        if not message.get("more_body", False):
+            return bytes(chunks)
+        message = await receive()
+    raise ClientGone
+
+
+def _too_large(limit_bytes: int) -> Problem:
+    # What is still on its way is not read, so this connection cannot be used again.
+    return Problem(
+        TOO_LARGE,
+        f"the body is larger than {limit_bytes} bytes",
+        headers={"Connection": "close"},
+        limit_bytes=limit_bytes,
+    )

@@ -1,0 +1,74 @@
+"""What the framework raises, told as problems like everything else."""
+
+from typing import cast
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from api.http.problems import (
+    DATABASE_UNAVAILABLE,
+    INTERNAL,
+    INVALID_REQUEST,
+    MEDIA_TYPE,
+    METHOD_NOT_ALLOWED,
+    NOT_FOUND,
+    FieldProblem,
+    Problem,
+)
+from api.http.validation import field_problems
+from shared.errors import DataUnavailable
+
+_log = structlog.get_logger()
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Replace the framework's own answers."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(DataUnavailable, _database)
+
+
+def answer(problem: Problem) -> Response:
+    return Response(
+        problem.render(), problem.kind.status, headers=problem.headers, media_type=MEDIA_TYPE
+    )
+
+
+async def _problem(_request: Request, error: Exception) -> Response:
+    return answer(cast(Problem, error))
+
+
+async def _invalid(_request: Request, error: Exception) -> Response:
+    found = cast(RequestValidationError, error).errors()
+    # The first step of a place is "body", "path" or "query"; people look for the field.
+    told = field_problems({**item, "loc": item["loc"][1:] or item["loc"]} for item in found)
+    first = told[0]
+    return answer(Problem(INVALID_REQUEST, f"{first.field}: {first.problem}", errors=told))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    found = cast(HTTPException, error)
+    headers = dict(found.headers or {})
+    if found.status_code == NOT_FOUND.status:
+        problem = Problem(NOT_FOUND, "see /docs for the addresses of this service")
+    elif found.status_code == METHOD_NOT_ALLOWED.status:
+        problem = Problem(METHOD_NOT_ALLOWED, f"use {headers.get('Allow', 'another method')}")
+    elif found.status_code < INTERNAL.status:
+        remedy = FieldProblem(
+            field="", problem="the body cannot be read", remedy="send one JSON document in UTF-8"
+        )
+        problem = Problem(INVALID_REQUEST, remedy.problem, errors=[remedy])
+    else:
+        _log.error("framework_error", path=request.url.path, status=found.status_code)
+        problem = Problem(INTERNAL, "the request could not be answered")
+    problem.headers |= headers
+    return answer(problem)
+
+
+async def _database(_request: Request, error: Exception) -> Response:
+    _log.warning("database_unavailable", error=str(error))
+    detail = "the database cannot be reached now; scoring goes on, this has to wait"
+    return answer(Problem(DATABASE_UNAVAILABLE, detail, headers={"Retry-After": "5"}))

@@ -1,0 +1,75 @@
+"""Headers of every answer, and the outermost layer that puts them on."""
+
+import time
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.http.problems import INTERNAL, MEDIA_TYPE, Problem
+from api.metrics import Metrics
+from api.models.live import ModelHolder
+
+_log = structlog.get_logger()
+RawHeaders = list[tuple[bytes, bytes]]
+
+# A decision about a person belongs in no cache, and a browser shall not guess what it is.
+COMMON: tuple[tuple[bytes, bytes], ...] = (
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+)
+JSON_HEADERS: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/json"), *COMMON)
+
+
+def problem_headers(problem: Problem, version: bytes) -> RawHeaders:
+    """Headers of a problem, for answers that are made without a framework."""
+    own = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
+    return [
+        (b"content-type", MEDIA_TYPE.encode()),
+        *COMMON,
+        (b"x-model-version", version),
+        *own,
+    ]
+
+
+class AnswerLayer:
+    """Names the serving version, counts, and turns whatever escapes into a 500 problem."""
+
+    def __init__(self, app: ASGIApp, models: ModelHolder, metrics: Metrics) -> None:
+        self._app = app
+        self._models = models
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        status = 0
+
+        async def send_complete(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("X-Model-Version", self._models.version)
+                for name, value in COMMON:
+                    headers.setdefault(name.decode(), value.decode())
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_complete)
+        except Exception:  # noqa: BLE001 - becomes a logged 500
+            _log.exception("request_failed", path=scope["path"])
+            if status == 0:
+                status = INTERNAL.status
+                await self._fail(send)
+        self._metrics.route(_template(scope)).answered(status, time.perf_counter() - started)
+
+    async def _fail(self, send: Send) -> None:
+        problem = Problem(INTERNAL, "the request could not be answered")
+        headers = problem_headers(problem, self._models.version_header)
+        await send({"type": "http.response.start", "status": 500, "headers": headers})
+        await send({"type": "http.response.body", "body": problem.render()})
+
+
+def _template(scope: Scope) -> str:
+    """The route's path with its parameters unfilled: one time series a route."""
+    return str(getattr(scope.get("route"), "path", "unknown"))

@@ -1,0 +1,122 @@
+"""Problems as RFC 9457 tells them: one catalogue of stable types, one exception, one body."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, Field
+
+MEDIA_TYPE = "application/problem+json"
+_URN = "urn:understudy:problem:"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of problem; `code` never changes once published."""
+
+    code: str
+    status: int
+    title: str
+
+    @property
+    def type(self) -> str:
+        return _URN + self.code
+
+
+NO_CREDENTIALS = Kind("no-credentials", 401, "Credentials are missing or wrong")
+WRONG_ROLE = Kind("wrong-role", 403, "These credentials may not do this")
+BAD_SIGNATURE = Kind("bad-signature", 403, "No trusted key signed this bundle")
+NOT_FOUND = Kind("not-found", 404, "There is nothing at this address")
+UNKNOWN_VERSION = Kind("unknown-version", 404, "There is no such version")
+UNKNOWN_RUN = Kind("unknown-run", 404, "There is no such training run")
+METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This address does not take this method")
+VERSION_CONFLICT = Kind("version-conflict", 409, "This version is not newer than what was accepted")
+STALE_FENCING = Kind("stale-fencing-number", 409, "A newer scheduler has pushed since")
+NO_FALLBACK = Kind("no-fallback", 409, "There is no version to step back to")
+TOO_LARGE = Kind("too-large", 413, "The request is larger than the limit")
+UNSUPPORTED_MEDIA = Kind("unsupported-media-type", 415, "The body is not of a type read here")
+INVALID_REQUEST = Kind("invalid-request", 422, "The request does not validate")
+BUNDLE_MALFORMED = Kind("bundle-malformed", 422, "The bundle does not follow the format")
+MODEL_UNUSABLE = Kind("model-unusable", 422, "The bundle is authentic, but its model does not work")
+INTERNAL = Kind("internal-error", 500, "The service failed; the log has the details")
+SCORING_FAILED = Kind("scoring-failed", 500, "The model gave no usable score")
+REGISTRY_FAILED = Kind("registry-failed", 500, "The registry could not be written")
+NO_MODEL = Kind("no-model", 503, "No model is served yet")
+JOURNAL_FULL = Kind("journal-full", 503, "The decision could not be recorded, so none was made")
+DATABASE_UNAVAILABLE = Kind("database-unavailable", 503, "The database cannot be reached now")
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field and what would be right."""
+
+    field: str = Field(description="Where it is, dots between the steps; empty: the whole body")
+    problem: str
+    remedy: str
+
+
+class ProblemBody(BaseModel):
+    """The JSON of every error (RFC 9457)."""
+
+    type: str = Field(description="Stable name of the kind of problem")
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] = Field(default_factory=list)
+
+
+class Problem(Exception):
+    """Raised to answer with an error."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        errors: Sequence[FieldProblem] = (),
+        headers: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.errors = errors
+        self.headers = dict(headers or {})
+        self.extra = extra
+
+    def body(self) -> dict[str, Any]:
+        """JSON-ready members; extensions come last."""
+        members: dict[str, Any] = {
+            "type": self.kind.type,
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            members["errors"] = [error.model_dump() for error in self.errors]
+        return members | self.extra
+
+    def render(self) -> bytes:
+        return orjson.dumps(self.body())
+
+
+def documented(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route for the docs: one entry a status, its problems listed."""
+    by_status: dict[int, list[Kind]] = {}
+    for kind in (*kinds, INTERNAL):
+        by_status.setdefault(kind.status, []).append(kind)
+    return {status: _response(status, found) for status, found in sorted(by_status.items())}
+
+
+def _response(status: int, kinds: Sequence[Kind]) -> dict[str, Any]:
+    examples = {
+        kind.code: {
+            "value": {"type": kind.type, "title": kind.title, "status": status, "detail": "..."}
+        }
+        for kind in kinds
+    }
+    schema = {"$ref": "#/components/schemas/ProblemBody"}
+    return {
+        "description": "; ".join(kind.title for kind in kinds),
+        "content": {MEDIA_TYPE: {"schema": schema, "examples": examples}},
+    }

@@ -1,0 +1,77 @@
+"""Validation errors for people: the field, what is wrong with it, what would be right."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from api.http.problems import INVALID_REQUEST, FieldProblem, Problem
+
+# Errors of one body that are told; more would only repeat themselves.
+_MAX_TOLD = 20
+_REMEDIES: Mapping[str, str] = {
+    "json_invalid": "send one JSON document in UTF-8",
+    "missing": "add this field",
+    "extra_forbidden": "leave this field out; /docs lists the known ones",
+    "finite_number": "send a finite number; leave the field out when it is unknown",
+    "timezone_aware": "add the zone, e.g. 2026-01-31T12:00:00Z",
+    "greater_than_equal": "send a value inside the limits",
+    "less_than_equal": "send a value inside the limits",
+    "greater_than": "send a value inside the limits",
+    "less_than": "send a value inside the limits",
+    "string_too_long": "shorten it",
+    "string_too_short": "it may not be empty",
+    "enum": "send one of the values named",
+    "literal_error": "send one of the values named",
+    "too_short": "send at least one element",
+    "too_long": "split it over several requests",
+}
+_FALLBACK = "see /docs for its type and an example"
+
+
+def invalid(error: ValidationError) -> Problem:
+    """The problem for what pydantic found; never repeats the input, which may be personal."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return _problem(field_problems(found))
+
+
+def field_problems(found: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
+    """Pydantic's error dicts as problems of fields."""
+    return [
+        FieldProblem(
+            field=".".join(str(part) for part in item["loc"]),
+            problem=str(item["msg"]),
+            remedy=_remedy(str(item["type"])),
+        )
+        for item in list(found)[:_MAX_TOLD]
+    ]
+
+
+def senseless(error: ValueError) -> Problem:
+    """The problem for a well-typed request that makes no sense; the text names the field."""
+    if isinstance(error, ValidationError):
+        return invalid(error)
+    text = str(error)
+    field, separator, rest = text.partition(":")
+    named = bool(separator) and field.isidentifier()
+    return _problem(
+        [
+            FieldProblem(
+                field=field if named else "",
+                problem=rest.strip() if named else text,
+                remedy="correct the value; /docs says what is accepted",
+            )
+        ]
+    )
+
+
+def _problem(errors: list[FieldProblem]) -> Problem:
+    first = errors[0]
+    detail = f"{first.field or 'body'}: {first.problem}"
+    if len(errors) > 1:
+        detail += f" (and {len(errors) - 1} more)"
+    return Problem(INVALID_REQUEST, detail, errors=errors)
+
+
+def _remedy(error_type: str) -> str:
+    return _REMEDIES.get(error_type, _FALLBACK)

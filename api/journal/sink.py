@@ -1,0 +1,90 @@
+"""Where drained records go: the database, in one transaction a batch."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DataError, IntegrityError
+
+from shared.tables.engine import database_errors, migrate
+from shared.tables.writer import write_decisions, write_labels
+from shared.transaction import Label
+
+Record = dict[str, Any] | Label
+
+
+class RowRefused(Exception):
+    """Raised when the database is well but will never take one of these rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a batch did: labels whose transaction nobody knows are told, not dropped."""
+
+    transaction_ids: list[str] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+    unknown_labels: list[Label] = field(default_factory=list)
+
+
+class Sink(Protocol):
+    def store(self, records: Sequence[Record]) -> Stored:
+        """Store all or none; storing twice has the effect of once.
+
+        Raises:
+            DataUnavailable: try again later.
+            RowRefused: at least one record will never be taken.
+        """
+        ...
+
+
+class DatabaseSink:
+    """Stores through the writer both services share; makes the tables first if need be."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._migrated = False
+
+    def prepare(self) -> None:
+        """Bring the tables up to date, once."""
+        if not self._migrated:
+            migrate(self._engine)
+            self._migrated = True
+
+    def store(self, records: Sequence[Record]) -> Stored:
+        self.prepare()
+        stored = Stored()
+        with database_errors("store decisions"), _refusals(), self._engine.begin() as connection:
+            for part in _runs(records):
+                _store_part(connection, part, stored)
+        return stored
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """What the database says of the rows themselves, as opposed to its own state."""
+    try:
+        yield
+    except (DataError, IntegrityError, ValueError, OverflowError) as error:
+        raise RowRefused(str(getattr(error, "orig", None) or error)) from error
+
+
+def _runs(records: Sequence[Record]) -> Iterator[list[Record]]:
+    """Neighbours of one kind together; a label never overtakes its decision."""
+    for _, part in groupby(records, key=lambda record: isinstance(record, Label)):
+        yield list(part)
+
+
+def _store_part(connection: Connection, part: Sequence[Record], stored: Stored) -> None:
+    labels = [record for record in part if isinstance(record, Label)]
+    rows = [record for record in part if not isinstance(record, Label)]
+    if rows:
+        write_decisions(connection, rows)
+        stored.transaction_ids.extend(row["transaction_id"] for row in rows)
+    if labels:
+        known = set(write_labels(connection, labels))
+        for label in labels:
+            kind = stored.labels if label.transaction_id in known else stored.unknown_labels
+            kind.append(label)

@@ -1,0 +1,1 @@
+"""What is served: verified, loaded, swapped and stepped back from."""

@@ -1,0 +1,49 @@
+"""Why a push or a rollback was refused, as a problem."""
+
+from api.http.problems import (
+    BAD_SIGNATURE,
+    BUNDLE_MALFORMED,
+    MODEL_UNUSABLE,
+    NO_FALLBACK,
+    REGISTRY_FAILED,
+    STALE_FENCING,
+    TOO_LARGE,
+    UNKNOWN_VERSION,
+    VERSION_CONFLICT,
+    Kind,
+    Problem,
+)
+from api.models.refusals import FencingStale, NoFallback, VersionNotNewer, VersionUnknown
+from shared.errors import (
+    BundleError,
+    BundleTooLarge,
+    ModelLoadError,
+    SignatureInvalid,
+    UnderstudyError,
+)
+
+# The first class that fits names the problem.
+_KINDS: tuple[tuple[type[Exception], Kind], ...] = (
+    (SignatureInvalid, BAD_SIGNATURE),
+    (BundleTooLarge, TOO_LARGE),
+    (BundleError, BUNDLE_MALFORMED),
+    (ModelLoadError, MODEL_UNUSABLE),
+    (VersionNotNewer, VERSION_CONFLICT),
+    (FencingStale, STALE_FENCING),
+    (NoFallback, NO_FALLBACK),
+    (VersionUnknown, UNKNOWN_VERSION),
+    (OSError, REGISTRY_FAILED),
+)
+
+
+def as_problem(error: UnderstudyError | OSError) -> Problem:
+    """The problem that tells why; a fault of the disk is told without its paths."""
+    for kind_of_error, kind in _KINDS:
+        if not isinstance(error, kind_of_error):
+            continue
+        if isinstance(error, OSError):
+            return Problem(kind, error.strerror or "input/output error")
+        if isinstance(error, VersionUnknown):
+            return Problem(kind, str(error), known_versions=error.known)
+        return Problem(kind, str(error))
+    raise error

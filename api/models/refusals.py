@@ -1,0 +1,33 @@
+"""Why a change of the served version is refused, besides what the bundle itself is guilty of."""
+
+from collections.abc import Sequence
+
+from shared.errors import UnderstudyError
+
+
+class Refusal(UnderstudyError):
+    """Base of the refusals below."""
+
+
+class VersionNotNewer(Refusal):
+    """Raised for a replay or a downgrade."""
+
+
+class FencingStale(Refusal):
+    """Raised when a scheduler pushes that another one has replaced."""
+
+
+class NoFallback(Refusal):
+    """Raised when there is nothing to step back to."""
+
+
+class NotServing(Refusal):
+    """Raised when the version to step back from is not the one that serves any more."""
+
+
+class VersionUnknown(Refusal):
+    """Raised when the named version is not on disk; names those that are."""
+
+    def __init__(self, text: str, known: Sequence[str]) -> None:
+        super().__init__(text)
+        self.known = list(known)

@@ -1,0 +1,59 @@
+"""From pushed bytes to a loaded model; nothing is parsed before the signature held."""
+
+from dataclasses import dataclass
+
+from api.models.live import LiveModel, check_fits, make_live
+from api.models.smoke import SmokeTest
+from shared.bundle.archive import Bundle, unpack
+from shared.clock import Clock
+from shared.keys.signing import verify
+from shared.keys.store import KeyStore
+from shared.scoring.session import OnnxModel
+from shared.usecase.serving import ServingUseCase
+
+
+@dataclass(frozen=True, slots=True)
+class Authentic:
+    """An unpacked bundle and the key that signed it."""
+
+    bundle: Bundle
+    key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """The steps of DESIGN §4 in their order."""
+
+    use_case: ServingUseCase
+    keys: KeyStore
+    smoke: SmokeTest
+    clock: Clock
+    max_bytes: int
+
+    def authenticate(self, raw: bytes, signature: str) -> Authentic:
+        """Signature, then digests, then manifest.
+
+        Raises:
+            BundleError: says which of them failed.
+        """
+        key_id = verify(raw, signature, self.keys.trusted_keys())
+        return Authentic(unpack(raw, self.max_bytes), key_id)
+
+    def load_new(self, authentic: Authentic, raw: bytes) -> LiveModel:
+        """A model this service has never run: tried in a child process first.
+
+        Raises:
+            ModelLoadError: it does not fit, load or score.
+        """
+        check_fits(authentic.bundle.manifest, self.use_case)
+        self.smoke.run(raw)
+        return self.load(authentic)
+
+    def load(self, authentic: Authentic) -> LiveModel:
+        """A model that passed the smoke test when it was accepted.
+
+        Raises:
+            ModelLoadError: it does not fit or load.
+        """
+        onnx = OnnxModel.load(authentic.bundle)
+        return make_live(onnx, self.use_case, self.clock.now_us())

@@ -1,0 +1,92 @@
+"""POST /feedback: ground truth, stored now or journaled until the database is back."""
+
+from functools import partial
+from typing import Annotated, Literal
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from api.http.door import Address, add
+from api.http.problems import JOURNAL_FULL, Problem
+from api.journal.entries import encode_label
+from api.journal.journal import JournalFull
+from api.service import Service
+from shared.errors import DataUnavailable
+from shared.keys.tokens import Role
+from shared.tables.engine import database_errors
+from shared.tables.writer import write_labels
+from shared.transaction import Label
+
+_MAX_LABELS = 10_000
+_EXAMPLE: JsonDict = {"labels": [{"transaction_id": "t-1001", "label": 1, "source": "chargeback"}]}
+
+
+class LabelIn(BaseModel):
+    """What turned out to be true of one transaction."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    transaction_id: Annotated[str, Field(min_length=1, max_length=128)]
+    label: Annotated[Literal[0, 1], Field(strict=True)]
+    source: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")] = "feedback"
+
+
+class FeedbackRequest(BaseModel):
+    """Labels; the last of several for one transaction counts."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    labels: list[LabelIn] = Field(min_length=1, max_length=_MAX_LABELS)
+
+
+class FeedbackAnswer(BaseModel):
+    """What became of them; nothing is dropped silently."""
+
+    stored: int = Field(description="In the database now")
+    queued: int = Field(description="In the journal, on their way to the database")
+    unknown: list[str] = Field(description="Nobody has seen these transactions; not kept")
+
+
+def add_feedback_routes(app: FastAPI, service: Service) -> None:
+    """POST /feedback."""
+
+    def feedback(body: FeedbackRequest) -> FeedbackAnswer:
+        now_us = service.clock.now_us()
+        labels = [
+            Label(item.transaction_id, item.label, now_us, item.source) for item in body.labels
+        ]
+        # Their decisions are still in the journal; labels may not overtake them.
+        queued = [label for label in labels if service.cache.is_pending(label.transaction_id)]
+        waiting = {label.transaction_id for label in queued}
+        rest = [label for label in labels if label.transaction_id not in waiting]
+        known: set[str] = set()
+        try:
+            known = _store(service, rest)
+            unknown = sorted({label.transaction_id for label in rest} - known)
+        except DataUnavailable:
+            queued, unknown = labels, []
+        _queue(service, queued)
+        stored = [label for label in rest if label.transaction_id in known]
+        service.hop(partial(service.source.learned, stored))
+        return FeedbackAnswer(stored=len(stored), queued=len(queued), unknown=unknown)
+
+    options = {"tags": ["scoring"], "summary": "Tell what turned out to be true"}
+    limit = service.settings.batch_max_bytes
+    address = Address("POST", "/feedback", feedback, Role.SCORER, limit, (JOURNAL_FULL,), options)
+    add(app, service.doorkeeper, address)
+
+
+def _store(service: Service, labels: list[Label]) -> set[str]:
+    with database_errors("store labels"), service.engine.begin() as connection:
+        return set(write_labels(connection, labels))
+
+
+def _queue(service: Service, labels: list[Label]) -> None:
+    if not labels:
+        return
+    try:
+        service.journal.append([encode_label(label) for label in labels])
+    except JournalFull as error:
+        detail = f"{error}; send the labels again"
+        raise Problem(JOURNAL_FULL, detail, headers={"Retry-After": "5"}) from error

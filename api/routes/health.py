@@ -1,0 +1,148 @@
+"""Is it alive, is it ready, how is it: three questions with three answers."""
+
+from typing import Literal
+
+from fastapi import FastAPI, Response
+from pydantic import BaseModel, Field
+from sqlalchemy import text
+
+from api.http.door import Address, add
+from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
+from api.metrics import CONTENT_TYPE
+from api.service import Service
+from shared.clock import isoformat
+from shared.errors import DataUnavailable
+from shared.tables.config import read_retraining_config
+from shared.tables.engine import database_errors
+
+_INTERVALS = ("1H", "1D", "1W", "1M", "1Y")
+
+
+class Component(BaseModel):
+    """One part of the service; `detail` says what is wrong, or how it stands."""
+
+    state: Literal["ok", "degraded", "down"]
+    detail: str
+    figures: dict[str, int | float | str | bool | None] = Field(default_factory=dict)
+
+
+class Health(BaseModel):
+    """`down` only when nothing can be scored."""
+
+    status: Literal["ok", "degraded", "down"]
+    components: dict[str, Component]
+
+
+class Ready(BaseModel):
+    status: Literal["ready"] = "ready"
+    version: str
+
+
+class Alive(BaseModel):
+    status: Literal["alive"] = "alive"
+
+
+def add_health_routes(app: FastAPI, service: Service) -> None:
+    """GET /api/health, /livez, /readyz, /metrics: open to everybody."""
+
+    def health() -> Health:
+        return _health(service)
+
+    async def livez() -> Alive:
+        return Alive()
+
+    async def readyz() -> Ready:
+        refusal = service.journal.refusal
+        if service.models.live is None:
+            raise Problem(NO_MODEL, "the first model has not been promoted yet")
+        if refusal is not None:
+            raise Problem(JOURNAL_FULL, refusal)
+        return Ready(version=service.models.version)
+
+    def metrics() -> Response:
+        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
+
+    tags = {"tags": ["health"]}
+    addresses = (
+        Address("GET", "/api/health", health, options={**tags, "summary": "How every part is"}),
+        Address("GET", "/livez", livez, options={**tags, "summary": "The process answers"}),
+        Address("GET", "/readyz", readyz, problems=(NO_MODEL, JOURNAL_FULL),
+                options={**tags, "summary": "Rows can be scored"}),
+        Address("GET", "/metrics", metrics,
+                options={**tags, "summary": "Figures for Prometheus", "response_class": Response}),
+    )  # fmt: skip
+    for address in addresses:
+        add(app, service.doorkeeper, address)
+
+
+def _health(service: Service) -> Health:
+    components = {
+        "model": _model(service),
+        "journal": _journal(service),
+        "database": _database(service),
+    }
+    if components["database"].state == "ok":
+        components["retraining"] = _retraining(service)
+    states = {component.state for component in components.values()}
+    essential = {components["model"].state, components["journal"].state}
+    overall: Literal["ok", "degraded", "down"] = "ok" if states == {"ok"} else "degraded"
+    return Health(status="down" if "down" in essential else overall, components=components)
+
+
+def _model(service: Service) -> Component:
+    live, fallback = service.models.live, service.models.fallback
+    if live is None:
+        return Component(state="down", detail="the first model has not been promoted yet")
+    figures = {
+        "version": live.version,
+        "activated_at": isoformat(live.activated_at_us),
+        "fallback": None if fallback is None else fallback.version,
+    }
+    return Component(state="ok", detail="serving", figures=figures)
+
+
+def _journal(service: Service) -> Component:
+    journal, trouble = service.journal, service.drain.trouble
+    figures = {
+        "backlog": journal.backlog,
+        "bytes_used": journal.bytes_used,
+        "bytes_limit": journal.max_bytes,
+    }
+    if journal.refusal is not None:
+        return Component(state="down", detail=journal.refusal, figures=figures)
+    if trouble is not None:
+        # The driver's own words may name hosts and users; the log has them.
+        detail = "decisions wait for the database"
+        return Component(state="degraded", detail=detail, figures=figures)
+    return Component(state="ok", detail="draining", figures=figures)
+
+
+def _database(service: Service) -> Component:
+    try:
+        with database_errors("ask the database"), service.engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except DataUnavailable:
+        detail = "cannot be reached; scoring goes on and decisions wait in the journal"
+        return Component(state="down", detail=detail)
+    return Component(state="ok", detail="answers")
+
+
+def _retraining(service: Service) -> Component:
+    try:
+        config = read_retraining_config(service.engine)
+    except DataUnavailable as error:
+        return Component(state="degraded", detail=str(error))
+    figures = {
+        "interval": config.interval,
+        "enabled": config.is_enabled,
+        "last_run": None if config.last_run is None else config.last_run.isoformat(),
+        "next_run": None if config.next_run is None else config.next_run.isoformat(),
+    }
+    if config.interval.strip().upper() not in _INTERVALS:
+        detail = (
+            f"RetrainingConfig.Interval does not parse, the last good one stays in force; "
+            f"use one of {', '.join(_INTERVALS)}"
+        )
+        return Component(state="degraded", detail=detail, figures=figures)
+    detail = "on schedule" if config.is_enabled else "switched off by IsEnabled = 0"
+    return Component(state="ok", detail=detail, figures=figures)

@@ -1,0 +1,153 @@
+"""What is served, and every way to change it."""
+
+from typing import Annotated
+
+from fastapi import FastAPI, Header, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+
+from api.http.bodies import ClientGone, read_body
+from api.http.door import Address, add, caller
+from api.http.problems import (
+    BAD_SIGNATURE,
+    BUNDLE_MALFORMED,
+    INVALID_REQUEST,
+    MODEL_UNUSABLE,
+    NO_FALLBACK,
+    NO_MODEL,
+    REGISTRY_FAILED,
+    STALE_FENCING,
+    TOO_LARGE,
+    UNKNOWN_VERSION,
+    VERSION_CONFLICT,
+    Problem,
+)
+from api.models.problems import as_problem
+from api.models.promoter import Change, Push
+from api.routes.views import CurrentModel, Models, current_model, every_model
+from api.service import Service
+from shared.clock import isoformat
+from shared.errors import UnderstudyError
+from shared.keys.tokens import Role
+
+_ROLLBACK_LIMIT = 16 * 1024
+_PUSH_PROBLEMS = (
+    TOO_LARGE,
+    BAD_SIGNATURE,
+    BUNDLE_MALFORMED,
+    MODEL_UNUSABLE,
+    INVALID_REQUEST,
+    VERSION_CONFLICT,
+    STALE_FENCING,
+    REGISTRY_FAILED,
+)
+_ROLLBACK_PROBLEMS = (
+    UNKNOWN_VERSION,
+    NO_FALLBACK,
+    MODEL_UNUSABLE,
+    BAD_SIGNATURE,
+    BUNDLE_MALFORMED,
+    REGISTRY_FAILED,
+)
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_PUSH_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The bundle itself",
+        "content": {"application/octet-stream": _BINARY},
+    }
+}
+
+Signature = Annotated[
+    str, Header(max_length=1_000, description="keyid:base64, over the body's bytes")
+]
+Fencing = Annotated[
+    int | None, Header(ge=0, le=2**53, description="Grows with every scheduler's lease")
+]
+
+
+class Changed(BaseModel):
+    """What is served from now on."""
+
+    version: str
+    previous: str | None
+    activated_at: str = Field(description="RFC 3339, UTC")
+
+    @classmethod
+    def of(cls, change: Change) -> "Changed":
+        return cls(
+            version=change.version,
+            previous=change.previous,
+            activated_at=isoformat(change.activated_at_us),
+        )
+
+
+class RollbackRequest(BaseModel):
+    """To which version, and why."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"reason": "alert rate doubled since the promotion"}]},
+    )
+
+    version: str | None = Field(
+        default=None, max_length=64, description="Left out: the version served before"
+    )
+    reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
+
+
+def add_model_routes(app: FastAPI, service: Service) -> None:
+    """GET /current_model, GET /models, POST /update_model, POST /rollback_model."""
+
+    def get_current() -> CurrentModel:
+        return current_model(service)
+
+    def get_models() -> Models:
+        return every_model(service)
+
+    async def update(
+        request: Request, x_bundle_signature: Signature = "", x_fencing_number: Fencing = None
+    ) -> Changed:
+        return await _push(service, request, x_bundle_signature, x_fencing_number)
+
+    def rollback(request: Request, body: RollbackRequest) -> Changed:
+        who = caller(request).name
+        try:
+            return Changed.of(service.promoter.rollback(body.version, body.reason, who))
+        except (UnderstudyError, OSError) as error:
+            raise as_problem(error) from error
+
+    tags = {"tags": ["models"]}
+    addresses = (
+        Address("GET", "/current_model", get_current, Role.READ,
+                problems=(NO_MODEL,), options={**tags, "summary": "What is served now"}),
+        Address("GET", "/models", get_models, Role.READ,
+                options={**tags, "summary": "Every version and its state"}),
+        Address("POST", "/update_model", update, Role.PUSH, problems=_PUSH_PROBLEMS,
+                options={**tags, "summary": "Push a signed bundle"}, extra=_PUSH_BODY),
+        Address("POST", "/rollback_model", rollback, Role.OPERATOR, _ROLLBACK_LIMIT,
+                problems=_ROLLBACK_PROBLEMS,
+                options={**tags, "summary": "Step back to an older version"}),
+    )  # fmt: skip
+    for address in addresses:
+        add(app, service.doorkeeper, address)
+
+
+async def _push(
+    service: Service, request: Request, signature: str, fencing_number: int | None
+) -> Changed:
+    """The bundle from the wire into service; every refusal is counted and audited."""
+    who = caller(request).name
+    try:
+        raw = await read_body(request.scope, request.receive, service.settings.bundle_max_bytes)
+        push = Push(raw, signature, fencing_number, who)
+        return Changed.of(await run_in_threadpool(service.promoter.push, push))
+    except ClientGone:
+        refusal = Problem(INVALID_REQUEST, "the upload was cut short")
+    except Problem as problem:
+        refusal = problem
+    except (UnderstudyError, OSError) as error:
+        refusal = as_problem(error)
+        refusal.__cause__ = error
+    await run_in_threadpool(service.promoter.refused, refusal.kind.code, refusal.detail, who)
+    raise refusal

@@ -1,0 +1,116 @@
+"""What GET /current_model and GET /models show."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from api.http.problems import NO_MODEL, Problem
+from api.service import Service
+from shared.bundle.manifest import Manifest
+from shared.bundle.version import Version
+from shared.clock import isoformat
+
+
+class ModelSummary(BaseModel):
+    """One version that was accepted at some time."""
+
+    version: str
+    state: str = Field(description="serving, fallback, stored, rolled-back or removed")
+    accepted_at: str
+    last_activated_at: str | None
+    rolled_back_at: str | None
+    rolled_back_reason: str | None
+    sha256: str
+    signed_by: str
+    parent_version: str | None
+    size_bytes: int | None
+    metrics: dict[str, float | None] | None
+
+
+class Models(BaseModel):
+    """Newest first; versions whose files were removed stay listed."""
+
+    models: list[ModelSummary]
+
+
+class CurrentModel(BaseModel):
+    """The version that is served and where it comes from."""
+
+    version: str
+    fallback: str | None = Field(description="What a rollback without a version goes to")
+    newest_accepted: str | None = Field(description="A push has to be newer than this")
+    activated_at: str
+    sha256: str
+    created_at: str
+    description: str
+    components: list[str]
+    feature_set_version: str
+    feature_names: list[str]
+    thresholds: dict[str, float]
+    metrics: dict[str, float | None]
+    training_data: dict[str, Any]
+    parent_version: str | None
+    frameworks: dict[str, str]
+
+
+def current_model(service: Service) -> CurrentModel:
+    """Raises Problem when nothing is served yet."""
+    live, fallback = service.models.live, service.models.fallback
+    if live is None:
+        raise Problem(NO_MODEL, "the first model has not been promoted yet")
+    manifest: Manifest = live.onnx.manifest
+    newest = service.registry.ledger.newest
+    return CurrentModel(
+        version=live.version,
+        fallback=None if fallback is None else fallback.version,
+        newest_accepted=None if newest is None else str(newest),
+        activated_at=isoformat(live.activated_at_us),
+        sha256=live.onnx.sha256,
+        created_at=manifest.created_at.isoformat(),
+        description=manifest.description,
+        components=list(manifest.components),
+        feature_set_version=manifest.feature_set_version,
+        feature_names=list(manifest.feature_names),
+        thresholds=manifest.thresholds,
+        metrics=manifest.metrics,
+        training_data=manifest.training_data.model_dump(mode="json"),
+        parent_version=manifest.parent_version,
+        frameworks=manifest.frameworks,
+    )
+
+
+def every_model(service: Service) -> Models:
+    versions = sorted(service.registry.ledger.accepted, key=Version.parse, reverse=True)
+    return Models(models=[_summary(service, version) for version in versions])
+
+
+def _summary(service: Service, version: str) -> ModelSummary:
+    ledger = service.registry.ledger
+    accepted, meta = ledger.accepted[version], service.registry.meta(version)
+    rolled_back, activated = accepted.rolled_back_at_us, ledger.activated_at_us(version)
+    manifest: dict[str, Any] = {} if meta is None else meta.manifest
+    return ModelSummary(
+        version=version,
+        state=_state(service, version, stored=meta is not None),
+        accepted_at=isoformat(accepted.accepted_at_us),
+        last_activated_at=None if activated is None else isoformat(activated),
+        rolled_back_at=None if rolled_back is None else isoformat(rolled_back),
+        rolled_back_reason=accepted.rolled_back_reason,
+        sha256=accepted.sha256,
+        signed_by=accepted.key_id,
+        parent_version=manifest.get("parent_version"),
+        size_bytes=None if meta is None else meta.size_bytes,
+        metrics=manifest.get("metrics"),
+    )
+
+
+def _state(service: Service, version: str, *, stored: bool) -> str:
+    models = service.models
+    if models.live is not None and models.live.version == version:
+        return "serving"
+    if models.fallback is not None and models.fallback.version == version:
+        return "fallback"
+    if not stored:
+        return "removed"
+    rolled_back = service.registry.ledger.accepted[version].rolled_back_at_us
+    return "stored" if rolled_back is None else "rolled-back"

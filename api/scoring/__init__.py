@@ -1,0 +1,1 @@
+"""From body bytes to an answer that is in the journal before it leaves."""

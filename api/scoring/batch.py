@@ -1,0 +1,152 @@
+"""Many rows as one matrix; a row that cannot be scored gets its own error."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from api.http.problems import Problem
+from api.http.validation import invalid
+from api.journal.entries import Decided
+from api.models.live import LiveModel
+from api.scoring.scorer import (
+    Reply,
+    Scorer,
+    ScoringParts,
+    milliseconds_since,
+    respond,
+    run_model,
+    unusable,
+    usable,
+)
+from shared.transaction import Transaction
+from shared.usecase.serving import Answer, FloatVector, ScoringRoute
+
+Instance = BaseModel | ValidationError
+
+
+@dataclass(slots=True)
+class _Fresh:
+    """Rows nobody has seen, with their place in the request."""
+
+    places: list[int] = field(default_factory=list)
+    transactions: list[Transaction] = field(default_factory=list)
+    vectors: list[FloatVector] = field(default_factory=list)
+
+    def ids(self) -> list[str]:
+        return [transaction.transaction_id for transaction in self.transactions]
+
+
+class BatchScorer:
+    """Scores rows in the order given; each row sees those before it, as if sent one by one."""
+
+    def __init__(self, parts: ScoringParts, scorer: Scorer) -> None:
+        self._parts = parts
+        self._scorer = scorer
+
+    def score(self, instances: Sequence[Instance], route: ScoringRoute) -> Reply:
+        """Answer every row, by a prediction or by its problem.
+
+        Raises:
+            Problem: no model, the model failed, or the journal is full; nothing was counted.
+        """
+        started = time.perf_counter()
+        model = self._scorer.model()
+        predictions: list[Any] = [None] * len(instances)
+        accepted = self._accept(instances, predictions)
+        users = {transaction.user_id for _, _, transaction in accepted}
+        with self._parts.turns.of(users):
+            again = self._score_accepted(accepted, predictions, model, route, started)
+        for place, first in again.items():
+            predictions[place] = predictions[first]
+        body = {"predictions": predictions, "version": model.version}
+        return Reply(orjson.dumps(body), model.version)
+
+    def _accept(
+        self, instances: Sequence[Instance], predictions: list[Any]
+    ) -> list[tuple[int, BaseModel, Transaction]]:
+        accepted = []
+        for place, instance in enumerate(instances):
+            try:
+                if isinstance(instance, ValidationError):
+                    raise invalid(instance)
+                accepted.append((place, instance, self._scorer.transaction(instance)))
+            except Problem as problem:
+                predictions[place] = _row_error(place, problem)
+        return accepted
+
+    def _score_accepted(
+        self,
+        accepted: Sequence[tuple[int, BaseModel, Transaction]],
+        predictions: list[Any],
+        model: LiveModel,
+        route: ScoringRoute,
+        started: float,
+    ) -> dict[int, int]:
+        """Fill in predictions; returns rows that repeat another row of this batch -> its place."""
+        fresh = _Fresh()
+        try:
+            again = self._vectors(accepted, predictions, route, fresh)
+            if fresh.places:
+                self._record(fresh, predictions, model, route, started)
+        except BaseException:
+            self._parts.source.forget(fresh.ids())
+            raise
+        return again
+
+    def _vectors(
+        self,
+        accepted: Sequence[tuple[int, BaseModel, Transaction]],
+        predictions: list[Any],
+        route: ScoringRoute,
+        fresh: _Fresh,
+    ) -> dict[int, int]:
+        again: dict[int, int] = {}
+        seen: dict[str, int] = {}
+        for place, request, unstamped in accepted:
+            first = seen.setdefault(unstamped.transaction_id, place)
+            if first != place:
+                again[place] = first
+                continue
+            known = self._scorer.decided_before(request, unstamped)
+            if known is not None:
+                predictions[place] = respond(route, known).body
+                continue
+            transaction = self._parts.turns.stamped(unstamped)
+            fresh.vectors.append(self._parts.source.vector(transaction))
+            self._parts.source.remember(transaction)
+            fresh.transactions.append(transaction)
+            fresh.places.append(place)
+        return again
+
+    def _record(
+        self,
+        fresh: _Fresh,
+        predictions: list[Any],
+        model: LiveModel,
+        route: ScoringRoute,
+        started: float,
+    ) -> None:
+        all_scores = run_model(model, np.vstack(fresh.vectors))
+        decisions: list[tuple[Decided, Answer]] = []
+        unscored: list[str] = []
+        rows = zip(fresh.places, fresh.transactions, fresh.vectors, all_scores, strict=True)
+        for place, transaction, vector, scores in rows:
+            if not usable(scores):
+                predictions[place] = _row_error(place, unusable(model))
+                unscored.append(transaction.transaction_id)
+                continue
+            decided = Decided(transaction, vector, scores, model.served)
+            answer = respond(route, decided)
+            predictions[place] = answer.body
+            decisions.append((decided, answer))
+        self._scorer.record(decisions, milliseconds_since(started))
+        self._parts.source.forget(unscored)
+
+
+def _row_error(place: int, problem: Problem) -> dict[str, Any]:
+    return {"index": place, "error": problem.body()}

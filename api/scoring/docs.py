@@ -1,0 +1,112 @@
+"""How the scoring routes look in the docs: ordinary FastAPI routes whose app is raw ASGI."""
+
+from collections.abc import Mapping
+from inspect import Parameter, Signature
+from typing import Annotated, Any, cast
+
+from fastapi import Body
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field, create_model
+from starlette.types import ASGIApp
+
+from api.http.problems import (
+    INVALID_REQUEST,
+    JOURNAL_FULL,
+    NO_CREDENTIALS,
+    NO_MODEL,
+    SCORING_FAILED,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA,
+    WRONG_ROLE,
+    ProblemBody,
+    documented,
+)
+from shared.usecase.serving import ScoringRoute, ServingUseCase
+
+_PROBLEMS = documented(
+    NO_CREDENTIALS,
+    WRONG_ROLE,
+    TOO_LARGE,
+    UNSUPPORTED_MEDIA,
+    INVALID_REQUEST,
+    SCORING_FAILED,
+    NO_MODEL,
+    JOURNAL_FULL,
+)
+
+
+class RowError(BaseModel):
+    """Stands where the prediction of a row would, when that row could not be scored."""
+
+    index: int
+    error: ProblemBody
+
+
+class RawRoute(APIRoute):
+    """A documented route that hands the connection to a raw ASGI callable."""
+
+    def __init__(self, path: str, endpoint: "Documented", **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        self.app = endpoint.asgi
+
+
+class Documented:
+    """What FastAPI reads the request model from; it is never called."""
+
+    def __init__(self, asgi: ASGIApp, model: type[BaseModel], examples: Mapping[str, Any]) -> None:
+        self.asgi = asgi
+        shown: Any = {name: {"value": body} for name, body in examples.items()}
+        # A type made at run time: the checker cannot follow it.
+        annotation: Any = Annotated[cast(Any, model), Body(openapi_examples=shown)]
+        body = Parameter("body", Parameter.KEYWORD_ONLY, annotation=annotation)
+        self.__signature__ = Signature([body])
+
+    def __call__(self, **_: Any) -> None:
+        raise AssertionError("RawRoute answers instead")
+
+
+def row_route(route: ScoringRoute, use_case: ServingUseCase, asgi: ASGIApp) -> RawRoute:
+    """The route that scores one row."""
+    return RawRoute(
+        route.path,
+        Documented(asgi, use_case.request_model, route.examples),
+        methods=["POST"],
+        summary=route.summary,
+        response_model=route.response_model,
+        responses=_PROBLEMS,
+        tags=["scoring"],
+        name=route.path,
+        operation_id=_operation_id(route.path),
+    )
+
+
+def batch_route(
+    route: ScoringRoute, use_case: ServingUseCase, asgi: ASGIApp, max_rows: int
+) -> RawRoute:
+    """The route that scores many rows as one matrix."""
+    path = route.batch_path or ""
+    stem = _operation_id(path).title().replace("_", "")
+    rows = Field(min_length=1, max_length=max_rows)
+    row_model: Any = use_case.request_model
+    answer_model: Any = route.response_model
+    request = create_model(f"{stem}Request", instances=(list[row_model], rows))
+    response = create_model(
+        f"{stem}Response", predictions=(list[answer_model | RowError], ...), version=(str, ...)
+    )
+    examples = {"all": {"instances": list(route.examples.values())}}
+    return RawRoute(
+        path,
+        Documented(asgi, request, examples),
+        methods=["POST"],
+        summary=f"{route.summary}, many rows at once",
+        description=f"At most {max_rows} rows. A row that cannot be scored gets its own error.",
+        response_model=response,
+        responses=_PROBLEMS,
+        tags=["scoring"],
+        name=path,
+        operation_id=_operation_id(path),
+    )
+
+
+def _operation_id(path: str) -> str:
+    return path.strip("/").replace("/", "_").replace("-", "_")

@@ -1,0 +1,101 @@
+"""Scoring over raw ASGI: no router, no request object, no response object in between.
+
+The same callables are the `.app` of FastAPI routes, so the docs show them like any other.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from functools import partial
+from typing import Protocol
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from api.http.bodies import ClientGone, read_body, require_json
+from api.http.credentials import Doorkeeper
+from api.http.headers import JSON_HEADERS, problem_headers
+from api.http.problems import INTERNAL, SCORING_FAILED, Problem
+from api.metrics import RouteMetrics
+from api.models.live import ModelHolder
+from api.scoring.scorer import Reply
+from shared.keys.tokens import Role
+
+_log = structlog.get_logger()
+
+Work = Callable[[bytes], Reply]
+
+
+class Execution(Protocol):
+    """Where the synchronous work of one request runs."""
+
+    def __call__(self, work: Work, body: bytes) -> Awaitable[Reply]: ...
+
+
+async def inline(work: Work, body: bytes) -> Reply:
+    """On the event loop: for sources that answer in microseconds."""
+    return work(body)
+
+
+def in_threads(executor: Executor) -> Execution:
+    """In a pool: for sources that wait for a network."""
+
+    async def run(work: Work, body: bytes) -> Reply:
+        return await asyncio.get_running_loop().run_in_executor(executor, partial(work, body))
+
+    return run
+
+
+class ScoringEndpoint:
+    """One POST address: credentials, body, work, answer; every failure is a problem."""
+
+    def __init__(
+        self,
+        *,
+        work: Work,
+        execution: Execution,
+        limit_bytes: int,
+        doorkeeper: Doorkeeper,
+        models: ModelHolder,
+        metrics: RouteMetrics,
+    ) -> None:
+        self._work = work
+        self._execution = execution
+        self._limit_bytes = limit_bytes
+        self._doorkeeper = doorkeeper
+        self._models = models
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        try:
+            reply = await self._reply(scope, receive)
+            status, payload = 200, reply.body
+            headers = [*JSON_HEADERS, (b"x-model-version", reply.version.encode())]
+        except ClientGone:
+            return
+        except Exception as error:  # noqa: BLE001 - becomes a logged 500
+            problem = _as_problem(error, scope["path"])
+            status, payload = problem.kind.status, problem.render()
+            headers = problem_headers(problem, self._models.version_header)
+        headers.append((b"content-length", str(len(payload)).encode()))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": payload})
+        self._metrics.answered(status, time.perf_counter() - started)
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        self._doorkeeper.admit(scope, Role.SCORER)
+        require_json(scope)
+        body = await read_body(scope, receive, self._limit_bytes)
+        return await self._execution(self._work, body)
+
+
+def _as_problem(error: Exception, path: str) -> Problem:
+    """A problem tells itself; anything else goes to the log and is told without internals."""
+    if not isinstance(error, Problem):
+        _log.error("request_failed", path=path, exc_info=error)
+        return Problem(INTERNAL, "the request could not be answered")
+    if error.kind is SCORING_FAILED:
+        _log.error("scoring_failed", path=path, detail=error.detail, exc_info=error.__cause__)
+    return error

@@ -1,0 +1,50 @@
+"""Parsing: body bytes straight into the use case's request model, once, without a dict between."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, cast
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError, WrapValidator, create_model
+
+from api.http.validation import invalid
+from api.scoring.batch import Instance
+
+
+class RowParser:
+    """Parses the body of one row."""
+
+    def __init__(self, model: type[BaseModel]) -> None:
+        self._parse = model.__pydantic_validator__.validate_json
+
+    def __call__(self, body: bytes) -> BaseModel:
+        """Raises Problem, which tells every field that is wrong."""
+        try:
+            parsed: BaseModel = self._parse(body)
+        except ValidationError as error:
+            raise invalid(error) from error
+        return parsed
+
+
+class BatchParser:
+    """Parses {"instances": [...]}; a bad row becomes its ValidationError, in its place."""
+
+    def __init__(self, model: type[BaseModel], max_rows: int) -> None:
+        # A type made at run time: the checker cannot follow it.
+        row: Any = Annotated[cast(Any, model), WrapValidator(_keep_error)]
+        rows = (list[row], Field(min_length=1, max_length=max_rows))
+        envelope = create_model("Instances", instances=rows)
+        self._adapter: TypeAdapter[Any] = TypeAdapter(envelope)
+
+    def __call__(self, body: bytes) -> list[Instance]:
+        """Raises Problem when the envelope itself is wrong."""
+        try:
+            instances: list[Instance] = self._adapter.validate_json(body).instances
+        except ValidationError as error:
+            raise invalid(error) from error
+        return instances
+
+
+def _keep_error(value: Any, parse: Callable[[Any], BaseModel]) -> Instance:
+    try:
+        return parse(value)
+    except ValidationError as error:
+        return error

@@ -1,0 +1,63 @@
+"""The parts of a running service, made once by the composition root and passed around."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from api.http.credentials import Doorkeeper
+from api.journal.drain import Drain
+from api.journal.journal import Journal
+from api.metrics import Metrics
+from api.models.live import ModelHolder
+from api.models.promoter import Promoter
+from api.registry.registry import Registry
+from api.scoring.batch import BatchScorer
+from api.scoring.cache import DecidedCache
+from api.scoring.endpoint import Execution
+from api.scoring.scorer import Scorer
+from api.settings import Settings
+from shared.clock import Clock
+from shared.usecase.serving import FeatureSource, ServingUseCase
+
+Hop = Callable[[Callable[[], None]], None]
+"""Runs something where scoring runs, soon; sources need not be safe for other threads then."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """Everything the routes use."""
+
+    settings: Settings
+    use_case: ServingUseCase
+    engine: Engine
+    clock: Clock
+    metrics: Metrics
+    doorkeeper: Doorkeeper
+    source: FeatureSource
+    models: ModelHolder
+    registry: Registry
+    promoter: Promoter
+    journal: Journal
+    drain: Drain
+    cache: DecidedCache
+    scorer: Scorer
+    batch: BatchScorer
+    execution: Execution
+    hop: "HopSwitch"
+
+
+class HopSwitch:
+    """Calls directly until an event loop runs, then through it."""
+
+    def __init__(self) -> None:
+        self._through: Hop | None = None
+
+    def use(self, through: Hop | None) -> None:
+        self._through = through
+
+    def __call__(self, work: Callable[[], None]) -> None:
+        if self._through is None:
+            work()
+        else:
+            self._through(work)

@@ -1,0 +1,63 @@
+"""Settings of the scoring service, from the environment; a mistake names its remedy."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+import usecases
+from shared.errors import SettingsError
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """Every variable the service reads; the name in the environment is the name here."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    # A URL may carry a password.
+    database_url: SecretStr = SecretStr("sqlite:///var/understudy.db")
+    use_case: str = usecases.DEFAULT
+    keys_dir: Path = Path("var/keys")
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8000, ge=0, le=65_535)
+    prod_models_dir: Path = Path("prod_models")
+    allow_pickle_models: bool = False
+    scoring_auth: Literal["on", "off"] = "off"
+
+    journal_dir: Path = Path("var/journal")
+    journal_fsync: bool = False
+    journal_max_bytes: int = Field(default=256 * MIB, ge=64 * 1024)
+    journal_drain_seconds: float = Field(default=0.25, gt=0, le=60)
+
+    body_max_bytes: int = Field(default=64 * 1024, ge=1024)
+    batch_max_bytes: int = Field(default=4 * MIB, ge=1024)
+    batch_max_rows: int = Field(default=1_000, ge=1, le=100_000)
+    bundle_max_bytes: int = Field(default=64 * MIB, ge=1024)
+    smoke_timeout_seconds: float = Field(default=30, gt=0)
+    smoke_memory_bytes: int = Field(default=2_048 * MIB, ge=256 * MIB)
+    # Decisions the database has already, kept so that a retry is answered from memory.
+    answered_capacity: int = Field(default=10_000, ge=0)
+    scoring_threads: int = Field(default=8, ge=1, le=256)
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["console", "json"] = "console"
+    log_file: Path | None = None
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: a variable does not parse; every one is named with what it wants.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        told = [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in found]
+        raise SettingsError(
+            "; ".join(told) + " - correct it, or unset it to take the default"
+        ) from error

@@ -1,0 +1,61 @@
+"""Starting and stopping: what was in memory comes back, what is in the journal goes out."""
+
+from functools import partial
+
+import structlog
+
+from api.journal.entries import decided_from_row, decode
+from api.journal.sink import Stored
+from api.service import Service
+
+_log = structlog.get_logger()
+
+
+def start(service: Service) -> None:
+    """Recover the journal, restore the model, start to drain."""
+    service.journal.open()
+    _recall_pending(service)
+    service.promoter.restore()
+    service.drain.start()
+    if service.settings.scoring_auth == "off":
+        _log.warning(
+            "scoring_is_open",
+            routes="scoring and reading need no credentials",
+            remedy="set SCORING_AUTH=on unless only this machine can reach the port",
+        )
+    _log.info("started", version=service.models.version, use_case=service.use_case.name)
+
+
+def stop(service: Service) -> None:
+    """Carry what is left into the database, if it is there."""
+    service.drain.stop()
+    service.journal.close()
+    service.engine.dispose()
+    _log.info("stopped", left_in_journal=service.journal.backlog)
+
+
+def on_stored(service: Service, stored: Stored) -> None:
+    """The database has these now: drop the copies where scoring runs."""
+    service.hop(partial(_forget, service, stored))
+
+
+def _forget(service: Service, stored: Stored) -> None:
+    service.cache.stored(stored.transaction_ids)
+    service.source.forget(stored.transaction_ids)
+    if stored.labels:
+        service.source.learned(stored.labels)
+
+
+def _recall_pending(service: Service) -> None:
+    """Decisions that a killed process journaled and never drained count like any other."""
+    recalled = 0
+    for payload in service.journal.pending():
+        row = decode(payload)
+        if not isinstance(row, dict):
+            continue
+        decided = decided_from_row(row, service.registry.thresholds(row["model_version"]))
+        service.source.remember(decided.transaction)
+        service.cache.put(decided)
+        recalled += 1
+    if recalled:
+        _log.info("journal_recalled", decisions=recalled)

@@ -1,0 +1,121 @@
+"""From settings to a service: the only place where parts are chosen."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import Engine
+
+from api.http.credentials import Doorkeeper
+from api.journal.drain import Drain, DrainEvents
+from api.journal.journal import Journal
+from api.journal.sink import DatabaseSink, Stored
+from api.metrics import Metrics
+from api.models.live import ModelHolder
+from api.models.promoter import Promoter
+from api.models.smoke import ChildSmokeTest
+from api.models.verify import Verifier
+from api.registry.audit import AuditTrail
+from api.registry.registry import Registry
+from api.scoring.batch import BatchScorer
+from api.scoring.cache import DecidedCache
+from api.scoring.endpoint import Execution, in_threads, inline
+from api.scoring.lookup import DecisionLookup
+from api.scoring.scorer import Scorer, ScoringParts
+from api.scoring.turns import ManyThreads, OneThread, StrictClock, Turns
+from api.service import HopSwitch, Service
+from api.settings import Settings
+from api.startup import on_stored
+from shared.clock import Clock
+from shared.keys.store import KeyStore
+from shared.keys.tokens import API_ROLES, ensure_tokens, read_token
+from shared.tables.engine import connect
+from shared.usecase.serving import ServingUseCase
+
+
+def build_service(settings: Settings, use_case: ServingUseCase, clock: Clock) -> Service:
+    """Make every part; opens no file but the keys and no connection yet.
+
+    Raises:
+        SettingsError: a key or the database URL cannot be used.
+    """
+    engine = connect(settings.database_url.get_secret_value())
+    strict, metrics, models = StrictClock(clock), Metrics(), ModelHolder()
+    registry = Registry(settings.prod_models_dir)
+    journal = Journal(
+        settings.journal_dir, settings.journal_max_bytes, fsync=settings.journal_fsync
+    )
+    execution, turns = _how_to_run(settings, engine, strict)
+    cache = DecidedCache(settings.answered_capacity)
+    source = use_case.feature_source(engine)
+    lookup = DecisionLookup(engine, use_case.feature_set.version, registry.thresholds)
+    parts = ScoringParts(use_case, source, models, journal, cache, lookup, turns, strict, metrics)
+    scorer = Scorer(parts)
+    verifier = Verifier(
+        use_case,
+        KeyStore(settings.keys_dir),
+        ChildSmokeTest(settings.smoke_timeout_seconds, settings.smoke_memory_bytes),
+        clock,
+        settings.bundle_max_bytes,
+    )
+    audit = AuditTrail(settings.prod_models_dir / "audit.jsonl", clock)
+
+    def stored(batch: Stored) -> None:
+        on_stored(service, batch)
+
+    drain = Drain(
+        journal,
+        DatabaseSink(engine),
+        DrainEvents(stored=stored, refused=lambda what: metrics.set_aside.labels(what).inc()),
+        settings.journal_drain_seconds,
+        settings.journal_dir / "set-aside.jsonl",
+    )
+    service = Service(
+        settings=settings,
+        use_case=use_case,
+        engine=engine,
+        clock=strict,
+        metrics=metrics,
+        doorkeeper=_doorkeeper(settings),
+        source=source,
+        models=models,
+        registry=registry,
+        promoter=Promoter(
+            registry=registry,
+            verifier=verifier,
+            holder=models,
+            audit=audit,
+            clock=clock,
+            metrics=metrics,
+        ),
+        journal=journal,
+        drain=drain,
+        cache=cache,
+        scorer=scorer,
+        batch=BatchScorer(parts, scorer),
+        execution=execution,
+        hop=HopSwitch(),
+    )
+    _watch(metrics, journal)
+    return service
+
+
+def _how_to_run(settings: Settings, engine: Engine, clock: Clock) -> tuple[Execution, Turns]:
+    """SQLite answers in microseconds, a network does not."""
+    if engine.dialect.name == "sqlite":
+        return inline, OneThread()
+    pool = ThreadPoolExecutor(settings.scoring_threads, thread_name_prefix="scoring")
+    return in_threads(pool), ManyThreads(clock)
+
+
+def _doorkeeper(settings: Settings) -> Doorkeeper:
+    ensure_tokens(settings.keys_dir, API_ROLES)
+    tokens = {role: read_token(settings.keys_dir, role) for role in API_ROLES}
+    return Doorkeeper(tokens, scoring_open=settings.scoring_auth == "off")
+
+
+def _watch(metrics: Metrics, journal: Journal) -> None:
+    metrics.watch("journal_backlog", "Records not in the database yet", lambda: journal.backlog)
+    metrics.watch("journal_bytes", "Size of the journal on disk", lambda: journal.bytes_used)
+    metrics.watch("journal_bytes_limit", "Its declared bound", lambda: journal.max_bytes)
+    metrics.watch(
+        "journal_refusing", "1 while decisions are refused", lambda: journal.refusal is not None
+    )
