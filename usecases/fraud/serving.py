@@ -13,8 +13,8 @@ from shared.usecase.serving import FeatureSet, FeatureSource, ScoringRoute
 from usecases.fraud.answers.analysis import AnalysisResponse, Analyst
 from usecases.fraud.answers.examples import EXAMPLES
 from usecases.fraud.answers.predict import PredictionResponse, predict
+from usecases.fraud.features import online
 from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.features.online import FraudFeatureSource
 from usecases.fraud.requests import TransactionRequest, to_transaction
 from usecases.fraud.rules.ruleset import RuleSet, load_rules
 from usecases.fraud.rules.variables import variable_table
@@ -36,7 +36,10 @@ class FraudServing:
         return to_transaction(cast(TransactionRequest, request), now_us)
 
     def feature_source(self, engine: Engine) -> FeatureSource:
-        return FraudFeatureSource(engine)
+        return online.FraudFeatureSource(engine)
+
+    def warm_up(self) -> None:
+        online.warm_up()
 
 
 def use_case(rules_path: Path = RULES_PATH) -> FraudServing:
