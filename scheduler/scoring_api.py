@@ -31,11 +31,12 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One health route's answer."""
+    """One health route's answer; `state` is what the body says of itself, if anything."""
 
     path: str
     status: int
     milliseconds: float
+    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,13 @@ class HttpScoringApi:
 
     def probe(self, path: str) -> Probe:
         response = self._get(path)
-        return Probe(path, response.status_code, response.elapsed.total_seconds() * 1_000)
+        state = _members(response).get("status")
+        return Probe(
+            path,
+            response.status_code,
+            response.elapsed.total_seconds() * 1_000,
+            state if isinstance(state, str) else None,
+        )
 
     def push(self, raw: bytes, signature: str) -> PushAnswer:
         headers = {"Content-Type": "application/octet-stream", "X-Bundle-Signature": signature}

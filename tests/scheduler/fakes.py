@@ -153,6 +153,7 @@ class PocketApi:
     accepted: set[Version] = field(default_factory=set)
     away: bool = False
     statuses: dict[str, int] = field(default_factory=dict)
+    state: str = "ok"
     push_status: int = 200
     lose_push_answer: bool = False
     pushed: list[tuple[bytes, str]] = field(default_factory=list)
@@ -167,7 +168,7 @@ class PocketApi:
 
     def probe(self, path: str) -> Probe:
         self._answer()
-        return Probe(path, self.statuses.get(path, 200), 1.0)
+        return Probe(path, self.statuses.get(path, 200), 1.0, self.state)
 
     def push(self, raw: bytes, signature: str) -> PushAnswer:
         self._answer()

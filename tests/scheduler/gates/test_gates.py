@@ -95,6 +95,13 @@ def test_a_healthy_api_passes_and_a_sick_one_fails() -> None:
     assert judge_api_health(sick, first_model=False).outcome is Outcome.FAIL
 
 
+def test_an_api_that_calls_itself_down_fails_but_degraded_passes() -> None:
+    down, degraded = PocketApi(state="down"), PocketApi(state="degraded")
+    assert judge_api_health(down, first_model=False).outcome is Outcome.FAIL
+    assert judge_api_health(degraded, first_model=False).passed
+    assert judge_api_health(down, first_model=True).passed
+
+
 def test_an_api_without_a_model_need_not_be_ready_for_its_first_one() -> None:
     assert judge_api_health(PocketApi(statuses={"/readyz": 503}), first_model=True).passed
 
