@@ -51,8 +51,9 @@ class Judgement:
 def judge(scores: FloatVector, model: ServedModel) -> Judgement:
     """Apply the model's own thresholds; the classifier is its first component."""
     values = scores.tolist()
-    by_name = dict.fromkeys(ANOMALY_COMPONENTS, 0.0)
-    by_name.update(zip(model.components, values, strict=True))
+    by_name = dict(zip(model.components, values, strict=True))
+    for name in ANOMALY_COMPONENTS:
+        by_name.setdefault(name, 0.0)
     thresholds = {**DEFAULT_THRESHOLDS, **model.thresholds}
     ratios = [by_name[name] / (thresholds[name] or 1.0) for name in ANOMALY_COMPONENTS]
     is_outlier = not all(by_name[name] <= thresholds[name] for name in ANOMALY_COMPONENTS)
