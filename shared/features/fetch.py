@@ -9,12 +9,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import Engine
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import SQLAlchemyError
 
 from shared.errors import DataUnavailable
 from shared.features.reader import Fetch, PriorRow, Statement
+from shared.tables.engine import database_errors
 
 # A reader waits for nobody in WAL mode; what blocks it longer is worth going on without.
 _BUSY_TIMEOUT_MS = 250
@@ -35,11 +35,8 @@ class PooledFetch:
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def __call__(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[PriorRow]:
-        try:
-            with self._engine.connect() as connection:
-                return [tuple(row) for row in connection.execute(statement, parameters)]
-        except SQLAlchemyError as error:
-            raise DataUnavailable(f"history cannot be read: {error}") from error
+        with database_errors("read history"), self._engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(statement, parameters)]
 
 
 class SqliteFetch:
@@ -49,19 +46,22 @@ class SqliteFetch:
         self._engine = engine
         self._thread = threading.local()
         self._dialect = sqlite.dialect(paramstyle="named")
-        self._texts: dict[int, str] = {}
+        self._texts: dict[Statement, tuple[str, dict[str, Any]]] = {}
 
     def __call__(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[PriorRow]:
+        text, constants = self._compiled(statement)
         try:
-            connection = self._connection()
-            return connection.execute(self._text(statement), parameters).fetchall()
-        except (sqlite3.Error, SQLAlchemyError) as error:
+            return self._connection().execute(text, {**constants, **parameters}).fetchall()
+        except sqlite3.ProgrammingError:  # our mistake, not the database's
+            raise
+        except sqlite3.Error as error:
             self._thread.__dict__.clear()
-            raise DataUnavailable(f"history cannot be read: {error}") from error
+            raise DataUnavailable(f"could not read history: {error}") from error
 
     def _connection(self) -> sqlite3.Connection:
         if not hasattr(self._thread, "raw"):
-            borrowed: PoolProxiedConnection = self._engine.raw_connection()
+            with database_errors("open the database to read history"):
+                borrowed = self._engine.raw_connection()
             raw = cast(sqlite3.Connection, borrowed.driver_connection)
             borrowed.detach()
             raw.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
@@ -70,9 +70,12 @@ class SqliteFetch:
             self._thread.borrowed, self._thread.raw = borrowed, raw
         return cast(sqlite3.Connection, self._thread.raw)
 
-    def _text(self, statement: Statement) -> str:
-        text = self._texts.get(id(statement))
-        if text is None:
-            text = str(statement.compile(dialect=self._dialect))
-            self._texts[id(statement)] = text
-        return text
+    def _compiled(self, statement: Statement) -> tuple[str, dict[str, Any]]:
+        found = self._texts.get(statement)
+        if found is None:
+            compiled = statement.compile(dialect=self._dialect)
+            constants = {
+                name: value for name, value in compiled.params.items() if value is not None
+            }
+            found = self._texts[statement] = str(compiled), constants
+        return found

@@ -98,8 +98,8 @@ def _window(table: Table, columns: Sequence[str]) -> Select[Any]:
 
 
 def _prior(table: Table, columns: Sequence[str]) -> list[ColumnElement[Any]]:
-    origin = literal_column(str(_LOGS.index(table))).label("origin")
-    return [*(table.c[name] for name in (*KEYS, *columns)), origin]
+    origin: ColumnElement[int] = literal_column(str(_LOGS.index(table)))
+    return [*(table.c[name] for name in (*KEYS, *columns)), origin.label("origin")]
 
 
 def _visible(table: Table) -> ColumnElement[bool]:
@@ -115,18 +115,13 @@ def _before(table: Table, columns: Sequence[str]) -> Select[Any]:
         select(*_prior(table, columns))
         .where(_visible(table))
         .order_by(*(table.c[name].desc() for name in KEYS))
-        .limit(literal_column("1"))
+        .limit(1)
     )
     return select(newest.subquery())
 
 
 def _first(table: Table) -> Select[Any]:
-    oldest = (
-        select(table.c.event_time)
-        .where(_visible(table))
-        .order_by(table.c.event_time)
-        .limit(literal_column("1"))
-    )
+    oldest = select(table.c.event_time).where(_visible(table)).order_by(table.c.event_time).limit(1)
     return select(oldest.subquery())
 
 

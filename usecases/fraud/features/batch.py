@@ -11,7 +11,16 @@ from shared.usecase.serving import FloatMatrix
 from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US
 from usecases.fraud.features.encoding import CELLS_PER_DEGREE, buckets
 from usecases.fraud.features.kernel import fill_rows
-from usecases.fraud.features.layout import UNKNOWN, Codes, Floats, History, Micros, Scratch, Table
+from usecases.fraud.features.layout import (
+    NEVER,
+    UNKNOWN,
+    Codes,
+    Floats,
+    History,
+    Micros,
+    Scratch,
+    Table,
+)
 
 _COLUMNS = (
     "event_time",
@@ -75,6 +84,7 @@ def _table(frame: pl.DataFrame, sums: Micros) -> Table:
     return Table(
         history=_history(ordered, offset_min),
         begins=np.repeat(changes, lengths),
+        first_seen=NEVER,
         offset_min=offset_min,
         home_lat=_degrees(ordered["home_lat"]),
         home_lon=_degrees(ordered["home_lon"]),

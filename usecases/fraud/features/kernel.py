@@ -1,6 +1,6 @@
 """The one definition of the features: compiled code that turns a row and its past into 43 floats.
 
-Batch and online both call `fill_row`, so they cannot disagree. All of it lies in this one
+Batch and online both call `fill_rows`, so they cannot disagree. All of it lies in this one
 file because numba's cache on disk does not see changes in other files. Arithmetic is IEEE
 double in a fixed order (newest prior row first), rounded to float32 once, at the end.
 
@@ -247,7 +247,7 @@ def _merchant_risk(sums: Micros, out: Out) -> None:
 
 
 @compiled
-def fill_row(history: History, row: Row, scratch: Scratch, out: Out) -> None:
+def _fill_row(history: History, row: Row, scratch: Scratch, out: Out) -> None:
     """Write the features of one row."""
     seen = scratch.seen[: _window(history, row, scratch.seen)]
     totals = _totals(history, row, seen)
@@ -262,14 +262,14 @@ def fill_row(history: History, row: Row, scratch: Scratch, out: Out) -> None:
 
 @compiled
 def fill_rows(table: Table, start: int, stop: int, scratch: Scratch, out: Out) -> None:
-    """Write the features of the rows at [start, stop) of a whole history."""
+    """Write the features of the rows at [start, stop), each into its line of `out`."""
     history = table.history
     for i in range(start, stop):
         line = table.targets[i]
         row = Row(
             table.begins[i],
             i,
-            NEVER,
+            table.first_seen,
             table.sums[line],
             history.event_time[i],
             history.ingested_at[i],
@@ -284,4 +284,4 @@ def fill_rows(table: Table, start: int, stop: int, scratch: Scratch, out: Out) -
             table.home_lat[i],
             table.home_lon[i],
         )
-        fill_row(history, row, scratch, out[line])
+        _fill_row(history, row, scratch, out[line])

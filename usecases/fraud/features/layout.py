@@ -42,7 +42,7 @@ class Row(NamedTuple):
     Attributes:
         begin: the user's rows lie at [begin, end) of the history; rows that are not strictly
             earlier, or were not ingested yet, may be among them.
-        first_seen: the earliest visible row that is not in the history, or NEVER.
+        first_seen: the same as in `Table`.
         sums: of the merchant, in the order of `shared.features.tiles.SUMS`.
     """
 
@@ -77,15 +77,17 @@ class Scratch(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A whole history with what each of its rows needs besides.
+    """A history with what its rows need besides: many users, or one whose last row is new.
 
     Attributes:
         begins: where the history of each row's user begins.
+        first_seen: the earliest visible row of the user that is not in the history, or NEVER.
         targets: the line of `sums`, and of the output, that belongs to each row.
     """
 
     history: History
     begins: Micros
+    first_seen: int
     offset_min: Micros
     home_lat: Floats
     home_lon: Floats

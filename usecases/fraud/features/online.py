@@ -1,0 +1,78 @@
+"""The features of one transaction at the instant it comes in, from stored and pending rows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sqlalchemy import Engine
+
+from shared.features.fetch import fetch_from
+from shared.features.guard import ReadGuard
+from shared.features.live import LiveHistory, Past
+from shared.features.pending import PendingRows
+from shared.features.reader import HistoryReader
+from shared.features.sums_cache import SumsCache, SumsVector
+from shared.features.tiles import SUMS, TileWindows
+from shared.transaction import Label, Transaction
+from shared.usecase.serving import FloatVector
+from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US
+from usecases.fraud.features.encoding import PRIOR_COLUMNS, encode
+from usecases.fraud.features.kernel import fill_rows
+from usecases.fraud.features.layout import Scratch
+
+_MAX_PENDING = 200_000
+_MAX_MERCHANTS = 50_000
+
+
+class FraudFeatureSource:
+    """Implements `shared.usecase.serving.FeatureSource`; safe to use from several threads.
+
+    Attributes:
+        live: the history behind it; `live.guard.fallbacks` counts reads that the database did
+            not answer, whose rows were scored on what is in memory.
+    """
+
+    def __init__(self, engine: Engine, label_delay_us: int = LABEL_DELAY_US) -> None:
+        windows = TileWindows.behind(label_delay_us)
+        self.live = LiveHistory(
+            HistoryReader(fetch_from(engine), PRIOR_COLUMNS, windows),
+            PendingRows(PRIOR_COLUMNS, _MAX_PENDING),
+            SumsCache(_MAX_MERCHANTS),
+            ReadGuard(),
+        )
+
+    def vector(self, transaction: Transaction) -> FloatVector:
+        past = self.live.past(transaction)
+        return _features(transaction, past, self.live.sums(transaction))
+
+    def remember(self, transaction: Transaction) -> None:
+        self.live.remember(transaction)
+
+    def forget(self, transaction_ids: Sequence[str]) -> None:
+        self.live.forget(transaction_ids)
+
+    def learned(self, labels: Sequence[Label]) -> None:
+        self.live.learned(labels)
+
+
+def warm_up() -> None:
+    """Compile the kernel, or load it from the cache, before the first request needs it."""
+    transaction = Transaction(
+        transaction_id="",
+        user_id="",
+        event_time_us=0,
+        ingested_at_us=0,
+        amount=0.0,
+        currency="",
+        merchant_id="",
+        transaction_type="",
+    )
+    _features(transaction, Past([], None), np.zeros(len(SUMS), dtype=np.int64))
+
+
+def _features(transaction: Transaction, past: Past, sums: SumsVector) -> FloatVector:
+    table = encode(transaction, past, sums)
+    last = len(past.rows)
+    scratch = Scratch(np.empty(last, np.int64), np.zeros(last + 1, np.int64))
+    out = np.empty(len(FEATURE_SET.names), dtype=np.float32)
+    fill_rows(table, last, last + 1, scratch, out.reshape(1, -1))
+    return out
