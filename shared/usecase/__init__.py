@@ -2,5 +2,5 @@
 
 The scoring service loads only `ServingUseCase` and so never imports a training library;
 the retraining service loads `LearningUseCase`. `usecases.load_serving(name)` and
-`usecases.load_learning(name)` find them. Copy `usecases/fraud` to bring your own model.
+`usecases.load_learning(name)` find them. Copy a use case to bring your own model.
 """

@@ -45,7 +45,7 @@ class Answer:
     Attributes:
         body: JSON-ready answer; orjson encodes it.
         score: the headline score, in [0, 1].
-        decision: the outcome in the use case's own words (fraud: approve, review, block).
+        decision: the outcome in the use case's own words (approve, review, block).
     """
 
     body: dict[str, Any]
