@@ -1,0 +1,55 @@
+"""The peak memory of a process and its children, watched from outside (Linux)."""
+
+import threading
+from pathlib import Path
+
+KIB = 1024
+SAMPLE_SECONDS = 0.1
+
+
+class MemoryWatch:
+    """Samples while the block lasts; `peak_bytes` counts the children of each instant too.
+
+    A process's own high-water mark is exact; what children hold is sampled.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.peak_bytes = 0
+        self._pid = pid
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "MemoryWatch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._done.wait(SAMPLE_SECONDS):
+            own = _field(self._pid, "VmHWM")
+            children = sum(_field(pid, "VmRSS") for pid in _descendants(self._pid))
+            self.peak_bytes = max(self.peak_bytes, own + children)
+
+
+def _field(pid: int, name: str) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    found = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
+    return int(found[0]) * KIB if found else 0
+
+
+def _descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            direct = [int(child) for child in task.read_text().split()]
+        except OSError:
+            continue
+        for child in direct:
+            found += [child, *_descendants(child)]
+    return found
