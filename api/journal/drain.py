@@ -45,6 +45,11 @@ class Drain:
         self.trouble: str | None = None
 
     def start(self) -> None:
+        """Make the tables if the database is there, and go to work."""
+        try:
+            self._sink.prepare()
+        except DataUnavailable as error:
+            self._tell(str(error))
         self._thread.start()
 
     def stop(self) -> None:

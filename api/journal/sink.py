@@ -30,6 +30,14 @@ class Stored:
 
 
 class Sink(Protocol):
+    def prepare(self) -> None:
+        """Make ready to store, once.
+
+        Raises:
+            DataUnavailable: try again later.
+        """
+        ...
+
     def store(self, records: Sequence[Record]) -> Stored:
         """Store all or none; storing twice has the effect of once.
 

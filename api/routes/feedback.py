@@ -1,7 +1,7 @@
 """POST /feedback: ground truth, stored now or journaled until the database is back."""
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,7 +28,7 @@ class LabelIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     transaction_id: Annotated[str, Field(min_length=1, max_length=128)]
-    label: Annotated[Literal[0, 1], Field(strict=True)]
+    label: Annotated[int, Field(strict=True, ge=0, le=1)]
     source: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")] = "feedback"
 
 
