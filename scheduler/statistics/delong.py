@@ -20,8 +20,10 @@ def auc_with_influence(scores: Floats, positive: Bools) -> tuple[float, Floats]:
     """
     highs, lows = np.sort(scores[positive]), scores[~positive]
     below = np.searchsorted(highs, lows, side="left")
-    not_above = np.searchsorted(highs, lows, side="right")
     m, n = len(highs), len(lows)
+    not_above = below.copy()
+    tied = highs[np.minimum(below, m - 1)] == lows
+    not_above[tied] = np.searchsorted(highs, lows[tied], side="right")
     of_lows = 1.0 - (below + not_above) / (2.0 * m)
     sorted_of_highs = _placements(below, not_above, m, n)
     rank = np.searchsorted(highs, scores[positive], side="left")

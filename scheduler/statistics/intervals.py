@@ -49,7 +49,7 @@ def crossed(first: Codes, second: Codes) -> Codes:
 def clustered_variance(influence: Floats, codes: Codes) -> float:
     """Sum of squares of the groups' total influence (Obuchowski, 1997)."""
     totals = np.bincount(codes, weights=influence)
-    return float(totals @ totals)
+    return float(np.square(totals).sum())
 
 
 def one_sided(difference: float, spread: Spread, alpha: float) -> tuple[float, float, float]:

@@ -18,7 +18,7 @@ def auc(sample: PairedSample, plan: Plan) -> Estimate:
     influence = after - before
     if not sample.ways:
         freedom = float(max(min(sample.positives, sample.negatives) - 1, 1))
-        return Estimate(champion, candidate, Spread(float(influence @ influence), freedom))
+        return Estimate(champion, candidate, Spread(float(np.square(influence).sum()), freedom))
 
     def variance_of(codes: Codes) -> float:
         return clustered_variance(influence, codes)
