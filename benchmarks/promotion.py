@@ -1,0 +1,211 @@
+"""How often the gate promotes what it should not, and what it should: `make bench-promotion`.
+
+Every round draws held-out rows, scores them with two simulated models, and asks the real
+`judge`. Scores are binormal: normal around 0 for negatives, around a mean set by the true
+area under the curve for positives, with unit variance. Rows belong to customers and days,
+and both have effects of their own on each model's scores. docs/statistics.md says where the
+correlation comes from and what the figures mean.
+"""
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+from benchmarks.report import Bar, finish
+from scheduler.statistics.evidence import Evidence
+from scheduler.statistics.judge import judge
+from scheduler.statistics.policy import JudgePolicy, Kind
+
+ROUNDS_A_YEAR = 52
+PREVALENCE = 0.005
+CHAMPION_AUC = 0.87
+CORRELATION = 0.9
+EASY_MEAN = 4.0
+ROWS_PER_CUSTOMER = 13
+POSITIVES_PER_HIT_CUSTOMER = 1.5
+SHARES = {"row": 0.75, "customer": 0.2, "day": 0.05}
+POLICIES = {kind: JudgePolicy(kind) for kind in Kind}
+
+
+@dataclass(frozen=True)
+class World:
+    """What is true in a simulation; the gate sees only the rows.
+
+    `easy` positives are found nearly always by both models; the area is made up by the rest.
+    """
+
+    positives: int
+    gain: float = 0.0
+    correlation: float = CORRELATION
+    days: int = 28
+    auc: float = CHAMPION_AUC
+    easy: float = 0.0
+
+    def lift(self, auc: float) -> npt.NDArray[np.float64]:
+        """The mean score of each positive, so that all together have this area."""
+        means = np.full(self.positives, EASY_MEAN)
+        easy = round(self.easy * self.positives)
+        share = easy / self.positives
+        rest = (auc - share * special.ndtr(EASY_MEAN / np.sqrt(2.0))) / (1.0 - share)
+        means[easy:] = np.sqrt(2.0) * special.ndtri(rest)
+        return means
+
+
+def draw(world: World, rng: np.random.Generator, round_number: int = 1) -> Evidence:
+    """The held-out rows of one round."""
+    rows = round(world.positives / PREVALENCE)
+    labels = np.zeros(rows, dtype=np.int8)
+    labels[: world.positives] = 1
+    customers = rng.integers(rows // ROWS_PER_CUSTOMER, size=rows)
+    hit = max(1, round(world.positives / POSITIVES_PER_HIT_CUSTOMER))
+    customers[: world.positives] = rng.integers(hit, size=world.positives)
+    days = rng.integers(world.days, size=rows)
+    common = np.sqrt(world.correlation) * _noise(rng, customers, days)
+    arms = []
+    for auc in (world.auc, world.auc + world.gain):
+        scores = common + np.sqrt(1.0 - world.correlation) * _noise(rng, customers, days)
+        scores[: world.positives] += world.lift(auc)
+        arms.append(scores)
+    return Evidence(
+        champion=arms[0],
+        candidate=arms[1],
+        labels=labels,
+        customers=customers,
+        days=days,
+        champion_age_days=365.0,
+        round_number=round_number,
+    )
+
+
+def _noise(
+    rng: np.random.Generator, customers: npt.NDArray[np.int64], days: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Unit variance a row, some of it common to the customer and to the day."""
+    by_row = rng.standard_normal(len(customers), dtype=np.float32)
+    by_customer = rng.standard_normal(int(customers.max()) + 1, dtype=np.float32)
+    by_day = rng.standard_normal(int(days.max()) + 1, dtype=np.float32)
+    mixed = (
+        np.sqrt(SHARES["row"]) * by_row
+        + np.sqrt(SHARES["customer"]) * by_customer[customers]
+        + np.sqrt(SHARES["day"]) * by_day[days]
+    )
+    return np.asarray(mixed, dtype=np.float64)
+
+
+TWO_KINDS = World(500, 0.02, correlation=0.68, auc=0.9, easy=0.8)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Some rounds of one world for one process; `years` restarts the round number each year."""
+
+    label: str
+    world: World
+    rounds: int
+    seed: int
+    years: bool = False
+
+
+def run(task: Task) -> tuple[str, Counter[str]]:
+    """Count what each policy promoted, by round, and by year for superiority."""
+    rng = np.random.default_rng([task.seed, task.world.positives])
+    counts: Counter[str] = Counter(rounds=task.rounds)
+    kinds = [Kind.SUPERIORITY] if task.years else list(Kind)
+    false_years = set()
+    for index in range(task.rounds):
+        year, week = divmod(index, ROUNDS_A_YEAR) if task.years else (index, 0)
+        evidence = draw(task.world, rng, week + 1)
+        for kind in kinds:
+            verdict = judge(evidence, POLICIES[kind])
+            if verdict.passed:
+                counts[kind] += 1
+                false_years.add(year)
+        counts["point"] += float(verdict.numbers.get("auc.gain") or 0.0) > 0.0
+    counts["years"] = len(false_years) if task.years else 0
+    return task.label, counts
+
+
+def tasks(years: int, rounds: int) -> list[Task]:
+    """All simulations, in pieces that keep two processes busy to the end."""
+    rare = [
+        *(Task(f"worse_{n}", World(n, -0.01), rounds, 11) for n in (25, 100, 500)),
+        *(Task("power_500", World(500, 0.02), rounds // 4, 20 + part) for part in range(4)),
+        *(Task("equal_500", World(500), rounds // 4, 30 + part) for part in range(2)),
+        Task("power_100", World(100, 0.02), rounds // 2, 40),
+        Task("power_500_two_kinds", TWO_KINDS, rounds // 4, 42),
+        Task("power_500_7_days", World(500, 0.02, days=7), rounds // 4, 41),
+        *(
+            Task(f"power_500_correlation_{rho:.2f}", World(500, 0.02, rho), rounds // 4, 50)
+            for rho in (0.7, 0.8, 0.95)
+        ),
+    ]
+    pieces = 40
+    sizes = [years // pieces + (part < years % pieces) for part in range(pieces)]
+    equal = [
+        Task("equal", World(100), size * ROUNDS_A_YEAR, 1_000 + part, years=True)
+        for part, size in enumerate(sizes)
+    ]
+    return rare + equal
+
+
+def totals(found: Sequence[tuple[str, Counter[str]]]) -> dict[str, Counter[str]]:
+    sums: dict[str, Counter[str]] = {}
+    for label, counts in found:
+        sums.setdefault(label, Counter()).update(counts)
+    return sums
+
+
+def figures_of(sums: dict[str, Counter[str]], years: int) -> dict[str, float]:
+    """Shares of rounds (and of years) that ended in a promotion."""
+    figures: dict[str, float] = {
+        "years": years,
+        "correlation": CORRELATION,
+        "equal_years_promoted": sums["equal"]["years"] / years,
+    }
+    for label, counts in sums.items():
+        rounds = counts["rounds"]
+        figures[f"{label}_superiority"] = counts[Kind.SUPERIORITY] / rounds
+        if label != "equal":
+            figures[f"{label}_non_inferiority"] = counts[Kind.NON_INFERIORITY] / rounds
+        if label != "worse_25":
+            figures[f"{label}_by_point_estimate"] = counts["point"] / rounds
+    return figures
+
+
+def bars() -> dict[str, Bar]:
+    limits: dict[str, Bar] = {
+        "years": (">=", 2_000),
+        "equal_years_promoted": ("<=", 0.05),
+        "power_500_superiority": (">=", 0.8),
+    }
+    for positives in (25, 100, 500):
+        for kind in Kind:
+            limits[f"worse_{positives}_{kind}"] = ("<=", 0.01)
+    return limits
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--years", type=int, default=2_000)
+    parser.add_argument("--rounds", type=int, default=2_000, help="rounds of each other world")
+    parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
+    options = parser.parse_args()
+    found = []
+    todo = tasks(options.years, options.rounds)
+    with ProcessPoolExecutor(options.processes) as pool:
+        for done, result in enumerate(pool.map(run, todo), start=1):
+            found.append(result)
+            sys.stderr.write(f"{done}/{len(todo)} {result[0]}\n")
+    finish("promotion", figures_of(totals(found), options.years), bars())
+
+
+if __name__ == "__main__":
+    main()
