@@ -1,0 +1,39 @@
+"""Progress of long work: a bar on a terminal, a line every tenth elsewhere."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Advance = Callable[[int, int], None]
+"""Called with what is done and what there is in all."""
+
+
+@contextmanager
+def shown(what: str) -> Iterator[Advance]:
+    """Show how far the work is, in the way that suits where the output goes."""
+    if not sys.stderr.isatty():
+        yield _lines(what)
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(what: str) -> Advance:
+    log, told = structlog.get_logger(), -1
+
+    def advance(done: int, total: int) -> None:
+        nonlocal told
+        tenth = 10 * done // total if total else 10
+        if tenth > told:
+            told = tenth
+            log.info("progress", what=what, done=done, total=total)
+
+    return advance

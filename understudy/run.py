@@ -1,0 +1,28 @@
+"""`understudy run`: both services as processes of their own, on one machine."""
+
+import sys
+
+from rich.console import Console
+
+from understudy.processes import Service, run_together
+from understudy.settings import Settings
+
+
+def run_services(settings: Settings, console: Console) -> int:
+    """Run API and scheduler until Ctrl-C; the exit status to end with."""
+    url = f"http://{settings.api_host}:{settings.api_port}"
+    logs = settings.logs_dir
+    console.print(f"[bold]Understudy[/bold]  API {url}   docs {url}/docs   logs {logs}/")
+    services = [
+        Service("api", _module("api.main"), {"LOG_FILE": str(logs / "api.log")}),
+        Service(
+            "scheduler",
+            _module("scheduler.main"),
+            {"LOG_FILE": str(logs / "scheduler.log"), "API_URL": url},
+        ),
+    ]
+    return run_together(services, lambda line: console.print(line, style="red"))
+
+
+def _module(name: str) -> list[str]:
+    return [sys.executable, "-m", name]

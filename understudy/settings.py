@@ -1,0 +1,36 @@
+"""What the command line reads from the environment; the services read their own."""
+
+from pathlib import Path
+
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """Each field is the environment variable of the same name in capitals."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    database_url: SecretStr = SecretStr("sqlite:///var/understudy.db")
+    keys_dir: Path = Path("var/keys")
+    api_url: str = "http://127.0.0.1:8000"
+    api_host: str = "127.0.0.1"
+    api_port: int = 8000
+    logs_dir: Path = Path("var/logs")
+    seed_empty_database: bool = True
+
+
+def load_settings() -> Settings:
+    """Read the environment.
+
+    Raises:
+        SettingsError: names the variable and what it wants.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        told = [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in found]
+        raise SettingsError("; ".join(told)) from error
