@@ -30,16 +30,21 @@ COLUMNS = (
 
 
 def write_handbook(engine: Engine, now_us: int) -> int:
-    """Fill TransactionHistoryLogs; whole weeks are added so that hours and weekdays stay.
+    """Fill TransactionHistoryLogs; returns the number of rows."""
+    history = read_handbook(now_us)
+    for chunk in _chunks(history):
+        with engine.begin() as connection:
+            write_history_records(connection, COLUMNS, chunk)
+    return history.height
 
-    Returns:
-        The number of rows.
-    """
+
+def read_handbook(now_us: int) -> pl.DataFrame:
+    """The rows as COLUMNS; whole weeks are added so that hours and weekdays stay."""
     rows = pl.read_parquet(PARQUET)
     time_us = pl.col("TX_DATETIME").cast(pl.Datetime("us")).cast(pl.Int64)
     newest: int = rows.select(time_us.max()).item()
     shift = (now_us - newest) // (7 * MICROS_PER_DAY) * 7 * MICROS_PER_DAY
-    history = rows.select(
+    return rows.select(
         transaction_id=pl.col("TRANSACTION_ID").cast(pl.String),
         user_id=pl.format("c{}", "CUSTOMER_ID"),
         event_time=time_us + shift,
@@ -52,10 +57,6 @@ def write_handbook(engine: Engine, now_us: int) -> int:
         label_known_at=time_us + shift + LABEL_DELAY_US,
         label_source=pl.lit("handbook"),
     )
-    for chunk in _chunks(history):
-        with engine.begin() as connection:
-            write_history_records(connection, COLUMNS, chunk)
-    return history.height
 
 
 def _chunks(history: pl.DataFrame) -> Iterator[list[tuple[Any, ...]]]:
