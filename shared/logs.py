@@ -19,6 +19,9 @@ _URL_CREDENTIALS = re.compile(r"(\w+://[^:/@\s]+:)[^@/\s]+@")
 # Line breaks and control characters would let a value forge a second line.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 
+# Libraries that tell at INFO what only their authors want to know.
+_TALKATIVE = ("alembic", "apscheduler", "httpx", "httpcore", "numba", "uvicorn.error")
+
 
 def configure_logging(
     service: str, level: str = "info", fmt: LogFormat = "console", file: Path | None = None
@@ -45,6 +48,8 @@ def configure_logging(
         to_terminal = handler is handlers[0] and sys.stdout.isatty()
         handler.setFormatter(_formatter(fmt, shared, colors=to_terminal))
     logging.basicConfig(handlers=handlers, level=level.upper(), force=True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def mask_secrets(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
