@@ -1,9 +1,12 @@
 """The composition root: settings, parts, server."""
 
+import signal
+import socket
 import sys
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 import usecases
 from api.app import create_app
@@ -31,13 +34,20 @@ def main() -> int:
 
 
 def serve(settings: Settings) -> None:
-    """Run the server in this process.
+    """Build the service and run it in this process.
 
     Raises:
         SettingsError: a setting names something that cannot be used.
     """
     use_case = usecases.load_serving(settings.use_case)
-    app = create_app(build_service(settings, use_case, SystemClock()))
+    run(create_app(build_service(settings, use_case, SystemClock())), settings)
+
+
+def run(app: ASGIApp, settings: Settings, listener: socket.socket | None = None) -> None:
+    """Serve an application until told to stop, which is an orderly end and not a failure."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The server raises the signal again when it has ended; this is where it lands.
+        signal.signal(number, _end)
     config = uvicorn.Config(
         app,
         host=settings.api_host,
@@ -50,7 +60,11 @@ def serve(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    uvicorn.Server(config).run()
+    uvicorn.Server(config).run(sockets=None if listener is None else [listener])
+
+
+def _end(_number: int, _frame: object) -> None:
+    sys.exit(0)
 
 
 if __name__ == "__main__":

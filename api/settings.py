@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     smoke_memory_bytes: int = Field(default=2_048 * MIB, ge=256 * MIB)
     # Decisions the database has already, kept so that a retry is answered from memory.
     answered_capacity: int = Field(default=10_000, ge=0)
+    # auto: in threads where history comes over a network
+    scoring_in_threads: Literal["auto", "on"] = "auto"
     scoring_threads: int = Field(default=8, ge=1, le=256)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"

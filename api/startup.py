@@ -7,6 +7,7 @@ import structlog
 from api.journal.entries import decided_from_row, decode
 from api.journal.sink import Stored
 from api.service import Service
+from shared.transaction import Label
 
 _log = structlog.get_logger()
 
@@ -17,6 +18,7 @@ def start(service: Service) -> None:
     _recall_pending(service)
     service.promoter.restore()
     service.drain.start()
+    service.use_case.warm_up()
     if service.settings.scoring_auth == "off":
         _log.warning(
             "scoring_is_open",
@@ -50,10 +52,15 @@ def _recall_pending(service: Service) -> None:
     """Decisions that a killed process journaled and never drained count like any other."""
     recalled = 0
     for payload in service.journal.pending():
-        row = decode(payload)
-        if not isinstance(row, dict):
+        try:
+            record = decode(payload)
+        except (ValueError, TypeError):
+            # The drain sets it aside and says so.
             continue
-        decided = decided_from_row(row, service.registry.thresholds(row["model_version"]))
+        if isinstance(record, Label):
+            continue
+        thresholds = service.registry.thresholds(record["model_version"])
+        decided = decided_from_row(record, thresholds)
         service.source.remember(decided.transaction)
         service.cache.put(decided)
         recalled += 1

@@ -11,7 +11,7 @@ from api.journal.sink import DatabaseSink, Stored
 from api.metrics import Metrics
 from api.models.live import ModelHolder
 from api.models.promoter import Promoter
-from api.models.smoke import ChildSmokeTest
+from api.models.smoke import ChildSmokeTest, SmokeTest
 from api.models.verify import Verifier
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
@@ -31,7 +31,9 @@ from shared.tables.engine import connect
 from shared.usecase.serving import ServingUseCase
 
 
-def build_service(settings: Settings, use_case: ServingUseCase, clock: Clock) -> Service:
+def build_service(
+    settings: Settings, use_case: ServingUseCase, clock: Clock, smoke: SmokeTest | None = None
+) -> Service:
     """Make every part; opens no file but the keys and no connection yet.
 
     Raises:
@@ -52,7 +54,7 @@ def build_service(settings: Settings, use_case: ServingUseCase, clock: Clock) ->
     verifier = Verifier(
         use_case,
         KeyStore(settings.keys_dir),
-        ChildSmokeTest(settings.smoke_timeout_seconds, settings.smoke_memory_bytes),
+        smoke or ChildSmokeTest(settings.smoke_timeout_seconds, settings.smoke_memory_bytes),
         clock,
         settings.bundle_max_bytes,
     )
@@ -100,7 +102,7 @@ def build_service(settings: Settings, use_case: ServingUseCase, clock: Clock) ->
 
 def _how_to_run(settings: Settings, engine: Engine, clock: Clock) -> tuple[Execution, Turns]:
     """SQLite answers in microseconds, a network does not."""
-    if engine.dialect.name == "sqlite":
+    if engine.dialect.name == "sqlite" and settings.scoring_in_threads == "auto":
         return inline, OneThread()
     pool = ThreadPoolExecutor(settings.scoring_threads, thread_name_prefix="scoring")
     return in_threads(pool), ManyThreads(clock)

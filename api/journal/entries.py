@@ -11,8 +11,6 @@ import orjson
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import Answer, FloatVector, ServedModel
 
-_DECISION, _LABEL = "decision", "label"
-
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -60,11 +58,11 @@ def decision_row(
 
 
 def encode_decision(row: Mapping[str, Any]) -> bytes:
-    return orjson.dumps({_DECISION: row})
+    return orjson.dumps({"decision": row})
 
 
 def encode_label(label: Label) -> bytes:
-    return orjson.dumps({_LABEL: label})
+    return orjson.dumps({"label": label})
 
 
 def decode(payload: bytes) -> dict[str, Any] | Label:
@@ -73,14 +71,14 @@ def decode(payload: bytes) -> dict[str, Any] | Label:
     Raises:
         ValueError: this program did not write the record.
     """
-    content = orjson.loads(payload)
-    if _LABEL in content:
-        return Label(**content[_LABEL])
-    row: dict[str, Any] | None = content.get(_DECISION)
-    if row is None:
-        raise ValueError("the record is neither a decision nor a label")
-    row["feature_vector"] = base64.b64decode(row["feature_vector"])
-    return row
+    content: dict[str, dict[str, Any]] = orjson.loads(payload)
+    match content:
+        case {"label": dict(said)}:
+            return Label(**said)
+        case {"decision": {"feature_vector": str(vector), "component_scores": dict()} as row}:
+            return row | {"feature_vector": base64.b64decode(vector)}
+        case _:
+            raise ValueError("the record is neither a decision nor a label")
 
 
 def decided_from_row(row: Mapping[str, Any], thresholds: Mapping[str, float]) -> Decided:

@@ -20,6 +20,8 @@ from api.journal.segments import heal, lock_directory, segment_numbers, segment_
 _log = structlog.get_logger()
 # A journal is cut into this many segments, so that space comes back while it drains.
 _SEGMENTS = 16
+# About what one decision needs.
+_PROBE_BYTES = 1024
 
 
 class JournalFull(Exception):
@@ -40,7 +42,7 @@ class Journal:
         self._end = self._drained = Position(0, 0)
         # bytes of the segments before the active one
         self._older_bytes = 0
-        self._refused: str | None = None
+        self._disk_trouble: str | None = None
         self.backlog = 0
 
     def open(self) -> None:
@@ -73,11 +75,11 @@ class Journal:
         """
         data = b"".join([frame(payload) for payload in payloads])
         with self._lock:
-            if self._older_bytes + self._end.offset + len(data) > self.max_bytes:
-                self._refused = f"{self.max_bytes} bytes wait for the database"
-                raise JournalFull(self._refused)
+            full = self._bound_met(len(data))
+            if full is not None:
+                raise JournalFull(full)
             self._write(data)
-            self._refused = None
+            self._disk_trouble = None
             self._end = Position(self._end.segment, self._end.offset + len(data))
             self.backlog += len(payloads)
             if self._end.offset >= self._segment_bytes:
@@ -93,13 +95,15 @@ class Journal:
 
     def release(self, position: Position, count: int) -> None:
         """Records up to here are in the database; their space comes back."""
-        self._checkpoint.save(position)
         with self._lock:
-            self._drained = position
             self.backlog -= count
-            active = self._end.segment
+            # Behind the last record of a segment begins the next one.
+            self._drained = position if self.backlog else self._end
+            drained = self._drained
+        self._checkpoint.save(drained)
+        with self._lock:
             for number in segment_numbers(self._directory):
-                if number < min(position.segment, active):
+                if number < drained.segment:
                     path = segment_path(self._directory, number)
                     self._older_bytes -= path.stat().st_size
                     path.unlink()
@@ -110,10 +114,19 @@ class Journal:
 
     @property
     def refusal(self) -> str | None:
-        """Why the last append was refused; None as soon as one succeeds or space is back."""
-        if self._refused and self.bytes_used < self.max_bytes - self._segment_bytes:
+        """Why decisions are refused now, if they are; asks the disk again after a failure."""
+        with self._lock:
+            if self._disk_trouble is not None:
+                with suppress(JournalFull):
+                    self._write(bytes(_PROBE_BYTES))
+                    os.ftruncate(self._descriptor, self._end.offset)
+                    self._disk_trouble = None
+            return self._disk_trouble or self._bound_met(_PROBE_BYTES)
+
+    def _bound_met(self, more_bytes: int) -> str | None:
+        if self.bytes_used + more_bytes <= self.max_bytes:
             return None
-        return self._refused
+        return f"{self.max_bytes} bytes wait for the database"
 
     def _pending(self, start: Position) -> Iterator[tuple[bytes, Position]]:
         """Whole records behind a position, up to the end as it is now."""

@@ -65,6 +65,11 @@ class Promoter:
         self._push_lock = threading.Lock()
         self._swap_lock = threading.Lock()
 
+    @property
+    def serving(self) -> str:
+        """The version that answers now."""
+        return self._holder.version
+
     def push(self, push: Push) -> Change:
         """Check a bundle and serve it; on any failure the old model serves on.
 
@@ -127,7 +132,7 @@ class Promoter:
         """Write down that a push was refused and why."""
         self._metrics.refusals.labels(code).inc()
         self._audit.write("push-refused", who, reason, code=code)
-        _log.warning("push_refused", code=code, reason=reason, serving=self._holder.version)
+        _log.warning("push_refused", code=code, reason=reason, serving=self.serving)
 
     def _check_order(self, authentic: Authentic, fencing_number: int | None) -> None:
         ledger = self._registry.ledger

@@ -88,7 +88,7 @@ class Registry:
 
     def stored(self) -> set[str]:
         """Versions whose bundles are on disk."""
-        return {path.name for path in self._versions.iterdir() if (path / BUNDLE).is_file()}
+        return {path.parent.name for path in self._versions.glob(f"*/{BUNDLE}")}
 
     def read(self, version: str) -> StoredVersion:
         """Raises OSError when it is not there."""

@@ -25,7 +25,7 @@ from tests.api.tiny import TinyUseCase
 
 def serve_settings(folder: Path, **changes: Any) -> Settings:
     """Settings of one server; nothing outside its folder."""
-    said = {
+    said: dict[str, Any] = {
         "database_url": SecretStr(f"sqlite:///{folder / 'understudy.db'}"),
         "keys_dir": folder / "keys",
         "prod_models_dir": folder / "prod_models",
@@ -33,7 +33,7 @@ def serve_settings(folder: Path, **changes: Any) -> Settings:
         "journal_drain_seconds": 0.05,
         "use_case": "tiny",
     }
-    return Settings(**(said | changes))
+    return Settings.model_validate(said | changes)
 
 
 def wait_until(what: Callable[[], bool], seconds: float = 10) -> None:
@@ -47,9 +47,14 @@ def wait_until(what: Callable[[], bool], seconds: float = 10) -> None:
 class Running:
     """`with Running(settings) as server: server.client.get(...)`."""
 
-    def __init__(self, settings: Settings, use_case: ServingUseCase | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        use_case: ServingUseCase | None = None,
+        service: Service | None = None,
+    ) -> None:
         self.settings = settings
-        self.service: Service = build_service(settings, use_case or TinyUseCase(), SystemClock())
+        self.service = service or build_service(settings, use_case or TinyUseCase(), SystemClock())
         self.app: ScoringApp = create_app(self.service)
         self._socket = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(

@@ -36,9 +36,7 @@ def post(server: Running, body: bytes, path: str = "/score") -> httpx.Response:
         (b"[" * 10_000, ""),
     ],
 )
-def test_a_bad_row_is_told_by_field_with_a_remedy(
-    steady: Running, body: bytes, field: str
-) -> None:
+def test_a_bad_row_is_told_by_field_with_a_remedy(steady: Running, body: bytes, field: str) -> None:
     for path in ("/score", "/decide"):
         answer = post(steady, body, path)
         assert answer.status_code == 422, answer.text

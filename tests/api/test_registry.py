@@ -1,48 +1,70 @@
-"""The registry is cut at every instant of a promotion by a process that really dies there."""
-
 import os
+import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from api.models.promoter import Promoter, Push
+from api.models.refusals import VersionNotNewer
 from api.registry.ledger import Acceptance, Ledger
 from api.registry.registry import Registry
 from api.settings import Settings
+from api.wiring import build_service
+from shared.clock import SystemClock
 from tests.api.bundles import Signer, install
-from tests.api.server import Running
+from tests.api.cut import Cut
+from tests.api.server import Running, serve_settings
+from tests.api.tiny import TinyUseCase
 
-def killed_while_promoting(settings: Settings, version: str, step: int) -> bool:
+
+class NoSmoke:
+    """Stands in for the child process, which has nothing to do with the registry."""
+
+    def run(self, raw: bytes) -> None: ...
+
+
+def promoter_of(settings: Settings) -> Promoter:
+    promoter = build_service(settings, TinyUseCase(), SystemClock(), smoke=NoSmoke()).promoter
+    promoter.restore()
+    return promoter
+
+
+def killed_before_write(settings: Settings, push: Push, number: int) -> bool:
     """Promote in a child that kills itself before its n-th write; False: it came through."""
-    child = subprocess.run(
-        [sys.executable, "-m", "tests.api.cut_promotion",
-         str(settings.prod_models_dir.parent), version, str(step)],
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())}, check=False, capture_output=True,
-    )  # fmt: skip
-    assert child.returncode in (0, -signal.SIGKILL), child.stderr.decode()
-    return child.returncode != 0
+    child = os.fork()
+    if child == 0:
+        promoter = promoter_of(settings)
+        Cut(settings.prod_models_dir, number).install()
+        promoter.push(push)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert status in (0, signal.SIGKILL)
+    return status != 0
 
 
 def test_a_promotion_cut_at_any_write_leaves_the_old_or_the_new_version(
-    settings: Settings, signer: Signer
+    template: Path, tmp_path: Path, signer: Signer
 ) -> None:
-    steps = 0
-    version = 1
-    while killed_while_promoting(settings, f"1.0.{version}", steps):
-        before = Registry(settings.prod_models_dir).current()
-        with Running(settings) as server:
-            served = server.client.get("/current_model").json()["version"]
-            assert served == before
-            assert served in ("1.0.0", f"1.0.{version}")
-            # What was not accepted can be pushed again, what was accepted is known.
-            again = server.push(signer.bundle(f"1.0.{version}"), signer)
-            assert again.status_code == (409 if served == f"1.0.{version}" else 200)
-            server.rollback(version="1.0.0")
-        steps += 1
-        version += 1
-    assert steps >= 6
+    raw = signer.bundle("1.0.1")
+    push = Push(raw, signer.sign(raw), None, "test")
+    served: list[str] = []
+    while True:
+        folder = tmp_path / str(len(served))
+        shutil.copytree(template, folder)
+        settings = serve_settings(folder)
+        if not killed_before_write(settings, push, len(served)):
+            break
+        promoter = promoter_of(settings)
+        served.append(promoter.serving)
+        assert promoter.serving == Registry(settings.prod_models_dir).current()
+        if promoter.serving == "1.0.0":
+            assert promoter.push(push).version == "1.0.1"
+        else:
+            with pytest.raises(VersionNotNewer):
+                promoter.push(push)
+    assert served == sorted(served)
+    assert set(served) == {"1.0.0", "1.0.1"}
 
 
 def test_leftovers_of_a_killed_write_are_removed(settings: Settings) -> None:

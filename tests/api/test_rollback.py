@@ -79,6 +79,7 @@ def test_a_rollback_needs_a_reason(serving: Running, body: dict[str, str]) -> No
 def test_the_fallback_is_kept_in_memory_and_needs_no_disk(two: Settings) -> None:
     with Running(two) as server:
         shutil.rmtree(two.prod_models_dir)
+        two.prod_models_dir.write_text("a file where the registry was")
         answer = server.rollback()
         # It is told that a restart would not know, but what is served has changed.
         assert answer.status_code == 500

@@ -84,9 +84,7 @@ def test_a_restarted_service_remembers_from_the_database(settings: Settings) -> 
         assert after.score(amount=1.0, user_id="u").json()["seen_before"] == 2
 
 
-def test_a_model_gets_only_the_features_it_was_trained_on(
-    running: Running, signer: Signer
-) -> None:
+def test_a_model_gets_only_the_features_it_was_trained_on(running: Running, signer: Signer) -> None:
     pushed = running.push(signer.bundle("1.0.0", feature_names=("seen_before",)), signer)
     assert pushed.status_code == 200, pushed.text
     running.score(amount=50.0, user_id="u")

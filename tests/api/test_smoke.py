@@ -64,7 +64,7 @@ def test_a_good_model_passes(bundles: Signer) -> None:
 
 def test_a_model_that_never_ends_is_killed(bundles: Signer) -> None:
     raw = bundles.bundle("1.0.0", {"model.onnx": endless()})
-    with pytest.raises(ModelLoadError, match="within 3 s|ended by SIG"):
+    with pytest.raises(ModelLoadError, match=r"within 3 s|ended by SIG"):
         ChildSmokeTest(3, 2048 * MIB).run(raw)
 
 
@@ -77,5 +77,3 @@ def test_a_model_that_takes_ten_gigabytes_does_not_get_them(bundles: Signer) -> 
 def test_bytes_that_are_no_bundle_give_a_reason(bundles: Signer) -> None:
     with pytest.raises(ModelLoadError, match="archive"):
         ChildSmokeTest(30, 2048 * MIB).run(b"PK\x03\x04 and then nothing")
-
-

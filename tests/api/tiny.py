@@ -1,6 +1,5 @@
 """A use case small enough to check by hand: two features, two components, one rule."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
@@ -11,9 +10,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Engine, func, select
 
 from shared.clock import to_micros
+from shared.errors import DataUnavailable
 from shared.tables.engine import database_errors
 from shared.tables.schema import api_transaction_logs as logs
-from shared.errors import DataUnavailable
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import (
     Answer,
@@ -99,7 +98,9 @@ class TinySource:
 
     def vector(self, transaction: Transaction) -> FloatVector:
         seen = self._stored(transaction.user_id)
-        seen |= {t.transaction_id for t in self.remembered.values() if t.user_id == transaction.user_id}
+        seen |= {
+            t.transaction_id for t in self.remembered.values() if t.user_id == transaction.user_id
+        }
         return np.array([transaction.amount, len(seen)], dtype=np.float32)
 
     def remember(self, transaction: Transaction) -> None:
@@ -137,6 +138,8 @@ class TinyUseCase:
 
     def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:
         return to_transaction(cast(TinyRequest, request), now_us)
+
+    def warm_up(self) -> None: ...
 
     def feature_source(self, engine: Engine) -> FeatureSource:
         return TinySource(engine)

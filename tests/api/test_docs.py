@@ -1,0 +1,77 @@
+"""What /docs says is what happens."""
+
+from typing import Any
+
+import pytest
+
+from shared.keys.tokens import Role
+from tests.api.server import Running
+
+STATUSES = {
+    "/score": {"200", "401", "403", "413", "415", "422", "500", "503"},
+    "/feedback": {"200", "401", "403", "413", "415", "422", "500", "503"},
+    "/update_model": {"200", "401", "403", "409", "413", "422", "500"},
+    "/rollback_model": {"200", "401", "403", "404", "409", "413", "415", "422", "500"},
+    "/api/mlops/trigger-retraining": {"202", "401", "403", "500", "503"},
+}
+
+
+@pytest.fixture(scope="module")
+def schema(steady: Running) -> dict[str, Any]:
+    answer = steady.client.get("/openapi.json")
+    assert answer.status_code == 200
+    assert steady.client.get("/docs").status_code == 200
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def bodies(operation: dict[str, Any], schema: dict[str, Any]) -> list[Any]:
+    """Every example of a JSON request body, wherever the docs keep it."""
+    content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
+    found = [example["value"] for example in content.get("examples", {}).values()]
+    name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+    found += schema["components"]["schemas"].get(name, {}).get("examples", [])
+    return found
+
+
+def test_every_example_works_as_it_stands(steady: Running, schema: dict[str, Any]) -> None:
+    tried = set()
+    for path, operations in schema["paths"].items():
+        for body in bodies(operations.get("post", {}), schema):
+            role = {"/rollback_model": Role.OPERATOR, "/alert": Role.ALERT}.get(path)
+            headers = {} if role is None else steady.bearer(role)
+            answer = steady.client.post(path, json=body, headers=headers)
+            # There is nothing to step back to in this service.
+            assert answer.status_code == (409 if path == "/rollback_model" else 200), answer.text
+            tried.add(path)
+    assert tried == {"/score", "/score/batch", "/decide", "/feedback", "/rollback_model", "/alert"}
+
+
+@pytest.mark.parametrize("path", sorted(STATUSES))
+def test_every_status_a_route_can_answer_is_documented(schema: dict[str, Any], path: str) -> None:
+    responses = schema["paths"][path]["post"]["responses"]
+    assert set(responses) == STATUSES[path]
+    for status, response in responses.items():
+        if int(status) >= 400:
+            assert set(response["content"]) == {"application/problem+json"}
+            assert response["description"]
+
+
+def test_the_docs_name_every_reference_they_use(schema: dict[str, Any]) -> None:
+    names = set(schema["components"]["schemas"])
+    used = {part.split('"')[0] for part in str(schema).replace("'", '"').split("schemas/")[1:]}
+    assert used <= names
+
+
+def test_the_docs_say_which_credentials_a_route_takes(schema: dict[str, Any]) -> None:
+    assert schema["paths"]["/update_model"]["post"]["security"] == [{"push": []}]
+    assert schema["paths"]["/api/mlops/trigger-retraining"]["post"]["security"] == [{"basic": []}]
+    assert {"push", "operator", "alert", "basic"} <= set(schema["components"]["securitySchemes"])
+
+
+def test_the_answer_of_a_row_has_the_documented_shape(
+    steady: Running, schema: dict[str, Any]
+) -> None:
+    answer = steady.score(amount=1.0).json()
+    shape = schema["components"]["schemas"]["TinyAnswer"]
+    assert set(answer) == set(shape["properties"]) == set(shape["required"])

@@ -1,0 +1,157 @@
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from api.journal.drain import Drain, DrainEvents
+from api.journal.entries import encode_decision, encode_label
+from api.journal.journal import Journal
+from api.journal.sink import DatabaseSink, Record, Stored
+from api.settings import Settings
+from shared.errors import DataUnavailable
+from shared.tables.engine import connect
+from shared.transaction import Label
+from tests.api.server import wait_until
+from tests.api.tiny import stored_rows
+
+
+class AwaySink:
+    """A database that is away for the first calls."""
+
+    def __init__(self, inner: DatabaseSink, away: int) -> None:
+        self._inner = inner
+        self.away = away
+
+    def prepare(self) -> None:
+        self._inner.prepare()
+
+    def store(self, records: Sequence[Record]) -> Stored:
+        if self.away:
+            self.away -= 1
+            raise DataUnavailable("nobody there")
+        return self._inner.store(records)
+
+
+@dataclass
+class Seen:
+    stored: list[Stored] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+    def events(self) -> DrainEvents:
+        return DrainEvents(self.stored.append, self.refused.append)
+
+
+@pytest.fixture
+def engine(settings: Settings) -> Iterator[Engine]:
+    made = connect(settings.database_url.get_secret_value())
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    made = Journal(tmp_path / "j", 1024 * 1024)
+    made.open()
+    yield made
+    made.close()
+
+
+def row(transaction_id: str, **changes: Any) -> bytes:
+    said = {
+        "transaction_id": transaction_id, "user_id": "u", "event_time": 1, "ingested_at": 1,
+        "amount": 1.0, "currency": "EUR", "merchant_id": "m", "transaction_type": "purchase",
+        "model_version": "1.0.0", "component_scores": {"classifier": 0.5},
+        "feature_vector": base64.b64encode(bytes(8)).decode(),
+    }  # fmt: skip
+    return encode_decision(said | changes)
+
+
+def drain_of(journal: Journal, sink: Any, seen: Seen, tmp_path: Path) -> Drain:
+    return Drain(journal, sink, seen.events(), 0.01, tmp_path / "aside.jsonl")
+
+
+def ids(engine: Engine) -> set[str]:
+    return {stored["transaction_id"] for stored in stored_rows(engine)}
+
+
+def test_decisions_and_labels_arrive_in_order(
+    journal: Journal, engine: Engine, tmp_path: Path
+) -> None:
+    seen = Seen()
+    drain = drain_of(journal, DatabaseSink(engine), seen, tmp_path)
+    journal.append([row("a"), encode_label(Label("a", 1, 5, "feedback")), row("b")])
+    drain.start()
+    drain.stop()
+    by_id = {stored["transaction_id"]: stored for stored in stored_rows(engine)}
+    assert set(by_id) == {"a", "b"}
+    assert (by_id["a"]["label"], by_id["a"]["label_known_at"]) == (1, 5)
+    assert by_id["a"]["feature_vector"] == bytes(8)
+    assert seen.stored[0].transaction_ids == ["a", "b"]
+    assert journal.backlog == 0
+
+
+def test_a_batch_that_is_repeated_has_the_effect_of_one(
+    journal: Journal, engine: Engine, tmp_path: Path
+) -> None:
+    journal.append([row("a"), encode_label(Label("a", 1, 5, "feedback"))] * 2)
+    drain = drain_of(journal, DatabaseSink(engine), Seen(), tmp_path)
+    drain.start()
+    drain.stop()
+    assert len(stored_rows(engine)) == 1
+
+
+def test_while_the_database_is_away_decisions_wait(
+    journal: Journal, engine: Engine, tmp_path: Path
+) -> None:
+    sink = AwaySink(DatabaseSink(engine), away=2)
+    drain = drain_of(journal, sink, Seen(), tmp_path)
+    journal.append([row("a")])
+    drain.start()
+    wait_until(lambda: drain.trouble is not None)
+    journal.append([row("b")])
+    wait_until(lambda: journal.backlog == 0)
+    wait_until(lambda: drain.trouble is None)
+    drain.stop()
+    assert ids(engine) == {"a", "b"}
+
+
+def test_a_row_the_database_refuses_is_set_aside_and_the_others_are_stored(
+    journal: Journal, engine: Engine, tmp_path: Path
+) -> None:
+    seen = Seen()
+    drain = drain_of(journal, DatabaseSink(engine), seen, tmp_path)
+    journal.append([row("a"), row("bad", amount=-1.0), row("b"), row("none", model_version=None)])
+    drain.start()
+    drain.stop()
+    assert ids(engine) == {"a", "b"}
+    aside = [json.loads(line) for line in (tmp_path / "aside.jsonl").read_text().splitlines()]
+    assert {line["record"]["transaction_id"] for line in aside} == {"bad", "none"}
+    assert seen.refused == ["decision", "decision"]
+
+
+def test_a_label_nobody_has_a_transaction_for_is_set_aside(
+    journal: Journal, engine: Engine, tmp_path: Path
+) -> None:
+    seen = Seen()
+    drain = drain_of(journal, DatabaseSink(engine), seen, tmp_path)
+    journal.append([encode_label(Label("nobody", 1, 5, "feedback"))])
+    drain.start()
+    drain.stop()
+    assert "nobody" in (tmp_path / "aside.jsonl").read_text()
+    assert seen.refused == ["label"]
+
+
+def test_a_record_of_another_program_does_not_stop_the_drain(
+    journal: Journal, engine: Engine, tmp_path: Path
+) -> None:
+    drain = drain_of(journal, DatabaseSink(engine), Seen(), tmp_path)
+    journal.append([b"not json", b"{}", b"[]", row("a")])
+    drain.start()
+    drain.stop()
+    assert ids(engine) == {"a"}
+    assert len((tmp_path / "aside.jsonl").read_text().splitlines()) == 3

@@ -1,0 +1,70 @@
+from typing import Any
+
+import httpx
+import pytest
+
+from api.settings import Settings
+from tests.api.server import Running, wait_until
+from tests.api.tiny import TinySource, stored_rows
+
+
+def feedback(server: Running, *labels: dict[str, Any]) -> httpx.Response:
+    return server.client.post("/feedback", json={"labels": list(labels)})
+
+
+def labels_of(server: Running) -> dict[str, tuple[Any, Any]]:
+    rows = stored_rows(server.service.engine)
+    return {row["transaction_id"]: (row["label"], row["label_source"]) for row in rows}
+
+
+def test_a_label_is_stored_and_the_feature_source_hears_of_it(serving: Running) -> None:
+    serving.score(amount=1.0, transaction_id="t")
+    serving.drained()
+    answer = feedback(serving, {"transaction_id": "t", "label": 1, "source": "chargeback"})
+    assert answer.json() == {"stored": 1, "queued": 0, "unknown": []}
+    assert labels_of(serving) == {"t": (1, "chargeback")}
+    source = serving.service.source
+    assert isinstance(source, TinySource)
+    wait_until(lambda: source.learned_ids == ["t"])
+
+
+def test_unknown_ids_are_reported_and_the_others_are_stored(serving: Running) -> None:
+    serving.score(amount=1.0, transaction_id="t")
+    serving.drained()
+    answer = feedback(
+        serving, {"transaction_id": "t", "label": 0}, {"transaction_id": "ghost", "label": 1}
+    )
+    assert answer.json() == {"stored": 1, "queued": 0, "unknown": ["ghost"]}
+
+
+def test_a_label_waits_for_its_decision(settings: Settings) -> None:
+    with Running(settings.model_copy(update={"journal_drain_seconds": 60.0})) as server:
+        server.score(amount=1.0, transaction_id="t")
+        answer = feedback(server, {"transaction_id": "t", "label": 1})
+        assert answer.json() == {"stored": 0, "queued": 1, "unknown": []}
+    with Running(settings) as server:
+        assert labels_of(server) == {"t": (1, "feedback")}
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        {"transaction_id": "t", "label": 2},
+        {"transaction_id": "t", "label": "1"},
+        {"transaction_id": "t", "label": True},
+        {"transaction_id": "t", "label": None},
+        {"transaction_id": "t"},
+        {"transaction_id": "", "label": 1},
+        {"transaction_id": "t", "label": 1, "source": "no spaces please"},
+        {"transaction_id": "t", "label": 1, "extra": 1},
+    ],
+)
+def test_a_bad_label_is_refused_by_field(steady: Running, label: dict[str, Any]) -> None:
+    answer = feedback(steady, label)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"].startswith("labels.0.")
+
+
+@pytest.mark.parametrize("body", [{"labels": []}, {"labels": {}}, [], {}])
+def test_feedback_without_labels_is_refused(steady: Running, body: Any) -> None:
+    assert steady.client.post("/feedback", json=body).status_code == 422

@@ -1,0 +1,40 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from api.settings import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def start(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "api.main"], cwd=folder, capture_output=True, text=True,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **environment},
+        timeout=60, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("API_PORT", "http"), ("SCORING_AUTH", "maybe"), ("DATABASE_URL", "mysql://u:pw@host/db")],
+)
+def test_a_bad_setting_is_named_with_a_remedy_and_ends_the_start(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    done = start(tmp_path, **{name: value})
+    assert done.returncode == 2
+    assert name in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "pw" not in done.stderr
+
+
+def test_settings_show_no_password_and_cannot_be_changed() -> None:
+    settings = Settings(database_url=SecretStr("postgresql://u:pw@host/db"))
+    assert "pw" not in repr(settings)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.__setattr__("api_port", 1)
