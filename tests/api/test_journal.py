@@ -1,6 +1,7 @@
 import os
 import resource
 import signal
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -140,6 +141,8 @@ def test_a_disk_that_takes_no_more_refuses_and_keeps_what_it_has(tmp_path: Path)
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        # The captured output is a file too.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
         journal = opened(tmp_path, 16 * BOUND)
         journal.append([b"first"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, resource.RLIM_INFINITY))
