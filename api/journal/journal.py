@@ -155,9 +155,10 @@ class Journal:
             # taken for acknowledged ones by the next start.
             with suppress(OSError):
                 os.ftruncate(self._descriptor, self._end.offset)
-            self._refused = f"the disk takes no more: {error.strerror}"
-            _log.error("journal_write_failed", error=str(error))
-            raise JournalFull(self._refused) from error
+            if self._disk_trouble is None:
+                _log.error("journal_write_failed", error=str(error))  # noqa: TRY400 - once, short
+            self._disk_trouble = f"the disk takes no more: {error.strerror}"
+            raise JournalFull(self._disk_trouble) from error
 
     def _rotate(self) -> None:
         full = self._end
