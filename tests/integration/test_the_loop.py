@@ -1,5 +1,6 @@
 """The whole loop with both services as processes: learn, serve, log, learn again, stop."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from shared.tables.runs import RunStatus, get_run
 from shared.tables.schema import api_transaction_logs
 
 ROWS = 4_000
+PATIENCE_SECONDS = 180
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def test_history_becomes_a_model_whose_decisions_become_history(services: Servic
     services.start_api()
     services.start("scheduler")
 
-    first = services.wait_for_run(timeout_seconds=60)
+    first = services.wait_for_run(timeout_seconds=PATIENCE_SECONDS)
     assert first.status is RunStatus.SUCCEEDED, f"{first.message}\n{services.log_ends()}"
     assert (first.code, first.model_version) == ("first_model", "1.0.0")
 
@@ -41,7 +43,9 @@ def test_history_becomes_a_model_whose_decisions_become_history(services: Servic
         answer = predict(client, services)
         assert answer["version"] == "1.0.0"
         give_feedback(client, services)
-        decisions = services.wait_for(lambda: labelled_decisions(services), timeout_seconds=15)
+        decisions = services.wait_for(
+            lambda: labelled_decisions(services), timeout_seconds=PATIENCE_SECONDS
+        )
         assert decisions == 1
 
         triggered = client.post(
@@ -50,7 +54,7 @@ def test_history_becomes_a_model_whose_decisions_become_history(services: Servic
         )
         assert triggered.status_code == 202
         run_id = triggered.json()["run_id"]
-        second = services.wait_for_run(run_id, timeout_seconds=60)
+        second = services.wait_for_run(run_id, timeout_seconds=PATIENCE_SECONDS)
         serving = client.get("/current_model", headers=bearer(services, Role.READ)).json()
 
     assert second.status in {RunStatus.SUCCEEDED, RunStatus.REFUSED}, second.message
@@ -69,7 +73,8 @@ def test_history_becomes_a_model_whose_decisions_become_history(services: Servic
     assert recorded.decision["action"] == ("PROMOTE" if promoted else "REFUSE")
 
     assert services.stop("scheduler") == 0
-    assert services.stop("api") == 0
+    # uvicorn stops cleanly and then passes the signal on, so that its parent sees it
+    assert services.stop("api") in {0, -signal.SIGTERM}
 
 
 def predict(client: httpx.Client, services: Services) -> dict[str, Any]:
