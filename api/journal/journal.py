@@ -156,7 +156,7 @@ class Journal:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, self._end.offset)
             if self._disk_trouble is None:
-                _log.error("journal_write_failed", error=str(error))  # noqa: TRY400 - once, short
+                _log.error("journal_write_failed", error=str(error))
             self._disk_trouble = f"the disk takes no more: {error.strerror}"
             raise JournalFull(self._disk_trouble) from error
 
