@@ -1,0 +1,1 @@
+"""Brings a file of somebody else's transactions into TransactionHistoryLogs."""
