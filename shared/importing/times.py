@@ -70,7 +70,7 @@ def _from_number(raw: pl.Expr, rules: TimeRules, source: str) -> pl.Expr:
     whole = raw.cast(pl.Int64, strict=False) * scale
     parts = (raw.cast(pl.Float64, strict=False) * scale).round().cast(pl.Int64, strict=False)
     exact = raw.cast(pl.Float64, strict=False) % 1.0 == 0.0
-    return pl.when(exact).then(whole).otherwise(parts)
+    return pl.when(exact & whole.is_not_null()).then(whole).otherwise(parts)
 
 
 def _from_format(raw: pl.Expr, rules: TimeRules, source: str) -> pl.Expr:
