@@ -1,0 +1,99 @@
+"""The learning half of the fraud use case: each question passed to the module that knows."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from sqlalchemy import Engine
+
+from shared.usecase.learning import (
+    Candidate,
+    Labels,
+    LearningUseCase,
+    Progress,
+    PromotionPolicy,
+    Split,
+)
+from shared.usecase.serving import FeatureSet, FloatMatrix
+from shared.verdicts import Verdict
+from usecases.fraud.features import batch
+from usecases.fraud.features.catalogue import FEATURE_SET
+from usecases.fraud.training import metrics
+from usecases.fraud.training.candidate import Ask, train_candidate
+from usecases.fraud.training.policy import FraudPolicy, read_policy
+from usecases.fraud.training.quality import judge_quality
+from usecases.fraud.training.snapshot import read_snapshot
+from usecases.fraud.training.split import chronological_split
+
+NAME = "fraud"
+SCHEMA_VERSION = 1
+
+
+class FraudLearning:
+    """Implements `LearningUseCase`; the policy file is read when it is first needed."""
+
+    @property
+    def name(self) -> str:
+        return NAME
+
+    @property
+    def schema_version(self) -> int:
+        return SCHEMA_VERSION
+
+    @property
+    def feature_set(self) -> FeatureSet:
+        return FEATURE_SET
+
+    @property
+    def policy(self) -> PromotionPolicy:
+        return self._policy.promotion
+
+    def snapshot(self, engine: Engine, as_of_us: int) -> pl.DataFrame:
+        return read_snapshot(engine, as_of_us)
+
+    def check_quality(self, snapshot: pl.DataFrame, as_of_us: int) -> Verdict:
+        return judge_quality(snapshot, as_of_us, self._policy.quality)
+
+    def features(self, snapshot: pl.DataFrame) -> FloatMatrix:
+        return batch.compute(snapshot)
+
+    def split(self, snapshot: pl.DataFrame, as_of_us: int) -> Split:
+        return chronological_split(snapshot, as_of_us, self._policy.split)
+
+    def train(
+        self,
+        matrix: FloatMatrix,
+        labels: Labels,
+        feature_names: Sequence[str],
+        seed: int,
+        progress: Progress,
+    ) -> Candidate:
+        ask = Ask(
+            matrix=matrix,
+            labels=labels,
+            feature_names=tuple(feature_names),
+            feature_set_version=FEATURE_SET.version,
+            thresholds=self._policy.thresholds,
+            seed=seed,
+        )
+        return train_candidate(ask, progress)
+
+    def headline(self, scores: FloatMatrix) -> npt.NDArray[np.float64]:
+        return metrics.headline(scores)
+
+    def metrics(
+        self, scores: npt.NDArray[np.float64], labels: Labels, held_out: pl.DataFrame
+    ) -> Mapping[str, float]:
+        alerts = self._policy.metrics.daily_alerts
+        return metrics.point_estimates(scores, labels, held_out, alerts)
+
+    @cached_property
+    def _policy(self) -> FraudPolicy:
+        return read_policy()
+
+
+def use_case() -> LearningUseCase:
+    """What `usecases.load_learning("fraud")` finds."""
+    return FraudLearning()

@@ -1,0 +1,1 @@
+"""How fraud models are learned from the transaction logs, exported and described."""

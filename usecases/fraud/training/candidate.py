@@ -1,0 +1,178 @@
+"""Training: labelled rows in the order of time become a candidate of three components."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from shared.errors import TrainingFailed
+from shared.usecase.learning import Candidate, Labels, Progress
+from shared.usecase.serving import FloatMatrix
+from usecases.fraud.training.autoencoder import Autoencoder, fit_autoencoder
+from usecases.fraud.training.baseline import describe_training
+from usecases.fraud.training.classifier import Classifier, fit_classifier
+from usecases.fraud.training.graph import Exportable, to_onnx
+from usecases.fraud.training.isolation_forest import FittedIsolationForest, fit_isolation_forest
+from usecases.fraud.training.parity import compare, require
+from usecases.fraud.training.policy import ThresholdPolicy
+from usecases.fraud.training.recipe import COMPONENTS, Recipe
+from usecases.fraud.training.thresholds import classifier_thresholds, outlier_threshold
+
+PARITY_ROWS = 1_000
+GRAPH = "model.onnx"
+_FRAMEWORKS = ("numpy", "onnx", "scikit-learn", "torch")
+_NOT_KNOWN_POSITIVE = 0
+
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The three components, in the order of `COMPONENTS`."""
+
+    classifier: Classifier
+    isolation_forest: FittedIsolationForest
+    autoencoder: Autoencoder
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What to train on and by which recipe; rows are in the order of time."""
+
+    matrix: FloatMatrix
+    labels: Labels
+    feature_names: tuple[str, ...]
+    feature_set_version: str
+    thresholds: ThresholdPolicy
+    seed: int
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+def train_candidate(ask: Ask, progress: Progress) -> Candidate:
+    """Fit, export, compare with the fitted models, choose thresholds, describe.
+
+    Raises:
+        TrainingFailed: says at which component and why.
+    """
+    _refuse_unusable(ask)
+    # See fit_classifier: on a busy machine a second OpenMP thread costs more than it gives.
+    with threadpool_limits(1):
+        return _train(ask, progress)
+
+
+def _train(ask: Ask, progress: Progress) -> Candidate:
+    fitted = fit_components(ask, progress)
+    progress("thresholds", 0.55)
+    recent, judged = _validate(ask, fitted.classifier)
+    progress("export", 0.9)
+    files = export(fitted, len(ask.feature_names))
+    progress("parity", 0.95)
+    _require_parity(ask, fitted, files[GRAPH])
+    scores = {
+        COMPONENTS[0]: judged,
+        COMPONENTS[1]: fitted.isolation_forest.score(ask.matrix[recent]),
+        COMPONENTS[2]: fitted.autoencoder.score(ask.matrix[recent]),
+    }
+    progress("trained", 1.0)
+    return Candidate(
+        files=files,
+        components=COMPONENTS,
+        feature_names=ask.feature_names,
+        feature_set_version=ask.feature_set_version,
+        thresholds=_thresholds(ask, scores, ask.labels[recent]),
+        hyperparameters=ask.recipe.hyperparameters(),
+        frameworks={
+            "python": platform.python_version(),
+            **{name: version(name) for name in _FRAMEWORKS},
+        },
+        baseline=describe_training(ask.matrix, ask.labels, ask.feature_names, scores),
+    )
+
+
+def fit_components(ask: Ask, progress: Progress) -> Fitted:
+    """All three on all rows; the anomaly models on those not known to be positive.
+
+    Raises:
+        TrainingFailed: one class only, no feature left for a component, or no finite loss.
+    """
+    recipe = ask.recipe
+    progress("classifier", 0.0)
+    classifier = fit_classifier(ask.matrix, ask.labels, recipe.classifier, ask.seed)
+    usual = ask.matrix[ask.labels == _NOT_KNOWN_POSITIVE]
+    progress("isolation_forest", 0.4)
+    columns = _columns(ask, COMPONENTS[1], recipe.isolation_forest.features)
+    forest = fit_isolation_forest(usual, columns, recipe.isolation_forest, ask.seed)
+    progress("autoencoder", 0.45)
+    columns = _columns(ask, COMPONENTS[2], recipe.autoencoder.features)
+    autoencoder = fit_autoencoder(usual, columns, recipe.autoencoder, ask.seed)
+    return Fitted(classifier, forest, autoencoder)
+
+
+def export(fitted: Fitted, feature_count: int) -> Mapping[str, bytes]:
+    """The graph that is served, and each component's own."""
+    parts: tuple[Exportable, ...] = (
+        fitted.classifier,
+        fitted.isolation_forest,
+        fitted.autoencoder,
+    )
+    alone = {
+        f"{name}/{GRAPH}": to_onnx([part], feature_count)
+        for name, part in zip(COMPONENTS, parts, strict=True)
+    }
+    return {GRAPH: to_onnx(parts, feature_count), **alone}
+
+
+def _refuse_unusable(ask: Ask) -> None:
+    if ask.matrix.dtype != np.float32 or ask.matrix.ndim != 2:
+        raise TrainingFailed(f"features: float32 rows are needed, not {ask.matrix.dtype}")
+    if len(ask.matrix) != len(ask.labels) or not len(ask.labels):
+        raise TrainingFailed(f"features: {len(ask.matrix)} rows, {len(ask.labels)} labels")
+    for position, name in enumerate(ask.feature_names):
+        column = ask.matrix[:, position]
+        if np.isinf(column).any():
+            raise TrainingFailed(f"features: {name} is infinite in {np.isinf(column).sum()} rows")
+        if np.isnan(column).all():
+            raise TrainingFailed(f"features: {name} has no value in any row")
+
+
+def _columns(ask: Ask, component: str, wanted: Sequence[str]) -> list[int]:
+    found = [ask.feature_names.index(name) for name in wanted if name in ask.feature_names]
+    if not found:
+        raise TrainingFailed(f"{component}: all of its features are switched off: {wanted}")
+    return found
+
+
+def _validate(ask: Ask, classifier: Classifier) -> tuple[slice, Scores]:
+    """The newest rows, and scores of them by a classifier that has not seen them.
+
+    Where the older rows hold one class only there is no such classifier; the scores are then
+    those of the shipped one, which knows these rows.
+    """
+    cut = round(len(ask.labels) * (1.0 - ask.recipe.validation_share))
+    recent = slice(cut, len(ask.labels))
+    older = ask.labels[:cut]
+    if len(np.unique(older)) < 2:
+        return recent, classifier.score(ask.matrix[recent])
+    blind = fit_classifier(ask.matrix[:cut], older, ask.recipe.classifier, ask.seed)
+    return recent, blind.score(ask.matrix[recent])
+
+
+def _thresholds(ask: Ask, scores: Mapping[str, Scores], labels: Labels) -> Mapping[str, float]:
+    usual = labels == _NOT_KNOWN_POSITIVE
+    if not usual.any():
+        usual = np.ones_like(usual)
+    anomaly = {
+        name: outlier_threshold(scores[name][usual], ask.thresholds) for name in COMPONENTS[1:]
+    }
+    return {**classifier_thresholds(scores[COMPONENTS[0]], labels, ask.thresholds), **anomaly}
+
+
+def _require_parity(ask: Ask, fitted: Fitted, graph: bytes) -> None:
+    rows = ask.matrix[:: max(len(ask.matrix) // PARITY_ROWS, 1)]
+    components = (fitted.classifier, fitted.isolation_forest, fitted.autoencoder)
+    targets = (*fitted.classifier.targets(), *fitted.isolation_forest.targets())
+    require(compare(components, targets, graph, rows))

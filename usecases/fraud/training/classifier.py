@@ -1,0 +1,121 @@
+"""The supervised component: extremely randomised trees and gradient boosting, blended."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from shared.errors import TrainingFailed
+from shared.usecase.learning import Labels
+from shared.usecase.serving import FloatMatrix
+from usecases.fraud.training.graph import INPUT, Builder
+from usecases.fraud.training.recipe import THREADS, ClassifierRecipe
+from usecases.fraud.training.trees import (
+    Target,
+    ensemble_node,
+    from_boosting_nodes,
+    from_forest_tree,
+)
+
+_POSITIVE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Classifier:
+    """A fitted blend; `score` is a probability, in scikit-learn's own arithmetic."""
+
+    forest: Any
+    boosting: Any
+    forest_share: float
+
+    def score(self, matrix: FloatMatrix) -> npt.NDArray[np.float64]:
+        forest = self.forest.predict_proba(matrix)[:, _POSITIVE]
+        boosting = self.boosting.predict_proba(matrix)[:, _POSITIVE]
+        blend: npt.NDArray[np.float64] = (
+            self.forest_share * forest + (1.0 - self.forest_share) * boosting
+        )
+        return blend
+
+    def targets(self) -> tuple[Target, Target]:
+        """The forest's probability and the boosting's log-odds, as sums over trees."""
+        estimators = self.forest.estimators_
+        columns = np.arange(self.forest.n_features_in_)
+        forest = [
+            from_forest_tree(
+                fitted.tree_, fitted.tree_.value[:, 0, _POSITIVE] / len(estimators), columns
+            )
+            for fitted in estimators
+        ]
+        boosting = [
+            from_boosting_nodes(predictor.nodes)
+            for (predictor,) in self.boosting._predictors  # noqa: SLF001 - no public access
+        ]
+        base = float(self.boosting._baseline_prediction[0, 0])  # noqa: SLF001
+        return Target(forest), Target(boosting, base)
+
+    def export(self, builder: Builder) -> str:
+        forest, boosting = self.targets()
+        # Two nodes: with one target each, the runtime takes its fast path.
+        builder.nodes.append(ensemble_node([forest], INPUT, "classifier_forest"))
+        builder.nodes.append(ensemble_node([boosting], INPUT, "classifier_log_odds"))
+        builder.constant("classifier_forest_share", self.forest_share)
+        builder.constant("classifier_boosting_share", 1.0 - self.forest_share)
+        builder.add("Sigmoid", ["classifier_log_odds"], "classifier_boosting")
+        builder.add("Mul", ["classifier_forest", "classifier_forest_share"], "classifier_a")
+        builder.add("Mul", ["classifier_boosting", "classifier_boosting_share"], "classifier_b")
+        return builder.add("Add", ["classifier_a", "classifier_b"], "classifier")
+
+
+def fit_classifier(
+    matrix: FloatMatrix, labels: Labels, recipe: ClassifierRecipe, seed: int
+) -> Classifier:
+    """Fit both halves on the same draw of rows.
+
+    Raises:
+        TrainingFailed: the labels hold one class only.
+    """
+    classes = np.unique(labels)
+    if len(classes) < 2:
+        held = f"only class {classes[0]}" if len(classes) else "no rows"
+        raise TrainingFailed(f"classifier: the {len(labels)} training labels hold {held}")
+    rows, weights = _draw(labels, recipe, seed)
+    drawn, targets = matrix[rows], labels[rows]
+    forest = ExtraTreesClassifier(
+        recipe.forest_trees,
+        min_samples_leaf=recipe.forest_min_samples_leaf,
+        max_features=recipe.forest_max_features,
+        n_jobs=THREADS,
+        random_state=seed,
+    )
+    boosting = HistGradientBoostingClassifier(
+        learning_rate=recipe.boosting_learning_rate,
+        max_iter=recipe.boosting_iterations,
+        max_leaf_nodes=recipe.boosting_max_leaf_nodes,
+        l2_regularization=recipe.boosting_l2,
+        # The default stops early above 10,000 rows: the recipe would depend on the size.
+        early_stopping=False,
+        random_state=seed,
+    )
+    forest.fit(drawn, targets, sample_weight=weights)
+    # OpenMP threads wait by spinning: on a busy machine two take many times as long as one.
+    with threadpool_limits(1):
+        boosting.fit(drawn, targets, sample_weight=weights)
+    return Classifier(forest, boosting, recipe.forest_share)
+
+
+def _draw(
+    labels: Labels, recipe: ClassifierRecipe, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The newest positives and a sample of negatives, weighted to keep probabilities honest."""
+    positives, negatives = np.flatnonzero(labels == _POSITIVE), np.flatnonzero(labels != _POSITIVE)
+    kept_positives = positives[-recipe.max_positives :]
+    wanted = recipe.negatives_per_positive * len(kept_positives)
+    size = min(int(np.clip(wanted, recipe.min_negatives, recipe.max_negatives)), len(negatives))
+    drawn = np.random.default_rng(seed).choice(negatives, size, replace=False, shuffle=False)
+    rows = np.sort(np.concatenate([kept_positives, drawn]))
+    counts = labels[rows] == _POSITIVE
+    weights = np.where(counts, len(positives) / len(kept_positives), len(negatives) / max(size, 1))
+    return rows, weights

@@ -1,0 +1,89 @@
+"""Does the exported graph say what the fitted models say? Rows on a split are counted apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from shared.errors import TrainingFailed
+from shared.usecase.serving import FloatMatrix
+from usecases.fraud.training.graph import INPUT, OUTPUT
+from usecases.fraud.training.trees import Target, thresholds
+
+TOLERANCE = 1e-5
+
+
+class Component(Protocol):
+    """A fitted component in its own library's arithmetic."""
+
+    def score(self, matrix: FloatMatrix) -> npt.NDArray[np.float64]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """What a comparison found.
+
+    Attributes:
+        largest_difference: over all rows and components; NaN when any score is NaN.
+        rows_on_a_split: rows with a value that is exactly some tree's threshold.
+        rows_apart: rows that differ by more than the tolerance.
+        rows_apart_on_a_split: those of them that lie on a threshold.
+    """
+
+    rows: int
+    largest_difference: float
+    rows_on_a_split: int
+    rows_apart: int
+    rows_apart_on_a_split: int
+
+
+def run_graph(graph: bytes, matrix: FloatMatrix) -> FloatMatrix:
+    """Scores of a graph, on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    scores: FloatMatrix = session.run([OUTPUT], {INPUT: matrix})[0]
+    return scores
+
+
+def compare(
+    components: Sequence[Component], targets: Sequence[Target], graph: bytes, matrix: FloatMatrix
+) -> Parity:
+    """Score the same rows both ways."""
+    native = np.column_stack([component.score(matrix) for component in components])
+    apart = np.abs(native - run_graph(graph, matrix)).max(axis=1)
+    on_a_split = rows_on_a_split(targets, matrix)
+    # A NaN on either side is a difference too.
+    differs = ~(apart <= TOLERANCE)
+    return Parity(
+        rows=len(matrix),
+        largest_difference=float(apart.max()),
+        rows_on_a_split=int(on_a_split.sum()),
+        rows_apart=int(differs.sum()),
+        rows_apart_on_a_split=int((differs & on_a_split).sum()),
+    )
+
+
+def require(parity: Parity) -> None:
+    """Let a candidate go on only if its graph is its models.
+
+    Raises:
+        TrainingFailed: rows that lie on no split have other scores in the graph.
+    """
+    unexplained = parity.rows_apart - parity.rows_apart_on_a_split
+    if unexplained:
+        raise TrainingFailed(
+            f"export: {unexplained} of {parity.rows} rows score differently in the graph, "
+            f"by up to {parity.largest_difference:.3g}"
+        )
+
+
+def rows_on_a_split(targets: Sequence[Target], matrix: FloatMatrix) -> npt.NDArray[Any]:
+    """Which rows hold a value that is exactly a threshold of some tree."""
+    found = np.zeros(len(matrix), dtype=np.bool_)
+    for feature, values in thresholds(targets).items():
+        found |= np.isin(matrix[:, feature], values)
+    return found

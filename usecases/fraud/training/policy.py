@@ -1,0 +1,82 @@
+"""The use case's policy file as frozen, checked objects: a typo is an error, not a default."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+
+from shared.clock import MICROS_PER_DAY
+from shared.errors import SettingsError
+from shared.usecase.learning import PromotionPolicy
+
+POLICY_FILE = Path(__file__).parent.parent / "policy.toml"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitPolicy(_Strict):
+    """Which rows are learned from and which are judged on."""
+
+    label_delay_days: PositiveFloat
+    held_out_days: PositiveFloat
+    held_out_wanted_positives: PositiveInt
+    held_out_max_share: float = Field(gt=0, lt=1)
+    train_max_days: PositiveFloat
+    min_train_rows: PositiveInt
+    min_train_positives: PositiveInt
+
+    @property
+    def label_delay_us(self) -> int:
+        return round(self.label_delay_days * MICROS_PER_DAY)
+
+
+class QualityPolicy(_Strict):
+    """What a snapshot has to be like before anything is learned from it."""
+
+    min_rows: PositiveInt
+    min_labelled_rows: PositiveInt
+    min_positives: PositiveInt
+    max_age_days: PositiveFloat
+    max_ahead_seconds: PositiveFloat
+    max_amount: PositiveFloat
+    max_positive_share: float = Field(gt=0, le=1)
+
+
+class MetricsPolicy(_Strict):
+    """How many alerts a day people can look at."""
+
+    daily_alerts: PositiveInt
+
+
+class ThresholdPolicy(_Strict):
+    """Where scores turn into decisions."""
+
+    block_precision: float = Field(gt=0, le=1)
+    review_share: float = Field(gt=0, lt=1)
+    outlier_share: float = Field(gt=0, lt=1)
+
+
+class FraudPolicy(_Strict):
+    """The whole file."""
+
+    promotion: PromotionPolicy
+    split: SplitPolicy
+    quality: QualityPolicy
+    metrics: MetricsPolicy
+    thresholds: ThresholdPolicy
+
+
+def read_policy(path: Path = POLICY_FILE) -> FraudPolicy:
+    """The policy in a file.
+
+    Raises:
+        SettingsError: not readable, not TOML, or a setting is missing, unknown or out of range.
+    """
+    try:
+        tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return FraudPolicy.model_validate(tables)
+    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise SettingsError(f"{path.name}: {error}") from error

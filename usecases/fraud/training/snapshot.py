@@ -1,0 +1,109 @@
+"""The snapshot: rows of both logs as one table, as they were known at an instant."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Column, Engine, Select, Table, and_, case, select
+
+from shared.errors import DataUnavailable
+from shared.tables.engine import database_errors
+from shared.tables.schema import api_transaction_logs, transaction_history_logs
+
+ROWS_PER_READ = 50_000
+OUR_RULES = "rules"
+"""Labels of this source are our own opinion; learning them would teach the model its echo."""
+
+SCHEMA = pl.Schema(
+    {
+        "transaction_id": pl.String,
+        "user_id": pl.String,
+        "event_time": pl.Int64,
+        "ingested_at": pl.Int64,
+        "amount": pl.Float64,
+        "currency": pl.String,
+        "merchant_id": pl.String,
+        "transaction_type": pl.String,
+        "merchant_category": pl.String,
+        "channel": pl.String,
+        "country": pl.String,
+        "lat": pl.Float64,
+        "lon": pl.Float64,
+        "home_lat": pl.Float64,
+        "home_lon": pl.Float64,
+        "device_id": pl.String,
+        "utc_offset_min": pl.Int16,
+        "label": pl.Int8,
+        "label_known_at": pl.Int64,
+        "label_source": pl.String,
+    }
+)
+
+_LABEL = ("label", "label_known_at", "label_source")
+# A table scan plus a sort here is faster than walking an index of the database.
+_ORDER = ("event_time", "ingested_at", "transaction_id")
+
+
+def read_snapshot(engine: Engine, as_of_us: int) -> pl.DataFrame:
+    """Every row ingested by `as_of_us`, each once, in the order of time.
+
+    Raises:
+        DataUnavailable: the database cannot be read, or holds what the schema does not allow.
+    """
+    with database_errors("read the transaction logs"):
+        history = _read(engine, transaction_history_logs, as_of_us)
+        scored = _read(engine, api_transaction_logs, as_of_us)
+    return _union(history, scored).sort(_ORDER)
+
+
+def _read(engine: Engine, table: Table, as_of_us: int) -> pl.DataFrame:
+    # On PostgreSQL a stream is a server-side cursor: the driver never holds the whole table.
+    with engine.connect().execution_options(stream_results=True) as connection:
+        result = connection.execute(_query(table, as_of_us))
+        chunks = [_frame(rows) for rows in result.partitions(ROWS_PER_READ)]
+    return pl.concat([SCHEMA.to_frame(), *chunks])
+
+
+def _query(table: Table, as_of_us: int) -> Select[Any]:
+    known = and_(
+        table.c.label_known_at <= as_of_us, table.c.label_source.is_distinct_from(OUR_RULES)
+    )
+    columns: list[Any] = [
+        _if_known(known, table.c[name]) if name in _LABEL else table.c[name] for name in SCHEMA
+    ]
+    return select(*columns).where(table.c.ingested_at <= as_of_us)
+
+
+def _if_known(known: Any, column: Column[Any]) -> Any:
+    return case((known, column)).label(column.name)
+
+
+def _frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
+    columns = zip(*rows, strict=True)
+    try:
+        return pl.DataFrame(
+            [
+                pl.Series(name, values, dtype, strict=True)
+                for (name, dtype), values in zip(SCHEMA.items(), columns, strict=True)
+            ]
+        )
+    except (TypeError, OverflowError, pl.exceptions.PolarsError) as error:
+        raise DataUnavailable(f"a stored row does not fit its column: {error}") from error
+
+
+def _union(history: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
+    """The scored row where both logs have one (it was ingested then); of labels, the latest."""
+    again = history.join(scored, on="transaction_id", how="semi")
+    if again.is_empty():
+        return pl.concat([history, scored])
+    latest = _latest_labels(pl.concat([again, scored.join(again, on="transaction_id", how="semi")]))
+    scored = scored.update(latest, on="transaction_id", how="left")
+    return pl.concat([history.join(scored, on="transaction_id", how="anti"), scored])
+
+
+def _latest_labels(rows: pl.DataFrame) -> pl.DataFrame:
+    labelled = rows.filter(pl.col("label").is_not_null()).select("transaction_id", *_LABEL)
+    # Rows of the history come first, so of two labels known at once the API's wins.
+    return labelled.sort("label_known_at", maintain_order=True).unique(
+        "transaction_id", keep="last", maintain_order=True
+    )

@@ -1,0 +1,128 @@
+"""Fitted trees as plain arrays, exact in float32, and as one ONNX node.
+
+A row is compared as float32, so rounding a float64 threshold *down* to float32 keeps every
+comparison as it was: for a float32 x, x <= t exactly when x <= floor32(t). Converters that
+round to nearest flip rows that lie on a threshold.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from onnx import NodeProto, helper
+
+Ints = npt.NDArray[np.int64]
+Floats32 = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+
+ML_DOMAIN = "ai.onnx.ml"
+
+
+class Tree(NamedTuple):
+    """One tree; children are indices into these arrays, and leaves have a value."""
+
+    feature: Ints
+    threshold: Floats32
+    left: Ints
+    right: Ints
+    missing_left: Bools
+    leaf: Bools
+    value: Floats32
+
+
+class Target(NamedTuple):
+    """Trees whose leaf values add up to one output."""
+
+    trees: Sequence[Tree]
+    base: float = 0.0
+
+
+def floor32(values: npt.ArrayLike) -> Floats32:
+    """The largest float32 that is not above each value."""
+    exact = np.asarray(values, dtype=np.float64)
+    rounded = exact.astype(np.float32)
+    below = np.nextafter(rounded, np.float32(-np.inf))
+    return np.where(rounded.astype(np.float64) > exact, below, rounded)
+
+
+def from_forest_tree(tree: Any, leaf_values: npt.ArrayLike, columns: Ints) -> Tree:
+    """A tree of a scikit-learn forest.
+
+    Args:
+        tree: the `tree_` of a fitted estimator.
+        leaf_values: one value a node; those of inner nodes are not used.
+        columns: position in the served matrix of each feature the tree was fitted on.
+    """
+    leaf = tree.children_left < 0
+    return Tree(
+        feature=np.where(leaf, 0, columns[np.where(leaf, 0, tree.feature)]),
+        threshold=np.where(leaf, np.float32(0), floor32(tree.threshold)),
+        left=np.where(leaf, 0, tree.children_left),
+        right=np.where(leaf, 0, tree.children_right),
+        missing_left=tree.missing_go_to_left.astype(bool),
+        leaf=leaf,
+        value=np.asarray(leaf_values, dtype=np.float64).astype(np.float32),
+    )
+
+
+def from_boosting_nodes(nodes: Any) -> Tree:
+    """A tree of scikit-learn's histogram gradient boosting, fitted on the served matrix."""
+    leaf = nodes["is_leaf"].astype(bool)
+    return Tree(
+        feature=np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64),
+        threshold=np.where(leaf, np.float32(0), floor32(nodes["num_threshold"])),
+        left=np.where(leaf, 0, nodes["left"]).astype(np.int64),
+        right=np.where(leaf, 0, nodes["right"]).astype(np.int64),
+        missing_left=nodes["missing_go_to_left"].astype(bool),
+        leaf=leaf,
+        value=nodes["value"].astype(np.float32),
+    )
+
+
+def thresholds(targets: Sequence[Target]) -> dict[int, Floats32]:
+    """Feature -> every value that some tree splits it at."""
+    trees = [tree for target in targets for tree in target.trees]
+    feature = np.concatenate([tree.feature[~tree.leaf] for tree in trees])
+    value = np.concatenate([tree.threshold[~tree.leaf] for tree in trees])
+    return {int(name): np.unique(value[feature == name]) for name in np.unique(feature)}
+
+
+def ensemble_node(targets: Sequence[Target], inputs: str, output: str) -> NodeProto:
+    """All trees as one TreeEnsembleRegressor: (rows, features) -> (rows, targets)."""
+    trees = [tree for target in targets for tree in target.trees]
+    tree_ids = _repeat(range(len(trees)), trees)
+    node_ids = np.concatenate([np.arange(len(tree.leaf)) for tree in trees])
+    target_ids = _repeat([i for i, target in enumerate(targets) for _ in target.trees], trees)
+    leaf = _joined(trees, "leaf")
+    return helper.make_node(
+        "TreeEnsembleRegressor",
+        [inputs],
+        [output],
+        domain=ML_DOMAIN,
+        n_targets=len(targets),
+        aggregate_function="SUM",
+        post_transform="NONE",
+        base_values=[float(target.base) for target in targets],
+        nodes_treeids=tree_ids.tolist(),
+        nodes_nodeids=node_ids.tolist(),
+        nodes_featureids=_joined(trees, "feature").tolist(),
+        nodes_values=_joined(trees, "threshold").tolist(),
+        nodes_modes=np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
+        nodes_truenodeids=_joined(trees, "left").tolist(),
+        nodes_falsenodeids=_joined(trees, "right").tolist(),
+        nodes_missing_value_tracks_true=_joined(trees, "missing_left").astype(int).tolist(),
+        target_treeids=tree_ids[leaf].tolist(),
+        target_nodeids=node_ids[leaf].tolist(),
+        target_ids=target_ids[leaf].tolist(),
+        target_weights=_joined(trees, "value")[leaf].tolist(),
+    )
+
+
+def _repeat(values: Sequence[int] | range, trees: Sequence[Tree]) -> Ints:
+    """Each tree's value once for each of its nodes."""
+    return np.repeat(np.asarray(values, dtype=np.int64), [len(tree.leaf) for tree in trees])
+
+
+def _joined(trees: Sequence[Tree], name: str) -> npt.NDArray[Any]:
+    return np.concatenate([getattr(tree, name) for tree in trees])
