@@ -1,0 +1,102 @@
+"""Columns as counts by day: enough to compare distributions, small enough to store.
+
+A number falls between quantiles of the baseline; a category is itself, or "other" when the
+baseline never saw it. What is missing has a bin of its own, so a burst of nulls is drift.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[Any]
+Counts = npt.NDArray[np.int64]
+NUMBER_BINS = 100
+
+
+class Kind(StrEnum):
+    """What a column holds; a label is a category, a score is a number."""
+
+    NUMBER = "number"
+    CATEGORY = "category"
+    SCORE = "score"
+    LABEL = "label"
+
+    @property
+    def ordered(self) -> bool:
+        return self in {Kind.NUMBER, Kind.SCORE}
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """How one column is counted.
+
+    Attributes:
+        edges: upper bounds of the bins of a number; the last bin is open.
+        categories: known values as text, in order; one more bin for any other.
+    """
+
+    kind: Kind
+    edges: tuple[float, ...] = ()
+    categories: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bins for values, and one more for what is missing."""
+        return (len(self.edges) if self.kind.ordered else len(self.categories)) + 2
+
+    def codes(self, values: Values) -> Counts:
+        """The bin of every value; the last one is for missing values."""
+        if self.kind.ordered:
+            return self._number_codes(np.asarray(values, dtype=np.float64))
+        return self._category_codes(values)
+
+    def _number_codes(self, numbers: npt.NDArray[np.float64]) -> Counts:
+        codes = np.searchsorted(np.asarray(self.edges), numbers, side="left")
+        codes[np.isnan(numbers)] = self.size - 1
+        return codes
+
+    def _category_codes(self, values: Values) -> Counts:
+        names, inverse = _names(values)
+        places = {name: place for place, name in enumerate(self.categories)}
+        other, missing = self.size - 2, self.size - 1
+        table = [missing if name is None else places.get(name, other) for name in names]
+        return np.asarray(table, dtype=np.int64)[inverse]
+
+
+def fit_bins(kind: Kind, values: Values) -> Bins:
+    """Bins that the baseline fills evenly (numbers) or that it contains (categories)."""
+    if not kind.ordered:
+        names = sorted(name for name in _names(values)[0] if name is not None)
+        return Bins(kind, categories=tuple(names))
+    numbers = np.asarray(values, dtype=np.float64)
+    present = numbers[np.isfinite(numbers)]
+    if not len(present):
+        return Bins(kind)
+    shares = np.arange(1, NUMBER_BINS) / NUMBER_BINS
+    edges = np.unique(np.quantile(present, shares, method="inverted_cdf"))
+    return Bins(kind, edges=tuple(float(edge) for edge in edges))
+
+
+def count_by_day(bins: Bins, values: Values, day_codes: Counts, days: int) -> Counts:
+    """Rows by day and bin, shape (days, bins)."""
+    flat = day_codes * bins.size + bins.codes(values)
+    return np.bincount(flat, minlength=days * bins.size).reshape(days, bins.size)
+
+
+def _names(values: Values) -> tuple[list[str | None], Counts]:
+    """The distinct values as text, None for missing, and which of them each row has."""
+    if values.dtype == object:
+        names: dict[str | None, int] = {}
+        texts = (None if _is_missing(value) else str(value) for value in values)
+        codes = [names.setdefault(text, len(names)) for text in texts]
+        return list(names), np.asarray(codes, dtype=np.int64)
+    distinct, inverse = np.unique(values, return_inverse=True)
+    return [None if _is_missing(v) else str(v) for v in distinct], inverse.reshape(-1)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))

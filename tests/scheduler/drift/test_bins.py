@@ -1,0 +1,55 @@
+"""Columns become counts by day: quantile bins, known categories, a bin for what is missing."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scheduler.drift.bins import Kind, count_by_day, fit_bins
+
+ANY_NUMBER = st.floats(allow_nan=True, allow_infinity=True)
+
+
+@given(st.lists(ANY_NUMBER, min_size=1), st.lists(ANY_NUMBER, min_size=1))
+def test_every_number_falls_into_exactly_one_bin(known: list[float], new: list[float]) -> None:
+    bins = fit_bins(Kind.NUMBER, np.array(known))
+    codes = bins.codes(np.array(new))
+    assert ((codes >= 0) & (codes < bins.size)).all()
+    missing = np.isnan(np.array(new))
+    assert (codes[missing] == bins.size - 1).all()
+    assert (codes[~missing] < bins.size - 1).all()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array(["card", "transfer", "card"]),
+        np.array(["card", "transfer", "card"], dtype=object),
+        np.array([0, 1, 0]),
+        np.array([0.0, 1.0, 0.0]),
+    ],
+)
+def test_categories_are_known_by_their_text_whatever_holds_them(
+    values: np.ndarray[Any, Any],
+) -> None:
+    bins = fit_bins(Kind.CATEGORY, values)
+    assert list(bins.codes(values)) == [0, 1, 0]
+
+
+def test_a_new_category_and_a_missing_one_have_bins_of_their_own() -> None:
+    bins = fit_bins(Kind.CATEGORY, np.array(["a", "b"], dtype=object))
+    assert list(bins.codes(np.array(["c", None, "a"], dtype=object))) == [2, 3, 0]
+
+
+def test_a_column_without_any_value_is_all_missing() -> None:
+    bins = fit_bins(Kind.NUMBER, np.array([np.nan, np.nan]))
+    assert list(bins.codes(np.array([np.nan, 3.0]))) == [1, 0]
+
+
+def test_rows_are_counted_by_day_and_bin() -> None:
+    values = np.array(["a", "b", "a", "a"])
+    bins = fit_bins(Kind.LABEL, values)
+    found = count_by_day(bins, values, np.array([0, 0, 1, 1]), 2)
+    assert found.tolist() == [[1, 1, 0, 0], [2, 0, 0, 0]]
