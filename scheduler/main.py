@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -38,7 +39,7 @@ from shared.clock import SystemClock
 from shared.errors import DataUnavailable, SettingsError
 from shared.keys.signing import sign
 from shared.keys.store import KeyStore
-from shared.keys.tokens import Role, ensure_tokens, read_token
+from shared.keys.tokens import Role, read_token
 from shared.logs import configure_logging
 from shared.tables.engine import connect, migrate
 from shared.tables.runs import RunStatus, request_run
@@ -46,7 +47,7 @@ from shared.usecase.learning import LearningUseCase
 
 HEARTBEAT_SECONDS = 5.0
 FIRST_MODEL_SECONDS = 1.0
-DATABASE_RETRY_SECONDS = 5.0
+SURROUNDINGS_RETRY_SECONDS = 2.0
 LAST_WORDS_SECONDS = 1.0
 
 
@@ -100,10 +101,9 @@ def _parts(
 ) -> Parts:
     keys = KeyStore(settings.keys_dir)
     log.info("signing_key", key_id=keys.ensure_signing_key())
-    ensure_tokens(settings.keys_dir, (Role.PUSH,))
     api = HttpScoringApi(
         str(settings.api_url),
-        read_token(settings.keys_dir, Role.PUSH),
+        _push_token(settings),
         settings.api_timeout_seconds,
         settings.push_timeout_seconds,
     )
@@ -122,21 +122,34 @@ def _parts(
     )
 
 
-def prepare_database(
-    engine: Engine, heartbeat: Heartbeat, interruption: Interruption, log: FilteringBoundLogger
+def wait_for_surroundings(
+    settings: Settings, engine: Engine, interruption: Interruption, log: FilteringBoundLogger
 ) -> None:
-    """Bring the schema up to date, waiting as long as the database is away."""
-    outage = Outage("database", log)
-    while not interruption.requested:
-        heartbeat.beat()
-        try:
-            migrate(engine)
-        except DataUnavailable as error:
-            outage.away(error)
-            interruption.wait(DATABASE_RETRY_SECONDS)
-        else:
-            outage.back()
-            return
+    """Wait for what others provide: a database to migrate, and the API's push token."""
+    heartbeat = Heartbeat(settings.heartbeat_file, SystemClock())
+    waiting: tuple[tuple[Outage, Callable[[], object]], ...] = (
+        (Outage("database", log), lambda: migrate(engine)),
+        (Outage("push_token", log), lambda: _push_token(settings)),
+    )
+    for outage, attempt in waiting:
+        while not interruption.requested:
+            heartbeat.beat()
+            try:
+                attempt()
+            except DataUnavailable as error:
+                outage.away(error)
+                interruption.wait(SURROUNDINGS_RETRY_SECONDS)
+            else:
+                outage.back()
+                break
+
+
+def _push_token(settings: Settings) -> str:
+    """The API makes it at its first start, which may come after ours."""
+    try:
+        return read_token(settings.keys_dir, Role.PUSH)
+    except SettingsError as error:
+        raise DataUnavailable(str(error)) from error
 
 
 def run(settings: Settings, use_case: LearningUseCase) -> None:
@@ -144,7 +157,9 @@ def run(settings: Settings, use_case: LearningUseCase) -> None:
     interruption, log = Interruption(), structlog.get_logger()
     stop_on_signals(interruption)
     engine = connect(settings.database_url.get_secret_value())
-    prepare_database(engine, Heartbeat(settings.heartbeat_file, SystemClock()), interruption, log)
+    wait_for_surroundings(settings, engine, interruption, log)
+    if interruption.requested:
+        return
     wired = wire(settings, engine, use_case, interruption)
     log.info("scheduler_started", use_case=use_case.name, api=str(settings.api_url))
     run_until_stopped(build_scheduler(wired.ticks, log), interruption, log)

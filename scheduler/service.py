@@ -5,6 +5,7 @@ in the database. Its defaults that lose work (a misfire grace of one second, sev
 instances of one job) are switched off here.
 """
 
+import contextvars
 import logging
 import signal
 import threading
@@ -49,7 +50,7 @@ def build_scheduler(ticks: Sequence[Tick], log: FilteringBoundLogger) -> Blockin
     )
     for tick in ticks:
         scheduler.add_job(
-            tick.call,
+            _in_context(contextvars.copy_context(), tick.call),
             "interval",
             seconds=tick.every_seconds,
             id=tick.name,
@@ -82,7 +83,8 @@ def run_until_stopped(
         scheduler.shutdown(wait=False)
 
     def on_started(_event: object) -> None:
-        threading.Thread(target=stop_when_asked, name="stopper", daemon=True).start()
+        stop = _in_context(contextvars.copy_context(), stop_when_asked)
+        threading.Thread(target=stop, name="stopper", daemon=True).start()
 
     scheduler.add_listener(on_started, events.EVENT_SCHEDULER_STARTED)
     scheduler.start()
@@ -97,6 +99,11 @@ def wait_for_threads(grace_seconds: float) -> bool:
             if thread.is_alive():
                 return False
     return True
+
+
+def _in_context(context: contextvars.Context, call: Callable[[], None]) -> Callable[[], None]:
+    """Threads of a pool start with an empty context; what is bound for all logs lives in ours."""
+    return lambda: context.copy().run(call)
 
 
 def _listen(scheduler: BlockingScheduler, patient: set[str], log: FilteringBoundLogger) -> None:

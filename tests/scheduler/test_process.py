@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from shared.clock import SystemClock
+from shared.keys.tokens import Role, ensure_tokens, token_path
 from shared.tables.config import read_retraining_config
 from shared.tables.runs import Run, RunStatus, list_runs, request_run
 from tests.scheduler.standin_api import StandInApi, standin_api
@@ -48,6 +49,7 @@ class SchedulerProcess:
 
 def start(folder: Path, engine: Engine, api: StandInApi, **extra: str) -> SchedulerProcess:
     log_path = folder / "scheduler.log"
+    ensure_tokens(folder / "keys", (Role.PUSH,))
     environment = {
         **os.environ,
         "DATABASE_URL": f"sqlite:///{folder / 'understudy.db'}",
@@ -122,6 +124,8 @@ def test_a_scheduler_asks_for_a_first_model_follows_sql_and_stops_cleanly(
     assert scheduler.stop() == 0
     assert scheduler.events()[-1] == "scheduler_stopped"
     assert "tick_broke" not in scheduler.events()
+    entries = [json.loads(line) for line in scheduler.log_path.read_text().splitlines()]
+    assert {entry["service"] for entry in entries} == {"scheduler"}
 
 
 def test_a_run_that_cannot_be_interrupted_does_not_hold_up_the_exit(
@@ -133,3 +137,15 @@ def test_a_run_that_cannot_be_interrupted_does_not_hold_up_the_exit(
     assert scheduler.stop() == 0
     assert scheduler.events()[-1] == "scheduler_stopped"
     assert (latest(engine).status, latest(engine).code) == (RunStatus.FAILED, "interrupted")
+
+
+def test_a_scheduler_that_starts_before_the_api_waits_for_its_token(
+    launch: Launch, tmp_path: Path
+) -> None:
+    scheduler = launch(KEYS_DIR=str(tmp_path / "later"))
+    scheduler.wait_for(lambda: "push_token_unavailable" in scheduler.events())
+    ensure_tokens(tmp_path / "later", (Role.PUSH,))
+    token_path(tmp_path / "later", Role.PUSH).parent.chmod(0o500)
+    scheduler.wait_for(lambda: "scheduler_started" in scheduler.events())
+
+    assert scheduler.stop() == 0
