@@ -27,9 +27,11 @@ def bias_of(version: str) -> float:
     return parsed.minor * 100.0 + parsed.patch
 
 
-def graph(version: str, features: int = 2, nodes: list[Any] | None = None) -> bytes:
-    """scores = features * [0.5, 0] + bias; unknown (NaN) features count as zero."""
-    weights = np.zeros((features, 2), dtype=np.float32)
+def graph(
+    version: str, features: int = 2, components: int = 2, nodes: list[Any] | None = None
+) -> bytes:
+    """scores = half the first feature + bias; unknown (NaN) features count as zero."""
+    weights = np.zeros((features, components), dtype=np.float32)
     weights[0] = 0.5
     made = helper.make_graph(
         nodes
@@ -41,10 +43,10 @@ def graph(version: str, features: int = 2, nodes: list[Any] | None = None) -> by
         ],
         "tiny",
         [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, features])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [None, 2])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [None, components])],
         [
             numpy_helper.from_array(weights, "weights"),
-            numpy_helper.from_array(np.array([bias_of(version)] * 2, np.float32), "bias"),
+            numpy_helper.from_array(np.array([bias_of(version)] * components, np.float32), "bias"),
             numpy_helper.from_array(np.array(0, np.float32), "zero"),
         ],
     )
@@ -56,7 +58,8 @@ def graph(version: str, features: int = 2, nodes: list[Any] | None = None) -> by
 
 def manifest(version: str, **changes: Any) -> Manifest:
     names = changes.pop("feature_names", FEATURES.names)
-    inputs, outputs = served_signature(len(names), len(COMPONENTS))
+    components = changes.pop("components", COMPONENTS)
+    inputs, outputs = served_signature(len(names), len(components))
     said = {
         "model_name": "tiny",
         "version": version,
@@ -64,7 +67,7 @@ def manifest(version: str, **changes: Any) -> Manifest:
         "use_case": "tiny",
         "frameworks": {"onnx": onnx.__version__},
         "python_version": "3.11",
-        "components": COMPONENTS,
+        "components": components,
         "feature_names": names,
         "feature_set_version": FEATURES.version,
         "inputs": inputs,
@@ -91,7 +94,8 @@ class Signer:
         self, version: str, files: Mapping[str, bytes] | None = None, **changes: Any
     ) -> bytes:
         made = manifest(version, **changes)
-        return pack(made, files or {"model.onnx": graph(version, len(made.feature_names))})
+        sizes = len(made.feature_names), len(made.components)
+        return pack(made, files or {"model.onnx": graph(version, *sizes)})
 
     def sign(self, raw: bytes) -> str:
         return sign(raw, self._store.private_key())
