@@ -133,3 +133,12 @@ class LearningUseCase(Protocol):
     ) -> Mapping[str, float]:
         """Point estimates for the manifest; NaN where a metric is undefined."""
         ...
+
+    def slices(
+        self, held_out: pl.DataFrame, features: FloatMatrix
+    ) -> Mapping[str, npt.NDArray[np.bool_]]:
+        """Parts of the held-out rows on which people want to see both models, by name.
+
+        `features` holds all features of the set, in the order of `held_out`.
+        """
+        ...

@@ -125,6 +125,12 @@ class TinyUseCase:
         precision = np.cumsum(order) / np.arange(1, len(order) + 1)
         return {"average_precision": float(precision[order == 1].mean()), "undefined": np.nan}
 
+    def slices(
+        self, held_out: pl.DataFrame, features: FloatMatrix
+    ) -> Mapping[str, npt.NDArray[np.bool_]]:
+        size = features[:, NAMES.index("size")]
+        return {"small": size <= 0, "large": size > 0}
+
 
 def linear_graph(weights: Sequence[float]) -> bytes:
     """A real graph: sigmoid(features @ weights)."""

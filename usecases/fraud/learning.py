@@ -24,6 +24,7 @@ from usecases.fraud.training import metrics
 from usecases.fraud.training.candidate import Ask, train_candidate
 from usecases.fraud.training.policy import FraudPolicy, read_policy
 from usecases.fraud.training.quality import judge_quality
+from usecases.fraud.training.slices import Mask, slices_of
 from usecases.fraud.training.snapshot import read_snapshot
 from usecases.fraud.training.split import chronological_split
 
@@ -88,6 +89,9 @@ class FraudLearning:
     ) -> Mapping[str, float]:
         alerts = self._policy.metrics.daily_alerts
         return metrics.point_estimates(scores, labels, held_out, alerts)
+
+    def slices(self, held_out: pl.DataFrame, features: FloatMatrix) -> Mapping[str, Mask]:
+        return slices_of(held_out, features)
 
     @cached_property
     def _policy(self) -> FraudPolicy:
