@@ -170,7 +170,8 @@ class Crimes(NamedTuple):
 
 def _worth_it(payments: Ints) -> Ints:
     """Quiet merchants do not pay, and a busy one would be found out the same day."""
-    found: Ints = np.flatnonzero((payments >= 40) & (payments <= np.quantile(payments, 0.97)))
+    fewest, most = np.quantile(payments, [0.9, 0.97])
+    found: Ints = np.flatnonzero((payments >= min(40, fewest)) & (payments <= most))
     return found
 
 

@@ -14,6 +14,8 @@ from typing import IO
 # Both services promise to stop within 10 s; the rest is for a busy machine.
 STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.2
+# Who was asked to stop and did: some servers end by the very signal after cleaning up.
+_ENDED_WELL = (0, -signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ def run_together(services: Sequence[Service], say: Callable[[str], None]) -> int
         codes = _stop(list(children.values()))
         for number, handler in previous.items():
             signal.signal(number, handler)
-    return 0 if told_to_stop.is_set() and not any(codes) else 1
+    stopped_well = all(code in _ENDED_WELL for code in codes)
+    return 0 if told_to_stop.is_set() and stopped_well else 1
 
 
 def _start(service: Service, width: int) -> "subprocess.Popen[str]":
