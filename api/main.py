@@ -19,6 +19,7 @@ from shared.logs import configure_logging
 _log = structlog.get_logger()
 # Requests under way get this long; then the journal is drained.
 _GRACE_SECONDS = 5
+_NOT_STARTED = 3
 
 
 def main() -> int:
@@ -60,7 +61,10 @@ def run(app: ASGIApp, settings: Settings, listener: socket.socket | None = None)
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    uvicorn.Server(config).run(sockets=None if listener is None else [listener])
+    server = uvicorn.Server(config)
+    server.run(sockets=None if listener is None else [listener])
+    if not server.started:
+        sys.exit(_NOT_STARTED)
 
 
 def _end(_number: int, _frame: object) -> None:

@@ -7,6 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from api.settings import Settings
+from tests.api.server import Running
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -38,3 +39,16 @@ def test_settings_show_no_password_and_cannot_be_changed() -> None:
     assert "pw" not in repr(settings)
     with pytest.raises(ValueError, match="frozen"):
         settings.__setattr__("api_port", 1)
+
+
+def test_a_second_service_on_the_same_journal_does_not_start(settings: Settings) -> None:
+    with Running(settings):
+        done = start(
+            settings.journal_dir.parent,
+            API_PORT="0",
+            DATABASE_URL=settings.database_url.get_secret_value(),
+            JOURNAL_DIR=str(settings.journal_dir),
+            KEYS_DIR=str(settings.keys_dir),
+        )
+    assert done.returncode == 3
+    assert "JOURNAL_DIR: another process writes" in done.stdout + done.stderr
