@@ -14,6 +14,7 @@ from typing import IO
 # Both services promise to stop within 10 s; the rest is for a busy machine.
 STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.2
+_LAST_LINES_SECONDS = 2.0
 # Who was asked to stop and did: some servers end by the very signal after cleaning up.
 _ENDED_WELL = (0, -signal.SIGTERM)
 
@@ -27,61 +28,77 @@ class Service:
     environment: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Child:
+    process: "subprocess.Popen[str]"
+    relay: threading.Thread
+
+
 def run_together(services: Sequence[Service], say: Callable[[str], None]) -> int:
     """Run until one ends or a signal comes; returns 0 only when we were told to stop."""
-    told_to_stop = threading.Event()
+    # a list, not an Event: setting one inside a handler can deadlock with the thread it stopped
+    told_to_stop: list[int] = []
 
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        told_to_stop.set()
+    def stop(number: int, _frame: FrameType | None) -> None:
+        told_to_stop.append(number)
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     width = max(len(service.name) for service in services)
-    children = {service.name: _start(service, width) for service in services}
+    children = [_start(service, width) for service in services]
     try:
-        while not told_to_stop.is_set() and all(c.poll() is None for c in children.values()):
-            told_to_stop.wait(_POLL_SECONDS)
-        for name, child in children.items():
-            if child.poll() is not None:
-                say(f"{name} ended with exit status {child.returncode}; stopping")
+        while not told_to_stop and _all_run(children):
+            time.sleep(_POLL_SECONDS)
+        for service, child in zip(services, children, strict=True):
+            if not told_to_stop and child.process.poll() is not None:
+                say(f"{service.name} ended with exit status {child.process.returncode}; stopping")
     finally:
-        codes = _stop(list(children.values()))
+        codes = _stop(children)
         for number, handler in previous.items():
             signal.signal(number, handler)
     stopped_well = all(code in _ENDED_WELL for code in codes)
-    return 0 if told_to_stop.is_set() and stopped_well else 1
+    return 0 if told_to_stop and stopped_well else 1
 
 
-def _start(service: Service, width: int) -> "subprocess.Popen[str]":
-    child = subprocess.Popen(  # noqa: S603 - our own modules, no shell
+def _all_run(children: Sequence[_Child]) -> bool:
+    return all(child.process.poll() is None for child in children)
+
+
+def _start(service: Service, width: int) -> _Child:
+    process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
         service.command,
-        env={**os.environ, **service.environment},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **service.environment},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        errors="replace",
         # Ctrl-C goes to us alone: we decide the order in which they end
         start_new_session=True,
     )
-    if child.stdout is not None:
-        prefix = f"{service.name:<{width}} | "
-        threading.Thread(target=_relay, args=(child.stdout, prefix), daemon=True).start()
-    return child
+    prefix = f"{service.name:<{width}} | "
+    relay = threading.Thread(target=_relay, args=(process.stdout, prefix), daemon=True)
+    relay.start()
+    return _Child(process, relay)
 
 
 def _relay(lines: IO[str], prefix: str) -> None:
-    for line in lines:
-        sys.stdout.write(prefix + line)
-        sys.stdout.flush()
+    with lines:
+        for line in lines:
+            sys.stdout.write(prefix + line)
+            sys.stdout.flush()
 
 
-def _stop(children: Sequence["subprocess.Popen[str]"]) -> list[int]:
+def _stop(children: Sequence[_Child]) -> list[int]:
     for child in children:
-        if child.poll() is None:
-            child.terminate()
+        if child.process.poll() is None:
+            child.process.terminate()
     deadline = time.monotonic() + STOP_SECONDS
     for child in children:
         try:
-            child.wait(max(0.0, deadline - time.monotonic()))
+            child.process.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-    return [child.returncode for child in children]
+            child.process.kill()
+            child.process.wait()
+        # the last lines say why; a grandchild that holds the pipe may not hold us
+        child.relay.join(_LAST_LINES_SECONDS)
+    return [child.process.returncode for child in children]

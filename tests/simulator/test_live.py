@@ -1,0 +1,110 @@
+"""Live traffic keeps its pace, tells the truth later, and survives an API that does not answer."""
+
+import asyncio
+import json
+from itertools import islice
+
+import httpx
+import pytest
+
+import usecases
+from simulator.history import Past
+from simulator.live import Traffic, TrafficPlan, TrafficReport, live_rows
+from simulator.world import World
+
+
+class StandInApi:
+    """Answers like the API: flags what costs more than a hundred."""
+
+    def __init__(self, status: int = 200) -> None:
+        self.status = status
+        self.scored: dict[str, float] = {}
+        self.labels: dict[str, int] = {}
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        body = json.loads(request.content)
+        if self.status != 200:
+            return httpx.Response(self.status, json={"title": "no model yet"})
+        if request.url.path == "/feedback":
+            told = {item["transaction_id"]: item["label"] for item in body["labels"]}
+            assert told.keys() <= self.scored.keys()
+            self.labels.update(told)
+            return httpx.Response(200, json={"stored": len(told), "queued": 0, "unknown": []})
+        self.scored[body["transaction_id"]] = body["amount"]
+        flagged = body["amount"] > 100
+        return httpx.Response(200, json={"review_required": flagged, "version": "1.0.0"})
+
+
+def _send(
+    api: StandInApi, world: World, past: Past, plan: TrafficPlan
+) -> tuple[TrafficReport, list[TrafficReport]]:
+    told: list[TrafficReport] = []
+
+    async def run() -> TrafficReport:
+        transport = httpx.MockTransport(api)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            return await Traffic(client, plan, told.append).run(live_rows(world, past.now_us))
+
+    return asyncio.run(run()), told
+
+
+def test_every_row_is_scored_once_and_its_label_follows(world: World, past: Past) -> None:
+    api = StandInApi()
+    plan = TrafficPlan(per_second=1_000, label_delay_seconds=0.01, count=80)
+    report, told = _send(api, world, past, plan)
+    assert (report.sent, report.failed, report.labels) == (80, 0, 80)
+    assert api.labels.keys() == api.scored.keys()
+    assert sum(api.labels.values()) == report.stolen
+    assert report.flagged == sum(amount > 100 for amount in api.scored.values())
+    assert report.versions == {"1.0.0": 80}
+    assert told[-1] is report
+
+
+def test_labels_that_are_still_owed_are_delivered_at_the_end(world: World, past: Past) -> None:
+    api = StandInApi()
+    plan = TrafficPlan(per_second=1_000, label_delay_seconds=3_600, count=20)
+    report, _ = _send(api, world, past, plan)
+    assert report.labels == 20
+
+
+def test_failures_are_counted_by_reason_and_do_not_stop_the_traffic(
+    world: World, past: Past
+) -> None:
+    plan = TrafficPlan(per_second=1_000, label_delay_seconds=0, count=20)
+    report, _ = _send(StandInApi(status=503), world, past, plan)
+    assert (report.sent, report.failed, report.labels) == (0, 20, 0)
+    assert report.problems == {"HTTP 503": 20}
+
+
+def test_traffic_that_is_stopped_ends(world: World, past: Past) -> None:
+    async def run() -> TrafficReport:
+        transport = httpx.MockTransport(StandInApi())
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            plan = TrafficPlan(per_second=0.01, label_delay_seconds=0)
+            traffic = Traffic(client, plan, lambda _report: None)
+            asyncio.get_running_loop().call_later(0.05, traffic.stop)
+            return await traffic.run(live_rows(world, past.now_us))
+
+    assert asyncio.run(run()).sent == 1
+
+
+def test_live_rows_happen_now_and_hold_only_what_is_known(world: World, past: Past) -> None:
+    rows = list(islice(live_rows(world, past.now_us, crime_share=0.2), 2_000))
+    assert all("event_time" not in row.body for row in rows)
+    assert all(value is not None for row in rows for value in row.body.values())
+    assert len({row.body["transaction_id"] for row in rows}) == len(rows)
+    assert 0.1 < sum(row.stolen for row in rows) / len(rows) < 0.3
+
+
+def test_every_live_row_is_a_request_that_the_use_case_accepts(world: World, past: Past) -> None:
+    request = usecases.load_serving(usecases.DEFAULT).request_model
+    for row in islice(live_rows(world, past.now_us, crime_share=0.2), 500):
+        request.model_validate(row.body)
+
+
+def test_drift_makes_everything_dearer(world: World, past: Past) -> None:
+    usual, dear = (
+        [row.body["amount"] for row in islice(live_rows(world, past.now_us, 0.01, factor), 200)]
+        for factor in (1.0, 3.0)
+    )
+    assert sum(dear) == pytest.approx(3 * sum(usual), rel=0.01)

@@ -1,0 +1,115 @@
+"""The commands do what their help says, and say in one line what they cannot do."""
+
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from shared.keys.tokens import Role, ensure_tokens, read_token
+from understudy.cli import app
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+MAPPING = """
+[columns]
+transaction_id = "id"
+user_id = "user"
+event_time = "when"
+amount = "amount"
+merchant_id = "shop"
+"""
+
+
+def _rows(folder: Path) -> int:
+    with sqlite3.connect(folder / "var" / "understudy.db") as database:
+        [(rows,)] = database.execute("SELECT count(*) FROM TransactionHistoryLogs")
+    database.close()
+    return int(rows)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_teaches_by_example(command: str) -> None:
+    shown = CliRunner().invoke(app, [command, "--help"])
+    assert shown.exit_code == 0
+    assert f"understudy {command}" in shown.output.split("Examples")[1]
+
+
+def test_an_empty_database_is_seeded_once(understudy: Command, tmp_path: Path) -> None:
+    first = understudy("seed", "--customers", "20", "--days", "20")
+    assert first.returncode == 0, first.stderr
+    rows = _rows(tmp_path)
+    assert rows > 500
+    again = understudy("seed", "--customers", "20", "--days", "20")
+    assert again.returncode == 0
+    assert "has transactions" in again.stdout
+    assert _rows(tmp_path) == rows
+
+
+def test_seeding_can_be_switched_off(understudy: Command, tmp_path: Path) -> None:
+    done = understudy("seed", SEED_EMPTY_DATABASE="false")
+    assert (done.returncode, "nothing to do" in done.stdout) == (0, True)
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_file_is_imported_and_what_was_rejected_lies_beside_it(
+    understudy: Command, tmp_path: Path
+) -> None:
+    file, mapping = tmp_path / "mine.csv", tmp_path / "mapping.toml"
+    mapping.write_text(MAPPING)
+    good = {"id": "a", "user": "u", "when": "2026-01-05T10:00:00Z", "amount": 5.0, "shop": "m"}
+    bad = {**good, "id": "b", "amount": -5.0}
+    pl.DataFrame([good, bad]).write_csv(file)
+    done = understudy("import", file, "--mapping", mapping)
+    assert done.returncode == 0, done.stderr
+    assert _rows(tmp_path) == 1
+    assert "amount is negative" in done.stdout
+    assert "amount is negative" in (tmp_path / "mine.csv.rejected.csv").read_text()
+
+
+def test_a_column_that_is_missing_is_one_line_and_writes_nothing(
+    understudy: Command, tmp_path: Path
+) -> None:
+    file, mapping = tmp_path / "mine.csv", tmp_path / "mapping.toml"
+    mapping.write_text(MAPPING)
+    pl.DataFrame({"id": ["a"], "user": ["u"]}).write_csv(file)
+    done = understudy("import", file, "--mapping", mapping)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: mine.csv has no column 'when' (for event_time)")
+    assert done.stderr.rstrip().endswith("it has id, user")
+    assert _rows(tmp_path) == 0
+
+
+def test_a_token_is_printed_alone(understudy: Command, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    ensure_tokens(keys, [Role.OPERATOR])
+    done = understudy("token", "operator", KEYS_DIR=str(keys))
+    assert done.stdout == read_token(keys, Role.OPERATOR) + "\n"
+    missing = understudy("token", "alert", KEYS_DIR=str(keys))
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert "no alert token" in missing.stderr
+
+
+def test_a_setting_that_does_not_parse_is_named_with_its_remedy(understudy: Command) -> None:
+    done = understudy("seed", API_PORT="eighty")
+    assert done.returncode == 2
+    assert "API_PORT" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_tiles_can_be_counted_again(understudy: Command) -> None:
+    done = understudy("rebuild-tiles")
+    assert (done.returncode, done.stdout) == (0, "0 tiles\n")
+
+
+def test_traffic_without_an_api_says_so_and_fails(understudy: Command) -> None:
+    done = understudy(
+        "traffic", "--count", "3", "--rate", "50", "--customers", "20",
+        API_URL="http://127.0.0.1:9",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "3 failed, ConnectError: 3" in done.stdout
