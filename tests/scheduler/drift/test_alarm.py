@@ -1,0 +1,28 @@
+"""An alarm starts one run per cool-down."""
+
+import pytest
+
+from scheduler.drift.alarm import respond
+from scheduler.drift.bins import Kind
+from scheduler.drift.check import ColumnDrift, DriftReport
+from shared.clock import MICROS_PER_DAY
+
+MOVED = ColumnDrift("amount", Kind.NUMBER, 0.2, 0.05, 1e-9, 1e-8, 1.5, alarm=True)
+ALARM = DriftReport(1_000, 7, (MOVED,))
+NOW = 100 * MICROS_PER_DAY
+
+
+@pytest.mark.parametrize(("days_ago", "starts"), [(None, True), (6, False), (7, True), (30, True)])
+def test_an_alarm_starts_a_run_unless_one_for_drift_is_recent(
+    days_ago: int | None, starts: bool
+) -> None:
+    last = None if days_ago is None else NOW - days_ago * MICROS_PER_DAY
+    response = respond(ALARM, NOW, last, cooldown_days=7.0)
+    assert response.starts_run is starts
+    assert "amount" in response.reason
+
+
+def test_no_alarm_and_no_check_start_nothing_and_say_which() -> None:
+    assert respond(DriftReport(1_000, 7, ()), NOW, None, 7.0).reason == "no drift"
+    unchecked = DriftReport(10, 1, (), "10 rows, 200 are needed")
+    assert respond(unchecked, NOW, None, 7.0).reason == "not checked: 10 rows, 200 are needed"
