@@ -17,7 +17,7 @@ from usecases.fraud.training.baseline import describe_training
 from usecases.fraud.training.classifier import Classifier, fit_classifier
 from usecases.fraud.training.graph import Exportable, to_onnx
 from usecases.fraud.training.isolation_forest import FittedIsolationForest, fit_isolation_forest
-from usecases.fraud.training.parity import compare, require
+from usecases.fraud.training.parity import Parity, compare, require
 from usecases.fraud.training.policy import ThresholdPolicy
 from usecases.fraud.training.recipe import COMPONENTS, Recipe
 from usecases.fraud.training.thresholds import classifier_thresholds, outlier_threshold
@@ -71,7 +71,8 @@ def _train(ask: Ask, progress: Progress) -> Candidate:
     progress("export", 0.9)
     files = export(fitted, len(ask.feature_names))
     progress("parity", 0.95)
-    _require_parity(ask, fitted, files[GRAPH])
+    some = ask.matrix[:: max(len(ask.matrix) // PARITY_ROWS, 1)]
+    require(parity_of(fitted, files[GRAPH], some))
     scores = {
         COMPONENTS[0]: judged,
         COMPONENTS[1]: fitted.isolation_forest.score(ask.matrix[recent]),
@@ -171,8 +172,8 @@ def _thresholds(ask: Ask, scores: Mapping[str, Scores], labels: Labels) -> Mappi
     return {**classifier_thresholds(scores[COMPONENTS[0]], labels, ask.thresholds), **anomaly}
 
 
-def _require_parity(ask: Ask, fitted: Fitted, graph: bytes) -> None:
-    rows = ask.matrix[:: max(len(ask.matrix) // PARITY_ROWS, 1)]
+def parity_of(fitted: Fitted, graph: bytes, rows: FloatMatrix) -> Parity:
+    """How the served graph and the fitted models agree on some rows."""
     components = (fitted.classifier, fitted.isolation_forest, fitted.autoencoder)
     targets = (*fitted.classifier.targets(), *fitted.isolation_forest.targets())
-    require(compare(components, targets, graph, rows))
+    return compare(components, targets, graph, rows)

@@ -1,10 +1,12 @@
 """The supervised component: extremely randomised trees and gradient boosting, blended."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -25,15 +27,20 @@ _POSITIVE = 1
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A fitted blend; `score` is a probability, in scikit-learn's own arithmetic."""
+    """A fitted blend; `score` is a probability, in scikit-learn's own arithmetic.
+
+    Attributes:
+        log_odds_shift: takes the boosting's log-odds from the drawn rows back to all rows.
+    """
 
     forest: Any
     boosting: Any
     forest_share: float
+    log_odds_shift: float
 
     def score(self, matrix: FloatMatrix) -> npt.NDArray[np.float64]:
         forest = self.forest.predict_proba(matrix)[:, _POSITIVE]
-        boosting = self.boosting.predict_proba(matrix)[:, _POSITIVE]
+        boosting = expit(self.boosting.decision_function(matrix) + self.log_odds_shift)
         blend: npt.NDArray[np.float64] = (
             self.forest_share * forest + (1.0 - self.forest_share) * boosting
         )
@@ -54,7 +61,7 @@ class Classifier:
             for (predictor,) in self.boosting._predictors  # noqa: SLF001 - no public access
         ]
         base = float(self.boosting._baseline_prediction[0, 0])  # noqa: SLF001
-        return Target(forest), Target(boosting, base)
+        return Target(forest), Target(boosting, base + self.log_odds_shift)
 
     def export(self, builder: Builder) -> str:
         forest, boosting = self.targets()
@@ -69,6 +76,22 @@ class Classifier:
         return builder.add("Add", ["classifier_a", "classifier_b"], "classifier")
 
 
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """Rows to fit on, and how many rows each of them stands for."""
+
+    rows: npt.NDArray[np.int64]
+    positive_weight: float
+    negative_weight: float
+
+    @property
+    def log_odds_shift(self) -> float:
+        return math.log(self.positive_weight / self.negative_weight)
+
+    def weights(self, labels: Labels) -> npt.NDArray[np.float64]:
+        return np.where(labels == _POSITIVE, self.positive_weight, self.negative_weight)
+
+
 def fit_classifier(
     matrix: FloatMatrix, labels: Labels, recipe: ClassifierRecipe, seed: int
 ) -> Classifier:
@@ -81,8 +104,8 @@ def fit_classifier(
     if len(classes) < 2:
         held = f"only class {classes[0]}" if len(classes) else "no rows"
         raise TrainingFailed(f"classifier: the {len(labels)} training labels hold {held}")
-    rows, weights = _draw(labels, recipe, seed)
-    drawn, targets = matrix[rows], labels[rows]
+    draw = _draw(labels, recipe, seed)
+    drawn, targets = matrix[draw.rows], labels[draw.rows]
     forest = ExtraTreesClassifier(
         recipe.forest_trees,
         min_samples_leaf=recipe.forest_min_samples_leaf,
@@ -99,23 +122,25 @@ def fit_classifier(
         early_stopping=False,
         random_state=seed,
     )
-    forest.fit(drawn, targets, sample_weight=weights)
+    forest.fit(drawn, targets, sample_weight=draw.weights(targets))
+    # Threads add up their trees in the order they finish: the last bit would be chance.
+    forest.set_params(n_jobs=1)
     # OpenMP threads wait by spinning: on a busy machine two take many times as long as one.
     with threadpool_limits(1):
-        boosting.fit(drawn, targets, sample_weight=weights)
-    return Classifier(forest, boosting, recipe.forest_share)
+        # Unweighted: binning with weights takes scikit-learn longer than all else together.
+        boosting.fit(drawn, targets)
+    return Classifier(forest, boosting, recipe.forest_share, draw.log_odds_shift)
 
 
-def _draw(
-    labels: Labels, recipe: ClassifierRecipe, seed: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """The newest positives and a sample of negatives, weighted to keep probabilities honest."""
+def _draw(labels: Labels, recipe: ClassifierRecipe, seed: int) -> _Draw:
+    """The newest positives and a random sample of negatives."""
     positives, negatives = np.flatnonzero(labels == _POSITIVE), np.flatnonzero(labels != _POSITIVE)
-    kept_positives = positives[-recipe.max_positives :]
-    wanted = recipe.negatives_per_positive * len(kept_positives)
-    size = min(int(np.clip(wanted, recipe.min_negatives, recipe.max_negatives)), len(negatives))
-    drawn = np.random.default_rng(seed).choice(negatives, size, replace=False, shuffle=False)
-    rows = np.sort(np.concatenate([kept_positives, drawn]))
-    counts = labels[rows] == _POSITIVE
-    weights = np.where(counts, len(positives) / len(kept_positives), len(negatives) / max(size, 1))
-    return rows, weights
+    newest = positives[-recipe.max_positives :]
+    wanted = recipe.negatives_per_positive * len(newest)
+    wanted = min(max(wanted, recipe.min_negatives), recipe.max_negatives, len(negatives))
+    drawn = np.random.default_rng(seed).choice(negatives, wanted, replace=False, shuffle=False)
+    return _Draw(
+        rows=np.sort(np.concatenate([newest, drawn])),
+        positive_weight=len(positives) / len(newest),
+        negative_weight=len(negatives) / len(drawn),
+    )

@@ -79,7 +79,7 @@ def recall_at_budget(scores: Scores, labels: Labels, days: Codes, daily_alerts: 
         today = np.flatnonzero(days == day)
         top = today[np.argsort(-scores[today], kind="stable")[:daily_alerts]]
         caught += int(np.count_nonzero(labels[top] == 1))
-    return caught / positives
+    return float(caught / positives)
 
 
 def _top_cards(scores: Scores, cards: Codes, count: int) -> list[int]:
