@@ -14,12 +14,11 @@ from api.models.refusals import (
     VersionNotNewer,
     VersionUnknown,
 )
+from api.models.shelf import Shelf
 from api.models.verify import Authentic, Verifier
 from api.registry.audit import AuditTrail
 from api.registry.registry import Meta, Registry, StoredVersion
-from shared.bundle.version import Version
 from shared.clock import Clock
-from shared.errors import UnderstudyError
 
 _log = structlog.get_logger()
 
@@ -58,6 +57,7 @@ class Promoter:
     ) -> None:
         self._registry = registry
         self._verifier = verifier
+        self._shelf = Shelf(registry, verifier)
         self._holder = holder
         self._audit = audit
         self._clock = clock
@@ -100,27 +100,26 @@ class Promoter:
             left = self._holder.live
             if leaving is not None and (left is None or left.version != leaving):
                 raise NotServing(f"version {leaving} is not serving any more")
-            target = self._target(version)
-            model = self._loaded(target)
+            model = self._target(version)
             now_us = self._clock.now_us()
             try:
-                self._persist_rollback(target, left, reason, now_us, who)
+                self._persist_rollback(model.version, left, reason, now_us, who)
             finally:
                 # Stepping back may not depend on a disk that is full.
                 change = self._serve(model, now_us)
                 self._metrics.rollbacks.inc()
-                _log.warning("rolled_back", version=target, left=change.previous, reason=reason)
+                _log.warning(
+                    "rolled_back", version=model.version, left=change.previous, reason=reason
+                )
         return change
 
     def restore(self) -> None:
         """Serve what was served before the restart, else the newest version that still loads."""
         with self._swap_lock:
             self._registry.open()
-            for version in self._restore_order():
-                try:
-                    model = self._load(version)
-                except (UnderstudyError, OSError) as error:
-                    _log.error("version_does_not_load", version=version, error=str(error))
+            for version in self._shelf.restore_order():
+                model = self._shelf.load_if_possible(version)
+                if model is None:
                     continue
                 activated = self._registry.ledger.activated_at_us(version)
                 self._serve(model, activated or self._clock.now_us())
@@ -166,9 +165,8 @@ class Promoter:
             sha256=meta.sha256,
             key_id=meta.key_id,
         )
-        self._registry.point_to(meta.version)
         accepted = self._registry.ledger.with_accepted(meta.acceptance(), push.fencing_number)
-        self._registry.save(accepted.with_activation(meta.version, now_us))
+        self._registry.activate(meta.version, accepted.with_activation(meta.version, now_us))
         change = self._serve(model, now_us)
         self._metrics.swaps.inc()
         _log.info("promoted", version=meta.version, previous=change.previous, key=meta.key_id)
@@ -190,59 +188,34 @@ class Promoter:
         if previous is not None:
             ledger = ledger.with_rollback(previous, reason, now_us)
         self._audit.write("rollback", who, reason, version=target, previous=previous)
-        self._registry.point_to(target)
-        self._registry.save(ledger.with_activation(target, now_us))
+        self._registry.activate(target, ledger.with_activation(target, now_us))
 
     def _serve(self, model: LiveModel, now_us: int) -> Change:
         """Assign the reference; from here on every answer is the new version's."""
         left = self._holder.live
-        ledger, stored = self._registry.ledger, self._registry.stored()
-        name = ledger.fallback_for(model.version, stored)
-        model = replace(model, activated_at_us=now_us)
-        self._holder.assign(model, self._fallback(name, left))
+        name = self._shelf.fallback_for(model.version)
+        fallback = None if name is None else self._in_memory(name, left)
+        self._holder.assign(replace(model, activated_at_us=now_us), fallback)
         self._metrics.serving(model.version)
         return Change(model.version, None if left is None else left.version, now_us)
 
-    def _fallback(self, name: str | None, left: LiveModel | None) -> LiveModel | None:
-        """The fallback's model, from memory if it is there: stepping back must not need a disk."""
+    def _in_memory(self, name: str, left: LiveModel | None) -> LiveModel | None:
+        """The fallback, loaded: stepping back must not need a disk."""
         for model in (left, self._holder.fallback):
             if model is not None and model.version == name:
                 return model
-        if name is None:
-            return None
-        try:
-            return self._load(name)
-        except (UnderstudyError, OSError) as error:
-            _log.warning("fallback_does_not_load", version=name, error=str(error))
-            return None
+        return self._shelf.load_if_possible(name)
 
-    def _target(self, version: str | None) -> str:
+    def _target(self, version: str | None) -> LiveModel:
+        """The loaded model to step back to."""
         live, fallback = self._holder.live, self._holder.fallback
-        if version is None:
-            if fallback is None:
-                raise NoFallback("no earlier version that was not stepped back from is on disk")
-            return fallback.version
-        known = sorted(self._registry.stored(), key=Version.parse, reverse=True)
-        if version not in known:
-            raise VersionUnknown(f"there is no version {version[:40]!r}", known)
+        if version is None and fallback is None:
+            raise NoFallback("no earlier version that was not stepped back from is on disk")
+        if fallback is not None and version in (None, fallback.version):
+            return fallback
+        known = self._shelf.versions()
+        if version is None or version not in known:
+            raise VersionUnknown(f"there is no version {str(version)[:40]!r}", known)
         if live is not None and version == live.version:
             raise NoFallback(f"version {version} is the one that is serving")
-        return version
-
-    def _loaded(self, version: str) -> LiveModel:
-        fallback = self._holder.fallback
-        if fallback is not None and fallback.version == version:
-            return fallback
-        return self._load(version)
-
-    def _load(self, version: str) -> LiveModel:
-        stored = self._registry.read(version)
-        return self._verifier.load(self._verifier.authenticate(stored.raw, stored.signature))
-
-    def _restore_order(self) -> list[str]:
-        stored, ledger = self._registry.stored(), self._registry.ledger
-        current = self._registry.current()
-        good = [v for v in stored if (a := ledger.accepted.get(v)) and a.rolled_back_at_us is None]
-        newest_first = sorted(good, key=Version.parse, reverse=True)
-        first = [current] if current in stored else []
-        return [*first, *(version for version in newest_first if version != current)]
+        return self._shelf.load(version)

@@ -6,6 +6,7 @@ version that is served and missing from the ledger, which the next start adds.
 """
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ class Registry:
 
     def stored(self) -> set[str]:
         """Versions whose bundles are on disk."""
-        return {path.parent.name for path in self._versions.glob(f"*/{BUNDLE}")}
+        names = (path.parent.name for path in self._versions.glob(f"*/{BUNDLE}"))
+        return {name for name in names if _is_version(name)}
 
     def read(self, version: str) -> StoredVersion:
         """Raises OSError when it is not there."""
@@ -116,6 +118,17 @@ class Registry:
             META: meta.model_dump_json(indent=2).encode() + b"\n",
         }
         write_directory(folder, files)
+
+    def activate(self, version: str, ledger: Ledger) -> None:
+        """Point to a version and record it; when that fails the pointer goes back."""
+        before = self.current()
+        self.point_to(version)
+        try:
+            self.save(ledger)
+        except OSError:
+            with suppress(OSError):
+                self._pointer.unlink() if before is None else self.point_to(before)
+            raise
 
     def point_to(self, version: str) -> None:
         write_whole(self._pointer, version.encode() + b"\n")
@@ -157,3 +170,11 @@ class Registry:
             accepted = ledger.with_accepted(meta.acceptance(), None)
             ledger = accepted.with_activation(meta.version, meta.accepted_at_us)
         return ledger
+
+
+def _is_version(name: str) -> bool:
+    try:
+        Version.parse(name)
+    except ValueError:
+        return False
+    return True

@@ -105,6 +105,30 @@ def test_without_a_ledger_what_is_on_disk_still_counts_as_accepted(
         assert server.push(signer.bundle("1.0.0"), signer).status_code == 409
 
 
+def test_what_is_no_version_is_left_alone(settings: Settings) -> None:
+    stranger = settings.prod_models_dir / "versions" / "my notes"
+    stranger.mkdir()
+    (stranger / "bundle.zip").write_text("mine")
+    registry = Registry(settings.prod_models_dir)
+    registry.open()
+    assert registry.stored() == {"1.0.0"}
+    assert stranger.exists()
+
+
+def test_a_promotion_that_cannot_be_recorded_leaves_the_old_version_on_disk_and_in_service(
+    settings: Settings, signer: Signer
+) -> None:
+    promoter = promoter_of(settings)
+    ledger = settings.prod_models_dir / "ledger.json"
+    ledger.unlink()
+    ledger.mkdir()
+    raw = signer.bundle("1.0.1")
+    with pytest.raises(OSError, match="directory"):
+        promoter.push(Push(raw, signer.sign(raw), None, "test"))
+    assert promoter.serving == "1.0.0"
+    assert Registry(settings.prod_models_dir).current() == "1.0.0"
+
+
 def accepted(version: str) -> Acceptance:
     return Acceptance(version=version, sha256="", key_id="", accepted_at_us=0)
 

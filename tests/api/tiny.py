@@ -97,10 +97,10 @@ class TinySource:
         self.learned_ids: list[str] = []
 
     def vector(self, transaction: Transaction) -> FloatVector:
-        seen = self._stored(transaction.user_id)
-        seen |= {
-            t.transaction_id for t in self.remembered.values() if t.user_id == transaction.user_id
-        }
+        # Remembered first: a row that is stored meanwhile is then seen twice, never missed.
+        remembered = list(self.remembered.values())
+        seen = {row.transaction_id for row in remembered if row.user_id == transaction.user_id}
+        seen |= self._stored(transaction.user_id)
         return np.array([transaction.amount, len(seen)], dtype=np.float32)
 
     def remember(self, transaction: Transaction) -> None:

@@ -1,0 +1,46 @@
+"""Versions on disk as models in memory: which there are, and in which order to try them."""
+
+import structlog
+
+from api.models.live import LiveModel
+from api.models.verify import Verifier
+from api.registry.registry import Registry
+from shared.bundle.version import Version
+from shared.errors import UnderstudyError
+
+_log = structlog.get_logger()
+
+
+class Shelf:
+    """Loads what was accepted before; its signature is checked again each time."""
+
+    def __init__(self, registry: Registry, verifier: Verifier) -> None:
+        self._registry = registry
+        self._verifier = verifier
+
+    def load(self, version: str) -> LiveModel:
+        """Raises UnderstudyError or OSError when it does not load any more."""
+        stored = self._registry.read(version)
+        return self._verifier.load(self._verifier.authenticate(stored.raw, stored.signature))
+
+    def load_if_possible(self, version: str) -> LiveModel | None:
+        try:
+            return self.load(version)
+        except (UnderstudyError, OSError) as error:
+            _log.error("version_does_not_load", version=version, error=str(error))
+            return None
+
+    def versions(self) -> list[str]:
+        """What is on disk, newest first."""
+        return sorted(self._registry.stored(), key=Version.parse, reverse=True)
+
+    def fallback_for(self, version: str) -> str | None:
+        return self._registry.ledger.fallback_for(version, self._registry.stored())
+
+    def restore_order(self) -> list[str]:
+        """The current version, then the newest that were accepted and not stepped back from."""
+        stored, accepted = self.versions(), self._registry.ledger.accepted
+        current = self._registry.current()
+        good = [v for v in stored if v in accepted and accepted[v].rolled_back_at_us is None]
+        first = [current] if current in stored else []
+        return [*first, *(version for version in good if version != current)]
