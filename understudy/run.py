@@ -12,7 +12,9 @@ def run_services(settings: Settings, console: Console) -> int:
     """Run API and scheduler until Ctrl-C; the exit status to end with."""
     url = f"http://{settings.api_host}:{settings.api_port}"
     logs = settings.logs_dir
-    console.print(f"[bold]Understudy[/bold]  API {url}   docs {url}/docs   logs {logs}/")
+    places = {"API": url, "docs": f"{url}/docs", "logs": f"{logs}/", "stop": "Ctrl-C"}
+    for name, place in places.items():
+        console.print(f"{name:>6}  {place}", highlight=False, soft_wrap=True)
     services = [
         Service("api", _module("api.main"), {"LOG_FILE": str(logs / "api.log")}),
         Service(
