@@ -24,7 +24,6 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65_535)
     prod_models_dir: Path = Path("prod_models")
-    allow_pickle_models: bool = False
     scoring_auth: Literal["on", "off"] = "off"
 
     journal_dir: Path = Path("var/journal")

@@ -12,10 +12,9 @@ from api.metrics import CONTENT_TYPE
 from api.service import Service
 from shared.clock import isoformat
 from shared.errors import DataUnavailable
+from shared.intervals import Interval
 from shared.tables.config import read_retraining_config
 from shared.tables.engine import database_errors
-
-_INTERVALS = ("1H", "1D", "1W", "1M", "1Y")
 
 
 class Component(BaseModel):
@@ -138,11 +137,10 @@ def _retraining(service: Service) -> Component:
         "last_run": None if config.last_run is None else config.last_run.isoformat(),
         "next_run": None if config.next_run is None else config.next_run.isoformat(),
     }
-    if config.interval.strip().upper() not in _INTERVALS:
-        detail = (
-            f"RetrainingConfig.Interval does not parse, the last good one stays in force; "
-            f"use one of {', '.join(_INTERVALS)}"
-        )
+    try:
+        Interval.parse(config.interval)
+    except ValueError as error:
+        detail = f"RetrainingConfig.Interval: {error}; the last good one stays in force"
         return Component(state="degraded", detail=detail, figures=figures)
     detail = "on schedule" if config.is_enabled else "switched off by IsEnabled = 0"
     return Component(state="ok", detail=detail, figures=figures)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from scheduler.schedule.intervals import Interval, is_due_instant, last_due, next_due
+from shared.intervals import Interval, is_due_instant, last_due, next_due
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ import threading
 
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.schedule.intervals import Interval
 from scheduler.schedule.outage import Outage
 from scheduler.schedule.plan import Plan, advance, make_plan
 from scheduler.schedule.table import ScheduleRow, ScheduleTable
 from shared.clock import Clock, isoformat
 from shared.errors import DataUnavailable
+from shared.intervals import Interval
 
 DEFAULT_INTERVAL = Interval.parse("1W")
 

@@ -102,7 +102,7 @@ api_transaction_logs = Table(
     Column("reason_codes", JSON),
     Column("model_version", String(32), nullable=False),
     Column("feature_set_version", String(32)),
-    # float32 little-endian, in the order of the bundle's feature list: exactly what was scored
+    # float32 little-endian, every feature that feature_set_version names, as it was served
     Column("feature_vector", LargeBinary),
     Column("latency_ms", Float(53)),
     *_transaction_rules("apitransactionlogs"),

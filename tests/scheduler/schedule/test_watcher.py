@@ -8,7 +8,7 @@ from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.schedule.intervals import Interval
+from shared.intervals import Interval
 from scheduler.schedule.plan import advance, make_plan
 from scheduler.schedule.table import DatabaseScheduleTable, ScheduleRow
 from scheduler.schedule.watcher import ScheduleWatcher

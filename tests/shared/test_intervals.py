@@ -8,8 +8,8 @@ from dateutil.relativedelta import relativedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.schedule.intervals import SUPPORTED, Interval, is_due_instant, last_due, next_due
 from shared.clock import to_datetime, to_micros
+from shared.intervals import SUPPORTED, Interval, is_due_instant, last_due, next_due
 
 STEPS = {
     "1H": relativedelta(hours=1),
