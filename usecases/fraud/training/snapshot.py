@@ -44,23 +44,25 @@ _LABEL = ("label", "label_known_at", "label_source")
 _ORDER = ("event_time", "ingested_at", "transaction_id")
 
 
-def read_snapshot(engine: Engine, as_of_us: int) -> pl.DataFrame:
+def read_snapshot(
+    engine: Engine, as_of_us: int, rows_per_read: int = ROWS_PER_READ
+) -> pl.DataFrame:
     """Every row ingested by `as_of_us`, each once, in the order of time.
 
     Raises:
         DataUnavailable: the database cannot be read, or holds what the schema does not allow.
     """
     with database_errors("read the transaction logs"):
-        history = _read(engine, transaction_history_logs, as_of_us)
-        scored = _read(engine, api_transaction_logs, as_of_us)
+        history = _read(engine, transaction_history_logs, as_of_us, rows_per_read)
+        scored = _read(engine, api_transaction_logs, as_of_us, rows_per_read)
     return _union(history, scored).sort(_ORDER)
 
 
-def _read(engine: Engine, table: Table, as_of_us: int) -> pl.DataFrame:
+def _read(engine: Engine, table: Table, as_of_us: int, rows_per_read: int) -> pl.DataFrame:
     # On PostgreSQL a stream is a server-side cursor: the driver never holds the whole table.
     with engine.connect().execution_options(stream_results=True) as connection:
         result = connection.execute(_query(table, as_of_us))
-        chunks = [_frame(rows) for rows in result.partitions(ROWS_PER_READ)]
+        chunks = [_frame(rows) for rows in result.partitions(rows_per_read)]
     return pl.concat([SCHEMA.to_frame(), *chunks])
 
 

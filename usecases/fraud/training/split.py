@@ -98,7 +98,8 @@ def _refuse_too_small(
     if len(split.train) < policy.min_train_rows or learned < policy.min_train_positives:
         raise TrainingFailed(
             f"split: {counts}; at least {policy.min_train_rows} rows and "
-            f"{policy.min_train_positives} positives are needed to learn from"
+            f"{policy.min_train_positives} positives are needed to learn from, out of "
+            f"train_max_days = {policy.train_max_days:g}"
         )
     if not len(split.held_out):
         raise TrainingFailed(f"split: {counts}; none to judge on")

@@ -1,0 +1,155 @@
+"""One row through a loaded bundle against one row through the libraries it was fitted with.
+
+Native is scikit-learn and torch called with numpy, a row at a time and without worker threads:
+classifier, isolation forest and autoencoder in turn, as a service without an export would. Both
+sides score the same rows of a simulated history in one run, so only the ratio is a bar.
+"""
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from benchmarks.report import finish
+from benchmarks.small_world import write_small_world
+from shared.bundle.archive import Bundle, pack, unpack
+from shared.bundle.manifest import Manifest, TrainingData, served_signature
+from shared.clock import SystemClock
+from shared.scoring.session import OnnxModel
+from shared.tables.engine import connect, migrate
+from shared.usecase.learning import Candidate, Labels
+from shared.usecase.serving import FloatMatrix
+from usecases import load_learning
+from usecases.fraud.training.candidate import Ask, Fitted, fit_components, train_candidate
+from usecases.fraud.training.policy import read_policy
+
+HISTORY_ROWS = 20_000
+NATIVE_ROWS, SERVED_ROWS, BATCH_ROWS = 200, 5_000, 20_000
+WARM_UP = 20
+MICROS_PER_SECOND = 1e6
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What to train on, and later rows to score."""
+
+    matrix: FloatMatrix
+    labels: Labels
+    later: FloatMatrix
+
+
+def main() -> None:
+    examples = simulated_examples()
+    use_case = load_learning("fraud")
+    ask = Ask(
+        matrix=examples.matrix,
+        labels=examples.labels,
+        feature_names=use_case.feature_set.names,
+        feature_set_version=use_case.feature_set.version,
+        thresholds=read_policy().thresholds,
+        seed=0,
+    )
+    fitted = fit_components(ask, _silent)
+    model = OnnxModel.load(bundle_of(train_candidate(ask, _silent), ask))
+    torch.set_num_threads(1)
+    with threadpool_limits(1):
+        figures = measure(fitted, model, examples.later)
+    finish("scoring", figures, {"times_faster": (">=", 100.0)})
+
+
+def simulated_examples() -> Examples:
+    """History of the simulated world, its features and its split."""
+    use_case, now_us = load_learning("fraud"), SystemClock().now_us()
+    with tempfile.TemporaryDirectory() as folder:
+        engine = connect(f"sqlite:///{Path(folder) / 'history.db'}")
+        migrate(engine)
+        write_small_world(engine, now_us, HISTORY_ROWS)
+        snapshot = use_case.snapshot(engine, now_us)
+        engine.dispose()
+    split = use_case.split(snapshot, now_us)
+    matrix = use_case.features(snapshot)
+    labels = snapshot[split.train]["label"].cast(pl.Int8).to_numpy()
+    return Examples(matrix[split.train], labels, matrix[split.held_out])
+
+
+def bundle_of(candidate: Candidate, ask: Ask) -> Bundle:
+    """The candidate packed as it would be pushed, and unpacked as the API would."""
+    moment = datetime.now(UTC)
+    inputs, outputs = served_signature(len(candidate.feature_names), len(candidate.components))
+    manifest = Manifest(
+        model_name="fraud",
+        version="1.0.0",
+        created_at=moment,
+        use_case="fraud",
+        frameworks=dict(candidate.frameworks),
+        python_version=platform.python_version(),
+        components=candidate.components,
+        feature_names=candidate.feature_names,
+        feature_set_version=candidate.feature_set_version,
+        inputs=inputs,
+        outputs=outputs,
+        thresholds=dict(candidate.thresholds),
+        hyperparameters=dict(candidate.hyperparameters),
+        metrics={},
+        training_data=TrainingData(
+            rows=len(ask.labels),
+            positives=int(ask.labels.sum()),
+            window_start=moment,
+            window_end=moment,
+            sha256="0" * 64,
+        ),
+        description="measured, never served",
+    )
+    return unpack(pack(manifest, candidate.files))
+
+
+def measure(fitted: Fitted, model: OnnxModel, rows: FloatMatrix) -> dict[str, float]:
+    native = median_us(lambda row: native_scores(fitted, row), rows, NATIVE_ROWS)
+    served = median_us(model.score, rows, SERVED_ROWS)
+    batch = np.ascontiguousarray(np.resize(rows, (BATCH_ROWS, rows.shape[1])))
+    started = time.perf_counter()
+    model.score(batch)
+    batch_seconds = time.perf_counter() - started
+    return {
+        "native_us": round(native, 1),
+        "served_us": round(served, 2),
+        "times_faster": round(native / served, 1),
+        "batch_us_per_row": round(batch_seconds / BATCH_ROWS * MICROS_PER_SECOND, 2),
+        "largest_difference": float(
+            np.abs(native_scores(fitted, rows[:1_000]) - model.score(rows[:1_000])).max()
+        ),
+        "history_rows": float(HISTORY_ROWS),
+    }
+
+
+def native_scores(fitted: Fitted, rows: FloatMatrix) -> FloatMatrix:
+    parts = (fitted.classifier, fitted.isolation_forest, fitted.autoencoder)
+    return np.column_stack([part.score(rows) for part in parts]).astype(np.float32)
+
+
+def median_us(score: Callable[[FloatMatrix], FloatMatrix], rows: FloatMatrix, count: int) -> float:
+    """Median microseconds of one call with one row."""
+    taken = []
+    for number in range(-WARM_UP, count):
+        row = rows[number % len(rows)].reshape(1, -1)
+        started = time.perf_counter()
+        score(row)
+        if number >= 0:
+            taken.append(time.perf_counter() - started)
+    return float(np.median(taken)) * MICROS_PER_SECOND
+
+
+def _silent(_what: str, _share: float) -> None:
+    """Nobody watches."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The policy file is strict: a typo is an error that names the key."""
+
+from pathlib import Path
+
+import pytest
+
+from shared.errors import SettingsError
+from usecases.fraud.training.policy import POLICY_FILE, read_policy
+
+SHIPPED = POLICY_FILE.read_text(encoding="utf-8")
+
+
+def test_the_shipped_policy_is_valid() -> None:
+    policy = read_policy()
+    assert policy.promotion.name == "fraud-1"
+    assert policy.promotion.primary_metric in {"auc", "average_precision"}
+    assert policy.promotion.first_model_min["auc"] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("alpha = 0.05", "alfa = 0.05", "alpha"),
+        ("held_out_days = 14.0", "held_out_day = 14.0", "held_out_day"),
+        ("min_rows = 1000", 'min_rows = "many"', "min_rows"),
+        ("review_share = 0.01", "review_share = 1.5", "review_share"),
+        ("[quality]", "[quality", "policy"),
+    ],
+)
+def test_a_policy_that_is_wrong_names_the_setting(
+    tmp_path: Path, old: str, new: str, named: str
+) -> None:
+    assert old in SHIPPED
+    path = tmp_path / "policy.toml"
+    path.write_text(SHIPPED.replace(old, new), encoding="utf-8")
+    with pytest.raises(SettingsError, match=named):
+        read_policy(path)
+
+
+def test_an_absent_policy_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"gone\.toml"):
+        read_policy(tmp_path / "gone.toml")
