@@ -10,10 +10,11 @@ from typing import Any
 from shared.bundle.version import Version
 
 BUNDLE, SIGNATURE, VERDICTS = "bundle.zip", "bundle.sig", "verdicts.json"
+REPORT, NO_CANDIDATE = "report.html", "no_candidate"
 
 
 class CandidateStore:
-    """`retrained_models/X.Y.Z/`: the bundle, its signature once promoted, its verdicts."""
+    """`retrained_models/X.Y.Z/`: bundle, signature once promoted, verdicts, report."""
 
     def __init__(self, root: Path, keep: int) -> None:
         self._root = root
@@ -28,6 +29,21 @@ class CandidateStore:
     def save_verdicts(self, version: Version, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, indent=2, sort_keys=True, allow_nan=False)
         write_whole(self._root / str(version) / VERDICTS, f"{text}\n".encode())
+
+    def save_report(self, version: Version, html: str) -> None:
+        write_whole(self._root / str(version) / REPORT, html.encode())
+
+    def save_report_without_candidate(self, run_id: int, html: str) -> None:
+        """For a run that was refused before anything was trained; the latest are kept."""
+        folder = self._root / NO_CANDIDATE
+        write_whole(folder / f"run_{run_id}.html", html.encode())
+        pages = sorted(folder.glob("run_*.html"), key=lambda path: path.stat().st_mtime_ns)
+        for page in pages[: -self._keep]:
+            page.unlink()
+
+    def folder(self, version: Version) -> Path:
+        """Where everything about a version lies."""
+        return self._root / str(version)
 
     def bundle(self, version: Version) -> bytes | None:
         """The bytes of a version's bundle, None when it is not kept here."""

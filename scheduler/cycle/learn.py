@@ -21,16 +21,19 @@ def learn(run: CycleRun) -> None:
     Raises:
         UnderstudyError: the run failed; the model that serves stays.
     """
-    champion = _champion(run)
+    found = run.findings
+    champion = found.champion = _champion(run)
     snapshot = _snapshot(run)
     if not is_fit_to_learn_from(run, snapshot):
         decision = conclude(run, champion, None)
         run.report.end(RunStatus.REFUSED, decision.code, decision.reason)
         return
     examples = build_examples(run.parts, run.steps, snapshot, run.as_of_us)
+    found.examples = examples
     del snapshot  # the largest object there is; the examples hold what is still needed
-    unjudged = _package(run, _train(run, examples), examples, champion)
+    unjudged = found.draft = _package(run, _train(run, examples), examples, champion)
     evaluation, sealed = _evaluate(run, examples, unjudged, champion)
+    found.evaluation, found.sealed = evaluation, sealed
     examine(run, examples, unjudged, evaluation)
     decision = conclude(run, champion, sealed)
     if decision.promotes:

@@ -16,7 +16,11 @@ from shared.usecase.learning import LearningUseCase
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The collaborators of the learning cycle."""
+    """The collaborators of the learning cycle.
+
+    Attributes:
+        reports: whether a page is written for every candidate; costs a few seconds a run.
+    """
 
     use_case: LearningUseCase
     engine: Engine
@@ -29,3 +33,4 @@ class Parts:
     log: FilteringBoundLogger
     latency_budget_ms: float
     seed: int
+    reports: bool = True

@@ -1,7 +1,8 @@
 """One run of the cycle in progress: what it works with and what it has to show so far."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from scheduler.cycle.findings import Findings
 from scheduler.cycle.parts import Parts
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import StepLog
@@ -15,3 +16,4 @@ class CycleRun:
     steps: StepLog
     report: RunReport
     as_of_us: int
+    findings: Findings = field(default_factory=Findings)

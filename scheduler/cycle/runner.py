@@ -2,6 +2,7 @@
 
 import structlog
 
+from scheduler.cycle.candidate_page import write_candidate_page
 from scheduler.cycle.interruption import Interrupted
 from scheduler.cycle.learn import learn
 from scheduler.cycle.parts import Parts
@@ -40,7 +41,9 @@ class CycleRunner:
             parts.log.info("run_started", job=run.job, requested_by=run.requested_by)
             steps = StepLog(parts.log, parts.interruption)
             as_of_us = parts.clock.now_us()
-            self._learn(CycleRun(parts, steps, report, as_of_us))
+            cycle = CycleRun(parts, steps, report, as_of_us)
+            self._learn(cycle)
+            write_candidate_page(cycle, run.run_id)
             report.steps = steps.records
             self._keep_verdicts(run, report)
             self._recorder.record(run.run_id, report)

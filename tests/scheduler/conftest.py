@@ -77,6 +77,7 @@ def bench(engine: Engine, log: FilteringBoundLogger, tmp_path: Path) -> CycleBen
         log=log,
         latency_budget_ms=1_000.0,
         seed=1,
+        reports=False,
     )
     recorder = RunRecorder(engine, log)
     return CycleBench(parts, use_case, api, clock, recorder, private_key, tmp_path)

@@ -1,0 +1,87 @@
+"""What people will ask about a candidate, measured once more when the decision is made."""
+
+import numpy as np
+
+from scheduler.cycle.evaluation import Evaluation
+from scheduler.cycle.examples import TIME, Examples
+from scheduler.cycle.packaging import Draft
+from scheduler.cycle.run import CycleRun
+from scheduler.report.curves import view
+from scheduler.report.data import Examined, Floats, HeldOut, Importance
+from scheduler.report.gains import Scored, by_slice, overall
+from scheduler.report.importance import importances, sample_rows
+from scheduler.statistics.sample import Codes
+from shared.clock import to_datetime
+from shared.usecase.serving import FloatMatrix
+
+
+def measure(run: CycleRun) -> Examined | None:
+    """Everything that can be measured of the candidate; None when the run did not get there."""
+    found = run.findings
+    if found.examples is None or found.draft is None or found.evaluation is None:
+        return None
+    contest, seed = found.evaluation.contest, run.parts.seed
+    scored = _scored(run, found.examples, found.evaluation)
+    rng = np.random.default_rng(seed)
+    looked_at = sample_rows(scored.positive, rng)
+    features, groups = _importances(run, found.examples, found.draft, looked_at, rng)
+    champion = None
+    if contest.champion is not None:
+        champion = view(str(contest.champion_version), contest.champion, scored.positive)
+    return Examined(
+        held_out=_held_out(run, found.examples),
+        candidate=view(str(found.draft.version), contest.candidate, scored.positive),
+        champion=champion,
+        gains=tuple(overall(scored, seed)),
+        slices=tuple(by_slice(scored, run.parts.use_case.policy.primary_metric, seed)),
+        features=features,
+        groups=groups,
+        importance_rows=len(looked_at),
+    )
+
+
+def _scored(run: CycleRun, examples: Examples, evaluation: Evaluation) -> Scored:
+    contest = evaluation.contest
+    slices = run.parts.use_case.slices(examples.held_out, examples.held_out_matrix)
+    positive = np.asarray(contest.labels == 1, dtype=np.bool_)
+    return Scored(positive, contest.candidate, contest.champion, contest.clusters, slices)
+
+
+def _importances(
+    run: CycleRun,
+    examples: Examples,
+    draft: Draft,
+    rows: Codes,
+    rng: np.random.Generator,
+) -> tuple[tuple[Importance, ...], tuple[Importance, ...]]:
+    """Of single features and of whole groups; nothing where one class is missing."""
+    positive = np.asarray(examples.held_out_labels[rows] == 1, dtype=np.bool_)
+    if positive.all() or not positive.any():
+        return (), ()
+    names = draft.manifest.feature_names
+    matrix = np.ascontiguousarray(examples.held_out_columns(names)[rows])
+    use_case = run.parts.use_case
+
+    def score(changed: FloatMatrix) -> Floats:
+        return use_case.headline(draft.model.score(changed))
+
+    group_of = use_case.feature_set.groups
+    alone = {name: [place] for place, name in enumerate(names)}
+    together: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        together.setdefault(group_of[name], []).append(place)
+    features = importances(score, matrix, positive, alone, rng)
+    return features, importances(score, matrix, positive, together, rng)
+
+
+def _held_out(run: CycleRun, examples: Examples) -> HeldOut:
+    instants = examples.held_out[TIME]
+    kept = (run.report.metrics or {}).get("held_out", {})
+    return HeldOut(
+        rows=examples.held_out.height,
+        positives=int(np.count_nonzero(examples.held_out_labels)),
+        start=to_datetime(int(instants.min())),  # type: ignore[arg-type]
+        end=to_datetime(int(instants.max())),  # type: ignore[arg-type]
+        file=kept.get("file"),
+        sha256=kept.get("sha256"),
+    )

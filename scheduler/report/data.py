@@ -1,0 +1,162 @@
+"""What a report shows: results only and frozen, so that a page is a function of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from scheduler.decision import Decision
+from shared.bundle.manifest import Manifest
+from shared.usecase.learning import PromotionPolicy
+from shared.verdicts import Verdict
+
+Floats = npt.NDArray[np.float64]
+
+ALL_ROWS = "all rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Points to be joined by a line."""
+
+    x: Floats
+    y: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """What was predicted, what came, and where the truth may lie (95 %), bin by bin."""
+
+    predicted: Floats
+    observed: Floats
+    lower: Floats
+    upper: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """Shares of the rows of each class by score; `edges` has one entry more than the shares."""
+
+    edges: Floats
+    positives: Floats
+    negatives: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One model on the held-out rows.
+
+    Attributes:
+        reliability: None where scores are not probabilities.
+    """
+
+    version: str
+    auc: float
+    average_precision: float
+    roc: Curve
+    precision_recall: Curve
+    reliability: Reliability | None
+    histogram: Histogram
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Both models by one metric; the difference lies between the bounds (95 %)."""
+
+    champion: float
+    candidate: float
+    difference: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Candidate against champion by one metric, on all rows or on a part of them.
+
+    Attributes:
+        problem: why nothing could be measured, if so.
+    """
+
+    name: str
+    metric: str
+    rows: int
+    positives: int
+    measured: Measured | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """How much area under the ROC curve is lost when these columns are shuffled."""
+
+    name: str
+    loss: float
+    lowest: float
+    highest: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """The rows both models were judged on."""
+
+    rows: int
+    positives: int
+    start: datetime
+    end: datetime
+    file: str | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was measured of the candidate, before anybody decided."""
+
+    held_out: HeldOut
+    candidate: ModelView | None
+    champion: ModelView | None
+    gains: tuple[Gain, ...]
+    slices: tuple[Gain, ...]
+    features: tuple[Importance, ...]
+    groups: tuple[Importance, ...]
+    importance_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFacts:
+    """The bytes that were judged, and what they say of themselves."""
+
+    manifest: Manifest
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """One run of the cycle; what it did not get to is None or empty.
+
+    Attributes:
+        status: how the run ended: SUCCEEDED, REFUSED or FAILED.
+        unscorable_reason: why there is a champion, but no scores of it.
+    """
+
+    use_case: str
+    run_id: int
+    as_of: datetime
+    status: str
+    code: str
+    message: str
+    candidate_version: str | None
+    champion_version: str | None
+    unscorable_reason: str | None
+    snapshot_rows: int | None
+    policy: PromotionPolicy
+    verdicts: tuple[Verdict, ...]
+    decision: Decision | None
+    bundle: BundleFacts | None
+    examined: Examined | None
+    metrics: Mapping[str, Mapping[str, Any] | None]
+    steps: Sequence[Mapping[str, Any]]

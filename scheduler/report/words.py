@@ -1,0 +1,70 @@
+"""Figures and names as people read them; the filters of the template."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from scheduler.statistics.measure import Plan
+from shared.clock import MICROS_PER_SECOND
+
+NOTHING = "\N{EN DASH}"
+_METRICS = {
+    "auc": "area under the ROC curve",
+    "average_precision": "average precision",
+    "recall_at_budget": f"recall at {Plan().daily_alerts} alerts a day",
+}
+
+
+def metric_name(metric: str) -> str:
+    return _METRICS.get(metric, metric.replace("_", " "))
+
+
+def number(value: object) -> str:
+    """Four digits that count; whole numbers in groups of three."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    if isinstance(value, float):
+        return f"{value:.4f}" if 0.001 <= abs(value) < 1_000 or not value else f"{value:.4g}"
+    return str(value)
+
+
+def signed(value: float) -> str:
+    return f"{value:+.4f}"
+
+
+def named(name: str, value: object) -> str:
+    """A figure of a verdict; instants are kept as microseconds and shown as such times."""
+    if name.endswith("_us") and isinstance(value, int):
+        return moment(datetime.fromtimestamp(value / MICROS_PER_SECOND, UTC))
+    return number(value)
+
+
+def moment(instant: datetime) -> str:
+    return instant.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def days_between(start: datetime, end: datetime) -> str:
+    return f"{(end - start).total_seconds() / 86_400:.1f} days"
+
+
+def share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f} %" if whole else NOTHING
+
+
+def size(count: int) -> str:
+    return f"{count / 1_048_576:.2f} MiB" if count >= 1_048_576 else f"{count / 1_024:.1f} KiB"
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level: `classifier.trees`."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
