@@ -1,7 +1,6 @@
 """A file of somebody else's rows: what fits comes in once, what does not comes back with why."""
 
 import csv
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,7 @@ from sqlalchemy import Engine, text
 from shared.clock import MICROS_PER_DAY, to_micros
 from shared.errors import DataUnavailable
 from shared.importing.importer import ImportSummary, import_file
-from shared.importing.mapping import Mapping, MappingError, read_mapping
-from shared.tables.engine import connect, migrate
+from shared.importing.mapping import Mapping, MappingError
 
 NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))
 ZONELESS = datetime.fromisoformat("2026-01-05T10:00:00")
@@ -25,14 +23,6 @@ COLUMNS = {
     "amount": "amount",
     "merchant_id": "shop",
 }
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = connect(f"sqlite:///{tmp_path}/understudy.db")
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 def _mapping(more: dict[str, str] | None = None, **sections: Any) -> Mapping:
@@ -304,33 +294,3 @@ def test_a_file_that_is_not_there_or_cut_off_is_told(engine: Engine, tmp_path: P
     cut.write_bytes(cut.read_bytes()[:-20])
     with pytest.raises(DataUnavailable, match="neither whole Parquet nor CSV"):
         _import_file(engine, cut, _mapping())
-
-
-WRONG_MAPPINGS = [
-    ("[columns]\nuser_id = 'u'", "must name a source for transaction_id, event_time, amount"),
-    ("[columns]\ncolour = 'c'", "there is no column 'colour' here; there are transaction_id"),
-    ("[time]\nzone = 'Mars/Base'", "time.zone: write the name of a time zone"),
-    ("[time]\nlabel_delay = 'soon'", "label_delay: write a number and s, m, h or d"),
-    ("[surprise]\na = 1", "surprise: Extra inputs are not permitted"),
-    ("[columns", "is not TOML"),
-]
-
-
-@pytest.mark.parametrize(("written", "told"), WRONG_MAPPINGS)
-def test_a_wrong_mapping_says_what_is_wrong(tmp_path: Path, written: str, told: str) -> None:
-    file = tmp_path / "mapping.toml"
-    file.write_text(written)
-    with pytest.raises(MappingError, match=told):
-        read_mapping(file)
-
-
-def test_a_mapping_that_is_not_there_is_told(tmp_path: Path) -> None:
-    with pytest.raises(MappingError, match="cannot read the mapping"):
-        read_mapping(tmp_path / "gone.toml")
-
-
-def test_the_examples_in_the_documentation_are_valid() -> None:
-    examples = sorted(Path("docs/examples").glob("*-mapping.toml"))
-    assert len(examples) == 2
-    for example in examples:
-        assert read_mapping(example).columns["transaction_id"]

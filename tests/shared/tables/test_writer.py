@@ -1,6 +1,7 @@
 """Rows are stored once, whoever sends them twice; the tiles always count what is stored."""
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -224,3 +225,23 @@ def test_rebuilding_agrees_on_every_database(connection: Connection) -> None:
     write_labels(connection, [Label("d", 1, 70 * HOUR, "analyst")])
     counted = _tiles(connection)
     assert _rebuilt(connection) == counted
+
+
+def test_writers_at_the_same_time_count_every_transaction_once(engine: Engine) -> None:
+    keys = [f"t{number}" for number in range(60)]
+
+    def write(kind: str) -> None:
+        for start in range(0, len(keys), 6):
+            # each goes through the ids in its own order: rows and tiles meet both ways round
+            some = keys[start : start + 6] if kind == "history" else keys[-start - 6 :][:6]
+            make = _row if kind == "history" else _decision
+            with engine.begin() as connection:
+                WRITERS[kind](connection, [make(key, known=11) for key in some])
+                write_labels(connection, [Label(some[0], 1, 90 * HOUR, "analyst")])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, ["history", "decisions", "history", "decisions"]))
+    with engine.begin() as connection:
+        counted = _tiles(connection)
+        assert counted["m1", 10, 11, "row"] == (60, 0)
+        assert counted == _rebuilt(connection)
