@@ -1,0 +1,91 @@
+"""The report as a step of the cycle: beside the bundle, and never in the way of a run."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+
+from shared.tables.runs import RunStatus
+from shared.usecase.serving import FloatMatrix
+from shared.verdicts import Outcome
+from tests.scheduler.conftest import CycleBench
+from tests.scheduler.fakes import TinyUseCase
+
+
+@dataclass
+class NoSlices(TinyUseCase):
+    """A use case that breaks when it is asked for slices."""
+
+    def slices(
+        self, held_out: pl.DataFrame, features: FloatMatrix
+    ) -> dict[str, npt.NDArray[np.bool_]]:
+        raise RuntimeError("no slices today")
+
+
+@pytest.fixture
+def reporting(bench: CycleBench) -> CycleBench:
+    bench.parts = replace(bench.parts, reports=True)
+    return bench
+
+
+def page_of(bench: CycleBench, name: str) -> str:
+    return (bench.root / "retrained_models" / name).read_text()
+
+
+def test_promoted_and_refused_candidates_each_have_a_page(reporting: CycleBench) -> None:
+    first, second = reporting.run(), reporting.run()
+
+    assert [step["step"] for step in first.steps][-1] == "report"
+    promoted, refused = (
+        page_of(reporting, "1.0.0/report.html"),
+        page_of(reporting, "1.0.1/report.html"),
+    )
+    assert "Version 1.0.0 was promoted because it is the first model" in promoted
+    assert second.status is RunStatus.REFUSED
+    assert "Version 1.0.1 was not promoted because the comparison with the champion" in refused
+    for shown in (
+        "ROC curves: champion 1.0.0",
+        "size",
+        "small",
+        "large",
+        first.metrics["held_out"]["sha256"],
+    ):
+        assert shown in refused or shown in promoted
+
+
+def test_data_that_is_refused_leaves_a_page_without_a_candidate(reporting: CycleBench) -> None:
+    reporting.use_case.quality = Outcome.FAIL
+    run = reporting.run()
+
+    assert run.model_version is None
+    page = page_of(reporting, f"no_candidate/run_{run.run_id}.html")
+    assert "Nothing was trained, so nothing was promoted, because the data-quality gate" in page
+
+
+def test_pages_without_a_candidate_do_not_pile_up(reporting: CycleBench) -> None:
+    reporting.use_case.quality = Outcome.FAIL
+    for _ in range(5):
+        reporting.run()
+
+    assert len(list((reporting.root / "retrained_models" / "no_candidate").iterdir())) == 3
+
+
+def test_a_report_that_breaks_fails_no_run(reporting: CycleBench) -> None:
+    reporting.parts = replace(reporting.parts, use_case=NoSlices())
+    run = reporting.run()
+
+    assert run.status is RunStatus.SUCCEEDED
+    assert run.steps[-1]["result"] == "failed"
+    assert "no slices today" in run.steps[-1]["reason"]
+    assert not (reporting.root / "retrained_models" / "1.0.0" / "report.html").exists()
+
+
+def test_a_run_that_failed_while_training_has_a_page_too(reporting: CycleBench) -> None:
+    reporting.use_case.training_error = "no memory"
+    run = reporting.run()
+
+    assert run.status is RunStatus.FAILED
+    page = page_of(reporting, f"no_candidate/run_{run.run_id}.html")
+    assert "the run broke off: no memory" in page
