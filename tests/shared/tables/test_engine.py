@@ -33,7 +33,8 @@ def test_migrating_twice_changes_nothing(engine: Engine) -> None:
 
 def test_processes_that_start_at_once_migrate_once(database_url: str) -> None:
     spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=_migrate_in_a_process, args=(database_url,)) for _ in range(2)]
+    start = (_migrate_in_a_process, (database_url,))
+    processes = [spawn.Process(target=start[0], args=start[1]) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
