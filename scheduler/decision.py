@@ -11,8 +11,8 @@ from typing import Any
 
 from shared.verdicts import Outcome, Verdict
 
-RULES_VERSION = 1
-REQUIRED_GATES = ("data_quality", "latency", "api_health", "metrics")
+RULES_VERSION = 2
+REQUIRED_GATES = ("data_quality", "feature_quality", "latency", "api_health", "metrics")
 
 
 class Action(StrEnum):

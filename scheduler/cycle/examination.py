@@ -4,7 +4,7 @@ import polars as pl
 
 from scheduler.cycle.champion import Champion
 from scheduler.cycle.evaluation import Evaluation
-from scheduler.cycle.examples import Examples
+from scheduler.cycle.examples import Examples, Material
 from scheduler.cycle.packaging import Draft, Sealed
 from scheduler.cycle.run import CycleRun
 from scheduler.decision import Decision, DecisionInputs, decide
@@ -17,6 +17,18 @@ def is_fit_to_learn_from(run: CycleRun, snapshot: pl.DataFrame) -> bool:
     """The data-quality gate; what does not pass is not learned from."""
     use_case = run.parts.use_case
     return _step(run, data_quality.GATE, lambda: use_case.check_quality(snapshot, run.as_of_us))
+
+
+def has_fit_features(run: CycleRun, snapshot: pl.DataFrame, material: Material) -> bool:
+    """The feature-quality gate: leaks, mixed rows, features served differently."""
+    parts = run.parts
+    return _step(
+        run,
+        data_quality.FEATURE_GATE,
+        lambda: parts.use_case.check_features(
+            parts.engine, snapshot, material.matrix, material.split, run.as_of_us
+        ),
+    )
 
 
 def examine(run: CycleRun, examples: Examples, unjudged: Draft, evaluation: Evaluation) -> None:

@@ -15,7 +15,7 @@ from shared.bundle.manifest import TrainingData
 from shared.clock import MICROS_PER_DAY, to_datetime
 from shared.errors import DataUnavailable
 from shared.tables.config import enabled_features
-from shared.usecase.learning import Labels
+from shared.usecase.learning import Labels, Split
 from shared.usecase.serving import FloatMatrix
 
 ID, USER, TIME, LABEL = "transaction_id", "user_id", "event_time", "label"
@@ -53,15 +53,29 @@ class Examples:
         return np.column_stack((users, days.astype(np.int64)))
 
 
-def build_examples(parts: Parts, steps: StepLog, snapshot: pl.DataFrame, as_of_us: int) -> Examples:
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Features of every row of a snapshot, and its split; examples are cut from it.
+
+    Attributes:
+        feature_names: the features that are switched on; `matrix` has all of the set.
+    """
+
+    feature_names: tuple[str, ...]
+    matrix: FloatMatrix
+    split: Split
+
+
+def gather_material(
+    parts: Parts, steps: StepLog, snapshot: pl.DataFrame, as_of_us: int
+) -> Material:
     """Features of every row, then the split.
 
     Raises:
         DataUnavailable: one side of the split is empty, or every feature is switched off.
     """
-    feature_set = parts.use_case.feature_set
     with steps.step("features") as note:
-        names = enabled_features(parts.engine, feature_set)
+        names = enabled_features(parts.engine, parts.use_case.feature_set)
         if not names:
             raise DataUnavailable("FeaturesConfig switches every feature off")
         matrix = parts.use_case.features(snapshot)
@@ -75,21 +89,29 @@ def build_examples(parts: Parts, steps: StepLog, snapshot: pl.DataFrame, as_of_u
             )
         note.rows = len(split.train)
         note.details = {"held_out_rows": len(split.held_out)}
-        train_matrix = _columns(matrix, feature_set.names, names, split.train)
-        # whole rows only of the held-out part: a million others would be copied for nothing
-        train = snapshot.select(ID, TIME, LABEL)[split.train]
-        held_out = snapshot[split.held_out]
-        train_labels = _labels(train)
-        return Examples(
-            feature_names=names,
-            all_names=feature_set.names,
-            train_matrix=train_matrix,
-            train_labels=train_labels,
-            training_data=_describe(train, train_matrix, train_labels),
-            held_out_matrix=np.ascontiguousarray(matrix[split.held_out]),
-            held_out_labels=_labels(held_out),
-            held_out=held_out,
-        )
+    return Material(names, matrix, split)
+
+
+def build_examples(
+    snapshot: pl.DataFrame, material: Material, all_names: tuple[str, ...]
+) -> Examples:
+    """Copies of what is needed, so that snapshot and matrix can be let go."""
+    matrix, split, names = material.matrix, material.split, material.feature_names
+    train_matrix = _columns(matrix, all_names, names, split.train)
+    # whole rows only of the held-out part: a million others would be copied for nothing
+    train = snapshot.select(ID, TIME, LABEL)[split.train]
+    held_out = snapshot[split.held_out]
+    train_labels = _labels(train)
+    return Examples(
+        feature_names=names,
+        all_names=all_names,
+        train_matrix=train_matrix,
+        train_labels=train_labels,
+        training_data=_describe(train, train_matrix, train_labels),
+        held_out_matrix=np.ascontiguousarray(matrix[split.held_out]),
+        held_out_labels=_labels(held_out),
+        held_out=held_out,
+    )
 
 
 def _columns(

@@ -4,8 +4,13 @@ import polars as pl
 
 from scheduler.cycle.champion import Champion, find_champion
 from scheduler.cycle.evaluation import Evaluation, evaluate, held_out_rows
-from scheduler.cycle.examination import conclude, examine, is_fit_to_learn_from
-from scheduler.cycle.examples import Examples, build_examples
+from scheduler.cycle.examination import (
+    conclude,
+    examine,
+    has_fit_features,
+    is_fit_to_learn_from,
+)
+from scheduler.cycle.examples import Examples, build_examples, gather_material
 from scheduler.cycle.packaging import Draft, Sealed, draft, seal
 from scheduler.cycle.progress import shown_progress
 from scheduler.cycle.promotion import promote
@@ -23,14 +28,11 @@ def learn(run: CycleRun) -> None:
     """
     found = run.findings
     champion = found.champion = _champion(run)
-    snapshot = _snapshot(run)
-    if not is_fit_to_learn_from(run, snapshot):
+    examples = found.examples = _examples(run)
+    if examples is None:
         decision = conclude(run, champion, None)
         run.report.end(RunStatus.REFUSED, decision.code, decision.reason)
         return
-    examples = build_examples(run.parts, run.steps, snapshot, run.as_of_us)
-    found.examples = examples
-    del snapshot  # the largest object there is; the examples hold what is still needed
     unjudged = found.draft = _package(run, _train(run, examples), examples, champion)
     evaluation, sealed = _evaluate(run, examples, unjudged, champion)
     found.evaluation, found.sealed = evaluation, sealed
@@ -54,6 +56,20 @@ def _champion(run: CycleRun) -> Champion | None:
             note.result = "cannot_be_scored"
             note.details["reason"] = champion.unscorable_reason
         return champion
+
+
+def _examples(run: CycleRun) -> Examples | None:
+    """None when a gate says that the data are not fit to be learned from.
+
+    The largest objects there are end with this step; examples hold what is still needed.
+    """
+    parts, snapshot = run.parts, _snapshot(run)
+    if not is_fit_to_learn_from(run, snapshot):
+        return None
+    material = gather_material(parts, run.steps, snapshot, run.as_of_us)
+    if not has_fit_features(run, snapshot, material):
+        return None
+    return build_examples(snapshot, material, parts.use_case.feature_set.names)
 
 
 def _snapshot(run: CycleRun) -> pl.DataFrame:

@@ -1,1 +1,1 @@
-"""The four gates a candidate has to pass; each answers with a typed verdict."""
+"""The gates a candidate has to pass; each answers with a typed verdict."""

@@ -6,6 +6,7 @@ from shared.verdicts import Outcome, Verdict
 
 GATES = {
     "data_quality": "data-quality gate",
+    "feature_quality": "feature-quality gate",
     "latency": "latency gate",
     "api_health": "API-health gate",
     "metrics": "comparison with the champion",

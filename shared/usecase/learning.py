@@ -109,6 +109,20 @@ class LearningUseCase(Protocol):
 
     def split(self, snapshot: pl.DataFrame, as_of_us: int) -> Split: ...
 
+    def check_features(
+        self,
+        engine: Engine,
+        snapshot: pl.DataFrame,
+        matrix: FloatMatrix,
+        split: Split,
+        as_of_us: int,
+    ) -> Verdict:
+        """The second look at the data, once there are features and a split: leaks and skew.
+
+        `engine` is for what the snapshot does not hold: features as they were served.
+        """
+        ...
+
     def train(
         self,
         matrix: FloatMatrix,

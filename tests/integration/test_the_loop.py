@@ -62,6 +62,7 @@ def test_history_becomes_a_model_whose_decisions_become_history(services: Servic
     assert second.data_size == (first.data_size or 0) + 1
     assert [verdict["gate"] for verdict in second.verdicts] == [
         "data_quality",
+        "feature_quality",
         "latency",
         "api_health",
         "metrics",

@@ -55,6 +55,7 @@ class TinyUseCase:
     seed: int = 7
     policy: PromotionPolicy = POLICY
     quality: Outcome = Outcome.PASS
+    feature_quality: Outcome = Outcome.PASS
     snapshot_error: str | None = None
     training_error: str | None = None
     weights: tuple[float, ...] = (2.0, 1.0, 0.0)
@@ -89,6 +90,17 @@ class TinyUseCase:
     def split(self, snapshot: pl.DataFrame, as_of_us: int) -> Split:
         is_late = snapshot["event_time"].to_numpy() > as_of_us - 30 * MICROS_PER_DAY
         return Split(np.flatnonzero(~is_late), np.flatnonzero(is_late))
+
+    def check_features(
+        self,
+        engine: Engine,
+        snapshot: pl.DataFrame,
+        matrix: FloatMatrix,
+        split: Split,
+        as_of_us: int,
+    ) -> Verdict:
+        assert len(matrix) == snapshot.height == len(split.train) + len(split.held_out)
+        return Verdict("feature_quality", self.feature_quality, "as told", {"rows": len(matrix)})
 
     def train(
         self,

@@ -1,4 +1,4 @@
-"""The decision: nothing but four times PASS promotes, and it can be replayed."""
+"""The decision: nothing but PASS from every gate promotes, and it can be replayed."""
 
 import json
 from dataclasses import replace

@@ -23,7 +23,10 @@ from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.training import metrics
 from usecases.fraud.training.candidate import Ask, train_candidate
 from usecases.fraud.training.policy import FraudPolicy, read_policy
-from usecases.fraud.training.quality import judge_quality
+from usecases.fraud.training.quality.feature_context import FeatureContext
+from usecases.fraud.training.quality.feature_judge import judge_features
+from usecases.fraud.training.quality.judge import judge_quality
+from usecases.fraud.training.quality.served import read_served
 from usecases.fraud.training.slices import Mask, slices_of
 from usecases.fraud.training.snapshot import read_snapshot
 from usecases.fraud.training.split import chronological_split
@@ -62,6 +65,18 @@ class FraudLearning:
 
     def split(self, snapshot: pl.DataFrame, as_of_us: int) -> Split:
         return chronological_split(snapshot, as_of_us, self._policy.split)
+
+    def check_features(
+        self,
+        engine: Engine,
+        snapshot: pl.DataFrame,
+        matrix: FloatMatrix,
+        split: Split,
+        as_of_us: int,
+    ) -> Verdict:
+        served = read_served(engine, as_of_us, FEATURE_SET)
+        context = FeatureContext(self._policy.quality, FEATURE_SET.names, matrix, split, served)
+        return judge_features(snapshot, context)
 
     def train(
         self,

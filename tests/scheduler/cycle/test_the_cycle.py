@@ -23,6 +23,7 @@ STEPS_OF_A_PROMOTION = [
     "data_quality",
     "features",
     "split",
+    "feature_quality",
     "train",
     "package",
     "evaluate",
@@ -46,7 +47,7 @@ def test_the_first_model_is_trained_judged_signed_pushed_and_recorded(bench: Cyc
     )
     assert [step["step"] for step in run.steps] == STEPS_OF_A_PROMOTION
     assert run.data_size == bench.use_case.rows
-    assert [verdict["outcome"] for verdict in run.verdicts] == ["PASS"] * 4
+    assert [verdict["outcome"] for verdict in run.verdicts] == ["PASS"] * 5
     assert run.metrics["candidate"]["average_precision"] > 0.3
     assert run.metrics["candidate"]["undefined"] is None
     assert replay(run.decision) == from_json(run.decision)
@@ -157,6 +158,15 @@ def test_bad_data_is_not_learned_from(bench: CycleBench) -> None:
     assert bench.api.pushed == []
 
 
+def test_features_that_leak_are_not_learned_from(bench: CycleBench) -> None:
+    bench.use_case.feature_quality = Outcome.FAIL
+    run = bench.run()
+
+    assert (run.status, run.code) == (RunStatus.REFUSED, "feature_quality_fail")
+    assert [verdict["gate"] for verdict in run.verdicts] == ["data_quality", "feature_quality"]
+    assert bench.use_case.trained_on == []
+
+
 def test_data_that_cannot_be_fetched_fails_the_run_with_the_reason(bench: CycleBench) -> None:
     bench.use_case.snapshot_error = "the disk is on fire"
     run = bench.run()
@@ -208,7 +218,8 @@ def test_a_push_whose_answer_was_lost_is_found_to_have_arrived(bench: CycleBench
     run = bench.run()
 
     assert run.status is RunStatus.SUCCEEDED
-    assert run.steps[-2]["result"] == "unknown"
+    results = {step["step"]: step["result"] for step in run.steps}
+    assert (results["push"], results["verify"]) == ("unknown", "ok")
 
 
 def test_a_stop_request_ends_the_run_as_interrupted(bench: CycleBench) -> None:

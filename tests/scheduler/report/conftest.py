@@ -106,7 +106,7 @@ def refused(verdicts: tuple[Verdict, ...]) -> ReportData:
     )
 
 
-GATES = ("data_quality", "latency", "api_health")
+GATES = ("data_quality", "feature_quality", "latency", "api_health")
 
 
 def passed(gate: str) -> Verdict:

@@ -43,6 +43,11 @@ class QualityPolicy(_Strict):
     max_ahead_seconds: PositiveFloat
     max_amount: PositiveFloat
     max_positive_share: float = Field(gt=0, le=1)
+    judged_days: PositiveInt
+    usual_days: PositiveInt
+    max_feature_auc: float = Field(gt=0.5, le=1)
+    max_skewed_share: float = Field(gt=0, lt=1)
+    accepted: tuple[str, ...]
 
 
 class MetricsPolicy(_Strict):

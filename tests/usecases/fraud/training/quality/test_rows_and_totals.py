@@ -7,9 +7,10 @@ import pytest
 from shared.clock import MICROS_PER_DAY
 from shared.verdicts import Outcome, Verdict
 from tests.usecases.fraud.training.examples import AS_OF_US, labelled_history
-from usecases.fraud.training.faults import Circumstances, RowCheck, row_checks
 from usecases.fraud.training.policy import FraudPolicy, read_policy
-from usecases.fraud.training.quality import judge_quality
+from usecases.fraud.training.quality.context import Context
+from usecases.fraud.training.quality.judge import judge_quality
+from usecases.fraud.training.quality.rows import row_checks
 
 QUALITY = read_policy().quality
 VICTIM = "t1234"
@@ -57,6 +58,8 @@ def test_clean_rows_pass_with_their_numbers() -> None:
         ("label_without_instant", "label_known_at", None),
         ("label_before_event", "label_known_at", 946_684_800_000_000),
         ("label_from_future", "label_known_at", AS_OF_US + 1),
+        ("lat_not_finite", "lat", float("nan")),
+        ("home_lon_not_finite", "home_lon", float("-inf")),
         ("lat_out_of_range", "lat", 91.0),
         ("lon_out_of_range", "lon", -181.0),
         ("home_lat_out_of_range", "home_lat", -90.5),
@@ -120,26 +123,41 @@ def test_no_rows_at_all_fail_without_breaking() -> None:
 def test_an_absent_column_is_named() -> None:
     verdict = judge(labelled_history().drop("merchant_id"))
     assert verdict.outcome is Outcome.FAIL
-    assert "column merchant_id: is absent" in verdict.reason
+    assert "merchant_id is absent [column_absent]" in verdict.reason
 
 
 def test_a_column_of_another_type_is_named_with_both_types() -> None:
     verdict = judge(labelled_history().with_columns(pl.col("amount").cast(pl.String)))
     assert verdict.outcome is Outcome.FAIL
-    assert "column amount: is String, expected Float64" in verdict.reason
+    assert "amount is String, expected Float64" in verdict.reason
 
 
-def test_many_faults_are_counted_and_the_first_are_told() -> None:
-    broken = labelled_history().with_columns(
-        amount=-pl.col("amount"),
-        user_id=pl.lit(""),
-        currency=pl.lit(""),
-        merchant_id=pl.lit(""),
-        lat=pl.lit(100.0),
+def test_all_faults_are_named_and_the_worst_come_first() -> None:
+    broken = (
+        labelled_history()
+        .with_columns(
+            amount=-pl.col("amount"),
+            user_id=pl.lit(""),
+            currency=pl.lit(""),
+            merchant_id=pl.lit(""),
+            lat=pl.lit(100.0),
+        )
+        .head(900)
     )
     verdict = judge(broken)
-    assert verdict.numbers["faults"] == 5
-    assert "and 2 more faults" in verdict.reason
+    assert verdict.reason.startswith("transaction_id has 900 rows; at least 1000 are needed")
+    named = ("amount_negative", "user_id_missing", "currency_missing", "lat_out_of_range")
+    assert all(fault in verdict.reason and fault in verdict.numbers for fault in named)
+
+
+def test_an_accepted_fault_is_told_but_does_not_block() -> None:
+    broken = spoil("lat", 91.0)
+    accepting = QUALITY.model_copy(update={"accepted": ("lat_out_of_range:lat",)})
+    verdict = judge_quality(broken, AS_OF_US, accepting)
+    assert verdict.passed
+    assert "noticed: lat is beyond" in verdict.reason
+    elsewhere = QUALITY.model_copy(update={"accepted": ("lat_out_of_range:home_lat",)})
+    assert not judge_quality(broken, AS_OF_US, elsewhere).passed
 
 
 def test_unknown_optional_values_are_no_fault(policy: FraudPolicy) -> None:
@@ -150,9 +168,8 @@ def test_unknown_optional_values_are_no_fault(policy: FraudPolicy) -> None:
 
 
 def test_every_check_has_its_own_name() -> None:
-    names = [check.name for check in row_checks(Circumstances(AS_OF_US, QUALITY))]
+    names = [check.name for check in row_checks(Context(AS_OF_US, QUALITY, None))]
     assert len(names) == len(set(names))
-    assert all(isinstance(check, RowCheck) for check in row_checks(Circumstances(0, QUALITY)))
 
 
 def test_clean_histories_of_many_shapes_are_not_blocked() -> None:

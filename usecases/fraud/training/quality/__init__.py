@@ -1,0 +1,1 @@
+"""Data quality that names the fault: small checks, each a pure function to findings."""

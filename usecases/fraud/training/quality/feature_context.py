@@ -1,0 +1,25 @@
+"""What the checks of features look at: the matrix, the split, and vectors as they were served."""
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from shared.usecase.learning import Split
+from shared.usecase.serving import FloatMatrix
+from usecases.fraud.training.policy import QualityPolicy
+from usecases.fraud.training.quality.served import Served
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureContext:
+    """Everything but the snapshot; `matrix` has its rows in the order of the snapshot."""
+
+    policy: QualityPolicy
+    names: tuple[str, ...]
+    matrix: FloatMatrix
+    split: Split
+    served: Served
+
+    def label_of(self, snapshot: pl.DataFrame) -> pl.Series:
+        """Labels of the rows that are learned from."""
+        return snapshot["label"].gather(self.split.train)

@@ -1,0 +1,37 @@
+"""The feature-quality gate: what can only be seen once features and split are there."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+from shared.verdicts import Verdict
+from usecases.fraud.training.quality.feature_context import FeatureContext
+from usecases.fraud.training.quality.finding import Finding, Number
+from usecases.fraud.training.quality.leakage import leaking_features
+from usecases.fraud.training.quality.separation import mixed_rows
+from usecases.fraud.training.quality.skew import infinite_features, skewed_features
+from usecases.fraud.training.quality.verdict import conclude
+
+GATE = "feature_quality"
+
+FeatureCheck = Callable[[pl.DataFrame, FeatureContext], list[Finding]]
+
+CHECKS: tuple[FeatureCheck, ...] = (
+    leaking_features,
+    mixed_rows,
+    skewed_features,
+    infinite_features,
+)
+
+
+def judge_features(snapshot: pl.DataFrame, context: FeatureContext) -> Verdict:
+    """PASS when no check finds a fault; FAIL names each, worst first."""
+    findings = [found for check in CHECKS for found in check(snapshot, context)]
+    numbers: dict[str, Number] = {
+        "train_rows": len(context.split.train),
+        "held_out_rows": len(context.split.held_out),
+        "features": len(context.names),
+        "served_rows": len(context.served.transaction_ids),
+    }
+    clean = f"{len(context.names)} features, {numbers['served_rows']} served rows compared"
+    return conclude(GATE, findings, context.policy.accepted, numbers, clean)

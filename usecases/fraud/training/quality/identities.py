@@ -1,0 +1,83 @@
+"""Ids that mean somebody else now: of transactions, of devices, of users."""
+
+import polars as pl
+
+from usecases.fraud.training.quality.context import Blocks, Context
+from usecases.fraud.training.quality.days import DAY, MIN_ROWS, day_of
+from usecases.fraud.training.quality.finding import Finding, Severity
+from usecases.fraud.training.quality.outliers import on_days
+
+REUSED_SHARE = 0.3
+SHARED_USUALLY = 0.1
+MOVED_DEGREES = 0.05
+
+
+def repeated_transactions(snapshot: pl.DataFrame, _context: Context) -> list[Finding]:
+    """Ids that occur more than once; worse, for different users."""
+    ids = snapshot["transaction_id"].drop_nulls()
+    # counting hashes is five times faster, and equal ids have equal hashes
+    if ids.hash().n_unique() == len(ids):
+        return []
+    repeated = pl.col("transaction_id").is_duplicated() & pl.col("transaction_id").is_not_null()
+    wrong = snapshot.filter(repeated).sort("transaction_id")
+    if wrong.is_empty():
+        return []
+    example = wrong[0, "transaction_id"]
+    says = f"occurs more than once in {wrong.height} rows, e.g. {example!r}"
+    found = [Finding("repeated_transaction", "transaction_id", says, {"rows": wrong.height})]
+    users = wrong.group_by("transaction_id", maintain_order=True).agg(pl.col("user_id").n_unique())
+    shared = users.filter(pl.col("user_id") > 1)
+    if shared.height:
+        says = f"is reused across users in {shared.height} ids, e.g. {shared[0, 0]!r}"
+        numbers = {"ids": shared.height}
+        found.insert(0, Finding("ids_reused", "transaction_id", says, numbers, Severity.RUIN))
+    return found
+
+
+def reused_devices(blocks: Blocks) -> list[Finding]:
+    """Days on which known devices belong to users who never had them."""
+    usual = blocks.usual.select("device_id", "user_id").drop_nulls()
+    if usual.height < MIN_ROWS:
+        return []
+    owned = usual.select(pair=_pair(), device=pl.col("device_id").hash(1)).unique()
+    devices = owned["device"]
+    if owned.height > (1 + SHARED_USUALLY) * devices.n_unique():
+        return []
+    foreign = ~_pair().is_in(owned["pair"].implode())
+    known = pl.col("device_id").hash(1).is_in(devices.unique().implode())
+    rows = blocks.judged.drop_nulls(["device_id", "user_id"]).filter(known)
+    return _reused(rows.select(day_of, hit=foreign), "device_id", "belongs to another user")
+
+
+def reused_users(blocks: Blocks) -> list[Finding]:
+    """Days on which users suddenly live somewhere else than the users of these ids did."""
+    home = ("home_lat", "home_lon")
+    if blocks.usual["home_lat"].count() < MIN_ROWS:
+        return []
+    before = (
+        blocks.usual.select("user_id", *home)
+        .drop_nulls()
+        .unique("user_id", keep="last", maintain_order=False)
+    )
+    rows = blocks.judged.select(day_of, "user_id", *home).drop_nulls()
+    rows = rows.join(before, on="user_id", suffix="_before")
+    moved = pl.any_horizontal(
+        (pl.col(name) - pl.col(f"{name}_before")).abs() > MOVED_DEGREES for name in home
+    )
+    return _reused(rows.select(DAY, hit=moved), "user_id", "has another home than before")
+
+
+def _pair() -> pl.Expr:
+    return pl.col("device_id").hash(1) ^ pl.col("user_id").hash(2)
+
+
+def _reused(rows: pl.DataFrame, column: str, what: str) -> list[Finding]:
+    daily = rows.group_by(DAY).agg(pl.len(), pl.col("hit").sum()).sort(DAY)
+    share = pl.col("hit") / pl.col("len")
+    bad = daily.filter((share >= REUSED_SHARE) & (pl.col("len") >= MIN_ROWS))
+    if bad.is_empty():
+        return []
+    worst = float(bad.select(share.max()).item())
+    says = f"{what} in up to {worst:.0%} of rows {on_days(bad[DAY].to_list())}"
+    numbers = {"share": worst, "rows": int(bad["hit"].sum())}
+    return [Finding("ids_reused", column, says, numbers)]

@@ -1,0 +1,37 @@
+"""Training and held-out rows must not mix: not by row, not by id, not by time."""
+
+import polars as pl
+
+from usecases.fraud.training.quality.feature_context import FeatureContext
+from usecases.fraud.training.quality.finding import Finding, Severity
+
+
+def mixed_rows(snapshot: pl.DataFrame, context: FeatureContext) -> list[Finding]:
+    """Rows that are judged on and were learned from, or are older than what was learned."""
+    columns = snapshot.select("transaction_id", "event_time", "label_known_at")
+    train, held_out = columns[context.split.train], columns[context.split.held_out]
+    if train.is_empty() or held_out.is_empty():
+        return []
+    start: int = held_out["event_time"].min()  # type: ignore[assignment]
+    ids = held_out["transaction_id"].implode()
+    counts = train.select(
+        shared=pl.col("transaction_id").is_in(ids).sum(),
+        late=(pl.col("event_time") >= start).sum(),
+        known_late=(pl.col("label_known_at") > start).sum(),
+    ).row(0, named=True)
+    told = (
+        ("test_rows_in_training", "transaction_id", "are held out as well", "shared"),
+        ("training_in_test_window", "event_time", "happened in the held-out window", "late"),
+        ("label_from_test_window", "label_known_at", "were labelled after it began", "known_late"),
+    )
+    return [
+        Finding(
+            fault,
+            column,
+            f"of {counts[key]} of {train.height} training rows {what}",
+            {"rows": counts[key]},
+            Severity.RUIN,
+        )
+        for fault, column, what, key in told
+        if counts[key]
+    ]

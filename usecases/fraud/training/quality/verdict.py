@@ -1,0 +1,53 @@
+"""From findings to a verdict that lists them all, worst first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from shared.verdicts import Outcome, Verdict
+from usecases.fraud.training.quality.finding import Finding, Number, Severity
+
+TOLD_IN_FULL = 3
+
+
+def conclude(
+    gate: str,
+    findings: Sequence[Finding],
+    accepted: Sequence[str],
+    numbers: Mapping[str, Number],
+    clean: str,
+) -> Verdict:
+    """FAIL when a finding is worse than a notice and the policy does not accept it."""
+    known = frozenset(accepted)
+    weighed = [
+        replace(found, severity=Severity.NOTICE) if found.is_accepted(known) else found
+        for found in findings
+    ]
+    ordered = sorted(weighed, key=lambda found: -found.severity)
+    faults = [found for found in ordered if found.severity > Severity.NOTICE]
+    notices = [found for found in ordered if found.severity == Severity.NOTICE]
+    figures = {**numbers, "faults": len(faults), "notices": len(notices), **_figures(ordered)}
+    if faults:
+        return Verdict(gate, Outcome.FAIL, _told(faults), figures)
+    noticed = f"; noticed: {_told(notices)}" if notices else ""
+    return Verdict(gate, Outcome.PASS, f"{clean}, no fault found{noticed}", figures)
+
+
+def _told(findings: Sequence[Finding]) -> str:
+    """The worst in full, the others by name."""
+    told = "; ".join(found.text for found in findings[:TOLD_IN_FULL])
+    others = findings[TOLD_IN_FULL:]
+    if not others:
+        return told
+    names = ", ".join(f"{found.fault} ({found.column})" for found in others)
+    return f"{told}; and {len(others)} more faults: {names}"
+
+
+def _figures(findings: Sequence[Finding]) -> dict[str, Number]:
+    """The figure of each fault under its name, and every number under fault, column and name."""
+    figures: dict[str, Number] = {}
+    for found in findings:
+        figures.setdefault(found.fault, found.figure)
+        if len(found.numbers) > 1 or figures[found.fault] != found.figure:
+            prefix = f"{found.fault}.{found.column}"
+            figures.update({f"{prefix}.{name}": value for name, value in found.numbers.items()})
+    return figures

@@ -1,0 +1,136 @@
+"""Days that are there twice, and days that break off.
+
+A hole that begins or ends at midnight, with normal traffic beyond it, is a file that was cut;
+any other hole is an outage, which is told but leaves the other rows as true as before.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from shared.clock import MICROS_PER_DAY
+from usecases.fraud.training.quality.context import Blocks
+from usecases.fraud.training.quality.daily import Floats
+from usecases.fraud.training.quality.days import DAY, MIN_ROWS, day_of, day_text
+from usecases.fraud.training.quality.finding import Finding, Severity
+from usecases.fraud.training.quality.hours import HOURS, counts_between
+from usecases.fraud.training.quality.outliers import on_days
+
+REPEATED_FLOOR = 0.2
+REPEATED_ANYWHERE = 0.001
+LOST_ROWS = 30.0
+LOST_SHARE = 0.2
+NEAR_MIDNIGHT_ROWS = 5.0
+BEYOND_HOURS = 6
+BEYOND_SHARE = 0.3
+DAYS_OF_A_WEEKDAY = 3
+
+
+def duplicated_days(blocks: Blocks) -> list[Finding]:
+    """Days whose rows repeat user, merchant, amount and time of day of other rows."""
+    rows = pl.concat([blocks.usual, blocks.judged])
+    key = rows.select(_key()).to_series()
+    if key.n_unique() > key.len() * (1 - REPEATED_ANYWHERE):
+        return []
+    repeated = rows.select(day_of, again=key.is_duplicated())
+    daily = repeated.group_by(DAY).agg(pl.len(), pl.col("again").sum()).sort(DAY)
+    share = pl.col("again") / pl.col("len")
+    usual = daily.select(share.median()).item()
+    hit = daily.filter((share > usual + REPEATED_FLOOR) & (pl.col("again") >= MIN_ROWS))
+    if hit.is_empty():
+        return []
+    days, again = hit[DAY].to_list(), int(hit["again"].sum())
+    says = f"repeats {again} transactions under other ids {on_days(days)}"
+    numbers = {"rows": again, "share": again / int(hit["len"].sum()), "days": len(days)}
+    return [Finding("duplicated_day", "event_time", says, numbers)]
+
+
+def _key() -> pl.Expr:
+    time_of_day = pl.col("event_time") % MICROS_PER_DAY
+    return (
+        pl.col("user_id").hash(1)
+        ^ pl.col("merchant_id").hash(2)
+        ^ pl.col("amount").hash(3)
+        ^ time_of_day.hash(4)
+    ).alias("key")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Hours in a row, from the first usual day to the day that is not over yet."""
+
+    first_day: int
+    counts: Floats
+    expected: Floats
+
+
+def truncated_days(blocks: Blocks) -> list[Finding]:
+    """Holes in the judged days in which many rows are missing."""
+    line = _timeline(blocks)
+    found = []
+    for begin, end in _holes(line.counts):
+        lost = float(line.expected[begin:end].sum())
+        at = (begin + end) // 2 // HOURS
+        is_open = end == len(line.counts)
+        if is_open or not blocks.calendar.judged.holds(line.first_day + at):
+            continue
+        of_day = line.expected[at * HOURS : (at + 1) * HOURS].sum()
+        if lost >= max(LOST_ROWS, LOST_SHARE * float(of_day)):
+            found.append(_hole(line, begin, end, lost))
+    return found
+
+
+def _hole(line: Timeline, begin: int, end: int, lost: float) -> Finding:
+    cut_at_end = _near_midnight(line, end) and _is_normal(line, end, end + BEYOND_HOURS)
+    cut_at_begin = _near_midnight(line, begin) and _is_normal(line, begin - BEYOND_HOURS, begin)
+    is_cut = cut_at_end or cut_at_begin
+    # a hole that reaches into a quiet night belongs to the day that it empties
+    day = day_text(line.first_day + (begin + end) // 2 // HOURS)
+    span = f"of {end - begin} hours, in which about {lost:.0f} rows are usual"
+    fault, says = (
+        ("truncated_day", f"breaks off on {day}: a hole {span}")
+        if is_cut
+        else ("outage", f"has a hole {span}, on {day}")
+    )
+    severity = Severity.FAULT if is_cut else Severity.NOTICE
+    return Finding(
+        fault, "event_time", says, {"lost_rows": round(lost), "hours": end - begin}, severity
+    )
+
+
+def _timeline(blocks: Blocks) -> Timeline:
+    whole = blocks.calendar.whole
+    counts = counts_between(blocks.times, whole.first, whole.length + 1)
+    past, usual = counts[:-1], counts[: blocks.calendar.usual.length]
+    profile = usual.sum(axis=0) / max(usual.sum(), 1.0)
+    weekday = np.arange(len(counts)) % 7
+    volume, have_rows = past.sum(axis=1), past.sum(axis=1) > 0
+    level = np.full(7, np.median(volume[have_rows]))
+    for each in range(7):
+        same = volume[(weekday[:-1] == each) & have_rows]
+        if len(same) >= DAYS_OF_A_WEEKDAY:
+            level[each] = np.median(same)
+    expected = level[weekday][:, None] * profile
+    return Timeline(whole.first, counts.ravel(), expected.ravel())
+
+
+def _holes(counts: Floats) -> list[tuple[int, int]]:
+    """Half-open runs of hours without a row."""
+    empty = np.concatenate(([0], (counts == 0).astype(np.int8), [0]))
+    edges = np.flatnonzero(np.diff(empty))
+    return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
+
+
+def _near_midnight(line: Timeline, hour: int) -> bool:
+    """Whether next to nothing happens between this hour and the nearest midnight."""
+    before = hour // HOURS * HOURS
+    after = before if hour == before else before + HOURS
+    between = min(line.expected[before:hour].sum(), line.expected[hour:after].sum())
+    return bool(between <= NEAR_MIDNIGHT_ROWS)
+
+
+def _is_normal(line: Timeline, begin: int, end: int) -> bool:
+    begin, end = max(0, begin), min(end, len(line.counts))
+    seen, expected = line.counts[begin:end].sum(), line.expected[begin:end].sum()
+    return bool(seen > 0 and seen >= BEYOND_SHARE * expected)
