@@ -94,7 +94,7 @@ class BatchScorer:
             if fresh.places:
                 self._record(fresh, predictions, model, route, started)
         except BaseException:
-            self._parts.source.forget(fresh.ids())
+            self._parts.source.withdraw(fresh.ids())
             raise
         return again
 
@@ -145,7 +145,7 @@ class BatchScorer:
             predictions[place] = answer.body
             decisions.append((decided, answer))
         self._scorer.record(decisions, milliseconds_since(started))
-        self._parts.source.forget(unscored)
+        self._parts.source.withdraw(unscored)
 
 
 def _row_error(place: int, problem: Problem) -> dict[str, Any]:

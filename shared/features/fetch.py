@@ -58,6 +58,21 @@ class SqliteFetch:
             self._thread.__dict__.clear()
             raise DataUnavailable(f"could not read history: {error}") from error
 
+    def changed(self) -> bool:
+        """Whether another connection has committed since this thread asked last; at first, yes.
+
+        Raises:
+            DataUnavailable: the database cannot be read now.
+        """
+        try:
+            (version,) = self._connection().execute("PRAGMA data_version").fetchone()
+        except sqlite3.Error as error:
+            self._thread.__dict__.clear()
+            raise DataUnavailable(f"could not read history: {error}") from error
+        before = getattr(self._thread, "version", None)
+        self._thread.version = version
+        return bool(version != before)
+
     def _connection(self) -> sqlite3.Connection:
         if not hasattr(self._thread, "raw"):
             with database_errors("open the database to read history"):

@@ -22,6 +22,7 @@ from shared.features.tiles import SUMS, tile_hours
 from shared.transaction import Label, Transaction
 
 WINDOW_US = 30 * MICROS_PER_DAY
+_FOREVER = 2**63 - 1
 _ORIGIN = itemgetter(-1)
 
 
@@ -61,6 +62,22 @@ class LiveHistory:
         rows.pop(transaction.transaction_id, None)
         return Past(sorted(rows.values()), stored.first_seen)
 
+    def lasting(self, transaction: Transaction) -> Past | None:
+        """A past that holds for every later row of the user too, as long as nothing is stored.
+
+        Rows that are not visible yet are in it, and `first_seen` is that of rows before the
+        window alone. None where no such past can be told, or the database cannot be read.
+        """
+        pending = self._pending.of(transaction.user_id)
+        stored = self.guard.read(lambda: self._lasting(transaction, pending), None)
+        if stored is None:
+            return None
+        rows = _merge(stored.rows, pending)
+        twins = len(rows) < len(stored.rows) + len(pending)
+        if twins or transaction.transaction_id in rows:
+            return None
+        return Past(sorted(rows.values()), stored.first_seen)
+
     def sums(self, transaction: Transaction) -> SumsVector:
         """The merchant's sums, in the order of `shared.features.tiles.SUMS`; zeros if unknown."""
         merchant_id = transaction.merchant_id
@@ -81,6 +98,12 @@ class LiveHistory:
         if ingested_at is not None:
             self._cache.invalidate(ingested_at // MICROS_PER_HOUR)
 
+    def withdraw(self, transaction_ids: Sequence[str]) -> set[str]:
+        """Take back rows that were never recorded; returns their users."""
+        users = self._pending.users_of(transaction_ids)
+        self._pending.remove(transaction_ids)
+        return users
+
     def learned(self, labels: Sequence[Label]) -> None:
         if labels:
             known_at = min(label.label_known_at_us for label in labels)
@@ -94,6 +117,20 @@ class LiveHistory:
         if not _any_visible(chain(rows, pending), transaction):
             rows.extend(self._reader.before(user_id, begin_us, known_us))
         return Past(rows, self._reader.first_seen(user_id, end_us, known_us))
+
+    def _lasting(self, transaction: Transaction, pending: Sequence[PriorRow]) -> Past | None:
+        user_id, known_us = transaction.user_id, transaction.ingested_at_us
+        begin_us = transaction.event_time_us - WINDOW_US
+        rows = list(self._reader.window(user_id, begin_us, _FOREVER))
+        older: Sequence[PriorRow] = ()
+        if not _any_visible(chain(rows, pending), transaction):
+            older = self._reader.before(user_id, begin_us, _FOREVER)
+        first = self._reader.first(user_id, begin_us, _FOREVER)
+        # Were the newest or the oldest of the older rows still to be ingested, another would
+        # take its place until then.
+        if any(row[INGESTED_AT] > known_us for row in chain(older, first)):
+            return None
+        return Past([*rows, *older], min((row[EVENT_TIME] for row in first), default=None))
 
 
 def _any_visible(rows: Iterable[PriorRow], transaction: Transaction) -> bool:

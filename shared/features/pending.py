@@ -40,6 +40,10 @@ class PendingRows:
         with self._lock:
             return list(self._rows.get(user_id, {}).values())
 
+    def users_of(self, transaction_ids: Sequence[str]) -> set[str]:
+        with self._lock:
+            return {self._users[name] for name in transaction_ids if name in self._users}
+
     def remove(self, transaction_ids: Sequence[str]) -> int | None:
         """Drop rows; says when the earliest of them had been ingested."""
         with self._lock:

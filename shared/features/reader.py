@@ -62,9 +62,13 @@ class HistoryReader:
         parameters = {"user_id": user_id, "end_us": end_us, "known_us": known_us}
         return self._fetch(self._before, parameters)
 
-    def first_seen(self, user_id: str, end_us: int, known_us: int) -> int | None:
+    def first(self, user_id: str, end_us: int, known_us: int) -> Sequence[PriorRow]:
+        """Event and ingestion time of the oldest such row of each log."""
         parameters = {"user_id": user_id, "end_us": end_us, "known_us": known_us}
-        return min((row[0] for row in self._fetch(self._first, parameters)), default=None)
+        return self._fetch(self._first, parameters)
+
+    def first_seen(self, user_id: str, end_us: int, known_us: int) -> int | None:
+        return min((row[0] for row in self.first(user_id, end_us, known_us)), default=None)
 
     def sums(self, merchant_id: str, hours: TileHours) -> Sums:
         """The merchant's sums, in the order of `shared.features.tiles.SUMS`."""
@@ -121,7 +125,13 @@ def _before(table: Table, columns: Sequence[str]) -> Select[Any]:
 
 
 def _first(table: Table) -> Select[Any]:
-    oldest = select(table.c.event_time).where(_visible(table)).order_by(table.c.event_time).limit(1)
+    log = table.c
+    oldest = (
+        select(log.event_time, log.ingested_at)
+        .where(_visible(table))
+        .order_by(log.event_time, log.ingested_at)
+        .limit(1)
+    )
     return select(oldest.subquery())
 
 

@@ -70,6 +70,10 @@ class FeatureSource(Protocol):
         """The database has these rows now; drop the copies in memory."""
         ...
 
+    def withdraw(self, transaction_ids: Sequence[str]) -> None:
+        """These remembered rows were never recorded; they are nobody's past."""
+        ...
+
     def learned(self, labels: Sequence[Label]) -> None:
         """Labels have been stored; drop whatever was cached about their entities."""
         ...

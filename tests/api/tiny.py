@@ -110,6 +110,9 @@ class TinySource:
         for transaction_id in transaction_ids:
             self.remembered.pop(transaction_id, None)
 
+    def withdraw(self, transaction_ids: Sequence[str]) -> None:
+        self.forget(transaction_ids)
+
     def learned(self, labels: Sequence[Label]) -> None:
         self.learned_ids += [label.transaction_id for label in labels]
 

@@ -6,6 +6,7 @@ whole columns, and the parity test holds both to it.
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -78,6 +79,13 @@ def buckets(event_time: Micros, offset_min: Micros) -> Buckets:
     return (local_time // (3 * MICROS_PER_HOUR) % 8).astype(np.int8)
 
 
+def bucket_of(transaction: Transaction) -> int:
+    """The same for one row."""
+    offset_us = (transaction.utc_offset_min or 0) * MICROS_PER_MINUTE
+    return (transaction.event_time_us + offset_us) // (3 * MICROS_PER_HOUR) % 8
+
+
+@lru_cache(maxsize=8_192)
 def place(
     lat: float | None, lon: float | None, country: str | None, device_id: str | None
 ) -> str | None:
@@ -87,6 +95,15 @@ def place(
     if country is not None:
         return f"n{country}"
     return None if device_id is None else f"d{device_id}"
+
+
+def place_of(transaction: Transaction) -> str | None:
+    return place(transaction.lat, transaction.lon, transaction.country, transaction.device_id)
+
+
+def degrees_of(value: float | None) -> float:
+    """A coordinate; what is None or not finite becomes NaN."""
+    return value if value is not None and math.isfinite(value) else math.nan
 
 
 def _as_row(transaction: Transaction) -> tuple[object, ...]:

@@ -10,6 +10,7 @@ from shared.features.guard import ReadGuard
 from shared.features.live import LiveHistory, Past
 from shared.features.pending import PendingRows
 from shared.features.reader import HistoryReader
+from shared.features.stored_rows import watch
 from shared.features.sums_cache import SumsCache, SumsVector
 from shared.features.tiles import SUMS, TileWindows
 from shared.transaction import Label, Transaction
@@ -18,9 +19,12 @@ from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US
 from usecases.fraud.features.encoding import PRIOR_COLUMNS, encode
 from usecases.fraud.features.kernel import fill_rows
 from usecases.fraud.features.layout import Scratch
+from usecases.fraud.features.windows import RecentWindows
 
 _MAX_PENDING = 200_000
 _MAX_MERCHANTS = 50_000
+# 12 KB each, for sixty rows
+MAX_USERS = 3_000
 
 
 class FraudFeatureSource:
@@ -29,9 +33,13 @@ class FraudFeatureSource:
     Attributes:
         live: the history behind it; `live.guard.fallbacks` counts reads that the database did
             not answer, whose rows were scored on what is in memory.
+        windows: what is kept of active users; None where other writers cannot be noticed
+            cheaply (PostgreSQL), so that every row reads the database.
     """
 
-    def __init__(self, engine: Engine, label_delay_us: int = LABEL_DELAY_US) -> None:
+    def __init__(
+        self, engine: Engine, label_delay_us: int = LABEL_DELAY_US, max_users: int = MAX_USERS
+    ) -> None:
         windows = TileWindows.behind(label_delay_us)
         self.live = LiveHistory(
             HistoryReader(fetch_from(engine), PRIOR_COLUMNS, windows),
@@ -40,12 +48,26 @@ class FraudFeatureSource:
             ReadGuard(),
         )
 
+        stored = watch(engine)
+        self.windows = None if stored is None else RecentWindows(self.live, stored, max_users)
+
     def vector(self, transaction: Transaction) -> FloatVector:
-        past = self.live.past(transaction)
-        return _features(transaction, past, self.live.sums(transaction))
+        sums = self.live.sums(transaction)
+        if self.windows is not None:
+            found = self.windows.vector(transaction, sums)
+            if found is not None:
+                return found
+        return _features(transaction, self.live.past(transaction), sums)
 
     def remember(self, transaction: Transaction) -> None:
         self.live.remember(transaction)
+        if self.windows is not None:
+            self.windows.remember(transaction)
+
+    def withdraw(self, transaction_ids: Sequence[str]) -> None:
+        users = self.live.withdraw(transaction_ids)
+        if self.windows is not None:
+            self.windows.drop(users)
 
     def forget(self, transaction_ids: Sequence[str]) -> None:
         self.live.forget(transaction_ids)

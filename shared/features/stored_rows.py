@@ -1,0 +1,73 @@
+"""Which rows have reached the database since the last look: how memory learns of other writers.
+
+SQLite only. `PRAGMA data_version` tells, in two microseconds, that some other connection has
+committed; only then are the new rows asked for, by rowid. The logs are append-only: rows that
+somebody edits or deletes by hand are not told.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Engine, Table, bindparam, func, literal_column, select
+
+from shared.features.fetch import SqliteFetch, fetch_from
+from shared.features.reader import Fetch
+from shared.tables.schema import api_transaction_logs, transaction_history_logs
+
+MAX_ROWS = 20_000
+"""More new rows than this are not listed one by one."""
+
+_ROWID: Any = literal_column("rowid")
+
+
+class StoredRows:
+    """Looks through the connection of the thread that asks."""
+
+    def __init__(self, fetch: SqliteFetch) -> None:
+        self._fetch: Fetch = fetch
+        self._changed = fetch.changed
+        self._logs = tuple(map(_Log, (transaction_history_logs, api_transaction_logs)))
+        self._sure = False
+
+    def new(self) -> Sequence[tuple[str, str]] | None:
+        """(user_id, transaction_id) of rows stored since the last look; None: anything may be new.
+
+        Raises:
+            DataUnavailable: the database cannot be read now; the next look says None.
+        """
+        if self._sure and not self._changed():
+            return ()
+        sure, self._sure = self._sure, False
+        if not sure:
+            self._changed()
+        found = [log.new(self._fetch) for log in self._logs]
+        self._sure = True
+        if not sure or None in found:
+            return None
+        return [row for rows in found if rows for row in rows]
+
+
+class _Log:
+    """One table and the last row of it that was seen."""
+
+    def __init__(self, table: Table) -> None:
+        self._last = 0
+        self._newest = select(func.max(_ROWID)).select_from(table)
+        self._rows = select(table.c.user_id, table.c.transaction_id).where(
+            bindparam("last") < _ROWID, bindparam("newest") >= _ROWID
+        )
+
+    def new(self, fetch: Fetch) -> Sequence[Any] | None:
+        ((newest,),) = fetch(self._newest, {})
+        last, self._last = self._last, newest or 0
+        if self._last == last:
+            return ()
+        if not last < self._last <= last + MAX_ROWS:
+            return None
+        return fetch(self._rows, {"last": last, "newest": self._last})
+
+
+def watch(engine: Engine) -> StoredRows | None:
+    """A watch over this database; None where it has no cheap way to tell."""
+    fetch = fetch_from(engine)
+    return StoredRows(fetch) if isinstance(fetch, SqliteFetch) else None

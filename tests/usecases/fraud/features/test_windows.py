@@ -1,0 +1,130 @@
+"""Kept windows: the same bits as reading anew, whoever else writes."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from shared.tables.engine import connect, migrate
+from shared.tables.writer import write_decisions, write_history
+from shared.transaction import Transaction
+from tests.usecases.fraud.features.frames import DAY, HOUR, MINUTE, START, record, transaction
+from usecases.fraud.features.catalogue import FEATURE_SET
+from usecases.fraud.features.online import FraudFeatureSource
+from usecases.fraud.features.windows import RecentWindows
+
+USERS = ("ann", "bob", "eve")
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/windows.db"
+    migrate(connect(url))
+    return url
+
+
+def store(engine: Engine, rows: Sequence[Transaction]) -> None:
+    with engine.begin() as connection:
+        write_decisions(connection, [{**record(row), "model_version": "1.0.0"} for row in rows])
+
+
+def windows_of(source: FraudFeatureSource) -> RecentWindows:
+    assert source.windows is not None
+    return source.windows
+
+
+def count_24h(source: FraudFeatureSource, row: Transaction) -> float:
+    return float(source.vector(row)[FEATURE_SET.names.index("cnt_24h")])
+
+
+def test_a_stream_with_other_writers_gets_the_bits_of_reading_anew(url: str) -> None:
+    dice = random.Random(4)
+    engine, elsewhere = connect(url), connect(url)
+    source, plain = FraudFeatureSource(engine), FraudFeatureSource(engine)
+    plain.windows = None
+    waiting: list[Transaction] = []
+    now_us, kept = START, 0
+    for number in range(1_000):
+        now_us += dice.choice((1, MINUTE, HOUR, 9 * HOUR))
+        late_us = dice.choice((0, 0, 0, 0, MINUTE, 2 * DAY, 40 * DAY, -HOUR))
+        row = _any_row(dice, number, now_us - late_us, now_us)
+        if dice.random() < 0.1:
+            _store_elsewhere(dice, elsewhere, row)
+            continue
+        kept += windows_of(source).held(row.user_id) is not None
+        assert source.vector(row).tobytes() == plain.vector(row).tobytes(), number
+        for one in (source, plain):
+            one.remember(row)
+        waiting.append(row)
+        if dice.random() < 0.1:
+            store(engine, waiting)
+            for one in (source, plain):
+                one.forget([stored.transaction_id for stored in waiting])
+            waiting.clear()
+    assert kept > 300
+
+
+def _any_row(dice: random.Random, number: int, event_us: int, now_us: int) -> Transaction:
+    place = dice.choice(((None, None), (52.5, 13.4), (-33.9, 151.2)))
+    return replace(
+        transaction(number, event_us, ingested_at_us=now_us, amount=dice.uniform(0, 100)),
+        user_id=dice.choice(USERS),
+        merchant_id=f"m{dice.randrange(12)}",
+        merchant_category=dice.choice((None, "food", "fuel")),
+        country=dice.choice((None, "DE")),
+        lat=place[0],
+        lon=place[1],
+        device_id=dice.choice((None, "phone")),
+        utc_offset_min=dice.choice((None, -300, 60)),
+    )
+
+
+def _store_elsewhere(dice: random.Random, elsewhere: Engine, row: Transaction) -> None:
+    if dice.random() < 0.5:
+        store(elsewhere, [row])
+        return
+    known_us = row.ingested_at_us + dice.choice((0, DAY))
+    with elsewhere.begin() as connection:
+        write_history(connection, [record(replace(row, ingested_at_us=known_us))])
+
+
+def test_a_row_another_process_stores_is_seen_by_the_next_request(url: str) -> None:
+    source = FraudFeatureSource(connect(url))
+    assert count_24h(source, transaction(1, START)) == 0.0
+    assert len(windows_of(source)) == 1
+    store(connect(url), [transaction(2, START + MINUTE)])
+    assert count_24h(source, transaction(3, START + HOUR)) == 1.0
+
+
+def test_rows_of_its_own_that_were_drained_leave_the_window_in_place(url: str) -> None:
+    engine = connect(url)
+    source = FraudFeatureSource(engine)
+    row = transaction(1, START)
+    source.vector(row)
+    source.remember(row)
+    before = windows_of(source).held(row.user_id)
+    store(engine, [row])
+    source.forget([row.transaction_id])
+    assert count_24h(source, transaction(2, START + MINUTE)) == 1.0
+    assert before is not None
+    assert windows_of(source).held(row.user_id) is before
+
+
+def test_a_row_that_was_withdrawn_is_nobodys_past(url: str) -> None:
+    source = FraudFeatureSource(connect(url))
+    row = transaction(1, START)
+    source.vector(row)
+    source.remember(row)
+    source.withdraw([row.transaction_id])
+    assert count_24h(source, transaction(2, START + MINUTE)) == 0.0
+
+
+def test_windows_used_longest_ago_go_first(url: str) -> None:
+    source = FraudFeatureSource(connect(url), max_users=2)
+    for number, user in enumerate(("ann", "bob", "ann", "eve")):
+        source.vector(replace(transaction(number, START + number), user_id=user))
+    held = [windows_of(source).held(user) is not None for user in ("ann", "bob", "eve")]
+    assert held == [True, False, True]

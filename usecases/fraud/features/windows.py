@@ -1,0 +1,107 @@
+"""Recent rows of active users, encoded once and kept, so that a known user costs no read.
+
+A kept window gives the same bits as reading and encoding anew: it holds what
+`LiveHistory.lasting` promises to stay right, rows are added as they are remembered, and a
+window is dropped when the database got rows of that user from anybody else, when rows come
+out of order, and when it is old. What somebody edits or deletes by hand in the logs is
+therefore seen after `MAX_AGE_SECONDS` at the latest; everything else at once.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+
+from shared.errors import DataUnavailable
+from shared.features.live import LiveHistory
+from shared.features.stored_rows import StoredRows
+from shared.features.sums_cache import SumsVector
+from shared.transaction import Transaction
+from shared.usecase.serving import FloatVector
+from usecases.fraud.features.window import MAX_ROWS, UserWindow
+
+MAX_AGE_SECONDS = 60.0
+
+
+class RecentWindows:
+    """Bounded; the windows used longest ago go first. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        live: LiveHistory,
+        stored: StoredRows,
+        capacity: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._live = live
+        self._stored = stored
+        self._capacity = capacity
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._windows: OrderedDict[str, UserWindow] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def held(self, user_id: str) -> UserWindow | None:
+        """What is kept of a user now."""
+        return self._windows.get(user_id)
+
+    def vector(self, transaction: Transaction, sums: SumsVector) -> FloatVector | None:
+        """The features, or None where no window can tell them."""
+        now = self._clock()
+        with self._lock:
+            if not self._look():
+                return None
+            window = self._windows.get(transaction.user_id)
+            if window is not None:
+                self._windows.move_to_end(transaction.user_id)
+        if window is None or now > window.expires_at:
+            window = self._load(transaction, now + MAX_AGE_SECONDS)
+        if window is None or not window.covers(transaction):
+            return None
+        return window.features(transaction, sums)
+
+    def remember(self, transaction: Transaction) -> None:
+        """Add a scored row to its user's window, if there is one."""
+        with self._lock:
+            window = self._windows.get(transaction.user_id)
+            if window is not None and not window.add(transaction):
+                del self._windows[transaction.user_id]
+
+    def drop(self, user_ids: Iterable[str]) -> None:
+        with self._lock:
+            for user_id in user_ids:
+                self._windows.pop(user_id, None)
+
+    def _load(self, transaction: Transaction, expires_at: float) -> UserWindow | None:
+        past = self._live.lasting(transaction)
+        window = None
+        if past is not None and len(past.rows) < MAX_ROWS:
+            window = UserWindow(transaction, past, expires_at)
+        with self._lock:
+            self._windows.pop(transaction.user_id, None)
+            if window is not None:
+                self._windows[transaction.user_id] = window
+                if len(self._windows) > self._capacity:
+                    self._windows.popitem(last=False)
+        return window
+
+    def _look(self) -> bool:
+        """Drop what other writers made stale; False while the database cannot be asked."""
+        try:
+            rows = self._stored.new()
+        except DataUnavailable:
+            return False
+        if rows is None:
+            self._windows.clear()
+        elif rows:
+            self._drop_strange(rows)
+        return True
+
+    def _drop_strange(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Most new rows are those this process scored and has drained since."""
+        for user_id, transaction_id in rows:
+            window = self._windows.get(user_id)
+            if window is not None and not window.has(transaction_id):
+                del self._windows[user_id]
