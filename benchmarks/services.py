@@ -28,7 +28,7 @@ class Services:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {**os.environ, **_settings(folder, self.port, self.url), **settings}
         self.engine: Engine = connect(self.environment["DATABASE_URL"])
@@ -62,6 +62,9 @@ class Services:
         """Start the API and wait until it answers."""
         self.start("api")
         self.wait_for(lambda: self._is_alive() or None, timeout_seconds=60)
+
+    def pid(self, service: str) -> int:
+        return self._processes[service].pid
 
     def stop(self, service: str) -> int:
         """SIGTERM; the exit status, which has to come within ten seconds."""
@@ -127,7 +130,8 @@ def _settings(folder: Path, port: int, url: str) -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

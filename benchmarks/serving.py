@@ -1,0 +1,215 @@
+"""Requests a second with everything on, against a constant and a tutorial: `make bench-serving`.
+
+One worker and its journal on one core, wrk on the other, 16 connections, full bodies of fresh
+transactions. The contestants take turns for several rounds, so that a machine that slows down
+slows all of them; figures are medians over the rounds, and only ratios within one run are bars.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import httpx
+import orjson
+
+from benchmarks.load import SERVER_CORE, Measured, on_core, press, require_wrk, resident_mib
+from benchmarks.report import Bar, finish
+from benchmarks.services import REPOSITORY, Services, free_port
+from benchmarks.serving_world import make_models, push, write_bodies, write_users
+from shared.clock import SystemClock
+
+WARM_USERS = 2_000
+COLD_USERS_A_ROUND = 3_000
+COLD_SECONDS = 1.0
+BATCH_ROWS, BATCHES = 1_000, 10
+BARS: dict[str, Bar] = {
+    "warm_vs_constant": (">=", 1.5),
+    "warm_vs_tutorial": (">=", 100.0),
+    "cold_vs_constant": (">=", 0.9),
+    "analyze_vs_constant": (">=", 1.0),
+    "warm_p99_vs_constant": ("<=", 1.5),
+    "resident_mib": ("<=", 256.0),
+    "start_seconds": ("<=", 2.0),
+    "batch_rows_vs_single": (">=", 20.0),
+    "failed": ("==", 0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """An address under load."""
+
+    name: str
+    url: str
+    pid: int
+    bodies: Path
+    seconds: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each load")
+    parser.add_argument("--models", type=Path, help="folder that keeps the fitted models")
+    asked = parser.parse_args()
+    require_wrk()
+    with tempfile.TemporaryDirectory() as name, Services(Path(name)) as services:
+        folder = Path(name)
+        models = prepared(asked.models or folder)
+        cold_users = COLD_USERS_A_ROUND * asked.rounds
+        say("writing history")
+        write_users(services.engine, SystemClock().now_us(), WARM_USERS + cold_users)
+        start_seconds = first_start(services, (models / "bundle.zip").read_bytes())
+        with rivals(models / "models.pickle") as others:
+            figures = race(services, others, asked.rounds, asked.seconds)
+        figures |= {"start_seconds": start_seconds, **batch(services, figures["warm_per_second"])}
+    finish("serving", figures, BARS)
+
+
+def prepared(folder: Path) -> Path:
+    if not (folder / "models.pickle").exists():
+        say("fitting the models")
+        folder.mkdir(exist_ok=True)
+        make_models(folder)
+    return folder
+
+
+def first_start(services: Services, bundle: bytes) -> float:
+    """Push the model, start again, and time that from the process to the first 200."""
+    with on_core(SERVER_CORE):
+        services.start_api()
+        push(services.url, services.folder / "keys", bundle)
+        services.stop("api")
+        began = time.perf_counter()
+        process = services.start("api")
+    while not _scores(services.url):
+        if process.poll() is not None:
+            raise RuntimeError(services.log_ends())
+        time.sleep(0.01)
+    return round(time.perf_counter() - began, 3)
+
+
+def _scores(url: str) -> bool:
+    try:
+        return httpx.post(f"{url}/predict", json={"amount": 1.0}, timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
+@contextmanager
+def rivals(models: Path) -> Iterator[dict[str, tuple[str, int]]]:
+    """Both rivals, each as a process: name -> address and process id."""
+    started: dict[str, tuple[str, int]] = {}
+    processes = []
+    try:
+        for kind in ("constant", "tutorial"):
+            port = free_port()
+            command = [sys.executable, "-m", "benchmarks.rivals", kind, str(port), str(models)]
+            with on_core(SERVER_CORE):
+                process = subprocess.Popen(command, cwd=REPOSITORY)
+            processes.append(process)
+            started[kind] = (f"http://127.0.0.1:{port}", process.pid)
+        for url, _ in started.values():
+            deadline = time.monotonic() + 60
+            while not _scores(url) and time.monotonic() < deadline:
+                time.sleep(0.1)
+        yield started
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def race(
+    services: Services, others: dict[str, tuple[str, int]], rounds: int, seconds: float
+) -> dict[str, float]:
+    """Every contestant in every round; the medians, and the ratios of the rounds."""
+    warm = write_bodies(services.folder / "warm.jsonl", range(WARM_USERS))
+    pid = services.pid("api")
+    constant, tutorial = others["constant"], others["tutorial"]
+    press(f"{services.url}/predict", pid, warm, "warm-up-", seconds)
+    found: dict[str, list[Measured]] = {}
+    for number in range(rounds):
+        first_cold = WARM_USERS + COLD_USERS_A_ROUND * number
+        strangers = range(first_cold, first_cold + COLD_USERS_A_ROUND)
+        cold = write_bodies(services.folder / "cold.jsonl", strangers)
+        contestants = (
+            Contestant("constant", f"{constant[0]}/predict", constant[1], warm, seconds),
+            Contestant("warm", f"{services.url}/predict", pid, warm, seconds),
+            Contestant("cold", f"{services.url}/predict", pid, cold, COLD_SECONDS),
+            Contestant("analyze", f"{services.url}/api/analyze-transaction", pid, warm, seconds),
+            Contestant("tutorial", f"{tutorial[0]}/predict", tutorial[1], warm, seconds),
+        )
+        for one in contestants:
+            measured = press(one.url, one.pid, one.bodies, f"{one.name}-{number}-", one.seconds)
+            if one.name == "cold" and measured.requests > COLD_USERS_A_ROUND:
+                say(f"  only {COLD_USERS_A_ROUND} of these requests were of new users")
+            say(f"  {number} {one.name:<9} {measured}")
+            found.setdefault(one.name, []).append(measured)
+    return summary(found) | {"resident_mib": resident_mib(pid)}
+
+
+def summary(found: dict[str, list[Measured]]) -> dict[str, float]:
+    figures: dict[str, float] = {"failed": sum(m.failed for ms in found.values() for m in ms)}
+    for name, rounds in found.items():
+        figures[f"{name}_per_second"] = round(median(m.per_second for m in rounds), 1)
+        figures[f"{name}_per_cpu_second"] = round(median(m.per_cpu_second for m in rounds), 1)
+        figures[f"{name}_p99_ms"] = round(median(m.p99_ms for m in rounds), 3)
+    for name, rival in (
+        ("warm", "constant"),
+        ("warm", "tutorial"),
+        ("cold", "constant"),
+        ("analyze", "constant"),
+    ):
+        pairs = list(zip(found[name], found[rival], strict=True))
+        figures[f"{name}_vs_{rival}"] = round(
+            median(a.per_second / b.per_second for a, b in pairs), 3
+        )
+        figures[f"{name}_vs_{rival}_by_cpu"] = round(
+            median(a.per_cpu_second / b.per_cpu_second for a, b in pairs), 3
+        )
+    figures["warm_p99_vs_constant"] = round(
+        median(a.p99_ms / b.p99_ms for a, b in zip(found["warm"], found["constant"], strict=True)),
+        3,
+    )
+    return figures
+
+
+def batch(services: Services, single_per_second: float) -> dict[str, float]:
+    """Rows a second in batches of known users, one batch after the other."""
+    bodies = [
+        orjson.loads(line) for line in (services.folder / "warm.jsonl").read_bytes().splitlines()
+    ]
+    taken = []
+    with httpx.Client(timeout=60) as client:
+        for number in range(BATCHES):
+            rows = [
+                body | {"transaction_id": f"batch-{number}-{at}"}
+                for at, body in enumerate(bodies[:BATCH_ROWS])
+            ]
+            content = orjson.dumps({"instances": rows})
+            headers = {"Content-Type": "application/json"}
+            began = time.perf_counter()
+            answer = client.post(f"{services.url}/predict/batch", content=content, headers=headers)
+            taken.append(time.perf_counter() - began)
+            answer.raise_for_status()
+    rate = BATCH_ROWS / median(taken)
+    return {
+        "batch_rows_per_second": round(rate, 1),
+        "batch_rows_vs_single": round(rate / single_per_second, 3),
+    }
+
+
+def say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    main()
