@@ -3,18 +3,20 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# the MLflow server needs other versions than we do, so it lives apart
+MLFLOW := .venv-mlflow
 # PyTorch's CPU index; `make run TORCH_INDEX=` asks the default index at once
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 export TORCH_INDEX
 PYTEST_WORKERS ?= auto
 
-.PHONY: help run test check format test-compose test-long clean
+.PHONY: help run test check format test-compose test-long test-tracking clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
-$(VENV)/.run: requirements.txt requirements/serving.txt requirements/learning.txt pyproject.toml
+$(VENV)/.run: requirements.txt requirements/serving.txt requirements/learning.txt requirements/tracking.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	scripts/install-torch $(BIN)/pip
 	$(BIN)/pip install --quiet -r requirements.txt
@@ -29,10 +31,18 @@ run: $(VENV)/.run ## set up and run both services on http://127.0.0.1:8000
 	$(BIN)/understudy run
 
 test: $(VENV)/.dev ## set up and run the default tests
-	$(BIN)/pytest -n $(PYTEST_WORKERS) -m "not compose and not slow"
+	$(BIN)/pytest -n $(PYTEST_WORKERS) -m "not compose and not slow and not mlflow"
 
 test-long: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/pytest -m "slow"
+
+$(MLFLOW)/.server: requirements/mlflow-server.txt
+	test -x $(MLFLOW)/bin/python || $(PYTHON) -m venv $(MLFLOW)
+	$(MLFLOW)/bin/pip install --quiet -r $<
+	@touch $@
+
+test-tracking: $(VENV)/.dev $(MLFLOW)/.server ## start a real MLflow server and track runs in it
+	MLFLOW_SERVER=$(CURDIR)/$(MLFLOW)/bin/mlflow $(BIN)/pytest -m mlflow tests/scheduler/tracking
 
 test-compose: $(VENV)/.dev ## build the containers and take them through the loop
 	$(BIN)/pytest -m compose tests/e2e -s
@@ -50,4 +60,4 @@ bench-%: $(VENV)/.dev ## run benchmarks/NAME.py; ends with one JSON line
 	$(BIN)/python -m benchmarks.$*
 
 clean: ## remove the environment and caches; keeps models and data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(MLFLOW) .mypy_cache .ruff_cache .pytest_cache .hypothesis

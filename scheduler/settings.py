@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     push_timeout_seconds: float = Field(default=60.0, gt=0)
     latency_budget_ms: float = Field(default=5.0, gt=0)
     training_seed: int = Field(default=20260101, ge=0)
+    # a tracking server; its address may carry a password
+    mlflow_tracking_uri: SecretStr | None = None
+    mlflow_wait_seconds: float = Field(default=30.0, gt=0, le=120)
     candidates_kept: int = Field(default=10, ge=2)
     held_out_sets_kept: int = Field(default=5, ge=1)
 

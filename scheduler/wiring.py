@@ -22,6 +22,8 @@ from scheduler.scoring_api import HttpScoringApi
 from scheduler.service import Tick
 from scheduler.settings import Settings
 from scheduler.surroundings import push_token
+from scheduler.tracking.tracker import Tracker
+from scheduler.tracking.wiring import tracker_for
 from shared.clock import SystemClock
 from shared.keys.signing import sign
 from shared.keys.store import KeyStore
@@ -100,4 +102,15 @@ def _parts(
         log=log,
         latency_budget_ms=settings.latency_budget_ms,
         seed=settings.training_seed,
+        tracker=_tracker(settings, interruption, log),
+    )
+
+
+def _tracker(settings: Settings, interruption: Interruption, log: FilteringBoundLogger) -> Tracker:
+    uri = settings.mlflow_tracking_uri
+    return tracker_for(
+        uri.get_secret_value() if uri else None,
+        settings.mlflow_wait_seconds,
+        lambda: interruption.requested,
+        log,
     )

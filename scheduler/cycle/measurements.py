@@ -7,7 +7,7 @@ from scheduler.cycle.examples import TIME, Examples
 from scheduler.cycle.packaging import Draft
 from scheduler.cycle.run import CycleRun
 from scheduler.report.curves import view
-from scheduler.report.data import Examined, Floats, HeldOut, Importance
+from scheduler.report.data import Examined, Floats, Gain, HeldOut, Importance
 from scheduler.report.gains import Scored, by_slice, overall
 from scheduler.report.importance import importances, sample_rows
 from scheduler.statistics.sample import Codes
@@ -33,11 +33,19 @@ def measure(run: CycleRun) -> Examined | None:
         candidate=view(str(found.draft.version), contest.candidate, scored.positive),
         champion=champion,
         gains=tuple(overall(scored, seed)),
-        slices=tuple(by_slice(scored, run.parts.use_case.policy.primary_metric, seed)),
+        slices=_slices(run, scored),
         features=features,
         groups=groups,
         importance_rows=len(looked_at),
     )
+
+
+def _slices(run: CycleRun, scored: Scored) -> tuple[Gain, ...]:
+    found = []
+    for gain in by_slice(scored, run.parts.use_case.policy.primary_metric, run.parts.seed):
+        run.parts.interruption.raise_if_requested()
+        found.append(gain)
+    return tuple(found)
 
 
 def _scored(run: CycleRun, examples: Examples, evaluation: Evaluation) -> Scored:
@@ -63,6 +71,7 @@ def _importances(
     use_case = run.parts.use_case
 
     def score(changed: FloatMatrix) -> Floats:
+        run.parts.interruption.raise_if_requested()
         return use_case.headline(draft.model.score(changed))
 
     group_of = use_case.feature_set.groups

@@ -1,6 +1,6 @@
 """Everything a cycle works with, wired once; history can be replayed with other parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
@@ -10,6 +10,7 @@ from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
 from scheduler.publisher import Publisher
 from scheduler.scoring_api import ScoringApi
+from scheduler.tracking.tracker import NoTracking, Tracker
 from shared.clock import Clock
 from shared.usecase.learning import LearningUseCase
 
@@ -34,3 +35,4 @@ class Parts:
     latency_budget_ms: float
     seed: int
     reports: bool = True
+    tracker: Tracker = field(default_factory=NoTracking)

@@ -12,6 +12,7 @@ from scheduler.cycle.run import CycleRun
 from scheduler.cycle.steps import StepLog
 from scheduler.decision import to_json
 from scheduler.scoring_api import ApiUnavailable
+from scheduler.tracking.record import tracked_run
 from shared.bundle.version import Version
 from shared.errors import BundleError, DataUnavailable, ModelLoadError, TrainingFailed
 from shared.tables.runs import Run, RunStatus
@@ -47,6 +48,7 @@ class CycleRunner:
             report.steps = steps.records
             self._keep_verdicts(run, report)
             self._recorder.record(run.run_id, report)
+            self._track(run, cycle)
             parts.log.info(
                 "run_ended",
                 status=report.status.value,
@@ -66,6 +68,15 @@ class CycleRunner:
             if code == "error":
                 self._parts.log.exception("run_broke")
             run.report.end(RunStatus.FAILED, code, str(error) or type(error).__name__)
+
+    def _track(self, run: Run, cycle: CycleRun) -> None:
+        """Tell the tracker; the run is recorded already, whatever comes of this."""
+        parts, report, sealed = self._parts, cycle.report, cycle.findings.sealed
+        folder = None
+        if report.model_version is not None:
+            folder = parts.candidates.folder(Version.parse(report.model_version))
+        manifest = None if sealed is None else sealed.bundle.manifest
+        parts.tracker.track(tracked_run(run.run_id, parts.use_case.name, report, manifest, folder))
 
     def _keep_verdicts(self, run: Run, report: RunReport) -> None:
         """Lay the verdicts beside the candidate, and clear out the oldest candidates."""

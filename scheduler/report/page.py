@@ -6,6 +6,7 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from scheduler.flattening import flat
 from scheduler.report import bars, figures, words
 from scheduler.report.data import ALL_ROWS, Examined, ReportData
 from scheduler.report.sentence import gate_name, why
@@ -54,7 +55,7 @@ def _environment() -> Environment:
         "signed": words.signed,
         "moment": words.moment,
         "size": words.size,
-        "flat": words.flat,
+        "flat": flat,
         "metric": words.metric_name,
         "gate": gate_name,
     }

@@ -1,8 +1,6 @@
 """Figures and names as people read them; the filters of the template."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from scheduler.statistics.measure import Plan
 from shared.clock import MICROS_PER_SECOND
@@ -57,14 +55,3 @@ def share(part: int, whole: int) -> str:
 
 def size(count: int) -> str:
     return f"{count / 1_048_576:.2f} MiB" if count >= 1_048_576 else f"{count / 1_024:.1f} KiB"
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one level: `classifier.trees`."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found
