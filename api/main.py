@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 import usecases
 from api.app import create_app
+from api.memory import keep_small, settle
 from api.settings import Settings, load_settings
 from api.wiring import build_service
 from shared.clock import SystemClock
@@ -24,6 +25,7 @@ _NOT_STARTED = 3
 
 def main() -> int:
     """Serve until told to stop; a setting that cannot be used ends it with one line."""
+    keep_small()
     try:
         settings = load_settings()
         configure_logging("api", settings.log_level, settings.log_format, settings.log_file)
@@ -61,10 +63,18 @@ def run(app: ASGIApp, settings: Settings, listener: socket.socket | None = None)
         server_header=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    server = uvicorn.Server(config)
+    server = _Server(config)
     server.run(sockets=None if listener is None else [listener])
     if not server.started:
         sys.exit(_NOT_STARTED)
+
+
+class _Server(uvicorn.Server):
+    """Puts memory in order between starting and the first request."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        settle()
 
 
 def _end(_number: int, _frame: object) -> None:

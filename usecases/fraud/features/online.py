@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from sqlalchemy import Engine
 
+from shared.features.compiled import without_linear_algebra
 from shared.features.fetch import fetch_from
 from shared.features.guard import ReadGuard
 from shared.features.live import LiveHistory, Past
@@ -88,7 +89,8 @@ def warm_up() -> None:
         merchant_id="",
         transaction_type="",
     )
-    _features(transaction, Past([], None), np.zeros(len(SUMS), dtype=np.int64))
+    with without_linear_algebra():
+        _features(transaction, Past([], None), np.zeros(len(SUMS), dtype=np.int64))
 
 
 def _features(transaction: Transaction, past: Past, sums: SumsVector) -> FloatVector:
