@@ -1,7 +1,8 @@
 """Rows that were scored but that the database does not hold yet, found by user."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from shared.features.reader import INGESTED_AT, KEYS, PriorRow
 from shared.transaction import Transaction
@@ -16,7 +17,8 @@ class PendingRows:
     """
 
     def __init__(self, columns: Sequence[str], capacity: int) -> None:
-        self._attributes = [_ATTRIBUTES.get(name, name) for name in (*KEYS, *columns)]
+        attributes = [_ATTRIBUTES.get(name, name) for name in (*KEYS, *columns)]
+        self._row_of: Callable[[Transaction], PriorRow] = attrgetter(*attributes)
         self._capacity = capacity
         self._lock = threading.Lock()
         self._users: dict[str, str] = {}
@@ -26,7 +28,7 @@ class PendingRows:
         return len(self._users)
 
     def add(self, transaction: Transaction) -> None:
-        row = tuple(getattr(transaction, name) for name in self._attributes)
+        row = self._row_of(transaction)
         with self._lock:
             if transaction.transaction_id in self._users:
                 return

@@ -113,7 +113,8 @@ def to_transaction(request: TransactionRequest, now_us: int) -> Transaction:
     """
     _refuse_nonsense(request)
     # one random number serves all three ids; reading it is the dearest call here
-    fresh = uuid4().hex
+    named = request.transaction_id and request.user_id and request.merchant_id
+    fresh = "" if named else uuid4().hex
     anonymous = ANONYMOUS_PREFIX + fresh
     return Transaction(
         transaction_id=request.transaction_id or fresh,

@@ -107,9 +107,11 @@ class UserWindow:
         """Make a row one of the past; False where this window cannot take it and is void."""
         transaction_id = transaction.transaction_id
         key = (transaction.event_time_us, transaction.ingested_at_us, transaction_id)
-        if key <= self._last or self.size >= MAX_ROWS or self.has(transaction_id):
+        if key <= self._last or self.size >= MAX_ROWS:
             return False
         if self._placed is not transaction:
+            if self.has(transaction_id):
+                return False
             self._place(transaction)
         self._ids[self.size] = hash(transaction_id)
         self._last = key
