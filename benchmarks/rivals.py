@@ -7,6 +7,7 @@ DataFrame built for each call. It gets its features for nothing: it reads no his
 
 import pickle
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def tutorial_app(models: Path) -> FastAPI:
     app = FastAPI()
     with models.open("rb") as file:
         fitted, features = pickle.load(file)
+    # one a tree and call: writing them would be most of the time
+    warnings.simplefilter("ignore")
 
     @app.post("/predict")
     def predict(body: TransactionRequest) -> dict[str, Any]:
