@@ -63,15 +63,15 @@ def shifted_rhythm(blocks: Blocks) -> list[Finding]:
         if len(usual) < 2 * width or len(judged) < width:
             continue
         here, there = _windows(judged, width), _windows(usual, width)
-        shift, hit = _moved(here, profile, float(_distance(there, profile).max()))
-        if hit.any():
-            at = int(np.argmax(hit))
+        shift, gain = _moved(here, profile, float(_distance(there, profile).max()))
+        if gain.any():
+            at = int(gain.argmax())
             return [_shift_finding(int(shift[at]), days[at : at + width].tolist())]
     return []
 
 
 def _shift_finding(hours: int, days: list[int]) -> Finding:
-    says = f"has the usual rhythm moved by {hours:+d} hours, first {on_days(days)}"
+    says = f"has the usual rhythm moved by about {hours:+d} hours {on_days(days)}"
     return Finding("time_zone_shift", "event_time", says, {"hours": hours})
 
 
@@ -91,8 +91,8 @@ def _distance(counts: Floats, profile: Floats) -> Floats:
 
 def _moved(
     counts: Floats, profile: Floats, usual_distance: float
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """The best shift of each window, and whether the window clearly is a moved one."""
+) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The best shift of each window, and how much better it fits; 0 where it is not clear."""
     still = _distance(counts, profile)
     moved = np.array([_distance(counts, np.roll(profile, hours)) for hours in SHIFTS])
     best = moved.argmin(axis=0)
@@ -104,4 +104,4 @@ def _moved(
         & (still > FITS_BETTER * least)
         & (still > UNUSUAL * usual_distance)
     )
-    return np.array(SHIFTS)[best], hit
+    return np.array(SHIFTS)[best], np.where(hit, gain, 0.0)

@@ -15,7 +15,10 @@ MATURED = 0.8
 FLIPPED_SHARE = 0.5
 FLIPPED_USUALLY = 0.25
 EXPECTED_POSITIVES = 30.0
-"""Where so many are expected, none at all is no chance, even if they come in clusters."""
+FEWEST_SHARE = 0.3
+"""Positives come in clusters: as many usual days never had less than this share of them."""
+
+SILENT_DAYS = 5
 
 
 def flipped_days(blocks: Blocks) -> list[Finding]:
@@ -41,12 +44,22 @@ def vanished_positives(blocks: Blocks) -> list[Finding]:
     since = np.flatnonzero(matured & (positives[1] > 0))
     silent = matured & (np.arange(len(matured)) > (since[-1] if len(since) else -1))
     expected = float(rate * labelled[1][silent].sum())
-    if expected < EXPECTED_POSITIVES:
+    fewest = _fewest(positives[0], int(silent.sum()))
+    is_short = silent.sum() < SILENT_DAYS or expected < EXPECTED_POSITIVES
+    if is_short or fewest < FEWEST_SHARE * expected:
         return []
     days = hit_days(blocks.daily.judged, silent)
     says = f"is never positive {on_days(days)}, about {expected:.0f} positives are usual"
     numbers = {"expected": expected, "days": len(days)}
     return [Finding("labels_all_negative", "label", says, numbers)]
+
+
+def _fewest(daily: Floats, days: int) -> float:
+    """The smallest sum of so many days in a row; 0 when there are not as many."""
+    sums = np.concatenate(([0.0], daily.cumsum()))
+    if not 0 < days < len(sums):
+        return 0.0
+    return float((sums[days:] - sums[:-days]).min())
 
 
 def _positive_shares(blocks: Blocks) -> tuple[Floats, Floats, Mask]:

@@ -118,5 +118,5 @@ def _infinite(column: str) -> RowCheck:
 
 def _beyond(column: str, limit: float) -> RowCheck:
     value = pl.col(column)
-    bad = (value < -limit) | (value > limit)
+    bad = value.is_finite() & (value.abs() > limit)
     return RowCheck(f"{column}_out_of_range", column, f"is beyond ±{limit:g}", bad)
