@@ -1,6 +1,7 @@
 """One user's recent rows in the layout of the kernel, with room for the rows to come."""
 
 from collections.abc import Sequence
+from sys import intern
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,9 @@ class UserWindow:
 
 def _book(texts: Sequence[str | None], codes: Codes) -> _Book:
     """Which code stands for which text; its length is the next free code."""
-    return dict(zip(texts, codes.tolist(), strict=True))
+    # interned: users share their merchants, and a window is half the size
+    shared = [None if text is None else intern(text) for text in texts]
+    return dict(zip(shared, codes.tolist(), strict=True))
 
 
 def _code(book: _Book, text: str | None) -> int:
