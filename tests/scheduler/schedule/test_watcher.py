@@ -8,12 +8,12 @@ from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
-from shared.intervals import Interval
 from scheduler.schedule.plan import advance, make_plan
 from scheduler.schedule.table import DatabaseScheduleTable, ScheduleRow
 from scheduler.schedule.watcher import ScheduleWatcher
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND
 from shared.errors import DataUnavailable
+from shared.intervals import Interval
 from shared.tables.config import read_retraining_config
 from shared.tables.runs import list_runs
 from tests.scheduler.fakes import NOW_US, SettableClock
