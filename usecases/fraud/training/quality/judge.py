@@ -77,9 +77,9 @@ def find_faults(
     checks: Sequence[Check] = CHECKS,
     block_checks: Sequence[BlockCheck] = BLOCK_CHECKS,
 ) -> list[Finding]:
-    """What each check found, in the order of the checks."""
-    findings = [found for check in checks for found in check(snapshot, context)]
+    """What each check found: first what explains whole days, which single rows only show."""
     blocks = context.blocks
+    findings: list[Finding] = []
     if blocks is not None and blocks.daily.judged.height:
-        findings += [found for check in block_checks for found in check(blocks)]
-    return findings
+        findings += [found for block_check in block_checks for found in block_check(blocks)]
+    return findings + [found for check in checks for found in check(snapshot, context)]

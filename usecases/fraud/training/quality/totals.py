@@ -34,7 +34,7 @@ def _too_few(known: Mapping[str, int], context: Context) -> list[Finding]:
         ("too_few_labels", "label", "labelled", "labelled rows", policy.min_labelled_rows),
     )
     return [
-        _ruin(fault, column, f"has {known[key]} {what}; at least {floor} are needed", known[key])
+        _ruin(fault, column, f"has {known[key]} {what}, at least {floor} are needed", known[key])
         for fault, column, key, what, floor in floors
         if known[key] < floor
     ]
@@ -46,14 +46,14 @@ def _one_sided(known: Mapping[str, int], context: Context) -> list[Finding]:
     if positives == 0:
         found.append(_ruin("no_positive_label", "label", "is never positive", 0))
     elif positives < policy.min_positives:
-        says = f"is positive {positives} times; at least {policy.min_positives} are needed"
+        says = f"is positive {positives} times, at least {policy.min_positives} are needed"
         found.append(_ruin("too_few_positives", "label", says, positives))
     if known["negatives"] == 0:
         found.append(_ruin("no_negative_label", "label", "is never negative", 0))
     share = positives / max(1, known["labelled"])
     if share > policy.max_positive_share:
         limit = policy.max_positive_share
-        says = f"is positive in {share:.1%} of labelled rows; above {limit:.0%} it looks flipped"
+        says = f"is positive in {share:.1%} of labelled rows, above {limit:.0%} it looks flipped"
         found.append(_ruin("labels_flipped", "label", says, share))
     return found
 
@@ -65,7 +65,7 @@ def _stale(newest: int | None, context: Context) -> list[Finding]:
     if age <= limit:
         return []
     moment = isoformat(context.as_of_us)
-    says = f"is {age:.1f} days before {moment} in the newest row; at most {limit:g} are allowed"
+    says = f"is {age:.1f} days before {moment} in the newest row, at most {limit:g} are allowed"
     return [_ruin("stale_data", "event_time", says, age)]
 
 

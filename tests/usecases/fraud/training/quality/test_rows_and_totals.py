@@ -145,7 +145,7 @@ def test_all_faults_are_named_and_the_worst_come_first() -> None:
         .head(900)
     )
     verdict = judge(broken)
-    assert verdict.reason.startswith("transaction_id has 900 rows; at least 1000 are needed")
+    assert verdict.reason.startswith("transaction_id has 900 rows, at least 1000 are needed")
     named = ("amount_negative", "user_id_missing", "currency_missing", "lat_out_of_range")
     assert all(fault in verdict.reason and fault in verdict.numbers for fault in named)
 
