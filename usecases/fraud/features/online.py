@@ -35,7 +35,7 @@ class FraudFeatureSource:
         live: the history behind it; `live.guard.fallbacks` counts reads that the database did
             not answer, whose rows were scored on what is in memory.
         windows: what is kept of active users; None where other writers cannot be noticed
-            cheaply (PostgreSQL), so that every row reads the database.
+            cheaply (PostgreSQL) or `max_users` is 0: every row then reads the database.
     """
 
     def __init__(
@@ -48,8 +48,7 @@ class FraudFeatureSource:
             SumsCache(_MAX_MERCHANTS),
             ReadGuard(),
         )
-
-        stored = watch(engine)
+        stored = watch(engine) if max_users else None
         self.windows = None if stored is None else RecentWindows(self.live, stored, max_users)
 
     def vector(self, transaction: Transaction) -> FloatVector:
