@@ -78,18 +78,17 @@ class Classifier:
 
 @dataclass(frozen=True, slots=True)
 class _Draw:
-    """Rows to fit on, and how many rows each of them stands for."""
+    """Rows to fit on, and how many rows each drawn negative stands for."""
 
     rows: npt.NDArray[np.int64]
-    positive_weight: float
     negative_weight: float
 
     @property
     def log_odds_shift(self) -> float:
-        return math.log(self.positive_weight / self.negative_weight)
+        return -math.log(self.negative_weight)
 
     def weights(self, labels: Labels) -> npt.NDArray[np.float64]:
-        return np.where(labels == _POSITIVE, self.positive_weight, self.negative_weight)
+        return np.where(labels == _POSITIVE, 1.0, self.negative_weight)
 
 
 def fit_classifier(
@@ -133,14 +132,15 @@ def fit_classifier(
 
 
 def _draw(labels: Labels, recipe: ClassifierRecipe, seed: int) -> _Draw:
-    """The newest positives and a random sample of negatives."""
+    """The newest positives, and a random sample of the negatives since the first of them."""
     positives, negatives = np.flatnonzero(labels == _POSITIVE), np.flatnonzero(labels != _POSITIVE)
-    newest = positives[-recipe.max_positives :]
-    wanted = recipe.negatives_per_positive * len(newest)
-    wanted = min(max(wanted, recipe.min_negatives), recipe.max_negatives, len(negatives))
+    if len(positives) > recipe.max_positives:
+        positives = positives[-recipe.max_positives :]
+        # Positives and negatives of the same time, or the probabilities would be too high.
+        since = negatives[negatives > positives[0]]
+        negatives = since if len(since) else negatives
+    wanted = max(recipe.negatives_per_positive * len(positives), recipe.min_negatives)
+    wanted = min(wanted, recipe.max_negatives, len(negatives))
     drawn = np.random.default_rng(seed).choice(negatives, wanted, replace=False, shuffle=False)
-    return _Draw(
-        rows=np.sort(np.concatenate([newest, drawn])),
-        positive_weight=len(positives) / len(newest),
-        negative_weight=len(negatives) / len(drawn),
-    )
+    rows = np.sort(np.concatenate([positives, drawn]))
+    return _Draw(rows, negative_weight=len(negatives) / len(drawn))

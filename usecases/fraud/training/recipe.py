@@ -16,12 +16,12 @@ class ClassifierRecipe:
 
     Attributes:
         negatives_per_positive: surplus negatives say little; those drawn count for the rest.
-        max_positives: the newest are kept.
+        max_positives: where there are more, only the rows since that many are learned from.
     """
 
     forest_trees: int = 100
-    forest_min_samples_leaf: int = 5
-    forest_max_features: float = 0.7
+    forest_min_samples_leaf: int = 10
+    forest_max_features: float = 0.5
     forest_share: float = 0.6
     boosting_iterations: int = 150
     boosting_learning_rate: float = 0.05
@@ -29,8 +29,8 @@ class ClassifierRecipe:
     boosting_l2: float = 1.0
     negatives_per_positive: int = 50
     min_negatives: int = 20_000
-    max_negatives: int = 60_000
-    max_positives: int = 20_000
+    max_negatives: int = 40_000
+    max_positives: int = 4_000
 
 
 @dataclass(frozen=True, slots=True)
