@@ -30,6 +30,9 @@ from shared.keys.tokens import API_ROLES, ensure_tokens, read_token
 from shared.tables.engine import connect
 from shared.usecase.serving import ServingUseCase
 
+# A request that waits longer for history than this is better scored without it.
+STATEMENT_TIMEOUT_SECONDS = 5
+
 
 def build_service(
     settings: Settings, use_case: ServingUseCase, clock: Clock, smoke: SmokeTest | None = None
@@ -39,7 +42,7 @@ def build_service(
     Raises:
         SettingsError: a key or the database URL cannot be used.
     """
-    engine = connect(settings.database_url.get_secret_value())
+    engine = connect(settings.database_url.get_secret_value(), STATEMENT_TIMEOUT_SECONDS)
     strict, metrics, models = StrictClock(clock), Metrics(), ModelHolder()
     registry = Registry(settings.prod_models_dir)
     journal = Journal(
