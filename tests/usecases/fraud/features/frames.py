@@ -1,41 +1,19 @@
 """Transactions as the frame that a snapshot would give."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import polars as pl
 
 from shared.transaction import Label, Transaction
+from usecases.fraud.training.snapshot import SCHEMA
 
 DAY = 86_400_000_000
 HOUR = DAY // 24
 MINUTE = HOUR // 60
 SECOND = MINUTE // 60
 START = 20_000 * DAY + 12 * HOUR  # 2024-10-04T12:00Z, a Friday
-
-SCHEMA: Mapping[str, type[pl.DataType]] = {
-    "transaction_id": pl.String,
-    "user_id": pl.String,
-    "event_time": pl.Int64,
-    "ingested_at": pl.Int64,
-    "amount": pl.Float64,
-    "currency": pl.String,
-    "merchant_id": pl.String,
-    "transaction_type": pl.String,
-    "merchant_category": pl.String,
-    "channel": pl.String,
-    "country": pl.String,
-    "lat": pl.Float64,
-    "lon": pl.Float64,
-    "home_lat": pl.Float64,
-    "home_lon": pl.Float64,
-    "device_id": pl.String,
-    "utc_offset_min": pl.Int16,
-    "label": pl.Int8,
-    "label_known_at": pl.Int64,
-    "label_source": pl.String,
-}
 
 
 def transaction(number: int, event_time_us: int, **given: Any) -> Transaction:
@@ -67,4 +45,4 @@ def record(row: Transaction, label: Label | None = None) -> dict[str, Any]:
 def frame(rows: Sequence[Transaction], labels: Sequence[Label] = ()) -> pl.DataFrame:
     by_id = {label.transaction_id: label for label in labels}
     lines = [record(row, by_id.get(row.transaction_id)) for row in rows]
-    return pl.DataFrame(lines, schema=dict(SCHEMA))
+    return pl.DataFrame(lines, schema=SCHEMA)

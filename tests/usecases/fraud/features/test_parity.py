@@ -14,11 +14,12 @@ from shared.tables.schema import api_transaction_logs, transaction_history_logs
 from shared.tables.writer import write_decisions, write_history, write_labels
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import FloatVector
-from tests.usecases.fraud.features.frames import SCHEMA, record
+from tests.usecases.fraud.features.frames import record
 from tests.usecases.fraud.features.stream import labels_of, rushes
 from usecases.fraud.features.batch import compute
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.features.online import FraudFeatureSource
+from usecases.fraud.training.snapshot import SCHEMA
 
 SEED = 20_261
 IMPORTED_RUSHES = 60
@@ -85,7 +86,7 @@ def snapshot(engine: Engine) -> pl.DataFrame:
         for table in (transaction_history_logs, api_transaction_logs):
             for row in connection.execute(select(*(table.c[name] for name in SCHEMA))):
                 found[row.transaction_id] = tuple(row)
-    return pl.DataFrame(list(found.values()), schema=dict(SCHEMA), orient="row")
+    return pl.DataFrame(list(found.values()), schema=SCHEMA, orient="row")
 
 
 def test_every_feature_that_was_served_equals_the_batch_value_bit_for_bit(tmp_path: Path) -> None:
