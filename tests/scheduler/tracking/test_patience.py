@@ -43,6 +43,17 @@ def always() -> bool:
 
 
 @pytest.fixture
+def stuck_server() -> Iterator[StuckServer]:
+    """Released at the end, and gone: what its thread still logs is not the next test's."""
+    server = StuckServer()
+    yield server
+    server.released.set()
+    for thread in threading.enumerate():
+        if thread.name == "tracking":
+            thread.join(30)
+
+
+@pytest.fixture
 def silent_port() -> Iterator[int]:
     """Somebody listens there, takes the connection, and never says a word."""
     with socket.socket() as listener:
@@ -60,25 +71,24 @@ def test_a_server_that_refuses_is_only_mentioned(log: FilteringBoundLogger) -> N
     assert line["reason"] == "PermissionError: you may not"
 
 
-def test_a_server_that_hangs_is_left_behind_and_not_asked_again(log: FilteringBoundLogger) -> None:
-    server = StuckServer()
-    tracker = PatientTracker(server.publish, 0.01, never, log)
+def test_a_server_that_hangs_is_left_behind_and_not_asked_again(
+    stuck_server: StuckServer, log: FilteringBoundLogger
+) -> None:
+    tracker = PatientTracker(stuck_server.publish, 0.01, never, log)
 
     with capture_logs() as lines:
         tracker.track(a_run(1))
         tracker.track(a_run(2))
-    server.released.set()
 
     assert [line["event"] for line in lines] == ["tracking_is_slow", "run_not_tracked"]
 
 
-def test_a_stop_request_does_not_wait_for_the_server(log: FilteringBoundLogger) -> None:
-    server = StuckServer()
+def test_a_stop_request_does_not_wait_for_the_server(
+    stuck_server: StuckServer, log: FilteringBoundLogger
+) -> None:
+    PatientTracker(stuck_server.publish, 3_600.0, always, log).track(a_run())
 
-    PatientTracker(server.publish, 3_600.0, always, log).track(a_run())
-
-    assert server.runs == []
-    server.released.set()
+    assert stuck_server.runs == []
 
 
 def test_nobody_is_told_unless_a_server_is_named(log: FilteringBoundLogger) -> None:
