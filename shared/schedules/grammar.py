@@ -1,0 +1,116 @@
+"""What people may write as a schedule, and the rule each form stands for."""
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from shared.clock import MICROS_PER_SECOND
+from shared.schedules.cron import Cron, looks_like_cron
+from shared.schedules.every import Every
+from shared.schedules.rule import Rule
+from shared.schedules.walltime import UTC_ZONE, find_zone
+
+FORMS = (
+    "1H, 1D, 1W, 1M, 1Y (any whole number), an ISO 8601 duration (P1DT12H), a cron expression "
+    "(0 3 * * 0), 'daily 03:00', 'weekly sunday 03:00', 'monthly 31 03:00'; "
+    "before any of them TZ=Europe/Paris"
+)
+
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_CLOCK = r"(?P<hour>[01]?[0-9]|2[0-3]):(?P<minute>[0-5][0-9])"
+_STEP = re.compile(r"(?P<count>[1-9][0-9]{0,3})(?P<unit>[HDWMY])", re.ASCII)
+_ISO = re.compile(
+    r"P(?:(?P<years>[0-9]{1,3})Y)?(?:(?P<months>[0-9]{1,4})M)?(?:(?P<weeks>[0-9]{1,4})W)?"
+    r"(?:(?P<days>[0-9]{1,5})D)?"
+    r"(?:T(?:(?P<hours>[0-9]{1,6})H)?(?:(?P<minutes>[0-9]{1,8})M)?(?:(?P<seconds>[0-9]{1,9})S)?)?",
+    re.ASCII,
+)
+_DAILY = re.compile(f"DAILY {_CLOCK}", re.ASCII)
+_WEEKLY = re.compile(f"WEEKLY (?P<day>{'|'.join(_DAYS).upper()}) {_CLOCK}", re.ASCII)
+_MONTHLY = re.compile(f"MONTHLY (?P<day>[1-9]|[12][0-9]|3[01]) {_CLOCK}", re.ASCII)
+_ZONE = re.compile(r"(?:CRON_)?TZ=(?P<zone>\S+)\s+(?P<rest>.*)", re.ASCII | re.IGNORECASE)
+# A Monday, the first of a month of 31 days.
+_FIRST_MONDAY = datetime(2001, 1, 1)  # noqa: DTZ001 - a wall time
+# Training takes seconds to minutes; a schedule faster than that is a slip of the pen.
+SHORTEST_SECONDS = 60
+
+
+def parse_rule(text: str) -> Rule:
+    """The rule that a text stands for.
+
+    Raises:
+        ValueError: it is none of `FORMS`.
+    """
+    zone, rest = _split_zone(" ".join(text.split()))
+    for pattern, build in _BUILDERS:
+        found = pattern.fullmatch(rest.upper())
+        if found is not None:
+            return build(found, zone)
+    if looks_like_cron(rest):
+        return Cron.parse(rest, zone)
+    raise ValueError(f"{text[:40]!r} is not an interval; use {FORMS}")
+
+
+def _split_zone(text: str) -> tuple[ZoneInfo, str]:
+    found = _ZONE.fullmatch(text)
+    return (UTC_ZONE, text) if found is None else (find_zone(found["zone"]), found["rest"])
+
+
+def _step(found: re.Match[str], zone: ZoneInfo) -> Rule:
+    count = int(found["count"])
+    match found["unit"]:
+        case "H":
+            return _checked(zone, seconds=3_600 * count)
+        case "D":
+            return _checked(zone, days=count)
+        case "W":
+            return _checked(zone, days=7 * count)
+        case "M":
+            return _checked(zone, months=count)
+        case _:
+            return _checked(zone, months=12 * count)
+
+
+def _iso(found: re.Match[str], zone: ZoneInfo) -> Rule:
+    parts = {name: int(number or 0) for name, number in found.groupdict().items()}
+    return _checked(
+        zone,
+        months=12 * parts["years"] + parts["months"],
+        days=7 * parts["weeks"] + parts["days"],
+        seconds=3_600 * parts["hours"] + 60 * parts["minutes"] + parts["seconds"],
+    )
+
+
+def _checked(zone: ZoneInfo, *, months: int = 0, days: int = 0, seconds: int = 0) -> Every:
+    if not months and not days and seconds < SHORTEST_SECONDS:
+        raise ValueError(f"{seconds} s is too short an interval; at least {SHORTEST_SECONDS} s")
+    return Every(months, days, seconds * MICROS_PER_SECOND, zone)
+
+
+def _daily(found: re.Match[str], zone: ZoneInfo) -> Rule:
+    return Every(days=1, zone=zone, starts=_at(found, _FIRST_MONDAY))
+
+
+def _weekly(found: re.Match[str], zone: ZoneInfo) -> Rule:
+    day = _FIRST_MONDAY + timedelta(days=_DAYS.index(found["day"].lower()))
+    return Every(days=7, zone=zone, starts=_at(found, day))
+
+
+def _monthly(found: re.Match[str], zone: ZoneInfo) -> Rule:
+    day = _FIRST_MONDAY.replace(day=int(found["day"]))
+    return Every(months=1, zone=zone, starts=_at(found, day))
+
+
+def _at(found: re.Match[str], day: datetime) -> datetime:
+    return day.replace(hour=int(found["hour"]), minute=int(found["minute"]))
+
+
+_Builder = Callable[[re.Match[str], ZoneInfo], Rule]
+_BUILDERS: tuple[tuple[re.Pattern[str], _Builder], ...] = (
+    (_STEP, _step),
+    (_ISO, _iso),
+    (_DAILY, _daily),
+    (_WEEKLY, _weekly),
+    (_MONTHLY, _monthly),
+)

@@ -1,0 +1,15 @@
+"""What every rule of a schedule can answer."""
+
+from typing import Protocol
+
+
+class Rule(Protocol):
+    """Due instants in microseconds; `anchor_us` is where a rule without one of its own begins."""
+
+    def next_due(self, anchor_us: int, after_us: int) -> int:
+        """The first due instant strictly later than `after_us`."""
+        ...
+
+    def last_due(self, anchor_us: int, until_us: int) -> int:
+        """The latest due instant at or before `until_us`."""
+        ...
