@@ -3,11 +3,14 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, HttpUrl, SecretStr, ValidationError
+from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import usecases
 from shared.errors import SettingsError
+from shared.intervals import Interval
+
+OFF = "off"
 
 
 class Settings(BaseSettings):
@@ -32,6 +35,8 @@ class Settings(BaseSettings):
     config_poll_seconds: float = Field(default=3.0, gt=0, le=8)
     # a manual trigger is promised to start within 5 s
     claim_poll_seconds: float = Field(default=1.0, gt=0, le=4)
+    # an interval like RetrainingConfig's, or "off"
+    drift_interval: str = "1D"
     shutdown_grace_seconds: float = Field(default=8.0, ge=0, le=9)
     api_timeout_seconds: float = Field(default=10.0, gt=0)
     push_timeout_seconds: float = Field(default=60.0, gt=0)
@@ -42,6 +47,11 @@ class Settings(BaseSettings):
     mlflow_wait_seconds: float = Field(default=30.0, gt=0, le=120)
     candidates_kept: int = Field(default=10, ge=2)
     held_out_sets_kept: int = Field(default=5, ge=1)
+
+    @field_validator("drift_interval")
+    @classmethod
+    def _is_an_interval(cls, text: str) -> str:
+        return OFF if text.strip().lower() == OFF else Interval.parse(text).text
 
 
 def load_settings() -> Settings:

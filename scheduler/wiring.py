@@ -15,12 +15,13 @@ from scheduler.cycle.runner import CycleRunner
 from scheduler.heartbeat import Heartbeat
 from scheduler.publisher import Publisher
 from scheduler.schedule.first_model import REQUESTED_BY, FirstModel
-from scheduler.schedule.table import JOB, DatabaseScheduleTable
+from scheduler.schedule.jobs import DRIFT, RETRAINING, JobRunner
+from scheduler.schedule.table import DatabaseScheduleTable, FixedSchedule
 from scheduler.schedule.watcher import ScheduleWatcher
 from scheduler.schedule.worker import Worker
 from scheduler.scoring_api import HttpScoringApi
 from scheduler.service import Tick
-from scheduler.settings import Settings
+from scheduler.settings import OFF, Settings
 from scheduler.surroundings import push_token
 from scheduler.tracking.tracker import Tracker
 from scheduler.tracking.wiring import tracker_for
@@ -51,9 +52,10 @@ def wire(
     parts = _parts(settings, engine, use_case, interruption, log)
     recorder = RunRecorder(engine, log)
     watcher = ScheduleWatcher(DatabaseScheduleTable(engine), clock, log)
+    runners: dict[str, JobRunner] = {RETRAINING: CycleRunner(parts, recorder)}
     worker = Worker(
         engine=engine,
-        runner=CycleRunner(parts, recorder),
+        runners=runners,
         recorder=recorder,
         watcher=watcher,
         clock=clock,
@@ -61,18 +63,22 @@ def wire(
     )
     first_model = FirstModel(
         parts.api,
-        lambda instant_us: request_run(engine, JOB, instant_us, REQUESTED_BY),
+        lambda instant_us: request_run(engine, RETRAINING, instant_us, REQUESTED_BY),
         lambda: worker.running is not None,
         clock,
         log,
     )
-    ticks = (
+    ticks = [
         Tick("heartbeat", Heartbeat(settings.heartbeat_file, clock).beat, HEARTBEAT_SECONDS),
         Tick("schedule", watcher.tick, settings.config_poll_seconds),
         Tick("first_model", first_model.tick, FIRST_MODEL_SECONDS),
         Tick("worker", worker.tick, settings.claim_poll_seconds, is_long=True),
-    )
-    return Wired(ticks, worker, recorder)
+    ]
+    if DRIFT in runners and settings.drift_interval != OFF:
+        fixed = FixedSchedule(engine, DRIFT, settings.drift_interval)
+        drift = ScheduleWatcher(fixed, clock, log, DRIFT)
+        ticks.append(Tick("drift_schedule", drift.tick, settings.config_poll_seconds))
+    return Wired(tuple(ticks), worker, recorder)
 
 
 def _parts(

@@ -1,4 +1,4 @@
-"""RetrainingConfig as the schedule needs it: interval, switch, anchor, and the last promise."""
+"""Where schedules come from: RetrainingConfig for retraining, a setting for what is fixed."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -6,13 +6,13 @@ from typing import Protocol
 
 from sqlalchemy import Engine, select
 
+from scheduler.schedule.jobs import RETRAINING
 from shared.clock import to_datetime, to_micros
 from shared.tables.config import read_retraining_config, record_last_next
 from shared.tables.engine import database_errors
 from shared.tables.runs import request_run
 from shared.tables.schema import retraining_config
 
-JOB = "retraining"
 REQUESTED_BY = "schedule"
 
 
@@ -60,7 +60,7 @@ class DatabaseScheduleTable:
         record_last_next(self._engine, _moment(last_run_us), _moment(next_run_us))
 
     def request(self, due_us: int) -> int:
-        return request_run(self._engine, JOB, due_us, REQUESTED_BY)
+        return request_run(self._engine, RETRAINING, due_us, REQUESTED_BY)
 
     def _anchor_us(self, config_id: int) -> int:
         """CreatedAt: it stays when people change the interval, so the grid stays too."""
@@ -74,6 +74,24 @@ class DatabaseScheduleTable:
         except ValueError:
             return 0
         return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+class FixedSchedule:
+    """A job whose interval is a setting; its grid starts at the epoch, so all agree on it."""
+
+    def __init__(self, engine: Engine, job: str, interval: str) -> None:
+        self._engine = engine
+        self._job = job
+        self._interval = interval
+
+    def read(self) -> ScheduleRow:
+        return ScheduleRow(self._interval, is_enabled=True, anchor_us=0)
+
+    def write_back(self, last_run_us: int | None, next_run_us: int | None) -> None:
+        """Nobody reads them from a table."""
+
+    def request(self, due_us: int) -> int:
+        return request_run(self._engine, self._job, due_us, REQUESTED_BY)
 
 
 def _micros(moment: datetime | None) -> int | None:

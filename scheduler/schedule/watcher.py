@@ -1,9 +1,10 @@
-"""Follows RetrainingConfig: what it says is in force at the next tick, bad values never are."""
+"""Follows one job's schedule: what it says is in force at the next tick, bad values never are."""
 
 import threading
 
 from structlog.typing import FilteringBoundLogger
 
+from scheduler.schedule.jobs import RETRAINING
 from scheduler.schedule.outage import Outage
 from scheduler.schedule.plan import Plan, advance, make_plan
 from scheduler.schedule.table import ScheduleRow, ScheduleTable
@@ -21,8 +22,15 @@ class ScheduleWatcher:
     configuration stays in force.
     """
 
-    def __init__(self, table: ScheduleTable, clock: Clock, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        table: ScheduleTable,
+        clock: Clock,
+        log: FilteringBoundLogger,
+        job: str = RETRAINING,
+    ) -> None:
         self._table = table
+        self._job = job
         self._clock = clock
         self._log = log
         self._database = Outage("database", log)
@@ -67,6 +75,7 @@ class ScheduleWatcher:
         )
         self._log.info(
             "schedule_in_force",
+            job=self._job,
             interval=interval.text,
             is_enabled=row.is_enabled,
             next_run=_shown(self._plan.next_us),
@@ -93,7 +102,7 @@ class ScheduleWatcher:
         run_id = self._table.request(due_us)
         # only now: had the database been down, the same instant would still be owed
         self._plan = later
-        self._log.info("run_due", run_id=run_id, scheduled_for=isoformat(due_us))
+        self._log.info("run_due", job=self._job, run_id=run_id, scheduled_for=isoformat(due_us))
 
     def _write_back(self, row: ScheduleRow) -> None:
         with self._lock:

@@ -1,15 +1,18 @@
-"""The worker: claims what was requested, by whomever, and executes one run at a time."""
+"""The worker: claims what was requested, by whomever, and has one run at a time carried out."""
+
+from collections.abc import Mapping
 
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.records import RunRecorder
-from scheduler.cycle.runner import CycleRunner
+from scheduler.cycle.report import RunReport
+from scheduler.schedule.jobs import RETRAINING, JobRunner
 from scheduler.schedule.outage import Outage
 from scheduler.schedule.watcher import ScheduleWatcher
 from shared.clock import Clock
 from shared.errors import DataUnavailable
-from shared.tables.runs import Run, claim_next
+from shared.tables.runs import Run, RunStatus, claim_next
 
 
 class Worker:
@@ -19,14 +22,14 @@ class Worker:
         self,
         *,
         engine: Engine,
-        runner: CycleRunner,
+        runners: Mapping[str, JobRunner],
         recorder: RunRecorder,
         watcher: ScheduleWatcher,
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
         self._engine = engine
-        self._runner = runner
+        self._runners = runners
         self._recorder = recorder
         self._watcher = watcher
         self._clock = clock
@@ -57,9 +60,16 @@ class Worker:
         return claim_next(self._engine)
 
     def _execute(self, run: Run) -> None:
+        runner = self._runners.get(run.job)
+        if runner is None:
+            report = RunReport()
+            report.end(RunStatus.FAILED, "unknown_job", f"nothing here carries out {run.job!r}")
+            self._recorder.record(run.run_id, report)
+            return
         self._running = run
-        self._watcher.ran(self._clock.now_us())
+        if run.job == RETRAINING:
+            self._watcher.ran(self._clock.now_us())
         try:
-            self._runner.execute(run)
+            runner.execute(run)
         finally:
             self._running = None

@@ -23,7 +23,7 @@ def worker_of(bench: CycleBench, engine: Engine | None = None) -> Worker:
     watcher = ScheduleWatcher(DatabaseScheduleTable(engine), bench.clock, bench.parts.log)
     return Worker(
         engine=engine,
-        runner=CycleRunner(bench.parts, bench.recorder),
+        runners={"retraining": CycleRunner(bench.parts, bench.recorder)},
         recorder=bench.recorder,
         watcher=watcher,
         clock=bench.clock,
@@ -96,3 +96,13 @@ def test_ending_orphans_leaves_finished_runs_alone(bench: CycleBench) -> None:
     run = get_run(engine, before.runid)
     assert run is not None
     assert run.message == "kept"
+
+
+def test_a_job_that_nobody_here_knows_fails_in_words(bench: CycleBench) -> None:
+    engine = bench.parts.engine
+    run_id = request_run(engine, "gardening", bench.clock.now_us(), "operator")
+    worker_of(bench).tick()
+
+    run = get_run(engine, run_id)
+    assert run is not None
+    assert (run.status, run.code) == (RunStatus.FAILED, "unknown_job")
