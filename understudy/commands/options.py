@@ -1,0 +1,11 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+SeedNumber = Annotated[
+    int, typer.Option("--seed", min=0, help="The same number makes the same world.")
+]
+Customers = Annotated[int, typer.Option(help="How many customers live in the world.", min=10)]
+Days = Annotated[int, typer.Option(help="How many days of history, up to now.", min=1)]

@@ -1,0 +1,101 @@
+"""`understudy run`, and the history and traffic of the synthetic world."""
+
+from typing import Annotated
+
+import typer
+
+from understudy.commands.options import Customers, Days, SeedNumber
+from understudy.settings import load_settings
+from understudy.terminal import console, open_database
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(run)
+    app.command()(seed)
+    app.command()(traffic)
+
+
+def run() -> None:
+    """Start both services, after filling an empty database with a synthetic past.
+
+    The scheduler trains the first model, examines it and pushes it; the API serves it about a
+    minute later. Ctrl-C stops both. Where things are: the API listens on API_HOST:API_PORT
+    (127.0.0.1:8000), logs go to LOGS_DIR (var/logs), the data lies in DATABASE_URL
+    (sqlite:///var/understudy.db). SEED_EMPTY_DATABASE=false leaves an empty database empty.
+
+    **Examples**
+
+        understudy run
+
+        API_PORT=9000 understudy run
+
+        DATABASE_URL=postgresql://me:secret@localhost/understudy understudy run
+    """
+    from understudy.run import run_services  # noqa: PLC0415 - each command imports its own
+    from understudy.seed import seed_if_empty  # noqa: PLC0415
+
+    settings = load_settings()
+    with open_database(settings) as engine:
+        if settings.seed_empty_database:
+            seed_if_empty(engine, customers=1_000, days=180, seed_number=7)
+    raise typer.Exit(run_services(settings, console))
+
+
+def seed(customers: Customers = 1_000, days: Days = 180, seed_number: SeedNumber = 7) -> None:
+    """Fill an empty database with a synthetic past; one that has rows is left alone.
+
+    **Examples**
+
+        understudy seed
+
+        understudy seed --customers 200 --days 90
+
+        DATABASE_URL=sqlite:///var/other.db understudy seed --seed 8
+    """
+    from understudy.seed import seed_if_empty  # noqa: PLC0415
+
+    settings = load_settings()
+    if not settings.seed_empty_database:
+        console.print("SEED_EMPTY_DATABASE is off; nothing to do")
+        return
+    with open_database(settings) as engine:
+        seed_if_empty(engine, customers=customers, days=days, seed_number=seed_number)
+
+
+def traffic(  # noqa: PLR0917 - typer makes options of them
+    rate: Annotated[float, typer.Option(min=0.01, max=1_000, help="Rows a second.")] = 2.0,
+    crime_share: Annotated[float, typer.Option(min=0, max=0.5, help="Share of crimes.")] = 0.01,
+    label_delay: Annotated[
+        float, typer.Option(min=0, help="Seconds until the truth is told to /feedback.")
+    ] = 60.0,
+    amount_factor: Annotated[
+        float, typer.Option(min=0.01, help="Drift: amounts are this many times as high.")
+    ] = 1.0,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many rows.")] = None,
+    customers: Customers = 1_000,
+    seed_number: SeedNumber = 7,
+) -> None:
+    """Send live traffic of the seeded customers to the API, and the labels some time later.
+
+    It needs a running API with a model (API_URL). The world's own pace is one row in 43 s;
+    whatever is faster makes its customers busier than the model has ever seen them, which is
+    a drift of its own. Ctrl-C stops it; labels still owed are delivered before it ends.
+
+    **Examples**
+
+        understudy traffic
+
+        understudy traffic --rate 20 --count 1000 --label-delay 5
+
+        understudy traffic --amount-factor 3 --crime-share 0.05
+    """
+    from simulator.live import TrafficPlan  # noqa: PLC0415
+    from simulator.world import build_world  # noqa: PLC0415
+    from understudy.traffic import send_traffic  # noqa: PLC0415
+
+    plan = TrafficPlan(per_second=rate, label_delay_seconds=label_delay, count=count)
+    world = build_world(seed_number, customers=customers)
+    changes = {"crime_share": crime_share, "amount_factor": amount_factor}
+    report = send_traffic(load_settings(), console, world, plan, **changes)
+    raise typer.Exit(1 if report.sent == 0 else 0)
