@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from pydantic import ValidationError
 
+from shared.bundle.graph import SUFFIX, check_graph
 from shared.bundle.manifest import FORMAT_VERSION, Manifest
 from shared.errors import BundleMalformed, BundleTooLarge, DigestMismatch
 
@@ -53,7 +54,8 @@ def unpack(raw: bytes, max_bytes: int = MAX_BUNDLE_BYTES) -> Bundle:
 
     Raises:
         BundleTooLarge: more bytes or entries than the limits allow.
-        BundleMalformed: not such an archive, an unsafe or unknown entry, a bad manifest.
+        BundleMalformed: not such an archive, an unsafe or unknown entry, a bad manifest, or a
+            graph that is more than computation.
         DigestMismatch: an entry is not what the manifest says it is.
     """
     if len(raw) > max_bytes:
@@ -61,6 +63,9 @@ def unpack(raw: bytes, max_bytes: int = MAX_BUNDLE_BYTES) -> Bundle:
     contents = _read_entries(raw, max_bytes)
     manifest = _parse_manifest(contents.pop(MANIFEST, None))
     _check_digests(manifest, contents)
+    for path, data in contents.items():
+        if path.casefold().endswith(SUFFIX):
+            check_graph(path, data)
     return Bundle(manifest, MappingProxyType(contents), hashlib.sha256(raw).hexdigest())
 
 

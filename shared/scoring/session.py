@@ -56,6 +56,8 @@ def _options() -> Any:
     # The arena keeps the largest batch's memory for ever; a worker has a budget.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
+    # What was inspected is what is read: never a format that the bytes might also pass for.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
 
 

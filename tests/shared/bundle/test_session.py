@@ -24,11 +24,12 @@ def test_a_bundle_without_a_graph_does_not_load(
         OnnxModel.load(unpack(pack(manifest, without)))
 
 
-def test_bytes_that_are_no_graph_do_not_load(
+def test_a_graph_of_an_operator_that_does_not_exist_does_not_load(
     manifest: Manifest, files: Mapping[str, bytes]
 ) -> None:
+    unknown = files["model.onnx"].replace(b"MatMul", b"NatMul")
     with pytest.raises(ModelLoadError, match="does not load"):
-        OnnxModel.load(unpack(pack(manifest, {**files, "model.onnx": b"not a graph"})))
+        OnnxModel.load(unpack(pack(manifest, {**files, "model.onnx": unknown})))
 
 
 def test_a_graph_for_other_features_than_the_manifest_names_does_not_load(
