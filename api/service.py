@@ -17,6 +17,8 @@ from api.scoring.cache import DecidedCache
 from api.scoring.endpoint import Execution
 from api.scoring.scorer import Scorer
 from api.settings import Settings
+from api.workers.follower import Follower
+from api.workers.run_dir import RunDir
 from shared.clock import Clock
 from shared.usecase.serving import FeatureSource, ServingUseCase
 
@@ -45,6 +47,8 @@ class Service:
     batch: BatchScorer
     execution: Execution
     hop: "HopSwitch"
+    follower: Follower
+    run_dir: RunDir
 
 
 class HopSwitch:

@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65_535)
     prod_models_dir: Path = Path("prod_models")
+    # Where workers tell each other how they stand; on this machine, writable.
+    run_dir: Path = Path("var/run")
+    api_workers: int = Field(default=1, ge=1, le=64)
     scoring_auth: Literal["on", "off"] = "off"
 
     journal_dir: Path = Path("var/journal")

@@ -19,6 +19,7 @@ def start(service: Service) -> None:
     service.promoter.restore()
     service.drain.start()
     service.use_case.warm_up()
+    service.follower.start()
     if service.settings.scoring_auth == "off":
         _log.warning(
             "scoring_is_open",
@@ -30,6 +31,7 @@ def start(service: Service) -> None:
 
 def stop(service: Service) -> None:
     """Carry what is left into the database, if it is there."""
+    service.follower.stop()
     service.drain.stop()
     service.journal.close()
     service.engine.dispose()

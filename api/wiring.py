@@ -24,6 +24,8 @@ from api.scoring.turns import ManyThreads, OneThread, StrictClock, Turns
 from api.service import HopSwitch, Service
 from api.settings import Settings
 from api.startup import on_stored
+from api.workers.follower import Follower
+from api.workers.run_dir import RunDir
 from shared.clock import Clock
 from shared.keys.store import KeyStore
 from shared.keys.tokens import API_ROLES, ensure_tokens, read_token
@@ -35,9 +37,15 @@ STATEMENT_TIMEOUT_SECONDS = 5
 
 
 def build_service(
-    settings: Settings, use_case: ServingUseCase, clock: Clock, smoke: SmokeTest | None = None
+    settings: Settings,
+    use_case: ServingUseCase,
+    clock: Clock,
+    smoke: SmokeTest | None = None,
+    worker: int = 0,
 ) -> Service:
     """Make every part; opens no file but the keys and no connection yet.
+
+    `worker` is the number of this process among `settings.api_workers`.
 
     Raises:
         SettingsError: a key or the database URL cannot be used.
@@ -98,6 +106,8 @@ def build_service(
         batch=BatchScorer(parts, scorer),
         execution=execution,
         hop=HopSwitch(),
+        follower=Follower(),
+        run_dir=RunDir(settings.run_dir, worker, settings.api_workers),
     )
     _watch(metrics, journal)
     return service

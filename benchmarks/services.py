@@ -122,6 +122,7 @@ def _settings(folder: Path, port: int, url: str) -> dict[str, str]:
         "API_URL": url,
         "KEYS_DIR": str(folder / "keys"),
         "JOURNAL_DIR": str(folder / "journal"),
+        "RUN_DIR": str(folder / "run"),
         "PROD_MODELS_DIR": str(folder / "prod_models"),
         "RETRAINED_MODELS_DIR": str(folder / "retrained_models"),
         "TEST_DATA_DIR": str(folder / "test_data"),

@@ -30,6 +30,7 @@ def serve_settings(folder: Path, **changes: Any) -> Settings:
         "keys_dir": folder / "keys",
         "prod_models_dir": folder / "prod_models",
         "journal_dir": folder / "journal",
+        "run_dir": folder / "run",
         "journal_drain_seconds": 0.05,
         "use_case": "tiny",
     }

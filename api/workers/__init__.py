@@ -1,0 +1,1 @@
+"""Several processes on one port, and the files through which they agree on what is served."""

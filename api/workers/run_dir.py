@@ -1,0 +1,81 @@
+"""The run directory: small files in which each worker says how it stands, for the others to read.
+
+Nothing here is needed to score; a directory that cannot be written costs what is told, not
+what is served. Files of dead processes are not read.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from api.registry.files import TEMPORARY_PREFIX, write_whole
+
+_log = structlog.get_logger()
+Told = dict[str, Any]
+
+
+class RunDir:
+    """One worker's view: it writes `WHAT-NUMBER.json` and reads everybody's.
+
+    Attributes:
+        number: which worker this is, from 0.
+        total: how many there are meant to be.
+    """
+
+    def __init__(self, path: Path, number: int = 0, total: int = 1) -> None:
+        self.number = number
+        self.total = total
+        self._path = path
+        self._writable = True
+
+    def prepare(self) -> None:
+        """Raises OSError when the directory cannot be made."""
+        self._path.mkdir(parents=True, exist_ok=True)
+
+    def tell(self, what: str, content: Told) -> None:
+        """Replace this worker's file; a failure is logged once and otherwise costs nothing."""
+        said = orjson.dumps({**content, "pid": os.getpid()}, option=orjson.OPT_SERIALIZE_NUMPY)
+        try:
+            self.prepare()
+            write_whole(self._file(what, self.number), said, durable=False)
+            self._writable = True
+        except OSError as error:
+            if self._writable:
+                _log.warning("run_dir_not_writable", run_dir=str(self._path), error=str(error))
+            self._writable = False
+
+    def told(self, what: str) -> dict[int, Told]:
+        """What each worker that lives said last, by its number."""
+        found = {number: self._read(self._file(what, number)) for number in range(self.total)}
+        return {number: content for number, content in found.items() if content is not None}
+
+    def withdraw(self, what: str) -> None:
+        """Take back what this worker said."""
+        try:
+            self._file(what, self.number).unlink(missing_ok=True)
+        except OSError:
+            return
+
+    def clear(self) -> None:
+        """Forget what earlier processes said; for the one that starts before all others.
+
+        Raises:
+            OSError: the directory cannot be written.
+        """
+        self.prepare()
+        for path in (*self._path.glob("*-*.json"), *self._path.glob(f"{TEMPORARY_PREFIX}*")):
+            path.unlink(missing_ok=True)
+
+    def _file(self, what: str, number: int) -> Path:
+        return self._path / f"{what}-{number}.json"
+
+    def _read(self, path: Path) -> Told | None:
+        try:
+            content: Told = orjson.loads(path.read_bytes())
+            os.kill(content["pid"], 0)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return content
