@@ -1,4 +1,4 @@
-"""Where the signing key and the trusted public keys lie."""
+"""Where the signing key and the trusted public keys lie, and how one key follows another."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,30 +8,32 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
 )
+from filelock import FileLock
 
 from shared.errors import SettingsError
-from shared.keys.files import create_once
+from shared.keys.files import create_once, replace_whole
 from shared.keys.signing import key_id
+
+Keys = Mapping[str, Ed25519PublicKey]
+_LOCK_SECONDS = 10
 
 
 class KeyStore:
-    """The `signing/` and `trust/` folders below one keys directory."""
+    """The `signing/` and `trust/` folders below one keys directory.
+
+    A key in `trust/` may sign what is pushed. One in `trust/retired/` may not any more, and
+    versions that were accepted under it still load.
+    """
 
     def __init__(self, keys_dir: Path) -> None:
         self._private_path = keys_dir / "signing" / "ed25519.pem"
         self._trust_dir = keys_dir / "trust"
+        self._retired_dir = self._trust_dir / "retired"
 
     def ensure_signing_key(self) -> str:
         """Make the key pair if there is none, and trust it; returns the key's id."""
-        fresh = Ed25519PrivateKey.generate().private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        create_once(self._private_path, fresh)
-        public = self.private_key().public_key()
-        create_once(self._trust_dir / f"{key_id(public)}.pub", _public_pem(public), mode=0o644)
-        return key_id(public)
+        create_once(self._private_path, _private_pem(Ed25519PrivateKey.generate()))
+        return self._trust(self.private_key().public_key())
 
     def private_key(self) -> Ed25519PrivateKey:
         """The key that signs.
@@ -47,21 +49,92 @@ class KeyStore:
             raise SettingsError(f"KEYS_DIR: {self._private_path} is not an Ed25519 key")
         return key
 
-    def trusted_keys(self) -> Mapping[str, Ed25519PublicKey]:
+    def signing_key_id(self) -> str | None:
+        """The id of the key that signs here; None where only trust is kept."""
+        return key_id(self.private_key().public_key()) if self._private_path.exists() else None
+
+    def trusted_keys(self) -> Keys:
         """Key id -> public key, read anew at each call so that rotation needs no restart.
 
         Raises:
             SettingsError: a file in the folder is not an Ed25519 public key.
         """
-        return {
-            key_id(key): key for key in map(_read_public, sorted(self._trust_dir.glob("*.pub")))
-        }
+        return _read_all(self._trust_dir)
+
+    def retired_keys(self) -> Keys:
+        """Keys whose accepted versions load and whose pushes do not; see `trusted_keys`."""
+        return _read_all(self._retired_dir)
+
+    def rotate(self) -> str:
+        """Sign with a new key from now on; the old one stays trusted until it is retired.
+
+        The new key is trusted before anything can be signed with it, so no push falls between.
+        """
+        with self._changing():
+            fresh = Ed25519PrivateKey.generate()
+            fresh_id = self._trust(fresh.public_key())
+            replace_whole(self._private_path, _private_pem(fresh))
+        return fresh_id
+
+    def retire(self, old: str, *, compromised: bool = False) -> None:
+        """Take no more pushes signed by a key; when compromised, load nothing of it either.
+
+        Raises:
+            SettingsError: it is unknown, or the key that signs now.
+        """
+        with self._changing():
+            if old == self.signing_key_id():
+                raise SettingsError(f"{old} signs now; `understudy keys rotate` first")
+            found = [key for key in (self._path(old), self._retired_path(old)) if key.exists()]
+            if not found:
+                known = ", ".join([*self.trusted_keys(), *self.retired_keys()])
+                raise SettingsError(f"there is no key {old[:40]!r}; known: {known}")
+            if compromised:
+                for path in found:
+                    path.unlink()
+            elif found[0] != self._retired_path(old):
+                self._retired_dir.mkdir(exist_ok=True)
+                found[0].replace(self._retired_path(old))
+
+    def _trust(self, public: Ed25519PublicKey) -> str:
+        name = key_id(public)
+        create_once(self._path(name), _public_pem(public), mode=0o644)
+        return name
+
+    def _path(self, name: str) -> Path:
+        return self._trust_dir / f"{_as_key_id(name)}.pub"
+
+    def _retired_path(self, name: str) -> Path:
+        return self._retired_dir / f"{_as_key_id(name)}.pub"
+
+    def _changing(self) -> FileLock:
+        self._trust_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return FileLock(self._trust_dir / ".lock", timeout=_LOCK_SECONDS)
+
+
+def _as_key_id(name: str) -> str:
+    """Raises SettingsError for what cannot be one: it becomes part of a path."""
+    if not (name.isascii() and name.isalnum()):
+        raise SettingsError(f"{name[:40]!r} is no key id; `understudy keys list` shows them")
+    return name
+
+
+def _private_pem(private: Ed25519PrivateKey) -> bytes:
+    return private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
 
 
 def _public_pem(public: Ed25519PublicKey) -> bytes:
     return public.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
+
+
+def _read_all(folder: Path) -> Keys:
+    return {key_id(key): key for key in map(_read_public, sorted(folder.glob("*.pub")))}
 
 
 def _read_public(path: Path) -> Ed25519PublicKey:

@@ -1,0 +1,131 @@
+"""`understudy keys`: which keys may sign bundles, and how one follows another."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from shared.keys.store import KeyStore
+from understudy.commands.options import AsJson
+from understudy.settings import load_settings
+from understudy.terminal import console
+
+keys = typer.Typer(no_args_is_help=False, rich_markup_mode="markdown")
+_MEANING = {
+    "signing": "signs candidates now, and is trusted",
+    "trusted": "signs no more; what it signed may still be pushed",
+    "retired": "may not push; versions accepted under it still load",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.add_typer(keys, name="keys")
+
+
+@keys.callback(invoke_without_command=True)
+def show_keys(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the keys that sign bundles; `rotate` and `retire` change them.
+
+    To replace a key: `rotate`, wait until no run signed with the old one is under way, then
+    `retire` the old one. The API follows by itself: no restart, and no push is refused.
+
+    **Examples**
+
+        understudy keys
+
+        understudy keys list --json
+
+        understudy keys rotate
+
+        understudy keys retire 1f0c9d2be4a7c6d3
+    """
+    if context.invoked_subcommand is None:
+        _show(as_json=as_json)
+
+
+@keys.command(name="list")
+def list_keys(as_json: AsJson = False) -> None:
+    """List the keys and what each may do.
+
+    **Examples**
+
+        understudy keys list
+
+        understudy keys list --json
+    """
+    _show(as_json=as_json)
+
+
+@keys.command()
+def rotate() -> None:
+    """Sign with a new key from now on; the old one stays trusted until it is retired.
+
+    Run it where the scheduler keeps its keys (KEYS_DIR). The new key is trusted before anything
+    is signed with it, so pushes go on as if nothing had happened.
+
+    **Examples**
+
+        understudy keys rotate
+
+        docker compose exec scheduler python -m understudy keys rotate
+    """
+    store = _store()
+    before, now = store.signing_key_id(), store.rotate()
+    console.print(f"{now} signs from now on", highlight=False)
+    if before is not None:
+        console.print(
+            f"{before} is still trusted; when no run signed by it is under way: "
+            f"understudy keys retire {before}",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@keys.command()
+def retire(
+    key: Annotated[str, typer.Argument(help="The id, from `understudy keys list`.")],
+    compromised: Annotated[
+        bool,
+        typer.Option(
+            "--compromised", help="Load nothing that it ever signed, at the next start either."
+        ),
+    ] = False,
+) -> None:
+    """Take no more pushes signed by a key.
+
+    Versions that the API accepted under it still load, unless it is `--compromised`: then they
+    do not, from the API's next start on. What serves at this moment serves on; step back from it
+    with POST /revoke_model.
+
+    **Examples**
+
+        understudy keys retire 1f0c9d2be4a7c6d3
+
+        understudy keys retire 1f0c9d2be4a7c6d3 --compromised
+    """
+    _store().retire(key, compromised=compromised)
+    told = "is trusted for nothing any more" if compromised else "may not sign a push any more"
+    console.print(f"{key} {told}", highlight=False)
+
+
+def _store() -> KeyStore:
+    return KeyStore(load_settings().keys_dir)
+
+
+def _show(*, as_json: bool) -> None:
+    store = _store()
+    states = dict.fromkeys(store.retired_keys(), "retired")
+    states |= dict.fromkeys(store.trusted_keys(), "trusted")
+    signing = store.signing_key_id()
+    if signing is not None:
+        states[signing] = "signing"
+    if as_json:
+        sys.stdout.write(json.dumps([{"key": k, "state": s} for k, s in states.items()]) + "\n")
+        return
+    table = Table("key", "state", "meaning")
+    for key, state in states.items():
+        table.add_row(key, state, _MEANING[state])
+    console.print(table if states else "no keys yet; the scheduler makes one when it starts")
