@@ -18,6 +18,7 @@ class Settings(BaseSettings):
     api_url: str = "http://127.0.0.1:8000"
     api_host: str = "127.0.0.1"
     api_port: int = 8000
+    retrained_models_dir: Path = Path("retrained_models")
     logs_dir: Path = Path("var/logs")
     seed_empty_database: bool = True
 

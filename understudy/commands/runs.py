@@ -1,0 +1,121 @@
+"""`understudy runs`: what was due, what came of it, and why."""
+
+import json
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from shared.errors import UnderstudyError
+from shared.tables.runs import Run, RunStatus, get_run, list_runs
+from understudy.commands.options import AsJson
+from understudy.settings import load_settings
+from understudy.terminal import console, open_database
+
+_COLOURS = {
+    RunStatus.SUCCEEDED: "green",
+    RunStatus.RUNNING: "cyan",
+    RunStatus.FAILED: "red",
+    RunStatus.REFUSED: "yellow",
+}
+runs = typer.Typer(no_args_is_help=False, rich_markup_mode="markdown")
+
+
+class NoSuchRun(UnderstudyError):
+    """Raised when a run is asked for that the table does not have."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.add_typer(runs, name="runs")
+
+
+@runs.callback(invoke_without_command=True)
+def show_runs(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, max=1_000, help="So many, newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Print the runs of the scheduler, newest first, from the table ModelTrainingRuns.
+
+    SUCCEEDED promoted a candidate, REFUSED kept the champion because a gate said so, FAILED
+    could not finish; the last column says why. docs/operations/scheduler.md has what to do.
+
+    **Examples**
+
+        understudy runs
+
+        understudy runs --limit 5 --json
+
+        understudy runs show 12
+    """
+    if context.invoked_subcommand is not None:
+        return
+    with open_database(load_settings()) as engine:
+        found = list_runs(engine, limit)
+    if as_json:
+        _write_json([_plain(run) for run in found])
+        return
+    if not found:
+        console.print("no runs yet; the scheduler asks for the first one when it starts")
+        return
+    console.print(_table(found))
+
+
+@runs.command()
+def show(
+    run_id: Annotated[int, typer.Argument(help="The number in the first column of the list.")],
+    as_json: AsJson = False,
+) -> None:
+    """Print one run: its steps, what each gate said, and the decision.
+
+    **Examples**
+
+        understudy runs show 12
+
+        understudy runs show 12 --json
+    """
+    with open_database(load_settings()) as engine:
+        run = get_run(engine, run_id)
+    if run is None:
+        raise NoSuchRun(f"there is no run {run_id}; `understudy runs` lists them")
+    if as_json:
+        _write_json(_plain(run))
+        return
+    console.print(_table([run]))
+    for verdict in run.verdicts or ():
+        console.print(
+            f"{verdict['gate']:>16}  {verdict['outcome']:<12} {verdict['reason']}", highlight=False
+        )
+
+
+def _table(found: list[Run]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in ("run", "job", "due", "status", "version"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("why", overflow="fold")
+    for run in found:
+        colour = _COLOURS.get(run.status, "default")
+        table.add_row(
+            str(run.run_id),
+            run.job,
+            run.scheduled_for[:19],
+            f"[{colour}]{run.status}[/]",
+            run.model_version or "",
+            _why(run),
+        )
+    return table
+
+
+def _why(run: Run) -> str:
+    return ": ".join(filter(None, (run.code, run.message)))
+
+
+def _plain(run: Run) -> dict[str, Any]:
+    return asdict(run)
+
+
+def _write_json(value: object) -> None:
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
