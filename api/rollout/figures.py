@@ -1,0 +1,110 @@
+"""From counts to figures with standard errors that know that rows of one user are alike.
+
+A mean over rows is a ratio of two sums over groups of users. Its variance is the linearised
+one of a ratio of cluster totals (Cochran 1977, *Sampling Techniques*, 6.3 and 9.3; Deng,
+Knoblich and Lu 2018, "Applying the delta method in metric analytics", KDD, for experiments
+that split users and count rows), never less than that of independent rows.
+"""
+
+from collections.abc import Sequence
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, Field
+
+from api.rollout.tally import LATENCY_EDGES_MS, SCORE_EDGES, Tally
+
+_Sums = npt.NDArray[np.float64]
+
+
+class Mean(BaseModel):
+    """A mean over rows and how sure it is."""
+
+    mean: float
+    standard_error: float = Field(description="Counts users, not rows: rows of one are alike")
+
+
+class ScoreShare(BaseModel):
+    """How many scores lie below an edge."""
+
+    below: float
+    share: Mean
+
+
+class ArmFigures(BaseModel):
+    """What one arm did in this stage."""
+
+    users: int = Field(description="Distinct users, counted up to a bound; for the split's test")
+    requests: int = Field(description="Rows of this arm, failed ones included")
+    errors: int = Field(description="Rows its model failed to score")
+    alerts: int
+    groups: int = Field(description="Groups of users, of 64, that sent rows")
+    alert_rate: Mean | None
+    latency_ms: Mean | None = Field(description="A row's whole work; rows of batches not timed")
+    latency_p99_ms: float | None = Field(description="Upper edge of the bin it lies in")
+    scores: list[ScoreShare]
+
+
+def arm_figures(tally: Tally, users: int) -> ArmFigures:
+    rows = np.array(tally.rows, dtype=np.float64)
+    bins = np.array(tally.bins, dtype=np.float64).reshape(len(rows), -1)
+    below = bins.cumsum(axis=1)[:, :-1]
+    shares = [
+        ScoreShare(below=edge, share=share)
+        for at, edge in enumerate(SCORE_EDGES)
+        if (share := _share(below[:, at], rows)) is not None
+    ]
+    return ArmFigures(
+        users=users,
+        requests=int(rows.sum()) + tally.errors,
+        errors=tally.errors,
+        alerts=sum(tally.alerts),
+        groups=int(np.count_nonzero(rows)),
+        alert_rate=_share(np.array(tally.alerts, dtype=np.float64), rows),
+        latency_ms=_latency(tally),
+        latency_p99_ms=_upper_edge(tally.latency_bins, 0.99),
+        scores=shares,
+    )
+
+
+def _share(hits: _Sums, rows: _Sums) -> Mean | None:
+    total = rows.sum()
+    if total == 0:
+        return None
+    # None or all of n rows does not mean that it is certain: one more of each is imagined.
+    guarded = (hits.sum() + 1) / (total + 2)
+    return _mean(hits, rows, guarded * (1 - guarded))
+
+
+def _latency(tally: Tally) -> Mean | None:
+    rows = np.array(tally.timed, dtype=np.float64)
+    total = rows.sum()
+    if total == 0:
+        return None
+    sums = np.array(tally.latency_ms, dtype=np.float64)
+    spread = max(0.0, tally.latency_squares / total - (sums.sum() / total) ** 2)
+    return _mean(sums, rows, spread)
+
+
+def _mean(sums: _Sums, rows: _Sums, row_variance: float) -> Mean:
+    total = rows.sum()
+    mean = sums.sum() / total
+    used = np.count_nonzero(rows)
+    between = 0.0
+    if used > 1:
+        residuals = sums - mean * rows
+        between = (residuals @ residuals) / total**2 * used / (used - 1)
+    return Mean(mean=float(mean), standard_error=sqrt(max(between, row_variance / total)))
+
+
+def _upper_edge(bins: Sequence[int], share: float) -> float | None:
+    total = sum(bins)
+    if total == 0:
+        return None
+    seen = 0
+    for edge, count in zip(LATENCY_EDGES_MS, bins, strict=False):
+        seen += count
+        if seen >= share * total:
+            return edge
+    return LATENCY_EDGES_MS[-1]

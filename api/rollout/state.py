@@ -1,0 +1,123 @@
+"""What is being rolled out, as it stands in `rollout.json`: pure state and its transitions.
+
+A rollout is tied to the champion it is measured against. When another version serves, for
+whatever reason, the rollout is over on every worker without anybody writing a word: a
+rollback can never leave a canary behind.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SHARES = (5, 10, 25, 50)
+"""The stages of a canary, in percent of users; after the last comes promotion, to all."""
+
+
+class Mode(StrEnum):
+    """How a pushed version comes into service."""
+
+    IMMEDIATE = "immediate"
+    SHADOW = "shadow"
+    CANARY = "canary"
+
+
+class Outcome(StrEnum):
+    """How a rollout ended."""
+
+    PROMOTED = "promoted"
+    ABORTED = "aborted"
+    SUPERSEDED = "superseded"
+
+
+class Rollout(BaseModel):
+    """A version on trial.
+
+    Attributes:
+        share_percent: of users who get the version's answers; 0 in the shadow.
+        stage_since_us: figures of the arms count from here; together with the version it names
+            the stage.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    mode: Mode
+    version: str
+    champion: str
+    salt: str
+    share_percent: int = Field(ge=0, lt=100)
+    began_at_us: int
+    stage_since_us: int
+    who: str
+
+    @property
+    def stage_key(self) -> str:
+        """Names the stage in files; counters of another stage are not added to these."""
+        return f"{self.version}-{self.stage_since_us}"
+
+    @property
+    def next_share(self) -> int | None:
+        """The next share of the ladder; None: the next step is promotion."""
+        return next((share for share in SHARES if share > self.share_percent), None)
+
+    def with_share(self, share_percent: int, now_us: int) -> "Rollout":
+        """The next stage, with figures of its own."""
+        changes = {
+            "mode": Mode.CANARY,
+            "share_percent": share_percent,
+            "stage_since_us": max(now_us, self.stage_since_us + 1),
+        }
+        return self.model_copy(update=changes)
+
+
+class Ended(BaseModel):
+    """How the last rollout ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mode: Mode
+    version: str
+    champion: str
+    share_percent: int
+    outcome: Outcome
+    reason: str
+    who: str
+    began_at_us: int
+    ended_at_us: int
+
+
+class Rollouts(BaseModel):
+    """The content of `rollout.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    current: Rollout | None = None
+    last: Ended | None = None
+
+    def begun(self, rollout: Rollout) -> "Rollouts":
+        return self.model_copy(update={"current": rollout})
+
+    def ended(self, outcome: Outcome, reason: str, who: str, now_us: int) -> "Rollouts":
+        """Without the current rollout, which becomes the last one."""
+        left = self.current
+        if left is None:
+            return self
+        shown = left.model_dump(include={"mode", "version", "champion", "share_percent"})
+        last = Ended(
+            **shown,
+            outcome=outcome,
+            reason=reason,
+            who=who,
+            began_at_us=left.began_at_us,
+            ended_at_us=now_us,
+        )
+        return Rollouts(current=None, last=last)
+
+    def against(self, serving: str | None) -> Rollout | None:
+        """The rollout that is in force while this version serves."""
+        rollout = self.current
+        return rollout if rollout is not None and rollout.champion == serving else None
+
+
+def rollout_path(registry_root: Path) -> Path:
+    return registry_root / "rollout.json"

@@ -1,0 +1,96 @@
+"""What one arm did, as counts: cheap to add to, summable over workers, small on disk.
+
+Sums are kept for 64 groups of users instead of one total: rows of one user are alike, and only
+the spread between groups tells how sure a mean is. See `api.rollout.figures`.
+"""
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from api.rollout.bucket import GROUPS
+
+SCORE_EDGES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8)
+"""Most scores of a rare class are small, so the bins are finer there."""
+LATENCY_EDGES_MS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1_000.0)
+LATENCY_CAP_MS = 1_000.0
+"""One row that waited for a disk shall not be the mean of an hour."""
+_BINS = len(SCORE_EDGES) + 1
+_LATENCY_BINS = len(LATENCY_EDGES_MS) + 1
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts of one arm in one stage.
+
+    Attributes:
+        errors: rows that the arm's model failed to score.
+        rows: rows scored, by group; alerts and score bins are of these.
+        timed: rows whose latency is in `latency_ms`; rows of batches have none of their own.
+    """
+
+    errors: int = 0
+    rows: list[int] = field(default_factory=lambda: [0] * GROUPS)
+    alerts: list[int] = field(default_factory=lambda: [0] * GROUPS)
+    bins: list[int] = field(default_factory=lambda: [0] * (GROUPS * _BINS))
+    timed: list[int] = field(default_factory=lambda: [0] * GROUPS)
+    latency_ms: list[float] = field(default_factory=lambda: [0] * GROUPS)
+    latency_squares: float = 0.0
+    latency_bins: list[int] = field(default_factory=lambda: [0] * _LATENCY_BINS)
+
+    def scored(self, group: int, score: float, *, is_alert: bool) -> None:
+        self.rows[group] += 1
+        self.bins[group * _BINS + bisect_right(SCORE_EDGES, score)] += 1
+        if is_alert:
+            self.alerts[group] += 1
+
+    def took(self, group: int, milliseconds: float) -> None:
+        milliseconds = min(milliseconds, LATENCY_CAP_MS)
+        self.timed[group] += 1
+        self.latency_ms[group] += milliseconds
+        self.latency_squares += milliseconds * milliseconds
+        self.latency_bins[bisect_right(LATENCY_EDGES_MS, milliseconds)] += 1
+
+    def add(self, other: "Tally") -> None:
+        """Add what another worker counted."""
+        self.errors += other.errors
+        self.latency_squares += other.latency_squares
+        for name in ("rows", "alerts", "bins", "timed", "latency_ms", "latency_bins"):
+            mine, theirs = getattr(self, name), getattr(other, name)
+            setattr(self, name, [a + b for a, b in zip(mine, theirs, strict=True)])
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Tally":
+        """Raises KeyError, TypeError or ValueError when this program did not write it."""
+        tally = cls(**{name: stored[name] for name in cls.__slots__})
+        # Lists of another length were written by another release.
+        Tally().add(tally)
+        return tally
+
+
+@dataclass(slots=True)
+class Arms:
+    """Both arms of a stage, and the rows a shadow could not take."""
+
+    champion: Tally = field(default_factory=Tally)
+    candidate: Tally = field(default_factory=Tally)
+    dropped: int = 0
+
+    def add(self, other: "Arms") -> None:
+        self.champion.add(other.champion)
+        self.candidate.add(other.candidate)
+        self.dropped += other.dropped
+
+    def to_json(self) -> dict[str, Any]:
+        arms = {"champion": self.champion.to_json(), "candidate": self.candidate.to_json()}
+        return {**arms, "dropped": self.dropped}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> "Arms":
+        """Raises KeyError, TypeError or ValueError when this program did not write it."""
+        champion = Tally.from_json(stored["champion"])
+        return cls(champion, Tally.from_json(stored["candidate"]), int(stored["dropped"]))

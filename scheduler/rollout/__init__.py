@@ -1,0 +1,1 @@
+"""Driving a rollout: sequential tests on the arms' figures, and the next step they allow."""

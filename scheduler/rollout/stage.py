@@ -1,0 +1,114 @@
+"""The next step of a rollout: a pure function of one look and the policy.
+
+Nothing here promotes by default. A stage is passed by time and traffic without a sign of
+harm; too little traffic extends it, however long that takes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from scheduler.rollout.comparisons import compare
+from scheduler.rollout.look import Look, from_json, to_json
+from scheduler.rollout.policy import RolloutPolicy
+from scheduler.rollout.sequential import holm, ratio_mismatch
+
+SHADOW = "shadow"
+
+
+class Step(StrEnum):
+    """What to do with a rollout now."""
+
+    HOLD = "hold"
+    ADVANCE = "advance"
+    PROMOTE = "promote"
+    ROLL_BACK = "roll-back"
+
+
+@dataclass(frozen=True, slots=True)
+class StageDecision:
+    """The step, a code for machines, a sentence for people, and every figure it rests on.
+
+    Attributes:
+        share_percent: with ADVANCE, the share to go to.
+    """
+
+    step: Step
+    code: str
+    reason: str
+    look: Look
+    policy: RolloutPolicy
+    share_percent: int | None = None
+    p_values: Mapping[str, float] = field(default_factory=dict)
+
+
+def judge_stage(look: Look, policy: RolloutPolicy) -> StageDecision:
+    """Harm first, then time, then traffic."""
+    p_values = dict(compare(look, policy))
+    harmed = _harm(look, policy, p_values)
+    step, code, reason = harmed or _progress(look, policy)
+    share = look.next_share if step is Step.ADVANCE else None
+    return StageDecision(step, code, reason, look, policy, share, p_values)
+
+
+def _harm(
+    look: Look, policy: RolloutPolicy, p_values: dict[str, float]
+) -> tuple[Step, str, str] | None:
+    if look.gave_up is not None:
+        return Step.ROLL_BACK, "shadow_gave_up", look.gave_up
+    worse = holm(p_values, policy.stage_alpha)
+    if look.mode != SHADOW:
+        p_split = ratio_mismatch(
+            look.candidate.users, look.champion_arm.users, look.share_percent / 100
+        )
+        p_values["split"] = p_split
+        if p_split < policy.mismatch_alpha:
+            return Step.ROLL_BACK, "sample_ratio_mismatch", _mismatch(look, p_split)
+    if worse:
+        told = ", ".join(f"{name} (p {p_values[name]:.2g})" for name in worse)
+        return Step.ROLL_BACK, f"worse_{worse[0]}", f"worse than what is tolerated: {told}"
+    return None
+
+
+def _mismatch(look: Look, p_value: float) -> str:
+    users, others = look.candidate.users, look.champion_arm.users
+    return (
+        f"{users} of {users + others} users are in the canary, not {look.share_percent} % "
+        f"(p {p_value:.2g}); nothing that is compared between such arms can be trusted"
+    )
+
+
+def _progress(look: Look, policy: RolloutPolicy) -> tuple[Step, str, str]:
+    remaining = policy.stage_minimum_seconds - look.stage_seconds
+    if remaining > 0:
+        return Step.HOLD, "stage_young", f"the stage lasts another {remaining:.0f} s at least"
+    fewest = min(look.candidate.requests, look.champion_arm.requests)
+    if fewest < policy.stage_minimum_requests:
+        wanted = policy.stage_minimum_requests
+        return Step.HOLD, "too_little_traffic", f"{fewest} of {wanted} requests in the lesser arm"
+    if look.next_share is None or look.mode == SHADOW:
+        return Step.PROMOTE, "passed", "no sign of harm in any stage"
+    reason = f"no sign of harm at {look.share_percent} %; on to {look.next_share} %"
+    return Step.ADVANCE, "passed", reason
+
+
+def decision_to_json(decision: StageDecision) -> dict[str, Any]:
+    return {**asdict(decision), "look": to_json(decision.look)}
+
+
+def replay(stored: Mapping[str, Any]) -> StageDecision:
+    """Decide again from what was stored."""
+    return judge_stage(from_json(stored["look"]), RolloutPolicy(**stored["policy"]))
+
+
+def decision_from_json(stored: Mapping[str, Any]) -> StageDecision:
+    """The decision as it was stored; equal to `replay(stored)` unless the rules changed."""
+    return StageDecision(
+        **{
+            **stored,
+            "step": Step(stored["step"]),
+            "look": from_json(stored["look"]),
+            "policy": RolloutPolicy(**stored["policy"]),
+        }
+    )
