@@ -12,7 +12,6 @@ from scheduler.cycle.examination import (
 )
 from scheduler.cycle.examples import Examples, build_examples, gather_material
 from scheduler.cycle.packaging import Draft, Sealed, draft, seal
-from scheduler.cycle.progress import shown_progress
 from scheduler.cycle.promotion import promote
 from scheduler.cycle.run import CycleRun
 from scheduler.gates.judging import finite
@@ -83,7 +82,7 @@ def _train(run: CycleRun, examples: Examples) -> Candidate:
     parts = run.parts
     with (
         run.steps.step("train") as note,
-        shown_progress("train", parts.log, parts.interruption) as progress,
+        parts.progress("train", parts.log, parts.interruption) as progress,
     ):
         note.rows = len(examples.train_matrix)
         return parts.use_case.train(

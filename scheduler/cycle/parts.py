@@ -8,6 +8,7 @@ from structlog.typing import FilteringBoundLogger
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
+from scheduler.cycle.progress import ShowProgress, shown_progress
 from scheduler.publisher import Publisher
 from scheduler.scoring_api import ScoringApi
 from scheduler.tracking.tracker import NoTracking, Tracker
@@ -21,6 +22,7 @@ class Parts:
 
     Attributes:
         reports: whether a page is written for every candidate; costs a few seconds a run.
+        progress: how far a long step is, shown to whoever watches.
     """
 
     use_case: LearningUseCase
@@ -36,3 +38,4 @@ class Parts:
     seed: int
     reports: bool = True
     tracker: Tracker = field(default_factory=NoTracking)
+    progress: ShowProgress = shown_progress

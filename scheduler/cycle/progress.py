@@ -1,8 +1,8 @@
 """Progress of a long step: a bar on a terminal, otherwise a line at each quarter."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -10,6 +10,9 @@ from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
 from shared.usecase.learning import Progress as Report
+
+ShowProgress = Callable[[str, FilteringBoundLogger, Interruption], AbstractContextManager[Report]]
+"""Given a step, a log and who may stop it: where a long step tells how far it is."""
 
 QUARTERS = (0.25, 0.5, 0.75)
 
@@ -21,12 +24,14 @@ def shown_progress(
     """A callback for a long step; calling it also lets a stop request through."""
     if sys.stderr.isatty():
         with _bar(step) as report:
-            yield _stoppable(report, interruption)
+            yield stoppable(report, interruption)
     else:
-        yield _stoppable(_lines(step, log), interruption)
+        yield stoppable(_lines(step, log), interruption)
 
 
-def _stoppable(report: Report, interruption: Interruption) -> Report:
+def stoppable(report: Report, interruption: Interruption) -> Report:
+    """The same callback, through which a request to stop comes."""
+
     def call(what: str, share: float) -> None:
         interruption.raise_if_requested()
         report(what, share)
