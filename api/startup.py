@@ -7,6 +7,7 @@ import structlog
 from api.journal.entries import decided_from_row, decode
 from api.journal.sink import Stored
 from api.service import Service
+from api.workers.follower import RETRY_SECONDS
 from shared.transaction import Label
 
 _log = structlog.get_logger()
@@ -14,6 +15,10 @@ _log = structlog.get_logger()
 
 def start(service: Service) -> None:
     """Recover the journal, restore the model, start to drain."""
+    # Before the restore: a change meanwhile is not missed.
+    for path in (service.registry.pointer, service.registry.ledger_path):
+        service.follower.follow(path, service.promoter.catch_up)
+    service.follower.every(RETRY_SECONDS, service.promoter.try_again)
     service.journal.open()
     _recall_pending(service)
     service.promoter.restore()

@@ -1,35 +1,35 @@
-"""Every change of what is served: push, rollback, and the restore at start-up."""
+"""Every change of what is served: push, rollback, the restore at start-up, and catching up.
+
+The files of the registry are the truth. Whoever changes them holds their lock and has read
+them afresh; every other worker sees that they are others and takes over what they say.
+"""
 
 import threading
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 
 import structlog
 
 from api.metrics import Metrics
 from api.models.live import LiveModel, ModelHolder
-from api.models.refusals import (
-    FencingStale,
-    NoFallback,
-    NotServing,
-    VersionNotNewer,
-    VersionUnknown,
-)
+from api.models.order import check_order
+from api.models.refusals import NotServing
 from api.models.shelf import Shelf
+from api.models.stage import Change, Stage
 from api.models.verify import Authentic, Verifier
 from api.registry.audit import AuditTrail
+from api.registry.lock import RegistryLock
 from api.registry.registry import Meta, Registry, StoredVersion
 from shared.clock import Clock
+from shared.errors import UnderstudyError
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is served now, and what was before."""
-
-    version: str
-    previous: str | None
-    activated_at_us: int
+# Another push is in its smoke test for as long as that may take, and then some.
+_PUSH_WAIT_SECONDS = 60.0
+_WRITE_WAIT_SECONDS = 5.0
+# Stepping back takes less than two seconds, whatever another process is doing.
+_ROLLBACK_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,25 @@ class Push:
     who: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Why:
+    """What the audit trail says of a step back."""
+
+    what: str
+    who: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What this process should serve and cannot."""
+
+    version: str
+    reason: str
+
+
 class Promoter:
-    """Two locks: pushes wait for each other, and a rollback never waits for a push's checks."""
+    """Pushes wait for each other, and a rollback never waits for a push's checks."""
 
     def __init__(
         self,
@@ -58,17 +75,23 @@ class Promoter:
         self._registry = registry
         self._verifier = verifier
         self._shelf = Shelf(registry, verifier)
-        self._holder = holder
+        self._stage = Stage(self._shelf, holder, metrics)
         self._audit = audit
         self._clock = clock
         self._metrics = metrics
-        self._push_lock = threading.Lock()
+        self._push_lock = RegistryLock(registry.root / ".push.lock")
+        self._write_lock = RegistryLock(registry.root / ".write.lock")
+        # Inside this process: who may assign the reference.
         self._swap_lock = threading.Lock()
+        # What the pointer says although this process has stepped back from it.
+        self._left_unrecorded: str | None = None
+        self.behind: Behind | None = None
 
     @property
     def serving(self) -> str:
         """The version that answers now."""
-        return self._holder.version
+        live = self._stage.live
+        return "none" if live is None else live.version
 
     def push(self, push: Push) -> Change:
         """Check a bundle and serve it; on any failure the old model serves on.
@@ -77,36 +100,50 @@ class Promoter:
             UnderstudyError: says why it was refused.
             OSError: the registry could not be written.
         """
-        with self._push_lock:
+        with self._push_lock.held(_PUSH_WAIT_SECONDS):
             authentic = self._verifier.authenticate(push.raw, push.signature)
-            self._check_order(authentic, push.fencing_number)
+            offered = authentic.bundle.manifest.parsed_version
+            self._registry.refresh()
+            check_order(self._registry.ledger, offered, push.fencing_number)
             model = self._verifier.load_new(authentic, push.raw)
-            with self._swap_lock:
+            with self._writing(_WRITE_WAIT_SECONDS):
+                check_order(self._registry.ledger, offered, push.fencing_number)
                 return self._promote(model, authentic, push)
 
     def rollback(
-        self, version: str | None, reason: str, who: str, *, leaving: str | None = None
+        self,
+        version: str | None,
+        reason: str,
+        who: str,
+        *,
+        leaving: str | None = None,
+        what: str = "rollback",
     ) -> Change:
         """Serve the fallback, or a named version that is on disk.
 
-        With `leaving` given, only if that version is the one that serves.
+        With `leaving` given, only if that version is the one that serves. `what` is its name
+        in the audit trail.
 
         Raises:
             NoFallback, VersionUnknown, NotServing: there is nothing to step back to, or from.
             UnderstudyError: the version does not load any more.
-            OSError: the older version serves, but a restart would not know.
+            OSError: the older version serves here, but a restart would not know.
         """
-        with self._swap_lock:
-            left = self._holder.live
-            if leaving is not None and (left is None or left.version != leaving):
-                raise NotServing(f"version {leaving} is not serving any more")
-            model = self._target(version)
+        with self._swap_lock, ExitStack() as stack:
+            trouble = self._take_write_lock(stack)
+            left = self._stage.live
+            self._check_leaving(leaving, left)
+            model = self._stage.target(version)
             now_us = self._clock.now_us()
+            self._left_unrecorded = self._registry.current()
             try:
-                self._persist_rollback(model.version, left, reason, now_us, who)
+                if trouble is not None:
+                    raise trouble
+                self._persist_rollback(model.version, left, _Why(what, who, reason), now_us)
+                self._left_unrecorded = None
             finally:
                 # Stepping back may not depend on a disk that is full.
-                change = self._serve(model, now_us)
+                change = self._stage.serve(model, now_us)
                 self._metrics.rollbacks.inc()
                 _log.warning(
                     "rolled_back", version=model.version, left=change.previous, reason=reason
@@ -115,17 +152,44 @@ class Promoter:
 
     def restore(self) -> None:
         """Serve what was served before the restart, else the newest version that still loads."""
-        with self._swap_lock:
+        self._registry.root.mkdir(parents=True, exist_ok=True)
+        with self._writing(_WRITE_WAIT_SECONDS):
             self._registry.open()
+            current = self._registry.current()
             for version in self._shelf.restore_order():
                 model = self._shelf.load_if_possible(version)
                 if model is None:
                     continue
                 activated = self._registry.ledger.activated_at_us(version)
-                self._serve(model, activated or self._clock.now_us())
+                self._stage.serve(model, activated or self._clock.now_us())
                 _log.info("restored", version=version)
+                break
+            else:
+                _log.info("no_model_yet", registry=str(self._registry.root))
+            if current not in (None, self.serving):
+                self.behind = Behind(str(current), "it does not load here; the log says why")
+
+    def catch_up(self) -> None:
+        """Take over what another process made current."""
+        with self._swap_lock:
+            self._registry.refresh()
+            wanted = self._registry.current()
+            if wanted is None or wanted == self._left_unrecorded:
                 return
-        _log.info("no_model_yet", registry=str(self._registry.root))
+            if wanted == self.serving:
+                self._stage.renew_fallback()
+                self.behind = None
+                return
+            if wanted not in self._registry.ledger.accepted:
+                # Half of a promotion: the ledger is about to change.
+                return
+            model = self._stage.in_memory(wanted)
+        self._take_over(wanted, model)
+
+    def try_again(self) -> None:
+        """What could not be taken over may load by now."""
+        if self.behind is not None:
+            self.catch_up()
 
     def refused(self, code: str, reason: str, who: str) -> None:
         """Write down that a push was refused and why."""
@@ -133,16 +197,47 @@ class Promoter:
         self._audit.write("push-refused", who, reason, code=code)
         _log.warning("push_refused", code=code, reason=reason, serving=self.serving)
 
-    def _check_order(self, authentic: Authentic, fencing_number: int | None) -> None:
-        ledger = self._registry.ledger
-        if fencing_number is not None and fencing_number < ledger.fencing_number:
-            raise FencingStale(
-                f"fencing number {fencing_number} is older than {ledger.fencing_number}"
-            )
-        offered, newest = authentic.bundle.manifest.parsed_version, ledger.newest
-        if newest is not None and offered <= newest:
-            what = "has been accepted before" if offered == newest else "is older"
-            raise VersionNotNewer(f"version {offered} {what}; newest accepted is {newest}")
+    def _take_over(self, wanted: str, model: LiveModel | None) -> None:
+        """Load outside of the lock, so that a rollback does not wait for it."""
+        try:
+            model = model or self._shelf.load_and_try(wanted)
+        except (UnderstudyError, OSError) as error:
+            self.behind = Behind(wanted, str(error))
+            _log.error("version_not_taken_over", version=wanted, error=str(error))
+            return
+        with self._swap_lock:
+            if self._registry.current() != wanted:
+                return  # it has changed again, and the next look sees that
+            activated = self._registry.ledger.activated_at_us(wanted)
+            change = self._stage.serve(model, activated or self._clock.now_us())
+            self.behind, self._left_unrecorded = None, None
+            self._metrics.swaps.inc()
+        _log.info("taken_over", version=wanted, previous=change.previous)
+
+    @contextmanager
+    def _writing(self, wait_seconds: float) -> Iterator[None]:
+        """Alone with the registry as it is now."""
+        with self._swap_lock, self._write_lock.held(wait_seconds):
+            self._registry.refresh()
+            yield
+
+    def _take_write_lock(self, stack: ExitStack) -> OSError | None:
+        """Why nothing can be written, if so."""
+        try:
+            stack.enter_context(self._write_lock.held(_ROLLBACK_WAIT_SECONDS))
+        except OSError as error:
+            return error
+        if self._registry.refresh():
+            self._stage.renew_fallback()
+        return None
+
+    def _check_leaving(self, leaving: str | None, live: LiveModel | None) -> None:
+        if leaving is None:
+            return
+        # Another worker may have stepped back already, and this one not yet seen it.
+        current = self._registry.current() or leaving
+        if live is None or live.version != leaving or current != leaving:
+            raise NotServing(f"version {leaving} is not serving any more")
 
     def _promote(self, model: LiveModel, authentic: Authentic, push: Push) -> Change:
         now_us, manifest = self._clock.now_us(), authentic.bundle.manifest
@@ -167,55 +262,25 @@ class Promoter:
         )
         accepted = self._registry.ledger.with_accepted(meta.acceptance(), push.fencing_number)
         self._registry.activate(meta.version, accepted.with_activation(meta.version, now_us))
-        change = self._serve(model, now_us)
+        self._left_unrecorded, self.behind = None, None
+        change = self._stage.serve(model, now_us)
         self._metrics.swaps.inc()
         _log.info("promoted", version=meta.version, previous=change.previous, key=meta.key_id)
         self._prune()
         return change
 
     def _prune(self) -> None:
-        models = (self._holder.live, self._holder.fallback)
         try:
-            self._registry.prune({model.version for model in models if model is not None})
+            self._registry.prune(self._stage.loaded())
         except OSError as error:
             _log.warning("prune_failed", error=str(error))
 
     def _persist_rollback(
-        self, target: str, left: LiveModel | None, reason: str, now_us: int, who: str
+        self, target: str, left: LiveModel | None, why: _Why, now_us: int
     ) -> None:
         previous = None if left is None else left.version
         ledger = self._registry.ledger
         if previous is not None:
-            ledger = ledger.with_rollback(previous, reason, now_us)
-        self._audit.write("rollback", who, reason, version=target, previous=previous)
+            ledger = ledger.with_rollback(previous, why.reason, now_us)
+        self._audit.write(why.what, why.who, why.reason, version=target, previous=previous)
         self._registry.activate(target, ledger.with_activation(target, now_us))
-
-    def _serve(self, model: LiveModel, now_us: int) -> Change:
-        """Assign the reference; from here on every answer is the new version's."""
-        left = self._holder.live
-        name = self._shelf.fallback_for(model.version)
-        fallback = None if name is None else self._in_memory(name, left)
-        self._holder.assign(replace(model, activated_at_us=now_us), fallback)
-        self._metrics.serving(model.version)
-        return Change(model.version, None if left is None else left.version, now_us)
-
-    def _in_memory(self, name: str, left: LiveModel | None) -> LiveModel | None:
-        """The fallback, loaded: stepping back must not need a disk."""
-        for model in (left, self._holder.fallback):
-            if model is not None and model.version == name:
-                return model
-        return self._shelf.load_if_possible(name)
-
-    def _target(self, version: str | None) -> LiveModel:
-        """The loaded model to step back to."""
-        live, fallback = self._holder.live, self._holder.fallback
-        if version is None and fallback is None:
-            raise NoFallback("no earlier version that was not stepped back from is on disk")
-        if fallback is not None and version in (None, fallback.version):
-            return fallback
-        known = self._shelf.versions()
-        if version is None or version not in known:
-            raise VersionUnknown(f"there is no version {str(version)[:40]!r}", known)
-        if live is not None and version == live.version:
-            raise NoFallback(f"version {version} is the one that is serving")
-        return self._shelf.load(version)

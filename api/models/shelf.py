@@ -5,8 +5,9 @@ import structlog
 from api.models.live import LiveModel
 from api.models.verify import Verifier
 from api.registry.registry import Registry
+from api.smoke import check
 from shared.bundle.version import Version
-from shared.errors import UnderstudyError
+from shared.errors import ModelLoadError, UnderstudyError
 
 _log = structlog.get_logger()
 
@@ -22,6 +23,19 @@ class Shelf:
         """Raises UnderstudyError or OSError when it does not load any more."""
         stored = self._registry.read(version)
         return self._verifier.load(self._verifier.authenticate(stored.raw, stored.signature))
+
+    def load_and_try(self, version: str) -> LiveModel:
+        """Load what another process accepted, and score a few rows with it.
+
+        Raises:
+            UnderstudyError, OSError: it does not load or score here.
+        """
+        model = self.load(version)
+        try:
+            check(model.onnx)
+        except ValueError as error:
+            raise ModelLoadError(str(error)) from error
+        return model
 
     def load_if_possible(self, version: str) -> LiveModel | None:
         try:

@@ -56,13 +56,13 @@ class StoredVersion:
 
 
 class Registry:
-    """Reads and writes one registry directory; callers hold the swap's lock to write."""
+    """Reads and writes one registry directory; callers hold the write lock to write."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.pointer = root / "current_version.txt"
+        self.ledger_path = root / "ledger.json"
         self._versions = root / "versions"
-        self._pointer = root / "current_version.txt"
-        self._ledger_path = root / "ledger.json"
         self.ledger = Ledger()
 
     def open(self) -> None:
@@ -79,10 +79,17 @@ class Registry:
                 # Its push was never answered with success.
                 shutil.rmtree(self._versions / version)
 
+    def refresh(self) -> bool:
+        """Read the ledger as it is now; whether it differs. An unreadable one changes nothing."""
+        known = self.ledger
+        with suppress(OSError, ValidationError):
+            self.ledger = Ledger.model_validate_json(self.ledger_path.read_bytes())
+        return self.ledger != known
+
     def current(self) -> str | None:
         """What the pointer says; None when there is none or it is not a version."""
         try:
-            text = self._pointer.read_text().strip()
+            text = self.pointer.read_text().strip()
             return str(Version.parse(text))
         except (OSError, ValueError):
             return None
@@ -127,14 +134,14 @@ class Registry:
             self.save(ledger)
         except OSError:
             with suppress(OSError):
-                self._pointer.unlink() if before is None else self.point_to(before)
+                self.pointer.unlink() if before is None else self.point_to(before)
             raise
 
     def point_to(self, version: str) -> None:
-        write_whole(self._pointer, version.encode() + b"\n")
+        write_whole(self.pointer, version.encode() + b"\n")
 
     def save(self, ledger: Ledger) -> None:
-        write_whole(self._ledger_path, ledger.model_dump_json(indent=2).encode() + b"\n")
+        write_whole(self.ledger_path, ledger.model_dump_json(indent=2).encode() + b"\n")
         self.ledger = ledger
 
     def prune(self, keep: set[str]) -> None:
@@ -156,7 +163,7 @@ class Registry:
 
     def _read_ledger(self) -> Ledger:
         try:
-            return Ledger.model_validate_json(self._ledger_path.read_bytes())
+            return Ledger.model_validate_json(self.ledger_path.read_bytes())
         except FileNotFoundError:
             return Ledger()
         except (OSError, ValidationError) as error:

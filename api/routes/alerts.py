@@ -9,8 +9,8 @@ from pydantic.config import JsonDict
 from api.http.door import Address, add, caller
 from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, REGISTRY_FAILED
 from api.models.problems import as_problem
-from api.models.promoter import Change
 from api.models.refusals import NoFallback, NotServing
+from api.models.stage import Change
 from api.service import Service
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role

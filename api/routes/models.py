@@ -23,7 +23,8 @@ from api.http.problems import (
     Problem,
 )
 from api.models.problems import as_problem
-from api.models.promoter import Change, Push
+from api.models.promoter import Push
+from api.models.stage import Change
 from api.routes.views import CurrentModel, Models, current_model, every_model
 from api.service import Service
 from shared.clock import isoformat

@@ -1,0 +1,19 @@
+"""Whether a pushed version may come after what was accepted before."""
+
+from api.models.refusals import FencingStale, VersionNotNewer
+from api.registry.ledger import Ledger
+from shared.bundle.version import Version
+
+
+def check_order(ledger: Ledger, offered: Version, fencing_number: int | None) -> None:
+    """Only newer versions, only from the newest scheduler.
+
+    Raises:
+        FencingStale, VersionNotNewer: says what came before.
+    """
+    if fencing_number is not None and fencing_number < ledger.fencing_number:
+        raise FencingStale(f"fencing number {fencing_number} is older than {ledger.fencing_number}")
+    newest = ledger.newest
+    if newest is not None and offered <= newest:
+        what = "has been accepted before" if offered == newest else "is older"
+        raise VersionNotNewer(f"version {offered} {what}; newest accepted is {newest}")

@@ -1,0 +1,79 @@
+"""What this process serves, and what it could serve at once: the reference and its fallback."""
+
+from dataclasses import dataclass, replace
+
+from api.metrics import Metrics
+from api.models.live import LiveModel, ModelHolder
+from api.models.refusals import NoFallback, VersionUnknown
+from api.models.shelf import Shelf
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is served now, and what was before."""
+
+    version: str
+    previous: str | None
+    activated_at_us: int
+
+
+class Stage:
+    """Callers hold the swap's lock; readers of the holder need none."""
+
+    def __init__(self, shelf: Shelf, holder: ModelHolder, metrics: Metrics) -> None:
+        self._shelf = shelf
+        self._holder = holder
+        self._metrics = metrics
+
+    @property
+    def live(self) -> LiveModel | None:
+        return self._holder.live
+
+    def serve(self, model: LiveModel, now_us: int) -> Change:
+        """Assign the reference; from here on every answer is the new version's."""
+        left = self._holder.live
+        fallback = self._fallback_of(model)
+        self._holder.assign(replace(model, activated_at_us=now_us), fallback)
+        self._metrics.serving(model.version)
+        return Change(model.version, None if left is None else left.version, now_us)
+
+    def renew_fallback(self) -> None:
+        """The ledger has changed, and with it perhaps what to step back to."""
+        live, fallback = self._holder.live, self._holder.fallback
+        if live is None:
+            return
+        name = self._shelf.fallback_for(live.version)
+        if name != (None if fallback is None else fallback.version):
+            self._holder.assign(live, self._fallback_of(live))
+
+    def in_memory(self, version: str) -> LiveModel | None:
+        for model in (self._holder.live, self._holder.fallback):
+            if model is not None and model.version == version:
+                return model
+        return None
+
+    def loaded(self) -> set[str]:
+        """The versions that are in memory."""
+        models = (self._holder.live, self._holder.fallback)
+        return {model.version for model in models if model is not None}
+
+    def target(self, version: str | None) -> LiveModel:
+        """The model to step back to, loaded; None: the fallback."""
+        live, fallback = self._holder.live, self._holder.fallback
+        if version is None and fallback is None:
+            raise NoFallback("no earlier version that was not stepped back from is on disk")
+        if fallback is not None and version in (None, fallback.version):
+            return fallback
+        known = self._shelf.versions()
+        if version is None or version not in known:
+            raise VersionUnknown(f"there is no version {str(version)[:40]!r}", known)
+        if live is not None and version == live.version:
+            raise NoFallback(f"version {version} is the one that is serving")
+        return self._shelf.load(version)
+
+    def _fallback_of(self, model: LiveModel) -> LiveModel | None:
+        """Loaded now: stepping back must not need a disk."""
+        name = self._shelf.fallback_for(model.version)
+        if name is None:
+            return None
+        return self.in_memory(name) or self._shelf.load_if_possible(name)
