@@ -1,4 +1,6 @@
-"""One writer at a time: what is read to decide what to write must not change in between."""
+"""One writer at a time, and one clock for all: what several processes must agree on."""
+
+import time
 
 from sqlalchemy import Connection, text
 
@@ -18,3 +20,15 @@ def lock_for_writing(connection: Connection) -> None:
     driver = connection.connection.driver_connection
     if driver is not None and not driver.in_transaction:
         driver.execute("BEGIN IMMEDIATE")
+
+
+def database_now_us(connection: Connection) -> int:
+    """The database's clock, by which leases run out whatever the clocks of its clients say.
+
+    SQLite has none of its own, but all who have the file open are on one machine: its
+    write-ahead log lives in their shared memory.
+    """
+    if connection.dialect.name == "postgresql":
+        query = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
+        return int(connection.scalar(query) or 0)
+    return time.time_ns() // 1_000

@@ -1,23 +1,42 @@
-"""Training runs: asked for by one process, claimed and finished by another, kept for good."""
+"""Training runs: asked for by one process, claimed and finished by another, kept for good.
+
+A claim is a lease: it names its owner, runs out unless it is extended (leases.py), and
+carries a fencing number greater than all before it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
-from shared.clock import SystemClock, isoformat
+from shared.clock import MICROS_PER_SECOND, SystemClock, isoformat
 from shared.tables.engine import database_errors
-from shared.tables.locks import lock_for_writing
+from shared.tables.locks import database_now_us, lock_for_writing
 from shared.tables.schema import model_training_runs as table
+
+LEASE_SECONDS = 15.0
 
 
 class RunStatus(StrEnum):
     """REQUESTED -> RUNNING -> one of the others, which are final.
 
-    REFUSED: the candidate was trained, but the gates kept the champion.
-    SKIPPED: nothing to do, so nothing was trained.
+    REFUSED: the work was done, but the gates kept the champion.
+    SKIPPED: left out for the reason its code tells: an overlap, a cancellation.
+    MISSED: nobody was there when it was due, and it is too late to make up for it.
     """
 
     REQUESTED = "REQUESTED"
@@ -26,11 +45,19 @@ class RunStatus(StrEnum):
     REFUSED = "REFUSED"
     FAILED = "FAILED"
     SKIPPED = "SKIPPED"
+    MISSED = "MISSED"
+
+
+UNFINISHED = (RunStatus.REQUESTED.value, RunStatus.RUNNING.value)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One row of ModelTrainingRuns; instants are RFC 3339 text."""
+    """One row of ModelTrainingRuns; instants are RFC 3339 text, or `_us` by the database's clock.
+
+    Attributes:
+        candidate_sha256: the bundle that somebody was about to push, or has pushed.
+    """
 
     run_id: int
     run_date: str
@@ -49,6 +76,13 @@ class Run:
     verdicts: Any
     decision: Any
     steps: Any
+    attempts: int = 0
+    not_before_us: int | None = None
+    lease_owner: str | None = None
+    lease_until_us: int | None = None
+    fencing_number: int | None = None
+    cancel_requested_by: str | None = None
+    candidate_sha256: str | None = None
 
 
 def request_run(engine: Engine, job: str, scheduled_for_us: int, requested_by: str) -> int:
@@ -58,45 +92,45 @@ def request_run(engine: Engine, job: str, scheduled_for_us: int, requested_by: s
         DataUnavailable: the database cannot be written now.
     """
     due = isoformat(scheduled_for_us)
-    same = select(table.c.runid).where(table.c.jobname == job, table.c.scheduledfor == due)
-    with database_errors("request a run"), engine.begin() as connection:
-        lock_for_writing(connection)
-        known: int | None = connection.scalar(same)
-        if known is not None:
-            return known
-        row = {
-            "rundate": _now(),
-            "jobname": job,
-            "scheduledfor": due,
-            "status": RunStatus.REQUESTED.value,
-            "requestedby": requested_by,
-        }
-        run_id: int = connection.execute(
-            insert(table).values(row).returning(table.c.runid)
-        ).scalar_one()
-    return run_id
+    same = and_(table.c.jobname == job, table.c.scheduledfor == due)
+    return _request(engine, job, due, requested_by, same)
 
 
-def claim_next(engine: Engine) -> Run | None:
-    """Start the oldest requested run; of two callers at once only one gets it.
+def request_unless_unfinished(
+    engine: Engine, job: str, scheduled_for_us: int, requested_by: str
+) -> int:
+    """Ask for a run, or name the one of this job that is not over yet.
 
     Raises:
         DataUnavailable: the database cannot be written now.
     """
-    oldest = (
-        select(table.c.runid)
-        .where(table.c.status == RunStatus.REQUESTED.value)
-        .order_by(table.c.runid)
-        .limit(1)
-    )
+    unfinished = and_(table.c.jobname == job, table.c.status.in_(UNFINISHED))
+    return _request(engine, job, isoformat(scheduled_for_us), requested_by, unfinished)
+
+
+def claim_next(
+    engine: Engine, owner: str = "somebody", lease_seconds: float = LEASE_SECONDS
+) -> Run | None:
+    """Start the oldest requested run, or take over one whose owner let its lease run out.
+
+    Of two callers at once only one gets it, and never two runs of one job at once.
+
+    Raises:
+        DataUnavailable: the database cannot be written now.
+    """
     with database_errors("look for requested runs"):
         # Polled every second or two: look without a lock first.
         with engine.connect() as connection:
-            if connection.scalar(oldest) is None:
+            if connection.scalar(_claimable(database_now_us(connection))) is None:
                 return None
         with engine.begin() as connection:
             lock_for_writing(connection)
-            return _start(connection, connection.scalar(oldest))
+            now_us = database_now_us(connection)
+            run_id = connection.scalar(_claimable(now_us))
+            if run_id is None:
+                return None
+            _start(connection, run_id, owner, now_us, lease_seconds)
+            return _read(connection, run_id)
 
 
 def finish(
@@ -113,8 +147,12 @@ def finish(
     verdicts: Sequence[Any] | None = None,
     decision: Mapping[str, Any] | None = None,
     steps: Sequence[Any] | None = None,
-) -> None:
+    fencing_number: int | None = None,
+) -> bool:
     """Record how a run ended, with whatever it has to show.
+
+    With a fencing number only whoever holds the lease can: False, and nothing is written,
+    when somebody else has taken the run over since, or has ended it.
 
     Raises:
         DataUnavailable: the database cannot be written now.
@@ -133,11 +171,24 @@ def finish(
         "statuscode": code,
         "statusmessage": message,
         "finishedat": _now(),
+        "leaseuntil": None,
         # JSON columns hold SQL NULL, not the JSON word null, when there is nothing
         **{name: value for name, value in shown.items() if value is not None},
     }
+    mine = table.c.runid == run_id
+    if fencing_number is not None:
+        mine = and_(mine, held(run_id, fencing_number))
     with database_errors("finish a run"), engine.begin() as connection:
-        connection.execute(update(table).where(table.c.runid == run_id).values(values))
+        return connection.execute(update(table).where(mine).values(values)).rowcount == 1
+
+
+def held(run_id: int, fencing_number: int) -> ColumnElement[bool]:
+    """The run is in progress, and nobody has claimed it since this number was given."""
+    return and_(
+        table.c.runid == run_id,
+        table.c.status == RunStatus.RUNNING.value,
+        table.c.fencingnumber == fencing_number,
+    )
 
 
 def get_run(engine: Engine, run_id: int) -> Run | None:
@@ -161,15 +212,64 @@ def list_runs(engine: Engine, limit: int = 50) -> list[Run]:
         return [_run(row) for row in connection.execute(query)]
 
 
-def _start(connection: Connection, run_id: int | None) -> Run | None:
-    if run_id is None:
-        return None
+def _request(
+    engine: Engine, job: str, due: str, requested_by: str, known: ColumnElement[bool]
+) -> int:
+    with database_errors("request a run"), engine.begin() as connection:
+        lock_for_writing(connection)
+        run_id: int | None = connection.scalar(select(func.max(table.c.runid)).where(known))
+        if run_id is not None:
+            return run_id
+        row = {
+            "rundate": _now(),
+            "jobname": job,
+            "scheduledfor": due,
+            "status": RunStatus.REQUESTED.value,
+            "requestedby": requested_by,
+        }
+        added: int = connection.execute(
+            insert(table).values(row).returning(table.c.runid)
+        ).scalar_one()
+    return added
+
+
+def _claimable(now_us: int) -> Select[int]:
+    other = table.alias()
+    same_job_runs = (
+        select(other.c.runid)
+        .where(other.c.jobname == table.c.jobname, other.c.status == RunStatus.RUNNING.value)
+        .exists()
+    )
+    waits = and_(
+        table.c.status == RunStatus.REQUESTED.value,
+        func.coalesce(table.c.notbefore, 0) <= now_us,
+        ~same_job_runs,
+    )
+    abandoned = and_(
+        table.c.status == RunStatus.RUNNING.value, func.coalesce(table.c.leaseuntil, 0) <= now_us
+    )
+    return select(table.c.runid).where(or_(waits, abandoned)).order_by(table.c.runid).limit(1)
+
+
+def _start(
+    connection: Connection, run_id: int, owner: str, now_us: int, lease_seconds: float
+) -> None:
+    newest: int = connection.scalar(select(func.max(table.c.fencingnumber))) or 0
     connection.execute(
         update(table)
         .where(table.c.runid == run_id)
-        .values(status=RunStatus.RUNNING.value, startedat=_now())
+        .values(
+            status=RunStatus.RUNNING.value,
+            startedat=func.coalesce(table.c.startedat, isoformat(now_us)),
+            attempts=table.c.attempts + 1,
+            notbefore=None,
+            leaseowner=owner,
+            leaseuntil=now_us + round(lease_seconds * MICROS_PER_SECOND),
+            # the clock, so that a database that is replaced by an older one, or an empty
+            # one, does not give out numbers again that the API has already seen
+            fencingnumber=max(newest + 1, now_us // MICROS_PER_SECOND),
+        )
     )
-    return _read(connection, run_id)
 
 
 def _read(connection: Connection, run_id: int) -> Run | None:

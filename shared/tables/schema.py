@@ -158,8 +158,35 @@ model_training_runs = Table(
     Column("verdicts", JSON),
     Column("decision", JSON),
     Column("steps", JSON),
+    # how often somebody began with it, and when it may be begun again (the database's clock)
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("notbefore", BigInteger),
+    # who works on it, until when unless extended, and the number that grows with every claim
+    Column("leaseowner", String(64)),
+    Column("leaseuntil", BigInteger),
+    Column("fencingnumber", BigInteger),
+    Column("cancelrequestedby", String(64)),
+    # the bundle that is about to be pushed, written before the push
+    Column("candidatesha256", String(64)),
     Index("uq_modeltrainingruns_due", "jobname", "scheduledfor", unique=True),
     Index("ix_modeltrainingruns_status", "status"),
+    Index("ix_modeltrainingruns_fencing", "fencingnumber"),
+)
+
+# The schedule of each job as it is in force, and up to where its due instants have their row.
+job_schedules = Table(
+    "jobschedules",
+    metadata,
+    Column("jobname", String(64), primary_key=True),
+    Column("interval", String(64), nullable=False),
+    Column("isenabled", SmallInteger, nullable=False),
+    Column("anchor", BigInteger, nullable=False),
+    Column("inforcesince", BigInteger, nullable=False),
+    Column("answeredto", BigInteger, nullable=False),
+    Column("nextdue", BigInteger),
+    Column("checkedat", BigInteger, nullable=False),
+    # what is wrong with the configuration, when the last good one stays in force
+    Column("problem", Text),
 )
 
 features_config = Table(

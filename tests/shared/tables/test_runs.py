@@ -23,13 +23,13 @@ def test_asking_twice_for_one_due_instant_is_one_run(engine: Engine) -> None:
 
 def test_runs_are_claimed_oldest_first_and_only_once(engine: Engine) -> None:
     first = request_run(engine, "retrain", 2_000_000, "operator")
-    second = request_run(engine, "retrain", 1_000_000, "operator")
+    second = request_run(engine, "look", 1_000_000, "operator")
     claimed = [claim_next(engine), claim_next(engine), claim_next(engine)]
     assert [run.run_id if run else None for run in claimed] == [first, second, None]
 
 
 def test_two_schedulers_never_get_the_same_run(engine: Engine) -> None:
-    asked = {request_run(engine, "retrain", due, "operator") for due in range(20)}
+    asked = {request_run(engine, f"job {due}", due, "operator") for due in range(20)}
 
     def claim_all(_: int) -> list[Run]:
         return list(iter(lambda: claim_next(engine), None))

@@ -1,0 +1,126 @@
+"""What the holder of a claimed run may do with it, and what happens to it from outside.
+
+Every statement of the holder names its fencing number: once somebody else has claimed the
+run, none of them finds it any more.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, and_, select, update
+
+from shared.clock import MICROS_PER_SECOND, SystemClock, isoformat
+from shared.tables.engine import database_errors
+from shared.tables.locks import database_now_us, lock_for_writing
+from shared.tables.runs import UNFINISHED, RunStatus, held
+from shared.tables.schema import model_training_runs as table
+
+CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """How a lease stands after it was extended.
+
+    Attributes:
+        cancel_requested_by: who wants the run to end, None when nobody does.
+        is_pushing: a bundle is on its way to the API, so it is too late for that.
+    """
+
+    cancel_requested_by: str | None
+    is_pushing: bool
+
+
+def renew(engine: Engine, run_id: int, fencing_number: int, seconds: float) -> Holding | None:
+    """Extend the lease from now on; None when it is no longer ours.
+
+    Raises:
+        DataUnavailable: the database cannot be written now.
+    """
+    with database_errors("extend a lease"), engine.begin() as connection:
+        row = _extend(connection, run_id, fencing_number, seconds)
+    return None if row is None else Holding(row.cancelrequestedby, row.candidatesha256 is not None)
+
+
+def announce_push(
+    engine: Engine, run_id: int, fencing_number: int, seconds: float, **columns: Any
+) -> bool:
+    """Write down what is about to be pushed; False when the lease is no longer ours.
+
+    Raises:
+        DataUnavailable: the database cannot be written now.
+    """
+    with database_errors("announce a push"), engine.begin() as connection:
+        return _extend(connection, run_id, fencing_number, seconds, **columns) is not None
+
+
+def give_back(
+    engine: Engine,
+    run_id: int,
+    fencing_number: int,
+    code: str,
+    message: str,
+    *,
+    delay_seconds: float = 0.0,
+    counts: bool = True,
+) -> bool:
+    """Let the run be claimed again, later; False when the lease is no longer ours.
+
+    `counts` is False when the attempt ended through no fault of the run.
+
+    Raises:
+        DataUnavailable: the database cannot be written now.
+    """
+    with database_errors("give a run back"), engine.begin() as connection:
+        lock_for_writing(connection)
+        now_us = database_now_us(connection)
+        values = {
+            "status": RunStatus.REQUESTED.value,
+            "statuscode": code,
+            "statusmessage": message,
+            "notbefore": now_us + round(delay_seconds * MICROS_PER_SECOND),
+            "leaseowner": None,
+            "leaseuntil": None,
+            "attempts": table.c.attempts - (0 if counts else 1),
+        }
+        changed = connection.execute(
+            update(table).where(held(run_id, fencing_number)).values(values)
+        )
+        return changed.rowcount == 1
+
+
+def request_cancel(engine: Engine, run_id: int, who: str) -> RunStatus | None:
+    """Ask for a run to end; returns what its status is now, None when there is no such run.
+
+    One that has not begun is over at once; one in progress ends within seconds.
+
+    Raises:
+        DataUnavailable: the database cannot be written now.
+    """
+    mine = table.c.runid == run_id
+    not_begun = and_(mine, table.c.status == RunStatus.REQUESTED.value)
+    ended = {
+        "status": RunStatus.SKIPPED.value,
+        "statuscode": CANCELLED,
+        "statusmessage": f"cancelled by {who} before it began",
+        "finishedat": isoformat(SystemClock().now_us()),
+    }
+    asked = update(table).where(and_(mine, table.c.status.in_(UNFINISHED)))
+    with database_errors("cancel a run"), engine.begin() as connection:
+        lock_for_writing(connection)
+        connection.execute(asked.values(cancelrequestedby=who))
+        connection.execute(update(table).where(not_begun).values(ended))
+        status = connection.scalar(select(table.c.status).where(mine))
+    return None if status is None else RunStatus(status)
+
+
+def _extend(
+    connection: Connection, run_id: int, fencing_number: int, seconds: float, **columns: Any
+) -> Row[Any] | None:
+    until_us = database_now_us(connection) + round(seconds * MICROS_PER_SECOND)
+    return connection.execute(
+        update(table)
+        .where(held(run_id, fencing_number))
+        .values(leaseuntil=until_us, **columns)
+        .returning(table.c.cancelrequestedby, table.c.candidatesha256)
+    ).one_or_none()
