@@ -7,8 +7,11 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.http.docs_page import PATH as DOCS
+from api.http.docs_page import docs_page
 from api.http.door import security
 from api.http.errors import add_handlers
 from api.http.headers import AnswerLayer
@@ -42,17 +45,24 @@ class ScoringApp(FastAPI):
             version="1",
             description=_DESCRIPTION,
             lifespan=lambda _: _running(service),
+            docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
         )
         self.service = service
         self.short_way: dict[str, ASGIApp] = {}
         self._layer = AnswerLayer(super().__call__, service.models, service.metrics)
+        self._entry: ASGIApp = self._dispatch
+        if service.settings.cors_origins:
+            self._entry = _with_origins(self._dispatch, service.settings.cors_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "http":
+            await self._entry(scope, receive, send)
+        else:
             await super().__call__(scope, receive, send)
-            return
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         short = self.short_way.get(scope["path"])
         if short is not None and scope["method"] == "POST":
             await short(scope, receive, send)
@@ -85,6 +95,7 @@ def create_app(service: Service) -> ScoringApp:
     add_alert_routes(app, service)
     add_retraining_routes(app, service)
     add_health_routes(app, service)
+    app.add_route(DOCS, docs_page(app.title), include_in_schema=False)
     app.short_way = {route.path: route.app for route in app.routes if isinstance(route, RawRoute)}
     return app
 
@@ -103,6 +114,17 @@ async def _running(service: Service) -> AsyncIterator[None]:
     finally:
         service.hop.use(None)
         await asyncio.to_thread(stop, service)
+
+
+def _with_origins(app: ASGIApp, origins: str) -> ASGIApp:
+    """Let pages of these origins read answers; tokens go in a header, so no cookies are needed."""
+    return CORSMiddleware(
+        app,
+        allow_origins=[origin.strip() for origin in origins.split(",")],
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type"],
+        expose_headers=["X-Model-Version", "Retry-After"],
+    )
 
 
 def _problem_schemas() -> dict[str, Any]:

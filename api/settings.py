@@ -10,6 +10,8 @@ import usecases
 from shared.errors import SettingsError
 
 MIB = 1024 * 1024
+_ORIGIN = r"https?://[A-Za-z0-9.\[\]:-]+"
+ORIGINS = rf"^({_ORIGIN}(\s*,\s*{_ORIGIN})*)?$"
 
 
 class Settings(BaseSettings):
@@ -38,6 +40,11 @@ class Settings(BaseSettings):
     batch_max_bytes: int = Field(default=4 * MIB, ge=1024)
     batch_max_rows: int = Field(default=1_000, ge=1, le=100_000)
     bundle_max_bytes: int = Field(default=64 * MIB, ge=1024)
+    # a minute, in each process; 0 switches a limit off
+    failed_attempts_per_minute: int = Field(default=30, ge=0)
+    changes_per_minute: int = Field(default=120, ge=0)
+    # pages of these origins may read answers in a browser; comma-separated
+    cors_origins: str = Field(default="", pattern=ORIGINS)
     smoke_timeout_seconds: float = Field(default=30, gt=0)
     smoke_memory_bytes: int = Field(default=2_048 * MIB, ge=256 * MIB)
     # Decisions the database has already, kept so that a retry is answered from memory.

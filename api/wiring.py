@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine
 
-from api.http.credentials import Doorkeeper
+from api.http.credentials import Doorkeeper, Limits
 from api.journal.drain import Drain, DrainEvents
 from api.journal.journal import Journal
 from api.journal.sink import DatabaseSink, Stored
@@ -124,7 +124,8 @@ def _how_to_run(settings: Settings, engine: Engine, clock: Clock) -> tuple[Execu
 def _doorkeeper(settings: Settings) -> Doorkeeper:
     ensure_tokens(settings.keys_dir, API_ROLES)
     tokens = {role: read_token(settings.keys_dir, role) for role in API_ROLES}
-    return Doorkeeper(tokens, scoring_open=settings.scoring_auth == "off")
+    limits = Limits.per_minute(settings.failed_attempts_per_minute, settings.changes_per_minute)
+    return Doorkeeper(tokens, limits, scoring_open=settings.scoring_auth == "off")
 
 
 def _watch(metrics: Metrics, journal: Journal) -> None:

@@ -23,13 +23,28 @@ def header(headers: Headers, name: bytes) -> bytes | None:
 
 def require_json(scope: Scope) -> None:
     """Refuse a body that says it is something else; browsers cannot forge this one silently."""
-    content_type = header(scope["headers"], b"content-type")
+    content_type: bytes | None = None
+    for name, value in scope["headers"]:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-encoding":
+            _refuse_encoding(value)
     if content_type is None or content_type.startswith(b"application/json"):
         return
     main = content_type.split(b";", 1)[0].strip().lower()
     if main == b"application/json" or main.endswith(b"+json"):
         return
     raise Problem(UNSUPPORTED_MEDIA, "send the header Content-Type: application/json")
+
+
+def require_plain(scope: Scope) -> None:
+    """Refuse a body that says it is compressed: nothing here is ever inflated."""
+    _refuse_encoding(header(scope["headers"], b"content-encoding") or b"")
+
+
+def _refuse_encoding(value: bytes) -> None:
+    if value.strip().lower() not in (b"", b"identity"):
+        raise Problem(UNSUPPORTED_MEDIA, "send the body as it is, without Content-Encoding")
 
 
 async def read_body(scope: Scope, receive: Receive, limit_bytes: int) -> bytes:

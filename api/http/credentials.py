@@ -4,18 +4,26 @@ import base64
 import binascii
 import hashlib
 import hmac
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
 
+import structlog
 from starlette.types import Scope
 
 from api.http.bodies import header
-from api.http.problems import NO_CREDENTIALS, WRONG_ROLE, Problem
+from api.http.limits import RateLimit
+from api.http.problems import NO_CREDENTIALS, TOO_MANY, WRONG_ROLE, Problem
 from shared.keys.tokens import Role
+
+_log = structlog.get_logger()
 
 BASIC_USER = "operator"
 # Roles whose routes are open unless SCORING_AUTH=on.
 OPENABLE = frozenset({Role.SCORER, Role.READ})
+# Roles that change something and are not the service's daily work.
+LIMITED = frozenset({Role.PUSH, Role.OPERATOR, Role.ALERT, Role.TRIGGER})
 # Who pushes a model has to see what is served, and holds no other token.
 ALSO_ADMITTED = {Role.READ: frozenset({Role.PUSH})}
 
@@ -28,11 +36,29 @@ class Caller:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often a minute; 0: as often as they like.
+
+    Attributes:
+        failures: refused attempts from one address.
+        changes: admitted requests with the credentials of one role of LIMITED.
+    """
+
+    failures: RateLimit
+    changes: RateLimit
+
+    @classmethod
+    def per_minute(cls, failures: int, changes: int) -> "Limits":
+        return cls(RateLimit(failures), RateLimit(changes))
+
+
 class Doorkeeper:
     """Knows the digest of every role's token, never the tokens themselves."""
 
-    def __init__(self, tokens: Mapping[Role, str], *, scoring_open: bool) -> None:
+    def __init__(self, tokens: Mapping[Role, str], limits: Limits, *, scoring_open: bool) -> None:
         self._digests = {role: _digest(token.encode()) for role, token in tokens.items()}
+        self._limits = limits
         self._scoring_open = scoring_open
 
     def is_open(self, role: Role) -> bool:
@@ -43,19 +69,32 @@ class Doorkeeper:
         """The caller, if these credentials carry the role.
 
         Raises:
-            Problem: 401 when there are none or they are wrong, 403 when they are another role's.
+            Problem: 401 when there are none or they are wrong, 403 when they are another role's,
+                429 when they come too often.
         """
         if self.is_open(role):
             return Caller(role, "anyone")
         offered = header(scope["headers"], b"authorization") or b""
         held = self._role_of(offered, basic=role is Role.TRIGGER)
-        if held is None:
-            raise _unauthorised(role)
-        if held is not role and held not in ALSO_ADMITTED.get(role, ()):
-            raise Problem(
-                WRONG_ROLE, f"this needs the {role} role; these are the {held} credentials"
-            )
+        if held is None or (held is not role and held not in ALSO_ADMITTED.get(role, ())):
+            raise self._refusal(scope, role, held)
+        if role in LIMITED:
+            wait_seconds = self._limits.changes.wait_seconds(role)
+            if wait_seconds > 0:
+                raise _too_many(f"requests with the {role} credentials", wait_seconds)
         return Caller(role, str(held))
+
+    def _refusal(self, scope: Scope, role: Role, held: Role | None) -> Problem:
+        # Right credentials pass however often wrong ones came from the same address: a token
+        # cannot be guessed, and a stranger may not lock the scheduler out.
+        address = _address(scope)
+        wait_seconds = self._limits.failures.wait_seconds(address)
+        if wait_seconds > 0:
+            return _too_many("attempts with wrong credentials", wait_seconds)
+        _log.warning("credentials_refused", path=scope["path"], address=address, needs=str(role))
+        if held is None:
+            return _unauthorised(role)
+        return Problem(WRONG_ROLE, f"this needs the {role} role; these are the {held} credentials")
 
     def _role_of(self, offered: bytes, *, basic: bool) -> Role | None:
         scheme, _, value = offered.partition(b" ")
@@ -88,6 +127,25 @@ def _basic_password(value: bytes) -> bytes:
         return b""
     known_user = hmac.compare_digest(_digest(user), _digest(BASIC_USER.encode()))
     return password if known_user else b""
+
+
+def _address(scope: Scope) -> str:
+    """Who asks, as far as a limit is concerned: in IPv6 a household has a whole network."""
+    host = (scope.get("client") or ("",))[0]
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return "unknown"
+    if isinstance(found, IPv6Address):
+        return str(ip_network((found, 64), strict=False))
+    return str(found)
+
+
+def _too_many(what: str, wait_seconds: float) -> Problem:
+    seconds = math.ceil(wait_seconds)
+    return Problem(
+        TOO_MANY, f"too many {what}; again in {seconds} s", headers={"Retry-After": str(seconds)}
+    )
 
 
 def _unauthorised(role: Role) -> Problem:

@@ -14,6 +14,7 @@ from api.http.problems import (
     INVALID_REQUEST,
     NO_CREDENTIALS,
     TOO_LARGE,
+    TOO_MANY,
     UNSUPPORTED_MEDIA,
     WRONG_ROLE,
     Kind,
@@ -54,7 +55,7 @@ def add(app: FastAPI, doorkeeper: Doorkeeper, address: Address) -> None:
     """Put a route behind the door and document what the door answers."""
     kinds = address.problems
     if address.role is not None:
-        kinds += (NO_CREDENTIALS, WRONG_ROLE)
+        kinds += (NO_CREDENTIALS, WRONG_ROLE, TOO_MANY)
     if address.json_limit_bytes is not None:
         kinds += (TOO_LARGE, UNSUPPORTED_MEDIA, INVALID_REQUEST)
     route = APIRoute(

@@ -18,6 +18,14 @@ COMMON: tuple[tuple[bytes, bytes], ...] = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
+# What else a browser has to be told, on everything but a scored row: no page may frame, embed or
+# run any of this, nor learn where a reader came from.
+BROWSER: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
 JSON_HEADERS: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/json"), *COMMON)
 
 
@@ -27,6 +35,7 @@ def problem_headers(problem: Problem, version: bytes) -> RawHeaders:
     return [
         (b"content-type", MEDIA_TYPE.encode()),
         *COMMON,
+        *BROWSER,
         (b"x-model-version", version),
         *own,
     ]
@@ -50,7 +59,7 @@ class AnswerLayer:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers.setdefault("X-Model-Version", self._models.version)
-                for name, value in COMMON:
+                for name, value in (*COMMON, *BROWSER):
                     headers.setdefault(name.decode(), value.decode())
             await send(message)
 

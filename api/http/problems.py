@@ -39,6 +39,7 @@ UNSUPPORTED_MEDIA = Kind("unsupported-media-type", 415, "The body is not of a ty
 INVALID_REQUEST = Kind("invalid-request", 422, "The request does not validate")
 BUNDLE_MALFORMED = Kind("bundle-malformed", 422, "The bundle does not follow the format")
 MODEL_UNUSABLE = Kind("model-unusable", 422, "The bundle is authentic, but its model does not work")
+TOO_MANY = Kind("too-many-requests", 429, "This comes too often")
 INTERNAL = Kind("internal-error", 500, "The service failed; the log has the details")
 SCORING_FAILED = Kind("scoring-failed", 500, "The model gave no usable score")
 REGISTRY_FAILED = Kind("registry-failed", 500, "The registry could not be written")

@@ -6,7 +6,7 @@ from fastapi import FastAPI, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from api.http.bodies import ClientGone, read_body
+from api.http.bodies import ClientGone, read_body, require_plain
 from api.http.door import Address, add, caller
 from api.http.problems import (
     BAD_SIGNATURE,
@@ -19,6 +19,7 @@ from api.http.problems import (
     STALE_FENCING,
     TOO_LARGE,
     UNKNOWN_VERSION,
+    UNSUPPORTED_MEDIA,
     VERSION_CONFLICT,
     Problem,
 )
@@ -34,6 +35,7 @@ from shared.keys.tokens import Role
 _ROLLBACK_LIMIT = 16 * 1024
 _PUSH_PROBLEMS = (
     TOO_LARGE,
+    UNSUPPORTED_MEDIA,
     BAD_SIGNATURE,
     BUNDLE_MALFORMED,
     MODEL_UNUSABLE,
@@ -140,6 +142,7 @@ async def _push(
     """The bundle from the wire into service; every refusal is counted and audited."""
     who = caller(request).name
     try:
+        require_plain(request.scope)
         raw = await read_body(request.scope, request.receive, service.settings.bundle_max_bytes)
         push = Push(raw, signature, fencing_number, who)
         return Changed.of(await run_in_threadpool(service.promoter.push, push))

@@ -16,6 +16,7 @@ from api.http.problems import (
     NO_MODEL,
     SCORING_FAILED,
     TOO_LARGE,
+    TOO_MANY,
     UNSUPPORTED_MEDIA,
     WRONG_ROLE,
     ProblemBody,
@@ -26,6 +27,7 @@ from shared.usecase.serving import ScoringRoute, ServingUseCase
 _PROBLEMS = documented(
     NO_CREDENTIALS,
     WRONG_ROLE,
+    TOO_MANY,
     TOO_LARGE,
     UNSUPPORTED_MEDIA,
     INVALID_REQUEST,

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from api.http.credentials import ALSO_ADMITTED, Doorkeeper
+from api.http.credentials import ALSO_ADMITTED, Doorkeeper, Limits
 from api.http.problems import Problem
 from api.settings import Settings
 from shared.keys.tokens import API_ROLES, Role
@@ -33,7 +33,6 @@ WHO: dict[tuple[str, str], Role | str] = {
     ("GET", "/readyz"): OPEN,
     ("GET", "/metrics"): OPEN,
     ("GET", "/docs"): OPEN,
-    ("GET", "/docs/oauth2-redirect"): OPEN,
     ("GET", "/openapi.json"): OPEN,
 }
 GUARDED = [(address, role) for address, role in WHO.items() if isinstance(role, Role)]
@@ -44,7 +43,8 @@ def closed(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """A service with SCORING_AUTH=on."""
     folder = tmp_path_factory.mktemp("closed")
     shutil.copytree(template, folder, dirs_exist_ok=True)
-    with Running(serve_settings(folder, scoring_auth="on")) as server:
+    settings = serve_settings(folder, scoring_auth="on", failed_attempts_per_minute=0)
+    with Running(settings) as server:
         yield server
 
 
@@ -66,7 +66,7 @@ def test_every_route_is_in_the_table_of_who_may_call_it(steady: Running) -> None
 
 def test_only_the_docs_are_not_behind_the_door(steady: Running) -> None:
     others = {getattr(r, "path", "") for r in steady.app.routes if not isinstance(r, APIRoute)}
-    assert others == {"/docs", "/docs/oauth2-redirect", "/openapi.json"}
+    assert others == {"/docs", "/openapi.json"}
 
 
 @pytest.mark.parametrize(("address", "role"), GUARDED)
@@ -129,8 +129,9 @@ def test_scoring_and_reading_are_open_by_default_and_nothing_else_is(settings: S
 
 
 def test_an_error_about_credentials_never_shows_them() -> None:
-    door = Doorkeeper({Role.SCORER: "s3cret", Role.PUSH: "0ther"}, scoring_open=False)
-    scope = {"headers": [(b"authorization", b"Bearer 0ther")]}
+    tokens = {Role.SCORER: "s3cret", Role.PUSH: "0ther"}
+    door = Doorkeeper(tokens, Limits.per_minute(0, 0), scoring_open=False)
+    scope = {"headers": [(b"authorization", b"Bearer 0ther")], "path": "/score"}
     with pytest.raises(Problem) as caught:
         door.admit(scope, Role.SCORER)
     assert "0ther" not in str(caught.value.body())
