@@ -1,6 +1,6 @@
 """The half of a use case that the scoring service loads: request -> vector -> answer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,6 +53,19 @@ class Answer:
     decision: str
     matched_rules: Sequence[str] = ()
     reason_codes: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a model alone says of a row, before any rule: what two models are compared by.
+
+    Attributes:
+        score: the headline score, in [0, 1].
+        is_alert: by its own thresholds the row is not simply let through.
+    """
+
+    score: float
+    is_alert: bool
 
 
 class FeatureSource(Protocol):
@@ -127,6 +140,11 @@ class ServingUseCase(Protocol):
 
     @property
     def routes(self) -> Sequence[ScoringRoute]: ...
+
+    @property
+    def outlook(self) -> Callable[[FloatVector, ServedModel], Outlook]:
+        """A function at the top of its module: another process imports it by name."""
+        ...
 
     def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:
         """Fill in the declared defaults.

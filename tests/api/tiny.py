@@ -1,6 +1,6 @@
 """A use case small enough to check by hand: two features, two components, one rule."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, cast
 from uuid import uuid4
@@ -19,6 +19,7 @@ from shared.usecase.serving import (
     FeatureSet,
     FeatureSource,
     FloatVector,
+    Outlook,
     ScoringRoute,
     ServedModel,
 )
@@ -88,6 +89,10 @@ def decision(scores: FloatVector, model: ServedModel) -> str:
     return "review" if scores[0] >= model.thresholds["review"] else "approve"
 
 
+def outlook(scores: FloatVector, model: ServedModel) -> Outlook:
+    return Outlook(float(scores[0]), decision(scores, model) != "approve")
+
+
 class TinySource:
     """Counts the user's rows in the database and in memory; knows no windows."""
 
@@ -138,6 +143,7 @@ class TinyUseCase:
     schema_version: int = 1
     request_model: type[BaseModel] = TinyRequest
     feature_set: FeatureSet = FEATURES
+    outlook: Callable[[FloatVector, ServedModel], Outlook] = outlook
 
     def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:
         return to_transaction(cast(TinyRequest, request), now_us)

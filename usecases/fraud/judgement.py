@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 
-from shared.usecase.serving import FloatVector, ServedModel
+from shared.usecase.serving import FloatVector, Outlook, ServedModel
 
 
 class Decision(StrEnum):
@@ -65,6 +65,12 @@ def judge(scores: FloatVector, model: ServedModel) -> Judgement:
         is_outlier=is_outlier,
         decision=_decide(values[0], thresholds, is_outlier),
     )
+
+
+def outlook(scores: FloatVector, model: ServedModel) -> Outlook:
+    """What two versions are compared by while one of them is on trial."""
+    judgement = judge(scores, model)
+    return Outlook(judgement.probability, judgement.decision is not Decision.APPROVE)
 
 
 def _decide(probability: float, thresholds: Mapping[str, float], is_outlier: bool) -> Decision:

@@ -1,6 +1,6 @@
 """The serving half of the fraud use case: wires request, features, rules and answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -9,12 +9,20 @@ from pydantic import BaseModel
 from sqlalchemy import Engine
 
 from shared.transaction import Transaction
-from shared.usecase.serving import FeatureSet, FeatureSource, ScoringRoute
+from shared.usecase.serving import (
+    FeatureSet,
+    FeatureSource,
+    FloatVector,
+    Outlook,
+    ScoringRoute,
+    ServedModel,
+)
 from usecases.fraud.answers.analysis import AnalysisResponse, Analyst
 from usecases.fraud.answers.examples import EXAMPLES
 from usecases.fraud.answers.predict import PredictionResponse, predict
 from usecases.fraud.features import online
 from usecases.fraud.features.catalogue import FEATURE_SET
+from usecases.fraud.judgement import outlook
 from usecases.fraud.requests import TransactionRequest, to_transaction
 from usecases.fraud.rules.ruleset import RuleSet, load_rules
 from usecases.fraud.rules.variables import variable_table
@@ -31,6 +39,7 @@ class FraudServing:
     schema_version: int = 1
     request_model: type[BaseModel] = TransactionRequest
     feature_set: FeatureSet = FEATURE_SET
+    outlook: Callable[[FloatVector, ServedModel], Outlook] = outlook
 
     def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:
         return to_transaction(cast(TransactionRequest, request), now_us)
