@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from api.rollout.trial import Trial
 from shared.bundle.manifest import Manifest
 from shared.errors import ModelLoadError
 from shared.scoring.session import OnnxModel
@@ -86,6 +87,8 @@ class ModelHolder:
     def __init__(self) -> None:
         self.live: LiveModel | None = None
         self.fallback: LiveModel | None = None
+        # A version that is measured against the live one; most of the time there is none.
+        self.trial: Trial | None = None
         self.version_header = NO_VERSION.encode()
 
     @property
@@ -94,6 +97,9 @@ class ModelHolder:
 
     def assign(self, live: LiveModel, fallback: LiveModel | None) -> None:
         """Callers hold the swap's lock."""
+        if self.trial is not None and self.trial.rollout.champion != live.version:
+            # Whatever changed what is served, a trial against the old champion ends with it.
+            self.trial = None
         self.fallback = fallback
         self.live = live
         self.version_header = live.version.encode()

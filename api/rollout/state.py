@@ -6,7 +6,6 @@ rollback can never leave a canary behind.
 """
 
 from enum import StrEnum
-from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -117,7 +116,3 @@ class Rollouts(BaseModel):
         """The rollout that is in force while this version serves."""
         rollout = self.current
         return rollout if rollout is not None and rollout.champion == serving else None
-
-
-def rollout_path(registry_root: Path) -> Path:
-    return registry_root / "rollout.json"

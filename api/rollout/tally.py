@@ -74,23 +74,43 @@ class Tally:
 
 @dataclass(slots=True)
 class Arms:
-    """Both arms of a stage, and the rows a shadow could not take."""
+    """Both arms of a stage, and how the process of a shadow fares.
+
+    Attributes:
+        dropped: rows that the shadow's queue had no room for.
+        restarts: how often that process was started again.
+        gave_up: why it is not started any more.
+    """
 
     champion: Tally = field(default_factory=Tally)
     candidate: Tally = field(default_factory=Tally)
     dropped: int = 0
+    restarts: int = 0
+    gave_up: str | None = None
 
     def add(self, other: "Arms") -> None:
         self.champion.add(other.champion)
         self.candidate.add(other.candidate)
         self.dropped += other.dropped
+        self.restarts += other.restarts
+        self.gave_up = self.gave_up or other.gave_up
 
     def to_json(self) -> dict[str, Any]:
-        arms = {"champion": self.champion.to_json(), "candidate": self.candidate.to_json()}
-        return {**arms, "dropped": self.dropped}
+        return {
+            "champion": self.champion.to_json(),
+            "candidate": self.candidate.to_json(),
+            "dropped": self.dropped,
+            "restarts": self.restarts,
+            "gave_up": self.gave_up,
+        }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Arms":
         """Raises KeyError, TypeError or ValueError when this program did not write it."""
-        champion = Tally.from_json(stored["champion"])
-        return cls(champion, Tally.from_json(stored["candidate"]), int(stored["dropped"]))
+        return cls(
+            champion=Tally.from_json(stored["champion"]),
+            candidate=Tally.from_json(stored["candidate"]),
+            dropped=int(stored["dropped"]),
+            restarts=int(stored["restarts"]),
+            gave_up=stored["gave_up"],
+        )

@@ -1,0 +1,104 @@
+"""The process of a shadow, seen from the serving one: started, watched, ended, started again.
+
+The queue is a pipe of a fixed size that outlives the process: what is in it waits for the
+next one. Whatever the process does, all that serving ever does is a write that never blocks.
+"""
+
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import api
+from api.rollout.shadow_child import ChildConfig
+
+_ROOT = Path(api.__file__).resolve().parent.parent
+_END_SECONDS = 2.0
+# Imports and the model's session, on a busy machine.
+_START_SECONDS = 60.0
+
+
+class ShadowProcess:
+    """At most one process at a time on one queue."""
+
+    def __init__(self, config: ChildConfig, queue_bytes: int, hang_seconds: float) -> None:
+        self._rows_read, self._rows_write = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._rows_write, False)
+        with suppress(OSError):
+            # A kernel that allows less keeps its own size, which is a bound as well.
+            fcntl.fcntl(self._rows_write, fcntl.F_SETPIPE_SZ, queue_bytes)
+        self._beat_read, self._beat_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        changes = {"rows_fd": self._rows_read, "beat_fd": self._beat_write}
+        self._config = config.model_copy(update=changes)
+        self._hang_seconds = hang_seconds
+        self._child: subprocess.Popen[bytes] | None = None
+        self._patient_until = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._child is None else self._child.pid
+
+    def offer(self, record: bytes) -> bool:
+        """Whether there was room."""
+        try:
+            os.write(self._rows_write, record)
+        except BlockingIOError:
+            return False
+        return True
+
+    def start(self) -> None:
+        # No setting and no secret of the service goes into the child.
+        folder = str(self._config.folder)
+        self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "api.rollout.shadow_child", self._config.model_dump_json()],
+            cwd=_ROOT,
+            env={"PYTHONPATH": str(_ROOT), "HOME": folder, "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(self._rows_read, self._beat_write),
+            start_new_session=True,
+        )
+        self._patient_until = time.monotonic() + _START_SECONDS
+
+    def trouble(self) -> str | None:
+        """What is wrong with the process, if anything; a hanging one is ended."""
+        child = self._child
+        if child is None:
+            return None
+        status = child.poll()
+        if status is not None:
+            self._child = None
+            return f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        if self._has_beaten():
+            self._patient_until = time.monotonic() + self._hang_seconds
+        elif time.monotonic() > self._patient_until:
+            self._kill()
+            return f"did not return for {self._hang_seconds:g} s"
+        return None
+
+    def close(self) -> None:
+        """End it and give everything back; what it counted is on disk if it ends by itself."""
+        os.close(self._rows_write)
+        if self._child is not None:
+            try:
+                self._child.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._kill()
+        for descriptor in (self._rows_read, self._beat_read, self._beat_write):
+            os.close(descriptor)
+
+    def _kill(self) -> None:
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+            self._child = None
+
+    def _has_beaten(self) -> bool:
+        try:
+            return bool(os.read(self._beat_read, 65_536))
+        except BlockingIOError:
+            return False

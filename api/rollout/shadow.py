@@ -1,0 +1,89 @@
+"""A shadow: the candidate scores a copy of live rows in another process; nobody waits for it.
+
+A row costs serving one write into a pipe that never blocks. When the pipe is full the row is
+dropped and counted. When the process dies or hangs it is started again, a few times.
+"""
+
+import threading
+from collections.abc import Sequence
+
+import structlog
+
+from api.journal.entries import Decided
+from api.models.live import LiveModel
+from api.rollout.bucket import Splitter
+from api.rollout.canary import Judge
+from api.rollout.counters import Counters
+from api.rollout.process import ShadowProcess
+from api.rollout.record import RecordFormat
+from api.rollout.state import Rollout
+from api.rollout.trial import Scored
+from api.scoring.scorer import run_model
+from shared.transaction import Transaction
+from shared.usecase.serving import FloatMatrix
+
+_log = structlog.get_logger()
+RESTARTS = 3
+
+
+class Shadow:
+    """The candidate beside this process."""
+
+    def __init__(
+        self,
+        rollout: Rollout,
+        record: RecordFormat,
+        process: ShadowProcess,
+        judge: Judge,
+        counters: Counters,
+    ) -> None:
+        self.rollout = rollout
+        self.process = process
+        self.counters = counters
+        self._record = record
+        self._judge = judge
+        self._splitter = Splitter(rollout.salt)
+        # A descriptor that was closed may be somebody else's file by now.
+        self._lock = threading.Lock()
+        self._is_open = True
+        self._is_running = False
+
+    def score(
+        self,
+        transactions: Sequence[Transaction],  # noqa: ARG002 - all rows are the champion's
+        matrix: FloatMatrix,
+        live: LiveModel,
+    ) -> list[Scored]:
+        return [(live, row) for row in run_model(live, matrix)]
+
+    def noted(self, decided: Decided, latency_ms: float | None) -> None:  # noqa: ARG002
+        outlook = self._judge(decided.scores, decided.served)
+        group = self._splitter.place(decided.transaction.user_id).group
+        record = self._record.pack(group, outlook, decided.vector)
+        with self._lock:
+            wanted = self._is_open and self.counters.arms.gave_up is None
+            if not (wanted and self.process.offer(record)):
+                self.counters.arms.dropped += 1
+
+    def settle(self) -> None:
+        """Start the process, or see how it is."""
+        arms = self.counters.arms
+        if not self._is_running and arms.gave_up is None:
+            self.process.start()
+            self._is_running = True
+        trouble = self.process.trouble()
+        if trouble is not None:
+            self._is_running = False
+            arms.candidate.errors += 1
+            if arms.restarts < RESTARTS:
+                arms.restarts += 1
+            else:
+                arms.gave_up = f"the shadow process {trouble}, after {RESTARTS} restarts"
+            _log.error("shadow_failed", version=self.rollout.version, reason=trouble)
+        self.counters.flush()
+
+    def stop(self) -> None:
+        with self._lock:
+            self._is_open = False
+        self.process.close()
+        self.counters.flush()

@@ -1,0 +1,143 @@
+"""`python -m api.rollout.shadow_child CONFIG`: scores copies of live rows, answers nobody.
+
+It lives on the lowest priority, within a limit of memory, and is the first that the kernel
+ends when memory is short. It ends when the serving process closes the queue or dies. Each
+round leaves a byte in a second pipe; when none comes, the serving process ends it.
+"""
+
+import importlib
+import os
+import resource
+import select
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel
+
+from api.rollout.counters import Counters
+from api.rollout.record import RecordFormat
+from shared.bundle.archive import unpack
+from shared.scoring.session import OnnxModel
+from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel
+
+_IDLE_SECONDS = 0.25
+_FLUSH_SECONDS = 0.5
+_ROWS_A_ROUND = 64
+_FILE_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+class ChildConfig(BaseModel):
+    """All the child knows; no setting and no secret of the service.
+
+    Attributes:
+        judge: `module:function`, the use case's outlook.
+        columns: of the vector, those that the model reads.
+    """
+
+    bundle: Path
+    sha256: str
+    features: int
+    columns: list[int]
+    judge: str
+    rows_fd: int
+    beat_fd: int
+    parent_pid: int
+    memory_bytes: int
+    folder: Path
+    stage_key: str
+
+
+class Shadow:
+    """The model and what it has scored so far."""
+
+    def __init__(self, config: ChildConfig) -> None:
+        bundle = unpack(config.bundle.read_bytes())
+        if bundle.sha256 != config.sha256:
+            raise SystemExit("the bundle is not the one that was verified")
+        self._model = OnnxModel.load(bundle)
+        manifest = bundle.manifest
+        self._served = ServedModel(manifest.version, manifest.components, manifest.thresholds)
+        self._columns = np.array(config.columns, dtype=np.intp)
+        module, _, name = config.judge.partition(":")
+        self._judge = getattr(importlib.import_module(module), name)
+        self._format = RecordFormat(config.features)
+        self.counters = Counters(config.folder, config.stage_key)
+
+    @property
+    def bytes_a_round(self) -> int:
+        return self._format.size * _ROWS_A_ROUND
+
+    def take(self, raw: bytes) -> None:
+        """Score records and count both arms over the same rows."""
+        groups, outlooks, matrix = self._format.unpack(raw)
+        champion, candidate = self.counters.arms.champion, self.counters.arms.candidate
+        scores = self._score(np.ascontiguousarray(matrix[:, self._columns]))
+        for group, theirs, row in zip(groups, outlooks, scores, strict=True):
+            champion.scored(group, theirs.score, is_alert=theirs.is_alert)
+            if row is None:
+                candidate.errors += 1
+                continue
+            mine = self._judge(row, self._served)
+            candidate.scored(group, mine.score, is_alert=mine.is_alert)
+
+    def _score(self, matrix: FloatMatrix) -> list[FloatVector | None]:
+        """One by one, as they would be served: one bad row spoils no other."""
+        return [self._score_row(matrix[at : at + 1]) for at in range(len(matrix))]
+
+    def _score_row(self, row: FloatMatrix) -> FloatVector | None:
+        try:
+            scores: FloatVector = self._model.score(row)[0]
+        except Exception:  # noqa: BLE001 - a row that fails is what this is here to find
+            return None
+        return scores if np.isfinite(scores).all() else None
+
+
+def main(arguments: list[str]) -> int:
+    config = ChildConfig.model_validate_json(arguments[0])
+    _confine(config.memory_bytes)
+    threading.Thread(target=_end_with, args=(config.parent_pid,), daemon=True).start()
+    shadow = Shadow(config)
+    # Only now: an import at this priority would take minutes on a busy core.
+    os.nice(19)
+    _serve(config, shadow)
+    return 0
+
+
+def _serve(config: ChildConfig, shadow: Shadow) -> None:
+    flush_at = 0.0
+    while True:
+        with suppress(BlockingIOError):
+            os.write(config.beat_fd, b".")
+        readable, _, _ = select.select([config.rows_fd], [], [], _IDLE_SECONDS)
+        if readable:
+            raw = os.read(config.rows_fd, shadow.bytes_a_round)
+            if not raw:
+                break
+            shadow.take(raw)
+        if time.monotonic() >= flush_at:
+            shadow.counters.flush()
+            flush_at = time.monotonic() + _FLUSH_SECONDS
+    shadow.counters.flush()
+
+
+def _confine(memory_bytes: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT_BYTES, _FILE_LIMIT_BYTES))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _end_with(parent_pid: int) -> None:
+    """A model that never returns would not notice that the queue was closed."""
+    while os.getppid() == parent_pid:
+        time.sleep(1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
