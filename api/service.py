@@ -11,6 +11,7 @@ from api.journal.journal import Journal
 from api.metrics import Metrics
 from api.models.live import ModelHolder
 from api.models.promoter import Promoter
+from api.models.revoker import Revoker
 from api.registry.registry import Registry
 from api.scoring.batch import BatchScorer
 from api.scoring.cache import DecidedCache
@@ -18,7 +19,9 @@ from api.scoring.endpoint import Execution
 from api.scoring.scorer import Scorer
 from api.settings import Settings
 from api.workers.follower import Follower
+from api.workers.journals import Inheritance
 from api.workers.run_dir import RunDir
+from api.workers.workforce import Workforce
 from shared.clock import Clock
 from shared.usecase.serving import FeatureSource, ServingUseCase
 
@@ -40,6 +43,7 @@ class Service:
     models: ModelHolder
     registry: Registry
     promoter: Promoter
+    revoker: Revoker
     journal: Journal
     drain: Drain
     cache: DecidedCache
@@ -49,6 +53,8 @@ class Service:
     hop: "HopSwitch"
     follower: Follower
     run_dir: RunDir
+    workforce: Workforce
+    inheritance: Inheritance
 
 
 class HopSwitch:

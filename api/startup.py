@@ -8,6 +8,7 @@ from api.journal.entries import decided_from_row, decode
 from api.journal.sink import Stored
 from api.service import Service
 from api.workers.follower import RETRY_SECONDS
+from api.workers.workforce import TELL_SECONDS
 from shared.transaction import Label
 
 _log = structlog.get_logger()
@@ -17,8 +18,11 @@ def start(service: Service) -> None:
     """Recover the journal, restore the model, start to drain."""
     # Before the restore: a change meanwhile is not missed.
     for path in (service.registry.pointer, service.registry.ledger_path):
-        service.follower.follow(path, service.promoter.catch_up)
+        service.follower.follow(path, service.workforce.follow)
     service.follower.every(RETRY_SECONDS, service.promoter.try_again)
+    service.follower.every(TELL_SECONDS, service.workforce.tell)
+    if service.run_dir.number == 0:
+        service.follower.every(RETRY_SECONDS, service.inheritance.look)
     service.journal.open()
     _recall_pending(service)
     service.promoter.restore()
@@ -37,6 +41,8 @@ def start(service: Service) -> None:
 def stop(service: Service) -> None:
     """Carry what is left into the database, if it is there."""
     service.follower.stop()
+    service.workforce.leave()
+    service.inheritance.stop()
     service.drain.stop()
     service.journal.close()
     service.engine.dispose()

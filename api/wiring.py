@@ -1,13 +1,16 @@
 """From settings to a service: the only place where parts are chosen."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 from sqlalchemy import Engine
 
 from api.http.credentials import Doorkeeper, Limits
 from api.journal.drain import Drain, DrainEvents
 from api.journal.journal import Journal
-from api.journal.sink import DatabaseSink, Stored
+from api.journal.sink import DatabaseSink, Sink, Stored
 from api.metrics import Metrics
 from api.models.live import ModelHolder
 from api.models.promoter import Promoter
@@ -25,7 +28,10 @@ from api.service import HopSwitch, Service
 from api.settings import Settings
 from api.startup import on_stored
 from api.workers.follower import Follower
+from api.workers.journals import Inheritance, journal_dir
+from api.workers.place import Place
 from api.workers.run_dir import RunDir
+from api.workers.workforce import Workforce
 from shared.clock import Clock
 from shared.keys.store import KeyStore
 from shared.keys.tokens import API_ROLES, ensure_tokens, read_token
@@ -41,11 +47,9 @@ def build_service(
     use_case: ServingUseCase,
     clock: Clock,
     smoke: SmokeTest | None = None,
-    worker: int = 0,
+    place: Place | None = None,
 ) -> Service:
     """Make every part; opens no file but the keys and no connection yet.
-
-    `worker` is the number of this process among `settings.api_workers`.
 
     Raises:
         SettingsError: a key or the database URL cannot be used.
@@ -53,9 +57,10 @@ def build_service(
     engine = connect(settings.database_url.get_secret_value(), STATEMENT_TIMEOUT_SECONDS)
     strict, metrics, models = StrictClock(clock), Metrics(), ModelHolder()
     registry = Registry(settings.prod_models_dir)
-    journal = Journal(
-        settings.journal_dir, settings.journal_max_bytes, fsync=settings.journal_fsync
-    )
+    place = place or Place()
+    keeping = _Keeping(settings, DatabaseSink(engine), metrics)
+    total, root = settings.api_workers, settings.journal_dir
+    journal, drain = keeping.journal(journal_dir(root, place.number, total))
     execution, turns = _how_to_run(settings, engine, strict)
     cache = DecidedCache(settings.answered_capacity)
     source = use_case.feature_source(engine)
@@ -71,16 +76,15 @@ def build_service(
     )
     audit = AuditTrail(settings.prod_models_dir / "audit.jsonl", clock)
 
-    def stored(batch: Stored) -> None:
-        on_stored(service, batch)
-
-    drain = Drain(
-        journal,
-        DatabaseSink(engine),
-        DrainEvents(stored=stored, refused=lambda what: metrics.set_aside.labels(what).inc()),
-        settings.journal_drain_seconds,
-        settings.journal_dir / "set-aside.jsonl",
+    promoter = Promoter(
+        registry=registry,
+        verifier=verifier,
+        holder=models,
+        audit=audit,
+        clock=clock,
+        metrics=metrics,
     )
+    run_dir = RunDir(settings.run_dir, place.number, total)
     service = Service(
         settings=settings,
         use_case=use_case,
@@ -91,14 +95,7 @@ def build_service(
         source=source,
         models=models,
         registry=registry,
-        promoter=Promoter(
-            registry=registry,
-            verifier=verifier,
-            holder=models,
-            audit=audit,
-            clock=clock,
-            metrics=metrics,
-        ),
+        promoter=promoter,
         journal=journal,
         drain=drain,
         cache=cache,
@@ -107,10 +104,41 @@ def build_service(
         execution=execution,
         hop=HopSwitch(),
         follower=Follower(),
-        run_dir=RunDir(settings.run_dir, worker, settings.api_workers),
+        run_dir=run_dir,
+        workforce=Workforce(run_dir, promoter),
+        inheritance=Inheritance(root, total, keeping.journal),
     )
+    keeping.tell = partial(on_stored, service)
     _watch(metrics, journal)
     return service
+
+
+class _Keeping:
+    """Makes the journal of a folder and what drains it."""
+
+    def __init__(self, settings: Settings, sink: Sink, metrics: Metrics) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._metrics = metrics
+        self.tell: Callable[[Stored], None] = _nobody
+
+    def journal(self, folder: Path) -> tuple[Journal, Drain]:
+        settings = self._settings
+        journal = Journal(folder, settings.journal_max_bytes, fsync=settings.journal_fsync)
+        events = DrainEvents(stored=self._stored, refused=self._refused)
+        aside = folder / "set-aside.jsonl"
+        drain = Drain(journal, self._sink, events, settings.journal_drain_seconds, aside)
+        return journal, drain
+
+    def _stored(self, batch: Stored) -> None:
+        self.tell(batch)
+
+    def _refused(self, what: str) -> None:
+        self._metrics.set_aside.labels(what).inc()
+
+
+def _nobody(_stored: Stored) -> None:
+    """Nobody wants to know yet."""
 
 
 def _how_to_run(settings: Settings, engine: Engine, clock: Clock) -> tuple[Execution, Turns]:

@@ -53,7 +53,7 @@ def test_only_the_use_case_knows_what_it_is_about(room: str) -> None:
 def test_the_scoring_service_never_imports_a_training_library() -> None:
     heavy = ("torch", "sklearn", "skl2onnx", "polars", "pandera", "onnx")
     code = (
-        "import sys, usecases, api.main\n"
+        "import sys, usecases, api.main, api.serving\n"
         "usecases.load_serving(usecases.DEFAULT)\n"
         f"print([name for name in {heavy} if name in sys.modules])"
     )

@@ -14,6 +14,8 @@ import structlog
 from api.registry.files import TEMPORARY_PREFIX, write_whole
 
 _log = structlog.get_logger()
+# What every worker tells at once when it serves.
+STATE = "state"
 Told = dict[str, Any]
 
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from api.app import create_app
-from api.main import run
+from api.serving import run
 from api.wiring import build_service
 from shared.clock import SystemClock
 from tests.api.server import serve_settings

@@ -1,0 +1,195 @@
+"""The supervisor: opens the port, starts the workers, starts again whoever dies.
+
+It scores nothing and reads no model. The socket is one and stays open: a connection that is
+not accepted yet when a worker dies is accepted by another.
+"""
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+import structlog
+
+from api.settings import Settings
+from api.workers.run_dir import STATE, RunDir
+from shared.errors import SettingsError
+
+_log = structlog.get_logger()
+_POLL_SECONDS = 0.05
+# Requests under way and the last of the journal get this long.
+_STOP_SECONDS = 15.0
+# Who lived this long died of something else than of its start.
+_LIVED_SECONDS = 10.0
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 30.0
+_BACKLOG = 2048
+
+
+@dataclass(slots=True)
+class _Worker:
+    number: int
+    starts: int = 0
+    quick_deaths: int = 0
+    started_at: float = 0.0
+    due_at: float = 0.0
+    process: "subprocess.Popen[bytes] | None" = None
+
+
+def supervise(settings: Settings, command: Sequence[str]) -> int:
+    """Run workers until told to stop; the exit status to end with.
+
+    Raises:
+        SettingsError: the port or the run directory cannot be used.
+    """
+    told: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    with _own(settings) as run_dir, _listen(settings) as listener:
+        crew = Crew(settings, command, run_dir, listener)
+        return crew.run(told)
+
+
+class Crew:
+    """The workers and what became of them."""
+
+    def __init__(
+        self, settings: Settings, command: Sequence[str], run_dir: RunDir, listener: socket.socket
+    ) -> None:
+        self._settings = settings
+        self._command = command
+        self._run_dir = run_dir
+        self._listener = listener
+        self._lifeline, self._held = os.pipe()
+        self._workers = [_Worker(number) for number in range(settings.api_workers)]
+        self._any_was_ready = False
+
+    def run(self, told_to_stop: Sequence[int]) -> int:
+        """Keep everybody running; 0 when told to stop and all ended well."""
+        status = None
+        try:
+            while not told_to_stop and status is None:
+                status = self._look_after()
+                time.sleep(_POLL_SECONDS)
+        finally:
+            ended_well = self._stop()
+            os.close(self._held)
+            os.close(self._lifeline)
+        return (0 if ended_well else 1) if status is None else status
+
+    def _look_after(self) -> int | None:
+        """One round; an exit status when there is no point in going on."""
+        now = time.monotonic()
+        for worker in self._workers:
+            code = None if worker.process is None else worker.process.poll()
+            if code is not None:
+                self._buried(worker, code, now)
+                if code > 1 and not self._any_ready():
+                    _log.error("workers_cannot_start", status=code)
+                    return code
+            if worker.process is None and now >= worker.due_at:
+                self._start(worker, now)
+        return None
+
+    def _any_ready(self) -> bool:
+        """Whether one has ever served: what ends a start does not end a service."""
+        self._any_was_ready = self._any_was_ready or bool(self._run_dir.told(STATE))
+        return self._any_was_ready
+
+    def _start(self, worker: _Worker, now: float) -> None:
+        worker.starts += 1
+        worker.started_at = now
+        descriptors = (self._listener.fileno(), self._lifeline)
+        said = {
+            "--number": worker.number,
+            "--listener": descriptors[0],
+            "--lifeline": descriptors[1],
+            "--starts": worker.starts,
+        }
+        worker.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [*self._command, *(str(word) for pair in said.items() for word in pair)],
+            env={**os.environ, "API_WORKERS": str(len(self._workers))},
+            stdin=subprocess.DEVNULL,
+            pass_fds=descriptors,
+            # Ctrl-C goes to this process alone, which then stops them in order.
+            start_new_session=True,
+        )
+        _log.info(
+            "worker_started", worker=worker.number, pid=worker.process.pid, starts=worker.starts
+        )
+
+    def _buried(self, worker: _Worker, code: int, now: float) -> None:
+        lived = now - worker.started_at
+        worker.process = None
+        worker.quick_deaths = 0 if lived >= _LIVED_SECONDS else worker.quick_deaths + 1
+        pause = _FIRST_PAUSE_SECONDS * 2 ** max(0, worker.quick_deaths - 1)
+        worker.due_at = now + min(pause, _LONGEST_PAUSE_SECONDS) * bool(worker.quick_deaths)
+        _log.error(
+            "worker_died",
+            worker=worker.number,
+            status=code,
+            lived_seconds=round(lived, 1),
+            again_in_seconds=round(worker.due_at - now, 1),
+        )
+
+    def _stop(self) -> bool:
+        """Whether all ended by themselves and well."""
+        running = [worker.process for worker in self._workers if worker.process is not None]
+        for process in running:
+            process.terminate()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                _log.error("worker_killed", pid=process.pid, after_seconds=_STOP_SECONDS)
+                process.kill()
+                process.wait()
+        _log.info("workers_stopped", workers=len(running))
+        return all(process.returncode == 0 for process in running)
+
+
+@contextmanager
+def _own(settings: Settings) -> Iterator[RunDir]:
+    """The run directory, empty, until the end."""
+    run_dir = RunDir(settings.run_dir, total=settings.api_workers)
+    try:
+        run_dir.prepare()
+        descriptor = os.open(settings.run_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        text = f"RUN_DIR: cannot use {settings.run_dir}: {error.strerror}"
+        raise SettingsError(f"{text}; several workers need a directory they can write") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        run_dir.clear()
+        yield run_dir
+    except BlockingIOError as error:
+        raise SettingsError(
+            f"RUN_DIR: another service uses {settings.run_dir}; stop it or choose another"
+        ) from error
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _listen(settings: Settings) -> Iterator[socket.socket]:
+    host, port = settings.api_host, settings.api_port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise SettingsError(
+            f"API_HOST, API_PORT: cannot listen on {host}:{port}: {error.strerror}"
+        ) from error
+    with listener:
+        _log.info("listening", host=host, port=listener.getsockname()[1])
+        yield listener
