@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.signal import lfilter
 
 from benchmarks.report import Bar, finish
-from scheduler.drift.baseline import Baseline, fit_baseline
+from scheduler.drift.baseline import Baseline, Rows, fit_baseline
 from scheduler.drift.bins import Kind
 from scheduler.drift.check import DriftLimits, check_drift
 
@@ -26,7 +26,6 @@ KINDS = {f"feature_{number}": Kind.NUMBER for number in range(FEATURES)}
 LIMITS = DriftLimits()
 
 Floats = npt.NDArray[np.float64]
-Rows = tuple[dict[str, Floats], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -51,12 +50,11 @@ def draw(
     of_day = rng.normal(0.0, world.day_sigma, (FEATURES, days))[:, day_codes]
     values = np.sqrt(1.0 - world.day_sigma**2) * walked + of_day
     values[0] += shift
-    return dict(zip(KINDS, values, strict=True)), day_codes
+    return Rows(dict(zip(KINDS, values, strict=True)), day_codes)
 
 
 def baseline(rng: np.random.Generator, rows_a_day: int, world: World = USUAL) -> Baseline:
-    columns, days = draw(rng, rows_a_day * BASELINE_DAYS, BASELINE_DAYS, world=world)
-    return fit_baseline(columns, KINDS, days)
+    return fit_baseline([draw(rng, rows_a_day * BASELINE_DAYS, BASELINE_DAYS, world=world)], KINDS)
 
 
 def alarms(
@@ -67,8 +65,8 @@ def alarms(
     anywhere = on_shifted = 0
     for _ in range(checks):
         known = baseline(rng, min(rows, ROWS) // CURRENT_DAYS, world)
-        columns, days = draw(rng, rows, CURRENT_DAYS, shift, world)
-        found = {column.name for column in check_drift(known, columns, days, LIMITS).alarms}
+        current = draw(rng, rows, CURRENT_DAYS, shift, world)
+        found = {column.name for column in check_drift(known, [current], LIMITS).alarms}
         anywhere += bool(found)
         on_shifted += "feature_0" in found
     return anywhere / checks, on_shifted / checks
@@ -77,9 +75,9 @@ def alarms(
 def seconds_for_a_million_rows() -> float:
     rng = np.random.default_rng(5)
     known = baseline(rng, 500)
-    columns, days = draw(rng, 1_000_000, CURRENT_DAYS)
+    current = draw(rng, 1_000_000, CURRENT_DAYS)
     started = time.perf_counter()
-    check_drift(known, columns, days, LIMITS)
+    check_drift(known, [current], LIMITS)
     return time.perf_counter() - started
 
 

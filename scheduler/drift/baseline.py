@@ -1,65 +1,110 @@
 """What the champion was trained on, as counts by day: the yardstick and its own calibration."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from scheduler.drift.bins import Bins, Kind, Values, count_by_day, fit_bins
-from scheduler.drift.calibration import design_effect
+from scheduler.drift.calibration import design_effect, usual_effect
+
+MAX_ROWS = 200_000
+"""Of more rows, this many evenly spaced ones are looked at: others would only find
+differences far below the floors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Columns of the same rows, in the order of time, and the day of every row."""
+
+    columns: Mapping[str, Values]
+    days: Values
+
+    def thinned(self, most: int) -> "Rows":
+        """At most so many of them, evenly spaced."""
+        step = -(-len(self.days) // most)
+        if step <= 1:
+            return self
+        columns = {name: values[::step] for name, values in self.columns.items()}
+        return Rows(columns, self.days[::step])
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineColumn:
-    """One column of the baseline; `design` is its design effect."""
+    """One column of the baseline.
+
+    Attributes:
+        days: how many days the rows are from.
+        design: its design effect.
+        usual: how far a week of the baseline lies from all of it, at most and beyond chance.
+    """
 
     bins: Bins
     counts: tuple[int, ...]
-    design: float
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """All columns, and how many rows a day they came from."""
-
-    columns: Mapping[str, BaselineColumn]
-    rows: int
     days: int
+    design: float
+    usual: float
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts)
 
     @property
     def rows_a_day(self) -> float:
         return self.rows / max(self.days, 1)
 
 
-def fit_baseline(
-    columns: Mapping[str, Values], kinds: Mapping[str, Kind], days: Values
-) -> Baseline:
-    """Count every column by day, and learn how far its own days stray."""
-    which, inverse = np.unique(days, return_inverse=True)
-    day_codes = inverse.reshape(-1).astype(np.int64)
-    fitted = {}
-    for name, kind in kinds.items():
-        bins = fit_bins(kind, columns[name])
-        by_day = count_by_day(bins, columns[name], day_codes, len(which))
-        total = tuple(int(count) for count in by_day.sum(axis=0))
-        fitted[name] = BaselineColumn(bins, total, design_effect(by_day, kind.ordered))
-    return Baseline(fitted, rows=len(days), days=len(which))
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """All columns, by name."""
+
+    columns: Mapping[str, BaselineColumn]
+
+
+def fit_baseline(groups: Sequence[Rows], kinds: Mapping[str, Kind]) -> Baseline:
+    """Count every column by day, and learn how far its own days and weeks stray.
+
+    Groups hold different rows: features those that were learned from, the score those that
+    were not.
+    """
+    fitted: dict[str, BaselineColumn] = {}
+    for group in groups:
+        rows = group.thinned(MAX_ROWS)
+        which, inverse = np.unique(rows.days, return_inverse=True)
+        day_codes = inverse.reshape(-1).astype(np.int64)
+        for name, values in rows.columns.items():
+            fitted[name] = _fitted(kinds[name], values, day_codes, len(which))
+    return Baseline(fitted)
+
+
+def _fitted(kind: Kind, values: Values, day_codes: Values, days: int) -> BaselineColumn:
+    bins = fit_bins(kind, values)
+    by_day = count_by_day(bins, values, day_codes, days)
+    design = design_effect(by_day, kind.ordered)
+    return BaselineColumn(
+        bins=bins,
+        counts=tuple(int(count) for count in by_day.sum(axis=0)),
+        days=days,
+        design=design,
+        usual=usual_effect(by_day, kind.ordered, design),
+    )
 
 
 def to_json(baseline: Baseline) -> dict[str, Any]:
     """For `baseline.json` of a bundle; `from_json(to_json(b)) == b`."""
-    columns = {
+    return {
         name: {
             "kind": str(column.bins.kind),
             "edges": list(column.bins.edges),
             "categories": list(column.bins.categories),
             "counts": list(column.counts),
+            "days": column.days,
             "design_effect": column.design,
+            "usual_effect": column.usual,
         }
         for name, column in baseline.columns.items()
     }
-    return {"rows": baseline.rows, "days": baseline.days, "columns": columns}
 
 
 def from_json(stored: Mapping[str, Any]) -> Baseline:
@@ -70,9 +115,15 @@ def from_json(stored: Mapping[str, Any]) -> Baseline:
         ValueError: an unknown kind, or counts that do not fit their bins.
     """
     columns = {}
-    for name, item in stored["columns"].items():
+    for name, item in stored.items():
         bins = Bins(Kind(item["kind"]), tuple(item["edges"]), tuple(item["categories"]))
         if len(item["counts"]) != bins.size:
             raise ValueError(f"baseline of {name}: {len(item['counts'])} counts, {bins.size} bins")
-        columns[name] = BaselineColumn(bins, tuple(item["counts"]), float(item["design_effect"]))
-    return Baseline(columns, rows=int(stored["rows"]), days=int(stored["days"]))
+        columns[name] = BaselineColumn(
+            bins=bins,
+            counts=tuple(item["counts"]),
+            days=int(item["days"]),
+            design=float(item["design_effect"]),
+            usual=float(item["usual_effect"]),
+        )
+    return Baseline(columns)

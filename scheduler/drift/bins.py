@@ -1,7 +1,7 @@
 """Columns as counts by day: enough to compare distributions, small enough to store.
 
 A number falls between quantiles of the baseline; a category is itself, or "other" when the
-baseline never saw it. What is missing has a bin of its own, so a burst of nulls is drift.
+baseline hardly or never saw it. What is missing has a bin of its own, so a burst of nulls is drift.
 """
 
 import math
@@ -15,6 +15,8 @@ import numpy.typing as npt
 Values = npt.NDArray[Any]
 Counts = npt.NDArray[np.int64]
 NUMBER_BINS = 100
+RAREST_CATEGORY = 0.001
+"""Categories with a smaller share of the baseline are "other": they come and go by chance."""
 
 
 class Kind(StrEnum):
@@ -70,8 +72,7 @@ class Bins:
 def fit_bins(kind: Kind, values: Values) -> Bins:
     """Bins that the baseline fills evenly (numbers) or that it contains (categories)."""
     if not kind.ordered:
-        names = sorted(name for name in _names(values)[0] if name is not None)
-        return Bins(kind, categories=tuple(names))
+        return Bins(kind, categories=_common(values))
     numbers = np.asarray(values, dtype=np.float64)
     present = numbers[np.isfinite(numbers)]
     if not len(present):
@@ -87,6 +88,27 @@ def count_by_day(bins: Bins, values: Values, day_codes: Counts, days: int) -> Co
     return np.bincount(flat, minlength=days * bins.size).reshape(days, bins.size)
 
 
+def kind_of(values: Values) -> Kind:
+    """A number that has two values at most is a flag, and flags are categories."""
+    present = values[np.isfinite(values)]
+    if not len(present):
+        return Kind.CATEGORY
+    low, high = present.min(), present.max()
+    return Kind.CATEGORY if np.all((present == low) | (present == high)) else Kind.NUMBER
+
+
+def _common(values: Values) -> tuple[str, ...]:
+    names, codes = _names(values)
+    shares = np.bincount(codes, minlength=len(names)) / max(len(codes), 1)
+    return tuple(
+        sorted(
+            name
+            for name, share in zip(names, shares, strict=True)
+            if name is not None and share >= RAREST_CATEGORY
+        )
+    )
+
+
 def _names(values: Values) -> tuple[list[str | None], Counts]:
     """The distinct values as text, None for missing, and which of them each row has."""
     if values.dtype == object:
@@ -99,4 +121,4 @@ def _names(values: Values) -> tuple[list[str | None], Counts]:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    return value is None or (isinstance(value, float | np.floating) and math.isnan(value))

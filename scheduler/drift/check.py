@@ -4,14 +4,14 @@ An alarm needs both. A tiny shift of a hundred thousand rows is significant and 
 matter; a large one of twenty rows matters and is not significant.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import stats
 
-from scheduler.drift.baseline import Baseline, BaselineColumn
-from scheduler.drift.bins import Counts, Kind, Values
+from scheduler.drift.baseline import MAX_ROWS, Baseline, BaselineColumn, Rows
+from scheduler.drift.bins import Counts, Kind
 from scheduler.drift.calibration import for_window
 from scheduler.drift.distance import Distance, chi_square, kolmogorov_smirnov
 
@@ -28,21 +28,27 @@ class DriftLimits:
         error: share of false alarms among alarms (Benjamini-Hochberg); without any drift,
             the share of checks with an alarm.
         floors: smallest effect that matters; KS distance (a shift of .125 sigma is .05) for
-            numbers and scores, Cohen's w for categories and labels.
+            numbers and scores, Cohen's w for categories and labels. What the column's own
+            weeks differ by is added.
+        clock: a column whose own weeks lie as far apart as this only tells the time.
         min_rows: fewer rows are not checked.
-        max_rows: of more rows, this many evenly spaced ones are looked at; more would only
-            find differences far below the floors.
+        max_rows: of more rows, this many evenly spaced ones are looked at.
     """
 
     error: float = 0.01
     floors: Mapping[Kind, float] = field(default_factory=_floors)
+    clock: float = 0.5
     min_rows: int = 200
-    max_rows: int = 200_000
+    max_rows: int = MAX_ROWS
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnDrift:
-    """One column: how far, how likely, and whether that is an alarm."""
+    """One column: how far, how likely, and whether that is an alarm.
+
+    Attributes:
+        counts: the current rows, bin by bin as the baseline counts them.
+    """
 
     name: str
     kind: Kind
@@ -52,15 +58,26 @@ class ColumnDrift:
     p_adjusted: float
     design_effect: float
     alarm: bool
+    counts: tuple[int, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts)
 
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """All columns, the furthest first; `reason` says why nothing was checked, if so."""
+    """All columns, alarms and the furthest first.
+
+    Attributes:
+        skipped: columns that were not checked, and why.
+        reason: why nothing was checked, if so.
+    """
 
     rows: int
     days: int
     columns: tuple[ColumnDrift, ...]
+    skipped: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
 
     @property
@@ -72,44 +89,83 @@ class DriftReport:
         return bool(self.alarms)
 
 
-def check_drift(
-    baseline: Baseline, columns: Mapping[str, Values], days: Values, limits: DriftLimits
-) -> DriftReport:
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """One column before its p-value is corrected for the others."""
+
+    name: str
+    column: BaselineColumn
+    distance: Distance
+    design: float
+    counts: tuple[int, ...]
+
+
+def check_drift(baseline: Baseline, groups: Sequence[Rows], limits: DriftLimits) -> DriftReport:
     """Compare current rows with the baseline; columns that are not given are left out."""
-    rows, day_count = len(days), len(np.unique(days))
-    names = [name for name in baseline.columns if name in columns]
-    if rows < limits.min_rows or not names:
-        reason = f"{rows} rows, {limits.min_rows} are needed" if names else "no known column"
-        return DriftReport(rows, day_count, (), reason)
-    step = -(-rows // limits.max_rows)
-    found = {}
-    for name in names:
-        column = baseline.columns[name]
-        design = for_window(column.design, baseline.rows_a_day, rows / step / day_count)
-        found[name] = (_distance(column, columns[name][::step], design), design)
-    raw = [distance.p_value for distance, _ in found.values()]
+    skipped: dict[str, str] = {}
+    found = [item for group in groups for item in _measured(baseline, group, limits, skipped)]
+    largest = max((group.days for group in groups), key=len, default=np.zeros(0))
+    rows, days = len(largest), len(np.unique(largest))
+    if not found:
+        reason = next(iter(skipped.values()), "no known column")
+        return DriftReport(rows, days, (), skipped, reason)
+    raw = [item.distance.p_value for item in found]
     adjusted = stats.false_discovery_control(raw, method="bh")
     drifts = [
-        _judged(name, baseline.columns[name].bins.kind, measured, limits)
-        for name, measured in zip(names, zip(found.values(), adjusted, strict=True), strict=True)
+        _judged(item, float(p_adjusted), limits)
+        for item, p_adjusted in zip(found, adjusted, strict=True)
     ]
-    drifts.sort(key=lambda drift: (not drift.alarm, drift.p_value, -drift.effect))
-    return DriftReport(rows, day_count, tuple(drifts))
+    drifts.sort(key=lambda drift: (not drift.alarm, -drift.effect / drift.floor))
+    return DriftReport(rows, days, tuple(drifts), skipped)
 
 
-def _distance(column: BaselineColumn, values: Values, design: float) -> Distance:
+def _measured(
+    baseline: Baseline, group: Rows, limits: DriftLimits, skipped: dict[str, str]
+) -> Iterator[_Measured]:
+    rows = group.thinned(limits.max_rows)
+    count, days = len(rows.days), len(np.unique(rows.days))
+    for name, values in rows.columns.items():
+        column = baseline.columns.get(name)
+        if column is None:
+            continue
+        reason = _unfit(column, count, limits)
+        if reason:
+            skipped[name] = reason
+            continue
+        design = for_window(column.design, column.rows_a_day, count / days)
+        counts = np.bincount(column.bins.codes(values), minlength=column.bins.size)
+        distance = _distance(column, counts, design)
+        yield _Measured(name, column, distance, design, tuple(counts.tolist()))
+
+
+def _unfit(column: BaselineColumn, rows: int, limits: DriftLimits) -> str | None:
+    if rows < limits.min_rows:
+        return f"{rows} rows, {limits.min_rows} are needed"
+    if column.rows < limits.min_rows:
+        return f"{column.rows} rows in the baseline, {limits.min_rows} are needed"
+    if column.usual >= limits.clock:
+        return "it moves with the calendar: weeks of the baseline itself lie as far apart"
+    return None
+
+
+def _distance(column: BaselineColumn, counts: Counts, design: float) -> Distance:
     before: Counts = np.asarray(column.counts, dtype=np.int64)
-    after = np.bincount(column.bins.codes(values), minlength=column.bins.size)
     test = kolmogorov_smirnov if column.bins.kind.ordered else chi_square
-    return test(before, after, design)
+    return test(before, counts, design)
 
 
-def _judged(
-    name: str, kind: Kind, measured: tuple[tuple[Distance, float], float], limits: DriftLimits
-) -> ColumnDrift:
-    (distance, design), p_adjusted = measured
-    floor = limits.floors[kind]
+def _judged(item: _Measured, p_adjusted: float, limits: DriftLimits) -> ColumnDrift:
+    kind, distance = item.column.bins.kind, item.distance
+    floor = limits.floors[kind] + item.column.usual
     alarm = bool(p_adjusted <= limits.error and distance.effect >= floor)
     return ColumnDrift(
-        name, kind, distance.effect, floor, distance.p_value, float(p_adjusted), design, alarm
+        name=item.name,
+        kind=kind,
+        effect=distance.effect,
+        floor=floor,
+        p_value=distance.p_value,
+        p_adjusted=p_adjusted,
+        design_effect=item.design,
+        alarm=alarm,
+        counts=item.counts,
     )

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from scheduler.drift.bins import Counts
+from scheduler.drift.bins import RAREST_CATEGORY, Counts
 
-_FEW = 0.5
+FEWEST = 5
+"""Cochran's rule: with fewer rows than that, seen or expected, a cell of chi-square lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,26 +32,56 @@ class Distance:
 def kolmogorov_smirnov(baseline: Counts, current: Counts, design: float) -> Distance:
     """Largest gap of the two cumulated shares, with a sample size worth `1 / design`."""
     first, second = int(baseline.sum()), int(current.sum())
-    gaps = np.cumsum(baseline) / first - np.cumsum(current) / second
-    gap = float(np.abs(gaps).max())
+    gap = ks_gap(baseline, current)
     size = first * second / (first + second) / design
     return Distance(gap, gap, float(special.kolmogorov(np.sqrt(size) * gap)))
 
 
+def ks_gap(baseline: Counts, current: Counts) -> float:
+    """The effect size of numbers."""
+    gaps = np.cumsum(baseline) / baseline.sum() - np.cumsum(current) / current.sum()
+    return float(np.abs(gaps).max())
+
+
 def chi_square(baseline: Counts, current: Counts, design: float) -> Distance:
-    """Two-sample chi-square over the categories that either side has, over `design`."""
-    used = (baseline + current) > 0
-    table = np.stack([baseline[used], current[used]]).astype(np.float64)
+    """Two-sample chi-square over the categories that hold enough rows, over `design`."""
+    table = _pooled(baseline, current)
     if table.shape[1] < 2:
         return Distance(0.0, 0.0, 1.0)
-    expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
+    expected = _expected(table)
     statistic = float((np.square(table - expected) / expected).sum()) / design
     p_value = float(special.chdtrc(table.shape[1] - 1, statistic))
-    return Distance(statistic, _cohens_w(table[0], table[1]), p_value)
+    return Distance(statistic, _effect(table), p_value)
 
 
-def _cohens_w(baseline: npt.NDArray[np.float64], current: npt.NDArray[np.float64]) -> float:
-    """Root mean square of the relative change; half a row where the baseline has none."""
-    before = np.maximum(baseline, _FEW) / baseline.sum()
-    after = current / current.sum()
+def cohens_w(baseline: Counts, current: Counts) -> float:
+    """The effect size of categories: root mean square of the relative change.
+
+    A category the baseline never saw counts as if it had been as rare as is still counted.
+    """
+    table = _pooled(baseline, current)
+    return _effect(table) if table.shape[1] > 1 else 0.0
+
+
+def _effect(table: npt.NDArray[np.float64]) -> float:
+    before, after = table / table.sum(axis=1, keepdims=True)
+    before = np.maximum(before, RAREST_CATEGORY)
     return float(np.sqrt((np.square(after - before) / before).sum()))
+
+
+def _pooled(baseline: Counts, current: Counts) -> npt.NDArray[np.float64]:
+    """Both sides, with the cells that hold too few rows put together into one."""
+    table = np.stack([baseline, current]).astype(np.float64)
+    table = table[:, table.sum(axis=0) > 0]
+    rare = np.maximum(_expected(table)[1], table[1]) < FEWEST
+    if not rare.any():
+        return table
+    kept, rest = table[:, ~rare], table[:, rare].sum(axis=1)
+    if kept.shape[1] and max(rest[1], rest.sum() * table[1].sum() / table.sum()) < FEWEST:
+        kept[:, int(np.argmax(kept[0]))] += rest
+        return kept
+    return np.column_stack([kept, rest])
+
+
+def _expected(table: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum())

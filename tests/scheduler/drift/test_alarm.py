@@ -24,5 +24,5 @@ def test_an_alarm_starts_a_run_unless_one_for_drift_is_recent(
 
 def test_no_alarm_and_no_check_start_nothing_and_say_which() -> None:
     assert respond(DriftReport(1_000, 7, ()), NOW, None, 7.0).reason == "no drift"
-    unchecked = DriftReport(10, 1, (), "10 rows, 200 are needed")
+    unchecked = DriftReport(10, 1, (), reason="10 rows, 200 are needed")
     assert respond(unchecked, NOW, None, 7.0).reason == "not checked: 10 rows, 200 are needed"

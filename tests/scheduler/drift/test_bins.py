@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.drift.bins import Kind, count_by_day, fit_bins
+from scheduler.drift.bins import Kind, count_by_day, fit_bins, kind_of
 
 ANY_NUMBER = st.floats(allow_nan=True, allow_infinity=True)
 
@@ -41,6 +41,24 @@ def test_categories_are_known_by_their_text_whatever_holds_them(
 def test_a_new_category_and_a_missing_one_have_bins_of_their_own() -> None:
     bins = fit_bins(Kind.CATEGORY, np.array(["a", "b"], dtype=object))
     assert list(bins.codes(np.array(["c", None, "a"], dtype=object))) == [2, 3, 0]
+
+
+def test_a_category_that_is_hardly_ever_seen_is_other() -> None:
+    values = np.array(["a"] * 5_000 + ["b"])
+    assert fit_bins(Kind.CATEGORY, values).categories == ("a",)
+
+
+def test_flags_are_categories_and_what_has_more_values_is_a_number() -> None:
+    nothing = np.float32(np.nan)
+    assert kind_of(np.array([0, 1, 1, nothing], dtype=np.float32)) is Kind.CATEGORY
+    assert kind_of(np.array([0, 1, 2], dtype=np.float32)) is Kind.NUMBER
+    assert kind_of(np.array([nothing])) is Kind.CATEGORY
+
+
+def test_what_is_missing_among_flags_is_missing_and_no_category() -> None:
+    bins = fit_bins(Kind.CATEGORY, np.array([0, 1, np.nan], dtype=np.float32))
+    assert bins.categories == ("0.0", "1.0")
+    assert list(bins.codes(np.array([np.nan, 1], dtype=np.float32))) == [3, 1]
 
 
 def test_a_column_without_any_value_is_all_missing() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scheduler.drift.baseline import Baseline, fit_baseline, from_json, to_json
+from scheduler.drift.baseline import Baseline, Rows, fit_baseline, from_json, to_json
 from scheduler.drift.bins import Kind
 from scheduler.drift.check import DriftLimits, check_drift
 
@@ -33,12 +33,11 @@ def rows(seed: int, count: int, days: int) -> tuple[Columns, np.ndarray[Any, Any
 
 @pytest.fixture(scope="module")
 def baseline() -> Baseline:
-    columns, days = rows(0, 30_000, 60)
-    return fit_baseline(columns, KINDS, days)
+    return fit_baseline([Rows(*rows(0, 30_000, 60))], KINDS)
 
 
 def test_the_same_traffic_raises_no_alarm(baseline: Baseline) -> None:
-    report = check_drift(baseline, *rows(1, 3_000, 7), LIMITS)
+    report = check_drift(baseline, [Rows(*rows(1, 3_000, 7))], LIMITS)
     assert not report.drifted
     assert {column.name for column in report.columns} == set(KINDS)
 
@@ -53,7 +52,7 @@ def test_a_column_that_moves_is_named_and_the_others_are_not(name: str, baseline
         "label": np.arange(6_000) % 20 == 0,
     }
     moved["label"] = moved["label"].astype(np.int8)
-    report = check_drift(baseline, columns | {name: moved[name]}, days, LIMITS)
+    report = check_drift(baseline, [Rows(columns | {name: moved[name]}, days)], LIMITS)
     assert [column.name for column in report.alarms] == [name]
     assert report.columns[0].name == name
 
@@ -61,28 +60,32 @@ def test_a_column_that_moves_is_named_and_the_others_are_not(name: str, baseline
 def test_a_burst_of_nulls_is_drift(baseline: Baseline) -> None:
     columns, days = rows(3, 3_000, 7)
     columns["amount"][::5] = np.nan
-    assert [c.name for c in check_drift(baseline, columns, days, LIMITS).alarms] == ["amount"]
+    assert [c.name for c in check_drift(baseline, [Rows(columns, days)], LIMITS).alarms] == [
+        "amount"
+    ]
 
 
 def test_a_tiny_shift_is_significant_in_many_rows_and_still_no_alarm(baseline: Baseline) -> None:
     columns, days = rows(4, 150_000, 7)
     columns["amount"] = columns["amount"] * 1.03
-    report = check_drift(baseline, columns, days, LIMITS)
+    report = check_drift(baseline, [Rows(columns, days)], LIMITS)
     found = next(column for column in report.columns if column.name == "amount")
     assert found.effect < found.floor
     assert not report.drifted
 
 
 def test_too_few_rows_are_not_judged(baseline: Baseline) -> None:
-    report = check_drift(baseline, *rows(5, 100, 2), LIMITS)
+    report = check_drift(baseline, [Rows(*rows(5, 100, 2))], LIMITS)
     assert (report.columns, report.reason) == ((), "100 rows, 200 are needed")
 
 
 def test_columns_that_are_not_known_yet_are_left_out(baseline: Baseline) -> None:
     columns, days = rows(6, 1_000, 7)
     del columns["label"]
-    assert "label" not in {c.name for c in check_drift(baseline, columns, days, LIMITS).columns}
-    assert check_drift(baseline, {}, days, LIMITS).reason == "no known column"
+    assert "label" not in {
+        c.name for c in check_drift(baseline, [Rows(columns, days)], LIMITS).columns
+    }
+    assert check_drift(baseline, [Rows({}, days)], LIMITS).reason == "no known column"
 
 
 def test_days_that_stray_by_themselves_raise_no_alarm() -> None:
@@ -92,16 +95,51 @@ def test_days_that_stray_by_themselves_raise_no_alarm() -> None:
         return {"amount": rng.normal(size=count) + rng.normal(0, 0.3, days)[which]}, which
 
     columns, days = straying(0, 30_000, 60)
-    known = fit_baseline(columns, {"amount": Kind.NUMBER}, days)
+    known = fit_baseline([Rows(columns, days)], {"amount": Kind.NUMBER})
     false_alarms = sum(
-        check_drift(known, *straying(seed, 1_500, 3), LIMITS).drifted for seed in range(1, 101)
+        check_drift(known, [Rows(*straying(seed, 1_500, 3))], LIMITS).drifted
+        for seed in range(1, 101)
     )
     assert false_alarms <= 3
+
+
+def walking(seed: int, days: int, start: float, step: float) -> Rows:
+    """A column whose level walks from day to day."""
+    rng = np.random.default_rng(seed)
+    which = np.repeat(np.arange(days), 300)
+    level = start + np.cumsum(rng.normal(0.0, step, size=days))
+    return Rows({"amount": rng.normal(size=len(which)) + level[which]}, which)
+
+
+def test_a_column_whose_own_weeks_differ_has_to_move_further_than_they_do() -> None:
+    known = fit_baseline([walking(0, 60, 0.0, 0.2)], {"amount": Kind.NUMBER})
+    moved = check_drift(known, [walking(2, 7, 8.0, 0.2)], LIMITS).columns[0]
+    assert known.columns["amount"].usual > 0.05
+    assert moved.floor == 0.05 + known.columns["amount"].usual
+    assert moved.alarm
+
+
+def test_a_column_that_only_tells_the_time_is_skipped_and_said_so() -> None:
+    days = np.repeat(np.arange(60), 100)
+    known = fit_baseline([Rows({"age": days * 1.0}, days)], {"age": Kind.NUMBER})
+    report = check_drift(known, [Rows({"age": days + 60.0}, days)], LIMITS)
+    assert not report.drifted
+    assert "calendar" in report.skipped["age"]
+
+
+def test_labels_of_fewer_rows_than_the_features_are_judged_on_their_own(
+    baseline: Baseline,
+) -> None:
+    columns, days = rows(7, 3_000, 7)
+    few = Rows({"label": columns.pop("label")[:100]}, days[:100])
+    report = check_drift(baseline, [Rows(columns, days), few], LIMITS)
+    assert report.skipped == {"label": "100 rows, 200 are needed"}
+    assert {column.name for column in report.columns} == {"amount", "channel", "score"}
 
 
 def test_a_baseline_survives_being_stored(baseline: Baseline) -> None:
     stored = json.loads(json.dumps(to_json(baseline)))
     assert from_json(stored) == baseline
-    stored["columns"]["amount"]["counts"].pop()
+    stored["amount"]["counts"].pop()
     with pytest.raises(ValueError, match="baseline of amount"):
         from_json(stored)

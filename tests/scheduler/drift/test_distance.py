@@ -36,6 +36,20 @@ def test_a_category_the_baseline_never_saw_is_a_large_effect() -> None:
     assert chi_square(np.array([500, 0]), np.array([450, 50]), 1.0).effect > 1.0
 
 
+def test_one_row_of_a_new_category_is_chance_and_many_are_not() -> None:
+    one = chi_square(np.array([100_000, 0]), np.array([1_999, 1]), 1.0)
+    assert (one.effect, one.p_value) == (0.0, 1.0)
+    many = chi_square(np.array([100_000, 0]), np.array([1_900, 100]), 1.0)
+    assert many.effect > 1.0
+    assert many.p_value < 1e-9
+
+
+def test_rare_categories_are_put_together_before_they_are_compared() -> None:
+    baseline = np.array([9_000, 990, 4, 3, 3])
+    assert chi_square(baseline, np.array([900, 99, 1, 0, 0]), 1.0).effect < 0.01
+    assert chi_square(baseline, np.array([900, 90, 4, 3, 3]), 1.0).effect > 0.1
+
+
 def test_independent_rows_have_almost_no_design_effect_and_days_that_stray_have_one() -> None:
     rng = np.random.default_rng(5)
     quiet = rng.multinomial(400, np.full(10, 0.1), size=60)
