@@ -4,23 +4,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from shared.clock import MICROS_PER_HOUR, MICROS_PER_SECOND
 from shared.features.chunks import in_chunks
 from shared.features.tile_sums import TileColumns, sums_as_of
 from shared.features.tiles import TileWindows
 from shared.usecase.serving import FloatMatrix
 from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US
-from usecases.fraud.features.encoding import CELLS_PER_DEGREE, buckets
 from usecases.fraud.features.kernel import fill_rows
-from usecases.fraud.features.layout import (
-    NEVER,
-    UNKNOWN,
-    Codes,
-    Floats,
-    History,
-    Micros,
-    Scratch,
-    Table,
-)
+from usecases.fraud.features.layout import UNKNOWN, Codes, Floats, History, Micros, Table
+from usecases.fraud.features.rows import CELLS_PER_DEGREE
 
 _COLUMNS = (
     "event_time",
@@ -47,12 +39,10 @@ def compute(frame: pl.DataFrame, label_delay_us: int = LABEL_DELAY_US) -> FloatM
     """
     matrix = np.empty((frame.height, len(FEATURE_SET.names)), dtype=np.float32)
     table = _table(frame, sums_as_of(_tile_columns(frame), TileWindows.behind(label_delay_us)))
-    longest = int((np.arange(frame.height) - table.begins).max(initial=0))
     merchants = int(table.history.merchant.max(initial=UNKNOWN)) + 1
 
     def work(start: int, stop: int) -> None:
-        scratch = Scratch(np.zeros(longest, np.int64), np.zeros(merchants, np.int64))
-        fill_rows(table, start, stop, scratch, matrix)
+        fill_rows(table, start, stop, np.zeros(merchants, np.int64), matrix)
 
     in_chunks(frame.height, work)
     return matrix
@@ -84,7 +74,6 @@ def _table(frame: pl.DataFrame, sums: Micros) -> Table:
     return Table(
         history=_history(ordered, offset_min),
         begins=np.repeat(changes, lengths),
-        first_seen=NEVER,
         offset_min=offset_min,
         home_lat=_degrees(ordered["home_lat"]),
         home_lon=_degrees(ordered["home_lon"]),
@@ -98,7 +87,7 @@ def _history(ordered: pl.DataFrame, offset_min: Micros) -> History:
     return History(
         event_time=event_time,
         ingested_at=_micros(ordered["ingested_at"]),
-        bucket=buckets(event_time, offset_min),
+        bucket=_buckets(event_time, offset_min),
         amount=ordered["amount"].cast(pl.Float64).to_numpy().copy(),
         merchant=_codes(ordered["merchant_id"]),
         category=_codes(ordered["merchant_category"]),
@@ -108,8 +97,14 @@ def _history(ordered: pl.DataFrame, offset_min: Micros) -> History:
     )
 
 
+def _buckets(event_time: Micros, offset_min: Micros) -> npt.NDArray[np.int8]:
+    """The three hours of the local day in which each row happened, 0 to 7."""
+    local_time = event_time + offset_min * 60 * MICROS_PER_SECOND
+    return (local_time // (3 * MICROS_PER_HOUR) % 8).astype(np.int8)
+
+
 def _place() -> pl.Expr:
-    """`usecases.fraud.features.encoding.place`, over columns; null is unknown."""
+    """The cell as text, else the country, else the device; null is unknown."""
     known = pl.col("lat").is_finite() & pl.col("lon").is_finite()
     north, east = (
         (pl.col(name).cast(pl.Float64) * CELLS_PER_DEGREE).floor().cast(pl.Int64, strict=False)

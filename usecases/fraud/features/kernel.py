@@ -1,6 +1,6 @@
 """The one definition of the features: compiled code that turns a row and its past into 43 floats.
 
-Batch and online both call `fill_rows`, so they cannot disagree. All of it lies in this one
+Batch and online both end in `_fill_row`, so they cannot disagree. All of it lies in this one
 file because numba's cache on disk does not see changes in other files. Arithmetic is IEEE
 double in a fixed order (newest prior row first), rounded to float32 once, at the end.
 
@@ -11,22 +11,33 @@ import math
 
 from shared.features.compiled import compiled
 from usecases.fraud.features.layout import (
+    AMOUNT,
+    BUCKET,
+    CATEGORY,
+    EVENT_TIME,
+    INGESTED_AT,
+    LAT,
+    LON,
+    MERCHANT,
     NEVER,
+    PLACE,
+    STAMPS,
     UNKNOWN,
-    Codes,
+    Floats,
     History,
     Micros,
     Out,
+    Rest,
     Row,
-    Scratch,
     Table,
-    Totals,
+    Walk,
 )
 
 _SECOND = 1_000_000
 _MINUTE = 60 * _SECOND
 _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
+_WEEK = 7 * _DAY
 _MONTH = 30 * _DAY
 _NO_PREVIOUS_SECONDS = 2_592_000.0
 _EARTH_KM = 6371.0088
@@ -35,17 +46,50 @@ _PRIOR_WEIGHT = 2.0
 
 
 @compiled
-def _window(history: History, row: Row, seen: Micros) -> int:
-    """Collect the visible rows of the last 30 days, newest first; says how many."""
-    count = 0
+def _walk(history: History, row: Row, stamps: Micros) -> Walk:  # noqa: C901 - a branch a window
+    """One pass over the visible rows of the last 30 days, newest first."""
+    previous = -1
+    count = cnt_10m = cnt_1h = cnt_24h = cnt_7d = 0
+    total = sum_1h = sum_24h = sum_7d = largest = 0.0
+    same_bucket = same_merchant = same_category = same_location = in_day = in_month = 0
     for j in range(row.end - 1, row.begin - 1, -1):
         age = row.event_time - history.event_time[j]
         if age > _MONTH:
             break
-        if age > 0 and history.ingested_at[j] <= row.ingested_at:
-            seen[count] = j
-            count += 1
-    return count
+        if age <= 0 or history.ingested_at[j] > row.ingested_at:
+            continue
+        if count == 0:
+            previous = j
+        count += 1
+        total += history.amount[j]
+        largest = max(largest, history.amount[j])
+        if age <= _WEEK:
+            cnt_7d, sum_7d = count, total
+        if age <= _DAY:
+            cnt_24h, sum_24h = count, total
+        if age <= _HOUR:
+            cnt_1h, sum_1h = count, total
+        if age <= 10 * _MINUTE:
+            cnt_10m = count
+        merchant = history.merchant[j]
+        same_bucket += history.bucket[j] == row.bucket
+        same_merchant += merchant == row.merchant
+        same_category += history.category[j] == row.category
+        same_location += history.location[j] == row.location
+        # each merchant counts where it is met first
+        if merchant != UNKNOWN and stamps[merchant] != row.stamp:
+            stamps[merchant] = row.stamp
+            in_month += 1
+            in_day += age <= _DAY
+    if row.merchant == UNKNOWN:
+        same_merchant = 0
+    if row.category == UNKNOWN:
+        same_category = 0
+    if count == 0:
+        previous = _previous(history, row)
+    return Walk(previous, cnt_10m, cnt_1h, cnt_24h, cnt_7d, count, sum_1h, sum_24h, sum_7d, total,
+                largest, same_bucket, same_merchant, same_category, same_location,
+                in_day, in_month)  # fmt: skip
 
 
 @compiled
@@ -71,57 +115,31 @@ def _first_seen(history: History, row: Row) -> int:
 
 
 @compiled
-def _count(history: History, row: Row, seen: Micros, length: int) -> int:
-    """How many rows lie in [t - length, t)."""
-    count = 0
-    for j in seen:
-        if row.event_time - history.event_time[j] > length:
+def _deviation(history: History, row: Row, walk: Walk, mean: float) -> float:
+    """Sample standard deviation of the amounts of the walk; 0 below two."""
+    if walk.cnt_30d < 2:
+        return 0.0
+    squares = 0.0
+    for j in range(walk.previous, row.begin - 1, -1):
+        age = row.event_time - history.event_time[j]
+        if age > _MONTH:
             break
-        count += 1
-    return count
+        if age > 0 and history.ingested_at[j] <= row.ingested_at:
+            squares += (history.amount[j] - mean) ** 2
+    return math.sqrt(squares / (walk.cnt_30d - 1))
 
 
 @compiled
-def _sum(history: History, rows: Micros) -> float:
-    total = 0.0
-    for j in rows:
-        total += history.amount[j]
-    return total
-
-
-@compiled
-def _totals(history: History, row: Row, seen: Micros) -> Totals:
-    cnt_1h = _count(history, row, seen, _HOUR)
-    cnt_24h = _count(history, row, seen, _DAY)
-    cnt_7d = _count(history, row, seen, 7 * _DAY)
-    return Totals(
-        _count(history, row, seen, 10 * _MINUTE),
-        cnt_1h,
-        cnt_24h,
-        cnt_7d,
-        len(seen),
-        _sum(history, seen[:cnt_1h]),
-        _sum(history, seen[:cnt_24h]),
-        _sum(history, seen[:cnt_7d]),
-        _sum(history, seen),
-    )
-
-
-@compiled
-def _amount(history: History, row: Row, seen: Micros, totals: Totals, out: Out) -> None:
-    count = totals.cnt_30d
-    mean = totals.sum_30d / count if count else 0.0
-    squares = largest = 0.0
-    for j in seen:
-        squares += (history.amount[j] - mean) ** 2
-        largest = max(largest, history.amount[j])
-    deviation = math.sqrt(squares / (count - 1)) if count >= 2 else 0.0
+def _amount(history: History, row: Row, walk: Walk, out: Out) -> None:
+    count = walk.cnt_30d
+    mean = walk.sum_30d / count if count else 0.0
+    deviation = _deviation(history, row, walk, mean)
     out[0] = row.amount
     out[1] = math.log1p(row.amount)
     out[2] = row.amount % 10.0 == 0.0
     out[3] = row.amount / mean if mean > 0.0 else 1.0
     out[4] = (row.amount - mean) / max(deviation, 1.0) if count >= 2 else 0.0
-    out[5] = row.amount / largest if largest > 0.0 else 1.0
+    out[5] = row.amount / walk.largest if walk.largest > 0.0 else 1.0
 
 
 @compiled
@@ -138,33 +156,30 @@ def _time(row: Row, out: Out) -> None:
 
 
 @compiled
-def _velocity(totals: Totals, out: Out) -> None:
-    out[0] = totals.cnt_10m
-    out[1] = totals.cnt_1h
-    out[2] = totals.cnt_24h
-    out[3] = totals.cnt_7d
-    out[4] = totals.cnt_30d
-    out[5] = totals.sum_1h
-    out[6] = totals.sum_24h
-    out[7] = totals.sum_7d
-    out[8] = totals.sum_30d
-    out[9] = totals.sum_7d / totals.cnt_7d if totals.cnt_7d else 0.0
-    out[10] = totals.sum_30d / totals.cnt_30d if totals.cnt_30d else 0.0
+def _velocity(walk: Walk, out: Out) -> None:
+    out[0] = walk.cnt_10m
+    out[1] = walk.cnt_1h
+    out[2] = walk.cnt_24h
+    out[3] = walk.cnt_7d
+    out[4] = walk.cnt_30d
+    out[5] = walk.sum_1h
+    out[6] = walk.sum_24h
+    out[7] = walk.sum_7d
+    out[8] = walk.sum_30d
+    out[9] = walk.sum_7d / walk.cnt_7d if walk.cnt_7d else 0.0
+    out[10] = walk.sum_30d / walk.cnt_30d if walk.cnt_30d else 0.0
 
 
 @compiled
-def _behaviour(history: History, row: Row, seen: Micros, totals: Totals, out: Out) -> None:
+def _behaviour(history: History, row: Row, walk: Walk, out: Out) -> None:
     first_seen = _first_seen(history, row)
-    previous = _previous(history, row)
-    same_bucket = 0
-    for j in seen:
-        same_bucket += history.bucket[j] == row.bucket
-    count, total = totals.cnt_30d, totals.sum_30d
+    previous = walk.previous
+    count, total = walk.cnt_30d, walk.sum_30d
     out[0] = _NO_PREVIOUS_SECONDS
     out[1] = (row.event_time - first_seen) / _DAY if first_seen != NEVER else 0.0
-    out[2] = totals.cnt_24h / (count / 30.0) if count else 0.0
-    out[3] = totals.sum_24h / (total / 30.0) if total > 0.0 else 0.0
-    out[4] = same_bucket / count if count else 0.0
+    out[2] = walk.cnt_24h / (count / 30.0) if count else 0.0
+    out[3] = walk.sum_24h / (total / 30.0) if total > 0.0 else 0.0
+    out[4] = walk.same_bucket / count if count else 0.0
     out[5] = 1.0
     if previous >= 0:
         out[0] = (row.event_time - history.event_time[previous]) / _SECOND
@@ -173,41 +188,13 @@ def _behaviour(history: History, row: Row, seen: Micros, totals: Totals, out: Ou
 
 
 @compiled
-def _distinct(history: History, row: Row, seen: Micros, stamps: Micros) -> tuple[int, int]:
-    """Different merchants in 24 hours and in 30 days: one counts where it is met first."""
-    stamp = row.end + 1  # no other row that uses this memory has the same
-    in_day = in_month = 0
-    for j in seen:
-        merchant = history.merchant[j]
-        if merchant == UNKNOWN or stamps[merchant] == stamp:
-            continue
-        stamps[merchant] = stamp
-        in_month += 1
-        if row.event_time - history.event_time[j] <= _DAY:
-            in_day += 1
-    return in_day, in_month
-
-
-@compiled
-def _occurrences(codes: Codes, code: int, seen: Micros) -> int:
-    count = 0
-    if code != UNKNOWN:
-        for j in seen:
-            count += codes[j] == code
-    return count
-
-
-@compiled
-def _counterparty(history: History, row: Row, seen: Micros, stamps: Micros, out: Out) -> None:
-    same_merchant = _occurrences(history.merchant, row.merchant, seen)
-    same_category = _occurrences(history.category, row.category, seen)
-    in_day, in_month = _distinct(history, row, seen, stamps)
-    out[0] = row.merchant != UNKNOWN and same_merchant == 0
-    out[1] = same_merchant
-    out[2] = in_day
-    out[3] = in_month
-    out[4] = row.category != UNKNOWN and same_category == 0
-    out[5] = same_category / len(seen) if len(seen) else 0.0
+def _counterparty(row: Row, walk: Walk, out: Out) -> None:
+    out[0] = row.merchant != UNKNOWN and walk.same_merchant == 0
+    out[1] = walk.same_merchant
+    out[2] = walk.merchants_24h
+    out[3] = walk.merchants_30d
+    out[4] = row.category != UNKNOWN and walk.same_category == 0
+    out[5] = walk.same_category / walk.cnt_30d if walk.cnt_30d else 0.0
 
 
 @compiled
@@ -223,8 +210,8 @@ def _kilometres(lat_a: float, lon_a: float, lat_b: float, lon_b: float) -> float
 
 
 @compiled
-def _geo(history: History, row: Row, seen: Micros, out: Out) -> None:
-    previous = _previous(history, row)
+def _geo(history: History, row: Row, walk: Walk, out: Out) -> None:
+    previous = walk.previous
     out[0] = _kilometres(row.home_lat, row.home_lon, row.lat, row.lon)
     out[1] = 0.0
     out[2] = 0.0
@@ -233,8 +220,7 @@ def _geo(history: History, row: Row, seen: Micros, out: Out) -> None:
         hours = (row.event_time - history.event_time[previous]) / _HOUR
         out[1] = away
         out[2] = away / max(hours, 1.0 / 60.0)
-    known = row.location != UNKNOWN
-    out[3] = known and _occurrences(history.location, row.location, seen) == 0
+    out[3] = row.location != UNKNOWN and walk.same_location == 0
 
 
 @compiled
@@ -247,41 +233,51 @@ def _merchant_risk(sums: Micros, out: Out) -> None:
 
 
 @compiled
-def _fill_row(history: History, row: Row, scratch: Scratch, out: Out) -> None:
+def _fill_row(history: History, row: Row, stamps: Micros, out: Out) -> None:
     """Write the features of one row."""
-    seen = scratch.seen[: _window(history, row, scratch.seen)]
-    totals = _totals(history, row, seen)
-    _amount(history, row, seen, totals, out[0:6])
+    walk = _walk(history, row, stamps)
+    _amount(history, row, walk, out[0:6])
     _time(row, out[6:12])
-    _velocity(totals, out[12:23])
-    _behaviour(history, row, seen, totals, out[23:29])
-    _counterparty(history, row, seen, scratch.stamps, out[29:35])
-    _geo(history, row, seen, out[35:39])
+    _velocity(walk, out[12:23])
+    _behaviour(history, row, walk, out[23:29])
+    _counterparty(row, walk, out[29:35])
+    _geo(history, row, walk, out[35:39])
     _merchant_risk(row.sums, out[39:43])
 
 
 @compiled
-def fill_rows(table: Table, start: int, stop: int, scratch: Scratch, out: Out) -> None:
+def _row(history: History, begin: int, end: int, rest: Rest) -> Row:
+    """The row at `end`, whose past lies at [begin, end)."""
+    return Row(begin, end, rest.first_seen, rest.stamp, rest.sums, history.event_time[end],
+               history.ingested_at[end], rest.offset_min, history.bucket[end],
+               history.amount[end], history.merchant[end], history.category[end],
+               history.location[end], history.lat[end], history.lon[end],
+               rest.home_lat, rest.home_lon)  # fmt: skip
+
+
+@compiled
+def fill_rows(table: Table, start: int, stop: int, stamps: Micros, out: Out) -> None:
     """Write the features of the rows at [start, stop), each into its line of `out`."""
-    history = table.history
     for i in range(start, stop):
         line = table.targets[i]
-        row = Row(
-            table.begins[i],
-            i,
-            table.first_seen,
-            table.sums[line],
-            history.event_time[i],
-            history.ingested_at[i],
-            table.offset_min[i],
-            history.bucket[i],
-            history.amount[i],
-            history.merchant[i],
-            history.category[i],
-            history.location[i],
-            history.lat[i],
-            history.lon[i],
-            table.home_lat[i],
-            table.home_lon[i],
-        )
-        _fill_row(history, row, scratch, out[line])
+        rest = Rest(NEVER, i + 1, table.sums[line], table.offset_min[i], table.home_lat[i],
+                    table.home_lon[i])  # fmt: skip
+        row = _row(table.history, table.begins[i], i, rest)
+        _fill_row(table.history, row, stamps, out[line])
+
+
+@compiled
+def fill_last(integers: Micros, numbers: Floats, end: int, rest: Rest, out: Out) -> None:
+    """Write the features of the row at `end` of one user's rows."""
+    history = History(
+        integers[EVENT_TIME],
+        integers[INGESTED_AT],
+        integers[BUCKET],
+        numbers[AMOUNT],
+        integers[MERCHANT],
+        integers[CATEGORY],
+        integers[PLACE],
+        numbers[LAT],
+        numbers[LON],
+    )
+    _fill_row(history, _row(history, 0, end, rest), integers[STAMPS], out)

@@ -1,4 +1,4 @@
-"""The memory layout the kernel reads: columns of past rows, the row at hand, lent scratch space."""
+"""The memory layouts the kernel reads: columns of past rows, and the row at hand."""
 
 from typing import NamedTuple
 
@@ -8,7 +8,6 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Micros = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.int32]
-Buckets = npt.NDArray[np.int8]
 Out = npt.NDArray[np.float32]
 
 UNKNOWN = -1
@@ -16,6 +15,15 @@ UNKNOWN = -1
 
 NEVER = np.iinfo(np.int64).max
 """`first_seen` of a user who has no row outside the given history."""
+
+EVENT_TIME, INGESTED_AT, ID, BUCKET, MERCHANT, SHOP, CATEGORY, PLACE, STAMPS = range(9)
+"""Lines of one user's integers. ID, SHOP (the merchant), CATEGORY and PLACE are hashes of text,
+whose equality stands for that of the text; MERCHANT is where the user met that merchant first."""
+
+AMOUNT, LAT, LON = range(3)
+"""Lines of one user's numbers."""
+
+INTEGERS, NUMBERS = 9, 3
 
 
 class History(NamedTuple):
@@ -27,13 +35,30 @@ class History(NamedTuple):
 
     event_time: Micros
     ingested_at: Micros
-    bucket: Buckets
+    bucket: npt.NDArray[np.integer]
     amount: Floats
-    merchant: Codes
-    category: Codes
-    location: Codes
+    merchant: npt.NDArray[np.integer]
+    category: npt.NDArray[np.integer]
+    location: npt.NDArray[np.integer]
     lat: Floats
     lon: Floats
+
+
+class Rest(NamedTuple):
+    """What is known of the row at hand besides its line of the history.
+
+    Attributes:
+        first_seen: the earliest visible row of the user that is not in the history, or NEVER.
+        stamp: a number no earlier row has used with the same scratch memory; not 0.
+        sums: of the merchant, in the order of `shared.features.tiles.SUMS`.
+    """
+
+    first_seen: int
+    stamp: int
+    sums: Micros
+    offset_min: int
+    home_lat: float
+    home_lon: float
 
 
 class Row(NamedTuple):
@@ -42,13 +67,13 @@ class Row(NamedTuple):
     Attributes:
         begin: the user's rows lie at [begin, end) of the history; rows that are not strictly
             earlier, or were not ingested yet, may be among them.
-        first_seen: the same as in `Table`.
-        sums: of the merchant, in the order of `shared.features.tiles.SUMS`.
+        first_seen: this and what follows: the same as in `Rest`.
     """
 
     begin: int
     end: int
     first_seen: int
+    stamp: int
     sums: Micros
     event_time: int
     ingested_at: int
@@ -64,30 +89,16 @@ class Row(NamedTuple):
     home_lon: float
 
 
-class Scratch(NamedTuple):
-    """Memory a caller lends, zeroed before its first use.
-
-    Attributes:
-        seen: room for the longest history of one user.
-        stamps: a cell for every merchant code.
-    """
-
-    seen: Micros
-    stamps: Micros
-
-
 class Table(NamedTuple):
-    """A history with what its rows need besides: many users, or one whose last row is new.
+    """A history of many users with what its rows need besides.
 
     Attributes:
         begins: where the history of each row's user begins.
-        first_seen: the earliest visible row of the user that is not in the history, or NEVER.
         targets: the line of `sums`, and of the output, that belongs to each row.
     """
 
     history: History
     begins: Micros
-    first_seen: int
     offset_min: Micros
     home_lat: Floats
     home_lon: Floats
@@ -95,9 +106,17 @@ class Table(NamedTuple):
     targets: Micros
 
 
-class Totals(NamedTuple):
-    """Counts and sums of the amounts in [t - window, t)."""
+class Walk(NamedTuple):
+    """What one pass over the visible rows of the last 30 days tells.
 
+    Attributes:
+        previous: the newest visible row of any age, or -1.
+        cnt_10m: this and what follows: rows, then amounts, in [t - window, t).
+        same_bucket: this and what follows: rows that have it in common with the row at hand.
+        merchants_24h: different merchants.
+    """
+
+    previous: int
     cnt_10m: int
     cnt_1h: int
     cnt_24h: int
@@ -107,3 +126,10 @@ class Totals(NamedTuple):
     sum_24h: float
     sum_7d: float
     sum_30d: float
+    largest: float
+    same_bucket: int
+    same_merchant: int
+    same_category: int
+    same_location: int
+    merchants_24h: int
+    merchants_30d: int

@@ -12,14 +12,13 @@ from shared.features.live import LiveHistory, Past
 from shared.features.pending import PendingRows
 from shared.features.reader import HistoryReader
 from shared.features.stored_rows import watch
-from shared.features.sums_cache import SumsCache, SumsVector
+from shared.features.sums_cache import SumsCache
 from shared.features.tiles import SUMS, TileWindows
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import FloatVector
-from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US
-from usecases.fraud.features.encoding import PRIOR_COLUMNS, encode
-from usecases.fraud.features.kernel import fill_rows
-from usecases.fraud.features.layout import Scratch
+from usecases.fraud.features.catalogue import LABEL_DELAY_US
+from usecases.fraud.features.encoding import PRIOR_COLUMNS
+from usecases.fraud.features.window import features_alone
 from usecases.fraud.features.windows import RecentWindows
 
 _MAX_PENDING = 200_000
@@ -57,7 +56,7 @@ class FraudFeatureSource:
             found = self.windows.vector(transaction, sums)
             if found is not None:
                 return found
-        return _features(transaction, self.live.past(transaction), sums)
+        return features_alone(transaction, self.live.past(transaction), sums)
 
     def remember(self, transaction: Transaction) -> None:
         self.live.remember(transaction)
@@ -89,13 +88,4 @@ def warm_up() -> None:
         transaction_type="",
     )
     with without_linear_algebra():
-        _features(transaction, Past([], None), np.zeros(len(SUMS), dtype=np.int64))
-
-
-def _features(transaction: Transaction, past: Past, sums: SumsVector) -> FloatVector:
-    table = encode(transaction, past, sums)
-    last = len(past.rows)
-    scratch = Scratch(np.empty(last, np.int64), np.zeros(last + 1, np.int64))
-    out = np.empty(len(FEATURE_SET.names), dtype=np.float32)
-    fill_rows(table, last, last + 1, scratch, out.reshape(1, -1))
-    return out
+        features_alone(transaction, Past([], None), np.zeros(len(SUMS), dtype=np.int64))

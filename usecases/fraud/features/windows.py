@@ -18,7 +18,7 @@ from shared.features.stored_rows import StoredRows
 from shared.features.sums_cache import SumsVector
 from shared.transaction import Transaction
 from shared.usecase.serving import FloatVector
-from usecases.fraud.features.window import MAX_ROWS, UserWindow
+from usecases.fraud.features.window import UserWindow
 
 MAX_AGE_SECONDS = 60.0
 
@@ -50,17 +50,17 @@ class RecentWindows:
     def vector(self, transaction: Transaction, sums: SumsVector) -> FloatVector | None:
         """The features, or None where no window can tell them."""
         now = self._clock()
+        user_id = transaction.user_id
         with self._lock:
             if not self._look():
                 return None
-            window = self._windows.get(transaction.user_id)
-            if window is not None:
-                self._windows.move_to_end(transaction.user_id)
-        if window is None or now > window.expires_at:
-            window = self._load(transaction, now + MAX_AGE_SECONDS)
-        if window is None or not window.covers(transaction):
-            return None
-        return window.features(transaction, sums)
+            window = self._windows.get(user_id)
+            if window is not None and now <= window.expires_at:
+                self._windows.move_to_end(user_id)
+                return _told_by(window, transaction, sums)
+        window = self._load(transaction, now + MAX_AGE_SECONDS)
+        with self._lock:
+            return None if window is None else _told_by(window, transaction, sums)
 
     def remember(self, transaction: Transaction) -> None:
         """Add a scored row to its user's window, if there is one."""
@@ -76,9 +76,7 @@ class RecentWindows:
 
     def _load(self, transaction: Transaction, expires_at: float) -> UserWindow | None:
         past = self._live.lasting(transaction)
-        window = None
-        if past is not None and len(past.rows) < MAX_ROWS:
-            window = UserWindow(transaction, past, expires_at)
+        window = None if past is None else UserWindow(transaction, past, expires_at)
         with self._lock:
             self._windows.pop(transaction.user_id, None)
             if window is not None:
@@ -105,3 +103,7 @@ class RecentWindows:
             window = self._windows.get(user_id)
             if window is not None and not window.has(transaction_id):
                 del self._windows[user_id]
+
+
+def _told_by(window: UserWindow, transaction: Transaction, sums: SumsVector) -> FloatVector | None:
+    return window.features(transaction, sums) if window.covers(transaction) else None

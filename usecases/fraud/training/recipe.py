@@ -19,12 +19,12 @@ class ClassifierRecipe:
         max_positives: where there are more, only the rows since that many are learned from.
     """
 
-    forest_trees: int = 100
+    forest_trees: int = 40
     forest_min_samples_leaf: int = 10
     forest_max_features: float = 0.5
     forest_share: float = 0.6
-    boosting_iterations: int = 150
-    boosting_learning_rate: float = 0.05
+    boosting_iterations: int = 100
+    boosting_learning_rate: float = 0.075
     boosting_max_leaf_nodes: int = 15
     boosting_l2: float = 1.0
     negatives_per_positive: int = 50
@@ -52,7 +52,7 @@ class IsolationForestRecipe:
         "merchant_fraud_rate_7d_lag",
         "merchant_fraud_rate_30d_lag",
     )
-    trees: int = 100
+    trees: int = 40
     max_samples: int = 1_024
     max_rows: int = 200_000
     clip_share: float = 0.0005

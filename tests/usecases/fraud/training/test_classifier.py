@@ -7,10 +7,11 @@ from tests.usecases.fraud.training.examples import example_rows
 from usecases.fraud.training.classifier import fit_classifier
 from usecases.fraud.training.recipe import ClassifierRecipe
 
-SMALL = ClassifierRecipe(forest_trees=20, boosting_iterations=30)
+SMALL = ClassifierRecipe(forest_trees=20, boosting_iterations=30, boosting_learning_rate=0.05)
 FEW_NEGATIVES = ClassifierRecipe(
     forest_trees=20,
     boosting_iterations=30,
+    boosting_learning_rate=0.05,
     negatives_per_positive=4,
     min_negatives=100,
     max_negatives=600,
