@@ -51,6 +51,10 @@ class Metrics:
         self._decisions = self._counter("decisions", "Rows scored and recorded", "decision")
         self.swaps = self._counter("swaps", "Versions taken into service")
         self.rollbacks = self._counter("rollbacks", "Steps back to an older version")
+        self.breaker_failures = self._counter(
+            "breaker_failures", "Rows that what serves could not score and another version could"
+        )
+        self.breaker_trips = self._counter("breaker_trips", "Steps back by the process itself")
         self.refusals = self._counter("push_refusals", "Pushes refused", "reason")
         self.set_aside = self._counter(
             "journal_set_aside", "Records the database will never take", "what"

@@ -9,6 +9,7 @@ from api.http.credentials import Doorkeeper
 from api.journal.drain import Drain
 from api.journal.journal import Journal
 from api.metrics import Metrics
+from api.models.breaker import Breaker
 from api.models.live import ModelHolder
 from api.models.promoter import Promoter
 from api.models.revoker import Revoker
@@ -43,6 +44,7 @@ class Service:
     models: ModelHolder
     registry: Registry
     promoter: Promoter
+    breaker: Breaker
     revoker: Revoker
     journal: Journal
     drain: Drain

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     cors_origins: str = Field(default="", pattern=ORIGINS)
     smoke_timeout_seconds: float = Field(default=30, gt=0)
     smoke_memory_bytes: int = Field(default=2_048 * MIB, ge=256 * MIB)
+    # So many rows the version fails on, and its fallback does not, step back; 0: never.
+    breaker_failures: int = Field(default=5, ge=0)
+    breaker_window_seconds: float = Field(default=60, gt=0)
     # Decisions the database has already, kept so that a retry is answered from memory.
     answered_capacity: int = Field(default=10_000, ge=0)
     # auto: in threads where history comes over a network

@@ -40,6 +40,7 @@ def start(service: Service) -> None:
 
 def stop(service: Service) -> None:
     """Carry what is left into the database, if it is there."""
+    service.breaker.close()
     service.follower.stop()
     service.workforce.leave()
     service.inheritance.stop()

@@ -1,17 +1,16 @@
 """From settings to a service: the only place where parts are chosen."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 from sqlalchemy import Engine
 
 from api.http.credentials import Doorkeeper, Limits
-from api.journal.drain import Drain, DrainEvents
 from api.journal.journal import Journal
-from api.journal.sink import DatabaseSink, Sink, Stored
+from api.journal.keeping import Keeping
+from api.journal.sink import DatabaseSink
 from api.metrics import Metrics
+from api.models.breaker import Breaker, BreakerLimits
 from api.models.live import ModelHolder
 from api.models.promoter import Promoter
 from api.models.smoke import ChildSmokeTest, SmokeTest
@@ -58,15 +57,13 @@ def build_service(
     strict, metrics, models = StrictClock(clock), Metrics(), ModelHolder()
     registry = Registry(settings.prod_models_dir)
     place = place or Place()
-    keeping = _Keeping(settings, DatabaseSink(engine), metrics)
+    keeping = Keeping(settings, DatabaseSink(engine), metrics)
     total, root = settings.api_workers, settings.journal_dir
     journal, drain = keeping.journal(journal_dir(root, place.number, total))
     execution, turns = _how_to_run(settings, engine, strict)
     cache = DecidedCache(settings.answered_capacity)
     source = use_case.feature_source(engine)
     lookup = DecisionLookup(engine, use_case.feature_set.version, registry.thresholds)
-    parts = ScoringParts(use_case, source, models, journal, cache, lookup, turns, strict, metrics)
-    scorer = Scorer(parts)
     verifier = Verifier(
         use_case,
         KeyStore(settings.keys_dir),
@@ -85,6 +82,22 @@ def build_service(
         metrics=metrics,
     )
     run_dir = RunDir(settings.run_dir, place.number, total)
+    workforce = Workforce(run_dir, promoter)
+    limits = BreakerLimits(settings.breaker_failures, settings.breaker_window_seconds)
+    breaker = Breaker(models, workforce.step_back, limits, metrics)
+    parts = ScoringParts(
+        use_case=use_case,
+        source=source,
+        models=models,
+        breaker=breaker,
+        journal=journal,
+        cache=cache,
+        lookup=lookup,
+        turns=turns,
+        clock=strict,
+        metrics=metrics,
+    )
+    scorer = Scorer(parts)
     service = Service(
         settings=settings,
         use_case=use_case,
@@ -96,6 +109,7 @@ def build_service(
         models=models,
         registry=registry,
         promoter=promoter,
+        breaker=breaker,
         journal=journal,
         drain=drain,
         cache=cache,
@@ -105,40 +119,12 @@ def build_service(
         hop=HopSwitch(),
         follower=Follower(),
         run_dir=run_dir,
-        workforce=Workforce(run_dir, promoter),
+        workforce=workforce,
         inheritance=Inheritance(root, total, keeping.journal),
     )
     keeping.tell = partial(on_stored, service)
     _watch(metrics, journal)
     return service
-
-
-class _Keeping:
-    """Makes the journal of a folder and what drains it."""
-
-    def __init__(self, settings: Settings, sink: Sink, metrics: Metrics) -> None:
-        self._settings = settings
-        self._sink = sink
-        self._metrics = metrics
-        self.tell: Callable[[Stored], None] = _nobody
-
-    def journal(self, folder: Path) -> tuple[Journal, Drain]:
-        settings = self._settings
-        journal = Journal(folder, settings.journal_max_bytes, fsync=settings.journal_fsync)
-        events = DrainEvents(stored=self._stored, refused=self._refused)
-        aside = folder / "set-aside.jsonl"
-        drain = Drain(journal, self._sink, events, settings.journal_drain_seconds, aside)
-        return journal, drain
-
-    def _stored(self, batch: Stored) -> None:
-        self.tell(batch)
-
-    def _refused(self, what: str) -> None:
-        self._metrics.set_aside.labels(what).inc()
-
-
-def _nobody(_stored: Stored) -> None:
-    """Nobody wants to know yet."""
 
 
 def _how_to_run(settings: Settings, engine: Engine, clock: Clock) -> tuple[Execution, Turns]:

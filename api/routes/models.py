@@ -24,7 +24,7 @@ from api.http.problems import (
     Problem,
 )
 from api.models.problems import as_problem
-from api.models.promoter import Push
+from api.models.push import Push
 from api.models.stage import Change
 from api.routes.views import CurrentModel, Models, current_model, every_model
 from api.service import Service
@@ -69,19 +69,41 @@ Fencing = Annotated[
 ]
 
 
+class NotFollowing(BaseModel):
+    """A worker that does not serve the version, and why."""
+
+    worker: int
+    reason: str
+
+
+class WorkersView(BaseModel):
+    """Who serves the version."""
+
+    serving: int
+    total: int
+    failed: list[NotFollowing]
+
+
 class Changed(BaseModel):
     """What is served from now on."""
 
     version: str
     previous: str | None
     activated_at: str = Field(description="RFC 3339, UTC")
+    workers: WorkersView
+    partial: bool = Field(description="Some worker serves another version")
 
     @classmethod
-    def of(cls, change: Change) -> "Changed":
+    def settled(cls, service: Service, change: Change) -> "Changed":
+        """Wait until every worker serves it, or has had its time."""
+        workers = service.workforce.settled(change.version)
+        failed = [NotFollowing(worker=left.worker, reason=left.reason) for left in workers.failed]
         return cls(
             version=change.version,
             previous=change.previous,
             activated_at=isoformat(change.activated_at_us),
+            workers=WorkersView(serving=workers.serving, total=workers.total, failed=failed),
+            partial=workers.partial,
         )
 
 
@@ -116,9 +138,10 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
     def rollback(request: Request, body: RollbackRequest) -> Changed:
         who = caller(request).name
         try:
-            return Changed.of(service.promoter.rollback(body.version, body.reason, who))
+            change = service.promoter.rollback(body.version, body.reason, who)
         except (UnderstudyError, OSError) as error:
             raise as_problem(error) from error
+        return Changed.settled(service, change)
 
     tags = {"tags": ["models"]}
     addresses = (
@@ -145,7 +168,8 @@ async def _push(
         require_plain(request.scope)
         raw = await read_body(request.scope, request.receive, service.settings.bundle_max_bytes)
         push = Push(raw, signature, fencing_number, who)
-        return Changed.of(await run_in_threadpool(service.promoter.push, push))
+        change = await run_in_threadpool(service.promoter.push, push)
+        return await run_in_threadpool(Changed.settled, service, change)
     except ClientGone:
         refusal = Problem(INVALID_REQUEST, "the upload was cut short")
     except Problem as problem:

@@ -24,7 +24,7 @@ from api.scoring.scorer import (
     usable,
 )
 from shared.transaction import Transaction
-from shared.usecase.serving import Answer, FloatVector, ScoringRoute
+from shared.usecase.serving import Answer, FloatMatrix, FloatVector, ScoringRoute
 
 Instance = BaseModel | ValidationError
 
@@ -60,7 +60,7 @@ class BatchScorer:
         accepted = self._accept(instances, predictions)
         users = {transaction.user_id for _, _, transaction in accepted}
         with self._parts.turns.of(users):
-            again = self._score_accepted(accepted, predictions, model, route, started)
+            model, again = self._score_accepted(accepted, predictions, model, route, started)
         for place, first in again.items():
             predictions[place] = predictions[first]
         body = {"predictions": predictions, "version": model.version}
@@ -86,17 +86,17 @@ class BatchScorer:
         model: LiveModel,
         route: ScoringRoute,
         started: float,
-    ) -> dict[int, int]:
-        """Fill in predictions; returns rows that repeat another row of this batch -> its place."""
+    ) -> tuple[LiveModel, dict[int, int]]:
+        """Fill in predictions; returns what scored, and rows that repeat another -> its place."""
         fresh = _Fresh()
         try:
             again = self._vectors(accepted, predictions, route, fresh)
             if fresh.places:
-                self._record(fresh, predictions, model, route, started)
+                model = self._record(fresh, predictions, model, route, started)
         except BaseException:
             self._parts.source.withdraw(fresh.ids())
             raise
-        return again
+        return model, again
 
     def _vectors(
         self,
@@ -130,8 +130,8 @@ class BatchScorer:
         model: LiveModel,
         route: ScoringRoute,
         started: float,
-    ) -> None:
-        all_scores = run_model(model, np.vstack(fresh.vectors))
+    ) -> LiveModel:
+        model, all_scores = self._scores(model, np.vstack(fresh.vectors))
         decisions: list[tuple[Decided, Answer]] = []
         unscored: list[str] = []
         rows = zip(fresh.places, fresh.transactions, fresh.vectors, all_scores, strict=True)
@@ -146,6 +146,18 @@ class BatchScorer:
             decisions.append((decided, answer))
         self._scorer.record(decisions, milliseconds_since(started))
         self._parts.source.withdraw(unscored)
+        return model
+
+    def _scores(self, model: LiveModel, matrix: FloatMatrix) -> tuple[LiveModel, FloatMatrix]:
+        """All rows by one version: another one, if it can score more of them."""
+        breaker = self._parts.breaker
+        try:
+            scores = run_model(model, matrix)
+        except Problem as failure:
+            return breaker.instead(model, matrix, failure)
+        if np.isfinite(scores).all():
+            return model, scores
+        return breaker.mended(model, matrix, scores, unusable(model))
 
 
 def _row_error(place: int, problem: Problem) -> dict[str, Any]:

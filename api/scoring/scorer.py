@@ -13,6 +13,7 @@ from api.http.validation import senseless
 from api.journal.entries import Decided, decision_row, encode_decision
 from api.journal.journal import Journal, JournalFull
 from api.metrics import Metrics
+from api.models.breaker import Breaker
 from api.models.live import LiveModel, ModelHolder
 from api.scoring.cache import DecidedCache
 from api.scoring.lookup import DecisionLookup
@@ -23,6 +24,7 @@ from shared.usecase.serving import (
     Answer,
     FeatureSource,
     FloatMatrix,
+    FloatVector,
     ScoringRoute,
     ServingUseCase,
 )
@@ -49,6 +51,7 @@ class ScoringParts:
     use_case: ServingUseCase
     source: FeatureSource
     models: ModelHolder
+    breaker: Breaker
     journal: Journal
     cache: DecidedCache
     lookup: DecisionLookup
@@ -125,15 +128,25 @@ class Scorer:
         parts = self._parts
         transaction = parts.turns.stamped(transaction)
         vector = parts.source.vector(transaction)
-        scores = run_model(model, vector.reshape(1, -1))[0]
-        if not usable(scores):
-            raise unusable(model)
+        model, scores = self._scores(model, vector)
         decided = Decided(transaction, vector, scores, model.served)
         answer = respond(route, decided)
         body = orjson.dumps(answer.body)
         self.record(((decided, answer),), milliseconds_since(started))
         parts.source.remember(transaction)
         return Reply(body, model.version)
+
+    def _scores(self, model: LiveModel, vector: FloatVector) -> tuple[LiveModel, FloatVector]:
+        """The row's scores and the version that made them, which is another if this one fails."""
+        matrix = vector.reshape(1, -1)
+        try:
+            scores = run_model(model, matrix)[0]
+            if not usable(scores):
+                raise unusable(model)
+        except Problem as failure:
+            model, mended = self._parts.breaker.instead(model, matrix, failure)
+            return model, mended[0]
+        return model, scores
 
 
 def respond(route: ScoringRoute, decided: Decided) -> Answer:

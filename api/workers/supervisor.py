@@ -27,6 +27,8 @@ _POLL_SECONDS = 0.05
 _STOP_SECONDS = 15.0
 # Who lived this long died of something else than of its start.
 _LIVED_SECONDS = 10.0
+# So many of them before anybody ever served: it will not get better.
+_QUICK_DEATHS = 5
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 30.0
 _BACKLOG = 2048
 
@@ -93,9 +95,10 @@ class Crew:
             code = None if worker.process is None else worker.process.poll()
             if code is not None:
                 self._buried(worker, code, now)
-                if code > 1 and not self._any_ready():
+                hopeless = code > 1 or worker.quick_deaths >= _QUICK_DEATHS
+                if hopeless and not self._any_ready():
                     _log.error("workers_cannot_start", status=code)
-                    return code
+                    return code if code > 0 else 1
             if worker.process is None and now >= worker.due_at:
                 self._start(worker, now)
         return None

@@ -3,8 +3,13 @@
 import time
 from dataclasses import dataclass
 
+import structlog
+
 from api.models.promoter import Promoter
 from api.workers.run_dir import STATE, RunDir, Told
+from shared.errors import UnderstudyError
+
+_log = structlog.get_logger()
 
 TELL_SECONDS = 1.0
 # Every worker serves a change within two seconds, or is told of as one that does not.
@@ -53,6 +58,14 @@ class Workforce:
         behind = self._promoter.behind
         failed = {} if behind is None else {"version": behind.version, "reason": behind.reason}
         self._run_dir.tell(STATE, {"version": self._promoter.serving, "behind": failed})
+
+    def step_back(self, version: str, reason: str) -> None:
+        """Leave a version that does not work, unless another worker was faster."""
+        try:
+            self._promoter.rollback(None, reason, "breaker", leaving=version, what="breaker")
+        except (UnderstudyError, OSError) as error:
+            _log.warning("breaker_did_not_step_back", version=version, reason=str(error))
+        self.tell()
 
     def leave(self) -> None:
         """This worker ends."""

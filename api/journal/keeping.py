@@ -1,0 +1,38 @@
+"""Makes the journal of a folder, and the drain that carries it into the database."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from api.journal.drain import Drain, DrainEvents
+from api.journal.journal import Journal
+from api.journal.sink import Sink, Stored
+from api.metrics import Metrics
+from api.settings import Settings
+
+
+class Keeping:
+    """Makes the journal of a folder and what drains it."""
+
+    def __init__(self, settings: Settings, sink: Sink, metrics: Metrics) -> None:
+        self._settings = settings
+        self._sink = sink
+        self._metrics = metrics
+        self.tell: Callable[[Stored], None] = _nobody
+
+    def journal(self, folder: Path) -> tuple[Journal, Drain]:
+        settings = self._settings
+        journal = Journal(folder, settings.journal_max_bytes, fsync=settings.journal_fsync)
+        events = DrainEvents(stored=self._stored, refused=self._refused)
+        aside = folder / "set-aside.jsonl"
+        drain = Drain(journal, self._sink, events, settings.journal_drain_seconds, aside)
+        return journal, drain
+
+    def _stored(self, batch: Stored) -> None:
+        self.tell(batch)
+
+    def _refused(self, what: str) -> None:
+        self._metrics.set_aside.labels(what).inc()
+
+
+def _nobody(_stored: Stored) -> None:
+    """Nobody wants to know yet."""

@@ -1,0 +1,132 @@
+"""The circuit breaker: a version that throws or answers NaN is stepped back from by itself.
+
+Rows it fails on are answered by the other version in memory. Only a row that the other one
+can score counts against the version: a row that nobody can score is to blame itself, or
+anyone who finds such a row could undo a promotion. Nothing here runs while all is well.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import structlog
+
+from api.http.problems import Problem
+from api.metrics import Metrics
+from api.models.live import LiveModel, ModelHolder
+from shared.usecase.serving import FloatMatrix
+
+_log = structlog.get_logger()
+StepBack = Callable[[str, str], None]
+"""Leave this version for this reason; called on a thread of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerLimits:
+    """So many failures within so many seconds; 0 failures: never step back."""
+
+    failures: int
+    window_seconds: float
+
+
+class Breaker:
+    """Counts failures of the version that serves, and trips once for each."""
+
+    def __init__(
+        self, models: ModelHolder, step_back: StepBack, limits: BreakerLimits, metrics: Metrics
+    ) -> None:
+        self._models = models
+        self._step_back = step_back
+        self._limits = limits
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._version = ""
+        self._failures: deque[float] = deque()
+        self._tripping: threading.Thread | None = None
+
+    def instead(
+        self, failing: LiveModel, matrix: FloatMatrix, failure: Problem
+    ) -> tuple[LiveModel, FloatMatrix]:
+        """Another version's scores of rows that this one could not score.
+
+        Raises:
+            Problem: the failure itself, when nobody else can score all of these rows either.
+        """
+        for other in self._others(failing):
+            scores = _scores(other, matrix)
+            if scores is not None and np.isfinite(scores).all():
+                self._failed(failing.version, len(matrix), failure.detail)
+                return other, scores
+        raise failure
+
+    def mended(
+        self, failing: LiveModel, matrix: FloatMatrix, scores: FloatMatrix, failure: Problem
+    ) -> tuple[LiveModel, FloatMatrix]:
+        """Another version's scores of a whole batch, if it can score more of its rows."""
+        bad = ~np.isfinite(scores).all(axis=1)
+        for other in self._others(failing):
+            others = _scores(other, matrix)
+            if others is None:
+                continue
+            still_bad = ~np.isfinite(others).all(axis=1)
+            if still_bad.sum() < bad.sum():
+                mended = int((bad & ~still_bad).sum())
+                self._failed(failing.version, mended, failure.detail)
+                return other, others
+        return failing, scores
+
+    def close(self) -> None:
+        """Wait for a step back under way."""
+        tripping = self._tripping
+        if tripping is not None:
+            tripping.join()
+
+    def _others(self, failing: LiveModel) -> list[LiveModel]:
+        """What else is in memory; first what serves by now, if that has changed."""
+        loaded = (self._models.live, self._models.fallback)
+        return [model for model in loaded if model and model.version != failing.version]
+
+    def _failed(self, version: str, rows: int, detail: str) -> None:
+        self._metrics.breaker_failures.inc(rows)
+        live = self._models.live
+        with self._lock:
+            if not self._limits.failures or live is None or live.version != version:
+                return
+            if self._counted(version, rows) < self._limits.failures:
+                return
+            self._failures.clear()
+            if self._tripping is not None and self._tripping.is_alive():
+                return
+            self._tripping = threading.Thread(
+                target=self._trip, args=(version, detail), name="breaker", daemon=True
+            )
+            self._tripping.start()
+
+    def _counted(self, version: str, rows: int) -> int:
+        """Failures of this version within the window, with these."""
+        now = time.monotonic()
+        if version != self._version:
+            self._version = version
+            self._failures.clear()
+        # More than the limit changes nothing, and a batch has a thousand rows.
+        self._failures.extend([now] * min(rows, self._limits.failures))
+        while self._failures and self._failures[0] < now - self._limits.window_seconds:
+            self._failures.popleft()
+        return len(self._failures)
+
+    def _trip(self, version: str, detail: str) -> None:
+        limits = self._limits
+        reason = f"{limits.failures} failures within {limits.window_seconds:g} s: {detail}"
+        _log.error("breaker_tripped", version=version, reason=reason)
+        self._metrics.breaker_trips.inc()
+        self._step_back(version, reason)
+
+
+def _scores(model: LiveModel, matrix: FloatMatrix) -> FloatMatrix | None:
+    try:
+        return model.score(matrix)
+    except Exception:  # noqa: BLE001 - it cannot help, whatever it is
+        return None

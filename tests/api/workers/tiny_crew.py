@@ -1,0 +1,39 @@
+"""`python -m tests.api.workers.tiny_crew FOLDER`: the tiny use case under a supervisor.
+
+The supervisor starts this very module again for each worker, with the worker's arguments.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from api.app import create_app
+from api.serving import run
+from api.settings import Settings
+from api.wiring import build_service
+from api.workers.supervisor import supervise
+from api.workers.worker import take_place
+from shared.clock import SystemClock
+from shared.logs import configure_logging
+from tests.api.server import serve_settings
+from tests.api.tiny import TinyUseCase
+
+
+def main(folder: Path, arguments: list[str]) -> int:
+    configure_logging("api", fmt="json")
+    settings = serve_settings(folder, api_port=0, api_workers=os.environ["API_WORKERS"])
+    if not arguments:
+        command = [sys.executable, "-m", "tests.api.workers.tiny_crew", str(folder)]
+        return supervise(settings, command)
+    serve_tiny(settings, arguments)
+    return 0
+
+
+def serve_tiny(settings: Settings, arguments: list[str]) -> None:
+    place = take_place(arguments)
+    service = build_service(settings, TinyUseCase(), SystemClock(), place=place)
+    run(create_app(service), settings, place.listener)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
