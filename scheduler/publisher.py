@@ -51,8 +51,10 @@ class Publisher:
         check_promotes(decision, raw)
         return self._sign(raw)
 
-    def push(self, decision: Decision, raw: bytes, signature: str) -> PushResult:
-        """Hand the bundle to the API.
+    def push(
+        self, decision: Decision, raw: bytes, signature: str, fencing_number: int | None = None
+    ) -> PushResult:
+        """Hand the bundle to the API, which refuses it when a newer number has pushed since.
 
         Raises:
             NotPromoted: the decision does not promote exactly these bytes.
@@ -60,7 +62,7 @@ class Publisher:
         check_promotes(decision, raw)
         version = str(decision.inputs.candidate_version)
         try:
-            answer = self._api.push(raw, signature)
+            answer = self._api.push(raw, signature, fencing_number)
         except ApiUnavailable as error:
             return PushResult(PushState.UNKNOWN, str(error), version)
         if not answer.accepted:

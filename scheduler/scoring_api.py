@@ -67,7 +67,9 @@ class ScoringApi(Protocol):
 
     def probe(self, path: str) -> Probe: ...
 
-    def push(self, raw: bytes, signature: str) -> PushAnswer: ...
+    def push(
+        self, raw: bytes, signature: str, fencing_number: int | None = None
+    ) -> PushAnswer: ...
 
 
 class HttpScoringApi:
@@ -116,8 +118,10 @@ class HttpScoringApi:
             state if isinstance(state, str) else None,
         )
 
-    def push(self, raw: bytes, signature: str) -> PushAnswer:
+    def push(self, raw: bytes, signature: str, fencing_number: int | None = None) -> PushAnswer:
         headers = {"Content-Type": "application/octet-stream", "X-Bundle-Signature": signature}
+        if fencing_number is not None:
+            headers["X-Fencing-Number"] = str(fencing_number)
         try:
             response = self._client.post(
                 "/update_model", content=raw, headers=headers, timeout=self._push_timeout

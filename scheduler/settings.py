@@ -35,6 +35,16 @@ class Settings(BaseSettings):
     config_poll_seconds: float = Field(default=3.0, gt=0, le=8)
     # a manual trigger is promised to start within 5 s
     claim_poll_seconds: float = Field(default=1.0, gt=0, le=4)
+    # a due instant that nobody answered is made up for, once, if it is not older than this
+    catch_up_seconds: float = Field(default=7 * 86_400.0, ge=0)
+    # a scheduler that died is replaced after this; a third of it passes between extensions
+    lease_seconds: float = Field(default=15.0, ge=1, le=25)
+    run_attempts: int = Field(default=4, ge=1)
+    retry_pause_seconds: float = Field(default=15.0, gt=0)
+    run_time_limit_seconds: float = Field(default=4 * 3_600.0, gt=0)
+    run_memory_limit_bytes: int = Field(default=8 * 2**30, gt=0)
+    work_dir: Path = Path("var/work")
+    work_max_bytes: int = Field(default=4 * 2**30, ge=0)
     # an interval like RetrainingConfig's, or "off"
     drift_interval: str = "1D"
     shutdown_grace_seconds: float = Field(default=8.0, ge=0, le=9)

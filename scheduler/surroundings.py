@@ -8,6 +8,7 @@ from structlog.typing import FilteringBoundLogger
 from scheduler.cycle.interruption import Interruption
 from scheduler.heartbeat import Heartbeat
 from scheduler.schedule.outage import Outage
+from scheduler.scoring_api import HttpScoringApi
 from scheduler.settings import Settings
 from shared.clock import SystemClock
 from shared.errors import DataUnavailable, SettingsError
@@ -45,3 +46,13 @@ def push_token(settings: Settings) -> str:
         return read_token(settings.keys_dir, Role.PUSH)
     except SettingsError as error:
         raise DataUnavailable(str(error)) from error
+
+
+def scoring_api(settings: Settings) -> HttpScoringApi:
+    """The API of the settings, with the right to push to it."""
+    return HttpScoringApi(
+        str(settings.api_url),
+        push_token(settings),
+        settings.api_timeout_seconds,
+        settings.push_timeout_seconds,
+    )

@@ -11,6 +11,8 @@ import polars as pl
 
 from scheduler.cycle.parts import Parts
 from scheduler.cycle.steps import StepLog
+from scheduler.work.forms import MatrixForm
+from scheduler.work.kept import frame_digest
 from shared.bundle.manifest import TrainingData
 from shared.clock import MICROS_PER_DAY, to_datetime
 from shared.errors import DataUnavailable
@@ -19,6 +21,11 @@ from shared.usecase.learning import Labels, Split
 from shared.usecase.serving import FloatMatrix
 
 ID, USER, TIME, LABEL = "transaction_id", "user_id", "event_time", "label"
+AMOUNT = "amount"
+
+
+class NotEnoughHistory(DataUnavailable):
+    """Raised when there is too little to learn from; trying again at once would not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +51,25 @@ class Examples:
         """The held-out rows as a model with these feature names wants them."""
         return _columns(self.held_out_matrix, self.all_names, names)
 
-    def clusters(self) -> npt.NDArray[np.int64] | None:
-        """Customer and day of every held-out row; None where rows have no customer."""
+    def customers(self) -> npt.NDArray[np.int64] | None:
+        """A number for the customer of every held-out row; None where rows have none."""
         if USER not in self.held_out.columns:
             return None
-        users = self.held_out[USER].rank("dense").to_numpy().astype(np.int64)
-        days = self.held_out[TIME].to_numpy() // MICROS_PER_DAY
-        return np.column_stack((users, days.astype(np.int64)))
+        known = self.held_out[USER].rank("dense").cast(pl.Int64)
+        # a row of nobody we know depends on no other
+        alone = pl.int_range(self.held_out.height, eager=True) + self.held_out.height + 1
+        return known.fill_null(alone).to_numpy()
+
+    def days(self) -> npt.NDArray[np.int64]:
+        """The UTC day of every held-out row."""
+        days: npt.NDArray[np.int64] = self.held_out[TIME].to_numpy() // MICROS_PER_DAY
+        return days
+
+    def amounts(self) -> npt.NDArray[np.float64] | None:
+        """What every held-out row has at stake, where rows have amounts."""
+        if AMOUNT not in self.held_out.columns:
+            return None
+        return self.held_out[AMOUNT].cast(pl.Float64).to_numpy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +91,25 @@ def gather_material(
     """Features of every row, then the split.
 
     Raises:
-        DataUnavailable: one side of the split is empty, or every feature is switched off.
+        NotEnoughHistory: one side of the split is empty, or every feature is switched off.
     """
     with steps.step("features") as note:
         names = enabled_features(parts.engine, parts.use_case.feature_set)
         if not names:
-            raise DataUnavailable("FeaturesConfig switches every feature off")
-        matrix = parts.use_case.features(snapshot)
+            raise NotEnoughHistory("FeaturesConfig switches every feature off")
+        feature_set = parts.use_case.feature_set
+        matrix = parts.once(
+            note,
+            "features",
+            {"rows": frame_digest(snapshot), "set": feature_set.version, "of": feature_set.names},
+            MatrixForm(),
+            lambda: parts.use_case.features(snapshot),
+        )
         note.rows, note.details = len(matrix), {"features": len(names)}
     with steps.step("split") as note:
         split = parts.use_case.split(snapshot, as_of_us)
         if len(split.train) == 0 or len(split.held_out) == 0:
-            raise DataUnavailable(
+            raise NotEnoughHistory(
                 f"not enough labelled history: {len(split.train)} rows to learn from, "
                 f"{len(split.held_out)} to judge on"
             )

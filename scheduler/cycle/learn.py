@@ -15,6 +15,7 @@ from scheduler.cycle.packaging import Draft, Sealed, draft, seal
 from scheduler.cycle.promotion import promote
 from scheduler.cycle.run import CycleRun
 from scheduler.gates.judging import finite
+from scheduler.work.forms import CandidateForm, FrameForm
 from shared.tables.runs import RunStatus
 from shared.usecase.learning import Candidate
 
@@ -73,7 +74,14 @@ def _examples(run: CycleRun) -> Examples | None:
 
 def _snapshot(run: CycleRun) -> pl.DataFrame:
     with run.steps.step("snapshot") as note:
-        snapshot = run.parts.use_case.snapshot(run.parts.engine, run.as_of_us)
+        use_case = run.parts.use_case
+        snapshot = run.parts.once(
+            note,
+            "snapshot",
+            {"use_case": use_case.name, "as_of_us": run.as_of_us},
+            FrameForm(),
+            lambda: use_case.snapshot(run.parts.engine, run.as_of_us),
+        )
         run.report.data_size = note.rows = snapshot.height
         return snapshot
 
@@ -85,12 +93,24 @@ def _train(run: CycleRun, examples: Examples) -> Candidate:
         parts.progress("train", parts.log, parts.interruption) as progress,
     ):
         note.rows = len(examples.train_matrix)
-        return parts.use_case.train(
-            examples.train_matrix,
-            examples.train_labels,
-            examples.feature_names,
-            parts.seed,
-            progress,
+        inputs = {
+            "use_case": parts.use_case.name,
+            "rows": examples.training_data.sha256,
+            "features": examples.feature_names,
+            "seed": parts.seed,
+        }
+        return parts.once(
+            note,
+            "train",
+            inputs,
+            CandidateForm(),
+            lambda: parts.use_case.train(
+                examples.train_matrix,
+                examples.train_labels,
+                examples.feature_names,
+                parts.seed,
+                progress,
+            ),
         )
 
 
@@ -98,7 +118,8 @@ def _package(
     run: CycleRun, candidate: Candidate, examples: Examples, champion: Champion | None
 ) -> Draft:
     with run.steps.step("package") as note:
-        unjudged = draft(run.parts, candidate, examples, champion, run.as_of_us)
+        own = run.announced_version
+        unjudged = draft(run.parts, candidate, examples, champion, run.as_of_us, own=own)
         run.report.model_version = note.details["version"] = str(unjudged.version)
         return unjudged
 
@@ -110,13 +131,14 @@ def _evaluate(
     with run.steps.step("evaluate") as note:
         note.rows = len(examples.held_out_labels)
         evaluation = evaluate(parts, examples, unjudged, champion, run.as_of_us)
-        kept = parts.held_out.save(unjudged.version, held_out_rows(examples))
-        sealed = seal(unjudged, evaluation.candidate_metrics)
+        kept = parts.held_out.save(unjudged.version, held_out_rows(examples, evaluation))
+        sealed = seal(unjudged, evaluation.candidate_metrics, evaluation.intervals)
         parts.candidates.save_bundle(unjudged.version, sealed.raw)
         served = evaluation.champion_metrics
         run.report.metrics = {
             "candidate": finite(evaluation.candidate_metrics),
             "champion": None if served is None else finite(served),
+            "intervals": {name: list(bounds) for name, bounds in evaluation.intervals.items()},
             "held_out": {
                 "rows": note.rows,
                 "positives": int(examples.held_out_labels.sum()),

@@ -44,9 +44,18 @@ class Sealed:
 
 
 def draft(
-    parts: Parts, candidate: Candidate, examples: Examples, champion: Champion | None, as_of_us: int
+    parts: Parts,
+    candidate: Candidate,
+    examples: Examples,
+    champion: Champion | None,
+    as_of_us: int,
+    *,
+    own: Version | None = None,
 ) -> Draft:
     """Name the candidate's version, write its manifest, and load it once.
+
+    `own` is the version under which an earlier attempt at this run was about to be pushed:
+    under the same name the API accepts only one of them.
 
     Raises:
         ApiUnavailable: which versions are taken is not known.
@@ -56,7 +65,7 @@ def draft(
     version = next_version(
         champion.version if champion else None,
         parts.api.known_versions(),
-        parts.candidates.versions() | _recorded_versions(parts.engine),
+        (parts.candidates.versions() | _recorded_versions(parts.engine)) - {own},
         parts.use_case.schema_version,
         new_recipe=new_recipe,
     )
@@ -72,10 +81,14 @@ def draft(
     return Draft(version, new_recipe, manifest, files, model)
 
 
-def seal(draft: Draft, metrics: Mapping[str, float]) -> Sealed:
+def seal(
+    draft: Draft, metrics: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
+) -> Sealed:
     """The bundle with its metrics in the manifest; the graph is the one that was scored."""
     figures = {name: value for name, value in finite(metrics).items() if value is not None}
-    raw = pack(draft.manifest.model_copy(update={"metrics": figures}), draft.files)
+    told = {name: bounds for name, bounds in intervals.items() if name in figures}
+    update = {"metrics": figures, "metric_intervals": told}
+    raw = pack(draft.manifest.model_copy(update=update), draft.files)
     return Sealed(raw, unpack(raw))
 
 

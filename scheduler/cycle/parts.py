@@ -1,6 +1,8 @@
 """Everything a cycle works with, wired once; history can be replayed with other parts."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
@@ -9,11 +11,17 @@ from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.progress import ShowProgress, shown_progress
+from scheduler.cycle.steps import Note
 from scheduler.publisher import Publisher
 from scheduler.scoring_api import ScoringApi
 from scheduler.tracking.tracker import NoTracking, Tracker
+from scheduler.work.forms import Form
+from scheduler.work.kept import Work
 from shared.clock import Clock
+from shared.tables.runs import LEASE_SECONDS
 from shared.usecase.learning import LearningUseCase
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,8 @@ class Parts:
 
     Attributes:
         reports: whether a page is written for every candidate; costs a few seconds a run.
+        work: where finished steps are kept, so that no one does them twice; None keeps nothing.
+        lease_seconds: for how long a push that is announced keeps others away.
         progress: how far a long step is, shown to whoever watches.
     """
 
@@ -39,3 +49,17 @@ class Parts:
     reports: bool = True
     tracker: Tracker = field(default_factory=NoTracking)
     progress: ShowProgress = shown_progress
+    work: Work | None = None
+    lease_seconds: float = LEASE_SECONDS
+
+    def once(
+        self,
+        note: Note,
+        step: str,
+        inputs: Mapping[str, Any],
+        form: Form[T],
+        make: Callable[[], T],
+    ) -> T:
+        """What `make` makes of these inputs, or made of them before."""
+        work = self.work
+        return make() if work is None else work.once(note, step, inputs, form, make)

@@ -1,6 +1,8 @@
 """Promotion: sign, push, and ask the API whether it really serves the new version."""
 
+from scheduler.cycle.lease import announce, check_champion
 from scheduler.cycle.parts import Parts
+from scheduler.cycle.resumption import is_promoted_already
 from scheduler.cycle.run import CycleRun
 from scheduler.decision import Decision
 from scheduler.publisher import PushResult, PushState
@@ -20,9 +22,15 @@ def promote(run: CycleRun, decision: Decision, raw: bytes) -> None:
         signature = parts.publisher.sign(decision, raw)
         parts.candidates.save_signature(version, signature)
     with steps.step("push") as note:
-        pushed = parts.publisher.push(decision, raw, signature)
+        check_champion(run)
+        announce(run, decision, raw)
+        fencing_number = run.claim.fencing_number if run.claim else None
+        pushed = parts.publisher.push(decision, raw, signature, fencing_number)
         note.result, note.details = pushed.state.value, {"reason": pushed.reason}
     if pushed.state is PushState.REFUSED:
+        # an earlier attempt's push may have been on its way all the time
+        if is_promoted_already(run):
+            return
         report.end(RunStatus.FAILED, "push_refused", pushed.reason)
         return
     with steps.step("verify") as note:
@@ -37,8 +45,9 @@ def promote(run: CycleRun, decision: Decision, raw: bytes) -> None:
 def _serves(parts: Parts, pushed: PushResult) -> bool:
     """Ask a few times: after a broken push the API may still be loading."""
     for attempt in range(VERIFY_ATTEMPTS):
-        if attempt and parts.interruption.wait(VERIFY_PAUSE_SECONDS):
-            break
+        if attempt:
+            parts.interruption.wait(VERIFY_PAUSE_SECONDS)
+            parts.interruption.raise_if_requested()
         try:
             if parts.publisher.serves(pushed.version):
                 return True

@@ -2,42 +2,93 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.report import RunReport
 from shared.errors import DataUnavailable
-from shared.tables.runs import RunStatus, finish, list_runs
+from shared.tables.leases import give_back
+from shared.tables.runs import Run, finish, get_run
 
-ORPHANS_LOOKED_AT = 1_000
 INTERRUPTED = "interrupted"
+Pause = Callable[[Run, RunReport], float | None]
+
+
+def no_retries(_run: Run, _report: RunReport) -> None:
+    """Every end is final."""
+
+
+class Recorder(Protocol):
+    """Where a cycle puts how it ended."""
+
+    def record(self, run: Run, report: RunReport) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
+class _Record:
+    """Something to be written of a run; False when the run is not ours any more."""
+
     run_id: int
-    report: RunReport
+    write: Callable[[], bool]
 
 
 class RunRecorder:
     """Writes final states, in order, each until it is written."""
 
-    def __init__(self, engine: Engine, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, engine: Engine, log: FilteringBoundLogger, pause: Pause = no_retries
+    ) -> None:
         self._engine = engine
         self._log = log
-        self._waiting: deque[_Ended] = deque()
+        self._pause = pause
+        self._waiting: deque[_Record] = deque()
         self._lock = threading.Lock()
 
-    def record(self, run_id: int, report: RunReport) -> None:
-        """Write the end of a run, now or as soon as the database is back."""
-        with self._lock:
-            self._waiting.append(_Ended(run_id, report))
-        try:
-            self.flush()
-        except DataUnavailable as error:
-            self._log.warning("run_not_recorded_yet", run_id=run_id, reason=str(error))
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything has been written."""
+        return not self._waiting
+
+    def record(self, run: Run, report: RunReport) -> None:
+        """Write the end of a run, or that it will be tried again; now or when that is possible."""
+        pause_seconds = self._pause(run, report)
+        if pause_seconds is None:
+            self._write(run.run_id, lambda: self._finish(run, report))
+            return
+        message = f"attempt {run.attempts}: {report.message}"
+        self._log.warning(
+            "run_tried_again",
+            run_id=run.run_id,
+            code=report.code,
+            reason=message,
+            pause_seconds=pause_seconds,
+        )
+        self._write(
+            run.run_id,
+            lambda: self._give_back(run, report.code, message, pause_seconds, counts=True),
+        )
+
+    def give_back(self, run: Run, code: str, message: str) -> None:
+        """Let somebody else go on with it at once; the attempt does not count."""
+        self._write(run.run_id, lambda: self._give_back(run, code, message, 0.0, counts=False))
+
+    def record_cut_off(self, run: Run, report: RunReport) -> None:
+        """Write the end of a run that was ended from outside.
+
+        A push it had announced may have arrived: then the next attempt asks the API.
+        """
+
+        def write() -> bool:
+            now = get_run(self._engine, run.run_id)
+            if now is None or now.candidate_sha256 is None:
+                return self._finish(run, report)
+            return self._give_back(run, report.code, report.message, 0.0, counts=True)
+
+        self._write(run.run_id, write)
 
     def flush(self) -> None:
         """Write what waits.
@@ -47,31 +98,39 @@ class RunRecorder:
         """
         with self._lock:
             while self._waiting:
-                ended = self._waiting[0]
-                report = ended.report
-                finish(
-                    self._engine,
-                    ended.run_id,
-                    report.status,
-                    report.code,
-                    report.message,
-                    **report.columns(),
-                )
+                record = self._waiting[0]
+                if not record.write():
+                    self._log.info("run_settled_elsewhere", run_id=record.run_id)
                 self._waiting.popleft()
 
-    def end_orphans(self) -> int:
-        """Runs an earlier process left RUNNING died with it; returns how many there were.
+    def _write(self, run_id: int, write: Callable[[], bool]) -> None:
+        with self._lock:
+            self._waiting.append(_Record(run_id, write))
+        try:
+            self.flush()
+        except DataUnavailable as error:
+            self._log.warning("run_not_recorded_yet", run_id=run_id, reason=str(error))
 
-        Raises:
-            DataUnavailable: the database cannot be used now.
-        """
-        orphans = [
-            run
-            for run in list_runs(self._engine, ORPHANS_LOOKED_AT)
-            if run.status is RunStatus.RUNNING
-        ]
-        for run in orphans:
-            reason = "the scheduler stopped before the run was over"
-            finish(self._engine, run.run_id, RunStatus.FAILED, INTERRUPTED, reason)
-            self._log.warning("run_ended", run_id=run.run_id, status="FAILED", reason=reason)
-        return len(orphans)
+    def _finish(self, run: Run, report: RunReport) -> bool:
+        return finish(
+            self._engine,
+            run.run_id,
+            report.status,
+            report.code,
+            report.message,
+            fencing_number=run.fencing_number,
+            **report.columns(),
+        )
+
+    def _give_back(
+        self, run: Run, code: str, message: str, delay_seconds: float, *, counts: bool
+    ) -> bool:
+        return give_back(
+            self._engine,
+            run.run_id,
+            run.fencing_number or 0,
+            code,
+            message,
+            delay_seconds=delay_seconds,
+            counts=counts,
+        )

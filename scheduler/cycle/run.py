@@ -6,14 +6,30 @@ from scheduler.cycle.findings import Findings
 from scheduler.cycle.parts import Parts
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import StepLog
+from shared.bundle.version import Version
+from shared.tables.runs import Run
 
 
 @dataclass(frozen=True, slots=True)
 class CycleRun:
-    """Handed from step to step; `as_of_us` is the instant whose knowledge the run may use."""
+    """Handed from step to step.
+
+    Attributes:
+        as_of_us: the instant whose knowledge the run may use.
+        claim: the row of the run as it was claimed; None where nothing is claimed.
+    """
 
     parts: Parts
     steps: StepLog
     report: RunReport
     as_of_us: int
     findings: Findings = field(default_factory=Findings)
+    claim: Run | None = None
+
+    @property
+    def announced_version(self) -> Version | None:
+        """The version an earlier attempt at this run was about to push, if it got that far."""
+        claim = self.claim
+        if claim is None or claim.candidate_sha256 is None or claim.model_version is None:
+            return None
+        return Version.parse(claim.model_version)

@@ -3,11 +3,14 @@
 import structlog
 
 from scheduler.cycle.candidate_page import write_candidate_page
+from scheduler.cycle.examples import NotEnoughHistory
 from scheduler.cycle.interruption import Interrupted
 from scheduler.cycle.learn import learn
+from scheduler.cycle.lease import ChampionChanged, LeaseLost
 from scheduler.cycle.parts import Parts
-from scheduler.cycle.records import INTERRUPTED, RunRecorder
+from scheduler.cycle.records import INTERRUPTED, Recorder
 from scheduler.cycle.report import RunReport
+from scheduler.cycle.resumption import is_promoted_already
 from scheduler.cycle.run import CycleRun
 from scheduler.cycle.steps import StepLog
 from scheduler.decision import to_json
@@ -19,6 +22,9 @@ from shared.tables.runs import Run, RunStatus
 
 CODES: dict[type[Exception], str] = {
     Interrupted: INTERRUPTED,
+    NotEnoughHistory: "not_enough_history",
+    LeaseLost: "lease_lost",
+    ChampionChanged: "champion_changed",
     DataUnavailable: "data_unavailable",
     TrainingFailed: "training_failed",
     ApiUnavailable: "api_unavailable",
@@ -30,7 +36,7 @@ CODES: dict[type[Exception], str] = {
 class CycleRunner:
     """Executes claimed runs, one at a time."""
 
-    def __init__(self, parts: Parts, recorder: RunRecorder) -> None:
+    def __init__(self, parts: Parts, recorder: Recorder) -> None:
         self._parts = parts
         self._recorder = recorder
 
@@ -41,14 +47,15 @@ class CycleRunner:
         with structlog.contextvars.bound_contextvars(run_id=run.run_id):
             parts.log.info("run_started", job=run.job, requested_by=run.requested_by)
             steps = StepLog(parts.log, parts.interruption)
-            as_of_us = parts.clock.now_us()
-            cycle = CycleRun(parts, steps, report, as_of_us)
+            cycle = CycleRun(parts, steps, report, self._as_of_us(run), claim=run)
             self._learn(cycle)
             write_candidate_page(cycle, run.run_id)
             report.steps = steps.records
             self._keep_verdicts(run, report)
-            self._recorder.record(run.run_id, report)
+            self._recorder.record(run, report)
             self._track(run, cycle)
+            if parts.work is not None:
+                parts.work.prune()
             parts.log.info(
                 "run_ended",
                 status=report.status.value,
@@ -59,9 +66,16 @@ class CycleRunner:
             )
         return report
 
+    def _as_of_us(self, run: Run) -> int:
+        """Now; of a run that is resumed, the instant at which it began."""
+        now_us = self._parts.clock.now_us()
+        work = self._parts.work
+        return now_us if work is None else work.as_of_us(run, now_us)
+
     def _learn(self, run: CycleRun) -> None:
         try:
-            learn(run)
+            if not is_promoted_already(run):
+                learn(run)
         except Exception as error:
             is_stopping = self._parts.interruption.requested
             code = INTERRUPTED if is_stopping else _code(error)

@@ -1,54 +1,119 @@
-"""The plan: which interval is in force and which due instant comes next; pure."""
+"""The plan: which schedule is in force, and what becomes of each due instant; pure."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from shared.intervals import Interval, is_due_instant, last_due, next_due
+from scheduler.schedule.table import ScheduleRow
+from shared.clock import isoformat
+from shared.intervals import Interval, next_due
+from shared.tables.job_schedules import Answer, JobSchedule
+from shared.tables.runs import RunStatus
+
+DEFAULT_INTERVAL = "1W"
+# A long downtime of a dense schedule is worked off in portions, so no transaction is endless.
+PORTION = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is in force now; `next_us` is None while the schedule is switched off."""
+class Step:
+    """What one look at a schedule leads to: its new state, and rows for what was due."""
 
-    interval: Interval
-    is_enabled: bool
-    anchor_us: int
-    next_us: int | None
+    schedule: JobSchedule
+    answers: tuple[Answer, ...]
+    is_news: bool
 
-    def same_schedule(self, interval: Interval, anchor_us: int, *, is_enabled: bool) -> bool:
-        return (self.interval, self.anchor_us, self.is_enabled) == (
-            interval,
-            anchor_us,
-            is_enabled,
+
+def follow(job: str, row: ScheduleRow, stored: JobSchedule | None, now_us: int) -> JobSchedule:
+    """The schedule in force after the configuration was read.
+
+    A change owes nothing from before it. A value that does not parse keeps the last good one.
+    """
+    text, problem = _in_force(row.interval, stored)
+    wanted = JobSchedule(
+        job=job,
+        interval=text,
+        is_enabled=row.is_enabled,
+        anchor_us=row.anchor_us,
+        in_force_since_us=now_us,
+        answered_to_us=now_us,
+        next_due_us=None,
+        checked_at_us=now_us,
+        problem=problem,
+    )
+    if stored is not None and _is_same(stored, wanted):
+        wanted = replace(
+            stored, interval=wanted.interval, checked_at_us=now_us, problem=wanted.problem
         )
+    return _with_next(wanted)
 
 
-def make_plan(
-    interval: Interval,
-    anchor_us: int,
-    now_us: int,
-    *,
-    is_enabled: bool,
-    promised_us: int | None = None,
-) -> Plan:
-    """A new plan; the first due instant is the next one on the grid.
+def answer(schedule: JobSchedule, now_us: int, window_us: int, busy_run: int | None) -> Step:
+    """What becomes of every instant that was due since the last look.
 
-    `promised_us` is the NextRun an earlier process wrote down. When it still lies on this
-    grid it is kept even if it has passed meanwhile: that run is owed, once.
+    The latest is run, unless a run of this job is not over yet or it was due longer ago than
+    the catch-up window. The others were missed.
     """
-    next_us = None
-    if is_enabled:
-        owed = promised_us is not None and is_due_instant(interval, anchor_us, promised_us)
-        upcoming = next_due(interval, anchor_us, now_us)
-        next_us = min(promised_us, upcoming) if owed and promised_us is not None else upcoming
-    return Plan(interval, is_enabled, anchor_us, next_us)
+    if not schedule.is_enabled:
+        return Step(replace(schedule, answered_to_us=now_us), (), is_news=False)
+    dues = list(_due(schedule, now_us))
+    if not dues:
+        return Step(schedule, (), is_news=False)
+    answers = [_missed(due_us, "missed", "no scheduler was there") for due_us in dues]
+    if len(dues) < PORTION:
+        answers[-1] = _latest(dues[-1], now_us, window_us, busy_run)
+    answered = _with_next(replace(schedule, answered_to_us=dues[-1]))
+    return Step(answered, tuple(answers), is_news=True)
 
 
-def advance(plan: Plan, now_us: int) -> tuple[Plan, int | None]:
-    """The due instant to answer now, if any, and the plan after it.
+def in_force(schedule: JobSchedule) -> Interval:
+    return Interval.parse(schedule.interval)
 
-    Several instants missed during an outage count as one: the latest.
-    """
-    if plan.next_us is None or plan.next_us > now_us:
-        return plan, None
-    due_us = last_due(plan.interval, plan.anchor_us, now_us)
-    return replace(plan, next_us=next_due(plan.interval, plan.anchor_us, now_us)), due_us
+
+def _in_force(text: str, stored: JobSchedule | None) -> tuple[str, str | None]:
+    try:
+        return Interval.parse(text).text, None
+    except ValueError as error:
+        last_good = stored.interval if stored else DEFAULT_INTERVAL
+        return last_good, f"{error}; {last_good} stays in force"
+
+
+def _is_same(stored: JobSchedule, wanted: JobSchedule) -> bool:
+    return (in_force(stored), stored.anchor_us, stored.is_enabled) == (
+        in_force(wanted),
+        wanted.anchor_us,
+        wanted.is_enabled,
+    )
+
+
+def _with_next(schedule: JobSchedule) -> JobSchedule:
+    if not schedule.is_enabled:
+        return replace(schedule, next_due_us=None)
+    upcoming = next_due(in_force(schedule), schedule.anchor_us, schedule.answered_to_us)
+    return replace(schedule, next_due_us=upcoming)
+
+
+def _due(schedule: JobSchedule, now_us: int) -> Iterator[int]:
+    interval, due_us = in_force(schedule), schedule.next_due_us
+    for _ in range(PORTION):
+        if due_us is None or due_us > now_us:
+            return
+        yield due_us
+        due_us = next_due(interval, schedule.anchor_us, due_us)
+
+
+def _latest(due_us: int, now_us: int, window_us: int, busy_run: int | None) -> Answer:
+    if now_us - due_us > window_us:
+        return _missed(due_us, "outside_window", "longer ago than CATCH_UP_SECONDS")
+    if busy_run is not None:
+        reason = f"run {busy_run} was not over"
+        return Answer(due_us, RunStatus.SKIPPED, "overlap", reason)
+    return Answer(due_us, RunStatus.REQUESTED)
+
+
+def _missed(due_us: int, code: str, reason: str) -> Answer:
+    return Answer(due_us, RunStatus.MISSED, code, reason)
+
+
+def shown(answers: Sequence[Answer]) -> dict[str, str]:
+    """First and last due instant of a portion, for the log."""
+    return {"first": isoformat(answers[0].due_us), "last": isoformat(answers[-1].due_us)}

@@ -1,116 +1,123 @@
 """Follows one job's schedule: what it says is in force at the next tick, bad values never are."""
 
-import threading
-
+from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.schedule.jobs import RETRAINING
 from scheduler.schedule.outage import Outage
-from scheduler.schedule.plan import Plan, advance, make_plan
+from scheduler.schedule.plan import Step, answer, follow, shown
 from scheduler.schedule.table import ScheduleRow, ScheduleTable
-from shared.clock import Clock, isoformat
+from shared.clock import MICROS_PER_SECOND, Clock, isoformat
 from shared.errors import DataUnavailable
-from shared.intervals import Interval
+from shared.tables.engine import database_errors
+from shared.tables.job_schedules import (
+    Answer,
+    JobSchedule,
+    read_schedule,
+    schedule_transaction,
+    unfinished_run,
+    write_answers,
+    write_schedule,
+)
+from shared.tables.runs import RunStatus
 
-DEFAULT_INTERVAL = Interval.parse("1W")
+REQUESTED_BY = "schedule"
+# how often it is written down that a scheduler has looked
+CHECKED_EVERY_US = 10 * MICROS_PER_SECOND
 
 
 class ScheduleWatcher:
-    """Reads the table every few seconds, asks for runs that are due, writes back the truth.
+    """Looks every few seconds; the state is in the database, so any scheduler can go on.
 
-    While the database is down, or holds an interval that does not parse, the last good
-    configuration stays in force.
+    While the database is down nothing is lost: what was due meanwhile is answered afterwards.
     """
 
     def __init__(
         self,
+        *,
+        job: str,
         table: ScheduleTable,
+        engine: Engine,
         clock: Clock,
         log: FilteringBoundLogger,
-        job: str = RETRAINING,
+        catch_up_seconds: float,
     ) -> None:
-        self._table = table
         self._job = job
+        self._table = table
+        self._engine = engine
         self._clock = clock
-        self._log = log
+        self._log = log.bind(job=job)
+        self._window_us = round(catch_up_seconds * MICROS_PER_SECOND)
         self._database = Outage("database", log)
-        self._plan: Plan | None = None
-        self._bad_interval: str | None = None
-        self._ran_us: int | None = None
-        self._lock = threading.Lock()
-
-    @property
-    def plan(self) -> Plan | None:
-        """What is in force; None until the table could be read for the first time."""
-        return self._plan
-
-    def ran(self, started_us: int) -> None:
-        """A run has started; LastRun follows at the next tick."""
-        with self._lock:
-            self._ran_us = started_us
+        self._told: tuple[object, ...] = ()
 
     def tick(self) -> None:
         try:
             row = self._table.read()
-            self._follow(row)
-            self._request_if_due()
-            self._write_back(row)
+            step = self._look(row)
+            self._table.show(step.schedule.next_due_us)
         except DataUnavailable as error:
             self._database.away(error)
             return
         self._database.back()
+        self._tell(step)
 
-    def _follow(self, row: ScheduleRow) -> None:
-        interval = self._parse(row.interval)
-        plan = self._plan
-        if plan and plan.same_schedule(interval, row.anchor_us, is_enabled=row.is_enabled):
-            return
-        self._plan = make_plan(
-            interval,
-            row.anchor_us,
-            self._clock.now_us(),
-            is_enabled=row.is_enabled,
-            # only what an earlier process promised is owed, not what a change made obsolete
-            promised_us=row.next_run_us if plan is None else None,
-        )
-        self._log.info(
-            "schedule_in_force",
-            job=self._job,
-            interval=interval.text,
-            is_enabled=row.is_enabled,
-            next_run=_shown(self._plan.next_us),
-        )
+    def _look(self, row: ScheduleRow) -> Step:
+        """Without the write lock first: nearly always there is nothing to do."""
+        with database_errors("read JobSchedules"), self._engine.connect() as connection:
+            stored = read_schedule(connection, self._job)
+            now_us = self._clock.now_us()
+            step = self._step(row, stored, now_us, None)
+        if stored is not None and not _is_worth_writing(stored, step):
+            return step
+        with schedule_transaction(self._engine) as connection:
+            # another scheduler may have been here since, so everything is read again
+            stored = read_schedule(connection, self._job)
+            step = self._step(row, stored, now_us, unfinished_run(connection, self._job))
+            write_answers(connection, self._job, step.answers, REQUESTED_BY)
+            write_schedule(connection, step.schedule)
+        return step
 
-    def _parse(self, text: str) -> Interval:
-        try:
-            interval = Interval.parse(text)
-        except ValueError as error:
-            last_good = self._plan.interval if self._plan else DEFAULT_INTERVAL
-            if self._bad_interval != text:
-                self._bad_interval = text
-                self._log.error("interval_invalid", reason=str(error), in_force=last_good.text)
-            return last_good
-        self._bad_interval = None
-        return interval
+    def _step(
+        self, row: ScheduleRow, stored: JobSchedule | None, now_us: int, busy_run: int | None
+    ) -> Step:
+        schedule = follow(self._job, row, stored, now_us)
+        return answer(schedule, now_us, self._window_us, busy_run)
 
-    def _request_if_due(self) -> None:
-        if self._plan is None:
-            return
-        later, due_us = advance(self._plan, self._clock.now_us())
-        if due_us is None:
-            return
-        run_id = self._table.request(due_us)
-        # only now: had the database been down, the same instant would still be owed
-        self._plan = later
-        self._log.info("run_due", job=self._job, run_id=run_id, scheduled_for=isoformat(due_us))
+    def _tell(self, step: Step) -> None:
+        schedule = step.schedule
+        in_force = (schedule.interval, schedule.is_enabled, schedule.anchor_us, schedule.problem)
+        if in_force != self._told:
+            self._told = in_force
+            self._log.info(
+                "schedule_in_force",
+                interval=schedule.interval,
+                is_enabled=schedule.is_enabled,
+                next_run=schedule.next_due_us and isoformat(schedule.next_due_us),
+            )
+            if schedule.problem is not None:
+                self._log.error("interval_invalid", reason=schedule.problem)
+        if step.answers:
+            self._tell_answers(step.answers)
 
-    def _write_back(self, row: ScheduleRow) -> None:
-        with self._lock:
-            last_run_us = max(filter(None, (self._ran_us, row.last_run_us)), default=None)
-        next_us = self._plan.next_us if self._plan else None
-        if (last_run_us, next_us) != (row.last_run_us, row.next_run_us):
-            self._table.write_back(last_run_us, next_us)
+    def _tell_answers(self, answers: tuple[Answer, ...]) -> None:
+        missed = [one for one in answers if one.status is RunStatus.MISSED]
+        if missed:
+            self._log.warning("runs_missed", count=len(missed), **shown(missed))
+        latest = answers[-1]
+        due = isoformat(latest.due_us)
+        if latest.status is RunStatus.REQUESTED:
+            self._log.info("run_due", scheduled_for=due)
+        elif latest.status is RunStatus.SKIPPED:
+            self._log.warning("run_skipped", scheduled_for=due, reason=latest.message)
 
 
-def _shown(instant_us: int | None) -> str | None:
-    return None if instant_us is None else isoformat(instant_us)
+def _is_worth_writing(stored: JobSchedule, step: Step) -> bool:
+    schedule = step.schedule
+    if step.is_news or schedule.checked_at_us - stored.checked_at_us >= CHECKED_EVERY_US:
+        return True
+    return (stored.interval, stored.is_enabled, stored.anchor_us, stored.problem) != (
+        schedule.interval,
+        schedule.is_enabled,
+        schedule.anchor_us,
+        schedule.problem,
+    )

@@ -7,16 +7,15 @@ from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.report import RunReport
-from scheduler.schedule.jobs import RETRAINING, JobRunner
+from scheduler.schedule.jobs import JobRunner
 from scheduler.schedule.outage import Outage
-from scheduler.schedule.watcher import ScheduleWatcher
-from shared.clock import Clock
 from shared.errors import DataUnavailable
+from shared.tables.leases import CANCELLED
 from shared.tables.runs import Run, RunStatus, claim_next
 
 
 class Worker:
-    """Looks for requested runs every second or so."""
+    """Looks for requested runs, and for those whose scheduler died, every second or so."""
 
     def __init__(
         self,
@@ -24,27 +23,30 @@ class Worker:
         engine: Engine,
         runners: Mapping[str, JobRunner],
         recorder: RunRecorder,
-        watcher: ScheduleWatcher,
-        clock: Clock,
+        owner: str,
+        lease_seconds: float,
+        attempts: int,
         log: FilteringBoundLogger,
     ) -> None:
         self._engine = engine
         self._runners = runners
         self._recorder = recorder
-        self._watcher = watcher
-        self._clock = clock
+        self._owner = owner
+        self._lease_seconds = lease_seconds
+        self._attempts = attempts
+        self._log = log
         self._database = Outage("run_queue", log)
         self._running: Run | None = None
-        self._cleaned_up = False
 
     @property
     def running(self) -> Run | None:
-        """The run in progress, if any."""
+        """The run in progress here, if any."""
         return self._running
 
     def tick(self) -> None:
         try:
-            run = self._claim()
+            self._recorder.flush()
+            run = claim_next(self._engine, self._owner, self._lease_seconds)
         except DataUnavailable as error:
             self._database.away(error)
             return
@@ -52,24 +54,30 @@ class Worker:
         if run is not None:
             self._execute(run)
 
-    def _claim(self) -> Run | None:
-        if not self._cleaned_up:
-            self._recorder.end_orphans()
-            self._cleaned_up = True
-        self._recorder.flush()
-        return claim_next(self._engine)
-
     def _execute(self, run: Run) -> None:
-        runner = self._runners.get(run.job)
-        if runner is None:
-            report = RunReport()
-            report.end(RunStatus.FAILED, "unknown_job", f"nothing here carries out {run.job!r}")
-            self._recorder.record(run.run_id, report)
+        told = {"run_id": run.run_id, "job": run.job, "attempt": run.attempts}
+        self._log.info("run_claimed", fencing_number=run.fencing_number, **told)
+        refusal = self._refusal(run)
+        if refusal is not None:
+            self._recorder.record(run, refusal)
+            self._log.warning("run_ended", status=refusal.status, reason=refusal.message, **told)
             return
         self._running = run
-        if run.job == RETRAINING:
-            self._watcher.ran(self._clock.now_us())
         try:
-            runner.execute(run)
+            self._runners[run.job].execute(run)
         finally:
             self._running = None
+
+    def _refusal(self, run: Run) -> RunReport | None:
+        """Why this run is not begun, if so."""
+        report = RunReport()
+        if run.cancel_requested_by is not None and run.candidate_sha256 is None:
+            report.end(RunStatus.SKIPPED, CANCELLED, f"cancelled by {run.cancel_requested_by}")
+        elif run.job not in self._runners:
+            report.end(RunStatus.FAILED, "unknown_job", f"nothing here carries out {run.job!r}")
+        elif run.attempts > self._attempts:
+            reason = f"begun {self._attempts} times, and never over"
+            report.end(RunStatus.FAILED, "attempts_used_up", reason)
+        else:
+            return None
+        return report

@@ -15,7 +15,8 @@ from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.errors import DataUnavailable, TrainingFailed
-from shared.usecase.learning import Candidate, Labels, Progress, PromotionPolicy, Split
+from shared.usecase.learning import Candidate, Labels, Progress, Split
+from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.serving import FeatureSet, FloatMatrix
 from shared.verdicts import Outcome, Verdict
 
@@ -25,12 +26,14 @@ FEATURE_SET = FeatureSet("1", NAMES, dict.fromkeys(NAMES, "all"))
 POLICY = PromotionPolicy(
     name="tiny",
     primary_metric="average_precision",
-    alpha=0.05,
-    non_inferiority_margin=0.02,
+    margin=0.05,
+    yearly_alpha=0.05,
+    rounds_per_year=52,
     min_positives=50,
-    champion_max_age_days=7,
+    champion_max_age_days=7.0,
+    first_model_min={"average_precision": 0.3},
     resamples=200,
-    first_model_min={"average_precision": 0.3, "positives": 20},
+    slice_tolerance=0.05,
 )
 
 
@@ -175,6 +178,7 @@ class PocketApi:
     push_status: int = 200
     lose_push_answer: bool = False
     pushed: list[tuple[bytes, str]] = field(default_factory=list)
+    fencing_numbers: list[int | None] = field(default_factory=list)
 
     def current(self) -> Serving | None:
         self._answer()
@@ -188,8 +192,9 @@ class PocketApi:
         self._answer()
         return Probe(path, self.statuses.get(path, 200), 1.0, self.state)
 
-    def push(self, raw: bytes, signature: str) -> PushAnswer:
+    def push(self, raw: bytes, signature: str, fencing_number: int | None = None) -> PushAnswer:
         self._answer()
+        self.fencing_numbers.append(fencing_number)
         self.pushed.append((raw, signature))
         if self.push_status != 200:
             return PushAnswer(self.push_status, None, None, None, "no, thank you")

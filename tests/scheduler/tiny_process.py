@@ -1,36 +1,39 @@
 """The scheduler's real main loop around the tiny use case; started as a process by tests.
 
-`TRAINING_HANGS=1`: training never returns, as compiled code that cannot be interrupted.
+`CLOCK_BASE_US` and `CLOCK_SPEED`: due instants come by a clock that runs so much faster.
 """
 
 import os
+import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scheduler.main import run
+from scheduler.main import SYSTEM_CLOCK, run
 from scheduler.settings import load_settings
+from shared.clock import Clock
 from shared.logs import configure_logging
-from shared.usecase.learning import Candidate, Labels, Progress
-from shared.usecase.serving import FloatMatrix
-from tests.scheduler.fakes import TinyUseCase
+
+CHILD = (sys.executable, "-m", "tests.scheduler.tiny_child")
 
 
-@dataclass
-class HangingUseCase(TinyUseCase):
-    def train(
-        self,
-        matrix: FloatMatrix,
-        labels: Labels,
-        feature_names: Sequence[str],
-        seed: int,
-        progress: Progress,
-    ) -> Candidate:
-        time.sleep(600)
-        return super().train(matrix, labels, feature_names, seed, progress)
+@dataclass(frozen=True)
+class FastClock:
+    """The same for every process: it leaves the machine's clock at one instant."""
+
+    base_us: int
+    speed: int
+
+    def now_us(self) -> int:
+        return self.base_us + (time.time_ns() // 1_000 - self.base_us) * self.speed
+
+
+def clock() -> Clock:
+    if "CLOCK_SPEED" not in os.environ:
+        return SYSTEM_CLOCK
+    return FastClock(int(os.environ["CLOCK_BASE_US"]), int(os.environ["CLOCK_SPEED"]))
 
 
 if __name__ == "__main__":
     settings = load_settings()
     configure_logging("scheduler", settings.log_level, settings.log_format, settings.log_file)
-    run(settings, HangingUseCase() if os.environ.get("TRAINING_HANGS") else TinyUseCase())
+    run(settings, CHILD, clock())

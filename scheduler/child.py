@@ -1,0 +1,116 @@
+"""`python -m scheduler.child RUN_ID FENCING_NUMBER PARENT_PID`: carry out one claimed run.
+
+A process of its own, so that a run which hangs, leaks or crashes takes nothing with it. It
+dies with its parent, and records how its run ended itself.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import Engine
+
+import usecases
+from scheduler.cycle.interruption import Interruption
+from scheduler.cycle.records import INTERRUPTED, RunRecorder
+from scheduler.cycle.report import RunReport
+from scheduler.runners import runners
+from scheduler.schedule.jobs import JobRunner
+from scheduler.service import stop_on_signals
+from scheduler.settings import Settings, load_settings
+from scheduler.supervision.limits import Retries
+from shared.errors import DataUnavailable, SettingsError
+from shared.logs import configure_logging
+from shared.tables.engine import connect
+from shared.tables.runs import Run, RunStatus, get_run
+from shared.usecase.learning import LearningUseCase
+
+# of prctl(2): the signal to get when the parent ends
+_PR_SET_PDEATHSIG = 1
+DATABASE_RETRY_SECONDS = 2.0
+NOT_OVER = 75
+
+
+class _ChildRecorder(RunRecorder):
+    """Leaves a run that was interrupted open: why it was told to stop, only the parent knows."""
+
+    def record(self, run: Run, report: RunReport) -> None:
+        if report.code not in {INTERRUPTED, "lease_lost"}:
+            super().record(run, report)
+
+
+def die_with(parent_pid: int) -> None:
+    """Be killed when the parent ends, however that happens (Linux; elsewhere fencing has to do)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_pid:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def carry_out(settings: Settings, use_case: LearningUseCase, arguments: Sequence[str]) -> int:
+    """The life of the process; the exit status is 0 when the run was recorded."""
+    run_id, fencing_number, parent_pid = (int(argument) for argument in arguments)
+    die_with(parent_pid)
+    interruption, log = Interruption(), structlog.get_logger()
+    stop_on_signals(interruption)
+    engine = connect(settings.database_url.get_secret_value())
+    retries = Retries(settings.run_attempts, settings.retry_pause_seconds)
+    recorder = _ChildRecorder(engine, log, retries.pause_seconds)
+    run = _claimed(engine, run_id, fencing_number, interruption)
+    if run is None:
+        return NOT_OVER
+    known = runners(settings, engine, use_case, recorder, interruption=interruption, log=log)
+    report = _execute(known.get(run.job), run, recorder)
+    while not recorder.is_settled and not interruption.requested:
+        interruption.wait(DATABASE_RETRY_SECONDS)
+        _flush(recorder)
+    return NOT_OVER if report.code == INTERRUPTED or not recorder.is_settled else 0
+
+
+def _claimed(
+    engine: Engine, run_id: int, fencing_number: int, interruption: Interruption
+) -> Run | None:
+    """The run, if it is still ours; waits for the database."""
+    while not interruption.requested:
+        try:
+            run = get_run(engine, run_id)
+        except DataUnavailable:
+            interruption.wait(DATABASE_RETRY_SECONDS)
+            continue
+        is_ours = run is not None and run.fencing_number == fencing_number
+        return run if is_ours else None
+    return None
+
+
+def _execute(runner: JobRunner | None, run: Run, recorder: RunRecorder) -> RunReport:
+    if runner is not None:
+        return runner.execute(run)
+    report = RunReport()
+    report.end(RunStatus.FAILED, "unknown_job", f"nothing here carries out {run.job!r}")
+    recorder.record(run, report)
+    return report
+
+
+def _flush(recorder: RunRecorder) -> None:
+    try:
+        recorder.flush()
+    except DataUnavailable:
+        return
+
+
+def main() -> int:
+    """The exit status: 0 recorded, 2 when a setting is wrong, 75 when the run is not over."""
+    try:
+        settings = load_settings()
+        configure_logging("scheduler", settings.log_level, settings.log_format, settings.log_file)
+        return carry_out(settings, usecases.load_learning(settings.use_case), sys.argv[1:])
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

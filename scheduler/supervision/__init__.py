@@ -1,0 +1,1 @@
+"""Watching over the child process that carries out a run."""

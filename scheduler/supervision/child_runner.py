@@ -1,0 +1,131 @@
+"""Carries out a run in a child process, and ends that process when it has to end."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+
+from sqlalchemy import Engine
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.cycle.interruption import Interruption
+from scheduler.cycle.records import INTERRUPTED, RunRecorder
+from scheduler.cycle.report import RunReport
+from scheduler.supervision.lease import LeaseKeeper
+from scheduler.supervision.limits import Limits
+from scheduler.supervision.memory import resident_bytes
+from shared.tables.leases import CANCELLED
+from shared.tables.runs import Run, RunStatus
+
+LOOK_SECONDS = 0.2
+MIB = 2**20
+
+
+class Ending(StrEnum):
+    """Why the watch over a child ended."""
+
+    LEFT = "left"
+    STOPPED = "stopped"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+    MEMORY = "memory_exceeded"
+    LEASE_LOST = "lease_lost"
+
+
+class ChildRunner:
+    """A `JobRunner`: starts `command RUN_ID FENCING_NUMBER OWN_PID` and watches over it.
+
+    The child records how its run ended. Whatever is recorded here is for children that could
+    not, and is written only if the run is still in progress under this lease.
+    """
+
+    def __init__(
+        self,
+        *,
+        command: Sequence[str],
+        engine: Engine,
+        recorder: RunRecorder,
+        interruption: Interruption,
+        limits: Limits,
+        lease_seconds: float,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._command = tuple(command)
+        self._engine = engine
+        self._recorder = recorder
+        self._interruption = interruption
+        self._limits = limits
+        self._lease_seconds = lease_seconds
+        self._log = log
+
+    def execute(self, run: Run) -> RunReport:
+        number = run.fencing_number or 0
+        keeper = LeaseKeeper(self._engine, run.run_id, number, self._lease_seconds, self._log)
+        with keeper as lease:
+            child = self._start(run.run_id, number)
+            ending = self._watch(child, lease)
+            if ending is not Ending.LEFT:
+                self._log.warning("child_ended", run_id=run.run_id, reason=ending.value)
+                _stop(child, self._limits.stop_seconds)
+        return self._conclude(run, ending, child.returncode, keeper)
+
+    def _start(self, run_id: int, fencing_number: int) -> "subprocess.Popen[bytes]":
+        numbers = (str(run_id), str(fencing_number), str(os.getpid()))
+        # a session of its own: Ctrl-C reaches us alone, and all its descendants can be ended
+        return subprocess.Popen(  # noqa: S603 - our own command
+            [*self._command, *numbers], stdin=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def _watch(self, child: "subprocess.Popen[bytes]", lease: LeaseKeeper) -> Ending:
+        deadline = time.monotonic() + self._limits.time_seconds
+        while child.poll() is None:
+            if self._interruption.requested:
+                return Ending.STOPPED
+            if lease.is_lost:
+                return Ending.LEASE_LOST
+            if lease.cancelled_by:
+                return Ending.CANCELLED
+            if time.monotonic() > deadline:
+                return Ending.TIMED_OUT
+            if resident_bytes(child.pid) > self._limits.memory_bytes:
+                return Ending.MEMORY
+            self._interruption.wait(LOOK_SECONDS)
+        return Ending.LEFT
+
+    def _conclude(self, run: Run, ending: Ending, status: int, lease: LeaseKeeper) -> RunReport:
+        report = RunReport()
+        match ending:
+            case Ending.LEFT if status == 0:
+                return report
+            case Ending.LEASE_LOST:
+                self._log.error("lease_lost", run_id=run.run_id)
+                return report
+            case Ending.STOPPED:
+                self._recorder.give_back(run, INTERRUPTED, "the scheduler was stopped")
+                return report
+            case Ending.LEFT:
+                reason = f"its process ended with status {status} before the run was over"
+                report.end(RunStatus.FAILED, "child_died", reason)
+                self._recorder.record(run, report)
+                return report
+            case Ending.CANCELLED:
+                report.end(RunStatus.SKIPPED, CANCELLED, f"cancelled by {lease.cancelled_by}")
+            case Ending.TIMED_OUT:
+                reason = f"not over after {self._limits.time_seconds:g} s"
+                report.end(RunStatus.FAILED, ending.value, reason)
+            case Ending.MEMORY:
+                reason = f"used more than {self._limits.memory_bytes / MIB:,.0f} MiB"
+                report.end(RunStatus.FAILED, ending.value, reason)
+        self._recorder.record_cut_off(run, report)
+        return report
+
+
+def _stop(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
+    child.terminate()
+    try:
+        child.wait(grace_seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()

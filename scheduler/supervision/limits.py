@@ -1,0 +1,35 @@
+"""What a run may use, and how often and when it is tried again."""
+
+from dataclasses import dataclass
+
+from scheduler.cycle.report import RunReport
+from shared.tables.runs import Run, RunStatus
+
+# worth another attempt: nothing about the data or the model has to change for it to succeed
+TRANSIENT = frozenset({"data_unavailable", "api_unavailable", "champion_changed", "child_died"})
+BACKOFF_FACTOR = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a child process may use; `stop_seconds` is its time to end by itself when told."""
+
+    time_seconds: float
+    memory_bytes: int
+    stop_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """`attempts` in all, with ever longer pauses in between."""
+
+    attempts: int
+    first_pause_seconds: float
+
+    def pause_seconds(self, run: Run, report: RunReport) -> float | None:
+        """How long to wait before the next attempt; None when there is none."""
+        is_transient = report.status is RunStatus.FAILED and report.code in TRANSIENT
+        if not is_transient or run.attempts >= self.attempts:
+            return None
+        pause_seconds: float = self.first_pause_seconds * BACKOFF_FACTOR ** (run.attempts - 1)
+        return pause_seconds

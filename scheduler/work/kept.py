@@ -1,0 +1,103 @@
+"""Do a step once: when everything that goes into it is the same, so is what comes out."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import polars as pl
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.cycle.steps import Note
+from scheduler.work.forms import Form, ValueForm
+from scheduler.work.store import ArtefactStore, key_of
+from shared.clock import MICROS_PER_SECOND
+from shared.tables.runs import Run
+
+T = TypeVar("T")
+REUSED = "reused"
+# A run that is resumed later than this looks at the data of that day instead.
+RESUME_WITHIN_US = round(timedelta(days=1).total_seconds()) * MICROS_PER_SECOND
+
+
+class Work:
+    """The results of steps; `code` is part of every key."""
+
+    def __init__(self, store: ArtefactStore, code: str, log: FilteringBoundLogger) -> None:
+        self._store = store
+        self._code = code
+        self._log = log
+
+    def once(
+        self,
+        note: Note,
+        step: str,
+        inputs: Mapping[str, Any],
+        form: Form[T],
+        make: Callable[[], T],
+    ) -> T:
+        """The result that is kept for these inputs, or a new one, which is kept."""
+        key = key_of({**inputs, "code": self._code})
+        try:
+            found = self._load(step, key, form)
+        except FileNotFoundError:
+            value = make()
+            self._keep(step, key, form, value)
+            return value
+        note.result = REUSED
+        return found
+
+    def as_of_us(self, run: Run, now_us: int) -> int:
+        """The instant at which an earlier attempt at this run began, if that was not long ago."""
+        name = (run.run_id, run.job, run.scheduled_for)
+        key = key_of({"run": name})
+        form = ValueForm()
+        try:
+            began_us = int(self._load("as_of", key, form))
+        except FileNotFoundError:
+            began_us = now_us
+        if 0 <= now_us - began_us <= RESUME_WITHIN_US and began_us != now_us:
+            return began_us
+        self._store.drop("as_of", key)
+        self._keep("as_of", key, form, now_us)
+        return now_us
+
+    def prune(self) -> None:
+        """Make room; what was used last stays."""
+        try:
+            deleted = self._store.prune()
+        except OSError as error:
+            self._log.warning("work_not_pruned", reason=str(error))
+            return
+        if deleted:
+            self._log.info("work_pruned", bytes=deleted)
+
+    def _load(self, step: str, key: str, form: Form[T]) -> T:
+        """What is damaged counts as not there.
+
+        Raises:
+            FileNotFoundError: it is not there.
+        """
+        folder = self._store.find(step, key)
+        if folder is None:
+            raise FileNotFoundError(step)
+        try:
+            return form.load(folder)
+        except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+            self._log.warning("work_unreadable", step=step, reason=str(error))
+            self._store.drop(step, key)
+            raise FileNotFoundError(step) from error
+
+    def _keep(self, step: str, key: str, form: Form[T], value: T) -> None:
+        """Without room on the disk the run goes on, and only cannot be resumed here."""
+        try:
+            self._store.keep(step, key, lambda folder: form.save(folder, value))
+        except OSError as error:
+            self._log.warning("work_not_kept", step=step, reason=str(error))
+
+
+def frame_digest(rows: pl.DataFrame) -> str:
+    """Changes with every value, every name and the order of the rows."""
+    digest = hashlib.sha256(repr(rows.schema).encode())
+    digest.update(rows.hash_rows(seed=0).to_numpy().tobytes())
+    return digest.hexdigest()

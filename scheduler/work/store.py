@@ -1,0 +1,91 @@
+"""Finished steps on disk: one folder for each, named by a hash of all that went into it."""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+_UNFINISHED = ".unfinished-"
+ABANDONED_SECONDS = 86_400
+
+
+def key_of(inputs: Mapping[str, Any]) -> str:
+    """The same for the same inputs, on any machine."""
+    text = json.dumps(dict(inputs), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+
+class ArtefactStore:
+    """`root/STEP/KEY/`, each folder renamed into place when all of it is on disk."""
+
+    def __init__(self, root: Path, max_bytes: int) -> None:
+        self._root = root
+        self._max_bytes = max_bytes
+
+    def find(self, step: str, key: str) -> Path | None:
+        """The folder, marked as used just now."""
+        folder = self._root / step / key
+        try:
+            os.utime(folder)
+        except FileNotFoundError:
+            return None
+        return folder
+
+    def keep(self, step: str, key: str, write: Callable[[Path], None]) -> None:
+        """Let `write` fill a folder, and put it in its place; whoever was first stays."""
+        place = self._root / step / key
+        unfinished = place.with_name(f"{_UNFINISHED}{key}-{os.getpid()}")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        try:
+            write(unfinished)
+            _to_disk(unfinished)
+            unfinished.rename(place)
+        except FileExistsError:
+            pass
+        except OSError:
+            if not place.is_dir():
+                raise
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+
+    def drop(self, step: str, key: str) -> None:
+        shutil.rmtree(self._root / step / key, ignore_errors=True)
+
+    def prune(self) -> int:
+        """Delete what nobody used for longest until the rest fits; returns bytes deleted."""
+        folders = sorted(self._folders(), key=lambda item: item[0], reverse=True)
+        kept = deleted = 0
+        for _used, size, folder in folders:
+            if kept + size <= self._max_bytes:
+                kept += size
+            else:
+                shutil.rmtree(folder, ignore_errors=True)
+                deleted += size
+        return deleted
+
+    def _folders(self) -> Iterator[tuple[float, int, Path]]:
+        """When it was last used, how large it is, and where; leftovers of the dead are deleted."""
+        for folder in self._root.glob("*/*"):
+            try:
+                used = folder.stat().st_mtime
+                if folder.name.startswith(_UNFINISHED):
+                    if time.time() - used > ABANDONED_SECONDS:
+                        shutil.rmtree(folder, ignore_errors=True)
+                    continue
+                size = sum(file.stat().st_size for file in folder.rglob("*"))
+            except FileNotFoundError:  # another process prunes as well
+                continue
+            yield used, size, folder
+
+
+def _to_disk(folder: Path) -> None:
+    """A name may only appear after its content, also when the power goes."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
