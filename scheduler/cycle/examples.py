@@ -11,6 +11,7 @@ import polars as pl
 
 from scheduler.cycle.parts import Parts
 from scheduler.cycle.steps import StepLog
+from scheduler.drift.baseline import MAX_ROWS
 from scheduler.work.forms import MatrixForm
 from scheduler.work.kept import frame_digest
 from shared.bundle.manifest import TrainingData
@@ -22,6 +23,9 @@ from shared.usecase.serving import FloatMatrix
 
 ID, USER, TIME, LABEL = "transaction_id", "user_id", "event_time", "label"
 AMOUNT = "amount"
+LABEL_KNOWN_AT = "label_known_at"
+TEXTS = ("transaction_type", "channel", "merchant_category", "country", "currency")
+"""What a row says in words; drift in it is watched, whether or not a feature is made of it."""
 
 
 class NotEnoughHistory(DataUnavailable):
@@ -34,6 +38,7 @@ class Examples:
 
     Attributes:
         feature_names: the features that are switched on; columns of `train_matrix`.
+        train_rows: evenly spaced training rows as they were stored (see `thinned_step`).
         held_out_matrix: all features of the set, since a champion may use others.
         held_out: the held-out rows of the snapshot, in the same order.
     """
@@ -42,6 +47,7 @@ class Examples:
     all_names: tuple[str, ...]
     train_matrix: FloatMatrix
     train_labels: Labels
+    train_rows: pl.DataFrame
     training_data: TrainingData
     held_out_matrix: FloatMatrix
     held_out_labels: Labels
@@ -133,11 +139,22 @@ def build_examples(
         all_names=all_names,
         train_matrix=train_matrix,
         train_labels=train_labels,
+        train_rows=_stored(snapshot, split.train[:: thinned_step(len(split.train))]),
         training_data=_describe(train, train_matrix, train_labels),
         held_out_matrix=np.ascontiguousarray(matrix[split.held_out]),
         held_out_labels=_labels(held_out),
         held_out=held_out,
     )
+
+
+def thinned_step(rows: int) -> int:
+    """Distributions are taken from every n-th training row; n is 1 unless there are very many."""
+    return -(-rows // MAX_ROWS)
+
+
+def _stored(snapshot: pl.DataFrame, rows: npt.NDArray[np.int64]) -> pl.DataFrame:
+    wanted = (TIME, LABEL_KNOWN_AT, *TEXTS)
+    return snapshot.select(name for name in wanted if name in snapshot.columns)[rows]
 
 
 def _columns(

@@ -13,6 +13,7 @@ from scheduler.cycle.examination import (
 from scheduler.cycle.examples import Examples, build_examples, gather_material
 from scheduler.cycle.packaging import Draft, Sealed, draft, seal
 from scheduler.cycle.promotion import promote
+from scheduler.cycle.reference import reference_of
 from scheduler.cycle.run import CycleRun
 from scheduler.gates.judging import finite
 from scheduler.work.forms import CandidateForm, FrameForm
@@ -132,7 +133,8 @@ def _evaluate(
         note.rows = len(examples.held_out_labels)
         evaluation = evaluate(parts, examples, unjudged, champion, run.as_of_us)
         kept = parts.held_out.save(unjudged.version, held_out_rows(examples, evaluation))
-        sealed = seal(unjudged, evaluation.candidate_metrics, evaluation.intervals)
+        reference = reference_of(examples, evaluation.contest.evidence.candidate)
+        sealed = seal(unjudged, evaluation.candidate_metrics, evaluation.intervals, reference)
         parts.candidates.save_bundle(unjudged.version, sealed.raw)
         served = evaluation.champion_metrics
         run.report.metrics = {

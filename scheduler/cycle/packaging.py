@@ -1,6 +1,5 @@
 """Packaging: a trained candidate becomes a versioned bundle that says where it comes from."""
 
-import json
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from scheduler.cycle.champion import Champion
 from scheduler.cycle.examples import Examples
 from scheduler.cycle.parts import Parts
 from scheduler.cycle.versions import is_new_recipe, next_version
+from scheduler.drift.reference import Reference, encode
 from scheduler.gates.judging import finite
 from shared.bundle.archive import Bundle, pack, unpack
 from shared.bundle.manifest import Manifest, served_signature
@@ -73,7 +73,6 @@ def draft(
     if champion is not None:
         manifest = manifest.model_copy(update={"parent_version": str(champion.version)})
     files = {
-        BASELINE: json.dumps(dict(candidate.baseline), sort_keys=True).encode(),
         CARD: _card(manifest).encode(),
         **candidate.files,
     }
@@ -82,13 +81,17 @@ def draft(
 
 
 def seal(
-    draft: Draft, metrics: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]
+    draft: Draft,
+    metrics: Mapping[str, float],
+    intervals: Mapping[str, tuple[float, float]],
+    reference: Reference,
 ) -> Sealed:
     """The bundle with its metrics in the manifest; the graph is the one that was scored."""
     figures = {name: value for name, value in finite(metrics).items() if value is not None}
     told = {name: bounds for name, bounds in intervals.items() if name in figures}
     update = {"metrics": figures, "metric_intervals": told}
-    raw = pack(draft.manifest.model_copy(update=update), draft.files)
+    files = {**draft.files, BASELINE: encode(reference)}
+    raw = pack(draft.manifest.model_copy(update=update), files)
     return Sealed(raw, unpack(raw))
 
 

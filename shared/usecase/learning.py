@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 from sqlalchemy import Engine
 
+from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.serving import FeatureSet, FloatMatrix
 from shared.verdicts import Verdict
 
@@ -37,7 +38,6 @@ class Candidate:
     Attributes:
         files: path inside the bundle -> bytes; `model.onnx` is the graph that is served,
             input `features` (N, F) float32, output `scores` (N, len(components)) float32.
-        baseline: reference distributions for drift, JSON-ready.
     """
 
     files: Mapping[str, bytes]
@@ -47,33 +47,6 @@ class Candidate:
     thresholds: Mapping[str, float]
     hyperparameters: Mapping[str, Any]
     frameworks: Mapping[str, str]
-    baseline: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class PromotionPolicy:
-    """How much better a candidate must be, declared per use case.
-
-    Attributes:
-        primary_metric: the metric the paired bootstrap decides on.
-        alpha: one-sided error of a promotion by chance, per comparison.
-        non_inferiority_margin: a routine refresh may lose at most this much.
-        min_positives: fewer matured positives than this are INCONCLUSIVE.
-        first_model_min: metric -> floor that the very first model has to reach; `positives`
-            is the number of positive held-out rows.
-        allow_unscorable_champion: when the champion cannot be scored here, judge a candidate
-            by the floors instead of leaving the gate INCONCLUSIVE; recorded in the decision.
-    """
-
-    name: str
-    primary_metric: str
-    alpha: float
-    non_inferiority_margin: float
-    min_positives: int
-    champion_max_age_days: float
-    resamples: int
-    first_model_min: Mapping[str, float]
-    allow_unscorable_champion: bool = False
 
 
 class LearningUseCase(Protocol):
@@ -151,8 +124,10 @@ class LearningUseCase(Protocol):
     def slices(
         self, held_out: pl.DataFrame, features: FloatMatrix
     ) -> Mapping[str, npt.NDArray[np.bool_]]:
-        """Parts of the held-out rows on which people want to see both models, by name.
+        """Parts of the held-out rows on which a candidate must do no harm, by name.
 
-        `features` holds all features of the set, in the order of `held_out`.
+        `features` holds all features of the set, in the order of `held_out`. A part that is
+        empty, or has one class only, keeps every candidate from being promoted: make parts
+        that can be measured.
         """
         ...

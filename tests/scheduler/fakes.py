@@ -127,7 +127,6 @@ class TinyUseCase:
             thresholds={"review": 0.5},
             hyperparameters={"kind": "linear"},
             frameworks={"numpy": np.__version__},
-            baseline={"size": [0.0, 1.0]},
         )
 
     def headline(self, scores: FloatMatrix) -> npt.NDArray[np.float64]:

@@ -13,7 +13,6 @@ from shared.errors import TrainingFailed
 from shared.usecase.learning import Candidate, Labels, Progress
 from shared.usecase.serving import FloatMatrix
 from usecases.fraud.training.autoencoder import Autoencoder, fit_autoencoder
-from usecases.fraud.training.baseline import describe_training
 from usecases.fraud.training.classifier import Classifier, fit_classifier
 from usecases.fraud.training.graph import Exportable, to_onnx
 from usecases.fraud.training.isolation_forest import FittedIsolationForest, fit_isolation_forest
@@ -90,7 +89,6 @@ def _train(ask: Ask, progress: Progress) -> Candidate:
             "python": platform.python_version(),
             **{name: version(name) for name in _FRAMEWORKS},
         },
-        baseline=describe_training(ask.matrix, ask.labels, ask.feature_names, scores),
     )
 
 

@@ -1,0 +1,58 @@
+"""From a run's examples to the yardstick that goes into the bundle with the candidate."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from scheduler.cycle.examples import LABEL, LABEL_KNOWN_AT, TEXTS, TIME, Examples, thinned_step
+from scheduler.drift.baseline import Rows, fit_baseline
+from scheduler.drift.bins import Kind, kind_of
+from scheduler.drift.estimate import Floats, fit_calibration, measure
+from scheduler.drift.reference import Reference
+from shared.clock import MICROS_PER_DAY
+
+SCORE = "score"
+_NEARLY_ALL = 0.99
+
+
+def reference_of(examples: Examples, scores: Floats) -> Reference:
+    """Training rows for what comes in, held-out rows for what goes out.
+
+    `scores` are the candidate's on the held-out rows: on rows it has learned from it is surer
+    of itself than it will ever be again.
+    """
+    rows = examples.train_rows
+    step = thinned_step(len(examples.train_matrix))
+    columns: dict[str, npt.NDArray[Any]] = {
+        name: rows[name].to_numpy() for name in TEXTS if name in rows.columns
+    }
+    columns |= {
+        name: examples.train_matrix[::step, place]
+        for place, name in enumerate(examples.feature_names)
+    }
+    columns[LABEL] = examples.train_labels[::step]
+    learned = Rows(columns, rows[TIME].to_numpy() // MICROS_PER_DAY)
+    held_out = Rows({SCORE: scores}, examples.held_out[TIME].to_numpy() // MICROS_PER_DAY)
+    kinds = {name: _kind(name, values) for name, values in columns.items()}
+    positive = examples.held_out_labels == 1
+    return Reference(
+        baseline=fit_baseline([learned, held_out], kinds | {SCORE: Kind.SCORE}),
+        label_delay_us=_label_delay_us(rows),
+        calibration=fit_calibration(scores, positive),
+        held_out=measure(scores, positive),
+    )
+
+
+def _kind(name: str, values: npt.NDArray[Any]) -> Kind:
+    if name == LABEL:
+        return Kind.LABEL
+    return Kind.CATEGORY if values.dtype == object else kind_of(values)
+
+
+def _label_delay_us(rows: pl.DataFrame) -> int:
+    if LABEL_KNOWN_AT not in rows.columns:
+        return 0
+    delays = (rows[LABEL_KNOWN_AT] - rows[TIME]).drop_nulls().to_numpy()
+    return max(int(np.quantile(delays, _NEARLY_ALL)), 0) if len(delays) else 0

@@ -1,0 +1,80 @@
+"""What a bundle says in `baseline.json`: all that later traffic is compared with."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from scheduler.drift import baseline as baselines
+from scheduler.drift.baseline import Baseline
+from scheduler.drift.estimate import Calibration, Performance
+
+FORMAT = 1
+
+
+class NoReference(ValueError):
+    """Raised when a bundle's baseline.json is not one that can be compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The champion's yardstick.
+
+    Attributes:
+        baseline: features and labels of rows it was trained on, scores of rows it was not.
+        label_delay_us: within that time nearly all labels of the training rows were known.
+        calibration: what its scores meant on the held-out rows.
+        held_out: how good it was there.
+    """
+
+    baseline: Baseline
+    label_delay_us: int
+    calibration: Calibration
+    held_out: Performance
+
+
+def encode(reference: Reference) -> bytes:
+    """The bytes of `baseline.json`; a metric that is undefined is null."""
+    held_out = {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(reference.held_out).items()
+    }
+    content = {
+        "format": FORMAT,
+        "columns": baselines.to_json(reference.baseline),
+        "label_delay_us": reference.label_delay_us,
+        "calibration": asdict(reference.calibration),
+        "held_out": held_out,
+    }
+    return json.dumps(content, sort_keys=True, allow_nan=False).encode()
+
+
+def decode(raw: bytes) -> Reference:
+    """What was encoded.
+
+    Raises:
+        NoReference: it is none, or one of another time.
+    """
+    try:
+        content: Mapping[str, Any] = json.loads(raw)
+        if content.get("format") != FORMAT:
+            raise NoReference("its baseline was made by another version of this program")
+        return Reference(
+            baseline=baselines.from_json(content["columns"]),
+            label_delay_us=int(content["label_delay_us"]),
+            calibration=Calibration(
+                tuple(content["calibration"]["scores"]), tuple(content["calibration"]["shares"])
+            ),
+            held_out=_performance(content["held_out"]),
+        )
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise NoReference(f"its baseline cannot be read: {error!r}") from error
+
+
+def _performance(stored: Mapping[str, Any]) -> Performance:
+    auc, average_precision = (
+        math.nan if stored[name] is None else float(stored[name])
+        for name in ("auc", "average_precision")
+    )
+    return Performance(int(stored["rows"]), int(stored["positives"]), auc, average_precision)
