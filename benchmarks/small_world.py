@@ -6,7 +6,7 @@ from shared.tables.writer import write_history_records
 from simulator.history import COLUMNS, Past, records, relive
 from simulator.world import build_world
 
-SEED, DAYS, CRIME_SHARE = 7, 60, 0.06
+SEED, DAYS, CRIME_SHARE = 7, 60, 0.09
 CUSTOMERS, MERCHANTS = 40, 150
 
 

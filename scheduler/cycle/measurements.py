@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from scheduler.cycle.evaluation import Evaluation
 from scheduler.cycle.examples import TIME, Examples
 from scheduler.cycle.packaging import Draft
 from scheduler.cycle.run import CycleRun
@@ -10,6 +9,7 @@ from scheduler.report.curves import view
 from scheduler.report.data import Examined, Floats, Gain, HeldOut, Importance
 from scheduler.report.gains import Scored, by_slice, overall
 from scheduler.report.importance import importances, sample_rows
+from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.sample import Codes
 from shared.clock import to_datetime
 from shared.usecase.serving import FloatMatrix
@@ -21,16 +21,16 @@ def measure(run: CycleRun) -> Examined | None:
     if found.examples is None or found.draft is None or found.evaluation is None:
         return None
     contest, seed = found.evaluation.contest, run.parts.seed
-    scored = _scored(run, found.examples, found.evaluation)
+    scored = _scored(contest.evidence)
     rng = np.random.default_rng(seed)
     looked_at = sample_rows(scored.positive, rng)
     features, groups = _importances(run, found.examples, found.draft, looked_at, rng)
     champion = None
-    if contest.champion is not None:
-        champion = view(str(contest.champion_version), contest.champion, scored.positive)
+    if scored.champion is not None:
+        champion = view(str(contest.champion_version), scored.champion, scored.positive)
     return Examined(
         held_out=_held_out(run, found.examples),
-        candidate=view(str(found.draft.version), contest.candidate, scored.positive),
+        candidate=view(str(found.draft.version), scored.candidate, scored.positive),
         champion=champion,
         gains=tuple(overall(scored, seed)),
         slices=_slices(run, scored),
@@ -48,11 +48,17 @@ def _slices(run: CycleRun, scored: Scored) -> tuple[Gain, ...]:
     return tuple(found)
 
 
-def _scored(run: CycleRun, examples: Examples, evaluation: Evaluation) -> Scored:
-    contest = evaluation.contest
-    slices = run.parts.use_case.slices(examples.held_out, examples.held_out_matrix)
-    positive = np.asarray(contest.labels == 1, dtype=np.bool_)
-    return Scored(positive, contest.candidate, contest.champion, contest.clusters, slices)
+def _scored(evidence: Evidence) -> Scored:
+    clusters = None
+    if evidence.customers is not None and evidence.days is not None:
+        clusters = np.column_stack((evidence.customers, evidence.days))
+    return Scored(
+        np.asarray(evidence.labels == 1, dtype=np.bool_),
+        evidence.candidate,
+        evidence.champion,
+        clusters,
+        evidence.slices,
+    )
 
 
 def _importances(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from scheduler.decision import Decision
 from shared.bundle.manifest import Manifest
-from shared.usecase.learning import PromotionPolicy
+from shared.usecase.promotion import PromotionPolicy
 from shared.verdicts import Verdict
 
 Floats = npt.NDArray[np.float64]

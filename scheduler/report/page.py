@@ -9,6 +9,7 @@ from markupsafe import Markup
 from scheduler.flattening import flat
 from scheduler.report import bars, figures, words
 from scheduler.report.data import ALL_ROWS, Examined, ReportData
+from scheduler.report.ruling import ruling
 from scheduler.report.sentence import gate_name, why
 
 TEMPLATE, STYLE = "candidate.html", "candidate.css"
@@ -20,7 +21,13 @@ def render(data: ReportData) -> str:
     return (
         _environment()
         .get_template(TEMPLATE)
-        .render(data=data, why=why(data), figures=drawn, style=_style())
+        .render(
+            data=data,
+            why=why(data),
+            ruling=ruling(data.policy, data.verdicts),
+            figures=drawn,
+            style=_style(),
+        )
     )
 
 

@@ -10,6 +10,7 @@ _METRICS = {
     "auc": "area under the ROC curve",
     "average_precision": "average precision",
     "recall_at_budget": f"recall at {Plan().daily_alerts} alerts a day",
+    "cost": "money a day",
 }
 
 

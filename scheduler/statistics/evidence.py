@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from scheduler.statistics.sample import (
     Bools,
+    Floats,
     NotComparable,
     PairedSample,
     group_codes,
@@ -32,8 +33,8 @@ class Evidence:
         held_out_from_us: start of the held-out rows; must lie later.
     """
 
-    champion: npt.NDArray[np.floating[Any]] | None
-    candidate: npt.NDArray[np.floating[Any]]
+    champion: Floats | None
+    candidate: Floats
     labels: Column
     customers: Column | None = None
     days: Column | None = None
@@ -51,6 +52,7 @@ class Evidence:
         Raises:
             NotComparable: says what is wrong with the rows.
         """
+        self._require_later_rows()
         if self.champion is None:
             raise NotComparable("the champion has no scores")
         rows = slice(None) if mask is None else _checked(mask, len(self.labels))
@@ -62,6 +64,11 @@ class Evidence:
             days=None if self.days is None else self.days[rows],
             amounts=None if self.amounts is None else self.amounts[rows],
         )
+
+    def _require_later_rows(self) -> None:
+        start, end = self.held_out_from_us, self.trained_until_us
+        if start is not None and end is not None and start <= end:
+            raise NotComparable("the held-out rows begin inside a training window")
 
     def _clusters(self, rows: Bools | slice) -> Column | None:
         ways = [

@@ -4,8 +4,12 @@ from scheduler.statistics.compare import Comparison
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.guardrails import Guardrails
 from scheduler.statistics.policy import JudgePolicy
+from scheduler.statistics.spending import alpha_left
 
 Numbers = dict[str, float | int | str | bool | None]
+
+COMPARED = "compared"
+"""Set where both models were really compared: such a round has spent its share of the year."""
 
 
 def context(evidence: Evidence, policy: JudgePolicy) -> Numbers:
@@ -13,14 +17,24 @@ def context(evidence: Evidence, policy: JudgePolicy) -> Numbers:
         "policy": str(policy.kind),
         "primary_metric": policy.primary_metric,
         "margin": policy.margin,
+        "champion_max_age_days": policy.champion_max_age_days,
+        "min_positives": policy.min_positives,
         "yearly_alpha": policy.yearly_alpha,
         "rounds_per_year": policy.rounds_per_year,
+        "guard_alpha": policy.guard_alpha,
+        "resamples": policy.resamples,
+        "seed": policy.seed,
         "round_number": evidence.round_number,
         "champion_age_days": evidence.champion_age_days,
         "drifted": evidence.drifted,
         "held_out_from_us": evidence.held_out_from_us,
         "trained_until_us": evidence.trained_until_us,
     }
+
+
+def spending_figures(evidence: Evidence, policy: JudgePolicy) -> Numbers:
+    left = alpha_left(policy.yearly_alpha, policy.rounds_per_year, evidence.round_number)
+    return {COMPARED: True, "alpha_left": left}
 
 
 def comparison_figures(name: str, result: Comparison) -> Numbers:
@@ -37,10 +51,12 @@ def comparison_figures(name: str, result: Comparison) -> Numbers:
 def guard_figures(guards: Guardrails) -> Numbers:
     figures: Numbers = {}
     for item in guards.measured:
+        figures[f"guard.{item.name}.metric"] = item.comparison.metric
         figures[f"guard.{item.name}.gain"] = item.comparison.difference
         figures[f"guard.{item.name}.lower"] = item.comparison.lower
         figures[f"guard.{item.name}.upper"] = item.comparison.upper
         figures[f"guard.{item.name}.positives"] = item.comparison.positives
+        figures[f"guard.{item.name}.tolerance"] = item.tolerance
         figures[f"guard.{item.name}.p_harm"] = item.p_harm
     for name, why in guards.unmeasured.items():
         figures[f"guard.{name}.unmeasured"] = why

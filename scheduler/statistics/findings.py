@@ -43,7 +43,7 @@ def held_against(result: Comparison, evidence: Evidence, policy: JudgePolicy) ->
     bound = f"gain at least {result.lower:+.4f}"
     if result.lower > 0.0:
         return Finding(Outcome.PASS, f"better: {what}, {bound}")
-    if result.p_value >= 1.0 - policy.guard_alpha:
+    if result.p_lost_more_than(0.0) <= policy.guard_alpha:
         return Finding(Outcome.FAIL, f"worse: {what}")
     if policy.kind is Kind.SUPERIORITY:
         return Finding(Outcome.INCONCLUSIVE, f"not shown to be better: {what}, {bound}")

@@ -8,10 +8,15 @@ import math
 
 from scheduler.statistics.compare import compare_sample
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.figures import Numbers, comparison_figures, context, guard_figures
+from scheduler.statistics.figures import (
+    Numbers,
+    comparison_figures,
+    context,
+    guard_figures,
+    spending_figures,
+)
 from scheduler.statistics.findings import Finding, held_against, objection
 from scheduler.statistics.guardrails import measure_guardrails
-from scheduler.statistics.measure import Plan
 from scheduler.statistics.policy import JudgePolicy
 from scheduler.statistics.sample import NotComparable, PairedSample
 from scheduler.statistics.spending import round_alpha
@@ -24,7 +29,6 @@ def judge(evidence: Evidence, policy: JudgePolicy) -> Verdict:
     """Compare candidate and champion and hold the result against the policy."""
     numbers = context(evidence, policy)
     try:
-        _check_windows(evidence)
         alpha = _alpha(evidence, policy)
         sample = evidence.sample()
     except NotComparable as problem:
@@ -41,12 +45,12 @@ def _measure(
     evidence: Evidence, sample: PairedSample, policy: JudgePolicy, alpha: float, numbers: Numbers
 ) -> Finding:
     """The primary comparison, then the guardrails; adds every figure to `numbers`."""
-    plan = Plan(policy.resamples, policy.seed, policy.daily_alerts, policy.cost_per_alert)
-    primary = compare_sample(sample, policy.primary_metric, alpha, plan)
+    primary = compare_sample(sample, policy.primary_metric, alpha, policy.plan)
     numbers |= comparison_figures(primary.metric, primary)
     if not all(map(math.isfinite, (primary.champion, primary.difference, primary.lower))):
         return Finding(Outcome.INCONCLUSIVE, f"{primary.metric} could not be measured")
-    guards = measure_guardrails(evidence, sample, policy, plan)
+    numbers |= spending_figures(evidence, policy)
+    guards = measure_guardrails(evidence, sample, policy, policy.plan)
     numbers |= guard_figures(guards)
     return objection(guards, policy) or held_against(primary, evidence, policy)
 
@@ -56,9 +60,3 @@ def _alpha(evidence: Evidence, policy: JudgePolicy) -> float:
         return round_alpha(policy.yearly_alpha, policy.rounds_per_year, evidence.round_number)
     except ValueError as problem:
         raise NotComparable(str(problem)) from problem
-
-
-def _check_windows(evidence: Evidence) -> None:
-    start, end = evidence.held_out_from_us, evidence.trained_until_us
-    if start is not None and end is not None and start <= end:
-        raise NotComparable("the held-out rows begin inside a training window")

@@ -1,35 +1,18 @@
-"""How much better a candidate must be: the two policies and their declared numbers."""
+"""What one comparison is held to: the declared policy, for the kind of candidate at hand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from enum import StrEnum
-from typing import Any
+from dataclasses import dataclass, field
 
 from scheduler.statistics.compare import METRICS
-from shared.usecase.learning import PromotionPolicy
+from scheduler.statistics.measure import Plan
+from shared.usecase.promotion import Kind, PromotionPolicy
 
-
-class Kind(StrEnum):
-    """Superiority: for a new recipe. Non-inferiority: for a routine refresh."""
-
-    SUPERIORITY = "superiority"
-    NON_INFERIORITY = "non_inferiority"
+__all__ = ["JudgePolicy", "Kind", "from_promotion"]
 
 
 @dataclass(frozen=True, slots=True)
 class JudgePolicy:
-    """What `judge` holds a candidate to.
-
-    Attributes:
-        margin: a refresh may lose at most this much of the primary metric.
-        yearly_alpha: chance per year to promote an equal candidate as better, or one worse
-            by the margin as no worse.
-        rounds_per_year: how many comparisons a year are planned.
-        min_positives: fewer matured positives are INCONCLUSIVE.
-        guard_metrics: further metrics -> how much of each may be lost before it is harm.
-        slice_tolerance: how much of the primary metric a slice may lose before it is harm.
-        guard_alpha: common error (Holm) of calling harm where there is none.
-    """
+    """What `judge` holds a candidate to; the meaning of each number is in `PromotionPolicy`."""
 
     kind: Kind
     primary_metric: str = "auc"
@@ -59,30 +42,27 @@ class JudgePolicy:
         if self.resamples < 100:
             raise ValueError("fewer than 100 resamples say nothing")
 
-
-def parse_policy(table: Mapping[str, Any]) -> JudgePolicy:
-    """A policy from a table of the use case's file.
-
-    Raises:
-        ValueError: an unknown key, a missing or unknown kind, or a number out of range.
-    """
-    unknown = set(table) - {item.name for item in fields(JudgePolicy)}
-    if unknown:
-        raise ValueError(f"unknown promotion setting {', '.join(sorted(unknown))}")
-    if "kind" not in table:
-        raise ValueError("promotion setting 'kind' is missing: superiority or non_inferiority")
-    return JudgePolicy(**{**table, "kind": Kind(table["kind"])})
+    @property
+    def plan(self) -> Plan:
+        """How to measure under this policy."""
+        return Plan(self.resamples, self.seed, self.daily_alerts, self.cost_per_alert)
 
 
-def from_promotion(policy: PromotionPolicy, kind: Kind, rounds_per_year: int = 52) -> JudgePolicy:
-    """The policy that a use case declares in code; its alpha is what a year may spend."""
+def from_promotion(declared: PromotionPolicy, kind: Kind, seed: int) -> JudgePolicy:
+    """The policy of the use case's file, for a candidate of this kind."""
     return JudgePolicy(
         kind=kind,
-        primary_metric=policy.primary_metric,
-        margin=policy.non_inferiority_margin,
-        yearly_alpha=policy.alpha,
-        rounds_per_year=rounds_per_year,
-        min_positives=policy.min_positives,
-        champion_max_age_days=policy.champion_max_age_days,
-        resamples=policy.resamples,
+        primary_metric=declared.primary_metric,
+        margin=declared.margin,
+        yearly_alpha=declared.yearly_alpha,
+        rounds_per_year=declared.rounds_per_year,
+        min_positives=declared.min_positives,
+        champion_max_age_days=declared.champion_max_age_days,
+        guard_metrics={str(name): lost for name, lost in declared.guard_metrics.items()},
+        slice_tolerance=declared.slice_tolerance,
+        guard_alpha=declared.guard_alpha,
+        resamples=declared.resamples,
+        daily_alerts=declared.daily_alerts,
+        cost_per_alert=declared.cost_per_alert,
+        seed=seed,
     )

@@ -25,3 +25,9 @@ def round_alpha(yearly_alpha: float, planned_rounds: int, round_number: int) -> 
     unplanned = round_number - planned_rounds - 1
     share = 1.0 / (planned_rounds + 1)
     return yearly_alpha * (1.0 - _PLANNED_SHARE) * share * (1.0 - share) ** unplanned
+
+
+def alpha_left(yearly_alpha: float, planned_rounds: int, rounds: int) -> float:
+    """What the year may still spend after so many rounds."""
+    spent = sum(round_alpha(yearly_alpha, planned_rounds, k) for k in range(1, rounds + 1))
+    return yearly_alpha - spent

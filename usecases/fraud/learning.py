@@ -13,9 +13,9 @@ from shared.usecase.learning import (
     Labels,
     LearningUseCase,
     Progress,
-    PromotionPolicy,
     Split,
 )
+from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.serving import FeatureSet, FloatMatrix
 from shared.verdicts import Verdict
 from usecases.fraud.features import batch
@@ -102,7 +102,7 @@ class FraudLearning:
     def metrics(
         self, scores: npt.NDArray[np.float64], labels: Labels, held_out: pl.DataFrame
     ) -> Mapping[str, float]:
-        alerts = self._policy.metrics.daily_alerts
+        alerts = self._policy.promotion.daily_alerts
         return metrics.point_estimates(scores, labels, held_out, alerts)
 
     def slices(self, held_out: pl.DataFrame, features: FloatMatrix) -> Mapping[str, Mask]:

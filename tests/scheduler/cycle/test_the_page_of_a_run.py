@@ -4,7 +4,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 import pytest
 
 from shared.tables.runs import RunStatus
@@ -15,13 +14,16 @@ from tests.scheduler.fakes import TinyUseCase
 
 
 @dataclass
-class NoSlices(TinyUseCase):
-    """A use case that breaks when it is asked for slices."""
+class ScoresOnce(TinyUseCase):
+    """A use case that judges a model, and breaks when it is asked about the same one again."""
 
-    def slices(
-        self, held_out: pl.DataFrame, features: FloatMatrix
-    ) -> dict[str, npt.NDArray[np.bool_]]:
-        raise RuntimeError("no slices today")
+    asked: int = 0
+
+    def headline(self, scores: FloatMatrix) -> npt.NDArray[np.float64]:
+        self.asked += 1
+        if self.asked > 1:
+            raise RuntimeError("no importances today")
+        return super().headline(scores)
 
 
 @pytest.fixture
@@ -73,12 +75,12 @@ def test_pages_without_a_candidate_do_not_pile_up(reporting: CycleBench) -> None
 
 
 def test_a_report_that_breaks_fails_no_run(reporting: CycleBench) -> None:
-    reporting.parts = replace(reporting.parts, use_case=NoSlices())
+    reporting.parts = replace(reporting.parts, use_case=ScoresOnce())
     run = reporting.run()
 
     assert run.status is RunStatus.SUCCEEDED
     assert run.steps[-1]["result"] == "failed"
-    assert "no slices today" in run.steps[-1]["reason"]
+    assert "no importances today" in run.steps[-1]["reason"]
     assert not (reporting.root / "retrained_models" / "1.0.0" / "report.html").exists()
 
 

@@ -1,48 +1,87 @@
-"""Policies come from a use case's file and are checked before anything is judged by them."""
+"""What is declared is what is judged by; numbers that make no sense are refused."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
-from scheduler.statistics.policy import JudgePolicy, Kind, from_promotion, parse_policy
-from shared.usecase.learning import PromotionPolicy
+from scheduler.statistics.compare import METRICS
+from scheduler.statistics.policy import JudgePolicy, Kind, from_promotion
+from shared.usecase.promotion import Metric, PromotionPolicy
+
+DECLARED = PromotionPolicy(
+    name="weekly",
+    primary_metric="average_precision",
+    margin=0.02,
+    yearly_alpha=0.04,
+    rounds_per_year=26,
+    min_positives=120,
+    champion_max_age_days=30.0,
+    first_model_min={"auc": 0.7},
+    guard_metrics={"auc": 0.01},
+    slice_tolerance=0.03,
+    guard_alpha=0.1,
+    resamples=500,
+    daily_alerts=50,
+    cost_per_alert=2.0,
+)
 
 
-def test_a_policy_is_read_from_a_table() -> None:
-    policy = parse_policy({"kind": "non_inferiority", "margin": 0.005, "guard_metrics": {}})
-    assert policy == JudgePolicy(Kind.NON_INFERIORITY, margin=0.005)
+def test_every_declared_number_reaches_the_judge() -> None:
+    policy = from_promotion(DECLARED, Kind.NON_INFERIORITY, seed=9)
+    shared = set(JudgePolicy.__dataclass_fields__) - {"kind", "seed"}
+    assert {name: getattr(policy, name) for name in shared} == {
+        name: getattr(DECLARED, name) for name in shared
+    }
+    assert (policy.kind, policy.seed) == (Kind.NON_INFERIORITY, 9)
+
+
+def test_a_new_recipe_has_to_be_better_and_a_refresh_no_worse() -> None:
+    assert DECLARED.kind(new_recipe=True) is Kind.SUPERIORITY
+    assert DECLARED.kind(new_recipe=False) is Kind.NON_INFERIORITY
+    strict = replace(DECLARED, refresh=Kind.SUPERIORITY)
+    assert strict.kind(new_recipe=False) is Kind.SUPERIORITY
+
+
+def test_a_policy_may_name_every_metric_that_can_be_measured() -> None:
+    assert set(get_args(Metric)) == set(METRICS)
 
 
 @pytest.mark.parametrize(
-    ("table", "message"),
+    ("change", "message"),
     [
-        ({}, "'kind' is missing"),
-        ({"kind": "hope"}, "hope"),
-        ({"kind": "superiority", "margn": 0.1}, "unknown promotion setting margn"),
-        ({"kind": "superiority", "primary_metric": "accuracy"}, "unknown metric accuracy"),
-        ({"kind": "superiority", "guard_metrics": {"f1": 0.1}}, "unknown metric f1"),
-        ({"kind": "superiority", "yearly_alpha": 0.9}, "yearly_alpha"),
-        ({"kind": "superiority", "margin": -0.1}, "negative"),
-        ({"kind": "superiority", "margin": float("nan")}, "negative"),
-        ({"kind": "superiority", "rounds_per_year": 0}, "1 or more"),
-        ({"kind": "superiority", "resamples": 10}, "resamples"),
+        ({"kind": "hope"}, "kind"),
+        ({"margn": 0.1}, "margn"),
+        ({"primary_metric": "accuracy"}, "primary_metric"),
+        ({"guard_metrics": {"f1": 0.1}}, "f1"),
+        ({"yearly_alpha": 0.9}, "yearly_alpha"),
+        ({"margin": -0.1}, "margin"),
+        ({"margin": float("nan")}, "margin"),
+        ({"margin": "0.01"}, "margin"),
+        ({"rounds_per_year": 0}, "rounds_per_year"),
+        ({"min_positives": True}, "min_positives"),
+        ({"resamples": 10}, "resamples"),
     ],
 )
-def test_a_policy_that_makes_no_sense_is_refused(table: dict[str, Any], message: str) -> None:
+def test_a_declared_policy_that_makes_no_sense_is_refused(
+    change: dict[str, Any], message: str
+) -> None:
+    declared = {name: getattr(DECLARED, name) for name in PromotionPolicy.__dataclass_fields__}
+    with pytest.raises(ValidationError, match=message):
+        PromotionPolicy(**{**declared, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"primary_metric": "accuracy"}, "unknown metric accuracy"),
+        ({"guard_alpha": 0.0}, "guard_alpha"),
+        ({"margin": -0.1}, "negative"),
+        ({"daily_alerts": 0}, "1 or more"),
+        ({"resamples": 10}, "resamples"),
+    ],
+)
+def test_a_policy_made_in_code_is_checked_too(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        parse_policy(table)
-
-
-def test_a_policy_declared_in_code_keeps_its_numbers() -> None:
-    declared = PromotionPolicy("weekly", "average_precision", 0.04, 0.02, 120, 30.0, 500, {})
-    policy = from_promotion(declared, Kind.NON_INFERIORITY)
-    assert (policy.primary_metric, policy.margin, policy.yearly_alpha) == (
-        "average_precision",
-        0.02,
-        0.04,
-    )
-    assert (policy.min_positives, policy.champion_max_age_days, policy.resamples) == (
-        120,
-        30.0,
-        500,
-    )
+        JudgePolicy(Kind.SUPERIORITY, **change)

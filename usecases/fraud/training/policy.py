@@ -1,23 +1,17 @@
 """The use case's policy file as frozen, checked objects: a typo is an error, not a default."""
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from shared.clock import MICROS_PER_DAY
-from shared.errors import SettingsError
-from shared.usecase.learning import PromotionPolicy
+from shared.usecase.policy_file import StrictTable, read_policy_file
+from shared.usecase.promotion import PromotionPolicy
 
 POLICY_FILE = Path(__file__).parent.parent / "policy.toml"
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class SplitPolicy(_Strict):
+class SplitPolicy(StrictTable):
     """Which rows are learned from and which are judged on."""
 
     label_delay_days: PositiveFloat
@@ -33,7 +27,7 @@ class SplitPolicy(_Strict):
         return round(self.label_delay_days * MICROS_PER_DAY)
 
 
-class QualityPolicy(_Strict):
+class QualityPolicy(StrictTable):
     """What a snapshot has to be like before anything is learned from it."""
 
     min_rows: PositiveInt
@@ -50,13 +44,7 @@ class QualityPolicy(_Strict):
     accepted: tuple[str, ...]
 
 
-class MetricsPolicy(_Strict):
-    """How many alerts a day people can look at."""
-
-    daily_alerts: PositiveInt
-
-
-class ThresholdPolicy(_Strict):
+class ThresholdPolicy(StrictTable):
     """Where scores turn into decisions."""
 
     block_precision: float = Field(gt=0, le=1)
@@ -64,13 +52,12 @@ class ThresholdPolicy(_Strict):
     outlier_share: float = Field(gt=0, lt=1)
 
 
-class FraudPolicy(_Strict):
+class FraudPolicy(StrictTable):
     """The whole file."""
 
     promotion: PromotionPolicy
     split: SplitPolicy
     quality: QualityPolicy
-    metrics: MetricsPolicy
     thresholds: ThresholdPolicy
 
 
@@ -80,8 +67,4 @@ def read_policy(path: Path = POLICY_FILE) -> FraudPolicy:
     Raises:
         SettingsError: not readable, not TOML, or a setting is missing, unknown or out of range.
     """
-    try:
-        tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-        return FraudPolicy.model_validate(tables)
-    except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
-        raise SettingsError(f"{path.name}: {error}") from error
+    return read_policy_file(path, FraudPolicy)

@@ -12,7 +12,7 @@ SHIPPED = POLICY_FILE.read_text(encoding="utf-8")
 
 def test_the_shipped_policy_is_valid() -> None:
     policy = read_policy()
-    assert policy.promotion.name == "fraud-1"
+    assert policy.promotion.name == "fraud-2"
     assert policy.promotion.primary_metric in {"auc", "average_precision"}
     assert policy.promotion.first_model_min["auc"] > 0.5
 
@@ -20,11 +20,15 @@ def test_the_shipped_policy_is_valid() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "named"),
     [
-        ("alpha = 0.05", "alfa = 0.05", "alpha"),
+        ("yearly_alpha = 0.05", "yearly_alfa = 0.05", "yearly_alpha is missing"),
         ("held_out_days = 14.0", "held_out_day = 14.0", "held_out_day"),
         ("min_rows = 1000", 'min_rows = "many"', "min_rows"),
         ("review_share = 0.01", "review_share = 1.5", "review_share"),
         ("[quality]", "[quality", "policy"),
+        ("margin = 0.01", 'margin = "wide"', "promotion.margin = 'wide' should be a valid number"),
+        ("margin = 0.01", "margn = 0.01", "promotion.margn is not a setting: remove it"),
+        ('refresh = "non_inferiority"', 'refresh = "hope"', "should be 'superiority' or"),
+        ("cost = 0.0", "f1 = 0.1", "promotion.guard_metrics.f1"),
     ],
 )
 def test_a_policy_that_is_wrong_names_the_setting(

@@ -1,0 +1,107 @@
+"""What the candidate was held to, and what each guardrail said: read back from the verdict.
+
+The figures are those the verdict rests on; nothing is measured a second time for this page.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler.gates.contest import GATE
+from scheduler.report.words import metric_name, number
+from scheduler.statistics.alone import Path
+from scheduler.statistics.figures import COMPARED
+from scheduler.statistics.policy import Kind
+from shared.usecase.promotion import PromotionPolicy
+from shared.verdicts import Verdict
+
+_GUARD = "guard."
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRow:
+    """One guardrail; `problem` says why it could not be measured, if so."""
+
+    name: str
+    metric: str = ""
+    gain: float | None = None
+    tolerance: float | None = None
+    positives: int | None = None
+    p_harm: float | None = None
+    is_harm: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What was asked, how much of the year's error is left, and the guardrails."""
+
+    asked: str
+    spending: str | None
+    guards: tuple[GuardRow, ...]
+    guard_alpha: float | None
+
+
+def ruling(policy: PromotionPolicy, verdicts: Sequence[Verdict]) -> Ruling | None:
+    """None where the run did not get as far as the metrics gate, or no path was taken."""
+    verdict = next((item for item in verdicts if item.gate == GATE), None)
+    if verdict is None or "path" not in verdict.numbers:
+        return None
+    found = verdict.numbers
+    alpha: Any = found.get("guard_alpha")
+    return Ruling(_asked(policy, found), _spending(found), tuple(_guards(found, alpha)), alpha)
+
+
+def _asked(policy: PromotionPolicy, found: Mapping[str, Any]) -> str:
+    least = f"on at least {policy.min_positives} positives with matured labels"
+    if found["path"] in set(Path):
+        floors = ", ".join(
+            f"{metric_name(name)} {floor:g}" for name, floor in policy.first_model_min.items()
+        )
+        return f"Compared with nobody: the lower bounds had to reach {floors}, {least}."
+    metric = metric_name(policy.primary_metric)
+    if found.get("policy") == Kind.SUPERIORITY:
+        return f"Superiority: the lower bound of the gain in {metric} had to be above 0, {least}."
+    age = found.get("champion_age_days")
+    told = "of unknown age" if age is None else f"{age:.1f} days old"
+    drift = "the data had drifted" if found.get("drifted") else "no drift was known"
+    return (
+        f"Non-inferiority and freshness: the lower bound of the gain in {metric} had to be above "
+        f"{-policy.margin:g}, {least}, and the champion older than "
+        f"{policy.champion_max_age_days:g} days (it was {told}) or the data drifted ({drift}); "
+        "or the gain had to be above 0."
+    )
+
+
+def _spending(found: Mapping[str, Any]) -> str | None:
+    if not found.get(COMPARED):
+        return None
+    return (
+        f"Round {found['round_number']} of {found['rounds_per_year']} planned this year; it could "
+        f"spend {number(found['alpha'])} of the year's error of {number(found['yearly_alpha'])}, "
+        f"of which {number(found['alpha_left'])} is left."
+    )
+
+
+def _guards(found: Mapping[str, Any], alpha: float | None) -> list[GuardRow]:
+    """Figures are named `guard.NAME.FIGURE`; a name may hold dots."""
+    rows: dict[str, dict[str, Any]] = {}
+    for key, value in found.items():
+        if key.startswith(_GUARD):
+            name, figure = key.removeprefix(_GUARD).rsplit(".", 1)
+            rows.setdefault(name, {})[figure] = value
+    return [_guard(name, figures, alpha) for name, figures in rows.items()]
+
+
+def _guard(name: str, figures: Mapping[str, Any], alpha: float | None) -> GuardRow:
+    p_harm, metric = figures.get("p_harm"), str(figures.get("metric", ""))
+    return GuardRow(
+        name=f"{metric_name(metric)}, all rows" if name == metric else name,
+        metric=metric,
+        gain=figures.get("gain"),
+        tolerance=figures.get("tolerance"),
+        positives=figures.get("positives"),
+        p_harm=p_harm,
+        is_harm=p_harm is not None and alpha is not None and p_harm <= alpha,
+        problem=figures.get("unmeasured"),
+    )

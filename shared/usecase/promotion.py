@@ -1,0 +1,71 @@
+"""The promotion policy a use case declares in its file: checked when it is read, never later."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StrictBool
+from pydantic.dataclasses import dataclass
+
+Metric = Literal["auc", "average_precision", "recall_at_budget", "cost"]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Share = Annotated[Number, Field(gt=0, le=0.5)]
+Tolerance = Annotated[Number, Field(ge=0)]
+
+
+class Kind(StrEnum):
+    """What a candidate has to show.
+
+    Superiority: the gain's lower bound is above 0. Non-inferiority: it is above minus the
+    margin, and the champion is old or the data has drifted.
+    """
+
+    SUPERIORITY = "superiority"
+    NON_INFERIORITY = "non_inferiority"
+
+
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
+class PromotionPolicy:
+    """How much better a candidate must be.
+
+    Attributes:
+        new_recipe: what is asked of other features, algorithms or hyperparameters.
+        refresh: what is asked of the same recipe on newer rows.
+        margin: a refresh may lose at most this much of the primary metric.
+        yearly_alpha: chance per year to promote an equal candidate as better, or one worse
+            by the margin as no worse.
+        rounds_per_year: how many comparisons a year are planned.
+        min_positives: fewer matured positives are INCONCLUSIVE, on every path.
+        first_model_min: metric -> floor for the lower bound of a candidate that is compared
+            with nobody: the first model, and one whose champion cannot be scored.
+        guard_metrics: further metrics -> how much of each may be lost before it is harm.
+        slice_tolerance: how much of the primary metric a slice may lose before it is harm.
+        guard_alpha: common error (Holm) of calling harm where there is none.
+        daily_alerts: how many rows a day people can look at.
+        cost_per_alert: what one look costs, in the unit of the amounts.
+        allow_unscorable_champion: whether a champion that cannot be scored here may be
+            replaced by a candidate that reaches the floors; recorded in the decision.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    primary_metric: Metric
+    margin: Tolerance
+    yearly_alpha: Share
+    rounds_per_year: Count
+    min_positives: Count
+    champion_max_age_days: Annotated[Number, Field(gt=0)]
+    first_model_min: Mapping[Metric, Number]
+    new_recipe: Kind = Kind.SUPERIORITY
+    refresh: Kind = Kind.NON_INFERIORITY
+    guard_metrics: Mapping[Metric, Tolerance] = Field(default_factory=dict)
+    slice_tolerance: Tolerance = 0.01
+    guard_alpha: Share = 0.05
+    resamples: Annotated[Count, Field(ge=100)] = 2_000
+    daily_alerts: Count = 100
+    cost_per_alert: Tolerance = 0.0
+    allow_unscorable_champion: StrictBool = False
+
+    def kind(self, *, new_recipe: bool) -> Kind:
+        """What this candidate has to show."""
+        return self.new_recipe if new_recipe else self.refresh
