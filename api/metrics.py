@@ -60,6 +60,11 @@ class Metrics:
             "journal_set_aside", "Records the database will never take", "what"
         )
         self._model = self._gauge("model_info", "1 for the version that is served", "version")
+        self.workers = self._gauge("workers", "Processes there are meant to be")
+        self.worker_starts = self._gauge("worker_starts", "Starts of this worker, by its number")
+        self.worker_behind = self._gauge(
+            "worker_behind", "1 while a worker cannot serve what was promoted"
+        )
         self._routes: dict[str, RouteMetrics] = {}
         self._decision_counters: dict[str, Counter] = {}
 

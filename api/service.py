@@ -19,6 +19,7 @@ from api.scoring.cache import DecidedCache
 from api.scoring.endpoint import Execution
 from api.scoring.scorer import Scorer
 from api.settings import Settings
+from api.workers.figures import Figures
 from api.workers.follower import Follower
 from api.workers.journals import Inheritance
 from api.workers.run_dir import RunDir
@@ -56,6 +57,7 @@ class Service:
     follower: Follower
     run_dir: RunDir
     workforce: Workforce
+    figures: Figures
     inheritance: Inheritance
 
 

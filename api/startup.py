@@ -4,9 +4,10 @@ from functools import partial
 
 import structlog
 
-from api.journal.entries import decided_from_row, decode
+from api.journal.entries import VERSION, decided_from_record, decode
 from api.journal.sink import Stored
 from api.service import Service
+from api.workers.figures import NOTE_SECONDS
 from api.workers.follower import RETRY_SECONDS
 from api.workers.workforce import TELL_SECONDS
 from shared.transaction import Label
@@ -21,6 +22,7 @@ def start(service: Service) -> None:
         service.follower.follow(path, service.workforce.follow)
     service.follower.every(RETRY_SECONDS, service.promoter.try_again)
     service.follower.every(TELL_SECONDS, service.workforce.tell)
+    service.follower.every(NOTE_SECONDS, service.figures.note)
     if service.run_dir.number == 0:
         service.follower.every(RETRY_SECONDS, service.inheritance.look)
     service.journal.open()
@@ -73,10 +75,10 @@ def _recall_pending(service: Service) -> None:
             continue
         if isinstance(record, Label):
             continue
-        thresholds = service.registry.thresholds(record["model_version"])
-        decided = decided_from_row(record, thresholds)
+        thresholds = service.registry.thresholds(record[VERSION])
+        decided = decided_from_record(record, thresholds)
         service.source.remember(decided.transaction)
-        service.cache.put(decided)
+        service.cache.put(decided.transaction.transaction_id, payload, decided.served)
         recalled += 1
     if recalled:
         _log.info("journal_recalled", decisions=recalled)

@@ -13,6 +13,7 @@ from api.metrics import Metrics
 from api.models.breaker import Breaker, BreakerLimits
 from api.models.live import ModelHolder
 from api.models.promoter import Promoter
+from api.models.revoker import Revoker
 from api.models.smoke import ChildSmokeTest, SmokeTest
 from api.models.verify import Verifier
 from api.registry.audit import AuditTrail
@@ -26,6 +27,7 @@ from api.scoring.turns import ManyThreads, OneThread, StrictClock, Turns
 from api.service import HopSwitch, Service
 from api.settings import Settings
 from api.startup import on_stored
+from api.workers.figures import Figures
 from api.workers.follower import Follower
 from api.workers.journals import Inheritance, journal_dir
 from api.workers.place import Place
@@ -110,6 +112,7 @@ def build_service(
         registry=registry,
         promoter=promoter,
         breaker=breaker,
+        revoker=Revoker(promoter, registry, audit, clock),
         journal=journal,
         drain=drain,
         cache=cache,
@@ -120,10 +123,14 @@ def build_service(
         follower=Follower(),
         run_dir=run_dir,
         workforce=workforce,
+        figures=Figures(metrics, run_dir),
         inheritance=Inheritance(root, total, keeping.journal),
     )
     keeping.tell = partial(on_stored, service)
     _watch(metrics, journal)
+    metrics.workers.set(total)
+    metrics.worker_starts.set(place.starts)
+    metrics.worker_behind.set_function(lambda: promoter.behind is not None)
     return service
 
 

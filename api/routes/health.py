@@ -59,7 +59,7 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
         return Ready(version=service.models.version)
 
     def metrics() -> Response:
-        return Response(service.metrics.render(), media_type=CONTENT_TYPE)
+        return Response(service.figures.render(), media_type=CONTENT_TYPE)
 
     tags = {"tags": ["health"]}
     addresses = (
