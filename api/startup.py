@@ -30,6 +30,7 @@ def start(service: Service) -> None:
     service.promoter.restore()
     service.drain.start()
     service.use_case.warm_up()
+    service.workforce.tell()
     service.follower.start()
     if service.settings.scoring_auth == "off":
         _log.warning(

@@ -1,22 +1,18 @@
-"""The drain: a thread that carries the journal into the database, batch by batch."""
+"""The drain: a thread that has the journal carried into the database, batch by batch."""
 
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import orjson
 import structlog
 
-from api.journal.entries import decode
+from api.journal.carrier import Carried, Carrier
 from api.journal.journal import Journal
-from api.journal.sink import Record, RowRefused, Sink, Stored
+from api.journal.sink import Stored
 from shared.errors import DataUnavailable
-from shared.transaction import Label
 
 _log = structlog.get_logger()
-_BATCH = 1_000
 # While the database is away: waits double up to this.
 _MAX_WAIT_SECONDS = 5.0
 
@@ -30,24 +26,33 @@ class DrainEvents:
 
 
 class Drain:
-    """One thread; `stop` carries over what is left and gives up when the database is away."""
+    """One thread; `stop` carries over what is left and gives up when the database is away.
+
+    Attributes:
+        trouble: why nothing is carried over now, if so.
+    """
 
     def __init__(
-        self, journal: Journal, sink: Sink, events: DrainEvents, every_seconds: float, aside: Path
+        self, journal: Journal, carrier: Carrier, events: DrainEvents, every_seconds: float
     ) -> None:
         self._journal = journal
-        self._sink = sink
+        self._carrier = carrier
         self._events = events
         self._every_seconds = every_seconds
-        self._aside = aside
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="journal-drain", daemon=True)
+        self._caught_up_at = time.monotonic()
         self.trouble: str | None = None
+
+    @property
+    def lag_seconds(self) -> float:
+        """How long the oldest record has waited at most; 0 when none waits."""
+        return time.monotonic() - self._caught_up_at if self._journal.backlog else 0.0
 
     def start(self) -> None:
         """Make the tables if the database is there, and go to work."""
         try:
-            self._sink.prepare()
+            self._carrier.prepare()
         except DataUnavailable as error:
             self._tell(str(error))
         self._thread.start()
@@ -56,6 +61,7 @@ class Drain:
         self._stopping.set()
         self._thread.join()
         self._carry_all()
+        self._carrier.close()
         if self._journal.backlog:
             _log.warning("journal_left_for_next_start", records=self._journal.backlog)
 
@@ -68,8 +74,12 @@ class Drain:
     def _carry_all(self) -> bool:
         """Carry over what is there now; False when it has to be tried again."""
         try:
-            while batch := self._journal.read(_BATCH):
-                self._carry(batch)
+            self._carrier.prepare()
+            while (span := self._journal.undrained()) is not None:
+                began = time.monotonic()
+                self._done(self._carrier.carry(*span))
+                # whatever waits now has come since
+                self._caught_up_at = began
         except DataUnavailable as error:
             self._tell(str(error))
             return False
@@ -78,53 +88,23 @@ class Drain:
             _log.exception("journal_drain_failed")
             self.trouble = type(error).__name__
             return False
+        self._caught_up_at = time.monotonic()
         if self.trouble is not None:
             _log.info("journal_drains_again")
             self.trouble = None
         return True
 
+    def _done(self, carried: Carried | None) -> None:
+        if carried is None:
+            raise RuntimeError("the journal holds less than it counted")
+        for what, reason in carried.refused:
+            _log.error("journal_record_set_aside", what=what, reason=reason)
+            self._events.refused(what)
+        for stored in carried.stored:
+            self._events.stored(stored)
+        self._journal.release(carried.position, carried.count)
+
     def _tell(self, trouble: str) -> None:
         if trouble != self.trouble:
             _log.warning("journal_waits_for_database", error=trouble, backlog=self._journal.backlog)
         self.trouble = trouble
-
-    def _carry(self, batch: Sequence[tuple[bytes, Any]]) -> None:
-        records: list[Record] = []
-        for payload, _ in batch:
-            try:
-                records.append(decode(payload))
-            except (ValueError, KeyError, TypeError) as error:
-                self._set_aside({"undecodable": payload.hex()}, str(error))
-        self._store(records)
-        self._journal.release(batch[-1][1], len(batch))
-
-    def _store(self, records: Sequence[Record]) -> None:
-        """Store; halve the batch until the row that the database refuses stands alone."""
-        if not records:
-            return
-        try:
-            stored = self._sink.store(records)
-        except RowRefused as error:
-            if len(records) == 1:
-                self._set_aside(records[0], str(error))
-                return
-            middle = len(records) // 2
-            self._store(records[:middle])
-            self._store(records[middle:])
-            return
-        for label in stored.unknown_labels:
-            self._set_aside(label, "no transaction has this id")
-        self._events.stored(stored)
-
-    def _set_aside(self, record: object, reason: str) -> None:
-        """Keep what cannot be stored in a file of its own, where a person finds it."""
-        line = orjson.dumps({"reason": reason, "record": record}, default=_text)
-        with self._aside.open("ab") as file:
-            file.write(line + b"\n")
-        what = "label" if isinstance(record, Label) else "decision"
-        _log.error("journal_record_set_aside", what=what, reason=reason, file=str(self._aside))
-        self._events.refused(what)
-
-
-def _text(value: object) -> str:
-    return value.hex() if isinstance(value, bytes) else str(value)

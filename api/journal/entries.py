@@ -1,8 +1,15 @@
-"""What a record of the journal says: a decision or a label, as JSON."""
+"""What a record of the journal says: a decision or a label.
+
+A decision is a short header, its id, the vector as served and the other columns as one JSON
+list: written once, in the request, and read by nobody but the drain. A label is JSON, and so
+were decisions of older versions, which are still understood.
+"""
 
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import attrgetter
+from struct import Struct
 from typing import Any
 
 import numpy as np
@@ -10,6 +17,50 @@ import orjson
 
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import Answer, FloatVector, ServedModel
+
+_KIND = 1
+# kind, bytes of the id, bytes of the vector; JSON begins with a brace, never with the kind
+_HEADER = Struct("<BHH")
+
+_TRANSACTION_COLUMNS = (
+    "transaction_id",
+    "user_id",
+    "event_time",
+    "ingested_at",
+    "amount",
+    "currency",
+    "merchant_id",
+    "transaction_type",
+    "merchant_category",
+    "channel",
+    "country",
+    "lat",
+    "lon",
+    "home_lat",
+    "home_lon",
+    "device_id",
+    "utc_offset_min",
+)
+_ATTRIBUTES = {"event_time": "event_time_us", "ingested_at": "ingested_at_us"}
+_values_of = attrgetter(*(_ATTRIBUTES.get(name, name) for name in _TRANSACTION_COLUMNS))
+COLUMNS = (
+    *_TRANSACTION_COLUMNS,
+    "score",
+    "component_scores",
+    "decision",
+    "matched_rules",
+    "reason_codes",
+    "model_version",
+    "feature_set_version",
+    "latency_ms",
+    "feature_vector",
+)
+"""Columns of apitransactionlogs in the order of a record; the vector is the last."""
+
+VERSION = COLUMNS.index("model_version")
+
+DecisionRecord = tuple[Any, ...]
+"""Values in the order of `COLUMNS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,93 +73,84 @@ class Decided:
     served: ServedModel
 
 
-def decision_row(
+def encode_decision(
     decided: Decided, answer: Answer, feature_set_version: str, latency_ms: float
-) -> dict[str, Any]:
-    """Columns of apitransactionlogs; the vector holds the whole feature set, in its order."""
-    transaction, served = decided.transaction, decided.served
-    return {
-        "transaction_id": transaction.transaction_id,
-        "user_id": transaction.user_id,
-        "event_time": transaction.event_time_us,
-        "ingested_at": transaction.ingested_at_us,
-        "amount": transaction.amount,
-        "currency": transaction.currency,
-        "merchant_id": transaction.merchant_id,
-        "transaction_type": transaction.transaction_type,
-        "merchant_category": transaction.merchant_category,
-        "channel": transaction.channel,
-        "country": transaction.country,
-        "lat": transaction.lat,
-        "lon": transaction.lon,
-        "home_lat": transaction.home_lat,
-        "home_lon": transaction.home_lon,
-        "device_id": transaction.device_id,
-        "utc_offset_min": transaction.utc_offset_min,
-        "score": answer.score,
-        "component_scores": dict(zip(served.components, decided.scores.tolist(), strict=True)),
-        "decision": answer.decision,
-        "matched_rules": list(answer.matched_rules),
-        "reason_codes": [dict(reason) for reason in answer.reason_codes],
-        "model_version": served.version,
-        "feature_set_version": feature_set_version,
-        "feature_vector": base64.b64encode(decided.vector.astype("<f4").tobytes()).decode(),
-        "latency_ms": latency_ms,
-    }
+) -> bytes:
+    """The record of a decision; its vector holds the whole feature set, in its order."""
+    served = decided.served
+    values = (
+        *_values_of(decided.transaction),
+        answer.score,
+        dict(zip(served.components, decided.scores.tolist(), strict=True)),
+        answer.decision,
+        answer.matched_rules,
+        answer.reason_codes,
+        served.version,
+        feature_set_version,
+        latency_ms,
+    )
+    return encode_values(values, decided.vector.astype("<f4", copy=False).tobytes())
 
 
-def encode_decision(row: Mapping[str, Any]) -> bytes:
-    return orjson.dumps({"decision": row})
+def encode_values(values: DecisionRecord, vector: bytes) -> bytes:
+    """The record of these values, all but the vector."""
+    transaction_id = values[0].encode()
+    header = _HEADER.pack(_KIND, len(transaction_id), len(vector))
+    return b"".join((header, transaction_id, vector, orjson.dumps(values)))
 
 
 def encode_label(label: Label) -> bytes:
     return orjson.dumps({"label": label})
 
 
-def decode(payload: bytes) -> dict[str, Any] | Label:
-    """A row for the writer, its vector as bytes, or a label.
+def decode(payload: bytes) -> DecisionRecord | Label:
+    """Values for the writer, the vector as bytes, or a label.
 
     Raises:
         ValueError: this program did not write the record.
     """
+    if payload[:1] == b"{":
+        return _decode_object(payload)
+    try:
+        kind, id_bytes, vector_bytes = _HEADER.unpack_from(payload)
+    except Exception as error:  # too short: struct's own error is no ValueError
+        raise ValueError("the record is neither a decision nor a label") from error
+    begin = _HEADER.size + id_bytes
+    end = begin + vector_bytes
+    values = orjson.loads(payload[end:]) if kind == _KIND else None
+    if not isinstance(values, list) or len(values) != len(COLUMNS) - 1:
+        raise ValueError("the record is neither a decision nor a label")
+    return (*values, payload[begin:end])
+
+
+def _decode_object(payload: bytes) -> DecisionRecord | Label:
     content: dict[str, dict[str, Any]] = orjson.loads(payload)
     match content:
         case {"label": dict(said)}:
             return Label(**said)
         case {"decision": {"feature_vector": str(vector), "component_scores": dict()} as row}:
-            return row | {"feature_vector": base64.b64decode(vector)}
+            row["feature_vector"] = base64.b64decode(vector)
+            return tuple(map(row.get, COLUMNS))
         case _:
             raise ValueError("the record is neither a decision nor a label")
 
 
+def decided_from_record(record: DecisionRecord, thresholds: Mapping[str, float]) -> Decided:
+    """The scored transaction that a record of the journal tells of."""
+    return decided_from_row(dict(zip(COLUMNS, record, strict=True)), thresholds)
+
+
 def decided_from_row(row: Mapping[str, Any], thresholds: Mapping[str, float]) -> Decided:
-    """The scored transaction that a row, of the journal or of the database, tells of."""
+    """The scored transaction that a row, by its columns, tells of."""
     scores: dict[str, float] = row["component_scores"]
     return Decided(
-        transaction_from_row(row),
+        _transaction_of(row),
         np.frombuffer(row["feature_vector"], dtype="<f4"),
         np.array(list(scores.values()), dtype=np.float32),
         ServedModel(row["model_version"], tuple(scores), thresholds),
     )
 
 
-def transaction_from_row(row: Mapping[str, Any]) -> Transaction:
-    return Transaction(
-        transaction_id=row["transaction_id"],
-        user_id=row["user_id"],
-        event_time_us=row["event_time"],
-        ingested_at_us=row["ingested_at"],
-        amount=row["amount"],
-        currency=row["currency"],
-        merchant_id=row["merchant_id"],
-        transaction_type=row["transaction_type"],
-        merchant_category=row["merchant_category"],
-        channel=row["channel"],
-        country=row["country"],
-        lat=row["lat"],
-        lon=row["lon"],
-        home_lat=row["home_lat"],
-        home_lon=row["home_lon"],
-        device_id=row["device_id"],
-        utc_offset_min=row["utc_offset_min"],
-    )
+def _transaction_of(row: Mapping[str, Any]) -> Transaction:
+    values = {_ATTRIBUTES.get(name, name): row[name] for name in _TRANSACTION_COLUMNS}
+    return Transaction(**values)

@@ -14,8 +14,14 @@ from pathlib import Path
 import structlog
 
 from api.journal.checkpoint import Checkpoint, Position
-from api.journal.frames import frame, read_frames
-from api.journal.segments import heal, lock_directory, segment_numbers, segment_path
+from api.journal.frames import frame
+from api.journal.segments import (
+    heal,
+    lock_directory,
+    records_between,
+    segment_numbers,
+    segment_path,
+)
 
 _log = structlog.get_logger()
 # A journal is cut into this many segments, so that space comes back while it drains.
@@ -85,6 +91,11 @@ class Journal:
             if self._end.offset >= self._segment_bytes:
                 self._rotate()
 
+    def undrained(self) -> tuple[Position, Position] | None:
+        """From where to where records wait for the database; None when none does."""
+        with self._lock:
+            return (self._drained, self._end) if self.backlog else None
+
     def read(self, limit: int) -> list[tuple[bytes, Position]]:
         """The oldest undrained records, each with the position behind it."""
         return list(islice(self._pending(self._drained), limit))
@@ -132,15 +143,7 @@ class Journal:
         """Whole records behind a position, up to the end as it is now."""
         with self._lock:
             end = self._end
-        for number in segment_numbers(self._directory):
-            if not start.segment <= number <= end.segment:
-                continue
-            offset = start.offset if number == start.segment else 0
-            for record in read_frames(segment_path(self._directory, number), offset):
-                position = Position(number, record.end)
-                if position > end:
-                    return
-                yield record.payload, position
+        return records_between(self._directory, start, end)
 
     def _write(self, data: bytes) -> None:
         """Write at the known end, or leave the file as it was."""

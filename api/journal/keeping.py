@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from api.journal.carrier import Carrier, LocalCarrier
+from api.journal.child_carrier import ChildCarrier
 from api.journal.drain import Drain, DrainEvents
 from api.journal.journal import Journal
 from api.journal.sink import Sink, Stored
@@ -23,9 +25,14 @@ class Keeping:
         settings = self._settings
         journal = Journal(folder, settings.journal_max_bytes, fsync=settings.journal_fsync)
         events = DrainEvents(stored=self._stored, refused=self._refused)
-        aside = folder / "set-aside.jsonl"
-        drain = Drain(journal, self._sink, events, settings.journal_drain_seconds, aside)
+        drain = Drain(journal, self._carrier(folder), events, settings.journal_drain_seconds)
         return journal, drain
+
+    def _carrier(self, folder: Path) -> Carrier:
+        if self._settings.journal_drain_in == "thread":
+            return LocalCarrier(folder, self._sink)
+        url = self._settings.database_url.get_secret_value()
+        return ChildCarrier(folder, url, self._sink)
 
     def _stored(self, batch: Stored) -> None:
         self.tell(batch)

@@ -2,10 +2,12 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import structlog
 
+from api.journal.checkpoint import Position
 from api.journal.frames import read_frames
 from shared.errors import SettingsError
 
@@ -20,6 +22,21 @@ def segment_path(directory: Path, number: int) -> Path:
 def segment_numbers(directory: Path) -> list[int]:
     """Numbers of the segments on disk, oldest first."""
     return sorted(int(path.stem) for path in directory.glob(f"*{_SUFFIX}") if path.stem.isdecimal())
+
+
+def records_between(
+    directory: Path, begin: Position, end: Position
+) -> Iterator[tuple[bytes, Position]]:
+    """Whole records from one position to another, each with the position behind it."""
+    for number in segment_numbers(directory):
+        if not begin.segment <= number <= end.segment:
+            continue
+        offset = begin.offset if number == begin.segment else 0
+        for record in read_frames(segment_path(directory, number), offset):
+            position = Position(number, record.end)
+            if position > end:
+                return
+            yield record.payload, position
 
 
 def lock_directory(directory: Path) -> int:

@@ -1,10 +1,18 @@
-"""Decisions kept in memory, so that a retried transaction is answered as before."""
+"""Decisions kept in memory, so that a retried transaction is answered as before.
+
+They are kept as the journal has them: one string of bytes each, which the garbage collector
+need not look into, and which is read only when somebody retries.
+"""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from api.journal.entries import Decided
+from api.journal.entries import Decided, decided_from_record, decode
+from shared.transaction import Label
+from shared.usecase.serving import ServedModel
+
+_Kept = tuple[bytes, ServedModel]
 
 
 class DecidedCache:
@@ -15,8 +23,8 @@ class DecidedCache:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._pending: dict[str, Decided] = {}
-        self._stored: OrderedDict[str, Decided] = OrderedDict()
+        self._pending: dict[str, _Kept] = {}
+        self._stored: OrderedDict[str, _Kept] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, transaction_id: str) -> Decided | None:
@@ -25,11 +33,12 @@ class DecidedCache:
             if found is None and transaction_id in self._stored:
                 self._stored.move_to_end(transaction_id)
                 found = self._stored[transaction_id]
-            return found
+        return None if found is None else _decided(*found)
 
-    def put(self, decided: Decided) -> None:
+    def put(self, transaction_id: str, record: bytes, served: ServedModel) -> None:
+        """Keep a decision as the journal has it."""
         with self._lock:
-            self._pending[decided.transaction.transaction_id] = decided
+            self._pending[transaction_id] = record, served
 
     def is_pending(self, transaction_id: str) -> bool:
         with self._lock:
@@ -39,8 +48,15 @@ class DecidedCache:
         """The database has these now."""
         with self._lock:
             for transaction_id in transaction_ids:
-                decided = self._pending.pop(transaction_id, None)
-                if decided is not None:
-                    self._stored[transaction_id] = decided
+                kept = self._pending.pop(transaction_id, None)
+                if kept is not None:
+                    self._stored[transaction_id] = kept
             while len(self._stored) > self._capacity:
                 self._stored.popitem(last=False)
+
+
+def _decided(record: bytes, served: ServedModel) -> Decided:
+    content = decode(record)
+    if isinstance(content, Label):
+        raise TypeError("a label was kept where a decision belongs")
+    return decided_from_record(content, served.thresholds)

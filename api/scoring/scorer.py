@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from api.http.problems import JOURNAL_FULL, NO_MODEL, SCORING_FAILED, Problem
 from api.http.validation import senseless
-from api.journal.entries import Decided, decision_row, encode_decision
+from api.journal.entries import Decided, encode_decision
 from api.journal.journal import Journal, JournalFull
 from api.metrics import Metrics
 from api.models.breaker import Breaker
@@ -110,16 +110,15 @@ class Scorer:
         """
         parts = self._parts
         version = self._feature_set_version
-        payloads = [
-            encode_decision(decision_row(decided, answer, version, latency_ms))
-            for decided, answer in decisions
+        records = [
+            encode_decision(decided, answer, version, latency_ms) for decided, answer in decisions
         ]
         try:
-            parts.journal.append(payloads)
+            parts.journal.append(records)
         except JournalFull as error:
             raise Problem(JOURNAL_FULL, str(error), headers=_RETRY) from error
-        for decided, answer in decisions:
-            parts.cache.put(decided)
+        for record, (decided, answer) in zip(records, decisions, strict=True):
+            parts.cache.put(decided.transaction.transaction_id, record, decided.served)
             parts.metrics.decided(answer.decision)
 
     def _first_time(

@@ -40,6 +40,13 @@ def write_decisions(connection: Connection, rows: Sequence[Mapping[str, Any]]) -
     return _append(connection, api_transaction_logs, columns, records)
 
 
+def write_decision_records(
+    connection: Connection, columns: Sequence[str], records: Sequence[Record]
+) -> int:
+    """The same for tuples in the order of `columns`, with JSON as text and the label columns."""
+    return _append(connection, api_transaction_logs, columns, records)
+
+
 def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
     """Store ground truth in both logs; returns the ids that at least one of them has.
 

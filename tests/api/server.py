@@ -32,6 +32,7 @@ def serve_settings(folder: Path, **changes: Any) -> Settings:
         "journal_dir": folder / "journal",
         "run_dir": folder / "run",
         "journal_drain_seconds": 0.05,
+        "journal_drain_in": "thread",
         "use_case": "tiny",
     }
     return Settings.model_validate(said | changes)

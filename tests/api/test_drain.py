@@ -1,4 +1,3 @@
-import base64
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,8 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
+from api.journal.carrier import LocalCarrier
 from api.journal.drain import Drain, DrainEvents
-from api.journal.entries import encode_decision, encode_label
+from api.journal.entries import COLUMNS, encode_label, encode_values
 from api.journal.journal import Journal
 from api.journal.sink import DatabaseSink, Record, Stored
 from api.settings import Settings
@@ -66,13 +66,12 @@ def row(transaction_id: str, **changes: Any) -> bytes:
         "transaction_id": transaction_id, "user_id": "u", "event_time": 1, "ingested_at": 1,
         "amount": 1.0, "currency": "EUR", "merchant_id": "m", "transaction_type": "purchase",
         "model_version": "1.0.0", "component_scores": {"classifier": 0.5},
-        "feature_vector": base64.b64encode(bytes(8)).decode(),
     }  # fmt: skip
-    return encode_decision(said | changes)
+    return encode_values(tuple(map((said | changes).get, COLUMNS[:-1])), bytes(8))
 
 
 def drain_of(journal: Journal, sink: Any, seen: Seen, tmp_path: Path) -> Drain:
-    return Drain(journal, sink, seen.events(), 0.01, tmp_path / "aside.jsonl")
+    return Drain(journal, LocalCarrier(tmp_path / "j", sink), seen.events(), 0.01)
 
 
 def ids(engine: Engine) -> set[str]:
@@ -129,7 +128,7 @@ def test_a_row_the_database_refuses_is_set_aside_and_the_others_are_stored(
     drain.start()
     drain.stop()
     assert ids(engine) == {"a", "b"}
-    aside = [json.loads(line) for line in (tmp_path / "aside.jsonl").read_text().splitlines()]
+    aside = [json.loads(line) for line in (tmp_path / "j/set-aside.jsonl").read_text().splitlines()]
     assert {line["record"]["transaction_id"] for line in aside} == {"bad", "none"}
     assert seen.refused == ["decision", "decision"]
 
@@ -142,7 +141,7 @@ def test_a_label_nobody_has_a_transaction_for_is_set_aside(
     journal.append([encode_label(Label("nobody", 1, 5, "feedback"))])
     drain.start()
     drain.stop()
-    assert "nobody" in (tmp_path / "aside.jsonl").read_text()
+    assert "nobody" in (tmp_path / "j/set-aside.jsonl").read_text()
     assert seen.refused == ["label"]
 
 
@@ -154,4 +153,4 @@ def test_a_record_of_another_program_does_not_stop_the_drain(
     drain.start()
     drain.stop()
     assert ids(engine) == {"a"}
-    assert len((tmp_path / "aside.jsonl").read_text().splitlines()) == 3
+    assert len((tmp_path / "j/set-aside.jsonl").read_text().splitlines()) == 3

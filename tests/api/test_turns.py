@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from api.journal.entries import Decided
+from api.journal.entries import Decided, encode_decision
 from api.scoring.cache import DecidedCache
 from api.scoring.turns import ManyThreads, StrictClock
 from api.settings import Settings
 from shared.transaction import Transaction
-from shared.usecase.serving import ServedModel
+from shared.usecase.serving import Answer, ServedModel
 from tests.api.server import Running
 from tests.api.tiny import stored_rows
 
@@ -25,6 +25,10 @@ class StoppedClock:
         return self.now
 
 
+MODEL = ServedModel("1.0.0", ("classifier",), {})
+ANSWER = Answer({}, 0.0, "approve")
+
+
 def transaction(transaction_id: str) -> Transaction:
     return Transaction(
         transaction_id=transaction_id, user_id="u", event_time_us=1, ingested_at_us=1,
@@ -33,9 +37,8 @@ def transaction(transaction_id: str) -> Transaction:
 
 
 def decided(transaction_id: str) -> Decided:
-    model = ServedModel("1.0.0", ("classifier",), {})
     zeros = np.zeros(1, dtype=np.float32)
-    return Decided(transaction(transaction_id), zeros, zeros, model)
+    return Decided(transaction(transaction_id), zeros, zeros, MODEL)
 
 
 def test_a_strict_clock_never_repeats_itself_nor_goes_back() -> None:
@@ -84,7 +87,7 @@ def test_in_a_thread_pool_rows_of_one_user_still_see_each_other_in_order(
 def test_the_cache_keeps_what_the_database_lacks_and_bounds_the_rest() -> None:
     cache = DecidedCache(capacity=2)
     for name in "abcd":
-        cache.put(decided(name))
+        cache.put(name, encode_decision(decided(name), ANSWER, "1", 0.0), MODEL)
     assert cache.is_pending("a")
     cache.stored(["a", "b"])
     assert cache.get("a") is not None

@@ -1,0 +1,124 @@
+"""Carries records from the journal into the database, a batch at a time, and says what it did."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import orjson
+
+from api.journal.checkpoint import Position
+from api.journal.entries import COLUMNS, decode
+from api.journal.segments import records_between
+from api.journal.sink import Record, RowRefused, Sink, Stored
+from shared.transaction import Label
+
+BATCH = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """One batch that is in the database, or in the file for what it will never take.
+
+    Attributes:
+        position: behind its last record.
+        refused: what was set aside, and why.
+    """
+
+    position: Position
+    count: int
+    stored: list[Stored] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+
+
+class Carrier(Protocol):
+    """Does the work of one drain, on its thread."""
+
+    def prepare(self) -> None:
+        """Make the tables, once.
+
+        Raises:
+            DataUnavailable: try again later.
+        """
+        ...
+
+    def carry(self, begin: Position, end: Position) -> Carried | None:
+        """Carry over the first records between two positions; None when there are none.
+
+        Raises:
+            DataUnavailable: try again later; carrying records twice has the effect of once.
+        """
+        ...
+
+    def close(self) -> None:
+        """Nothing more is to be carried."""
+        ...
+
+
+class LocalCarrier:
+    """Carries in this process."""
+
+    def __init__(self, directory: Path, sink: Sink, batch: int = BATCH) -> None:
+        self._directory = directory
+        self._sink = sink
+        self._batch = batch
+        self._aside = directory / "set-aside.jsonl"
+
+    def prepare(self) -> None:
+        self._sink.prepare()
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+    def carry(self, begin: Position, end: Position) -> Carried | None:
+        batch = list(islice(records_between(self._directory, begin, end), self._batch))
+        if not batch:
+            return None
+        carried = Carried(batch[-1][1], len(batch))
+        records: list[Record] = []
+        for payload, _ in batch:
+            try:
+                records.append(decode(payload))
+            except (ValueError, KeyError, TypeError) as error:
+                self._set_aside({"undecodable": payload.hex()}, str(error), carried)
+        self._store(records, carried)
+        return carried
+
+    def _store(self, records: Sequence[Record], carried: Carried) -> None:
+        """Store; halve the batch until the row that the database refuses stands alone."""
+        if not records:
+            return
+        try:
+            stored = self._sink.store(records)
+        except RowRefused as error:
+            if len(records) == 1:
+                self._set_aside(_shown(records[0]), str(error), carried)
+                return
+            middle = len(records) // 2
+            self._store(records[:middle], carried)
+            self._store(records[middle:], carried)
+            return
+        for label in stored.unknown_labels:
+            self._set_aside(label, "no transaction has this id", carried)
+        carried.stored.append(stored)
+
+    def _set_aside(self, record: object, reason: str, carried: Carried) -> None:
+        """Keep what cannot be stored in a file of its own, where a person finds it."""
+        line = orjson.dumps({"reason": reason, "record": record}, default=_text)
+        with self._aside.open("ab") as file:
+            file.write(line + b"\n")
+        what = "label" if isinstance(record, Label) else "decision"
+        carried.refused.append((what, reason))
+
+
+def _shown(record: Record) -> object:
+    return record if isinstance(record, Label) else dict(zip(COLUMNS, record, strict=True))
+
+
+def _text(value: object) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+MakeCarrier = Callable[[Path], Carrier]
+"""The carrier of one journal's folder."""

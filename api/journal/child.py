@@ -1,0 +1,68 @@
+"""`python -m api.journal.child`: the other end of `api.journal.child_carrier`."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from api.journal.carrier import Carried, LocalCarrier
+from api.journal.checkpoint import Position
+from api.journal.sink import DatabaseSink
+from shared.errors import DataUnavailable, UnderstudyError
+from shared.tables.engine import connect
+
+# A quarter of a core that is wanted by the requests too: more than storing rows needs.
+_NICE = 5
+_STATEMENT_TIMEOUT_SECONDS = 5
+
+
+def main() -> None:
+    """Answer questions until the parent is gone."""
+    # The parent says when to end; a Ctrl-C meant for it comes here as well.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    _step_back()
+    hello = orjson.loads(sys.stdin.buffer.readline())
+    engine = connect(hello["database_url"], _STATEMENT_TIMEOUT_SECONDS)
+    carrier = LocalCarrier(Path(hello["directory"]), DatabaseSink(engine), hello["batch"])
+    for line in sys.stdin.buffer:
+        question = orjson.loads(line)
+        answer = _answer(carrier, Position(*question["begin"]), Position(*question["end"]))
+        sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
+        sys.stdout.buffer.flush()
+    engine.dispose()
+
+
+def _step_back() -> None:
+    """Leave the processor to the requests where it is short; a batch can wait, a caller not."""
+    os.nice(_NICE)
+    if hasattr(os, "SCHED_BATCH"):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def _answer(carrier: LocalCarrier, begin: Position, end: Position) -> dict[str, Any]:
+    try:
+        carried = carrier.carry(begin, end)
+    except DataUnavailable as error:
+        return {"unavailable": str(error)}
+    except (UnderstudyError, OSError, ValueError) as error:
+        return {"failed": f"{type(error).__name__}: {error}"}
+    return {"count": 0} if carried is None else _told(carried)
+
+
+def _told(carried: Carried) -> dict[str, Any]:
+    return {
+        "position": [carried.position.segment, carried.position.offset],
+        "count": carried.count,
+        "transaction_ids": [name for part in carried.stored for name in part.transaction_ids],
+        "labels": [label for part in carried.stored for label in part.labels],
+        "unknown_labels": [label for part in carried.stored for label in part.unknown_labels],
+        "refused": carried.refused,
+    }
+
+
+if __name__ == "__main__":
+    main()

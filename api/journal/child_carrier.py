@@ -1,0 +1,119 @@
+"""Carries in a process of its own, so that storing rows never holds up answering.
+
+A thread would share the interpreter's lock with the requests, row by row. The child is told
+how far it may read, a line of JSON each way; it only reads the journal, so one that outlives
+its parent can do no harm. One that dies is replaced at the next batch.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from api.journal.carrier import BATCH, Carried
+from api.journal.checkpoint import Position
+from api.journal.sink import Sink, Stored
+from shared.errors import DataUnavailable
+from shared.transaction import Label
+
+_CLOSE_SECONDS = 10
+
+
+class ChildDied(Exception):
+    """Raised when the process is gone; the next batch starts another."""
+
+
+class ChildCarrier:
+    """Starts its process when there is something to carry."""
+
+    def __init__(self, directory: Path, database_url: str, sink: Sink, batch: int = BATCH) -> None:
+        self._hello = {
+            "directory": str(directory.absolute()),
+            "database_url": database_url,
+            "batch": batch,
+        }
+        self._sink = sink
+        self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def pid(self) -> int | None:
+        """The process that carries, while there is one."""
+        return None if self._child is None else self._child.pid
+
+    def prepare(self) -> None:
+        # Here, and before anybody reads: a child of its own would be waited for.
+        self._sink.prepare()
+
+    def carry(self, begin: Position, end: Position) -> Carried | None:
+        said = self._ask({"begin": _pair(begin), "end": _pair(end)})
+        if "unavailable" in said:
+            raise DataUnavailable(said["unavailable"])
+        if "failed" in said:
+            raise RuntimeError(said["failed"])
+        return None if said["count"] == 0 else _carried(said)
+
+    def close(self) -> None:
+        with self._lock:
+            child, self._child = self._child, None
+        if child is None:
+            return
+        if child.stdin is not None:
+            child.stdin.close()
+        try:
+            child.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
+
+    def _ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        child = self._child or self._start()
+        try:
+            _write(child, question)
+            answer = child.stdout.readline() if child.stdout is not None else b""
+        except OSError:
+            answer = b""
+        if not answer.endswith(b"\n"):
+            self.close()
+            raise ChildDied("the process that drains the journal is gone")
+        said: dict[str, Any] = orjson.loads(answer)
+        return said
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "api.journal.child"],
+            cwd=Path(__file__).parents[2],
+            env=os.environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        with self._lock:
+            self._child = child
+        # Not among the arguments: everybody may read those, and the URL may hold a password.
+        _write(child, self._hello)
+        return child
+
+
+def _write(child: subprocess.Popen[bytes], said: dict[str, Any]) -> None:
+    if child.stdin is None:
+        raise OSError("no way to talk to the child")
+    child.stdin.write(orjson.dumps(said) + b"\n")
+    child.stdin.flush()
+
+
+def _pair(position: Position) -> list[int]:
+    return [position.segment, position.offset]
+
+
+def _carried(said: dict[str, Any]) -> Carried:
+    labels = [Label(**label) for label in said["labels"]]
+    unknown = [Label(**label) for label in said["unknown_labels"]]
+    refused = [(what, reason) for what, reason in said["refused"]]
+    stored = Stored(said["transaction_ids"], labels, unknown)
+    return Carried(Position(*said["position"]), said["count"], [stored], refused)
