@@ -13,7 +13,13 @@ from api.http.problems import (
     Kind,
     Problem,
 )
-from api.models.refusals import FencingStale, NoFallback, VersionNotNewer, VersionUnknown
+from api.models.refusals import (
+    FencingStale,
+    NoFallback,
+    StillServing,
+    VersionNotNewer,
+    VersionUnknown,
+)
 from shared.errors import (
     BundleError,
     BundleTooLarge,
@@ -31,6 +37,7 @@ _KINDS: tuple[tuple[type[Exception], Kind], ...] = (
     (VersionNotNewer, VERSION_CONFLICT),
     (FencingStale, STALE_FENCING),
     (NoFallback, NO_FALLBACK),
+    (StillServing, NO_FALLBACK),
     (VersionUnknown, UNKNOWN_VERSION),
     (OSError, REGISTRY_FAILED),
 )

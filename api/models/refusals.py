@@ -25,6 +25,10 @@ class NotServing(Refusal):
     """Raised when the version to step back from is not the one that serves any more."""
 
 
+class StillServing(Refusal):
+    """Raised when a version is to be revoked and there is nothing to serve in its place."""
+
+
 class VersionUnknown(Refusal):
     """Raised when the named version is not on disk; names those that are."""
 

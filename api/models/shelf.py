@@ -7,7 +7,7 @@ from api.models.verify import Verifier
 from api.registry.registry import Registry
 from api.smoke import check
 from shared.bundle.version import Version
-from shared.errors import ModelLoadError, UnderstudyError
+from shared.errors import DigestMismatch, ModelLoadError, UnderstudyError
 
 _log = structlog.get_logger()
 
@@ -22,7 +22,12 @@ class Shelf:
     def load(self, version: str) -> LiveModel:
         """Raises UnderstudyError or OSError when it does not load any more."""
         stored = self._registry.read(version)
-        return self._verifier.load(self._verifier.authenticate(stored.raw, stored.signature))
+        authentic = self._verifier.authenticate_stored(stored.raw, stored.signature)
+        accepted = self._registry.ledger.accepted.get(version)
+        if accepted is None or accepted.sha256 != authentic.bundle.sha256:
+            # Signed once is not enough: an older bundle put in this one's place is signed too.
+            raise DigestMismatch(f"what is stored as {version} is not what was accepted")
+        return self._verifier.load(authentic)
 
     def load_and_try(self, version: str) -> LiveModel:
         """Load what another process accepted, and score a few rows with it.

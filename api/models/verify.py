@@ -39,6 +39,16 @@ class Verifier:
         key_id = verify(raw, signature, self.keys.trusted_keys())
         return Authentic(unpack(raw, self.max_bytes), key_id)
 
+    def authenticate_stored(self, raw: bytes, signature: str) -> Authentic:
+        """The same for what was accepted before; its key may have been retired since.
+
+        Raises:
+            BundleError: says what does not hold any more.
+        """
+        keys = {**self.keys.retired_keys(), **self.keys.trusted_keys()}
+        key_id = verify(raw, signature, keys)
+        return Authentic(unpack(raw, self.max_bytes), key_id)
+
     def load_new(self, authentic: Authentic, raw: bytes) -> LiveModel:
         """A model this service has never run: tried in a child process first.
 

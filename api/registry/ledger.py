@@ -23,6 +23,8 @@ class Acceptance(BaseModel):
     accepted_at_us: int
     rolled_back_at_us: int | None = None
     rolled_back_reason: str | None = None
+    revoked_at_us: int | None = None
+    revoked_reason: str | None = None
 
 
 class Activation(BaseModel):
@@ -67,6 +69,16 @@ class Ledger(BaseModel):
             return self
         marked = left.model_copy(update={"rolled_back_at_us": now_us, "rolled_back_reason": reason})
         return self.model_copy(update={"accepted": {**self.accepted, version: marked}})
+
+    def with_revocation(self, version: str, reason: str, now_us: int) -> "Ledger":
+        """Mark an accepted version as one that is never served again."""
+        update = {"revoked_at_us": now_us, "revoked_reason": reason}
+        marked = self.accepted[version].model_copy(update=update)
+        return self.model_copy(update={"accepted": {**self.accepted, version: marked}})
+
+    def is_revoked(self, version: str) -> bool:
+        found = self.accepted.get(version)
+        return found is not None and found.revoked_at_us is not None
 
     def activated_at_us(self, version: str) -> int | None:
         """When the version was last taken into service."""

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from api.registry.files import TEMPORARY_PREFIX, write_directory, write_whole
 from api.registry.ledger import Acceptance, Ledger
+from api.registry.revoked import RevokedMarks
 from shared.bundle.version import Version
 
 _log = structlog.get_logger()
@@ -63,6 +64,7 @@ class Registry:
         self.pointer = root / "current_version.txt"
         self.ledger_path = root / "ledger.json"
         self._versions = root / "versions"
+        self._revoked = RevokedMarks(root)
         self.ledger = Ledger()
 
     def open(self) -> None:
@@ -70,7 +72,7 @@ class Registry:
         self._versions.mkdir(parents=True, exist_ok=True)
         for leftover in (*self.root.glob(f"{TEMPORARY_PREFIX}*"), *self._leftover_directories()):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-        self.ledger = self._read_ledger()
+        self.ledger = self._revoked.applied_to(self._read_ledger())
         current = self.current()
         for version in sorted(self.stored() - set(self.ledger.accepted)):
             if version == current:
@@ -95,9 +97,9 @@ class Registry:
             return None
 
     def stored(self) -> set[str]:
-        """Versions whose bundles are on disk."""
+        """Versions whose bundles are on disk and may be served."""
         names = (path.parent.name for path in self._versions.glob(f"*/{BUNDLE}"))
-        return {name for name in names if _is_version(name)}
+        return {name for name in names if _is_version(name) and not self.ledger.is_revoked(name)}
 
     def read(self, version: str) -> StoredVersion:
         """Raises OSError when it is not there."""
@@ -143,6 +145,13 @@ class Registry:
     def save(self, ledger: Ledger) -> None:
         write_whole(self.ledger_path, ledger.model_dump_json(indent=2).encode() + b"\n")
         self.ledger = ledger
+
+    def revoke(self, version: str, reason: str, now_us: int) -> None:
+        """Never offer a version again; a cut in between leaves it revoked or as it was."""
+        ledger = self.ledger.with_revocation(version, reason, now_us)
+        self._revoked.write(ledger.accepted[version])
+        self.save(ledger)
+        shutil.rmtree(self._versions / version, ignore_errors=True)
 
     def prune(self, keep: set[str]) -> None:
         """Remove all but the newest versions and those named."""

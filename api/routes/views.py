@@ -15,11 +15,13 @@ class ModelSummary(BaseModel):
     """One version that was accepted at some time."""
 
     version: str
-    state: str = Field(description="serving, fallback, stored, rolled-back or removed")
+    state: str = Field(description="serving, fallback, stored, rolled-back, revoked or removed")
     accepted_at: str
     last_activated_at: str | None
     rolled_back_at: str | None
     rolled_back_reason: str | None
+    revoked_at: str | None
+    revoked_reason: str | None
     sha256: str
     signed_by: str
     parent_version: str | None
@@ -88,6 +90,7 @@ def _summary(service: Service, version: str) -> ModelSummary:
     ledger = service.registry.ledger
     accepted, meta = ledger.accepted[version], service.registry.meta(version)
     rolled_back, activated = accepted.rolled_back_at_us, ledger.activated_at_us(version)
+    revoked = accepted.revoked_at_us
     manifest: dict[str, Any] = {} if meta is None else meta.manifest
     return ModelSummary(
         version=version,
@@ -96,6 +99,8 @@ def _summary(service: Service, version: str) -> ModelSummary:
         last_activated_at=None if activated is None else isoformat(activated),
         rolled_back_at=None if rolled_back is None else isoformat(rolled_back),
         rolled_back_reason=accepted.rolled_back_reason,
+        revoked_at=None if revoked is None else isoformat(revoked),
+        revoked_reason=accepted.revoked_reason,
         sha256=accepted.sha256,
         signed_by=accepted.key_id,
         parent_version=manifest.get("parent_version"),
@@ -110,6 +115,8 @@ def _state(service: Service, version: str, *, stored: bool) -> str:
         return "serving"
     if models.fallback is not None and models.fallback.version == version:
         return "fallback"
+    if service.registry.ledger.is_revoked(version):
+        return "revoked"
     if not stored:
         return "removed"
     rolled_back = service.registry.ledger.accepted[version].rolled_back_at_us

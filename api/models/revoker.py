@@ -1,0 +1,55 @@
+"""Taking a version out of the world: it is never served again, whatever asks for it."""
+
+import structlog
+
+from api.models.promoter import Promoter
+from api.models.refusals import NoFallback, NotServing, StillServing, VersionUnknown
+from api.registry.audit import AuditTrail
+from api.registry.registry import Registry
+from shared.clock import Clock
+
+_log = structlog.get_logger()
+_WRITE_WAIT_SECONDS = 5.0
+
+
+class Revoker:
+    """Not by restart, rollback or push; other workers learn it from the ledger."""
+
+    def __init__(
+        self, promoter: Promoter, registry: Registry, audit: AuditTrail, clock: Clock
+    ) -> None:
+        self._promoter = promoter
+        self._registry = registry
+        self._audit = audit
+        self._clock = clock
+
+    def revoke(self, version: str, reason: str, who: str) -> str:
+        """Step back from a version if it serves, then bar it; returns what is served now.
+
+        Raises:
+            VersionUnknown: it was never accepted here.
+            StillServing: it serves, and there is nothing to step back to.
+            UnderstudyError, OSError: stepping back failed, or nothing could be written.
+        """
+        if self._serves(version):
+            try:
+                self._promoter.rollback(None, f"revoked: {reason}", who, leaving=version)
+            except (NoFallback, NotServing) as error:
+                raise StillServing(f"{error}; push a newer version first") from error
+        with self._promoter.writing(_WRITE_WAIT_SECONDS):
+            accepted = self._registry.ledger.accepted
+            if version not in accepted:
+                raise VersionUnknown(f"there is no version {version[:40]!r}", sorted(accepted))
+            if self._serves(version):
+                raise StillServing(f"version {version} has come back into service; ask again")
+            self._audit.write("revocation", who, reason, version=version)
+            self._registry.revoke(version, reason, self._clock.now_us())
+        # It may be the one that is kept in memory to step back to.
+        self._promoter.catch_up()
+        _log.warning(
+            "version_revoked", version=version, reason=reason, serving=self._promoter.serving
+        )
+        return self._promoter.serving
+
+    def _serves(self, version: str) -> bool:
+        return version in (self._promoter.serving, self._registry.current())

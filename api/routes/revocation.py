@@ -1,0 +1,61 @@
+"""POST /revoke_model: a version that must never be served again."""
+
+from fastapi import FastAPI, Request
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from api.http.door import Address, add, caller
+from api.http.problems import (
+    BAD_SIGNATURE,
+    BUNDLE_MALFORMED,
+    MODEL_UNUSABLE,
+    NO_FALLBACK,
+    REGISTRY_FAILED,
+    UNKNOWN_VERSION,
+)
+from api.models.problems import as_problem
+from api.service import Service
+from shared.errors import UnderstudyError
+from shared.keys.tokens import Role
+
+_LIMIT = 16 * 1024
+_EXAMPLE: JsonDict = {"version": "1.0.3", "reason": "trained on rows that were tampered with"}
+_PROBLEMS = (
+    UNKNOWN_VERSION,
+    NO_FALLBACK,
+    MODEL_UNUSABLE,
+    BAD_SIGNATURE,
+    BUNDLE_MALFORMED,
+    REGISTRY_FAILED,
+)
+
+
+class RevokeRequest(BaseModel):
+    """Which version, and why."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    version: str = Field(max_length=64)
+    reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
+
+
+class Revoked(BaseModel):
+    """The version that is never served again, and the one that serves."""
+
+    revoked: str
+    version: str = Field(description="What is served now")
+
+
+def add_revocation_route(app: FastAPI, service: Service) -> None:
+    """POST /revoke_model."""
+
+    def revoke(request: Request, body: RevokeRequest) -> Revoked:
+        try:
+            now = service.revoker.revoke(body.version, body.reason, caller(request).name)
+        except (UnderstudyError, OSError) as error:
+            raise as_problem(error) from error
+        return Revoked(revoked=body.version, version=now)
+
+    options = {"tags": ["models"], "summary": "Never serve a version again"}
+    address = Address("POST", "/revoke_model", revoke, Role.OPERATOR, _LIMIT, _PROBLEMS, options)
+    add(app, service.doorkeeper, address)
