@@ -30,8 +30,7 @@ def _version(library: str) -> str:
 
 
 def _sources(module: str) -> Iterator[Path]:
-    loaded = sys.modules.get(module)
-    file = None if loaded is None else loaded.__file__
+    file: str | None = getattr(sys.modules.get(module), "__file__", None)
     if file is not None:
         found = (path for path in Path(file).parent.rglob("*") if path.suffix in SUFFIXES)
         yield from sorted(found)

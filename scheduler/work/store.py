@@ -31,7 +31,7 @@ class ArtefactStore:
         folder = self._root / step / key
         try:
             os.utime(folder)
-        except FileNotFoundError:
+        except OSError:
             return None
         return folder
 

@@ -244,7 +244,7 @@ def test_every_feature_switched_off_fails_the_run(bench: CycleBench) -> None:
         connection.execute(insert(features_config).values(featurename="all", isenabled=0))
     run = bench.run()
 
-    assert (run.status, run.code) == (RunStatus.FAILED, "data_unavailable")
+    assert (run.status, run.code) == (RunStatus.FAILED, "not_enough_history")
     assert "every feature" in str(run.message)
 
 

@@ -1,0 +1,204 @@
+"""A run in a child process: limited, cancelled, killed, and always with an end."""
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.cycle.interruption import Interruption
+from scheduler.cycle.records import RunRecorder
+from scheduler.supervision.child_runner import ChildRunner
+from scheduler.supervision.limits import Limits, Retries
+from scheduler.supervision.memory import resident_bytes
+from shared.tables.leases import announce_push, request_cancel
+from shared.tables.runs import Run, RunStatus, claim_next, finish, get_run, request_run
+
+LIMITS = Limits(time_seconds=60, memory_bytes=2**31, stop_seconds=0.5)
+SLEEPS = "import time; time.sleep(60)"
+IGNORES = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+GROWS = "import time\nkept = [bytearray(64 * 2**20)]\ntime.sleep(60)"
+DIES = "import os; os.kill(os.getpid(), 9)"
+TELLS = "import os, sys, pathlib; pathlib.Path({path!r}).write_text(' '.join(sys.argv[1:]))"
+
+
+@dataclass
+class Bench:
+    """One claimed run, and a runner whose child is a line of Python."""
+
+    engine: Engine
+    log: FilteringBoundLogger
+    interruption: Interruption
+    run: Run
+
+    def execute(self, code: str, limits: Limits = LIMITS, attempts: int = 1) -> Run:
+        recorder = RunRecorder(self.engine, self.log, Retries(attempts, 60).pause_seconds)
+        ChildRunner(
+            command=(sys.executable, "-c", code),
+            engine=self.engine,
+            recorder=recorder,
+            interruption=self.interruption,
+            limits=limits,
+            lease_seconds=1,
+            log=self.log,
+        ).execute(self.run)
+        return self.row()
+
+    def row(self) -> Run:
+        run = get_run(self.engine, self.run.run_id)
+        assert run is not None
+        return run
+
+    @property
+    def number(self) -> int:
+        assert self.run.fencing_number is not None
+        return self.run.fencing_number
+
+
+@pytest.fixture
+def bench(engine: Engine, log: FilteringBoundLogger) -> Bench:
+    request_run(engine, "retraining", 1, "test")
+    run = claim_next(engine, "me", 60)
+    assert run is not None
+    return Bench(engine, log, Interruption(), run)
+
+
+@pytest.fixture
+def meanwhile() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Does something half a second after the child was started."""
+    threads: list[threading.Timer] = []
+
+    def do(what: Callable[[], object]) -> None:
+        threads.append(threading.Timer(0.5, what))
+        threads[-1].start()
+
+    yield do
+    for thread in threads:
+        thread.join()
+
+
+Meanwhile = Callable[[Callable[[], object]], None]
+
+
+def test_a_child_that_hangs_is_ended_at_its_time_limit(bench: Bench) -> None:
+    run = bench.execute(IGNORES, replace(LIMITS, time_seconds=0.5))
+
+    assert (run.status, run.code) == (RunStatus.FAILED, "timed_out")
+    assert not children()
+
+
+def test_a_child_that_grows_is_ended_at_its_memory_limit(bench: Bench) -> None:
+    run = bench.execute(GROWS, replace(LIMITS, memory_bytes=50 * 2**20))
+
+    assert (run.status, run.code) == (RunStatus.FAILED, "memory_exceeded")
+    assert run.message == "used more than 50 MiB"
+
+
+def test_a_run_in_progress_can_be_cancelled(bench: Bench, meanwhile: Meanwhile) -> None:
+    meanwhile(lambda: request_cancel(bench.engine, bench.run.run_id, "somebody"))
+    run = bench.execute(SLEEPS)
+
+    assert (run.status, run.code, run.message) == (
+        RunStatus.SKIPPED,
+        "cancelled",
+        "cancelled by somebody",
+    )
+
+
+def test_it_is_too_late_to_cancel_what_is_being_pushed(bench: Bench) -> None:
+    announce_push(bench.engine, bench.run.run_id, bench.number, 60, candidatesha256="00")
+    request_cancel(bench.engine, bench.run.run_id, "somebody")
+    bench.execute("import time; time.sleep(1)")
+
+    assert bench.row().status is RunStatus.RUNNING
+
+
+def test_a_scheduler_that_is_stopped_gives_the_run_back(bench: Bench, meanwhile: Meanwhile) -> None:
+    meanwhile(bench.interruption.request)
+    run = bench.execute(SLEEPS)
+
+    assert (run.status, run.code, run.attempts) == (RunStatus.REQUESTED, "interrupted", 0)
+    assert claim_next(bench.engine) is not None
+
+
+def test_a_lease_that_was_lost_ends_the_child_and_leaves_the_run_to_its_new_owner(
+    bench: Bench, meanwhile: Meanwhile
+) -> None:
+    with bench.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE ModelTrainingRuns SET LeaseUntil = 0")
+    taken = claim_next(bench.engine, "other", 60)
+    assert taken is not None
+    run = bench.execute(SLEEPS)
+
+    assert (run.status, run.lease_owner) == (RunStatus.RUNNING, "other")
+    assert run.fencing_number == taken.fencing_number
+
+
+def test_a_lease_is_extended_for_as_long_as_the_child_works(bench: Bench) -> None:
+    before = bench.row().lease_until_us
+    run = bench.execute("import time; time.sleep(1)")
+
+    assert run.lease_until_us != before
+
+
+def test_a_child_that_dies_is_tried_again_and_then_given_up(bench: Bench) -> None:
+    run = bench.execute(DIES, attempts=2)
+    assert (run.status, run.code) == (RunStatus.REQUESTED, "child_died")
+
+    with bench.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE ModelTrainingRuns SET NotBefore = 0")
+    again = claim_next(bench.engine, "me", 60)
+    assert again is not None
+    bench.run = again
+    run = bench.execute(DIES, attempts=2)
+    assert (run.status, run.code) == (RunStatus.FAILED, "child_died")
+    assert "status -9" in str(run.message)
+
+
+def test_a_child_that_died_while_it_pushed_is_asked_about_later(bench: Bench) -> None:
+    announce_push(bench.engine, bench.run.run_id, bench.number, 60, candidatesha256="00")
+    run = bench.execute(SLEEPS, replace(LIMITS, time_seconds=0.5))
+
+    assert (run.status, run.code) == (RunStatus.REQUESTED, "timed_out")
+
+
+def test_a_child_that_recorded_its_end_may_take_its_time_to_leave(bench: Bench) -> None:
+    finish(
+        bench.engine,
+        bench.run.run_id,
+        RunStatus.SUCCEEDED,
+        "promoted",
+        "",
+        fencing_number=bench.number,
+    )
+    run = bench.execute("import time; time.sleep(1)")
+
+    assert (run.status, run.code) == (RunStatus.SUCCEEDED, "promoted")
+
+
+def test_a_child_is_told_its_run_its_number_and_its_parent(bench: Bench, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    bench.execute(TELLS.format(path=str(told)))
+
+    assert told.read_text().split() == [str(bench.run.run_id), str(bench.number), str(os.getpid())]
+
+
+def test_memory_counts_descendants_and_nothing_that_is_gone() -> None:
+    assert resident_bytes(os.getpid()) > 10 * 2**20
+    assert resident_bytes(2**22 + 1) == 0
+
+
+def children() -> list[str]:
+    """Own children that are still there, zombies included."""
+    deadline = time.monotonic() + 5
+    found = ["?"]
+    while found and time.monotonic() < deadline:
+        tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+        found = [child for task in tasks for child in task.read_text().split()]
+    return found

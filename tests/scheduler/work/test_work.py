@@ -1,0 +1,173 @@
+"""A step whose inputs are the same is not done twice, and a damaged result does no harm."""
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sqlalchemy import Engine
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.cycle.steps import Note
+from scheduler.work.code import code_digest
+from scheduler.work.forms import CandidateForm, FrameForm, MatrixForm, ValueForm
+from scheduler.work.kept import RESUME_WITHIN_US, REUSED, Work, frame_digest
+from scheduler.work.store import ArtefactStore, key_of
+from shared.tables.runs import RunStatus
+from tests.scheduler.conftest import CycleBench
+from tests.scheduler.fakes import NAMES, NOW_US, TinyUseCase
+
+GIB = 2**30
+
+
+class StillWorld(TinyUseCase):
+    """Nothing happens in it."""
+
+    def snapshot(self, engine: Engine, as_of_us: int) -> pl.DataFrame:
+        return super().snapshot(engine, NOW_US)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ArtefactStore:
+    return ArtefactStore(tmp_path / "work", GIB)
+
+
+@pytest.fixture
+def work(store: ArtefactStore, log: FilteringBoundLogger) -> Work:
+    return Work(store, "code", log)
+
+
+def test_a_result_is_computed_once_for_the_same_inputs(work: Work) -> None:
+    calls: list[int] = []
+
+    def make() -> list[int]:
+        calls.append(1)
+        return [1, 2]
+
+    notes = [Note() for _ in range(3)]
+    for note, seed in zip(notes, (7, 7, 8), strict=True):
+        assert work.once(note, "train", {"seed": seed}, ValueForm(), make) == [1, 2]
+
+    assert len(calls) == 2
+    assert [note.result for note in notes] == ["ok", REUSED, "ok"]
+
+
+def test_other_code_computes_again(store: ArtefactStore, log: FilteringBoundLogger) -> None:
+    note = Note()
+    for code in ("old", "new"):
+        Work(store, code, log).once(note, "train", {}, ValueForm(), lambda: 1)
+
+    assert note.result == "ok"
+
+
+def test_what_is_damaged_is_computed_again(work: Work, tmp_path: Path) -> None:
+    work.once(Note(), "train", {}, ValueForm(), lambda: 1)
+    [kept] = (tmp_path / "work" / "train").glob("*/value.json")
+    kept.write_text("{")
+    note = Note()
+
+    assert work.once(note, "train", {}, ValueForm(), lambda: 2) == 2
+    assert note.result == "ok"
+    assert work.once(note, "train", {}, ValueForm(), lambda: 3) == 2
+
+
+def test_a_disk_that_takes_nothing_does_not_end_the_run(
+    tmp_path: Path, log: FilteringBoundLogger
+) -> None:
+    (tmp_path / "work").write_text("a file where the folder should be")
+    work = Work(ArtefactStore(tmp_path / "work", GIB), "code", log)
+
+    assert work.once(Note(), "train", {}, ValueForm(), lambda: 1) == 1
+    work.prune()
+
+
+def test_what_was_used_last_is_kept_and_the_rest_pruned(tmp_path: Path) -> None:
+    store = ArtefactStore(tmp_path, 250)
+    for age, key in enumerate("abcd"):
+        store.keep("train", key, lambda folder: write(folder, 100))
+        os.utime(tmp_path / "train" / key, (1_000 - age, 1_000 - age))
+    assert store.find("train", "d") is not None
+
+    assert store.prune() == 200
+    assert sorted(path.name for path in (tmp_path / "train").iterdir()) == ["a", "d"]
+
+
+def test_half_a_result_is_never_seen_and_swept_up_a_day_later(tmp_path: Path) -> None:
+    store = ArtefactStore(tmp_path, GIB)
+    half = tmp_path / "train" / ".unfinished-a-1"
+    half.mkdir(parents=True)
+    write(half, 10)
+    store.prune()
+    assert half.exists()
+    assert store.find("train", "a") is None
+    os.utime(half, (time.time() - 100_000,) * 2)
+    store.prune()
+    assert not half.exists()
+
+
+def test_keys_do_not_depend_on_the_order_of_inputs() -> None:
+    assert key_of({"a": 1, "b": (2,)}) == key_of({"b": [2], "a": 1})
+    assert key_of({"a": 1}) != key_of({"a": 2})
+
+
+def test_every_form_gives_back_what_it_was_given(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"id": ["a", None], "x": [1.5, float("nan")], "n": [1, 2]})
+    matrix = np.array([[1, np.nan], [3, 4]], dtype=np.float32)
+    use_case = TinyUseCase()
+    rows = use_case.snapshot(None, NOW_US)  # type: ignore[arg-type]
+    candidate = use_case.train(
+        use_case.features(rows), rows["label"].to_numpy(), NAMES, 1, lambda *_: None
+    )
+    for name in ("frame", "matrix", "candidate"):
+        (tmp_path / name).mkdir()
+    FrameForm().save(tmp_path / "frame", frame)
+    MatrixForm().save(tmp_path / "matrix", matrix)
+    CandidateForm().save(tmp_path / "candidate", candidate)
+
+    assert FrameForm().load(tmp_path / "frame").equals(frame)
+    assert np.array_equal(MatrixForm().load(tmp_path / "matrix"), matrix, equal_nan=True)
+    assert CandidateForm().load(tmp_path / "candidate") == candidate
+
+
+def test_the_digest_of_rows_sees_values_names_and_order() -> None:
+    rows = pl.DataFrame({"a": [1, 2], "b": [None, 1.0]})
+    others = [
+        pl.DataFrame({"a": [2, 1], "b": [1.0, None]}),
+        pl.DataFrame({"a": [1, 2], "c": [None, 1.0]}),
+        pl.DataFrame({"a": [1, 2], "b": [0.0, 1.0]}),
+    ]
+    assert frame_digest(rows) == frame_digest(rows.clone())
+    assert len({frame_digest(one) for one in [rows, *others]}) == 4
+
+
+def test_the_digest_of_code_is_stable_and_of_this_code(bench: CycleBench) -> None:
+    assert code_digest(bench.use_case) == code_digest(TinyUseCase())
+    assert code_digest(bench.use_case) != code_digest(object())
+
+
+def test_a_second_run_on_the_same_data_trains_nothing(bench: CycleBench, work: Work) -> None:
+    use_case = StillWorld()
+    bench.parts = dataclasses.replace(bench.parts, work=work, use_case=use_case)
+    first, second = bench.run(), bench.run()
+
+    assert first.status is RunStatus.SUCCEEDED
+    assert len(use_case.trained_on) == 1
+    told = {step["step"]: step["result"] for step in second.steps}
+    assert (told["snapshot"], told["features"], told["train"]) == ("ok", REUSED, REUSED)
+
+
+def test_a_resumed_run_sees_the_data_it_began_with_for_a_day(bench: CycleBench, work: Work) -> None:
+    run = bench.run()
+
+    assert work.as_of_us(run, NOW_US) == NOW_US
+    assert work.as_of_us(run, NOW_US + RESUME_WITHIN_US) == NOW_US
+    late = NOW_US + RESUME_WITHIN_US + 1
+    assert work.as_of_us(run, late) == late
+    assert work.as_of_us(run, late + 5) == late
+
+
+def write(folder: Path, size: int) -> None:
+    (folder / "content").write_bytes(b"x" * size)
