@@ -9,6 +9,7 @@ from api.journal.sink import Stored
 from api.service import Service
 from api.workers.figures import NOTE_SECONDS
 from api.workers.follower import RETRY_SECONDS
+from api.workers.journals import LOOK_SECONDS
 from api.workers.workforce import TELL_SECONDS
 from shared.transaction import Label
 
@@ -24,7 +25,7 @@ def start(service: Service) -> None:
     service.follower.every(TELL_SECONDS, service.workforce.tell)
     service.follower.every(NOTE_SECONDS, service.figures.note)
     if service.run_dir.number == 0:
-        service.follower.every(RETRY_SECONDS, service.inheritance.look)
+        service.follower.every(LOOK_SECONDS, service.inheritance.look)
     service.journal.open()
     _recall_pending(service)
     service.promoter.restore()

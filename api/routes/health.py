@@ -35,6 +35,9 @@ class Health(BaseModel):
 class Ready(BaseModel):
     status: Literal["ready"] = "ready"
     version: str
+    behind: str | None = Field(
+        default=None, description="What this worker should serve and cannot, and why"
+    )
 
 
 class Alive(BaseModel):
@@ -56,7 +59,9 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
             raise Problem(NO_MODEL, "the first model has not been promoted yet")
         if refusal is not None:
             raise Problem(JOURNAL_FULL, refusal)
-        return Ready(version=service.models.version)
+        behind = service.promoter.behind
+        why = None if behind is None else f"{behind.version}: {behind.reason}"
+        return Ready(version=service.models.version, behind=why)
 
     def metrics() -> Response:
         return Response(service.figures.render(), media_type=CONTENT_TYPE)
@@ -77,6 +82,7 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
 def _health(service: Service) -> Health:
     components = {
         "model": _model(service),
+        "workers": _workers(service),
         "journal": _journal(service),
         "database": _database(service),
     }
@@ -98,6 +104,17 @@ def _model(service: Service) -> Component:
         "fallback": None if fallback is None else fallback.version,
     }
     return Component(state="ok", detail="serving", figures=figures)
+
+
+def _workers(service: Service) -> Component:
+    workers, behind = service.workforce.standing(), service.promoter.behind
+    figures = {"serving": workers.serving, "total": workers.total}
+    told = [f"worker {left.worker}: {left.reason}" for left in workers.failed]
+    if behind is not None:
+        told.insert(0, f"this worker cannot serve {behind.version}: {behind.reason}")
+    if told:
+        return Component(state="degraded", detail="; ".join(told), figures=figures)
+    return Component(state="ok", detail="all serve this version", figures=figures)
 
 
 def _journal(service: Service) -> Component:

@@ -15,6 +15,7 @@ from api.journal.segments import segment_numbers, segment_path
 from shared.errors import SettingsError
 
 _log = structlog.get_logger()
+LOOK_SECONDS = 1.0
 _PREFIX = "worker-"
 Adopt = Callable[[Path], tuple[Journal, Drain]]
 """Makes the parts for a folder; neither opened nor started."""

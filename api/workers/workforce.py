@@ -74,8 +74,6 @@ class Workforce:
     def settled(self, version: str, wait_seconds: float = SETTLE_SECONDS) -> Workers:
         """Who serves this version, as soon as everybody does or has said that it cannot."""
         self.tell()
-        if self._run_dir.total == 1:
-            return Workers(1, 1)
         deadline = time.monotonic() + wait_seconds
         while True:
             found = self._now(version)
@@ -86,7 +84,7 @@ class Workforce:
 
     def standing(self) -> Workers:
         """Who serves what this worker serves."""
-        return self.settled(self._promoter.serving, 0.0)
+        return self._now(self._promoter.serving)
 
     def _now(self, version: str) -> Workers:
         told = self._run_dir.told(STATE)

@@ -79,8 +79,9 @@ def test_what_several_workers_need_is_asked_for_before_they_start(
         environment = {"API_PORT": "0", "RUN_DIR": str(tmp_path / "run")}
         environment[spoilt] = {"API_PORT": port, "RUN_DIR": str(tmp_path / "file")}[spoilt]
         done = subprocess.run(
-            [sys.executable, "-m", "api.main", "--workers", "2"], cwd=tmp_path, timeout=60, check=False,
+            [sys.executable, "-m", "api.main", "--workers", "2"], cwd=tmp_path, check=False,
             env={"PYTHONPATH": str(ROOT), **environment}, capture_output=True, text=True,
+            timeout=60,
         )  # fmt: skip
     assert done.returncode == 2
     assert spoilt in done.stderr
