@@ -1,0 +1,132 @@
+"""The history of a replay: a database that is only read, and what is known of it by now."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from sqlalchemy import Engine, event, func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from scheduler.cycle.examples import LABEL, TIME
+from scheduler.replay.plan import ReplayImpossible, Span
+from shared.clock import isoformat
+from shared.tables.engine import connect, database_errors
+from shared.tables.schema import api_transaction_logs, transaction_history_logs
+from shared.usecase.learning import Labels, LearningUseCase
+from shared.usecase.serving import FloatMatrix
+
+EMPTY = "there is no history to replay: `understudy import` or `understudy seed` brings some"
+SQLITE = "sqlite"
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """The labelled rows of some time, with the features they had when they came."""
+
+    rows: pl.DataFrame
+    matrix: FloatMatrix
+    labels: Labels
+    unlabelled: int
+
+
+class Hindsight:
+    """What happened after each round, and how it turned out, as far as it is known by now.
+
+    A row's features are what was known when the row came, so they are computed once for all
+    rounds; labels that became known later are used here, and only here.
+    """
+
+    def __init__(self, use_case: LearningUseCase, engine: Engine, known_us: int) -> None:
+        rows = use_case.snapshot(engine, known_us)
+        if rows.is_empty():
+            raise ReplayImpossible(EMPTY)
+        self._times: npt.NDArray[np.int64] = rows[TIME].to_numpy()
+        self._order = np.argsort(self._times, kind="stable")
+        self._times = self._times[self._order]
+        self._sums = np.cumsum(rows.hash_rows(seed=0).to_numpy()[self._order], dtype=np.uint64)
+        self._matrix = use_case.features(rows)
+        self._rows = rows
+
+    @property
+    def first_us(self) -> int:
+        return int(self._times[0])
+
+    @property
+    def last_us(self) -> int:
+        return int(self._times[-1])
+
+    def check(self, spans: tuple[Span, ...]) -> None:
+        """Refuse a plan of which no round has anything to learn from or to be judged by.
+
+        Raises:
+            ReplayImpossible: says from when to when there is history.
+        """
+        if spans[-1].as_of_us <= self.first_us or spans[0].as_of_us > self.last_us:
+            raise ReplayImpossible(
+                f"no history there: it reaches from {isoformat(self.first_us)} "
+                f"to {isoformat(self.last_us)}, the replay from {isoformat(spans[0].as_of_us)} "
+                f"to {isoformat(spans[-1].as_of_us)}"
+            )
+
+    def period(self, span: Span) -> Later:
+        """The rows that happened while a round's decision was in force."""
+        begin, end = np.searchsorted(self._times, [span.as_of_us, span.until_us])
+        places = self._order[begin:end]
+        rows = self._rows[places]
+        labelled = rows[LABEL].is_not_null().to_numpy()
+        chosen = rows.filter(labelled)
+        return Later(
+            rows=chosen,
+            matrix=np.ascontiguousarray(self._matrix[places[labelled]]),
+            labels=chosen[LABEL].cast(pl.Int8).to_numpy(),
+            unlabelled=int(np.count_nonzero(~labelled)),
+        )
+
+    def fingerprint(self, until_us: int) -> str:
+        """Changes whenever a row before an instant, or what is known of it, does."""
+        count = int(np.searchsorted(self._times, until_us))
+        total = int(self._sums[count - 1]) if count else 0
+        return hashlib.sha256(f"{count} {total}".encode()).hexdigest()
+
+
+def newest_event_us(engine: Engine) -> int:
+    """The instant of the newest row of either log.
+
+    Raises:
+        ReplayImpossible: there is none.
+        DataUnavailable: the history cannot be read.
+    """
+    with database_errors("read the history"), engine.connect() as connection:
+        newest = [
+            connection.scalar(select(func.max(table.c.event_time)))
+            for table in (transaction_history_logs, api_transaction_logs)
+        ]
+    known = [int(instant) for instant in newest if instant is not None]
+    if not known:
+        raise ReplayImpossible(EMPTY)
+    return max(known)
+
+
+def connect_read_only(database_url: str) -> Engine:
+    """An engine through which nothing can be written.
+
+    Raises:
+        SettingsError: the URL does not parse.
+        ReplayImpossible: it names a file that does not exist.
+    """
+    engine = connect(database_url)
+    if engine.dialect.name != SQLITE:
+        return engine.execution_options(postgresql_readonly=True)
+    file = make_url(database_url).database
+    if not file or not Path(file).is_file():
+        raise ReplayImpossible(f"DATABASE_URL: there is no file {file}; {EMPTY}")
+    event.listen(engine, "connect", _only_read)
+    return engine
+
+
+def _only_read(connection: object, _entry: ConnectionPoolEntry) -> None:
+    connection.execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]

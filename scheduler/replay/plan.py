@@ -1,0 +1,52 @@
+"""The plan of a replay: which instants are due, and which time each of them answers for; pure."""
+
+from dataclasses import dataclass
+
+from shared.clock import isoformat
+from shared.errors import UnderstudyError
+from shared.intervals import Interval, next_due
+
+MAX_ROUNDS = 2_000
+
+
+class ReplayImpossible(UnderstudyError):
+    """Raised when there is nothing to replay; says what to ask for instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One round: at `as_of_us` it is decided what serves in [as_of_us, until_us)."""
+
+    number: int
+    as_of_us: int
+    until_us: int
+
+
+def plan_spans(interval: Interval, from_us: int, to_us: int) -> tuple[Span, ...]:
+    """Every due instant from one instant to another, both included.
+
+    An interval such as `1W` is counted from `from_us`; a cron expression has its own instants.
+
+    Raises:
+        ReplayImpossible: no instant is due in that time, or far too many are.
+    """
+    if to_us < from_us:
+        raise ReplayImpossible(
+            f"the range is empty: --from {isoformat(from_us)} is later than --to {isoformat(to_us)}"
+        )
+    spans: list[Span] = []
+    due = next_due(interval, from_us, from_us - 1)
+    while due <= to_us:
+        if len(spans) == MAX_ROUNDS:
+            raise ReplayImpossible(
+                f"more than {MAX_ROUNDS} rounds: choose a longer --every or a shorter range"
+            )
+        after = next_due(interval, from_us, due)
+        spans.append(Span(len(spans) + 1, due, after))
+        due = after
+    if not spans:
+        raise ReplayImpossible(
+            f"the range is empty: {interval.text} is not due between {isoformat(from_us)} "
+            f"and {isoformat(to_us)}"
+        )
+    return tuple(spans)

@@ -1,0 +1,67 @@
+"""The Handbook's protocol as a split: a week to learn, a week of delay, a week to be judged.
+
+"Reproducible Machine Learning for Credit Card Fraud Detection" (Le Borgne et al.) learns from
+seven days, leaves seven for the labels to arrive, and tests on the seven after them. Customers
+known to be compromised leave the test: those with a positive among the training days, or one
+known by the test day minus the delay. A round as of an instant takes the newest test week of
+which every label is known, so a weekly replay is the book's prequential validation.
+"""
+
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from scheduler.cycle.examples import LABEL, TIME, USER
+from scheduler.replay.use_case import Passing
+from shared.clock import MICROS_PER_DAY
+from shared.errors import TrainingFailed
+from shared.usecase.learning import LearningUseCase, Split
+
+WEEK_DAYS = 7
+Mask = npt.NDArray[np.bool_]
+
+
+class _Handbook(Passing):
+    def split(self, snapshot: pl.DataFrame, as_of_us: int) -> Split:
+        return handbook_split(snapshot, as_of_us)
+
+
+def handbook(use_case: LearningUseCase) -> LearningUseCase:
+    """The same use case, learning and judging as the Handbook does."""
+    return cast(LearningUseCase, _Handbook(use_case))
+
+
+def handbook_split(snapshot: pl.DataFrame, as_of_us: int) -> Split:
+    """Training week, delay week, test week, delay week, then `as_of_us`.
+
+    Raises:
+        TrainingFailed: one of the two weeks has no labelled row.
+    """
+    today = as_of_us // MICROS_PER_DAY
+    test_day = today - 2 * WEEK_DAYS
+    train_day = test_day - 2 * WEEK_DAYS
+    day = snapshot[TIME].to_numpy() // MICROS_PER_DAY
+    labelled = snapshot[LABEL].is_not_null().to_numpy()
+    train = labelled & (day >= train_day) & (day < train_day + WEEK_DAYS)
+    test = labelled & (day >= test_day) & (day < test_day + WEEK_DAYS)
+    test &= ~_known_compromised(snapshot, day, train_day)
+    if not train.any() or not test.any():
+        raise TrainingFailed(
+            f"split: {train.sum()} rows in the training week, {test.sum()} in the test week"
+        )
+    return Split(np.flatnonzero(train), np.flatnonzero(test))
+
+
+def _known_compromised(snapshot: pl.DataFrame, day: npt.NDArray[np.int64], train_day: int) -> Mask:
+    """Rows of customers with a positive since the training began, a delay before the row."""
+    rows = pl.DataFrame({"user": snapshot[USER], "day": day})
+    positive = snapshot[LABEL].fill_null(0).to_numpy() == 1
+    first = (
+        rows.filter(positive & (day >= train_day)).group_by("user").agg(first=pl.col("day").min())
+    )
+    known = rows.join(first, on="user", how="left", maintain_order="left")
+    is_known = known.select((pl.col("first") < pl.col("day") - WEEK_DAYS).fill_null(value=False))
+    found: Mask = is_known.to_series().to_numpy()
+    return found

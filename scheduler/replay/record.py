@@ -1,0 +1,79 @@
+"""A finished round as it is kept: what the cycle did, what serves since, and how that went."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+
+from scheduler.replay.plan import Span
+from scheduler.replay.policies import Outcome, Policy
+from scheduler.replay.scores import Scores
+from shared.tables.runs import RunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round.
+
+    Attributes:
+        key: names everything that went into the round, the rounds before it included.
+        run: the row of ModelTrainingRuns that the cycle wrote.
+        bundle_sha256: digest of the candidate's bundle, None when none was made.
+        serving: policy -> version that serves from this round on.
+        scores: version -> how it did until the next round.
+        rows: labelled rows until the next round; `unlabelled` ones have no label by now.
+    """
+
+    key: str
+    span: Span
+    run: Mapping[str, Any]
+    bundle_sha256: str | None
+    serving: Mapping[Policy, str | None]
+    scores: Mapping[str, Scores]
+    rows: int
+    positives: int
+    unlabelled: int
+    seconds: float
+
+    @property
+    def status(self) -> RunStatus:
+        return RunStatus(self.run["status"])
+
+    @property
+    def candidate(self) -> str | None:
+        """The version that was trained and can be scored."""
+        version: str | None = self.run["modelversion"] if self.bundle_sha256 else None
+        return version
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome(self.candidate, self.status is RunStatus.SUCCEEDED)
+
+    @property
+    def reason(self) -> str:
+        return str(self.run["statusmessage"] or "")
+
+    def scored(self, policy: Policy) -> Scores:
+        """How a policy's model did; nothing when it had none, or nothing is known."""
+        version = self.serving[policy]
+        return self.scores.get(version, {}) if version else {}
+
+
+def to_json(record: Round) -> bytes:
+    return orjson.dumps(asdict(record), option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS)
+
+
+def from_json(text: bytes) -> Round:
+    """The round as it was stored.
+
+    Raises:
+        ValueError: this is no such text.
+    """
+    try:
+        stored = orjson.loads(text)
+        stored["span"] = Span(**stored["span"])
+        stored["serving"] = {Policy(name): value for name, value in stored["serving"].items()}
+        return Round(**stored)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a round: {error}") from error

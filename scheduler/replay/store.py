@@ -1,0 +1,48 @@
+"""Finished rounds on disk: each a file that is renamed into place, so it is whole or not there."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from scheduler.cycle.candidates import BUNDLE, write_whole
+from scheduler.replay.record import Round, from_json, to_json
+from shared.bundle.archive import unpack
+from shared.errors import BundleError
+
+
+class RoundStore:
+    """`rounds/0001.json` and so on, beside the candidates they speak of."""
+
+    def __init__(self, folder: Path, candidates: Path) -> None:
+        self._folder = folder
+        self._candidates = candidates
+
+    def save(self, record: Round) -> None:
+        write_whole(self._path(record.span.number), to_json(record))
+
+    def finished(self, keys: Sequence[str]) -> list[Round]:
+        """The first rounds of a plan, as far as they are there, whole and of these keys."""
+        found: list[Round] = []
+        for number, key in enumerate(keys, start=1):
+            record = self._read(number)
+            if record is None or record.key != key or not self._has_bundle(record):
+                break
+            found.append(record)
+        return found
+
+    def _read(self, number: int) -> Round | None:
+        try:
+            return from_json(self._path(number).read_bytes())
+        except (OSError, ValueError):
+            return None
+
+    def _has_bundle(self, record: Round) -> bool:
+        if record.bundle_sha256 is None:
+            return True
+        path = self._candidates / str(record.candidate) / BUNDLE
+        try:
+            return unpack(path.read_bytes()).sha256 == record.bundle_sha256
+        except (OSError, BundleError):
+            return False
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:04d}.json"
