@@ -26,13 +26,17 @@ class PushState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """What became of a push; UNKNOWN: it may or may not have arrived, ask what serves."""
+    """What became of a push; UNKNOWN: it may or may not have arrived, ask what serves.
+
+    `partial` says which workers of the API could not follow, if any.
+    """
 
     state: PushState
     reason: str
     version: str
     previous: str | None = None
     activated_at: str | None = None
+    partial: str | None = None
 
 
 class Publisher:
@@ -68,8 +72,14 @@ class Publisher:
         if not answer.accepted:
             reason = f"the API answered {answer.status}: {answer.detail}"
             return PushResult(PushState.REFUSED, reason, version)
+        reason = answer.partial or "activated"
         return PushResult(
-            PushState.ACTIVATED, "activated", version, answer.previous, answer.activated_at
+            PushState.ACTIVATED,
+            reason,
+            version,
+            answer.previous,
+            answer.activated_at,
+            answer.partial,
         )
 
     def serves(self, version: str) -> bool:

@@ -41,13 +41,18 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class PushAnswer:
-    """What the API answered to a push; `detail` is its own words when it refused."""
+    """What the API answered to a push; `detail` is its own words when it refused.
+
+    Attributes:
+        partial: which of its workers do not serve the version, and why; None: all do.
+    """
 
     status: int
     version: str | None
     previous: str | None
     activated_at: str | None
     detail: str
+    partial: str | None = None
 
     @property
     def accepted(self) -> bool:
@@ -135,6 +140,7 @@ class HttpScoringApi:
             previous=body.get("previous"),
             activated_at=body.get("activated_at"),
             detail=str(body.get("detail", ""))[:500],
+            partial=_partial(body),
         )
 
     def _get(self, path: str) -> httpx.Response:
@@ -142,6 +148,17 @@ class HttpScoringApi:
             return self._client.get(path)
         except httpx.HTTPError as error:
             raise ApiUnavailable(f"GET {path}: {_cause(error)}") from error
+
+
+def _partial(body: dict[str, Any]) -> str | None:
+    """An API of several workers says which of them could not follow."""
+    workers = body.get("workers")
+    if body.get("partial") is not True or not isinstance(workers, dict):
+        return None
+    failed = workers.get("failed") or []
+    told = [f"worker {one.get('worker')}: {one.get('reason')}" for one in failed]
+    serving = f"{workers.get('serving')} of {workers.get('total')} workers serve it"
+    return "; ".join([serving, *told])[:500]
 
 
 def _members(response: httpx.Response) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def promote(run: CycleRun, decision: Decision, raw: bytes) -> None:
         announce(run, decision, raw)
         fencing_number = run.claim.fencing_number if run.claim else None
         pushed = parts.publisher.push(decision, raw, signature, fencing_number)
-        note.result, note.details = pushed.state.value, {"reason": pushed.reason}
+        note.result = "partial" if pushed.partial else pushed.state.value
+        note.details = {"reason": pushed.reason}
     if pushed.state is PushState.REFUSED:
         # an earlier attempt's push may have been on its way all the time
         if is_promoted_already(run):
@@ -35,7 +36,8 @@ def promote(run: CycleRun, decision: Decision, raw: bytes) -> None:
         return
     with steps.step("verify") as note:
         if _serves(parts, pushed):
-            report.end(RunStatus.SUCCEEDED, decision.code, decision.reason)
+            partial = f"; {pushed.partial}" if pushed.partial else ""
+            report.end(RunStatus.SUCCEEDED, decision.code, decision.reason + partial)
         else:
             note.result = "not_served"
             reason = f"pushed, but the API does not serve it: {pushed.reason}"

@@ -176,6 +176,7 @@ class PocketApi:
     state: str = "ok"
     push_status: int = 200
     lose_push_answer: bool = False
+    partial: str | None = None
     pushed: list[tuple[bytes, str]] = field(default_factory=list)
     fencing_numbers: list[int | None] = field(default_factory=list)
 
@@ -203,7 +204,7 @@ class PocketApi:
         self.accepted.add(bundle.manifest.parsed_version)
         if self.lose_push_answer:
             raise ApiUnavailable("POST /update_model: ReadTimeout")
-        return PushAnswer(200, bundle.manifest.version, previous, "now", "")
+        return PushAnswer(200, bundle.manifest.version, previous, "now", "", self.partial)
 
     def _answer(self) -> None:
         if self.away:

@@ -56,6 +56,19 @@ def test_a_push_carries_the_bytes_the_token_and_the_signature(
     assert headers["x-bundle-signature"] == "key:sig"
 
 
+def test_a_push_that_not_all_workers_followed_is_told_apart_and_says_who_did_not(
+    client: HttpScoringApi, server: StandInApi
+) -> None:
+    workers = {"serving": 1, "total": 2, "failed": [{"worker": 1, "reason": "unknown key"}]}
+    answer = {"version": "1.0.1", "workers": workers, "partial": True}
+    server.answers["/update_model"] = (200, answer)
+    pushed = client.push(b"bundle", "signature")
+    assert pushed.accepted
+    assert pushed.partial == "1 of 2 workers serve it; worker 1: unknown key"
+    server.answers["/update_model"] = (200, {**answer, "partial": False})
+    assert client.push(b"bundle", "signature").partial is None
+
+
 def test_a_refused_push_tells_the_apis_own_words(
     client: HttpScoringApi, server: StandInApi
 ) -> None:

@@ -213,6 +213,18 @@ def test_a_push_the_api_refuses_fails_the_run_with_its_words(bench: CycleBench) 
     assert "409: no, thank you" in str(run.message)
 
 
+def test_a_promotion_that_not_all_workers_followed_is_recorded_as_partial(
+    bench: CycleBench,
+) -> None:
+    bench.api.partial = "1 of 2 workers serve it; worker 1: unknown key"
+    run = bench.run()
+
+    assert run.status is RunStatus.SUCCEEDED
+    assert "worker 1: unknown key" in str(run.message)
+    results = {step["step"]: step["result"] for step in run.steps}
+    assert results["push"] == "partial"
+
+
 def test_a_push_whose_answer_was_lost_is_found_to_have_arrived(bench: CycleBench) -> None:
     bench.api.lose_push_answer = True
     run = bench.run()
