@@ -9,11 +9,10 @@ from sqlalchemy import text
 from api.http.door import Address, add
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
 from api.metrics import CONTENT_TYPE
+from api.routes.schedule_health import schedule_standing
 from api.service import Service
 from shared.clock import isoformat
 from shared.errors import DataUnavailable
-from shared.intervals import Interval
-from shared.tables.config import read_retraining_config
 from shared.tables.engine import database_errors
 
 
@@ -144,20 +143,5 @@ def _database(service: Service) -> Component:
 
 
 def _retraining(service: Service) -> Component:
-    try:
-        config = read_retraining_config(service.engine)
-    except DataUnavailable as error:
-        return Component(state="degraded", detail=str(error))
-    figures = {
-        "interval": config.interval,
-        "enabled": config.is_enabled,
-        "last_run": None if config.last_run is None else config.last_run.isoformat(),
-        "next_run": None if config.next_run is None else config.next_run.isoformat(),
-    }
-    try:
-        Interval.parse(config.interval)
-    except ValueError as error:
-        detail = f"RetrainingConfig.Interval: {error}; the last good one stays in force"
-        return Component(state="degraded", detail=detail, figures=figures)
-    detail = "on schedule" if config.is_enabled else "switched off by IsEnabled = 0"
-    return Component(state="ok", detail=detail, figures=figures)
+    state, detail, figures = schedule_standing(service.engine, service.clock.now_us())
+    return Component(state=state, detail=detail, figures=figures)

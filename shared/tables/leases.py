@@ -90,7 +90,7 @@ def give_back(
 
 
 def request_cancel(engine: Engine, run_id: int, who: str) -> RunStatus | None:
-    """Ask for a run to end; returns what its status is now, None when there is no such run.
+    """Ask for a run to end; returns its status before that, None when there is no such run.
 
     One that has not begun is over at once; one in progress ends within seconds.
 
@@ -108,9 +108,9 @@ def request_cancel(engine: Engine, run_id: int, who: str) -> RunStatus | None:
     asked = update(table).where(and_(mine, table.c.status.in_(UNFINISHED)))
     with database_errors("cancel a run"), engine.begin() as connection:
         lock_for_writing(connection)
+        status = connection.scalar(select(table.c.status).where(mine))
         connection.execute(asked.values(cancelrequestedby=who))
         connection.execute(update(table).where(not_begun).values(ended))
-        status = connection.scalar(select(table.c.status).where(mine))
     return None if status is None else RunStatus(status)
 
 

@@ -1,0 +1,53 @@
+"""`understudy runs cancel`: end a run that is waiting or in progress."""
+
+import getpass
+from typing import Annotated
+
+import typer
+
+from shared.errors import UnderstudyError
+from shared.tables.leases import request_cancel
+from shared.tables.runs import UNFINISHED, RunStatus
+from understudy.commands.runs import NoSuchRun, runs
+from understudy.settings import load_settings
+from understudy.terminal import console, open_database
+
+
+class TooLate(UnderstudyError):
+    """Raised when a run is to be cancelled that is over."""
+
+
+def register(_app: typer.Typer) -> None:
+    """Add the command to `understudy runs`."""
+    runs.command()(cancel)
+
+
+def cancel(
+    run_id: Annotated[int, typer.Argument(help="The number in the first column of the list.")],
+    who: Annotated[
+        str | None, typer.Option("--as", help="Who cancels it. Default: your user name.")
+    ] = None,
+) -> None:
+    """End a run: one that waits at once, one in progress within some ten seconds.
+
+    It ends as SKIPPED with the code `cancelled`, and the model that serves stays. A run whose
+    bundle is on its way to the API is past that: it ends as it ends, and `understudy runs
+    show` tells how. The next due instant is not affected; IsEnabled = 0 in RetrainingConfig
+    stops those.
+
+    **Examples**
+
+        understudy runs cancel 12
+
+        understudy runs cancel 12 --as "the on-call of tonight"
+    """
+    with open_database(load_settings()) as engine:
+        before = request_cancel(engine, run_id, (who or getpass.getuser())[:64])
+    if before is None:
+        raise NoSuchRun(f"there is no run {run_id}; `understudy runs` lists them")
+    if before is RunStatus.RUNNING:
+        console.print(f"run {run_id} is in progress and will end within seconds", highlight=False)
+    elif before in UNFINISHED:
+        console.print(f"run {run_id} is cancelled", highlight=False)
+    else:
+        raise TooLate(f"run {run_id} is over: {before}")
