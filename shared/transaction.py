@@ -33,6 +33,10 @@ class Transaction:
     utc_offset_min: int | None = None
 
 
+OUR_RULES = "rules"
+"""Labels of this source are our own opinion; learning them would teach the model its echo."""
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """Ground truth for one transaction and the instant since which it is known."""

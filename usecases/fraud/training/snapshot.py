@@ -9,10 +9,9 @@ from sqlalchemy import Column, Engine, Select, Table, and_, case, select
 from shared.errors import DataUnavailable
 from shared.tables.engine import database_errors
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
+from shared.transaction import OUR_RULES
 
 ROWS_PER_READ = 50_000
-OUR_RULES = "rules"
-"""Labels of this source are our own opinion; learning them would teach the model its echo."""
 
 SCHEMA = pl.Schema(
     {
