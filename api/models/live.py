@@ -1,5 +1,6 @@
 """The one immutable object that answers are made of, and the one reference to it."""
 
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,7 @@ class ModelHolder:
         self.fallback: LiveModel | None = None
         # A version that is measured against the live one; most of the time there is none.
         self.trial: Trial | None = None
+        self._lock = threading.Lock()
         self.version_header = NO_VERSION.encode()
 
     @property
@@ -97,9 +99,18 @@ class ModelHolder:
 
     def assign(self, live: LiveModel, fallback: LiveModel | None) -> None:
         """Callers hold the swap's lock."""
-        if self.trial is not None and self.trial.rollout.champion != live.version:
-            # Whatever changed what is served, a trial against the old champion ends with it.
-            self.trial = None
-        self.fallback = fallback
-        self.live = live
-        self.version_header = live.version.encode()
+        with self._lock:
+            if self.trial is not None and self.trial.rollout.champion != live.version:
+                # Whatever changed what is served, a trial against the old champion ends with it.
+                self.trial = None
+            self.fallback = fallback
+            self.live = live
+            self.version_header = live.version.encode()
+
+    def try_out(self, trial: Trial | None) -> bool:
+        """Put a version on trial, or none; False: its champion is not the live one."""
+        with self._lock:
+            if trial is not None and trial.rollout.champion != self.version:
+                return False
+            self.trial = trial
+            return True

@@ -11,9 +11,14 @@ def check_order(ledger: Ledger, offered: Version, fencing_number: int | None) ->
     Raises:
         FencingStale, VersionNotNewer: says what came before.
     """
-    if fencing_number is not None and fencing_number < ledger.fencing_number:
-        raise FencingStale(f"fencing number {fencing_number} is older than {ledger.fencing_number}")
+    check_fencing(ledger, fencing_number)
     newest = ledger.newest
     if newest is not None and offered <= newest:
         what = "has been accepted before" if offered == newest else "is older"
         raise VersionNotNewer(f"version {offered} {what}; newest accepted is {newest}")
+
+
+def check_fencing(ledger: Ledger, fencing_number: int | None) -> None:
+    """Raises FencingStale when another scheduler has taken over since."""
+    if fencing_number is not None and fencing_number < ledger.fencing_number:
+        raise FencingStale(f"fencing number {fencing_number} is older than {ledger.fencing_number}")

@@ -14,15 +14,17 @@ import structlog
 from api.metrics import Metrics
 from api.models.live import LiveModel, ModelHolder
 from api.models.order import check_order
+from api.models.push import Push
 from api.models.refusals import NotServing
 from api.models.shelf import Shelf
 from api.models.stage import Change, Stage
 from api.models.verify import Authentic, Verifier
 from api.registry.audit import AuditTrail
+from api.registry.ledger import Ledger
 from api.registry.lock import RegistryLock
 from api.registry.registry import Meta, Registry, StoredVersion
 from shared.clock import Clock
-from shared.errors import UnderstudyError
+from shared.errors import ModelLoadError, UnderstudyError
 
 _log = structlog.get_logger()
 # Another push is in its smoke test for as long as that may take, and then some.
@@ -30,16 +32,6 @@ _PUSH_WAIT_SECONDS = 60.0
 _WRITE_WAIT_SECONDS = 5.0
 # Stepping back takes less than two seconds, whatever another process is doing.
 _ROLLBACK_WAIT_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """One attempt to promote."""
-
-    raw: bytes
-    signature: str
-    fencing_number: int | None
-    who: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +98,9 @@ class Promoter:
             self._registry.refresh()
             check_order(self._registry.ledger, offered, push.fencing_number)
             model = self._verifier.load_new(authentic, push.raw)
-            with self._writing(_WRITE_WAIT_SECONDS):
+            with self.writing(_WRITE_WAIT_SECONDS):
                 check_order(self._registry.ledger, offered, push.fencing_number)
-                return self._promote(model, authentic, push)
+                return self._take_in(model, authentic, push)
 
     def rollback(
         self,
@@ -150,10 +142,22 @@ class Promoter:
                 )
         return change
 
+    def activate(self, model: LiveModel, who: str, why: str) -> Change:
+        """Serve a version that was accepted before; callers are inside `writing`.
+
+        Raises:
+            ModelLoadError, OSError: the registry has lost it, or could not be written.
+        """
+        meta = self._registry.meta(model.version)
+        if meta is None:
+            raise ModelLoadError(f"version {model.version} is not on disk any more")
+        self._audit_promotion(meta, who, why)
+        return self._activate(model, meta.key_id, self._registry.ledger)
+
     def restore(self) -> None:
         """Serve what was served before the restart, else the newest version that still loads."""
         self._registry.root.mkdir(parents=True, exist_ok=True)
-        with self._writing(_WRITE_WAIT_SECONDS):
+        with self.writing(_WRITE_WAIT_SECONDS):
             self._registry.open()
             current = self._registry.current()
             for version in self._shelf.restore_order():
@@ -197,6 +201,13 @@ class Promoter:
         self._audit.write("push-refused", who, reason, code=code)
         _log.warning("push_refused", code=code, reason=reason, serving=self.serving)
 
+    @contextmanager
+    def writing(self, wait_seconds: float) -> Iterator[None]:
+        """Alone with the registry as it is now."""
+        with self._swap_lock, self._write_lock.held(wait_seconds):
+            self._registry.refresh()
+            yield
+
     def _take_over(self, wanted: str, model: LiveModel | None) -> None:
         """Load outside of the lock, so that a rollback does not wait for it."""
         try:
@@ -213,13 +224,6 @@ class Promoter:
             self.behind, self._left_unrecorded = None, None
             self._metrics.swaps.inc()
         _log.info("taken_over", version=wanted, previous=change.previous)
-
-    @contextmanager
-    def _writing(self, wait_seconds: float) -> Iterator[None]:
-        """Alone with the registry as it is now."""
-        with self._swap_lock, self._write_lock.held(wait_seconds):
-            self._registry.refresh()
-            yield
 
     def _take_write_lock(self, stack: ExitStack) -> OSError | None:
         """Why nothing can be written, if so."""
@@ -239,33 +243,28 @@ class Promoter:
         if live is None or live.version != leaving or current != leaving:
             raise NotServing(f"version {leaving} is not serving any more")
 
-    def _promote(self, model: LiveModel, authentic: Authentic, push: Push) -> Change:
-        now_us, manifest = self._clock.now_us(), authentic.bundle.manifest
-        meta = Meta(
-            version=manifest.version,
-            sha256=authentic.bundle.sha256,
-            key_id=authentic.key_id,
-            accepted_at_us=now_us,
-            size_bytes=len(push.raw),
-            manifest=manifest.model_dump(mode="json", exclude={"files"}),
-        )
+    def _take_in(self, model: LiveModel, authentic: Authentic, push: Push) -> Change:
+        meta = push.meta(authentic, self._clock.now_us())
         self._registry.store(meta, StoredVersion(push.raw, push.signature))
-        # Before the pointer moves: no change without a line, even if the next write fails.
-        self._audit.write(
-            "promotion",
-            push.who,
-            manifest.description,
-            version=meta.version,
-            previous=self._registry.current(),
-            sha256=meta.sha256,
-            key_id=meta.key_id,
-        )
         accepted = self._registry.ledger.with_accepted(meta.acceptance(), push.fencing_number)
-        self._registry.activate(meta.version, accepted.with_activation(meta.version, now_us))
+        if push.trial is not None:
+            self._registry.save(accepted)
+            return push.trial(model)
+        self._audit_promotion(meta, push.who, authentic.bundle.manifest.description)
+        return self._activate(model, meta.key_id, accepted)
+
+    def _audit_promotion(self, meta: Meta, who: str, why: str) -> None:
+        """Before the pointer moves: no change without a line, even if the next write fails."""
+        told = meta.model_dump(include={"version", "sha256", "key_id"})
+        self._audit.write("promotion", who, why, previous=self._registry.current(), **told)
+
+    def _activate(self, model: LiveModel, key_id: str, ledger: Ledger) -> Change:
+        version, now_us = model.version, self._clock.now_us()
+        self._registry.activate(version, ledger.with_activation(version, now_us))
         self._left_unrecorded, self.behind = None, None
         change = self._stage.serve(model, now_us)
         self._metrics.swaps.inc()
-        _log.info("promoted", version=meta.version, previous=change.previous, key=meta.key_id)
+        _log.info("promoted", version=version, previous=change.previous, key=key_id)
         self._prune()
         return change
 

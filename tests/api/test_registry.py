@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from api.models.promoter import Promoter, Push
+from api.models.promoter import Promoter
+from api.models.push import Push
 from api.models.refusals import VersionNotNewer
 from api.registry.ledger import Acceptance, Ledger
 from api.registry.registry import Registry

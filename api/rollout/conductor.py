@@ -1,0 +1,316 @@
+"""Every change of a rollout: begin, grow, promote, abort, and following what others changed.
+
+`rollout.json` is the truth that workers share; it is written under the registry's lock. What
+takes effect here first is always the safe half: a trial is dropped from memory before its end
+is written, and a version is promoted by the same steps as any other.
+"""
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from secrets import token_hex
+
+import structlog
+
+from api.models.live import LiveModel, ModelHolder
+from api.models.order import check_fencing
+from api.models.promoter import Promoter
+from api.models.push import Push
+from api.models.stage import Change
+from api.registry.audit import AuditTrail
+from api.registry.registry import Registry
+from api.rollout.canary import Canary
+from api.rollout.counters import clear_other_stages
+from api.rollout.file import RolloutFile
+from api.rollout.refusals import NoRollout, RolloutConflict
+from api.rollout.state import SHARES, Mode, Outcome, Rollout, Rollouts
+from api.rollout.trial import Trial
+from api.rollout.trials import TrialMaker
+from api.workers.follower import RETRY_SECONDS
+from api.workers.run_dir import RunDir
+from shared.clock import Clock
+from shared.errors import UnderstudyError
+
+_log = structlog.get_logger()
+_WRITE_WAIT_SECONDS = 5.0
+# Stepping back takes less than two seconds, whatever another process is doing.
+_ABORT_WAIT_SECONDS = 1.0
+SETTLE_SECONDS = 0.5
+TOLD = "rollout"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Who wants a rollout changed, and why; `version` None: whichever there is."""
+
+    version: str | None
+    why: str
+    who: str
+    fencing_number: int | None = None
+
+
+class Conductor:
+    """One a process; the trial it holds is the one that its scoring sees."""
+
+    def __init__(
+        self,
+        *,
+        registry: Registry,
+        promoter: Promoter,
+        holder: ModelHolder,
+        trials: TrialMaker,
+        audit: AuditTrail,
+        clock: Clock,
+        run_dir: RunDir,
+    ) -> None:
+        self.file = RolloutFile(registry.root)
+        self.counters_dir = trials.counters_dir
+        self._registry = registry
+        self._promoter = promoter
+        self._holder = holder
+        self._trials = trials
+        self._audit = audit
+        self._clock = clock
+        self._run_dir = run_dir
+        self._lock = threading.Lock()
+        self._rollouts = Rollouts()
+        self._active: Trial | None = None
+        # Aborted here, although the file may still say otherwise.
+        self._dropped: str | None = None
+        self._trouble: str | None = None
+        self._retry_at = 0.0
+
+    @property
+    def rollouts(self) -> Rollouts:
+        """What the file said at the last look."""
+        return self._rollouts
+
+    @property
+    def rollout(self) -> Rollout | None:
+        """The rollout in force."""
+        rollout = self._rollouts.against(self._holder.version)
+        return None if rollout is None or rollout.version == self._dropped else rollout
+
+    def push(self, push: Push, mode: Mode) -> tuple[Change, Mode]:
+        """Take a bundle into service as asked; a first model goes at once.
+
+        Raises:
+            UnderstudyError, OSError: as `Promoter.push`, or another rollout is not over.
+        """
+        if mode is Mode.IMMEDIATE or self._holder.live is None:
+            return self._promoter.push(push), Mode.IMMEDIATE
+        self._check_free()
+        change = self._promoter.push(replace(push, trial=partial(self._begin, mode, push.who)))
+        self._apply()
+        return change, mode
+
+    def advance(self, ask: Ask, share: int | None = None) -> Rollout:
+        """Show the version to more users; a shadow becomes a canary.
+
+        Raises:
+            NoRollout, RolloutConflict, FencingStale: nothing was changed.
+            OSError: neither.
+        """
+        with self._promoter.writing(_WRITE_WAIT_SECONDS):
+            check_fencing(self._registry.ledger, ask.fencing_number)
+            rollouts, rollout = self._read(ask.version)
+            target = rollout.next_share if share is None else share
+            if target is None or target <= rollout.share_percent or target not in SHARES:
+                raise RolloutConflict(
+                    f"version {rollout.version} has {rollout.share_percent} % of users; "
+                    f"shares are {', '.join(map(str, SHARES))}, and only grow"
+                )
+            grown = rollout.with_share(target, self._clock.now_us())
+            shown = {"version": grown.version, "share_percent": target}
+            self._audit.write("rollout-advanced", ask.who, ask.why, **shown)
+            self._write(rollouts.begun(grown))
+        self._apply()
+        clear_other_stages(self.counters_dir, grown.stage_key)
+        _log.info("rollout_advanced", reason=ask.why, **shown)
+        return grown
+
+    def promote(self, ask: Ask) -> Change:
+        """Serve the version to everybody.
+
+        Raises:
+            NoRollout, FencingStale: nothing was changed.
+            UnderstudyError, OSError: neither.
+        """
+        with self._promoter.writing(_WRITE_WAIT_SECONDS):
+            check_fencing(self._registry.ledger, ask.fencing_number)
+            rollouts, rollout = self._read(ask.version)
+            version = rollout.version
+            model = self._loaded(version) or self._trials.shelf.load_and_try(version)
+            change = self._promoter.activate(model, ask.who, ask.why)
+            now_us = self._clock.now_us()
+            self._write(rollouts.ended(Outcome.PROMOTED, ask.why, ask.who, now_us))
+        self._apply()
+        _log.info("rollout_promoted", version=version, previous=change.previous, reason=ask.why)
+        return change
+
+    def abort(self, ask: Ask) -> Change:
+        """The champion answers everybody again, from now on.
+
+        Raises:
+            NoRollout, FencingStale: nothing was changed.
+            OSError: it is over here, but a restart would not know.
+        """
+        check_fencing(self._registry.ledger, ask.fencing_number)
+        _, rollout = self._read(ask.version)
+        # First of all, and whatever becomes of the file.
+        self._dropped = rollout.version
+        self._holder.try_out(None)
+        _log.warning("rollout_aborted", version=rollout.version, reason=ask.why)
+        try:
+            with self._promoter.writing(_ABORT_WAIT_SECONDS):
+                rollouts = self.file.read()
+                if rollouts.current is not None and rollouts.current.version == rollout.version:
+                    self._end(rollouts, Outcome.ABORTED, ask.why, ask.who)
+        finally:
+            self._apply()
+        live = self._holder.live
+        activated_us = self._clock.now_us() if live is None else live.activated_at_us
+        return Change(self._holder.version, rollout.version, activated_us)
+
+    def catch_up(self) -> None:
+        """Take over what the file says now."""
+        self._rollouts = self.file.read()
+        self._apply()
+
+    def settle(self) -> None:
+        """A few times a second: keep the trial and the books in order."""
+        self._apply()
+        if self._active is not None:
+            self._active.settle()
+        self._close_books()
+
+    def stop(self) -> None:
+        self._holder.try_out(None)
+        with self._lock:
+            if self._active is not None:
+                self._active.stop()
+            self._active = None
+
+    def _begin(self, mode: Mode, who: str, model: LiveModel) -> Change:
+        """Called by the promoter: the version is accepted, the registry's lock is held."""
+        self._check_free()
+        now_us, version = self._clock.now_us(), model.version
+        rollout = Rollout(
+            mode=mode,
+            version=version,
+            champion=self._holder.version,
+            salt=token_hex(16),
+            share_percent=SHARES[0] if mode is Mode.CANARY else 0,
+            began_at_us=now_us,
+            stage_since_us=now_us,
+            who=who,
+        )
+        shown = rollout.model_dump(include={"version", "champion", "share_percent"})
+        self._audit.write("rollout-begun", who, model.onnx.manifest.description, mode=mode, **shown)
+        self._write(self.file.read().begun(rollout))
+        clear_other_stages(self.counters_dir, rollout.stage_key)
+        _log.info("rollout_begun", mode=str(mode), **shown)
+        return Change(version, rollout.champion, now_us)
+
+    def _check_free(self) -> None:
+        running = self.file.read().against(self._registry.current())
+        if running is not None:
+            raise RolloutConflict(f"version {running.version} is being rolled out")
+
+    def _read(self, version: str | None) -> tuple[Rollouts, Rollout]:
+        """What the file says now, and the rollout in force, if it is of this version."""
+        rollouts = self.file.read()
+        rollout = rollouts.against(self._holder.version)
+        if rollout is None or rollout.version == self._dropped:
+            raise NoRollout("no version is being rolled out")
+        if version is not None and rollout.version != version:
+            raise RolloutConflict(f"the version that is rolled out is {rollout.version}")
+        return rollouts, rollout
+
+    def _write(self, rollouts: Rollouts) -> None:
+        self.file.write(rollouts)
+        self._rollouts, self._dropped = rollouts, None
+
+    def _end(self, rollouts: Rollouts, outcome: Outcome, why: str, who: str) -> None:
+        """Callers hold the registry's lock."""
+        left = rollouts.current
+        if left is None:
+            return
+        now_us = self._clock.now_us()
+        self._audit.write(
+            "rollout-ended", who, why, version=left.version, champion=left.champion, outcome=outcome
+        )
+        self._write(rollouts.ended(outcome, why, who, now_us))
+        if outcome is not Outcome.PROMOTED:
+            # So that it is never taken for a good version to restore.
+            self._registry.save(self._registry.ledger.with_rollback(left.version, why, now_us))
+
+    def _apply(self) -> None:
+        """Make the trial that scoring sees the one that is in force."""
+        with self._lock:
+            left, wanted = self._active, self.rollout
+            held = self._holder.trial
+            if held is left and wanted == (None if left is None else left.rollout):
+                return
+            if wanted is not None and time.monotonic() < self._retry_at:
+                return
+            self._active = None if wanted is None else self._try(wanted)
+            if self._active is None:
+                self._holder.try_out(None)
+            self._run_dir.tell(TOLD, self._told(wanted))
+        if left is not None:
+            left.stop()
+
+    def _try(self, wanted: Rollout) -> Trial | None:
+        """None when the candidate cannot be tried here; it is tried again after a while."""
+        broken = partial(self._broken, wanted.version)
+        try:
+            trial = self._trials.make(wanted, self._loaded(wanted.version), broken)
+        except (UnderstudyError, OSError) as error:
+            self._trouble = str(error)
+            self._retry_at = time.monotonic() + RETRY_SECONDS
+            _log.error("rollout_not_taken_over", version=wanted.version, error=str(error))
+            return None
+        self._trouble = None
+        if self._holder.try_out(trial):
+            return trial
+        trial.stop()
+        return None
+
+    def _told(self, wanted: Rollout | None) -> dict[str, str | None]:
+        stage_key = None if wanted is None else wanted.stage_key
+        return {"stage": stage_key, "trouble": self._trouble}
+
+    def _loaded(self, version: str) -> LiveModel | None:
+        active = self._active
+        if isinstance(active, Canary) and active.rollout.version == version:
+            return active.candidate
+        return None
+
+    def _broken(self, version: str, why: str) -> None:
+        try:
+            self.abort(Ask(version, why, "canary"))
+        except NoRollout:
+            return
+
+    def _close_books(self) -> None:
+        """A rollout whose champion is not current any more is over; write down how it ended."""
+        left = self._rollouts.current
+        current = self._registry.current()
+        if left is None or current in (None, left.champion):
+            return
+        with self._promoter.writing(_WRITE_WAIT_SECONDS):
+            rollouts = self.file.read()
+            if rollouts.current == left and self._registry.current() == current:
+                outcome, why = self._how_it_ended(left, str(current))
+                self._end(rollouts, outcome, why, "registry")
+            self._rollouts = self.file.read()
+
+    def _how_it_ended(self, left: Rollout, current: str) -> tuple[Outcome, str]:
+        if current == left.version:
+            return Outcome.PROMOTED, "it serves"
+        champion = self._registry.ledger.accepted.get(left.champion)
+        if champion is not None and champion.rolled_back_at_us is not None:
+            return Outcome.ABORTED, f"rolled back to {current}: {champion.rolled_back_reason}"
+        return Outcome.SUPERSEDED, f"version {current} serves instead of {left.champion}"

@@ -1,0 +1,79 @@
+"""Makes a trial of a rollout: a canary inside this process, or a shadow beside it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from api.models.live import LiveModel
+from api.models.shelf import Shelf
+from api.registry.registry import BUNDLE, Registry
+from api.rollout.canary import Canary
+from api.rollout.counters import Counters
+from api.rollout.process import ShadowProcess
+from api.rollout.record import RecordFormat
+from api.rollout.shadow import Shadow
+from api.rollout.shadow_child import ChildConfig
+from api.rollout.state import Mode, Rollout
+from api.rollout.trial import Trial
+from shared.errors import ModelLoadError
+from shared.usecase.serving import ServingUseCase
+
+_UNKNOWN_FD = -1
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowLimits:
+    """What the process of a shadow may take."""
+
+    queue_bytes: int
+    memory_bytes: int
+    hang_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialMaker:
+    """Knows where a version's files are and what the use case thinks of scores."""
+
+    use_case: ServingUseCase
+    registry: Registry
+    shelf: Shelf
+    counters_dir: Path
+    limits: ShadowLimits
+
+    def make(
+        self, rollout: Rollout, candidate: LiveModel | None, broken: Callable[[str], None]
+    ) -> Trial:
+        """The trial, ready to score; `candidate` spares loading it again.
+
+        Raises:
+            UnderstudyError, OSError: the candidate does not load here.
+        """
+        counters = Counters(self.counters_dir, rollout.stage_key)
+        if rollout.mode is Mode.SHADOW:
+            return self._shadow(rollout, counters)
+        model = candidate or self.shelf.load_and_try(rollout.version)
+        return Canary(rollout, model, self.use_case.outlook, counters, broken)
+
+    def _shadow(self, rollout: Rollout, counters: Counters) -> Shadow:
+        """The model stays out of this process altogether."""
+        meta = self.registry.meta(rollout.version)
+        if meta is None:
+            raise ModelLoadError(f"version {rollout.version} is not on disk")
+        judge, names = self.use_case.outlook, self.use_case.feature_set.names
+        config = ChildConfig(
+            bundle=(self.registry.root / "versions" / rollout.version / BUNDLE).resolve(),
+            sha256=meta.sha256,
+            features=len(names),
+            columns=[names.index(name) for name in meta.manifest["feature_names"]],
+            judge=f"{judge.__module__}:{judge.__qualname__}",
+            rows_fd=_UNKNOWN_FD,
+            beat_fd=_UNKNOWN_FD,
+            parent_pid=os.getpid(),
+            memory_bytes=self.limits.memory_bytes,
+            folder=self.counters_dir.resolve(),
+            stage_key=rollout.stage_key,
+        )
+        record = RecordFormat(len(names))
+        process = ShadowProcess(config, self.limits.queue_bytes, self.limits.hang_seconds)
+        return Shadow(rollout, record, process, judge, counters)
