@@ -24,6 +24,7 @@ WHO: dict[tuple[str, str], Role | str] = {
     ("GET", "/models"): Role.READ,
     ("POST", "/update_model"): Role.PUSH,
     ("POST", "/rollback_model"): Role.OPERATOR,
+    ("POST", "/revoke_model"): Role.OPERATOR,
     ("POST", "/alert"): Role.ALERT,
     ("POST", "/api/mlops/trigger-retraining"): Role.TRIGGER,
     ("GET", "/api/mlops/runs"): Role.READ,
