@@ -11,8 +11,10 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.parts import Parts
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
+from scheduler.drift.reports import DriftReports
+from scheduler.drift.runner import DriftParts, DriftRunner
 from scheduler.publisher import Publisher
-from scheduler.schedule.jobs import RETRAINING, JobRunner
+from scheduler.schedule.jobs import DRIFT, RETRAINING, JobRunner
 from scheduler.settings import Settings
 from scheduler.surroundings import scoring_api
 from scheduler.tracking.tracker import Tracker
@@ -37,7 +39,19 @@ def runners(
 ) -> Mapping[str, JobRunner]:
     """Every job by its name."""
     parts = _parts(settings, engine, use_case, interruption, log)
-    return {RETRAINING: CycleRunner(parts, recorder)}
+    checks = DriftParts(
+        use_case=use_case,
+        engine=engine,
+        clock=parts.clock,
+        api=parts.api,
+        candidates=parts.candidates,
+        reports=DriftReports(settings.drift_reports_dir, settings.drift_reports_kept),
+        interruption=interruption,
+        log=log,
+        window_days=settings.drift_window_days,
+        cooldown_days=settings.drift_cooldown_days,
+    )
+    return {RETRAINING: CycleRunner(parts, recorder), DRIFT: DriftRunner(checks, recorder)}
 
 
 def _parts(

@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     config_poll_seconds: float = Field(default=3.0, gt=0, le=8)
     # a manual trigger is promised to start within 5 s
     claim_poll_seconds: float = Field(default=1.0, gt=0, le=4)
+    # figures for Prometheus; none unless a port is named
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = Field(default=None, ge=1, le=65_535)
     # a due instant that nobody answered is made up for, once, if it is not older than this
     catch_up_seconds: float = Field(default=7 * 86_400.0, ge=0)
     # a scheduler that died is replaced after this; a third of it passes between extensions
@@ -47,6 +50,11 @@ class Settings(BaseSettings):
     work_max_bytes: int = Field(default=4 * 2**30, ge=0)
     # an interval like RetrainingConfig's, or "off"
     drift_interval: str = "1D"
+    drift_window_days: float = Field(default=7.0, ge=1, le=90)
+    # for so long after an alarm started a retraining, no other alarm does
+    drift_cooldown_days: float = Field(default=7.0, ge=0)
+    drift_reports_dir: Path = Path("var/drift")
+    drift_reports_kept: int = Field(default=30, ge=1)
     shutdown_grace_seconds: float = Field(default=8.0, ge=0, le=9)
     api_timeout_seconds: float = Field(default=10.0, gt=0)
     push_timeout_seconds: float = Field(default=60.0, gt=0)

@@ -3,32 +3,69 @@
 from dataclasses import dataclass
 
 from scheduler.drift.check import DriftReport
-from shared.clock import MICROS_PER_DAY
+from shared.clock import MICROS_PER_DAY, isoformat
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What to do about a report, and why."""
+    """What to do about a report, and why.
+
+    Attributes:
+        advice: what a person should do, as half a sentence.
+    """
 
     starts_run: bool
     reason: str
+    advice: str = "nothing to do"
 
 
-def respond(
-    report: DriftReport, now_us: int, last_run_us: int | None, cooldown_days: float
-) -> Response:
+@dataclass(frozen=True, slots=True)
+class Retrainings:
+    """What the stored runs say of retraining.
+
+    Attributes:
+        unfinished: number of the run that waits or is in progress, whoever asked for it.
+        by_drift: number of the newest run that was asked for because of drift.
+        by_drift_us: when that was.
+    """
+
+    unfinished: int | None = None
+    by_drift: int | None = None
+    by_drift_us: int | None = None
+
+
+def respond(report: DriftReport, now_us: int, known: Retrainings, cooldown_days: float) -> Response:
     """A run for the first alarm; while one by drift is recent, only the alarm is recorded.
 
-    `last_run_us` is when a retraining last started because of drift. Drift lasts: without a
-    cool-down every daily check would start another run for the same shift.
+    Drift lasts: without a cool-down every daily check would start another run for the same
+    shift.
     """
     if report.reason is not None:
         return Response(False, f"not checked: {report.reason}")
     names = ", ".join(column.name for column in report.alarms)
     if not report.drifted:
         return Response(False, "no drift")
-    if last_run_us is not None and now_us - last_run_us < cooldown_days * MICROS_PER_DAY:
+    if known.unfinished is not None:
         return Response(
-            False, f"drift in {names}; a run for drift started less than {cooldown_days:g} days ago"
+            False,
+            f"drift in {names}; retraining run {known.unfinished} is not over yet",
+            f"retraining run {known.unfinished} is not over yet: wait for it and read its report",
         )
-    return Response(True, f"drift in {names}")
+    if known.by_drift_us is not None and _days(known.by_drift_us, now_us) < cooldown_days:
+        until = isoformat(known.by_drift_us + round(cooldown_days * MICROS_PER_DAY))
+        return Response(
+            False,
+            f"drift in {names}; a run for drift started less than {cooldown_days:g} days ago",
+            f"read the report of run {known.by_drift}, which was started for drift "
+            f"{_days(known.by_drift_us, now_us):.1f} days ago; the next one may start at {until}",
+        )
+    return Response(
+        True,
+        f"drift in {names}",
+        "look whether the cause is a fault in the data; a retraining learns from the new rows, "
+        "and only its gates can promote it",
+    )
+
+
+def _days(start_us: int, end_us: int) -> float:
+    return (end_us - start_us) / MICROS_PER_DAY

@@ -1,0 +1,102 @@
+"""One look at live traffic: read, compared, estimated; nothing is done about it here."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from sqlalchemy import Engine
+
+from scheduler.drift.baseline import Baseline
+from scheduler.drift.check import DriftLimits, DriftReport, check_drift
+from scheduler.drift.estimate import Estimate, Performance, estimate, measure
+from scheduler.drift.live import Live, Window, read_live
+from scheduler.drift.yardstick import NotChecked, Yardstick
+from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
+from shared.usecase.learning import LearningUseCase
+
+SHORTEST_SPAN_US = MICROS_PER_DAY - 2 * MICROS_PER_HOUR
+"""Morning traffic is unlike that of a whole day, and days are what was calibrated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What scores promise without labels; an early warning, and never asked by a gate.
+
+    Attributes:
+        expected: on all rows of the window; None when the champion scored too few of them.
+        held_out: what was true on the champion's held-out rows.
+        matured: what was true where labels have matured since, and then `promised` is what
+            the scores had promised of the same rows: whether the promise is kept.
+    """
+
+    expected: Estimate | None
+    held_out: Performance
+    matured: Performance | None
+    promised: Estimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a check found; the report and the page are functions of it."""
+
+    champion: str
+    trained_from: datetime
+    trained_until: datetime
+    window: Window
+    label_delay_us: int
+    baseline: Baseline
+    report: DriftReport
+    outlook: Outlook
+
+
+def look(
+    engine: Engine,
+    use_case: LearningUseCase,
+    yardstick: Yardstick,
+    window: Window,
+    *,
+    shortest_span_us: int = SHORTEST_SPAN_US,
+    limits: DriftLimits | None = None,
+) -> Finding:
+    """Compare what was served in the window with what the champion was trained on.
+
+    Raises:
+        DataUnavailable: the database cannot be read.
+        NotChecked: there is too little to say anything.
+    """
+    reference, manifest = yardstick.reference, yardstick.manifest
+    limits = limits or DriftLimits()
+    live = read_live(engine, use_case, manifest, window, reference.label_delay_us)
+    _refuse_part_of_a_day(live, shortest_span_us)
+    report = check_drift(reference.baseline, live.groups, limits)
+    if report.reason is not None:
+        raise NotChecked(report.reason)
+    data = manifest.training_data
+    return Finding(
+        champion=manifest.version,
+        trained_from=data.window_start,
+        trained_until=data.window_end,
+        window=window,
+        label_delay_us=reference.label_delay_us,
+        baseline=reference.baseline,
+        report=report,
+        outlook=_outlook(yardstick, live, limits.min_rows),
+    )
+
+
+def _refuse_part_of_a_day(live: Live, shortest_span_us: int) -> None:
+    rows = max((len(group.days) for group in live.groups), default=0)
+    if rows and live.span_us < shortest_span_us:
+        hours = live.span_us / MICROS_PER_HOUR
+        raise NotChecked(f"the {rows} rows are from {hours:.1f} hours; whole days are compared")
+
+
+def _outlook(yardstick: Yardstick, live: Live, min_rows: int) -> Outlook:
+    reference = yardstick.reference
+    expected = matured = promised = None
+    if len(live.scores) >= min_rows:
+        expected = estimate(live.scores, reference.calibration)
+    if len(live.labelled_scores) >= min_rows and np.unique(live.labelled_positive).size == 2:
+        matured = measure(live.labelled_scores, live.labelled_positive)
+        promised = estimate(live.labelled_scores, reference.calibration)
+    return Outlook(expected, reference.held_out, matured, promised)

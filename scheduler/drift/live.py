@@ -1,0 +1,168 @@
+"""The rows the API scored: features as they were served, scores, and labels that matured."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Engine, Row, Select, func, select
+
+from scheduler.cycle.examples import LABEL, TEXTS
+from scheduler.cycle.reference import SCORE
+from scheduler.drift.baseline import MAX_ROWS, Rows
+from scheduler.drift.estimate import Floats
+from shared.bundle.manifest import Manifest
+from shared.clock import MICROS_PER_DAY
+from shared.tables.engine import database_errors
+from shared.tables.schema import api_transaction_logs as table
+from shared.transaction import OUR_RULES
+from shared.usecase.learning import LearningUseCase
+from shared.usecase.serving import FloatMatrix
+
+_COLUMNS = (
+    *(table.c[name] for name in TEXTS),
+    table.c.event_time,
+    table.c.label,
+    table.c.model_version,
+    table.c.component_scores,
+    table.c.feature_set_version,
+    table.c.feature_vector,
+)
+_FLOAT = np.dtype("<f4")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Half-open instants of event time, and the instant whose knowledge may be used."""
+
+    start_us: int
+    end_us: int
+    as_of_us: int
+
+    @property
+    def days(self) -> float:
+        return (self.end_us - self.start_us) / MICROS_PER_DAY
+
+    def earlier(self, micros: int) -> "Window":
+        """As long, and earlier; what is known now may still be used."""
+        return Window(self.start_us - micros, self.end_us - micros, self.as_of_us)
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What was served in a window, and what became of the rows of an earlier one.
+
+    Attributes:
+        groups: the columns as the check takes them: each group has its own rows.
+        scores: the champion's, of the window; those of other versions are left out.
+        labelled_scores: the champion's, of rows whose labels have matured.
+        labelled_positive: those labels.
+        span_us: time from the first row of the window to the last.
+    """
+
+    groups: tuple[Rows, ...]
+    scores: Floats
+    labelled_scores: Floats
+    labelled_positive: npt.NDArray[np.bool_]
+    span_us: int
+
+
+def read_live(
+    engine: Engine,
+    use_case: LearningUseCase,
+    manifest: Manifest,
+    window: Window,
+    label_delay_us: int,
+) -> Live:
+    """The rows of the window; labels are those of the window that lies a label delay earlier.
+
+    Younger labels would lie: whoever is quick to complain is no fair sample.
+
+    Raises:
+        DataUnavailable: the database cannot be read.
+    """
+    served = _read(engine, window, labelled=False)
+    matured = _read(engine, window.earlier(label_delay_us), labelled=True)
+    ours = [row for row in served if row.model_version == manifest.version]
+    known = [row for row in matured if row.model_version == manifest.version]
+    scores, labels = _scores(use_case, manifest, ours), [row.label for row in matured]
+    instants = [row.event_time for row in served]
+    return Live(
+        groups=(
+            Rows(_texts(served), _days(served)),
+            *_features(use_case, manifest, served),
+            Rows({SCORE: scores}, _days(ours)),
+            Rows({LABEL: np.array(labels, dtype=np.int8)}, _days(matured)),
+        ),
+        scores=scores,
+        labelled_scores=_scores(use_case, manifest, known),
+        labelled_positive=np.array([row.label == 1 for row in known], dtype=np.bool_),
+        span_us=instants[-1] - instants[0] if instants else 0,
+    )
+
+
+def _read(engine: Engine, window: Window, *, labelled: bool) -> list[Row[Any]]:
+    """In the order of time; of very many rows, evenly spaced ones."""
+    query = _query(window, labelled=labelled)
+    counted = query.with_only_columns(func.count())
+    with (
+        database_errors("read what was served"),
+        engine.connect().execution_options(stream_results=True) as connection,
+    ):
+        count: int = connection.scalar(counted) or 0
+        rows: Iterator[Row[Any]] = iter(connection.execute(query.order_by(table.c.event_time)))
+        return list(islice(rows, 0, None, max(-(-count // MAX_ROWS), 1)))
+
+
+def _query(window: Window, *, labelled: bool) -> Select[Any]:
+    query = select(*_COLUMNS).where(
+        table.c.event_time >= window.start_us,
+        table.c.event_time < window.end_us,
+        table.c.ingested_at <= window.as_of_us,
+        table.c.component_scores.is_not(None),
+    )
+    if not labelled:
+        return query
+    return query.where(
+        table.c.label.is_not(None),
+        table.c.label_known_at <= window.as_of_us,
+        table.c.label_source.is_distinct_from(OUR_RULES),
+    )
+
+
+def _days(rows: Sequence[Row[Any]]) -> npt.NDArray[np.int64]:
+    return np.array([row.event_time // MICROS_PER_DAY for row in rows], dtype=np.int64)
+
+
+def _texts(rows: Sequence[Row[Any]]) -> dict[str, npt.NDArray[Any]]:
+    return {name: np.array([getattr(row, name) for row in rows], dtype=object) for name in TEXTS}
+
+
+def _features(
+    use_case: LearningUseCase, manifest: Manifest, rows: Sequence[Row[Any]]
+) -> Iterator[Rows]:
+    """A vector has the whole feature set; the champion was trained on some of it."""
+    names = use_case.feature_set.names
+    size = len(names) * _FLOAT.itemsize
+    fitting = [
+        row
+        for row in rows
+        if row.feature_set_version == manifest.feature_set_version
+        and row.feature_vector is not None
+        and len(row.feature_vector) == size
+    ]
+    if manifest.feature_set_version != use_case.feature_set.version or not fitting:
+        return
+    raw = b"".join(bytes(row.feature_vector) for row in fitting)
+    matrix: FloatMatrix = np.frombuffer(raw, dtype=_FLOAT).reshape(len(fitting), len(names))
+    columns = {name: matrix[:, names.index(name)] for name in manifest.feature_names}
+    yield Rows(columns, _days(fitting))
+
+
+def _scores(use_case: LearningUseCase, manifest: Manifest, rows: Sequence[Row[Any]]) -> Floats:
+    components = manifest.components
+    told = [[row.component_scores.get(name) for name in components] for row in rows]
+    matrix: FloatMatrix = np.array(told, dtype=np.float32).reshape(len(rows), len(components))
+    return np.asarray(use_case.headline(matrix), dtype=np.float64)

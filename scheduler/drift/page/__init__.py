@@ -1,0 +1,1 @@
+"""The page that says whether the data has drifted, and what to do: pure, figures included."""

@@ -1,0 +1,67 @@
+"""The page: one HTML text that needs nothing but itself."""
+
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from scheduler.drift.finding import Finding
+from scheduler.drift.page import figures
+from scheduler.report import words
+from shared.clock import to_datetime
+
+TEMPLATE, STYLE = "drift.html", "candidate.css"
+MOST_PICTURES, PICTURES_WITHOUT_ALARM = 8, 4
+
+
+def render(use_case: str, finding: Finding, sentence: str) -> str:
+    """The report of one check as HTML."""
+    report, known = finding.report, finding.baseline.columns
+    moved = report.alarms[:MOST_PICTURES] or report.columns[:PICTURES_WITHOUT_ALARM]
+    pictures = [(column, figures.distribution(column, known[column.name])) for column in moved]
+    return (
+        _environment()
+        .get_template(TEMPLATE)
+        .render(
+            use_case=use_case,
+            finding=finding,
+            sentence=sentence,
+            known=known,
+            start=to_datetime(finding.window.start_us),
+            end=to_datetime(finding.window.end_us),
+            delay_days=finding.label_delay_us / 86_400_000_000,
+            distances=figures.distances(report.columns),
+            pictures=pictures,
+            style=_style(),
+        )
+    )
+
+
+def _missing(counts: tuple[int, ...]) -> str:
+    """The last bin of every column holds what is missing."""
+    return words.share(counts[-1], sum(counts)) if counts else words.NOTHING
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("scheduler.drift.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": words.number,
+        "moment": words.moment,
+        "missing": _missing,
+    }
+    return environment
+
+
+@cache
+def _style() -> Markup:
+    """The candidate's report and this one look alike."""
+    text = files("scheduler.report").joinpath("templates", STYLE).read_text(encoding="utf-8")
+    return Markup(text)  # noqa: S704 - our own style sheet

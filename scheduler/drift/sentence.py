@@ -1,0 +1,29 @@
+"""Has the data drifted, and what should I do? In one sentence."""
+
+from scheduler.drift.alarm import Response
+from scheduler.drift.finding import Finding
+
+_NAMED = 4
+
+
+def drifted_names(finding: Finding) -> str:
+    """The columns that moved, the furthest first."""
+    names = [column.name for column in finding.report.alarms]
+    rest = len(names) - _NAMED
+    shown = ", ".join(names[:_NAMED])
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def answer(finding: Finding, response: Response) -> str:
+    """For the top of the page, the message of the run and the command line."""
+    report = finding.report
+    if not report.drifted:
+        return (
+            f"No: {report.rows:,} rows look like what {finding.champion} was trained on in all "
+            f"{len(report.columns)} columns; nothing to do."
+        )
+    moved = "has" if len(report.alarms) == 1 else "have"
+    return (
+        f"Yes: {drifted_names(finding)} {moved} moved away from what {finding.champion} was "
+        f"trained on; {response.advice}."
+    )

@@ -1,0 +1,69 @@
+"""Which bundle live traffic is compared with: what the API serves, or one that is named."""
+
+from dataclasses import dataclass
+
+from scheduler.cycle.candidates import CandidateStore
+from scheduler.cycle.packaging import BASELINE
+from scheduler.drift.reference import NoReference, Reference, decode
+from scheduler.scoring_api import ScoringApi
+from shared.bundle.archive import Bundle, unpack
+from shared.bundle.manifest import Manifest
+from shared.bundle.version import Version
+from shared.errors import BundleError, UnderstudyError
+
+
+class NotChecked(UnderstudyError):
+    """Raised when there is nothing to compare with; it says why, and no alarm follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """The champion's description, and what it was trained on."""
+
+    manifest: Manifest
+    reference: Reference
+
+
+def champions_yardstick(api: ScoringApi, candidates: CandidateStore) -> Yardstick:
+    """That of the model that serves.
+
+    Raises:
+        ApiUnavailable: nobody can say what serves.
+        NotChecked: no model serves, or this is not the bundle that does.
+    """
+    serving = api.current()
+    if serving is None:
+        raise NotChecked("the API serves no model yet")
+    bundle = _bundle(candidates, serving.version)
+    if serving.sha256 is not None and serving.sha256 != bundle.sha256:
+        raise NotChecked(f"the bundle of {serving.version} kept here is not the one that serves")
+    return _yardstick(bundle)
+
+
+def named_yardstick(candidates: CandidateStore, version: str) -> Yardstick:
+    """That of a version kept here, whatever serves.
+
+    Raises:
+        NotChecked: it is not kept here, or has nothing to compare with.
+    """
+    return _yardstick(_bundle(candidates, version))
+
+
+def _bundle(candidates: CandidateStore, version: str) -> Bundle:
+    try:
+        raw = candidates.bundle(Version.parse(version))
+        if raw is None:
+            raise NotChecked(f"the bundle of {version} is not kept here")
+        return unpack(raw)
+    except (ValueError, BundleError) as error:
+        raise NotChecked(f"the bundle of {version} cannot be read: {error}") from error
+
+
+def _yardstick(bundle: Bundle) -> Yardstick:
+    version = bundle.manifest.version
+    if BASELINE not in bundle.files:
+        raise NotChecked(f"the bundle of {version} has no {BASELINE}")
+    try:
+        return Yardstick(bundle.manifest, decode(bundle.files[BASELINE]))
+    except NoReference as error:
+        raise NotChecked(f"{version}: {error}; the next promotion brings one") from error
