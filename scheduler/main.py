@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import structlog
 
 from scheduler.cycle.interruption import Interruption
+from scheduler.metrics import serve_metrics
 from scheduler.service import (
     build_scheduler,
     run_until_stopped,
@@ -35,6 +36,8 @@ def run(settings: Settings, command: Sequence[str] = CHILD, clock: Clock = SYSTE
     if interruption.requested:
         return
     wired = wire(settings, engine, command, interruption, clock)
+    if settings.metrics_port is not None:
+        serve_metrics(engine, settings.metrics_host, settings.metrics_port, log)
     log.info("scheduler_started", use_case=settings.use_case, api=str(settings.api_url))
     run_until_stopped(build_scheduler(wired.ticks, log), interruption, log)
     is_clean = wait_for_threads(settings.shutdown_grace_seconds)

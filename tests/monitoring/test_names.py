@@ -2,13 +2,35 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from sqlalchemy import Engine
+
 from api.metrics import Metrics
+from scheduler.metrics import ScheduleFigures
+from shared.tables.engine import connect, migrate
+from shared.tables.job_schedules import JobSchedule, schedule_transaction, write_schedule
+from shared.tables.runs import RunStatus, finish, request_run
 
 MONITORING = Path("monitoring")
 FIGURE = re.compile(r"\bunderstudy_[a-z_]+")
 RECORDED = re.compile(r"\bunderstudy:[a-z_:0-9]+")
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    """A database in which a run was done once and a schedule is in force."""
+    engine = connect(f"sqlite:///{tmp_path / 'understudy.db'}")
+    migrate(engine)
+    run_id = request_run(engine, "retraining", 1, "schedule")
+    finish(engine, run_id, RunStatus.SUCCEEDED, "promoted", "")
+    with schedule_transaction(engine) as connection:
+        write_schedule(connection, JobSchedule("retraining", "1W", True, 0, 0, 0, 1, 1))
+    yield engine
+    engine.dispose()
 
 
 def asked() -> str:
@@ -16,8 +38,11 @@ def asked() -> str:
     return "".join(path.read_text(encoding="utf-8") for path in texts)
 
 
-def test_every_figure_that_is_asked_for_is_exposed() -> None:
-    exposed = set(FIGURE.findall(Metrics().render().decode()))
+def test_every_figure_that_is_asked_for_is_exposed(engine: Engine) -> None:
+    registry = CollectorRegistry()
+    registry.register(ScheduleFigures(engine))
+    told = Metrics().render().decode() + generate_latest(registry).decode()
+    exposed = set(FIGURE.findall(told))
     wanted = {name.removesuffix("_bucket") for name in FIGURE.findall(asked())}
     assert wanted
     assert wanted <= exposed
