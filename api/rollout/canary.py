@@ -1,7 +1,8 @@
 """A canary: some users get the candidate's answers, and it never costs them one.
 
-A row that the candidate fails on is counted as its error and answered by the champion. When
-the candidate fails on many rows in a row, the process stops asking it, at once.
+A row that the candidate fails on is answered by the champion and counts as the candidate's
+error. A row that nobody can score counts for nobody, or whoever finds one could end every
+rollout. When the candidate fails on many rows in a row, the process stops asking it, at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,8 +15,7 @@ from api.rollout.bucket import Splitter, limit_of
 from api.rollout.counters import Counters
 from api.rollout.state import Rollout
 from api.rollout.trial import Scored
-from api.scoring.scorer import run_model, usable
-from shared.transaction import Transaction
+from api.scoring.scorer import usable
 from shared.usecase.serving import FloatMatrix, FloatVector, Outlook, ServedModel
 
 _log = structlog.get_logger()
@@ -44,38 +44,38 @@ class Canary:
         self._limit = limit_of(rollout.share_percent)
         self._failures = 0
 
-    def score(
-        self, transactions: Sequence[Transaction], matrix: FloatMatrix, live: LiveModel
-    ) -> list[Scored]:
-        """Each row by its arm; what the candidate cannot score, the champion does."""
-        places = [self._splitter.place(row.user_id) for row in transactions]
-        chosen = [at for at, place in enumerate(places) if place.bucket < self._limit]
-        found: dict[int, Scored] = {}
-        if chosen:
-            scores = self._by_candidate(matrix[chosen])
-            found = {
-                at: (self.candidate, row)
-                for at, row in zip(chosen, scores, strict=True)
-                if row is not None
-            }
-        rest = [at for at in range(len(places)) if at not in found]
-        if rest:
-            scores_of_rest = self._by_champion(matrix[rest], live, len(rest))
-            found |= {at: (live, row) for at, row in zip(rest, scores_of_rest, strict=True)}
-        return [found[at] for at in range(len(places))]
+    def try_candidate(self, users: Sequence[str], matrix: FloatMatrix) -> dict[int, Scored]:
+        if self._failures >= BROKEN_AFTER:
+            return {}
+        place = self._splitter.place
+        chosen = [at for at, user in enumerate(users) if place(user).bucket < self._limit]
+        if not chosen:
+            return {}
+        rows = matrix if len(chosen) == len(users) else matrix[chosen]
+        try:
+            scores = self.candidate.score(rows)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the champion answers
+            if self._failures == 0:
+                _log.error("candidate_failed", version=self.rollout.version, error=str(error)[:500])
+            return {}
+        found = zip(chosen, scores, strict=True)
+        return {at: (self.candidate, row) for at, row in found if usable(row)}
 
     def noted(self, decided: Decided, latency_ms: float | None) -> None:
         place = self._splitter.place(decided.transaction.user_id)
-        was_candidate = decided.served.version == self.rollout.version
+        served, arms = decided.served.version, self.counters.arms
         in_canary = place.bucket < self._limit
+        tally = arms.candidate if in_canary else arms.champion
+        wanted = self.rollout.version if in_canary else self.rollout.champion
         outlook = self._judge(decided.scores, decided.served)
-        counters = self.counters
-        with counters.lock:
-            counters.met(place.unit, in_candidate=in_canary)
-            if in_canary != was_candidate:
-                # The champion stood in: counted already, as the candidate's error.
+        with self.counters.lock:
+            self.counters.met(place.unit, in_candidate=in_canary)
+            if in_canary:
+                self._failures = 0 if served == wanted else self._failures + 1
+            if served != wanted:
+                # Another version stood in for the one that should have answered.
+                tally.errors += 1
                 return
-            tally = counters.arms.candidate if was_candidate else counters.arms.champion
             tally.scored(place.group, outlook.score, is_alert=outlook.is_alert)
             if latency_ms is not None:
                 tally.took(place.group, latency_ms)
@@ -87,35 +87,3 @@ class Canary:
 
     def stop(self) -> None:
         self.counters.flush()
-
-    def _by_candidate(self, matrix: FloatMatrix) -> list[FloatVector | None]:
-        """None for each row that it could not score."""
-        if self._failures >= BROKEN_AFTER:
-            return [None] * len(matrix)
-        try:
-            scores = [row if usable(row) else None for row in self.candidate.score(matrix)]
-        except Exception as error:  # noqa: BLE001 - whatever it is, the champion answers
-            if self._failures == 0:
-                _log.error("candidate_failed", version=self.rollout.version, error=str(error)[:500])
-            scores = [None] * len(matrix)
-        self._count_failures(scores)
-        return scores
-
-    def _count_failures(self, scores: Sequence[FloatVector | None]) -> None:
-        failed = sum(row is None for row in scores)
-        with self.counters.lock:
-            self._failures = 0 if failed < len(scores) else self._failures + failed
-            self.counters.arms.candidate.errors += failed
-
-    def _by_champion(self, matrix: FloatMatrix, live: LiveModel, rows: int) -> FloatMatrix:
-        try:
-            scores = run_model(live, matrix)
-        except Exception:
-            with self.counters.lock:
-                self.counters.arms.champion.errors += rows
-            raise
-        failed = sum(not usable(row) for row in scores)
-        if failed:
-            with self.counters.lock:
-                self.counters.arms.champion.errors += failed
-        return scores

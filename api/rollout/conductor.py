@@ -5,8 +5,6 @@ takes effect here first is always the safe half: a trial is dropped from memory 
 is written, and a version is promoted by the same steps as any other.
 """
 
-import threading
-import time
 from dataclasses import dataclass, replace
 from functools import partial
 from secrets import token_hex
@@ -20,24 +18,21 @@ from api.models.push import Push
 from api.models.stage import Change
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
-from api.rollout.canary import Canary
 from api.rollout.counters import clear_other_stages
 from api.rollout.file import RolloutFile
+from api.rollout.keeper import TrialKeeper
 from api.rollout.refusals import NoRollout, RolloutConflict
 from api.rollout.state import SHARES, Mode, Outcome, Rollout, Rollouts
-from api.rollout.trial import Trial
 from api.rollout.trials import TrialMaker
-from api.workers.follower import RETRY_SECONDS
 from api.workers.run_dir import RunDir
+from api.workers.workforce import Workers
 from shared.clock import Clock
-from shared.errors import UnderstudyError
 
 _log = structlog.get_logger()
 _WRITE_WAIT_SECONDS = 5.0
 # Stepping back takes less than two seconds, whatever another process is doing.
 _ABORT_WAIT_SECONDS = 1.0
 SETTLE_SECONDS = 0.5
-TOLD = "rollout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +67,20 @@ class Conductor:
         self._trials = trials
         self._audit = audit
         self._clock = clock
-        self._run_dir = run_dir
-        self._lock = threading.Lock()
+        self._keeper = TrialKeeper(holder, trials, run_dir, self._broken)
         self._rollouts = Rollouts()
-        self._active: Trial | None = None
         # Aborted here, although the file may still say otherwise.
         self._dropped: str | None = None
-        self._trouble: str | None = None
-        self._retry_at = 0.0
 
     @property
     def rollouts(self) -> Rollouts:
         """What the file said at the last look."""
         return self._rollouts
+
+    def followed(self) -> Workers | None:
+        """Who has the stage in force, within two seconds; None: there is none."""
+        rollout = self.rollout
+        return None if rollout is None else self._keeper.followed(rollout)
 
     @property
     def rollout(self) -> Rollout | None:
@@ -141,7 +137,7 @@ class Conductor:
             check_fencing(self._registry.ledger, ask.fencing_number)
             rollouts, rollout = self._read(ask.version)
             version = rollout.version
-            model = self._loaded(version) or self._trials.shelf.load_and_try(version)
+            model = self._keeper.loaded(version) or self._trials.shelf.load_and_try(version)
             change = self._promoter.activate(model, ask.who, ask.why)
             now_us = self._clock.now_us()
             self._write(rollouts.ended(Outcome.PROMOTED, ask.why, ask.who, now_us))
@@ -181,16 +177,11 @@ class Conductor:
     def settle(self) -> None:
         """A few times a second: keep the trial and the books in order."""
         self._apply()
-        if self._active is not None:
-            self._active.settle()
+        self._keeper.settle()
         self._close_books()
 
     def stop(self) -> None:
-        self._holder.try_out(None)
-        with self._lock:
-            if self._active is not None:
-                self._active.stop()
-            self._active = None
+        self._keeper.apply(None)
 
     def _begin(self, mode: Mode, who: str, model: LiveModel) -> Change:
         """Called by the promoter: the version is accepted, the registry's lock is held."""
@@ -247,46 +238,7 @@ class Conductor:
             self._registry.save(self._registry.ledger.with_rollback(left.version, why, now_us))
 
     def _apply(self) -> None:
-        """Make the trial that scoring sees the one that is in force."""
-        with self._lock:
-            left, wanted = self._active, self.rollout
-            held = self._holder.trial
-            if held is left and wanted == (None if left is None else left.rollout):
-                return
-            if wanted is not None and time.monotonic() < self._retry_at:
-                return
-            self._active = None if wanted is None else self._try(wanted)
-            if self._active is None:
-                self._holder.try_out(None)
-            self._run_dir.tell(TOLD, self._told(wanted))
-        if left is not None:
-            left.stop()
-
-    def _try(self, wanted: Rollout) -> Trial | None:
-        """None when the candidate cannot be tried here; it is tried again after a while."""
-        broken = partial(self._broken, wanted.version)
-        try:
-            trial = self._trials.make(wanted, self._loaded(wanted.version), broken)
-        except (UnderstudyError, OSError) as error:
-            self._trouble = str(error)
-            self._retry_at = time.monotonic() + RETRY_SECONDS
-            _log.error("rollout_not_taken_over", version=wanted.version, error=str(error))
-            return None
-        self._trouble = None
-        if self._holder.try_out(trial):
-            return trial
-        trial.stop()
-        return None
-
-    def _told(self, wanted: Rollout | None) -> dict[str, str | None]:
-        stage_key = None if wanted is None else wanted.stage_key
-        return {"stage": stage_key, "trouble": self._trouble}
-
-    def _loaded(self, version: str) -> LiveModel | None:
-        active = self._active
-        if isinstance(active, Canary) and active.rollout.version == version:
-            return active.candidate
-        return None
+        self._keeper.apply(self.rollout)
 
     def _broken(self, version: str, why: str) -> None:
         try:

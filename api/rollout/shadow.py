@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import structlog
 
 from api.journal.entries import Decided
-from api.models.live import LiveModel
 from api.rollout.bucket import Splitter
 from api.rollout.canary import Judge
 from api.rollout.counters import Counters
@@ -18,8 +17,6 @@ from api.rollout.process import ShadowProcess
 from api.rollout.record import RecordFormat
 from api.rollout.state import Rollout
 from api.rollout.trial import Scored
-from api.scoring.scorer import run_model
-from shared.transaction import Transaction
 from shared.usecase.serving import FloatMatrix
 
 _log = structlog.get_logger()
@@ -48,13 +45,12 @@ class Shadow:
         self._is_open = True
         self._is_running = False
 
-    def score(
+    def try_candidate(
         self,
-        transactions: Sequence[Transaction],  # noqa: ARG002 - all rows are the champion's
-        matrix: FloatMatrix,
-        live: LiveModel,
-    ) -> list[Scored]:
-        return [(live, row) for row in run_model(live, matrix)]
+        users: Sequence[str],  # noqa: ARG002 - the champion answers everybody
+        matrix: FloatMatrix,  # noqa: ARG002
+    ) -> dict[int, Scored]:
+        return {}
 
     def noted(self, decided: Decided, latency_ms: float | None) -> None:  # noqa: ARG002
         outlook = self._judge(decided.scores, decided.served)

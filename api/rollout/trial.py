@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from api.rollout.state import Rollout
-from shared.transaction import Transaction
 from shared.usecase.serving import FloatMatrix, FloatVector
 
 if TYPE_CHECKING:
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     from api.models.live import LiveModel
 
 Scored = tuple["LiveModel", FloatVector]
-"""The model that answers for a row, and its scores; they may be unusable, as ever."""
+"""The model that answers for a row, and its scores, all of them finite."""
 
 
 class Trial(Protocol):
@@ -21,13 +20,10 @@ class Trial(Protocol):
     @property
     def rollout(self) -> Rollout: ...
 
-    def score(
-        self, transactions: Sequence[Transaction], matrix: FloatMatrix, live: "LiveModel"
-    ) -> list[Scored]:
-        """Score rows, each by the version of its arm.
+    def try_candidate(self, users: Sequence[str], matrix: FloatMatrix) -> dict[int, Scored]:
+        """Row -> who answers it and with which scores; rows left out are the champion's.
 
-        Raises:
-            Problem: the champion failed.
+        Never raises: what the candidate cannot score is left out.
         """
         ...
 

@@ -13,6 +13,7 @@ from api.http.problems import Problem
 from api.http.validation import invalid
 from api.journal.entries import Decided
 from api.models.live import LiveModel
+from api.rollout.trial import Scored, Trial
 from api.scoring.scorer import (
     Reply,
     Scorer,
@@ -131,22 +132,43 @@ class BatchScorer:
         route: ScoringRoute,
         started: float,
     ) -> LiveModel:
-        model, all_scores = self._scores(model, np.vstack(fresh.vectors))
+        trial = self._parts.models.trial
+        model, scored = self._by_arms(fresh, model, trial)
         decisions: list[tuple[Decided, Answer]] = []
         unscored: list[str] = []
-        rows = zip(fresh.places, fresh.transactions, fresh.vectors, all_scores, strict=True)
-        for place, transaction, vector, scores in rows:
+        rows = zip(fresh.places, fresh.transactions, fresh.vectors, scored, strict=True)
+        for place, transaction, vector, (scorer, scores) in rows:
             if not usable(scores):
-                predictions[place] = _row_error(place, unusable(model))
+                predictions[place] = _row_error(place, unusable(scorer))
                 unscored.append(transaction.transaction_id)
                 continue
-            decided = Decided(transaction, vector, scores, model.served)
+            decided = Decided(transaction, vector, scores, scorer.served)
             answer = respond(route, decided)
             predictions[place] = answer.body
             decisions.append((decided, answer))
         self._scorer.record(decisions, milliseconds_since(started))
         self._parts.source.withdraw(unscored)
+        if trial is not None:
+            for decided, _ in decisions:
+                trial.noted(decided, None)
         return model
+
+    def _by_arms(
+        self, fresh: _Fresh, model: LiveModel, trial: Trial | None
+    ) -> tuple[LiveModel, list[Scored]]:
+        """Each row's scores and who made them; the batch as a whole is the champion's."""
+        matrix = np.vstack(fresh.vectors)
+        found: dict[int, Scored] = {}
+        if trial is not None:
+            found = trial.try_candidate([row.user_id for row in fresh.transactions], matrix)
+        if not found:
+            model, scores = self._scores(model, matrix)
+            return model, [(model, row) for row in scores]
+        rest = [at for at in range(len(matrix)) if at not in found]
+        if rest:
+            model, scores = self._scores(model, matrix[rest])
+            found |= {at: (model, row) for at, row in zip(rest, scores, strict=True)}
+        return model, [found[at] for at in range(len(matrix))]
 
     def _scores(self, model: LiveModel, matrix: FloatMatrix) -> tuple[LiveModel, FloatMatrix]:
         """All rows by one version: another one, if it can score more of them."""

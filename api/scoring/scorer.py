@@ -127,12 +127,17 @@ class Scorer:
         parts = self._parts
         transaction = parts.turns.stamped(transaction)
         vector = parts.source.vector(transaction)
-        model, scores = self._scores(model, vector)
+        trial, tried = parts.models.trial, None
+        if trial is not None:
+            tried = trial.try_candidate((transaction.user_id,), vector.reshape(1, -1)).get(0)
+        model, scores = tried or self._scores(model, vector)
         decided = Decided(transaction, vector, scores, model.served)
         answer = respond(route, decided)
         body = orjson.dumps(answer.body)
         self.record(((decided, answer),), milliseconds_since(started))
         parts.source.remember(transaction)
+        if trial is not None:
+            trial.noted(decided, milliseconds_since(started))
         return Reply(body, model.version)
 
     def _scores(self, model: LiveModel, vector: FloatVector) -> tuple[LiveModel, FloatVector]:
