@@ -2,7 +2,7 @@
 
 import pytest
 
-from scheduler.drift.alarm import respond
+from scheduler.drift.alarm import Retrainings, respond
 from scheduler.drift.bins import Kind
 from scheduler.drift.check import ColumnDrift, DriftReport
 from shared.clock import MICROS_PER_DAY
@@ -16,13 +16,23 @@ NOW = 100 * MICROS_PER_DAY
 def test_an_alarm_starts_a_run_unless_one_for_drift_is_recent(
     days_ago: int | None, starts: bool
 ) -> None:
-    last = None if days_ago is None else NOW - days_ago * MICROS_PER_DAY
+    last = Retrainings()
+    if days_ago is not None:
+        last = Retrainings(by_drift=3, by_drift_us=NOW - days_ago * MICROS_PER_DAY)
     response = respond(ALARM, NOW, last, cooldown_days=7.0)
     assert response.starts_run is starts
     assert "amount" in response.reason
 
 
+def test_an_alarm_waits_for_a_retraining_that_is_not_over_whoever_asked_for_it() -> None:
+    response = respond(ALARM, NOW, Retrainings(unfinished=12), cooldown_days=7.0)
+    assert not response.starts_run
+    assert "run 12 is not over yet" in response.advice
+
+
 def test_no_alarm_and_no_check_start_nothing_and_say_which() -> None:
-    assert respond(DriftReport(1_000, 7, ()), NOW, None, 7.0).reason == "no drift"
+    nothing = Retrainings()
+    assert respond(DriftReport(1_000, 7, ()), NOW, nothing, 7.0).reason == "no drift"
     unchecked = DriftReport(10, 1, (), reason="10 rows, 200 are needed")
-    assert respond(unchecked, NOW, None, 7.0).reason == "not checked: 10 rows, 200 are needed"
+    said = respond(unchecked, NOW, nothing, 7.0).reason
+    assert said == "not checked: 10 rows, 200 are needed"
