@@ -10,7 +10,10 @@ from shared.clock import Clock, isoformat
 
 
 class AuditTrail:
-    """Append-only; each line is on disk before the call returns."""
+    """Append-only; each line is on disk before the call returns.
+
+    A line that a cut or a full disk left unfinished stays as it is, and the next one begins anew.
+    """
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
@@ -27,10 +30,16 @@ class AuditTrail:
         data = orjson.dumps(line | details) + b"\n"
         with self._lock:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             descriptor = os.open(self._path, flags, 0o600)
             try:
-                os.write(descriptor, data)
+                os.write(descriptor, _new_line(descriptor) + data)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+def _new_line(descriptor: int) -> bytes:
+    size = os.fstat(descriptor).st_size
+    finished = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
+    return b"" if finished else b"\n"

@@ -80,6 +80,7 @@ class Registry:
             else:
                 # Its push was never answered with success.
                 shutil.rmtree(self._versions / version)
+        self._finish(current)
 
     def refresh(self) -> bool:
         """Read the ledger as it is now; whether it differs. An unreadable one changes nothing."""
@@ -169,6 +170,20 @@ class Registry:
         if meta is not None:
             accepted = self.ledger.with_accepted(meta.acceptance(), None)
             self.save(accepted.with_activation(version, meta.accepted_at_us))
+
+    def _finish(self, current: str | None) -> None:
+        """Record what the pointer says, if the ledger was cut off: also what was stepped back from.
+
+        Otherwise a later rollback could return to the very version that was left.
+        """
+        ledger = self.ledger
+        last = ledger.activations[-1].version if ledger.activations else None
+        if current not in ledger.accepted or last in (None, current):
+            return
+        moved_at_us = self.pointer.stat().st_mtime_ns // 1_000
+        if Version.parse(str(current)) < Version.parse(str(last)):
+            ledger = ledger.with_rollback(str(last), "the record of why was cut off", moved_at_us)
+        self.save(ledger.with_activation(str(current), moved_at_us))
 
     def _read_ledger(self) -> Ledger:
         try:

@@ -1,21 +1,14 @@
-import os
-import shutil
-import signal
-from pathlib import Path
-
 import pytest
 
 from api.models.promoter import Promoter
 from api.models.push import Push
-from api.models.refusals import VersionNotNewer
 from api.registry.ledger import Acceptance, Ledger
 from api.registry.registry import Registry
 from api.settings import Settings
 from api.wiring import build_service
 from shared.clock import SystemClock
 from tests.api.bundles import Signer, install
-from tests.api.cut import Cut
-from tests.api.server import Running, serve_settings
+from tests.api.server import Running
 from tests.api.tiny import TinyUseCase
 
 
@@ -29,43 +22,6 @@ def promoter_of(settings: Settings) -> Promoter:
     promoter = build_service(settings, TinyUseCase(), SystemClock(), smoke=NoSmoke()).promoter
     promoter.restore()
     return promoter
-
-
-def killed_before_write(settings: Settings, push: Push, number: int) -> bool:
-    """Promote in a child that kills itself before its n-th write; False: it came through."""
-    child = os.fork()
-    if child == 0:
-        promoter = promoter_of(settings)
-        Cut(settings.prod_models_dir, number).install()
-        promoter.push(push)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert status in (0, signal.SIGKILL)
-    return status != 0
-
-
-def test_a_promotion_cut_at_any_write_leaves_the_old_or_the_new_version(
-    template: Path, tmp_path: Path, signer: Signer
-) -> None:
-    raw = signer.bundle("1.0.1")
-    push = Push(raw, signer.sign(raw), None, "test")
-    served: list[str] = []
-    while True:
-        folder = tmp_path / str(len(served))
-        shutil.copytree(template, folder)
-        settings = serve_settings(folder)
-        if not killed_before_write(settings, push, len(served)):
-            break
-        promoter = promoter_of(settings)
-        served.append(promoter.serving)
-        assert promoter.serving == Registry(settings.prod_models_dir).current()
-        if promoter.serving == "1.0.0":
-            assert promoter.push(push).version == "1.0.1"
-        else:
-            with pytest.raises(VersionNotNewer):
-                promoter.push(push)
-    assert served == sorted(served)
-    assert set(served) == {"1.0.0", "1.0.1"}
 
 
 def test_leftovers_of_a_killed_write_are_removed(settings: Settings) -> None:
