@@ -5,9 +5,10 @@ import pytest
 from tests.api.door.attack import Attack, Target, outcome
 from tests.api.door.pushes import pushes
 from tests.api.door.requests import requests, routes
+from tests.api.door.wire import wire
 
 
-@pytest.mark.parametrize("attack", [*pushes(), *requests()], ids=str)
+@pytest.mark.parametrize("attack", [*pushes(), *requests(), *wire()], ids=str)
 def test_an_attack_is_refused_and_the_old_model_serves_on(target: Target, attack: Attack) -> None:
     assert outcome(attack, target) is None
 
