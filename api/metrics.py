@@ -6,31 +6,14 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
 )
 
-_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
+from api.route_metrics import AllRoutes, RouteMetrics
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-
-class RouteMetrics:
-    """Counters of one route, resolved once: a look-up by labels costs more than the count."""
-
-    def __init__(self, requests: Counter, seconds: Histogram, route: str) -> None:
-        self._requests = requests
-        self._route = route
-        self._by_status: dict[int, Counter] = {}
-        self._seconds = seconds.labels(route)
-
-    def answered(self, status: int, seconds: float) -> None:
-        counter = self._by_status.get(status)
-        if counter is None:
-            counter = self._by_status[status] = self._requests.labels(self._route, str(status))
-        counter.inc()
-        self._seconds.observe(seconds)
 
 
 class Metrics:
@@ -40,14 +23,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._requests = self._counter("requests", "Answers given", "route", "status")
-        self._seconds = Histogram(
-            "understudy_request_seconds",
-            "Time to the answer",
-            ["route"],
-            buckets=_BUCKETS,
-            registry=self.registry,
-        )
+        self._routes = AllRoutes()
+        self.registry.register(self._routes)
         self._decisions = self._counter("decisions", "Rows scored and recorded", "decision")
         self.swaps = self._counter("swaps", "Versions taken into service")
         self.rollbacks = self._counter("rollbacks", "Steps back to an older version")
@@ -65,14 +42,10 @@ class Metrics:
         self.worker_behind = self._gauge(
             "worker_behind", "1 while a worker cannot serve what was promoted"
         )
-        self._routes: dict[str, RouteMetrics] = {}
         self._decision_counters: dict[str, Counter] = {}
 
     def route(self, path: str) -> RouteMetrics:
-        found = self._routes.get(path)
-        if found is None:
-            found = self._routes[path] = RouteMetrics(self._requests, self._seconds, path)
-        return found
+        return self._routes.route(path)
 
     def decided(self, decision: str) -> None:
         counter = self._decision_counters.get(decision)

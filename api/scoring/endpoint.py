@@ -17,8 +17,8 @@ from api.http.bodies import ClientGone, read_body, require_json
 from api.http.credentials import Doorkeeper
 from api.http.headers import JSON_HEADERS, problem_headers
 from api.http.problems import INTERNAL, SCORING_FAILED, Problem
-from api.metrics import RouteMetrics
 from api.models.live import ModelHolder
+from api.route_metrics import RouteMetrics
 from api.scoring.scorer import Reply
 from shared.keys.tokens import Role
 

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from api.metrics import RouteMetrics
+from api.route_metrics import RouteMetrics
 from api.scoring.docs import batch_route, row_route
 from api.scoring.endpoint import ScoringEndpoint, Work
 from api.scoring.requests import BatchParser, RowParser
