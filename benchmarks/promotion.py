@@ -1,7 +1,9 @@
 """How often the gate promotes what it should not, and what it should: `make bench-promotion`.
 
 Every round draws held-out rows, scores them with two simulated models, and asks the real
-`judge`. Scores are binormal: normal around 0 for negatives, around a mean set by the true
+`judge` under the shipped policy file. Guardrails can only refuse, so what must not be promoted
+is counted without them (that is cheaper, and stricter); what must be is counted with them too.
+Scores are binormal: normal around 0 for negatives, around a mean set by the true
 area under the curve for positives, with unit variance. Rows belong to customers and days,
 and both have effects of their own on each model's scores. docs/statistics.md says where the
 correlation comes from and what the figures mean.
@@ -13,7 +15,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,8 @@ from scipy import special
 from benchmarks.report import Bar, finish
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.judge import judge
-from scheduler.statistics.policy import JudgePolicy, Kind
+from scheduler.statistics.policy import Kind, from_promotion
+from usecases.fraud.training.policy import read_policy
 
 ROUNDS_A_YEAR = 52
 PREVALENCE = 0.005
@@ -32,7 +35,9 @@ EASY_MEAN = 4.0
 ROWS_PER_CUSTOMER = 13
 POSITIVES_PER_HIT_CUSTOMER = 1.5
 SHARES = {"row": 0.75, "customer": 0.2, "day": 0.05}
-POLICIES = {kind: JudgePolicy(kind) for kind in Kind}
+SHIPPED = {kind: from_promotion(read_policy().promotion, kind, seed=0) for kind in Kind}
+BARE = {kind: replace(policy, guard_metrics={}) for kind, policy in SHIPPED.items()}
+NEWEST_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -105,13 +110,28 @@ TWO_KINDS = World(500, 0.02, correlation=0.68, auc=0.9, easy=0.8)
 
 @dataclass(frozen=True)
 class Task:
-    """Some rounds of one world for one process; `years` restarts the round number each year."""
+    """Some rounds of one world for one process.
+
+    Attributes:
+        years: whether the round number starts again every 52 rounds.
+        guarded: whether the guardrails are asked too; a hundred times as slow.
+    """
 
     label: str
     world: World
     rounds: int
     seed: int
     years: bool = False
+    guarded: bool = False
+
+
+def guarded(evidence: Evidence, rng: np.random.Generator) -> Evidence:
+    """The same rows with amounts, and the slices that the use case makes of such rows."""
+    amounts = rng.gamma(2.0, 40.0, size=len(evidence.labels))
+    bands = np.searchsorted(np.quantile(amounts, (0.25, 0.5, 0.75)), amounts)
+    slices = {f"band {band}": bands == band for band in range(4)}
+    slices["newest"] = rng.random(len(amounts)) < NEWEST_SHARE
+    return replace(evidence, amounts=amounts, slices=slices)
 
 
 def run(task: Task) -> tuple[str, Counter[str]]:
@@ -123,8 +143,11 @@ def run(task: Task) -> tuple[str, Counter[str]]:
     for index in range(task.rounds):
         year, week = divmod(index, ROUNDS_A_YEAR) if task.years else (index, 0)
         evidence = draw(task.world, rng, week + 1)
+        if task.guarded:
+            verdict = judge(guarded(evidence, rng), SHIPPED[Kind.SUPERIORITY])
+            counts["guarded"] += verdict.passed
         for kind in kinds:
-            verdict = judge(evidence, POLICIES[kind])
+            verdict = judge(evidence, BARE[kind])
             if verdict.passed:
                 counts[kind] += 1
                 false_years.add(year)
@@ -139,6 +162,10 @@ def tasks(years: int, rounds: int) -> list[Task]:
         *(Task(f"worse_{n}", World(n, -0.01), rounds, 11) for n in (25, 100, 500)),
         *(Task("power_500", World(500, 0.02), rounds // 4, 20 + part) for part in range(4)),
         *(Task("equal_500", World(500), rounds // 4, 30 + part) for part in range(2)),
+        *(
+            Task("power_500_guarded", World(500, 0.02), rounds // 80, 60 + part, guarded=True)
+            for part in range(4)
+        ),
         Task("power_100", World(100, 0.02), rounds // 2, 40),
         Task("power_500_two_kinds", TWO_KINDS, rounds // 4, 42),
         Task("power_500_7_days", World(500, 0.02, days=7), rounds // 4, 41),
@@ -175,6 +202,8 @@ def figures_of(sums: dict[str, Counter[str]], years: int) -> dict[str, float]:
         figures[f"{label}_superiority"] = counts[Kind.SUPERIORITY] / rounds
         if label != "equal":
             figures[f"{label}_non_inferiority"] = counts[Kind.NON_INFERIORITY] / rounds
+        if counts["guarded"]:
+            figures[f"{label}_with_guardrails"] = counts["guarded"] / rounds
         if label != "worse_25":
             figures[f"{label}_by_point_estimate"] = counts["point"] / rounds
     return figures
@@ -185,6 +214,7 @@ def bars() -> dict[str, Bar]:
         "years": (">=", 2_000),
         "equal_years_promoted": ("<=", 0.05),
         "power_500_superiority": (">=", 0.8),
+        "power_500_guarded_with_guardrails": (">=", 0.8),
     }
     for positives in (25, 100, 500):
         for kind in Kind:
