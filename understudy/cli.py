@@ -6,7 +6,17 @@ import typer
 
 from shared.errors import UnderstudyError
 from shared.logs import configure_logging
-from understudy.commands import cancel, credentials, data, keys, models, replay, runs, services
+from understudy.commands import (
+    cancel,
+    credentials,
+    data,
+    drift,
+    keys,
+    models,
+    replay,
+    runs,
+    services,
+)
 from understudy.terminal import errors
 
 app = typer.Typer(
@@ -17,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for group in (services, models, runs, cancel, replay, data, credentials, keys):
+for group in (services, models, runs, cancel, drift, replay, data, credentials, keys):
     group.register(app)
 
 

@@ -1,0 +1,193 @@
+"""`understudy drift`: looks once, tells it as a table or as JSON; it starts nothing."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.table import Table
+from sqlalchemy import Engine
+
+import usecases
+from scheduler.cycle.candidates import CandidateStore, write_whole
+from scheduler.drift.alarm import Response, respond
+from scheduler.drift.check import ColumnDrift
+from scheduler.drift.finding import SHORTEST_SPAN_US, Finding, look
+from scheduler.drift.live import Window
+from scheduler.drift.page.page import render
+from scheduler.drift.record import to_json
+from scheduler.drift.sentence import answer
+from scheduler.drift.stored import read_retrainings
+from scheduler.drift.yardstick import (
+    NotChecked,
+    Yardstick,
+    champions_yardstick,
+    named_yardstick,
+)
+from scheduler.settings import Settings, load_settings
+from scheduler.surroundings import scoring_api
+from shared.clock import MICROS_PER_DAY, SystemClock, to_micros
+from shared.errors import UnderstudyError
+from shared.tables.engine import connect, migrate
+from understudy.terminal import console, errors
+
+NO_DRIFT, DRIFT, NOT_CHECKED = 0, 1, 3
+SHOWN = 15
+
+
+class DriftQuestionUnclear(UnderstudyError):
+    """Raised when what was typed makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class DriftRequest:
+    """The options as they were typed."""
+
+    begin: str | None
+    end: str | None
+    against: str | None
+    html: Path | None
+    as_json: bool
+
+
+def check_now(request: DriftRequest) -> int:
+    """Look and tell; returns the exit status.
+
+    Raises:
+        DriftQuestionUnclear: --from or --to is no instant, or they are the wrong way round.
+        ApiUnavailable: nobody can say what serves; --against does not ask.
+        DataUnavailable: the database cannot be read.
+    """
+    settings = load_settings()
+    engine = connect(settings.database_url.get_secret_value())
+    try:
+        migrate(engine)
+        return _check(request, settings, engine)
+    except NotChecked as error:
+        _tell_not_checked(str(error), as_json=request.as_json)
+        return NOT_CHECKED
+    finally:
+        engine.dispose()
+
+
+def _check(request: DriftRequest, settings: Settings, engine: Engine) -> int:
+    use_case = usecases.load_learning(settings.use_case)
+    now_us = SystemClock().now_us()
+    window = _window(request, now_us, settings.drift_window_days)
+    yardstick = _yardstick(request, settings)
+    with errors.status(f"comparing with {yardstick.manifest.version}"):
+        finding = look(
+            engine,
+            use_case,
+            yardstick,
+            window,
+            # whoever names the days knows what they ask for
+            shortest_span_us=SHORTEST_SPAN_US if request.begin is None else 0,
+        )
+        known = read_retrainings(engine)
+    response = respond(finding.report, now_us, known, settings.drift_cooldown_days)
+    sentence = answer(finding, response)
+    if request.html is not None:
+        write_whole(request.html, render(use_case.name, finding, sentence).encode())
+    if request.as_json:
+        _write_json({**to_json(finding), "answer": sentence, "checked": True})
+    else:
+        _print(finding, response, sentence)
+        if request.html is not None:
+            console.print(f"page: {request.html}", highlight=False, soft_wrap=True)
+    return DRIFT if finding.report.drifted else NO_DRIFT
+
+
+def _yardstick(request: DriftRequest, settings: Settings) -> Yardstick:
+    candidates = CandidateStore(settings.retrained_models_dir, settings.candidates_kept)
+    if request.against is not None:
+        return named_yardstick(candidates, request.against)
+    return champions_yardstick(scoring_api(settings), candidates)
+
+
+def _window(request: DriftRequest, now_us: int, days: float) -> Window:
+    end_us = now_us if request.end is None else _instant("--to", request.end)
+    start_us = end_us - round(days * MICROS_PER_DAY)
+    if request.begin is not None:
+        start_us = _instant("--from", request.begin)
+    if start_us >= end_us:
+        raise DriftQuestionUnclear("--from has to be earlier than --to")
+    return Window(start_us, end_us, now_us)
+
+
+def _instant(option: str, text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise DriftQuestionUnclear(
+            f"{option}: {text!r} is no day or instant like 2026-11-01 or 2026-11-01T12:00:00Z"
+        ) from error
+    return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _print(finding: Finding, response: Response, sentence: str) -> None:
+    report = finding.report
+    style = "bold red" if report.drifted else "bold green"
+    console.print(sentence, style=style, highlight=False, soft_wrap=True)
+    shown = report.columns[: max(SHOWN, len(report.alarms))]
+    console.print(_table(shown))
+    notes = [f"not checked: {name}: {reason}" for name, reason in report.skipped.items()]
+    if len(shown) < len(report.columns):
+        notes.insert(0, f"and {len(report.columns) - len(shown)} more columns that moved less")
+    notes += [*_warning(finding), *_next_step(response)]
+    for note in notes:
+        console.print(note, style="dim", highlight=False, soft_wrap=True)
+
+
+def _table(drifts: Sequence[ColumnDrift]) -> Table:
+    table = Table("column", "kind", "verdict", "effect", "matters from", "adjusted p", "rows")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for drift in drifts:
+        table.add_row(*_cells(drift), style="red" if drift.alarm else None)
+    return table
+
+
+def _warning(finding: Finding) -> list[str]:
+    expected, held_out = finding.outlook.expected, finding.outlook.held_out
+    if expected is None:
+        return []
+    return [
+        f"average precision estimated without labels: {expected.average_precision.mean:.3f} "
+        f"(on the held-out rows it was {held_out.average_precision:.3f}); "
+        "an early warning, no gate asks for it"
+    ]
+
+
+def _next_step(response: Response) -> list[str]:
+    if not response.starts_run:
+        return []
+    return [
+        "the scheduler's next check would ask for a retraining; to have one now: "
+        "POST /api/mlops/trigger-retraining"
+    ]
+
+
+def _cells(drift: ColumnDrift) -> tuple[str, ...]:
+    return (
+        drift.name,
+        str(drift.kind),
+        "moved" if drift.alarm else "as before",
+        f"{drift.effect:.3f}",
+        f"{drift.floor:.3f}",
+        f"{drift.p_adjusted:.2g}",
+        f"{drift.rows:,}",
+    )
+
+
+def _tell_not_checked(reason: str, *, as_json: bool) -> None:
+    if as_json:
+        _write_json({"alarm": None, "checked": False, "reason": reason})
+    else:
+        console.print(f"Not known: {reason}.", style="yellow", highlight=False, soft_wrap=True)
+
+
+def _write_json(content: object) -> None:
+    sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")
