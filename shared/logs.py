@@ -1,8 +1,13 @@
-"""Logs: one line an event, for people on a terminal and as JSON for machines."""
+"""Logs: one line an event, for people on a terminal and as JSON for machines.
+
+What is secret, and what is about a person, is masked here by the name it goes under and by
+the shapes that libraries give it in their own words; docs/security.md has the list.
+"""
 
 import logging
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,8 +19,24 @@ LogFormat = Literal["console", "json"]
 _SECRET_KEYS = re.compile(
     r"token|password|secret|authorization|private_key|signature", re.IGNORECASE
 )
-# Whatever carries credentials inside a URL.
-_URL_CREDENTIALS = re.compile(r"(\w+://[^:/@\s]+:)[^@/\s]+@")
+# Who somebody is, what they hold in their hand and where they are. A transaction's own number
+# is not among them: without it no decision could be found again.
+_PERSONAL_KEYS = re.compile(
+    r"(user|device)_ids?|(home_)?(lat|lon)(itude|gitude)?|e?mail|phone|card_number|iban",
+    re.IGNORECASE,
+)
+_MASK = "***"
+# The same inside a text: credentials in URLs and headers, and how the libraries that refuse a
+# value (pydantic, SQLAlchemy, PostgreSQL) repeat it.
+_IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(\w+://[^:/@\s]*:)[^@/\s]+@"), r"\1***@"),
+    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), r"\1 ***"),
+    (re.compile(r"input_value=.*?, input_type=", re.DOTALL), "input_value=***, input_type="),
+    (re.compile(r"\[parameters: .*?\]\n|\[parameters: .*\]", re.DOTALL), "[parameters: ***]\n"),
+    (re.compile(r"(Failing row contains |Key \([^)]*\)=)\(.*?\)", re.DOTALL), r"\1(***)"),
+)
+# How structlog passes on what is not a value of the event.
+_INTERNAL = frozenset({"exc_info", "stack_info", "_record", "_from_structlog"})
 # Line breaks and control characters would let a value forge a second line.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 
@@ -53,16 +74,34 @@ def configure_logging(
 
 
 def mask_secrets(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Mask secret keys and URL credentials, and flatten control characters."""
-    return {key: _safe(key, value) for key, value in event.items()}
+    """Mask secrets and personal values, however deep, and flatten control characters."""
+    return {key: value if key in _INTERNAL else _safe(key, value) for key, value in event.items()}
+
+
+def mask_exception(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    """The same for a traceback that has become text; its lines stay lines."""
+    if isinstance(event.get("exception"), str):
+        event["exception"] = mask_text(event["exception"])
+    return event
+
+
+def mask_text(text: str) -> str:
+    """The text without the values that are known to stand in such texts."""
+    for pattern, replacement in _IN_TEXT:
+        text = pattern.sub(replacement, text)
+    return text
 
 
 def _safe(key: str, value: Any) -> Any:
-    if _SECRET_KEYS.search(key):
-        return "***"
-    if isinstance(value, str):
-        return _CONTROL.sub(" ", _URL_CREDENTIALS.sub(r"\1***@", value))
-    return value
+    if _SECRET_KEYS.search(key) or _PERSONAL_KEYS.fullmatch(key):
+        return _MASK
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _safe(str(name), item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_safe("", item) for item in value]
+    return _CONTROL.sub(" ", mask_text(value if isinstance(value, str) else repr(value)))
 
 
 def _formatter(fmt: LogFormat, shared: list[Any], *, colors: bool) -> logging.Formatter:
@@ -71,11 +110,14 @@ def _formatter(fmt: LogFormat, shared: list[Any], *, colors: bool) -> logging.Fo
         if fmt == "json"
         else structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24)
     )
+    # structlog's type of a processor is wider than what one has to take
+    mask: Any = mask_exception
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            mask,
             renderer,
         ],
     )

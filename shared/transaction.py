@@ -1,11 +1,11 @@
 """One transaction as every room of the house sees it, defaults already filled in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transaction:
-    """A row to be scored or learned from.
+    """A row to be scored or learned from; its repr leaves out who it is about.
 
     Attributes:
         event_time_us: when it happened, microseconds since the epoch, UTC.
@@ -15,7 +15,7 @@ class Transaction:
     """
 
     transaction_id: str
-    user_id: str
+    user_id: str = field(repr=False)
     event_time_us: int
     ingested_at_us: int
     amount: float
@@ -25,11 +25,11 @@ class Transaction:
     merchant_category: str | None = None
     channel: str | None = None
     country: str | None = None
-    lat: float | None = None
-    lon: float | None = None
-    home_lat: float | None = None
-    home_lon: float | None = None
-    device_id: str | None = None
+    lat: float | None = field(default=None, repr=False)
+    lon: float | None = field(default=None, repr=False)
+    home_lat: float | None = field(default=None, repr=False)
+    home_lon: float | None = field(default=None, repr=False)
+    device_id: str | None = field(default=None, repr=False)
     utc_offset_min: int | None = None
 
 
