@@ -22,6 +22,7 @@ from api.routes.health import add_health_routes
 from api.routes.models import add_model_routes
 from api.routes.retraining import add_retraining_routes
 from api.routes.revocation import add_revocation_route
+from api.routes.rollout import add_rollout_routes
 from api.scoring.docs import RawRoute
 from api.scoring.routes import add_scoring_routes
 from api.service import Service
@@ -93,6 +94,7 @@ def create_app(service: Service) -> ScoringApp:
     add_scoring_routes(app, service)
     add_feedback_routes(app, service)
     add_model_routes(app, service)
+    add_rollout_routes(app, service)
     add_revocation_route(app, service)
     add_alert_routes(app, service)
     add_retraining_routes(app, service)

@@ -14,6 +14,7 @@ from api.models.live import ModelHolder
 from api.models.promoter import Promoter
 from api.models.revoker import Revoker
 from api.registry.registry import Registry
+from api.rollout.conductor import Conductor
 from api.scoring.batch import BatchScorer
 from api.scoring.cache import DecidedCache
 from api.scoring.endpoint import Execution
@@ -45,6 +46,7 @@ class Service:
     models: ModelHolder
     registry: Registry
     promoter: Promoter
+    conductor: Conductor
     breaker: Breaker
     revoker: Revoker
     journal: Journal

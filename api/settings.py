@@ -47,11 +47,17 @@ class Settings(BaseSettings):
     changes_per_minute: int = Field(default=120, ge=0)
     # pages of these origins may read answers in a browser; comma-separated
     cors_origins: str = Field(default="", pattern=ORIGINS)
+    # Such a model runs its own code when it is loaded; still signed, still tried in a child.
+    allow_pickle_models: bool = False
     smoke_timeout_seconds: float = Field(default=30, gt=0)
     smoke_memory_bytes: int = Field(default=2_048 * MIB, ge=256 * MIB)
     # So many rows the version fails on, and its fallback does not, step back; 0: never.
     breaker_failures: int = Field(default=5, ge=0)
     breaker_window_seconds: float = Field(default=60, gt=0)
+    # A version in the shadow: rows wait in a queue of this size, in a process with limits.
+    shadow_queue_bytes: int = Field(default=256 * 1024, ge=4 * 1024, le=MIB)
+    shadow_memory_bytes: int = Field(default=2_048 * MIB, ge=256 * MIB)
+    shadow_hang_seconds: float = Field(default=10, gt=0)
     # Decisions the database has already, kept so that a retry is answered from memory.
     answered_capacity: int = Field(default=10_000, ge=0)
     # auto: in threads where history comes over a network

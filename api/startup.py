@@ -6,6 +6,7 @@ import structlog
 
 from api.journal.entries import VERSION, decided_from_record, decode
 from api.journal.sink import Stored
+from api.rollout.conductor import SETTLE_SECONDS
 from api.service import Service
 from api.workers.figures import NOTE_SECONDS
 from api.workers.follower import RETRY_SECONDS
@@ -21,7 +22,10 @@ def start(service: Service) -> None:
     # Before the restore: a change meanwhile is not missed.
     for path in (service.registry.pointer, service.registry.ledger_path):
         service.follower.follow(path, service.workforce.follow)
+    for path in (service.conductor.file.path, service.registry.pointer):
+        service.follower.follow(path, service.conductor.catch_up)
     service.follower.every(RETRY_SECONDS, service.promoter.try_again)
+    service.follower.every(SETTLE_SECONDS, service.conductor.settle)
     service.follower.every(TELL_SECONDS, service.workforce.tell)
     service.follower.every(NOTE_SECONDS, service.figures.note)
     if service.run_dir.number == 0:
@@ -29,6 +33,7 @@ def start(service: Service) -> None:
     service.journal.open()
     _recall_pending(service)
     service.promoter.restore()
+    service.conductor.catch_up()
     service.drain.start()
     service.use_case.warm_up()
     service.workforce.tell()
@@ -46,6 +51,7 @@ def stop(service: Service) -> None:
     """Carry what is left into the database, if it is there."""
     service.breaker.close()
     service.follower.stop()
+    service.conductor.stop()
     service.workforce.leave()
     service.inheritance.stop()
     service.drain.stop()

@@ -14,10 +14,15 @@ from api.models.breaker import Breaker, BreakerLimits
 from api.models.live import ModelHolder
 from api.models.promoter import Promoter
 from api.models.revoker import Revoker
+from api.models.shelf import Shelf
 from api.models.smoke import ChildSmokeTest, SmokeTest
 from api.models.verify import Verifier
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
+from api.rollout.collector import RolloutCollector
+from api.rollout.conductor import Conductor
+from api.rollout.counters import arms_dir
+from api.rollout.trials import ShadowLimits, TrialMaker
 from api.scoring.batch import BatchScorer
 from api.scoring.cache import DecidedCache
 from api.scoring.endpoint import Execution, in_threads, inline
@@ -69,9 +74,10 @@ def build_service(
     verifier = Verifier(
         use_case,
         KeyStore(settings.keys_dir),
-        smoke or ChildSmokeTest(settings.smoke_timeout_seconds, settings.smoke_memory_bytes),
+        smoke or _smoke_test(settings),
         clock,
         settings.bundle_max_bytes,
+        settings.allow_pickle_models,
     )
     audit = AuditTrail(settings.prod_models_dir / "audit.jsonl", clock)
 
@@ -100,6 +106,17 @@ def build_service(
         metrics=metrics,
     )
     scorer = Scorer(parts)
+    shelf = Shelf(registry, verifier)
+    conductor = Conductor(
+        registry=registry,
+        promoter=promoter,
+        holder=models,
+        trials=_trials(settings, use_case, registry, shelf),
+        audit=audit,
+        clock=clock,
+        run_dir=run_dir,
+    )
+    metrics.registry.register(RolloutCollector(conductor))
     service = Service(
         settings=settings,
         use_case=use_case,
@@ -111,6 +128,7 @@ def build_service(
         models=models,
         registry=registry,
         promoter=promoter,
+        conductor=conductor,
         breaker=breaker,
         revoker=Revoker(promoter, registry, audit, clock),
         journal=journal,
@@ -134,9 +152,27 @@ def build_service(
     return service
 
 
+def _trials(
+    settings: Settings, use_case: ServingUseCase, registry: Registry, shelf: Shelf
+) -> TrialMaker:
+    limits = ShadowLimits(
+        settings.shadow_queue_bytes, settings.shadow_memory_bytes, settings.shadow_hang_seconds
+    )
+    return TrialMaker(use_case, registry, shelf, arms_dir(settings.run_dir), limits)
+
+
+def _smoke_test(settings: Settings) -> SmokeTest:
+    return ChildSmokeTest(
+        settings.smoke_timeout_seconds,
+        settings.smoke_memory_bytes,
+        settings.allow_pickle_models,
+    )
+
+
 def _how_to_run(settings: Settings, engine: Engine, clock: Clock) -> tuple[Execution, Turns]:
-    """SQLite answers in microseconds, a network does not."""
-    if engine.dialect.name == "sqlite" and settings.scoring_in_threads == "auto":
+    """SQLite and a graph answer in microseconds, a network or somebody's Python do not."""
+    quick = engine.dialect.name == "sqlite" and not settings.allow_pickle_models
+    if quick and settings.scoring_in_threads == "auto":
         return inline, OneThread()
     pool = ThreadPoolExecutor(settings.scoring_threads, thread_name_prefix="scoring")
     return in_threads(pool), ManyThreads(clock)

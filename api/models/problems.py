@@ -5,7 +5,9 @@ from api.http.problems import (
     BUNDLE_MALFORMED,
     MODEL_UNUSABLE,
     NO_FALLBACK,
+    NO_ROLLOUT,
     REGISTRY_FAILED,
+    ROLLOUT_CONFLICT,
     STALE_FENCING,
     TOO_LARGE,
     UNKNOWN_VERSION,
@@ -20,6 +22,7 @@ from api.models.refusals import (
     VersionNotNewer,
     VersionUnknown,
 )
+from api.rollout.refusals import NoRollout, RolloutConflict
 from shared.errors import (
     BundleError,
     BundleTooLarge,
@@ -39,6 +42,8 @@ _KINDS: tuple[tuple[type[Exception], Kind], ...] = (
     (NoFallback, NO_FALLBACK),
     (StillServing, NO_FALLBACK),
     (VersionUnknown, UNKNOWN_VERSION),
+    (NoRollout, NO_ROLLOUT),
+    (RolloutConflict, ROLLOUT_CONFLICT),
     (OSError, REGISTRY_FAILED),
 )
 

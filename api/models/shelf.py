@@ -37,7 +37,7 @@ class Shelf:
         """
         model = self.load(version)
         try:
-            check(model.onnx)
+            check(model.model)
         except ValueError as error:
             raise ModelLoadError(str(error)) from error
         return model
@@ -58,8 +58,8 @@ class Shelf:
 
     def restore_order(self) -> list[str]:
         """The current version, then the newest that were accepted and not stepped back from."""
-        stored, accepted = self.versions(), self._registry.ledger.accepted
+        stored, ledger = self.versions(), self._registry.ledger
         current = self._registry.current()
-        good = [v for v in stored if v in accepted and accepted[v].rolled_back_at_us is None]
+        good = [v for v in stored if ledger.served_well(v)]
         first = [current] if current in stored else []
         return [*first, *(version for version in good if version != current)]

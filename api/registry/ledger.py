@@ -85,6 +85,13 @@ class Ledger(BaseModel):
         found = (a.activated_at_us for a in reversed(self.activations) if a.version == version)
         return next(found, None)
 
+    def served_well(self, version: str) -> bool:
+        """Whether it served and was not stepped back from; a version on trial never served."""
+        accepted = self.accepted.get(version)
+        if accepted is None or accepted.rolled_back_at_us is not None:
+            return False
+        return self.activated_at_us(version) is not None
+
     def fallback_for(self, current: str, stored: set[str]) -> str | None:
         """The version served last before this one that is on disk and was not stepped back from."""
         for activation in reversed(self.activations):

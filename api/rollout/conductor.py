@@ -24,7 +24,7 @@ from api.rollout.keeper import TrialKeeper
 from api.rollout.refusals import NoRollout, RolloutConflict
 from api.rollout.state import SHARES, Mode, Outcome, Rollout, Rollouts
 from api.rollout.trials import TrialMaker
-from api.workers.run_dir import RunDir
+from api.workers.run_dir import RunDir, Told
 from api.workers.workforce import Workers
 from shared.clock import Clock
 
@@ -67,6 +67,7 @@ class Conductor:
         self._trials = trials
         self._audit = audit
         self._clock = clock
+        self._run_dir = run_dir
         self._keeper = TrialKeeper(holder, trials, run_dir, self._broken)
         self._rollouts = Rollouts()
         # Aborted here, although the file may still say otherwise.
@@ -76,6 +77,26 @@ class Conductor:
     def rollouts(self) -> Rollouts:
         """What the file said at the last look."""
         return self._rollouts
+
+    @property
+    def worker(self) -> int:
+        """Which of the processes this is."""
+        return self._run_dir.number
+
+    @property
+    def workers(self) -> int:
+        """How many processes there are meant to be."""
+        return self._run_dir.total
+
+    def told(self) -> dict[int, Told]:
+        """Which stage each worker has, and what keeps it from it."""
+        return self._keeper.told()
+
+    def flush(self) -> None:
+        """Write what this process counted, for whoever sums it up now."""
+        trial = self._holder.trial
+        if trial is not None:
+            trial.counters.flush()
 
     def followed(self) -> Workers | None:
         """Who has the stage in force, within two seconds; None: there is none."""
@@ -198,7 +219,7 @@ class Conductor:
             who=who,
         )
         shown = rollout.model_dump(include={"version", "champion", "share_percent"})
-        self._audit.write("rollout-begun", who, model.onnx.manifest.description, mode=mode, **shown)
+        self._audit.write("rollout-begun", who, model.model.manifest.description, mode=mode, **shown)
         self._write(self.file.read().begun(rollout))
         clear_other_stages(self.counters_dir, rollout.stage_key)
         _log.info("rollout_begun", mode=str(mode), **shown)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from api.rollout.counters import Counters
 from api.rollout.state import Rollout
 from shared.usecase.serving import FloatMatrix, FloatVector
 
@@ -19,6 +20,9 @@ class Trial(Protocol):
 
     @property
     def rollout(self) -> Rollout: ...
+
+    @property
+    def counters(self) -> Counters: ...
 
     def try_candidate(self, users: Sequence[str], matrix: FloatMatrix) -> dict[int, Scored]:
         """Row -> who answers it and with which scores; rows left out are the champion's.

@@ -11,6 +11,8 @@ from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, R
 from api.models.problems import as_problem
 from api.models.refusals import NoFallback, NotServing
 from api.models.stage import Change
+from api.rollout.conductor import Ask
+from api.rollout.refusals import NoRollout
 from api.service import Service
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
@@ -68,6 +70,11 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
     def alert(request: Request, body: Webhook) -> AlertAnswer:
         firing = [item for item in body.alerts if item.status == "firing"]
         serving = service.models.version
+        rollout = service.conductor.rollout
+        on_trial = None if rollout is None else rollout.version
+        blamed = next((a for a in firing if a.labels.get(VERSION_LABEL) == on_trial), None)
+        if on_trial is not None and blamed is not None:
+            return _end_trial(service, on_trial, blamed, caller(request).name)
         about = [item for item in firing if item.labels.get(VERSION_LABEL) == serving]
         if not about:
             reason = f"{len(firing)} firing, none with {VERSION_LABEL} {serving}"
@@ -87,6 +94,17 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
     problems = (REGISTRY_FAILED, MODEL_UNUSABLE, BAD_SIGNATURE, BUNDLE_MALFORMED)
     address = Address("POST", "/alert", alert, Role.ALERT, _LIMIT, problems, options)
     add(app, service.doorkeeper, address)
+
+
+def _end_trial(service: Service, version: str, blamed: Alert, who: str) -> AlertAnswer:
+    """The alert is about the version on trial: nobody gets its answers any more."""
+    try:
+        change = service.conductor.abort(Ask(version, blamed.summary, who))
+    except NoRollout as error:
+        return AlertAnswer(action="none", reason=str(error), version=service.models.version)
+    except (UnderstudyError, OSError) as error:
+        raise as_problem(error) from error
+    return _rolled_back(change, blamed.summary)
 
 
 def _rolled_back(change: Change, reason: str) -> AlertAnswer:

@@ -1,8 +1,9 @@
 """What is served, and every way to change it."""
 
+from contextlib import suppress
 from typing import Annotated
 
-from fastapi import FastAPI, Header, Request
+from fastapi import FastAPI, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
@@ -16,6 +17,7 @@ from api.http.problems import (
     NO_FALLBACK,
     NO_MODEL,
     REGISTRY_FAILED,
+    ROLLOUT_CONFLICT,
     STALE_FENCING,
     TOO_LARGE,
     UNKNOWN_VERSION,
@@ -26,6 +28,9 @@ from api.http.problems import (
 from api.models.problems import as_problem
 from api.models.push import Push
 from api.models.stage import Change
+from api.rollout.conductor import Ask
+from api.rollout.refusals import NoRollout
+from api.rollout.state import Mode
 from api.routes.views import CurrentModel, Models, current_model, every_model
 from api.service import Service
 from shared.clock import isoformat
@@ -42,6 +47,7 @@ _PUSH_PROBLEMS = (
     INVALID_REQUEST,
     VERSION_CONFLICT,
     STALE_FENCING,
+    ROLLOUT_CONFLICT,
     REGISTRY_FAILED,
 )
 _ROLLBACK_PROBLEMS = (
@@ -69,6 +75,12 @@ Fencing = Annotated[
 ]
 
 
+Wanted = Annotated[
+    Mode | None, Query(description="How the version comes into service; default: immediate")
+]
+WantedHeader = Annotated[Mode | None, Header(description="The same, for those who prefer headers")]
+
+
 class NotFollowing(BaseModel):
     """A worker that does not serve the version, and why."""
 
@@ -85,18 +97,23 @@ class WorkersView(BaseModel):
 
 
 class Changed(BaseModel):
-    """What is served from now on."""
+    """What is served from now on, or on trial."""
 
     version: str
     previous: str | None
     activated_at: str = Field(description="RFC 3339, UTC")
     workers: WorkersView
     partial: bool = Field(description="Some worker serves another version")
+    rollout: Mode = Field(
+        default=Mode.IMMEDIATE,
+        description="With `shadow` and `canary`: `version` is on trial, `previous` serves on",
+    )
 
     @classmethod
-    def settled(cls, service: Service, change: Change) -> "Changed":
-        """Wait until every worker serves it, or has had its time."""
-        workers = service.workforce.settled(change.version)
+    def settled(cls, service: Service, change: Change, mode: Mode = Mode.IMMEDIATE) -> "Changed":
+        """Wait until every worker serves it, or tries it, or has had its time."""
+        on_trial = None if mode is Mode.IMMEDIATE else service.conductor.followed()
+        workers = on_trial or service.workforce.settled(change.version)
         failed = [NotFollowing(worker=left.worker, reason=left.reason) for left in workers.failed]
         return cls(
             version=change.version,
@@ -104,6 +121,7 @@ class Changed(BaseModel):
             activated_at=isoformat(change.activated_at_us),
             workers=WorkersView(serving=workers.serving, total=workers.total, failed=failed),
             partial=workers.partial,
+            rollout=mode,
         )
 
 
@@ -116,7 +134,9 @@ class RollbackRequest(BaseModel):
     )
 
     version: str | None = Field(
-        default=None, max_length=64, description="Left out: the version served before"
+        default=None,
+        max_length=64,
+        description="Left out: end a rollout if one is on, else the version served before",
     )
     reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
 
@@ -131,14 +151,19 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
         return every_model(service)
 
     async def update(
-        request: Request, x_bundle_signature: Signature = "", x_fencing_number: Fencing = None
+        request: Request,
+        x_bundle_signature: Signature = "",
+        x_fencing_number: Fencing = None,
+        rollout: Wanted = None,
+        x_rollout: WantedHeader = None,
     ) -> Changed:
-        return await _push(service, request, x_bundle_signature, x_fencing_number)
+        mode = rollout or x_rollout or Mode.IMMEDIATE
+        return await _push(service, request, x_bundle_signature, x_fencing_number, mode)
 
     def rollback(request: Request, body: RollbackRequest) -> Changed:
         who = caller(request).name
         try:
-            change = service.promoter.rollback(body.version, body.reason, who)
+            change = _step_back(service, body, who)
         except (UnderstudyError, OSError) as error:
             raise as_problem(error) from error
         return Changed.settled(service, change)
@@ -159,8 +184,16 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
         add(app, service.doorkeeper, address)
 
 
+def _step_back(service: Service, body: RollbackRequest, who: str) -> Change:
+    """The newest change goes first: while a version is on trial, that one is left."""
+    if body.version is None and service.conductor.rollout is not None:
+        with suppress(NoRollout):
+            return service.conductor.abort(Ask(None, body.reason, who))
+    return service.promoter.rollback(body.version, body.reason, who)
+
+
 async def _push(
-    service: Service, request: Request, signature: str, fencing_number: int | None
+    service: Service, request: Request, signature: str, fencing_number: int | None, mode: Mode
 ) -> Changed:
     """The bundle from the wire into service; every refusal is counted and audited."""
     who = caller(request).name
@@ -168,8 +201,8 @@ async def _push(
         require_plain(request.scope)
         raw = await read_body(request.scope, request.receive, service.settings.bundle_max_bytes)
         push = Push(raw, signature, fencing_number, who)
-        change = await run_in_threadpool(service.promoter.push, push)
-        return await run_in_threadpool(Changed.settled, service, change)
+        change, mode = await run_in_threadpool(service.conductor.push, push, mode)
+        return await run_in_threadpool(Changed.settled, service, change, mode)
     except ClientGone:
         refusal = Problem(INVALID_REQUEST, "the upload was cut short")
     except Problem as problem:

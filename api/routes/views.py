@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from api.http.problems import NO_MODEL, Problem
+from api.rollout.view import EndedView, RolloutView, ended_view, rollout_view
 from api.service import Service
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
@@ -53,6 +54,8 @@ class CurrentModel(BaseModel):
     training_data: dict[str, Any]
     parent_version: str | None
     frameworks: dict[str, str]
+    rollout: RolloutView | None = Field(description="The version on trial, if there is one")
+    last_rollout: EndedView | None
 
 
 def current_model(service: Service) -> CurrentModel:
@@ -60,14 +63,14 @@ def current_model(service: Service) -> CurrentModel:
     live, fallback = service.models.live, service.models.fallback
     if live is None:
         raise Problem(NO_MODEL, "the first model has not been promoted yet")
-    manifest: Manifest = live.onnx.manifest
+    manifest: Manifest = live.model.manifest
     newest = service.registry.ledger.newest
     return CurrentModel(
         version=live.version,
         fallback=None if fallback is None else fallback.version,
         newest_accepted=None if newest is None else str(newest),
         activated_at=isoformat(live.activated_at_us),
-        sha256=live.onnx.sha256,
+        sha256=live.model.sha256,
         created_at=manifest.created_at.isoformat(),
         description=manifest.description,
         components=list(manifest.components),
@@ -78,6 +81,8 @@ def current_model(service: Service) -> CurrentModel:
         training_data=manifest.training_data.model_dump(mode="json"),
         parent_version=manifest.parent_version,
         frameworks=manifest.frameworks,
+        rollout=rollout_view(service.conductor, service.clock.now_us()),
+        last_rollout=ended_view(service.conductor.rollouts.last),
     )
 
 

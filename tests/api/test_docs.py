@@ -17,10 +17,11 @@ STATUSES = {
 ROLES = {
     "/rollback_model": Role.OPERATOR,
     "/revoke_model": Role.OPERATOR,
+    "/update_rollout": Role.PUSH,
     "/alert": Role.ALERT,
 }
-# There is nothing to step back to in this service, and no such version.
-REFUSED = {"/rollback_model": 409, "/revoke_model": 404}
+# There is nothing to step back to in this service, no such version, and nothing on trial.
+REFUSED = {"/rollback_model": 409, "/revoke_model": 404, "/update_rollout": 409}
 
 
 @pytest.fixture(scope="module")

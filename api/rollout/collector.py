@@ -1,0 +1,63 @@
+"""Figures of the arms for Prometheus, read from the counts when they are asked for."""
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from api.rollout.conductor import Conductor
+from api.rollout.counters import total
+from api.rollout.tally import Arms, Tally
+
+_ARM = ["arm", "version"]
+
+
+class RolloutCollector(Collector):
+    """Nothing while nothing is rolled out; counts begin anew with each stage."""
+
+    def __init__(self, conductor: Conductor) -> None:
+        self._conductor = conductor
+
+    def describe(self) -> list[Metric]:
+        """Nothing: what there is depends on what is rolled out."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        rollout = self._conductor.rollout
+        # Sums over all workers, so one of them tells them.
+        if rollout is None or self._conductor.worker != 0:
+            return
+        share = GaugeMetricFamily(
+            "understudy_rollout_share_percent",
+            "Users who get the candidate's answers",
+            labels=["mode", "version"],
+        )
+        share.add_metric([rollout.mode, rollout.version], rollout.share_percent)
+        yield share
+        arms, _, _ = total(self._conductor.counters_dir, rollout.stage_key)
+        yield from _of_arms(arms, rollout.champion, rollout.version)
+        yield from _of_shadow(arms)
+
+
+def _of_arms(arms: Arms, champion: str, candidate: str) -> Iterator[Metric]:
+    counts: dict[str, tuple[str, Callable[[Tally], float]]] = {
+        "requests": ("Rows of an arm", lambda tally: sum(tally.rows) + tally.errors),
+        "errors": ("Rows its model failed to score", lambda tally: tally.errors),
+        "alerts": ("Rows not simply let through", lambda tally: sum(tally.alerts)),
+        "timed": ("Rows whose time is known", lambda tally: sum(tally.timed)),
+        "seconds": ("Their time, summed", lambda tally: sum(tally.latency_ms) / 1_000),
+    }
+    for name, (text, count) in counts.items():
+        family = CounterMetricFamily(f"understudy_rollout_{name}", text, labels=_ARM)
+        family.add_metric(["champion", champion], count(arms.champion))
+        family.add_metric(["candidate", candidate], count(arms.candidate))
+        yield family
+
+
+def _of_shadow(arms: Arms) -> Iterator[Metric]:
+    figures = {
+        "dropped": ("Rows the shadow's queue had no room for", arms.dropped),
+        "restarts": ("Times its process was started again", arms.restarts),
+    }
+    for name, (text, value) in figures.items():
+        yield CounterMetricFamily(f"understudy_shadow_{name}", text, value=value)

@@ -1,0 +1,123 @@
+"""POST /update_rollout: the next share, promotion, or the end of what is being rolled out."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import FastAPI, Header, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.http.door import Address, add, caller
+from api.http.problems import (
+    BAD_SIGNATURE,
+    BUNDLE_MALFORMED,
+    MODEL_UNUSABLE,
+    NO_ROLLOUT,
+    REGISTRY_FAILED,
+    ROLLOUT_CONFLICT,
+    STALE_FENCING,
+)
+from api.models.problems import as_problem
+from api.rollout.conductor import Ask
+from api.rollout.state import SHARES, Mode
+from api.service import Service
+from shared.errors import UnderstudyError
+from shared.keys.tokens import Role
+
+_LIMIT = 16 * 1024
+_PROBLEMS = (
+    NO_ROLLOUT,
+    ROLLOUT_CONFLICT,
+    STALE_FENCING,
+    MODEL_UNUSABLE,
+    BAD_SIGNATURE,
+    BUNDLE_MALFORMED,
+    REGISTRY_FAILED,
+)
+Fencing = Annotated[
+    int | None, Header(ge=0, le=2**53, description="Grows with every scheduler's lease")
+]
+
+
+class Action(StrEnum):
+    """What to do with the rollout."""
+
+    ADVANCE = "advance"
+    PROMOTE = "promote"
+    ABORT = "abort"
+
+
+class RolloutRequest(BaseModel):
+    """A step of a rollout, and why."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "action": "advance",
+                    "version": "1.0.2",
+                    "share_percent": 10,
+                    "reason": "no sign of harm at 5 %",
+                }
+            ]
+        },
+    )
+
+    action: Action
+    version: str = Field(max_length=64, description="The one that is rolled out; else 409")
+    share_percent: int | None = Field(
+        default=None,
+        strict=True,
+        description=f"With `advance`: one of {', '.join(map(str, SHARES))}, and more than now; "
+        "left out: the next one",
+    )
+    reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
+
+
+class RolloutChanged(BaseModel):
+    """Where the rollout is now."""
+
+    action: Action
+    version: str = Field(description="What the champion's users get answers from, from now on")
+    rollout: Mode | None = Field(description="null: it is over")
+    share_percent: int | None
+    partial: bool = Field(description="Some worker has not followed within two seconds")
+
+
+def add_rollout_routes(app: FastAPI, service: Service) -> None:
+    """POST /update_rollout."""
+
+    def update(
+        request: Request, body: RolloutRequest, x_fencing_number: Fencing = None
+    ) -> RolloutChanged:
+        ask = Ask(body.version, body.reason, caller(request).name, x_fencing_number)
+        try:
+            partial = _carry_out(service, ask, body)
+        except (UnderstudyError, OSError) as error:
+            raise as_problem(error) from error
+        rollout = service.conductor.rollout
+        return RolloutChanged(
+            action=body.action,
+            version=service.models.version,
+            rollout=None if rollout is None else rollout.mode,
+            share_percent=None if rollout is None else rollout.share_percent,
+            partial=partial,
+        )
+
+    options = {"tags": ["models"], "summary": "Move on, promote or end what is rolled out"}
+    address = Address("POST", "/update_rollout", update, Role.PUSH, _LIMIT, _PROBLEMS, options)
+    add(app, service.doorkeeper, address)
+
+
+def _carry_out(service: Service, ask: Ask, body: RolloutRequest) -> bool:
+    """Whether some worker did not follow."""
+    conductor = service.conductor
+    if body.action is Action.PROMOTE:
+        change = conductor.promote(ask)
+        return service.workforce.settled(change.version).partial
+    if body.action is Action.ABORT:
+        conductor.abort(ask)
+        return False
+    conductor.advance(ask, body.share_percent)
+    workers = conductor.followed()
+    return workers is not None and workers.partial
