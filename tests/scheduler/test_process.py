@@ -1,13 +1,7 @@
 """The scheduler as a process: it learns when asked, follows SQL, and stops when told."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,66 +10,9 @@ from sqlalchemy import Engine, text
 from shared.clock import SystemClock
 from shared.keys.tokens import Role, ensure_tokens, token_path
 from shared.tables.config import read_retraining_config
-from shared.tables.runs import Run, RunStatus, list_runs, request_run
+from shared.tables.runs import RunStatus, request_run
+from tests.scheduler.processes import SchedulerProcess, latest, start
 from tests.scheduler.standin_api import StandInApi, standin_api
-
-REPOSITORY = Path(__file__).parents[2]
-PATIENCE_SECONDS = 60
-
-
-@dataclass
-class SchedulerProcess:
-    """A running scheduler with its database, its log and the API it talks to."""
-
-    process: subprocess.Popen[bytes]
-    engine: Engine
-    api: StandInApi
-    log_path: Path
-
-    def events(self) -> list[str]:
-        return [json.loads(line)["event"] for line in self.log_path.read_text().splitlines()]
-
-    def wait_for(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not condition():
-            assert self.process.poll() is None, self.log_path.read_text()
-            assert time.monotonic() < deadline, self.log_path.read_text()
-            time.sleep(0.1)
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=10)
-
-
-def start(folder: Path, engine: Engine, api: StandInApi, **extra: str) -> SchedulerProcess:
-    log_path = folder / "scheduler.log"
-    ensure_tokens(folder / "keys", (Role.PUSH,))
-    environment = {
-        **os.environ,
-        "DATABASE_URL": f"sqlite:///{folder / 'understudy.db'}",
-        "API_URL": api.url,
-        "KEYS_DIR": str(folder / "keys"),
-        "RETRAINED_MODELS_DIR": str(folder / "retrained_models"),
-        "TEST_DATA_DIR": str(folder / "test_data"),
-        "HEARTBEAT_FILE": str(folder / "beat"),
-        "LOG_FORMAT": "json",
-        "CONFIG_POLL_SECONDS": "0.2",
-        "CLAIM_POLL_SECONDS": "0.2",
-        "SHUTDOWN_GRACE_SECONDS": "4",
-        "WORK_DIR": str(folder / "work"),
-        "MARKS": str(folder / "marks"),
-        **extra,
-    }
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.scheduler.tiny_process"],
-            cwd=REPOSITORY,
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    return SchedulerProcess(process, engine, api, log_path)
-
 
 Launch = Callable[..., SchedulerProcess]
 
@@ -97,12 +34,7 @@ def launch(tmp_path: Path, engine: Engine, api: StandInApi) -> Iterator[Launch]:
     yield go
     for scheduler in started:
         if scheduler.process.poll() is None:
-            scheduler.process.kill()
-            scheduler.process.wait()
-
-
-def latest(engine: Engine) -> Run:
-    return list_runs(engine)[0]
+            scheduler.kill()
 
 
 def test_a_scheduler_asks_for_a_first_model_follows_sql_and_stops_cleanly(
@@ -121,7 +53,7 @@ def test_a_scheduler_asks_for_a_first_model_follows_sql_and_stops_cleanly(
         connection.execute(text("UPDATE RetrainingConfig SET IsEnabled = 0 WHERE ConfigId = 1"))
     scheduler.wait_for(lambda: read_retraining_config(engine).next_run is None)
     assert read_retraining_config(engine).last_run is not None
-    assert (tmp_path / "beat").exists()
+    assert (tmp_path / "scheduler.beat").exists()
 
     assert scheduler.stop() == 0
     assert scheduler.events()[-1] == "scheduler_stopped"

@@ -1,0 +1,104 @@
+"""A stand-in that takes what is pushed by the API's own two rules of order.
+
+Neither a fencing number older than one it has seen, nor a version that is not newer than the
+newest it has accepted. What it accepted can be counted afterwards.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from shared.bundle.archive import unpack
+from shared.bundle.version import Version
+from tests.scheduler.standin_api import NO_MODEL
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """One promotion."""
+
+    version: Version
+    sha256: str
+    fencing_number: int
+
+
+class AcceptingApi(ThreadingHTTPServer):
+    """Serves what it accepted last."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.accepted: list[Acceptance] = []
+        self.refused: list[str] = []
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def push(self, raw: bytes, fencing_number: int) -> tuple[int, dict[str, Any]]:
+        bundle = unpack(raw)
+        version = bundle.manifest.parsed_version
+        with self._lock:
+            latest = self.accepted[-1] if self.accepted else None
+            if latest and fencing_number < latest.fencing_number:
+                return self._refuse("an older fencing number")
+            if latest and version <= latest.version:
+                return self._refuse("not a newer version")
+            self.accepted.append(Acceptance(version, bundle.sha256, fencing_number))
+        previous = str(latest.version) if latest else None
+        return 200, {"version": str(version), "previous": previous, "activated_at": "now"}
+
+    def answer(self, path: str) -> tuple[int, dict[str, Any]]:
+        accepted = list(self.accepted)
+        if path in {"/current_model", "/readyz"} and not accepted:
+            return 503, NO_MODEL
+        if path == "/current_model":
+            return 200, {"version": str(accepted[-1].version), "sha256": accepted[-1].sha256}
+        if path == "/models":
+            return 200, {"models": [{"version": str(one.version)} for one in accepted]}
+        return 200, {"status": "ok"}
+
+    def _refuse(self, why: str) -> tuple[int, dict[str, Any]]:
+        self.refused.append(why)
+        return 409, {"detail": why}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: AcceptingApi
+
+    def do_GET(self) -> None:
+        self._send(*self.server.answer(self.path))
+
+    def do_POST(self) -> None:
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
+        self._send(*self.server.push(raw, int(self.headers["X-Fencing-Number"])))
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - inherited
+        return
+
+    def _send(self, status: int, answer: dict[str, Any]) -> None:
+        content = json.dumps(answer).encode()
+        try:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+        except ConnectionError:  # whoever asked was killed meanwhile
+            self.close_connection = True
+
+
+@contextmanager
+def accepting_api() -> Iterator[AcceptingApi]:
+    """The server on a free port, in a thread of its own."""
+    with AcceptingApi() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
