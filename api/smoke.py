@@ -14,9 +14,11 @@ import numpy.typing as npt
 
 from shared.bundle.archive import unpack
 from shared.errors import UnderstudyError
-from shared.scoring.session import OnnxModel
+from shared.scoring.loading import load_model
+from shared.scoring.model import Model
 
 _SEED = 20_240_131
+ALLOW_PICKLE = "allow-pickle"
 
 
 def smoke_rows(features: int) -> npt.NDArray[np.float32]:
@@ -28,7 +30,7 @@ def smoke_rows(features: int) -> npt.NDArray[np.float32]:
     return np.vstack([unknown, np.zeros((1, features)), ordinary, large]).astype(np.float32)
 
 
-def check(model: OnnxModel) -> None:
+def check(model: Model) -> None:
     """Score the smoke rows, together and one by one.
 
     Raises:
@@ -47,10 +49,11 @@ def check(model: OnnxModel) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    path, memory_bytes, cpu_seconds = arguments
+    path, memory_bytes, cpu_seconds, *flags = arguments
     _limit(int(memory_bytes), int(cpu_seconds))
     try:
-        check(OnnxModel.load(unpack(Path(path).read_bytes())))
+        bundle = unpack(Path(path).read_bytes())
+        check(load_model(bundle, allow_pickle=ALLOW_PICKLE in flags))
     except (UnderstudyError, ValueError) as error:
         print(json.dumps({"problem": str(error)}))  # noqa: T201 - the parent reads it
         return 1

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from api.rollout.trial import Trial
 from shared.bundle.manifest import Manifest
 from shared.errors import ModelLoadError
-from shared.scoring.session import OnnxModel
+from shared.scoring.model import Model
 from shared.usecase.serving import FloatMatrix, ServedModel, ServingUseCase
 
 NO_VERSION = "none"
@@ -23,7 +23,7 @@ class LiveModel:
         columns: which of them the model was trained on, in its order; None: all, as they are.
     """
 
-    onnx: OnnxModel
+    model: Model
     served: ServedModel
     columns: npt.NDArray[np.intp] | None
     activated_at_us: int
@@ -36,7 +36,7 @@ class LiveModel:
         """Component scores of whole vectors, (rows, features) -> (rows, components)."""
         if self.columns is not None:
             matrix = matrix[:, self.columns]
-        return self.onnx.score(matrix)
+        return self.model.score(matrix)
 
 
 def check_fits(manifest: Manifest, use_case: ServingUseCase) -> None:
@@ -63,20 +63,20 @@ def check_fits(manifest: Manifest, use_case: ServingUseCase) -> None:
         raise ModelLoadError(f"the bundle wants features nobody computes: {unknown}")
 
 
-def make_live(onnx: OnnxModel, use_case: ServingUseCase, activated_at_us: int) -> LiveModel:
+def make_live(model: Model, use_case: ServingUseCase, activated_at_us: int) -> LiveModel:
     """Bind a loaded model to the columns it reads.
 
     Raises:
         ModelLoadError: it does not fit the use case.
     """
-    manifest = onnx.manifest
+    manifest = model.manifest
     check_fits(manifest, use_case)
     names = use_case.feature_set.names
     columns = None
     if manifest.feature_names != names:
         columns = np.array([names.index(name) for name in manifest.feature_names], dtype=np.intp)
     served = ServedModel(manifest.version, manifest.components, dict(manifest.thresholds))
-    return LiveModel(onnx, served, columns, activated_at_us)
+    return LiveModel(model, served, columns, activated_at_us)
 
 
 class ModelHolder:

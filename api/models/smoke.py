@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 import api
+from api.smoke import ALLOW_PICKLE
 from shared.errors import ModelLoadError
 
 _ROOT = Path(api.__file__).resolve().parent.parent
@@ -33,13 +34,15 @@ class ChildSmokeTest:
 
     timeout_seconds: float
     memory_bytes: int
+    allow_pickle: bool = False
 
     def run(self, raw: bytes) -> None:
         with tempfile.TemporaryDirectory(prefix="understudy-smoke-") as folder:
             path = Path(folder) / "bundle.zip"
             path.write_bytes(raw)
             limits = (str(self.memory_bytes), str(math.ceil(self.timeout_seconds)))
-            self._run([sys.executable, "-m", "api.smoke", str(path), *limits], folder)
+            flags = [ALLOW_PICKLE] if self.allow_pickle else []
+            self._run([sys.executable, "-m", "api.smoke", str(path), *limits, *flags], folder)
 
     def _run(self, command: list[str], folder: str) -> None:
         # No setting and no secret of the service goes into the child.

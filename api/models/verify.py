@@ -8,7 +8,7 @@ from shared.bundle.archive import Bundle, unpack
 from shared.clock import Clock
 from shared.keys.signing import verify
 from shared.keys.store import KeyStore
-from shared.scoring.session import OnnxModel
+from shared.scoring.loading import load_model
 from shared.usecase.serving import ServingUseCase
 
 
@@ -29,6 +29,7 @@ class Verifier:
     smoke: SmokeTest
     clock: Clock
     max_bytes: int
+    allow_pickle: bool = False
 
     def authenticate(self, raw: bytes, signature: str) -> Authentic:
         """Signature, then digests, then manifest.
@@ -65,5 +66,5 @@ class Verifier:
         Raises:
             ModelLoadError: it does not fit or load.
         """
-        onnx = OnnxModel.load(authentic.bundle)
-        return make_live(onnx, self.use_case, self.clock.now_us())
+        model = load_model(authentic.bundle, allow_pickle=self.allow_pickle)
+        return make_live(model, self.use_case, self.clock.now_us())

@@ -219,7 +219,9 @@ class Conductor:
             who=who,
         )
         shown = rollout.model_dump(include={"version", "champion", "share_percent"})
-        self._audit.write("rollout-begun", who, model.model.manifest.description, mode=mode, **shown)
+        self._audit.write(
+            "rollout-begun", who, model.model.manifest.description, mode=mode, **shown
+        )
         self._write(self.file.read().begun(rollout))
         clear_other_stages(self.counters_dir, rollout.stage_key)
         _log.info("rollout_begun", mode=str(mode), **shown)

@@ -1,6 +1,6 @@
 """The manifest: what a bundle says of itself, and the digest of every file it holds."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, FiniteFloat
 
@@ -9,6 +9,7 @@ from shared.bundle.version import Version
 FORMAT_VERSION = 1
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Flavour = Literal["onnx", "cloudpickle"]
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -44,7 +45,10 @@ class TrainingData(_Frozen):
 
 
 class Manifest(_Frozen):
-    """See DESIGN §4; `files` maps every other file of the bundle to its sha256."""
+    """See DESIGN §4; `files` maps every other file of the bundle to its sha256.
+
+    `flavour` says how the model is kept: a graph, or a pickle that needs ALLOW_PICKLE_MODELS.
+    """
 
     format_version: int = FORMAT_VERSION
     model_name: Name
@@ -53,6 +57,7 @@ class Manifest(_Frozen):
     use_case: Name
     frameworks: dict[str, str]
     python_version: str
+    flavour: Flavour = "onnx"
     components: tuple[Name, ...] = Field(min_length=1)
     feature_names: tuple[Name, ...] = Field(min_length=1)
     feature_set_version: Name
