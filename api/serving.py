@@ -47,6 +47,8 @@ def run(app: ASGIApp, settings: Settings, listener: socket.socket | None = None)
         access_log=False,
         log_config=None,
         server_header=False,
+        # who asks is who connects: a header that says otherwise would evade the limits
+        proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config)

@@ -63,14 +63,15 @@ OffsetMinutes = Annotated[int, Field(strict=True, ge=-840, le=840)]
 class TransactionRequest(BaseModel):
     """One transaction to score; only `amount` is required."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    # what is about a person stays out of errors and reprs
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     amount: Amount = Field(description="Major units of `currency`, zero or more.")
     transaction_id: Identifier | None = Field(
         None, description="Your id, needed for feedback. Default: a new one, in the answer."
     )
     user_id: Identifier | None = Field(
-        None, description="Whose history counts. Default: a new one, without history."
+        None, repr=False, description="Whose history counts. Default: a new one, without history."
     )
     merchant_id: Identifier | None = Field(
         None, description="The counterparty. Default: a new one, without history."
@@ -93,13 +94,15 @@ class TransactionRequest(BaseModel):
     location_region: Region | None = Field(
         None, description="A region where no country is known; only used without `country`."
     )
-    lat: Latitude | None = Field(None, description="Place of the event, together with `lon`.")
-    lon: Longitude | None = None
-    home_lat: Latitude | None = Field(
-        None, description="The user's home, together with `home_lon`."
+    lat: Latitude | None = Field(
+        None, repr=False, description="Place of the event, together with `lon`."
     )
-    home_lon: Longitude | None = None
-    device_id: Identifier | None = Field(None, description="Default: unknown.")
+    lon: Longitude | None = Field(None, repr=False)
+    home_lat: Latitude | None = Field(
+        None, repr=False, description="The user's home, together with `home_lon`."
+    )
+    home_lon: Longitude | None = Field(None, repr=False)
+    device_id: Identifier | None = Field(None, repr=False, description="Default: unknown.")
     utc_offset_min: OffsetMinutes | None = Field(
         None, description="Local offset at the place of the event. Default: UTC."
     )
