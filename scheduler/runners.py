@@ -79,6 +79,7 @@ def _parts(
         tracker=_tracker(settings, interruption, log),
         work=Work(store, code_digest(use_case), log),
         lease_seconds=settings.lease_seconds,
+        allow_pickle=settings.allow_pickle_models,
     )
 
 

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     api_timeout_seconds: float = Field(default=10.0, gt=0)
     push_timeout_seconds: float = Field(default=60.0, gt=0)
     latency_budget_ms: float = Field(default=5.0, gt=0)
+    # candidates that are pickled Python objects instead of graphs
+    allow_pickle_models: bool = False
     training_seed: int = Field(default=20260101, ge=0)
     # a tracking server; its address may carry a password
     mlflow_tracking_uri: SecretStr | None = None

@@ -8,7 +8,8 @@ from shared.bundle.archive import unpack
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
 from shared.errors import BundleError, ModelLoadError
-from shared.scoring.session import OnnxModel
+from shared.scoring.loading import load_model
+from shared.scoring.model import Model
 from shared.usecase.serving import FeatureSet
 
 
@@ -17,7 +18,7 @@ class Champion:
     """What serves; `model` is None when it cannot be scored, and then the reason says why."""
 
     version: Version
-    model: OnnxModel | None
+    model: Model | None
     unscorable_reason: str | None = None
 
     @property
@@ -26,7 +27,11 @@ class Champion:
 
 
 def find_champion(
-    api: ScoringApi, candidates: CandidateStore, feature_set: FeatureSet
+    api: ScoringApi,
+    candidates: CandidateStore,
+    feature_set: FeatureSet,
+    *,
+    allow_pickle: bool = False,
 ) -> Champion | None:
     """The champion, or None when the API serves no model yet.
 
@@ -41,14 +46,14 @@ def find_champion(
     if raw is None:
         return Champion(version, None, "its bundle is not kept here")
     try:
-        model = OnnxModel.load(unpack(raw))
+        model = load_model(unpack(raw), allow_pickle=allow_pickle)
     except (BundleError, ModelLoadError) as error:
         return Champion(version, None, str(error))
     mismatch = _mismatch(model, serving, feature_set)
     return Champion(version, None if mismatch else model, mismatch)
 
 
-def _mismatch(model: OnnxModel, serving: Serving, feature_set: FeatureSet) -> str | None:
+def _mismatch(model: Model, serving: Serving, feature_set: FeatureSet) -> str | None:
     """Why this copy says nothing about what serves, if so."""
     if serving.sha256 is not None and serving.sha256 != model.sha256:
         return "the bundle kept here is not the one that serves"

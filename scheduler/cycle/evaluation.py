@@ -16,7 +16,7 @@ from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.policy import from_promotion
 from scheduler.statistics.sample import Floats as Scores
 from shared.clock import MICROS_PER_DAY, to_micros
-from shared.scoring.session import OnnxModel
+from shared.scoring.model import Model
 
 SLICE = "slice: "
 
@@ -109,7 +109,7 @@ def held_out_rows(examples: Examples, evaluation: Evaluation) -> pl.DataFrame:
     return pl.concat([told, pl.DataFrame(taken), features], how="horizontal")
 
 
-def _headline(parts: Parts, model: OnnxModel, examples: Examples) -> Scores:
+def _headline(parts: Parts, model: Model, examples: Examples) -> Scores:
     rows = examples.held_out_columns(model.manifest.feature_names)
     return parts.use_case.headline(model.score(rows))
 

@@ -48,7 +48,12 @@ def learn(run: CycleRun) -> None:
 def _champion(run: CycleRun) -> Champion | None:
     parts = run.parts
     with run.steps.step("champion") as note:
-        champion = find_champion(parts.api, parts.candidates, parts.use_case.feature_set)
+        champion = find_champion(
+            parts.api,
+            parts.candidates,
+            parts.use_case.feature_set,
+            allow_pickle=parts.allow_pickle,
+        )
         if champion is None:
             note.result = "none_yet"
             return None

@@ -16,7 +16,8 @@ from shared.bundle.archive import Bundle, pack, unpack
 from shared.bundle.manifest import Manifest, served_signature
 from shared.bundle.version import Version
 from shared.clock import isoformat, to_datetime
-from shared.scoring.session import OnnxModel
+from shared.scoring.loading import load_model
+from shared.scoring.model import Model
 from shared.tables.engine import database_errors
 from shared.tables.schema import model_training_runs
 from shared.usecase.learning import Candidate
@@ -32,7 +33,7 @@ class Draft:
     new_recipe: bool
     manifest: Manifest
     files: Mapping[str, bytes]
-    model: OnnxModel
+    model: Model
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def draft(
         CARD: _card(manifest).encode(),
         **candidate.files,
     }
-    model = OnnxModel.load(unpack(pack(manifest, files)))
+    model = load_model(unpack(pack(manifest, files)), allow_pickle=parts.allow_pickle)
     return Draft(version, new_recipe, manifest, files, model)
 
 
@@ -113,6 +114,7 @@ def _manifest(
         use_case=parts.use_case.name,
         frameworks=dict(candidate.frameworks),
         python_version=platform.python_version(),
+        flavour=candidate.flavour,
         components=tuple(candidate.components),
         feature_names=tuple(candidate.feature_names),
         feature_set_version=candidate.feature_set_version,

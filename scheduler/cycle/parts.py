@@ -51,6 +51,7 @@ class Parts:
     progress: ShowProgress = shown_progress
     work: Work | None = None
     lease_seconds: float = LEASE_SECONDS
+    allow_pickle: bool = False
 
     def once(
         self,

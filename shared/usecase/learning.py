@@ -9,6 +9,7 @@ import numpy.typing as npt
 import polars as pl
 from sqlalchemy import Engine
 
+from shared.bundle.manifest import Flavour
 from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.serving import FeatureSet, FloatMatrix
 from shared.verdicts import Verdict
@@ -33,11 +34,14 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A trained model as files of a bundle (ONNX only), with what the manifest says of it.
+    """A trained model as files of a bundle, with what the manifest says of it.
 
     Attributes:
         files: path inside the bundle -> bytes; `model.onnx` is the graph that is served,
             input `features` (N, F) float32, output `scores` (N, len(components)) float32.
+        flavour: `cloudpickle` for a model that is no graph: `model.pkl` then holds an object
+            that is called with such a matrix and answers such scores. Both services take it
+            only where ALLOW_PICKLE_MODELS is on.
     """
 
     files: Mapping[str, bytes]
@@ -47,6 +51,7 @@ class Candidate:
     thresholds: Mapping[str, float]
     hyperparameters: Mapping[str, Any]
     frameworks: Mapping[str, str]
+    flavour: Flavour = "onnx"
 
 
 class LearningUseCase(Protocol):
