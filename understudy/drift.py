@@ -73,9 +73,9 @@ def check_now(request: DriftRequest) -> int:
 
 
 def _check(request: DriftRequest, settings: Settings, engine: Engine) -> int:
-    use_case = usecases.load_learning(settings.use_case)
     now_us = SystemClock().now_us()
     window = _window(request, now_us, settings.drift_window_days)
+    use_case = usecases.load_learning(settings.use_case)
     yardstick = _yardstick(request, settings)
     with errors.status(f"comparing with {yardstick.manifest.version}"):
         finding = look(

@@ -153,7 +153,7 @@ def _features(
         and row.feature_vector is not None
         and len(row.feature_vector) == size
     ]
-    if manifest.feature_set_version != use_case.feature_set.version or not fitting:
+    if manifest.feature_set_version != use_case.feature_set.version:
         return
     raw = b"".join(bytes(row.feature_vector) for row in fitting)
     matrix: FloatMatrix = np.frombuffer(raw, dtype=_FLOAT).reshape(len(fitting), len(names))

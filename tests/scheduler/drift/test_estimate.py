@@ -9,7 +9,7 @@ from scheduler.drift.estimate import Calibration, Performance, estimate, fit_cal
 from scheduler.drift.reference import NoReference, Reference, decode, encode
 
 
-def rows(seed: int, count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def rows(seed: int, count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     chances = rng.beta(0.3, 6.0, size=count)
     # what a model says is a bent version of the chance, in steps: there are ties
