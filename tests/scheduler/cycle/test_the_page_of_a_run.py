@@ -49,6 +49,8 @@ def test_promoted_and_refused_candidates_each_have_a_page(reporting: CycleBench)
     assert "Version 1.0.1 was not promoted because the comparison with the champion" in refused
     for shown in (
         "ROC curves: champion 1.0.0",
+        "Round 1 of 52 planned this year",
+        "no harm shown",
         "size",
         "small",
         "large",
