@@ -1,15 +1,14 @@
 """How far the journal has been drained: a position, replaced as a whole or not at all."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
 from api.registry.files import write_whole
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+class Position(NamedTuple):
     """A place between two records."""
 
     segment: int

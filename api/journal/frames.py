@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _HEADER = struct.Struct("<II")
+_pack = _HEADER.pack
 # No decision comes near this; a longer length is garbage, not a record.
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 
@@ -21,7 +22,7 @@ class Frame:
 
 def frame(payload: bytes) -> bytes:
     """The bytes of one record on disk."""
-    return _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+    return _pack(len(payload), zlib.crc32(payload)) + payload
 
 
 def read_frames(path: Path, offset: int) -> Iterator[Frame]:

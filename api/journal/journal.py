@@ -79,16 +79,16 @@ class Journal:
         Raises:
             JournalFull: the bound is reached or the disk takes no more.
         """
-        data = b"".join([frame(payload) for payload in payloads])
+        data = b"".join(map(frame, payloads))
         with self._lock:
-            full = self._bound_met(len(data))
-            if full is not None:
-                raise JournalFull(full)
+            end = self._end.offset + len(data)
+            if self._older_bytes + end > self.max_bytes:
+                raise JournalFull(self._bound_met(len(data)))
             self._write(data)
             self._disk_trouble = None
-            self._end = Position(self._end.segment, self._end.offset + len(data))
+            self._end = Position(self._end.segment, end)
             self.backlog += len(payloads)
-            if self._end.offset >= self._segment_bytes:
+            if end >= self._segment_bytes:
                 self._rotate()
 
     def undrained(self) -> tuple[Position, Position] | None:
@@ -147,10 +147,11 @@ class Journal:
 
     def _write(self, data: bytes) -> None:
         """Write at the known end, or leave the file as it was."""
-        done = 0
+        at = self._end.offset
         try:
+            done = os.pwrite(self._descriptor, data, at)
             while done < len(data):
-                done += os.pwrite(self._descriptor, data[done:], self._end.offset + done)
+                done += os.pwrite(self._descriptor, data[done:], at + done)
             if self._fsync:
                 os.fdatasync(self._descriptor)
         except OSError as error:

@@ -61,7 +61,9 @@ class ScoringEndpoint:
         metrics: RouteMetrics,
     ) -> None:
         self._work = work
-        self._execution = execution
+        # None: where it stands, without another coroutine in between
+        self._execution = None if execution is inline else execution
+        self._is_open = doorkeeper.is_open(Role.SCORER)
         self._limit_bytes = limit_bytes
         self._doorkeeper = doorkeeper
         self._models = models
@@ -85,9 +87,12 @@ class ScoringEndpoint:
         self._metrics.answered(status, time.perf_counter() - started)
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
-        self._doorkeeper.admit(scope, Role.SCORER)
+        if not self._is_open:
+            self._doorkeeper.admit(scope, Role.SCORER)
         require_json(scope)
         body = await read_body(scope, receive, self._limit_bytes)
+        if self._execution is None:
+            return self._work(body)
         return await self._execution(self._work, body)
 
 

@@ -1,6 +1,7 @@
 """Decisions that only the database remembers, looked up by transaction_id."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from sqlalchemy import Engine, bindparam, select
 
@@ -29,14 +30,13 @@ class DecisionLookup:
 
     def find(self, transaction_id: str) -> Decided | None:
         """The decision about this transaction, if one was stored."""
+        return self._guard.read(partial(self._ask, transaction_id), None)
 
-        def ask() -> Decided | None:
-            # Most ids are new, and asking only for that is a tenth of the cost.
-            if not self._fetch(_EXISTS, {"transaction_id": transaction_id}):
-                return None
-            return self._read(transaction_id)
-
-        return self._guard.read(ask, None)
+    def _ask(self, transaction_id: str) -> Decided | None:
+        # Most ids are new, and asking only for that is a tenth of the cost.
+        if not self._fetch(_EXISTS, {"transaction_id": transaction_id}):
+            return None
+        return self._read(transaction_id)
 
     def _read(self, transaction_id: str) -> Decided | None:
         query = select(table).where(table.c.transaction_id == transaction_id)

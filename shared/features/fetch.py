@@ -14,6 +14,7 @@ from sqlalchemy.dialects import sqlite
 
 from shared.errors import DataUnavailable
 from shared.features.reader import Fetch, PriorRow, Statement
+from shared.features.wal_index import WalIndex
 from shared.tables.engine import database_errors
 
 # A reader waits for nobody in WAL mode; what blocks it longer is worth going on without.
@@ -49,48 +50,67 @@ class SqliteFetch:
         self._texts: dict[Statement, tuple[str, dict[str, Any]]] = {}
 
     def __call__(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[PriorRow]:
-        text, constants = self._compiled(statement)
+        text, constants = self._texts.get(statement) or self._compiled(statement)
+        if constants:
+            parameters = {**constants, **parameters}
         try:
-            return self._connection().execute(text, {**constants, **parameters}).fetchall()
+            return self._connection().execute(text, parameters).fetchall()
         except sqlite3.ProgrammingError:  # our mistake, not the database's
             raise
         except sqlite3.Error as error:
-            self._thread.__dict__.clear()
+            self._forget()
             raise DataUnavailable(f"could not read history: {error}") from error
 
     def changed(self) -> bool:
-        """Whether another connection has committed since this thread asked last; at first, yes.
+        """Whether anybody has committed since this thread asked last; at first, yes.
 
         Raises:
             DataUnavailable: the database cannot be read now.
         """
+        index: WalIndex | None = getattr(self._thread, "index", None)
+        if index is not None:
+            return index.changed()
         try:
-            (version,) = self._connection().execute("PRAGMA data_version").fetchone()
+            raw = self._connection()
+            # opens a read transaction, which makes sure that there is an index
+            (version,) = raw.execute("PRAGMA data_version").fetchone()
+            self._thread.index = WalIndex(str(self._engine.url.database))
+            self._thread.index.changed()
         except sqlite3.Error as error:
-            self._thread.__dict__.clear()
+            self._forget()
             raise DataUnavailable(f"could not read history: {error}") from error
-        before = getattr(self._thread, "version", None)
-        self._thread.version = version
-        return bool(version != before)
+        except (OSError, ValueError):
+            before = getattr(self._thread, "version", None)
+            self._thread.version = version
+            return bool(version != before)
+        return True
 
     def _connection(self) -> sqlite3.Connection:
-        if not hasattr(self._thread, "raw"):
-            with database_errors("open the database to read history"):
-                borrowed = self._engine.raw_connection()
-            raw = cast(sqlite3.Connection, borrowed.driver_connection)
-            borrowed.detach()
-            raw.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-            raw.execute("PRAGMA query_only = ON")
-            # the proxy closes the connection when it goes, so it must stay as long
-            self._thread.borrowed, self._thread.raw = borrowed, raw
-        return cast(sqlite3.Connection, self._thread.raw)
+        try:
+            return cast(sqlite3.Connection, self._thread.raw)
+        except AttributeError:
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        with database_errors("open the database to read history"):
+            borrowed = self._engine.raw_connection()
+        raw = cast(sqlite3.Connection, borrowed.driver_connection)
+        borrowed.detach()
+        raw.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        raw.execute("PRAGMA query_only = ON")
+        # the proxy closes the connection when it goes, so it must stay as long
+        self._thread.borrowed, self._thread.raw = borrowed, raw
+        return raw
+
+    def _forget(self) -> None:
+        """Begin anew with the next question."""
+        index: WalIndex | None = getattr(self._thread, "index", None)
+        if index is not None:
+            index.close()
+        self._thread.__dict__.clear()
 
     def _compiled(self, statement: Statement) -> tuple[str, dict[str, Any]]:
-        found = self._texts.get(statement)
-        if found is None:
-            compiled = statement.compile(dialect=self._dialect)
-            constants = {
-                name: value for name, value in compiled.params.items() if value is not None
-            }
-            found = self._texts[statement] = str(compiled), constants
+        compiled = statement.compile(dialect=self._dialect)
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        found = self._texts[statement] = str(compiled), constants
         return found

@@ -82,6 +82,9 @@ class LiveHistory:
         """The merchant's sums, in the order of `shared.features.tiles.SUMS`; zeros if unknown."""
         merchant_id = transaction.merchant_id
         hours = tile_hours(transaction.event_time_us, transaction.ingested_at_us)
+        known = self._cache.known(merchant_id, hours)
+        if known is not None:
+            return known
 
         def read() -> SumsVector:
             return self._cache.get(
@@ -92,6 +95,10 @@ class LiveHistory:
 
     def remember(self, transaction: Transaction) -> None:
         self._pending.add(transaction)
+
+    def is_pending(self, user_id: str, transaction_id: str) -> bool:
+        """Whether this row was remembered and has not been forgotten."""
+        return self._pending.has(user_id, transaction_id)
 
     def forget(self, transaction_ids: Sequence[str]) -> None:
         ingested_at = self._pending.remove(transaction_ids)

@@ -27,6 +27,9 @@ class PendingRows:
     def __len__(self) -> int:
         return len(self._users)
 
+    def has(self, user_id: str, transaction_id: str) -> bool:
+        return self._users.get(transaction_id) == user_id
+
     def add(self, transaction: Transaction) -> None:
         row = self._row_of(transaction)
         with self._lock:

@@ -27,6 +27,10 @@ class SumsCache:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def known(self, merchant_id: str, hours: TileHours) -> SumsVector | None:
+        """The cached sums, if there are any."""
+        return self._entries.get((merchant_id, hours))
+
     def get(self, merchant_id: str, hours: TileHours, read: Callable[[], Sums]) -> SumsVector:
         """The cached sums, or what `read` returns; an error of `read` passes through."""
         key = (merchant_id, hours)

@@ -4,9 +4,9 @@ Comparisons are written so that a score that is not a number ends in review, nev
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
+from typing import NamedTuple
 
 from shared.usecase.serving import FloatVector, Outlook, ServedModel
 
@@ -30,8 +30,7 @@ DEFAULT_THRESHOLDS: Mapping[str, float] = {
 ANOMALY_COMPONENTS = ("isolation_forest", "autoencoder")
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """The scores of one row and what the thresholds make of them.
 
     Attributes:
@@ -52,19 +51,31 @@ def judge(scores: FloatVector, model: ServedModel) -> Judgement:
     """Apply the model's own thresholds; the classifier is its first component."""
     values = scores.tolist()
     by_name = dict(zip(model.components, values, strict=True))
+    thresholds = _thresholds(model)
+    is_outlier, anomaly_score = False, -inf
     for name in ANOMALY_COMPONENTS:
-        by_name.setdefault(name, 0.0)
-    thresholds = {**DEFAULT_THRESHOLDS, **model.thresholds}
-    ratios = [by_name[name] / (thresholds[name] or 1.0) for name in ANOMALY_COMPONENTS]
-    is_outlier = not all(by_name[name] <= thresholds[name] for name in ANOMALY_COMPONENTS)
-    return Judgement(
-        probability=values[0],
-        scores=by_name,
-        thresholds=thresholds,
-        anomaly_score=max(ratios),
-        is_outlier=is_outlier,
-        decision=_decide(values[0], thresholds, is_outlier),
-    )
+        score, limit = by_name.setdefault(name, 0.0), thresholds[name]
+        is_outlier = is_outlier or not score <= limit
+        anomaly_score = max(anomaly_score, score / (limit or 1.0))
+    decision = _decide(values[0], thresholds, is_outlier)
+    return Judgement(values[0], by_name, thresholds, anomaly_score, is_outlier, decision)
+
+
+class _Last(NamedTuple):
+    """The thresholds of the model that was asked for last: nearly always the same one."""
+
+    model: ServedModel | None
+    thresholds: Mapping[str, float]
+
+
+_last = [_Last(None, DEFAULT_THRESHOLDS)]
+
+
+def _thresholds(model: ServedModel) -> Mapping[str, float]:
+    last = _last[0]
+    if last.model is not model:
+        last = _last[0] = _Last(model, {**DEFAULT_THRESHOLDS, **model.thresholds})
+    return last.thresholds
 
 
 def outlook(scores: FloatVector, model: ServedModel) -> Outlook:

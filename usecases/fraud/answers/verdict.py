@@ -52,6 +52,8 @@ def reach_verdict(rules: RuleSet, evidence: Evidence) -> Verdict:
 
 def model_reasons(judgement: Judgement) -> list[Reason]:
     """Why the models alone would not approve; nothing when they would."""
+    if judgement.decision is Decision.APPROVE:
+        return []
     reasons = []
     for name in ("block", "review"):
         limit = judgement.thresholds[name]

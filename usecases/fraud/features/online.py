@@ -69,6 +69,9 @@ class FraudFeatureSource:
             self.windows.drop(users)
 
     def forget(self, transaction_ids: Sequence[str]) -> None:
+        if self.windows is not None:
+            # While they are still known for our own rows, for which windows need not be searched.
+            self.windows.look()
         self.live.forget(transaction_ids)
 
     def learned(self, labels: Sequence[Label]) -> None:

@@ -69,6 +69,11 @@ class RecentWindows:
             if window is not None and not window.add(transaction):
                 del self._windows[transaction.user_id]
 
+    def look(self) -> None:
+        """Notice what other writers stored, now."""
+        with self._lock:
+            self._look()
+
     def drop(self, user_ids: Iterable[str]) -> None:
         with self._lock:
             for user_id in user_ids:
@@ -100,6 +105,8 @@ class RecentWindows:
     def _drop_strange(self, rows: Sequence[tuple[str, str]]) -> None:
         """Most new rows are those this process scored and has drained since."""
         for user_id, transaction_id in rows:
+            if self._live.is_pending(user_id, transaction_id):
+                continue
             window = self._windows.get(user_id)
             if window is not None and not window.has(transaction_id):
                 del self._windows[user_id]
