@@ -1,24 +1,32 @@
-"""The audit trail: one line of JSON for every attempt to change what is served."""
+"""The audit trail: one line of JSON for every attempt to change what is served.
 
+Each line carries the digest of the line before it, so that a line changed, removed or put in
+between is found out. Only the end can be cut off unseen; the line before it still stands.
+"""
+
+import fcntl
+import hashlib
+import json
 import os
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-
-import orjson
+from typing import Any
 
 from shared.clock import Clock, isoformat
 
+# What the first line has for a predecessor.
+FIRST = "0" * 64
+# More than any line can be: reasons and summaries have limits of their own.
+_TAIL_BYTES = 64 * 1024
+
 
 class AuditTrail:
-    """Append-only; each line is on disk before the call returns.
-
-    A line that a cut or a full disk left unfinished stays as it is, and the next one begins anew.
-    """
+    """Append-only over all threads of all workers; a line is on disk before the call returns."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._lock = threading.Lock()
 
     def write(self, what: str, who: str, why: str, **details: object) -> None:
         """Add a line: `what` happened, `who` asked for it, `why`.
@@ -27,19 +35,48 @@ class AuditTrail:
             OSError: the line could not be kept.
         """
         line = {"at": isoformat(self._clock.now_us()), "what": what, "who": who, "why": why}
-        data = orjson.dumps(line | details) + b"\n"
-        with self._lock:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-            descriptor = os.open(self._path, flags, 0o600)
-            try:
-                os.write(descriptor, _new_line(descriptor) + data)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        with self._alone() as descriptor:
+            chained = line | details | {"before": _digest(_last_line(descriptor))}
+            # all of it in ASCII: no reader can take a character for the end of the line
+            os.write(descriptor, json.dumps(chained).encode() + b"\n")
+            os.fsync(descriptor)
+
+    @contextmanager
+    def _alone(self) -> Iterator[int]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags, 0o600)
+        try:
+            # each call opens the file anew, so threads exclude each other as well
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield descriptor
+        finally:
+            os.close(descriptor)
 
 
-def _new_line(descriptor: int) -> bytes:
+def broken_lines(raw: bytes) -> list[int]:
+    """Numbers, from 1, of the lines that do not follow from the line before them."""
+    broken, before = [], b""
+    for number, line in enumerate(raw.splitlines(), 1):
+        if _member(line, "before") != _digest(before):
+            broken.append(number)
+        before = line
+    return broken
+
+
+def _member(line: bytes, name: str) -> Any:
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found.get(name) if isinstance(found, dict) else None
+
+
+def _last_line(descriptor: int) -> bytes:
     size = os.fstat(descriptor).st_size
-    finished = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
-    return b"" if finished else b"\n"
+    tail = os.pread(descriptor, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
+    return tail.splitlines()[-1] if tail else b""
+
+
+def _digest(line: bytes) -> str:
+    return hashlib.sha256(line).hexdigest() if line else FIRST
