@@ -8,7 +8,7 @@ from understudy.processes import Service, run_together
 from understudy.settings import Settings
 
 
-def run_services(settings: Settings, console: Console) -> int:
+def run_services(settings: Settings, console: Console, workers: int | None = None) -> int:
     """Run API and scheduler until Ctrl-C; the exit status to end with."""
     url = f"http://{settings.api_host}:{settings.api_port}"
     logs = settings.logs_dir
@@ -16,7 +16,11 @@ def run_services(settings: Settings, console: Console) -> int:
     for name, place in places.items():
         console.print(f"{name:>6}  {place}", highlight=False, soft_wrap=True)
     services = [
-        Service("api", _module("api.main"), {"LOG_FILE": str(logs / "api.log")}),
+        Service(
+            "api",
+            [*_module("api.main"), *(["--workers", str(workers)] if workers else [])],
+            {"LOG_FILE": str(logs / "api.log")},
+        ),
         Service(
             "scheduler",
             _module("scheduler.main"),

@@ -8,6 +8,11 @@ from understudy.commands.options import Customers, Days, SeedNumber
 from understudy.settings import load_settings
 from understudy.terminal import console, open_database
 
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, max=64, help="Processes that score, on one port. Default: API_WORKERS, 1."),
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
@@ -16,7 +21,7 @@ def register(app: typer.Typer) -> None:
     app.command()(traffic)
 
 
-def run() -> None:
+def run(workers: Workers = None) -> None:
     """Start both services, after filling an empty database with a synthetic past.
 
     The scheduler trains the first model, examines it and pushes it; the API serves it about a
@@ -28,7 +33,7 @@ def run() -> None:
 
         understudy run
 
-        API_PORT=9000 understudy run
+        API_PORT=9000 understudy run --workers 2
 
         DATABASE_URL=postgresql://me:secret@localhost/understudy understudy run
     """
@@ -39,7 +44,7 @@ def run() -> None:
     with open_database(settings) as engine:
         if settings.seed_empty_database:
             seed_if_empty(engine, customers=1_000, days=180, seed_number=7)
-    raise typer.Exit(run_services(settings, console))
+    raise typer.Exit(run_services(settings, console, workers))
 
 
 def seed(customers: Customers = 1_000, days: Days = 180, seed_number: SeedNumber = 7) -> None:
