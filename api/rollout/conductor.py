@@ -181,7 +181,7 @@ class Conductor:
         _log.warning("rollout_aborted", version=rollout.version, reason=ask.why)
         try:
             with self._promoter.writing(_ABORT_WAIT_SECONDS):
-                rollouts = self.file.read()
+                rollouts = self.file.read(self._rollouts)
                 if rollouts.current is not None and rollouts.current.version == rollout.version:
                     self._end(rollouts, Outcome.ABORTED, ask.why, ask.who)
         finally:
@@ -192,7 +192,7 @@ class Conductor:
 
     def catch_up(self) -> None:
         """Take over what the file says now."""
-        self._rollouts = self.file.read()
+        self._rollouts = self.file.read(self._rollouts)
         self._apply()
 
     def settle(self) -> None:
@@ -222,19 +222,19 @@ class Conductor:
         self._audit.write(
             "rollout-begun", who, model.model.manifest.description, mode=mode, **shown
         )
-        self._write(self.file.read().begun(rollout))
+        self._write(self.file.read(self._rollouts).begun(rollout))
         clear_other_stages(self.counters_dir, rollout.stage_key)
         _log.info("rollout_begun", mode=str(mode), **shown)
         return Change(version, rollout.champion, now_us)
 
     def _check_free(self) -> None:
-        running = self.file.read().against(self._registry.current())
+        running = self.file.read(self._rollouts).against(self._registry.current())
         if running is not None:
             raise RolloutConflict(f"version {running.version} is being rolled out")
 
     def _read(self, version: str | None) -> tuple[Rollouts, Rollout]:
         """What the file says now, and the rollout in force, if it is of this version."""
-        rollouts = self.file.read()
+        rollouts = self.file.read(self._rollouts)
         rollout = rollouts.against(self._holder.version)
         if rollout is None or rollout.version == self._dropped:
             raise NoRollout("no version is being rolled out")
@@ -276,11 +276,11 @@ class Conductor:
         if left is None or current in (None, left.champion):
             return
         with self._promoter.writing(_WRITE_WAIT_SECONDS):
-            rollouts = self.file.read()
+            rollouts = self.file.read(self._rollouts)
             if rollouts.current == left and self._registry.current() == current:
                 outcome, why = self._how_it_ended(left, str(current))
                 self._end(rollouts, outcome, why, "registry")
-            self._rollouts = self.file.read()
+            self._rollouts = self.file.read(self._rollouts)
 
     def _how_it_ended(self, left: Rollout, current: str) -> tuple[Outcome, str]:
         if current == left.version:

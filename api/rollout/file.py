@@ -17,16 +17,15 @@ class RolloutFile:
     def __init__(self, registry_root: Path) -> None:
         self.path = registry_root / "rollout.json"
 
-    def read(self) -> Rollouts:
-        """What it says; nothing is rolled out when it says nothing that can be read."""
+    def read(self, known: Rollouts) -> Rollouts:
+        """What it says; `known` is still so while it cannot be read."""
         try:
             return Rollouts.model_validate_json(self.path.read_bytes())
         except FileNotFoundError:
             return Rollouts()
         except (OSError, ValidationError) as error:
-            # The champion serves everybody then, which is always safe.
             _log.error("rollout_unreadable", error=str(error)[:500])
-            return Rollouts()
+            return known
 
     def write(self, rollouts: Rollouts) -> None:
         write_whole(self.path, rollouts.model_dump_json(indent=2).encode() + b"\n")
