@@ -61,7 +61,7 @@ class Running:
         self._socket = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
             self.app, loop="uvloop", http="httptools", ws="none", access_log=False,
-            log_config=None, server_header=False, timeout_graceful_shutdown=5,
+            log_config=None, server_header=False, proxy_headers=False, timeout_graceful_shutdown=5,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +15,6 @@ from typing import Any
 import httpx
 import pytest
 
-from api.settings import Settings
 from shared.keys.tokens import Role, read_token
 from tests.api.bundles import Signer
 from tests.api.door.archives import with_graph, with_raw_manifest
@@ -36,6 +36,9 @@ class Watched:
         headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
         return httpx.post(self.url + path, headers=headers, timeout=20, **options)
 
+    def bundle(self, version: str) -> bytes:
+        return Signer(self.folder / "keys").bundle(version)
+
     def push(self, raw: bytes) -> httpx.Response:
         signature = Signer(self.folder / "keys").sign(raw)
         headers = {"X-Bundle-Signature": signature}
@@ -49,9 +52,10 @@ class Watched:
         return [json.loads(line) for line in (self.folder / "api.log").read_text().splitlines()]
 
 
-@pytest.fixture
-def watched(settings: Settings) -> Iterator[Watched]:
-    folder = settings.keys_dir.parent
+@pytest.fixture(scope="module")
+def watched(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    folder = tmp_path_factory.mktemp("watched")
+    shutil.copytree(template, folder, dirs_exist_ok=True)
     with subprocess.Popen(
         [sys.executable, "-m", "tests.api.door.watched_server", str(folder)],
         cwd=ROOT, stdout=subprocess.PIPE, text=True,
@@ -65,9 +69,7 @@ def watched(settings: Settings) -> Iterator[Watched]:
             process.communicate(timeout=30)
 
 
-def test_with_the_pickle_flavour_off_nothing_is_ever_unpickled(
-    watched: Watched, signer: Signer
-) -> None:
+def test_with_the_pickle_flavour_off_nothing_is_ever_unpickled(watched: Watched) -> None:
     loot = pickle.dumps(Loot())
     for raw in (loot, with_graph(loot), with_raw_manifest(loot)):
         assert watched.push(raw).status_code == 422
@@ -77,7 +79,7 @@ def test_with_the_pickle_flavour_off_nothing_is_ever_unpickled(
     for path in ("/rollback_model", "/revoke_model"):
         assert watched.post(path, Role.OPERATOR, **body).status_code == 422
     # ordinary work with everything that reads files and databases
-    assert watched.push(signer.bundle("1.0.1")).status_code == 200
+    assert watched.push(watched.bundle("1.0.1")).status_code == 200
     assert watched.post("/score", Role.SCORER, json={"amount": 1.0}).status_code == 200
     assert watched.post("/rollback_model", Role.OPERATOR, json={"reason": "test"}).is_success
     assert watched.events("pickle.find_class") == []
@@ -91,7 +93,7 @@ def test_the_hook_would_have_seen_it(tmp_path: Path) -> None:
     code = (
         "import pickle, sys\n"
         "from pathlib import Path\n"
-        "from tests.api.door.watched_server import watch\n"
+        "from tests.api.door.hook import watch\n"
         "watch(Path(sys.argv[1]))\n"
         "pickle.loads(bytes.fromhex(sys.argv[2]))\n"
     )
@@ -124,14 +126,14 @@ def test_no_webhook_makes_the_service_call_anybody(watched: Watched) -> None:
 
 
 def test_whatever_is_said_a_log_stays_one_line_an_event_and_shows_nobody(
-    watched: Watched, signer: Signer
+    watched: Watched,
 ) -> None:
     forged = 'x\r\n{"event": "promoted", "version": "6.6.6"}\n\x1b[2J\u2028y'
     row = {"amount": 1.0, "user_id": PERSON, "transaction_id": f"t\n{forged}"}
     assert watched.post("/score", Role.SCORER, json=row).status_code == 200
     watched.post("/score", Role.SCORER, json={"amount": PERSON, "user_id": PERSON})
     watched.post("/feedback", Role.SCORER, json={"labels": [{"transaction_id": PERSON}]})
-    watched.push(signer.bundle("1.0.1"))
+    watched.push(watched.bundle("1.0.2"))
     watched.post("/rollback_model", Role.OPERATOR, json={"reason": forged})
     httpx.get(watched.url + "/models", headers={"Authorization": "Bearer s3cret-s3cret"})
     httpx.post(watched.url + "/rollback_model", headers={"Authorization": "Bearer s3cret-s3cret"})
@@ -143,5 +145,5 @@ def test_whatever_is_said_a_log_stays_one_line_an_event_and_shows_nobody(
     assert not any(secret in raw for secret in (PERSON, "s3cret", "\x1b", "\u2028", *tokens))
     audit = (watched.folder / "prod_models" / "audit.jsonl").read_text().splitlines()
     lines = [json.loads(line) for line in audit]
-    assert [line["what"] for line in lines] == ["promotion", "rollback"]
+    assert [line["what"] for line in lines][-2:] == ["promotion", "rollback"]
     assert lines[-1]["why"] == forged

@@ -4,34 +4,18 @@ Every unpickled class, outgoing connection and started command is a line of `eve
 an audit hook cannot be taken back, so this is a process of its own.
 """
 
-import json
-import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
 from api.app import create_app
 from api.serving import run
 from api.wiring import build_service
 from shared.clock import SystemClock
 from shared.logs import configure_logging
+from tests.api.door.hook import watch
 from tests.api.server import serve_settings
 from tests.api.tiny import TinyUseCase
-
-WATCHED = ("pickle.find_class", "socket.connect", "subprocess.Popen", "os.system", "os.exec")
-
-
-def watch(path: Path) -> None:
-    """Report from here on; the hook may not use anything that reports itself."""
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-
-    def seen(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in WATCHED:
-            told = [str(argument) for argument in arguments]
-            os.write(file, json.dumps({"event": event, "arguments": told}).encode() + b"\n")
-
-    sys.addaudithook(seen)
 
 
 def main(folder: Path) -> None:
