@@ -126,6 +126,7 @@ def _settings(folder: Path, port: int, url: str) -> dict[str, str]:
         "PROD_MODELS_DIR": str(folder / "prod_models"),
         "RETRAINED_MODELS_DIR": str(folder / "retrained_models"),
         "TEST_DATA_DIR": str(folder / "test_data"),
+        "WORK_DIR": str(folder / "work"),
         "HEARTBEAT_FILE": str(folder / "scheduler.heartbeat"),
         "LOG_FORMAT": "json",
     }

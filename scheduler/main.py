@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import structlog
 
+import usecases
 from scheduler.cycle.interruption import Interruption
 from scheduler.metrics import serve_metrics
 from scheduler.service import (
@@ -54,6 +55,7 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging("scheduler", settings.log_level, settings.log_format, settings.log_file)
+        usecases.check_learning(settings.use_case)
         run(settings)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")

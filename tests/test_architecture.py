@@ -64,7 +64,10 @@ def test_the_scoring_service_never_imports_a_training_library() -> None:
 
 
 def test_the_retraining_service_never_imports_the_scoring_service() -> None:
-    code = "import sys, scheduler.main; print([m for m in sys.modules if m.split('.')[0] == 'api'])"
+    code = (
+        "import sys, scheduler.main, scheduler.child\n"
+        "print([m for m in sys.modules if m.split('.')[0] == 'api'])"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

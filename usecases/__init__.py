@@ -1,6 +1,7 @@
 """Use cases: one folder each, found by name."""
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, cast
 
 from shared.errors import SettingsError
@@ -24,6 +25,21 @@ def load_serving(name: str) -> ServingUseCase:
 def load_learning(name: str) -> "LearningUseCase":
     """The learning half of a use case; imports training libraries."""
     return cast("LearningUseCase", _load(name, "learning"))
+
+
+def check_learning(name: str) -> None:
+    """Whether there is such a use case, without importing what it needs.
+
+    Raises:
+        SettingsError: there is no such folder.
+    """
+    module_name = f"usecases.{name}.learning"
+    try:
+        found = importlib.util.find_spec(module_name)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise SettingsError(f"USE_CASE={name!r}: there is no module {module_name}")
 
 
 def _load(name: str, half: str) -> object:

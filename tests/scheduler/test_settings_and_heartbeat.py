@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import usecases
 from scheduler.healthcheck import problem
 from scheduler.heartbeat import Heartbeat, age_seconds
 from scheduler.settings import Settings, load_settings
@@ -48,3 +49,9 @@ def test_a_damaged_heartbeat_counts_as_none(tmp_path: Path) -> None:
     path = tmp_path / "beat"
     path.write_text("")
     assert age_seconds(path, 0) is None
+
+
+def test_a_use_case_that_is_not_there_is_told_before_anything_starts() -> None:
+    usecases.check_learning(usecases.DEFAULT)
+    with pytest.raises(SettingsError, match="no module usecases.nothing.learning"):
+        usecases.check_learning("nothing")

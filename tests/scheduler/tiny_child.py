@@ -3,7 +3,7 @@
 `TRAINING=hangs`: it never returns, as compiled code that cannot be interrupted;
 `TRAINING=grows`: it takes ever more memory; `TRAINING=dies`: the first attempt kills its own
 process; `SCORING=dies`: the first attempt does so after training. `MARKS`: where it is
-written down what was computed.
+written down what was computed. `POLICY=eager`: whatever is no worse is promoted.
 """
 
 import os
@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,9 @@ from scheduler.child import carry_out
 from scheduler.settings import load_settings
 from shared.logs import configure_logging
 from shared.usecase.learning import Candidate, Labels, Progress
+from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.serving import FloatMatrix
-from tests.scheduler.fakes import TinyUseCase
+from tests.scheduler.fakes import POLICY, TinyUseCase
 
 MIB = 2**20
 
@@ -64,6 +65,12 @@ class FaultyUseCase(TinyUseCase):
         return super().headline(scores)
 
 
+def policy() -> PromotionPolicy:
+    if os.environ.get("POLICY") != "eager":
+        return POLICY
+    return replace(POLICY, champion_max_age_days=1e-9, resamples=100)
+
+
 def mark(what: str) -> int:
     """Write down that something was done; returns how often it was."""
     path = Path(os.environ.get("MARKS", os.devnull))
@@ -82,4 +89,4 @@ def grow() -> None:
 if __name__ == "__main__":
     settings = load_settings()
     configure_logging("scheduler", settings.log_level, settings.log_format, settings.log_file)
-    sys.exit(carry_out(settings, FaultyUseCase(), sys.argv[1:]))
+    sys.exit(carry_out(settings, FaultyUseCase(policy=policy()), sys.argv[1:]))

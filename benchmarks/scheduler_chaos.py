@@ -1,0 +1,298 @@
+"""Two schedulers on one database, killed at random instants: nothing lost, nothing doubled.
+
+Real processes, real SIGKILLs, SQLite and PostgreSQL. Due instants come by a clock that runs
+4,320 times as fast, so that twelve hours take ten seconds; leases run in real time.
+"""
+
+import argparse
+import itertools
+import os
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Engine, text
+
+from benchmarks.report import Bar, finish
+from shared.clock import MICROS_PER_SECOND, isoformat
+from shared.intervals import Interval, next_due
+from shared.tables.engine import connect, migrate
+from shared.tables.runs import Run, RunStatus, list_runs
+from tests.postgres import running_postgres
+from tests.scheduler.accepting_api import AcceptingApi, accepting_api
+from tests.scheduler.processes import SchedulerProcess, start
+
+INTERVAL = "12H"
+SPEED = 4_320
+LEASE_SECONDS = 5
+DEFAULT_LEASE_SECONDS = 15
+MEAN_PAUSE_SECONDS = 2.5
+LONGEST_ABSENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 90
+WEEK_US = 7 * 86_400 * MICROS_PER_SECOND
+OPEN = frozenset({RunStatus.REQUESTED, RunStatus.RUNNING})
+SETTINGS = {
+    "POLICY": "eager",
+    "LEASE_SECONDS": str(LEASE_SECONDS),
+    # a kill is no fault of the run, and here there are far more than in a life
+    "RUN_ATTEMPTS": "200",
+    "CLOCK_SPEED": str(SPEED),
+    "RETRAINED_MODELS_DIR": "",
+}
+
+
+@dataclass
+class Takeovers:
+    """From the kill of whoever held a run to the moment somebody else holds or has ended it."""
+
+    seconds: list[float] = field(default_factory=list)
+    _waiting: dict[int, tuple[float, int | None]] = field(default_factory=dict)
+
+    def killed(self, run: Run) -> None:
+        self._waiting.setdefault(run.run_id, (time.monotonic(), run.fencing_number))
+
+    def look(self, runs: list[Run]) -> None:
+        for run in runs:
+            since = self._waiting.get(run.run_id)
+            if since and (run.fencing_number != since[1] or run.status not in OPEN):
+                self.seconds.append(time.monotonic() - since[0])
+                del self._waiting[run.run_id]
+
+
+class Chaos:
+    """One database, two schedulers, one API, and somebody with a gun."""
+
+    def __init__(self, folder: Path, engine: Engine, api: AcceptingApi, rng: random.Random) -> None:
+        self.folder, self.engine, self.api, self.rng = folder, engine, api, rng
+        self.began_us = time.time_ns() // 1_000
+        self.takeovers = Takeovers()
+        self.kills = 0
+        self._alive: dict[str, SchedulerProcess] = {}
+        self._back_at: dict[str, float] = {}
+        self._starts = itertools.count()
+
+    def now_us(self) -> int:
+        """By the clock the schedulers go by."""
+        return self.began_us + (time.time_ns() // 1_000 - self.began_us) * SPEED
+
+    def run(self, kills: int) -> None:
+        configure(self.engine, self.began_us)
+        for name in ("a", "b"):
+            self._start(name)
+        next_kill = time.monotonic() + 5
+        while self.kills < kills:
+            self._bring_back()
+            self.takeovers.look(list_runs(self.engine, 20))
+            if time.monotonic() >= next_kill and self._alive:
+                self._kill(self.rng.choice(sorted(self._alive)))
+                next_kill = time.monotonic() + self.rng.uniform(0, 2 * MEAN_PAUSE_SECONDS)
+            time.sleep(0.05)
+        self._let_it_end()
+
+    def stop(self) -> None:
+        for scheduler in self._alive.values():
+            scheduler.kill()
+
+    def _start(self, name: str) -> None:
+        self._alive[name] = start(
+            self.folder,
+            self.engine,
+            self.api,
+            name,
+            **{
+                **SETTINGS,
+                "CLOCK_BASE_US": str(self.began_us),
+                "RETRAINED_MODELS_DIR": str(self.folder / "retrained_models"),
+            },
+        )
+
+    def _kill(self, name: str) -> None:
+        scheduler = self._alive.pop(name)
+        mine = f":{scheduler.process.pid}"
+        scheduler.kill()
+        for run in list_runs(self.engine, 20):
+            if run.status is RunStatus.RUNNING and str(run.lease_owner).endswith(mine):
+                self.takeovers.killed(run)
+        self.kills += 1
+        self._back_at[name] = time.monotonic() + self.rng.uniform(0, LONGEST_ABSENCE_SECONDS)
+        if self.kills % 20 == 0:
+            say(f"  {self.kills} kills, {len(self.api.accepted)} promotions")
+
+    def _bring_back(self) -> None:
+        due = [name for name, at in self._back_at.items() if time.monotonic() >= at]
+        for name in due:
+            del self._back_at[name]
+            self._start(name)
+
+    def _let_it_end(self) -> None:
+        """No more kills: what has been due until now has to end by itself."""
+        self._back_at = dict.fromkeys(self._back_at, 0.0)
+        self._bring_back()
+        self.ended_us = self.now_us()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            runs = list_runs(self.engine, 100)
+            self.takeovers.look(runs)
+            last = due_instants(self.began_us, self.ended_us)[-1]
+            is_answered = last in {run.scheduled_for for run in runs}
+            if is_answered and not any(is_open(run, last) for run in runs):
+                return
+            time.sleep(0.1)
+
+
+def configure(engine: Engine, anchor_us: int) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE RetrainingConfig SET Interval = :interval, CreatedAt = :anchor"),
+            {"interval": INTERVAL, "anchor": isoformat(anchor_us)},
+        )
+
+
+def figures(chaos: Chaos) -> dict[str, float]:
+    """What the rows and the API say afterwards."""
+    runs = list_runs(chaos.engine, 10_000)
+    scheduled = {run.scheduled_for: run for run in runs if run.requested_by == "schedule"}
+    expected = due_instants(chaos.began_us, chaos.ended_us)
+    lost = [due for due in expected if due not in scheduled or is_lost(scheduled[due])]
+    promoted = {run.model_version for run in runs if run.status is RunStatus.SUCCEEDED}
+    accepted = [str(one.version) for one in chaos.api.accepted]
+    numbers = [one.fencing_number for one in chaos.api.accepted]
+    counts = Counter(run.status.value.lower() for run in runs)
+    say(f"  {dict(counts)}; failed: {[run.message for run in runs if run.status == 'FAILED']}")
+    say(f"  refused pushes: {Counter(chaos.api.refused)}")
+    return {
+        "kills": chaos.kills,
+        "simulated_weeks": round((chaos.ended_us - chaos.began_us) / WEEK_US, 2),
+        "due": len(expected),
+        "lost": len(lost),
+        # a row is unique by job and instant; what a schedule never had would be one too many
+        "invented": len(set(scheduled) - set(due_instants(chaos.began_us, chaos.now_us()))),
+        "promotions": len(accepted),
+        # every bundle the API took is the one bundle of one run that succeeded
+        "duplicate_promotions": len(accepted) - len(promoted & set(accepted)),
+        "promotions_out_of_order": sum(a >= b for a, b in itertools.pairwise(numbers)),
+        "open": sum(is_open(run, expected[-1]) for run in runs),
+        "failed": counts["failed"],
+        "skipped_overlap": counts["skipped"],
+        "missed": counts["missed"],
+        "takeovers": len(chaos.takeovers.seconds),
+        "takeover_median_seconds": round(median(chaos.takeovers.seconds), 1),
+        "takeover_max_seconds": round(max(chaos.takeovers.seconds, default=0.0), 1),
+    }
+
+
+def is_open(run: Run, until: str) -> bool:
+    return run.status in OPEN and run.scheduled_for <= until
+
+
+def is_lost(run: Run) -> bool:
+    """Not over, or given up although it was due within the catch-up window."""
+    return run.status in OPEN or run.code == "outside_window"
+
+
+def due_instants(after_us: int, until_us: int) -> list[str]:
+    interval, found, due_us = Interval.parse(INTERVAL), list[str](), after_us
+    while (due_us := next_due(interval, after_us, due_us)) <= until_us:
+        found.append(isoformat(due_us))
+    return found
+
+
+def median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2] if values else 0.0
+
+
+def default_takeover(folder: Path, engine: Engine, api: AcceptingApi) -> float:
+    """Seconds until another scheduler has the run of one that was killed, all settings default."""
+    settings = {"TRAINING": "hangs", "LEASE_SECONDS": str(DEFAULT_LEASE_SECONDS)}
+    polls = {"CLAIM_POLL_SECONDS": "1", "CONFIG_POLL_SECONDS": "3"}
+    first = start(folder, engine, api, "first", **settings, **polls)
+    first.wait_for(lambda: any(run.status == "RUNNING" for run in list_runs(engine)))
+    second = start(folder, engine, api, "second", **settings, **polls)
+    try:
+        second.wait_for(lambda: "scheduler_started" in second.events())
+        begun = next(run for run in list_runs(engine) if run.status == "RUNNING")
+        first.kill()
+        killed = time.monotonic()
+        second.wait_for(lambda: list_runs(engine)[0].fencing_number != begun.fencing_number)
+        return round(time.monotonic() - killed, 1)
+    finally:
+        second.kill()
+
+
+@contextmanager
+def database(kind: str, folder: Path) -> Iterator[Engine]:
+    with ExitStack() as stack:
+        url = f"sqlite:///{folder / 'understudy.db'}"
+        if kind == "postgresql":
+            url = stack.enter_context(running_postgres()).new_database()
+        engine = connect(url)
+        stack.callback(engine.dispose)
+        migrate(engine)
+        yield engine
+
+
+def measure(kind: str, kills: int, seed: int) -> dict[str, float]:
+    say(f"{kind}: {kills} kills")
+    with (
+        tempfile.TemporaryDirectory() as name,
+        database(kind, Path(name)) as engine,
+        accepting_api() as api,
+    ):
+        chaos = Chaos(Path(name), engine, api, random.Random(seed))
+        try:
+            chaos.run(kills)
+            found = figures(chaos)
+        finally:
+            chaos.stop()
+    with (
+        tempfile.TemporaryDirectory() as name,
+        database(kind, Path(name)) as engine,
+        accepting_api() as api,
+    ):
+        found["default_takeover_seconds"] = default_takeover(Path(name), engine, api)
+    say(f"  {found}")
+    return {f"{kind}_{name}": value for name, value in found.items()}
+
+
+def bars(kind: str, kills: int) -> dict[str, Bar]:
+    return {
+        f"{kind}_kills": (">=", kills),
+        f"{kind}_simulated_weeks": (">=", 2.0 * kills / 200),
+        f"{kind}_lost": ("==", 0),
+        f"{kind}_invented": ("==", 0),
+        f"{kind}_duplicate_promotions": ("==", 0),
+        f"{kind}_promotions_out_of_order": ("==", 0),
+        f"{kind}_open": ("==", 0),
+        f"{kind}_failed": ("==", 0),
+        f"{kind}_takeover_max_seconds": ("<=", 30),
+        f"{kind}_default_takeover_seconds": ("<=", 30),
+    }
+
+
+def say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--only", choices=("sqlite", "postgresql"))
+    asked.add_argument("--kills", type=int, default=200)
+    asked.add_argument("--seed", type=int, default=20260101)
+    given = asked.parse_args()
+    kinds = [given.only] if given.only else ["sqlite", "postgresql"]
+    found: dict[str, float] = {"load": round(os.getloadavg()[0], 1)}
+    wanted: dict[str, Bar] = {}
+    for kind in kinds:
+        found |= measure(kind, given.kills, given.seed)
+        wanted |= bars(kind, given.kills)
+    finish("scheduler_chaos", found, wanted)
+
+
+if __name__ == "__main__":
+    main()
