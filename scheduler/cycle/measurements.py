@@ -7,9 +7,10 @@ from scheduler.cycle.packaging import Draft
 from scheduler.cycle.run import CycleRun
 from scheduler.report.curves import view
 from scheduler.report.data import Examined, Floats, Gain, HeldOut, Importance
-from scheduler.report.gains import Scored, by_slice, overall
+from scheduler.report.gains import RESAMPLES, Scored, by_slice, overall
 from scheduler.report.importance import importances, sample_rows
 from scheduler.statistics.evidence import Evidence
+from scheduler.statistics.measure import Plan
 from scheduler.statistics.sample import Codes
 from shared.clock import to_datetime
 from shared.usecase.serving import FloatMatrix
@@ -21,7 +22,9 @@ def measure(run: CycleRun) -> Examined | None:
     if found.examples is None or found.draft is None or found.evaluation is None:
         return None
     contest, seed = found.evaluation.contest, run.parts.seed
-    scored = _scored(contest.evidence)
+    policy = run.parts.use_case.policy
+    plan = Plan(RESAMPLES, seed, policy.daily_alerts, policy.cost_per_alert)
+    scored = _scored(contest.evidence, plan)
     rng = np.random.default_rng(seed)
     looked_at = sample_rows(scored.positive, rng)
     features, groups = _importances(run, found.examples, found.draft, looked_at, rng)
@@ -32,7 +35,7 @@ def measure(run: CycleRun) -> Examined | None:
         held_out=_held_out(run, found.examples),
         candidate=view(str(found.draft.version), scored.candidate, scored.positive),
         champion=champion,
-        gains=tuple(overall(scored, seed)),
+        gains=tuple(overall(scored)),
         slices=_slices(run, scored),
         features=features,
         groups=groups,
@@ -42,13 +45,13 @@ def measure(run: CycleRun) -> Examined | None:
 
 def _slices(run: CycleRun, scored: Scored) -> tuple[Gain, ...]:
     found = []
-    for gain in by_slice(scored, run.parts.use_case.policy.primary_metric, run.parts.seed):
+    for gain in by_slice(scored, run.parts.use_case.policy.primary_metric):
         run.parts.interruption.raise_if_requested()
         found.append(gain)
     return tuple(found)
 
 
-def _scored(evidence: Evidence) -> Scored:
+def _scored(evidence: Evidence, plan: Plan) -> Scored:
     clusters = None
     if evidence.customers is not None and evidence.days is not None:
         clusters = np.column_stack((evidence.customers, evidence.days))
@@ -58,6 +61,7 @@ def _scored(evidence: Evidence) -> Scored:
         evidence.champion,
         clusters,
         evidence.slices,
+        plan,
     )
 
 

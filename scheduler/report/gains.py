@@ -19,6 +19,7 @@ from scheduler.statistics.sample import Bools
 METRICS = ("average_precision", "auc", "recall_at_budget")
 ALPHA = 0.025
 RESAMPLES = 400
+READ = Plan(RESAMPLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Scored:
         champion: its scores, None when it has none.
         clusters: (rows, 2) codes of customer and day, None where rows have no customer.
         slices: name -> rows.
+        plan: how to measure; resamples are few, for these figures decide nothing.
     """
 
     positive: Bools
@@ -36,6 +38,7 @@ class Scored:
     champion: Floats | None
     clusters: npt.NDArray[np.int64] | None
     slices: Mapping[str, Bools]
+    plan: Plan = READ
 
     def evidence(self) -> Evidence:
         columns: tuple[Any, Any] = (None, None)
@@ -45,25 +48,25 @@ class Scored:
         return Evidence(self.champion, self.candidate, labels, *columns)
 
 
-def overall(scored: Scored, seed: int) -> Iterator[Gain]:
+def overall(scored: Scored) -> Iterator[Gain]:
     """All rows, by every metric; nothing where there is no champion to compare with."""
     if scored.champion is not None:
         for metric in METRICS:
-            yield _gain(ALL_ROWS, metric, scored, None, seed)
+            yield _gain(ALL_ROWS, metric, scored, None)
 
 
-def by_slice(scored: Scored, metric: str, seed: int) -> Iterator[Gain]:
+def by_slice(scored: Scored, metric: str) -> Iterator[Gain]:
     """Every slice, by one metric; without a champion only how many rows and positives."""
     for name, mask in scored.slices.items():
-        yield _gain(name, metric, scored, mask, seed)
+        yield _gain(name, metric, scored, mask)
 
 
-def _gain(name: str, metric: str, scored: Scored, mask: Bools | None, seed: int) -> Gain:
+def _gain(name: str, metric: str, scored: Scored, mask: Bools | None) -> Gain:
     inside = scored.positive if mask is None else scored.positive[mask]
     rows, positives = len(inside), int(np.count_nonzero(inside))
     try:
         sample = scored.evidence().sample(mask)
-        found = compare_sample(sample, metric, ALPHA, Plan(RESAMPLES, seed))
+        found = compare_sample(sample, metric, ALPHA, scored.plan)
     except NotComparable as problem:
         return Gain(name, metric, rows, positives, problem=problem.reason)
     return _shown(name, found, rows)

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from scheduler.flattening import flat
 from scheduler.report import bars, figures, words
 from scheduler.report.data import ALL_ROWS, Examined, ReportData
-from scheduler.report.ruling import ruling
+from scheduler.report.ruling import ruling, split_figures
 from scheduler.report.sentence import gate_name, why
 
 TEMPLATE, STYLE = "candidate.html", "candidate.css"
@@ -63,6 +63,7 @@ def _environment() -> Environment:
         "moment": words.moment,
         "size": words.size,
         "flat": flat,
+        "split_figures": split_figures,
         "metric": words.metric_name,
         "gate": gate_name,
     }

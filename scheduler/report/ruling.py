@@ -52,6 +52,12 @@ def ruling(policy: PromotionPolicy, verdicts: Sequence[Verdict]) -> Ruling | Non
     return Ruling(_asked(policy, found), _spending(found), tuple(_guards(found, alpha)), alpha)
 
 
+def split_figures(numbers: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A verdict's own figures, and those of its guardrails, which have a table."""
+    guards = {name: value for name, value in numbers.items() if name.startswith(_GUARD)}
+    return {name: value for name, value in numbers.items() if name not in guards}, guards
+
+
 def _asked(policy: PromotionPolicy, found: Mapping[str, Any]) -> str:
     least = f"on at least {policy.min_positives} positives with matured labels"
     if found["path"] in set(Path):
