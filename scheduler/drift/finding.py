@@ -64,9 +64,26 @@ def look(
         DataUnavailable: the database cannot be read.
         NotChecked: there is too little to say anything.
     """
+    delay_us = yardstick.reference.label_delay_us
+    live = read_live(engine, use_case, yardstick.manifest, window, delay_us)
+    return weigh(live, yardstick, window, shortest_span_us=shortest_span_us, limits=limits)
+
+
+def weigh(
+    live: Live,
+    yardstick: Yardstick,
+    window: Window,
+    *,
+    shortest_span_us: int = SHORTEST_SPAN_US,
+    limits: DriftLimits | None = None,
+) -> Finding:
+    """The same of rows that are there already, wherever they come from.
+
+    Raises:
+        NotChecked: there is too little to say anything.
+    """
     reference, manifest = yardstick.reference, yardstick.manifest
     limits = limits or DriftLimits()
-    live = read_live(engine, use_case, manifest, window, reference.label_delay_us)
     _refuse_part_of_a_day(live, shortest_span_us)
     report = check_drift(reference.baseline, live.groups, limits)
     if report.reason is not None:
