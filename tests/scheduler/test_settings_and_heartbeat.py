@@ -53,5 +53,5 @@ def test_a_damaged_heartbeat_counts_as_none(tmp_path: Path) -> None:
 
 def test_a_use_case_that_is_not_there_is_told_before_anything_starts() -> None:
     usecases.check_learning(usecases.DEFAULT)
-    with pytest.raises(SettingsError, match="no module usecases.nothing.learning"):
+    with pytest.raises(SettingsError, match=r"no module usecases\.nothing\.learning"):
         usecases.check_learning("nothing")
