@@ -1,5 +1,7 @@
 """The learning cycle, step by step, in the order a person would tell it."""
 
+from dataclasses import asdict
+
 import polars as pl
 
 from scheduler.cycle.champion import Champion, find_champion
@@ -17,6 +19,8 @@ from scheduler.cycle.reference import reference_of
 from scheduler.cycle.run import CycleRun
 from scheduler.gates.judging import finite
 from scheduler.work.forms import CandidateForm, FrameForm
+from shared.clock import to_micros
+from shared.tables.label_changes import count_corrections
 from shared.tables.runs import RunStatus
 from shared.usecase.learning import Candidate
 
@@ -89,7 +93,17 @@ def _snapshot(run: CycleRun) -> pl.DataFrame:
             lambda: use_case.snapshot(run.parts.engine, run.as_of_us),
         )
         run.report.data_size = note.rows = snapshot.height
+        note.details |= _corrections(run)
         return snapshot
+
+
+def _corrections(run: CycleRun) -> dict[str, dict[str, int]]:
+    """Labels turned round since the champion was made; this snapshot holds what they are now."""
+    champion = run.findings.champion
+    manifest = champion.manifest if champion else None
+    since_us = to_micros(manifest.created_at) if manifest else 0
+    found = count_corrections(run.parts.engine, run.as_of_us, since_us)
+    return {"label_corrections": asdict(found)} if found.any else {}
 
 
 def _train(run: CycleRun, examples: Examples) -> Candidate:

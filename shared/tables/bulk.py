@@ -43,6 +43,15 @@ def seen_rows(connection: Connection, table: Table, ids: Sequence[str]) -> dict[
     return {row[0]: Seen(*row[1:]) for row in connection.execute(query)}
 
 
+def label_sources(
+    connection: Connection, table: Table, ids: Sequence[str]
+) -> dict[tuple[str, int], str | None]:
+    """Who said what those of the ids are labelled, by id and the instant since when."""
+    columns = (table.c.transaction_id, table.c.label_known_at, table.c.label_source)
+    query = select(*columns).where(_among(connection, table, ids), table.c.label.is_not(None))
+    return {(key, known_at): source for key, known_at, source in connection.execute(query)}
+
+
 def _among(connection: Connection, table: Table, ids: Sequence[str]) -> ColumnElement[bool]:
     """One bound value however many ids there are: databases limit the number of values."""
     if connection.dialect.name == "postgresql":

@@ -189,6 +189,20 @@ job_schedules = Table(
     Column("problem", Text),
 )
 
+# A label that was replaced by a later one, and by which; the logs hold the latest only.
+label_changes = Table(
+    "labelchanges",
+    metadata,
+    Column("changeid", RowId, primary_key=True, autoincrement=True),
+    Column("transaction_id", String(128), nullable=False),
+    Column("label", SmallInteger, nullable=False),
+    Column("label_known_at", BigInteger, nullable=False),
+    Column("label_source", String(32)),
+    Column("new_label", SmallInteger, nullable=False),
+    Column("replaced_at", BigInteger, nullable=False),
+    Index("ix_labelchanges_replaced_at", "replaced_at"),
+)
+
 features_config = Table(
     "featuresconfig",
     metadata,

@@ -12,6 +12,7 @@ from sqlalchemy.types import JSON
 
 from shared.tables.bulk import Record, existing_ids, insert_counted, seen_rows
 from shared.tables.engine import to_json
+from shared.tables.label_changes import keep_replaced
 from shared.tables.locks import lock_for_writing
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
 from shared.tables.tiles import Seen, TileChanges, merged
@@ -50,8 +51,9 @@ def write_decision_records(
 def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
     """Store ground truth in both logs; returns the ids that at least one of them has.
 
-    A label that became known later, or at the same instant, replaces the stored one; an older
-    one is ignored, so a journal that is replayed cannot undo a correction.
+    A label that became known later, or at the same instant, replaces the stored one, which is
+    kept in LabelChanges; an older one is ignored, so a journal that is replayed cannot undo a
+    correction.
     """
     latest: dict[str, Label] = {}
     for label in labels:
@@ -63,6 +65,7 @@ def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
     lock_for_writing(connection)
     history = seen_rows(connection, transaction_history_logs, list(latest))
     api = seen_rows(connection, api_transaction_logs, list(latest))
+    keep_replaced(connection, history, api, latest)
     _count_relabelled(history, api, latest).write(connection)
     _update_labels(connection, transaction_history_logs, history, latest)
     _update_labels(connection, api_transaction_logs, api, latest)

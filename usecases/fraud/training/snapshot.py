@@ -8,6 +8,7 @@ from sqlalchemy import Column, Engine, Select, Table, and_, case, select
 
 from shared.errors import DataUnavailable
 from shared.tables.engine import database_errors
+from shared.tables.label_changes import labels_known_then
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
 from shared.transaction import OUR_RULES
 
@@ -54,7 +55,8 @@ def read_snapshot(
     with database_errors("read the transaction logs"):
         history = _read(engine, transaction_history_logs, as_of_us, rows_per_read)
         scored = _read(engine, api_transaction_logs, as_of_us, rows_per_read)
-    return _union(history, scored).sort(_ORDER)
+        replaced = _read_replaced(engine, as_of_us)
+    return _as_known_then(_union(history, scored), replaced).sort(_ORDER)
 
 
 def _read(engine: Engine, table: Table, as_of_us: int, rows_per_read: int) -> pl.DataFrame:
@@ -63,6 +65,22 @@ def _read(engine: Engine, table: Table, as_of_us: int, rows_per_read: int) -> pl
         result = connection.execute(_query(table, as_of_us))
         chunks = [_frame(rows) for rows in result.partitions(rows_per_read)]
     return pl.concat([SCHEMA.to_frame(), *chunks])
+
+
+def _read_replaced(engine: Engine, as_of_us: int) -> pl.DataFrame:
+    with engine.connect() as connection:
+        rows = [tuple(row) for row in connection.execute(labels_known_then(as_of_us))]
+    names = ("transaction_id", *_LABEL)
+    return pl.DataFrame(rows, {name: SCHEMA[name] for name in names}, orient="row")
+
+
+def _as_known_then(snapshot: pl.DataFrame, replaced: pl.DataFrame) -> pl.DataFrame:
+    """A correction that came later must not take away what was known at that instant."""
+    if replaced.is_empty():
+        return snapshot
+    affected = snapshot.join(replaced, on="transaction_id", how="semi").select(replaced.columns)
+    latest = _latest_labels(pl.concat([affected, replaced]))
+    return snapshot.update(latest, on="transaction_id", how="left")
 
 
 def _query(table: Table, as_of_us: int) -> Select[Any]:

@@ -11,6 +11,8 @@ from sqlalchemy import Engine, Table, insert
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect
 from shared.tables.schema import api_transaction_logs, metadata, transaction_history_logs
+from shared.tables.writer import write_labels
+from shared.transaction import OUR_RULES, Label
 from usecases.fraud.training.snapshot import SCHEMA, read_snapshot
 
 NOW_US = 1_000
@@ -137,3 +139,44 @@ def test_rows_come_back_whole_over_several_reads(engine: Engine) -> None:
     snapshot = read_snapshot(engine, NOW_US, rows_per_read=10)
     assert snapshot["event_time"].to_list() == list(range(25))
     assert snapshot.select(pl.col("transaction_id").n_unique()).item() == 25
+
+
+def correct(engine: Engine, *told: tuple[int, int]) -> None:
+    """Say of t1 what is told, one (label, known at) after the other."""
+    for value, known_at in told:
+        with engine.begin() as link:
+            write_labels(link, [Label("t1", value, known_at, "bank")])
+
+
+def test_a_correction_is_in_the_next_snapshot_and_not_in_an_earlier_one(engine: Engine) -> None:
+    store(engine, transaction_history_logs, {"transaction_id": "t1"})
+    store(engine, transaction_history_logs, {"transaction_id": "t2", **label(1, 200)})
+    correct(engine, (1, 200), (0, 500), (1, 700))
+    for as_of_us, known, since in ((199, None, None), (499, 1, 200), (699, 0, 500), (900, 1, 700)):
+        row = read_snapshot(engine, as_of_us).row(0, named=True)
+        assert (row["label"], row["label_known_at"]) == (known, since)
+        assert row["label_source"] == ("bank" if since else None)
+
+
+def test_hearing_the_same_label_again_does_not_make_it_unknown_before(engine: Engine) -> None:
+    store(engine, api_transaction_logs, {"transaction_id": "t1"})
+    correct(engine, (1, 200), (1, 500))
+    assert only_row(engine, 300)["label"] == 1
+    assert only_row(engine, 300)["label_known_at"] == 200
+
+
+def test_our_own_opinion_that_was_replaced_is_not_what_was_known_then(engine: Engine) -> None:
+    store(engine, api_transaction_logs, {"transaction_id": "t1", **label(1, 200, OUR_RULES)})
+    correct(engine, (0, 500))
+    assert only_row(engine, 300)["label"] is None
+    assert only_row(engine, 500)["label"] == 0
+
+
+def test_a_snapshot_of_the_past_stays_what_it_was_when_labels_are_corrected(
+    engine: Engine,
+) -> None:
+    store(engine, transaction_history_logs, {"transaction_id": "t1", **label(1, 200)})
+    store(engine, api_transaction_logs, {"transaction_id": "t1", "ingested_at": 120})
+    before = read_snapshot(engine, 400)
+    correct(engine, (0, 500))
+    assert read_snapshot(engine, 400).equals(before)
