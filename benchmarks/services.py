@@ -72,6 +72,10 @@ class Services:
         process.send_signal(signal.SIGTERM)
         return process.wait(timeout=10)
 
+    def wait_for_end(self, service: str) -> int:
+        """The exit status of a process that somebody else has ended."""
+        return self._processes[service].wait(timeout=10)
+
     def wait_for_run(self, run_id: int | None = None, timeout_seconds: float = 600) -> Run:
         """The run with this number, or the first one there is, once it is over."""
 
