@@ -1,0 +1,108 @@
+"""The shipped use case on a real PostgreSQL, which is killed and comes back."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from pydantic import SecretStr
+
+import usecases
+from api.wiring import build_service
+from shared.clock import SystemClock
+from tests.api.bundles import Signer
+from tests.api.mortal_postgres import MortalPostgres
+from tests.api.server import Running, serve_settings, wait_until
+from tests.api.test_feedback import feedback, labels_of
+from tests.api.test_registry import NoSmoke
+from tests.api.tiny import stored_rows
+from tests.postgres import is_installed
+
+USE_CASE = usecases.load_serving(usecases.DEFAULT)
+
+
+@pytest.fixture
+def database() -> Iterator[MortalPostgres]:
+    if not is_installed():
+        if os.environ.get("CI") == "true":
+            pytest.fail("CI must have PostgreSQL server binaries; install postgresql")
+        pytest.skip("PostgreSQL server binaries are not on this machine")
+    with MortalPostgres() as server:
+        yield server
+
+
+def predict(server: Running, transaction_id: str, user: str = "u") -> httpx.Response:
+    body = {"amount": 20.0, "user_id": user, "merchant_id": "m", "transaction_id": transaction_id}
+    answer = server.client.post("/predict", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def bundle(signer: Signer) -> bytes:
+    return signer.bundle(
+        "1.0.0",
+        use_case=USE_CASE.name,
+        components=("classifier", "isolation_forest", "autoencoder"),
+        feature_names=USE_CASE.feature_set.names,
+        feature_set_version=USE_CASE.feature_set.version,
+        thresholds={"review": 0.4, "block": 0.8, "isolation_forest": 0.6, "autoencoder": 0.5},
+    )
+
+
+def health(server: Running) -> dict[str, Any]:
+    components: dict[str, Any] = server.client.get("/api/health").json()["components"]
+    return components
+
+
+def seen_before(server: Running, transaction_id: str) -> float:
+    """How many rows of its user the day before it counted, as it was served."""
+    place = USE_CASE.feature_set.names.index("cnt_24h")
+    rows = {row["transaction_id"]: row for row in stored_rows(server.service.engine)}
+    vector = np.frombuffer(rows[transaction_id]["feature_vector"], dtype=np.float32)
+    return float(vector[place])
+
+
+def test_scoring_outlives_a_killed_database_and_nothing_is_lost_or_doubled(
+    database: MortalPostgres, template: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "prod_models")
+    settings = serve_settings(tmp_path, database_url=SecretStr(database.server.url("postgres")))
+    service = build_service(settings, USE_CASE, SystemClock(), smoke=NoSmoke())
+    with Running(settings, service=service) as server:
+        signer = Signer(settings.keys_dir)
+        assert server.push(bundle(signer), signer).status_code == 200
+        first = predict(server, "t1")
+        predict(server, "t2")
+        server.drained()
+        assert predict(server, "t1").content == first.content
+        label = {"transaction_id": "t1", "label": 1}
+        assert feedback(server, label).json()["stored"] == 1
+
+        database.kill()
+        predict(server, "t3")
+        predict(server, "t4")
+        assert predict(server, "t1").content == first.content
+        assert server.client.get("/readyz").status_code == 200
+        assert feedback(server, {"transaction_id": "t2", "label": 0}).json()["queued"] == 1
+        wait_until(lambda: service.drain.trouble is not None)
+        told = health(server)
+        assert (told["database"]["state"], told["journal"]["state"]) == ("down", "degraded")
+
+        database.start()
+        wait_until(lambda: service.journal.backlog == 0, 20)
+        third = predict(server, "t3")
+        server.drained()
+        stored = [row["transaction_id"] for row in stored_rows(service.engine)]
+        assert sorted(stored) == ["t1", "t2", "t3", "t4"]
+        assert third.json()["version"] == "1.0.0"
+        # Without the database a row knows what the journal still holds of its user: t4 knew t3.
+        names = ("t1", "t2", "t3", "t4")
+        assert [seen_before(server, name) for name in names] == [0.0, 1.0, 0.0, 1.0]
+        labels = {name: label for name, (label, _) in labels_of(server).items()}
+        assert labels == {"t1": 1, "t2": 0, "t3": None, "t4": None}
+        assert health(server)["database"]["state"] == "ok"
