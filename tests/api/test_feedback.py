@@ -4,8 +4,11 @@ import httpx
 import pytest
 
 from api.settings import Settings
+from shared.clock import SystemClock
+from shared.tables.label_changes import Corrections, count_corrections
 from tests.api.server import Running, wait_until
 from tests.api.tiny import TinySource, stored_rows
+from usecases.fraud.training.snapshot import read_snapshot
 
 
 def feedback(server: Running, *labels: dict[str, Any]) -> httpx.Response:
@@ -68,3 +71,26 @@ def test_a_bad_label_is_refused_by_field(steady: Running, label: dict[str, Any])
 @pytest.mark.parametrize("body", [{"labels": []}, {"labels": {}}, [], {}])
 def test_feedback_without_labels_is_refused(steady: Running, body: Any) -> None:
     assert steady.client.post("/feedback", json=body).status_code == 422
+
+
+def test_a_correction_is_in_the_next_snapshot_and_the_past_stays_what_it_was(
+    serving: Running,
+) -> None:
+    serving.score(amount=1.0, transaction_id="t")
+    serving.drained()
+    feedback(serving, {"transaction_id": "t", "label": 1, "source": "chargeback"})
+    serving.drained()
+    between_us = SystemClock().now_us()
+    feedback(serving, {"transaction_id": "t", "label": 0, "source": "analyst"})
+    serving.drained()
+    engine = serving.service.engine
+    known = [
+        read_snapshot(engine, instant_us).row(0, named=True)
+        for instant_us in (between_us, SystemClock().now_us())
+    ]
+    assert [(row["label"], row["label_source"]) for row in known] == [
+        (1, "chargeback"),
+        (0, "analyst"),
+    ]
+    found = count_corrections(engine, SystemClock().now_us())
+    assert found == Corrections(to_positive=0, to_negative=1)
