@@ -47,10 +47,11 @@ test-tracking: $(VENV)/.dev $(MLFLOW)/.server ## start a real MLflow server and 
 test-compose: $(VENV)/.dev ## build the containers and take them through the loop
 	$(BIN)/pytest -m compose tests/e2e -s
 
-check: $(VENV)/.dev ## lint, format, types: what CI and pre-commit run
+check: $(VENV)/.dev ## lint, format, types, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
+	scripts/audit-dependencies $(BIN)/pip-audit
 
 format: $(VENV)/.dev ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
