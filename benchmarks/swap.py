@@ -1,103 +1,101 @@
-"""Swaps under steady load on one worker: no request fails, no answer is torn. `make bench-swap`
+"""Swaps under steady load on two workers: none fails, none is torn, few wait. `make bench-swap`
 
-Two versions of a graph that answers a constant of its own take turns, by named rollback: the
-same assignment as a push, without the seconds a push spends on its smoke test. An answer is
-torn when the score in it is not that of the version it names, in the body or in the header.
+Two versions of the trained graph take turns, by named rollback: the same change of the registry
+and the same load from disk in each worker as after a push, without the second that a push spends
+in its smoke test. Both scale the graph's scores, one into [0, 0.4] and one into [0.5, 0.9], so
+that a score tells who made it. An answer is torn when its score is not of the version it names,
+or its header names another; it is stale when it names the old version although the swap had been
+answered before the request was sent.
+
+The load is open: each client sends at its own fixed instants, and an answer's time counts from
+the instant it was due. Blocks with and without swaps take turns.
 """
 
 import argparse
+import http.client
+import json
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 
-from benchmarks.load import on_core
+from benchmarks.load import LOAD_CORE, SERVER_CORE, on_core
 from benchmarks.report import Bar, finish
+from benchmarks.scoring import bundle_of, simulated_examples
 from benchmarks.services import Services
 from benchmarks.serving_world import push
-from shared.bundle.archive import pack
-from shared.bundle.manifest import Manifest, TrainingData, served_signature
+from shared.bundle.archive import Bundle, pack
 from shared.keys.tokens import Role, read_token
-from usecases.fraud.features.catalogue import FEATURE_SET
+from usecases import load_learning
+from usecases.fraud.training.candidate import Ask, train_candidate
+from usecases.fraud.training.policy import read_policy
 
-SCORES = {"1.0.0": 0.125, "1.0.1": 0.25}
-COMPONENTS = ("classifier", "isolation_forest", "autoencoder")
-CLIENTS = 8
-BARS: dict[str, Bar] = {"failed": ("==", 0), "torn": ("==", 0), "swaps": (">=", 1_000)}
+WORKERS, CLIENTS, PER_SECOND = 2, 8, 200
+VERSIONS = {"1.0.0": 0.0, "1.0.1": 0.5}
+SCALE = 0.4
+BLOCKS = 5
+STEADY_SECONDS = 15.0
+BARS: dict[str, Bar] = {
+    "swaps": (">=", 1_000),
+    "failed": ("==", 0),
+    "torn": ("==", 0),
+    "stale": ("==", 0),
+    "p99_swapping_over_steady": ("<=", 2.0),
+}
 
 
-def bundle(version: str) -> bytes:
-    """A bundle whose every score is the constant of its version."""
-    features, components = len(FEATURE_SET.names), len(COMPONENTS)
-    weights = np.zeros((features, components), dtype=np.float32)
-    constant = np.full(components, SCORES[version], dtype=np.float32)
-    nodes = [
-        helper.make_node("IsNaN", ["features"], ["unknown"]),
-        helper.make_node("Where", ["unknown", "zero", "features"], ["known"]),
-        helper.make_node("MatMul", ["known", "weights"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "constant"], ["scores"]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "constant",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, features])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [None, components])],
-        [
-            numpy_helper.from_array(weights, "weights"),
-            numpy_helper.from_array(constant, "constant"),
-            numpy_helper.from_array(np.array(0, np.float32), "zero"),
-        ],
+def trained() -> Bundle:
+    examples, use_case = simulated_examples(), load_learning("fraud")
+    ask = Ask(
+        matrix=examples.matrix,
+        labels=examples.labels,
+        feature_names=use_case.feature_set.names,
+        feature_set_version=use_case.feature_set.version,
+        thresholds=read_policy().thresholds,
+        seed=0,
     )
-    model: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 9
-    return pack(_manifest(version), {"model.onnx": model.SerializeToString()})
+    return bundle_of(train_candidate(ask, lambda _what, _share: None), ask)
 
 
-def _manifest(version: str) -> Manifest:
-    moment = datetime.now(UTC)
-    inputs, outputs = served_signature(len(FEATURE_SET.names), len(COMPONENTS))
-    return Manifest(
-        model_name="constant",
-        version=version,
-        created_at=moment,
-        use_case="fraud",
-        frameworks={},
-        python_version="3.11",
-        components=COMPONENTS,
-        feature_names=FEATURE_SET.names,
-        feature_set_version=FEATURE_SET.version,
-        inputs=inputs,
-        outputs=outputs,
-        thresholds={},
-        hyperparameters={},
-        metrics={},
-        training_data=TrainingData(
-            rows=1, positives=0, window_start=moment, window_end=moment, sha256="0" * 64
-        ),
-        description="measured, never served",
-    )
+def marked(bundle: Bundle, version: str) -> bytes:
+    """The same model, its scores moved to where this version's are."""
+    model = onnx.load_model_from_string(bundle.files["model.onnx"])
+    for node in model.graph.node:
+        node.output[:] = ["unmarked" if name == "scores" else name for name in node.output]
+    scale = numpy_helper.from_array(np.array(SCALE, np.float32), "mark_scale")
+    offset = numpy_helper.from_array(np.array(VERSIONS[version], np.float32), "mark_offset")
+    model.graph.initializer.extend([scale, offset])
+    model.graph.node.append(helper.make_node("Mul", ["unmarked", "mark_scale"], ["scaled"]))
+    model.graph.node.append(helper.make_node("Add", ["scaled", "mark_offset"], ["scores"]))
+    manifest = bundle.manifest.model_copy(update={"version": version})
+    return pack(manifest, {**bundle.files, "model.onnx": model.SerializeToString()})
 
 
 class Clients:
-    """Threads that score and check each answer until told to stop."""
+    """Threads that score at fixed instants and check each answer."""
 
     def __init__(self, url: str) -> None:
-        self.answers = self.failed = self.torn = 0
-        self._url = url
+        self.failed = self.torn = self.stale = 0
+        self.milliseconds: dict[str, list[float]] = {"steady": [], "swapping": []}
+        self.phase = "steady"
+        # What every answer to a request sent now has to name; None: a swap is under way.
+        self.settled: tuple[str, int] | None = None
+        self._address = urlsplit(url).netloc
         self._lock = threading.Lock()
         self._done = threading.Event()
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        threads = [threading.Thread(target=self._work) for _ in range(CLIENTS)]
+        threads = [threading.Thread(target=self._work, args=(n,)) for n in range(CLIENTS)]
         for thread in threads:
             thread.start()
         try:
@@ -107,53 +105,120 @@ class Clients:
             for thread in threads:
                 thread.join()
 
-    def _work(self) -> None:
-        with httpx.Client(base_url=self._url, timeout=30) as client:
-            while not self._done.is_set():
-                failed = torn = False
-                try:
-                    answer = client.post("/predict", json={"amount": 5.0, "user_id": "u"})
-                    failed = not answer.is_success
-                    torn = not failed and _is_torn(answer)
-                except httpx.HTTPError:
-                    failed = True
-                with self._lock:
-                    self.answers += 1
-                    self.failed += failed
-                    self.torn += torn
+    def _work(self, client: int) -> None:
+        link = http.client.HTTPConnection(self._address, timeout=30)
+        pause = CLIENTS / PER_SECOND
+        due = time.perf_counter() + pause * client / CLIENTS
+        number = 0
+        while not self._done.is_set():
+            time.sleep(max(0.0, due - time.perf_counter()))
+            self._one(link, f"{client}-{number}", due)
+            number += 1
+            due += pause
+
+    def _one(self, link: http.client.HTTPConnection, name: str, due: float) -> None:
+        settled, phase = self.settled, self.phase
+        body = {"amount": 5.0, "user_id": f"u{hash(name) % 200}", "transaction_id": name}
+        headers = {"Content-Type": "application/json"}
+        failed = torn = stale = False
+        try:
+            link.request("POST", "/predict", json.dumps(body), headers)
+            answer = link.getresponse()
+            told = json.loads(answer.read())
+            failed = answer.status != 200
+            version = "" if failed else told["version"]
+            torn = not failed and _is_torn(told, answer.headers["x-model-version"])
+            stale = not failed and settled is not None and version != settled[0]
+        except (OSError, http.client.HTTPException, ValueError):
+            failed = True
+            link.close()
+        took = (time.perf_counter() - due) * 1_000
+        with self._lock:
+            self.failed += failed
+            self.torn += torn
+            # Another swap may have begun while this one was under way.
+            self.stale += stale and settled == self.settled
+            self.milliseconds[phase].append(took)
 
 
-def _is_torn(answer: httpx.Response) -> bool:
-    body = answer.json()
-    named = {body["version"], answer.headers["x-model-version"]}
-    return len(named) != 1 or SCORES[body["version"]] != body["probability"]
+def _is_torn(told: dict[str, float | str], header: str | None) -> bool:
+    maker = "1.0.1" if float(told["probability"]) >= VERSIONS["1.0.1"] else "1.0.0"
+    return not told["version"] == header == maker
+
+
+def swap(operator: httpx.Client, headers: dict[str, str], clients: Clients, number: int) -> bool:
+    wanted = list(VERSIONS)[number % 2]
+    clients.settled = None
+    body = {"version": wanted, "reason": "bench"}
+    answer = operator.post("/rollback_model", json=body, headers=headers)
+    done = answer.is_success and answer.json()["partial"] is False
+    if done:
+        clients.settled = (wanted, number)
+    else:
+        sys.stderr.write(f"{answer.text}\n")
+    return done
+
+
+def measure(services: Services, swaps: int) -> dict[str, float]:
+    headers = {"Authorization": f"Bearer {read_token(services.folder / 'keys', Role.OPERATOR)}"}
+    clients, done, spent = Clients(services.url), 0, 0.0
+    with clients.at_work(), httpx.Client(base_url=services.url, timeout=30) as operator:
+        time.sleep(3)
+        clients.milliseconds["steady"].clear()
+        for block in range(BLOCKS):
+            clients.phase = "steady"
+            time.sleep(STEADY_SECONDS)
+            clients.phase = "swapping"
+            began = time.perf_counter()
+            numbers = range(block * swaps // BLOCKS, (block + 1) * swaps // BLOCKS)
+            done += sum(swap(operator, headers, clients, number) for number in numbers)
+            spent += time.perf_counter() - began
+    steady, swapping = (clients.milliseconds[name] for name in ("steady", "swapping"))
+    p99 = {
+        name: float(np.percentile(clients.milliseconds[name], 99))
+        for name in ("steady", "swapping")
+    }
+    return {
+        "swaps": float(done),
+        "milliseconds_a_swap": round(spent / swaps * 1_000, 1),
+        "answers_steady": float(len(steady)),
+        "answers_swapping": float(len(swapping)),
+        "failed": float(clients.failed),
+        "torn": float(clients.torn),
+        "stale": float(clients.stale),
+        "p50_ms_steady": round(float(np.median(steady)), 2),
+        "p50_ms_swapping": round(float(np.median(swapping)), 2),
+        "p99_ms_steady": round(p99["steady"], 2),
+        "p99_ms_swapping": round(p99["swapping"], 2),
+        "p99_swapping_over_steady": round(p99["swapping"] / p99["steady"], 2),
+        "share_of_quieter_worker": _quieter(services.url),
+    }
+
+
+def _quieter(url: str) -> float:
+    """The share of rows that the less busy worker scored."""
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    rows = [
+        float(line.rsplit(" ", 1)[1])
+        for line in lines
+        if line.startswith('understudy_requests_total{route="/predict",status="200"')
+    ]
+    return round(min(rows) / sum(rows), 2) if len(rows) == WORKERS else 0.0
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--swaps", type=int, default=1_000)
-    swaps, done = parser.parse_args().swaps, 0
-    with tempfile.TemporaryDirectory() as name, Services(Path(name)) as services:
-        with on_core(0):
+    swaps = parser.parse_args().swaps
+    bundle = trained()
+    settings = {"API_WORKERS": str(WORKERS), "CHANGES_PER_MINUTE": "0", "LOG_LEVEL": "error"}
+    with tempfile.TemporaryDirectory() as name, Services(Path(name), **settings) as services:
+        with on_core(SERVER_CORE):
             services.start_api()
-        keys = services.folder / "keys"
-        for version in SCORES:
-            push(services.url, keys, bundle(version))
-        headers = {"Authorization": f"Bearer {read_token(keys, Role.OPERATOR)}"}
-        clients, versions = Clients(services.url), list(SCORES)
-        with clients.at_work(), httpx.Client(base_url=services.url, timeout=30) as operator:
-            for number in range(swaps):
-                wanted = {"version": versions[number % 2], "reason": "bench"}
-                answer = operator.post("/rollback_model", json=wanted, headers=headers)
-                done += answer.is_success
-                if not answer.is_success:
-                    sys.stderr.write(f"{answer.text}\n")
-        figures = {
-            "swaps": float(done),
-            "answers": float(clients.answers),
-            "failed": float(clients.failed),
-            "torn": float(clients.torn),
-        }
+        for version in VERSIONS:
+            push(services.url, services.folder / "keys", marked(bundle, version))
+        with on_core(LOAD_CORE):
+            figures = measure(services, swaps)
     finish("swap", figures, BARS)
 
 
