@@ -65,7 +65,10 @@ class Running:
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
+            target=self._server.run,
+            kwargs={"sockets": [self._socket]},
+            name="server",
+            daemon=True,
         )
         port = self._socket.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
