@@ -3,12 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import usecases
 from shared.errors import SettingsError
 from shared.intervals import Interval
+from shared.outbound import Address, SecretAddress
 
 OFF = "off"
 
@@ -22,7 +23,7 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("sqlite:///var/understudy.db")
     use_case: str = usecases.DEFAULT
     keys_dir: Path = Path("var/keys")
-    api_url: HttpUrl = HttpUrl("http://127.0.0.1:8000")
+    api_url: Address = "http://127.0.0.1:8000"
     retrained_models_dir: Path = Path("retrained_models")
     test_data_dir: Path = Path("test_data")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -44,6 +45,8 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=15.0, ge=1, le=25)
     run_attempts: int = Field(default=4, ge=1)
     retry_pause_seconds: float = Field(default=15.0, gt=0)
+    # importing what learns takes seconds and half a GiB: now, or when a run begins
+    run_process_ready: bool = True
     run_time_limit_seconds: float = Field(default=4 * 3_600.0, gt=0)
     run_memory_limit_bytes: int = Field(default=8 * 2**30, gt=0)
     work_dir: Path = Path("var/work")
@@ -63,7 +66,7 @@ class Settings(BaseSettings):
     allow_pickle_models: bool = False
     training_seed: int = Field(default=20260101, ge=0)
     # a tracking server; its address may carry a password
-    mlflow_tracking_uri: SecretStr | None = None
+    mlflow_tracking_uri: SecretAddress | None = None
     mlflow_wait_seconds: float = Field(default=30.0, gt=0, le=120)
     candidates_kept: int = Field(default=10, ge=2)
     held_out_sets_kept: int = Field(default=5, ge=1)

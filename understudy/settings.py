@@ -6,6 +6,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SettingsError
+from shared.outbound import Address
 
 
 class Settings(BaseSettings):
@@ -15,7 +16,7 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = SecretStr("sqlite:///var/understudy.db")
     keys_dir: Path = Path("var/keys")
-    api_url: str = "http://127.0.0.1:8000"
+    api_url: Address = "http://127.0.0.1:8000"
     api_host: str = "127.0.0.1"
     api_port: int = 8000
     retrained_models_dir: Path = Path("retrained_models")

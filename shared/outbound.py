@@ -1,0 +1,38 @@
+"""Where this program may call: addresses that an operator names, over HTTP and nothing else.
+
+There are two, API_URL and MLFLOW_TRACKING_URI. No request, webhook, bundle or row of data ever
+names one; a client that calls them follows no redirect.
+"""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, SecretStr
+
+_SCHEMES = ("http", "https")
+
+
+def check_address(text: str) -> str:
+    """The address, if it can only be that of a web service.
+
+    Raises:
+        ValueError: it is none; the text does not repeat it, as it may carry a password.
+    """
+    if not text.isascii() or not text.isprintable() or any(c in text for c in " \\"):
+        raise ValueError("an address has neither blanks, backslashes nor control characters")
+    parts = urlsplit(text)
+    if parts.scheme not in _SCHEMES or not parts.hostname:
+        raise ValueError("write it as http://host:port or https://host")
+    if parts.query or parts.fragment:
+        raise ValueError("leave out what comes after ? or #")
+    _ = parts.port  # raises when it is no port
+    return text
+
+
+def _check_secret(address: SecretStr) -> SecretStr:
+    check_address(address.get_secret_value())
+    return address
+
+
+Address = Annotated[str, AfterValidator(check_address)]
+SecretAddress = Annotated[SecretStr, AfterValidator(_check_secret)]
