@@ -85,8 +85,12 @@ def _all_but(masks: Sequence[Mask]) -> Mask:
 
 
 def _newest(days_seen: npt.NDArray[np.floating], positive: Mask) -> dict[str, Mask]:
-    """Customers of the last month; where they are too few, those of the last two, and so on."""
+    """Customers of the last month; where they are too few, those of the last two, and so on.
+
+    Nothing where that ends with everybody: the whole is compared anyway.
+    """
     days = NEW_DAYS
     while not _measurable(days_seen < days, positive):
         days += NEW_DAYS
-    return {f"customer first seen within {days} days": days_seen < days}
+    newest = days_seen < days
+    return {} if newest.all() else {f"customer first seen within {days} days": newest}

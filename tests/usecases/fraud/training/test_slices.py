@@ -85,6 +85,12 @@ def test_where_nobody_is_new_the_newest_stand_for_them() -> None:
     assert found["customer first seen within 120 days"].tolist() == [True] * 20 + [False] * 20
 
 
+def test_customers_who_all_came_together_make_no_slice_of_the_newest() -> None:
+    found = slices_of(rows([1.0] * 40, ["card"] * 40, half(40)), features([100.0] * 40))
+
+    assert not [name for name in found if name.startswith("customer")]
+
+
 def test_rows_that_are_all_alike_make_no_slice_of_everything_by_type() -> None:
     found = slices_of(rows([5.0] * 40, ["card"] * 40, half(40)), features([90.0] * 40))
 
