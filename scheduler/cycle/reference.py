@@ -14,6 +14,9 @@ from scheduler.drift.reference import Reference
 from shared.clock import MICROS_PER_DAY
 
 SCORE = "score"
+BASELINE_DAYS = 56
+"""Eight weeks: the newest of what was learned from. In the first weeks of a history everybody
+is new, and a season ago is not what next week should look like."""
 _NEARLY_ALL = 0.99
 
 
@@ -33,9 +36,9 @@ def reference_of(examples: Examples, scores: Floats) -> Reference:
         for place, name in enumerate(examples.feature_names)
     }
     columns[LABEL] = examples.train_labels[::step]
-    learned = Rows(columns, rows[TIME].to_numpy() // MICROS_PER_DAY)
+    learned = _newest(columns, rows[TIME].to_numpy())
     held_out = Rows({SCORE: scores}, examples.held_out[TIME].to_numpy() // MICROS_PER_DAY)
-    kinds = {name: _kind(name, values) for name, values in columns.items()}
+    kinds = {name: _kind(name, values) for name, values in learned.columns.items()}
     positive = examples.held_out_labels == 1
     return Reference(
         baseline=fit_baseline([learned, held_out], kinds | {SCORE: Kind.SCORE}),
@@ -43,6 +46,12 @@ def reference_of(examples: Examples, scores: Floats) -> Reference:
         calibration=fit_calibration(scores, positive),
         held_out=measure(scores, positive),
     )
+
+
+def _newest(columns: dict[str, npt.NDArray[Any]], instants: npt.NDArray[np.int64]) -> Rows:
+    recent = instants > instants.max() - BASELINE_DAYS * MICROS_PER_DAY
+    kept = {name: values[recent] for name, values in columns.items()}
+    return Rows(kept, instants[recent] // MICROS_PER_DAY)
 
 
 def _kind(name: str, values: npt.NDArray[Any]) -> Kind:
