@@ -36,3 +36,7 @@ class Checkpoint:
         # Not synced: an older checkpoint after a power cut only repeats what is idempotent.
         content = {"segment": position.segment, "offset": position.offset}
         write_whole(self._path, orjson.dumps(content), durable=False)
+
+    def forget(self) -> None:
+        """From the beginning, then: draining twice is harmless. Needs no space."""
+        self._path.unlink(missing_ok=True)

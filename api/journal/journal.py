@@ -111,13 +111,27 @@ class Journal:
             # Behind the last record of a segment begins the next one.
             self._drained = position if self.backlog else self._end
             drained = self._drained
-        self._checkpoint.save(drained)
+        try:
+            self._checkpoint.save(drained)
+        except OSError as error:
+            # A full disk. An old position would do no harm, but without one space can be freed.
+            _log.warning("journal_position_not_kept", error=str(error))
+            self._checkpoint.forget()
         with self._lock:
             for number in segment_numbers(self._directory):
                 if number < drained.segment:
                     path = segment_path(self._directory, number)
                     self._older_bytes -= path.stat().st_size
                     path.unlink()
+            if self._disk_trouble is not None and not self.backlog:
+                self._empty()
+
+    def _empty(self) -> None:
+        """Give back the active segment as well: on a full disk it is what keeps it full."""
+        # First: a position behind the end would hide what is written there later.
+        self._checkpoint.forget()
+        os.ftruncate(self._descriptor, 0)
+        self._end = self._drained = Position(self._end.segment, 0)
 
     @property
     def bytes_used(self) -> int:
