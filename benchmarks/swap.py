@@ -219,6 +219,7 @@ def main() -> None:
             push(services.url, services.folder / "keys", marked(bundle, version))
         with on_core(LOAD_CORE):
             figures = measure(services, swaps)
+        services.stop("api")
     finish("swap", figures, BARS)
 
 

@@ -24,6 +24,8 @@ class Stage:
         self._shelf = shelf
         self._holder = holder
         self._metrics = metrics
+        # What was stepped back from, for as long as nothing else is served: to return at once.
+        self._left: LiveModel | None = None
 
     @property
     def live(self) -> LiveModel | None:
@@ -33,6 +35,8 @@ class Stage:
         """Assign the reference; from here on every answer is the new version's."""
         left = self._holder.live
         fallback = self._fallback_of(model)
+        if left is not None and left.version != model.version:
+            self._left = None if fallback is left else left
         self._holder.assign(replace(model, activated_at_us=now_us), fallback)
         self._metrics.serving(model.version)
         return Change(model.version, None if left is None else left.version, now_us)
@@ -47,7 +51,7 @@ class Stage:
             self._holder.assign(live, self._fallback_of(live))
 
     def in_memory(self, version: str) -> LiveModel | None:
-        for model in (self._holder.live, self._holder.fallback):
+        for model in (self._holder.live, self._holder.fallback, self._left):
             if model is not None and model.version == version:
                 return model
         return None
@@ -69,7 +73,7 @@ class Stage:
             raise VersionUnknown(f"there is no version {str(version)[:40]!r}", known)
         if live is not None and version == live.version:
             raise NoFallback(f"version {version} is the one that is serving")
-        return self._shelf.load(version)
+        return self.in_memory(version) or self._shelf.load(version)
 
     def _fallback_of(self, model: LiveModel) -> LiveModel | None:
         """Loaded now: stepping back must not need a disk."""
