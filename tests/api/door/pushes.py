@@ -12,8 +12,10 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from shared.bundle.archive import pack
 from shared.keys.signing import sign
 from shared.keys.tokens import Role
+from tests.api.bundles import manifest
 from tests.api.door.archives import archives, good, manifests, with_graph, with_raw_manifest
 from tests.api.door.attack import HUNG_UP, Attack, Target
 from tests.api.door.graphs import VERSION, external, formats, operators
@@ -203,6 +205,11 @@ def contents() -> Iterator[Attack]:
         yield Attack(f"push {name}", push(with_graph(raw)), MALFORMED)
     beside = with_graph(next(external())[1], "classifier/model.onnx")
     yield Attack("push a tensor elsewhere in a graph nobody serves", push(beside), MALFORMED)
+    for files in ({"model.pkl": pickle.dumps(Loot())}, {"model.onnx": pickle.dumps(Loot())}):
+        flavoured = pack(manifest(VERSION, flavour="cloudpickle"), files)
+        unusable = {(422, "model-unusable"), *MALFORMED}
+        name = f"push a pickle as {next(iter(files))} in its own flavour"
+        yield Attack(name, push(flavoured), unusable)
     for protocol in (0, 2, pickle.HIGHEST_PROTOCOL):
         loot = pickle.dumps(Loot(), protocol)
         named = f"a pickle (protocol {protocol})"

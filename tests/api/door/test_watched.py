@@ -15,8 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.bundle.archive import pack
 from shared.keys.tokens import Role, read_token
-from tests.api.bundles import Signer
+from tests.api.bundles import Signer, manifest
 from tests.api.door.archives import with_graph, with_raw_manifest
 from tests.api.door.pushes import Loot
 
@@ -71,7 +72,8 @@ def watched(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def test_with_the_pickle_flavour_off_nothing_is_ever_unpickled(watched: Watched) -> None:
     loot = pickle.dumps(Loot())
-    for raw in (loot, with_graph(loot), with_raw_manifest(loot)):
+    flavoured = pack(manifest("1.0.9", flavour="cloudpickle"), {"model.pkl": loot})
+    for raw in (loot, with_graph(loot), with_raw_manifest(loot), flavoured):
         assert watched.push(raw).status_code == 422
     body = {"content": loot, "headers": {"Content-Type": "application/json"}}
     for path in ("/score", "/score/batch", "/feedback"):
