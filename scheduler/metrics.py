@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+from scheduler.drift.metrics import DriftFigures
 from scheduler.schedule.watcher import REQUESTED_BY
 from shared.clock import MICROS_PER_SECOND
 from shared.errors import DataUnavailable
@@ -54,6 +55,7 @@ def serve_metrics(engine: Engine, host: str, port: int, log: FilteringBoundLogge
     """Answer GET /metrics in a thread of its own; a port that is taken costs only the figures."""
     registry = CollectorRegistry()
     registry.register(ScheduleFigures(engine))
+    registry.register(DriftFigures(engine))
     try:
         start_http_server(port, host, registry)
     except OSError as error:

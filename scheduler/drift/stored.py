@@ -1,6 +1,8 @@
-"""What stored runs say about retraining for drift: the memory of the cool-down."""
+"""What stored runs say: the newest check, and the memory of the cool-down."""
 
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Engine, select
 
@@ -14,14 +16,44 @@ from shared.tables.schema import model_training_runs as table
 REQUESTED_BY = DRIFT
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A check that came to a result; `found` is the JSON of its finding."""
+
+    finished_at: str
+    found: dict[str, Any]
+
+
+def newest_check(engine: Engine) -> Checked | None:
+    """The newest check that could say anything; None before the first.
+
+    Raises:
+        DataUnavailable: the database cannot be read.
+    """
+    query = (
+        select(table.c.finishedat, table.c.metrics)
+        .where(table.c.jobname == DRIFT, table.c.finishedat.is_not(None))
+        .where(table.c.metrics.is_not(None))
+        .order_by(table.c.runid.desc())
+        .limit(1)
+    )
+    with database_errors("read the newest drift check"), engine.connect() as connection:
+        row = connection.execute(query).one_or_none()
+    return None if row is None else Checked(row.finishedat, row.metrics)
+
+
 def read_retrainings(engine: Engine) -> Retrainings:
     """From the database, so that a restart forgets nothing.
 
     Raises:
         DataUnavailable: the database cannot be read.
     """
-    newest = select(table.c.runid, table.c.scheduledfor).where(table.c.jobname == RETRAINING)
-    newest = newest.order_by(table.c.runid.desc()).limit(1)
+    newest = (
+        select(table.c.runid, table.c.scheduledfor)
+        .where(table.c.jobname == RETRAINING)
+        .order_by(table.c.runid.desc())
+        .limit(1)
+    )
     with database_errors("read earlier retrainings"), engine.connect() as connection:
         unfinished = connection.scalar(newest.where(table.c.status.in_(UNFINISHED)))
         asked = connection.execute(newest.where(table.c.requestedby == REQUESTED_BY)).one_or_none()

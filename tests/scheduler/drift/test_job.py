@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
 from scheduler.cycle.past import has_drifted
+from scheduler.drift.metrics import DriftFigures
 from shared.clock import MICROS_PER_DAY
 from shared.tables.runs import RunStatus, claim_next, list_runs
 from shared.tables.schema import model_training_runs
@@ -191,3 +193,16 @@ def test_an_api_that_is_away_fails_the_run_and_not_the_scheduler(drift_bench: Dr
     run_id = drift_bench.check().run_id
     told = next(run for run in list_runs(drift_bench.engine) if run.run_id == run_id)
     assert told.code == "api_unavailable"
+
+
+def test_the_newest_check_is_told_to_prometheus(drift_bench: DriftBench) -> None:
+    registry = CollectorRegistry()
+    registry.register(DriftFigures(drift_bench.engine))
+    assert registry.get_sample_value("understudy_drift_alarm") is None
+    drift_bench.serve(days=7, seed=1, shift=0.6)
+    drift_bench.check()
+    assert registry.get_sample_value("understudy_drift_alarm") == 1.0
+    moved = registry.get_sample_value("understudy_drift_effect_ratio", {"column": "size"})
+    assert moved is not None
+    assert moved > 1.0
+    assert registry.get_sample_value("understudy_drift_checked_timestamp_seconds") is not None
