@@ -21,6 +21,8 @@ class Shelf:
 
     def load(self, version: str) -> LiveModel:
         """Raises UnderstudyError or OSError when it does not load any more."""
+        if self._registry.ledger.is_revoked(version):
+            raise ModelLoadError(f"version {version} is revoked")
         stored = self._registry.read(version)
         authentic = self._verifier.authenticate_stored(stored.raw, stored.signature)
         accepted = self._registry.ledger.accepted.get(version)

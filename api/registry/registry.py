@@ -18,6 +18,7 @@ from api.registry.files import TEMPORARY_PREFIX, write_directory, write_whole
 from api.registry.ledger import Acceptance, Ledger
 from api.registry.revoked import RevokedMarks
 from shared.bundle.version import Version
+from shared.errors import ModelLoadError
 
 _log = structlog.get_logger()
 BUNDLE, SIGNATURE, META = "bundle.zip", "bundle.sig", "meta.json"
@@ -131,6 +132,8 @@ class Registry:
 
     def activate(self, version: str, ledger: Ledger) -> None:
         """Point to a version and record it; when that fails the pointer goes back."""
+        if ledger.is_revoked(version):
+            raise ModelLoadError(f"version {version} is revoked")
         before = self.current()
         self.point_to(version)
         try:

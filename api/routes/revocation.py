@@ -1,5 +1,7 @@
 """POST /revoke_model: a version that must never be served again."""
 
+from contextlib import suppress
+
 from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
@@ -14,6 +16,8 @@ from api.http.problems import (
     UNKNOWN_VERSION,
 )
 from api.models.problems import as_problem
+from api.rollout.conductor import Ask
+from api.rollout.refusals import NoRollout, RolloutConflict
 from api.service import Service
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
@@ -50,8 +54,12 @@ def add_revocation_route(app: FastAPI, service: Service) -> None:
     """POST /revoke_model."""
 
     def revoke(request: Request, body: RevokeRequest) -> Revoked:
+        who = caller(request).name
         try:
-            now = service.revoker.revoke(body.version, body.reason, caller(request).name)
+            with suppress(NoRollout, RolloutConflict):
+                # Whoever is shown it on trial is not from here on.
+                service.conductor.abort(Ask(body.version, f"revoked: {body.reason}", who))
+            now = service.revoker.revoke(body.version, body.reason, who)
         except (UnderstudyError, OSError) as error:
             raise as_problem(error) from error
         return Revoked(revoked=body.version, version=now)

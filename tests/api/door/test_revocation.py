@@ -131,3 +131,17 @@ def test_an_older_signed_bundle_in_a_newer_ones_place_is_not_served(
     with Running(settings) as server:
         assert server.client.get("/current_model").json()["version"] == "1.0.0"
         assert server.rollback(version="1.0.1").status_code == 422
+
+
+def test_a_version_on_trial_is_revoked_like_any_other(serving: Running, signer: Signer) -> None:
+    raw = signer.bundle(BAD)
+    assert serving.push(raw, signer, **{"X-Rollout": "canary"}).status_code == 200
+    assert revoke(serving).json() == {"revoked": BAD, "version": "1.0.0"}
+    versions = {
+        serving.score(amount=1.0, user_id=f"u{number}").json()["version"] for number in range(200)
+    }
+    assert versions == {"1.0.0"}
+    promote = {"action": "promote", "version": BAD, "reason": "a test"}
+    headers = serving.bearer(Role.PUSH)
+    assert serving.client.post("/update_rollout", json=promote, headers=headers).status_code >= 400
+    assert served(serving) == "1.0.0"
