@@ -8,6 +8,7 @@ is one user.
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 
@@ -82,11 +83,12 @@ def total(folder: Path, stage_key: str) -> tuple[Arms, int, int]:
     return arms, len(users) - in_candidate, in_candidate
 
 
-def clear_other_stages(folder: Path, stage_key: str | None) -> None:
-    """Remove the files of stages that are over."""
-    for path in folder.glob("*.*"):
-        if stage_key is None or not path.name.startswith(f"{stage_key}."):
-            path.unlink(missing_ok=True)
+def clear_other_stages(folder: Path, stage_key: str) -> None:
+    """Remove the files of stages that are over; what stays costs a few kilobytes."""
+    for path in (*folder.glob("*.json"), *folder.glob("*.users")):
+        if not path.name.startswith(f"{stage_key}."):
+            with suppress(OSError):
+                path.unlink()
 
 
 def _users(folder: Path, stage_key: str) -> Iterator[npt.NDArray[np.uint64]]:

@@ -50,12 +50,13 @@ class ShadowProcess:
         return True
 
     def start(self) -> None:
+        # What the last process left there is no sign of life of this one.
+        self._has_beaten()
         # No setting and no secret of the service goes into the child.
-        folder = str(self._config.folder)
         self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "api.rollout.shadow_child", self._config.model_dump_json()],
             cwd=_ROOT,
-            env={"PYTHONPATH": str(_ROOT), "HOME": folder, "OMP_NUM_THREADS": "1"},
+            env={"PYTHONPATH": str(_ROOT), "HOME": "/nonexistent", "OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -22,12 +22,13 @@ def answers_nan(version: str) -> bytes:
 
 
 def crashes(version: str) -> bytes:
-    """An integer division by zero: the processor ends the process."""
+    """The least integer divided by -1, which has no result: the processor ends the process."""
     return _faulty(
         version,
-        helper.make_node("Sub", ["one", "hit"], ["divisor"]),
-        helper.make_node("Div", ["one", "divisor"], ["quotient"]),
-        helper.make_node("Sub", ["quotient", "one"], ["difference"]),
+        helper.make_node("Sub", ["one", "hit"], ["one_less"]),
+        helper.make_node("Sub", ["one_less", "hit"], ["divisor"]),
+        helper.make_node("Div", ["least", "divisor"], ["quotient"]),
+        helper.make_node("Sub", ["quotient", "least"], ["difference"]),
         helper.make_node("Cast", ["difference"], ["nothing"], to=TensorProto.FLOAT),
     )
 
@@ -76,6 +77,7 @@ def _faulty(version: str, *making_nothing: Any) -> bytes:
         "place": np.array(0),
         "trap": np.array(TRAP, np.float32),
         "one": np.array(1),
+        "least": np.array(np.iinfo(np.int64).min),
         "one_float": np.array(1, np.float32),
         "zero_float": np.array(0, np.float32),
         "many": np.array(10**15),
