@@ -73,6 +73,11 @@ def relive(
     events = commit(stage, spend(stage), crime_share)
     if drift is not None:
         events = _drifted(stage, events, drift, crime_share)
+    return witnessed(rng, events, now_us)
+
+
+def witnessed(rng: np.random.Generator, events: Events, now_us: int) -> Past:
+    """Events with the instants at which they were ingested and their labels became known."""
     ingested_at = events.time_us + _lateness(rng, len(events))
     arrived = ingested_at <= now_us
     known_at = events.time_us + _label_delay(rng, events.crime != Crime.HONEST)

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 import usecases
 from scheduler.cycle.candidates import write_whole
+from scheduler.replay.asked import Asked
 from scheduler.replay.csv_text import csv_text
 from scheduler.replay.history import connect_read_only, newest_event_us
 from scheduler.replay.page import PageData, render
@@ -18,7 +19,7 @@ from scheduler.replay.plan import ReplayImpossible, Span, plan_spans
 from scheduler.replay.protocol import handbook
 from scheduler.replay.published import HANDBOOK
 from scheduler.replay.record import Round
-from scheduler.replay.replay import Asked, replay
+from scheduler.replay.replay import replay
 from scheduler.replay.summary import describe, judged, summarize, verdict
 from scheduler.settings import Settings, load_settings
 from shared.clock import SystemClock, isoformat, to_micros

@@ -96,13 +96,14 @@ def _rounds(data: PageData) -> Table:
     for policy in Policy:
         table.add_column(policy.value, justify="right")
     table.add_column("positives", justify="right")
+    table.add_column("drift")
     table.add_column("why", style="dim", ratio=1)
     for record in data.rounds:
         values = [_number(record.scored(policy).get(data.metric)) for policy in Policy]
         colour = "green" if record.outcome.promoted else ""
         table.add_row(
-            _day(record.span), outcome(record), *values, str(record.positives), _short(record),
-            style=colour,
+            _day(record.span), outcome(record), *values, str(record.positives),
+            "alarm" if record.drifted else "", _short(record), style=colour,
         )  # fmt: skip
     return table
 

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from scheduler.cycle.examples import LABEL, TIME
 from scheduler.replay.plan import ReplayImpossible, Span
 from shared.clock import isoformat
 from shared.tables.engine import connect, database_errors
-from shared.tables.schema import api_transaction_logs, transaction_history_logs
+from shared.tables.schema import api_transaction_logs, features_config, transaction_history_logs
 from shared.usecase.learning import Labels, LearningUseCase
 from shared.usecase.serving import FloatMatrix
 
@@ -25,12 +26,20 @@ SQLITE = "sqlite"
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """The labelled rows of some time, with the features they had when they came."""
+    """Rows of some time, as far as is known by now, with the features they had when they came."""
 
     rows: pl.DataFrame
     matrix: FloatMatrix
-    labels: Labels
-    unlabelled: int
+
+    def take(self, chosen: npt.NDArray[np.bool_]) -> "Later":
+        return Later(self.rows.filter(chosen), self.matrix[chosen])
+
+    def labelled(self) -> "Later":
+        return self.take(self.rows[LABEL].is_not_null().to_numpy())
+
+    @property
+    def labels(self) -> Labels:
+        return self.rows[LABEL].cast(pl.Int8).to_numpy()
 
 
 class Hindsight:
@@ -72,19 +81,11 @@ class Hindsight:
                 f"to {isoformat(spans[-1].as_of_us)}"
             )
 
-    def period(self, span: Span) -> Later:
-        """The rows that happened while a round's decision was in force."""
-        begin, end = np.searchsorted(self._times, [span.as_of_us, span.until_us])
+    def between(self, start_us: int, end_us: int) -> Later:
+        """The rows that happened in [start, end), in the order of time."""
+        begin, end = np.searchsorted(self._times, [start_us, end_us])
         places = self._order[begin:end]
-        rows = self._rows[places]
-        labelled = rows[LABEL].is_not_null().to_numpy()
-        chosen = rows.filter(labelled)
-        return Later(
-            rows=chosen,
-            matrix=np.ascontiguousarray(self._matrix[places[labelled]]),
-            labels=chosen[LABEL].cast(pl.Int8).to_numpy(),
-            unlabelled=int(np.count_nonzero(~labelled)),
-        )
+        return Later(self._rows[places], self._matrix[places])
 
     def fingerprint(self, until_us: int) -> str:
         """Changes whenever a row before an instant, or what is known of it, does."""
@@ -109,6 +110,17 @@ def newest_event_us(engine: Engine) -> int:
     if not known:
         raise ReplayImpossible(EMPTY)
     return max(known)
+
+
+def switched_features(engine: Engine) -> list[dict[str, Any]]:
+    """FeaturesConfig of the history: the replay leaves out what production leaves out.
+
+    Raises:
+        DataUnavailable: the history cannot be read.
+    """
+    query = select(features_config).order_by(features_config.c.featurename)
+    with database_errors("read the history"), engine.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def connect_read_only(database_url: str) -> Engine:

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from scheduler.drift.record import ALARM
 from scheduler.replay.plan import Span
 from scheduler.replay.policies import Outcome, Policy
 from scheduler.replay.scores import Scores
@@ -18,7 +19,8 @@ class Round:
 
     Attributes:
         key: names everything that went into the round, the rounds before it included.
-        run: the row of ModelTrainingRuns that the cycle wrote.
+        drift: the row of ModelTrainingRuns of the drift check before it, if there was a model.
+        run: the row that the cycle wrote.
         bundle_sha256: digest of the candidate's bundle, None when none was made.
         serving: policy -> version that serves from this round on.
         scores: version -> how it did until the next round.
@@ -27,6 +29,7 @@ class Round:
 
     key: str
     span: Span
+    drift: Mapping[str, Any] | None
     run: Mapping[str, Any]
     bundle_sha256: str | None
     serving: Mapping[Policy, str | None]
@@ -53,6 +56,12 @@ class Round:
     @property
     def reason(self) -> str:
         return str(self.run["statusmessage"] or "")
+
+    @property
+    def drifted(self) -> bool | None:
+        """Whether the check raised the alarm; None when it could not be made."""
+        metrics = self.drift["metrics"] if self.drift else None
+        return None if metrics is None else bool(metrics[ALARM])
 
     def scored(self, policy: Policy) -> Scores:
         """How a policy's model did; nothing when it had none, or nothing is known."""

@@ -7,7 +7,7 @@ again: their runs, their versions, and what they promoted.
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,20 +58,21 @@ class Workshop:
             finished: the rounds to go on from.
             switched: the rows of FeaturesConfig to work with.
         """
-        kept = {record.candidate for record in finished}
-        for version in self.candidates.versions():
-            if str(version) not in kept:
-                shutil.rmtree(self.candidates.folder(version))
+        self._clear_leftovers({record.candidate for record in finished})
+        runs = [row for record in finished for row in (record.drift, record.run) if row]
         with database_errors("restore the replay's runs"), self.engine.begin() as connection:
-            for table in (model_training_runs, features_config):
+            for table, rows in ((model_training_runs, runs), (features_config, switched)):
                 connection.execute(delete(table))
-            for record in finished:
-                connection.execute(insert(model_training_runs).values(_filled(record.run)))
-            for row in switched:
-                connection.execute(insert(features_config).values(_filled(row)))
+                for row in rows:
+                    connection.execute(insert(table).values(_filled(row)))
         for record in finished:
             if record.status is RunStatus.SUCCEEDED:
                 self.registry.restore(str(record.candidate), str(record.bundle_sha256))
+
+    def _clear_leftovers(self, kept: Collection[str | None]) -> None:
+        for version in self.candidates.versions():
+            if str(version) not in kept:
+                shutil.rmtree(self.candidates.folder(version))
 
     def date_run(self, run_id: int, as_of_us: int) -> Mapping[str, Any]:
         """Give a run the dates of the simulated clock; returns its row."""

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only
 from scheduler.replay.plan import Span, plan_spans
 from scheduler.replay.record import Round
-from scheduler.replay.replay import Asked, replay
+from scheduler.replay.replay import replay
 from shared.intervals import Interval
 from shared.tables.engine import connect, migrate
 from tests.scheduler.fakes import NOW_US

@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
+from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only
-from scheduler.replay.replay import Asked, replay
+from scheduler.replay.replay import replay
 from tests.scheduler.fakes import NOW_US
 from tests.scheduler.replay.chronicle import Chronicle
 from tests.scheduler.replay.conftest import Notebook, weekly

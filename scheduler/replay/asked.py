@@ -1,0 +1,44 @@
+"""What a replay is asked to do, and who wants to know how far it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Engine
+
+from scheduler.replay.plan import Span
+from scheduler.replay.record import Round
+from shared.usecase.learning import LearningUseCase
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be replayed.
+
+    Attributes:
+        known_us: labels that became known by then say how a model did.
+        settings: whatever else makes this replay another one.
+    """
+
+    use_case: LearningUseCase
+    history: Engine
+    spans: tuple[Span, ...]
+    known_us: int
+    work: Path
+    seed: int
+    latency_budget_ms: float
+    pages: bool = False
+    settings: tuple[object, ...] = ()
+
+
+class Watcher(Protocol):
+    """Told how far it is."""
+
+    def reading(self) -> None: ...
+
+    def planned(self, folder: Path, finished: Sequence[Round], total: int) -> None: ...
+
+    def step(self, span: Span, what: str) -> None: ...
+
+    def ended(self, record: Round) -> None: ...

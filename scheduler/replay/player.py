@@ -1,0 +1,185 @@
+"""Plays one round: the drift check, the cycle, and how each policy did until the next round."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.cycle.held_out import HeldOutStore
+from scheduler.cycle.interruption import Interruption
+from scheduler.cycle.parts import Parts
+from scheduler.cycle.progress import stoppable
+from scheduler.cycle.records import RunRecorder
+from scheduler.cycle.runner import CycleRunner
+from scheduler.drift.record import to_json
+from scheduler.drift.runner import DRIFTED, NO_DRIFT, NOT_CHECKED
+from scheduler.drift.yardstick import NotChecked, champions_yardstick
+from scheduler.publisher import Publisher
+from scheduler.replay.asked import Asked, Watcher
+from scheduler.replay.drift import look_back
+from scheduler.replay.history import Hindsight, switched_features
+from scheduler.replay.plan import Span
+from scheduler.replay.policies import Outcome, serving
+from scheduler.replay.record import Round
+from scheduler.replay.scores import Scores, score_period
+from scheduler.replay.use_case import historic
+from scheduler.replay.workshop import HELD_OUT, Workshop
+from scheduler.schedule.jobs import DRIFT, RETRAINING
+from shared.bundle.archive import unpack
+from shared.bundle.version import Version
+from shared.errors import DataUnavailable
+from shared.keys.signing import sign
+from shared.scoring.session import OnnxModel
+from shared.tables.runs import Run, RunStatus, claim_next, finish, request_run
+from shared.usecase.learning import Progress
+
+REQUESTED_BY = "replay"
+
+
+@dataclass(slots=True)
+class SettableClock:
+    """Stands at the instant that a round is about."""
+
+    instant_us: int = 0
+
+    def now_us(self) -> int:
+        return self.instant_us
+
+
+class Player:
+    """Everything the rounds of one replay share."""
+
+    def __init__(
+        self, asked: Asked, workshop: Workshop, hindsight: Hindsight, watcher: Watcher
+    ) -> None:
+        self._asked = asked
+        self._workshop = workshop
+        self._hindsight = hindsight
+        self._watcher = watcher
+        self._clock = SettableClock()
+        self._span = asked.spans[0]
+        self._models: dict[str, OnnxModel] = {}
+        recorder = RunRecorder(workshop.engine, workshop.log)
+        self._runner = CycleRunner(self._parts(), recorder)
+
+    def play(self, span: Span, key: str, before: Sequence[Round]) -> Round:
+        started = time.perf_counter()
+        self._span, self._clock.instant_us = span, span.as_of_us
+        self._watcher.step(span, "drift")
+        drift = self._look_for_drift(span)
+        self._watcher.step(span, "cycle")
+        row = self._run(span)
+        digest = self._candidate_digest(row)
+        self._watcher.step(span, "what came of it")
+        promoted = row["status"] == RunStatus.SUCCEEDED.value
+        outcome = Outcome(row["modelversion"] if digest else None, promoted)
+        served = serving([*(record.outcome for record in before), outcome])
+        later = self._hindsight.between(span.as_of_us, span.until_us)
+        labelled = later.labelled()
+        versions = sorted({version for version in served.values() if version})
+        scores: dict[str, Scores] = {
+            version: score_period(self._asked.use_case, self._model(version), labelled)
+            for version in versions
+        }
+        return Round(
+            key=key,
+            span=span,
+            drift=drift,
+            run=row,
+            bundle_sha256=digest,
+            serving=served,
+            scores=scores,
+            rows=labelled.rows.height,
+            positives=int((labelled.labels == 1).sum()),
+            unlabelled=later.rows.height - labelled.rows.height,
+            seconds=round(time.perf_counter() - started, 3),
+        )
+
+    def _look_for_drift(self, span: Span) -> Mapping[str, Any] | None:
+        """The row of a drift check, as the daily job would have left it; the gate reads it."""
+        serving_now = self._workshop.registry.current()
+        if serving_now is None:
+            return None
+        run = self._claim(DRIFT, span)
+        try:
+            yardstick = champions_yardstick(self._workshop.registry, self._workshop.candidates)
+            model = self._model(serving_now.version)
+            finding = look_back(
+                self._asked.use_case, self._hindsight, model, yardstick, span.as_of_us
+            )
+        except NotChecked as error:
+            self._finish(run, RunStatus.SKIPPED, NOT_CHECKED, str(error), None)
+        else:
+            code = DRIFTED if finding.report.drifted else NO_DRIFT
+            names = ", ".join(column.name for column in finding.report.alarms)
+            said = f"drift in {names}" if names else "no drift"
+            self._finish(run, RunStatus.SUCCEEDED, code, said, to_json(finding))
+        return self._workshop.date_run(run.run_id, span.as_of_us)
+
+    def _run(self, span: Span) -> Mapping[str, Any]:
+        run = self._claim(RETRAINING, span)
+        self._runner.execute(run)
+        # too little history is a result of a round; a database that went away is none
+        switched_features(self._asked.history)
+        return self._workshop.date_run(run.run_id, span.as_of_us)
+
+    def _claim(self, job: str, span: Span) -> Run:
+        engine = self._workshop.engine
+        run_id = request_run(engine, job, span.as_of_us, REQUESTED_BY)
+        claimed = claim_next(engine)
+        if claimed is None or claimed.run_id != run_id:
+            raise DataUnavailable("the replay's own database is used by somebody else")
+        return claimed
+
+    def _finish(
+        self, run: Run, status: RunStatus, code: str, said: str, metrics: Mapping[str, Any] | None
+    ) -> None:
+        finish(self._workshop.engine, run.run_id, status, code, said, metrics=metrics)
+
+    def _candidate_digest(self, row: Mapping[str, Any]) -> str | None:
+        if row["modelversion"] is None:
+            return None
+        raw = self._workshop.candidates.bundle(Version.parse(row["modelversion"]))
+        return None if raw is None else unpack(raw).sha256
+
+    def _model(self, version: str) -> OnnxModel:
+        if version not in self._models:
+            raw = self._workshop.candidates.bundle(Version.parse(version))
+            if raw is None:
+                raise DataUnavailable(f"the bundle of {version} is gone from the work folder")
+            self._models[version] = OnnxModel.load(unpack(raw))
+        return self._models[version]
+
+    def _parts(self) -> Parts:
+        asked, workshop = self._asked, self._workshop
+        registry = workshop.registry
+        return Parts(
+            use_case=historic(asked.use_case, asked.history),
+            engine=workshop.engine,
+            clock=self._clock,
+            api=registry,
+            publisher=Publisher(registry, lambda raw: sign(raw, workshop.key)),
+            candidates=workshop.candidates,
+            held_out=HeldOutStore(workshop.folder / HELD_OUT, keep=1),
+            interruption=Interruption(),
+            log=workshop.log,
+            latency_budget_ms=asked.latency_budget_ms,
+            seed=asked.seed,
+            reports=asked.pages,
+            progress=self._progress,
+        )
+
+    @contextmanager
+    def _progress(
+        self,
+        step: str,
+        log: FilteringBoundLogger,  # noqa: ARG002
+        interruption: Interruption,
+    ) -> Iterator[Progress]:
+        def tell(what: str, share: float) -> None:
+            self._watcher.step(self._span, f"{step} {share:.0%}: {what}")
+
+        yield stoppable(tell, interruption)
