@@ -1,4 +1,4 @@
-"""`python -m scheduler.child RUN_ID FENCING_NUMBER PARENT_PID`: carry out one claimed run.
+"""`python -m scheduler.child PARENT_PID`: wait to be told a claimed run, and carry it out.
 
 A process of its own, so that a run which hangs, leaks or crashes takes nothing with it. It
 dies with its parent, and records how its run ended itself.
@@ -52,8 +52,12 @@ def die_with(parent_pid: int) -> None:
 
 def carry_out(settings: Settings, use_case: LearningUseCase, arguments: Sequence[str]) -> int:
     """The life of the process; the exit status is 0 when the run was recorded."""
-    run_id, fencing_number, parent_pid = (int(argument) for argument in arguments)
-    die_with(parent_pid)
+    die_with(int(arguments[0]))
+    # one line from the parent; nothing is to be stopped before, so signals still kill
+    told = sys.stdin.readline().split()
+    if not told:
+        return 0
+    run_id, fencing_number = map(int, told)
     interruption, log = Interruption(), structlog.get_logger()
     stop_on_signals(interruption)
     engine = connect(settings.database_url.get_secret_value())

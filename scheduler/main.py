@@ -40,8 +40,10 @@ def run(settings: Settings, command: Sequence[str] = CHILD, clock: Clock = SYSTE
     if settings.metrics_port is not None:
         serve_metrics(engine, settings.metrics_host, settings.metrics_port, log)
     log.info("scheduler_started", use_case=settings.use_case, api=str(settings.api_url))
+    wired.children.prepare()
     run_until_stopped(build_scheduler(wired.ticks, log), interruption, log)
     is_clean = wait_for_threads(settings.shutdown_grace_seconds)
+    wired.children.close()
     log.info("scheduler_stopped", clean=is_clean)
     if not is_clean:
         # A thread that waits for the database cannot be interrupted, and Python would wait for

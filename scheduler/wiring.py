@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import Engine
-from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
@@ -35,6 +34,7 @@ class Wired:
     """What main needs to know of the wiring."""
 
     ticks: tuple[Tick, ...]
+    children: ChildRunner
 
 
 def wire(
@@ -47,7 +47,26 @@ def wire(
     """Put the parts together; starts nothing. `command` starts a child that does one run."""
     log = structlog.get_logger()
     log.info("signing_key", key_id=KeyStore(settings.keys_dir).ensure_signing_key())
-    worker = _worker(settings, engine, command, interruption, log)
+    recorder = RunRecorder(engine, log, _retries(settings).pause_seconds)
+    children = ChildRunner(
+        command=command,
+        engine=engine,
+        recorder=recorder,
+        interruption=interruption,
+        limits=_limits(settings),
+        lease_seconds=settings.lease_seconds,
+        log=log,
+        keeps_ready=settings.run_process_ready,
+    )
+    worker = Worker(
+        engine=engine,
+        runners={RETRAINING: children, DRIFT: children},
+        recorder=recorder,
+        owner=f"{socket.gethostname()[:40]}:{os.getpid()}",
+        lease_seconds=settings.lease_seconds,
+        attempts=settings.run_attempts,
+        log=log,
+    )
     first_model = FirstModel(
         scoring_api(settings),
         lambda now_us: request_unless_unfinished(engine, RETRAINING, now_us, REQUESTED_BY),
@@ -72,7 +91,7 @@ def wire(
             catch_up_seconds=settings.catch_up_seconds,
         )
         ticks.append(Tick(f"schedule_{job}", watcher.tick, settings.config_poll_seconds))
-    return Wired(tuple(ticks))
+    return Wired(tuple(ticks), children)
 
 
 def _schedules(settings: Settings, engine: Engine) -> dict[str, ScheduleTable]:
@@ -80,34 +99,13 @@ def _schedules(settings: Settings, engine: Engine) -> dict[str, ScheduleTable]:
     return {RETRAINING: DatabaseScheduleTable(engine), DRIFT: FixedSchedule(drift)}
 
 
-def _worker(
-    settings: Settings,
-    engine: Engine,
-    command: Sequence[str],
-    interruption: Interruption,
-    log: FilteringBoundLogger,
-) -> Worker:
-    retries = Retries(settings.run_attempts, settings.retry_pause_seconds)
-    recorder = RunRecorder(engine, log, retries.pause_seconds)
-    child = ChildRunner(
-        command=command,
-        engine=engine,
-        recorder=recorder,
-        interruption=interruption,
-        limits=Limits(
-            time_seconds=settings.run_time_limit_seconds,
-            memory_bytes=settings.run_memory_limit_bytes,
-            stop_seconds=settings.shutdown_grace_seconds / 2,
-        ),
-        lease_seconds=settings.lease_seconds,
-        log=log,
-    )
-    return Worker(
-        engine=engine,
-        runners={RETRAINING: child, DRIFT: child},
-        recorder=recorder,
-        owner=f"{socket.gethostname()[:40]}:{os.getpid()}",
-        lease_seconds=settings.lease_seconds,
-        attempts=settings.run_attempts,
-        log=log,
+def _retries(settings: Settings) -> Retries:
+    return Retries(settings.run_attempts, settings.retry_pause_seconds)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        time_seconds=settings.run_time_limit_seconds,
+        memory_bytes=settings.run_memory_limit_bytes,
+        stop_seconds=settings.shutdown_grace_seconds / 2,
     )

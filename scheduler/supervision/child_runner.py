@@ -5,7 +5,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
+from typing import IO, TypeAlias, cast
 
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
@@ -21,6 +23,7 @@ from shared.tables.runs import Run, RunStatus
 
 LOOK_SECONDS = 0.2
 MIB = 2**20
+Child: TypeAlias = "subprocess.Popen[bytes]"
 
 
 class Ending(StrEnum):
@@ -35,7 +38,10 @@ class Ending(StrEnum):
 
 
 class ChildRunner:
-    """A `JobRunner`: starts `command RUN_ID FENCING_NUMBER OWN_PID` and watches over it.
+    """A `JobRunner`: starts `command OWN_PID`, tells it on its input which run, and watches it.
+
+    With `keeps_ready` the next child is started before it is needed: importing what learns
+    takes seconds. It waits for its run, and no child ever carries out two.
 
     The child records how its run ended. Whatever is recorded here is for children that could
     not, and is written only if the run is still in progress under this lease.
@@ -51,7 +57,10 @@ class ChildRunner:
         limits: Limits,
         lease_seconds: float,
         log: FilteringBoundLogger,
+        keeps_ready: bool = False,
     ) -> None:
+        self._keeps_ready = keeps_ready
+        self._ready: Child | None = None
         self._command = tuple(command)
         self._engine = engine
         self._recorder = recorder
@@ -69,16 +78,39 @@ class ChildRunner:
             if ending is not Ending.LEFT:
                 self._log.warning("child_ended", run_id=run.run_id, reason=ending.value)
                 _stop(child, self._limits.stop_seconds)
-        return self._conclude(run, ending, child.returncode, keeper)
+        report = self._conclude(run, ending, child.returncode, keeper)
+        self.prepare()
+        return report
 
-    def _start(self, run_id: int, fencing_number: int) -> "subprocess.Popen[bytes]":
-        numbers = (str(run_id), str(fencing_number), str(os.getpid()))
+    def prepare(self) -> None:
+        """Start the next child, unless one is ready or we are about to stop."""
+        if self._ready is not None and self._ready.poll() is not None:
+            self.close()
+        if self._keeps_ready and self._ready is None and not self._interruption.requested:
+            self._ready = self._spawn()
+
+    def close(self) -> None:
+        """End the child that waits; it has not begun with anything."""
+        child, self._ready = self._ready, None
+        if child is not None:
+            child.kill()
+            child.communicate()
+
+    def _start(self, run_id: int, fencing_number: int) -> Child:
+        self.prepare()
+        child, self._ready = self._ready or self._spawn(), None
+        # one that died meanwhile does not read it, which the watch will find
+        with suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as told:
+            told.write(f"{run_id} {fencing_number}\n".encode())
+        return child
+
+    def _spawn(self) -> Child:
         # a session of its own: Ctrl-C reaches us alone, and all its descendants can be ended
         return subprocess.Popen(  # noqa: S603 - our own command
-            [*self._command, *numbers], stdin=subprocess.DEVNULL, start_new_session=True
+            [*self._command, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
         )
 
-    def _watch(self, child: "subprocess.Popen[bytes]", lease: LeaseKeeper) -> Ending:
+    def _watch(self, child: Child, lease: LeaseKeeper) -> Ending:
         deadline = time.monotonic() + self._limits.time_seconds
         while child.poll() is None:
             if self._interruption.requested:
@@ -122,7 +154,7 @@ class ChildRunner:
         return report
 
 
-def _stop(child: "subprocess.Popen[bytes]", grace_seconds: float) -> None:
+def _stop(child: Child, grace_seconds: float) -> None:
     child.terminate()
     try:
         child.wait(grace_seconds)

@@ -1,6 +1,7 @@
 """A run in a child process: limited, cancelled, killed, and always with an end."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -25,7 +26,10 @@ SLEEPS = "import time; time.sleep(60)"
 IGNORES = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
 GROWS = "import time\nkept = [bytearray(64 * 2**20)]\ntime.sleep(60)"
 DIES = "import os; os.kill(os.getpid(), 9)"
-TELLS = "import os, sys, pathlib; pathlib.Path({path!r}).write_text(' '.join(sys.argv[1:]))"
+TELLS = (
+    "import os, sys, pathlib; told = sys.stdin.readline();"
+    "pathlib.Path({path!r}).open('a').write(f'{{told.strip()}} {{sys.argv[1]}} {{os.getpid()}}\\n')"
+)
 
 
 @dataclass
@@ -38,17 +42,22 @@ class Bench:
     run: Run
 
     def execute(self, code: str, limits: Limits = LIMITS, attempts: int = 1) -> Run:
-        recorder = RunRecorder(self.engine, self.log, Retries(attempts, 60).pause_seconds)
-        ChildRunner(
+        self.runner(code, limits, attempts).execute(self.run)
+        return self.row()
+
+    def runner(
+        self, code: str, limits: Limits = LIMITS, attempts: int = 1, *, keeps_ready: bool = False
+    ) -> ChildRunner:
+        return ChildRunner(
             command=(sys.executable, "-c", code),
             engine=self.engine,
-            recorder=recorder,
+            recorder=RunRecorder(self.engine, self.log, Retries(attempts, 60).pause_seconds),
             interruption=self.interruption,
             limits=limits,
             lease_seconds=1,
             log=self.log,
-        ).execute(self.run)
-        return self.row()
+            keeps_ready=keeps_ready,
+        )
 
     def row(self) -> Run:
         run = get_run(self.engine, self.run.run_id)
@@ -90,7 +99,7 @@ def test_a_child_that_hangs_is_ended_at_its_time_limit(bench: Bench) -> None:
     run = bench.execute(IGNORES, replace(LIMITS, time_seconds=0.5))
 
     assert (run.status, run.code) == (RunStatus.FAILED, "timed_out")
-    assert not children()
+    assert wait_for_children(0) == []
 
 
 def test_a_child_that_grows_is_ended_at_its_memory_limit(bench: Bench) -> None:
@@ -186,7 +195,38 @@ def test_a_child_is_told_its_run_its_number_and_its_parent(bench: Bench, tmp_pat
     told = tmp_path / "told"
     bench.execute(TELLS.format(path=str(told)))
 
-    assert told.read_text().split() == [str(bench.run.run_id), str(bench.number), str(os.getpid())]
+    numbers = [bench.run.run_id, bench.number, os.getpid()]
+    assert [int(text) for text in told.read_text().split()[:3]] == numbers
+
+
+def test_the_next_child_is_ready_before_it_is_needed_and_does_only_one_run(
+    bench: Bench, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    runner = bench.runner(TELLS.format(path=str(told)), keeps_ready=True)
+    runner.prepare()
+    [ready] = wait_for_children(1)
+    runner.execute(bench.run)
+    runner.execute(bench.run)
+
+    done = [line.split()[3] for line in told.read_text().splitlines()]
+    assert (done[0], len(set(done))) == (ready, 2)
+    assert len(wait_for_children(1)) == 1
+    runner.close()
+    assert wait_for_children(0) == []
+
+
+def test_a_child_that_died_while_it_waited_is_replaced(bench: Bench, tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    runner = bench.runner(TELLS.format(path=str(told)), keeps_ready=True)
+    runner.prepare()
+    [ready] = wait_for_children(1)
+    os.kill(int(ready), signal.SIGKILL)
+    wait_for_children(0)
+    runner.execute(bench.run)
+    runner.close()
+
+    assert len(told.read_text().splitlines()) == 1
 
 
 def test_memory_counts_descendants_and_nothing_that_is_gone() -> None:
@@ -194,11 +234,24 @@ def test_memory_counts_descendants_and_nothing_that_is_gone() -> None:
     assert resident_bytes(2**22 + 1) == 0
 
 
-def children() -> list[str]:
-    """Own children that are still there, zombies included."""
+def wait_for_children(count: int) -> list[str]:
+    """Own children that have not ended, once there are so many."""
     deadline = time.monotonic() + 5
-    found = ["?"]
-    while found and time.monotonic() < deadline:
-        tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
-        found = [child for task in tasks for child in task.read_text().split()]
+    found = living()
+    while len(found) != count and time.monotonic() < deadline:
+        time.sleep(0.02)
+        found = living()
     return found
+
+
+def living() -> list[str]:
+    tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    found = [child for task in tasks for child in task.read_text().split()]
+    return [child for child in found if state(child) not in {"Z", "gone"}]
+
+
+def state(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "gone"
