@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from scheduler.drift.check import DriftReport
+from scheduler.drift.memory import Retrainings
 from shared.clock import MICROS_PER_DAY, isoformat
 
 
@@ -17,21 +18,6 @@ class Response:
     starts_run: bool
     reason: str
     advice: str = "nothing to do"
-
-
-@dataclass(frozen=True, slots=True)
-class Retrainings:
-    """What the stored runs say of retraining.
-
-    Attributes:
-        unfinished: number of the run that waits or is in progress, whoever asked for it.
-        by_drift: number of the newest run that was asked for because of drift.
-        by_drift_us: when that was.
-    """
-
-    unfinished: int | None = None
-    by_drift: int | None = None
-    by_drift_us: int | None = None
 
 
 def respond(report: DriftReport, now_us: int, known: Retrainings, cooldown_days: float) -> Response:

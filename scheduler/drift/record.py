@@ -7,9 +7,9 @@ from typing import Any
 
 from scheduler.drift.check import ColumnDrift
 from scheduler.drift.finding import Finding, Outlook
+from scheduler.drift.memory import ALARM
 from shared.clock import isoformat
 
-ALARM = "alarm"
 ONLY_A_WARNING = "an estimate without labels: an early warning, never asked by a gate"
 
 

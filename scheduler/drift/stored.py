@@ -1,12 +1,10 @@
 """What stored runs say: the newest check, and the memory of the cool-down."""
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Engine, select
 
-from scheduler.drift.alarm import Retrainings
+from scheduler.drift.memory import Checked, Retrainings
 from scheduler.schedule.jobs import DRIFT, RETRAINING
 from shared.clock import to_micros
 from shared.tables.engine import database_errors
@@ -14,14 +12,6 @@ from shared.tables.runs import UNFINISHED
 from shared.tables.schema import model_training_runs as table
 
 REQUESTED_BY = DRIFT
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A check that came to a result; `found` is the JSON of its finding."""
-
-    finished_at: str
-    found: dict[str, Any]
 
 
 def newest_check(engine: Engine) -> Checked | None:

@@ -2,9 +2,10 @@
 
 import pytest
 
-from scheduler.drift.alarm import Retrainings, respond
+from scheduler.drift.alarm import respond
 from scheduler.drift.bins import Kind
 from scheduler.drift.check import ColumnDrift, DriftReport
+from scheduler.drift.memory import Retrainings
 from shared.clock import MICROS_PER_DAY
 
 MOVED = ColumnDrift("amount", Kind.NUMBER, 0.2, 0.05, 1e-9, 1e-8, 1.5, alarm=True)
