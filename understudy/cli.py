@@ -7,6 +7,7 @@ import typer
 from shared.errors import UnderstudyError
 from shared.logs import configure_logging
 from understudy.commands import (
+    audit,
     cancel,
     credentials,
     data,
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for group in (services, models, runs, cancel, drift, replay, data, credentials, keys):
+for group in (services, models, runs, cancel, drift, replay, data, credentials, keys, audit):
     group.register(app)
 
 
