@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import structlog
 from sqlalchemy import Engine
+from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.heartbeat import Heartbeat
 from scheduler.schedule.first_model import REQUESTED_BY, FirstModel
-from scheduler.schedule.jobs import DRIFT, RETRAINING
+from scheduler.schedule.jobs import DRIFT, RETRAINING, JobRunner
 from scheduler.schedule.table import DatabaseScheduleTable, FixedSchedule, ScheduleTable
 from scheduler.schedule.watcher import ScheduleWatcher
 from scheduler.schedule.worker import Worker
@@ -58,15 +59,7 @@ def wire(
         log=log,
         keeps_ready=settings.run_process_ready,
     )
-    worker = Worker(
-        engine=engine,
-        runners={RETRAINING: children, DRIFT: children},
-        recorder=recorder,
-        owner=f"{socket.gethostname()[:40]}:{os.getpid()}",
-        lease_seconds=settings.lease_seconds,
-        attempts=settings.run_attempts,
-        log=log,
-    )
+    worker = _worker(settings, engine, children, recorder, log)
     first_model = FirstModel(
         scoring_api(settings),
         lambda now_us: request_unless_unfinished(engine, RETRAINING, now_us, REQUESTED_BY),
@@ -81,7 +74,38 @@ def wire(
         Tick("first_model", first_model.tick, FIRST_MODEL_SECONDS),
         Tick("worker", worker.tick, settings.claim_poll_seconds, is_long=True),
     ]
-    for job, table in _schedules(settings, engine).items():
+    ticks += _schedule_ticks(settings, engine, clock, log)
+    return Wired(tuple(ticks), children)
+
+
+def _worker(
+    settings: Settings,
+    engine: Engine,
+    runner: JobRunner,
+    recorder: RunRecorder,
+    log: FilteringBoundLogger,
+) -> Worker:
+    return Worker(
+        engine=engine,
+        runners={RETRAINING: runner, DRIFT: runner},
+        recorder=recorder,
+        owner=f"{socket.gethostname()[:40]}:{os.getpid()}",
+        lease_seconds=settings.lease_seconds,
+        attempts=settings.run_attempts,
+        log=log,
+    )
+
+
+def _schedule_ticks(
+    settings: Settings, engine: Engine, clock: Clock, log: FilteringBoundLogger
+) -> list[Tick]:
+    drift = None if settings.drift_interval == OFF else settings.drift_interval
+    tables: dict[str, ScheduleTable] = {
+        RETRAINING: DatabaseScheduleTable(engine),
+        DRIFT: FixedSchedule(drift),
+    }
+    ticks = []
+    for job, table in tables.items():
         watcher = ScheduleWatcher(
             job=job,
             table=table,
@@ -91,12 +115,7 @@ def wire(
             catch_up_seconds=settings.catch_up_seconds,
         )
         ticks.append(Tick(f"schedule_{job}", watcher.tick, settings.config_poll_seconds))
-    return Wired(tuple(ticks), children)
-
-
-def _schedules(settings: Settings, engine: Engine) -> dict[str, ScheduleTable]:
-    drift = None if settings.drift_interval == OFF else settings.drift_interval
-    return {RETRAINING: DatabaseScheduleTable(engine), DRIFT: FixedSchedule(drift)}
+    return ticks
 
 
 def _retries(settings: Settings) -> Retries:
