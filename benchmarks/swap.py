@@ -1,9 +1,10 @@
 """Swaps under steady load on two workers: none fails, none is torn, few wait. `make bench-swap`
 
 Two versions of the trained graph take turns, by named rollback: the same change of the registry
-and the same load from disk in each worker as after a push, without the second that a push spends
-in its smoke test. Both scale the graph's scores, one into [0, 0.4] and one into [0.5, 0.9], so
-that a score tells who made it. An answer is torn when its score is not of the version it names,
+and the same assignment in each worker as after a push, without the second that a push spends
+in its smoke test; a few pushes of new versions come after them. Every version scales the graph's
+scores, into [0, 0.4] or, with an odd patch number, into [0.5, 0.9], so that a score tells who
+made it. An answer is torn when its score is not of the version it names,
 or its header names another; it is stale when it names the old version although the swap had been
 answered before the request was sent.
 
@@ -40,9 +41,11 @@ from usecases.fraud.training.candidate import Ask, train_candidate
 from usecases.fraud.training.policy import read_policy
 
 WORKERS, CLIENTS, PER_SECOND = 2, 8, 200
-VERSIONS = {"1.0.0": 0.0, "1.0.1": 0.5}
-SCALE = 0.4
+VERSIONS = ("1.0.0", "1.0.1")
+PUSHES = 10
+SCALE, ODD = 0.4, 0.5
 BLOCKS = 5
+PHASES = ("steady", "swapping", "pushing")
 STEADY_SECONDS = 15.0
 BARS: dict[str, Bar] = {
     "swaps": (">=", 1_000),
@@ -72,7 +75,7 @@ def marked(bundle: Bundle, version: str) -> bytes:
     for node in model.graph.node:
         node.output[:] = ["unmarked" if name == "scores" else name for name in node.output]
     scale = numpy_helper.from_array(np.array(SCALE, np.float32), "mark_scale")
-    offset = numpy_helper.from_array(np.array(VERSIONS[version], np.float32), "mark_offset")
+    offset = numpy_helper.from_array(np.array(ODD * _is_odd(version), np.float32), "mark_offset")
     model.graph.initializer.extend([scale, offset])
     model.graph.node.append(helper.make_node("Mul", ["unmarked", "mark_scale"], ["scaled"]))
     model.graph.node.append(helper.make_node("Add", ["scaled", "mark_offset"], ["scores"]))
@@ -85,7 +88,7 @@ class Clients:
 
     def __init__(self, url: str) -> None:
         self.failed = self.torn = self.stale = 0
-        self.milliseconds: dict[str, list[float]] = {"steady": [], "swapping": []}
+        self.milliseconds: dict[str, list[float]] = {name: [] for name in PHASES}
         self.phase = "steady"
         # What every answer to a request sent now has to name; None: a swap is under way.
         self.settled: tuple[str, int] | None = None
@@ -142,12 +145,16 @@ class Clients:
 
 
 def _is_torn(told: dict[str, float | str], header: str | None) -> bool:
-    maker = "1.0.1" if float(told["probability"]) >= VERSIONS["1.0.1"] else "1.0.0"
-    return not told["version"] == header == maker
+    odd = float(told["probability"]) >= ODD
+    return told["version"] != header or odd != _is_odd(header)
+
+
+def _is_odd(version: str) -> bool:
+    return int(version.rpartition(".")[2]) % 2 == 1
 
 
 def swap(operator: httpx.Client, headers: dict[str, str], clients: Clients, number: int) -> bool:
-    wanted = list(VERSIONS)[number % 2]
+    wanted = VERSIONS[number % 2]
     clients.settled = None
     body = {"version": wanted, "reason": "bench"}
     answer = operator.post("/rollback_model", json=body, headers=headers)
@@ -159,8 +166,9 @@ def swap(operator: httpx.Client, headers: dict[str, str], clients: Clients, numb
     return done
 
 
-def measure(services: Services, swaps: int) -> dict[str, float]:
-    headers = {"Authorization": f"Bearer {read_token(services.folder / 'keys', Role.OPERATOR)}"}
+def measure(services: Services, swaps: int, fresh: list[bytes]) -> dict[str, float]:
+    keys = services.folder / "keys"
+    headers = {"Authorization": f"Bearer {read_token(keys, Role.OPERATOR)}"}
     clients, done, spent = Clients(services.url), 0, 0.0
     with clients.at_work(), httpx.Client(base_url=services.url, timeout=30) as operator:
         time.sleep(3)
@@ -173,26 +181,29 @@ def measure(services: Services, swaps: int) -> dict[str, float]:
             numbers = range(block * swaps // BLOCKS, (block + 1) * swaps // BLOCKS)
             done += sum(swap(operator, headers, clients, number) for number in numbers)
             spent += time.perf_counter() - began
-    steady, swapping = (clients.milliseconds[name] for name in ("steady", "swapping"))
-    p99 = {
-        name: float(np.percentile(clients.milliseconds[name], 99))
-        for name in ("steady", "swapping")
-    }
+        clients.phase, clients.settled = "pushing", None
+        for raw in fresh:
+            push(services.url, keys, raw)
     return {
         "swaps": float(done),
         "milliseconds_a_swap": round(spent / swaps * 1_000, 1),
-        "answers_steady": float(len(steady)),
-        "answers_swapping": float(len(swapping)),
+        "pushes": float(len(fresh)),
         "failed": float(clients.failed),
         "torn": float(clients.torn),
         "stale": float(clients.stale),
-        "p50_ms_steady": round(float(np.median(steady)), 2),
-        "p50_ms_swapping": round(float(np.median(swapping)), 2),
-        "p99_ms_steady": round(p99["steady"], 2),
-        "p99_ms_swapping": round(p99["swapping"], 2),
-        "p99_swapping_over_steady": round(p99["swapping"] / p99["steady"], 2),
+        **_times(clients),
         "share_of_quieter_worker": _quieter(services.url),
     }
+
+
+def _times(clients: Clients) -> dict[str, float]:
+    figures: dict[str, float] = {}
+    for name, times in clients.milliseconds.items():
+        figures[f"answers_{name}"] = float(len(times))
+        figures[f"p50_ms_{name}"] = round(float(np.percentile(times, 50)), 2)
+        figures[f"p99_ms_{name}"] = round(float(np.percentile(times, 99)), 2)
+    ratio = figures["p99_ms_swapping"] / figures["p99_ms_steady"]
+    return {**figures, "p99_swapping_over_steady": round(ratio, 2)}
 
 
 def _quieter(url: str) -> float:
@@ -211,6 +222,7 @@ def main() -> None:
     parser.add_argument("--swaps", type=int, default=1_000)
     swaps = parser.parse_args().swaps
     bundle = trained()
+    fresh = [marked(bundle, f"1.0.{patch}") for patch in range(2, 2 + PUSHES)]
     settings = {"API_WORKERS": str(WORKERS), "CHANGES_PER_MINUTE": "0", "LOG_LEVEL": "error"}
     with tempfile.TemporaryDirectory() as name, Services(Path(name), **settings) as services:
         with on_core(SERVER_CORE):
@@ -218,7 +230,7 @@ def main() -> None:
         for version in VERSIONS:
             push(services.url, services.folder / "keys", marked(bundle, version))
         with on_core(LOAD_CORE):
-            figures = measure(services, swaps)
+            figures = measure(services, swaps, fresh)
         services.stop("api")
     finish("swap", figures, BARS)
 

@@ -173,6 +173,18 @@ def test_the_journals_of_workers_that_are_no_longer_there_are_drained(
     assert states == []
 
 
+def test_a_row_scored_by_one_worker_is_the_others_past_once_it_is_drained(
+    both: tuple[Running, Running],
+) -> None:
+    first, second = both
+    answer = first.score(amount=1.0, user_id="u", transaction_id="t")
+    first.drained()
+    assert second.score(amount=9.0, transaction_id="t").content == answer.content
+    assert second.score(amount=1.0, user_id="u").json()["seen_before"] == 1
+    second.drained()
+    assert len(stored_rows(first.service.engine)) == 2
+
+
 def test_the_audit_trail_has_every_change_once(
     both: tuple[Running, Running], signer: Signer
 ) -> None:
