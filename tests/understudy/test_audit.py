@@ -23,7 +23,7 @@ def test_a_whole_trail_is_printed_newest_first(tmp_path: Path) -> None:
 
 def test_a_trail_that_was_changed_ends_with_status_one(tmp_path: Path) -> None:
     path = trail(tmp_path)
-    path.write_bytes(path.read_bytes().replace(b"1.0.0", b"6.6.6").replace(b"fresh", b"fr\\esh", 1))
+    path.write_bytes(path.read_bytes().replace(b"1.0.0", b"6.6.6"))
     done = CliRunner().invoke(app, ["audit", str(path)])
     assert done.exit_code == 1
     assert "lines [2]" in done.output

@@ -50,7 +50,8 @@ def audit(
         table.add_row(*(str(told.get(name, "")) for name in _SHOWN))
     console.print(table)
     if broken:
-        errors.print(f"the trail was tampered with; see lines {broken}", style="red")
+        told = f"the trail was tampered with; see lines {broken}"
+        errors.print(told, style="red", markup=False)
         raise typer.Exit(1)
     console.print(f"{len(lines)} lines, each follows from the one before it")
 
