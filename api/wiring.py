@@ -6,6 +6,7 @@ from functools import partial
 from sqlalchemy import Engine
 
 from api.http.credentials import Doorkeeper, Limits
+from api.journal.drain import Drain
 from api.journal.journal import Journal
 from api.journal.keeping import Keeping
 from api.journal.sink import DatabaseSink
@@ -145,7 +146,7 @@ def build_service(
         inheritance=Inheritance(root, total, keeping.journal),
     )
     keeping.tell = partial(on_stored, service)
-    _watch(metrics, journal)
+    _watch(metrics, journal, drain)
     metrics.workers.set(total)
     metrics.worker_starts.set(place.starts)
     metrics.worker_behind.set_function(lambda: promoter.behind is not None)
@@ -185,7 +186,12 @@ def _doorkeeper(settings: Settings) -> Doorkeeper:
     return Doorkeeper(tokens, limits, scoring_open=settings.scoring_auth == "off")
 
 
-def _watch(metrics: Metrics, journal: Journal) -> None:
+def _watch(metrics: Metrics, journal: Journal, drain: Drain) -> None:
+    metrics.watch(
+        "journal_lag_seconds",
+        "How long the oldest record has waited for the database, at most",
+        lambda: drain.lag_seconds,
+    )
     metrics.watch("journal_backlog", "Records not in the database yet", lambda: journal.backlog)
     metrics.watch("journal_bytes", "Size of the journal on disk", lambda: journal.bytes_used)
     metrics.watch("journal_bytes_limit", "Its declared bound", lambda: journal.max_bytes)

@@ -1,0 +1,131 @@
+"""The drain in a process of its own: it carries, it may die, and it never outlives its purpose."""
+
+import os
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.journal.carrier import LocalCarrier
+from api.journal.checkpoint import Position
+from api.journal.child_carrier import ChildCarrier
+from api.journal.journal import Journal
+from api.journal.sink import DatabaseSink
+from api.settings import Settings
+from shared.errors import DataUnavailable
+from shared.tables.engine import connect
+from tests.api.server import Running, wait_until
+from tests.api.test_drain import row
+from tests.api.tiny import stored_rows
+
+
+@pytest.fixture
+def apart(settings: Settings) -> Settings:
+    return settings.model_copy(update={"journal_drain_in": "process"})
+
+
+def children() -> list[int]:
+    """Processes started by this one, from the kernel's list."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid() and fields[0] != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
+def drain_of(before: list[int]) -> int:
+    (pid,) = set(children()) - set(before)
+    return pid
+
+
+def drained(server: Running) -> None:
+    # A process that starts at low priority takes its time on a busy machine.
+    wait_until(lambda: server.service.journal.backlog == 0, 60)
+
+
+def test_a_drain_that_is_killed_is_replaced_and_nothing_is_lost(apart: Settings) -> None:
+    before = children()
+    with Running(apart) as server:
+        server.score(amount=1.0, transaction_id="a")
+        drained(server)
+        first = drain_of(before)
+        assert os.getpriority(os.PRIO_PROCESS, first) > os.getpriority(os.PRIO_PROCESS, 0)
+        os.kill(first, signal.SIGKILL)
+        server.score(amount=1.0, transaction_id="b")
+        drained(server)
+        second = drain_of(before)
+        assert second != first
+        assert {row["transaction_id"] for row in stored_rows(server.service.engine)} == {"a", "b"}
+        # A retry is answered from memory or from the database alike.
+        assert server.score(amount=9.0, transaction_id="a").json()["probability"] == 0.5
+        wait_until(lambda: server.service.drain.trouble is None)
+    wait_until(lambda: children() == before, 30)
+
+
+@pytest.fixture
+def carrier(settings: Settings, tmp_path: Path) -> Iterator[ChildCarrier]:
+    url = settings.database_url.get_secret_value()
+    made = ChildCarrier(tmp_path / "j", url, DatabaseSink(connect(url)))
+    yield made
+    made.close()
+
+
+def test_it_does_and_tells_what_a_drain_in_this_process_does_and_tells(
+    carrier: ChildCarrier, settings: Settings, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path / "j", 1024 * 1024)
+    journal.open()
+    journal.append([row("a"), row("bad", amount=-1.0), b"not a record", row("b")])
+    span = journal.undrained()
+    assert span is not None
+    apart = carrier.carry(*span)
+    engine = connect(settings.database_url.get_secret_value())
+    here = LocalCarrier(tmp_path / "j", DatabaseSink(engine)).carry(*span)
+    assert apart is not None
+    assert here is not None
+    assert (apart.position, apart.count) == (here.position, here.count)
+    assert sorted(apart.refused) == sorted(here.refused)
+    assert [name for part in apart.stored for name in part.transaction_ids] == ["a", "b"]
+    assert {stored["transaction_id"] for stored in stored_rows(engine)} == {"a", "b"}
+    assert carrier.carry(apart.position, span[1]) is None
+    engine.dispose()
+    journal.close()
+
+
+def test_a_database_that_is_away_is_told_as_such(carrier: ChildCarrier, tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", 1024 * 1024)
+    journal.open()
+    journal.append([row("a")])
+    (tmp_path / "understudy.db").unlink()
+    (tmp_path / "understudy.db").mkdir()
+    with pytest.raises(DataUnavailable):
+        carrier.carry(Position(0, 0), Position(9, 0))
+    journal.close()
+
+
+def test_while_another_process_holds_the_database_scoring_goes_on(settings: Settings) -> None:
+    path = settings.journal_dir.parent / "understudy.db"
+    with Running(settings) as server:
+        holder = sqlite3.connect(path, isolation_level=None)
+        holder.execute("BEGIN EXCLUSIVE")
+        first = server.score(amount=1.0, user_id="u", transaction_id="t")
+        assert first.status_code == 200
+        assert server.score(amount=1.0, user_id="u").json()["seen_before"] == 1
+        assert server.service.journal.backlog == 2
+        wait_until(lambda: "understudy_journal_lag_seconds 0.0" not in metrics_of(server))
+        assert server.client.get("/readyz").status_code == 200
+        holder.execute("ROLLBACK")
+        holder.close()
+        server.drained()
+        assert len(stored_rows(server.service.engine)) == 2
+        assert "understudy_journal_lag_seconds 0.0" in metrics_of(server)
+
+
+def metrics_of(server: Running) -> str:
+    return server.client.get("/metrics").text
