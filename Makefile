@@ -10,7 +10,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 export TORCH_INDEX
 PYTEST_WORKERS ?= auto
 
-.PHONY: help run test check format test-compose test-long test-tracking clean
+.PHONY: help run test check format test-compose test-long test-fuzz test-tracking clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,6 +35,9 @@ test: $(VENV)/.dev ## set up and run the default tests
 
 test-long: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/pytest -m "slow"
+
+test-fuzz: $(VENV)/.dev ## 10,000 generated requests against a live API
+	$(BIN)/pytest -m slow tests/api/door/test_fuzz.py
 
 $(MLFLOW)/.server: requirements/mlflow-server.txt
 	test -x $(MLFLOW)/bin/python || $(PYTHON) -m venv $(MLFLOW)
