@@ -157,7 +157,10 @@ def _trials(
     settings: Settings, use_case: ServingUseCase, registry: Registry, shelf: Shelf
 ) -> TrialMaker:
     limits = ShadowLimits(
-        settings.shadow_queue_bytes, settings.shadow_memory_bytes, settings.shadow_hang_seconds
+        settings.shadow_queue_bytes,
+        settings.shadow_memory_bytes,
+        settings.shadow_hang_seconds,
+        settings.allow_pickle_models,
     )
     return TrialMaker(use_case, registry, shelf, arms_dir(settings.run_dir), limits)
 

@@ -83,9 +83,9 @@ class Publisher:
         )
 
     def serves(self, version: str) -> bool:
-        """Whether the API says that it serves this version."""
+        """Whether the API says that it serves this version, or has it on trial."""
         serving = self._api.current()
-        return serving is not None and serving.version == version
+        return serving is not None and serving.has(version)
 
 
 def check_promotes(decision: Decision, raw: bytes) -> None:

@@ -4,6 +4,7 @@ Every call has a timeout. Only a connection that could not be made is retried: w
 have reached the API is looked at with `current()` instead of being sent twice.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from shared.bundle.version import Version
 from shared.errors import UnderstudyError
 
 NO_MODEL = "no-model"
+IMMEDIATE = "immediate"
 CONNECT_TIMEOUT_SECONDS = 3.0
 CONNECT_RETRIES = 2
 
@@ -23,10 +25,19 @@ class ApiUnavailable(UnderstudyError):
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """The model the API serves now."""
+    """The model the API serves now.
+
+    Attributes:
+        on_trial: the version that is rolled out beside it, if there is one.
+    """
 
     version: str
     sha256: str | None
+    on_trial: str | None = None
+
+    def has(self, version: str) -> bool:
+        """Whether a push of this version arrived and is in force."""
+        return version in {self.version, self.on_trial}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,18 @@ class PushAnswer:
         return self.status == httpx.codes.OK
 
 
+@dataclass(frozen=True, slots=True)
+class StepAnswer:
+    """What the API said to a step of a rollout."""
+
+    status: int
+    detail: str
+
+    @property
+    def accepted(self) -> bool:
+        return self.status == httpx.codes.OK
+
+
 class ScoringApi(Protocol):
     """What the cycle needs of the API. All methods raise ApiUnavailable."""
 
@@ -72,17 +95,21 @@ class ScoringApi(Protocol):
 
     def probe(self, path: str) -> Probe: ...
 
-    def push(
-        self, raw: bytes, signature: str, fencing_number: int | None = None
-    ) -> PushAnswer: ...
+    def push(self, raw: bytes, signature: str, fencing_number: int | None = None) -> PushAnswer: ...
 
 
 class HttpScoringApi:
     """The API behind a URL."""
 
     def __init__(
-        self, base_url: str, push_token: str, timeout_seconds: float, push_timeout_seconds: float
+        self,
+        base_url: str,
+        push_token: str,
+        timeout_seconds: float,
+        push_timeout_seconds: float,
+        rollout: str = IMMEDIATE,
     ) -> None:
+        self._rollout = rollout
         self._push_timeout = httpx.Timeout(push_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
         self._client = httpx.Client(
             base_url=base_url,
@@ -100,7 +127,9 @@ class HttpScoringApi:
         body = _members(response)
         if response.is_success and isinstance(body.get("version"), str):
             digest = body.get("sha256")
-            return Serving(body["version"], digest if isinstance(digest, str) else None)
+            rollout = body.get("rollout")
+            on_trial = rollout.get("version") if isinstance(rollout, dict) else None
+            return Serving(body["version"], digest if isinstance(digest, str) else None, on_trial)
         if str(body.get("type", "")).endswith(NO_MODEL):
             return None
         raise ApiUnavailable(f"GET /current_model answered {response.status_code}")
@@ -125,6 +154,8 @@ class HttpScoringApi:
 
     def push(self, raw: bytes, signature: str, fencing_number: int | None = None) -> PushAnswer:
         headers = {"Content-Type": "application/octet-stream", "X-Bundle-Signature": signature}
+        if self._rollout != IMMEDIATE:
+            headers["X-Rollout"] = self._rollout
         if fencing_number is not None:
             headers["X-Fencing-Number"] = str(fencing_number)
         try:
@@ -142,6 +173,24 @@ class HttpScoringApi:
             detail=str(body.get("detail", ""))[:500],
             partial=_partial(body),
         )
+
+    def rollout(self) -> Mapping[str, Any] | None:
+        """What GET /current_model shows of a version on trial; None: there is none."""
+        response = self._get("/current_model")
+        body = _members(response)
+        if not response.is_success and not str(body.get("type", "")).endswith(NO_MODEL):
+            raise ApiUnavailable(f"GET /current_model answered {response.status_code}")
+        shown = body.get("rollout")
+        return shown if isinstance(shown, dict) else None
+
+    def update_rollout(self, body: Mapping[str, Any]) -> StepAnswer:
+        """POST /update_rollout."""
+        try:
+            response = self._client.post("/update_rollout", json=dict(body))
+        except httpx.HTTPError as error:
+            raise ApiUnavailable(f"POST /update_rollout: {_cause(error)}") from error
+        detail = str(_members(response).get("detail", ""))[:500]
+        return StepAnswer(response.status_code, detail)
 
     def _get(self, path: str) -> httpx.Response:
         try:

@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     shutdown_grace_seconds: float = Field(default=8.0, ge=0, le=9)
     api_timeout_seconds: float = Field(default=10.0, gt=0)
     push_timeout_seconds: float = Field(default=60.0, gt=0)
+    # how a promoted candidate comes into service
+    rollout: Literal["immediate", "shadow", "canary"] = "immediate"
+    rollout_look_seconds: float = Field(default=10.0, gt=0, le=300)
+    rollout_stage_minutes: float = Field(default=30.0, ge=0)
+    # of each arm; less traffic extends a stage, for as long as it takes
+    rollout_stage_requests: int = Field(default=1_000, ge=1)
     latency_budget_ms: float = Field(default=5.0, gt=0)
     # candidates that are pickled Python objects instead of graphs
     allow_pickle_models: bool = False

@@ -55,4 +55,5 @@ def scoring_api(settings: Settings) -> HttpScoringApi:
         push_token(settings),
         settings.api_timeout_seconds,
         settings.push_timeout_seconds,
+        settings.rollout,
     )

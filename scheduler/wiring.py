@@ -12,6 +12,9 @@ from structlog.typing import FilteringBoundLogger
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.heartbeat import Heartbeat
+from scheduler.rollout.driver import RolloutDriver
+from scheduler.rollout.policy import RolloutPolicy
+from scheduler.rollout.record import RolloutRecord
 from scheduler.schedule.first_model import REQUESTED_BY, FirstModel
 from scheduler.schedule.jobs import DRIFT, RETRAINING, JobRunner
 from scheduler.schedule.table import DatabaseScheduleTable, FixedSchedule, ScheduleTable
@@ -74,6 +77,7 @@ def wire(
         Tick("first_model", first_model.tick, FIRST_MODEL_SECONDS),
         Tick("worker", worker.tick, settings.claim_poll_seconds, is_long=True),
     ]
+    ticks.append(_rollout_tick(settings, clock, log))
     ticks += _schedule_ticks(settings, engine, clock, log)
     return Wired(tuple(ticks), children)
 
@@ -94,6 +98,16 @@ def _worker(
         attempts=settings.run_attempts,
         log=log,
     )
+
+
+def _rollout_tick(settings: Settings, clock: Clock, log: FilteringBoundLogger) -> Tick:
+    policy = RolloutPolicy(
+        stage_minimum_seconds=settings.rollout_stage_minutes * 60,
+        stage_minimum_requests=settings.rollout_stage_requests,
+    )
+    record = RolloutRecord(settings.retrained_models_dir)
+    driver = RolloutDriver(scoring_api(settings), policy, record, clock, log)
+    return Tick("rollout", driver.tick, settings.rollout_look_seconds)
 
 
 def _schedule_ticks(

@@ -5,7 +5,7 @@ takes effect here first is always the safe half: a trial is dropped from memory 
 is written, and a version is promoted by the same steps as any other.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from secrets import token_hex
 
@@ -18,6 +18,7 @@ from api.models.push import Push
 from api.models.stage import Change
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
+from api.rollout.ask import Ask
 from api.rollout.counters import clear_other_stages
 from api.rollout.file import RolloutFile
 from api.rollout.keeper import TrialKeeper
@@ -33,16 +34,6 @@ _WRITE_WAIT_SECONDS = 5.0
 # Stepping back takes less than two seconds, whatever another process is doing.
 _ABORT_WAIT_SECONDS = 1.0
 SETTLE_SECONDS = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Who wants a rollout changed, and why; `version` None: whichever there is."""
-
-    version: str | None
-    why: str
-    who: str
-    fencing_number: int | None = None
 
 
 class Conductor:
@@ -131,7 +122,7 @@ class Conductor:
         """
         with self._promoter.writing(_WRITE_WAIT_SECONDS):
             check_fencing(self._registry.ledger, ask.fencing_number)
-            rollouts, rollout = self._read(ask.version)
+            rollouts, rollout = self._read(ask)
             target = rollout.next_share if share is None else share
             if target is None or target <= rollout.share_percent or target not in SHARES:
                 raise RolloutConflict(
@@ -156,7 +147,7 @@ class Conductor:
         """
         with self._promoter.writing(_WRITE_WAIT_SECONDS):
             check_fencing(self._registry.ledger, ask.fencing_number)
-            rollouts, rollout = self._read(ask.version)
+            rollouts, rollout = self._read(ask)
             version = rollout.version
             model = self._keeper.loaded(version) or self._trials.shelf.load_and_try(version)
             change = self._promoter.activate(model, ask.who, ask.why)
@@ -174,7 +165,7 @@ class Conductor:
             OSError: it is over here, but a restart would not know.
         """
         check_fencing(self._registry.ledger, ask.fencing_number)
-        _, rollout = self._read(ask.version)
+        _, rollout = self._read(ask)
         # First of all, and whatever becomes of the file.
         self._dropped = rollout.version
         self._holder.try_out(None)
@@ -232,14 +223,16 @@ class Conductor:
         if running is not None:
             raise RolloutConflict(f"version {running.version} is being rolled out")
 
-    def _read(self, version: str | None) -> tuple[Rollouts, Rollout]:
-        """What the file says now, and the rollout in force, if it is of this version."""
+    def _read(self, ask: Ask) -> tuple[Rollouts, Rollout]:
+        """What the file says now, and the rollout in force, if it is as the caller believes."""
         rollouts = self.file.read(self._rollouts)
         rollout = rollouts.against(self._holder.version)
         if rollout is None or rollout.version == self._dropped:
             raise NoRollout("no version is being rolled out")
-        if version is not None and rollout.version != version:
+        if ask.version not in (None, rollout.version):
             raise RolloutConflict(f"the version that is rolled out is {rollout.version}")
+        if ask.share_percent not in (None, rollout.share_percent):
+            raise RolloutConflict(f"its share is {rollout.share_percent} % by now")
         return rollouts, rollout
 
     def _write(self, rollouts: Rollouts) -> None:

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from api.rollout.counters import Counters
 from api.rollout.record import RecordFormat
 from shared.bundle.archive import unpack
-from shared.scoring.session import OnnxModel
+from shared.scoring.loading import load_model
 from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel
 
 _IDLE_SECONDS = 0.25
@@ -47,6 +47,7 @@ class ChildConfig(BaseModel):
     beat_fd: int
     parent_pid: int
     memory_bytes: int
+    allow_pickle: bool
     folder: Path
     stage_key: str
 
@@ -58,7 +59,7 @@ class Shadow:
         bundle = unpack(config.bundle.read_bytes())
         if bundle.sha256 != config.sha256:
             raise SystemExit("the bundle is not the one that was verified")
-        self._model = OnnxModel.load(bundle)
+        self._model = load_model(bundle, allow_pickle=config.allow_pickle)
         manifest = bundle.manifest
         self._served = ServedModel(manifest.version, manifest.components, manifest.thresholds)
         self._columns = np.array(config.columns, dtype=np.intp)

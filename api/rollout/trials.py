@@ -29,6 +29,7 @@ class ShadowLimits:
     queue_bytes: int
     memory_bytes: int
     hang_seconds: float
+    allow_pickle: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class TrialMaker:
             beat_fd=_UNKNOWN_FD,
             parent_pid=os.getpid(),
             memory_bytes=self.limits.memory_bytes,
+            allow_pickle=self.limits.allow_pickle,
             folder=self.counters_dir.resolve(),
             stage_key=rollout.stage_key,
         )

@@ -11,7 +11,7 @@ from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, R
 from api.models.problems import as_problem
 from api.models.refusals import NoFallback, NotServing
 from api.models.stage import Change
-from api.rollout.conductor import Ask
+from api.rollout.ask import Ask
 from api.rollout.refusals import NoRollout
 from api.service import Service
 from shared.errors import UnderstudyError

@@ -28,7 +28,7 @@ from api.http.problems import (
 from api.models.problems import as_problem
 from api.models.push import Push
 from api.models.stage import Change
-from api.rollout.conductor import Ask
+from api.rollout.ask import Ask
 from api.rollout.refusals import NoRollout
 from api.rollout.state import Mode
 from api.routes.views import CurrentModel, Models, current_model, every_model

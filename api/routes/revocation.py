@@ -16,7 +16,7 @@ from api.http.problems import (
     UNKNOWN_VERSION,
 )
 from api.models.problems import as_problem
-from api.rollout.conductor import Ask
+from api.rollout.ask import Ask
 from api.rollout.refusals import NoRollout, RolloutConflict
 from api.service import Service
 from shared.errors import UnderstudyError

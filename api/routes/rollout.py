@@ -17,7 +17,7 @@ from api.http.problems import (
     STALE_FENCING,
 )
 from api.models.problems import as_problem
-from api.rollout.conductor import Ask
+from api.rollout.ask import Ask
 from api.rollout.state import SHARES, Mode
 from api.service import Service
 from shared.errors import UnderstudyError
@@ -71,6 +71,9 @@ class RolloutRequest(BaseModel):
         description=f"With `advance`: one of {', '.join(map(str, SHARES))}, and more than now; "
         "left out: the next one",
     )
+    from_share_percent: int | None = Field(
+        default=None, strict=True, description="Refuse the step unless this is the share now"
+    )
     reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
 
 
@@ -90,7 +93,8 @@ def add_rollout_routes(app: FastAPI, service: Service) -> None:
     def update(
         request: Request, body: RolloutRequest, x_fencing_number: Fencing = None
     ) -> RolloutChanged:
-        ask = Ask(body.version, body.reason, caller(request).name, x_fencing_number)
+        who = caller(request).name
+        ask = Ask(body.version, body.reason, who, x_fencing_number, body.from_share_percent)
         try:
             partial = _carry_out(service, ask, body)
         except (UnderstudyError, OSError) as error:

@@ -1,0 +1,37 @@
+"""The API's rollout as seen from here: what it shows, and the one request that moves it on."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from scheduler.rollout.stage import StageDecision, Step
+from scheduler.scoring_api import StepAnswer
+
+_ACTIONS = {Step.ADVANCE: "advance", Step.PROMOTE: "promote", Step.ROLL_BACK: "abort"}
+
+
+class RolloutApi(Protocol):
+    """What the driver needs of the API. Both raise ApiUnavailable."""
+
+    def rollout(self) -> Mapping[str, Any] | None:
+        """The `rollout` member of GET /current_model; None: nothing is on trial."""
+        ...
+
+    def update_rollout(self, body: Mapping[str, Any]) -> StepAnswer:
+        """POST /update_rollout."""
+        ...
+
+
+def request_of(decision: StageDecision) -> dict[str, Any]:
+    """The request that carries out a decision.
+
+    It names the share it was decided at: a step that comes too late, or twice, is refused.
+    """
+    body: dict[str, Any] = {
+        "action": _ACTIONS[decision.step],
+        "version": decision.look.version,
+        "from_share_percent": decision.look.share_percent,
+        "reason": f"{decision.code}: {decision.reason}"[:500],
+    }
+    if decision.share_percent is not None:
+        body["share_percent"] = decision.share_percent
+    return body

@@ -1,0 +1,92 @@
+"""The driver: looks at what is rolled out, decides, writes the decision down, and carries it out.
+
+All state is the API's: the stage, its age, its figures. A scheduler that is killed between any
+two of these steps looks again after its restart and goes on from what it sees.
+"""
+
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.rollout.api import RolloutApi, request_of
+from scheduler.rollout.look import look_from
+from scheduler.rollout.policy import RolloutPolicy
+from scheduler.rollout.record import RolloutRecord
+from scheduler.rollout.stage import StageDecision, Step, judge_stage
+from scheduler.schedule.outage import Outage
+from scheduler.scoring_api import ApiUnavailable
+from shared.clock import Clock
+
+
+class RolloutDriver:
+    """Ticks every few seconds; drives every rollout, whoever began it."""
+
+    def __init__(
+        self,
+        api: RolloutApi,
+        policy: RolloutPolicy,
+        record: RolloutRecord,
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._api = api
+        self._policy = policy
+        self._record = record
+        self._clock = clock
+        self._log = log
+        self._outage = Outage("rollout_api", log)
+        self._noted: tuple[str, int, str] | None = None
+
+    def tick(self) -> None:
+        try:
+            self._look()
+        except ApiUnavailable as error:
+            self._outage.away(error)
+        else:
+            self._outage.back()
+
+    def _look(self) -> None:
+        shown = self._api.rollout()
+        if shown is None:
+            return
+        try:
+            look = look_from(shown)
+        except (KeyError, TypeError) as error:
+            raise ApiUnavailable(
+                f"GET /current_model: no rollout as known here: {error}"
+            ) from error
+        decision = judge_stage(look, self._policy)
+        self._note(decision)
+        if decision.step is not Step.HOLD:
+            self._carry_out(decision)
+
+    def _carry_out(self, decision: StageDecision) -> None:
+        answer = self._api.update_rollout(request_of(decision))
+        if answer.accepted:
+            return
+        self._log.warning(
+            "rollout_step_refused",
+            version=decision.look.version,
+            step=decision.step.value,
+            status=answer.status,
+            detail=answer.detail,
+        )
+
+    def _note(self, decision: StageDecision) -> None:
+        """Write down steps, and the first look of each kind of waiting."""
+        look = decision.look
+        kind = (look.version, look.share_percent, decision.code)
+        if decision.step is Step.HOLD and kind == self._noted:
+            return
+        try:
+            self._record.write(decision, self._clock.now_us())
+        except OSError as error:
+            # A candidate that does harm is not kept on because a disk is full.
+            self._log.error("rollout_not_recorded", reason=str(error))
+        self._noted = kind
+        self._log.info(
+            "rollout_decided",
+            version=look.version,
+            share_percent=look.share_percent,
+            step=decision.step.value,
+            code=decision.code,
+            reason=decision.reason,
+        )

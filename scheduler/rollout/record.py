@@ -1,0 +1,35 @@
+"""Decisions about rollouts, one line of JSON each, beside the candidate they are about.
+
+Every line holds its look and its policy, so it can be decided again alone: `replay` in
+`scheduler.rollout.stage`.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from scheduler.rollout.stage import StageDecision, decision_to_json
+from shared.clock import isoformat
+
+NAME = "rollout.jsonl"
+
+
+class RolloutRecord:
+    """Appends to `retrained_models/X.Y.Z/rollout.jsonl`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def write(self, decision: StageDecision, now_us: int) -> None:
+        """On disk before this returns.
+
+        Raises:
+            OSError: it could not be kept.
+        """
+        folder = self._root / decision.look.version
+        folder.mkdir(parents=True, exist_ok=True)
+        line = {"at": isoformat(now_us), **decision_to_json(decision)}
+        with (folder / NAME).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
