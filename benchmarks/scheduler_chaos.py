@@ -20,9 +20,11 @@ from pathlib import Path
 from sqlalchemy import Engine, text
 
 from benchmarks.report import Bar, finish
+from scheduler.schedule.jobs import RETRAINING
 from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.intervals import Interval, next_due
 from shared.tables.engine import connect, migrate
+from shared.tables.job_schedules import read_schedules
 from shared.tables.runs import Run, RunStatus, list_runs
 from tests.postgres import running_postgres
 from tests.scheduler.accepting_api import AcceptingApi, accepting_api
@@ -30,10 +32,11 @@ from tests.scheduler.processes import SchedulerProcess, start
 
 INTERVAL = "12H"
 SPEED = 4_320
-LEASE_SECONDS = 5
+LEASE_SECONDS = 3
 DEFAULT_LEASE_SECONDS = 15
-MEAN_PAUSE_SECONDS = 2.5
-LONGEST_ABSENCE_SECONDS = 3.0
+# bursts and lulls: in a burst nobody gets anything done, in a lull runs end and promote
+BURST_SECONDS, LULL_SECONDS, LULL_SHARE = (0.0, 1.5), (2.0, 11.0), 0.25
+LONGEST_ABSENCE_SECONDS = 2.0
 PATIENCE_SECONDS = 90
 WEEK_US = 7 * 86_400 * MICROS_PER_SECOND
 OPEN = frozenset({RunStatus.REQUESTED, RunStatus.RUNNING})
@@ -49,19 +52,29 @@ SETTINGS = {
 
 @dataclass
 class Takeovers:
-    """From the kill of whoever held a run to the moment somebody else holds or has ended it."""
+    """From the kill of whoever held a run until somebody else holds or has ended it.
+
+    Time in which no scheduler was up does not count: nobody could have taken over.
+    """
 
     seconds: list[float] = field(default_factory=list)
-    _waiting: dict[int, tuple[float, int | None]] = field(default_factory=dict)
+    _waiting: dict[int, int | None] = field(default_factory=dict)
+    _waited: dict[int, float] = field(default_factory=dict)
+    _looked: float = field(default_factory=time.monotonic)
 
     def killed(self, run: Run) -> None:
-        self._waiting.setdefault(run.run_id, (time.monotonic(), run.fencing_number))
+        self._waiting.setdefault(run.run_id, run.fencing_number)
 
-    def look(self, runs: list[Run]) -> None:
+    def look(self, runs: list[Run], *, is_somebody_up: bool) -> None:
+        now = time.monotonic()
+        passed, self._looked = now - self._looked, now
         for run in runs:
-            since = self._waiting.get(run.run_id)
-            if since and (run.fencing_number != since[1] or run.status not in OPEN):
-                self.seconds.append(time.monotonic() - since[0])
+            if run.run_id not in self._waiting:
+                continue
+            waited = self._waited.setdefault(run.run_id, 0.0)
+            self._waited[run.run_id] = waited + (passed if is_somebody_up else 0.0)
+            if run.fencing_number != self._waiting[run.run_id] or run.status not in OPEN:
+                self.seconds.append(self._waited.pop(run.run_id))
                 del self._waiting[run.run_id]
 
 
@@ -70,12 +83,12 @@ class Chaos:
 
     def __init__(self, folder: Path, engine: Engine, api: AcceptingApi, rng: random.Random) -> None:
         self.folder, self.engine, self.api, self.rng = folder, engine, api, rng
-        self.began_us = time.time_ns() // 1_000
+        self.began_us = self.ended_us = time.time_ns() // 1_000
         self.takeovers = Takeovers()
         self.kills = 0
         self._alive: dict[str, SchedulerProcess] = {}
         self._back_at: dict[str, float] = {}
-        self._starts = itertools.count()
+        self._started: dict[str, float] = {}
 
     def now_us(self) -> int:
         """By the clock the schedulers go by."""
@@ -85,13 +98,15 @@ class Chaos:
         configure(self.engine, self.began_us)
         for name in ("a", "b"):
             self._start(name)
-        next_kill = time.monotonic() + 5
+        # before anybody has looked for the first time nothing is owed
+        self._alive["a"].wait_for(lambda: bool(read_schedules(self.engine)))
+        next_kill = time.monotonic()
         while self.kills < kills:
             self._bring_back()
-            self.takeovers.look(list_runs(self.engine, 20))
+            self._look()
             if time.monotonic() >= next_kill and self._alive:
                 self._kill(self.rng.choice(sorted(self._alive)))
-                next_kill = time.monotonic() + self.rng.uniform(0, 2 * MEAN_PAUSE_SECONDS)
+                next_kill = time.monotonic() + self._pause_seconds()
             time.sleep(0.05)
         self._let_it_end()
 
@@ -99,7 +114,24 @@ class Chaos:
         for scheduler in self._alive.values():
             scheduler.kill()
 
+    def _look(self) -> list[Run]:
+        runs = list_runs(self.engine, 100)
+        self.takeovers.look(runs, is_somebody_up=any(map(self._is_up, self._alive)))
+        return runs
+
+    def _is_up(self, name: str) -> bool:
+        """Whether it has beaten since it was started."""
+        try:
+            return (self.folder / f"{name}.beat").stat().st_mtime > self._started[name]
+        except FileNotFoundError:
+            return False
+
+    def _pause_seconds(self) -> float:
+        is_lull = self.rng.random() < LULL_SHARE
+        return self.rng.uniform(*(LULL_SECONDS if is_lull else BURST_SECONDS))
+
     def _start(self, name: str) -> None:
+        self._started[name] = time.time()
         self._alive[name] = start(
             self.folder,
             self.engine,
@@ -137,9 +169,8 @@ class Chaos:
         self.ended_us = self.now_us()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
-            runs = list_runs(self.engine, 100)
-            self.takeovers.look(runs)
-            last = due_instants(self.began_us, self.ended_us)[-1]
+            runs = self._look()
+            last = due_instants(self.began_us, self.began_us, self.ended_us)[-1]
             is_answered = last in {run.scheduled_for for run in runs}
             if is_answered and not any(is_open(run, last) for run in runs):
                 return
@@ -158,13 +189,15 @@ def figures(chaos: Chaos) -> dict[str, float]:
     """What the rows and the API say afterwards."""
     runs = list_runs(chaos.engine, 10_000)
     scheduled = {run.scheduled_for: run for run in runs if run.requested_by == "schedule"}
-    expected = due_instants(chaos.began_us, chaos.ended_us)
+    [schedule] = [one for one in read_schedules(chaos.engine) if one.job == RETRAINING]
+    expected = due_instants(chaos.began_us, schedule.in_force_since_us, chaos.ended_us)
     lost = [due for due in expected if due not in scheduled or is_lost(scheduled[due])]
     promoted = {run.model_version for run in runs if run.status is RunStatus.SUCCEEDED}
     accepted = [str(one.version) for one in chaos.api.accepted]
     numbers = [one.fencing_number for one in chaos.api.accepted]
     counts = Counter(run.status.value.lower() for run in runs)
     say(f"  {dict(counts)}; failed: {[run.message for run in runs if run.status == 'FAILED']}")
+    say(f"  lost: {[(due, scheduled.get(due)) for due in lost]}")
     say(f"  refused pushes: {Counter(chaos.api.refused)}")
     return {
         "kills": chaos.kills,
@@ -172,7 +205,7 @@ def figures(chaos: Chaos) -> dict[str, float]:
         "due": len(expected),
         "lost": len(lost),
         # a row is unique by job and instant; what a schedule never had would be one too many
-        "invented": len(set(scheduled) - set(due_instants(chaos.began_us, chaos.now_us()))),
+        "invented": len(set(scheduled) - set(due_instants(chaos.began_us, 0, chaos.now_us()))),
         "promotions": len(accepted),
         # every bundle the API took is the one bundle of one run that succeeded
         "duplicate_promotions": len(accepted) - len(promoted & set(accepted)),
@@ -196,9 +229,9 @@ def is_lost(run: Run) -> bool:
     return run.status in OPEN or run.code == "outside_window"
 
 
-def due_instants(after_us: int, until_us: int) -> list[str]:
-    interval, found, due_us = Interval.parse(INTERVAL), list[str](), after_us
-    while (due_us := next_due(interval, after_us, due_us)) <= until_us:
+def due_instants(anchor_us: int, after_us: int, until_us: int) -> list[str]:
+    interval, found, due_us = Interval.parse(INTERVAL), list[str](), max(after_us, anchor_us)
+    while (due_us := next_due(interval, anchor_us, due_us)) <= until_us:
         found.append(isoformat(due_us))
     return found
 
