@@ -8,181 +8,28 @@ import argparse
 import itertools
 import os
 import random
-import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
+from benchmarks.chaos_world import OPEN, Chaos, due_instants, is_open, say
 from benchmarks.report import Bar, finish
 from scheduler.schedule.jobs import RETRAINING
-from shared.clock import MICROS_PER_SECOND, isoformat
-from shared.intervals import Interval, next_due
+from shared.clock import MICROS_PER_SECOND
 from shared.tables.engine import connect, migrate
 from shared.tables.job_schedules import read_schedules
 from shared.tables.runs import Run, RunStatus, list_runs
 from tests.postgres import running_postgres
 from tests.scheduler.accepting_api import AcceptingApi, accepting_api
-from tests.scheduler.processes import SchedulerProcess, start
+from tests.scheduler.processes import start
 
-INTERVAL = "12H"
-SPEED = 4_320
-LEASE_SECONDS = 3
 DEFAULT_LEASE_SECONDS = 15
-# bursts and lulls: in a burst nobody gets anything done, in a lull runs end and promote
-BURST_SECONDS, LULL_SECONDS, LULL_SHARE = (0.0, 1.5), (2.0, 11.0), 0.25
-LONGEST_ABSENCE_SECONDS = 2.0
-PATIENCE_SECONDS = 90
 WEEK_US = 7 * 86_400 * MICROS_PER_SECOND
-OPEN = frozenset({RunStatus.REQUESTED, RunStatus.RUNNING})
-SETTINGS = {
-    "POLICY": "eager",
-    "LEASE_SECONDS": str(LEASE_SECONDS),
-    # a kill is no fault of the run, and here there are far more than in a life
-    "RUN_ATTEMPTS": "200",
-    "CLOCK_SPEED": str(SPEED),
-    "RETRAINED_MODELS_DIR": "",
-}
-
-
-@dataclass
-class Takeovers:
-    """From the kill of whoever held a run until somebody else holds or has ended it.
-
-    Time in which no scheduler was up does not count: nobody could have taken over.
-    """
-
-    seconds: list[float] = field(default_factory=list)
-    _waiting: dict[int, int | None] = field(default_factory=dict)
-    _waited: dict[int, float] = field(default_factory=dict)
-    _looked: float = field(default_factory=time.monotonic)
-
-    def killed(self, run: Run) -> None:
-        self._waiting.setdefault(run.run_id, run.fencing_number)
-
-    def look(self, runs: list[Run], *, is_somebody_up: bool) -> None:
-        now = time.monotonic()
-        passed, self._looked = now - self._looked, now
-        for run in runs:
-            if run.run_id not in self._waiting:
-                continue
-            waited = self._waited.setdefault(run.run_id, 0.0)
-            self._waited[run.run_id] = waited + (passed if is_somebody_up else 0.0)
-            if run.fencing_number != self._waiting[run.run_id] or run.status not in OPEN:
-                self.seconds.append(self._waited.pop(run.run_id))
-                del self._waiting[run.run_id]
-
-
-class Chaos:
-    """One database, two schedulers, one API, and somebody with a gun."""
-
-    def __init__(self, folder: Path, engine: Engine, api: AcceptingApi, rng: random.Random) -> None:
-        self.folder, self.engine, self.api, self.rng = folder, engine, api, rng
-        self.began_us = self.ended_us = time.time_ns() // 1_000
-        self.takeovers = Takeovers()
-        self.kills = 0
-        self._alive: dict[str, SchedulerProcess] = {}
-        self._back_at: dict[str, float] = {}
-        self._started: dict[str, float] = {}
-
-    def now_us(self) -> int:
-        """By the clock the schedulers go by."""
-        return self.began_us + (time.time_ns() // 1_000 - self.began_us) * SPEED
-
-    def run(self, kills: int) -> None:
-        configure(self.engine, self.began_us)
-        for name in ("a", "b"):
-            self._start(name)
-        # before anybody has looked for the first time nothing is owed
-        self._alive["a"].wait_for(lambda: bool(read_schedules(self.engine)))
-        next_kill = time.monotonic()
-        while self.kills < kills:
-            self._bring_back()
-            self._look()
-            if time.monotonic() >= next_kill and self._alive:
-                self._kill(self.rng.choice(sorted(self._alive)))
-                next_kill = time.monotonic() + self._pause_seconds()
-            time.sleep(0.05)
-        self._let_it_end()
-
-    def stop(self) -> None:
-        for scheduler in self._alive.values():
-            scheduler.kill()
-
-    def _look(self) -> list[Run]:
-        runs = list_runs(self.engine, 100)
-        self.takeovers.look(runs, is_somebody_up=any(map(self._is_up, self._alive)))
-        return runs
-
-    def _is_up(self, name: str) -> bool:
-        """Whether it has beaten since it was started."""
-        try:
-            return (self.folder / f"{name}.beat").stat().st_mtime > self._started[name]
-        except FileNotFoundError:
-            return False
-
-    def _pause_seconds(self) -> float:
-        is_lull = self.rng.random() < LULL_SHARE
-        return self.rng.uniform(*(LULL_SECONDS if is_lull else BURST_SECONDS))
-
-    def _start(self, name: str) -> None:
-        self._started[name] = time.time()
-        self._alive[name] = start(
-            self.folder,
-            self.engine,
-            self.api,
-            name,
-            **{
-                **SETTINGS,
-                "CLOCK_BASE_US": str(self.began_us),
-                "RETRAINED_MODELS_DIR": str(self.folder / "retrained_models"),
-            },
-        )
-
-    def _kill(self, name: str) -> None:
-        scheduler = self._alive.pop(name)
-        mine = f":{scheduler.process.pid}"
-        scheduler.kill()
-        for run in list_runs(self.engine, 20):
-            if run.status is RunStatus.RUNNING and str(run.lease_owner).endswith(mine):
-                self.takeovers.killed(run)
-        self.kills += 1
-        self._back_at[name] = time.monotonic() + self.rng.uniform(0, LONGEST_ABSENCE_SECONDS)
-        if self.kills % 20 == 0:
-            say(f"  {self.kills} kills, {len(self.api.accepted)} promotions")
-
-    def _bring_back(self) -> None:
-        due = [name for name, at in self._back_at.items() if time.monotonic() >= at]
-        for name in due:
-            del self._back_at[name]
-            self._start(name)
-
-    def _let_it_end(self) -> None:
-        """No more kills: what has been due until now has to end by itself."""
-        self._back_at = dict.fromkeys(self._back_at, 0.0)
-        self._bring_back()
-        self.ended_us = self.now_us()
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            runs = self._look()
-            last = due_instants(self.began_us, self.began_us, self.ended_us)[-1]
-            is_answered = last in {run.scheduled_for for run in runs}
-            if is_answered and not any(is_open(run, last) for run in runs):
-                return
-            time.sleep(0.1)
-
-
-def configure(engine: Engine, anchor_us: int) -> None:
-    with engine.begin() as connection:
-        connection.execute(
-            text("UPDATE RetrainingConfig SET Interval = :interval, CreatedAt = :anchor"),
-            {"interval": INTERVAL, "anchor": isoformat(anchor_us)},
-        )
 
 
 def figures(chaos: Chaos) -> dict[str, float]:
@@ -220,20 +67,9 @@ def figures(chaos: Chaos) -> dict[str, float]:
     }
 
 
-def is_open(run: Run, until: str) -> bool:
-    return run.status in OPEN and run.scheduled_for <= until
-
-
 def is_lost(run: Run) -> bool:
     """Not over, or given up although it was due within the catch-up window."""
     return run.status in OPEN or run.code == "outside_window"
-
-
-def due_instants(anchor_us: int, after_us: int, until_us: int) -> list[str]:
-    interval, found, due_us = Interval.parse(INTERVAL), list[str](), max(after_us, anchor_us)
-    while (due_us := next_due(interval, anchor_us, due_us)) <= until_us:
-        found.append(isoformat(due_us))
-    return found
 
 
 def median(values: list[float]) -> float:
@@ -306,10 +142,6 @@ def bars(kind: str, kills: int) -> dict[str, Bar]:
         f"{kind}_takeover_max_seconds": ("<=", 30),
         f"{kind}_default_takeover_seconds": ("<=", 30),
     }
-
-
-def say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
 
 
 def main() -> None:
