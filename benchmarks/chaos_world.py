@@ -19,7 +19,9 @@ INTERVAL = "12H"
 SPEED = 4_320
 LEASE_SECONDS = 3
 # bursts and lulls: in a burst nobody gets anything done, in a lull runs end and promote
-BURST_SECONDS, LULL_SECONDS, LULL_SHARE = (0.0, 1.5), (2.0, 11.0), 0.25
+BURST_SECONDS, LULL_SHARE = (0.0, 1.5), 0.25
+# a lull lasts half to twice what the first run took from the start of its scheduler
+LULL_RUNS, LONGEST_RUN_SECONDS = (0.5, 2.0), 12.0
 LONGEST_ABSENCE_SECONDS = 2.0
 PATIENCE_SECONDS = 90
 OPEN = frozenset({RunStatus.REQUESTED, RunStatus.RUNNING})
@@ -79,11 +81,15 @@ class Chaos:
 
     def run(self, kills: int) -> None:
         configure(self.engine, self.began_us)
+        began = time.monotonic()
         for name in ("a", "b"):
             self._start(name)
         # before anybody has looked for the first time nothing is owed
         self._alive["a"].wait_for(lambda: bool(read_schedules(self.engine)))
+        self._alive["a"].wait_for(lambda: bool(self.api.accepted))
         next_kill = time.monotonic()
+        self.run_seconds = min(next_kill - began, LONGEST_RUN_SECONDS)
+        say(f"  a run takes {next_kill - began:.1f} s")
         while self.kills < kills:
             self._bring_back()
             self._look()
@@ -111,7 +117,9 @@ class Chaos:
 
     def _pause_seconds(self) -> float:
         is_lull = self.rng.random() < LULL_SHARE
-        return self.rng.uniform(*(LULL_SECONDS if is_lull else BURST_SECONDS))
+        if not is_lull:
+            return self.rng.uniform(*BURST_SECONDS)
+        return self.run_seconds * self.rng.uniform(*LULL_RUNS)
 
     def _start(self, name: str) -> None:
         self._started[name] = time.time()
