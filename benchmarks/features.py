@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Engine
 
+from benchmarks.extremes import measure_extremes
 from benchmarks.handbook_history import PARQUET, read_handbook, write_handbook
 from benchmarks.report import Bar, finish
 from shared.clock import SystemClock
@@ -28,6 +29,8 @@ BARS: dict[str, Bar] = {
     "batch_seconds": ("<=", 10.0),
     "live_p99_ms": ("<=", 1.0),
     "live_rows_unlike_batch": ("==", 0),
+    "busy_user_p99_ms": ("<=", 1.0),
+    "merchant_of_a_million_vs_ten": ("<=", 2.0),
 }
 
 
@@ -50,6 +53,12 @@ def main() -> None:
         say("live: writing the rows to SQLite")
         write_handbook(engine, now_us)
         live = measure_live(engine, frame, matrix)
+        engine.dispose()
+    with tempfile.TemporaryDirectory() as folder:
+        say("extremes: a user with 100,000 rows, a merchant with a million")
+        engine = connect(f"sqlite:///{Path(folder) / 'extremes.db'}")
+        migrate(engine)
+        live |= measure_extremes(engine, now_us)
         engine.dispose()
     figures = {
         "rows": float(frame.height),

@@ -4,7 +4,7 @@ A kept window gives the same bits as reading and encoding anew: it holds what
 `LiveHistory.lasting` promises to stay right, rows are added as they are remembered, and a
 window is dropped when the database got rows of that user from anybody else, when rows come
 out of order, and when it is old. What somebody edits or deletes by hand in the logs is
-therefore seen after `MAX_AGE_SECONDS` at the latest; everything else at once.
+therefore seen after a minute, or one for every thousand rows; everything else at once.
 """
 
 import threading
@@ -21,6 +21,10 @@ from shared.usecase.serving import FloatVector
 from usecases.fraud.features.window import UserWindow
 
 MAX_AGE_SECONDS = 60.0
+"""For every thousand rows of a window: reading a hundred thousand takes half a second."""
+
+MAX_ROWS = 250_000
+"""Of all windows together: 25 MB."""
 
 
 class RecentWindows:
@@ -32,13 +36,16 @@ class RecentWindows:
         stored: StoredRows,
         capacity: int,
         clock: Callable[[], float] = time.monotonic,
+        max_rows: int = MAX_ROWS,
     ) -> None:
         self._live = live
         self._stored = stored
         self._capacity = capacity
+        self._max_rows = max_rows
         self._clock = clock
         self._lock = threading.Lock()
         self._windows: OrderedDict[str, UserWindow] = OrderedDict()
+        self._rows = 0
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -58,7 +65,7 @@ class RecentWindows:
             if window is not None and now <= window.expires_at:
                 self._windows.move_to_end(user_id)
                 return _told_by(window, transaction, sums)
-        window = self._load(transaction, now + MAX_AGE_SECONDS)
+        window = self._load(transaction, now)
         with self._lock:
             return None if window is None else _told_by(window, transaction, sums)
 
@@ -66,8 +73,11 @@ class RecentWindows:
         """Add a scored row to its user's window, if there is one."""
         with self._lock:
             window = self._windows.get(transaction.user_id)
-            if window is not None and not window.add(transaction):
-                del self._windows[transaction.user_id]
+            if window is not None:
+                self._rows += 1
+                if not window.add(transaction):
+                    self._rows -= 1
+                    self._drop(transaction.user_id)
 
     def look(self) -> None:
         """Notice what other writers stored, now."""
@@ -77,18 +87,27 @@ class RecentWindows:
     def drop(self, user_ids: Iterable[str]) -> None:
         with self._lock:
             for user_id in user_ids:
-                self._windows.pop(user_id, None)
+                self._drop(user_id)
 
-    def _load(self, transaction: Transaction, expires_at: float) -> UserWindow | None:
+    def _load(self, transaction: Transaction, now: float) -> UserWindow | None:
         past = self._live.lasting(transaction)
-        window = None if past is None else UserWindow(transaction, past, expires_at)
+        window = None
+        if past is not None:
+            age = MAX_AGE_SECONDS * max(1.0, len(past.rows) / 1_000)
+            window = UserWindow(transaction, past, now + age)
         with self._lock:
-            self._windows.pop(transaction.user_id, None)
+            self._drop(transaction.user_id)
             if window is not None:
                 self._windows[transaction.user_id] = window
-                if len(self._windows) > self._capacity:
-                    self._windows.popitem(last=False)
+                self._rows += window.size
+                while len(self._windows) > self._capacity or self._rows > self._max_rows:
+                    self._drop(next(iter(self._windows)))
         return window
+
+    def _drop(self, user_id: str) -> None:
+        window = self._windows.pop(user_id, None)
+        if window is not None:
+            self._rows -= window.size
 
     def _look(self) -> bool:
         """Drop what other writers made stale; False while the database cannot be asked."""
@@ -98,6 +117,7 @@ class RecentWindows:
             return False
         if rows is None:
             self._windows.clear()
+            self._rows = 0
         elif rows:
             self._drop_strange(rows)
         return True
@@ -109,7 +129,7 @@ class RecentWindows:
                 continue
             window = self._windows.get(user_id)
             if window is not None and not window.has(transaction_id):
-                del self._windows[user_id]
+                self._drop(user_id)
 
 
 def _told_by(window: UserWindow, transaction: Transaction, sums: SumsVector) -> FloatVector | None:

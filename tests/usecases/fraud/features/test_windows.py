@@ -8,10 +8,21 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from shared.features.fetch import SqliteFetch
+from shared.features.stored_rows import StoredRows
 from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_decisions, write_history
 from shared.transaction import Transaction
-from tests.usecases.fraud.features.frames import DAY, HOUR, MINUTE, START, record, transaction
+from tests.usecases.fraud.features.frames import (
+    DAY,
+    HOUR,
+    MINUTE,
+    START,
+    frame,
+    record,
+    transaction,
+)
+from usecases.fraud.features.batch import compute
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.features.online import FraudFeatureSource
 from usecases.fraud.features.windows import RecentWindows
@@ -128,3 +139,35 @@ def test_windows_used_longest_ago_go_first(url: str) -> None:
         source.vector(replace(transaction(number, START + number), user_id=user))
     held = [windows_of(source).held(user) is not None for user in ("ann", "bob", "eve")]
     assert held == [True, False, True]
+
+
+def test_a_user_with_very_many_rows_is_kept_and_gets_the_bits_of_batch(url: str) -> None:
+    engine = connect(url)
+    rows = [
+        transaction(number, START + number, merchant_id=f"m{number % 70}", lat=None, country="DE")
+        for number in range(3_000)
+    ]
+    store(engine, rows)
+    source, last = FraudFeatureSource(engine), transaction(3_001, START + HOUR, merchant_id="m3")
+    expected = compute(frame([*rows, last]))[-1]
+    for _ in range(2):
+        assert source.vector(last).tobytes() == expected.tobytes()
+        held = windows_of(source).held("ada")
+        assert held is not None
+        assert held.size == 3_000
+
+
+def test_windows_are_bounded_by_their_rows_together(url: str) -> None:
+    engine = connect(url)
+    store(engine, [transaction(number, START + number) for number in range(30)])
+    source = FraudFeatureSource(engine)
+    small = RecentWindows(source.live, StoredRows(SqliteFetch(engine)), 100, max_rows=20)
+    source.windows = small
+    assert count_24h(source, transaction(31, START + HOUR)) == 30.0
+    assert small.held("ada") is None
+    for number, user in enumerate(("bob", "eve")):
+        for step in range(12):
+            row = replace(transaction(100 * number + 40 + step, START + HOUR + step), user_id=user)
+            source.vector(row)
+            source.remember(row)
+    assert small.held("eve") is not None
