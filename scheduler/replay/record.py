@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from scheduler.drift.record import ALARM
+from scheduler.drift.memory import ALARM
 from scheduler.replay.plan import Span
 from scheduler.replay.policies import Outcome, Policy
 from scheduler.replay.scores import Scores

@@ -26,7 +26,7 @@ TURN_US = NOW_US - 15 * WEEK_US
 class Chronicle(TinyUseCase):
     """Learns its weights from the rows by least squares."""
 
-    rows: int = 12_000
+    rows: int = 9_000
     training_seconds: float = 0.0
     corrected: str | None = None
 
