@@ -43,6 +43,7 @@ from usecases.fraud.training.policy import read_policy
 WORKERS, CLIENTS, PER_SECOND = 2, 8, 200
 VERSIONS = ("1.0.0", "1.0.1")
 PUSHES = 10
+ROWS_A_CONNECTION = 50
 SCALE, ODD = 0.4, 0.5
 BLOCKS = 5
 PHASES = ("steady", "swapping", "pushing")
@@ -118,6 +119,9 @@ class Clients:
             self._one(link, f"{client}-{number}", due)
             number += 1
             due += pause
+            if number % ROWS_A_CONNECTION == 0:
+                # The next connection may be another worker's.
+                link.close()
 
     def _one(self, link: http.client.HTTPConnection, name: str, due: float) -> None:
         settled, phase = self.settled, self.phase

@@ -8,7 +8,7 @@ from shared.bundle.archive import Bundle, unpack
 from shared.clock import Clock
 from shared.keys.signing import verify
 from shared.keys.store import KeyStore
-from shared.scoring.loading import load_model
+from shared.scoring.loading import check_allowed, load_model
 from shared.usecase.serving import ServingUseCase
 
 
@@ -57,6 +57,7 @@ class Verifier:
             ModelLoadError: it does not fit, load or score.
         """
         check_fits(authentic.bundle.manifest, self.use_case)
+        check_allowed(authentic.bundle.manifest, allow_pickle=self.allow_pickle)
         self.smoke.run(raw)
         return self.load(authentic)
 

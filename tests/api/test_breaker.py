@@ -8,6 +8,9 @@ import httpx
 import pytest
 
 from api.settings import Settings
+from api.smoke import check
+from shared.bundle.archive import unpack
+from shared.scoring.loading import load_model
 from tests.api.bundles import Signer, bias_of
 from tests.api.faulty import FAILS, WORKS, error_model, nan_model
 from tests.api.server import Running, wait_until
@@ -33,10 +36,16 @@ def breaker_lines(settings: Settings) -> list[dict[str, Any]]:
 
 
 @both_faults
+def test_such_a_version_passes_the_smoke_test(signer: Signer, fault: Graph) -> None:
+    raw = signer.bundle("1.0.1", {"model.onnx": fault("1.0.1")})
+    check(load_model(unpack(raw), allow_pickle=False))
+
+
+@both_faults
 def test_failing_rows_are_answered_by_the_fallback_and_a_few_of_them_step_back(
     settings: Settings, signer: Signer, fault: Graph
 ) -> None:
-    with Running(settings) as server:
+    with worker(settings, 0, total=1) as server:
         promote(server, signer, fault)
         good = server.score(amount=WORKS).json()
         assert (good["version"], good["probability"]) == ("1.0.1", 1.0 + bias_of("1.0.1"))

@@ -11,6 +11,7 @@ from tests.api.bundles import Signer, install
 from tests.api.pickles import Footprint, bundle, half, slow
 from tests.api.server import Running, wait_until
 from tests.api.test_push import refused, rezipped
+from tests.api.workers.test_together import worker
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_switched_on_a_python_object_is_served_and_survives_a_restart(
 def test_an_object_that_does_not_score_is_refused(
     switched_on: Settings, signer: Signer, model: object
 ) -> None:
-    with Running(switched_on) as server:
+    with worker(switched_on, 0, total=1) as server:
         raw = bundle(signer, "1.0.1", model)
         problem = refused(server, server.push(raw, signer), 422, "model-unusable")
     assert "model.pkl does not score" in problem["detail"]
@@ -74,7 +75,7 @@ def test_a_slow_model_holds_up_neither_health_checks_nor_other_rows(
 ) -> None:
     install(switched_on, signer, "1.0.1")
     gate, inside = tmp_path / "gate", tmp_path / "inside"
-    with Running(switched_on) as server, ThreadPoolExecutor(1) as pool:
+    with worker(switched_on, 0, total=1) as server, ThreadPoolExecutor(1) as pool:
         assert server.push(bundle(signer, "1.0.2", slow(gate, inside)), signer).status_code == 200
         waiting = pool.submit(
             httpx.post, f"{server.url}/score", json={"amount": 150.0, "user_id": "slow"}, timeout=30

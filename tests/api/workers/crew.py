@@ -64,16 +64,12 @@ class Crew:
         self._process.terminate()
         return self._process.wait(20)
 
-    def kill_supervisor(self) -> None:
-        self._process.kill()
-        self._process.wait()
-
     def states(self) -> dict[int, dict[str, Any]]:
         """What each worker tells of itself, if it lives."""
         found = {}
         for path in (self.folder / "run").glob("state-*.json"):
             told = json.loads(path.read_bytes())
-            if _lives(told["pid"]):
+            if lives(told["pid"]):
                 found[int(path.stem.partition("-")[2])] = told
         return found
 
@@ -81,7 +77,7 @@ class Crew:
         """SIGKILL to a worker; its process id."""
         pid: int = self.states()[number]["pid"]
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not _lives(pid))
+        wait_until(lambda: not lives(pid))
         return pid
 
     def served(self) -> set[str]:
@@ -112,7 +108,7 @@ class Crew:
         return f"http://127.0.0.1:{self.events('listening')[0]['port']}"
 
 
-def _lives(pid: int) -> bool:
+def lives(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except OSError:

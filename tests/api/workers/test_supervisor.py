@@ -1,6 +1,5 @@
 """Real processes on one port: they are killed, stopped and outlived by nobody."""
 
-import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -10,11 +9,11 @@ import httpx
 import pytest
 
 from api.settings import Settings
-from tests.api.bundles import Signer, bias_of
+from tests.api.bundles import Signer
 from tests.api.server import Running, wait_until
 from tests.api.test_push import audit
 from tests.api.tiny import stored_rows
-from tests.api.workers.crew import ROOT, Crew
+from tests.api.workers.crew import ROOT, Crew, lives
 
 
 def score(crew: Crew, transaction_id: str) -> httpx.Response:
@@ -62,11 +61,56 @@ def test_workers_swap_together_and_one_that_dies_is_replaced_and_loses_nothing(
     assert [line["what"] for line in audit(settings)] == ["promotion", "rollback", "promotion"]
 
 
-def test_workers_end_when_their_supervisor_is_killed(settings: Settings) -> None:
-    with Crew(settings.journal_dir.parent, 1) as crew:
-        assert score(crew, "t").json()["probability"] == 1.0 + bias_of("1.0.0")
-        crew.kill_supervisor()
-        wait_until(lambda: crew.states() == {})
+def light_crew(folder: Path, ending: str) -> "subprocess.Popen[str]":
+    """A supervisor whose workers do nothing but wait, or end in their own way."""
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from api.settings import Settings; from api.workers.supervisor import supervise\n"
+        f"settings = Settings(run_dir=Path({str(folder / 'run')!r}), api_port=0, api_workers=2)\n"
+        f"sys.exit(supervise(settings, [sys.executable, '-c', {ending!r}]))\n"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE,
+                            text=True)  # fmt: skip
+
+
+WAITS = (
+    "import os, signal, sys; from api.workers.place import take_place\n"
+    "place = take_place(sys.argv[1:]); signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+    "print('waits', os.getpid(), flush=True)\n"
+    "while True: signal.pause()\n"
+)
+
+
+def pids_of(crew: "subprocess.Popen[str]", workers: int) -> list[int]:
+    assert crew.stdout is not None
+    found: list[int] = []
+    while len(found) < workers:
+        words = crew.stdout.readline().split()
+        if words[:1] == ["waits"]:
+            found.append(int(words[1]))
+    return found
+
+
+def test_told_to_stop_a_supervisor_ends_its_workers_and_ends_well(tmp_path: Path) -> None:
+    with light_crew(tmp_path, WAITS) as crew:
+        pids = pids_of(crew, 2)
+        crew.terminate()
+        assert crew.wait(20) == 0
+    assert not any(map(lives, pids))
+
+
+def test_workers_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
+    with light_crew(tmp_path, WAITS) as crew:
+        pids = pids_of(crew, 2)
+        crew.kill()
+    wait_until(lambda: not any(map(lives, pids)))
+
+
+def test_workers_that_cannot_start_end_the_start_with_their_status(tmp_path: Path) -> None:
+    with light_crew(tmp_path, "import sys; sys.exit(2)") as crew:
+        output, _ = crew.communicate(timeout=20)
+    assert crew.returncode == 2
+    assert "workers_cannot_start" in output
 
 
 @pytest.mark.parametrize("spoilt", ["API_PORT", "RUN_DIR"])
@@ -86,18 +130,3 @@ def test_what_several_workers_need_is_asked_for_before_they_start(
     assert done.returncode == 2
     assert spoilt in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_workers_that_cannot_start_end_the_start_with_their_reason(
-    settings: Settings, tmp_path: Path
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "api.main", "--workers", "2"], cwd=tmp_path, timeout=60, check=False,
-        env={"PYTHONPATH": str(ROOT), "API_PORT": "0", "DATABASE_URL": "mysql://u:pw@host/db",
-             "LOG_FORMAT": "json"},
-        capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "DATABASE_URL" in done.stderr
-    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
-    assert "workers_cannot_start" in events

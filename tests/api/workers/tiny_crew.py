@@ -11,8 +11,8 @@ from api.app import create_app
 from api.serving import run
 from api.settings import Settings
 from api.wiring import build_service
+from api.workers.place import take_place
 from api.workers.supervisor import supervise
-from api.workers.worker import take_place
 from shared.clock import SystemClock
 from shared.logs import configure_logging
 from tests.api.server import serve_settings
