@@ -22,6 +22,7 @@ import orjson
 from benchmarks.load import (
     SERVER_CORE,
     Measured,
+    children,
     cpu_seconds,
     on_core,
     press,
@@ -167,7 +168,26 @@ def race(
                 say(f"  only {COLD_USERS_A_ROUND} of these requests were of new users")
             say(f"  {number} {one.name:<9} {measured}")
             found.setdefault(one.name, []).append(measured)
-    return summary(found) | {"resident_mib": resident_mib(pid)}
+    return summary(found) | after_the_load(services, pid)
+
+
+def after_the_load(services: Services, pid: int) -> dict[str, float]:
+    """What the load left to do, and memory of the worker and of its drain."""
+    left, began = backlog(services), time.perf_counter()
+    while backlog(services):
+        time.sleep(0.05)
+    return {
+        "rows_left_in_journal": left,
+        "seconds_to_drain_them": round(time.perf_counter() - began, 2) if left else 0.0,
+        "resident_mib": resident_mib(pid),
+        "drain_mib": sum(map(resident_mib, children(pid))),
+    }
+
+
+def backlog(services: Services) -> float:
+    lines = httpx.get(f"{services.url}/metrics", timeout=10).text.splitlines()
+    (line,) = [line for line in lines if line.startswith("understudy_journal_backlog ")]
+    return float(line.split()[1])
 
 
 def summary(found: dict[str, list[Measured]]) -> dict[str, float]:

@@ -108,12 +108,13 @@ class BatchScorer:
     ) -> dict[int, int]:
         again: dict[int, int] = {}
         seen: dict[str, int] = {}
-        for place, request, unstamped in accepted:
+        decided = self._scorer.decided_among([(request, row) for _, request, row in accepted])
+        for place, _, unstamped in accepted:
             first = seen.setdefault(unstamped.transaction_id, place)
             if first != place:
                 again[place] = first
                 continue
-            known = self._scorer.decided_before(request, unstamped)
+            known = decided.get(unstamped.transaction_id)
             if known is not None:
                 predictions[place] = respond(route, known).body
                 continue

@@ -1,6 +1,6 @@
 """Decisions that only the database remembers, looked up by transaction_id."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from sqlalchemy import Engine, bindparam, select
@@ -8,6 +8,7 @@ from sqlalchemy import Engine, bindparam, select
 from api.journal.entries import Decided, decided_from_row
 from shared.features.fetch import fetch_from
 from shared.features.guard import ReadGuard
+from shared.tables.bulk import existing_ids
 from shared.tables.engine import database_errors
 from shared.tables.schema import api_transaction_logs as table
 
@@ -31,6 +32,14 @@ class DecisionLookup:
     def find(self, transaction_id: str) -> Decided | None:
         """The decision about this transaction, if one was stored."""
         return self._guard.read(partial(self._ask, transaction_id), None)
+
+    def stored(self, transaction_ids: Sequence[str]) -> set[str]:
+        """Those of the ids whose decisions are stored, asked for at once."""
+        return self._guard.read(partial(self._ask_all, transaction_ids), set())
+
+    def _ask_all(self, transaction_ids: Sequence[str]) -> set[str]:
+        with database_errors("look for decisions"), self._engine.connect() as connection:
+            return existing_ids(connection, table, transaction_ids)
 
     def _ask(self, transaction_id: str) -> Decided | None:
         # Most ids are new, and asking only for that is a tenth of the cost.

@@ -97,10 +97,19 @@ class Scorer:
 
     def decided_before(self, request: BaseModel, transaction: Transaction) -> Decided | None:
         """Only ids that the caller chose can come twice."""
-        if "transaction_id" not in request.model_fields_set:
+        if not _is_named(request):
             return None
         transaction_id = transaction.transaction_id
         return self._parts.cache.get(transaction_id) or self._parts.lookup.find(transaction_id)
+
+    def decided_among(self, rows: Sequence[tuple[BaseModel, Transaction]]) -> dict[str, Decided]:
+        """The same for many rows, with one question to the database."""
+        parts = self._parts
+        ids = [row.transaction_id for request, row in rows if _is_named(request)]
+        decided = {name: parts.cache.get(name) for name in ids}
+        unknown = [name for name, kept in decided.items() if kept is None]
+        decided |= {name: parts.lookup.find(name) for name in parts.lookup.stored(unknown)}
+        return {name: known for name, known in decided.items() if known is not None}
 
     def record(self, decisions: Sequence[tuple[Decided, Answer]], latency_ms: float) -> None:
         """Journal decisions, all or none, and make them known to what is scored later.
@@ -151,6 +160,10 @@ class Scorer:
             model, mended = self._parts.breaker.instead(model, matrix, failure)
             return model, mended[0]
         return model, scores
+
+
+def _is_named(request: BaseModel) -> bool:
+    return "transaction_id" in request.model_fields_set
 
 
 def respond(route: ScoringRoute, decided: Decided) -> Answer:
