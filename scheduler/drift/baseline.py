@@ -81,13 +81,12 @@ def fit_baseline(groups: Sequence[Rows], kinds: Mapping[str, Kind]) -> Baseline:
 def _fitted(kind: Kind, values: Values, day_codes: Values, days: int) -> BaselineColumn:
     bins = fit_bins(kind, values)
     by_day = count_by_day(bins, values, day_codes, days)
-    design = design_effect(by_day, kind.ordered)
     return BaselineColumn(
         bins=bins,
         counts=tuple(int(count) for count in by_day.sum(axis=0)),
         days=days,
-        design=design,
-        usual=usual_effect(by_day, kind.ordered, design),
+        design=design_effect(by_day, kind.ordered),
+        usual=usual_effect(by_day, kind.ordered),
     )
 
 

@@ -6,10 +6,12 @@ variance that independent rows would have (Kish's design effect; for categories 
 of Rao & Scott, 1984). It is known only as well as the number of days allows, so its upper
 confidence bound is used.
 
-Days are not independent either: a season, or a count that only grows, moves whole weeks. How
-far whole weeks of the baseline lie from all of it is what such a column does on its own, so a
-current window has to lie further away than the furthest of them.
+Days are not independent either: a season, or a rate over thirty days, moves whole weeks, and
+weeks are looked at in the same way. How far two weeks of the baseline lie apart is what such a
+column does on its own, so a current window has to lie further away than that.
 """
+
+from itertools import combinations
 
 import numpy as np
 from scipy import special
@@ -17,20 +19,38 @@ from scipy import special
 from scheduler.drift.bins import Counts
 from scheduler.drift.distance import cohens_w, ks_gap
 
-_CONFIDENCE = 0.75
+_UPPER, _LOWER = 0.75, 0.05
 BLOCK_DAYS = 7
 _FEWEST_BLOCKS = 3
-_SELDOM = 0.01
+_SELDOM = 0.001
+_APART = 0.9
 
 
 def design_effect(by_day: Counts, ordered: bool) -> float:
-    """At least 1; counts are (days, bins), and order of the bins matters for numbers."""
-    rows = by_day.sum(axis=1)
-    days, total = len(rows), int(rows.sum())
-    if days < 2 or total == 0:
-        return 1.0
-    shares = by_day.sum(axis=0) / total
-    strayed = by_day - rows[:, None] * shares
+    """At least 1; counts are (days, bins), and order of the bins matters for numbers.
+
+    Days that resemble the days around them make weeks stray further than their days tell.
+    There are few weeks, so only what their lower confidence bound says counts.
+    """
+    weeks = _weeks(by_day)
+    if len(weeks) < _FEWEST_BLOCKS:
+        return _of_days(by_day, ordered)
+    of_weeks = _between(weeks, ordered) * _bound(len(weeks), _LOWER)
+    return max(_of_days(by_day, ordered), of_weeks)
+
+
+def _of_days(by_day: Counts, ordered: bool) -> float:
+    return max(1.0, _between(by_day, ordered) * _bound(len(by_day), _UPPER))
+
+
+def _between(by_part: Counts, ordered: bool) -> float:
+    """Variance between the parts of the baseline over that of independent rows."""
+    rows = by_part.sum(axis=1)
+    total = int(rows.sum())
+    if len(rows) < 2 or total == 0:
+        return 0.0
+    shares = by_part.sum(axis=0) / total
+    strayed = by_part - rows[:, None] * shares
     if ordered:
         shares, strayed = np.cumsum(shares)[:-1], np.cumsum(strayed, axis=1)[:, :-1]
         independent = float((total * shares * (1.0 - shares)).sum())
@@ -39,30 +59,36 @@ def design_effect(by_day: Counts, ordered: bool) -> float:
         filled = shares > 0.0
         independent = float(total * (np.count_nonzero(filled) - 1))
         between = float((np.square(strayed[:, filled]) / shares[filled]).sum())
-    if independent <= 0.0:
-        return 1.0
-    return max(1.0, between / independent * _upper(days))
+    return between / independent if independent > 0.0 else 0.0
 
 
-def usual_effect(by_day: Counts, ordered: bool, design: float) -> float:
-    """The largest effect between a week of the baseline and all of it, beyond mere chance."""
+def _weeks(by_day: Counts) -> Counts:
+    """The newest days in blocks; the few oldest that are left over stand aside."""
     blocks = len(by_day) // BLOCK_DAYS
-    if blocks < _FEWEST_BLOCKS:
+    newest = by_day[len(by_day) - blocks * BLOCK_DAYS :]
+    return np.asarray(newest.reshape(blocks, BLOCK_DAYS, by_day.shape[1]).sum(axis=1))
+
+
+def usual_effect(by_day: Counts, ordered: bool) -> float:
+    """The largest effect between two weeks of the baseline, beyond mere chance."""
+    weeks, design = _weeks(by_day), _of_days(by_day, ordered)
+    if len(weeks) < _FEWEST_BLOCKS:
         return 0.0
-    # the newest days are whole blocks, the few oldest that are left over stand aside
-    of_blocks = by_day[len(by_day) - blocks * BLOCK_DAYS :].reshape(blocks, BLOCK_DAYS, -1)
-    total = by_day.sum(axis=0)
-    return max(_beyond_chance(total, block, ordered, design) for block in of_blocks.sum(axis=1))
+    pairs = combinations(weeks, 2)
+    return max(_beyond_chance(before, after, ordered, design) for before, after in pairs)
 
 
-def _beyond_chance(total: Counts, block: Counts, ordered: bool, design: float) -> float:
+def _beyond_chance(before: Counts, after: Counts, ordered: bool, design: float) -> float:
     """Effects add up in squares: what so few rows would show anyway is taken away."""
-    rows = int(block.sum())
-    if not rows:
+    first, second = int(before.sum()), int(after.sum())
+    if not first or not second:
         return 0.0
-    effect = ks_gap(total, block) if ordered else cohens_w(total, block)
-    chance = special.kolmogi(_SELDOM) ** 2 if ordered else _chance_of_w(total)
-    return float(np.sqrt(max(effect**2 - chance * design / rows, 0.0)))
+    effect = ks_gap(before, after) if ordered else cohens_w(before, after)
+    if effect >= _APART:
+        # they share next to no values: no number of rows makes that chance
+        return effect
+    chance = special.kolmogi(_SELDOM) ** 2 if ordered else _chance_of_w(before + after)
+    return float(np.sqrt(max(effect**2 - chance * design * (1 / first + 1 / second), 0.0)))
 
 
 def _chance_of_w(total: Counts) -> float:
@@ -80,6 +106,6 @@ def for_window(effect: float, baseline_rows_a_day: float, rows_a_day: float) -> 
     return max(effect, 1.0 + (effect - 1.0) * rows_a_day / baseline_rows_a_day)
 
 
-def _upper(days: int) -> float:
-    """From a sum of squares over days to the upper confidence bound of the variance."""
-    return days / float(special.chdtri(days - 1, _CONFIDENCE))
+def _bound(parts: int, share_above: float) -> float:
+    """From the variance between so many parts to a confidence bound of it."""
+    return parts / float(special.chdtri(parts - 1, share_above)) if parts > 1 else 0.0
