@@ -6,10 +6,12 @@ from tests.api.server import Running
 
 def test_a_service_that_scores_is_alive_ready_and_well(steady: Running) -> None:
     assert steady.client.get("/livez").json() == {"status": "alive"}
-    assert steady.client.get("/readyz").json() == {"status": "ready", "version": "1.0.0"}
+    ready = {"status": "ready", "version": "1.0.0", "behind": None}
+    assert steady.client.get("/readyz").json() == ready
     health = steady.client.get("/api/health").json()
     assert health["status"] == "ok"
-    assert set(health["components"]) == {"model", "journal", "database", "retraining"}
+    parts = {"model", "workers", "journal", "database", "retraining"}
+    assert set(health["components"]) == parts
     assert health["components"]["model"]["figures"]["version"] == "1.0.0"
 
 
