@@ -10,7 +10,6 @@ from api.rollout.conductor import SETTLE_SECONDS
 from api.service import Service
 from api.workers.figures import NOTE_SECONDS
 from api.workers.follower import RETRY_SECONDS
-from api.workers.journals import LOOK_SECONDS
 from api.workers.workforce import TELL_SECONDS
 from shared.transaction import Label
 
@@ -28,8 +27,6 @@ def start(service: Service) -> None:
     service.follower.every(SETTLE_SECONDS, service.conductor.settle)
     service.follower.every(TELL_SECONDS, service.workforce.tell)
     service.follower.every(NOTE_SECONDS, service.figures.note)
-    if service.run_dir.number == 0:
-        service.follower.every(LOOK_SECONDS, service.inheritance.look)
     service.journal.open()
     _recall_pending(service)
     service.promoter.restore()
@@ -37,6 +34,8 @@ def start(service: Service) -> None:
     service.drain.start()
     service.use_case.warm_up()
     service.workforce.tell()
+    if service.run_dir.number == 0:
+        service.inheritance.start()
     service.follower.start()
     if service.settings.scoring_auth == "off":
         _log.warning(

@@ -4,6 +4,7 @@ One process writes to JOURNAL_DIR itself, several to a folder each below it. Aft
 of workers was changed, or a worker did not come back, worker 0 drains what was left behind.
 """
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,26 +35,46 @@ def abandoned(root: Path, total: int) -> list[Path]:
 
 
 class Inheritance:
-    """Drains abandoned folders beside this worker's own journal; `look` now and then."""
+    """Drains abandoned folders beside this worker's own journal, on a thread of its own.
+
+    A database that is away holds that thread, not the follower's, on which rollbacks depend.
+    """
 
     def __init__(self, root: Path, total: int, adopt: Adopt) -> None:
         self._root = root
         self._total = total
         self._adopt = adopt
         self._adopted: dict[Path, tuple[Journal, Drain]] = {}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
 
-    def look(self) -> None:
+    def start(self) -> None:
+        """Nothing is abandoned while a service runs, so one look says whether there is work."""
+        if abandoned(self._root, self._total):
+            self._thread = threading.Thread(target=self._run, name="inheritance", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Carry over what can be; the rest stays where it is."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+        for folder in list(self._adopted):
+            self._let_go(folder)
+
+    def _run(self) -> None:
+        while abandoned(self._root, self._total):
+            self._look()
+            if self._stopping.wait(LOOK_SECONDS):
+                return
+
+    def _look(self) -> None:
         """Take on what is there, let go of what is done."""
         for folder in abandoned(self._root, self._total):
             if folder not in self._adopted:
                 self._take(folder)
         done = [folder for folder, (journal, _) in self._adopted.items() if journal.backlog == 0]
         for folder in done:
-            self._let_go(folder)
-
-    def stop(self) -> None:
-        """Carry over what can be; the rest stays where it is."""
-        for folder in list(self._adopted):
             self._let_go(folder)
 
     def _take(self, folder: Path) -> None:
