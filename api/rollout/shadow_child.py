@@ -1,6 +1,6 @@
 """`python -m api.rollout.shadow_child CONFIG`: scores copies of live rows, answers nobody.
 
-It lives on the lowest priority, within a limit of memory, and is the first that the kernel
+It runs when nobody else wants to, within a limit of memory, and is the first that the kernel
 ends when memory is short. It ends when the serving process closes the queue or dies. Each
 round leaves a byte in a second pipe; when none comes, the serving process ends it.
 """
@@ -103,7 +103,7 @@ def main(arguments: list[str]) -> int:
     threading.Thread(target=_end_with, args=(config.parent_pid,), daemon=True).start()
     shadow = Shadow(config)
     # Only now: an import at this priority would take minutes on a busy core.
-    os.nice(19)
+    _step_aside()
     _serve(config, shadow)
     return 0
 
@@ -131,6 +131,14 @@ def _confine(memory_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_LIMIT_BYTES, _FILE_LIMIT_BYTES))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _step_aside() -> None:
+    """Run only when nobody else wants to: whoever wakes up takes the processor at once."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    except (AttributeError, OSError):
+        os.nice(19)
 
 
 def _end_with(parent_pid: int) -> None:
