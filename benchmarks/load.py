@@ -66,12 +66,14 @@ def on_core(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, allowed)
 
 
-def press(url: str, pid: int, bodies: Path, run: str, seconds: float) -> Measured:
+def press(
+    url: str, pid: int, bodies: Path, run: str, seconds: float, connections: int = CONNECTIONS
+) -> Measured:
     """Post the bodies in turn, one a line; @ID becomes an id that begins with `run`."""
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
         script.write(_SCRIPT.replace("PREFIX", run).replace("BODIES", str(bodies)))
         script.flush()
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds:g}s", "-s", script.name, url]
+        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", script.name, url]
         before = family_cpu_seconds(pid)
         with on_core(LOAD_CORE):
             done = subprocess.run(command, capture_output=True, text=True, check=True)
