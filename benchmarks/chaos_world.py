@@ -31,6 +31,7 @@ SETTINGS = {
     # a kill is no fault of the run, and here there are far more than in a life
     "RUN_ATTEMPTS": "200",
     "CLOCK_SPEED": str(SPEED),
+    "RUN_PROCESS_READY": "true",
     "RETRAINED_MODELS_DIR": "",
 }
 

@@ -78,6 +78,7 @@ def start(
         "LEASE_SECONDS": "2",
         "RETRY_PAUSE_SECONDS": "0.1",
         "DRIFT_INTERVAL": "off",
+        "RUN_PROCESS_READY": "false",
         "SHUTDOWN_GRACE_SECONDS": "4",
         "WORK_DIR": str(folder / "work"),
         "MARKS": str(folder / "marks"),
