@@ -135,6 +135,8 @@ def bars(kind: str, kills: int) -> dict[str, Bar]:
         f"{kind}_simulated_weeks": (">=", 2.0 * kills / 200),
         f"{kind}_lost": ("==", 0),
         f"{kind}_invented": ("==", 0),
+        # with none, none could have been doubled
+        f"{kind}_promotions": (">=", kills // 10),
         f"{kind}_duplicate_promotions": ("==", 0),
         f"{kind}_promotions_out_of_order": ("==", 0),
         f"{kind}_open": ("==", 0),
