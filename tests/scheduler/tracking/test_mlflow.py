@@ -53,7 +53,16 @@ def server_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         _wait_for(uri, process)
         yield uri
     finally:
-        process.terminate()
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask first; one that is still busy starting may not hear it."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
         process.wait(30)
 
 
