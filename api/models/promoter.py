@@ -6,7 +6,7 @@ them afresh; every other worker sees that they are others and takes over what th
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -18,6 +18,7 @@ from api.models.push import Push
 from api.models.refusals import NotServing
 from api.models.shelf import Shelf
 from api.models.stage import Change, Stage
+from api.models.stepback import StepBack
 from api.models.verify import Authentic, Verifier
 from api.registry.audit import AuditTrail
 from api.registry.ledger import Ledger
@@ -32,15 +33,6 @@ _PUSH_WAIT_SECONDS = 60.0
 _WRITE_WAIT_SECONDS = 5.0
 # Stepping back takes less than two seconds, whatever another process is doing.
 _ROLLBACK_WAIT_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Why:
-    """What the audit trail says of a step back."""
-
-    what: str
-    who: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +67,8 @@ class Promoter:
         self._write_lock = RegistryLock(registry.root / ".write.lock")
         # Inside this process: who may assign the reference.
         self._swap_lock = threading.Lock()
-        # What the pointer says although this process has stepped back from it.
-        self._left_unrecorded: str | None = None
+        # A step back that could not be written down yet.
+        self._owed: StepBack | None = None
         self.behind: Behind | None = None
 
     @property
@@ -119,20 +111,22 @@ class Promoter:
         Raises:
             NoFallback, VersionUnknown, NotServing: there is nothing to step back to, or from.
             UnderstudyError: the version does not load any more.
-            OSError: the older version serves here, but a restart would not know.
+            OSError: the older version serves here; it is written down as soon as it can be.
         """
         with self._swap_lock, ExitStack() as stack:
             trouble = self._take_write_lock(stack)
             left = self._stage.live
             self._check_leaving(leaving, left)
             model = self._stage.target(version)
-            now_us = self._clock.now_us()
-            self._left_unrecorded = self._registry.current()
+            now_us, previous = self._clock.now_us(), None if left is None else left.version
+            pointer = self._registry.current() or previous
+            step = StepBack(model.version, previous, pointer, what, who, reason, now_us)
+            self._owed = step
             try:
                 if trouble is not None:
                     raise trouble
-                self._persist_rollback(model.version, left, _Why(what, who, reason), now_us)
-                self._left_unrecorded = None
+                step.record(self._registry, self._audit)
+                self._owed = None
             finally:
                 # Stepping back may not depend on a disk that is full.
                 change = self._stage.serve(model, now_us)
@@ -178,7 +172,7 @@ class Promoter:
         with self._swap_lock:
             self._registry.refresh()
             wanted = self._registry.current()
-            if wanted is None or wanted == self._left_unrecorded:
+            if wanted is None or (self._owed is not None and wanted == self._owed.instead_of):
                 return
             if wanted == self.serving:
                 self._stage.renew_fallback()
@@ -191,7 +185,10 @@ class Promoter:
         self._take_over(wanted, model)
 
     def try_again(self) -> None:
-        """What could not be taken over may load by now."""
+        """What could not be written down, or taken over, may succeed by now."""
+        if self._owed is not None:
+            with suppress(OSError):
+                self._record_owed()
         if self.behind is not None:
             self.catch_up()
 
@@ -208,6 +205,15 @@ class Promoter:
             self._registry.refresh()
             yield
 
+    def _record_owed(self) -> None:
+        with self.writing(_ROLLBACK_WAIT_SECONDS):
+            step = self._owed
+            if step is not None and self._registry.current() in (None, step.instead_of):
+                step.record(self._registry, self._audit)
+                _log.info("rollback_recorded", version=step.target, left=step.left)
+            self._owed = None
+            self._stage.renew_fallback()
+
     def _take_over(self, wanted: str, model: LiveModel | None) -> None:
         """Load outside of the lock, so that a rollback does not wait for it."""
         try:
@@ -221,7 +227,7 @@ class Promoter:
                 return  # it has changed again, and the next look sees that
             activated = self._registry.ledger.activated_at_us(wanted)
             change = self._stage.serve(model, activated or self._clock.now_us())
-            self.behind, self._left_unrecorded = None, None
+            self.behind, self._owed = None, None
             self._metrics.swaps.inc()
         _log.info("taken_over", version=wanted, previous=change.previous)
 
@@ -261,7 +267,7 @@ class Promoter:
     def _activate(self, model: LiveModel, key_id: str, ledger: Ledger) -> Change:
         version, now_us = model.version, self._clock.now_us()
         self._registry.activate(version, ledger.with_activation(version, now_us))
-        self._left_unrecorded, self.behind = None, None
+        self._owed, self.behind = None, None
         change = self._stage.serve(model, now_us)
         self._metrics.swaps.inc()
         _log.info("promoted", version=version, previous=change.previous, key=key_id)
@@ -273,13 +279,3 @@ class Promoter:
             self._registry.prune(self._stage.loaded())
         except OSError as error:
             _log.warning("prune_failed", error=str(error))
-
-    def _persist_rollback(
-        self, target: str, left: LiveModel | None, why: _Why, now_us: int
-    ) -> None:
-        previous = None if left is None else left.version
-        ledger = self._registry.ledger
-        if previous is not None:
-            ledger = ledger.with_rollback(previous, why.reason, now_us)
-        self._audit.write(why.what, why.who, why.reason, version=target, previous=previous)
-        self._registry.activate(target, ledger.with_activation(target, now_us))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from api.registry.lock import RegistryLock
 from api.settings import Settings
 from api.wiring import build_service
 from api.workers.place import Place
@@ -132,6 +133,26 @@ def test_a_rollback_works_with_database_and_run_directory_gone(
         assert answer.status_code == 200
         assert answer.json()["partial"] is True
         wait_until(lambda: version(second) == "1.0.0", 2)
+
+
+def test_a_rollback_that_cannot_be_written_down_yet_is_as_soon_as_it_can_be(
+    settings: Settings, signer: Signer
+) -> None:
+    install(settings, signer, "1.0.1")
+    with worker(settings, 0) as first, worker(settings, 1) as second:
+        stuck = RegistryLock(settings.prod_models_dir / ".write.lock")
+        with stuck.held(1.0):
+            answer = first.rollback("it is wrong")
+            assert answer.json()["type"] == "urn:understudy:problem:registry-failed"
+            assert (version(first), version(second)) == ("1.0.0", "1.0.1")
+        first.service.promoter.try_again()
+        wait_until(lambda: version(second) == "1.0.0")
+        assert version(first) == "1.0.0"
+        # Neither of them would ever return to what was left.
+        assert (first.rollback().status_code, second.rollback().status_code) == (409, 409)
+    assert [(line["what"], line["why"]) for line in audit(settings)] == [
+        ("rollback", "it is wrong")
+    ]
 
 
 def test_metrics_of_all_workers_are_told_by_any_of_them(both: tuple[Running, Running]) -> None:
