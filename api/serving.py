@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 import usecases
 from api.app import create_app
+from api.http.one_write import OneWriteProtocol
 from api.memory import keep_small, settle
 from api.settings import Settings
 from api.wiring import build_service
@@ -42,7 +43,7 @@ def run(app: ASGIApp, settings: Settings, listener: socket.socket | None = None)
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
-        http="httptools",
+        http=OneWriteProtocol,
         ws="none",
         access_log=False,
         log_config=None,

@@ -31,9 +31,19 @@ def main() -> None:
     for line in sys.stdin.buffer:
         question = orjson.loads(line)
         answer = _answer(carrier, Position(*question["begin"]), Position(*question["end"]))
-        sys.stdout.buffer.write(orjson.dumps(answer) + b"\n")
-        sys.stdout.buffer.flush()
+        if not _tell(orjson.dumps(answer) + b"\n"):
+            break
     engine.dispose()
+
+
+def _tell(line: bytes) -> bool:
+    """Whether the parent is there to hear it; if not, its successor repeats the batch."""
+    try:
+        while line:
+            line = line[os.write(sys.stdout.fileno(), line) :]
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _step_back() -> None:
