@@ -2,6 +2,7 @@
 
 Each line carries the digest of the line before it, so that a line changed, removed or put in
 between is found out. Only the end can be cut off unseen; the line before it still stands.
+A line that a kill or a full disk left unfinished stays as it is, and the next one begins anew.
 """
 
 import fcntl
@@ -38,7 +39,7 @@ class AuditTrail:
         with self._alone() as descriptor:
             chained = line | details | {"before": _digest(_last_line(descriptor))}
             # all of it in ASCII: no reader can take a character for the end of the line
-            os.write(descriptor, json.dumps(chained).encode() + b"\n")
+            os.write(descriptor, _new_line(descriptor) + json.dumps(chained).encode() + b"\n")
             os.fsync(descriptor)
 
     @contextmanager
@@ -55,21 +56,31 @@ class AuditTrail:
 
 
 def broken_lines(raw: bytes) -> list[int]:
-    """Numbers, from 1, of the lines that do not follow from the line before them."""
+    """Numbers, from 1, of the lines that do not follow from the line before them.
+
+    An unfinished line says nothing of the one before it; the one behind it vouches for it.
+    """
     broken, before = [], b""
     for number, line in enumerate(raw.splitlines(), 1):
-        if _member(line, "before") != _digest(before):
+        told = _members(line)
+        if told is not None and told.get("before") != _digest(before):
             broken.append(number)
         before = line
     return broken
 
 
-def _member(line: bytes, name: str) -> Any:
+def _members(line: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(line)
     except ValueError:
         return None
-    return found.get(name) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else None
+
+
+def _new_line(descriptor: int) -> bytes:
+    size = os.fstat(descriptor).st_size
+    finished = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
+    return b"" if finished else b"\n"
 
 
 def _last_line(descriptor: int) -> bytes:

@@ -25,6 +25,7 @@ WHO: dict[tuple[str, str], Role | str] = {
     ("POST", "/update_model"): Role.PUSH,
     ("POST", "/rollback_model"): Role.OPERATOR,
     ("POST", "/revoke_model"): Role.OPERATOR,
+    ("POST", "/update_rollout"): Role.PUSH,
     ("POST", "/alert"): Role.ALERT,
     ("POST", "/api/mlops/trigger-retraining"): Role.TRIGGER,
     ("GET", "/api/mlops/runs"): Role.READ,

@@ -34,6 +34,20 @@ def test_lines_written_at_once_are_one_chain(path: Path) -> None:
     assert broken_lines(path.read_bytes()) == []
 
 
+def test_a_line_that_a_kill_left_unfinished_is_no_tampering_and_replacing_one_is(
+    path: Path,
+) -> None:
+    with path.open("ab") as file:
+        file.write(b'{"at": "20')
+    assert broken_lines(path.read_bytes()) == []
+    AuditTrail(path, SystemClock()).write("change", "test", "after the restart")
+    raw = path.read_bytes()
+    assert json.loads(raw.splitlines()[-1])["why"] == "after the restart"
+    assert broken_lines(raw) == []
+    lines = raw.splitlines()
+    assert broken_lines(b"\n".join([*lines[:3], b"unfinished", *lines[4:]])) == [5]
+
+
 @pytest.mark.parametrize(
     ("forge", "found"),
     [
