@@ -43,6 +43,8 @@ class RunView(BaseModel):
     verdicts: Any
     decision: Any
     steps: Any
+    attempts: int
+    cancel_requested_by: str | None
 
 
 class Runs(BaseModel):

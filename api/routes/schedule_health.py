@@ -58,6 +58,8 @@ def _trouble(config: RetrainingConfig, stored: JobSchedule | None, now_us: int) 
         return f"RetrainingConfig.Interval: {error}; {in_force} stays in force"
     if stored is None:
         return None
+    if stored.problem is not None:
+        return f"RetrainingConfig.Interval: {stored.problem}"
     silent_seconds = (now_us - stored.checked_at_us) / MICROS_PER_SECOND
     if silent_seconds > UNATTENDED_SECONDS:
         return f"no scheduler has looked at the schedule for {silent_seconds:.0f} s"

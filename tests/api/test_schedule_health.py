@@ -23,9 +23,10 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
-def in_force(engine: Engine, interval: str) -> None:
+def in_force(engine: Engine, interval: str, problem: str | None = None) -> None:
     with schedule_transaction(engine) as connection:
-        schedule = JobSchedule("retraining", interval, True, 0, NOW_US, NOW_US, None, NOW_US)
+        times = (NOW_US, NOW_US, None, NOW_US)
+        schedule = JobSchedule("retraining", interval, True, 0, *times, problem)
         write_schedule(connection, schedule)
 
 
@@ -50,6 +51,12 @@ def test_a_bad_interval_is_told_with_what_is_in_force_instead(engine: Engine) ->
     assert standing.state == "degraded"
     assert "every full moon" in standing.detail
     assert standing.detail.endswith("6H stays in force")
+
+
+def test_what_the_scheduler_could_not_read_is_told_in_its_words(engine: Engine) -> None:
+    in_force(engine, "6H", "an older scheduler does not know '1W'; 6H stays in force")
+
+    assert "does not know '1W'" in schedule_standing(engine, NOW_US).detail
 
 
 def test_a_schedule_that_nobody_looks_after_is_told(engine: Engine) -> None:
