@@ -48,8 +48,8 @@ def respond(report: DriftReport, now_us: int, known: Retrainings, cooldown_days:
     return Response(
         True,
         f"drift in {names}",
-        "look whether the cause is a fault in the data; a retraining learns from the new rows, "
-        "and only its gates can promote it",
+        "look first whether a fault in the data explains it; if the world has changed, a "
+        "retraining learns it, and only its gates can promote",
     )
 
 

@@ -105,7 +105,7 @@ class DriftRunner:
         with steps.step("respond") as note:
             response, retraining = self._respond(finding, now_us)
             note.details["reason"] = response.reason
-        sentence = answer(finding, response)
+        sentence = answer(finding, response, retraining)
         with steps.step("report"):
             page = parts.reports.save(run.run_id, parts.use_case.name, finding, sentence)
         report.metrics = to_json(finding) | {

@@ -14,8 +14,11 @@ def drifted_names(finding: Finding) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
-def answer(finding: Finding, response: Response) -> str:
-    """For the top of the page, the message of the run and the command line."""
+def answer(finding: Finding, response: Response, asked: int | None = None) -> str:
+    """For the top of the page, the message of the run and the command line.
+
+    `asked` is the retraining that was asked for because of it.
+    """
     report = finding.report
     if not report.drifted:
         return (
@@ -25,5 +28,9 @@ def answer(finding: Finding, response: Response) -> str:
     moved = "has" if len(report.alarms) == 1 else "have"
     return (
         f"Yes: {drifted_names(finding)} {moved} moved away from what {finding.champion} was "
-        f"trained on; {response.advice}."
+        f"trained on; {response.advice}{_asked(asked)}."
     )
+
+
+def _asked(run_id: int | None) -> str:
+    return "" if run_id is None else f" (run {run_id} has been asked for)"

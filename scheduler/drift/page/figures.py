@@ -12,6 +12,8 @@ from scheduler.report.canvas import CANDIDATE, CHAMPION, INK, MUTED, POSITIVE, d
 
 ROW_HEIGHT, WIDTH, HALF_WIDTH, HALF_HEIGHT = 0.27, 7.4, 5.2, 3.1
 BARS, CATEGORIES = 20, 10
+FARTHEST = 5.0
+"""One column that is something else altogether must not make all others invisible."""
 _OTHER, _MISSING = "other", "missing"
 
 
@@ -26,11 +28,12 @@ def distances(columns: Sequence[ColumnDrift]) -> Markup:
         axes = sheet.axes[0]
         for place, column in enumerate(reversed(drawn)):
             colour = POSITIVE if column.alarm else CANDIDATE
-            axes.barh(place, column.effect / column.floor, color=colour, alpha=0.55, height=0.62)
+            reach = min(column.effect / column.floor, FARTHEST)
+            axes.barh(place, reach, color=colour, alpha=0.55, height=0.62)
         axes.axvline(1.0, color=INK, linewidth=1)
         axes.set_yticks(range(len(drawn)), [column.name for column in reversed(drawn)])
         axes.set_ylim(-0.6, len(drawn) - 0.4)
-        axes.set_xlabel("effect, as a multiple of the smallest that matters", color=MUTED)
+        axes.set_xlabel("effect over the smallest that matters (cut at 5)", color=MUTED)
         axes.grid(visible=False, axis="y")
     return sheet.svg
 

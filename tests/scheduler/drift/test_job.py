@@ -45,6 +45,7 @@ def test_a_feature_that_moved_is_named_and_a_retraining_is_asked_for(
     asked = next(other for other in list_runs(drift_bench.engine) if other.requested_by == "drift")
     assert (asked.job, asked.status) == ("retraining", RunStatus.REQUESTED)
     assert run.metrics["retraining_run"] == asked.run_id
+    assert f"(run {asked.run_id} has been asked for)" in str(run.message)
     alarm = next(line for line in lines if line["event"] == "drift_alarm")
     assert set(alarm["columns"]) == {"size", "score"}
     assert alarm["log_level"] == "warning"
