@@ -23,10 +23,10 @@ from typing import Any
 
 from sqlalchemy import text
 
+from benchmarks.constant_model import bundle
 from benchmarks.report import Bar, finish
 from benchmarks.services import Services
 from benchmarks.serving_world import push
-from benchmarks.swap import bundle
 
 KILLS = 200
 CLIENTS = 4
