@@ -1,10 +1,12 @@
 """What a version on trial costs the requests of everybody: `make bench-shadow`
 
-One real server under wrk; without a trial, with one in the shadow, and with a canary at 5 %,
-in turns for several rounds, so that a machine that slows down slows all of them.
+One real server; without a trial, with one in the shadow, and with a canary at 5 %, in turns for
+several rounds, so that a machine that slows down slows all of them. Latency is of requests that
+come at a fixed pace, 250 a second; throughput is of wrk, which keeps the server busy.
 """
 
 import argparse
+import http.client
 import sys
 import tempfile
 import time
@@ -13,7 +15,7 @@ from statistics import median
 
 import httpx
 
-from benchmarks.load import CONNECTIONS, SERVER_CORE, Measured, on_core, press, require_wrk
+from benchmarks.load import LOAD_CORE, SERVER_CORE, Measured, on_core, press, require_wrk
 from benchmarks.report import Bar, finish
 from benchmarks.services import Services
 from benchmarks.serving import prepared
@@ -26,13 +28,8 @@ from shared.keys.tokens import Role, read_token
 
 USERS = 500
 WAYS = ("alone", "shadow", "canary")
-# As many as keep the server busy all the time, and so few that it has moments to spare.
-LOADS = {"": CONNECTIONS, "light_": 2}
-BARS: dict[str, Bar] = {
-    "shadow_p99_added_ms": ("<=", 1.0),
-    "light_shadow_p99_added_ms": ("<=", 1.0),
-    "failed": ("==", 0),
-}
+PACE_SECONDS = 0.004
+BARS: dict[str, Bar] = {"shadow_p99_added_ms": ("<=", 1.0), "failed": ("==", 0)}
 
 
 class Trials:
@@ -83,32 +80,55 @@ def race(services: Services, trials: Trials, rounds: int, seconds: float) -> dic
     bodies = write_bodies(services.folder / "bodies.jsonl", range(USERS))
     url, pid = f"{services.url}/predict", services.pid("api")
     press(url, pid, bodies, "warm-up-", 2)
-    found: dict[str, list[Measured]] = {load + way: [] for way in WAYS for load in LOADS}
+    found: dict[str, list[Measured]] = {way: [] for way in WAYS}
+    paced: dict[str, list[float]] = {way: [] for way in WAYS}
     seen: dict[str, float] = {"shadow_scored": 0, "shadow_dropped": 0, "canary_scored": 0}
     for number in range(rounds):
         for way in WAYS:
             version = None if way == "alone" else trials.begin(way)
             # The shadow's process is up, and what was pushed is settled.
             time.sleep(2)
-            for load, connections in LOADS.items():
-                run = f"{load}{way}-{number}-"
-                measured = press(url, pid, bodies, run, seconds, connections)
-                sys.stderr.write(f"  {number} {load}{way:<7} {measured}\n")
-                found[load + way].append(measured)
+            measured = press(url, pid, bodies, f"{way}-{number}-", seconds)
+            found[way].append(measured)
+            paced[way] += pace(services.url, bodies, f"paced-{way}-{number}-", seconds)
+            sys.stderr.write(f"  {number} {way:<7} {measured} paced {percentile(paced[way])}\n")
             if version is not None:
                 for name, value in trials.end(version).items():
                     seen[f"{way}_{name}"] = seen.get(f"{way}_{name}", 0) + value
-    return summary(found) | seen
+    return summary(found, paced) | seen
 
 
-def summary(found: dict[str, list[Measured]]) -> dict[str, float]:
+def pace(url: str, bodies: Path, run: str, seconds: float) -> list[float]:
+    """Milliseconds of each of some requests that come one after the other at a fixed pace."""
+    lines, found = bodies.read_text().splitlines(), []
+    address = httpx.URL(url)
+    connection = http.client.HTTPConnection(address.host, address.port, timeout=10)
+    with on_core(LOAD_CORE):
+        due = time.perf_counter()
+        for number in range(round(seconds / PACE_SECONDS)):
+            due += PACE_SECONDS
+            time.sleep(max(0.0, due - time.perf_counter()))
+            body = lines[number % len(lines)].replace("@ID", f"{run}{number}")
+            began = time.perf_counter()
+            connection.request("POST", "/predict", body, {"Content-Type": "application/json"})
+            connection.getresponse().read()
+            found.append((time.perf_counter() - began) * 1_000)
+    connection.close()
+    return found
+
+
+def percentile(milliseconds: list[float], share: float = 0.99) -> float:
+    return round(sorted(milliseconds)[int(share * (len(milliseconds) - 1))], 3)
+
+
+def summary(found: dict[str, list[Measured]], paced: dict[str, list[float]]) -> dict[str, float]:
     figures: dict[str, float] = {"failed": sum(m.failed for ms in found.values() for m in ms)}
     for way, rounds in found.items():
-        figures[f"{way}_p99_ms"] = round(median(m.p99_ms for m in rounds), 3)
         figures[f"{way}_per_second"] = round(median(m.per_second for m in rounds), 1)
-        alone = "light_alone" if way.startswith("light_") else "alone"
-        pairs = zip(rounds, found[alone], strict=True)
-        figures[f"{way}_p99_added_ms"] = round(median(a.p99_ms - b.p99_ms for a, b in pairs), 3)
+        figures[f"{way}_p50_ms"] = percentile(paced[way], 0.5)
+        figures[f"{way}_p99_ms"] = percentile(paced[way])
+        added = percentile(paced[way]) - percentile(paced["alone"])
+        figures[f"{way}_p99_added_ms"] = round(added, 3)
     return figures
 
 
