@@ -59,7 +59,7 @@ class Settings(BaseSettings):
     shadow_memory_bytes: int = Field(default=2_048 * MIB, ge=256 * MIB)
     shadow_hang_seconds: float = Field(default=10, gt=0)
     # Decisions the database has already, kept so that a retry is answered from memory.
-    answered_capacity: int = Field(default=10_000, ge=0)
+    answered_capacity: int = Field(default=2_000, ge=0)
     # auto: in threads where history comes over a network
     scoring_in_threads: Literal["auto", "on"] = "auto"
     scoring_threads: int = Field(default=8, ge=1, le=256)
