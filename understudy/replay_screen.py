@@ -92,7 +92,7 @@ def outcome(record: Round) -> str:
 def _rounds(data: PageData) -> Table:
     table = Table(title=f"{data.metric} until the next round", title_justify="left")
     table.add_column("as of", no_wrap=True)
-    table.add_column("candidate")
+    table.add_column("candidate", no_wrap=True)
     for policy in Policy:
         table.add_column(policy.value, justify="right")
     table.add_column("positives", justify="right")

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
 from scheduler.replay.policies import Policy
 from scheduler.replay.record import Round
@@ -50,7 +50,7 @@ def over_time(rounds: Sequence[Round], name: str) -> Markup | None:
             linestyle="none", marker="o", markersize=10, markerfacecolor="none",
             markeredgecolor=INK, label="promoted",
         )  # fmt: skip
-        _dates(axes)
+        _dates(axes, rounds)
         axes.set_ylabel(metric_name(name))
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 0.99), ncols=4, borderaxespad=0.1)
     return sheet.svg
@@ -77,7 +77,7 @@ def summed_differences(rounds: Sequence[Round], name: str) -> Markup | None:
                 moments, values, where="post", color=colour, linestyle=line, marker=marker,
                 markersize=4, label=f"against {policy.value}",
             )  # fmt: skip
-        _dates(axes)
+        _dates(axes, rounds)
         axes.set_ylabel("summed difference", color=MUTED)
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 0.99), ncols=2, borderaxespad=0.1)
     return sheet.svg
@@ -92,7 +92,9 @@ def _values(rounds: Sequence[Round], policy: Policy, name: str) -> Floats:
     return np.array([np.nan if value is None else value for value in found])
 
 
-def _dates(axes: Axes) -> None:
+def _dates(axes: Axes, rounds: Sequence[Round]) -> None:
+    ends = np.array([rounds[0].span.as_of_us, rounds[-1].span.until_us]).astype("datetime64[us]")
+    axes.set_xlim(*date2num(ends))  # type: ignore[no-untyped-call]
     locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]

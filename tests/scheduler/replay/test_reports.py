@@ -70,6 +70,10 @@ def test_the_page_says_for_every_round_what_became_of_it_and_why(rounds: list[Ro
     assert "random forest, 100 trees, depth 20, published" in text
 
 
+def test_a_single_round_makes_a_page_too(rounds: list[Round]) -> None:
+    assert page(rounds[:1]).count('role="img"') >= 3
+
+
 def test_a_reason_from_the_data_cannot_become_markup(bench: ReplayBench) -> None:
     broken = Chronicle(training_error="<script>alert(1)</script>")
     rounds, _ = bench.play(spans=weekly(10, 14, "4W"), use_case=broken)
