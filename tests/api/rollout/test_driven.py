@@ -63,6 +63,7 @@ def test_a_healthy_canary_goes_through_all_stages_and_every_step_can_be_replayed
     assert all(replay(line) == decision_from_json(line) for line in lines)
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_killed_again_and_again_still_ends_the_rollout(
     serving: Running, signer: Signer, tmp_path: Path
 ) -> None:

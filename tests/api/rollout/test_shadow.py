@@ -147,6 +147,7 @@ def test_a_shadow_that_eats_memory_meets_its_limit(serving: Running, signer: Sig
     wait_until(lambda: scored(serving) == 5, seconds=30)
 
 
+@pytest.mark.slow
 def test_a_shadow_ends_with_its_rollout_and_with_its_service(
     settings: Settings, signer: Signer
 ) -> None:
