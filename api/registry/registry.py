@@ -87,7 +87,8 @@ class Registry:
         """Read the ledger as it is now; whether it differs. An unreadable one changes nothing."""
         known = self.ledger
         with suppress(OSError, ValidationError):
-            self.ledger = Ledger.model_validate_json(self.ledger_path.read_bytes())
+            found = Ledger.model_validate_json(self.ledger_path.read_bytes())
+            self.ledger = self._revoked.applied_to(found)
         return self.ledger != known
 
     def current(self) -> str | None:
