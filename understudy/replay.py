@@ -17,7 +17,6 @@ from scheduler.replay.history import connect_read_only, newest_event_us
 from scheduler.replay.page import PageData, render
 from scheduler.replay.plan import ReplayImpossible, Span, plan_spans
 from scheduler.replay.protocol import handbook
-from scheduler.replay.published import HANDBOOK
 from scheduler.replay.record import Round
 from scheduler.replay.replay import replay
 from scheduler.replay.summary import describe, judged, summarize, verdict
@@ -25,6 +24,7 @@ from scheduler.settings import Settings, load_settings
 from shared.clock import SystemClock, isoformat, to_micros
 from shared.intervals import Interval
 from shared.usecase.learning import LearningUseCase
+from understudy.handbook import HANDBOOK
 from understudy.replay_screen import Screen, show
 from understudy.terminal import console, errors
 
