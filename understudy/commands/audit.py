@@ -50,8 +50,8 @@ def audit(
         table.add_row(*(str(told.get(name, "")) for name in _SHOWN))
     console.print(table)
     if broken:
-        told = f"the trail was tampered with; see lines {broken}"
-        errors.print(told, style="red", markup=False)
+        warning = f"the trail was tampered with; see lines {broken}"
+        errors.print(warning, style="red", markup=False)
         raise typer.Exit(1)
     console.print(f"{len(lines)} lines, each follows from the one before it")
 
