@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
+from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from scheduler.flattening import flat
 from scheduler.replay.figures import over_time, summed_differences
@@ -13,10 +12,10 @@ from scheduler.replay.policies import Policy
 from scheduler.replay.published import Published
 from scheduler.replay.record import Round
 from scheduler.replay.summary import describe, ended, judged, metric_names, summarize, verdict
-from scheduler.report import words
+from scheduler.report import paper, words
 from shared.clock import to_datetime
 
-TEMPLATE, STYLE = "replay.html", "candidate.css"
+TEMPLATE = "replay.html"
 DRAWN = 3
 
 
@@ -51,28 +50,17 @@ def render(data: PageData) -> str:
             judged={name: describe(values) for name, values in judged(data.rounds).items()},
             charts=[(name, chart) for name, chart in charts if chart],
             ahead=summed_differences(data.rounds, data.metric),
-            style=_style(),
+            style=paper.style(),
         )
     )
 
 
+@cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("scheduler.replay"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    filters = {
         "number": words.number,
         "metric": words.metric_name,
         "flat": flat,
         "day": lambda instant_us: f"{to_datetime(instant_us):%Y-%m-%d %H:%M}",
     }
-    return environment
-
-
-def _style() -> Markup:
-    text = files("scheduler.report").joinpath("templates", STYLE).read_text(encoding="utf-8")
-    return Markup(text)  # noqa: S704 - our own style sheet
+    return paper.environment("scheduler.replay", filters)

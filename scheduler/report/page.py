@@ -1,18 +1,17 @@
 """The page: one HTML text that needs nothing but itself."""
 
 from functools import cache
-from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from scheduler.flattening import flat
-from scheduler.report import bars, figures, words
+from scheduler.report import bars, figures, paper, words
 from scheduler.report.data import ALL_ROWS, Examined, ReportData
 from scheduler.report.ruling import ruling, split_figures
 from scheduler.report.sentence import gate_name, why
 
-TEMPLATE, STYLE = "candidate.html", "candidate.css"
+TEMPLATE = "candidate.html"
 
 
 def render(data: ReportData) -> str:
@@ -26,7 +25,7 @@ def render(data: ReportData) -> str:
             why=why(data),
             ruling=ruling(data.policy, data.verdicts),
             figures=drawn,
-            style=_style(),
+            style=paper.style(),
         )
     )
 
@@ -50,14 +49,7 @@ def _figures(examined: Examined) -> dict[str, Markup | None]:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("scheduler.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    filters = {
         "number": words.number,
         "signed": words.signed,
         "moment": words.moment,
@@ -67,16 +59,10 @@ def _environment() -> Environment:
         "metric": words.metric_name,
         "gate": gate_name,
     }
-    environment.globals |= {
+    functions = {
         "all_rows": ALL_ROWS,
         "named": words.named,
         "share": words.share,
         "days_between": words.days_between,
     }
-    return environment
-
-
-@cache
-def _style() -> Markup:
-    text = files("scheduler.report").joinpath("templates", STYLE).read_text(encoding="utf-8")
-    return Markup(text)  # noqa: S704 - our own style sheet
+    return paper.environment("scheduler.report", filters, functions)

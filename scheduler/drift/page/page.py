@@ -1,17 +1,15 @@
 """The page: one HTML text that needs nothing but itself."""
 
 from functools import cache
-from importlib.resources import files
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from jinja2 import Environment
 
 from scheduler.drift.finding import Finding
 from scheduler.drift.page import figures
-from scheduler.report import words
+from scheduler.report import paper, words
 from shared.clock import to_datetime
 
-TEMPLATE, STYLE = "drift.html", "candidate.css"
+TEMPLATE = "drift.html"
 MOST_PICTURES, PICTURES_WITHOUT_ALARM = 8, 4
 
 
@@ -33,7 +31,7 @@ def render(use_case: str, finding: Finding, sentence: str) -> str:
             delay_days=finding.label_delay_us / 86_400_000_000,
             distances=figures.distances(report.columns),
             pictures=pictures,
-            style=_style(),
+            style=paper.style(),
         )
     )
 
@@ -45,23 +43,5 @@ def _missing(counts: tuple[int, ...]) -> str:
 
 @cache
 def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("scheduler.drift.page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": words.number,
-        "moment": words.moment,
-        "missing": _missing,
-    }
-    return environment
-
-
-@cache
-def _style() -> Markup:
-    """The candidate's report and this one look alike."""
-    text = files("scheduler.report").joinpath("templates", STYLE).read_text(encoding="utf-8")
-    return Markup(text)  # noqa: S704 - our own style sheet
+    filters = {"number": words.number, "moment": words.moment, "missing": _missing}
+    return paper.environment("scheduler.drift.page", filters)
