@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,9 @@ class ChildCarrier:
         if child is None:
             return
         if child.stdin is not None:
-            child.stdin.close()
+            # What a dead child was not told any more cannot be flushed to it.
+            with suppress(OSError):
+                child.stdin.close()
         try:
             child.wait(_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:

@@ -10,7 +10,7 @@ import pytest
 
 from api.journal.carrier import LocalCarrier
 from api.journal.checkpoint import Position
-from api.journal.child_carrier import ChildCarrier
+from api.journal.child_carrier import ChildCarrier, ChildDied
 from api.journal.journal import Journal
 from api.journal.sink import DatabaseSink
 from api.settings import Settings
@@ -95,6 +95,25 @@ def test_it_does_and_tells_what_a_drain_in_this_process_does_and_tells(
     assert {stored["transaction_id"] for stored in stored_rows(engine)} == {"a", "b"}
     assert carrier.carry(apart.position, span[1]) is None
     engine.dispose()
+    journal.close()
+
+
+def test_a_child_that_died_before_it_was_asked_is_replaced_at_the_next_batch(
+    carrier: ChildCarrier, tmp_path: Path
+) -> None:
+    journal = Journal(tmp_path / "j", 1024 * 1024)
+    journal.open()
+    journal.append([row("a")])
+    span = journal.undrained()
+    assert span is not None
+    assert carrier.carry(*span) is not None
+    assert carrier.pid is not None
+    os.kill(carrier.pid, signal.SIGKILL)
+    # Dead, and its end of the pipe closed: telling it anything fails.
+    wait_until(lambda: carrier.pid not in children())
+    with pytest.raises(ChildDied):
+        carrier.carry(*span)
+    assert carrier.carry(*span) is not None
     journal.close()
 
 
