@@ -10,7 +10,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 export TORCH_INDEX
 PYTEST_WORKERS ?= auto
 
-.PHONY: help run test check format test-compose test-long test-fuzz test-tracking clean
+.PHONY: help run test test-again check format test-compose test-long test-fuzz test-tracking clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -32,6 +32,9 @@ run: $(VENV)/.run ## set up and run both services on http://127.0.0.1:8000
 
 test: $(VENV)/.dev ## set up and run the default tests
 	$(BIN)/pytest -n $(PYTEST_WORKERS) -m "not compose and not slow and not mlflow"
+
+test-again: $(VENV)/.dev ## only what failed last time, one after another
+	$(BIN)/pytest --last-failed --last-failed-no-failures none -m "not compose and not slow and not mlflow"
 
 test-long: $(VENV)/.dev ## the tests that take minutes
 	$(BIN)/pytest -m "slow"
