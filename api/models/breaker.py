@@ -16,7 +16,8 @@ import structlog
 
 from api.http.problems import Problem
 from api.metrics import Metrics
-from api.models.live import LiveModel, ModelHolder
+from api.models.live import ModelHolder
+from api.models.loaded import LiveModel
 from shared.usecase.serving import FloatMatrix
 
 _log = structlog.get_logger()

@@ -1,82 +1,11 @@
-"""The one immutable object that answers are made of, and the one reference to it."""
+"""The one reference to what is served now."""
 
 import threading
-from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
+from api.models.loaded import LiveModel
 from api.rollout.trial import Trial
-from shared.bundle.manifest import Manifest
-from shared.errors import ModelLoadError
-from shared.scoring.model import Model
-from shared.usecase.serving import FloatMatrix, ServedModel, ServingUseCase
 
 NO_VERSION = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class LiveModel:
-    """A loaded version, ready to score vectors of the use case's whole feature set.
-
-    Attributes:
-        columns: which of them the model was trained on, in its order; None: all, as they are.
-    """
-
-    model: Model
-    served: ServedModel
-    columns: npt.NDArray[np.intp] | None
-    activated_at_us: int
-
-    @property
-    def version(self) -> str:
-        return self.served.version
-
-    def score(self, matrix: FloatMatrix) -> FloatMatrix:
-        """Component scores of whole vectors, (rows, features) -> (rows, components)."""
-        if self.columns is not None:
-            matrix = matrix[:, self.columns]
-        return self.model.score(matrix)
-
-
-def check_fits(manifest: Manifest, use_case: ServingUseCase) -> None:
-    """Whether this bundle can answer this use case's requests.
-
-    Raises:
-        ModelLoadError: says what does not fit.
-    """
-    features = use_case.feature_set
-    if manifest.use_case != use_case.name:
-        raise ModelLoadError(f"the bundle is for {manifest.use_case!r}, not {use_case.name!r}")
-    major = manifest.parsed_version.major
-    if major != use_case.schema_version:
-        raise ModelLoadError(
-            f"major version {major} means another request schema than {use_case.schema_version}"
-        )
-    if manifest.feature_set_version != features.version:
-        raise ModelLoadError(
-            f"the bundle was trained on feature set {manifest.feature_set_version!r}; "
-            f"this service computes {features.version!r}"
-        )
-    unknown = sorted(set(manifest.feature_names) - set(features.names))
-    if unknown:
-        raise ModelLoadError(f"the bundle wants features nobody computes: {unknown}")
-
-
-def make_live(model: Model, use_case: ServingUseCase, activated_at_us: int) -> LiveModel:
-    """Bind a loaded model to the columns it reads.
-
-    Raises:
-        ModelLoadError: it does not fit the use case.
-    """
-    manifest = model.manifest
-    check_fits(manifest, use_case)
-    names = use_case.feature_set.names
-    columns = None
-    if manifest.feature_names != names:
-        columns = np.array([names.index(name) for name in manifest.feature_names], dtype=np.intp)
-    served = ServedModel(manifest.version, manifest.components, dict(manifest.thresholds))
-    return LiveModel(model, served, columns, activated_at_us)
 
 
 class ModelHolder:

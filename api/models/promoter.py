@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import structlog
 
 from api.metrics import Metrics
-from api.models.live import LiveModel, ModelHolder
+from api.models.live import ModelHolder
+from api.models.loaded import LiveModel
 from api.models.order import check_order
 from api.models.push import Push
 from api.models.refusals import NotServing

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from api.models.live import LiveModel
+from api.models.loaded import LiveModel
 from api.models.stage import Change
 from api.models.verify import Authentic
 from api.registry.registry import Meta

@@ -2,7 +2,7 @@
 
 import structlog
 
-from api.models.live import LiveModel
+from api.models.loaded import LiveModel
 from api.models.verify import Verifier
 from api.registry.registry import Registry
 from api.smoke import check

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 from api.metrics import Metrics
-from api.models.live import LiveModel, ModelHolder
+from api.models.live import ModelHolder
+from api.models.loaded import LiveModel
 from api.models.refusals import NoFallback, VersionUnknown
 from api.models.shelf import Shelf
 

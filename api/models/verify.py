@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from api.models.live import LiveModel, check_fits, make_live
+from api.models.loaded import LiveModel, check_fits, make_live
 from api.models.smoke import SmokeTest
 from shared.bundle.archive import Bundle, unpack
 from shared.clock import Clock

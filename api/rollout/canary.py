@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from api.journal.entries import Decided
-from api.models.live import LiveModel
+from api.models.loaded import LiveModel
 from api.rollout.bucket import Splitter, limit_of
 from api.rollout.counters import Counters
 from api.rollout.state import Rollout

@@ -11,7 +11,8 @@ from secrets import token_hex
 
 import structlog
 
-from api.models.live import LiveModel, ModelHolder
+from api.models.live import ModelHolder
+from api.models.loaded import LiveModel
 from api.models.order import check_fencing
 from api.models.promoter import Promoter
 from api.models.push import Push

@@ -7,7 +7,8 @@ from functools import partial
 
 import structlog
 
-from api.models.live import LiveModel, ModelHolder
+from api.models.live import ModelHolder
+from api.models.loaded import LiveModel
 from api.rollout.canary import Canary
 from api.rollout.state import Rollout
 from api.rollout.trial import Trial

@@ -9,7 +9,7 @@ from shared.usecase.serving import FloatMatrix, FloatVector
 
 if TYPE_CHECKING:
     from api.journal.entries import Decided
-    from api.models.live import LiveModel
+    from api.models.loaded import LiveModel
 
 Scored = tuple["LiveModel", FloatVector]
 """The model that answers for a row, and its scores, all of them finite."""

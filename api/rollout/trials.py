@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from api.models.live import LiveModel
+from api.models.loaded import LiveModel
 from api.models.shelf import Shelf
 from api.registry.registry import BUNDLE, Registry
 from api.rollout.canary import Canary

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from api.http.problems import Problem
 from api.http.validation import invalid
 from api.journal.entries import Decided
-from api.models.live import LiveModel
+from api.models.loaded import LiveModel
 from api.rollout.trial import Scored, Trial
 from api.scoring.scorer import (
     Reply,

@@ -14,7 +14,8 @@ from api.journal.entries import Decided, encode_decision
 from api.journal.journal import Journal, JournalFull
 from api.metrics import Metrics
 from api.models.breaker import Breaker
-from api.models.live import LiveModel, ModelHolder
+from api.models.live import ModelHolder
+from api.models.loaded import LiveModel
 from api.scoring.cache import DecidedCache
 from api.scoring.lookup import DecisionLookup
 from api.scoring.turns import Turns
