@@ -27,15 +27,15 @@ PURPOSE = 3
 class Story:
     """How large the world is, and when what changes (days since its beginning)."""
 
-    customers: int = 300
-    merchants: int = 800
-    days: int = 190
+    customers: int = 450
+    merchants: int = 1_200
+    days: int = 230
     usual_share: float = 0.02
-    new_crimes_day: int = 80
+    new_crimes_day: int = 120
     new_share: float = 0.02
-    inflation_day: int = 87
+    inflation_day: int = 127
     inflation: float = 1.6
-    category_day: int = 94
+    category_day: int = 134
     category: int = ELECTRONICS
     category_share: float = 0.3
 
