@@ -93,9 +93,12 @@ def meanwhile() -> Iterator[Callable[[Callable[[], object]], None]]:
 
 
 Meanwhile = Callable[[Callable[[], object]], None]
+WaitForChildren = Callable[[int], list[str]]
 
 
-def test_a_child_that_hangs_is_ended_at_its_time_limit(bench: Bench) -> None:
+def test_a_child_that_hangs_is_ended_at_its_time_limit(
+    bench: Bench, wait_for_children: WaitForChildren
+) -> None:
     run = bench.execute(IGNORES, replace(LIMITS, time_seconds=0.5))
 
     assert (run.status, run.code) == (RunStatus.FAILED, "timed_out")
@@ -200,7 +203,7 @@ def test_a_child_is_told_its_run_its_number_and_its_parent(bench: Bench, tmp_pat
 
 
 def test_the_next_child_is_ready_before_it_is_needed_and_does_only_one_run(
-    bench: Bench, tmp_path: Path
+    bench: Bench, tmp_path: Path, wait_for_children: WaitForChildren
 ) -> None:
     told = tmp_path / "told"
     runner = bench.runner(TELLS.format(path=str(told)), keeps_ready=True)
@@ -216,7 +219,9 @@ def test_the_next_child_is_ready_before_it_is_needed_and_does_only_one_run(
     assert wait_for_children(0) == []
 
 
-def test_a_child_that_died_while_it_waited_is_replaced(bench: Bench, tmp_path: Path) -> None:
+def test_a_child_that_died_while_it_waited_is_replaced(
+    bench: Bench, tmp_path: Path, wait_for_children: WaitForChildren
+) -> None:
     told = tmp_path / "told"
     runner = bench.runner(TELLS.format(path=str(told)), keeps_ready=True)
     runner.prepare()
@@ -234,14 +239,24 @@ def test_memory_counts_descendants_and_nothing_that_is_gone() -> None:
     assert resident_bytes(2**22 + 1) == 0
 
 
-def wait_for_children(count: int) -> list[str]:
-    """Own children that have not ended, once there are so many."""
-    deadline = time.monotonic() + 5
-    found = living()
-    while len(found) != count and time.monotonic() < deadline:
-        time.sleep(0.02)
-        found = living()
-    return found
+@pytest.fixture
+def wait_for_children() -> WaitForChildren:
+    """Children of this test that have not ended, once there are so many.
+
+    A database server that another test of this process started is none of them.
+    """
+    others = set(living())
+
+    def wait(count: int) -> list[str]:
+        deadline = time.monotonic() + 5
+        found: list[str] = []
+        while True:
+            found = [child for child in living() if child not in others]
+            if len(found) == count or time.monotonic() > deadline:
+                return found
+            time.sleep(0.02)
+
+    return wait
 
 
 def living() -> list[str]:
