@@ -47,6 +47,16 @@ _KINDS: tuple[tuple[type[Exception], Kind], ...] = (
     (OSError, REGISTRY_FAILED),
 )
 
+STEP_BACK_PROBLEMS = (
+    UNKNOWN_VERSION,
+    NO_FALLBACK,
+    MODEL_UNUSABLE,
+    BAD_SIGNATURE,
+    BUNDLE_MALFORMED,
+    REGISTRY_FAILED,
+)
+"""What can keep an older version from serving again."""
+
 
 def as_problem(error: UnderstudyError | OSError) -> Problem:
     """The problem that tells why; a fault of the disk is told without its paths."""

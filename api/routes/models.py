@@ -14,18 +14,16 @@ from api.http.problems import (
     BUNDLE_MALFORMED,
     INVALID_REQUEST,
     MODEL_UNUSABLE,
-    NO_FALLBACK,
     NO_MODEL,
     REGISTRY_FAILED,
     ROLLOUT_CONFLICT,
     STALE_FENCING,
     TOO_LARGE,
-    UNKNOWN_VERSION,
     UNSUPPORTED_MEDIA,
     VERSION_CONFLICT,
     Problem,
 )
-from api.models.problems import as_problem
+from api.models.problems import STEP_BACK_PROBLEMS, as_problem
 from api.models.push import Push
 from api.models.stage import Change
 from api.rollout.ask import Ask
@@ -48,14 +46,6 @@ _PUSH_PROBLEMS = (
     VERSION_CONFLICT,
     STALE_FENCING,
     ROLLOUT_CONFLICT,
-    REGISTRY_FAILED,
-)
-_ROLLBACK_PROBLEMS = (
-    UNKNOWN_VERSION,
-    NO_FALLBACK,
-    MODEL_UNUSABLE,
-    BAD_SIGNATURE,
-    BUNDLE_MALFORMED,
     REGISTRY_FAILED,
 )
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -177,7 +167,7 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
         Address("POST", "/update_model", update, Role.PUSH, problems=_PUSH_PROBLEMS,
                 options={**tags, "summary": "Push a signed bundle"}, extra=_PUSH_BODY),
         Address("POST", "/rollback_model", rollback, Role.OPERATOR, _ROLLBACK_LIMIT,
-                problems=_ROLLBACK_PROBLEMS,
+                problems=STEP_BACK_PROBLEMS,
                 options={**tags, "summary": "Step back to an older version"}),
     )  # fmt: skip
     for address in addresses:

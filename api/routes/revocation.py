@@ -7,15 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.http.door import Address, add, caller
-from api.http.problems import (
-    BAD_SIGNATURE,
-    BUNDLE_MALFORMED,
-    MODEL_UNUSABLE,
-    NO_FALLBACK,
-    REGISTRY_FAILED,
-    UNKNOWN_VERSION,
-)
-from api.models.problems import as_problem
+from api.models.problems import STEP_BACK_PROBLEMS, as_problem
 from api.rollout.ask import Ask
 from api.rollout.refusals import NoRollout, RolloutConflict
 from api.service import Service
@@ -24,14 +16,6 @@ from shared.keys.tokens import Role
 
 _LIMIT = 16 * 1024
 _EXAMPLE: JsonDict = {"version": "1.0.3", "reason": "trained on rows that were tampered with"}
-_PROBLEMS = (
-    UNKNOWN_VERSION,
-    NO_FALLBACK,
-    MODEL_UNUSABLE,
-    BAD_SIGNATURE,
-    BUNDLE_MALFORMED,
-    REGISTRY_FAILED,
-)
 
 
 class RevokeRequest(BaseModel):
@@ -65,5 +49,7 @@ def add_revocation_route(app: FastAPI, service: Service) -> None:
         return Revoked(revoked=body.version, version=now)
 
     options = {"tags": ["models"], "summary": "Never serve a version again"}
-    address = Address("POST", "/revoke_model", revoke, Role.OPERATOR, _LIMIT, _PROBLEMS, options)
+    address = Address(
+        "POST", "/revoke_model", revoke, Role.OPERATOR, _LIMIT, STEP_BACK_PROBLEMS, options
+    )
     add(app, service.doorkeeper, address)
