@@ -1,6 +1,7 @@
 """One transaction as every room of the house sees it, defaults already filled in."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,11 @@ class Transaction:
     device_id: str | None = field(default=None, repr=False)
     utc_offset_min: int | None = None
 
+
+ATTRIBUTE_OF: Mapping[str, str] = {
+    each.name.removesuffix("_us"): each.name for each in fields(Transaction)
+}
+"""Column of the transaction tables -> attribute of Transaction, in the order of both."""
 
 OUR_RULES = "rules"
 """Labels of this source are our own opinion; learning them would teach the model its echo."""

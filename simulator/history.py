@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND
+from shared.transaction import ATTRIBUTE_OF
 from simulator.atlas import CATEGORIES, CHANNELS, CITIES, POS, TRANSACTION_TYPES
 from simulator.crimes import commit
 from simulator.events import NOWHERE, Crime, Events, Stage, together
@@ -16,28 +17,7 @@ from simulator.world import Flags, Floats, Ints, World
 MATURITY_US = 7 * MICROS_PER_DAY
 CURRENCY = "EUR"
 
-COLUMNS = (
-    "transaction_id",
-    "user_id",
-    "event_time",
-    "ingested_at",
-    "amount",
-    "currency",
-    "merchant_id",
-    "transaction_type",
-    "merchant_category",
-    "channel",
-    "country",
-    "lat",
-    "lon",
-    "home_lat",
-    "home_lon",
-    "device_id",
-    "utc_offset_min",
-    "label",
-    "label_known_at",
-    "label_source",
-)
+COLUMNS = (*ATTRIBUTE_OF, "label", "label_known_at", "label_source")
 Record = tuple[Any, ...]
 
 

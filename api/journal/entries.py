@@ -15,36 +15,16 @@ from typing import Any
 import numpy as np
 import orjson
 
-from shared.transaction import Label, Transaction
+from shared.transaction import ATTRIBUTE_OF, Label, Transaction
 from shared.usecase.serving import Answer, FloatVector, ServedModel
 
 _KIND = 1
 # kind, bytes of the id, bytes of the vector; JSON begins with a brace, never with the kind
 _HEADER = Struct("<BHH")
 
-_TRANSACTION_COLUMNS = (
-    "transaction_id",
-    "user_id",
-    "event_time",
-    "ingested_at",
-    "amount",
-    "currency",
-    "merchant_id",
-    "transaction_type",
-    "merchant_category",
-    "channel",
-    "country",
-    "lat",
-    "lon",
-    "home_lat",
-    "home_lon",
-    "device_id",
-    "utc_offset_min",
-)
-_ATTRIBUTES = {"event_time": "event_time_us", "ingested_at": "ingested_at_us"}
-_values_of = attrgetter(*(_ATTRIBUTES.get(name, name) for name in _TRANSACTION_COLUMNS))
+_values_of = attrgetter(*ATTRIBUTE_OF.values())
 COLUMNS = (
-    *_TRANSACTION_COLUMNS,
+    *ATTRIBUTE_OF,
     "score",
     "component_scores",
     "decision",
@@ -152,5 +132,5 @@ def decided_from_row(row: Mapping[str, Any], thresholds: Mapping[str, float]) ->
 
 
 def _transaction_of(row: Mapping[str, Any]) -> Transaction:
-    values = {_ATTRIBUTES.get(name, name): row[name] for name in _TRANSACTION_COLUMNS}
+    values = {attribute: row[column] for column, attribute in ATTRIBUTE_OF.items()}
     return Transaction(**values)

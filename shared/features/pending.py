@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from shared.features.reader import INGESTED_AT, KEYS, PriorRow
-from shared.transaction import Transaction
-
-_ATTRIBUTES = {"event_time": "event_time_us", "ingested_at": "ingested_at_us"}
+from shared.transaction import ATTRIBUTE_OF, Transaction
 
 
 class PendingRows:
@@ -17,7 +15,7 @@ class PendingRows:
     """
 
     def __init__(self, columns: Sequence[str], capacity: int) -> None:
-        attributes = [_ATTRIBUTES.get(name, name) for name in (*KEYS, *columns)]
+        attributes = [ATTRIBUTE_OF[name] for name in (*KEYS, *columns)]
         self._row_of: Callable[[Transaction], PriorRow] = attrgetter(*attributes)
         self._capacity = capacity
         self._lock = threading.Lock()
