@@ -3,6 +3,8 @@
 import threading
 from pathlib import Path
 
+from scheduler.supervision.memory import descendants
+
 KIB = 1024
 SAMPLE_SECONDS = 0.1
 
@@ -30,7 +32,7 @@ class MemoryWatch:
     def _watch(self) -> None:
         while not self._done.wait(SAMPLE_SECONDS):
             own = _field(self._pid, "VmHWM")
-            children = sum(_field(pid, "VmRSS") for pid in _descendants(self._pid))
+            children = sum(_field(pid, "VmRSS") for pid in descendants(self._pid))
             self.peak_bytes = max(self.peak_bytes, own + children)
 
 
@@ -41,15 +43,3 @@ def _field(pid: int, name: str) -> int:
         return 0
     found = [line.split()[1] for line in lines if line.startswith(f"{name}:")]
     return int(found[0]) * KIB if found else 0
-
-
-def _descendants(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
-            direct = [int(child) for child in task.read_text().split()]
-        except OSError:
-            continue
-        for child in direct:
-            found += [child, *_descendants(child)]
-    return found

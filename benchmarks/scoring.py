@@ -48,21 +48,26 @@ class Examples:
 
 def main() -> None:
     examples = simulated_examples()
-    use_case = load_learning("fraud")
-    ask = Ask(
-        matrix=examples.matrix,
-        labels=examples.labels,
-        feature_names=use_case.feature_set.names,
-        feature_set_version=use_case.feature_set.version,
-        thresholds=read_policy().thresholds,
-        seed=0,
-    )
+    ask = ask_about(examples)
     fitted = fit_components(ask, _silent)
     model = OnnxModel.load(bundle_of(train_candidate(ask, _silent), ask))
     torch.set_num_threads(1)
     with threadpool_limits(1):
         figures = measure(fitted, model, examples.later)
     finish("scoring", figures, {"times_faster": (">=", 100.0)})
+
+
+def ask_about(examples: Examples) -> Ask:
+    """What the use case is asked to fit: all of its features, its own thresholds."""
+    features = load_learning("fraud").feature_set
+    return Ask(
+        matrix=examples.matrix,
+        labels=examples.labels,
+        feature_names=features.names,
+        feature_set_version=features.version,
+        thresholds=read_policy().thresholds,
+        seed=0,
+    )
 
 
 def simulated_examples() -> Examples:

@@ -12,16 +12,14 @@ import httpx
 from sqlalchemy import Engine
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from benchmarks.scoring import bundle_of, simulated_examples
+from benchmarks.scoring import ask_about, bundle_of, simulated_examples
 from shared.bundle.archive import pack
 from shared.clock import MICROS_PER_DAY
 from shared.keys.signing import sign
 from shared.keys.store import KeyStore
 from shared.keys.tokens import Role, read_token
 from shared.tables.writer import write_history_records
-from usecases import load_learning
-from usecases.fraud.training.candidate import Ask, fit_components, train_candidate
-from usecases.fraud.training.policy import read_policy
+from usecases.fraud.training.candidate import fit_components, train_candidate
 
 ROWS_PER_USER = 60
 MERCHANTS = 10_000
@@ -34,15 +32,8 @@ _COLUMNS = (
 
 def make_models(folder: Path) -> None:
     """`bundle.zip` for the service and `models.pickle` for the tutorial: the same models."""
-    examples, use_case = simulated_examples(), load_learning("fraud")
-    ask = Ask(
-        matrix=examples.matrix,
-        labels=examples.labels,
-        feature_names=use_case.feature_set.names,
-        feature_set_version=use_case.feature_set.version,
-        thresholds=read_policy().thresholds,
-        seed=0,
-    )
+    examples = simulated_examples()
+    ask = ask_about(examples)
     bundle = bundle_of(train_candidate(ask, _silent), ask)
     (folder / "bundle.zip").write_bytes(pack(bundle.manifest, bundle.files))
     with threadpool_limits(1):

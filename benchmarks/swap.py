@@ -31,14 +31,12 @@ from onnx import helper, numpy_helper
 
 from benchmarks.load import LOAD_CORE, SERVER_CORE, on_core
 from benchmarks.report import Bar, finish
-from benchmarks.scoring import bundle_of, simulated_examples
+from benchmarks.scoring import ask_about, bundle_of, simulated_examples
 from benchmarks.services import Services
 from benchmarks.serving_world import push
 from shared.bundle.archive import Bundle, pack
 from shared.keys.tokens import Role, read_token
-from usecases import load_learning
-from usecases.fraud.training.candidate import Ask, train_candidate
-from usecases.fraud.training.policy import read_policy
+from usecases.fraud.training.candidate import train_candidate
 
 WORKERS, CLIENTS, PER_SECOND = 2, 8, 200
 VERSIONS = ("1.0.0", "1.0.1")
@@ -58,15 +56,8 @@ BARS: dict[str, Bar] = {
 
 
 def trained() -> Bundle:
-    examples, use_case = simulated_examples(), load_learning("fraud")
-    ask = Ask(
-        matrix=examples.matrix,
-        labels=examples.labels,
-        feature_names=use_case.feature_set.names,
-        feature_set_version=use_case.feature_set.version,
-        thresholds=read_policy().thresholds,
-        seed=0,
-    )
+    examples = simulated_examples()
+    ask = ask_about(examples)
     return bundle_of(train_candidate(ask, lambda _what, _share: None), ask)
 
 

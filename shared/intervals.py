@@ -31,13 +31,3 @@ class Interval:
 def next_due(interval: Interval, anchor_us: int, after_us: int) -> int:
     """The first due instant strictly later than `after_us`."""
     return interval.rule.next_due(anchor_us, after_us)
-
-
-def last_due(interval: Interval, anchor_us: int, until_us: int) -> int:
-    """The latest due instant at or before `until_us`."""
-    return interval.rule.last_due(anchor_us, until_us)
-
-
-def is_due_instant(interval: Interval, anchor_us: int, instant_us: int) -> bool:
-    """Whether an instant is one of this interval's."""
-    return next_due(interval, anchor_us, instant_us - 1) == instant_us

@@ -1,6 +1,6 @@
 """Carries records from the journal into the database, a batch at a time, and says what it did."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -118,7 +118,3 @@ def _shown(record: Record) -> object:
 
 def _text(value: object) -> str:
     return value.hex() if isinstance(value, bytes) else str(value)
-
-
-MakeCarrier = Callable[[Path], Carrier]
-"""The carrier of one journal's folder."""

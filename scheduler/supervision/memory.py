@@ -13,7 +13,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 def resident_bytes(pid: int) -> int:
     """0 where there is no /proc, or no such process any more."""
-    return sum(_resident(one) for one in (pid, *_descendants(pid)))
+    return sum(_resident(one) for one in (pid, *descendants(pid)))
 
 
 def _resident(pid: int) -> int:
@@ -23,7 +23,8 @@ def _resident(pid: int) -> int:
         return 0
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
+    """Children of a process, and theirs; those that are gone by now are left out."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -31,5 +32,5 @@ def _descendants(pid: int) -> list[int]:
         except OSError:
             continue
         for child in direct:
-            found += [child, *_descendants(child)]
+            found += [child, *descendants(child)]
     return found

@@ -5,7 +5,6 @@ time is decided in one place for all rules. Only a job of every hour is walked i
 time: it runs in the hour that comes twice, both times.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, takewhile
@@ -53,26 +52,11 @@ class Cron:
         found = (instant_of(wall, self.zone) for wall in chain([first], close))
         return min(due for due in found if due > after_us)
 
-    def last_due(self, anchor_us: int, until_us: int) -> int:
-        # The walk excludes where it begins; what is due at that very instant counts here.
-        if self.next_due(anchor_us, until_us - 1) == until_us:
-            return until_us
-        if self._is_of_every_hour():
-            return to_micros(next(self._backwards(self._zoned(until_us))))
-        walls = self._backwards(wall_time(until_us, self.zone) + WIDEST_JUMP)
-        first = next(wall for wall in walls if instant_of(wall, self.zone) <= until_us)
-        close = takewhile(lambda wall: wall >= first - WIDEST_JUMP, walls)
-        found = (instant_of(wall, self.zone) for wall in chain([first], close))
-        return max(due for due in found if due <= until_us)
-
     def _is_of_every_hour(self) -> bool:
         return self.expression.split()[1] == "*"
 
     def _zoned(self, instant_us: int) -> datetime:
         return to_datetime(instant_us).astimezone(self.zone)
-
-    def _backwards(self, start: datetime) -> Iterator[datetime]:
-        return CronSim(self.expression, start, reverse=True)
 
 
 def looks_like_cron(text: str) -> bool:

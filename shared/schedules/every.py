@@ -34,10 +34,6 @@ class Every:
         start = self._start(anchor_us)
         return self._instant(start, self._last_step(start, after_us) + 1)
 
-    def last_due(self, anchor_us: int, until_us: int) -> int:
-        start = self._start(anchor_us)
-        return self._instant(start, self._last_step(start, until_us))
-
     def _start(self, anchor_us: int) -> int:
         return anchor_us if self.starts is None else instant_of(self.starts, self.zone)
 

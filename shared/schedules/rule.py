@@ -1,4 +1,4 @@
-"""What every rule of a schedule can answer."""
+"""What every rule of a schedule answers."""
 
 from typing import Protocol
 
@@ -8,8 +8,4 @@ class Rule(Protocol):
 
     def next_due(self, anchor_us: int, after_us: int) -> int:
         """The first due instant strictly later than `after_us`."""
-        ...
-
-    def last_due(self, anchor_us: int, until_us: int) -> int:
-        """The latest due instant at or before `until_us`."""
         ...

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.clock import to_datetime, to_micros
-from shared.intervals import Interval, is_due_instant, last_due, next_due
+from shared.intervals import Interval, next_due
 
 STEPS = {
     "1H": relativedelta(hours=1),
@@ -80,16 +80,16 @@ def test_two_years_of_due_instants_equal_an_independent_oracle(text: str) -> Non
         assert to_datetime(after_us) == moment
 
 
-@given(intervals, instants, instants)
-def test_the_next_due_instant_is_later_and_the_last_one_is_not(
-    interval: Interval, anchor_us: int, now_us: int
+@given(intervals, instants, instants, st.floats(0, 1, exclude_max=True))
+def test_no_instant_lies_between_now_and_the_next_one(
+    interval: Interval, anchor_us: int, now_us: int, share: float
 ) -> None:
-    upcoming, latest = next_due(interval, anchor_us, now_us), last_due(interval, anchor_us, now_us)
+    upcoming = next_due(interval, anchor_us, now_us)
+    between_us = min(now_us + int((upcoming - now_us) * share), upcoming - 1)
 
-    assert latest <= now_us < upcoming
-    assert next_due(interval, anchor_us, latest) == upcoming
-    assert is_due_instant(interval, anchor_us, latest)
-    assert is_due_instant(interval, anchor_us, upcoming)
+    assert now_us < upcoming
+    assert next_due(interval, anchor_us, between_us) == upcoming
+    assert next_due(interval, anchor_us, upcoming) > upcoming
 
 
 @pytest.mark.parametrize(
