@@ -75,6 +75,14 @@ class FeatureSource(Protocol):
         """All features of the set, shape (len(names),), float32."""
         ...
 
+    def vectors(self, transactions: Sequence[Transaction]) -> FloatMatrix:
+        """Features of rows in the order they came in, (rows, features), float32.
+
+        Each row is remembered before the next is looked at, as if they had come one by one;
+        an error leaves all of them to `withdraw`.
+        """
+        ...
+
     def remember(self, transaction: Transaction) -> None:
         """Make a scored row visible to later rows before the database has it."""
         ...

@@ -18,6 +18,7 @@ from shared.usecase.serving import (
     Answer,
     FeatureSet,
     FeatureSource,
+    FloatMatrix,
     FloatVector,
     Outlook,
     ScoringRoute,
@@ -107,6 +108,13 @@ class TinySource:
         seen = {row.transaction_id for row in remembered if row.user_id == transaction.user_id}
         seen |= self._stored(transaction.user_id)
         return np.array([transaction.amount, len(seen)], dtype=np.float32)
+
+    def vectors(self, transactions: Sequence[Transaction]) -> FloatMatrix:
+        matrix = np.empty((len(transactions), len(FEATURES.names)), dtype=np.float32)
+        for row, transaction in zip(matrix, transactions, strict=True):
+            row[:] = self.vector(transaction)
+            self.remember(transaction)
+        return matrix
 
     def remember(self, transaction: Transaction) -> None:
         self.remembered[transaction.transaction_id] = transaction

@@ -15,8 +15,8 @@ from shared.features.stored_rows import watch
 from shared.features.sums_cache import SumsCache
 from shared.features.tiles import SUMS, TileWindows
 from shared.transaction import Label, Transaction
-from shared.usecase.serving import FloatVector
-from usecases.fraud.features.catalogue import LABEL_DELAY_US
+from shared.usecase.serving import FloatMatrix, FloatVector
+from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US
 from usecases.fraud.features.encoding import PRIOR_COLUMNS
 from usecases.fraud.features.window import features_alone
 from usecases.fraud.features.windows import RecentWindows
@@ -57,6 +57,13 @@ class FraudFeatureSource:
             if found is not None:
                 return found
         return features_alone(transaction, self.live.past(transaction), sums)
+
+    def vectors(self, transactions: Sequence[Transaction]) -> FloatMatrix:
+        matrix = np.empty((len(transactions), len(FEATURE_SET.names)), dtype=np.float32)
+        for row, transaction in zip(matrix, transactions, strict=True):
+            row[:] = self.vector(transaction)
+            self.remember(transaction)
+        return matrix
 
     def remember(self, transaction: Transaction) -> None:
         self.live.remember(transaction)
