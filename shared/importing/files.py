@@ -41,7 +41,7 @@ def column_names(path: Path, csv: CsvRules) -> tuple[str, ...]:
     with _reading(path):
         if _is_parquet(path):
             return tuple(pa_parquet.ParquetFile(path).schema_arrow.names)
-        with path.open("rb") as file, _csv_reader(file, csv, (), _ignore) as reader:
+        with _opened(path) as file, _csv_reader(file, csv, (), _ignore) as reader:
             return tuple(reader.schema.names)
 
 
@@ -69,13 +69,19 @@ def _parquet_pieces(path: Path, columns: tuple[str, ...]) -> Iterator[Piece]:
 def _csv_pieces(path: Path, mapping: Mapping, bad_line: BadLine) -> Iterator[Piece]:
     total = max(1, path.stat().st_size)
     with (
-        path.open("rb") as file,
+        _opened(path) as file,
         _csv_reader(file, mapping.csv, mapping.sources, bad_line) as reader,
     ):
         for batch in reader:
             if batch.num_rows:
                 frame = _frame(pa.Table.from_batches([batch]), mapping.sources)
                 yield Piece(frame, min(1.0, file.tell() / total))
+
+
+def _opened(path: Path) -> Any:
+    """Read by Arrow alone: it reads ahead, and a thread that is inside a Python file when the
+    program ends, aborts it."""
+    return pa.OSFile(str(path))
 
 
 def _csv_reader(file: Any, csv: CsvRules, columns: tuple[str, ...], bad_line: BadLine) -> Any:
