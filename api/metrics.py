@@ -1,6 +1,7 @@
 """Figures for Prometheus, in a registry of the application's own."""
 
-from collections.abc import Callable
+from collections import Counter as TallyCounter
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -42,16 +43,13 @@ class Metrics:
         self.worker_behind = self._gauge(
             "worker_behind", "1 while a worker cannot serve what was promoted"
         )
-        self._decision_counters: dict[str, Counter] = {}
 
     def route(self, path: str) -> RouteMetrics:
         return self._routes.route(path)
 
-    def decided(self, decision: str) -> None:
-        counter = self._decision_counters.get(decision)
-        if counter is None:
-            counter = self._decision_counters[decision] = self._decisions.labels(decision)
-        counter.inc()
+    def decided(self, decisions: Iterable[str]) -> None:
+        for decision, rows in TallyCounter(decisions).items():
+            self._decisions.labels(decision).inc(rows)
 
     def serving(self, version: str) -> None:
         self._model.clear()

@@ -15,7 +15,6 @@ from api.models.promoter import Promoter
 from api.models.revoker import Revoker
 from api.registry.registry import Registry
 from api.rollout.conductor import Conductor
-from api.scoring.batch import BatchScorer
 from api.scoring.cache import DecidedCache
 from api.scoring.endpoint import Execution
 from api.scoring.scorer import Scorer
@@ -53,7 +52,6 @@ class Service:
     drain: Drain
     cache: DecidedCache
     scorer: Scorer
-    batch: BatchScorer
     execution: Execution
     hop: "HopSwitch"
     follower: Follower

@@ -9,8 +9,9 @@ from starlette.types import ASGIApp
 
 import usecases
 from api.app import create_app
-from api.http.one_write import OneWriteProtocol
+from api.http.short_way import ShortWays, protocol_for
 from api.memory import keep_small, settle
+from api.scoring.routes import short_ways
 from api.settings import Settings
 from api.wiring import build_service
 from api.workers.place import Place
@@ -30,10 +31,15 @@ def serve(settings: Settings, place: Place) -> None:
     keep_small()
     use_case = usecases.load_serving(settings.use_case)
     service = build_service(settings, use_case, SystemClock(), place=place)
-    run(create_app(service), settings, place.listener)
+    run(create_app(service), settings, place.listener, short_ways(service))
 
 
-def run(app: ASGIApp, settings: Settings, listener: socket.socket | None = None) -> None:
+def run(
+    app: ASGIApp,
+    settings: Settings,
+    listener: socket.socket | None = None,
+    ways: ShortWays = ShortWays(),  # noqa: B008 - frozen
+) -> None:
     """Serve an application until told to stop, which is an orderly end and not a failure."""
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server raises the signal again when it has ended; this is where it lands.
@@ -43,7 +49,7 @@ def run(app: ASGIApp, settings: Settings, listener: socket.socket | None = None)
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
-        http=OneWriteProtocol,
+        http=protocol_for(ways),
         ws="none",
         access_log=False,
         log_config=None,

@@ -85,7 +85,7 @@ def _recall_pending(service: Service) -> None:
         thresholds = service.registry.thresholds(record[VERSION])
         decided = decided_from_record(record, thresholds)
         service.source.remember(decided.transaction)
-        service.cache.put(decided.transaction.transaction_id, payload, decided.served)
+        service.cache.put([(decided.transaction.transaction_id, payload, decided.served)])
         recalled += 1
     if recalled:
         _log.info("journal_recalled", decisions=recalled)

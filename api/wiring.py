@@ -24,10 +24,11 @@ from api.rollout.collector import RolloutCollector
 from api.rollout.conductor import Conductor
 from api.rollout.counters import arms_dir
 from api.rollout.trials import ShadowLimits, TrialMaker
-from api.scoring.batch import BatchScorer
+from api.scoring.arms import Arms
 from api.scoring.cache import DecidedCache
 from api.scoring.endpoint import Execution, in_threads, inline
 from api.scoring.lookup import DecisionLookup
+from api.scoring.repeats import Repeats
 from api.scoring.scorer import Scorer, ScoringParts
 from api.scoring.turns import ManyThreads, OneThread, StrictClock, Turns
 from api.service import HopSwitch, Service
@@ -98,10 +99,10 @@ def build_service(
         use_case=use_case,
         source=source,
         models=models,
-        breaker=breaker,
+        arms=Arms(breaker),
         journal=journal,
         cache=cache,
-        lookup=lookup,
+        repeats=Repeats(cache, lookup),
         turns=turns,
         clock=strict,
         metrics=metrics,
@@ -136,7 +137,6 @@ def build_service(
         drain=drain,
         cache=cache,
         scorer=scorer,
-        batch=BatchScorer(parts, scorer),
         execution=execution,
         hop=HopSwitch(),
         follower=Follower(),

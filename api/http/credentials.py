@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 import structlog
 from starlette.types import Scope
 
-from api.http.bodies import header
+from api.http.bodies import Headers, header
 from api.http.limits import RateLimit
 from api.http.problems import NO_CREDENTIALS, TOO_MANY, WRONG_ROLE, Problem
 from shared.keys.tokens import Role
@@ -83,6 +83,11 @@ class Doorkeeper:
             if wait_seconds > 0:
                 raise _too_many(f"requests with the {role} credentials", wait_seconds)
         return Caller(role, str(held))
+
+    def admits(self, headers: Headers, role: Role) -> bool:
+        """Whether these carry the role, which is none of `LIMITED`; refuses and counts nothing."""
+        held = self._role_of(header(headers, b"authorization") or b"", basic=False)
+        return held is role
 
     def _refusal(self, scope: Scope, role: Role, held: Role | None) -> Problem:
         # Right credentials pass however often wrong ones came from the same address: a token

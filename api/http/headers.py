@@ -1,6 +1,7 @@
 """Headers of every answer, and the outermost layer that puts them on."""
 
 import time
+from collections.abc import Iterable
 
 import structlog
 from starlette.datastructures import MutableHeaders
@@ -39,6 +40,11 @@ def problem_headers(problem: Problem, version: bytes) -> RawHeaders:
         (b"x-model-version", version),
         *own,
     ]
+
+
+def rendered(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Headers as the lines of an answer's head."""
+    return b"".join([b"".join((name, b": ", value, b"\r\n")) for name, value in headers])
 
 
 class AnswerLayer:

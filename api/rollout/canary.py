@@ -15,7 +15,7 @@ from api.rollout.bucket import Splitter, limit_of
 from api.rollout.counters import Counters
 from api.rollout.state import Rollout
 from api.rollout.trial import Scored
-from api.scoring.scorer import usable
+from api.scoring.arms import usable
 from shared.usecase.serving import FloatMatrix, FloatVector, Outlook, ServedModel
 
 _log = structlog.get_logger()

@@ -28,17 +28,26 @@ class DecidedCache:
         self._lock = threading.Lock()
 
     def get(self, transaction_id: str) -> Decided | None:
-        with self._lock:
-            found = self._pending.get(transaction_id)
-            if found is None and transaction_id in self._stored:
-                self._stored.move_to_end(transaction_id)
-                found = self._stored[transaction_id]
-        return None if found is None else _decided(*found)
+        return self.among((transaction_id,)).get(transaction_id)
 
-    def put(self, transaction_id: str, record: bytes, served: ServedModel) -> None:
-        """Keep a decision as the journal has it."""
+    def among(self, transaction_ids: Iterable[str]) -> dict[str, Decided]:
+        """What is kept about those of these ids that are known."""
+        found: dict[str, _Kept] = {}
+        pending, stored = self._pending, self._stored
         with self._lock:
-            self._pending[transaction_id] = record, served
+            for transaction_id in transaction_ids:
+                if transaction_id in pending:
+                    found[transaction_id] = pending[transaction_id]
+                elif transaction_id in stored:
+                    stored.move_to_end(transaction_id)
+                    found[transaction_id] = stored[transaction_id]
+        return {transaction_id: _decided(*kept) for transaction_id, kept in found.items()}
+
+    def put(self, decisions: Iterable[tuple[str, bytes, ServedModel]]) -> None:
+        """Keep decisions by their ids, as the journal has them."""
+        with self._lock:
+            for transaction_id, record, served in decisions:
+                self._pending[transaction_id] = record, served
 
     def is_pending(self, transaction_id: str) -> bool:
         with self._lock:

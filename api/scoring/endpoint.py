@@ -10,19 +10,16 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Protocol
 
-import structlog
 from starlette.types import Receive, Scope, Send
 
 from api.http.bodies import ClientGone, read_body, require_json
 from api.http.credentials import Doorkeeper
+from api.http.failures import as_problem
 from api.http.headers import JSON_HEADERS, problem_headers
-from api.http.problems import INTERNAL, SCORING_FAILED, Problem
 from api.models.live import ModelHolder
 from api.route_metrics import RouteMetrics
-from api.scoring.scorer import Reply
+from api.scoring.reply import Reply
 from shared.keys.tokens import Role
-
-_log = structlog.get_logger()
 
 Work = Callable[[bytes], Reply]
 
@@ -78,7 +75,7 @@ class ScoringEndpoint:
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - becomes a logged 500
-            problem = _as_problem(error, scope["path"])
+            problem = as_problem(error, scope["path"])
             status, payload = problem.kind.status, problem.render()
             headers = problem_headers(problem, self._models.version_header)
         headers.append((b"content-length", str(len(payload)).encode()))
@@ -94,13 +91,3 @@ class ScoringEndpoint:
         if self._execution is None:
             return self._work(body)
         return await self._execution(self._work, body)
-
-
-def _as_problem(error: Exception, path: str) -> Problem:
-    """A problem tells itself; anything else goes to the log and is told without internals."""
-    if not isinstance(error, Problem):
-        _log.error("request_failed", path=path, exc_info=error)
-        return Problem(INTERNAL, "the request could not be answered")
-    if error.kind is SCORING_FAILED:
-        _log.error("scoring_failed", path=path, detail=error.detail, exc_info=error.__cause__)
-    return error

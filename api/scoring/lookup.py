@@ -2,19 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
-from sqlalchemy import Engine, bindparam, select
+from sqlalchemy import ARRAY, Engine, Select, String, any_, bindparam, column, func, select
 
 from api.journal.entries import Decided, decided_from_row
 from shared.features.fetch import fetch_from
 from shared.features.guard import ReadGuard
-from shared.tables.bulk import existing_ids
-from shared.tables.engine import database_errors
+from shared.tables.engine import database_errors, to_json
 from shared.tables.schema import api_transaction_logs as table
-
-_EXISTS = select(table.c.transaction_id).where(
-    table.c.transaction_id == bindparam("transaction_id")
-)
 
 Thresholds = Callable[[str], Mapping[str, float]]
 
@@ -28,24 +24,22 @@ class DecisionLookup:
         self._thresholds = thresholds
         self._fetch = fetch_from(engine)
         self._guard = ReadGuard()
+        self._takes_lists = engine.dialect.name == "postgresql"
+        self._stored = _those_of_a_list() if self._takes_lists else _those_of_a_json_list()
 
     def find(self, transaction_id: str) -> Decided | None:
         """The decision about this transaction, if one was stored."""
-        return self._guard.read(partial(self._ask, transaction_id), None)
+        return self._guard.read(partial(self._read, transaction_id), None)
 
-    def stored(self, transaction_ids: Sequence[str]) -> set[str]:
+    def stored(self, transaction_ids: Sequence[str]) -> Sequence[str]:
         """Those of the ids whose decisions are stored, asked for at once."""
-        return self._guard.read(partial(self._ask_all, transaction_ids), set())
+        if not transaction_ids:
+            return ()
+        return self._guard.read(partial(self._ask, transaction_ids), ())
 
-    def _ask_all(self, transaction_ids: Sequence[str]) -> set[str]:
-        with database_errors("look for decisions"), self._engine.connect() as connection:
-            return existing_ids(connection, table, transaction_ids)
-
-    def _ask(self, transaction_id: str) -> Decided | None:
-        # Most ids are new, and asking only for that is a tenth of the cost.
-        if not self._fetch(_EXISTS, {"transaction_id": transaction_id}):
-            return None
-        return self._read(transaction_id)
+    def _ask(self, transaction_ids: Sequence[str]) -> Sequence[str]:
+        ids = list(transaction_ids) if self._takes_lists else to_json(transaction_ids)
+        return [row[0] for row in self._fetch(self._stored, {"ids": ids})]
 
     def _read(self, transaction_id: str) -> Decided | None:
         query = select(table).where(table.c.transaction_id == transaction_id)
@@ -57,3 +51,14 @@ class DecisionLookup:
         if row["feature_vector"] is None or not row["component_scores"]:
             return None
         return decided_from_row(dict(row), self._thresholds(row["model_version"]))
+
+
+def _those_of_a_list() -> Select[Any]:
+    ids = bindparam("ids", type_=ARRAY(String))
+    return select(table.c.transaction_id).where(table.c.transaction_id == any_(ids))
+
+
+def _those_of_a_json_list() -> Select[Any]:
+    """One bound value however many ids there are: SQLite limits the number of values."""
+    each = func.json_each(bindparam("ids")).table_valued(column("value"))
+    return select(table.c.transaction_id).where(table.c.transaction_id.in_(select(each.c.value)))

@@ -1,13 +1,22 @@
 """The use case's routes, mounted: one raw endpoint a route and one for its batches."""
 
+import time
+
+import orjson
 from fastapi import FastAPI
 
+from api.http.problems import Problem
+from api.http.short_way import Headers, ShortWays, Way
 from api.route_metrics import RouteMetrics
+from api.scoring.batch import score_batch
 from api.scoring.docs import batch_route, row_route
-from api.scoring.endpoint import ScoringEndpoint, Work
+from api.scoring.endpoint import ScoringEndpoint, Work, inline
+from api.scoring.reply import Reply
 from api.scoring.requests import BatchParser, RowParser
-from api.scoring.scorer import Reply
+from api.scoring.row import Row
+from api.scoring.ticks import Caller, RowWay, Ticks, score_apart
 from api.service import Service
+from shared.keys.tokens import Role
 from shared.usecase.serving import ScoringRoute
 
 
@@ -20,6 +29,36 @@ def add_scoring_routes(app: FastAPI, service: Service) -> None:
         if route.batch_path is not None:
             many = _endpoint(service, _batch_work(service, route), route.batch_path, batch=True)
             app.router.routes.append(batch_route(route, service.use_case, many, max_rows))
+
+
+def short_ways(service: Service) -> ShortWays:
+    """The short way to every route of single rows; none where scoring has to wait for others.
+
+    Answers of the short way carry no origins, so there is none where pages of others may ask.
+    """
+    if service.execution is not inline or service.settings.cors_origins:
+        return ShortWays()
+    ticks = Ticks(service.scorer, service.models)
+    ways: dict[bytes, Way] = {
+        route.path.encode(): _ShortWay(service, route, ticks) for route in service.use_case.routes
+    }
+    return ShortWays(ways, ticks.flush)
+
+
+class _ShortWay:
+    def __init__(self, service: Service, route: ScoringRoute, ticks: Ticks) -> None:
+        self.limit_bytes = service.settings.body_max_bytes
+        self._doorkeeper = service.doorkeeper
+        self._is_open = service.doorkeeper.is_open(Role.SCORER)
+        parse = RowParser(service.use_case.request_model)
+        self._row_way = RowWay(route, parse, service.metrics.route(route.path))
+        self._ticks = ticks
+
+    def admits(self, headers: Headers) -> bool:
+        return self._is_open or self._doorkeeper.admits(headers, Role.SCORER)
+
+    def take(self, body: bytes, caller: Caller) -> None:
+        self._ticks.add(body, self._row_way, caller)
 
 
 def _endpoint(service: Service, work: Work, path: str, *, batch: bool) -> ScoringEndpoint:
@@ -36,10 +75,14 @@ def _endpoint(service: Service, work: Work, path: str, *, batch: bool) -> Scorin
 
 
 def _row_work(service: Service, route: ScoringRoute) -> Work:
-    parse, score = RowParser(service.use_case.request_model), service.scorer.score
+    parse, scorer = RowParser(service.use_case.request_model), service.scorer
 
     def work(body: bytes) -> Reply:
-        return score(parse(body), route)
+        row = Row(parse(body), route, time.perf_counter())
+        score_apart(scorer, [row])
+        if isinstance(row.outcome, Problem):
+            raise row.outcome
+        return Reply(orjson.dumps(row.outcome.body), row.outcome.version)
 
     return work
 
@@ -48,6 +91,6 @@ def _batch_work(service: Service, route: ScoringRoute) -> Work:
     parse = BatchParser(service.use_case.request_model, service.settings.batch_max_rows)
 
     def work(body: bytes) -> Reply:
-        return service.batch.score(parse(body), route)
+        return score_batch(service.scorer, parse(body), route)
 
     return work

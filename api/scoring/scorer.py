@@ -1,44 +1,26 @@
-"""One row from request to recorded answer. Synchronous: the caller decides where it runs."""
+"""Rows from requests to recorded answers. Synchronous: the caller decides where it runs."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import orjson
-from pydantic import BaseModel
-
-from api.http.problems import JOURNAL_FULL, NO_MODEL, SCORING_FAILED, Problem
+from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
 from api.http.validation import senseless
 from api.journal.entries import Decided, encode_decision
 from api.journal.journal import Journal, JournalFull
 from api.metrics import Metrics
-from api.models.breaker import Breaker
 from api.models.live import ModelHolder
 from api.models.loaded import LiveModel
+from api.rollout.trial import Trial
+from api.scoring.arms import Arms, Scores, unusable, usable
 from api.scoring.cache import DecidedCache
-from api.scoring.lookup import DecisionLookup
+from api.scoring.repeats import Repeats
+from api.scoring.row import Answered, Row, respond
 from api.scoring.turns import Turns
 from shared.clock import Clock
-from shared.transaction import Transaction
-from shared.usecase.serving import (
-    Answer,
-    FeatureSource,
-    FloatMatrix,
-    FloatVector,
-    ScoringRoute,
-    ServingUseCase,
-)
+from shared.usecase.serving import FeatureSource, FloatMatrix, ServingUseCase
 
 _RETRY = {"Retry-After": "5"}
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The answer's bytes and the version that made it."""
-
-    body: bytes
-    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,145 +34,134 @@ class ScoringParts:
     use_case: ServingUseCase
     source: FeatureSource
     models: ModelHolder
-    breaker: Breaker
+    arms: Arms
     journal: Journal
     cache: DecidedCache
-    lookup: DecisionLookup
+    repeats: Repeats
     turns: Turns
     clock: Clock
     metrics: Metrics
 
 
 class Scorer:
-    """Scores one row; a row seen before is answered as before and not counted again."""
+    """Scores rows in the order given, each with those before it in its past."""
 
     def __init__(self, parts: ScoringParts) -> None:
         self._parts = parts
         self._feature_set_version = parts.use_case.feature_set.version
 
-    def score(self, request: BaseModel, route: ScoringRoute) -> Reply:
-        """Answer one row.
+    def score(self, rows: Sequence[Row], *, apart: bool) -> LiveModel:
+        """Give every row its outcome; returns the version that serves, or stood in for it.
+
+        `apart`: the rows are of different callers (see `Arms`).
 
         Raises:
-            Problem: no model, senseless input, no usable score, or the journal is full.
+            Problem: no model, the model failed, or the journal is full; nothing was counted.
         """
-        started = time.perf_counter()
-        model = self.model()
-        transaction = self.transaction(request)
-        with self._parts.turns.of((transaction.user_id,)):
-            known = self.decided_before(request, transaction)
-            if known is not None:
-                return Reply(orjson.dumps(respond(route, known).body), known.served.version)
-            return self._first_time(transaction, model, route, started)
+        model = self._model()
+        accepted = self._accept(rows)
+        with self._parts.turns.of([row.transaction.user_id for row in accepted]):
+            fresh, twins = self._sort_out(accepted)
+            if fresh:
+                model = self._decide(fresh, model, apart=apart)
+        for row, first in twins:
+            row.outcome = first.outcome
+            if isinstance(first.outcome, Answered):
+                row.answer_like(first.decided)
+        return model
 
-    def model(self) -> LiveModel:
+    def _model(self) -> LiveModel:
         model = self._parts.models.live
         if model is None:
             raise Problem(NO_MODEL, "the first model has not been promoted yet", headers=_RETRY)
         return model
 
-    def transaction(self, request: BaseModel) -> Transaction:
-        """Raises Problem when the request is well-typed but makes no sense."""
-        try:
-            return self._parts.use_case.to_transaction(request, self._parts.clock.now_us())
-        except ValueError as error:
-            raise senseless(error) from error
+    def _accept(self, rows: Sequence[Row]) -> list[Row]:
+        """Rows that make sense; the others have their problem."""
+        to_transaction, now_us = self._parts.use_case.to_transaction, self._parts.clock.now_us
+        accepted = []
+        for row in rows:
+            try:
+                row.transaction = to_transaction(row.request, now_us())
+            except ValueError as error:
+                row.outcome = senseless(error)
+            else:
+                accepted.append(row)
+        return accepted
 
-    def decided_before(self, request: BaseModel, transaction: Transaction) -> Decided | None:
-        """Only ids that the caller chose can come twice."""
-        if not _is_named(request):
-            return None
-        transaction_id = transaction.transaction_id
-        return self._parts.cache.get(transaction_id) or self._parts.lookup.find(transaction_id)
+    def _sort_out(self, rows: Sequence[Row]) -> tuple[list[Row], list[tuple[Row, Row]]]:
+        """Rows to be decided, and rows whose id came earlier among them; others are answered."""
+        known = self._parts.repeats.among([row.id for row in rows if row.is_named])
+        first: dict[str, Row] = {}
+        twins = []
+        for row in rows:
+            if row.id in known:
+                row.answer_like(known[row.id])
+            elif first.setdefault(row.id, row) is not row:
+                twins.append((row, first[row.id]))
+        return list(first.values()), twins
 
-    def decided_among(self, rows: Sequence[tuple[BaseModel, Transaction]]) -> dict[str, Decided]:
-        """The same for many rows, with one question to the database."""
+    def _decide(self, rows: Sequence[Row], model: LiveModel, *, apart: bool) -> LiveModel:
         parts = self._parts
-        ids = [row.transaction_id for request, row in rows if _is_named(request)]
-        decided = {name: parts.cache.get(name) for name in ids}
-        unknown = [name for name, kept in decided.items() if kept is None]
-        decided |= {name: parts.lookup.find(name) for name in parts.lookup.stored(unknown)}
-        return {name: known for name, known in decided.items() if known is not None}
+        for row in rows:
+            row.transaction = parts.turns.stamped(row.transaction)
+        try:
+            matrix = parts.source.vectors([row.transaction for row in rows])
+            users = [row.transaction.user_id for row in rows]
+            trial = parts.models.trial
+            scores = parts.arms.score(model, trial, users, matrix, apart=apart)
+            scored = _answer(rows, matrix, scores)
+            self._record(scored, scores, trial, apart=apart)
+        except BaseException:
+            parts.source.withdraw([row.id for row in rows])
+            raise
+        if len(scored) < len(rows):
+            parts.source.withdraw([row.id for row in rows if isinstance(row.outcome, Problem)])
+        return scores.champion
 
-    def record(self, decisions: Sequence[tuple[Decided, Answer]], latency_ms: float) -> None:
+    def _record(
+        self, rows: Sequence[Row], scores: Scores, trial: Trial | None, *, apart: bool
+    ) -> None:
         """Journal decisions, all or none, and make them known to what is scored later.
 
         Raises:
             Problem: they could not be kept, so they were not made.
         """
-        parts = self._parts
-        version = self._feature_set_version
+        parts, version, now = self._parts, self._feature_set_version, time.perf_counter()
         records = [
-            encode_decision(decided, answer, version, latency_ms) for decided, answer in decisions
+            encode_decision(row.decided, row.answer, version, round((now - row.started) * 1e3, 3))
+            for row in rows
         ]
         try:
             parts.journal.append(records)
         except JournalFull as error:
             raise Problem(JOURNAL_FULL, str(error), headers=_RETRY) from error
-        for record, (decided, answer) in zip(records, decisions, strict=True):
-            parts.cache.put(decided.transaction.transaction_id, record, decided.served)
-            parts.metrics.decided(answer.decision)
-
-    def _first_time(
-        self, transaction: Transaction, model: LiveModel, route: ScoringRoute, started: float
-    ) -> Reply:
-        parts = self._parts
-        transaction = parts.turns.stamped(transaction)
-        vector = parts.source.vector(transaction)
-        trial, tried = parts.models.trial, None
+        parts.cache.put(
+            (row.id, record, row.decided.served) for row, record in zip(rows, records, strict=True)
+        )
+        parts.metrics.decided([row.answer.decision for row in rows])
         if trial is not None:
-            tried = trial.try_candidate((transaction.user_id,), vector.reshape(1, -1)).get(0)
-        model, scores = tried or self._scores(model, vector)
-        decided = Decided(transaction, vector, scores, model.served)
-        answer = respond(route, decided)
-        body = orjson.dumps(answer.body)
-        self.record(((decided, answer),), milliseconds_since(started))
-        parts.source.remember(transaction)
-        if trial is not None:
-            trial.noted(decided, milliseconds_since(started))
-        return Reply(body, model.version)
-
-    def _scores(self, model: LiveModel, vector: FloatVector) -> tuple[LiveModel, FloatVector]:
-        """The row's scores and the version that made them, which is another if this one fails."""
-        matrix = vector.reshape(1, -1)
-        try:
-            scores = run_model(model, matrix)[0]
-            if not usable(scores):
-                raise unusable(model)
-        except Problem as failure:
-            model, mended = self._parts.breaker.instead(model, matrix, failure)
-            return model, mended[0]
-        return model, scores
+            for row in rows:
+                # how long a row of a batch took is not known
+                trial.noted(row.decided, _own_milliseconds(row, scores, now) if apart else None)
 
 
-def _is_named(request: BaseModel) -> bool:
-    return "transaction_id" in request.model_fields_set
+def _answer(rows: Sequence[Row], matrix: FloatMatrix, scores: Scores) -> list[Row]:
+    """Answer every row that has usable scores; returns those."""
+    scored = []
+    for row, vector, (model, values) in zip(rows, matrix, scores.rows, strict=True):
+        if not usable(values):
+            row.outcome = unusable(model)
+            continue
+        row.decided = Decided(row.transaction, vector, values, model.served)
+        row.answer = respond(row.route, row.decided)
+        row.outcome = Answered(row.answer.body, model.version)
+        scored.append(row)
+    return scored
 
 
-def respond(route: ScoringRoute, decided: Decided) -> Answer:
-    return route.respond(decided.transaction, decided.vector, decided.scores, decided.served)
-
-
-def run_model(model: LiveModel, matrix: FloatMatrix) -> FloatMatrix:
-    """Scores of a matrix.
-
-    Raises:
-        Problem: the model failed.
-    """
-    try:
-        return model.score(matrix)
-    except Exception as error:
-        raise Problem(SCORING_FAILED, f"version {model.version} failed to score") from error
-
-
-def usable(scores: FloatMatrix) -> bool:
-    """Whether every component is finite; cheaper than numpy for a handful of numbers."""
-    return all(map(math.isfinite, scores.tolist()))
-
-
-def unusable(model: LiveModel) -> Problem:
-    return Problem(SCORING_FAILED, f"version {model.version} answered with NaN or infinity")
-
-
-def milliseconds_since(started: float) -> float:
-    return round((time.perf_counter() - started) * 1_000, 3)
+def _own_milliseconds(row: Row, scores: Scores, now: float) -> float:
+    """How long the row took, without what its neighbours' version took meanwhile."""
+    own = scores.seconds.get(row.decided.served.version, 0.0)
+    others = sum(scores.seconds.values()) - own
+    return round((now - row.started - others) * 1e3, 3)

@@ -87,7 +87,7 @@ def test_in_a_thread_pool_rows_of_one_user_still_see_each_other_in_order(
 def test_the_cache_keeps_what_the_database_lacks_and_bounds_the_rest() -> None:
     cache = DecidedCache(capacity=2)
     for name in "abcd":
-        cache.put(name, encode_decision(decided(name), ANSWER, "1", 0.0), MODEL)
+        cache.put([(name, encode_decision(decided(name), ANSWER, "1", 0.0), MODEL)])
     assert cache.is_pending("a")
     cache.stored(["a", "b"])
     assert cache.get("a") is not None

@@ -1,0 +1,212 @@
+"""The short way: a plain scoring request skips ASGI; its body goes to a tick.
+
+A task, three coroutines and two messages cost as much as scoring a row does. So a request
+that is plain - POST to a scoring address, HTTP/1.1, kept alive, JSON of a length that is said
+and allowed, with credentials that are enough - is taken here. Every other request, and each
+one that has to be refused for its headers, goes uvicorn's own way to the same address.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from api.http.headers import rendered
+from api.http.one_write import OneWriteProtocol
+
+Headers = Sequence[tuple[bytes, bytes]]
+_JSON = b"application/json"
+# Headers that change what a request means, or who may read its answer.
+_UNUSUAL = frozenset({b"content-encoding", b"transfer-encoding", b"origin", b"expect", b"upgrade"})
+
+
+class Way(Protocol):
+    """One address."""
+
+    @property
+    def limit_bytes(self) -> int: ...
+
+    def admits(self, headers: Headers) -> bool:
+        """Whether whoever sends these may ask."""
+        ...
+
+    def take(self, body: bytes, caller: "ShortWayProtocol") -> None:
+        """Call the caller's `answer`, soon."""
+        ...
+
+
+def _nothing_waits() -> None:
+    """Where there is no short way, nobody waits for an answer on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShortWays:
+    """Ways by the address as the request line has it.
+
+    Attributes:
+        flush: have everybody answered who waits for it, now.
+    """
+
+    by_url: Mapping[bytes, Way] = field(default_factory=dict)
+    flush: Callable[[], None] = _nothing_waits
+
+
+class ShortWayProtocol(OneWriteProtocol):
+    """uvicorn's protocol; subclasses made by `protocol_for` know the ways."""
+
+    ways = ShortWays()
+    _way: Way | None = None
+    _body = b""
+    # From the first byte of a short request to its answer.
+    _is_asking = False
+    # A short request is in a tick.
+    _waits = False
+    _ends = False
+    _heard_at = 0.0
+    _raw: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._raw = transport
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_at = self.loop.time()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._unsupported_upgrade_warning()
+        except httptools.HttpParserError:
+            self.ways.flush()
+            self._unset_keepalive_if_required()
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+
+    def on_headers_complete(self) -> None:
+        self._way = way = self._short_way()
+        if way is None:
+            self._go_uvicorns_way()
+        else:
+            self._body = b""
+            self._is_asking = True
+
+    def on_body(self, body: bytes) -> None:
+        if self._way is None:
+            super().on_body(body)
+        else:
+            self._body = self._body + body if self._body else body
+
+    def on_message_complete(self) -> None:
+        if self._way is None:
+            super().on_message_complete()
+        else:
+            self._waits = True
+            self._way.take(self._body, self)
+
+    def answer(self, status: int, headers: bytes, body: bytes) -> None:
+        """Send an answer to the request that waits; `headers` are lines, without the length."""
+        self._waits = self._is_asking = False
+        self.server_state.total_requests += 1
+        if self._raw.is_closing():
+            return
+        length = b"content-length: %d\r\n\r\n" % len(body)
+        start = (STATUS_LINE[status], _lines(self.server_state.default_headers), headers)
+        self._raw.write(b"".join((*start, length, body)))
+        if self._ends:
+            self._raw.close()
+        elif self.timeout_keep_alive_task is None:
+            self._look_again_in(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """One timer a connection, which looks when it was last heard of, not one a request."""
+        self.timeout_keep_alive_task = None
+        left = self._heard_at + self.timeout_keep_alive - self.loop.time()
+        if self._is_asking or left > 0:
+            self._look_again_in(max(left, 1.0))
+        else:
+            super().timeout_keep_alive_handler()
+
+    def shutdown(self) -> None:
+        if self._waits:
+            self.ways.flush()
+        if self._is_asking:
+            self._ends = True
+        else:
+            super().shutdown()
+
+    def _short_way(self) -> Way | None:
+        """The way this request may take; None: uvicorn's."""
+        way = self.ways.by_url.get(self.url)
+        if way is None or not self._is_plain() or not _is_small_json(self.headers, way):
+            return None
+        return way if way.admits(self.headers) else None
+
+    def _is_plain(self) -> bool:
+        parser = self.parser
+        if self._waits:
+            # Sent before the answer to the one before: answers go out in turn.
+            self.ways.flush()
+        return (
+            (self.cycle is None or self.cycle.response_complete)
+            and not self.flow.write_paused
+            and not self._ends
+            and parser.get_method() == b"POST"
+            and parser.get_http_version() == "1.1"
+            and parser.should_keep_alive()
+        )
+
+    def _go_uvicorns_way(self) -> None:
+        if self._waits:
+            self.ways.flush()
+        self._unset_keepalive_if_required()
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers.extend(headers)
+        super().on_headers_complete()
+
+    def _look_again_in(self, seconds: float) -> None:
+        handler = self.timeout_keep_alive_handler
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, handler)
+
+
+def protocol_for(ways: ShortWays) -> type[ShortWayProtocol]:
+    """The protocol class of a server that has these ways."""
+    return cast(
+        type[ShortWayProtocol], type("ShortWayProtocol", (ShortWayProtocol,), {"ways": ways})
+    )
+
+
+def _is_small_json(headers: Headers, way: Way) -> bool:
+    length = kind = b""
+    for name, value in headers:
+        if name == b"content-length":
+            length = value
+        elif name == b"content-type":
+            kind = value
+        elif name in _UNUSUAL:
+            return False
+    return kind.startswith(_JSON) and length.isdigit() and int(length) <= way.limit_bytes
+
+
+class _Lines:
+    """The lines of a list of headers that is made anew once a second."""
+
+    def __init__(self) -> None:
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._lines = b""
+
+    def __call__(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        if headers is not self._headers:
+            self._headers, self._lines = headers, rendered(headers)
+        return self._lines
+
+
+_lines = _Lines()

@@ -1,0 +1,116 @@
+"""Who scores a row: the version that serves, one on trial, or one that stands in for it."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from api.http.problems import SCORING_FAILED, Problem
+from api.models.breaker import Breaker
+from api.models.loaded import LiveModel
+from api.rollout.trial import Scored, Trial
+from shared.usecase.serving import FloatMatrix, FloatVector
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Every row's scores and who made them.
+
+    Attributes:
+        champion: who scored the rows that no candidate took; the batch as a whole is its.
+        seconds: what each version's part took, by version, while one is on trial.
+    """
+
+    rows: Sequence[Scored]
+    champion: LiveModel
+    seconds: dict[str, float]
+
+
+class Arms:
+    """Scores matrices; knows nobody's users but by their ids.
+
+    `apart`: the rows are of different callers, so none may be answered by another version
+    because of its neighbour: a matrix with a row that cannot be scored is refused.
+    """
+
+    def __init__(self, breaker: Breaker) -> None:
+        self._breaker = breaker
+
+    def score(
+        self,
+        model: LiveModel,
+        trial: Trial | None,
+        users: Sequence[str],
+        matrix: FloatMatrix,
+        *,
+        apart: bool,
+    ) -> Scores:
+        """Scores of the rows of these users.
+
+        Raises:
+            Problem: no version can score them.
+        """
+        if trial is not None:
+            return self._on_trial(model, trial, users, matrix, apart=apart)
+        model, scores = self._champions(model, matrix, apart=apart)
+        return Scores([(model, row) for row in scores], model, {})
+
+    def _on_trial(
+        self,
+        model: LiveModel,
+        trial: Trial,
+        users: Sequence[str],
+        matrix: FloatMatrix,
+        *,
+        apart: bool,
+    ) -> Scores:
+        began = time.perf_counter()
+        found = trial.try_candidate(users, matrix)
+        seconds = {trial.rollout.version: time.perf_counter() - began}
+        rest = [at for at in range(len(matrix)) if at not in found]
+        if rest:
+            began = time.perf_counter()
+            part = matrix if len(rest) == len(matrix) else matrix[rest]
+            model, scores = self._champions(model, part, apart=apart)
+            found |= {at: (model, row) for at, row in zip(rest, scores, strict=True)}
+            seconds[model.version] = time.perf_counter() - began
+        return Scores([found[at] for at in range(len(matrix))], model, seconds)
+
+    def _champions(
+        self, model: LiveModel, matrix: FloatMatrix, *, apart: bool
+    ) -> tuple[LiveModel, FloatMatrix]:
+        """All rows by one version: another one, if it can score more of them."""
+        try:
+            scores = run_model(model, matrix)
+        except Problem as failure:
+            if apart and len(matrix) > 1:
+                raise
+            return self._breaker.instead(model, matrix, failure)
+        if np.isfinite(scores).all():
+            return model, scores
+        if apart and len(matrix) > 1:
+            raise unusable(model)
+        return self._breaker.mended(model, matrix, scores, unusable(model))
+
+
+def run_model(model: LiveModel, matrix: FloatMatrix) -> FloatMatrix:
+    """Scores of a matrix.
+
+    Raises:
+        Problem: the model failed.
+    """
+    try:
+        return model.score(matrix)
+    except Exception as error:
+        raise Problem(SCORING_FAILED, f"version {model.version} failed to score") from error
+
+
+def usable(scores: FloatVector) -> bool:
+    """Whether every component is finite; cheaper than numpy for a handful of numbers."""
+    return all(map(math.isfinite, scores.tolist()))
+
+
+def unusable(model: LiveModel) -> Problem:
+    return Problem(SCORING_FAILED, f"version {model.version} answered with NaN or infinity")

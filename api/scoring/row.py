@@ -1,0 +1,54 @@
+"""One row on its way from a request to its answer."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel
+
+from api.http.problems import Problem
+from api.journal.entries import Decided
+from shared.transaction import Transaction
+from shared.usecase.serving import Answer, ScoringRoute
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a caller is told of a row, before it is JSON, and the version that made it."""
+
+    body: dict[str, Any]
+    version: str
+
+
+@dataclass(slots=True)
+class Row:
+    """Filled in as scoring goes on; `outcome` is there when it is over.
+
+    Attributes:
+        started: when the request was here as a whole, `time.perf_counter`.
+        outcome: the answer, or the problem of this row alone.
+    """
+
+    request: BaseModel
+    route: ScoringRoute
+    started: float
+    transaction: Transaction = field(init=False)
+    decided: Decided = field(init=False)
+    answer: Answer = field(init=False)
+    outcome: Answered | Problem = field(init=False)
+
+    @property
+    def id(self) -> str:
+        return self.transaction.transaction_id
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the caller chose its id: only those can come twice."""
+        return "transaction_id" in self.request.model_fields_set
+
+    def answer_like(self, decided: Decided) -> None:
+        """Answer with what was decided about this id before."""
+        self.outcome = Answered(respond(self.route, decided).body, decided.served.version)
+
+
+def respond(route: ScoringRoute, decided: Decided) -> Answer:
+    return route.respond(decided.transaction, decided.vector, decided.scores, decided.served)

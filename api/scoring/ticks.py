@@ -1,0 +1,120 @@
+"""Rows of many callers, scored together: what came in while the loop was busy is one tick.
+
+A row alone costs ten calls into other libraries; in a tick they are shared. Nobody waits for
+a tick to fill: under little load it holds one row, and it grows with the load.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import orjson
+
+from api.http.failures import as_problem
+from api.http.headers import JSON_HEADERS, problem_headers, rendered
+from api.http.problems import Problem
+from api.models.live import ModelHolder
+from api.route_metrics import RouteMetrics
+from api.scoring.requests import RowParser
+from api.scoring.row import Answered, Row
+from api.scoring.scorer import Scorer
+from shared.usecase.serving import ScoringRoute
+
+# The graph is fastest on so many rows; and they hold the loop for a few milliseconds.
+MAX_ROWS = 64
+
+
+class Caller(Protocol):
+    """Whoever waits for an answer."""
+
+    def answer(self, status: int, headers: bytes, body: bytes) -> None:
+        """Send it; `headers` are whole lines, without the length."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RowWay:
+    """One address whose requests are rows."""
+
+    route: ScoringRoute
+    parse: RowParser
+    metrics: RouteMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    body: bytes
+    way: RowWay
+    caller: Caller
+    started: float
+
+
+class Ticks:
+    """Collects on the event loop, and scores at its next turn."""
+
+    def __init__(self, scorer: Scorer, models: ModelHolder) -> None:
+        self._scorer = scorer
+        self._models = models
+        self._asks: list[_Ask] = []
+        self._head = ("", b"")
+
+    def add(self, body: bytes, way: RowWay, caller: Caller) -> None:
+        """Take a request; its caller is answered at the loop's next turn."""
+        if not self._asks:
+            asyncio.get_running_loop().call_soon(self._turn)
+        self._asks.append(_Ask(body, way, caller, time.perf_counter()))
+
+    def flush(self) -> None:
+        """Answer everybody now."""
+        while self._asks:
+            self._score()
+
+    def _turn(self) -> None:
+        self._score()
+        if self._asks:
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _score(self) -> None:
+        asks, self._asks = self._asks[:MAX_ROWS], self._asks[MAX_ROWS:]
+        rows: list[tuple[_Ask, Row]] = []
+        for ask in asks:
+            try:
+                rows.append((ask, Row(ask.way.parse(ask.body), ask.way.route, ask.started)))
+            except Problem as problem:
+                self._tell(ask, problem)
+        score_apart(self._scorer, [row for _, row in rows])
+        for ask, row in rows:
+            self._tell(ask, row.outcome)
+
+    def _tell(self, ask: _Ask, outcome: Answered | Problem) -> None:
+        if isinstance(outcome, Answered):
+            status = 200
+            ask.caller.answer(200, self._head_of(outcome.version), orjson.dumps(outcome.body))
+        else:
+            status = outcome.kind.status
+            headers = rendered(problem_headers(outcome, self._models.version_header))
+            ask.caller.answer(status, headers, outcome.render())
+        ask.way.metrics.answered(status, time.perf_counter() - ask.started)
+
+    def _head_of(self, version: str) -> bytes:
+        """Nearly always that of the row before."""
+        if version != self._head[0]:
+            headers = rendered([*JSON_HEADERS, (b"x-model-version", version.encode())])
+            self._head = (version, headers)
+        return self._head[1]
+
+
+def score_apart(scorer: Scorer, rows: Sequence[Row]) -> None:
+    """Score rows of different callers: together, or one by one when anything goes wrong."""
+    if not rows:
+        return
+    try:
+        scorer.score(rows, apart=True)
+    except Exception as error:  # noqa: BLE001 - becomes a logged 500 of one row
+        if len(rows) == 1:
+            rows[0].outcome = as_problem(error, rows[0].route.path)
+            return
+        for row in rows:
+            score_apart(scorer, [row])
