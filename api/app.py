@@ -1,7 +1,7 @@
 """The application: FastAPI with every route, and the layer that all answers pass through."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -27,6 +27,7 @@ from api.scoring.docs import RawRoute
 from api.scoring.routes import add_scoring_routes
 from api.service import Service
 from api.startup import start, stop
+from shared.errors import SettingsError
 from shared.keys.tokens import Role
 
 _DESCRIPTION = (
@@ -46,13 +47,15 @@ class ScoringApp(FastAPI):
             title="Understudy scoring API",
             version="1",
             description=_DESCRIPTION,
-            lifespan=lambda _: _running(service),
+            lifespan=lambda _: _running(self),
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
         )
         self.service = service
         self.short_way: dict[str, ASGIApp] = {}
+        # Why the service cannot start, when that is a matter of settings.
+        self.refusal: str | None = None
         self._layer = AnswerLayer(super().__call__, service.models, service.metrics)
         self._entry: ASGIApp = self._dispatch
         if service.settings.cors_origins:
@@ -62,7 +65,17 @@ class ScoringApp(FastAPI):
         if scope["type"] == "http":
             await self._entry(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, self._plainly(send))
+
+    def _plainly(self, send: Send) -> Send:
+        """A setting that cannot be used is told in one line, without a traceback."""
+
+        async def tell(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "lifespan.startup.failed" and self.refusal is not None:
+                message["message"] = self.refusal
+            await send(message)
+
+        return tell
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         short = self.short_way.get(scope["path"])
@@ -105,8 +118,13 @@ def create_app(service: Service) -> ScoringApp:
 
 
 @asynccontextmanager
-async def _running(service: Service) -> AsyncIterator[None]:
-    await asyncio.to_thread(start, service)
+async def _running(app: ScoringApp) -> AsyncIterator[None]:
+    service = app.service
+    try:
+        await asyncio.to_thread(start, service)
+    except SettingsError as error:
+        app.refusal = str(error)
+        raise
     loop = asyncio.get_running_loop()
 
     def through_loop(work: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ import sys
 
 from api.settings import Settings, load_settings
 from api.workers.place import Place
+from api.workers.port import listen
 from shared.errors import SettingsError
 from shared.logs import configure_logging
 
@@ -32,7 +33,8 @@ def _serve(settings: Settings) -> int:
     if settings.api_workers == 1:
         from api.serving import serve  # noqa: PLC0415 - a supervisor does without
 
-        serve(settings, Place())
+        with listen(settings) as listener:
+            serve(settings, Place(listener=listener))
         return 0
     from api.workers.supervisor import supervise  # noqa: PLC0415
 

@@ -18,6 +18,7 @@ from types import FrameType
 import structlog
 
 from api.settings import Settings
+from api.workers.port import listen
 from api.workers.run_dir import STATE, RunDir
 from shared.errors import SettingsError
 
@@ -30,7 +31,6 @@ _LIVED_SECONDS = 10.0
 # So many of them before anybody ever served: it will not get better.
 _QUICK_DEATHS = 5
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 30.0
-_BACKLOG = 2048
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ def supervise(settings: Settings, command: Sequence[str]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    with _own(settings) as run_dir, _listen(settings) as listener:
+    with _own(settings) as run_dir, listen(settings) as listener:
         crew = Crew(settings, command, run_dir, listener)
         return crew.run(told)
 
@@ -181,18 +181,3 @@ def _own(settings: Settings) -> Iterator[RunDir]:
         ) from error
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _listen(settings: Settings) -> Iterator[socket.socket]:
-    host, port = settings.api_host, settings.api_port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise SettingsError(
-            f"API_HOST, API_PORT: cannot listen on {host}:{port}: {error.strerror}"
-        ) from error
-    with listener:
-        _log.info("listening", host=host, port=listener.getsockname()[1])
-        yield listener

@@ -79,8 +79,7 @@ def _csv_pieces(path: Path, mapping: Mapping, bad_line: BadLine) -> Iterator[Pie
 
 
 def _opened(path: Path) -> Any:
-    """Read by Arrow alone: it reads ahead, and a thread that is inside a Python file when the
-    program ends, aborts it."""
+    """Read by Arrow alone: it reads ahead, and inside a Python file that could abort our end."""
     return pa.OSFile(str(path))
 
 

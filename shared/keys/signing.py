@@ -34,6 +34,8 @@ def verify(raw: bytes, signature: str, trusted: Mapping[str, Ed25519PublicKey]) 
     Raises:
         SignatureInvalid: malformed, made by an unknown key, or not over these bytes.
     """
+    if not signature.strip():
+        raise SignatureInvalid("it is not signed: no signature came with it")
     signer, _, encoded = signature.strip().partition(":")
     public = trusted.get(signer)
     if public is None:

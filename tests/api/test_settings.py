@@ -52,3 +52,14 @@ def test_a_second_service_on_the_same_journal_does_not_start(settings: Settings)
         )
     assert done.returncode == 3
     assert "JOURNAL_DIR: another process writes" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_port_that_is_taken_is_named_with_a_remedy(settings: Settings) -> None:
+    with Running(settings) as server:
+        folder = settings.journal_dir.parent / "second"
+        folder.mkdir()
+        done = start(folder, API_PORT=server.url.rpartition(":")[2])
+    assert done.returncode == 2
+    assert "API_HOST, API_PORT: cannot listen" in done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
