@@ -14,6 +14,8 @@ from shared.usecase.serving import FloatMatrix
 
 GRAPH = "model.onnx"
 _INPUT, _OUTPUT = "features", "scores"
+BOUND_ROWS = 32
+"""Up to here calls through bound memory are faster; a larger batch no longer feels the 2 us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class OnnxModel:
     manifest: Manifest
     sha256: str
     _session: Any
-    _rows: threading.local = field(default_factory=threading.local, compare=False)
+    _threads: threading.local = field(default_factory=threading.local, compare=False)
 
     @classmethod
     def load(cls, bundle: Bundle) -> "OnnxModel":
@@ -46,41 +48,49 @@ class OnnxModel:
 
     def score(self, matrix: FloatMatrix) -> FloatMatrix:
         """Component scores, (rows, features) -> (rows, components), float32."""
-        if len(matrix) == 1:
-            return self._row(matrix)
+        if 0 < len(matrix) <= BOUND_ROWS:
+            return self._bound_memory().score(matrix)
         scores: FloatMatrix = self._session.run((_OUTPUT,), {_INPUT: matrix})[0]
         return scores
 
-    def _row(self, matrix: FloatMatrix) -> FloatMatrix:
-        """One row, through memory that is bound to the session once in each thread."""
+    def _bound_memory(self) -> "_BoundMemory":
         try:
-            bound: _BoundRow = self._rows.bound
+            memory: _BoundMemory = self._threads.memory
         except AttributeError:
             widths = (len(self.manifest.feature_names), len(self.manifest.components))
-            bound = self._rows.bound = _BoundRow(self._session, *widths)
-        return bound.score(matrix)
+            memory = self._threads.memory = _BoundMemory(self._session, *widths)
+        return memory
 
 
-class _BoundRow:
-    """Input and output of one row in memory of our own: 5 us less than passing arrays."""
+class _BoundMemory:
+    """Input and output in memory of one thread's own: 2 us a call less than passing arrays.
+
+    A number of rows is bound when it first comes, always to the beginning of the same memory.
+    """
 
     def __init__(self, session: Any, features: int, components: int) -> None:
         self._session = session
-        self._input = np.zeros((1, features), dtype=np.float32)
-        self._output = np.zeros((1, components), dtype=np.float32)
-        self._binding = session.io_binding()
-        for bind, name, memory in (
-            (self._binding.bind_input, _INPUT, self._input),
-            (self._binding.bind_output, _OUTPUT, self._output),
-        ):
-            bind(name, "cpu", 0, np.float32, memory.shape, memory.ctypes.data)
+        self._input = np.zeros((BOUND_ROWS, features), dtype=np.float32)
+        self._output = np.zeros((BOUND_ROWS, components), dtype=np.float32)
+        self._bindings: dict[int, Any] = {}
 
     def score(self, matrix: FloatMatrix) -> FloatMatrix:
-        if matrix.shape != self._input.shape:
-            raise ValueError(f"one row of {self._input.shape[1]} features, not {matrix.shape}")
-        self._input[:] = matrix
-        self._session.run_with_iobinding(self._binding)
-        return self._output.copy()
+        """Scores of at most BOUND_ROWS rows."""
+        rows, features = matrix.shape
+        if features != self._input.shape[1]:
+            raise ValueError(f"rows of {self._input.shape[1]} features, not {matrix.shape}")
+        self._input[:rows] = matrix
+        self._session.run_with_iobinding(self._bindings.get(rows) or self._bind(rows))
+        return self._output[:rows].copy()
+
+    def _bind(self, rows: int) -> Any:
+        binding = self._bindings[rows] = self._session.io_binding()
+        for bind, name, memory in (
+            (binding.bind_input, _INPUT, self._input[:rows]),
+            (binding.bind_output, _OUTPUT, self._output[:rows]),
+        ):
+            bind(name, "cpu", 0, np.float32, memory.shape, memory.ctypes.data)
+        return binding
 
 
 def _options() -> Any:

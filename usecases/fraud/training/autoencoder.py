@@ -53,7 +53,11 @@ class Autoencoder:
                 rebuilt = builder.add("Relu", [rebuilt], output)
         error = builder.add("Sub", [rebuilt, rows], f"{_NAME}_error")
         squared = builder.add("Mul", [error, error], f"{_NAME}_squared")
-        return builder.add("ReduceMean", [squared], _NAME, axes=[1], keepdims=1)
+        width = len(self.columns)
+        share = builder.constant(f"{_NAME}_share", np.full((width, 1), 1.0 / width))
+        # Not ReduceMean: it adds in an order that depends on where in memory a row begins, so
+        # that the last bit of a score would hang on the rows beside it.
+        return builder.add("MatMul", [squared, share], _NAME)
 
     def _export_standardise(self, builder: Builder) -> str:
         columns = builder.constant(f"{_NAME}_columns", self.columns, np.int64)
