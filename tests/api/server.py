@@ -94,6 +94,14 @@ class Running:
         self._thread.join(20)
         self._socket.close()
 
+    def connections(self) -> set[Any]:
+        """Whoever is connected now."""
+        return self._server.server_state.connections
+
+    def stop(self) -> None:
+        """Begin to stop; leaving the context waits for the end."""
+        self._server.should_exit = True
+
     def token(self, role: Role) -> str:
         return read_token(self.settings.keys_dir, role)
 

@@ -1,0 +1,218 @@
+"""Plain requests skip ASGI, and nobody can tell but by the clock."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+
+import httpx
+import orjson
+import pytest
+import uvicorn
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.http.short_way import ShortWayProtocol, ShortWays, protocol_for
+from api.settings import Settings
+from shared.keys.tokens import Role
+from tests.api.server import Running, serve_settings, wait_until
+from tests.api.test_one_write import app, talk, told
+from tests.api.tiny import count_rows
+
+Address = tuple[str, int]
+
+
+def request(amount: float, **more: str) -> bytes:
+    body = orjson.dumps({"amount": amount, **more})
+    head = f"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    return head.encode() + b"Content-Type: application/json\r\n\r\n" + body
+
+
+LIVE = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def address_of(server: Running) -> Address:
+    url = httpx.URL(server.url)
+    return url.host, url.port or 0
+
+
+def answers(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
+    """Statuses and bodies of the next answers."""
+    found: list[tuple[int, bytes]] = []
+    content = b""
+    while len(found) < count:
+        head, end, rest = content.partition(b"\r\n\r\n")
+        length = next(
+            (int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")),
+            0,
+        )
+        if end and len(rest) >= length:
+            found.append((int(head[9:12]), rest[:length]))
+            content = rest[length:]
+            continue
+        part = connection.recv(65_536)
+        assert part, content
+        content += part
+    return found
+
+
+def test_requests_of_both_ways_sent_without_waiting_are_answered_in_turn(steady: Running) -> None:
+    wanted = [1.0, None, 2.0, 3.0, None, None, 4.0]
+    sent = b"".join(LIVE if amount is None else request(amount) for amount in wanted)
+    with talk(address_of(steady), sent) as connection:
+        found = answers(connection, len(wanted))
+    for amount, (status, body) in zip(wanted, found, strict=True):
+        assert status == 200
+        answer = orjson.loads(body)
+        assert answer.get("probability") == (None if amount is None else amount / 2)
+
+
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.lists(st.integers(1, 400), max_size=6))
+def test_a_request_may_come_in_pieces_of_any_size(steady: Running, cuts: list[int]) -> None:
+    sent = request(1.0) + LIVE + request(2.0)
+    edges = sorted({0, len(sent), *(cut for cut in cuts if cut < len(sent))})
+    with talk(address_of(steady), b"") as connection:
+        for begin, end in pairwise(edges):
+            connection.sendall(sent[begin:end])
+        first, _, last = answers(connection, 3)
+    assert [orjson.loads(body)["probability"] for _, body in (first, last)] == [0.5, 1.0]
+
+
+def test_many_connections_at_once_get_each_its_own_answer(serving: Running) -> None:
+    def ask(number: int) -> bool:
+        name = f"t{number % 40}"
+        with httpx.Client(base_url=serving.url) as client:
+            rows = [
+                client.post("/score", json={"amount": number % 40 + place, "transaction_id": name})
+                for place in range(3)
+            ]
+        texts = {row.text for row in rows}
+        return len(texts) == 1 and rows[0].json()["transaction_id"] == name
+
+    with ThreadPoolExecutor(16) as clients:
+        assert all(clients.map(ask, range(80)))
+    serving.drained()
+    assert count_rows(serving.service.engine) == 40
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (request(1.0).replace(b"Host: x", b"Content-Encoding: gzip"), 415),
+        (request(1.0).replace(b"application/json", b"text/plain"), 415),
+        (request(1.0).replace(b"POST", b"PUT"), 405),
+        (request(1.0).replace(b"/score", b"/score?x=1"), 200),
+        (request(1.0).replace(b"/score", b"/sc%6fre"), 200),
+        (request(1.0).replace(b"Host: x", b"Origin: http://elsewhere"), 200),
+        (request(1.0).replace(b"Host: x", b"Connection: close"), 200),
+        (request(1.0).replace(b"HTTP/1.1", b"HTTP/1.0"), 200),
+        (request(1.0).replace(b"1.0}", b"-1}").replace(b": 14", b": 13"), 422),
+        (request(1.0, user_id="u" * 65_536), 413),
+        (
+            b"POST /score HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+            b"Content-Type: application/json\r\n\r\n5\r\n{\"amo\r\na\r\nunt\": 1.5}\r\n0\r\n\r\n",
+            200,
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_not_plain_is_answered_as_ever(steady: Running, sent: bytes, status: int) -> None:
+    with talk(address_of(steady), sent) as connection:
+        ((found, _),) = answers(connection, 1)
+    assert found == status
+
+
+def test_both_ways_send_the_same_headers(steady: Running) -> None:
+    short = steady.client.post("/score", json={"amount": 1.0})
+    long = steady.client.post("/score?long", json={"amount": 1.0})
+    assert short.status_code == long.status_code == 200
+    names = [name for name, _ in short.headers.multi_items()]
+    assert sorted(names) == sorted(name for name, _ in long.headers.multi_items())
+    assert "date" in names
+    refused = steady.client.post("/score", json={"amount": -1.0})
+    refused_long = steady.client.post("/score?long", json={"amount": -1.0})
+    assert refused.json() == refused_long.json()
+    assert sorted(refused.headers) == sorted(refused_long.headers)
+
+
+def test_a_way_that_asks_for_credentials_is_short_with_them_and_closed_without(
+    settings: Settings,
+) -> None:
+    closed = serve_settings(settings.keys_dir.parent, scoring_auth="on")
+    with Running(closed) as server:
+        assert server.score(amount=1.0).status_code == 401
+        wrong = server.client.post("/score", json={"amount": 1.0}, headers=server.bearer(Role.PUSH))
+        assert wrong.status_code == 403
+        right = server.client.post(
+            "/score", json={"amount": 1.0}, headers=server.bearer(Role.SCORER)
+        )
+        assert right.status_code == 200
+
+
+def test_a_request_that_is_half_here_when_the_server_stops_is_still_answered(
+    settings: Settings,
+) -> None:
+    sent = request(1.0)
+    with Running(settings) as server, talk(address_of(server), sent[:-4]) as connection:
+        wait_until(lambda: len(server.connections()) == 1)
+        server.stop()
+        connection.sendall(sent[-4:])
+        ((status, _),) = answers(connection, 1)
+        assert status == 200
+        assert connection.recv(1) == b""
+
+
+def test_a_request_that_makes_no_sense_after_one_that_does_costs_it_no_answer(
+    steady: Running,
+) -> None:
+    with talk(address_of(steady), request(1.0) + b"\0\0nonsense\r\n\r\n") as connection:
+        content = told(connection, b"Invalid HTTP request received.")
+    assert b'"probability":0.5' in content
+
+
+class Echo:
+    """Answers with the body it got."""
+
+    limit_bytes = 100
+
+    def admits(self, headers: object) -> bool:
+        return True
+
+    def take(self, body: bytes, caller: ShortWayProtocol) -> None:
+        caller.loop.call_soon(caller.answer, 200, b"", body)
+
+
+@pytest.fixture
+def impatient() -> Iterator[Address]:
+    """A server that closes a connection it has not heard of for a second."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    protocol = protocol_for(ShortWays({b"/score": Echo()}))
+    config = uvicorn.Config(
+        app, http=protocol, loop="uvloop", lifespan="off", log_config=None,
+        access_log=False, timeout_keep_alive=1,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    wait_until(lambda: server.started)
+    yield listener.getsockname()
+    server.should_exit = True
+    thread.join(10)
+    listener.close()
+
+
+def test_a_connection_is_closed_when_it_has_been_idle_for_long_and_not_before(
+    impatient: Address,
+) -> None:
+    sent = request(1.0)
+    with talk(impatient, b"") as connection, talk(impatient, sent[:-4]) as slow:
+        for _ in range(4):
+            connection.sendall(sent)
+            assert answers(connection, 1) == [(200, b'{"amount":1.0}')]
+            threading.Event().wait(0.4)
+        connection.settimeout(10)
+        assert connection.recv(1) == b""
+        # a request under way is not idle
+        slow.sendall(sent[-4:])
+        assert answers(slow, 1) == [(200, b'{"amount":1.0}')]
