@@ -7,10 +7,9 @@ were decisions of older versions, which are still understood.
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -43,8 +42,7 @@ DecisionRecord = tuple[Any, ...]
 """Values in the order of `COLUMNS`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """A scored transaction: enough to give the same answer again."""
 
     transaction: Transaction

@@ -19,11 +19,13 @@ class Scores:
     """Every row's scores and who made them.
 
     Attributes:
+        all_usable: every number is finite.
         champion: who scored the rows that no candidate took; the batch as a whole is its.
         seconds: what each version's part took, by version, while one is on trial.
     """
 
     rows: Sequence[Scored]
+    all_usable: bool
     champion: LiveModel
     seconds: dict[str, float]
 
@@ -54,8 +56,8 @@ class Arms:
         """
         if trial is not None:
             return self._on_trial(model, trial, users, matrix, apart=apart)
-        model, scores = self._champions(model, matrix, apart=apart)
-        return Scores([(model, row) for row in scores], model, {})
+        model, scores, all_usable = self._champions(model, matrix, apart=apart)
+        return Scores([(model, row) for row in scores], all_usable, model, {})
 
     def _on_trial(
         self,
@@ -69,30 +71,32 @@ class Arms:
         began = time.perf_counter()
         found = trial.try_candidate(users, matrix)
         seconds = {trial.rollout.version: time.perf_counter() - began}
+        all_usable = True
         rest = [at for at in range(len(matrix)) if at not in found]
         if rest:
             began = time.perf_counter()
             part = matrix if len(rest) == len(matrix) else matrix[rest]
-            model, scores = self._champions(model, part, apart=apart)
+            model, scores, all_usable = self._champions(model, part, apart=apart)
             found |= {at: (model, row) for at, row in zip(rest, scores, strict=True)}
             seconds[model.version] = time.perf_counter() - began
-        return Scores([found[at] for at in range(len(matrix))], model, seconds)
+        return Scores([found[at] for at in range(len(matrix))], all_usable, model, seconds)
 
     def _champions(
         self, model: LiveModel, matrix: FloatMatrix, *, apart: bool
-    ) -> tuple[LiveModel, FloatMatrix]:
-        """All rows by one version: another one, if it can score more of them."""
+    ) -> tuple[LiveModel, FloatMatrix, bool]:
+        """All rows by one version, another one if it can score more; whether all are usable."""
         try:
             scores = run_model(model, matrix)
         except Problem as failure:
             if apart and len(matrix) > 1:
                 raise
-            return self._breaker.instead(model, matrix, failure)
+            return (*self._breaker.instead(model, matrix, failure), True)
         if np.isfinite(scores).all():
-            return model, scores
+            return model, scores, True
         if apart and len(matrix) > 1:
             raise unusable(model)
-        return self._breaker.mended(model, matrix, scores, unusable(model))
+        model, scores = self._breaker.mended(model, matrix, scores, unusable(model))
+        return model, scores, bool(np.isfinite(scores).all())
 
 
 def run_model(model: LiveModel, matrix: FloatMatrix) -> FloatMatrix:

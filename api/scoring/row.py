@@ -1,7 +1,7 @@
 """One row on its way from a request to its answer."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -11,8 +11,7 @@ from shared.transaction import Transaction
 from shared.usecase.serving import Answer, ScoringRoute
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(NamedTuple):
     """What a caller is told of a row, before it is JSON, and the version that made it."""
 
     body: dict[str, Any]

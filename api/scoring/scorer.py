@@ -95,10 +95,11 @@ class Scorer:
         first: dict[str, Row] = {}
         twins = []
         for row in rows:
-            if row.id in known:
-                row.answer_like(known[row.id])
-            elif first.setdefault(row.id, row) is not row:
-                twins.append((row, first[row.id]))
+            name = row.id
+            if name in known:
+                row.answer_like(known[name])
+            elif first.setdefault(name, row) is not row:
+                twins.append((row, first[name]))
         return list(first.values()), twins
 
     def _decide(self, rows: Sequence[Row], model: LiveModel, *, apart: bool) -> LiveModel:
@@ -150,7 +151,7 @@ def _answer(rows: Sequence[Row], matrix: FloatMatrix, scores: Scores) -> list[Ro
     """Answer every row that has usable scores; returns those."""
     scored = []
     for row, vector, (model, values) in zip(rows, matrix, scores.rows, strict=True):
-        if not usable(values):
+        if not (scores.all_usable or usable(values)):
             row.outcome = unusable(model)
             continue
         row.decided = Decided(row.transaction, vector, values, model.served)

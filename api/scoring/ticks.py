@@ -43,7 +43,7 @@ class RowWay:
     metrics: RouteMetrics
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Ask:
     body: bytes
     way: RowWay
