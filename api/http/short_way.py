@@ -150,11 +150,10 @@ class ShortWayProtocol(OneWriteProtocol):
 
     def _is_plain(self) -> bool:
         parser = self.parser
-        if self._waits:
-            # Sent before the answer to the one before: answers go out in turn.
-            self.ways.flush()
         return (
-            (self.cycle is None or self.cycle.response_complete)
+            # who sends without waiting for answers may not hold the loop
+            not self._waits
+            and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
             and not self._ends
             and parser.get_method() == b"POST"
@@ -164,6 +163,7 @@ class ShortWayProtocol(OneWriteProtocol):
 
     def _go_uvicorns_way(self) -> None:
         if self._waits:
+            # answers go out in turn
             self.ways.flush()
         self._unset_keepalive_if_required()
         url, headers, expect = self.url, self.headers, self.expect_100_continue
