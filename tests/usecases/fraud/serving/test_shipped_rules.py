@@ -86,6 +86,18 @@ SPECIMENS: dict[str, tuple[Row, Row]] = {
         {"features": {"merchant_fraud_rate_30d_lag": 0.2}},
         {"features": {"merchant_fraud_rate_30d_lag": 0.2, "merchant_cnt_30d_lag": 4}},
     ),
+    "transfer_series": (
+        {
+            "amount": 900.0,
+            "transaction_type": "transfer",
+            "features": {"cnt_1h": 3, "sum_1h": 1200},
+        },
+        {"transaction_type": "purchase"},
+    ),
+    "stranger_refund": (
+        {"amount": 500.0, "transaction_type": "refund", "features": {"is_new_merchant_30d": 1}},
+        {"amount": 499.0},
+    ),
     "trusted_habit": (
         {"amount": 12.0, "features": {"same_merchant_cnt_30d": 8}},
         {"scores": (0.95, 0.1, 0.1)},
