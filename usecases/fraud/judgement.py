@@ -3,7 +3,7 @@
 Comparisons are written so that a score that is not a number ends in review, never in approve.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from math import inf
 from typing import NamedTuple
@@ -34,48 +34,84 @@ class Judgement(NamedTuple):
     """The scores of one row and what the thresholds make of them.
 
     Attributes:
-        scores: component -> score; components the model does not have are 0.
+        thresholds: the model's own, with a default for each it does not declare.
         anomaly_score: the largest anomaly score as a multiple of its threshold; above 1 the
             row is an outlier.
     """
 
     probability: float
-    scores: Mapping[str, float]
     thresholds: Mapping[str, float]
     anomaly_score: float
     is_outlier: bool
     decision: Decision
+    components: Sequence[str]
+    values: Sequence[float]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Component -> score; anomaly components the model does not have are 0."""
+        by_name = dict(zip(self.components, self.values, strict=True))
+        for name in ANOMALY_COMPONENTS:
+            by_name.setdefault(name, 0.0)
+        return by_name
 
 
 def judge(scores: FloatVector, model: ServedModel) -> Judgement:
     """Apply the model's own thresholds; the classifier is its first component."""
     values = scores.tolist()
-    by_name = dict(zip(model.components, values, strict=True))
-    thresholds = _thresholds(model)
+    limits = _limits_of(model)
     is_outlier, anomaly_score = False, -inf
-    for name in ANOMALY_COMPONENTS:
-        score, limit = by_name.setdefault(name, 0.0), thresholds[name]
+    for position, limit, unit in limits.anomalies:
+        score = 0.0 if position is None else values[position]
         is_outlier = is_outlier or not score <= limit
-        anomaly_score = max(anomaly_score, score / (limit or 1.0))
-    decision = _decide(values[0], thresholds, is_outlier)
-    return Judgement(values[0], by_name, thresholds, anomaly_score, is_outlier, decision)
+        anomaly_score = max(anomaly_score, score / unit)
+    decision = _decide(values[0], limits, is_outlier)
+    return Judgement(
+        values[0], limits.thresholds, anomaly_score, is_outlier, decision, model.components, values
+    )
+
+
+class _Limits(NamedTuple):
+    """What a model's thresholds come to; worked out once, not for every row.
+
+    Attributes:
+        anomalies: position among the components (None: the model has it not), limit, unit.
+    """
+
+    thresholds: Mapping[str, float]
+    review: float
+    block: float
+    anomalies: tuple[tuple[int | None, float, float], ...]
 
 
 class _Last(NamedTuple):
-    """The thresholds of the model that was asked for last: nearly always the same one."""
+    """The limits of the model that was asked for last: nearly always the same one."""
 
     model: ServedModel | None
-    thresholds: Mapping[str, float]
+    limits: _Limits
 
 
-_last = [_Last(None, DEFAULT_THRESHOLDS)]
+def _limits(components: Sequence[str], declared: Mapping[str, float]) -> _Limits:
+    thresholds = {**DEFAULT_THRESHOLDS, **declared}
+    anomalies = tuple(
+        (
+            components.index(name) if name in components else None,
+            thresholds[name],
+            thresholds[name] or 1.0,
+        )
+        for name in ANOMALY_COMPONENTS
+    )
+    return _Limits(thresholds, thresholds["review"], thresholds["block"], anomalies)
 
 
-def _thresholds(model: ServedModel) -> Mapping[str, float]:
+_last = [_Last(None, _limits((), {}))]
+
+
+def _limits_of(model: ServedModel) -> _Limits:
     last = _last[0]
     if last.model is not model:
-        last = _last[0] = _Last(model, {**DEFAULT_THRESHOLDS, **model.thresholds})
-    return last.thresholds
+        last = _last[0] = _Last(model, _limits(model.components, model.thresholds))
+    return last.limits
 
 
 def outlook(scores: FloatVector, model: ServedModel) -> Outlook:
@@ -84,9 +120,9 @@ def outlook(scores: FloatVector, model: ServedModel) -> Outlook:
     return Outlook(judgement.probability, judgement.decision is not Decision.APPROVE)
 
 
-def _decide(probability: float, thresholds: Mapping[str, float], is_outlier: bool) -> Decision:
-    if probability >= thresholds["block"]:
+def _decide(probability: float, limits: _Limits, is_outlier: bool) -> Decision:
+    if probability >= limits.block:
         return Decision.BLOCK
-    if probability < thresholds["review"] and not is_outlier:
+    if probability < limits.review and not is_outlier:
         return Decision.APPROVE
     return Decision.REVIEW

@@ -69,7 +69,7 @@ class Analyst:
         return Answer(
             body=self._body(evidence, verdict),
             score=judgement.probability,
-            decision=verdict.decision.value,
+            decision=str(verdict.decision),
             matched_rules=verdict.matched_rules,
             reason_codes=verdict.reasons,
         )
@@ -78,12 +78,12 @@ class Analyst:
         judgement = evidence.judgement
         return {
             "transaction_id": evidence.transaction.transaction_id,
-            "decision": verdict.decision.value,
+            "decision": str(verdict.decision),
             "risk_level": risk_level(verdict, judgement),
             "probability": judgement.probability,
-            "reason_codes": list(verdict.reasons),
+            "reason_codes": verdict.reasons,
             "matched_rules": list(verdict.matched_rules),
-            "scores": dict(judgement.scores),
+            "scores": judgement.scores,
             "is_outlier": judgement.is_outlier,
             "anomaly_score": judgement.anomaly_score,
             "version": evidence.model_version,

@@ -49,6 +49,6 @@ def predict(
     return Answer(
         body=body,
         score=judgement.probability,
-        decision=judgement.decision,
+        decision=str(judgement.decision),
         reason_codes=reasons,
     )

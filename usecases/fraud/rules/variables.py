@@ -6,7 +6,7 @@ meaning, so a rule needs no null checks and the type checker can be strict.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from shared.clock import MICROS_PER_HOUR
 from shared.transaction import Transaction
@@ -20,8 +20,7 @@ Value = bool | int | float | str
 MICROS_PER_MINUTE = MICROS_PER_HOUR // 60
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(NamedTuple):
     """Everything known of one scored row; `features` in the order of the feature set."""
 
     transaction: Transaction
