@@ -2,15 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 import orjson
 
 from api.journal.checkpoint import Position
-from api.journal.entries import COLUMNS, decode
-from api.journal.segments import records_between
+from api.journal.entries import COLUMNS, decode_row
+from api.journal.segments import first_between
 from api.journal.sink import Record, RowRefused, Sink, Stored
 from shared.transaction import Label
 
@@ -72,14 +71,14 @@ class LocalCarrier:
         """Holds nothing."""
 
     def carry(self, begin: Position, end: Position) -> Carried | None:
-        batch = list(islice(records_between(self._directory, begin, end), self._batch))
+        batch, behind = first_between(self._directory, begin, end, self._batch)
         if not batch:
             return None
-        carried = Carried(batch[-1][1], len(batch))
+        carried = Carried(behind, len(batch))
         records: list[Record] = []
-        for payload, _ in batch:
+        for payload in batch:
             try:
-                records.append(decode(payload))
+                records.append(decode_row(payload))
             except (ValueError, KeyError, TypeError) as error:
                 self._set_aside({"undecodable": payload.hex()}, str(error), carried)
         self._store(records, carried)

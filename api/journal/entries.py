@@ -1,12 +1,13 @@
 """What a record of the journal says: a decision or a label.
 
 A decision is a short header, its id, the vector as served and the other columns as one JSON
-list: written once, in the request, and read by nobody but the drain. A label is JSON, and so
-were decisions of older versions, which are still understood.
+list, in which JSON columns are text, as the table takes them: written once, in the request, and
+turned into a row by the drain without being looked into. A label is JSON, and so were decisions
+of older versions, which are still understood.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from struct import Struct
 from typing import Any, NamedTuple
@@ -17,7 +18,9 @@ import orjson
 from shared.transaction import ATTRIBUTE_OF, Label, Transaction
 from shared.usecase.serving import Answer, FloatVector, ServedModel
 
-_KIND = 1
+_KIND = 2
+# 1 was the same with lists and objects in the JSON columns
+_KINDS = (1, _KIND)
 # kind, bytes of the id, bytes of the vector; JSON begins with a brace, never with the kind
 _HEADER = Struct("<BHH")
 
@@ -37,9 +40,13 @@ COLUMNS = (
 """Columns of apitransactionlogs in the order of a record; the vector is the last."""
 
 VERSION = COLUMNS.index("model_version")
+_JSON_AT = tuple(map(COLUMNS.index, ("component_scores", "matched_rules", "reason_codes")))
 
 DecisionRecord = tuple[Any, ...]
-"""Values in the order of `COLUMNS`."""
+"""Values in the order of `COLUMNS`; JSON columns are objects."""
+
+Row = tuple[Any, ...]
+"""The same with JSON columns as text."""
 
 
 class Decided(NamedTuple):
@@ -59,18 +66,18 @@ def encode_decision(
     values = (
         *_values_of(decided.transaction),
         answer.score,
-        dict(zip(served.components, decided.scores.tolist(), strict=True)),
+        _to_text(dict(zip(served.components, decided.scores.tolist(), strict=True))),
         answer.decision,
-        answer.matched_rules,
-        answer.reason_codes,
+        _to_text(answer.matched_rules),
+        _to_text(answer.reason_codes),
         served.version,
         feature_set_version,
         latency_ms,
     )
-    return encode_values(values, decided.vector.astype("<f4", copy=False).tobytes())
+    return encode_row(values, decided.vector.astype("<f4", copy=False).tobytes())
 
 
-def encode_values(values: DecisionRecord, vector: bytes) -> bytes:
+def encode_row(values: Row, vector: bytes) -> bytes:
     """The record of these values, all but the vector."""
     transaction_id = values[0].encode()
     header = _HEADER.pack(_KIND, len(transaction_id), len(vector))
@@ -82,6 +89,18 @@ def encode_label(label: Label) -> bytes:
 
 
 def decode(payload: bytes) -> DecisionRecord | Label:
+    """What was decided, the vector as bytes, or a label.
+
+    Raises:
+        ValueError: this program did not write the record.
+    """
+    row = decode_row(payload)
+    if isinstance(row, Label):
+        return row
+    return _with_json(row, orjson.loads)
+
+
+def decode_row(payload: bytes) -> Row | Label:
     """Values for the writer, the vector as bytes, or a label.
 
     Raises:
@@ -95,22 +114,36 @@ def decode(payload: bytes) -> DecisionRecord | Label:
         raise ValueError("the record is neither a decision nor a label") from error
     begin = _HEADER.size + id_bytes
     end = begin + vector_bytes
-    values = orjson.loads(payload[end:]) if kind == _KIND else None
+    values = orjson.loads(payload[end:]) if kind in _KINDS else None
     if not isinstance(values, list) or len(values) != len(COLUMNS) - 1:
         raise ValueError("the record is neither a decision nor a label")
-    return (*values, payload[begin:end])
+    row = (*values, payload[begin:end])
+    return row if kind == _KIND else _with_json(row, _to_text)
 
 
-def _decode_object(payload: bytes) -> DecisionRecord | Label:
+def _decode_object(payload: bytes) -> Row | Label:
     content: dict[str, dict[str, Any]] = orjson.loads(payload)
     match content:
         case {"label": dict(said)}:
             return Label(**said)
         case {"decision": {"feature_vector": str(vector), "component_scores": dict()} as row}:
             row["feature_vector"] = base64.b64decode(vector)
-            return tuple(map(row.get, COLUMNS))
+            return _with_json(tuple(map(row.get, COLUMNS)), _to_text)
         case _:
             raise ValueError("the record is neither a decision nor a label")
+
+
+def _with_json(row: tuple[Any, ...], change: Callable[[Any], Any]) -> tuple[Any, ...]:
+    """The row with its JSON columns as text, or as what the text says."""
+    values = list(row)
+    for at in _JSON_AT:
+        if values[at] is not None:
+            values[at] = change(values[at])
+    return tuple(values)
+
+
+def _to_text(value: Any) -> str:
+    return orjson.dumps(value).decode()
 
 
 def decided_from_record(record: DecisionRecord, thresholds: Mapping[str, float]) -> Decided:

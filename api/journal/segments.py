@@ -2,7 +2,9 @@
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import structlog
@@ -28,15 +30,33 @@ def records_between(
     directory: Path, begin: Position, end: Position
 ) -> Iterator[tuple[bytes, Position]]:
     """Whole records from one position to another, each with the position behind it."""
+    for payload, number, offset in _places_between(directory, begin, end):
+        yield payload, Position(number, offset)
+
+
+def first_between(
+    directory: Path, begin: Position, end: Position, limit: int
+) -> tuple[list[bytes], Position]:
+    """The first whole records between two positions, and the position behind the last."""
+    places = list(islice(_places_between(directory, begin, end), limit))
+    if places:
+        _, *behind = places[-1]
+        begin = Position(*behind)
+    return [payload for payload, _, _ in places], begin
+
+
+def _places_between(
+    directory: Path, begin: Position, end: Position
+) -> Iterator[tuple[bytes, int, int]]:
     for number in segment_numbers(directory):
         if not begin.segment <= number <= end.segment:
             continue
-        offset = begin.offset if number == begin.segment else 0
-        for record in read_frames(segment_path(directory, number), offset):
-            position = Position(number, record.end)
-            if position > end:
+        first = begin.offset if number == begin.segment else 0
+        last = end.offset if number == end.segment else sys.maxsize
+        for payload, offset in read_frames(segment_path(directory, number), first):
+            if offset > last:
                 return
-            yield record.payload, position
+            yield payload, number, offset
 
 
 def lock_directory(directory: Path) -> int:
@@ -67,8 +87,8 @@ def heal(path: Path) -> int:
     here, hence the copy: nothing is thrown away without a trace.
     """
     good = 0
-    for record in read_frames(path, 0):
-        good = record.end
+    for _, end in read_frames(path, 0):
+        good = end
     size = path.stat().st_size
     if size > good:
         _keep_tail(path, good)

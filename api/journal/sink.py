@@ -9,15 +9,12 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
-from api.journal.entries import COLUMNS, DecisionRecord
-from shared.tables.engine import database_errors, migrate, to_json
+from api.journal.entries import COLUMNS, Row
+from shared.tables.engine import database_errors, migrate
 from shared.tables.writer import write_decision_records, write_labels
 from shared.transaction import Label
 
-Record = DecisionRecord | Label
-_STORED_COLUMNS = (*COLUMNS, "label", "label_known_at", "label_source")
-_NO_LABEL = (None, None, None)
-_JSON_AT = tuple(map(COLUMNS.index, ("component_scores", "matched_rules", "reason_codes")))
+Record = Row | Label
 
 
 class RowRefused(Exception):
@@ -79,7 +76,7 @@ def _refusals() -> Iterator[None]:
     """What the database says of the rows themselves, as opposed to its own state."""
     try:
         yield
-    except (DataError, IntegrityError, ValueError, OverflowError) as error:
+    except (DataError, IntegrityError, ValueError, TypeError, OverflowError) as error:
         raise RowRefused(str(getattr(error, "orig", None) or error)) from error
 
 
@@ -93,18 +90,10 @@ def _store_part(connection: Connection, part: Sequence[Record], stored: Stored) 
     labels = [record for record in part if isinstance(record, Label)]
     rows = [record for record in part if not isinstance(record, Label)]
     if rows:
-        write_decision_records(connection, _STORED_COLUMNS, list(map(_as_stored, rows)))
+        write_decision_records(connection, COLUMNS, rows)
         stored.transaction_ids.extend(row[0] for row in rows)
     if labels:
         known = set(write_labels(connection, labels))
         for label in labels:
             kind = stored.labels if label.transaction_id in known else stored.unknown_labels
             kind.append(label)
-
-
-def _as_stored(record: DecisionRecord) -> DecisionRecord:
-    values = [*record, *_NO_LABEL]
-    for at in _JSON_AT:
-        if values[at] is not None:
-            values[at] = to_json(values[at])
-    return tuple(values)

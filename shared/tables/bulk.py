@@ -1,33 +1,68 @@
 """Statements over whole batches, each in the fastest way its database offers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ARRAY, Connection, String, Table, any_, column, func, literal, select
+from sqlalchemy import ARRAY, Connection, String, Table, any_, column, func, literal, select, text
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.tables.engine import to_json
-from shared.tables.tile_counts import count_columns, count_rows_after, last_row
 from shared.tables.tiles import Seen
 
 Record = tuple[Any, ...]
 
 
-def insert_counted(
-    connection: Connection, table: Table, columns: Sequence[str], records: Sequence[Record]
-) -> None:
-    """Insert rows that are known to be new, and count them into the merchant tiles."""
-    names = ", ".join(columns)
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """What a batch brought.
+
+    Attributes:
+        records: those that were new, in their order.
+        twins: what the tiles depend on, of the copies that the other log holds of them.
+    """
+
+    records: Sequence[Record]
+    twins: Mapping[str, Seen]
+
+
+def insert_new(
+    connection: Connection,
+    table: Table,
+    other: Table,
+    columns: Sequence[str],
+    records: Sequence[Record],
+) -> Inserted:
+    """Insert the rows whose transaction_id the table has not; the first of equal ids wins."""
     if connection.dialect.name == "postgresql":
-        _copy(connection, f"COPY {table.name} ({names}) FROM STDIN", records)
-        seen = {name: columns.index(name) for name in Seen._fields}
-        count_columns(connection, {name: [row[at] for row in records] for name, at in seen.items()})
-        return
-    before = last_row(connection, table)
-    places = ", ".join("?" * len(columns))
-    statement = f"INSERT INTO {table.name} ({names}) VALUES ({places})"  # noqa: S608 - own names
+        return _copy_new(connection, table, other, columns, records)
+    names, places = ", ".join(columns), ", ".join("?" * len(columns))
+    statement = (
+        f"INSERT INTO {table.name} ({names}) VALUES ({places}) "  # noqa: S608 - own names
+        "ON CONFLICT (transaction_id) DO NOTHING"
+    )
+    before = _last_row(connection, table)
     connection.exec_driver_sql(statement, list(records))
-    count_rows_after(connection, table, before)
+    new = _last_row(connection, table) - before
+    if new < len(records):
+        query = f"SELECT transaction_id FROM {table.name} WHERE rowid > :rowid ORDER BY rowid"  # noqa: S608
+        ids = connection.scalars(text(query), {"rowid": before})
+        first = _first_of_each(columns, records)
+        records = [first[key] for key in ids]
+    return Inserted(records, _twins_after(connection, table, other, before) if new else {})
+
+
+def seen_columns(columns: Sequence[str], records: Sequence[Record]) -> dict[str, list[Any]]:
+    """Those columns of the records that the tiles depend on; one they lack is null."""
+    return {
+        name: (
+            list(map(itemgetter(columns.index(name)), records))
+            if name in columns
+            else [None] * len(records)
+        )
+        for name in Seen._fields
+    }
 
 
 def existing_ids(connection: Connection, table: Table, ids: Sequence[str]) -> set[str]:
@@ -58,6 +93,48 @@ def _among(connection: Connection, table: Table, ids: Sequence[str]) -> ColumnEl
         return table.c.transaction_id == any_(literal(list(ids), ARRAY(String)))
     each = func.json_each(to_json(ids)).table_valued(column("value"))
     return table.c.transaction_id.in_(select(each.c.value))
+
+
+def _first_of_each(columns: Sequence[str], records: Sequence[Record]) -> dict[str, Record]:
+    """The first record of each transaction_id, in their order."""
+    key = itemgetter(columns.index("transaction_id"))
+    first: dict[str, Record] = {}
+    for record in records:
+        first.setdefault(key(record), record)
+    return first
+
+
+def _last_row(connection: Connection, table: Table) -> int:
+    """The highest rowid of a log in SQLite; rows inserted from now on get the next ones."""
+    return connection.scalar(text(f"SELECT max(rowid) FROM {table.name}")) or 0  # noqa: S608
+
+
+def _twins_after(connection: Connection, table: Table, other: Table, rowid: int) -> dict[str, Seen]:
+    """What the other log holds of the rows that SQLite inserted after the given one."""
+    wanted = ", ".join(f"other.{name}" for name in ("transaction_id", *Seen._fields))
+    # CROSS: the new rows first, each looked up in the other log, whatever its statistics say
+    query = (
+        f"SELECT {wanted} FROM {table.name} AS new CROSS JOIN {other.name} AS other "  # noqa: S608
+        "ON other.transaction_id = new.transaction_id WHERE new.rowid > :rowid"
+    )
+    return {key: Seen(*seen) for key, *seen in connection.execute(text(query), {"rowid": rowid})}
+
+
+def _copy_new(
+    connection: Connection,
+    table: Table,
+    other: Table,
+    columns: Sequence[str],
+    records: Sequence[Record],
+) -> Inserted:
+    fresh = _first_of_each(columns, records)
+    for known in existing_ids(connection, table, list(fresh)):
+        del fresh[known]
+    if fresh:
+        statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN"
+        _copy(connection, statement, list(fresh.values()))
+    twins = seen_rows(connection, other, list(fresh)) if fresh else {}
+    return Inserted(list(fresh.values()), twins)
 
 
 def _copy(connection: Connection, statement: str, records: Sequence[Record]) -> None:

@@ -1,29 +1,44 @@
-"""Counts whole batches into the merchant tiles inside the database, which is where they are."""
+"""Counts whole batches into the merchant tiles, each tile written once."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, text
+from sqlalchemy import Connection, text
 
 from shared.clock import MICROS_PER_HOUR
 from shared.tables.locks import lock_for_writing
 
 
-def last_row(connection: Connection, table: Table) -> int:
-    """The highest rowid of a log in SQLite; rows inserted from now on get higher ones."""
-    found = connection.scalar(text(f"SELECT max(rowid) FROM {table.name}"))  # noqa: S608
-    return found or 0
-
-
-def count_rows_after(connection: Connection, table: Table, rowid: int) -> None:
-    """Count every row that SQLite inserted into a log after the given rowid."""
-    source = f"SELECT * FROM {table.name} WHERE rowid > :rowid"  # noqa: S608 - our own name
-    _count(connection, source, {"rowid": rowid})
-
-
 def count_columns(connection: Connection, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Count rows given as arrays, for PostgreSQL: merchant_id, both clocks and the label."""
-    _count(connection, _ARRAYS, columns)
+    """Count rows given column by column: merchant_id, both clocks, the label and its instant."""
+    if connection.dialect.name == "postgresql":
+        _count(connection, _ARRAYS, columns)
+    else:
+        # Counting here and sending the tiles is a third of the work of one SQL statement.
+        connection.exec_driver_sql(_ADD, sorted(_tiles_of(**columns)))
+
+
+def _tiles_of(
+    merchant_id: Sequence[str],
+    event_time: Sequence[int],
+    ingested_at: Sequence[int],
+    label: Sequence[int | None],
+    label_known_at: Sequence[int | None],
+) -> list[tuple[str, int, int, str, int, int]]:
+    """What the rows add to each tile; a tile of labels comes up once for each label."""
+    hours = [at // MICROS_PER_HOUR for at in event_time]
+    known = [at // MICROS_PER_HOUR for at in ingested_at]
+    rows = Counter(zip(merchant_id, hours, known, strict=True))
+    labels = Counter(
+        (merchant, hour, at // MICROS_PER_HOUR, positive)
+        for merchant, hour, positive, at in zip(
+            merchant_id, hours, label, label_known_at, strict=True
+        )
+        if positive is not None and at is not None
+    )
+    told = [(m, hour, at, "label", n, n * label) for (m, hour, at, label), n in labels.items()]
+    return [*((m, hour, at, "row", n, 0) for (m, hour, at), n in rows.items()), *told]
 
 
 def rebuild_tiles(connection: Connection) -> int:
@@ -47,6 +62,9 @@ ON CONFLICT (merchant_id, event_hour, known_hour, kind) DO UPDATE SET
     rows = merchanttiles.rows + excluded.rows,
     positives = merchanttiles.positives + excluded.positives
 """
+_ADD = f"""
+INSERT INTO merchanttiles (merchant_id, event_hour, known_hour, kind, rows, positives)
+VALUES (?, ?, ?, ?, ?, ?) {ON_CONFLICT}"""  # noqa: S608 - no input in it
 _COUNT_SOURCE = """
 INSERT INTO merchanttiles (merchant_id, event_hour, known_hour, kind, rows, positives)
 SELECT merchant_id, event_time / :hour, ingested_at / :hour, 'row', count(*), 0

@@ -4,17 +4,17 @@ Writing the same transaction_id again is harmless: a row that exists stays as it
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, Table, bindparam, update
 from sqlalchemy.types import JSON
 
-from shared.tables.bulk import Record, existing_ids, insert_counted, seen_rows
+from shared.tables.bulk import Inserted, Record, insert_new, seen_columns, seen_rows
 from shared.tables.engine import to_json
 from shared.tables.label_changes import keep_replaced
 from shared.tables.locks import lock_for_writing
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
+from shared.tables.tile_counts import count_columns
 from shared.tables.tiles import Seen, TileChanges, merged
 from shared.transaction import Label
 
@@ -28,10 +28,7 @@ def write_history(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
 def write_history_records(
     connection: Connection, columns: Sequence[str], records: Sequence[Record]
 ) -> int:
-    """Append tuples in the order of `columns`: the fast way for millions of rows.
-
-    The label columns must be among `columns`, even when they are null throughout.
-    """
+    """Append tuples in the order of `columns`: the fast way for millions of rows."""
     return _append(connection, transaction_history_logs, columns, records)
 
 
@@ -44,7 +41,7 @@ def write_decisions(connection: Connection, rows: Sequence[Mapping[str, Any]]) -
 def write_decision_records(
     connection: Connection, columns: Sequence[str], records: Sequence[Record]
 ) -> int:
-    """The same for tuples in the order of `columns`, with JSON as text and the label columns."""
+    """The same for tuples in the order of `columns`, with JSON as text."""
     return _append(connection, api_transaction_logs, columns, records)
 
 
@@ -78,38 +75,29 @@ def _append(
     if not records:
         return 0
     lock_for_writing(connection)
-    key = itemgetter(columns.index("transaction_id"))
-    fresh = {key(record): record for record in reversed(records)}
-    for known in existing_ids(connection, table, list(fresh)):
-        del fresh[known]
-    if not fresh:
-        return 0
-    # reversed twice: the first of two equal ids wins, and rows keep their order
-    new = list(reversed(fresh.values()))
-    insert_counted(connection, table, columns, new)
-    _correct_copies(connection, table, columns, new)
-    return len(new)
+    from_api = table is api_transaction_logs
+    other = transaction_history_logs if from_api else api_transaction_logs
+    inserted = insert_new(connection, table, other, columns, records)
+    if inserted.records:
+        count_columns(connection, seen_columns(columns, inserted.records))
+    if inserted.twins:
+        _correct_copies(connection, columns, inserted, from_api=from_api)
+    return len(inserted.records)
 
 
 def _correct_copies(
-    connection: Connection, table: Table, columns: Sequence[str], records: Sequence[Record]
+    connection: Connection, columns: Sequence[str], inserted: Inserted, *, from_api: bool
 ) -> None:
     """Count out again what the other log holds too: both copies are one transaction."""
-    from_api = table is api_transaction_logs
-    other = transaction_history_logs if from_api else api_transaction_logs
-    key = itemgetter(columns.index("transaction_id"))
-    twins = seen_rows(connection, other, [key(record) for record in records])
-    if not twins:
-        return
-    seen_part = itemgetter(*(columns.index(name) for name in Seen._fields))
     changes = TileChanges()
-    for record in records:
-        twin = twins.get(key(record))
-        if twin is not None:
-            seen = Seen._make(seen_part(record))
-            changes.add(twin, -1)
-            changes.add(seen, -1)
-            changes.add(merged(twin, seen) if from_api else merged(seen, twin))
+    key = columns.index("transaction_id")
+    copies = [record for record in inserted.records if record[key] in inserted.twins]
+    rows = zip(*seen_columns(columns, copies).values(), strict=True)
+    for copy, seen in zip(copies, map(Seen._make, rows), strict=True):
+        twin = inserted.twins[copy[key]]
+        changes.add(twin, -1)
+        changes.add(seen, -1)
+        changes.add(merged(twin, seen) if from_api else merged(seen, twin))
     changes.write(connection)
 
 

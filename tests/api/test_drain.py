@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 
 from api.journal.carrier import LocalCarrier
 from api.journal.drain import Drain, DrainEvents
-from api.journal.entries import COLUMNS, encode_label, encode_values
+from api.journal.entries import COLUMNS, encode_label, encode_row
 from api.journal.journal import Journal
 from api.journal.sink import DatabaseSink, Record, Stored
 from api.settings import Settings
@@ -65,9 +65,9 @@ def row(transaction_id: str, **changes: Any) -> bytes:
     said = {
         "transaction_id": transaction_id, "user_id": "u", "event_time": 1, "ingested_at": 1,
         "amount": 1.0, "currency": "EUR", "merchant_id": "m", "transaction_type": "purchase",
-        "model_version": "1.0.0", "component_scores": {"classifier": 0.5},
+        "model_version": "1.0.0", "component_scores": '{"classifier":0.5}',
     }  # fmt: skip
-    return encode_values(tuple(map((said | changes).get, COLUMNS[:-1])), bytes(8))
+    return encode_row(tuple(map((said | changes).get, COLUMNS[:-1])), bytes(8))
 
 
 def drain_of(journal: Journal, sink: Any, seen: Seen, tmp_path: Path) -> Drain:
