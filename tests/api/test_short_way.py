@@ -9,18 +9,15 @@ from itertools import pairwise
 import httpx
 import orjson
 import pytest
-import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.http.short_way import ShortWayProtocol, ShortWays, protocol_for
 from api.settings import Settings
 from shared.keys.tokens import Role
+from tests.api.plain import Address, behind, talk, told
 from tests.api.server import Running, serve_settings, wait_until
-from tests.api.test_one_write import app, talk, told
 from tests.api.tiny import count_rows
-
-Address = tuple[str, int]
 
 
 def request(amount: float, **more: str) -> bytes:
@@ -186,20 +183,9 @@ class Echo:
 @pytest.fixture
 def impatient() -> Iterator[Address]:
     """A server that closes a connection it has not heard of for a second."""
-    listener = socket.create_server(("127.0.0.1", 0))
     protocol = protocol_for(ShortWays({b"/score": Echo()}))
-    config = uvicorn.Config(
-        app, http=protocol, loop="uvloop", lifespan="off", log_config=None,
-        access_log=False, timeout_keep_alive=1,
-    )  # fmt: skip
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    wait_until(lambda: server.started)
-    yield listener.getsockname()
-    server.should_exit = True
-    thread.join(10)
-    listener.close()
+    with behind(protocol, timeout_keep_alive=1) as address:
+        yield address
 
 
 def test_a_connection_is_closed_when_it_has_been_idle_for_long_and_not_before(
