@@ -19,6 +19,7 @@ from statistics import median
 import httpx
 import orjson
 
+from benchmarks import model_servers
 from benchmarks.load import (
     SERVER_CORE,
     Measured,
@@ -78,7 +79,11 @@ def main() -> None:
         started = first_start(services, (models / "bundle.zip").read_bytes())
         with rivals(models / "models.pickle") as others:
             figures = race(services, others, asked.rounds, asked.seconds)
-        figures |= {**started, **batch(services, figures["warm_per_second"])}
+        warm = figures["warm_per_second"]
+        figures |= {**started, **batch(services, warm)}
+        services.stop("api")
+        servers = model_servers.measure(models / "models.pickle", folder, asked.rounds)
+        figures |= model_servers.against(servers, warm)
     finish("serving", figures, BARS)
 
 
