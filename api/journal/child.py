@@ -1,5 +1,6 @@
 """`python -m api.journal.child`: the other end of `api.journal.child_carrier`."""
 
+import gc
 import os
 import signal
 import sys
@@ -11,12 +12,14 @@ import orjson
 from api.journal.carrier import Carried, LocalCarrier
 from api.journal.checkpoint import Position
 from api.journal.sink import DatabaseSink
+from api.memory import settle
 from shared.errors import DataUnavailable, UnderstudyError
 from shared.tables.engine import connect
 
 # A quarter of a core that is wanted by the requests too: more than storing rows needs.
 _NICE = 5
 _STATEMENT_TIMEOUT_SECONDS = 5
+_CACHE_KIB = 8 * 1024
 
 
 def main() -> None:
@@ -27,12 +30,18 @@ def main() -> None:
     _step_back()
     hello = orjson.loads(sys.stdin.buffer.readline())
     engine = connect(hello["database_url"], _STATEMENT_TIMEOUT_SECONDS)
-    carrier = LocalCarrier(Path(hello["directory"]), DatabaseSink(engine), hello["batch"])
+    sink = DatabaseSink(engine, _CACHE_KIB)
+    carrier = LocalCarrier(Path(hello["directory"]), sink, hello["batch"])
+    # Rows are no rings: the collector would look through thousands of them, again and again.
+    gc.freeze()
+    gc.disable()
+    settle()
     for line in sys.stdin.buffer:
         question = orjson.loads(line)
         answer = _answer(carrier, Position(*question["begin"]), Position(*question["end"]))
         if not _tell(orjson.dumps(answer) + b"\n"):
             break
+        gc.collect()
     engine.dispose()
 
 

@@ -15,13 +15,15 @@ from typing import Any
 
 import orjson
 
-from api.journal.carrier import BATCH, Carried
+from api.journal.carrier import Carried
 from api.journal.checkpoint import Position
 from api.journal.sink import Sink, Stored
 from shared.errors import DataUnavailable
 from shared.transaction import Label
 
 _CLOSE_SECONDS = 10
+# Several times what a thread takes at once: nobody waits for it meanwhile.
+BATCH = 5_000
 
 
 class ChildDied(Exception):

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
 from api.journal.entries import COLUMNS, Row
-from shared.tables.engine import database_errors, migrate
+from shared.tables.engine import database_errors, migrate, prepare_for_bulk
 from shared.tables.writer import write_decision_records, write_labels
 from shared.transaction import Label
 
@@ -52,8 +52,10 @@ class Sink(Protocol):
 class DatabaseSink:
     """Stores through the writer both services share; makes the tables first if need be."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, cache_kib: int | None = None) -> None:
+        """With `cache_kib` SQLite may keep so much of the indexes in memory."""
         self._engine = engine
+        self._cache_kib = cache_kib
         self._migrated = False
 
     def prepare(self) -> None:
@@ -66,6 +68,8 @@ class DatabaseSink:
         self.prepare()
         stored = Stored()
         with database_errors("store decisions"), _refusals(), self._engine.begin() as connection:
+            if self._cache_kib is not None:
+                prepare_for_bulk(connection, self._cache_kib)
             for part in _runs(records):
                 _store_part(connection, part, stored)
         return stored

@@ -20,6 +20,9 @@ CONNECT_TIMEOUT_SECONDS = 5
 LOCK_TIMEOUT_SECONDS = 60
 STATEMENT_TIMEOUT_SECONDS = 300
 BULK_CACHE_KIB = 256 * 1024
+# 16 MiB of WAL, four times SQLite's own bound: most pages of a busy log are written again and
+# again, and go into the database file once for all that.
+CHECKPOINT_PAGES = 4_000
 # Any number will do as long as nobody else in this database uses it.
 MIGRATION_LOCK = 0x756E6465
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -108,15 +111,23 @@ def _postgresql_engine(url: URL, statement_timeout_seconds: int) -> Engine:
     )
 
 
-def prepare_for_bulk(connection: Connection) -> None:
-    """Give a connection that writes millions of rows room to keep the indexes in memory."""
+def prepare_for_bulk(connection: Connection, cache_kib: int = BULK_CACHE_KIB) -> None:
+    """Give a connection that writes very many rows room to keep the indexes in memory."""
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(f"PRAGMA cache_size = -{BULK_CACHE_KIB}")
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{cache_kib}")
+
+
+_PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = NORMAL",
+    "foreign_keys = ON",
+    f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
+)
 
 
 def _set_pragmas(connection: Any, _entry: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON"):
+    for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
