@@ -1,38 +1,60 @@
 """Plain comparisons at the beginning of a rule, asked in Python before the CEL runtime is.
 
-Most rules begin with `amount >= 5000.0` or the like, and most rows fail that. A comparison of a
-variable with a literal, a list of literals or another variable means the same in CEL and in
-Python once the types have been checked, and CEL asks the parts of `a && b && c` from the left and
-stops at the first that is false. So a rule whose plain beginning is false is false, and a rule
-that is nothing but plain comparisons needs no other judge. What is not recognised is left to CEL.
+Most rules begin with `amount >= 5000.0` or the like, and most rows fail that. Comparisons of
+variables and literals, of a sum or a product of two doubles, and `in` a list of literals mean the
+same in CEL and in Python once the types have been checked, and CEL asks the parts of
+`a && b && c` from the left and stops at the first that is false. So a rule whose plain beginning is
+false is false, and a rule that is nothing but plain comparisons needs no other judge. What is not
+recognised is left to CEL.
 """
 
+import operator
 import re
 from collections.abc import Callable, Mapping
-from operator import eq, ge, gt, le, lt, ne
 from typing import Any, NamedTuple
 
-from usecases.fraud.rules.variables import Evidence, Value, Variable
+from usecases.fraud.rules.variables import CelType, Evidence, Value, Variable
 
 Condition = Callable[[Evidence], bool]
-
 Read = Callable[[Evidence], Any]
-Compare = Callable[[Any, Any], bool]
-_COMPARE: Mapping[str, Compare] = {
-    "==": eq, "!=": ne, "<=": le, ">=": ge, "<": lt, ">": gt,
-}  # fmt: skip
+
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+# written out: with a limit that never changes this takes two thirds of the time
+_AGAINST: Mapping[str, Callable[[Read, Any], Condition]] = {
+    "==": lambda read, limit: lambda row: read(row) == limit,
+    "!=": lambda read, limit: lambda row: read(row) != limit,
+    "<=": lambda read, limit: lambda row: read(row) <= limit,
+    ">=": lambda read, limit: lambda row: read(row) >= limit,
+    "<": lambda read, limit: lambda row: read(row) < limit,
+    ">": lambda read, limit: lambda row: read(row) > limit,
+}
+_CALCULATE: Mapping[str, Callable[[float, float], float]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+}
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 # no escapes, no hexadecimals, no exponents: whoever writes those is read by CEL alone
-_LITERAL = r"""-?[0-9]+(?:\.[0-9]+)?|"[^"\\\n]*"|'[^'\\\n]*'"""
+_LITERAL = r"""(?:-?[0-9]+(?:\.[0-9]+)?|"[^"\\\n]*"|'[^'\\\n]*')"""
+_TERM = rf"(?:{_NAME}|{_LITERAL})"
+_SIDE = rf"{_TERM}(?:\s*[-+*/]\s*{_TERM})?"
 _LEADING = re.compile(
     rf"""\s*(?:
-      (?P<negation>!)?(?P<flag>{_NAME})
-    | (?P<left>{_NAME})\s*(?P<operator>[=!<>]=|[<>])
-      \s*(?:(?P<right>{_NAME})|(?P<literal>{_LITERAL}))
-    | (?P<member>{_NAME})\s+in\s*\[(?P<list>\s*(?:{_LITERAL})\s*(?:,\s*(?:{_LITERAL})\s*)*)\]
+      (?P<negation>!?)(?P<flag>{_NAME})
+    | (?P<left>{_SIDE}) \s* (?P<operator>[=!<>]=|[<>]) \s* (?P<right>{_SIDE})
+    | (?P<member>{_NAME}) \s+in\s* \[(?P<list>\s*{_LITERAL}\s*(?:,\s*{_LITERAL}\s*)*)\]
     )\s*(?P<end>&&|\Z)""",
     re.VERBOSE,
 )
+_PARTS = re.compile(rf"({_TERM})(?:\s*([-+*/])\s*({_TERM}))?")
 
 
 class Beginning(NamedTuple):
@@ -41,11 +63,13 @@ class Beginning(NamedTuple):
     conditions: tuple[Condition, ...]
     is_whole: bool
 
-    def holds(self, evidence: Evidence) -> bool:
-        for condition in self.conditions:  # noqa: SIM110 - a generator costs twice as much
-            if not condition(evidence):
-                return False
-        return True
+
+class _Side(NamedTuple):
+    """One side of a comparison; `literal` when it is nothing else."""
+
+    type: CelType
+    read: Read
+    literal: Value | None = None
 
 
 def plain_beginning(when: str, table: Mapping[str, Variable]) -> Beginning:
@@ -67,42 +91,52 @@ def plain_beginning(when: str, table: Mapping[str, Variable]) -> Beginning:
 
 
 def _condition(found: re.Match[str], table: Mapping[str, Variable]) -> Condition | None:
-    """None: a name that is no variable, as `true` is none."""
-    names = [found[group] for group in ("flag", "left", "right", "member") if found[group]]
-    if not all(name in table for name in names):
+    """None: something else than it looks like, such as `true`, which is no variable."""
+    if found["operator"]:
+        left, right = _side(found["left"], table), _side(found["right"], table)
+        return left and right and _comparison(left, found["operator"], right)
+    term = _term(found["flag"] or found["member"], table)
+    if term is None:
         return None
-    read: Read = table[names[0]].read
-    if found["flag"]:
-        return _negated(read) if found["negation"] else read
+    read = term.read
     if found["member"]:
-        return _one_of(read, [_value(text) for text in re.findall(_LITERAL, found["list"])])
-    compare = _COMPARE[found["operator"]]
-    if found["literal"]:
-        return _against(read, compare, _value(found["literal"]))
-    return _between(read, compare, table[found["right"]].read)
+        values = [_value(text) for text in re.findall(_LITERAL, found["list"])]
+        return lambda row: read(row) in values
+    return (lambda row: not read(row)) if found["negation"] else read
+
+
+def _comparison(left: _Side, sign: str, right: _Side) -> Condition:
+    if right.literal is not None:
+        return _AGAINST[sign](left.read, right.literal)
+    compare, read, limit = _COMPARE[sign], left.read, right.read
+    return lambda row: compare(read(row), limit(row))
+
+
+def _side(text: str, table: Mapping[str, Variable]) -> _Side | None:
+    first, sign, second = _PARTS.fullmatch(text).groups()  # type: ignore[union-attr]
+    left = _term(first, table)
+    if sign is None or left is None:
+        return left
+    right = _term(second, table)
+    # whole numbers overflow in CEL but not in Python; only CEL divides by zero
+    if right is None or {left.type, right.type} != {"double"}:
+        return None
+    if sign == "/" and not right.literal:
+        return None
+    calculate, read, other = _CALCULATE[sign], left.read, right.read
+    return _Side("double", lambda row: calculate(read(row), other(row)))
+
+
+def _term(text: str, table: Mapping[str, Variable]) -> _Side | None:
+    if re.fullmatch(_NAME, text):
+        variable = table.get(text)
+        return _Side(variable.type, variable.read) if variable else None
+    value = _value(text)
+    kind: CelType = "string" if isinstance(value, str) else "double" if "." in text else "int"
+    return _Side(kind, lambda _row: value, value)
 
 
 def _value(literal: str) -> Value:
     if literal[0] in "\"'":
         return literal[1:-1]
     return float(literal) if "." in literal else int(literal)
-
-
-def _negated(read: Read) -> Condition:
-    return lambda evidence: not read(evidence)
-
-
-def _one_of(read: Read, values: list[Value]) -> Condition:
-    return lambda evidence: read(evidence) in values
-
-
-def _against(read: Read, compare: Compare, value: Value) -> Condition:
-    return lambda evidence: compare(read(evidence), value)
-
-
-def _between(
-    read: Read,
-    compare: Compare,
-    other: Read,
-) -> Condition:
-    return lambda evidence: compare(read(evidence), other(evidence))

@@ -58,6 +58,7 @@ class RuleSet:
         self._env = new_environment(table)
         refuse_twins(self.rules)
         self._compiled = [compile_rule(self._env, rule, table) for rule in self.rules]
+        self._beginnings = [(rule.beginning.conditions, rule) for rule in self._compiled]
         # a line break before the bracket, so that a comment at the end of a rule ends there
         self._all = self._env.compile("[" + ", ".join(f"({r.when}\n)" for r in rules) + "]")
         self._table = table
@@ -67,13 +68,24 @@ class RuleSet:
         """Evaluate every rule on one row."""
         if not _all_told(evidence):
             return self.find_by_cel(evidence)
-        likely = [rule for rule in self._compiled if rule.beginning.holds(evidence)]
+        likely = self._likely(evidence)
         if not likely:
             return _NOTHING
-        if sum(not rule.beginning.is_whole for rule in likely) > _FEW:
+        if len([rule for rule in likely if not rule.beginning.is_whole]) > _FEW:
             return self.find_by_cel(evidence)
         verdicts = [rule.beginning.is_whole or rule.ask_alone(evidence) for rule in likely]
         return self._findings(likely, verdicts)
+
+    def _likely(self, evidence: Evidence) -> list[CompiledRule]:
+        """The rules whose plain beginning is true."""
+        likely = []
+        for conditions, rule in self._beginnings:
+            for condition in conditions:
+                if not condition(evidence):
+                    break
+            else:
+                likely.append(rule)
+        return likely
 
     def find_by_cel(self, evidence: Evidence) -> Findings:
         """The same without any shortcut: every rule by the CEL runtime."""
