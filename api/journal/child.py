@@ -12,7 +12,7 @@ import orjson
 from api.journal.carrier import Carried, LocalCarrier
 from api.journal.checkpoint import Position
 from api.journal.sink import DatabaseSink
-from api.memory import settle
+from api.memory import forget_code
 from shared.errors import DataUnavailable, UnderstudyError
 from shared.tables.engine import connect
 
@@ -35,7 +35,7 @@ def main() -> None:
     # Rows are no rings: the collector would look through thousands of them, again and again.
     gc.freeze()
     gc.disable()
-    settle()
+    forget_code()
     for line in sys.stdin.buffer:
         question = orjson.loads(line)
         answer = _answer(carrier, Position(*question["begin"]), Position(*question["end"]))
