@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from types import ModuleType
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import structlog
 
@@ -34,13 +36,21 @@ with without_linear_algebra():
 
 
 def compiled(function: Function) -> Function:
-    """Compile on first call: no interpreter lock, IEEE arithmetic, kept on disk if possible.
+    """Compile on first call: no interpreter lock, IEEE arithmetic, kept on disk if possible."""
+    return _compiled(function, nogil=True)
 
-    The cache on disk notices a change in the file of the function only, not in compiled
-    functions of other files that it calls: keep those that call each other in one file.
+
+def compiled_briefly(function: Function) -> Function:
+    """The same for what takes microseconds: it keeps the interpreter lock.
+
+    Another thread that was let in for so little would keep it for as long as it likes.
     """
+    return _compiled(function, nogil=False)
+
+
+def _compiled(function: Function, **options: bool) -> Function:
     try:
-        return cast(Function, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
+        dispatcher = numba.njit(cache=True, error_model="numpy", **options)(function)
     except RuntimeError as error:  # numba: no directory it could write to
         structlog.get_logger().warning(
             "compile_cache_unavailable",
@@ -48,4 +58,22 @@ def compiled(function: Function) -> Function:
             reason=str(error),
             remedy="set NUMBA_CACHE_DIR to a writable directory",
         )
-        return cast(Function, numba.njit(nogil=True)(function))
+        return cast(Function, numba.njit(error_model="numpy", **options)(function))
+    _watch_folder(dispatcher, Path(function.__code__.co_filename).parent)
+    return cast(Function, dispatcher)
+
+
+def _watch_folder(dispatcher: Any, folder: Path) -> None:
+    """Let the cache on disk notice a change of any file beside the function's.
+
+    By itself it notices one in the file of the function only, not in the compiled functions
+    of other files that it calls.
+    """
+    index = dispatcher._cache._cache_file  # noqa: SLF001 - numba has no setting for it
+    index._source_stamp = (_stamp(folder), _stamp(Path(__file__).parent))  # noqa: SLF001
+
+
+@cache
+def _stamp(folder: Path) -> tuple[tuple[str, float, int], ...]:
+    found = ((file.name, file.stat()) for file in sorted(folder.glob("*.py")))
+    return tuple((name, stat.st_mtime, stat.st_size) for name, stat in found)

@@ -23,9 +23,12 @@ _BUSY_TIMEOUT_MS = 250
 
 def fetch_from(engine: Engine) -> Fetch:
     """The fastest way to read this database; opens no connection yet."""
-    if engine.dialect.name == "sqlite" and engine.url.database not in {None, "", ":memory:"}:
-        return SqliteFetch(engine)
-    return PooledFetch(engine)
+    return SqliteFetch(engine) if is_sqlite_file(engine) else PooledFetch(engine)
+
+
+def is_sqlite_file(engine: Engine) -> bool:
+    """Whether another connection to the same path sees the same data."""
+    return engine.dialect.name == "sqlite" and engine.url.database not in {None, "", ":memory:"}
 
 
 class PooledFetch:

@@ -5,8 +5,6 @@ from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
 
-import numpy as np
-
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.features.guard import ReadGuard
 from shared.features.pending import PendingRows
@@ -17,12 +15,12 @@ from shared.features.reader import (
     HistoryReader,
     PriorRow,
 )
-from shared.features.sums_cache import SumsCache, SumsVector
-from shared.features.tiles import SUMS, tile_hours
+from shared.features.sums_cache import SumsCache
+from shared.features.tiles import NO_SUMS, Sums, tile_hours
 from shared.transaction import Label, Transaction
 
 WINDOW_US = 30 * MICROS_PER_DAY
-_FOREVER = 2**63 - 1
+FOREVER = 2**63 - 1
 _ORIGIN = itemgetter(-1)
 
 
@@ -56,7 +54,7 @@ class LiveHistory:
 
     def past(self, transaction: Transaction) -> Past:
         # Pending first: a row that is stored meanwhile is then seen twice, never missed.
-        pending = self._pending.of(transaction.user_id)
+        pending = self._pending.rows_of(transaction.user_id)
         stored = self.guard.read(lambda: self._stored(transaction, pending), Past([], None))
         rows = _merge(stored.rows, pending)
         rows.pop(transaction.transaction_id, None)
@@ -68,7 +66,7 @@ class LiveHistory:
         Rows that are not visible yet are in it, and `first_seen` is that of rows before the
         window alone. None where no such past can be told, or the database cannot be read.
         """
-        pending = self._pending.of(transaction.user_id)
+        pending = self._pending.rows_of(transaction.user_id)
         stored = self.guard.read(lambda: self._lasting(transaction, pending), None)
         if stored is None:
             return None
@@ -78,23 +76,19 @@ class LiveHistory:
             return None
         return Past(sorted(rows.values()), stored.first_seen)
 
-    def sums(self, transaction: Transaction) -> SumsVector:
+    def sums(self, transaction: Transaction) -> Sums:
         """The merchant's sums, in the order of `shared.features.tiles.SUMS`; zeros if unknown."""
-        merchant_id = transaction.merchant_id
-        hours = tile_hours(transaction.event_time_us, transaction.ingested_at_us)
-        known = self._cache.known(merchant_id, hours)
-        if known is not None:
-            return known
+        known = self._cache.known(
+            transaction.merchant_id, transaction.event_time_us, transaction.ingested_at_us
+        )
+        return self._read_sums(transaction) if known is None else known
 
-        def read() -> SumsVector:
-            return self._cache.get(
-                merchant_id, hours, lambda: self._reader.sums(merchant_id, hours)
-            )
+    def remember(self, transactions: Sequence[Transaction]) -> None:
+        self._pending.add(transactions)
 
-        return self.guard.read(read, np.zeros(len(SUMS), dtype=np.int64))
-
-    def remember(self, transaction: Transaction) -> None:
-        self._pending.add(transaction)
+    def pending_of(self, user_id: str) -> Sequence[Transaction]:
+        """The user's rows that were remembered and have not been forgotten."""
+        return self._pending.of(user_id)
 
     def is_pending(self, user_id: str, transaction_id: str) -> bool:
         """Whether this row was remembered and has not been forgotten."""
@@ -116,6 +110,17 @@ class LiveHistory:
             known_at = min(label.label_known_at_us for label in labels)
             self._cache.invalidate(known_at // MICROS_PER_HOUR)
 
+    def _read_sums(self, transaction: Transaction) -> Sums:
+        merchant_id = transaction.merchant_id
+        hours = tile_hours(transaction.event_time_us, transaction.ingested_at_us)
+
+        def read() -> Sums:
+            return self._cache.get(
+                merchant_id, hours, lambda: self._reader.sums(merchant_id, hours)
+            )
+
+        return self.guard.read(read, NO_SUMS)
+
     def _stored(self, transaction: Transaction, pending: Sequence[PriorRow]) -> Past:
         user_id, known_us = transaction.user_id, transaction.ingested_at_us
         end_us = transaction.event_time_us
@@ -128,11 +133,11 @@ class LiveHistory:
     def _lasting(self, transaction: Transaction, pending: Sequence[PriorRow]) -> Past | None:
         user_id, known_us = transaction.user_id, transaction.ingested_at_us
         begin_us = transaction.event_time_us - WINDOW_US
-        rows = list(self._reader.window(user_id, begin_us, _FOREVER))
+        rows = list(self._reader.window(user_id, begin_us, FOREVER))
         older: Sequence[PriorRow] = ()
         if not _any_visible(chain(rows, pending), transaction):
-            older = self._reader.before(user_id, begin_us, _FOREVER)
-        first = self._reader.first(user_id, begin_us, _FOREVER)
+            older = self._reader.before(user_id, begin_us, FOREVER)
+        first = self._reader.first(user_id, begin_us, FOREVER)
         # Were the newest or the oldest of the older rows still to be ingested, another would
         # take its place until then.
         if any(row[INGESTED_AT] > known_us for row in chain(older, first)):

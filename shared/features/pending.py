@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
-from shared.features.reader import INGESTED_AT, KEYS, PriorRow
+from shared.features.reader import KEYS, PriorRow
 from shared.transaction import ATTRIBUTE_OF, Transaction
 
 
@@ -19,44 +19,53 @@ class PendingRows:
         self._row_of: Callable[[Transaction], PriorRow] = attrgetter(*attributes)
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._users: dict[str, str] = {}
-        self._rows: dict[str, dict[str, PriorRow]] = {}
+        self._all: dict[str, Transaction] = {}
+        self._users: dict[str, dict[str, Transaction]] = {}
 
     def __len__(self) -> int:
-        return len(self._users)
+        return len(self._all)
 
     def has(self, user_id: str, transaction_id: str) -> bool:
-        return self._users.get(transaction_id) == user_id
+        return transaction_id in self._users.get(user_id, ())
 
-    def add(self, transaction: Transaction) -> None:
-        row = self._row_of(transaction)
+    def add(self, transactions: Sequence[Transaction]) -> None:
         with self._lock:
-            if transaction.transaction_id in self._users:
-                return
-            self._users[transaction.transaction_id] = transaction.user_id
-            rows = self._rows.setdefault(transaction.user_id, {})
-            rows[transaction.transaction_id] = row
-            if len(self._users) > self._capacity:
-                self._remove(next(iter(self._users)))
+            for transaction in transactions:
+                transaction_id, user_id = transaction.transaction_id, transaction.user_id
+                if transaction_id in self._all:
+                    continue
+                self._all[transaction_id] = transaction
+                rows = self._users.get(user_id)
+                if rows is None:
+                    self._users[user_id] = {transaction_id: transaction}
+                else:
+                    rows[transaction_id] = transaction
+            while len(self._all) > self._capacity:
+                self._remove(next(iter(self._all)))
 
-    def of(self, user_id: str) -> list[PriorRow]:
+    def of(self, user_id: str) -> list[Transaction]:
+        if user_id not in self._users:
+            return []
         with self._lock:
-            return list(self._rows.get(user_id, {}).values())
+            return list(self._users.get(user_id, {}).values())
+
+    def rows_of(self, user_id: str) -> list[PriorRow]:
+        return list(map(self._row_of, self.of(user_id)))
 
     def users_of(self, transaction_ids: Sequence[str]) -> set[str]:
         with self._lock:
-            return {self._users[name] for name in transaction_ids if name in self._users}
+            return {self._all[name].user_id for name in transaction_ids if name in self._all}
 
     def remove(self, transaction_ids: Sequence[str]) -> int | None:
         """Drop rows; says when the earliest of them had been ingested."""
         with self._lock:
-            rows = [self._remove(name) for name in transaction_ids if name in self._users]
-        return min((row[INGESTED_AT] for row in rows), default=None)
+            rows = [self._remove(name) for name in transaction_ids if name in self._all]
+        return min((row.ingested_at_us for row in rows), default=None)
 
-    def _remove(self, transaction_id: str) -> PriorRow:
-        user_id = self._users.pop(transaction_id)
-        rows = self._rows[user_id]
-        row = rows.pop(transaction_id)
+    def _remove(self, transaction_id: str) -> Transaction:
+        transaction = self._all.pop(transaction_id)
+        rows = self._users[transaction.user_id]
+        del rows[transaction_id]
         if not rows:
-            del self._rows[user_id]
-        return row
+            del self._users[transaction.user_id]
+        return transaction

@@ -17,17 +17,23 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.elements import ColumnElement
 
-from shared.features.tiles import DAY_HOURS, MONTH_HOURS, WEEK_HOURS, TileHours, TileWindows
+from shared.features.tiles import (
+    DAY_HOURS,
+    MONTH_HOURS,
+    WEEK_HOURS,
+    Sums,
+    TileHours,
+    TileWindows,
+)
 from shared.tables.schema import api_transaction_logs, merchant_tiles, transaction_history_logs
 
 PriorRow = tuple[Any, ...]
 """event_time, ingested_at, transaction_id, then the use case's columns, then the origin."""
 
-EVENT_TIME, INGESTED_AT, TRANSACTION_ID, FIRST_COLUMN = range(4)
+EVENT_TIME, INGESTED_AT, TRANSACTION_ID = range(3)
 KEYS = ("event_time", "ingested_at", "transaction_id")
 
 Statement = Select[Any] | CompoundSelect[Any]
-Sums = tuple[int, ...]
 
 
 class Fetch(Protocol):
@@ -48,12 +54,18 @@ class HistoryReader:
     def __init__(self, fetch: Fetch, columns: Sequence[str], windows: TileWindows) -> None:
         self._fetch = fetch
         self._lag_hours = windows.lag_hours
-        self._window = union_all(*(_window(table, columns) for table in _LOGS))
-        self._before = union_all(*(_before(table, columns) for table in _LOGS))
+        # in the order of their index, which costs SQLite nothing
+        self._window = union_all(*(_window(table, columns) for table in _LOGS)).order_by(*KEYS)
+        self._before = union_all(*(_before(table, columns) for table in _LOGS)).order_by(*KEYS)
         self._first = union_all(*(_first(table) for table in _LOGS))
 
+    @property
+    def statements(self) -> tuple[Statement, Statement, Statement]:
+        """What `window`, `before` and `first` ask, for who runs them another way."""
+        return self._window, self._before, self._first
+
     def window(self, user_id: str, begin_us: int, end_us: int) -> Sequence[PriorRow]:
-        """Rows with an event time in [begin, end), in no order; late ones among them."""
+        """Rows with an event time in [begin, end); late ones among them."""
         parameters = {"user_id": user_id, "begin_us": begin_us, "end_us": end_us}
         return self._fetch(self._window, parameters)
 

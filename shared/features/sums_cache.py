@@ -4,14 +4,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-import numpy as np
-import numpy.typing as npt
+from shared.clock import MICROS_PER_HOUR
+from shared.features.tiles import SETTLE_US, Sums, TileHours
 
-from shared.features.reader import Sums
-from shared.features.tiles import TileHours
-
-SumsVector = npt.NDArray[np.int64]
-_Key = tuple[str, TileHours]
+_Key = tuple[str, int, int]
+"""Merchant, and the hours `end` and `rows_known`, which tell the third of `TileHours`."""
 
 
 class SumsCache:
@@ -20,25 +17,27 @@ class SumsCache:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._entries: OrderedDict[_Key, SumsVector] = OrderedDict()
+        self._entries: OrderedDict[_Key, Sums] = OrderedDict()
         self._newest_known = 0
         self._generation = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def known(self, merchant_id: str, hours: TileHours) -> SumsVector | None:
-        """The cached sums, if there are any."""
-        return self._entries.get((merchant_id, hours))
+    def known(self, merchant_id: str, event_time_us: int, ingested_at_us: int) -> Sums | None:
+        """The cached sums that a row of these instants may see, if there are any."""
+        end = (event_time_us - SETTLE_US) // MICROS_PER_HOUR
+        rows_known = (ingested_at_us - SETTLE_US) // MICROS_PER_HOUR
+        return self._entries.get((merchant_id, end, rows_known))
 
-    def get(self, merchant_id: str, hours: TileHours, read: Callable[[], Sums]) -> SumsVector:
+    def get(self, merchant_id: str, hours: TileHours, read: Callable[[], Sums]) -> Sums:
         """The cached sums, or what `read` returns; an error of `read` passes through."""
-        key = (merchant_id, hours)
+        key = (merchant_id, hours.end, hours.rows_known)
         found = self._entries.get(key)
         if found is not None:
             return found
         generation = self._generation
-        sums = np.array(read(), dtype=np.int64)
+        sums = read()
         with self._lock:
             # what was read before an invalidation may not outlive it
             if generation == self._generation:
@@ -53,8 +52,8 @@ class SumsCache:
                 self._entries.clear()
                 self._newest_known = 0
 
-    def _keep(self, key: _Key, sums: SumsVector) -> None:
+    def _keep(self, key: _Key, sums: Sums) -> None:
         self._entries[key] = sums
-        self._newest_known = max(self._newest_known, key[1].rows_known)
+        self._newest_known = max(self._newest_known, key[2])
         if len(self._entries) > self._capacity:
             self._entries.popitem(last=False)

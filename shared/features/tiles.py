@@ -21,6 +21,9 @@ MONTH_HOURS = 30 * DAY_HOURS
 SUMS = ("cnt_24h", "cnt_30d", "labelled_7d", "positives_7d", "labelled_30d", "positives_30d")
 """The sums of one merchant, in the order every array has them."""
 
+Sums = tuple[int, ...]
+NO_SUMS: Sums = (0,) * len(SUMS)
+
 
 @dataclass(frozen=True, slots=True)
 class TileWindows:

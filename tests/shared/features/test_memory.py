@@ -42,22 +42,22 @@ class Unreadable:
 
 def test_pending_rows_hold_the_instants_the_id_and_the_columns_asked_for() -> None:
     pending = PendingRows(("amount", "country"), capacity=10)
-    pending.add(ROW)
-    assert pending.of("ada") == [(5, 7, "a", 1.0, None)]
-    assert pending.of("bob") == []
+    pending.add([ROW])
+    assert pending.rows_of("ada") == [(5, 7, "a", 1.0, None)]
+    assert pending.rows_of("bob") == []
 
 
 def test_the_first_row_of_a_transaction_id_stays() -> None:
     pending = PendingRows(("amount",), capacity=10)
-    pending.add(ROW)
-    pending.add(replace(ROW, amount=2.0, user_id="bob"))
-    assert (pending.of("ada"), pending.of("bob")) == ([(5, 7, "a", 1.0)], [])
+    pending.add([ROW])
+    pending.add([replace(ROW, amount=2.0, user_id="bob")])
+    assert (pending.rows_of("ada"), pending.rows_of("bob")) == ([(5, 7, "a", 1.0)], [])
 
 
 def test_removing_says_when_the_earliest_row_had_come() -> None:
     pending = PendingRows(("amount",), capacity=10)
-    pending.add(ROW)
-    pending.add(replace(ROW, transaction_id="b", ingested_at_us=3))
+    pending.add([ROW])
+    pending.add([replace(ROW, transaction_id="b", ingested_at_us=3)])
     assert pending.remove(["a", "b", "c"]) == 3
     assert pending.remove(["a"]) is None
     assert len(pending) == 0
@@ -66,8 +66,8 @@ def test_removing_says_when_the_earliest_row_had_come() -> None:
 def test_the_oldest_pending_row_goes_when_there_are_too_many() -> None:
     pending = PendingRows((), capacity=2)
     for name in "abc":
-        pending.add(replace(ROW, transaction_id=name))
-    assert [row[2] for row in pending.of("ada")] == ["b", "c"]
+        pending.add([replace(ROW, transaction_id=name)])
+    assert [row[2] for row in pending.rows_of("ada")] == ["b", "c"]
 
 
 def test_pending_rows_survive_threads_that_add_and_remove() -> None:
@@ -76,13 +76,13 @@ def test_pending_rows_survive_threads_that_add_and_remove() -> None:
     def work(part: int) -> None:
         names = [f"{part}-{n}" for n in range(200)]
         for name in names:
-            pending.add(replace(ROW, transaction_id=name))
-            pending.of("ada")
+            pending.add([replace(ROW, transaction_id=name)])
+            pending.rows_of("ada")
         pending.remove(names[:100])
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
-    assert len(pending) == len(pending.of("ada")) == 800
+    assert len(pending) == len(pending.rows_of("ada")) == 800
 
 
 def test_sums_are_read_once_for_one_merchant_and_hour() -> None:

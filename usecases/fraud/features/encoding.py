@@ -1,7 +1,8 @@
 """How rows become the numbers the kernel reads: instants, amounts, and hashes for text.
 
-The rows of one user are encoded here; `usecases.fraud.features.batch` does the same to
-whole columns, and the parity test holds both to it.
+Rows of one user, and rows that come in, are encoded here; `usecases.fraud.features.stepping`
+does the same to rows as SQLite holds them and `usecases.fraud.features.batch` to whole columns.
+The parity test holds all of them to it.
 """
 
 import math
@@ -12,24 +13,24 @@ from typing import Any
 import numpy as np
 
 from shared.features.reader import PriorRow
+from shared.features.tiles import Sums
 from shared.transaction import Transaction
 from usecases.fraud.features.layout import (
     AMOUNT,
     CATEGORY,
     EVENT_TIME,
+    HEADER,
     ID,
     INGESTED_AT,
     INTEGERS,
     LAT,
     LON,
-    MERCHANT,
-    NUMBERS,
     SHOP,
     UNKNOWN,
-    Floats,
     Micros,
 )
-from usecases.fraud.features.rows import FEW, complete_rows
+from usecases.fraud.features.rows import OF_DEVICE, complete_block, new_block
+from usecases.fraud.features.tick import FORMAT, WORDS
 
 PRIOR_COLUMNS = (
     "amount",
@@ -44,25 +45,56 @@ PRIOR_COLUMNS = (
 """What the kernel wants of a prior row besides its instants, in the order it is read."""
 
 _ITEM_BYTES = 8
+_ROW_BYTES = WORDS * _ITEM_BYTES
+_NAN = math.nan
 _NO_ROWS: tuple[tuple[Any, ...], ...] = ((),) * (3 + len(PRIOR_COLUMNS))
+_put_words = Struct(FORMAT).pack_into
 
 
-def encode(rows: Sequence[PriorRow], room: int) -> tuple[Micros, Floats]:
-    """The rows in the order given, in memory with room for so many in all."""
+def new_rows(count: int) -> Micros:
+    """Memory for rows that come in."""
+    return np.empty((count, WORDS), dtype=np.int64)
+
+
+def put_row(rows: Micros, at: int, line: int, transaction: Transaction, sums: Sums) -> None:
+    """Write a row that came in at its place; `line` is where its features go."""
+    category = transaction.merchant_category
+    lat, lon = transaction.lat, transaction.lon
+    home_lat, home_lon = transaction.home_lat, transaction.home_lon
+    _put_words(
+        rows.data,
+        at * _ROW_BYTES,
+        line,
+        transaction.event_time_us,
+        transaction.ingested_at_us,
+        hash(transaction.transaction_id),
+        transaction.utc_offset_min or 0,
+        hash(transaction.merchant_id),
+        UNKNOWN if category is None else hash(category),
+        region_code(transaction.country, transaction.device_id),
+        *sums,
+        transaction.amount,
+        _NAN if lat is None else lat,
+        _NAN if lon is None else lon,
+        _NAN if home_lat is None else home_lat,
+        _NAN if home_lon is None else home_lon,
+    )
+
+
+def encode(rows: Sequence[PriorRow], room: int) -> Micros:
+    """A block of the rows in the order given, with room for so many in all."""
     size = len(rows)
     columns = list(zip(*rows, strict=False)) if rows else _NO_ROWS
     event_time, ingested_at, ids, amount, merchant, category, country, lat, lon = columns[:9]
     device, offset = columns[9:11]
-    # zeroed: no line of stamps may look used
-    integers = np.zeros((INTEGERS, room), dtype=np.int64)
-    numbers = np.zeros((NUMBERS, room))
+    block = new_block(size, room)
     whole, real = Struct(f"{size}q"), Struct(f"{size}d")
 
     def put(line: int, values: Sequence[Any]) -> None:
-        whole.pack_into(integers.data.cast("B"), line * room * _ITEM_BYTES, *values)
+        whole.pack_into(block.data, (HEADER + line * room) * _ITEM_BYTES, *values)
 
     def put_real(line: int, values: Sequence[Any]) -> None:
-        real.pack_into(numbers.data.cast("B"), line * room * _ITEM_BYTES, *values)
+        real.pack_into(block.data, (HEADER + (INTEGERS + line) * room) * _ITEM_BYTES, *values)
 
     put(EVENT_TIME, event_time)
     put(INGESTED_AT, ingested_at)
@@ -72,15 +104,10 @@ def encode(rows: Sequence[PriorRow], room: int) -> tuple[Micros, Floats]:
     put_real(AMOUNT, amount)
     put_real(LAT, _degrees(lat))
     put_real(LON, _degrees(lon))
-    if size > FEW:
-        integers[MERCHANT, :size] = _first_meetings(integers[SHOP, :size])
     offset_min = np.array([minutes or 0 for minutes in offset], dtype=np.int64)
-    if None in lat or None in lon:
-        regions = np.array(list(map(region_code, country, device)), dtype=np.int64)
-    else:
-        regions = np.full(size, UNKNOWN, dtype=np.int64)
-    complete_rows(integers, numbers, size, offset_min, regions)
-    return integers, numbers
+    regions = np.array(list(map(region_code, country, device)), dtype=np.int64)
+    complete_block(block, offset_min, regions)
+    return block
 
 
 def text_code(text: str | None) -> int:
@@ -91,24 +118,9 @@ def text_code(text: str | None) -> int:
 def region_code(country: str | None, device_id: str | None) -> int:
     """Where the coordinates are unknown: the country, else the device, else unknown."""
     if country is not None:
-        return hash("n" + country)
-    return UNKNOWN if device_id is None else hash("d" + device_id)
+        return hash(country)
+    return UNKNOWN if device_id is None else hash(device_id) ^ OF_DEVICE
 
 
-def region_of(transaction: Transaction) -> int:
-    return region_code(transaction.country, transaction.device_id)
-
-
-def degrees_of(value: float | None) -> float:
-    """A coordinate; None becomes NaN."""
-    return math.nan if value is None else value
-
-
-def _degrees(values: Sequence[float | None]) -> Sequence[float | None]:
-    return list(map(degrees_of, values)) if None in values else values
-
-
-def _first_meetings(shops: Micros) -> Micros:
-    """For each row the first one with the same merchant."""
-    _, first, code = np.unique(shops, return_index=True, return_inverse=True)
-    return np.where(shops == UNKNOWN, UNKNOWN, first[code])
+def _degrees(values: Sequence[float | None]) -> Sequence[float]:
+    return [_NAN if value is None else value for value in values]

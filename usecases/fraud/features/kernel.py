@@ -1,8 +1,7 @@
 """The one definition of the features: compiled code that turns a row and its past into 43 floats.
 
-Batch and online both end in `_fill_row`, so they cannot disagree. All of it lies in this one
-file because numba's cache on disk does not see changes in other files. Arithmetic is IEEE
-double in a fixed order (newest prior row first), rounded to float32 once, at the end.
+Batch and online both end in `_fill_row`, so they cannot disagree. Arithmetic is IEEE double in a
+fixed order (newest prior row first), rounded to float32 once, at the end.
 
 Unknown values (code -1, NaN coordinates) equal nothing, and nothing is called new about them.
 """

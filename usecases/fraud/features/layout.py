@@ -25,6 +25,14 @@ AMOUNT, LAT, LON = range(3)
 
 INTEGERS, NUMBERS = 9, 3
 
+SIZE, ROOM, BEGIN, KNOWN, FIRST_SEEN, STAMP, LAST_EVENT, LAST_INGESTED, HEADER = range(9)
+"""What a user's block begins with: how many rows there are and room for, since which instants
+it tells of rows at hand, `first_seen` and the last `stamp` of `Rest`, and the last row's instants.
+Then come the integers and the numbers, each line with room for ROOM rows."""
+
+VOID = -1
+"""A SIZE: the rows are no longer all there are."""
+
 
 class History(NamedTuple):
     """Rows of users, each user's in (event_time, ingested_at, transaction_id) order.

@@ -13,16 +13,20 @@ from shared.features.pending import PendingRows
 from shared.features.reader import HistoryReader
 from shared.features.stored_rows import watch
 from shared.features.sums_cache import SumsCache
-from shared.features.tiles import SUMS, TileWindows
+from shared.features.tiles import NO_SUMS, TileWindows
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import FloatMatrix, FloatVector
+from usecases.fraud.features import stored
 from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US
 from usecases.fraud.features.encoding import PRIOR_COLUMNS
-from usecases.fraud.features.window import features_alone
+from usecases.fraud.features.pasts import Pasts
+from usecases.fraud.features.window import ROOM_TO_COME, UserWindow
 from usecases.fraud.features.windows import RecentWindows
 
 _MAX_PENDING = 200_000
 _MAX_MERCHANTS = 50_000
+# as many rows wait for one another, and as many windows may be read before any is let go
+_TOGETHER = 256
 # 12 KB each, for sixty rows
 MAX_USERS = 3_000
 
@@ -40,15 +44,20 @@ class FraudFeatureSource:
     def __init__(
         self, engine: Engine, label_delay_us: int = LABEL_DELAY_US, max_users: int = MAX_USERS
     ) -> None:
-        windows = TileWindows.behind(label_delay_us)
+        reader = HistoryReader(
+            fetch_from(engine), PRIOR_COLUMNS, TileWindows.behind(label_delay_us)
+        )
         self.live = LiveHistory(
-            HistoryReader(fetch_from(engine), PRIOR_COLUMNS, windows),
+            reader,
             PendingRows(PRIOR_COLUMNS, _MAX_PENDING),
             SumsCache(_MAX_MERCHANTS),
             ReadGuard(),
         )
-        stored = watch(engine) if max_users else None
-        self.windows = None if stored is None else RecentWindows(self.live, stored, max_users)
+        self.pasts = Pasts(self.live, stored.stored_windows(engine, reader.statements))
+        watched = watch(engine) if max_users else None
+        self.windows: RecentWindows | None = None
+        if watched is not None:
+            self.windows = RecentWindows(self.live, self.pasts, watched, capacity=max_users)
 
     def vector(self, transaction: Transaction) -> FloatVector:
         sums = self.live.sums(transaction)
@@ -56,17 +65,30 @@ class FraudFeatureSource:
             found = self.windows.vector(transaction, sums)
             if found is not None:
                 return found
-        return features_alone(transaction, self.live.past(transaction), sums)
+        return self.pasts.features_alone(transaction, sums)
 
     def vectors(self, transactions: Sequence[Transaction]) -> FloatMatrix:
         matrix = np.empty((len(transactions), len(FEATURE_SET.names)), dtype=np.float32)
-        for row, transaction in zip(matrix, transactions, strict=True):
-            row[:] = self.vector(transaction)
-            self.remember(transaction)
+        for begin in range(0, len(transactions), _TOGETHER):
+            end = begin + _TOGETHER
+            self._fill(transactions[begin:end], matrix[begin:end])
         return matrix
 
+    def _fill(self, transactions: Sequence[Transaction], matrix: FloatMatrix) -> None:
+        lines = range(len(transactions))
+        left: Sequence[int] = (
+            lines if self.windows is None else self.windows.fill(transactions, matrix)
+        )
+        if not left:
+            self.live.remember(transactions)
+            return
+        self.live.remember([transactions[line] for line in sorted(set(lines).difference(left))])
+        for line in left:
+            matrix[line] = self.vector(transactions[line])
+            self.remember(transactions[line])
+
     def remember(self, transaction: Transaction) -> None:
-        self.live.remember(transaction)
+        self.live.remember((transaction,))
         if self.windows is not None:
             self.windows.remember(transaction)
 
@@ -89,7 +111,7 @@ def warm_up() -> None:
     """Compile the kernel, or load it from the cache, before the first request needs it."""
     transaction = Transaction(
         transaction_id="",
-        user_id="",
+        user_id="nobody",
         event_time_us=0,
         ingested_at_us=0,
         amount=0.0,
@@ -98,4 +120,8 @@ def warm_up() -> None:
         transaction_type="",
     )
     with without_linear_algebra():
-        features_alone(transaction, Past([], None), np.zeros(len(SUMS), dtype=np.int64))
+        window = UserWindow.of(Past([], None), transaction)
+        window.features(transaction, NO_SUMS)
+        for _ in range(ROOM_TO_COME + 1):
+            window.give_room()
+        stored.warm_up(transaction)

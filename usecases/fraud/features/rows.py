@@ -6,19 +6,28 @@ one hash are as likely as a guess of the key.
 
 import math
 
+import numpy as np
+
 from shared.features.compiled import compiled
 from usecases.fraud.features.layout import (
-    AMOUNT,
     BUCKET,
-    CATEGORY,
     EVENT_TIME,
+    FIRST_SEEN,
+    HEADER,
     ID,
     INGESTED_AT,
+    INTEGERS,
+    LAST_EVENT,
+    LAST_INGESTED,
     LAT,
     LON,
     MERCHANT,
+    NEVER,
+    NUMBERS,
     PLACE,
+    ROOM,
     SHOP,
+    SIZE,
     UNKNOWN,
     Floats,
     Micros,
@@ -28,14 +37,39 @@ _MINUTE = 60_000_000
 _BUCKET = 180 * _MINUTE
 CELLS_PER_DEGREE = 10.0
 """A location is new when it lies in another cell: 0.1 degree, at most 11 km."""
-FEW = 1_000
-_ON_EARTH = 1_000.0
+ON_EARTH = 1_000.0
+"""Coordinates from here on are no place."""
+OF_DEVICE = 0x5DE71CE
+"""Tells the code of a device from that of a country with the same name."""
 _CELL_ORIGIN = 1_000_000
 _CELL_LINE = 2**32
+_NO_TIME = -(2**63)
 
 
 @compiled
-def _meet(integers: Micros, at: int, merchant: int) -> None:
+def new_block(size: int, room: int) -> Micros:
+    """A block for so many rows, to be filled in; no line of stamps looks used."""
+    block = np.zeros(HEADER + (INTEGERS + NUMBERS) * room, dtype=np.int64)
+    block[SIZE] = size
+    block[ROOM] = room
+    block[FIRST_SEEN] = NEVER
+    return block
+
+
+@compiled
+def integers_of(block: Micros) -> Micros:
+    end = HEADER + INTEGERS * block[ROOM]
+    return block[HEADER:end].reshape((INTEGERS, block[ROOM]))
+
+
+@compiled
+def numbers_of(block: Micros) -> Floats:
+    begin = HEADER + INTEGERS * block[ROOM]
+    return block[begin:].view(np.float64).reshape((NUMBERS, block[ROOM]))
+
+
+@compiled
+def meet(integers: Micros, at: int, merchant: int) -> None:
     """Note where the user met the row's merchant first."""
     integers[SHOP, at] = merchant
     integers[MERCHANT, at] = UNKNOWN
@@ -48,7 +82,7 @@ def _meet(integers: Micros, at: int, merchant: int) -> None:
 
 
 @compiled
-def _complete(integers: Micros, numbers: Floats, at: int, offset_min: int, region: int) -> None:
+def complete(integers: Micros, numbers: Floats, at: int, offset_min: int, region: int) -> None:
     """Fill in what follows from the instants and coordinates of a row."""
     local_time = integers[EVENT_TIME, at] + offset_min * _MINUTE
     integers[BUCKET, at] = local_time // _BUCKET % 8
@@ -58,53 +92,62 @@ def _complete(integers: Micros, numbers: Floats, at: int, offset_min: int, regio
     if math.isinf(lon):
         numbers[LON, at] = lon = math.nan
     integers[PLACE, at] = region
-    if abs(lat) < _ON_EARTH and abs(lon) < _ON_EARTH:
+    if abs(lat) < ON_EARTH and abs(lon) < ON_EARTH:
         north = math.floor(lat * CELLS_PER_DEGREE) + _CELL_ORIGIN
         east = math.floor(lon * CELLS_PER_DEGREE) + _CELL_ORIGIN
         integers[PLACE, at] = north * _CELL_LINE + east
 
 
 @compiled
-def complete_rows(
-    integers: Micros, numbers: Floats, size: int, offset_min: Micros, regions: Micros
-) -> None:
-    """The same for rows [0, size); where each merchant was met first as well, if they are few.
+def first_places(codes: Micros, size: int, first: Micros) -> bool:
+    """For each of the codes where it stands first, UNKNOWN for UNKNOWN; True if any stands twice.
 
-    Looking through all rows before each row is the fastest way for hundreds, not for more.
+    The codes are hashes already, so their last bits tell where to look.
     """
+    slots = 16
+    while slots < 2 * size:
+        slots *= 2
+    book = np.full(slots, UNKNOWN, dtype=np.int64)
+    again = False
     for at in range(size):
-        if size <= FEW:
-            _meet(integers, at, integers[SHOP, at])
-        _complete(integers, numbers, at, offset_min[at], regions[at])
+        first[at] = UNKNOWN
+        if codes[at] == UNKNOWN:
+            continue
+        slot = codes[at] & (slots - 1)
+        while book[slot] != UNKNOWN and codes[book[slot]] != codes[at]:
+            slot = (slot + 1) & (slots - 1)
+        if book[slot] == UNKNOWN:
+            book[slot] = at
+        else:
+            again = True
+        first[at] = book[slot]
+    return again
 
 
 @compiled
-def place_row(  # noqa: PLR0917 - a tuple would cost the caller more than the work
-    integers: Micros,
-    numbers: Floats,
-    at: int,
-    event_time: int,
-    ingested_at: int,
-    transaction_id: int,
-    offset_min: int,
-    merchant: int,
-    category: int,
-    region: int,
-    amount: float,
-    lat: float,
-    lon: float,
-) -> bool:
-    """Write a row behind the last one; False where one of the rows has its id."""
-    for j in range(at):
-        if integers[ID, j] == transaction_id:
-            return False
-    integers[EVENT_TIME, at] = event_time
-    integers[INGESTED_AT, at] = ingested_at
-    integers[ID, at] = transaction_id
-    integers[CATEGORY, at] = category
-    numbers[AMOUNT, at] = amount
-    numbers[LAT, at] = lat
-    numbers[LON, at] = lon
-    _meet(integers, at, merchant)
-    _complete(integers, numbers, at, offset_min, region)
-    return True
+def complete_block(block: Micros, offset_min: Micros, regions: Micros) -> bool:
+    """Fill in what follows from rows that have all been written; True if an id is there twice."""
+    size = block[SIZE]
+    integers, numbers = integers_of(block), numbers_of(block)
+    for at in range(size):
+        complete(integers, numbers, at, offset_min[at], regions[at])
+    block[LAST_EVENT] = block[LAST_INGESTED] = _NO_TIME
+    if size > 0:
+        block[LAST_EVENT] = integers[EVENT_TIME, size - 1]
+        block[LAST_INGESTED] = integers[INGESTED_AT, size - 1]
+    # the line of merchants is free until they are looked up
+    again = first_places(integers[ID], size, integers[MERCHANT])
+    first_places(integers[SHOP], size, integers[MERCHANT])
+    return again
+
+
+@compiled
+def wider(block: Micros, room: int) -> Micros:
+    """The same rows with more room."""
+    more = new_block(block[SIZE], room)
+    more[:HEADER] = block[:HEADER]
+    more[ROOM] = room
+    size = block[SIZE]
+    integers_of(more)[:, :size] = integers_of(block)[:, :size]
+    numbers_of(more)[:, :size] = numbers_of(block)[:, :size]
+    return more

@@ -1,119 +1,95 @@
 """One user's recent rows in the layout of the kernel, with room for the rows to come."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
 from shared.features.live import Past
-from shared.features.reader import FIRST_COLUMN, PriorRow
-from shared.features.sums_cache import SumsVector
+from shared.features.tiles import NO_SUMS, Sums
 from shared.transaction import Transaction
-from shared.usecase.serving import FloatVector
+from shared.usecase.serving import FloatMatrix, FloatVector
 from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.features.encoding import degrees_of, encode, region_of, text_code
-from usecases.fraud.features.kernel import fill_last
-from usecases.fraud.features.layout import ID, NEVER, Rest
-from usecases.fraud.features.rows import place_row
+from usecases.fraud.features.encoding import encode, new_rows, put_row
+from usecases.fraud.features.layout import (
+    BEGIN,
+    FIRST_SEEN,
+    HEADER,
+    ID,
+    KNOWN,
+    NEVER,
+    ROOM,
+    SIZE,
+    VOID,
+    Micros,
+)
+from usecases.fraud.features.rows import wider
+from usecases.fraud.features.tick import ADD, TELL, take
 
-_ROOM = 8
+ROOM_TO_COME = 8
 _FEATURES = len(FEATURE_SET.names)
+_NOTHING = np.empty((1, _FEATURES), dtype=np.float32)
 
 
 class UserWindow:
-    """Rows at [0, size) in order; at `size` lies the row whose features are asked for.
+    """A block of rows, in order. Used by one thread at a time.
 
-    Used by one thread at a time: rows of one user take turns.
+    Attributes:
+        address: of the block, until the next row is given room.
+        taken: places that have been given away; some may have stayed empty.
+        expires_at: to be read anew from then on.
     """
 
-    __slots__ = ("_begin_us", "_first_seen", "_integers", "_known_us", "_last", "_numbers",
-                 "_placed", "_stamp", "expires_at", "room", "size")  # fmt: skip
+    __slots__ = ("_block", "_room", "address", "expires_at", "taken")
 
-    def __init__(self, transaction: Transaction, past: Past, expires_at: float) -> None:
-        self.expires_at = expires_at
-        self.size = len(past.rows)
-        self.room = self.size + _ROOM
-        self._begin_us = transaction.event_time_us
-        self._known_us = transaction.ingested_at_us
-        self._first_seen = NEVER if past.first_seen is None else past.first_seen
-        self._integers, self._numbers = encode(past.rows, self.room)
-        self._last: PriorRow = past.rows[-1][:FIRST_COLUMN] if past.rows else ()
-        self._placed: Transaction | None = None
-        self._stamp = 0
+    def __init__(self, block: Micros) -> None:
+        self.expires_at = 0.0
+        self.taken = int(block[SIZE])
+        self._hold(block)
 
-    def covers(self, transaction: Transaction) -> bool:
-        """Whether these rows are all that this transaction's features need."""
-        return (
-            transaction.event_time_us >= self._begin_us
-            and transaction.ingested_at_us >= self._known_us
-            and self._place(transaction)
-        )
+    @classmethod
+    def of(cls, past: Past, transaction: Transaction) -> "UserWindow":
+        """A window that tells of this row and of those that come after it."""
+        block = encode(past.rows, len(past.rows) + ROOM_TO_COME)
+        block[BEGIN] = transaction.event_time_us
+        block[KNOWN] = transaction.ingested_at_us
+        block[FIRST_SEEN] = NEVER if past.first_seen is None else past.first_seen
+        return cls(block)
+
+    @property
+    def size(self) -> int:
+        return int(self._block[SIZE])
+
+    @property
+    def is_void(self) -> bool:
+        return self.size == VOID
 
     def has(self, transaction_id: str) -> bool:
         # a hash: taking another row for this one only costs reading anew
-        return bool((self._integers[ID, : self.size] == hash(transaction_id)).any())
+        begin = HEADER + ID * self._room
+        return bool((self._block[begin : begin + self.size] == hash(transaction_id)).any())
 
-    def features(self, transaction: Transaction, sums: SumsVector) -> FloatVector:
-        """All features of a row that this window covers."""
-        self._stamp += 1
-        rest = Rest(
-            self._first_seen,
-            self._stamp,
-            sums,
-            transaction.utc_offset_min or 0,
-            degrees_of(transaction.home_lat),
-            degrees_of(transaction.home_lon),
-        )
-        out = np.empty(_FEATURES, dtype=np.float32)
-        fill_last(self._integers, self._numbers, self.size, rest, out)
-        return out
+    def give_room(self) -> None:
+        """Give away one place behind the rows."""
+        if self.taken == self._room:
+            self._hold(wider(self._block, self._room + max(self._room // 4, ROOM_TO_COME)))
+        self.taken += 1
+
+    def features(self, transaction: Transaction, sums: Sums) -> FloatVector | None:
+        """All features of a row; None where these rows are not all that it needs."""
+        self.give_room()
+        self.taken -= 1
+        out = np.empty((1, _FEATURES), dtype=np.float32)
+        return out[0] if self._take(transaction, sums, TELL, out) else None
 
     def add(self, transaction: Transaction) -> bool:
         """Make a row one of the past; False where this window cannot take it and is void."""
-        transaction_id = transaction.transaction_id
-        key = (transaction.event_time_us, transaction.ingested_at_us, transaction_id)
-        if key <= self._last:
-            return False
-        if self._placed is not transaction and not self._place(transaction):
-            return False
-        self._last = key
-        self.size += 1
-        self._placed = None
-        return True
+        self.give_room()
+        return self._take(transaction, NO_SUMS, ADD, _NOTHING)
 
-    def _place(self, transaction: Transaction) -> bool:
-        """Write the row behind the last one; False where its id is among the rows."""
-        if self.size == self.room:
-            self.room += max(self.room // 4, _ROOM)
-            self._integers = _wider(self._integers, self.room)
-            self._numbers = _wider(self._numbers, self.room)
-        placed = place_row(
-            self._integers,
-            self._numbers,
-            self.size,
-            transaction.event_time_us,
-            transaction.ingested_at_us,
-            hash(transaction.transaction_id),
-            transaction.utc_offset_min or 0,
-            text_code(transaction.merchant_id),
-            text_code(transaction.merchant_category),
-            region_of(transaction),
-            transaction.amount,
-            degrees_of(transaction.lat),
-            degrees_of(transaction.lon),
-        )
-        self._placed = transaction if placed else None
-        return bool(placed)
+    def _take(self, transaction: Transaction, sums: Sums, wanted: int, out: FloatMatrix) -> bool:
+        rows = new_rows(1)
+        put_row(rows, 0, 0, transaction, sums)
+        return bool(take(np.array([self.address]), rows, wanted, out))
 
-
-def features_alone(transaction: Transaction, past: Past, sums: SumsVector) -> FloatVector:
-    """All features of a row with a past that was read for it and is not kept."""
-    window = UserWindow(transaction, past, 0.0)
-    window.covers(transaction)
-    return window.features(transaction, sums)
-
-
-def _wider(lines: npt.NDArray[Any], room: int) -> npt.NDArray[Any]:
-    wider = np.zeros((len(lines), room), dtype=lines.dtype)
-    wider[:, : lines.shape[1]] = lines
-    return wider
+    def _hold(self, block: Micros) -> None:
+        self._block = block
+        self._room = int(block[ROOM])
+        self.address: int = block.__array_interface__["data"][0]

@@ -12,16 +12,21 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
+import numpy as np
+
 from shared.errors import DataUnavailable
 from shared.features.live import LiveHistory
 from shared.features.stored_rows import StoredRows
-from shared.features.sums_cache import SumsVector
+from shared.features.tiles import Sums
 from shared.transaction import Transaction
-from shared.usecase.serving import FloatVector
+from shared.usecase.serving import FloatMatrix, FloatVector
+from usecases.fraud.features.encoding import new_rows, put_row
+from usecases.fraud.features.pasts import Pasts
+from usecases.fraud.features.tick import ADD, TELL, UNTOLD, take
 from usecases.fraud.features.window import UserWindow
 
 MAX_AGE_SECONDS = 60.0
-"""For every thousand rows of a window: reading a hundred thousand takes half a second."""
+"""For every thousand rows of a window: reading a hundred thousand takes a while."""
 
 MAX_ROWS = 250_000
 """Of all windows together: 25 MB."""
@@ -33,12 +38,15 @@ class RecentWindows:
     def __init__(
         self,
         live: LiveHistory,
+        pasts: Pasts,
         stored: StoredRows,
+        *,
         capacity: int,
         clock: Callable[[], float] = time.monotonic,
         max_rows: int = MAX_ROWS,
     ) -> None:
         self._live = live
+        self._pasts = pasts
         self._stored = stored
         self._capacity = capacity
         self._max_rows = max_rows
@@ -54,20 +62,42 @@ class RecentWindows:
         """What is kept of a user now."""
         return self._windows.get(user_id)
 
-    def vector(self, transaction: Transaction, sums: SumsVector) -> FloatVector | None:
+    def vector(self, transaction: Transaction, sums: Sums) -> FloatVector | None:
         """The features, or None where no window can tell them."""
-        now = self._clock()
-        user_id = transaction.user_id
         with self._lock:
             if not self._look():
                 return None
-            window = self._windows.get(user_id)
-            if window is not None and now <= window.expires_at:
-                self._windows.move_to_end(user_id)
-                return _told_by(window, transaction, sums)
-        window = self._load(transaction, now)
+            window = self._window(transaction, self._clock())
+            vector = None if window is None else window.features(transaction, sums)
+            self._keep_bounds()
+        return vector
+
+    def fill(self, transactions: Sequence[Transaction], out: FloatMatrix) -> list[int]:
+        """Write the features of rows into their lines and make each row one of the past.
+
+        Returns the lines of rows that no window could tell, in order: where one of them is
+        left, so are all later ones of its user.
+        """
         with self._lock:
-            return None if window is None else _told_by(window, transaction, sums)
+            if not self._look():
+                return list(range(len(transactions)))
+            windows = self._windows_of(transactions)
+            rows = new_rows(len(transactions))
+            lines = [line for line, window in enumerate(windows) if window is not None]
+            for at, line in enumerate(lines):
+                transaction = transactions[line]
+                put_row(rows, at, line, transaction, self._live.sums(transaction))
+            held = [window for window in windows if window is not None]
+            # only now: a window that was given room may have moved
+            addresses = np.array([window.address for window in held], dtype=np.int64)
+            if not take(addresses, rows, TELL | ADD, out):
+                told = addresses != UNTOLD
+                lines = [line for line, is_told in zip(lines, told, strict=True) if is_told]
+                self._drop_void(zip(transactions, windows, strict=True))
+            self._keep_bounds()
+        if len(lines) == len(transactions):
+            return []
+        return sorted(set(range(len(transactions))).difference(lines))
 
     def remember(self, transaction: Transaction) -> None:
         """Add a scored row to its user's window, if there is one."""
@@ -76,7 +106,6 @@ class RecentWindows:
             if window is not None:
                 self._rows += 1
                 if not window.add(transaction):
-                    self._rows -= 1
                     self._drop(transaction.user_id)
 
     def look(self) -> None:
@@ -89,25 +118,50 @@ class RecentWindows:
             for user_id in user_ids:
                 self._drop(user_id)
 
-    def _load(self, transaction: Transaction, now: float) -> UserWindow | None:
-        past = self._live.lasting(transaction)
-        window = None
-        if past is not None:
-            age = MAX_AGE_SECONDS * max(1.0, len(past.rows) / 1_000)
-            window = UserWindow(transaction, past, now + age)
-        with self._lock:
-            self._drop(transaction.user_id)
-            if window is not None:
-                self._windows[transaction.user_id] = window
-                self._rows += window.size
-                while len(self._windows) > self._capacity or self._rows > self._max_rows:
-                    self._drop(next(iter(self._windows)))
+    def _windows_of(self, transactions: Sequence[Transaction]) -> list[UserWindow | None]:
+        """A window with a place for each row; a user for whom there is none is asked for once."""
+        now = self._clock()
+        lost: set[str] = set()
+        windows: list[UserWindow | None] = []
+        for transaction in transactions:
+            user_id = transaction.user_id
+            window = None if user_id in lost else self._window(transaction, now)
+            windows.append(window)
+            if window is None:
+                lost.add(user_id)
+                continue
+            window.give_room()
+            self._rows += 1
+        return windows
+
+    def _window(self, transaction: Transaction, now: float) -> UserWindow | None:
+        user_id = transaction.user_id
+        window = self._windows.get(user_id)
+        if window is not None and now <= window.expires_at:
+            self._windows.move_to_end(user_id)
+            return window
+        self._drop(user_id)
+        window = self._pasts.lasting(transaction)
+        if window is not None:
+            window.expires_at = now + MAX_AGE_SECONDS * max(1.0, window.taken / 1_000)
+            self._windows[user_id] = window
+            self._rows += window.taken
         return window
+
+    def _keep_bounds(self) -> None:
+        """Not while rows wait to be taken: the window of one could go before it holds the row."""
+        while len(self._windows) > self._capacity or self._rows > self._max_rows:
+            self._drop(next(iter(self._windows)))
 
     def _drop(self, user_id: str) -> None:
         window = self._windows.pop(user_id, None)
         if window is not None:
-            self._rows -= window.size
+            self._rows -= window.taken
+
+    def _drop_void(self, rows: Iterable[tuple[Transaction, UserWindow | None]]) -> None:
+        for transaction, window in rows:
+            if window is not None and window.is_void:
+                self._drop(transaction.user_id)
 
     def _look(self) -> bool:
         """Drop what other writers made stale; False while the database cannot be asked."""
@@ -130,7 +184,3 @@ class RecentWindows:
             window = self._windows.get(user_id)
             if window is not None and not window.has(transaction_id):
                 self._drop(user_id)
-
-
-def _told_by(window: UserWindow, transaction: Transaction, sums: SumsVector) -> FloatVector | None:
-    return window.features(transaction, sums) if window.covers(transaction) else None

@@ -45,16 +45,26 @@ class Replay:
 
     def rush(self, rows: Sequence[Transaction]) -> None:
         self._learn(rows[0].ingested_at_us)
-        for row in rows:
-            vector = self.source.vector(row)
+        while rows:
+            together = self._dice.choice((1, 1, 3, 7))
+            self._score(rows[:together])
+            rows = rows[together:]
+            if self._dice.random() < 0.05 * together:
+                self._store()
+        self._store()
+
+    def _score(self, rows: Sequence[Transaction]) -> None:
+        """One row as it comes, or several that came in together."""
+        if len(rows) == 1:
+            vectors = [self.source.vector(rows[0])]
+            self.source.remember(rows[0])
+        else:
+            vectors = list(self.source.vectors(rows))
+        for row, vector in zip(rows, vectors, strict=True):
             self.scored_while_pending += bool(self._pending)
             if self.served.setdefault(row.transaction_id, vector) is vector:
                 self._expect_labels(row)
-            self.source.remember(row)
             self._pending.append(row)
-            if self._dice.random() < 0.05:
-                self._store()
-        self._store()
 
     def _expect_labels(self, row: Transaction) -> None:
         for label in labels_of(SEED, row):

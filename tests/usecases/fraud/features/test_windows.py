@@ -78,6 +78,61 @@ def test_a_stream_with_other_writers_gets_the_bits_of_reading_anew(url: str) -> 
     assert kept > 300
 
 
+@pytest.mark.parametrize("max_users", [2, 100])
+def test_rows_that_come_in_together_get_the_bits_of_rows_one_by_one(
+    url: str, max_users: int
+) -> None:
+    dice = random.Random(5)
+    engine, elsewhere = connect(url), connect(url)
+    source, plain = FraudFeatureSource(engine, max_users=max_users), FraudFeatureSource(engine)
+    plain.windows = None
+    waiting: list[Transaction] = []
+    now_us = START
+    for tick in range(60):
+        rows = []
+        for number in range(dice.choice((1, 2, 7, 40))):
+            now_us += dice.choice((1, MINUTE, HOUR))
+            late_us = dice.choice((0,) * 9 + (HOUR,))
+            rows.append(_any_row(dice, 100 * tick + number, now_us - late_us, now_us))
+        if dice.random() < 0.2:
+            _store_elsewhere(dice, elsewhere, replace(rows[0], transaction_id=f"other{tick}"))
+        vectors = source.vectors(rows)
+        for row, vector in zip(rows, vectors, strict=True):
+            assert vector.tobytes() == plain.vector(row).tobytes(), (tick, row)
+            plain.remember(row)
+        waiting += rows
+        if dice.random() < 0.3:
+            store(engine, waiting)
+            for one in (source, plain):
+                one.forget([stored.transaction_id for stored in waiting])
+            waiting.clear()
+        assert len(windows_of(source)) <= max_users
+
+
+def test_more_rows_than_are_taken_together_see_each_other(url: str) -> None:
+    source = FraudFeatureSource(connect(url))
+    rows = [transaction(number, START + number) for number in range(600)]
+    counts = source.vectors(rows)[:, FEATURE_SET.names.index("cnt_24h")]
+    assert counts.tolist() == list(range(600))
+
+
+def test_a_row_whose_window_is_void_is_told_anew_and_so_are_those_after_it(url: str) -> None:
+    source = FraudFeatureSource(connect(url))
+    first = transaction(1, START)
+    late = transaction(2, START - HOUR, ingested_at_us=START + 1)
+    last = transaction(3, START + MINUTE)
+    counts = source.vectors([first, late, last])[:, FEATURE_SET.names.index("cnt_24h")]
+    assert counts.tolist() == [0.0, 0.0, 2.0]
+
+
+def test_rows_that_came_together_and_were_withdrawn_are_nobodys_past(url: str) -> None:
+    source = FraudFeatureSource(connect(url))
+    rows = [transaction(number, START + number) for number in range(3)]
+    source.vectors(rows)
+    source.withdraw([row.transaction_id for row in rows[1:]])
+    assert count_24h(source, transaction(9, START + MINUTE)) == 1.0
+
+
 def _any_row(dice: random.Random, number: int, event_us: int, now_us: int) -> Transaction:
     place = dice.choice(((None, None), (52.5, 13.4), (-33.9, 151.2)))
     return replace(
@@ -161,7 +216,9 @@ def test_windows_are_bounded_by_their_rows_together(url: str) -> None:
     engine = connect(url)
     store(engine, [transaction(number, START + number) for number in range(30)])
     source = FraudFeatureSource(engine)
-    small = RecentWindows(source.live, StoredRows(SqliteFetch(engine)), 100, max_rows=20)
+    small = RecentWindows(
+        source.live, source.pasts, StoredRows(SqliteFetch(engine)), capacity=100, max_rows=20
+    )
     source.windows = small
     assert count_24h(source, transaction(31, START + HOUR)) == 30.0
     assert small.held("ada") is None

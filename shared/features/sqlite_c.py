@@ -1,0 +1,129 @@
+"""SQLite's C interface for compiled code, which steps through rows without an object for any.
+
+The functions are those of the very library that Python's sqlite3 is linked to: a second copy of
+SQLite in a process would let go of the locks of the first (sqlite.org/howtocorrupt.html, 2.2.1).
+"""
+
+import _sqlite3
+import ctypes
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from shared.errors import DataUnavailable
+from shared.features.compiled import without_linear_algebra
+
+with without_linear_algebra():
+    import llvmlite.binding
+    from numba import types
+
+OK, ROW, DONE, NULL = 0, 100, 101, 5
+_READ_ONLY, _NO_MUTEX = 0x1, 0x8000
+# A reader waits for nobody in WAL mode; what blocks it longer is worth going on without.
+_BUSY_TIMEOUT_MS = 250
+
+# addresses are integers here: both travel in the same registers
+_POINTER, _INT, _LONG = types.intp, types.int32, types.int64
+_SIGNATURES: dict[str, Any] = {
+    "step": _INT(_POINTER),
+    "reset": _INT(_POINTER),
+    "bind_int64": _INT(_POINTER, _INT, _LONG),
+    "bind_text": _INT(_POINTER, _INT, _POINTER, _INT, _POINTER),
+    "column_int64": _LONG(_POINTER, _INT),
+    "column_double": types.float64(_POINTER, _INT),
+    "column_type": _INT(_POINTER, _INT),
+    "column_text": _POINTER(_POINTER, _INT),
+    "column_bytes": _INT(_POINTER, _INT),
+}
+
+
+def _library() -> ctypes.CDLL | None:
+    """Python's SQLite, if it can be called from outside."""
+    library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
+    try:
+        for name in _SIGNATURES:
+            address = ctypes.cast(library[f"sqlite3_{name}"], ctypes.c_void_p).value
+            llvmlite.binding.add_symbol(f"python_sqlite3_{name}", address)
+    except AttributeError:
+        return None
+    library.sqlite3_errmsg.restype = ctypes.c_char_p
+    return library
+
+
+LIBRARY = _library()
+"""None: there is no way to it, and Python's own module has to do."""
+
+
+def _function(name: str) -> Any:
+    return types.ExternalFunction(f"python_sqlite3_{name}", _SIGNATURES[name])
+
+
+step = _function("step")
+reset = _function("reset")
+bind_int64 = _function("bind_int64")
+bind_text = _function("bind_text")
+column_int64 = _function("column_int64")
+column_double = _function("column_double")
+column_type = _function("column_type")
+column_text = _function("column_text")
+column_bytes = _function("column_bytes")
+
+
+class Connection:
+    """A connection that only reads, for one thread; closed with the last reference to it."""
+
+    def __init__(self, library: ctypes.CDLL, database: str) -> None:
+        """Open it.
+
+        Raises:
+            DataUnavailable: it cannot be opened.
+        """
+        self._library = library
+        self._handle = ctypes.c_void_p()
+        self._statements: list[ctypes.c_void_p] = []
+        flags = _READ_ONLY | _NO_MUTEX
+        opened = self._library.sqlite3_open_v2(
+            database.encode(), ctypes.byref(self._handle), flags, None
+        )
+        self._check(opened)
+        self._library.sqlite3_busy_timeout(self._handle, _BUSY_TIMEOUT_MS)
+
+    def prepare(
+        self, text: str, names: Sequence[str], constants: Mapping[str, int | None]
+    ) -> tuple[int, ...]:
+        """The address of a statement, and the numbers of its parameters of these names.
+
+        Raises:
+            DataUnavailable: the database does not know what it is about, or cannot be read.
+        """
+        library, statement = self._library, ctypes.c_void_p()
+        handed_back = ctypes.byref(statement)
+        self._check(library.sqlite3_prepare_v2(self._handle, text.encode(), -1, handed_back, None))
+        self._statements.append(statement)
+
+        def number_of(name: str) -> int:
+            return int(library.sqlite3_bind_parameter_index(statement, f":{name}".encode()))
+
+        for name, value in constants.items():
+            if value is not None:
+                long = ctypes.c_int64(value)
+                self._check(library.sqlite3_bind_int64(statement, number_of(name), long))
+        return (statement.value or 0, *map(number_of, names))
+
+    def failure(self) -> DataUnavailable:
+        """What went wrong last."""
+        reason = self._library.sqlite3_errmsg(self._handle) or b"out of memory"
+        return DataUnavailable(f"could not read history: {reason.decode(errors='replace')}")
+
+    def close(self) -> None:
+        for statement in self._statements:
+            self._library.sqlite3_finalize(statement)
+        self._statements.clear()
+        self._library.sqlite3_close_v2(self._handle)
+        self._handle = ctypes.c_void_p()
+
+    def _check(self, code: int) -> None:
+        if code != OK:
+            raise self.failure()
+
+    def __del__(self) -> None:
+        self.close()

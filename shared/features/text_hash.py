@@ -1,0 +1,59 @@
+"""Python's hash of a text, made in compiled code of the UTF-8 that SQLite hands over.
+
+Python hashes the characters, in one, two or four bytes each; for ASCII that is UTF-8. The key
+is the one Python drew when it started, so nobody can prepare two texts with one hash.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.features.compiled import compiled, without_linear_algebra
+from shared.features.pointers import bytes_at, pointer_to
+
+with without_linear_algebra():
+    # the library's own translation of what CPython does; a test holds it to hash()
+    from numba.cpython.hashing import _Py_HashBytes
+
+Bytes = npt.NDArray[np.uint8]
+
+
+@compiled
+def _hash_of(characters: Bytes, length: int) -> int:
+    code: int = _Py_HashBytes(pointer_to(characters.ctypes.data), length)
+    return code
+
+
+@compiled
+def _wide_hash(text: Bytes) -> int:
+    """The hash of text that is not ASCII."""
+    length = largest = at = 0
+    characters = np.empty(len(text), dtype=np.uint32)
+    while at < len(text):
+        lead = int(text[at])
+        more = int(lead >= 0xC0) + int(lead >= 0xE0) + int(lead >= 0xF0)
+        character = lead & (0xFF >> (more + 2)) if more else lead
+        for follower in text[at + 1 : at + 1 + more]:
+            character = character << 6 | int(follower) & 0x3F
+        characters[length] = character
+        largest |= character
+        length += 1
+        at += 1 + more
+    # bits of all characters together: they tell how wide the widest is
+    if largest < 0x100:
+        return _hash_of(characters.astype(np.uint8), length)
+    if largest < 0x10000:
+        return _hash_of(characters.astype(np.uint16).view(np.uint8), 2 * length)
+    return _hash_of(characters.view(np.uint8), 4 * length)
+
+
+@compiled
+def text_hash(address: int, length: int) -> int:
+    """Python's hash of UTF-8 text."""
+    text = bytes_at(address, length)
+    together = np.uint8(0)
+    for byte in text:
+        together |= byte
+    if together >= 0x80:
+        return _wide_hash(text)
+    code: int = _Py_HashBytes(pointer_to(address), length)
+    return code

@@ -1,0 +1,88 @@
+"""Windows of users straight from SQLite, by compiled code; a connection for each thread."""
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from sqlalchemy import Engine, bindparam, false, select
+from sqlalchemy.dialects import sqlite
+
+from shared.features import sqlite_c
+from shared.features.fetch import is_sqlite_file
+from shared.features.live import FOREVER, WINDOW_US
+from shared.features.reader import Statement
+from shared.transaction import Transaction
+from usecases.fraud.features.layout import Micros
+from usecases.fraud.features.stepping import FAILED, GOOD, read_past
+from usecases.fraud.features.window import ROOM_TO_COME, UserWindow
+
+_PARAMETERS = (
+    ("user_id", "begin_us", "end_us"),
+    ("user_id", "end_us", "known_us"),
+    ("user_id", "end_us", "known_us"),
+)
+
+
+class StoredWindows:
+    """What the database alone tells of users; both questions raise DataUnavailable."""
+
+    def __init__(
+        self, library: ctypes.CDLL, database: str, statements: Sequence[Statement]
+    ) -> None:
+        dialect = sqlite.dialect(paramstyle="named")
+        self._statements = [each.compile(dialect=dialect) for each in statements]
+        self._open = partial(sqlite_c.Connection, library, database)
+        self._thread = threading.local()
+
+    def lasting(self, transaction: Transaction) -> UserWindow | None:
+        """A window for this row and all that come later; None where there is no telling."""
+        return self._read(transaction, FOREVER, FOREVER)
+
+    def alone(self, transaction: Transaction) -> UserWindow | None:
+        """A window for this row only; None where rows want a closer look."""
+        return self._read(transaction, transaction.event_time_us, transaction.ingested_at_us)
+
+    def _read(self, transaction: Transaction, end_us: int, known_us: int) -> UserWindow | None:
+        questions = self._questions()
+        event_us, ingested_us = transaction.event_time_us, transaction.ingested_at_us
+        result, block = read_past(
+            questions,
+            np.frombuffer(transaction.user_id.encode(), dtype=np.uint8),
+            (event_us - WINDOW_US, end_us, known_us),
+            (event_us, ingested_us, hash(transaction.transaction_id)),
+            ROOM_TO_COME,
+        )
+        if result == FAILED:
+            failure = self._thread.connection.failure()
+            self._thread.__dict__.clear()
+            raise failure
+        return UserWindow(block) if result == GOOD else None
+
+    def _questions(self) -> Micros:
+        try:
+            questions: Micros = self._thread.questions
+        except AttributeError:
+            connection = self._open()
+            lines = [
+                connection.prepare(str(each), names, each.params)
+                for each, names in zip(self._statements, _PARAMETERS, strict=True)
+            ]
+            self._thread.connection = connection
+            self._thread.questions = questions = np.array(lines, dtype=np.int64)
+        return questions
+
+
+def stored_windows(engine: Engine, statements: Sequence[Statement]) -> StoredWindows | None:
+    """For this database; None where it is not a file of SQLite's, or its code is out of reach."""
+    if sqlite_c.LIBRARY is None or not is_sqlite_file(engine):
+        return None
+    return StoredWindows(sqlite_c.LIBRARY, str(engine.url.database), statements)
+
+
+def warm_up(transaction: Transaction) -> None:
+    """Compile what reads, over a database that holds nothing."""
+    if sqlite_c.LIBRARY is not None:
+        nothing: Statement = select(bindparam("user_id")).where(false())
+        StoredWindows(sqlite_c.LIBRARY, ":memory:", (nothing,) * 3).lasting(transaction)

@@ -1,0 +1,135 @@
+"""Rows that came in together, taken up one after the other by one call of compiled code.
+
+Every row names the block of its user. It is written behind the block's last row, its features
+are told from what lies before it, and it becomes the past of the next row of that user. A row
+that its block cannot tell is left to the caller, and the block is void, as it is when it cannot
+take a row: later rows of that user are left as well, so that each user's rows keep their order.
+"""
+
+import numpy as np
+
+from shared.features.compiled import compiled_briefly
+from shared.features.pointers import integers_at
+from usecases.fraud.features.kernel import fill_last
+from usecases.fraud.features.layout import (
+    AMOUNT,
+    BEGIN,
+    CATEGORY,
+    EVENT_TIME,
+    FIRST_SEEN,
+    HEADER,
+    ID,
+    INGESTED_AT,
+    INTEGERS,
+    KNOWN,
+    LAST_EVENT,
+    LAST_INGESTED,
+    LAT,
+    LON,
+    NUMBERS,
+    ROOM,
+    SIZE,
+    STAMP,
+    VOID,
+    Floats,
+    Micros,
+    Out,
+    Rest,
+)
+from usecases.fraud.features.rows import complete, integers_of, meet, numbers_of
+
+LINE, ROW_EVENT, ROW_INGESTED, ROW_ID, ROW_OFFSET, ROW_SHOP, ROW_CATEGORY, ROW_REGION, SUMS = range(
+    9
+)
+"""A row as 64-bit words; LINE is where its features go, SUMS are six."""
+
+ROW_AMOUNT, ROW_LAT, ROW_LON, ROW_HOME_LAT, ROW_HOME_LON = range(14, 19)
+"""Then doubles."""
+
+WORDS = 19
+FORMAT = "14q5d"
+
+UNTOLD = 0
+"""What becomes of the address of a block that could not tell a row."""
+
+TELL, ADD = 1, 2
+"""What is wanted of a row, or both: its features, and that later rows see it."""
+
+
+@compiled_briefly
+def take(addresses: Micros, rows: Micros, wanted: int, out: Out) -> bool:
+    """Take up rows in order, each with the block of its user; True if nothing is left to do.
+
+    Else some addresses are UNTOLD, or some blocks void.
+    """
+    numbers = rows.view(np.float64)
+    all_well = True
+    for i in range(len(addresses)):
+        room = integers_at(addresses[i], HEADER)[ROOM]
+        block = integers_at(addresses[i], HEADER + (INTEGERS + NUMBERS) * room)
+        told = _take_row(block, rows[i], numbers[i], wanted, out)
+        all_well = all_well and told and block[SIZE] != VOID
+        if not told:
+            addresses[i] = UNTOLD
+    return all_well
+
+
+@compiled_briefly
+def _take_row(block: Micros, row: Micros, numbers: Floats, wanted: int, out: Out) -> bool:
+    at = block[SIZE]
+    if at == VOID:
+        return False
+    integers = integers_of(block)
+    # rows from before the block was made are no rows at hand, but may be its past
+    covered = row[ROW_EVENT] >= block[BEGIN] and row[ROW_INGESTED] >= block[KNOWN]
+    fits = (covered or wanted == ADD) and not _among(integers[ID], at, row[ROW_ID])
+    if fits:
+        _place(integers, numbers_of(block), at, row, numbers)
+        if wanted & TELL:
+            _tell(block, row, numbers, out[row[LINE]])
+    if wanted & ADD:
+        _add(block, row, fits)
+    return fits
+
+
+@compiled_briefly
+def _among(ids: Micros, size: int, transaction_id: int) -> bool:
+    for j in range(size):  # noqa: SIM110 - numba knows no generators
+        if ids[j] == transaction_id:
+            return True
+    return False
+
+
+@compiled_briefly
+def _place(integers: Micros, numbers: Floats, at: int, row: Micros, real: Floats) -> None:
+    integers[EVENT_TIME, at] = row[ROW_EVENT]
+    integers[INGESTED_AT, at] = row[ROW_INGESTED]
+    integers[ID, at] = row[ROW_ID]
+    integers[CATEGORY, at] = row[ROW_CATEGORY]
+    numbers[AMOUNT, at] = real[ROW_AMOUNT]
+    numbers[LAT, at] = real[ROW_LAT]
+    numbers[LON, at] = real[ROW_LON]
+    meet(integers, at, row[ROW_SHOP])
+    complete(integers, numbers, at, row[ROW_OFFSET], row[ROW_REGION])
+
+
+@compiled_briefly
+def _tell(block: Micros, row: Micros, real: Floats, out: Out) -> None:
+    block[STAMP] += 1
+    rest = Rest(block[FIRST_SEEN], block[STAMP], row[SUMS : SUMS + 6], row[ROW_OFFSET],
+                real[ROW_HOME_LAT], real[ROW_HOME_LON])  # fmt: skip
+    fill_last(integers_of(block), numbers_of(block), block[SIZE], rest, out)
+
+
+@compiled_briefly
+def _add(block: Micros, row: Micros, placed: bool) -> None:
+    """Make the row placed last one of the past, if it comes last."""
+    event_time, ingested_at = row[ROW_EVENT], row[ROW_INGESTED]
+    later = event_time > block[LAST_EVENT]
+    if event_time == block[LAST_EVENT]:
+        later = ingested_at > block[LAST_INGESTED]
+    if not (placed and later):
+        block[SIZE] = VOID
+        return
+    block[SIZE] += 1
+    block[LAST_EVENT], block[LAST_INGESTED] = event_time, ingested_at
