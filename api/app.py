@@ -131,6 +131,7 @@ async def _running(app: ScoringApp) -> AsyncIterator[None]:
         loop.call_soon_threadsafe(work)
 
     service.hop.use(through_loop)
+    service.heartbeat.begin(loop)
     try:
         yield
     finally:

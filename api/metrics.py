@@ -40,6 +40,9 @@ class Metrics:
         self._model = self._gauge("model_info", "1 for the version that is served", "version")
         self.workers = self._gauge("workers", "Processes there are meant to be")
         self.worker_starts = self._gauge("worker_starts", "Starts of this worker, by its number")
+        self.worker_hangs = self._counter(
+            "worker_hangs", "Times a worker of this number hung and was ended"
+        )
         self.worker_behind = self._gauge(
             "worker_behind", "1 while a worker cannot serve what was promoted"
         )

@@ -21,6 +21,7 @@ from api.scoring.scorer import Scorer
 from api.settings import Settings
 from api.workers.figures import Figures
 from api.workers.follower import Follower
+from api.workers.heartbeat import Heartbeat
 from api.workers.journals import Inheritance
 from api.workers.run_dir import RunDir
 from api.workers.workforce import Workforce
@@ -59,6 +60,7 @@ class Service:
     workforce: Workforce
     figures: Figures
     inheritance: Inheritance
+    heartbeat: Heartbeat
 
 
 class HopSwitch:

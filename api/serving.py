@@ -1,5 +1,6 @@
 """One process that serves: its parts, its server, its orderly end."""
 
+import faulthandler
 import signal
 import socket
 import sys
@@ -28,6 +29,8 @@ def serve(settings: Settings, place: Place) -> None:
     Raises:
         SettingsError: a setting names something that cannot be used.
     """
+    # Where a native crash happened is the last thing that the log says.
+    faulthandler.enable()
     keep_small()
     use_case = usecases.load_serving(settings.use_case)
     service = build_service(settings, use_case, SystemClock(), place=place)

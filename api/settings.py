@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     # Where workers tell each other how they stand; on this machine, writable.
     run_dir: Path = Path("var/run")
     api_workers: int = Field(default=1, ge=1, le=64)
+    # One of several workers whose event loop stood still for so long (2 at least) is ended
+    # and started again; 0: never.
+    worker_hang_seconds: float = Field(default=30, ge=0)
     scoring_auth: Literal["on", "off"] = "off"
 
     journal_dir: Path = Path("var/journal")

@@ -36,6 +36,7 @@ from api.settings import Settings
 from api.startup import on_stored
 from api.workers.figures import Figures
 from api.workers.follower import Follower
+from api.workers.heartbeat import Heartbeat
 from api.workers.journals import Inheritance, journal_dir
 from api.workers.place import Place
 from api.workers.run_dir import RunDir
@@ -144,11 +145,13 @@ def build_service(
         workforce=workforce,
         figures=Figures(metrics, run_dir),
         inheritance=Inheritance(root, total, keeping.journal),
+        heartbeat=Heartbeat(place.heartbeat),
     )
     keeping.tell = partial(on_stored, service)
     _watch(metrics, journal, drain)
     metrics.workers.set(total)
     metrics.worker_starts.set(place.starts)
+    metrics.worker_hangs.inc(place.hangs)
     metrics.worker_behind.set_function(lambda: promoter.behind is not None)
     return service
 

@@ -1,11 +1,14 @@
 """Which of the workers a process is, and what it was handed by the one that started it."""
 
 import argparse
+import faulthandler
 import os
 import signal
 import socket
 import threading
 from dataclasses import dataclass
+
+WHERE_ARE_YOU = signal.SIGUSR1
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,22 +17,29 @@ class Place:
 
     Attributes:
         starts: how often there has been a worker of this number, this one included.
+        hangs: how many of those before hung and were ended.
         listener: the port that all share; None: open it yourself.
+        heartbeat: where to tell that the event loop turns; None: nobody wants to know.
     """
 
     number: int = 0
     starts: int = 1
+    hangs: int = 0
     listener: socket.socket | None = None
+    heartbeat: int | None = None
 
 
 def take_place(arguments: list[str]) -> Place:
     """Read the command line; from here on the worker ends when its supervisor does."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("number", "listener", "lifeline", "starts"):
+    for name in ("number", "starts", "hangs", "listener", "lifeline", "heartbeat"):
         parser.add_argument(f"--{name}", type=int, required=True)
     said = parser.parse_args(arguments)
     threading.Thread(target=_end_with, args=(said.lifeline,), daemon=True).start()
-    return Place(said.number, said.starts, socket.socket(fileno=said.listener))
+    # Asked by the supervisor before it ends a worker that hangs: where is it?
+    faulthandler.register(WHERE_ARE_YOU, all_threads=True)
+    listener = socket.socket(fileno=said.listener)
+    return Place(said.number, said.starts, said.hangs, listener, said.heartbeat)
 
 
 def _end_with(lifeline: int) -> None:

@@ -1,4 +1,4 @@
-"""The supervisor: opens the port, starts the workers, starts again whoever dies.
+"""The supervisor: opens the port, starts the workers, starts again whoever dies or hangs.
 
 It scores nothing and reads no model. The socket is one and stays open: a connection that is
 not accepted yet when a worker dies is accepted by another.
@@ -18,6 +18,8 @@ from types import FrameType
 import structlog
 
 from api.settings import Settings
+from api.workers.heartbeat import Listening
+from api.workers.place import WHERE_ARE_YOU
 from api.workers.port import listen
 from api.workers.run_dir import STATE, RunDir
 from shared.errors import SettingsError
@@ -33,13 +35,20 @@ _QUICK_DEATHS = 5
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 30.0
 
 
+# Enough to write down where it hangs.
+_LAST_WORDS_SECONDS = 1.0
+
+
 @dataclass(slots=True)
 class _Worker:
     number: int
+    heart: Listening
     starts: int = 0
+    hangs: int = 0
     quick_deaths: int = 0
     started_at: float = 0.0
     due_at: float = 0.0
+    kill_at: float | None = None
     process: "subprocess.Popen[bytes] | None" = None
 
 
@@ -72,7 +81,8 @@ class Crew:
         self._run_dir = run_dir
         self._listener = listener
         self._lifeline, self._held = os.pipe()
-        self._workers = [_Worker(number) for number in range(settings.api_workers)]
+        hang_seconds, numbers = settings.worker_hang_seconds, range(settings.api_workers)
+        self._workers = [_Worker(number, Listening(hang_seconds)) for number in numbers]
         self._any_was_ready = False
 
     def run(self, told_to_stop: Sequence[int]) -> int:
@@ -86,6 +96,8 @@ class Crew:
             ended_well = self._stop()
             os.close(self._held)
             os.close(self._lifeline)
+            for worker in self._workers:
+                worker.heart.close()
         return (0 if ended_well else 1) if status is None else status
 
     def _look_after(self) -> int | None:
@@ -101,6 +113,8 @@ class Crew:
                     return code if code > 0 else 1
             if worker.process is None and now >= worker.due_at:
                 self._start(worker, now)
+            else:
+                _end_if_it_hangs(worker, now)
         return None
 
     def _any_ready(self) -> bool:
@@ -110,13 +124,16 @@ class Crew:
 
     def _start(self, worker: _Worker, now: float) -> None:
         worker.starts += 1
-        worker.started_at = now
-        descriptors = (self._listener.fileno(), self._lifeline)
+        worker.started_at, worker.kill_at = now, None
+        worker.heart.begin()
+        descriptors = (self._listener.fileno(), self._lifeline, worker.heart.descriptor)
         said = {
             "--number": worker.number,
+            "--starts": worker.starts,
+            "--hangs": worker.hangs,
             "--listener": descriptors[0],
             "--lifeline": descriptors[1],
-            "--starts": worker.starts,
+            "--heartbeat": descriptors[2],
         }
         worker.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [*self._command, *(str(word) for pair in said.items() for word in pair)],
@@ -159,6 +176,21 @@ class Crew:
                 process.wait()
         _log.info("workers_stopped", workers=len(running))
         return all(process.returncode == 0 for process in running)
+
+
+def _end_if_it_hangs(worker: _Worker, now: float) -> None:
+    """Ask it where it is, then kill it; never wait for it, others may need help."""
+    if worker.process is None:
+        return
+    if worker.kill_at is not None:
+        if now >= worker.kill_at:
+            worker.process.kill()
+        return
+    if worker.heart.hangs(_POLL_SECONDS):
+        worker.hangs += 1
+        worker.kill_at = now + _LAST_WORDS_SECONDS
+        _log.error("worker_hangs", worker=worker.number, pid=worker.process.pid)
+        worker.process.send_signal(WHERE_ARE_YOU)
 
 
 @contextmanager

@@ -22,8 +22,9 @@ ROOT = Path(__file__).parents[3]
 class Crew:
     """`with Crew(folder, 2) as crew: crew.client.get(...)`; every request is a new connection."""
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    def __init__(self, folder: Path, workers: int, **environment: str) -> None:
         self.folder = folder
+        self.environment = environment
         self.workers = workers
         self.log = folder / "crew.log"
 
@@ -31,7 +32,8 @@ class Crew:
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.api.workers.tiny_crew", str(self.folder)],
-                env={**os.environ, "PYTHONPATH": str(ROOT), "API_WORKERS": str(self.workers)},
+                env={**os.environ, "PYTHONPATH": str(ROOT), "API_WORKERS": str(self.workers),
+                     **self.environment},
                 cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         self.client = httpx.Client(

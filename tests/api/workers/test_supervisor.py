@@ -1,5 +1,6 @@
 """Real processes on one port: they are killed, stopped and outlived by nobody."""
 
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -76,7 +77,7 @@ def light_crew(folder: Path, ending: str) -> "subprocess.Popen[str]":
 WAITS = (
     "import os, signal, sys; from api.workers.place import take_place\n"
     "place = take_place(sys.argv[1:]); signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
-    "print('waits', os.getpid(), flush=True)\n"
+    "os.write(1, b'waits %d\\n' % os.getpid())\n"
     "while True: signal.pause()\n"
 )
 
@@ -85,9 +86,11 @@ def pids_of(crew: "subprocess.Popen[str]", workers: int) -> list[int]:
     assert crew.stdout is not None
     found: list[int] = []
     while len(found) < workers:
-        words = crew.stdout.readline().split()
-        if words[:1] == ["waits"]:
-            found.append(int(words[1]))
+        line = crew.stdout.readline()
+        assert line, "it ended"
+        # The supervisor's log may stand before it on the same line.
+        if told := re.search(r"waits (\d+)", line):
+            found.append(int(told[1]))
     return found
 
 

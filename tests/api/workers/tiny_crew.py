@@ -21,7 +21,12 @@ from tests.api.tiny import TinyUseCase
 
 def main(folder: Path, arguments: list[str]) -> int:
     configure_logging("api", fmt="json")
-    settings = serve_settings(folder, api_port=0, api_workers=os.environ["API_WORKERS"])
+    settings = serve_settings(
+        folder,
+        api_port=0,
+        api_workers=os.environ["API_WORKERS"],
+        worker_hang_seconds=os.environ.get("WORKER_HANG_SECONDS", "30"),
+    )
     if not arguments:
         command = [sys.executable, "-m", "tests.api.workers.tiny_crew", str(folder)]
         return supervise(settings, command)

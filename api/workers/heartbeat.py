@@ -1,0 +1,69 @@
+"""A worker's sign of life: a byte from its event loop into a pipe that the supervisor reads.
+
+It comes from the loop and from nowhere else: a thread would go on beating for a loop that
+is stuck. A pipe, because a full or broken disk shall not look like a worker that hangs.
+"""
+
+import asyncio
+import os
+from contextlib import suppress
+from math import inf
+
+BEAT_SECONDS = 0.5
+# Less would take a collection of garbage for a hang.
+_LEAST_HANG_SECONDS = 2.0
+
+
+class Heartbeat:
+    """The worker's end of the pipe; None: nobody listens."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Beat for as long as this loop turns."""
+        if self._descriptor is None:
+            return
+        # A supervisor that does not read is ending: then the pipe is full, or has no reader.
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(self._descriptor, b".")
+        loop.call_later(BEAT_SECONDS, self.begin, loop)
+
+
+class Listening:
+    """The supervisor's end, for one process after the other.
+
+    Silence is counted in looks, not in clock time: when the machine stood still, nobody beat
+    and nobody looked.
+    """
+
+    def __init__(self, hang_seconds: float) -> None:
+        self._hang_seconds = max(hang_seconds, _LEAST_HANG_SECONDS) if hang_seconds else inf
+        self._read, self.descriptor = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._is_beating = False
+        self._silent_seconds = 0.0
+
+    def begin(self) -> None:
+        """Another process has the other end; until its first beat it is starting."""
+        self._has_beaten()
+        self._is_beating = False
+        self._silent_seconds = 0.0
+
+    def hangs(self, look_seconds: float) -> bool:
+        """Whether it beat once and has been silent for too long; called at every look."""
+        if self._has_beaten():
+            self._is_beating = True
+            self._silent_seconds = 0.0
+        elif self._is_beating:
+            self._silent_seconds += look_seconds
+        return self._silent_seconds > self._hang_seconds
+
+    def close(self) -> None:
+        os.close(self._read)
+        os.close(self.descriptor)
+
+    def _has_beaten(self) -> bool:
+        try:
+            return bool(os.read(self._read, 4_096))
+        except BlockingIOError:
+            return False
