@@ -7,9 +7,9 @@ of older versions, which are still understood.
 """
 
 import base64
+import struct
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from struct import Struct
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,7 +22,8 @@ _KIND = 2
 # 1 was the same with lists and objects in the JSON columns
 _KINDS = (1, _KIND)
 # kind, bytes of the id, bytes of the vector; JSON begins with a brace, never with the kind
-_HEADER = Struct("<BHH")
+_HEADER = struct.Struct("<BHH")
+_unpack = _HEADER.unpack_from
 
 _values_of = attrgetter(*ATTRIBUTE_OF.values())
 COLUMNS = (
@@ -40,6 +41,7 @@ COLUMNS = (
 """Columns of apitransactionlogs in the order of a record; the vector is the last."""
 
 VERSION = COLUMNS.index("model_version")
+_VALUES = len(COLUMNS) - 1
 _JSON_AT = tuple(map(COLUMNS.index, ("component_scores", "matched_rules", "reason_codes")))
 
 DecisionRecord = tuple[Any, ...]
@@ -109,13 +111,13 @@ def decode_row(payload: bytes) -> Row | Label:
     if payload[:1] == b"{":
         return _decode_object(payload)
     try:
-        kind, id_bytes, vector_bytes = _HEADER.unpack_from(payload)
-    except Exception as error:  # too short: struct's own error is no ValueError
+        kind, id_bytes, vector_bytes = _unpack(payload)
+    except struct.error as error:  # too short
         raise ValueError("the record is neither a decision nor a label") from error
     begin = _HEADER.size + id_bytes
     end = begin + vector_bytes
-    values = orjson.loads(payload[end:]) if kind in _KINDS else None
-    if not isinstance(values, list) or len(values) != len(COLUMNS) - 1:
+    values = orjson.loads(payload[end:]) if kind in _KINDS else ()
+    if len(values) != _VALUES:
         raise ValueError("the record is neither a decision nor a label")
     row = (*values, payload[begin:end])
     return row if kind == _KIND else _with_json(row, _to_text)

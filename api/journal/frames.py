@@ -11,14 +11,17 @@ _pack = _HEADER.pack
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 1024 * 1024
 
+Frame = tuple[bytes, int]
+"""A record, and the offset behind it."""
+
 
 def frame(payload: bytes) -> bytes:
     """The bytes of one record on disk."""
     return _pack(len(payload), zlib.crc32(payload)) + payload
 
 
-def read_frames(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
-    """Whole records from an offset on, each with the offset behind it.
+def read_frames(path: Path, offset: int) -> Iterator[list[Frame]]:
+    """Whole records from an offset on, many at a time.
 
     Ends silently before the first that is not whole.
     """
@@ -27,30 +30,32 @@ def read_frames(path: Path, offset: int) -> Iterator[tuple[bytes, int]]:
         begun = b""
         while chunk := file.read(_CHUNK_BYTES):
             data = begun + chunk
-            whole = 0
-            for payload, end in _frames_in(data):
-                yield payload, offset + end
-                whole = end
-            begun = data[whole:]
-            offset += whole
+            found = _frames_in(data, offset)
+            if found:
+                yield found
+                data = data[found[-1][1] - offset :]
+                offset = found[-1][1]
+            begun = data
             if _is_garbage(begun):
                 return
 
 
-def _frames_in(data: bytes) -> Iterator[tuple[bytes, int]]:
-    """The records that are whole, up to the first that is not."""
+def _frames_in(data: bytes, offset: int) -> list[Frame]:
+    """The records that are whole, up to the first that is not; the data begins at `offset`."""
     unpack, size, crc32 = _HEADER.unpack_from, _HEADER.size, zlib.crc32
+    found: list[Frame] = []
     begin, last = size, len(data)
     while begin <= last:
         length, checksum = unpack(data, begin - size)
         end = begin + length
         if not 0 < length <= MAX_RECORD_BYTES or end > last:
-            return
+            break
         payload = data[begin:end]
         if crc32(payload) != checksum:
-            return
-        yield payload, end
+            break
+        found.append((payload, offset + end))
         begin = end + size
+    return found
 
 
 def _is_garbage(begun: bytes) -> bool:

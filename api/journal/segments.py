@@ -3,14 +3,15 @@
 import fcntl
 import os
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator
-from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 
 import structlog
 
 from api.journal.checkpoint import Position
-from api.journal.frames import read_frames
+from api.journal.frames import Frame, read_frames
 from shared.errors import SettingsError
 
 _SUFFIX = ".journal"
@@ -30,33 +31,40 @@ def records_between(
     directory: Path, begin: Position, end: Position
 ) -> Iterator[tuple[bytes, Position]]:
     """Whole records from one position to another, each with the position behind it."""
-    for payload, number, offset in _places_between(directory, begin, end):
-        yield payload, Position(number, offset)
+    for number, frames in _frames_between(directory, begin, end):
+        for payload, offset in frames:
+            yield payload, Position(number, offset)
 
 
 def first_between(
     directory: Path, begin: Position, end: Position, limit: int
 ) -> tuple[list[bytes], Position]:
     """The first whole records between two positions, and the position behind the last."""
-    places = list(islice(_places_between(directory, begin, end), limit))
-    if places:
-        _, *behind = places[-1]
-        begin = Position(*behind)
-    return [payload for payload, _, _ in places], begin
+    payloads: list[bytes] = []
+    for number, frames in _frames_between(directory, begin, end):
+        del frames[limit - len(payloads) :]
+        payloads += [payload for payload, _ in frames]
+        begin = Position(number, frames[-1][1])
+        if len(payloads) == limit:
+            break
+    return payloads, begin
 
 
-def _places_between(
+def _frames_between(
     directory: Path, begin: Position, end: Position
-) -> Iterator[tuple[bytes, int, int]]:
+) -> Iterator[tuple[int, list[Frame]]]:
+    """The same many at a time, with the number of their segment; never none."""
     for number in segment_numbers(directory):
         if not begin.segment <= number <= end.segment:
             continue
         first = begin.offset if number == begin.segment else 0
         last = end.offset if number == end.segment else sys.maxsize
-        for payload, offset in read_frames(segment_path(directory, number), first):
-            if offset > last:
-                return
-            yield payload, number, offset
+        for frames in read_frames(segment_path(directory, number), first):
+            if frames[-1][1] > last:
+                del frames[bisect_right(frames, last, key=itemgetter(1)) :]
+            if not frames:
+                break
+            yield number, frames
 
 
 def lock_directory(directory: Path) -> int:
@@ -87,8 +95,8 @@ def heal(path: Path) -> int:
     here, hence the copy: nothing is thrown away without a trace.
     """
     good = 0
-    for _, end in read_frames(path, 0):
-        good = end
+    for frames in read_frames(path, 0):
+        _, good = frames[-1]
     size = path.stat().st_size
     if size > good:
         _keep_tail(path, good)

@@ -1,15 +1,18 @@
+import base64
 import json
-from collections.abc import Iterator, Sequence
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import Engine
 
 from api.journal.carrier import LocalCarrier
 from api.journal.drain import Drain, DrainEvents
-from api.journal.entries import COLUMNS, encode_label, encode_row
+from api.journal.entries import COLUMNS, decode, encode_label, encode_row
 from api.journal.journal import Journal
 from api.journal.sink import DatabaseSink, Record, Stored
 from api.settings import Settings
@@ -68,6 +71,24 @@ def row(transaction_id: str, **changes: Any) -> bytes:
         "model_version": "1.0.0", "component_scores": '{"classifier":0.5}',
     }  # fmt: skip
     return encode_row(tuple(map((said | changes).get, COLUMNS[:-1])), bytes(8))
+
+
+def lists_in_place_of_text(record: bytes) -> bytes:
+    """As it was written when JSON columns were lists and objects within the record."""
+    decided = decode(record)
+    assert isinstance(decided, tuple)
+    *values, vector = decided
+    header = struct.pack("<BHH", 1, len(values[0]), len(vector))
+    return b"".join((header, values[0].encode(), vector, orjson.dumps(values)))
+
+
+def one_json_object(record: bytes) -> bytes:
+    """As it was written when a record was JSON throughout."""
+    decided = decode(record)
+    assert isinstance(decided, tuple)
+    said = dict(zip(COLUMNS, decided, strict=True))
+    said["feature_vector"] = base64.b64encode(said["feature_vector"]).decode()
+    return orjson.dumps({"decision": said})
 
 
 def drain_of(journal: Journal, sink: Any, seen: Seen, tmp_path: Path) -> Drain:
@@ -154,3 +175,30 @@ def test_a_record_of_another_program_does_not_stop_the_drain(
     drain.stop()
     assert ids(engine) == {"a"}
     assert len((tmp_path / "j/set-aside.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_value_that_cannot_be_counted_is_set_aside(
+    journal: Journal, engine: Engine, tmp_path: Path
+) -> None:
+    drain = drain_of(journal, DatabaseSink(engine), Seen(), tmp_path)
+    journal.append([row("a"), row("bad", event_time="noon"), row("b")])
+    drain.start()
+    drain.stop()
+    assert ids(engine) == {"a", "b"}
+    assert journal.backlog == 0
+
+
+@pytest.mark.parametrize("older", [lists_in_place_of_text, one_json_object])
+def test_a_record_that_an_older_version_wrote_becomes_the_same_row(
+    journal: Journal, engine: Engine, tmp_path: Path, older: Callable[[bytes], bytes]
+) -> None:
+    now = row("t", matched_rules='["fast"]', reason_codes='[{"code":"R","value":1.5}]')
+    assert decode(older(now)) == decode(now)
+    drain = drain_of(journal, DatabaseSink(engine), Seen(), tmp_path)
+    journal.append([older(now)])
+    drain.start()
+    drain.stop()
+    (stored,) = stored_rows(engine)
+    assert stored["component_scores"] == {"classifier": 0.5}
+    assert stored["reason_codes"] == [{"code": "R", "value": 1.5}]
+    assert stored["feature_vector"] == bytes(8)

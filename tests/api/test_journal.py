@@ -176,3 +176,12 @@ def test_an_unreadable_checkpoint_means_from_the_beginning(tmp_path: Path, conte
 
 def test_a_frame_is_length_checksum_payload() -> None:
     assert frame(b"abc") == b"\x03\x00\x00\x00" + zlib.crc32(b"abc").to_bytes(4, "little") + b"abc"
+
+
+def test_records_longer_than_what_is_read_at_once_come_out_whole(tmp_path: Path) -> None:
+    journal = opened(tmp_path, 16 * 1024 * 1024)
+    records = [bytes([number]) * 700_000 for number in range(1, 6)]
+    journal.append(records)
+    assert contents(journal) == records
+    journal.close()
+    assert contents(opened(tmp_path, 16 * 1024 * 1024)) == records
