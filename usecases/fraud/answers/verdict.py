@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from usecases.fraud.judgement import ANOMALY_COMPONENTS, Decision, Judgement
 from usecases.fraud.rules.rulefile import Rule
 from usecases.fraud.rules.ruleset import Findings, RuleSet
-from usecases.fraud.rules.variables import Evidence, Value
+from usecases.fraud.rules.variables import Evidence, Value, readable
 
 Reason = dict[str, Any]
 
@@ -64,7 +64,10 @@ def _probability_reasons(judgement: Judgement) -> list[Reason]:
     for outcome in (Decision.BLOCK, Decision.REVIEW):
         limit = judgement.thresholds[outcome]
         if judgement.probability >= limit:
-            values = {"probability": judgement.probability, f"threshold_{outcome}": limit}
+            values = {
+                "probability": readable(judgement.probability),
+                f"threshold_{outcome}": readable(limit),
+            }
             text = f"fraud probability at or above the {outcome} threshold"
             return [_reason(f"MODEL_{outcome.upper()}", outcome, text, values)]
     return []
@@ -75,7 +78,7 @@ def _outlier_reasons(judgement: Judgement) -> list[Reason]:
     for name in ANOMALY_COMPONENTS:
         score, limit = scores[name], judgement.thresholds[name]
         if score > limit:
-            values = {name: score, f"threshold_{name}": limit}
+            values = {name: readable(score), f"threshold_{name}": readable(limit)}
             text = f"unlike the usual: {name} score above its threshold"
             reasons.append(_reason(f"OUTLIER_{name.upper()}", Decision.REVIEW, text, values))
     return reasons
@@ -94,13 +97,9 @@ def _reason(
     code: str,
     outcome: Decision,
     text: str,
-    values: Mapping[str, Value],
+    shown: Mapping[str, Value],
     rule_id: str | None = None,
 ) -> Reason:
-    # float32 features come as 0.30000001192; people want 0.3
-    shown = {
-        name: round(value, 6) if type(value) is float else value for name, value in values.items()
-    }
     told = ", ".join([f"{name}={value}" for name, value in shown.items()])
     return {
         "code": code,

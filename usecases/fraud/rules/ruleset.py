@@ -25,7 +25,7 @@ from usecases.fraud.rules.compiling import (
     refuse_twins,
 )
 from usecases.fraud.rules.rulefile import Rule, RuleFile, RuleFileError, read_rule_file
-from usecases.fraud.rules.variables import Evidence, Value, Variable
+from usecases.fraud.rules.variables import Evidence, Value, Variable, readable
 
 _FEW = 4
 """So many rules cost less one by one than all rules as a list."""
@@ -61,7 +61,7 @@ class RuleSet:
         self._beginnings = [(rule.beginning.conditions, rule) for rule in self._compiled]
         # a line break before the bracket, so that a comment at the end of a rule ends there
         self._all = self._env.compile("[" + ", ".join(f"({r.when}\n)" for r in rules) + "]")
-        self._table = table
+        self._shown = {r.id: [(name, table[name].read) for name in r.shows] for r in rules}
         self._mentioned = mentioned(self.rules, table)
 
     def find(self, evidence: Evidence) -> Findings:
@@ -71,7 +71,10 @@ class RuleSet:
         likely = self._likely(evidence)
         if not likely:
             return _NOTHING
-        if len([rule for rule in likely if not rule.beginning.is_whole]) > _FEW:
+        open_questions = [rule for rule in likely if not rule.beginning.is_whole]
+        if not open_questions:
+            return Findings(tuple([rule.rule for rule in likely]), ())
+        if len(open_questions) > _FEW:
             return self.find_by_cel(evidence)
         verdicts = [rule.beginning.is_whole or rule.ask_alone(evidence) for rule in likely]
         return self._findings(likely, verdicts)
@@ -99,8 +102,8 @@ class RuleSet:
         return self._findings(self._compiled, verdicts)
 
     def shown(self, rule: Rule, evidence: Evidence) -> dict[str, Value]:
-        """The actual values a rule promises to show."""
-        return {name: self._table[name].read(evidence) for name in rule.shows}
+        """The actual values a rule promises to show, as people want to read them."""
+        return {name: readable(read(evidence)) for name, read in self._shown[rule.id]}
 
     def _findings(self, asked: Sequence[CompiledRule], verdicts: Sequence[Any]) -> Findings:
         matched, failed = [], []

@@ -39,6 +39,11 @@ class Variable:
     read: Callable[[Evidence], Value]
 
 
+def readable(value: Value) -> Value:
+    """A float32 feature comes as 0.30000001192; people want 0.3."""
+    return round(value, 6) if type(value) is float else value
+
+
 def variable_table(feature_set: FeatureSet) -> Mapping[str, Variable]:
     """All variables by name; where a field and a feature share a name, the field is meant."""
     declared = {v.name: v for v in (*_field_variables(), *_score_variables())}
