@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from sqlalchemy import Engine
 
+from shared.features.beforehand import made_ready
 from shared.features.compiled import without_linear_algebra
 from shared.features.fetch import fetch_from
 from shared.features.guard import ReadGuard
@@ -108,7 +109,12 @@ class FraudFeatureSource:
 
 
 def warm_up() -> None:
-    """Compile the kernel, or load it from the cache, before the first request needs it."""
+    """Have the compiled functions ready before the first request needs them."""
+    made_ready(load_compiled)
+
+
+def load_compiled() -> None:
+    """Call each compiled function that scoring calls, with what it is called with."""
     transaction = Transaction(
         transaction_id="",
         user_id="nobody",

@@ -1,0 +1,52 @@
+"""What is not on disk yet is compiled by another process, if that can be."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from shared.features.beforehand import made_ready
+from shared.features.compiled import compiled
+
+ROOT = Path(__file__).parents[3]
+MODULE = """
+from shared.features.beforehand import made_ready
+from shared.features.compiled import compiled
+
+@compiled
+def twice(number):
+    return 2 * number
+
+def work():
+    assert twice(21) == 42
+
+def loaded():
+    made_ready(work)
+    return sum(twice.stats.cache_hits.values())
+"""
+
+
+def test_another_process_compiles_and_this_one_loads(tmp_path: Path) -> None:
+    (tmp_path / "doubling.py").write_text(MODULE)
+    paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    done = subprocess.run(
+        [sys.executable, "-c", "import doubling; print(doubling.loaded())"],
+        env={**os.environ, **paths, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "1"
+
+
+def test_what_another_process_cannot_leave_on_disk_is_compiled_here() -> None:
+    names: dict[str, Any] = {}
+    exec("def twice(x):\n    return 2 * x", names)  # has no file, so no cache
+    twice = compiled(names["twice"])
+    found: list[int] = []
+
+    made_ready(lambda: found.append(twice(21)))
+
+    assert found == [42]
