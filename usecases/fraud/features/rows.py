@@ -142,6 +142,12 @@ def complete_block(block: Micros, offset_min: Micros, regions: Micros) -> bool:
 
 
 @compiled
+def facts_of(block: Micros) -> tuple[int, int, int]:
+    """How many rows a block holds and has room for, and where it lies."""
+    return block[SIZE], block[ROOM], block.ctypes.data
+
+
+@compiled
 def wider(block: Micros, room: int) -> Micros:
     """The same rows with more room."""
     more = new_block(block[SIZE], room)

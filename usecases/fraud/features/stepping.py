@@ -57,9 +57,9 @@ def _text(statement: int, column: int) -> int:
 
 @compiled
 def _degrees(statement: int, column: int) -> float:
-    if sqlite.column_type(statement, column) == sqlite.NULL:
-        return math.nan
     degrees: float = sqlite.column_double(statement, column)
+    if degrees == 0.0 and sqlite.column_type(statement, column) == sqlite.NULL:
+        return math.nan
     return degrees
 
 
@@ -100,11 +100,10 @@ def _ask(question: Micros, user: Bytes, first: int, second: int) -> int:
 
 
 @compiled
-def _read_rows(statement: int, most: int) -> tuple[bool, Micros, Floats]:
-    """All rows; False if SQLite stopped for another reason than their end."""
+def _read_rows(statement: int, code: int, most: int) -> tuple[bool, Micros, Floats]:
+    """All rows, the first step having been made; False if they do not end at their end."""
     rows, numbers = np.empty((most, _WORDS), np.int64), np.empty((most, NUMBERS))
     size = 0
-    code = sqlite.step(statement)
     while code == sqlite.ROW:
         if size == len(rows):
             rows, numbers = np.concatenate((rows, rows)), np.concatenate((numbers, numbers))
@@ -164,13 +163,17 @@ def read_past(
     begin, end, known = span
     event_time, ingested_at, own = row
     nothing = np.empty(0, np.int64)
-    read, rows, numbers = _read_rows(_ask(questions[WINDOW], user, begin, end), _FEW)
+    window = _ask(questions[WINDOW], user, begin, end)
+    # asked in between, it shares the other's read transaction: half as many locks
+    code = sqlite.step(window)
+    asked, first_seen, first_known = _read_first(_ask(questions[FIRST], user, begin, known))
+    read, rows, numbers = _read_rows(window, code, _FEW)
     if read and not _any_visible(rows, begin, event_time, ingested_at):
-        read, older, amounts = _read_rows(_ask(questions[OLDER], user, begin, known), 2)
+        before = _ask(questions[OLDER], user, begin, known)
+        read, older, amounts = _read_rows(before, sqlite.step(before), 2)
         if (older[:, _KNOWN] > ingested_at).any():
             return UNUSUAL, nothing
         rows, numbers = np.concatenate((older, rows)), np.concatenate((amounts, numbers))
-    asked, first_seen, first_known = _read_first(_ask(questions[FIRST], user, begin, known))
     if not (read and asked):
         return FAILED, nothing
     if first_known > ingested_at or (rows[:, _ID] == own).any():

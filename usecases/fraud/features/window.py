@@ -15,12 +15,11 @@ from usecases.fraud.features.layout import (
     ID,
     KNOWN,
     NEVER,
-    ROOM,
     SIZE,
     VOID,
     Micros,
 )
-from usecases.fraud.features.rows import wider
+from usecases.fraud.features.rows import facts_of, wider
 from usecases.fraud.features.tick import ADD, TELL, take
 
 ROOM_TO_COME = 8
@@ -41,8 +40,7 @@ class UserWindow:
 
     def __init__(self, block: Micros) -> None:
         self.expires_at = 0.0
-        self.taken = int(block[SIZE])
-        self._hold(block)
+        self.taken = self._hold(block)
 
     @classmethod
     def of(cls, past: Past, transaction: Transaction) -> "UserWindow":
@@ -89,7 +87,7 @@ class UserWindow:
         put_row(rows, 0, 0, transaction, sums)
         return bool(take(np.array([self.address]), rows, wanted, out))
 
-    def _hold(self, block: Micros) -> None:
+    def _hold(self, block: Micros) -> int:
         self._block = block
-        self._room = int(block[ROOM])
-        self.address: int = block.__array_interface__["data"][0]
+        size, self._room, self.address = facts_of(block)
+        return size
