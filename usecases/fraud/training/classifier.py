@@ -47,13 +47,12 @@ class Classifier:
         return blend
 
     def targets(self) -> tuple[Target, Target]:
-        """The forest's probability and the boosting's log-odds, as sums over trees."""
+        """The forest's part of the blend and the boosting's log-odds, as sums over trees."""
         estimators = self.forest.estimators_
+        share = self.forest_share / len(estimators)
         columns = np.arange(self.forest.n_features_in_)
         forest = [
-            from_forest_tree(
-                fitted.tree_, fitted.tree_.value[:, 0, _POSITIVE] / len(estimators), columns
-            )
+            from_forest_tree(fitted.tree_, fitted.tree_.value[:, 0, _POSITIVE] * share, columns)
             for fitted in estimators
         ]
         boosting = [
@@ -68,12 +67,10 @@ class Classifier:
         # Two nodes: with one target each, the runtime takes its fast path.
         builder.nodes.append(ensemble_node([forest], INPUT, "classifier_forest"))
         builder.nodes.append(ensemble_node([boosting], INPUT, "classifier_log_odds"))
-        builder.constant("classifier_forest_share", self.forest_share)
         builder.constant("classifier_boosting_share", 1.0 - self.forest_share)
         builder.add("Sigmoid", ["classifier_log_odds"], "classifier_boosting")
-        builder.add("Mul", ["classifier_forest", "classifier_forest_share"], "classifier_a")
-        builder.add("Mul", ["classifier_boosting", "classifier_boosting_share"], "classifier_b")
-        return builder.add("Add", ["classifier_a", "classifier_b"], "classifier")
+        builder.add("Mul", ["classifier_boosting", "classifier_boosting_share"], "classifier_rest")
+        return builder.add("Add", ["classifier_forest", "classifier_rest"], "classifier")
 
 
 @dataclass(frozen=True, slots=True)
