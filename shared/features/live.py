@@ -94,6 +94,14 @@ class LiveHistory:
         """Whether this row was remembered and has not been forgotten."""
         return self._pending.has(user_id, transaction_id)
 
+    def are_next(self, count: int, first: str, last: str) -> bool:
+        """Whether so many new rows in the log, from this id to that, are pending ones and no other.
+
+        Rows are stored in the order in which they were remembered. When the oldest and the
+        last of so many have been stored, so have those between: there is room for no stranger.
+        """
+        return self._pending.begins_with(count, first, last)
+
     def forget(self, transaction_ids: Sequence[str]) -> None:
         ingested_at = self._pending.remove(transaction_ids)
         if ingested_at is not None:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from itertools import islice
 from operator import attrgetter
 
 from shared.features.reader import KEYS, PriorRow
@@ -51,6 +52,14 @@ class PendingRows:
 
     def rows_of(self, user_id: str) -> list[PriorRow]:
         return list(map(self._row_of, self.of(user_id)))
+
+    def begins_with(self, count: int, first: str, last: str) -> bool:
+        """Whether the oldest `count` rows begin and end with these transaction_ids."""
+        with self._lock:
+            return (
+                next(iter(self._all), None) == first
+                and next(islice(self._all, count - 1, None), None) == last
+            )
 
     def users_of(self, transaction_ids: Sequence[str]) -> set[str]:
         with self._lock:

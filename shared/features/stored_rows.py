@@ -1,11 +1,12 @@
 """Which rows have reached the database since the last look: how memory learns of other writers.
 
 SQLite only. `PRAGMA data_version` tells, in two microseconds, that some other connection has
-committed; only then are the new rows asked for, by rowid. The logs are append-only: rows that
-somebody edits or deletes by hand are not told.
+committed; only then are the new rows asked for, by rowid. Most of them are our own, drained from
+the journal thousands at a time: the ends of such a run tell it, and nothing between is read. The
+logs are append-only: rows that somebody edits or deletes by hand are not told.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Engine, Table, bindparam, func, literal_column, select
@@ -16,6 +17,9 @@ from shared.tables.schema import api_transaction_logs, transaction_history_logs
 
 MAX_ROWS = 20_000
 """More new rows than this are not listed one by one."""
+
+IsOurs = Callable[[int, str, str], bool]
+"""Whether a run of so many rows, from this transaction_id to that, can only be our own."""
 
 _ROWID: Any = literal_column("rowid")
 
@@ -29,8 +33,10 @@ class StoredRows:
         self._logs = tuple(map(_Log, (transaction_history_logs, api_transaction_logs)))
         self._sure = False
 
-    def new(self) -> Sequence[tuple[str, str]] | None:
+    def new(self, is_ours: IsOurs) -> Sequence[tuple[str, str]] | None:
         """(user_id, transaction_id) of rows stored since the last look; None: anything may be new.
+
+        Rows of our own may be among them, or not.
 
         Raises:
             DataUnavailable: the database cannot be read now; the next look says None.
@@ -40,7 +46,7 @@ class StoredRows:
         sure, self._sure = self._sure, False
         if not sure:
             self._changed()
-        found = [log.new(self._fetch) for log in self._logs]
+        found = [log.new(self._fetch, is_ours) for log in self._logs]
         self._sure = True
         if not sure or None in found:
             return None
@@ -53,17 +59,25 @@ class _Log:
     def __init__(self, table: Table) -> None:
         self._last = 0
         self._newest = select(func.max(_ROWID)).select_from(table)
+        self._ends = (
+            select(table.c.transaction_id)
+            .where(_ROWID.in_((bindparam("first"), bindparam("newest"))))
+            .order_by(_ROWID)
+        )
         self._rows = select(table.c.user_id, table.c.transaction_id).where(
             bindparam("last") < _ROWID, bindparam("newest") >= _ROWID
         )
 
-    def new(self, fetch: Fetch) -> Sequence[Any] | None:
+    def new(self, fetch: Fetch, is_ours: IsOurs) -> Sequence[Any] | None:
         ((newest,),) = fetch(self._newest, {})
         last, self._last = self._last, newest or 0
         if self._last == last:
             return ()
         if not last < self._last <= last + MAX_ROWS:
             return None
+        ends = fetch(self._ends, {"first": last + 1, "newest": self._last})
+        if ends and is_ours(self._last - last, ends[0][0], ends[-1][0]):
+            return ()
         return fetch(self._rows, {"last": last, "newest": self._last})
 
 

@@ -63,6 +63,19 @@ def test_removing_says_when_the_earliest_row_had_come() -> None:
     assert len(pending) == 0
 
 
+def test_pending_rows_know_how_the_oldest_of_them_begin_and_end() -> None:
+    pending = PendingRows((), capacity=10)
+    assert not pending.begins_with(1, "a", "a")
+    pending.add([replace(ROW, transaction_id=name) for name in "abcd"])
+    assert pending.begins_with(1, "a", "a")
+    assert pending.begins_with(3, "a", "c")
+    assert not pending.begins_with(3, "a", "d")
+    assert not pending.begins_with(3, "b", "c")
+    assert not pending.begins_with(5, "a", "d")
+    pending.remove(["a"])
+    assert pending.begins_with(3, "b", "d")
+
+
 def test_the_oldest_pending_row_goes_when_there_are_too_many() -> None:
     pending = PendingRows((), capacity=2)
     for name in "abc":

@@ -166,7 +166,7 @@ class RecentWindows:
     def _look(self) -> bool:
         """Drop what other writers made stale; False while the database cannot be asked."""
         try:
-            rows = self._stored.new()
+            rows = self._stored.new(self._live.are_next)
         except DataUnavailable:
             return False
         if rows is None:

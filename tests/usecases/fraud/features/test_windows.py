@@ -179,6 +179,23 @@ def test_rows_of_its_own_that_were_drained_leave_the_window_in_place(url: str) -
     assert windows_of(source).held(row.user_id) is before
 
 
+@pytest.mark.parametrize("strange", range(4))
+def test_a_strangers_row_among_those_that_were_drained_is_seen(url: str, strange: int) -> None:
+    source = FraudFeatureSource(connect(url))
+    own = [transaction(number, START + number * MINUTE) for number in range(3)]
+    for row in own:
+        source.vector(row)
+        source.remember(row)
+    stored: list[Transaction] = list(own)
+    stored.insert(strange, transaction(9, START + 9 * MINUTE))
+    elsewhere = connect(url)
+    for row in stored:
+        store(elsewhere, [row])
+    assert count_24h(source, transaction(10, START + HOUR)) == 4.0
+    source.forget([row.transaction_id for row in own])
+    assert count_24h(source, transaction(11, START + HOUR)) == 4.0
+
+
 def test_a_row_that_was_withdrawn_is_nobodys_past(url: str) -> None:
     source = FraudFeatureSource(connect(url))
     row = transaction(1, START)
