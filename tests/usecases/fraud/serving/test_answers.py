@@ -69,6 +69,18 @@ def test_a_model_without_anomaly_components_has_no_outliers() -> None:
     assert judgement.anomaly_score == 0.0
 
 
+def test_two_models_judged_in_turn_keep_their_own_thresholds_and_components() -> None:
+    strict = ServedModel(
+        "1.0.0", ("classifier", "autoencoder"), {"review": 0.1, "autoencoder": 2.0}
+    )
+    lenient = ServedModel("1.1.0", ("classifier",), {"review": 0.8})
+    for _ in range(2):
+        judged = judge(np.array([0.3, 3.0], dtype=np.float32), strict)
+        assert (judged.decision, judged.is_outlier, judged.anomaly_score) == (REVIEW, True, 1.5)
+        assert list(judged.scores) == ["classifier", "autoencoder", "isolation_forest"]
+        assert judge(np.array([0.3], dtype=np.float32), lenient).decision is APPROVE
+
+
 @pytest.mark.parametrize(
     ("model_says", "outcomes", "failed", "decision"),
     [
