@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# not frozen only because that makes the constructor three times as dear, in every request
+@dataclass(slots=True, kw_only=True)
 class Transaction:
     """A row to be scored or learned from; its repr leaves out who it is about.
+
+    Nobody changes one that is made: `dataclasses.replace` makes another.
 
     Attributes:
         event_time_us: when it happened, microseconds since the epoch, UTC.

@@ -5,8 +5,8 @@ dropped would be scored as a payment without a merchant.
 """
 
 from datetime import datetime
+from secrets import token_hex
 from typing import Annotated, Any, Literal
-from uuid import uuid4
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -117,7 +117,7 @@ def to_transaction(request: TransactionRequest, now_us: int) -> Transaction:
     _refuse_nonsense(request)
     # one random number serves all three ids; reading it is the dearest call here
     named = request.transaction_id and request.user_id and request.merchant_id
-    fresh = "" if named else uuid4().hex
+    fresh = "" if named else token_hex(16)
     anonymous = ANONYMOUS_PREFIX + fresh
     return Transaction(
         transaction_id=request.transaction_id or fresh,
