@@ -9,7 +9,7 @@ _HEADER = struct.Struct("<II")
 _pack = _HEADER.pack
 # No decision comes near this; a longer length is garbage, not a record.
 MAX_RECORD_BYTES = 16 * 1024 * 1024
-_CHUNK_BYTES = 1024 * 1024
+_CHUNK_BYTES = 64 * 1024
 
 Frame = tuple[bytes, int]
 """A record, and the offset behind it."""
@@ -28,7 +28,8 @@ def read_frames(path: Path, offset: int) -> Iterator[list[Frame]]:
     with path.open("rb") as file:
         file.seek(offset)
         begun = b""
-        while chunk := file.read(_CHUNK_BYTES):
+        # what is begun doubles, so that a long record is not copied for each chunk of it
+        while chunk := file.read(max(_CHUNK_BYTES, len(begun))):
             data = begun + chunk
             found = _frames_in(data, offset)
             if found:
