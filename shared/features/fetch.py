@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from sqlalchemy.dialects import sqlite
 
 from shared.errors import DataUnavailable
+from shared.features import sqlite_c
 from shared.features.reader import Fetch, PriorRow, Statement
 from shared.features.wal_index import WalIndex
 from shared.tables.engine import database_errors
@@ -70,23 +71,29 @@ class SqliteFetch:
         Raises:
             DataUnavailable: the database cannot be read now.
         """
-        index: WalIndex | None = getattr(self._thread, "index", None)
-        if index is not None:
-            return index.changed()
         try:
-            raw = self._connection()
-            # opens a read transaction, which makes sure that there is an index
-            (version,) = raw.execute("PRAGMA data_version").fetchone()
-            self._thread.index = WalIndex(str(self._engine.url.database))
-            self._thread.index.changed()
+            index: WalIndex | None = self._thread.index
+        except AttributeError:
+            index = self._thread.index = self._wal_index()
+        return self._version_changed() if index is None else index.changed()
+
+    def _wal_index(self) -> WalIndex | None:
+        if sqlite_c.LIBRARY is None:
+            return None
+        try:
+            return WalIndex(sqlite_c.Connection(sqlite_c.LIBRARY, str(self._engine.url.database)))
+        except OSError:
+            return None
+
+    def _version_changed(self) -> bool:
+        try:
+            (version,) = self._connection().execute("PRAGMA data_version").fetchone()
         except sqlite3.Error as error:
             self._forget()
             raise DataUnavailable(f"could not read history: {error}") from error
-        except (OSError, ValueError):
-            before = getattr(self._thread, "version", None)
-            self._thread.version = version
-            return bool(version != before)
-        return True
+        before = getattr(self._thread, "version", None)
+        self._thread.version = version
+        return bool(version != before)
 
     def _connection(self) -> sqlite3.Connection:
         try:
@@ -107,9 +114,6 @@ class SqliteFetch:
 
     def _forget(self) -> None:
         """Begin anew with the next question."""
-        index: WalIndex | None = getattr(self._thread, "index", None)
-        if index is not None:
-            index.close()
         self._thread.__dict__.clear()
 
     def _compiled(self, statement: Statement) -> tuple[str, dict[str, Any]]:

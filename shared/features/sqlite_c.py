@@ -46,6 +46,7 @@ def _library() -> ctypes.CDLL | None:
     except AttributeError:
         return None
     library.sqlite3_errmsg.restype = ctypes.c_char_p
+    library.sqlite3_column_text.restype = ctypes.c_char_p
     return library
 
 
@@ -108,6 +109,27 @@ class Connection:
                 long = ctypes.c_int64(value)
                 self._check(library.sqlite3_bind_int64(statement, number_of(name), long))
         return (statement.value or 0, *map(number_of, names))
+
+    def ask(self, text: str) -> str:
+        """The first value of the first row, as text.
+
+        Raises:
+            DataUnavailable: there is none.
+        """
+        statement = ctypes.c_void_p(self.prepare(text, (), {})[0])
+        code = self._library.sqlite3_step(statement)
+        value: bytes = self._library.sqlite3_column_text(statement, 0) or b""
+        self._library.sqlite3_reset(statement)
+        if code != ROW:
+            raise self.failure()
+        return value.decode()
+
+    def control(self, operation: int, handed_back: Any) -> int:
+        """SQLite's result of `sqlite3_file_control` for the database's file."""
+        done: int = self._library.sqlite3_file_control(
+            self._handle, b"main", operation, handed_back
+        )
+        return done
 
     def failure(self) -> DataUnavailable:
         """What went wrong last."""

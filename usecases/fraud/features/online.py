@@ -76,17 +76,18 @@ class FraudFeatureSource:
         return matrix
 
     def _fill(self, transactions: Sequence[Transaction], matrix: FloatMatrix) -> None:
-        lines = range(len(transactions))
-        left: Sequence[int] = (
-            lines if self.windows is None else self.windows.fill(transactions, matrix)
-        )
+        left = set(range(len(transactions)))
+        if self.windows is not None:
+            left = self.windows.fill(transactions, matrix)
         if not left:
             self.live.remember(transactions)
             return
-        self.live.remember([transactions[line] for line in sorted(set(lines).difference(left))])
-        for line in left:
-            matrix[line] = self.vector(transactions[line])
-            self.remember(transactions[line])
+        for line, transaction in enumerate(transactions):
+            if line not in left:
+                self.live.remember((transaction,))
+                continue
+            matrix[line] = self.vector(transaction)
+            self.remember(transaction)
 
     def remember(self, transaction: Transaction) -> None:
         self.live.remember((transaction,))

@@ -72,15 +72,15 @@ class RecentWindows:
             self._keep_bounds()
         return vector
 
-    def fill(self, transactions: Sequence[Transaction], out: FloatMatrix) -> list[int]:
+    def fill(self, transactions: Sequence[Transaction], out: FloatMatrix) -> set[int]:
         """Write the features of rows into their lines and make each row one of the past.
 
-        Returns the lines of rows that no window could tell, in order: where one of them is
-        left, so are all later ones of its user.
+        Returns the lines of rows that no window could tell: where one of them is left, so are
+        all later ones of its user.
         """
         with self._lock:
             if not self._look():
-                return list(range(len(transactions)))
+                return set(range(len(transactions)))
             windows = self._windows_of(transactions)
             rows = new_rows(len(transactions))
             lines = [line for line, window in enumerate(windows) if window is not None]
@@ -96,8 +96,8 @@ class RecentWindows:
                 self._drop_void(zip(transactions, windows, strict=True))
             self._keep_bounds()
         if len(lines) == len(transactions):
-            return []
-        return sorted(set(range(len(transactions))).difference(lines))
+            return set()
+        return set(range(len(transactions))).difference(lines)
 
     def remember(self, transaction: Transaction) -> None:
         """Add a scored row to its user's window, if there is one."""
