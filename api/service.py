@@ -10,9 +10,11 @@ from api.journal.drain import Drain
 from api.journal.journal import Journal
 from api.metrics import Metrics
 from api.models.breaker import Breaker
+from api.models.crashes import Crashes
 from api.models.live import ModelHolder
 from api.models.promoter import Promoter
 from api.models.revoker import Revoker
+from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
 from api.rollout.conductor import Conductor
 from api.scoring.cache import DecidedCache
@@ -48,6 +50,8 @@ class Service:
     promoter: Promoter
     conductor: Conductor
     breaker: Breaker
+    crashes: Crashes
+    audit: AuditTrail
     revoker: Revoker
     journal: Journal
     drain: Drain

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     # So many rows the version fails on, and its fallback does not, step back; 0: never.
     breaker_failures: int = Field(default=5, ge=0)
     breaker_window_seconds: float = Field(default=60, gt=0)
+    # So many processes that died inside of a fresh version's code, step back; 0: never.
+    breaker_crashes: int = Field(default=3, ge=0)
+    breaker_crash_window_seconds: float = Field(default=600, gt=0)
     # A version in the shadow: rows wait in a queue of this size, in a process with limits.
     shadow_queue_bytes: int = Field(default=256 * 1024, ge=4 * 1024, le=MIB)
     shadow_memory_bytes: int = Field(default=2_048 * MIB, ge=256 * MIB)

@@ -4,6 +4,7 @@ from functools import partial
 
 import structlog
 
+from api.aftermath import end_what_crashed, leave_what_crashes
 from api.journal.entries import VERSION, decided_from_record, decode
 from api.journal.sink import Stored
 from api.rollout.conductor import SETTLE_SECONDS
@@ -31,7 +32,10 @@ def start(service: Service) -> None:
     service.follower.every(NOTE_SECONDS, service.figures.note)
     service.journal.open()
     _recall_pending(service)
+    died = service.crashes.open()
+    leave_what_crashes(service)
     service.promoter.restore()
+    end_what_crashed(service, died)
     service.conductor.catch_up()
     service.drain.start()
     service.use_case.warm_up()
@@ -53,6 +57,7 @@ def stop(service: Service) -> None:
     service.breaker.close()
     service.follower.stop()
     service.conductor.stop()
+    service.crashes.close()
     service.workforce.leave()
     service.inheritance.stop()
     service.drain.stop()

@@ -12,6 +12,7 @@ from api.journal.keeping import Keeping
 from api.journal.sink import DatabaseSink
 from api.metrics import Metrics
 from api.models.breaker import Breaker, BreakerLimits
+from api.models.crashes import Crashes, CrashLimits
 from api.models.live import ModelHolder
 from api.models.promoter import Promoter
 from api.models.revoker import Revoker
@@ -83,7 +84,7 @@ def build_service(
         settings.allow_pickle_models,
     )
     audit = AuditTrail(settings.prod_models_dir / "audit.jsonl", clock)
-
+    crashes = _crashes(settings, place.number, clock)
     promoter = Promoter(
         registry=registry,
         verifier=verifier,
@@ -91,6 +92,7 @@ def build_service(
         audit=audit,
         clock=clock,
         metrics=metrics,
+        crashes=crashes,
     )
     run_dir = RunDir(settings.run_dir, place.number, total)
     workforce = Workforce(run_dir, promoter)
@@ -114,7 +116,7 @@ def build_service(
         registry=registry,
         promoter=promoter,
         holder=models,
-        trials=_trials(settings, use_case, registry, shelf),
+        trials=_trials(settings, use_case, registry, shelf, crashes),
         audit=audit,
         clock=clock,
         run_dir=run_dir,
@@ -133,6 +135,8 @@ def build_service(
         promoter=promoter,
         conductor=conductor,
         breaker=breaker,
+        crashes=crashes,
+        audit=audit,
         revoker=Revoker(promoter, registry, audit, clock),
         journal=journal,
         drain=drain,
@@ -149,6 +153,7 @@ def build_service(
     )
     keeping.tell = partial(on_stored, service)
     _watch(metrics, journal, drain)
+    metrics.watch("model_crashes", "Processes that died inside of a model's code", crashes.recent)
     metrics.workers.set(total)
     metrics.worker_starts.set(place.starts)
     metrics.worker_hangs.inc(place.hangs)
@@ -156,8 +161,17 @@ def build_service(
     return service
 
 
+def _crashes(settings: Settings, number: int, clock: Clock) -> Crashes:
+    limits = CrashLimits(settings.breaker_crashes, settings.breaker_crash_window_seconds)
+    return Crashes(settings.prod_models_dir, number, settings.api_workers, limits, clock)
+
+
 def _trials(
-    settings: Settings, use_case: ServingUseCase, registry: Registry, shelf: Shelf
+    settings: Settings,
+    use_case: ServingUseCase,
+    registry: Registry,
+    shelf: Shelf,
+    crashes: Crashes,
 ) -> TrialMaker:
     limits = ShadowLimits(
         settings.shadow_queue_bytes,
@@ -165,7 +179,7 @@ def _trials(
         settings.shadow_hang_seconds,
         settings.allow_pickle_models,
     )
-    return TrialMaker(use_case, registry, shelf, arms_dir(settings.run_dir), limits)
+    return TrialMaker(use_case, registry, shelf, crashes, arms_dir(settings.run_dir), limits)
 
 
 def _smoke_test(settings: Settings) -> SmokeTest:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from api.metrics import Metrics
+from api.models.crashes import Crashes
 from api.models.live import ModelHolder
 from api.models.loaded import LiveModel
 from api.models.order import check_order
@@ -56,11 +57,12 @@ class Promoter:
         audit: AuditTrail,
         clock: Clock,
         metrics: Metrics,
+        crashes: Crashes,
     ) -> None:
         self._registry = registry
         self._verifier = verifier
         self._shelf = Shelf(registry, verifier)
-        self._stage = Stage(self._shelf, holder, metrics)
+        self._stage = Stage(self._shelf, holder, metrics, crashes)
         self._audit = audit
         self._clock = clock
         self._metrics = metrics

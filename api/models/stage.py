@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from api.metrics import Metrics
+from api.models.crashes import Crashes
 from api.models.live import ModelHolder
 from api.models.loaded import LiveModel
 from api.models.refusals import NoFallback, VersionUnknown
@@ -21,10 +22,13 @@ class Change:
 class Stage:
     """Callers hold the swap's lock; readers of the holder need none."""
 
-    def __init__(self, shelf: Shelf, holder: ModelHolder, metrics: Metrics) -> None:
+    def __init__(
+        self, shelf: Shelf, holder: ModelHolder, metrics: Metrics, crashes: Crashes
+    ) -> None:
         self._shelf = shelf
         self._holder = holder
         self._metrics = metrics
+        self._crashes = crashes
         # What was stepped back from, for as long as nothing else is served: to return at once.
         self._left: LiveModel | None = None
 
@@ -38,7 +42,8 @@ class Stage:
         fallback = self._fallback_of(model)
         if left is not None and left.version != model.version:
             self._left = None if fallback is left else left
-        self._holder.assign(replace(model, activated_at_us=now_us), fallback)
+        serving = replace(model, activated_at_us=now_us)
+        self._holder.assign(self._crashes.serving(serving, now_us), fallback)
         self._metrics.serving(model.version)
         return Change(model.version, None if left is None else left.version, now_us)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from api.models.crashes import Crashes
 from api.models.loaded import LiveModel
 from api.models.shelf import Shelf
 from api.registry.registry import BUNDLE, Registry
@@ -39,6 +40,7 @@ class TrialMaker:
     use_case: ServingUseCase
     registry: Registry
     shelf: Shelf
+    crashes: Crashes
     counters_dir: Path
     limits: ShadowLimits
 
@@ -54,6 +56,7 @@ class TrialMaker:
         if rollout.mode is Mode.SHADOW:
             return self._shadow(rollout, counters)
         model = candidate or self.shelf.load_and_try(rollout.version)
+        model = self.crashes.on_trial(model)
         return Canary(rollout, model, self.use_case.outlook, counters, broken)
 
     def _shadow(self, rollout: Rollout, counters: Counters) -> Shadow:

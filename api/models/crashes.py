@@ -1,0 +1,136 @@
+"""Deaths inside of a version's code: found by the next process, counted over all workers.
+
+`crashes/worker-N` in the registry is what a worker is doing; `crashes/deaths.jsonl` is what became
+of it. The registry, because RUN_DIR may be gone after a restart.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from api.models.loaded import LiveModel
+from api.models.watched import SLOT_BYTES, Slot, unwatched, watched
+from shared.bundle.version import Version
+from shared.clock import MICROS_PER_SECOND, Clock
+
+_log = structlog.get_logger()
+# What a version did not do in its first hour is not cured by an older one.
+FRESH_SECONDS = 3_600.0
+_PREFIX = "worker-"
+
+
+@dataclass(frozen=True, slots=True)
+class CrashLimits:
+    """So many deaths inside of one version within so many seconds; 0: never step back."""
+
+    crashes: int
+    window_seconds: float
+
+
+class Crashes:
+    """One worker's file, and the list of all."""
+
+    def __init__(
+        self, registry_root: Path, number: int, total: int, limits: CrashLimits, clock: Clock
+    ) -> None:
+        self._folder = registry_root / "crashes"
+        self._deaths = self._folder / "deaths.jsonl"
+        self._number = number
+        self._total = total
+        self._limits = limits
+        self._clock = clock
+        self._champion, self._candidate = self._slots = Slot(0), Slot(1)
+        self._descriptor = -1
+
+    def serving(self, live: LiveModel, activated_at_us: int) -> LiveModel:
+        """The version to serve, watched while it is fresh."""
+        age_seconds = (self._clock.now_us() - activated_at_us) / MICROS_PER_SECOND
+        if age_seconds >= FRESH_SECONDS:
+            return unwatched(live)
+        return watched(live, self._champion, FRESH_SECONDS - max(0.0, age_seconds))
+
+    def on_trial(self, live: LiveModel) -> LiveModel:
+        """The version to try out, watched all the while."""
+        return watched(live, self._candidate, None)
+
+    def open(self) -> set[str]:
+        """Versions that died with the processes before this one; from now on, watch."""
+        try:
+            self._folder.mkdir(exist_ok=True)
+            died = set(filter(None, map(self._died_in, self._left_behind())))
+            path = self._folder / f"{_PREFIX}{self._number}"
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            # Space is taken now, not when something has to be said.
+            os.pwrite(self._descriptor, bytes(len(self._slots) * SLOT_BYTES), 0)
+        except OSError as error:
+            _log.warning("crashes_not_remembered", reason=str(error))
+            return set()
+        for slot in self._slots:
+            slot.use(self._descriptor)
+        return died
+
+    def close(self) -> None:
+        for slot in self._slots:
+            slot.use(-1)
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def is_too_many(self, version: str) -> bool:
+        """Whether it is time to leave this version."""
+        return 0 < self._limits.crashes <= self.recent(version)
+
+    def recent(self, version: str | None = None) -> int:
+        """Deaths within the window, inside of this version or of any."""
+        since_us = self._clock.now_us() - self._limits.window_seconds * MICROS_PER_SECOND
+        found = (name for name, at_us in self._listed() if at_us >= since_us)
+        return sum(version in (None, name) for name in found)
+
+    def _left_behind(self) -> list[Path]:
+        """The predecessor's file; worker 0 reads those of numbers that are gone, too."""
+        found = []
+        for path in self._folder.glob(f"{_PREFIX}[0-9]*"):
+            number = int(path.name.removeprefix(_PREFIX))
+            if number == self._number or (self._number == 0 and number >= self._total):
+                found.append(path)
+        return found
+
+    def _died_in(self, path: Path) -> str | None:
+        """The version that the owner of this file died in, now on the list."""
+        raw = path.read_bytes()
+        path.unlink()
+        champion, candidate = (_version(raw[at : at + SLOT_BYTES]) for at in (0, SLOT_BYTES))
+        # If both were at work it was the one that nobody knows.
+        version = candidate or champion
+        if version is None:
+            return None
+        _log.error("died_inside_version", version=version)
+        if not self.recent():
+            self._deaths.unlink(missing_ok=True)
+        line = {"version": version, "at_us": self._clock.now_us(), "file": path.name}
+        with self._deaths.open("ab") as file:
+            file.write(json.dumps(line).encode() + b"\n")
+        return version
+
+    def _listed(self) -> Iterator[tuple[str, int]]:
+        try:
+            lines = self._deaths.read_bytes().splitlines()
+        except OSError:
+            return
+        for line in lines:
+            with suppress(ValueError, KeyError, TypeError):
+                told = json.loads(line)
+                yield str(told["version"]), int(told["at_us"])
+
+
+def _version(raw: bytes) -> str | None:
+    """None: nobody was inside, or the machine died with us and left something else."""
+    try:
+        return str(Version.parse(raw.rstrip(b"\0").decode()))
+    except ValueError:
+        return None
