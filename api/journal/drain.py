@@ -19,9 +19,9 @@ from shared.errors import DataUnavailable
 _log = structlog.get_logger()
 # While the database is away: waits double up to this.
 _MAX_WAIT_SECONDS = 5.0
-# After a round of this many rows the next waits longer: it then writes each page less often.
+# After a round of this many rows the next waits longer: the more rows, the less each costs.
 _BUSY_ROWS = 1_000
-_BUSY_WAIT = 4
+_BUSY_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ class Drain:
             if self._carry_round():
                 # whatever waits now has come since
                 self._caught_up_at = began
-                wait = self._every_seconds * (_BUSY_WAIT if waiting >= _BUSY_ROWS else 1)
+                least = _BUSY_WAIT_SECONDS if waiting >= _BUSY_ROWS else 0.0
+                wait = max(self._every_seconds, least)
             else:
                 wait = min(max(wait, 0.1) * 2, _MAX_WAIT_SECONDS)
 

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Protocol
+from operator import itemgetter
+from typing import Protocol, cast
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
@@ -70,8 +71,12 @@ class DatabaseSink:
         with database_errors("store decisions"), _refusals(), self._engine.begin() as connection:
             if self._cache_kib is not None:
                 prepare_for_bulk(connection, self._cache_kib)
-            for part in _runs(records):
-                _store_part(connection, part, stored)
+            # Neighbours of one kind together; a label never overtakes its decision.
+            for kind, part in groupby(records, key=type):
+                if kind is Label:
+                    _store_labels(connection, cast(list[Label], list(part)), stored)
+                else:
+                    _store_rows(connection, cast(list[Row], list(part)), stored)
         return stored
 
 
@@ -84,20 +89,13 @@ def _refusals() -> Iterator[None]:
         raise RowRefused(str(getattr(error, "orig", None) or error)) from error
 
 
-def _runs(records: Sequence[Record]) -> Iterator[list[Record]]:
-    """Neighbours of one kind together; a label never overtakes its decision."""
-    for _, part in groupby(records, key=lambda record: isinstance(record, Label)):
-        yield list(part)
+def _store_rows(connection: Connection, rows: Sequence[Row], stored: Stored) -> None:
+    write_decision_records(connection, COLUMNS, rows)
+    stored.transaction_ids.extend(map(itemgetter(0), rows))
 
 
-def _store_part(connection: Connection, part: Sequence[Record], stored: Stored) -> None:
-    labels = [record for record in part if isinstance(record, Label)]
-    rows = [record for record in part if not isinstance(record, Label)]
-    if rows:
-        write_decision_records(connection, COLUMNS, rows)
-        stored.transaction_ids.extend(row[0] for row in rows)
-    if labels:
-        known = set(write_labels(connection, labels))
-        for label in labels:
-            kind = stored.labels if label.transaction_id in known else stored.unknown_labels
-            kind.append(label)
+def _store_labels(connection: Connection, labels: Sequence[Label], stored: Stored) -> None:
+    known = set(write_labels(connection, labels))
+    for label in labels:
+        kind = stored.labels if label.transaction_id in known else stored.unknown_labels
+        kind.append(label)
