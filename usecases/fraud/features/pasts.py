@@ -17,14 +17,14 @@ class Pasts:
 
     def __init__(self, live: LiveHistory, stored: StoredWindows | None) -> None:
         self._live = live
-        self._stored = stored
+        self.stored = stored
 
     def lasting(self, transaction: Transaction) -> UserWindow | None:
         """A window that is right for later rows too, as `LiveHistory.lasting` promises it."""
-        if self._stored is not None:
+        if self.stored is not None:
             # Pending first: a row that is stored meanwhile is then seen twice, never missed.
             pending = sorted(self._live.pending_of(transaction.user_id), key=_in_order)
-            stored = self._stored
+            stored = self.stored
             window = self._live.guard.read(lambda: stored.lasting(transaction), None)
             if window is not None and all(map(window.add, pending)):
                 return window
@@ -44,7 +44,7 @@ class Pasts:
         return vector
 
     def _stored_alone(self, transaction: Transaction) -> UserWindow | None:
-        stored = self._stored
+        stored = self.stored
         if stored is None or self._live.pending_of(transaction.user_id):
             return None
         answer = self._live.guard.read(lambda: (stored.alone(transaction),), None)

@@ -25,6 +25,7 @@ from tests.usecases.fraud.features.frames import (
 from usecases.fraud.features.batch import compute
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.features.online import FraudFeatureSource
+from usecases.fraud.features.pasts import Pasts
 from usecases.fraud.features.windows import RecentWindows
 
 USERS = ("ann", "bob", "eve")
@@ -85,7 +86,7 @@ def test_rows_that_come_in_together_get_the_bits_of_rows_one_by_one(
     dice = random.Random(5)
     engine, elsewhere = connect(url), connect(url)
     source, plain = FraudFeatureSource(engine, max_users=max_users), FraudFeatureSource(engine)
-    plain.windows = None
+    plain.windows, plain.pasts = None, Pasts(plain.live, None)
     waiting: list[Transaction] = []
     now_us = START
     for tick in range(60):
