@@ -14,18 +14,33 @@ SERVER_CORE, LOAD_CORE = 0, 1
 CONNECTIONS = 16
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SCRIPT = """
+local ffi = require("ffi")
+ffi.cdef "typedef struct { long seconds, nanos; } moment; int clock_gettime(int, moment *);"
+local function now_us()
+  local at = ffi.new("moment")
+  ffi.C.clock_gettime(1, at)
+  return tonumber(at.seconds) * 1e6 + tonumber(at.nanos) / 1e3
+end
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
-local bodies, prefix, n = {}, "PREFIX", 0
+local bodies, prefix, n, only = {}, "PREFIX", 0, nil
 for line in io.lines("BODIES") do bodies[#bodies + 1] = line end
+setup = function(thread) only = thread end
 request = function()
   n = n + 1
+  began_us = began_us or now_us()
+  if n > LIMIT then
+    -- wrk itself waits for the end of the time it was given
+    took_us = took_us or now_us() - began_us
+    wrk.thread:stop()
+  end
   local body = bodies[(n - 1) % #bodies + 1]
   return wrk.format(nil, nil, nil, (body:gsub("@ID", prefix .. n)))
 end
 done = function(summary, latency)
   local e = summary.errors
-  io.write(string.format("RESULT %d %d %d %d\\n", summary.requests, summary.duration,
+  io.write(string.format("RESULT %d %d %d %d\\n", summary.requests,
+    only:get("took_us") or summary.duration,
     latency:percentile(99), e.connect + e.read + e.write + e.timeout + e.status))
 end
 """
@@ -67,11 +82,24 @@ def on_core(core: int) -> Iterator[None]:
 
 
 def press(
-    url: str, pid: int, bodies: Path, run: str, seconds: float, connections: int = CONNECTIONS
+    url: str,
+    pid: int,
+    bodies: Path,
+    run: str,
+    seconds: float,
+    connections: int = CONNECTIONS,
+    *,
+    once: bool = False,
 ) -> Measured:
-    """Post the bodies in turn, one a line; @ID becomes an id that begins with `run`."""
+    """Post the bodies in turn, one a line; @ID becomes an id that begins with `run`.
+
+    Args:
+        once: end sooner where every body has been sent.
+    """
+    limit = "#bodies" if once else "math.huge"
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(_SCRIPT.replace("PREFIX", run).replace("BODIES", str(bodies)))
+        filled = _SCRIPT.replace("PREFIX", run).replace("LIMIT", limit)
+        script.write(filled.replace("BODIES", str(bodies)))
         script.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "-s", script.name, url]
         before = family_cpu_seconds(pid)
