@@ -183,10 +183,13 @@ class HttpScoringApi:
         shown = body.get("rollout")
         return shown if isinstance(shown, dict) else None
 
-    def update_rollout(self, body: Mapping[str, Any]) -> StepAnswer:
+    def update_rollout(
+        self, body: Mapping[str, Any], fencing_number: int | None = None
+    ) -> StepAnswer:
         """POST /update_rollout."""
+        headers = {} if fencing_number is None else {"X-Fencing-Number": str(fencing_number)}
         try:
-            response = self._client.post("/update_rollout", json=dict(body))
+            response = self._client.post("/update_rollout", json=dict(body), headers=headers)
         except httpx.HTTPError as error:
             raise ApiUnavailable(f"POST /update_rollout: {_cause(error)}") from error
         detail = str(_members(response).get("detail", ""))[:500]

@@ -13,6 +13,7 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.heartbeat import Heartbeat
 from scheduler.rollout.driver import RolloutDriver
+from scheduler.rollout.duty import DatabaseDuty
 from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.record import RolloutRecord
 from scheduler.schedule.first_model import REQUESTED_BY, FirstModel
@@ -77,7 +78,7 @@ def wire(
         Tick("first_model", first_model.tick, FIRST_MODEL_SECONDS),
         Tick("worker", worker.tick, settings.claim_poll_seconds, is_long=True),
     ]
-    ticks.append(_rollout_tick(settings, clock, log))
+    ticks.append(_rollout_tick(settings, engine, clock, log))
     ticks += _schedule_ticks(settings, engine, clock, log)
     return Wired(tuple(ticks), children)
 
@@ -93,20 +94,31 @@ def _worker(
         engine=engine,
         runners={RETRAINING: runner, DRIFT: runner},
         recorder=recorder,
-        owner=f"{socket.gethostname()[:40]}:{os.getpid()}",
+        owner=_owner(),
         lease_seconds=settings.lease_seconds,
         attempts=settings.run_attempts,
         log=log,
     )
 
 
-def _rollout_tick(settings: Settings, clock: Clock, log: FilteringBoundLogger) -> Tick:
+def _owner() -> str:
+    return f"{socket.gethostname()[:40]}:{os.getpid()}"
+
+
+def _rollout_tick(
+    settings: Settings, engine: Engine, clock: Clock, log: FilteringBoundLogger
+) -> Tick:
     policy = RolloutPolicy(
         stage_minimum_seconds=settings.rollout_stage_minutes * 60,
         stage_minimum_requests=settings.rollout_stage_requests,
     )
     record = RolloutRecord(settings.retrained_models_dir)
-    driver = RolloutDriver(scoring_api(settings), policy, record, clock, log)
+    # Three looks without a word, and another scheduler takes over.
+    seconds = max(settings.lease_seconds, 3 * settings.rollout_look_seconds)
+    duty = DatabaseDuty(engine, _owner(), seconds)
+    driver = RolloutDriver(
+        api=scoring_api(settings), policy=policy, record=record, duty=duty, clock=clock, log=log
+    )
     return Tick("rollout", driver.tick, settings.rollout_look_seconds)
 
 

@@ -18,6 +18,14 @@ def check_order(ledger: Ledger, offered: Version, fencing_number: int | None) ->
         raise VersionNotNewer(f"version {offered} {what}; newest accepted is {newest}")
 
 
+def check_step(ledger: Ledger, fencing_number: int | None) -> None:
+    """Raises FencingStale when another scheduler has pushed, or moved a rollout, since."""
+    check_fencing(ledger, fencing_number)
+    newest = ledger.step_fencing_number
+    if fencing_number is not None and fencing_number < newest:
+        raise FencingStale(f"fencing number {fencing_number} is older than {newest}")
+
+
 def check_fencing(ledger: Ledger, fencing_number: int | None) -> None:
     """Raises FencingStale when another scheduler has taken over since."""
     if fencing_number is not None and fencing_number < ledger.fencing_number:

@@ -44,6 +44,8 @@ class Ledger(BaseModel):
     accepted: dict[str, Acceptance] = Field(default_factory=dict)
     activations: tuple[Activation, ...] = ()
     fencing_number: int = 0
+    # Of steps of rollouts: whoever drives them is not who pushes.
+    step_fencing_number: int = 0
 
     @property
     def newest(self) -> Version | None:
@@ -56,6 +58,11 @@ class Ledger(BaseModel):
                 "fencing_number": max(self.fencing_number, fencing_number or 0),
             }
         )
+
+    def with_step(self, fencing_number: int | None) -> "Ledger":
+        """Somebody with this number moved a rollout; nobody with a lesser one does any more."""
+        newest = max(self.step_fencing_number, fencing_number or 0)
+        return self.model_copy(update={"step_fencing_number": newest})
 
     def with_activation(self, version: str, now_us: int) -> "Ledger":
         activation = Activation(version=version, activated_at_us=now_us)

@@ -13,7 +13,7 @@ import structlog
 
 from api.models.live import ModelHolder
 from api.models.loaded import LiveModel
-from api.models.order import check_fencing
+from api.models.order import check_step
 from api.models.promoter import Promoter
 from api.models.push import Push
 from api.models.stage import Change
@@ -122,7 +122,7 @@ class Conductor:
             OSError: neither.
         """
         with self._promoter.writing(_WRITE_WAIT_SECONDS):
-            check_fencing(self._registry.ledger, ask.fencing_number)
+            check_step(self._registry.ledger, ask.fencing_number)
             rollouts, rollout = self._read(ask)
             target = rollout.next_share if share is None else share
             if target is None or target <= rollout.share_percent or target not in SHARES:
@@ -130,6 +130,7 @@ class Conductor:
                     f"version {rollout.version} has {rollout.share_percent} % of users; "
                     f"shares are {', '.join(map(str, SHARES))}, and only grow"
                 )
+            self._fence(ask)
             grown = rollout.with_share(target, self._clock.now_us())
             shown = {"version": grown.version, "share_percent": target}
             self._audit.write("rollout-advanced", ask.who, ask.why, **shown)
@@ -147,10 +148,11 @@ class Conductor:
             UnderstudyError, OSError: neither.
         """
         with self._promoter.writing(_WRITE_WAIT_SECONDS):
-            check_fencing(self._registry.ledger, ask.fencing_number)
+            check_step(self._registry.ledger, ask.fencing_number)
             rollouts, rollout = self._read(ask)
             version = rollout.version
             model = self._keeper.loaded(version) or self._trials.shelf.load_and_try(version)
+            self._fence(ask)
             change = self._promoter.activate(model, ask.who, ask.why)
             now_us = self._clock.now_us()
             self._write(rollouts.ended(Outcome.PROMOTED, ask.why, ask.who, now_us))
@@ -165,7 +167,7 @@ class Conductor:
             NoRollout, FencingStale: nothing was changed.
             OSError: it is over here, but a restart would not know.
         """
-        check_fencing(self._registry.ledger, ask.fencing_number)
+        check_step(self._registry.ledger, ask.fencing_number)
         _, rollout = self._read(ask)
         # First of all, and whatever becomes of the file.
         self._dropped = rollout.version
@@ -174,6 +176,7 @@ class Conductor:
         try:
             with self._promoter.writing(_ABORT_WAIT_SECONDS):
                 rollouts = self.file.read(self._rollouts)
+                self._fence(ask)
                 if rollouts.current is not None and rollouts.current.version == rollout.version:
                     self._end(rollouts, Outcome.ABORTED, ask.why, ask.who)
         finally:
@@ -239,6 +242,12 @@ class Conductor:
     def _write(self, rollouts: Rollouts) -> None:
         self.file.write(rollouts)
         self._rollouts, self._dropped = rollouts, None
+
+    def _fence(self, ask: Ask) -> None:
+        """Whoever has a lesser number is not heard from now on."""
+        ledger = self._registry.ledger.with_step(ask.fencing_number)
+        if ledger != self._registry.ledger:
+            self._registry.save(ledger)
 
     def _end(self, rollouts: Rollouts, outcome: Outcome, why: str, who: str) -> None:
         """Callers hold the registry's lock."""

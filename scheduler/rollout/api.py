@@ -16,8 +16,10 @@ class RolloutApi(Protocol):
         """The `rollout` member of GET /current_model; None: nothing is on trial."""
         ...
 
-    def update_rollout(self, body: Mapping[str, Any]) -> StepAnswer:
-        """POST /update_rollout."""
+    def update_rollout(
+        self, body: Mapping[str, Any], fencing_number: int | None = None
+    ) -> StepAnswer:
+        """POST /update_rollout; refused when a greater number was there before."""
         ...
 
 

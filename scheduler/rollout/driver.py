@@ -1,12 +1,14 @@
 """The driver: looks at what is rolled out, decides, writes the decision down, and carries it out.
 
 All state is the API's: the stage, its age, its figures. A scheduler that is killed between any
-two of these steps looks again after its restart and goes on from what it sees.
+two of these steps looks again after its restart and goes on from what it sees. Of several
+schedulers one drives; a number proves to the API that nobody has taken over since.
 """
 
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.rollout.api import RolloutApi, request_of
+from scheduler.rollout.duty import Duty
 from scheduler.rollout.look import look_from
 from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.record import RolloutRecord
@@ -14,6 +16,7 @@ from scheduler.rollout.stage import StageDecision, Step, judge_stage
 from scheduler.schedule.outage import Outage
 from scheduler.scoring_api import ApiUnavailable
 from shared.clock import Clock
+from shared.errors import DataUnavailable
 
 
 class RolloutDriver:
@@ -21,18 +24,22 @@ class RolloutDriver:
 
     def __init__(
         self,
+        *,
         api: RolloutApi,
         policy: RolloutPolicy,
         record: RolloutRecord,
+        duty: Duty,
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
         self._api = api
         self._policy = policy
         self._record = record
+        self._duty = duty
         self._clock = clock
         self._log = log
         self._outage = Outage("rollout_api", log)
+        self._no_lease = Outage("rollout_lease", log)
         self._noted: tuple[str, int, str] | None = None
 
     def tick(self) -> None:
@@ -54,12 +61,24 @@ class RolloutDriver:
                 f"GET /current_model: no rollout as known here: {error}"
             ) from error
         decision = judge_stage(look, self._policy)
+        try:
+            number = self._duty.take()
+        except DataUnavailable as error:
+            self._no_lease.away(error)
+            # Nobody knows who drives, so nobody drives on; to stop does no harm, whoever does it.
+            if decision.step is not Step.ROLL_BACK:
+                return
+            number = None
+        else:
+            self._no_lease.back()
+            if number is None:
+                return  # another scheduler drives
         self._note(decision)
         if decision.step is not Step.HOLD:
-            self._carry_out(decision)
+            self._carry_out(decision, number)
 
-    def _carry_out(self, decision: StageDecision) -> None:
-        answer = self._api.update_rollout(request_of(decision))
+    def _carry_out(self, decision: StageDecision, number: int | None) -> None:
+        answer = self._api.update_rollout(request_of(decision), number)
         if answer.accepted:
             return
         self._log.warning(

@@ -189,6 +189,17 @@ job_schedules = Table(
     Column("problem", Text),
 )
 
+# What one scheduler at a time does although it is no run: who, until when unless it goes on with
+# it, and the number that grows with every time it is taken or kept.
+duties = Table(
+    "duties",
+    metadata,
+    Column("duty", String(64), primary_key=True),
+    Column("leaseowner", String(64), nullable=False),
+    Column("leaseuntil", BigInteger, nullable=False),
+    Column("fencingnumber", BigInteger, nullable=False),
+)
+
 # A label that was replaced by a later one, and by which; the logs hold the latest only.
 label_changes = Table(
     "labelchanges",

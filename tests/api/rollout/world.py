@@ -6,28 +6,41 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import structlog
 
 from scheduler.rollout.driver import RolloutDriver
+from scheduler.rollout.duty import DatabaseDuty
 from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.record import NAME, RolloutRecord
 from scheduler.scoring_api import HttpScoringApi
 from shared.clock import SystemClock
 from shared.keys.tokens import Role, read_token
+from shared.tables.engine import connect
 
 REQUESTS_A_STAGE = 20
 POLICY = RolloutPolicy(stage_minimum_seconds=0.0, stage_minimum_requests=REQUESTS_A_STAGE)
 
 
 @contextmanager
-def driving(folder: Path, url: str) -> Iterator[RolloutDriver]:
+def driving(folder: Path, url: str, lease_seconds: float = 0.1) -> Iterator[RolloutDriver]:
     """The driver as the scheduler wires it, with stages of no time and little traffic."""
     api = HttpScoringApi(url, read_token(folder / "keys", Role.PUSH), 10.0, 10.0)
     record = RolloutRecord(folder / "retrained_models")
-    yield RolloutDriver(api, POLICY, record, SystemClock(), structlog.get_logger())
+    engine = connect(f"sqlite:///{folder / 'understudy.db'}")
+    duty = DatabaseDuty(engine, f"driver-{token_hex(4)}", lease_seconds)
+    yield RolloutDriver(
+        api=api,
+        policy=POLICY,
+        record=record,
+        duty=duty,
+        clock=SystemClock(),
+        log=structlog.get_logger(),
+    )
     api.close()
+    engine.dispose()
 
 
 def recorded(folder: Path, version: str) -> list[dict[str, Any]]:

@@ -1,0 +1,45 @@
+"""Duties: what one scheduler at a time does, by a lease of the database's clock.
+
+Each time a duty is taken or kept its holder gets a number greater than all before, those of runs
+included, to show to whoever must not listen to a holder that lost it.
+"""
+
+from sqlalchemy import Connection, Engine, delete, func, insert, select
+
+from shared.clock import MICROS_PER_SECOND
+from shared.tables.engine import database_errors
+from shared.tables.locks import database_now_us, lock_for_writing
+from shared.tables.schema import duties as table
+from shared.tables.schema import model_training_runs
+
+
+def take_duty(engine: Engine, duty: str, owner: str, seconds: float) -> int | None:
+    """Take a duty, or keep it; None: it is somebody else's for now.
+
+    Raises:
+        DataUnavailable: the database cannot be written now.
+    """
+    mine = table.c.duty == duty
+    with database_errors("take a duty"), engine.begin() as connection:
+        lock_for_writing(connection)
+        now_us = database_now_us(connection)
+        held = connection.execute(select(table).where(mine)).one_or_none()
+        if held is not None and held.leaseowner != owner and held.leaseuntil > now_us:
+            return None
+        number = _next_number(connection, now_us)
+        row = {
+            "duty": duty,
+            "leaseowner": owner,
+            "leaseuntil": now_us + round(seconds * MICROS_PER_SECOND),
+            "fencingnumber": number,
+        }
+        connection.execute(delete(table).where(mine))
+        connection.execute(insert(table).values(row))
+    return number
+
+
+def _next_number(connection: Connection, now_us: int) -> int:
+    """As for runs: at least the clock, so that an older database gives out none again."""
+    columns = (table.c.fencingnumber, model_training_runs.c.fencingnumber)
+    newest = max(connection.scalar(select(func.max(column))) or 0 for column in columns)
+    return max(newest + 1, now_us // MICROS_PER_SECOND)
