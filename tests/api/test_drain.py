@@ -10,7 +10,8 @@ import orjson
 import pytest
 from sqlalchemy import Engine
 
-from api.journal.carrier import LocalCarrier
+from api.journal.carrier import Carried, LocalCarrier
+from api.journal.checkpoint import Position
 from api.journal.drain import Drain, DrainEvents
 from api.journal.entries import COLUMNS, decode, encode_label, encode_row
 from api.journal.journal import Journal
@@ -38,6 +39,21 @@ class AwaySink:
             self.away -= 1
             raise DataUnavailable("nobody there")
         return self._inner.store(records)
+
+
+class BusyCarrier(LocalCarrier):
+    """While it carries, another row comes in."""
+
+    def __init__(self, directory: Path, sink: DatabaseSink, journal: Journal) -> None:
+        super().__init__(directory, sink, batch=2)
+        self._journal = journal
+        self.batches: list[int] = []
+
+    def carry(self, begin: Position, end: Position) -> Carried | None:
+        self._journal.append([row(f"meanwhile-{len(self.batches)}")])
+        carried = super().carry(begin, end)
+        self.batches.append(0 if carried is None else carried.count)
+        return carried
 
 
 @dataclass
@@ -113,6 +129,19 @@ def test_decisions_and_labels_arrive_in_order(
     assert by_id["a"]["feature_vector"] == bytes(8)
     assert seen.stored[0].transaction_ids == ["a", "b"]
     assert journal.backlog == 0
+
+
+def test_what_comes_in_during_a_round_waits_for_the_next(
+    journal: Journal, engine: Engine, tmp_path: Path
+) -> None:
+    carrier = BusyCarrier(tmp_path / "j", DatabaseSink(engine), journal)
+    drain = Drain(journal, carrier, Seen().events(), 60)
+    journal.append([row("a"), row("b"), row("c")])
+    drain.start()
+    drain.stop()
+    assert carrier.batches == [2, 1]
+    assert ids(engine) == {"a", "b", "c"}
+    assert journal.backlog == 2
 
 
 def test_a_batch_that_is_repeated_has_the_effect_of_one(
