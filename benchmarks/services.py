@@ -61,7 +61,8 @@ class Services:
     def start_api(self) -> None:
         """Start the API and wait until it answers."""
         self.start("api")
-        self.wait_for(lambda: self._is_alive() or None, timeout_seconds=60)
+        # compiling comes first where nothing is compiled yet: twenty seconds of a processor
+        self.wait_for(lambda: self._is_alive() or None, timeout_seconds=180)
 
     def pid(self, service: str) -> int:
         return self._processes[service].pid
