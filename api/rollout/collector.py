@@ -34,7 +34,20 @@ class RolloutCollector(Collector):
         )
         share.add_metric([rollout.mode, rollout.version], rollout.share_percent)
         yield share
-        arms, _, _ = total(self._conductor.counters_dir, rollout.stage_key)
+        told = self._conductor.told().values()
+        following = sum(said["stage"] == rollout.stage_key for said in told)
+        yield GaugeMetricFamily(
+            "understudy_rollout_workers_behind",
+            "Workers that do not have the stage in force",
+            value=self._conductor.workers - following,
+        )
+        arms, champions, candidates = total(self._conductor.counters_dir, rollout.stage_key)
+        users = GaugeMetricFamily(
+            "understudy_rollout_users", "Distinct users met, up to 20,000 a worker", labels=_ARM
+        )
+        users.add_metric(["champion", rollout.champion], champions)
+        users.add_metric(["candidate", rollout.version], candidates)
+        yield users
         yield from _of_arms(arms, rollout.champion, rollout.version)
         yield from _of_shadow(arms)
 

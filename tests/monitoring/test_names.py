@@ -9,11 +9,14 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import Engine
 
-from api.metrics import Metrics
 from scheduler.metrics import ScheduleFigures
+from shared.keys.tokens import API_ROLES, ensure_tokens
 from shared.tables.engine import connect, migrate
 from shared.tables.job_schedules import JobSchedule, schedule_transaction, write_schedule
 from shared.tables.runs import RunStatus, finish, request_run
+from tests.api.bundles import Signer, install
+from tests.api.rollout.driving import try_out
+from tests.api.server import Running, serve_settings
 
 MONITORING = Path("monitoring")
 FIGURE = re.compile(r"\bunderstudy_[a-z_]+")
@@ -38,10 +41,22 @@ def asked() -> str:
     return "".join(path.read_text(encoding="utf-8") for path in texts)
 
 
-def test_every_figure_that_is_asked_for_is_exposed(engine: Engine) -> None:
+@pytest.fixture
+def told_on_trial(tmp_path: Path) -> str:
+    """GET /metrics of a service with a version on trial."""
+    settings = serve_settings(tmp_path)
+    ensure_tokens(settings.keys_dir, API_ROLES)
+    signer = Signer(settings.keys_dir)
+    install(settings, signer, "1.0.0")
+    with Running(settings) as server:
+        assert try_out(server, signer, "canary").status_code == 200
+        return server.client.get("/metrics").text
+
+
+def test_every_figure_that_is_asked_for_is_exposed(engine: Engine, told_on_trial: str) -> None:
     registry = CollectorRegistry()
     registry.register(ScheduleFigures(engine))
-    told = Metrics().render().decode() + generate_latest(registry).decode()
+    told = told_on_trial + generate_latest(registry).decode()
     exposed = set(FIGURE.findall(told))
     wanted = {name.removesuffix("_bucket") for name in FIGURE.findall(asked())}
     assert wanted
