@@ -20,9 +20,9 @@ CONNECT_TIMEOUT_SECONDS = 5
 LOCK_TIMEOUT_SECONDS = 60
 STATEMENT_TIMEOUT_SECONDS = 300
 BULK_CACHE_KIB = 256 * 1024
-# 16 MiB of WAL, four times SQLite's own bound: most pages of a busy log are written again and
+# 32 MiB of WAL, eight times SQLite's own bound: most pages of a busy log are written again and
 # again, and go into the database file once for all that.
-CHECKPOINT_PAGES = 4_000
+CHECKPOINT_PAGES = 8_000
 # Any number will do as long as nobody else in this database uses it.
 MIGRATION_LOCK = 0x756E6465
 MIGRATIONS = Path(__file__).parent / "migrations"
