@@ -1,7 +1,7 @@
 """One user with 100,000 rows in the last 30 days, and one merchant with a million rows.
 
-Both are asked for as a scorer asks: a vector, then the row is remembered. The first request of
-such a user reads and encodes everything once; it is told apart.
+Both are asked for as a scorer asks: a row is told and becomes the past of the next. The first
+request of such a user reads and encodes everything once; it is told apart.
 """
 
 import random
@@ -73,8 +73,7 @@ def _ask(source: FraudFeatureSource, user: str, merchant: str, now_us: int) -> l
     for number in range(1, ASKED):
         row = _row(number, user, merchant, now_us)
         began = time.perf_counter()
-        source.vector(row)
-        source.remember(row)
+        source.vectors((row,))
         taken.append(time.perf_counter() - began)
     return taken
 

@@ -28,8 +28,9 @@ def fetch_from(engine: Engine) -> Fetch:
 
 
 def is_sqlite_file(engine: Engine) -> bool:
-    """Whether another connection to the same path sees the same data."""
-    return engine.dialect.name == "sqlite" and engine.url.database not in {None, "", ":memory:"}
+    """Whether another connection to the same path sees the same data; not so with a URI."""
+    database = engine.url.database or ":memory:"
+    return engine.dialect.name == "sqlite" and not database.startswith((":memory:", "file:"))
 
 
 class PooledFetch:

@@ -94,10 +94,10 @@ def _take_row(block: Micros, row: Micros, numbers: Floats, wanted: int, out: Out
 
 @compiled_briefly
 def _among(ids: Micros, size: int, transaction_id: int) -> bool:
-    for j in range(size):  # noqa: SIM110 - numba knows no generators
-        if ids[j] == transaction_id:
-            return True
-    return False
+    found = False
+    for j in range(size):  # to the end: so it looks at several at once
+        found |= ids[j] == transaction_id
+    return found
 
 
 @compiled_briefly

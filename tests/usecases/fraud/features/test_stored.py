@@ -138,3 +138,11 @@ def test_two_copies_of_one_transaction_want_a_closer_look(engine: Engine) -> Non
     assert stored_of(engine).lasting(transaction(2, START + HOUR)) is None
     found = alone(engine).vector(transaction(2, START + HOUR))
     assert found[FEATURE_SET.names.index("cnt_24h")] == 1.0
+
+
+def test_a_database_named_by_a_uri_is_read_through_its_pool(path: Path) -> None:
+    source = FraudFeatureSource(connect(f"sqlite:///file:{path}?uri=true"))
+    assert source.pasts.stored is None
+    assert source.windows is None
+    source.vector(transaction(1, START))
+    assert source.live.guard.fallbacks == 0
