@@ -28,7 +28,7 @@ def import_transactions(
     """
     mapping = read_mapping(mapping_file)
     started = time.monotonic()
-    with shown(f"importing {file.name}") as advance:
+    with shown(f"importing {file.name}", in_percent=True) as advance:
 
         def progress(share: float, _summary: ImportSummary) -> None:
             advance(round(share * STEPS), STEPS)

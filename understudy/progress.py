@@ -6,27 +6,36 @@ from contextlib import contextmanager
 
 import structlog
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 Advance = Callable[[int, int], None]
 """Called with what is done and what there is in all."""
 
 
 @contextmanager
-def shown(what: str) -> Iterator[Advance]:
-    """Show how far the work is, in the way that suits where the output goes."""
+def shown(what: str, *, in_percent: bool = False) -> Iterator[Advance]:
+    """Show how far the work is, in the way that suits where the output goes.
+
+    `in_percent`: what is counted is nothing that a person knows.
+    """
     if not sys.stderr.isatty():
-        yield _lines(what)
+        yield _lines(what, in_percent=in_percent)
         return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    )  # fmt: skip
+    far = TaskProgressColumn() if in_percent else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), far, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _lines(what: str) -> Advance:
+def _lines(what: str, *, in_percent: bool) -> Advance:
     log, told = structlog.get_logger(), -1
 
     def advance(done: int, total: int) -> None:
@@ -34,6 +43,7 @@ def _lines(what: str) -> Advance:
         tenth = 10 * done // total if total else 10
         if tenth > told:
             told = tenth
-            log.info("progress", what=what, done=done, total=total)
+            far = {"percent": 10 * tenth} if in_percent else {"done": done, "total": total}
+            log.info("progress", what=what, **far)
 
     return advance

@@ -65,7 +65,7 @@ def add_retraining_routes(app: FastAPI, service: Service) -> None:
     def runs(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Runs:
         return Runs(runs=[RunView.model_validate(run) for run in list_runs(engine, limit)])
 
-    def run(run_id: Annotated[int, Path(ge=1, le=2**53)]) -> RunView:
+    def run(run_id: Annotated[int, Path(ge=1, le=2**53, examples=[1])]) -> RunView:
         found = get_run(engine, run_id)
         if found is None:
             raise Problem(UNKNOWN_RUN, f"there is no run {run_id}; GET /api/mlops/runs lists them")
