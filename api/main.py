@@ -10,7 +10,7 @@ import sys
 
 from api.settings import Settings, load_settings
 from api.workers.place import Place
-from api.workers.port import listen
+from api.workers.port import bound
 from shared.errors import SettingsError
 from shared.logs import configure_logging
 
@@ -33,7 +33,7 @@ def _serve(settings: Settings) -> int:
     if settings.api_workers == 1:
         from api.serving import serve  # noqa: PLC0415 - a supervisor does without
 
-        with listen(settings) as listener:
+        with bound(settings) as listener:
             serve(settings, Place(listener=listener))
         return 0
     from api.workers.supervisor import supervise  # noqa: PLC0415

@@ -107,12 +107,21 @@ def _in_context(context: contextvars.Context, call: Callable[[], None]) -> Calla
 
 
 def _listen(scheduler: BlockingScheduler, patient: set[str], log: FilteringBoundLogger) -> None:
+    hanging: set[str] = set()
+
     def on_error(event: events.JobExecutionEvent) -> None:
+        hanging.discard(event.job_id)
         log.error("tick_broke", tick=event.job_id, exc_info=event.exception)
 
+    def on_end(event: events.JobExecutionEvent) -> None:
+        hanging.discard(event.job_id)
+
     def on_overlap(event: events.JobSubmissionEvent) -> None:
-        if event.job_id not in patient:
+        # Said once, however many instants pass meanwhile.
+        if event.job_id not in patient | hanging:
+            hanging.add(event.job_id)
             log.warning("tick_hangs", tick=event.job_id)
 
     scheduler.add_listener(on_error, events.EVENT_JOB_ERROR)
+    scheduler.add_listener(on_end, events.EVENT_JOB_EXECUTED)
     scheduler.add_listener(on_overlap, events.EVENT_JOB_MAX_INSTANCES)

@@ -15,6 +15,12 @@ from fastapi.responses import HTMLResponse
 
 PATH = "/docs"
 _VIEWER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/"
+_EMPTY = '<div id="swagger-ui">'
+# What the viewer replaces as soon as it is there.
+_WITHOUT_VIEWER = (
+    "<p>The viewer comes from cdn.jsdelivr.net and has not loaded. Every route, with examples, "
+    'is in <a href="/openapi.json">/openapi.json</a>.</p>'
+)
 _INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -27,7 +33,7 @@ def docs_page(title: str) -> Callable[[Request], Awaitable[HTMLResponse]]:
         swagger_css_url=f"{_VIEWER}swagger-ui.css",
         swagger_favicon_url="data:,",
     )
-    html = bytes(page.body).decode()
+    html = bytes(page.body).decode().replace(_EMPTY, _EMPTY + _WITHOUT_VIEWER, 1)
     headers = {"Content-Security-Policy": _policy(_INLINE.findall(html))}
 
     async def docs(_request: Request) -> HTMLResponse:

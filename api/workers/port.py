@@ -1,4 +1,8 @@
-"""The port: opened before anything is loaded, so that one that is taken is said at once."""
+"""The port: taken before anything is loaded, so that one that is in use is said at once.
+
+It is bound and does not listen yet: who connects before somebody serves is refused at once and
+can try again, instead of waiting for as long as a start takes.
+"""
 
 import socket
 from collections.abc import Iterator
@@ -10,24 +14,26 @@ from api.settings import Settings
 from shared.errors import SettingsError
 
 _log = structlog.get_logger()
-_BACKLOG = 2048
 
 
 @contextmanager
-def listen(settings: Settings) -> Iterator[socket.socket]:
-    """The listening socket; who connects before somebody serves, waits.
+def bound(settings: Settings) -> Iterator[socket.socket]:
+    """The socket, for a server to listen on.
 
     Raises:
-        SettingsError: it is taken, or the host is not ours.
+        SettingsError: the port is in use, or the host is not ours.
     """
     host, port = settings.api_host, settings.api_port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise SettingsError(
-            f"API_HOST, API_PORT: cannot listen on {host}:{port}: {error.strerror}"
-        ) from error
-    with listener:
-        _log.info("listening", host=host, port=listener.getsockname()[1])
-        yield listener
+    with socket.socket(family) as own:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            own.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            own.bind((host, port))
+        except OSError as error:
+            raise SettingsError(
+                f"API_HOST, API_PORT: cannot listen on {host}:{port}: {error.strerror}"
+            ) from error
+        _log.info("port_bound", host=host, port=own.getsockname()[1])
+        yield own

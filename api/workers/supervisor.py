@@ -20,7 +20,7 @@ import structlog
 from api.settings import Settings
 from api.workers.heartbeat import Listening
 from api.workers.place import WHERE_ARE_YOU
-from api.workers.port import listen
+from api.workers.port import bound
 from api.workers.run_dir import STATE, RunDir
 from shared.errors import SettingsError
 
@@ -65,7 +65,7 @@ def supervise(settings: Settings, command: Sequence[str]) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    with _own(settings) as run_dir, listen(settings) as listener:
+    with _own(settings) as run_dir, bound(settings) as listener:
         crew = Crew(settings, command, run_dir, listener)
         return crew.run(told)
 

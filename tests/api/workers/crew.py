@@ -106,8 +106,8 @@ class Crew:
         return {"Authorization": f"Bearer {read_token(self.folder / 'keys', role)}"}
 
     def _url(self) -> str:
-        wait_until(lambda: bool(self.events("listening")) or self._process.poll() is not None, 20)
-        return f"http://127.0.0.1:{self.events('listening')[0]['port']}"
+        wait_until(lambda: bool(self.events("port_bound")) or self._process.poll() is not None, 20)
+        return f"http://127.0.0.1:{self.events('port_bound')[0]['port']}"
 
 
 def lives(pid: int) -> bool:
