@@ -150,10 +150,13 @@ def facts_of(block: Micros) -> tuple[int, int, int]:
 @compiled
 def wider(block: Micros, room: int) -> Micros:
     """The same rows with more room."""
-    more = new_block(block[SIZE], room)
-    more[:HEADER] = block[:HEADER]
-    more[ROOM] = room
     size = block[SIZE]
-    integers_of(more)[:, :size] = integers_of(block)[:, :size]
-    numbers_of(more)[:, :size] = numbers_of(block)[:, :size]
+    more = new_block(size, room)
+    for i in range(HEADER):
+        more[i] = block[i]
+    more[ROOM] = room
+    for line in range(INTEGERS + NUMBERS):
+        begin, begin_of_more = HEADER + line * block[ROOM], HEADER + line * room
+        for at in range(size):
+            more[begin_of_more + at] = block[begin + at]
     return more

@@ -1,6 +1,7 @@
 """A user's past from SQLite to the kernel's memory in compiled code, without an object a row."""
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,8 @@ from usecases.fraud.features.rows import (
 )
 
 Bytes = npt.NDArray[np.uint8]
+Lines = npt.NDArray[Any]
+Past = tuple[Micros, Floats]
 
 GOOD, UNUSUAL, FAILED = range(3)
 """How it ended: with a block; with rows that want a closer look; without an answer."""
@@ -48,11 +51,9 @@ _FEW = 64
 
 
 @compiled
-def _text(statement: int, column: int) -> int:
-    address = sqlite.column_text(statement, column)
-    if address == 0:
-        return UNKNOWN
-    return text_hash(address, sqlite.column_bytes(statement, column))
+def _code(text: int, length: int) -> int:
+    """Of a column's text, which is no address where the column is null."""
+    return UNKNOWN if text == 0 else text_hash(text, length)
 
 
 @compiled
@@ -65,10 +66,10 @@ def _degrees(statement: int, column: int) -> float:
 
 @compiled
 def _region(statement: int) -> int:
-    country = _text(statement, 6)
+    country = _code(sqlite.column_text(statement, 6), sqlite.column_bytes(statement, 6))
     if country != UNKNOWN:
         return country
-    device = _text(statement, 9)
+    device = _code(sqlite.column_text(statement, 9), sqlite.column_bytes(statement, 9))
     return UNKNOWN if device == UNKNOWN else device ^ OF_DEVICE
 
 
@@ -77,10 +78,10 @@ def _read_row(statement: int, row: Micros, numbers: Floats) -> None:
     """The columns of a `PriorRow` of this use case, where they stand."""
     row[_AT] = sqlite.column_int64(statement, 0)
     row[_KNOWN] = sqlite.column_int64(statement, 1)
-    row[_ID] = _text(statement, 2)
+    row[_ID] = _code(sqlite.column_text(statement, 2), sqlite.column_bytes(statement, 2))
     numbers[AMOUNT] = sqlite.column_double(statement, 3)
-    row[_SHOP] = _text(statement, 4)
-    row[_CATEGORY] = _text(statement, 5)
+    row[_SHOP] = _code(sqlite.column_text(statement, 4), sqlite.column_bytes(statement, 4))
+    row[_CATEGORY] = _code(sqlite.column_text(statement, 5), sqlite.column_bytes(statement, 5))
     lat, lon = _degrees(statement, 7), _degrees(statement, 8)
     numbers[LAT], numbers[LON] = lat, lon
     somewhere = abs(lat) < ON_EARTH and abs(lon) < ON_EARTH
@@ -99,14 +100,25 @@ def _ask(question: Micros, user: Bytes, first: int, second: int) -> int:
     return statement
 
 
+# loops where numpy has a word for it: that word takes the compiler seconds
 @compiled
-def _read_rows(statement: int, code: int, most: int) -> tuple[bool, Micros, Floats]:
+def _longer(lines: Lines) -> Lines:
+    """With as much room again."""
+    longer = np.empty((2 * len(lines), lines.shape[1]), lines.dtype)
+    for i in range(len(lines)):
+        for j in range(lines.shape[1]):
+            longer[i, j] = lines[i, j]
+    return longer
+
+
+@compiled
+def _read_rows(statement: int, code: int) -> tuple[bool, Micros, Floats]:
     """All rows, the first step having been made; False if they do not end at their end."""
-    rows, numbers = np.empty((most, _WORDS), np.int64), np.empty((most, NUMBERS))
+    rows, numbers = np.empty((_FEW, _WORDS), np.int64), np.empty((_FEW, NUMBERS))
     size = 0
     while code == sqlite.ROW:
         if size == len(rows):
-            rows, numbers = np.concatenate((rows, rows)), np.concatenate((numbers, numbers))
+            rows, numbers = _longer(rows), _longer(numbers)
         _read_row(statement, rows[size], numbers[size])
         size += 1
         code = sqlite.step(statement)
@@ -136,18 +148,46 @@ def _any_visible(rows: Micros, begin: int, event_time: int, ingested_at: int) ->
 
 
 @compiled
-def _to_block(rows: Micros, numbers: Floats, room: int) -> tuple[bool, Micros]:
+def _any_after(rows: Micros, ingested_at: int) -> bool:
+    for row in rows:  # noqa: SIM110 - numba knows no generators
+        if row[_KNOWN] > ingested_at:
+            return True
+    return False
+
+
+@compiled
+def _has(rows: Micros, transaction_id: int) -> bool:
+    for row in rows:  # noqa: SIM110 - numba knows no generators
+        if row[_ID] == transaction_id:
+            return True
+    return False
+
+
+@compiled
+def _put_line(lines: Micros, reals: Floats, at: int, row: Micros, numbers: Floats) -> None:
+    lines[EVENT_TIME, at] = row[_AT]
+    lines[INGESTED_AT, at] = row[_KNOWN]
+    lines[ID, at] = row[_ID]
+    lines[SHOP, at] = row[_SHOP]
+    lines[CATEGORY, at] = row[_CATEGORY]
+    for line in range(NUMBERS):
+        reals[line, at] = numbers[line]
+
+
+@compiled
+def _to_block(older: Past, recent: Past, room: int) -> tuple[bool, Micros]:
     """The rows as the kernel reads them; False if two of them are one transaction."""
-    size = len(rows)
+    size = len(older[0]) + len(recent[0])
     block = new_block(size, size + room)
-    lines = integers_of(block)
-    lines[EVENT_TIME, :size] = rows[:, _AT]
-    lines[INGESTED_AT, :size] = rows[:, _KNOWN]
-    lines[ID, :size] = rows[:, _ID]
-    lines[SHOP, :size] = rows[:, _SHOP]
-    lines[CATEGORY, :size] = rows[:, _CATEGORY]
-    numbers_of(block)[:, :size] = numbers.T
-    again = complete_block(block, rows[:, _OFFSET], rows[:, _REGION])
+    lines, reals = integers_of(block), numbers_of(block)
+    offsets, regions = np.empty(size, np.int64), np.empty(size, np.int64)
+    at = 0
+    for rows, numbers in (older, recent):
+        for i in range(len(rows)):
+            _put_line(lines, reals, at, rows[i], numbers[i])
+            offsets[at], regions[at] = rows[i, _OFFSET], rows[i, _REGION]
+            at += 1
+    again = complete_block(block, offsets, regions)
     return not again, block
 
 
@@ -167,19 +207,18 @@ def read_past(
     # asked in between, it shares the other's read transaction: half as many locks
     code = sqlite.step(window)
     asked, first_seen, first_known = _read_first(_ask(questions[FIRST], user, begin, known))
-    read, rows, numbers = _read_rows(window, code, _FEW)
+    read, rows, numbers = _read_rows(window, code)
+    older, amounts = rows[:0], numbers[:0]
     if read and not _any_visible(rows, begin, event_time, ingested_at):
         before = _ask(questions[OLDER], user, begin, known)
-        read, older, amounts = _read_rows(before, sqlite.step(before), 2)
-        if (older[:, _KNOWN] > ingested_at).any():
-            return UNUSUAL, nothing
-        rows, numbers = np.concatenate((older, rows)), np.concatenate((amounts, numbers))
+        read, older, amounts = _read_rows(before, sqlite.step(before))
     if not (read and asked):
         return FAILED, nothing
-    if first_known > ingested_at or (rows[:, _ID] == own).any():
+    waiting = first_known > ingested_at or _any_after(older, ingested_at)
+    if waiting or _has(rows, own) or _has(older, own):
         return UNUSUAL, nothing
-    alone, block = _to_block(rows, numbers, room)
+    unique, block = _to_block((older, amounts), (rows, numbers), room)
     block[FIRST_SEEN] = first_seen
     block[BEGIN] = event_time
     block[KNOWN] = ingested_at
-    return (GOOD if alone else UNUSUAL), block
+    return (GOOD if unique else UNUSUAL), block
