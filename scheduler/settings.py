@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 import usecases
 from shared.errors import SettingsError
 from shared.intervals import Interval
-from shared.outbound import Address, SecretAddress
+from shared.outbound import Address, SecretAddress, own_api
 
 OFF = "off"
 
@@ -23,7 +23,7 @@ class Settings(BaseSettings):
     database_url: SecretStr = SecretStr("sqlite:///var/understudy.db")
     use_case: str = usecases.DEFAULT
     keys_dir: Path = Path("var/keys")
-    api_url: Address = "http://127.0.0.1:8000"
+    api_url: Address = Field(default_factory=own_api, validate_default=True)
     retrained_models_dir: Path = Path("retrained_models")
     test_data_dir: Path = Path("test_data")
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -4,6 +4,7 @@ There are two, API_URL and MLFLOW_TRACKING_URI. No request, webhook, bundle or r
 names one; a client that calls them follows no redirect.
 """
 
+import os
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -36,3 +37,8 @@ def _check_secret(address: SecretStr) -> SecretStr:
 
 Address = Annotated[str, AfterValidator(check_address)]
 SecretAddress = Annotated[SecretStr, AfterValidator(_check_secret)]
+
+
+def own_api() -> str:
+    """The API of this machine: whoever moved it with API_PORT need not say so twice."""
+    return f"http://127.0.0.1:{os.environ.get('API_PORT') or 8000}"

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SettingsError
-from shared.outbound import Address
+from shared.outbound import Address, own_api
 
 
 class Settings(BaseSettings):
@@ -16,7 +16,7 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = SecretStr("sqlite:///var/understudy.db")
     keys_dir: Path = Path("var/keys")
-    api_url: Address = "http://127.0.0.1:8000"
+    api_url: Address = Field(default_factory=own_api, validate_default=True)
     api_host: str = "127.0.0.1"
     api_port: int = 8000
     retrained_models_dir: Path = Path("retrained_models")

@@ -48,3 +48,12 @@ def test_a_refused_address_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> N
     assert "hunter2" not in str(caught.value)
     settings = SchedulerSettings(mlflow_tracking_uri=SecretStr("http://user:hunter2@host"))
     assert "hunter2" not in repr(settings)
+
+
+def test_who_moves_the_api_of_this_machine_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("API_URL", raising=False)
+    monkeypatch.setenv("API_PORT", "9000")
+    wanted = "http://127.0.0.1:9000"
+    assert (SchedulerSettings().api_url, CommandSettings().api_url) == (wanted, wanted)
+    monkeypatch.setenv("API_URL", "http://elsewhere")
+    assert (SchedulerSettings().api_url, CommandSettings().api_url) == ("http://elsewhere",) * 2
