@@ -1,6 +1,7 @@
 """Rows that were scored but that the database does not hold yet, found by user."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import islice
 from operator import attrgetter
@@ -20,7 +21,8 @@ class PendingRows:
         self._row_of: Callable[[Transaction], PriorRow] = attrgetter(*attributes)
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._all: dict[str, Transaction] = {}
+        # a plain dict looks past everything removed since it grew last to find its first key
+        self._all: OrderedDict[str, Transaction] = OrderedDict()
         self._users: dict[str, dict[str, Transaction]] = {}
 
     def __len__(self) -> int:
