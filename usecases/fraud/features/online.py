@@ -28,7 +28,7 @@ _MAX_PENDING = 200_000
 _MAX_MERCHANTS = 50_000
 # as many rows wait for one another, and as many windows may be read before any is let go
 _TOGETHER = 256
-# 12 KB each, for sixty rows
+# 7 KB each, for sixty rows
 MAX_USERS = 3_000
 
 
