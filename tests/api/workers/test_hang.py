@@ -18,7 +18,7 @@ from tests.api.workers.crew import Crew, lives
 
 @pytest.fixture
 def crew(settings: Settings, tmp_path: Path) -> Iterator[Crew]:
-    with Crew(tmp_path, 2, WORKER_HANG_SECONDS="2") as crew:
+    with Crew(tmp_path, 2, WORKER_HANG_SECONDS="4") as crew:
         yield crew
 
 
