@@ -35,8 +35,12 @@ from benchmarks.services import REPOSITORY, Services, free_port
 from benchmarks.serving_world import make_models, push, write_bodies, write_users
 from shared.clock import SystemClock
 
-WARM_USERS = 500
+# Each load of known users has its own: at ten thousand requests a second a user has a hundred rows
+# more after four seconds, and a third load of the same ones would measure windows nobody has.
+WARM_USERS, LASTING_USERS = 500, 1_000
 COLD_USERS_A_ROUND = 6_000
+USERS_A_ROUND = 2 * WARM_USERS + COLD_USERS_A_ROUND
+LASTING_SECONDS = 12.0
 # or as long as none comes twice
 COLD_SECONDS = 2.0
 BATCH_ROWS, BATCHES = 1_000, 7
@@ -74,14 +78,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, Services(Path(name)) as services:
         folder = Path(name)
         models = prepared(asked.models or folder)
-        cold_users = COLD_USERS_A_ROUND * asked.rounds
+        users = USERS_A_ROUND * asked.rounds + WARM_USERS + LASTING_USERS
         say("writing history")
-        write_users(services.engine, SystemClock().now_us(), WARM_USERS + cold_users)
+        write_users(services.engine, SystemClock().now_us(), users)
         started = first_start(services, (models / "bundle.zip").read_bytes())
         with rivals(models / "models.pickle") as others:
             figures = race(services, others, asked.rounds, asked.seconds)
         warm = figures["warm_per_second"]
-        figures |= {**started, **batch(services, warm)}
+        first = USERS_A_ROUND * asked.rounds
+        figures |= {**started, **batch(services, range(first, first + WARM_USERS), warm)}
+        figures |= lasting(services, range(first + WARM_USERS, users))
         services.stop("api")
         servers = model_servers.measure(models / "models.pickle", folder, asked.rounds)
         figures |= model_servers.against(servers, warm)
@@ -150,30 +156,52 @@ def race(
     services: Services, others: dict[str, tuple[str, int]], rounds: int, seconds: float
 ) -> dict[str, float]:
     """Every contestant in every round; the medians, and the ratios of the rounds."""
-    warm = write_bodies(services.folder / "warm.jsonl", range(WARM_USERS))
     pid = services.pid("api")
     constant, tutorial = others["constant"], others["tutorial"]
-    press(f"{services.url}/predict", pid, warm, "warm-up-", 2)
     found: dict[str, list[Measured]] = {}
     for number in range(rounds):
-        first_cold = WARM_USERS + COLD_USERS_A_ROUND * number
-        strangers = range(first_cold, first_cold + COLD_USERS_A_ROUND)
-        cold = write_bodies(services.folder / "cold.jsonl", strangers)
+        warm, asking, cold = bodies_of_round(services.folder, USERS_A_ROUND * number)
+        if number == 0:
+            press(f"{services.url}/predict", pid, asking, "warm-up-", 1)
         contestants = (
             Contestant("constant", f"{constant[0]}/predict", constant[1], warm, seconds),
             Contestant("warm", f"{services.url}/predict", pid, warm, seconds),
             Contestant("cold", f"{services.url}/predict", pid, cold, COLD_SECONDS),
-            Contestant("analyze", f"{services.url}/api/analyze-transaction", pid, warm, seconds),
+            Contestant("analyze", f"{services.url}/api/analyze-transaction", pid, asking, seconds),
             Contestant("tutorial", f"{tutorial[0]}/predict", tutorial[1], warm, seconds),
         )
         for one in contestants:
             if one.name in ("warm", "analyze"):
-                post_batch(services, warm, f"known-{number}-{one.name}", WARM_USERS)
+                post_batch(services, one.bodies, f"known-{number}-{one.name}", WARM_USERS)
             run, once = f"{one.name}-{number}-", one.name == "cold"
             measured = press(one.url, one.pid, one.bodies, run, one.seconds, once=once)
             say(f"  {number} {one.name:<9} {measured}")
             found.setdefault(one.name, []).append(measured)
-    return summary(found) | after_the_load(services, pid)
+    return summary(found)
+
+
+def bodies_of_round(folder: Path, first: int) -> tuple[Path, Path, Path]:
+    """Bodies of this round's own users: for /predict, for /api/analyze-transaction, strangers."""
+    edges = (first, first + WARM_USERS, first + 2 * WARM_USERS, first + USERS_A_ROUND)
+    names = ("warm", "asking", "cold")
+    warm, asking, cold = (
+        write_bodies(folder / f"{name}.jsonl", range(begin, end))
+        for name, begin, end in zip(names, edges, edges[1:], strict=False)
+    )
+    return warm, asking, cold
+
+
+def lasting(services: Services, users: range) -> dict[str, float]:
+    """One long load of known users, in which nothing can be put off, and what it leaves to do."""
+    bodies, pid = write_bodies(services.folder / "lasting.jsonl", users), services.pid("api")
+    post_batch(services, bodies, "known-lasting", len(users))
+    measured = press(f"{services.url}/predict", pid, bodies, "lasting-", LASTING_SECONDS)
+    say(f"  lasting   {measured}")
+    return {
+        "lasting_per_second": round(measured.per_second, 1),
+        "lasting_failed": measured.failed,
+        **after_the_load(services, pid),
+    }
 
 
 def after_the_load(services: Services, pid: int) -> dict[str, float]:
@@ -221,9 +249,10 @@ def summary(found: dict[str, list[Measured]]) -> dict[str, float]:
     return figures
 
 
-def batch(services: Services, single_per_second: float) -> dict[str, float]:
+def batch(services: Services, users: range, single_per_second: float) -> dict[str, float]:
     """Rows a second in batches of known users, one batch after the other."""
-    warm = services.folder / "warm.jsonl"
+    warm = write_bodies(services.folder / "batch.jsonl", users)
+    post_batch(services, warm, "known-batch", len(users))
     taken = [post_batch(services, warm, f"batch-{n}", BATCH_ROWS) for n in range(BATCHES)]
     rate = BATCH_ROWS / median(taken)
     return {
