@@ -1,5 +1,6 @@
 """The immutable object that answers are made of: a loaded version bound to a use case."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy.typing as npt
 from shared.bundle.manifest import Manifest
 from shared.errors import ModelLoadError
 from shared.scoring.model import Model
-from shared.usecase.serving import FloatMatrix, ServedModel, ServingUseCase
+from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, ServingUseCase
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,11 @@ class LiveModel:
         if self.columns is not None:
             matrix = matrix[:, self.columns]
         return self.model.score(matrix)
+
+
+def usable(scores: FloatVector) -> bool:
+    """Whether every component is finite; cheaper than numpy for a handful of numbers."""
+    return all(map(math.isfinite, scores.tolist()))
 
 
 def check_fits(manifest: Manifest, use_case: ServingUseCase) -> None:

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from api.journal.entries import Decided
-from api.models.loaded import LiveModel
+from api.models.loaded import LiveModel, usable
 from api.rollout.bucket import Splitter, limit_of
 from api.rollout.counters import Counters
 from api.rollout.state import Rollout
 from api.rollout.trial import Scored
-from api.scoring.arms import usable
 from shared.usecase.serving import FloatMatrix, FloatVector, Outlook, ServedModel
 
 _log = structlog.get_logger()

@@ -1,6 +1,5 @@
 """Who scores a row: the version that serves, one on trial, or one that stands in for it."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from api.http.problems import SCORING_FAILED, Problem
 from api.models.breaker import Breaker
 from api.models.loaded import LiveModel
 from api.rollout.trial import Scored, Trial
-from shared.usecase.serving import FloatMatrix, FloatVector
+from shared.usecase.serving import FloatMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +108,6 @@ def run_model(model: LiveModel, matrix: FloatMatrix) -> FloatMatrix:
         return model.score(matrix)
     except Exception as error:
         raise Problem(SCORING_FAILED, f"version {model.version} failed to score") from error
-
-
-def usable(scores: FloatVector) -> bool:
-    """Whether every component is finite; cheaper than numpy for a handful of numbers."""
-    return all(map(math.isfinite, scores.tolist()))
 
 
 def unusable(model: LiveModel) -> Problem:

@@ -10,9 +10,9 @@ from api.journal.entries import Decided, encode_decision
 from api.journal.journal import Journal, JournalFull
 from api.metrics import Metrics
 from api.models.live import ModelHolder
-from api.models.loaded import LiveModel
+from api.models.loaded import LiveModel, usable
 from api.rollout.trial import Trial
-from api.scoring.arms import Arms, Scores, unusable, usable
+from api.scoring.arms import Arms, Scores, unusable
 from api.scoring.cache import DecidedCache
 from api.scoring.repeats import Repeats
 from api.scoring.row import Answered, Row, respond
