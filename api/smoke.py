@@ -37,15 +37,24 @@ def check(model: Model) -> None:
         ValueError: says what is wrong with the answer.
     """
     rows = smoke_rows(len(model.manifest.feature_names))
-    together = model.score(rows)
+    together = _scores(model, rows)
     wanted = (len(rows), len(model.manifest.components))
     if together.shape != wanted:
         raise ValueError(f"the model answers {together.shape} where {wanted} is due")
     if not np.isfinite(together).all():
         raise ValueError("the model answers NaN or infinity")
-    alone = np.vstack([model.score(row.reshape(1, -1)) for row in rows])
+    alone = np.vstack([_scores(model, row.reshape(1, -1)) for row in rows])
     if not np.allclose(together, alone, rtol=1e-4, atol=1e-5):
         raise ValueError("the model answers one row differently when it comes with others")
+
+
+def _scores(model: Model, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    try:
+        return model.score(rows)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise ValueError(f"the model fails on ordinary rows: {error}") from error
 
 
 def main(arguments: list[str]) -> int:

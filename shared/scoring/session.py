@@ -111,12 +111,14 @@ def _check_signature(session: Any, manifest: Manifest) -> None:
     outputs = [(tensor.name, tensor.type) for tensor in session.get_outputs()]
     if inputs != [(_INPUT, "tensor(float)")] or outputs != [(_OUTPUT, "tensor(float)")]:
         raise ModelLoadError(f"{GRAPH} maps {inputs} to {outputs}, not features to scores")
-    shape = np.zeros((2, len(manifest.feature_names)), dtype=np.float32)
+    # one more than there are scores: what answers by columns does not pass for what does by rows
+    rows = len(manifest.components) + 1
+    shape = np.zeros((rows, len(manifest.feature_names)), dtype=np.float32)
     try:
         scores = session.run((_OUTPUT,), {_INPUT: shape})[0]
     except Exception as error:
         raise ModelLoadError(f"{GRAPH} does not score: {error}") from error
-    if scores.shape != (2, len(manifest.components)):
+    if scores.shape != (rows, len(manifest.components)):
         raise ModelLoadError(
-            f"{GRAPH} answers {scores.shape} for 2 rows; components: {manifest.components}"
+            f"{GRAPH} answers {scores.shape} for {rows} rows; components: {manifest.components}"
         )

@@ -79,7 +79,8 @@ class Running:
 
     def __enter__(self) -> "Running":
         self._thread.start()
-        wait_until(lambda: self._server.started or not self._thread.is_alive())
+        # the first one on a machine compiles the kernel
+        wait_until(lambda: self._server.started or not self._thread.is_alive(), seconds=180)
         assert self._server.started
         return self
 
