@@ -12,17 +12,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import httpx
-import orjson
 
 from benchmarks import model_servers
 from benchmarks.load import (
     SERVER_CORE,
-    Measured,
     children,
     cpu_seconds,
     on_core,
@@ -32,17 +29,11 @@ from benchmarks.load import (
 )
 from benchmarks.report import Bar, finish
 from benchmarks.services import REPOSITORY, Services, free_port
+from benchmarks.serving_race import USERS_A_ROUND, WARM_USERS, post_batch, race, say, settle
 from benchmarks.serving_world import make_models, push, write_bodies, write_users
 from shared.clock import SystemClock
 
-# Each load of known users has its own: at ten thousand requests a second a user has a hundred rows
-# more after four seconds, and a third load of the same ones would measure windows nobody has.
-WARM_USERS, LASTING_USERS = 500, 1_000
-COLD_USERS_A_ROUND = 6_000
-USERS_A_ROUND = 2 * WARM_USERS + COLD_USERS_A_ROUND
-LASTING_SECONDS = 12.0
-# or as long as none comes twice
-COLD_SECONDS = 2.0
+LASTING_USERS, LASTING_SECONDS = 1_000, 12.0
 BATCH_ROWS, BATCHES = 1_000, 7
 BARS: dict[str, Bar] = {
     "warm_vs_constant": (">=", 1.5),
@@ -55,17 +46,6 @@ BARS: dict[str, Bar] = {
     "batch_rows_vs_single": (">=", 20.0),
     "failed": ("==", 0),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Contestant:
-    """An address under load."""
-
-    name: str
-    url: str
-    pid: int
-    bodies: Path
-    seconds: float
 
 
 def main() -> None:
@@ -152,45 +132,6 @@ def rivals(models: Path) -> Iterator[dict[str, tuple[str, int]]]:
             process.wait()
 
 
-def race(
-    services: Services, others: dict[str, tuple[str, int]], rounds: int, seconds: float
-) -> dict[str, float]:
-    """Every contestant in every round; the medians, and the ratios of the rounds."""
-    pid = services.pid("api")
-    constant, tutorial = others["constant"], others["tutorial"]
-    found: dict[str, list[Measured]] = {}
-    for number in range(rounds):
-        warm, asking, cold = bodies_of_round(services.folder, USERS_A_ROUND * number)
-        if number == 0:
-            press(f"{services.url}/predict", pid, asking, "warm-up-", 1)
-        contestants = (
-            Contestant("constant", f"{constant[0]}/predict", constant[1], warm, seconds),
-            Contestant("warm", f"{services.url}/predict", pid, warm, seconds),
-            Contestant("cold", f"{services.url}/predict", pid, cold, COLD_SECONDS),
-            Contestant("analyze", f"{services.url}/api/analyze-transaction", pid, asking, seconds),
-            Contestant("tutorial", f"{tutorial[0]}/predict", tutorial[1], warm, seconds),
-        )
-        for one in contestants:
-            if one.name in ("warm", "analyze"):
-                post_batch(services, one.bodies, f"known-{number}-{one.name}", WARM_USERS)
-            run, once = f"{one.name}-{number}-", one.name == "cold"
-            measured = press(one.url, one.pid, one.bodies, run, one.seconds, once=once)
-            say(f"  {number} {one.name:<9} {measured}")
-            found.setdefault(one.name, []).append(measured)
-    return summary(found)
-
-
-def bodies_of_round(folder: Path, first: int) -> tuple[Path, Path, Path]:
-    """Bodies of this round's own users: for /predict, for /api/analyze-transaction, strangers."""
-    edges = (first, first + WARM_USERS, first + 2 * WARM_USERS, first + USERS_A_ROUND)
-    names = ("warm", "asking", "cold")
-    warm, asking, cold = (
-        write_bodies(folder / f"{name}.jsonl", range(begin, end))
-        for name, begin, end in zip(names, edges, edges[1:], strict=False)
-    )
-    return warm, asking, cold
-
-
 def lasting(services: Services, users: range) -> dict[str, float]:
     """One long load of known users, in which nothing can be put off, and what it leaves to do."""
     bodies, pid = write_bodies(services.folder / "lasting.jsonl", users), services.pid("api")
@@ -206,47 +147,14 @@ def lasting(services: Services, users: range) -> dict[str, float]:
 
 def after_the_load(services: Services, pid: int) -> dict[str, float]:
     """What the load left to do, and memory of the worker and of its drain."""
-    left, began = backlog(services), time.perf_counter()
-    while backlog(services):
-        time.sleep(0.05)
+    began = time.perf_counter()
+    left = settle(services)
     return {
         "rows_left_in_journal": left,
         "seconds_to_drain_them": round(time.perf_counter() - began, 2) if left else 0.0,
         "resident_mib": resident_mib(pid),
         "drain_mib": sum(map(resident_mib, children(pid))),
     }
-
-
-def backlog(services: Services) -> float:
-    lines = httpx.get(f"{services.url}/metrics", timeout=10).text.splitlines()
-    (line,) = [line for line in lines if line.startswith("understudy_journal_backlog ")]
-    return float(line.split()[1])
-
-
-def summary(found: dict[str, list[Measured]]) -> dict[str, float]:
-    figures: dict[str, float] = {"failed": sum(m.failed for ms in found.values() for m in ms)}
-    for name, rounds in found.items():
-        figures[f"{name}_per_second"] = round(median(m.per_second for m in rounds), 1)
-        figures[f"{name}_per_cpu_second"] = round(median(m.per_cpu_second for m in rounds), 1)
-        figures[f"{name}_p99_ms"] = round(median(m.p99_ms for m in rounds), 3)
-    for name, rival in (
-        ("warm", "constant"),
-        ("warm", "tutorial"),
-        ("cold", "constant"),
-        ("analyze", "constant"),
-    ):
-        pairs = list(zip(found[name], found[rival], strict=True))
-        figures[f"{name}_vs_{rival}"] = round(
-            median(a.per_second / b.per_second for a, b in pairs), 3
-        )
-        figures[f"{name}_vs_{rival}_by_cpu"] = round(
-            median(a.per_cpu_second / b.per_cpu_second for a, b in pairs), 3
-        )
-    figures["warm_p99_vs_constant"] = round(
-        median(a.p99_ms / b.p99_ms for a, b in zip(found["warm"], found["constant"], strict=True)),
-        3,
-    )
-    return figures
 
 
 def batch(services: Services, users: range, single_per_second: float) -> dict[str, float]:
@@ -259,22 +167,6 @@ def batch(services: Services, users: range, single_per_second: float) -> dict[st
         "batch_rows_per_second": round(rate, 1),
         "batch_rows_vs_single": round(rate / single_per_second, 3),
     }
-
-
-def post_batch(services: Services, bodies: Path, run: str, rows: int) -> float:
-    """Post so many rows as one batch; the seconds it took."""
-    known = [orjson.loads(line) for line in bodies.read_bytes().splitlines()]
-    instances = [known[at % len(known)] | {"transaction_id": f"{run}-{at}"} for at in range(rows)]
-    content = orjson.dumps({"instances": instances})
-    headers = {"Content-Type": "application/json"}
-    began = time.perf_counter()
-    url = f"{services.url}/predict/batch"
-    httpx.post(url, content=content, headers=headers, timeout=60).raise_for_status()
-    return time.perf_counter() - began
-
-
-def say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
 
 
 if __name__ == "__main__":
