@@ -1,6 +1,6 @@
 """Carries records from the journal into the database, a batch at a time, and says what it did."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -55,10 +55,22 @@ class Carrier(Protocol):
         ...
 
 
+def _go_on() -> None:
+    """Where nobody waits for the processor."""
+
+
 class LocalCarrier:
     """Carries in this process."""
 
-    def __init__(self, directory: Path, sink: Sink, batch: int = BATCH) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        sink: Sink,
+        batch: int = BATCH,
+        now_and_then: Callable[[], object] = _go_on,
+    ) -> None:
+        """`now_and_then` is called often while it works."""
+        self._now_and_then = now_and_then
         self._directory = directory
         self._sink = sink
         self._batch = batch
@@ -71,12 +83,13 @@ class LocalCarrier:
         """Holds nothing."""
 
     def carry(self, begin: Position, end: Position) -> Carried | None:
-        batch, behind = first_between(self._directory, begin, end, self._batch)
+        batch, behind = first_between(self._directory, begin, end, self._batch, self._now_and_then)
         if not batch:
             return None
         carried = Carried(behind, len(batch))
         records: list[Record] = []
         for payload in batch:
+            self._now_and_then()
             try:
                 records.append(decode_row(payload))
             except (ValueError, KeyError, TypeError) as error:

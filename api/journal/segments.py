@@ -4,7 +4,7 @@ import fcntl
 import os
 import sys
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import itemgetter
 from pathlib import Path
 
@@ -37,11 +37,16 @@ def records_between(
 
 
 def first_between(
-    directory: Path, begin: Position, end: Position, limit: int
+    directory: Path,
+    begin: Position,
+    end: Position,
+    limit: int,
+    now_and_then: Callable[[], object],
 ) -> tuple[list[bytes], Position]:
     """The first whole records between two positions, and the position behind the last."""
     payloads: list[bytes] = []
     for number, frames in _frames_between(directory, begin, end):
+        now_and_then()
         del frames[limit - len(payloads) :]
         payloads += [payload for payload, _ in frames]
         begin = Position(number, frames[-1][1])
