@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,8 +26,10 @@ Found = TypeVar("Found")
 class Services:
     """An API and a scheduler that share one SQLite database below `folder`."""
 
-    def __init__(self, folder: Path, **settings: str) -> None:
+    def __init__(self, folder: Path, wrapper: Sequence[str] = (), **settings: str) -> None:
+        """`wrapper` is a command that runs a command, like strace or faketime."""
         self.folder = folder
+        self._wrapper = tuple(wrapper)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {**os.environ, **_settings(folder, self.port, self.url), **settings}
@@ -49,7 +51,7 @@ class Services:
         """Start `api` or `scheduler`; its log is `folder/SERVICE.log`."""
         with (self.folder / f"{service}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", f"{service}.main"],
+                [*self._wrapper, sys.executable, "-m", f"{service}.main"],
                 cwd=REPOSITORY,
                 env=self.environment,
                 stdout=log,

@@ -2,3 +2,5 @@
 
 It fills an empty database and sends live traffic; nothing else depends on it.
 """
+
+import shared  # noqa: F401 - first of all: it switches telemetry of dependencies off

@@ -14,6 +14,7 @@ from typing import Protocol
 import api
 from api.smoke import ALLOW_PICKLE
 from shared.errors import ModelLoadError
+from shared.telemetry import SWITCHES
 
 _ROOT = Path(api.__file__).resolve().parent.parent
 
@@ -46,7 +47,8 @@ class ChildSmokeTest:
 
     def _run(self, command: list[str], folder: str) -> None:
         # No setting and no secret of the service goes into the child.
-        environment = {"PYTHONPATH": str(_ROOT), "HOME": folder, "OMP_NUM_THREADS": "1"}
+        ours = {"PYTHONPATH": str(_ROOT), "HOME": folder, "OMP_NUM_THREADS": "1"}
+        environment = {**SWITCHES, **ours}
         child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command,
             cwd=folder,

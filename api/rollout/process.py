@@ -14,8 +14,11 @@ from pathlib import Path
 
 import api
 from api.rollout.shadow_child import ChildConfig
+from shared.telemetry import SWITCHES
 
 _ROOT = Path(api.__file__).resolve().parent.parent
+# No setting and no secret of the service goes into the child.
+_ENVIRONMENT = {"PYTHONPATH": str(_ROOT), "HOME": "/nonexistent", "OMP_NUM_THREADS": "1"}
 _END_SECONDS = 2.0
 # Imports and the model's session, on a busy machine.
 _START_SECONDS = 60.0
@@ -59,7 +62,12 @@ class ShadowProcess:
         self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "api.rollout.shadow_child", self._config.model_dump_json()],
             cwd=_ROOT,
-            env={"PYTHONPATH": str(_ROOT), "HOME": "/nonexistent", "OMP_NUM_THREADS": "1"},
+            env={
+                **SWITCHES,
+                "PYTHONPATH": str(_ROOT),
+                "HOME": "/nonexistent",
+                "OMP_NUM_THREADS": "1",
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

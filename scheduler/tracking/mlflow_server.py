@@ -1,7 +1,8 @@
 """MLflow: one run a cycle, one model version a candidate, aliases for champion and candidate.
 
 The client is imported when it is first needed; a process without a tracking URI never loads
-it. Its own defaults (120 s a request, seven retries, usage telemetry) are not ours.
+it. Its own defaults (120 s a request, seven retries) are not ours, and `shared.telemetry` has
+switched its usage telemetry off.
 """
 
 import os
@@ -25,7 +26,6 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT_SECONDS),
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(RETRIES),
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 Item = TypeVar("Item")
