@@ -61,7 +61,8 @@ class Crashes:
     def open(self) -> set[str]:
         """Versions that died with the processes before this one; from now on, watch."""
         try:
-            self._folder.mkdir(exist_ok=True)
+            # The first process is here before anything else has made the registry.
+            self._folder.mkdir(parents=True, exist_ok=True)
             died = set(filter(None, map(self._died_in, self._left_behind())))
             path = self._folder / f"{_PREFIX}{self._number}"
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -95,7 +96,11 @@ class Crashes:
         """The predecessor's file; worker 0 reads those of numbers that are gone, too."""
         found = []
         for path in self._folder.glob(f"{_PREFIX}[0-9]*"):
-            number = int(path.name.removeprefix(_PREFIX))
+            text = path.name.removeprefix(_PREFIX)
+            # What somebody else has put there, a copy or a folder, is not ours to read.
+            if not (text.isdecimal() and path.is_file()):
+                continue
+            number = int(text)
             if number == self._number or (self._number == 0 and number >= self._total):
                 found.append(path)
         return found

@@ -1,10 +1,9 @@
-"""POST /alert: Alertmanager's webhook; steps back when the alert is about what is serving."""
+"""POST /alert: a webhook for alerts; rolls back when one is about the version that is serving."""
 
 from typing import Literal
 
 from fastapi import FastAPI, Request
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.config import JsonDict
+from pydantic import BaseModel, Field
 
 from api.http.door import Address, add, caller
 from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, REGISTRY_FAILED
@@ -13,46 +12,13 @@ from api.models.refusals import NoFallback, NotServing
 from api.models.stage import Change
 from api.rollout.ask import Ask
 from api.rollout.refusals import NoRollout
+from api.routes.alert_payload import VERSION_LABEL, FiringAlert, Webhook
 from api.service import Service
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
 
-_LIMIT = 1024 * 1024
-VERSION_LABEL = "model_version"
-_EXAMPLE: JsonDict = {
-    "version": "4",
-    "status": "firing",
-    "alerts": [
-        {
-            "status": "firing",
-            "labels": {"alertname": "ScoreDrift", VERSION_LABEL: "1.0.1"},
-            "annotations": {"summary": "the score distribution moved"},
-        }
-    ],
-}
-
-
-class Alert(BaseModel):
-    """One alert of the group; members that are not used here are ignored."""
-
-    status: Literal["firing", "resolved"]
-    labels: dict[str, str] = Field(default_factory=dict)
-    annotations: dict[str, str] = Field(default_factory=dict)
-
-    @property
-    def summary(self) -> str:
-        name = self.labels.get("alertname", "alert")
-        text = self.annotations.get("summary") or self.annotations.get("description") or ""
-        return f"{name}: {text}".strip(": ")[:500]
-
-
-class Webhook(BaseModel):
-    """Alertmanager's payload, version 4."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
-
-    version: Literal["4"] = "4"
-    alerts: list[Alert] = Field(max_length=1_000)
+# Fifty thousand alerts; whoever sends them has shown a token.
+_LIMIT = 16 * 1024 * 1024
 
 
 class AlertAnswer(BaseModel):
@@ -68,16 +34,16 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
     """POST /alert."""
 
     def alert(request: Request, body: Webhook) -> AlertAnswer:
-        firing = [item for item in body.alerts if item.status == "firing"]
+        firing = body.firing()
         serving = service.models.version
         rollout = service.conductor.rollout
         on_trial = None if rollout is None else rollout.version
-        blamed = next((a for a in firing if a.labels.get(VERSION_LABEL) == on_trial), None)
+        blamed = next((a for a in firing if a.version == on_trial), None)
         if on_trial is not None and blamed is not None:
             return _end_trial(service, on_trial, blamed, caller(request).name)
-        about = [item for item in firing if item.labels.get(VERSION_LABEL) == serving]
+        about = [item for item in firing if item.version == serving]
         if not about:
-            reason = f"{len(firing)} firing, none with {VERSION_LABEL} {serving}"
+            reason = f"{len(firing)} firing with a {VERSION_LABEL}, none with {serving}"
             return AlertAnswer(action="none", reason=reason, version=serving)
         try:
             change = service.promoter.rollback(
@@ -90,13 +56,13 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
             raise as_problem(error) from error
         return _rolled_back(change, about[0].summary)
 
-    options = {"tags": ["models"], "summary": "Alertmanager's webhook"}
+    options = {"tags": ["models"], "summary": "Webhook for Alertmanager and Grafana"}
     problems = (REGISTRY_FAILED, MODEL_UNUSABLE, BAD_SIGNATURE, BUNDLE_MALFORMED)
     address = Address("POST", "/alert", alert, Role.ALERT, _LIMIT, problems, options)
     add(app, service.doorkeeper, address)
 
 
-def _end_trial(service: Service, version: str, blamed: Alert, who: str) -> AlertAnswer:
+def _end_trial(service: Service, version: str, blamed: FiringAlert, who: str) -> AlertAnswer:
     """The alert is about the version on trial: nobody gets its answers any more."""
     try:
         change = service.conductor.abort(Ask(version, blamed.summary, who))

@@ -16,6 +16,7 @@ from shared.bundle.archive import Bundle, pack, unpack
 from shared.bundle.manifest import Manifest, served_signature
 from shared.bundle.version import Version
 from shared.clock import isoformat, to_datetime
+from shared.scoring.library_versions import PICKLE, library_versions
 from shared.scoring.loading import load_model
 from shared.scoring.model import Model
 from shared.tables.engine import database_errors
@@ -112,7 +113,7 @@ def _manifest(
         version=str(version),
         created_at=to_datetime(as_of_us),
         use_case=parts.use_case.name,
-        frameworks=dict(candidate.frameworks),
+        frameworks=_frameworks(candidate),
         python_version=platform.python_version(),
         flavour=candidate.flavour,
         components=tuple(candidate.components),
@@ -126,6 +127,13 @@ def _manifest(
         training_data=examples.training_data,
         description=f"Trained from the snapshot of {isoformat(as_of_us)}.",
     )
+
+
+def _frameworks(candidate: Candidate) -> dict[str, str]:
+    """Versions of what the model was made with; of a pickle also those that it uses."""
+    pickled = candidate.files.get(PICKLE) if candidate.flavour == "cloudpickle" else None
+    found = {} if pickled is None else library_versions(pickled)
+    return {**found, **candidate.frameworks}
 
 
 def _card(manifest: Manifest) -> str:

@@ -14,9 +14,8 @@ import numpy as np
 from shared.bundle.archive import Bundle
 from shared.bundle.manifest import Manifest
 from shared.errors import ModelLoadError
+from shared.scoring.library_versions import PICKLE, check_library_versions
 from shared.usecase.serving import FloatMatrix
-
-PICKLE = "model.pkl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +31,23 @@ class PickledModel:
         """Unpickle the object and have it score two rows.
 
         Raises:
-            ModelLoadError: no object, not loadable here, or not the scores it declares.
+            ModelLoadError: no object, trained with other versions of its libraries, not loadable
+                here, or not the scores it declares.
         """
         raw = bundle.files.get(PICKLE)
         if raw is None:
             raise ModelLoadError(f"the bundle has no {PICKLE}")
         if importlib.util.find_spec("cloudpickle") is None:
             raise ModelLoadError("cloudpickle is not installed; see requirements/pickle.txt")
+        manifest = bundle.manifest
+        check_library_versions(raw, manifest.frameworks, manifest.python_version)
         try:
             scorer = pickle.loads(raw)  # noqa: S301 - signed, and switched on by the operator
         except Exception as error:
             raise ModelLoadError(f"{PICKLE} does not load: {error}") from error
-        model = cls(bundle.manifest, bundle.sha256, scorer)
+        model = cls(manifest, bundle.sha256, scorer)
         try:
-            model.score(np.zeros((2, len(bundle.manifest.feature_names)), dtype=np.float32))
+            model.score(np.zeros((2, len(manifest.feature_names)), dtype=np.float32))
         except Exception as error:
             raise ModelLoadError(f"{PICKLE} does not score: {error}") from error
         return model

@@ -162,6 +162,26 @@ def test_a_registry_that_takes_no_files_costs_the_memory_and_not_the_service(
         assert server.score(amount=1.0).json()["version"] == CANDIDATE
 
 
+def test_the_first_process_on_a_new_registry_remembers_crashes(settings: Settings) -> None:
+    first = Crashes(settings.prod_models_dir / "not" / "there" / "yet", 0, 1, LIMITS, SystemClock())
+    assert first.open() == set()
+    path = settings.prod_models_dir / "not" / "there" / "yet" / "crashes" / "worker-0"
+    assert path.stat().st_size == 128
+    first.close()
+
+
+@pytest.mark.parametrize("stranger", ["worker-0.bak", "worker-7²", "worker-8/"])
+def test_what_a_stranger_left_among_the_crashes_does_not_stop_the_start(
+    settings: Settings, stranger: str
+) -> None:
+    folder = settings.prod_models_dir / "crashes"
+    folder.mkdir()
+    path = folder / stranger.rstrip("/")
+    path.mkdir() if stranger.endswith("/") else path.write_text("mine")
+    die_inside(settings, CANDIDATE)
+    assert path.exists()
+
+
 def nobody_tries(folder: Path) -> bool:
     """Whether no worker that lives has a candidate any more."""
     told = [json.loads(path.read_bytes()) for path in (folder / "run").glob("rollout-*.json")]

@@ -8,7 +8,7 @@ import pytest
 
 from api.settings import Settings
 from tests.api.bundles import Signer, install
-from tests.api.pickles import Footprint, bundle, half, slow
+from tests.api.pickles import Footprint, bundle, half, pickled, slow
 from tests.api.server import Running, wait_until
 from tests.api.test_push import refused, rezipped
 from tests.api.workers.test_together import worker
@@ -89,3 +89,13 @@ def test_a_slow_model_holds_up_neither_health_checks_nor_other_rows(
         gate.touch()
         wait_until(waiting.done)
         assert waiting.result().json()["probability"] == 75.0
+
+
+def test_a_pickle_made_with_other_versions_of_its_libraries_is_refused_by_name(
+    switched_on: Settings, signer: Signer
+) -> None:
+    files = {"model.pkl": pickled(half(7.0))}
+    raw = signer.bundle("1.0.1", files, flavour="cloudpickle", frameworks={"numpy": "0.9.1"})
+    with worker(switched_on, 0, total=1) as server:
+        problem = refused(server, server.push(raw, signer), 422, "model-unusable")
+    assert "numpy 0.9.1" in problem["detail"]

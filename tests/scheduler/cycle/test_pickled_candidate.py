@@ -57,6 +57,7 @@ def test_a_model_that_is_a_python_object_is_judged_and_pushed_where_it_is_allowe
     bundle = unpack(allowed.api.pushed[0][0])
     assert bundle.manifest.flavour == "cloudpickle"
     assert "model.pkl" in bundle.files
+    assert {"numpy", "cloudpickle"} <= set(bundle.manifest.frameworks)
     # The champion of the next run is the pickled one, and can be compared with.
     again = allowed.run()
     assert "scored" not in str(again.message)
