@@ -33,6 +33,9 @@ class Metrics:
             "breaker_failures", "Rows that what serves could not score and another version could"
         )
         self.breaker_trips = self._counter("breaker_trips", "Steps back by the process itself")
+        self.idempotency_conflicts = self._counter(
+            "idempotency_conflicts", "Rows refused: their id was decided with another payload"
+        )
         self.refusals = self._counter("push_refusals", "Pushes refused", "reason")
         self.set_aside = self._counter(
             "journal_set_aside", "Records the database will never take", "what"

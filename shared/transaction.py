@@ -42,6 +42,9 @@ ATTRIBUTE_OF: Mapping[str, str] = {
 }
 """Column of the transaction tables -> attribute of Transaction, in the order of both."""
 
+GENERATED_PREFIX = "anonymous-"
+"""Begins the ids of users and merchants that were not named; each is new, so has no history."""
+
 OUR_RULES = "rules"
 """Labels of this source are our own opinion; learning them would teach the model its echo."""
 

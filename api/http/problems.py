@@ -36,6 +36,9 @@ STALE_FENCING = Kind("stale-fencing-number", 409, "A newer scheduler has pushed 
 NO_ROLLOUT = Kind("no-rollout", 409, "No version is being rolled out")
 ROLLOUT_CONFLICT = Kind("rollout-conflict", 409, "The rollout does not allow this now")
 NO_FALLBACK = Kind("no-fallback", 409, "There is no version to step back to")
+IDEMPOTENCY_CONFLICT = Kind(
+    "idempotency-conflict", 409, "This transaction_id was decided with another payload"
+)
 TOO_LARGE = Kind("too-large", 413, "The request is larger than the limit")
 UNSUPPORTED_MEDIA = Kind("unsupported-media-type", 415, "The body is not of a type read here")
 INVALID_REQUEST = Kind("invalid-request", 422, "The request does not validate")

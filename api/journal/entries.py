@@ -157,13 +157,14 @@ def decided_from_row(row: Mapping[str, Any], thresholds: Mapping[str, float]) ->
     """The scored transaction that a row, by its columns, tells of."""
     scores: dict[str, float] = row["component_scores"]
     return Decided(
-        _transaction_of(row),
+        transaction_from_row(row),
         np.frombuffer(row["feature_vector"], dtype="<f4"),
         np.array(list(scores.values()), dtype=np.float32),
         ServedModel(row["model_version"], tuple(scores), thresholds),
     )
 
 
-def _transaction_of(row: Mapping[str, Any]) -> Transaction:
+def transaction_from_row(row: Mapping[str, Any]) -> Transaction:
+    """The transaction of a row, by its columns."""
     values = {attribute: row[column] for column, attribute in ATTRIBUTE_OF.items()}
     return Transaction(**values)

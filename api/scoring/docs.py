@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, create_model
 from starlette.types import ASGIApp
 
 from api.http.problems import (
+    IDEMPOTENCY_CONFLICT,
     INVALID_REQUEST,
     JOURNAL_FULL,
     NO_CREDENTIALS,
@@ -28,6 +29,7 @@ _PROBLEMS = documented(
     NO_CREDENTIALS,
     WRONG_ROLE,
     TOO_MANY,
+    IDEMPOTENCY_CONFLICT,
     TOO_LARGE,
     UNSUPPORTED_MEDIA,
     INVALID_REQUEST,

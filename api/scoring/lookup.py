@@ -2,15 +2,28 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ARRAY, Engine, Select, String, any_, bindparam, column, func, select
 
-from api.journal.entries import Decided, decided_from_row
+from api.journal.entries import Decided, decided_from_row, transaction_from_row
 from shared.features.fetch import fetch_from
 from shared.features.guard import ReadGuard
 from shared.tables.engine import database_errors, to_json
 from shared.tables.schema import api_transaction_logs as table
+from shared.transaction import Transaction
+
+
+class Known(NamedTuple):
+    """A transaction that was decided before.
+
+    Attributes:
+        decided: enough to give the same answer again; None where it can be given no more.
+    """
+
+    transaction: Transaction
+    decided: Decided | None
+
 
 Thresholds = Callable[[str], Mapping[str, float]]
 
@@ -27,8 +40,8 @@ class DecisionLookup:
         self._takes_lists = engine.dialect.name == "postgresql"
         self._stored = _those_of_a_list() if self._takes_lists else _those_of_a_json_list()
 
-    def find(self, transaction_id: str) -> Decided | None:
-        """The decision about this transaction, if one was stored."""
+    def find(self, transaction_id: str) -> Known | None:
+        """What was stored of this transaction, if it was decided."""
         return self._guard.read(partial(self._read, transaction_id), None)
 
     def stored(self, transaction_ids: Sequence[str]) -> Sequence[str]:
@@ -41,16 +54,18 @@ class DecisionLookup:
         ids = list(transaction_ids) if self._takes_lists else to_json(transaction_ids)
         return [row[0] for row in self._fetch(self._stored, {"ids": ids})]
 
-    def _read(self, transaction_id: str) -> Decided | None:
+    def _read(self, transaction_id: str) -> Known | None:
         query = select(table).where(table.c.transaction_id == transaction_id)
         with database_errors("read a decision"), self._engine.connect() as connection:
             row = connection.execute(query).mappings().one_or_none()
+        if row is None:
+            return None
         # A vector of another feature set cannot be answered from; the row still counts once.
-        if row is None or row["feature_set_version"] != self._feature_set_version:
-            return None
-        if row["feature_vector"] is None or not row["component_scores"]:
-            return None
-        return decided_from_row(dict(row), self._thresholds(row["model_version"]))
+        has_vector = row["feature_vector"] is not None and bool(row["component_scores"])
+        if not has_vector or row["feature_set_version"] != self._feature_set_version:
+            return Known(transaction_from_row(dict(row)), None)
+        decided = decided_from_row(dict(row), self._thresholds(row["model_version"]))
+        return Known(decided.transaction, decided)
 
 
 def _those_of_a_list() -> Select[Any]:

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from api.journal.entries import Decided
 from api.scoring.cache import DecidedCache
-from api.scoring.lookup import DecisionLookup
+from api.scoring.lookup import DecisionLookup, Known
 
 
 class Repeats:
@@ -14,14 +13,15 @@ class Repeats:
         self._cache = cache
         self._lookup = lookup
 
-    def among(self, transaction_ids: Sequence[str]) -> dict[str, Decided]:
-        """What was decided about those of these ids that are known."""
+    def among(self, transaction_ids: Sequence[str]) -> dict[str, Known]:
+        """What is known of those of these ids that were decided before."""
         if not transaction_ids:
             return {}
-        decided = self._cache.among(transaction_ids)
-        unknown = [name for name in transaction_ids if name not in decided]
+        kept = self._cache.among(transaction_ids)
+        known = {name: Known(decided.transaction, decided) for name, decided in kept.items()}
+        unknown = [name for name in transaction_ids if name not in known]
         for name in self._lookup.stored(unknown):
             found = self._lookup.find(name)
             if found is not None:
-                decided[name] = found
-        return decided
+                known[name] = found
+        return known

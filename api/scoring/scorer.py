@@ -14,10 +14,13 @@ from api.models.loaded import LiveModel, usable
 from api.rollout.trial import Trial
 from api.scoring.arms import Arms, Scores, unusable
 from api.scoring.cache import DecidedCache
+from api.scoring.conflicts import conflict, conflicting_fields
+from api.scoring.lookup import Known
 from api.scoring.repeats import Repeats
 from api.scoring.row import Answered, Row, respond
 from api.scoring.turns import Turns
 from shared.clock import Clock
+from shared.transaction import Transaction
 from shared.usecase.serving import FeatureSource, FloatMatrix, ServingUseCase
 
 _RETRY = {"Retry-After": "5"}
@@ -96,11 +99,30 @@ class Scorer:
         twins = []
         for row in rows:
             name = row.id
-            if name in known:
-                row.answer_like(known[name])
-            elif first.setdefault(name, row) is not row:
-                twins.append((row, first[name]))
+            if name in known and self._is_settled(row, known[name]):
+                continue
+            earlier = first.setdefault(name, row)
+            if earlier is not row and not self._is_refused(row, earlier.transaction):
+                twins.append((row, earlier))
         return list(first.values()), twins
+
+    def _is_settled(self, row: Row, known: Known) -> bool:
+        """Whether a row whose id was decided before has its outcome by that."""
+        if self._is_refused(row, known.transaction):
+            return True
+        if known.decided is None:
+            return False
+        row.answer_like(known.decided)
+        return True
+
+    def _is_refused(self, row: Row, first: Transaction) -> bool:
+        """Whether the row's id was decided with another payload, which its outcome then says."""
+        to_transaction = self._parts.use_case.to_transaction
+        fields = conflicting_fields(row.request, row.transaction, first, to_transaction)
+        if fields:
+            row.outcome = conflict(row.request, fields)
+            self._parts.metrics.idempotency_conflicts.inc()
+        return bool(fields)
 
     def _decide(self, rows: Sequence[Row], model: LiveModel, *, apart: bool) -> LiveModel:
         parts = self._parts

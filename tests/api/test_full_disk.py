@@ -86,4 +86,4 @@ def test_a_disk_that_the_journal_filled_is_free_again_once_it_is_drained(
     # What a next start would read begins where the disk was emptied.
     with Running(settings) as server:
         assert server.service.journal.backlog == 0
-        assert server.score(amount=9.0, transaction_id="last").json()["probability"] == 0.5
+        assert server.score(amount=1.0, transaction_id="last").json()["probability"] == 0.5

