@@ -17,6 +17,7 @@ from api.http.errors import add_handlers
 from api.http.headers import AnswerLayer
 from api.http.problems import ProblemBody
 from api.routes.alerts import add_alert_routes
+from api.routes.bundles import add_bundle_route
 from api.routes.feedback import add_feedback_routes
 from api.routes.health import add_health_routes
 from api.routes.models import add_model_routes
@@ -107,6 +108,7 @@ def create_app(service: Service) -> ScoringApp:
     add_scoring_routes(app, service)
     add_feedback_routes(app, service)
     add_model_routes(app, service)
+    add_bundle_route(app, service)
     add_rollout_routes(app, service)
     add_revocation_route(app, service)
     add_alert_routes(app, service)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import structlog
 
 import usecases
+from scheduler.cycle.champion_metrics import ChampionMetrics, warn_of_policy
 from scheduler.cycle.interruption import Interruption
-from scheduler.metrics import serve_metrics
+from scheduler.metrics import scheduler_registry, serve_metrics
 from scheduler.service import (
     build_scheduler,
     run_until_stopped,
@@ -37,8 +38,11 @@ def run(settings: Settings, command: Sequence[str] = CHILD, clock: Clock = SYSTE
     if interruption.requested:
         return
     wired = wire(settings, engine, command, interruption, clock)
+    policy = usecases.promotion_policy(settings.use_case)
+    warn_of_policy(policy, log)
     if settings.metrics_port is not None:
-        serve_metrics(engine, settings.metrics_host, settings.metrics_port, log)
+        registry = scheduler_registry(engine, ChampionMetrics(engine, policy))
+        serve_metrics(registry, settings.metrics_host, settings.metrics_port, log)
     log.info("scheduler_started", use_case=settings.use_case, api=str(settings.api_url))
     wired.children.prepare()
     run_until_stopped(build_scheduler(wired.ticks, log), interruption, log)

@@ -51,11 +51,18 @@ class ScheduleFigures(Collector):
         return [reached, *_of_runs(counts), *_of_schedules(schedules)]
 
 
-def serve_metrics(engine: Engine, host: str, port: int, log: FilteringBoundLogger) -> None:
-    """Answer GET /metrics in a thread of its own; a port that is taken costs only the figures."""
+def scheduler_registry(engine: Engine, *others: Collector) -> CollectorRegistry:
+    """Every figure of a scheduler; `others` are those that need more than the database."""
     registry = CollectorRegistry()
-    registry.register(ScheduleFigures(engine))
-    registry.register(DriftFigures(engine))
+    for collector in (ScheduleFigures(engine), DriftFigures(engine), *others):
+        registry.register(collector)
+    return registry
+
+
+def serve_metrics(
+    registry: CollectorRegistry, host: str, port: int, log: FilteringBoundLogger
+) -> None:
+    """Answer GET /metrics in a thread of its own; a port that is taken costs only the figures."""
     try:
         start_http_server(port, host, registry)
     except OSError as error:

@@ -44,7 +44,7 @@ def runners(
         engine=engine,
         clock=parts.clock,
         api=parts.api,
-        candidates=parts.candidates,
+        served=parts.served,
         reports=DriftReports(settings.drift_reports_dir, settings.drift_reports_kept),
         interruption=interruption,
         log=log,
@@ -80,6 +80,7 @@ def _parts(
         work=Work(store, code_digest(use_case), log),
         lease_seconds=settings.lease_seconds,
         allow_pickle=settings.allow_pickle_models,
+        trusted=keys.accepted_keys,
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import httpx
 
+from shared.bundle.archive import MAX_BUNDLE_BYTES
 from shared.bundle.version import Version
 from shared.errors import UnderstudyError
 
@@ -21,6 +22,18 @@ CONNECT_RETRIES = 2
 
 class ApiUnavailable(UnderstudyError):
     """Raised when the API did not answer, or not in a way that can be understood."""
+
+
+class BundleRefused(UnderstudyError):
+    """Raised when the API answered, but not with a bundle; carries its own words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedBundle:
+    """A bundle as the API has it; nothing about it has been verified yet."""
+
+    raw: bytes
+    signature: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,14 @@ class ScoringApi(Protocol):
         """Every version the API has ever accepted, as far as it tells."""
         ...
 
+    def bundle(self, version: str) -> SignedBundle:
+        """The signed bytes of a version.
+
+        Raises:
+            BundleRefused: the API answers, and has no such bundle for us.
+        """
+        ...
+
     def probe(self, path: str) -> Probe: ...
 
     def push(self, raw: bytes, signature: str, fencing_number: int | None = None) -> PushAnswer: ...
@@ -141,6 +162,20 @@ class HttpScoringApi:
         models = _members(response).get("models", [])
         texts = [entry.get("version") for entry in models if isinstance(entry, dict)]
         return frozenset(Version.parse(text) for text in texts if isinstance(text, str))
+
+    def bundle(self, version: str) -> SignedBundle:
+        path, raw = f"/models/{version}/bundle", bytearray()
+        try:
+            with self._client.stream("GET", path, timeout=self._push_timeout) as response:
+                for chunk in response.iter_bytes():
+                    raw += chunk
+                    if len(raw) > MAX_BUNDLE_BYTES:
+                        raise BundleRefused(f"GET {path} answered more than a bundle may have")
+        except httpx.HTTPError as error:
+            raise ApiUnavailable(f"GET {path}: {_cause(error)}") from error
+        if response.status_code != httpx.codes.OK:
+            raise BundleRefused(f"GET {path} answered {response.status_code}")
+        return SignedBundle(bytes(raw), response.headers.get("X-Bundle-Signature", ""))
 
     def probe(self, path: str) -> Probe:
         response = self._get(path)

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 import usecases
 from scheduler.cycle.candidates import CandidateStore, write_whole
+from scheduler.cycle.served_bundle import ServedBundles
 from scheduler.drift.alarm import Response, respond
 from scheduler.drift.check import ColumnDrift
 from scheduler.drift.finding import SHORTEST_SPAN_US, Finding, look
@@ -30,6 +31,7 @@ from scheduler.settings import Settings, load_settings
 from scheduler.surroundings import scoring_api
 from shared.clock import MICROS_PER_DAY, SystemClock, to_micros
 from shared.errors import UnderstudyError
+from shared.keys.store import KeyStore
 from shared.tables.engine import connect, migrate
 from understudy.terminal import console, errors
 
@@ -104,7 +106,8 @@ def _yardstick(request: DriftRequest, settings: Settings) -> Yardstick:
     candidates = CandidateStore(settings.retrained_models_dir, settings.candidates_kept)
     if request.against is not None:
         return named_yardstick(candidates, request.against)
-    return champions_yardstick(scoring_api(settings), candidates)
+    trusted = KeyStore(settings.keys_dir).accepted_keys
+    return champions_yardstick(ServedBundles(scoring_api(settings), candidates, trusted))
 
 
 def _window(request: DriftRequest, now_us: int, days: float) -> Window:

@@ -2,9 +2,14 @@
 
 import importlib
 import importlib.util
+import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from pydantic import ValidationError
+
 from shared.errors import SettingsError
+from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.serving import ServingUseCase
 
 if TYPE_CHECKING:
@@ -40,6 +45,19 @@ def check_learning(name: str) -> None:
         found = None
     if found is None:
         raise SettingsError(f"USE_CASE={name!r}: there is no module {module_name}")
+
+
+def promotion_policy(name: str) -> "PromotionPolicy | None":
+    """What a use case's policy file says of promotions, without importing what learns.
+
+    None: it has no such file, or none with that table; who learns reads it strictly.
+    """
+    path = Path(__file__).parent / name / "policy.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))["promotion"]
+        return PromotionPolicy(**table)
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValidationError):
+        return None
 
 
 def _load(name: str, half: str) -> object:

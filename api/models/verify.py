@@ -46,8 +46,7 @@ class Verifier:
         Raises:
             BundleError: says what does not hold any more.
         """
-        keys = {**self.keys.retired_keys(), **self.keys.trusted_keys()}
-        key_id = verify(raw, signature, keys)
+        key_id = verify(raw, signature, self.keys.accepted_keys())
         return Authentic(unpack(raw, self.max_bytes), key_id)
 
     def load_new(self, authentic: Authentic, raw: bytes) -> LiveModel:

@@ -1,9 +1,8 @@
-"""The champion: what the API serves, and the copy of its bundle that can be scored here."""
+"""The champion: what the API serves, and its bundle, as it can be scored here."""
 
 from dataclasses import dataclass
 
-from scheduler.cycle.candidates import CandidateStore
-from scheduler.scoring_api import ScoringApi, Serving
+from scheduler.cycle.served_bundle import BundleUnavailable, ServedBundles
 from shared.bundle.archive import unpack
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
@@ -27,8 +26,7 @@ class Champion:
 
 
 def find_champion(
-    api: ScoringApi,
-    candidates: CandidateStore,
+    bundles: ServedBundles,
     feature_set: FeatureSet,
     *,
     allow_pickle: bool = False,
@@ -36,27 +34,23 @@ def find_champion(
     """The champion, or None when the API serves no model yet.
 
     Raises:
-        ApiUnavailable: nobody can say what serves.
+        ApiUnavailable: nobody can say what serves, or give its bundle.
     """
-    serving = api.current()
+    serving = bundles.api.current()
     if serving is None:
         return None
     version = Version.parse(serving.version)
-    raw = candidates.bundle(version)
-    if raw is None:
-        return Champion(version, None, "its bundle is not kept here")
     try:
+        raw = bundles.bundle(serving)
         model = load_model(unpack(raw), allow_pickle=allow_pickle)
-    except (BundleError, ModelLoadError) as error:
+    except (BundleUnavailable, BundleError, ModelLoadError) as error:
         return Champion(version, None, str(error))
-    mismatch = _mismatch(model, serving, feature_set)
+    mismatch = _mismatch(model, feature_set)
     return Champion(version, None if mismatch else model, mismatch)
 
 
-def _mismatch(model: Model, serving: Serving, feature_set: FeatureSet) -> str | None:
+def _mismatch(model: Model, feature_set: FeatureSet) -> str | None:
     """Why this copy says nothing about what serves, if so."""
-    if serving.sha256 is not None and serving.sha256 != model.sha256:
-        return "the bundle kept here is not the one that serves"
     if model.manifest.feature_set_version != feature_set.version:
         return f"it needs feature set {model.manifest.feature_set_version}"
     unknown = set(model.manifest.feature_names) - set(feature_set.names)

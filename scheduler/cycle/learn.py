@@ -53,8 +53,7 @@ def _champion(run: CycleRun) -> Champion | None:
     parts = run.parts
     with run.steps.step("champion") as note:
         champion = find_champion(
-            parts.api,
-            parts.candidates,
+            parts.served,
             parts.use_case.feature_set,
             allow_pickle=parts.allow_pickle,
         )
@@ -65,6 +64,12 @@ def _champion(run: CycleRun) -> Champion | None:
         if champion.unscorable_reason:
             note.result = "cannot_be_scored"
             note.details["reason"] = champion.unscorable_reason
+            parts.log.warning(
+                "champion_unscorable",
+                version=str(champion.version),
+                reason=champion.unscorable_reason,
+                judged_by="floors" if parts.use_case.policy.allow_unscorable_champion else "nobody",
+            )
         return champion
 
 

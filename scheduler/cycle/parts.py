@@ -11,6 +11,7 @@ from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.progress import ShowProgress, shown_progress
+from scheduler.cycle.served_bundle import ServedBundles, no_keys
 from scheduler.cycle.steps import Note
 from scheduler.publisher import Publisher
 from scheduler.scoring_api import ScoringApi
@@ -18,6 +19,7 @@ from scheduler.tracking.tracker import NoTracking, Tracker
 from scheduler.work.forms import Form
 from scheduler.work.kept import Work
 from shared.clock import Clock
+from shared.keys.store import Keys
 from shared.tables.runs import LEASE_SECONDS
 from shared.usecase.learning import LearningUseCase
 
@@ -31,6 +33,7 @@ class Parts:
     Attributes:
         reports: whether a page is written for every candidate; costs a few seconds a run.
         work: where finished steps are kept, so that no one does them twice; None keeps nothing.
+        trusted: keys that may have signed the bundle of what serves.
         lease_seconds: for how long a push that is announced keeps others away.
         progress: how far a long step is, shown to whoever watches.
     """
@@ -52,6 +55,12 @@ class Parts:
     work: Work | None = None
     lease_seconds: float = LEASE_SECONDS
     allow_pickle: bool = False
+    trusted: Callable[[], Keys] = no_keys
+
+    @property
+    def served(self) -> ServedBundles:
+        """Where the champion's bundle comes from."""
+        return ServedBundles(self.api, self.candidates, self.trusted)
 
     def once(
         self,

@@ -7,10 +7,10 @@ import structlog
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.interruption import Interrupted, Interruption
 from scheduler.cycle.records import INTERRUPTED, Recorder
 from scheduler.cycle.report import RunReport
+from scheduler.cycle.served_bundle import ServedBundles
 from scheduler.cycle.steps import StepLog
 from scheduler.drift.alarm import Response, respond
 from scheduler.drift.finding import Finding, look
@@ -43,7 +43,7 @@ class DriftParts:
     engine: Engine
     clock: Clock
     api: ScoringApi
-    candidates: CandidateStore
+    served: ServedBundles
     reports: DriftReports
     interruption: Interruption
     log: FilteringBoundLogger
@@ -94,7 +94,7 @@ class DriftRunner:
     def _check(self, run: Run, steps: StepLog, report: RunReport) -> None:
         parts, now_us = self._parts, self._parts.clock.now_us()
         with steps.step("champion") as note:
-            yardstick = champions_yardstick(parts.api, parts.candidates)
+            yardstick = champions_yardstick(parts.served)
             version = yardstick.manifest.version
             report.champion_version = note.details["version"] = version
         window = Window(now_us - round(parts.window_days * MICROS_PER_DAY), now_us, now_us)

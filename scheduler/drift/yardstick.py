@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.packaging import BASELINE
+from scheduler.cycle.served_bundle import BundleUnavailable, ServedBundles
 from scheduler.drift.reference import NoReference, Reference, decode
-from scheduler.scoring_api import ScoringApi
 from shared.bundle.archive import Bundle, unpack
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
@@ -24,20 +24,20 @@ class Yardstick:
     reference: Reference
 
 
-def champions_yardstick(api: ScoringApi, candidates: CandidateStore) -> Yardstick:
+def champions_yardstick(bundles: ServedBundles) -> Yardstick:
     """That of the model that serves.
 
     Raises:
-        ApiUnavailable: nobody can say what serves.
-        NotChecked: no model serves, or this is not the bundle that does.
+        ApiUnavailable: nobody can say what serves, or give its bundle.
+        NotChecked: no model serves, or there is no bundle of it that can be trusted.
     """
-    serving = api.current()
+    serving = bundles.api.current()
     if serving is None:
         raise NotChecked("the API serves no model yet")
-    bundle = _bundle(candidates, serving.version)
-    if serving.sha256 is not None and serving.sha256 != bundle.sha256:
-        raise NotChecked(f"the bundle of {serving.version} kept here is not the one that serves")
-    return _yardstick(bundle)
+    try:
+        return _yardstick(unpack(bundles.bundle(serving)))
+    except (BundleUnavailable, BundleError) as error:
+        raise NotChecked(f"the bundle of {serving.version} cannot be read: {error}") from error
 
 
 def named_yardstick(candidates: CandidateStore, version: str) -> Yardstick:

@@ -14,6 +14,7 @@ from scheduler.cycle.parts import Parts
 from scheduler.cycle.progress import stoppable
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
+from scheduler.cycle.served_bundle import ServedBundles
 from scheduler.drift.record import to_json
 from scheduler.drift.runner import DRIFTED, NO_DRIFT, NOT_CHECKED
 from scheduler.drift.yardstick import NotChecked, champions_yardstick
@@ -105,7 +106,8 @@ class Player:
             return None
         run = self._claim(DRIFT, span)
         try:
-            yardstick = champions_yardstick(self._workshop.registry, self._workshop.candidates)
+            bundles = ServedBundles(self._workshop.registry, self._workshop.candidates)
+            yardstick = champions_yardstick(bundles)
             model = self._model(serving_now.version)
             finding = look_back(
                 self._asked.use_case, self._hindsight, model, yardstick, span.as_of_us

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from scheduler.scoring_api import Probe, PushAnswer, Serving
+from scheduler.scoring_api import BundleRefused, Probe, PushAnswer, Serving, SignedBundle
 from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.errors import BundleError, SignatureInvalid
@@ -36,6 +36,9 @@ class LocalRegistry:
 
     def known_versions(self) -> frozenset[Version]:
         return frozenset(self._accepted)
+
+    def bundle(self, version: str) -> SignedBundle:
+        raise BundleRefused(f"a replay keeps the bundle of {version} in its own folder only")
 
     def probe(self, path: str) -> Probe:
         return Probe(path, HTTPStatus.OK, 0.0, STAND_IN)

@@ -65,6 +65,10 @@ class KeyStore:
         """Keys whose accepted versions load and whose pushes do not; see `trusted_keys`."""
         return _read_all(self._retired_dir)
 
+    def accepted_keys(self) -> Keys:
+        """Keys whose accepted versions load: the trusted and the retired ones."""
+        return {**self.retired_keys(), **self.trusted_keys()}
+
     def rotate(self) -> str:
         """Sign with a new key from now on; the old one stays trusted until it is retired.
 

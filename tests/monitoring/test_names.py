@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 from sqlalchemy import Engine
 
-from scheduler.metrics import ScheduleFigures
+import usecases
+from scheduler.cycle.champion_metrics import ChampionMetrics
+from scheduler.metrics import scheduler_registry
 from shared.keys.tokens import API_ROLES, ensure_tokens
 from shared.tables.engine import connect, migrate
 from shared.tables.job_schedules import JobSchedule, schedule_transaction, write_schedule
@@ -54,8 +56,8 @@ def told_on_trial(tmp_path: Path) -> str:
 
 
 def test_every_figure_that_is_asked_for_is_exposed(engine: Engine, told_on_trial: str) -> None:
-    registry = CollectorRegistry()
-    registry.register(ScheduleFigures(engine))
+    policy = usecases.promotion_policy(usecases.DEFAULT)
+    registry = scheduler_registry(engine, ChampionMetrics(engine, policy))
     told = told_on_trial + generate_latest(registry).decode()
     exposed = set(FIGURE.findall(told))
     wanted = {name.removesuffix("_bucket") for name in FIGURE.findall(asked())}

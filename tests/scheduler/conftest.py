@@ -17,7 +17,7 @@ from scheduler.cycle.parts import Parts
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
 from scheduler.publisher import Publisher
-from shared.keys.signing import sign
+from shared.keys.signing import key_id, sign
 from shared.tables.engine import connect, migrate
 from shared.tables.runs import Run, claim_next, get_run, request_run
 from tests.scheduler.fakes import PocketApi, SettableClock, TinyUseCase
@@ -78,6 +78,7 @@ def bench(engine: Engine, log: FilteringBoundLogger, tmp_path: Path) -> CycleBen
         latency_budget_ms=1_000.0,
         seed=1,
         reports=False,
+        trusted=lambda: {key_id(private_key.public_key()): private_key.public_key()},
     )
     recorder = RunRecorder(engine, log)
     return CycleBench(parts, use_case, api, clock, recorder, private_key, tmp_path)

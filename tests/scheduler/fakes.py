@@ -10,7 +10,14 @@ import polars as pl
 from onnx import TensorProto, helper, numpy_helper
 from sqlalchemy import Engine
 
-from scheduler.scoring_api import ApiUnavailable, Probe, PushAnswer, Serving
+from scheduler.scoring_api import (
+    ApiUnavailable,
+    BundleRefused,
+    Probe,
+    PushAnswer,
+    Serving,
+    SignedBundle,
+)
 from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
@@ -179,6 +186,9 @@ class PocketApi:
     partial: str | None = None
     pushed: list[tuple[bytes, str]] = field(default_factory=list)
     fencing_numbers: list[int | None] = field(default_factory=list)
+    gives_bundles: bool = True
+    damaged: bytes | None = None
+    asked_for: list[str] = field(default_factory=list)
 
     def current(self) -> Serving | None:
         self._answer()
@@ -187,6 +197,14 @@ class PocketApi:
     def known_versions(self) -> frozenset[Version]:
         self._answer()
         return frozenset(self.accepted)
+
+    def bundle(self, version: str) -> SignedBundle:
+        self._answer()
+        self.asked_for.append(version)
+        for raw, signature in reversed(self.pushed):
+            if self.gives_bundles and unpack(raw).manifest.version == version:
+                return SignedBundle(self.damaged or raw, signature)
+        raise BundleRefused(f"GET /models/{version}/bundle answered 404")
 
     def probe(self, path: str) -> Probe:
         self._answer()

@@ -7,9 +7,8 @@ from sqlalchemy import Engine, text
 from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.metrics import ScheduleFigures, serve_metrics
+from scheduler.metrics import ScheduleFigures, scheduler_registry, serve_metrics
 from scheduler.schedule.watcher import REQUESTED_BY
-from shared.tables.engine import connect
 from shared.tables.job_schedules import (
     Answer,
     JobSchedule,
@@ -89,11 +88,10 @@ def test_a_database_that_is_away_is_a_figure_too(engine: Engine) -> None:
 def test_figures_are_served_and_a_port_that_is_taken_costs_nothing_else(
     engine: Engine, log: FilteringBoundLogger
 ) -> None:
-    served = connect(str(engine.url))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
         probe.listen()
         with capture_logs() as logs:
-            serve_metrics(served, "127.0.0.1", port, log)
+            serve_metrics(scheduler_registry(engine), "127.0.0.1", port, log)
     assert [entry["event"] for entry in logs] == ["metrics_not_served"]

@@ -132,6 +132,7 @@ def test_a_worse_candidate_is_refused_as_worse(bench: CycleBench) -> None:
 def test_a_champion_whose_bundle_is_gone_is_not_silently_replaced(bench: CycleBench) -> None:
     bench.run()
     (bench.root / "retrained_models" / "1.0.0" / "bundle.zip").unlink()
+    bench.api.gives_bundles = False
     bench.clock.move(100 * MICROS_PER_DAY)
     run = bench.run()
 
@@ -143,6 +144,7 @@ def test_a_champion_whose_bundle_is_gone_is_not_silently_replaced(bench: CycleBe
 def test_a_policy_may_allow_replacing_a_champion_that_cannot_be_scored(bench: CycleBench) -> None:
     bench.run()
     (bench.root / "retrained_models" / "1.0.0" / "bundle.zip").unlink()
+    bench.api.gives_bundles = False
     bench.use_case.policy = replace(bench.use_case.policy, allow_unscorable_champion=True)
     run = bench.run()
 

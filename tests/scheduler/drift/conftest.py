@@ -98,7 +98,7 @@ def drift_bench(bench: CycleBench, tmp_path: Path) -> DriftBench:
         engine=bench.parts.engine,
         clock=bench.clock,
         api=bench.api,
-        candidates=bench.parts.candidates,
+        served=bench.parts.served,
         reports=DriftReports(tmp_path / "drift", keep=2),
         interruption=bench.parts.interruption,
         log=bench.parts.log,

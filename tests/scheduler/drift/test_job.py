@@ -180,6 +180,7 @@ def test_without_a_model_or_its_bundle_nothing_is_checked(drift_bench: DriftBenc
     drift_bench.cycle.parts.candidates.save_bundle(
         next(iter(drift_bench.cycle.parts.candidates.versions())), b"not a bundle"
     )
+    drift_bench.cycle.api.gives_bundles = False
     run = drift_bench.check()
     assert run.code == "not_checked"
     assert run.message is not None

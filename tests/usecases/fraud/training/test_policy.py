@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import usecases
 from shared.errors import SettingsError
 from usecases.fraud.training.policy import POLICY_FILE, read_policy
 
@@ -12,9 +13,12 @@ SHIPPED = POLICY_FILE.read_text(encoding="utf-8")
 
 def test_the_shipped_policy_is_valid() -> None:
     policy = read_policy()
-    assert policy.promotion.name == "fraud-2"
+    assert policy.promotion.name == "fraud-3"
     assert policy.promotion.primary_metric in {"auc", "average_precision"}
     assert policy.promotion.first_model_min["auc"] > 0.5
+    assert policy.promotion.allow_unscorable_champion is False
+    assert usecases.promotion_policy("fraud") == policy.promotion
+    assert usecases.promotion_policy("nothing") is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,88 @@
+"""The bundle of the version that serves: the copy kept here, or the API's own.
+
+A scheduler that starts on another disk has no copy. Without the champion's bundle nothing can
+be compared with it, so the bytes are fetched, and taken only when a key that is trusted here
+signed them and they are the bytes that serve.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+
+from scheduler.cycle.candidates import CandidateStore
+from scheduler.scoring_api import BundleRefused, ScoringApi, Serving
+from shared.bundle.version import Version
+from shared.errors import SignatureInvalid, UnderstudyError
+from shared.keys.signing import verify
+from shared.keys.store import Keys
+
+_log = structlog.get_logger()
+
+
+class BundleUnavailable(UnderstudyError):
+    """Raised when the bytes that serve cannot be had or trusted here; it says why."""
+
+
+def no_keys() -> Keys:
+    """Trusts nobody, so nothing is fetched: where the API and its bundles are stand-ins."""
+    return {}
+
+
+@dataclass(frozen=True, slots=True)
+class ServedBundles:
+    """Finds the bundles of serving versions.
+
+    Attributes:
+        trusted: the keys whose accepted versions load, asked anew each time (see `KeyStore`).
+    """
+
+    api: ScoringApi
+    candidates: CandidateStore
+    trusted: Callable[[], Keys] = no_keys
+
+    def bundle(self, serving: Serving) -> bytes:
+        """The raw bytes of what serves.
+
+        Raises:
+            ApiUnavailable: there is no good copy here, and the API does not answer.
+            BundleUnavailable: nor does it give one that holds.
+        """
+        version = Version.parse(serving.version)
+        kept = self.candidates.bundle(version)
+        if kept is not None and _is_what_serves(kept, serving):
+            return kept
+        raw, signature = self._fetched(serving, is_kept=kept is not None)
+        if kept is None:
+            self._keep(version, raw, signature)
+        return raw
+
+    def _fetched(self, serving: Serving, *, is_kept: bool) -> tuple[bytes, str]:
+        here = "the copy kept here is not the one that serves" if is_kept else "it is not kept here"
+        try:
+            signed = self.api.bundle(serving.version)
+            verify(signed.raw, signed.signature, self.trusted())
+        except BundleRefused as error:
+            raise BundleUnavailable(f"{here}, and {error}") from error
+        except SignatureInvalid as error:
+            raise BundleUnavailable(
+                f"{here}, and the API's copy cannot be trusted: {error}; "
+                "KEYS_DIR/trust has to hold the public key of the scheduler that signed it"
+            ) from error
+        if not _is_what_serves(signed.raw, serving):
+            raise BundleUnavailable(f"{here}, and the API's copy is not the one that serves")
+        _log.info("champion_fetched", version=serving.version, bytes=len(signed.raw))
+        return signed.raw, signed.signature
+
+    def _keep(self, version: Version, raw: bytes, signature: str) -> None:
+        """Beside the candidates trained here; without room it is fetched again next time."""
+        try:
+            self.candidates.save_bundle(version, raw)
+            self.candidates.save_signature(version, signature)
+        except OSError as error:
+            _log.warning("champion_not_kept", version=str(version), reason=str(error))
+
+
+def _is_what_serves(raw: bytes, serving: Serving) -> bool:
+    return serving.sha256 in (None, hashlib.sha256(raw).hexdigest())
