@@ -40,6 +40,12 @@ class Metrics:
         self.set_aside = self._counter(
             "journal_set_aside", "Records the database will never take", "what"
         )
+        self.journal_damage = self._counter(
+            "journal_damage",
+            "Parts of the journal that are no record: damaged, missing, unreadable, or torn, which"
+            " is what was being written when the process or the machine stopped",
+            "kind",
+        )
         self._model = self._gauge("model_info", "1 for the version that is served", "version")
         self.workers = self._gauge("workers", "Processes there are meant to be")
         self.worker_starts = self._gauge("worker_starts", "Starts of this worker, by its number")

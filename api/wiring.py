@@ -71,6 +71,7 @@ def build_service(
     keeping = Keeping(settings, DatabaseSink(engine), metrics)
     total, root = settings.api_workers, settings.journal_dir
     journal, drain = keeping.journal(journal_dir(root, place.number, total))
+    inheritance = Inheritance(root, total, keeping.journal)
     execution, turns = _how_to_run(settings, engine, strict)
     cache = DecidedCache(settings.answered_capacity)
     source = use_case.feature_source(engine)
@@ -148,11 +149,11 @@ def build_service(
         run_dir=run_dir,
         workforce=workforce,
         figures=Figures(metrics, run_dir),
-        inheritance=Inheritance(root, total, keeping.journal),
+        inheritance=inheritance,
         heartbeat=Heartbeat(place.heartbeat),
     )
     keeping.tell = partial(on_stored, service)
-    _watch(metrics, journal, drain)
+    _watch(metrics, journal, drain, inheritance)
     metrics.watch("model_crashes", "Processes that died inside of a model's code", crashes.recent)
     metrics.workers.set(total)
     metrics.worker_starts.set(place.starts)
@@ -206,13 +207,22 @@ def _doorkeeper(settings: Settings) -> Doorkeeper:
     return Doorkeeper(tokens, limits, scoring_open=settings.scoring_auth == "off")
 
 
-def _watch(metrics: Metrics, journal: Journal, drain: Drain) -> None:
+def _watch(metrics: Metrics, journal: Journal, drain: Drain, inheritance: Inheritance) -> None:
     metrics.watch(
         "journal_lag_seconds",
         "How long the oldest record has waited for the database, at most",
-        lambda: drain.lag_seconds,
+        lambda: max(drain.lag_seconds, inheritance.lag_seconds),
     )
-    metrics.watch("journal_backlog", "Records not in the database yet", lambda: journal.backlog)
+    metrics.watch(
+        "journal_backlog",
+        "Records not in the database yet",
+        lambda: journal.backlog + inheritance.backlog,
+    )
+    metrics.watch(
+        "journal_damaged_parts",
+        "Damaged parts of the journal that wait in its folder for a person",
+        journal.damage.copies,
+    )
     metrics.watch("journal_bytes", "Size of the journal on disk", lambda: journal.bytes_used)
     metrics.watch("journal_bytes_limit", "Its declared bound", lambda: journal.max_bytes)
     metrics.watch(

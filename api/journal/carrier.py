@@ -8,7 +8,9 @@ from typing import Protocol
 import orjson
 
 from api.journal.checkpoint import Position
+from api.journal.durable import sync_file
 from api.journal.entries import COLUMNS, decode_row
+from api.journal.frames import Region
 from api.journal.segments import first_between
 from api.journal.sink import Record, RowRefused, Sink, Stored
 from shared.transaction import Label
@@ -18,17 +20,19 @@ BATCH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """One batch that is in the database, or in the file for what it will never take.
+    """One batch that is on the disk of the database, or in the file for what it will never take.
 
     Attributes:
-        position: behind its last record.
+        position: behind its last record, or the end if nothing is left before that.
         refused: what was set aside, and why.
+        damage: what lay between its records and is none, each with the number of its segment.
     """
 
     position: Position
     count: int
     stored: list[Stored] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    damage: list[tuple[int, Region]] = field(default_factory=list)
 
 
 class Carrier(Protocol):
@@ -42,8 +46,8 @@ class Carrier(Protocol):
         """
         ...
 
-    def carry(self, begin: Position, end: Position) -> Carried | None:
-        """Carry over the first records between two positions; None when there are none.
+    def carry(self, begin: Position, end: Position) -> Carried:
+        """Carry over the first records between two positions.
 
         Raises:
             DataUnavailable: try again later; carrying records twice has the effect of once.
@@ -74,7 +78,6 @@ class LocalCarrier:
         self._directory = directory
         self._sink = sink
         self._batch = batch
-        self._aside = directory / "set-aside.jsonl"
 
     def prepare(self) -> None:
         self._sink.prepare()
@@ -82,13 +85,11 @@ class LocalCarrier:
     def close(self) -> None:
         """Holds nothing."""
 
-    def carry(self, begin: Position, end: Position) -> Carried | None:
-        batch, behind = first_between(self._directory, begin, end, self._batch, self._now_and_then)
-        if not batch:
-            return None
-        carried = Carried(behind, len(batch))
+    def carry(self, begin: Position, end: Position) -> Carried:
+        batch = first_between(self._directory, begin, end, self._batch, self._now_and_then)
+        carried = Carried(batch.position, len(batch.payloads), damage=batch.damage)
         records: list[Record] = []
-        for payload in batch:
+        for payload in batch.payloads:
             self._now_and_then()
             try:
                 records.append(decode_row(payload))
@@ -118,10 +119,21 @@ class LocalCarrier:
     def _set_aside(self, record: object, reason: str, carried: Carried) -> None:
         """Keep what cannot be stored in a file of its own, where a person finds it."""
         line = orjson.dumps({"reason": reason, "record": record}, default=_text)
-        with self._aside.open("ab") as file:
+        with _aside(self._directory).open("ab") as file:
             file.write(line + b"\n")
+            file.flush()
+            # The position will say that it is kept.
+            sync_file(file.fileno())
         what = "label" if isinstance(record, Label) else "decision"
         carried.refused.append((what, reason))
+
+
+def _aside(directory: Path) -> Path:
+    """The file for what cannot be stored; another name where a folder has that one."""
+    path, number = directory / "set-aside.jsonl", 1
+    while path.exists() and not path.is_file():
+        path, number = directory / f"set-aside-{number}.jsonl", number + 1
+    return path
 
 
 def _shown(record: Record) -> object:

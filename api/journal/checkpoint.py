@@ -1,11 +1,18 @@
-"""How far the journal has been drained: a position, replaced as a whole or not at all."""
+"""How far the journal has been drained: a position, replaced as a whole or not at all.
 
+The position never says too much: what lies before it is committed to the disk of the database
+(see `api.journal.durable`). It may say too little, or be lost: draining twice is harmless. It
+counts only if its checksum holds and a record ends there (see `api.journal.recovery`).
+"""
+
+import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import orjson
 
-from api.registry.files import write_whole
+from api.registry.files import TEMPORARY_PREFIX, write_whole
 
 
 class Position(NamedTuple):
@@ -21,22 +28,33 @@ class Checkpoint:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def load(self) -> Position:
-        """Where to go on; the beginning when there is no readable file.
-
-        Draining twice is harmless, so an unreadable checkpoint costs time only.
-        """
+    def load(self) -> Position | None:
+        """The position that was saved last; None when there is none that can be trusted."""
         try:
             content = orjson.loads(self._path.read_bytes())
-            return Position(int(content["segment"]), int(content["offset"]))
+            position = Position(content["segment"], content["offset"])
+            holds = content["crc32"] == _checksum(position)
         except (OSError, ValueError, KeyError, TypeError):
-            return Position(0, 0)
+            return None
+        return position if holds and min(position) >= 0 else None
+
+    def clean(self) -> None:
+        """Remove what kills left half written."""
+        for path in self._path.parent.glob(f"{TEMPORARY_PREFIX}{self._path.name}-*"):
+            with suppress(OSError):
+                path.unlink()
 
     def save(self, position: Position) -> None:
-        # Not synced: an older checkpoint after a power cut only repeats what is idempotent.
-        content = {"segment": position.segment, "offset": position.offset}
+        # Not synced: after a power cut an older position, or none, only repeats what is
+        # idempotent.
+        content = {**position._asdict(), "crc32": _checksum(position)}
         write_whole(self._path, orjson.dumps(content), durable=False)
 
     def forget(self) -> None:
-        """From the beginning, then: draining twice is harmless. Needs no space."""
+        """From the oldest segment, then: draining twice is harmless. Needs no space."""
         self._path.unlink(missing_ok=True)
+
+
+def _checksum(position: Position) -> int:
+    """Of numbers as they are written: `1` and `1.0`, `true` and `1` are not the same."""
+    return zlib.crc32(repr(tuple(position)).encode())

@@ -85,7 +85,7 @@ def _answer(carrier: LocalCarrier, begin: Position, end: Position) -> dict[str, 
         return {"unavailable": str(error)}
     except (UnderstudyError, OSError, ValueError) as error:
         return {"failed": f"{type(error).__name__}: {error}"}
-    return {"count": 0} if carried is None else _told(carried)
+    return _told(carried)
 
 
 def _told(carried: Carried) -> dict[str, Any]:
@@ -96,6 +96,7 @@ def _told(carried: Carried) -> dict[str, Any]:
         "labels": [label for part in carried.stored for label in part.labels],
         "unknown_labels": [label for part in carried.stored for label in part.unknown_labels],
         "refused": carried.refused,
+        "damage": carried.damage,
     }
 
 

@@ -17,6 +17,7 @@ import orjson
 
 from api.journal.carrier import Carried
 from api.journal.checkpoint import Position
+from api.journal.frames import Region
 from api.journal.sink import Sink, Stored
 from shared.errors import DataUnavailable
 from shared.transaction import Label
@@ -52,13 +53,13 @@ class ChildCarrier:
         # Here, and before anybody reads: a child of its own would be waited for.
         self._sink.prepare()
 
-    def carry(self, begin: Position, end: Position) -> Carried | None:
+    def carry(self, begin: Position, end: Position) -> Carried:
         said = self._ask({"begin": _pair(begin), "end": _pair(end)})
         if "unavailable" in said:
             raise DataUnavailable(said["unavailable"])
         if "failed" in said:
             raise RuntimeError(said["failed"])
-        return None if said["count"] == 0 else _carried(said)
+        return _carried(said)
 
     def close(self) -> None:
         with self._lock:
@@ -121,4 +122,5 @@ def _carried(said: dict[str, Any]) -> Carried:
     unknown = [Label(**label) for label in said["unknown_labels"]]
     refused = [(what, reason) for what, reason in said["refused"]]
     stored = Stored(said["transaction_ids"], labels, unknown)
-    return Carried(Position(*said["position"]), said["count"], [stored], refused)
+    damage = [(number, Region(*region)) for number, region in said["damage"]]
+    return Carried(Position(*said["position"]), said["count"], [stored], refused, damage)

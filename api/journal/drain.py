@@ -107,15 +107,13 @@ class Drain:
             self.trouble = None
         return True
 
-    def _done(self, carried: Carried | None) -> None:
-        if carried is None:
-            raise RuntimeError("the journal holds less than it counted")
+    def _done(self, carried: Carried) -> None:
         for what, reason in carried.refused:
             _log.error("journal_record_set_aside", what=what, reason=reason)
             self._events.refused(what)
         for stored in carried.stored:
             self._events.stored(stored)
-        self._journal.release(carried.position, carried.count)
+        self._journal.release(carried.position, carried.count, carried.damage)
 
     def _tell(self, trouble: str) -> None:
         if trouble != self.trouble:

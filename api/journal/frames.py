@@ -1,49 +1,156 @@
-"""Framing: length and CRC-32 before each record, so that a torn tail is told from a record."""
+"""Framing: how a record lies in a segment, and how reading goes on behind one that is damaged.
 
+A frame is four bytes that no text contains, the length, a CRC-32 and the payload. Where a frame
+does not hold, reading goes on at the next one that does: damage costs what it hit, no more.
+Frames of earlier versions had no mark; segments that hold them are still read.
+"""
+
+import re
 import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
 
-_HEADER = struct.Struct("<II")
+# Never part of UTF-8: no id and no JSON of a caller can look like the beginning of a frame. Read
+# as the length of an older frame it is too long.
+MARK = b"\xfeUJ\xff"
+_HEADER = struct.Struct("<4sII")
 _pack = _HEADER.pack
+_OLD_HEADER = struct.Struct("<II")
 # No decision comes near this; a longer length is garbage, not a record.
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
+# What an older frame may begin with: a length below 32 MiB, a checksum, the kind of a record.
+_OLD_BEGIN = re.compile(rb"(?=...[\x00\x01]....[\x01\x02{])", re.DOTALL)
 
 Frame = tuple[bytes, int]
 """A record, and the offset behind it."""
+Kind = Literal["torn", "damaged"]
+
+
+class Region(NamedTuple):
+    """Bytes of a segment that are no record.
+
+    Attributes:
+        kind: `torn` where the file ends inside of what was being written when the process or the
+            machine stopped, which nobody was told was kept; else `damaged`.
+    """
+
+    begin: int
+    end: int
+    kind: Kind
+
+
+class Chunk(NamedTuple):
+    """Whole records, and the damage that lies before the first of them, if any does."""
+
+    frames: list[Frame]
+    damage: Region | None = None
 
 
 def frame(payload: bytes) -> bytes:
     """The bytes of one record on disk."""
-    return _pack(len(payload), zlib.crc32(payload)) + payload
+    length = len(payload)
+    # Begun with the length, the checksum covers it as well.
+    return _pack(MARK, length, zlib.crc32(payload, length)) + payload
 
 
-def read_frames(path: Path, offset: int) -> Iterator[list[Frame]]:
-    """Whole records from an offset on, many at a time.
-
-    Ends silently before the first that is not whole.
-    """
+def read_frames(path: Path, begin: int, stop: int | None = None) -> Iterator[Chunk]:
+    """Whole records from an offset to another, or to the end of the file, many at a time."""
     with path.open("rb") as file:
-        file.seek(offset)
-        begun = b""
-        # what is begun doubles, so that a long record is not copied for each chunk of it
-        while chunk := file.read(max(_CHUNK_BYTES, len(begun))):
-            data = begun + chunk
-            found = _frames_in(data, offset)
-            if found:
-                yield found
-                data = data[found[-1][1] - offset :]
-                offset = found[-1][1]
-            begun = data
-            if _is_garbage(begun):
-                return
+        file.seek(begin)
+        data, offset, damage = b"", begin, _Damage(path)
+        more = True
+        while more or data:
+            # what is begun doubles, so that a long record is not copied for each chunk of it
+            wanted = max(_CHUNK_BYTES, len(data))
+            chunk = _read(file, wanted, None if stop is None else stop - offset - len(data))
+            more = bool(chunk)
+            data += chunk
+            frames = _frames_in(data, offset)
+            if frames:
+                yield Chunk(frames, damage.ends_at(offset))
+                behind = frames[-1][1]
+                data, offset = data[behind - offset :], behind
+            elif data and (not more or _is_garbage(data)):
+                skipped = damage.skip(data, offset, at_end=not more)
+                data, offset = data[skipped:], offset + skipped
+        if (rest := damage.ends_at(offset, at_end=True)) is not None:
+            yield Chunk([], rest)
+
+
+class _Damage:
+    """What was skipped since the last whole record."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._begin: int | None = None
+        self._begins_as_record = self._only_zeros = False
+        self._old: bool | None = None
+
+    def skip(self, data: bytes, offset: int, *, at_end: bool) -> int:
+        """How many bytes lie before the next place where a record may begin; 1 at least."""
+        if self._begin is None:
+            self._begin = offset
+            self._begins_as_record = at_end and _is_torn(data)
+            self._only_zeros = True
+        found, margin = self._find(data)
+        if found < 0:
+            found = len(data) if at_end else max(1, len(data) - margin)
+        self._only_zeros = self._only_zeros and not data[:found].strip(b"\x00")
+        return found
+
+    def ends_at(self, offset: int, *, at_end: bool = False) -> Region | None:
+        """The damage that ends here, if there is some; another may begin behind it."""
+        begin, self._begin = self._begin, None
+        if begin is None:
+            return None
+        # Zeros to the end: the file was made longer, and what was to stand there never came.
+        torn = at_end and (self._begins_as_record or self._only_zeros)
+        return Region(begin, offset, "torn" if torn else "damaged")
+
+    def _find(self, data: bytes) -> tuple[int, int]:
+        """Where the next record may begin or -1; how much to keep when it is cut there."""
+        if not self._is_old():
+            return data.find(MARK, 1), len(MARK) - 1
+        match = _OLD_BEGIN.search(data, 1)
+        return (match.start() if match else -1), _OLD_HEADER.size
+
+    def _is_old(self) -> bool:
+        """Whether the segment has no frame of today: one segment is of one version."""
+        if self._old is None:
+            self._old = not _contains_mark(self._path)
+        return self._old
+
+
+def _read(file: BinaryIO, size: int, left: int | None) -> bytes:
+    return file.read(size if left is None else max(0, min(size, left)))
 
 
 def _frames_in(data: bytes, offset: int) -> list[Frame]:
     """The records that are whole, up to the first that is not; the data begins at `offset`."""
+    if data[:4] != MARK:
+        return _old_frames_in(data, offset)
     unpack, size, crc32 = _HEADER.unpack_from, _HEADER.size, zlib.crc32
+    found: list[Frame] = []
+    begin, last = size, len(data)
+    while begin <= last:
+        mark, length, checksum = unpack(data, begin - size)
+        end = begin + length
+        if mark != MARK or not 0 < length <= MAX_RECORD_BYTES or end > last:
+            break
+        payload = data[begin:end]
+        if crc32(payload, length) != checksum:
+            break
+        found.append((payload, offset + end))
+        begin = end + size
+    return found
+
+
+def _old_frames_in(data: bytes, offset: int) -> list[Frame]:
+    """The same for frames of earlier versions."""
+    unpack, size, crc32 = _OLD_HEADER.unpack_from, _OLD_HEADER.size, zlib.crc32
     found: list[Frame] = []
     begin, last = size, len(data)
     while begin <= last:
@@ -59,10 +166,39 @@ def _frames_in(data: bytes, offset: int) -> list[Frame]:
     return found
 
 
-def _is_garbage(begun: bytes) -> bool:
-    """Whether what is left can never become a record, however much follows."""
-    if len(begun) < _HEADER.size:
-        return False
-    length, _ = _HEADER.unpack_from(begun)
+def _wanted_bytes(data: bytes) -> int | None:
+    """How long the frame is that begins here, by its header; None when it is none."""
+    if data[:4] == MARK:
+        _, length, _ = _HEADER.unpack_from(data)
+        size = _HEADER.size
+    else:
+        length, _ = _OLD_HEADER.unpack_from(data)
+        size = _OLD_HEADER.size
     # A length of 0 is what a file system leaves where nothing was written.
-    return not 0 < length <= MAX_RECORD_BYTES or len(begun) >= _HEADER.size + length
+    return size + length if 0 < length <= MAX_RECORD_BYTES else None
+
+
+def _is_garbage(data: bytes) -> bool:
+    """Whether this can never become a record, however much follows."""
+    if len(data) < _HEADER.size:
+        return False
+    wanted = _wanted_bytes(data)
+    return wanted is None or len(data) >= wanted
+
+
+def _is_torn(data: bytes) -> bool:
+    """Whether the rest of a file is the beginning of a frame."""
+    if len(data) < _HEADER.size:
+        return data[:4] == MARK[: len(data[:4])] or data[3:4] in (b"", b"\x00", b"\x01")
+    wanted = _wanted_bytes(data)
+    return wanted is not None and wanted > len(data)
+
+
+def _contains_mark(path: Path) -> bool:
+    begun = b""
+    with path.open("rb") as file:
+        while chunk := file.read(1024 * 1024):
+            if MARK in begun + chunk:
+                return True
+            begun = chunk[-len(MARK) + 1 :]
+    return False

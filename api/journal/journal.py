@@ -1,7 +1,8 @@
-"""The journal: append-only, bounded, recovered after a kill, read by one drain.
+"""A write-ahead log: append-only, bounded, recovered after a kill, read by one drain.
 
 What `append` has returned for survives the death of the process at any instant, because
-the kernel has it. It survives a power cut only when `fsync` is on.
+the kernel has it. It survives a power cut when `fsync` is on, or once it has been drained.
+`api.journal.recovery` says what a start does with what it finds.
 """
 
 import os
@@ -14,14 +15,11 @@ from pathlib import Path
 import structlog
 
 from api.journal.checkpoint import Checkpoint, Position
-from api.journal.frames import frame
-from api.journal.segments import (
-    heal,
-    lock_directory,
-    records_between,
-    segment_numbers,
-    segment_path,
-)
+from api.journal.damage import DamageLog, Tell
+from api.journal.durable import sync_file, sync_names, sync_path
+from api.journal.frames import Region, frame
+from api.journal.recovery import Finding, recover
+from api.journal.segments import lock_directory, records_between, segment_path
 
 _log = structlog.get_logger()
 # A journal is cut into this many segments, so that space comes back while it drains.
@@ -34,10 +32,30 @@ class JournalFull(Exception):
     """Raised when a record cannot be kept; the text says which limit was met."""
 
 
-class Journal:
-    """Records as bytes; `open` first, `close` last."""
+def _tell_nobody(_kind: str) -> None:
+    """Nobody counts what is damaged."""
 
-    def __init__(self, directory: Path, max_bytes: int, *, fsync: bool = False) -> None:
+
+class Journal:
+    """Records as bytes; `open` first, `close` last.
+
+    `_drained` is the place up to which the database has everything, on its disk; the position in
+    the checkpoint never lies behind it, and only segments before it are removed. `_end` is where
+    the next record goes. Both move forward only.
+
+    Attributes:
+        backlog: records that wait for the database.
+        damage: what was found in the folder that is no record.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        max_bytes: int,
+        *,
+        fsync: bool = False,
+        tell_damage: Tell = _tell_nobody,
+    ) -> None:
         self.max_bytes = max_bytes
         self._directory = directory
         self._segment_bytes = max(max_bytes // _SEGMENTS, 4096)
@@ -47,9 +65,12 @@ class Journal:
         self._owner = self._descriptor = -1
         self._end = self._drained = Position(0, 0)
         # bytes of the segments before the active one
+        self._sizes: dict[int, int] = {}
         self._older_bytes = 0
         self._disk_trouble: str | None = None
+        self._position_kept = True
         self.backlog = 0
+        self.damage = DamageLog(directory, tell_damage)
 
     def open(self) -> None:
         """Own the directory and recover whatever a killed process left in it.
@@ -58,13 +79,17 @@ class Journal:
             SettingsError: the directory cannot be used.
         """
         self._owner = lock_directory(self._directory)
-        numbers = segment_numbers(self._directory)
-        lengths = {number: heal(segment_path(self._directory, number)) for number in numbers}
-        self._drained = self._checkpoint.load()
-        last = max([*numbers, self._drained.segment, 1])
-        self._activate(Position(last, lengths.get(last, 0)))
-        self._older_bytes = sum(lengths.values()) - lengths.get(last, 0)
-        self.backlog = sum(1 for _ in self._pending(self._drained))
+        self._checkpoint.clean()
+        recovered = recover(self._directory, self._checkpoint)
+        for finding in recovered.findings:
+            self.damage.found(finding)
+        self._sizes, self.backlog = recovered.sizes, recovered.backlog
+        self._older_bytes = sum(self._sizes.values())
+        self._end = recovered.end
+        self._drained = recovered.drained if self.backlog else self._end
+        if self._fsync:
+            self._sync_pending()
+        self._forget_before(self._drained)
 
     def close(self) -> None:
         with self._lock:
@@ -72,6 +97,15 @@ class Journal:
                 if descriptor >= 0:
                     os.close(descriptor)
             self._owner = self._descriptor = -1
+
+    def remove(self) -> None:
+        """Leave nothing of a drained journal but copies of what was damaged or set aside."""
+        with self._lock:
+            self._rotate()
+            drained = self._end
+        self._forget_before(drained)
+        with suppress(OSError):
+            self._checkpoint.forget()
 
     def append(self, payloads: Sequence[bytes]) -> None:
         """Keep these records, all or none.
@@ -92,9 +126,9 @@ class Journal:
                 self._rotate()
 
     def undrained(self) -> tuple[Position, Position] | None:
-        """From where to where records wait for the database; None when none does."""
+        """From where to where records may wait for the database; None when none does."""
         with self._lock:
-            return (self._drained, self._end) if self.backlog else None
+            return (self._drained, self._end) if self._drained < self._end else None
 
     def read(self, limit: int) -> list[tuple[bytes, Position]]:
         """The oldest undrained records, each with the position behind it."""
@@ -104,34 +138,65 @@ class Journal:
         """Every record that is not known to be in the database."""
         return (payload for payload, _ in self._pending(self._drained))
 
-    def release(self, position: Position, count: int) -> None:
-        """Records up to here are in the database; their space comes back."""
+    def release(
+        self, position: Position, count: int, damage: Sequence[tuple[int, Region]] = ()
+    ) -> None:
+        """Records up to here are on the disk of the database; their space comes back.
+
+        `damage` is what was found between them. Called by one thread.
+        """
+        for segment, region in damage:
+            self.damage.found(Finding(region.kind, segment, region))
         with self._lock:
             self.backlog -= count
-            # Behind the last record of a segment begins the next one.
-            self._drained = position if self.backlog else self._end
-            drained = self._drained
+            if position >= self._end:
+                if self.backlog > 0 and not damage:
+                    self.damage.lost(self.backlog)
+                self.backlog = 0
+            self._drained = drained = min(position, self._end)
+        self._forget_before(drained)
+        with self._lock:
+            full = self._disk_trouble is not None or not self._position_kept
+            if full and self._drained == self._end and drained.offset:
+                self._empty()
+
+    def _forget_before(self, drained: Position) -> None:
+        """Note the position, then remove what lies before it; appending goes on meanwhile.
+
+        Both may be undone by a power cut, in any order: a position that does not fit any more
+        is not believed, and segments that are there again are drained again or removed.
+        """
         try:
             self._checkpoint.save(drained)
         except OSError as error:
             # A full disk. An old position would do no harm, but without one space can be freed.
-            _log.warning("journal_position_not_kept", error=str(error))
-            self._checkpoint.forget()
-        with self._lock:
-            for number in segment_numbers(self._directory):
-                if number < drained.segment:
-                    path = segment_path(self._directory, number)
-                    self._older_bytes -= path.stat().st_size
-                    path.unlink()
-            if self._disk_trouble is not None and not self.backlog:
-                self._empty()
+            if self._position_kept:
+                _log.warning("journal_position_not_kept", error=str(error))
+            self._position_kept = False
+            with suppress(OSError):
+                self._checkpoint.forget()
+        else:
+            self._position_kept = True
+        old = sorted(number for number in list(self._sizes) if number < drained.segment)
+        for number in old:
+            try:
+                self.damage.remove(number)
+            except OSError as error:
+                _log.warning("journal_segment_not_removed", segment=number, error=str(error))
+                continue
+            with self._lock:
+                self._older_bytes -= self._sizes.pop(number)
+        if old and self._fsync:
+            sync_names(self._directory)
 
     def _empty(self) -> None:
         """Give back the active segment as well: on a full disk it is what keeps it full."""
-        # First: a position behind the end would hide what is written there later.
-        self._checkpoint.forget()
-        os.ftruncate(self._descriptor, 0)
-        self._end = self._drained = Position(self._end.segment, 0)
+        self._leave_segment()
+        segment_path(self._directory, self._end.segment).unlink(missing_ok=True)
+        # Not the same number again: a position that was saved before would fit it by chance.
+        self._end = self._drained = Position(self._end.segment + 1, 0)
+        with suppress(OSError):
+            self._checkpoint.save(self._drained)
 
     @property
     def bytes_used(self) -> int:
@@ -163,11 +228,13 @@ class Journal:
         """Write at the known end, or leave the file as it was."""
         at = self._end.offset
         try:
+            if self._descriptor < 0:
+                self._begin_segment()
             done = os.pwrite(self._descriptor, data, at)
             while done < len(data):
                 done += os.pwrite(self._descriptor, data[done:], at + done)
             if self._fsync:
-                os.fdatasync(self._descriptor)
+                sync_file(self._descriptor)
         except OSError as error:
             # Shrinking needs no space. Left there, whole records of a failed batch could be
             # taken for acknowledged ones by the next start.
@@ -178,20 +245,35 @@ class Journal:
             self._disk_trouble = f"the disk takes no more: {error.strerror}"
             raise JournalFull(self._disk_trouble) from error
 
-    def _rotate(self) -> None:
-        full = self._end
+    def _begin_segment(self) -> None:
+        path = segment_path(self._directory, self._end.segment)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            self._activate(Position(full.segment + 1, 0))
-        except OSError as error:
-            # The record is safe; the old segment simply grows on.
-            _log.warning("journal_rotation_failed", error=str(error))
-            return
-        self._older_bytes += full.offset
+            if self._fsync:
+                # The records would be on disk, and no name lead to them.
+                sync_names(self._directory)
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
 
-    def _activate(self, end: Position) -> None:
-        path = segment_path(self._directory, end.segment)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        descriptor = os.open(path, flags, 0o600)
+    def _rotate(self) -> None:
+        """The next record begins a segment, and makes it."""
+        full = self._end
+        self._leave_segment()
+        self._sizes[full.segment] = full.offset
+        self._older_bytes += full.offset
+        self._end = Position(full.segment + 1, 0)
+
+    def _leave_segment(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
-        self._descriptor, self._end = descriptor, end
+            self._descriptor = -1
+
+    def _sync_pending(self) -> None:
+        """What a killed process wrote and did not flush may be acknowledged once more from here."""
+        for number in self._sizes:
+            if number >= self._drained.segment:
+                sync_path(segment_path(self._directory, number))
+        sync_names(self._directory)
+        sync_names(self._directory.parent)

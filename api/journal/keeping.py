@@ -23,7 +23,12 @@ class Keeping:
 
     def journal(self, folder: Path) -> tuple[Journal, Drain]:
         settings = self._settings
-        journal = Journal(folder, settings.journal_max_bytes, fsync=settings.journal_fsync)
+        journal = Journal(
+            folder,
+            settings.journal_max_bytes,
+            fsync=settings.journal_fsync,
+            tell_damage=self._damaged,
+        )
         events = DrainEvents(stored=self._stored, refused=self._refused)
         drain = Drain(journal, self._carrier(folder), events, settings.journal_drain_seconds)
         return journal, drain
@@ -39,6 +44,9 @@ class Keeping:
 
     def _refused(self, what: str) -> None:
         self._metrics.set_aside.labels(what).inc()
+
+    def _damaged(self, kind: str) -> None:
+        self._metrics.journal_damage.labels(kind).inc()
 
 
 def _nobody(_stored: Stored) -> None:

@@ -2,20 +2,31 @@
 
 import fcntl
 import os
-import sys
-from bisect import bisect_right
+import re
 from collections.abc import Callable, Iterator
-from operator import itemgetter
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import structlog
-
 from api.journal.checkpoint import Position
-from api.journal.frames import Frame, read_frames
+from api.journal.frames import Chunk, Region, read_frames
 from shared.errors import SettingsError
 
 _SUFFIX = ".journal"
-_log = structlog.get_logger()
+_NAME = re.compile(r"([0-9]{12,18})\.journal")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The first records between two positions.
+
+    Attributes:
+        position: behind what was read: the last record, or the end if that was all.
+        damage: what lies between them and is no record, each with the number of its segment.
+    """
+
+    position: Position
+    payloads: list[bytes] = field(default_factory=list)
+    damage: list[tuple[int, Region]] = field(default_factory=list)
 
 
 def segment_path(directory: Path, number: int) -> Path:
@@ -23,16 +34,31 @@ def segment_path(directory: Path, number: int) -> Path:
 
 
 def segment_numbers(directory: Path) -> list[int]:
-    """Numbers of the segments on disk, oldest first."""
-    return sorted(int(path.stem) for path in directory.glob(f"*{_SUFFIX}") if path.stem.isdecimal())
+    """Numbers of the segments on disk, oldest first; a folder of such a name is none."""
+    return [
+        number for number in taken_numbers(directory) if segment_path(directory, number).is_file()
+    ]
+
+
+def taken_numbers(directory: Path) -> list[int]:
+    """Numbers that no new segment can have, oldest first."""
+    try:
+        names = [path.name for path in directory.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    numbers = (int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+    # thirteen digits with a leading zero would be another name of the same number
+    return sorted(
+        number for number in set(numbers) if segment_path(directory, number).name in names
+    )
 
 
 def records_between(
     directory: Path, begin: Position, end: Position
 ) -> Iterator[tuple[bytes, Position]]:
     """Whole records from one position to another, each with the position behind it."""
-    for number, frames in _frames_between(directory, begin, end):
-        for payload, offset in frames:
+    for number, chunk in _chunks_between(directory, begin, end):
+        for payload, offset in chunk.frames:
             yield payload, Position(number, offset)
 
 
@@ -42,34 +68,32 @@ def first_between(
     end: Position,
     limit: int,
     now_and_then: Callable[[], object],
-) -> tuple[list[bytes], Position]:
-    """The first whole records between two positions, and the position behind the last."""
+) -> Batch:
+    """The first whole records between two positions, at most so many."""
     payloads: list[bytes] = []
-    for number, frames in _frames_between(directory, begin, end):
+    damage: list[tuple[int, Region]] = []
+    for number, chunk in _chunks_between(directory, begin, end):
         now_and_then()
-        del frames[limit - len(payloads) :]
+        if chunk.damage is not None:
+            damage.append((number, chunk.damage))
+        frames = chunk.frames[: limit - len(payloads)]
         payloads += [payload for payload, _ in frames]
-        begin = Position(number, frames[-1][1])
         if len(payloads) == limit:
-            break
-    return payloads, begin
+            return Batch(Position(number, frames[-1][1]), payloads, damage)
+    # Not behind the last record: it may be the last of its segment, and the next round would
+    # then find nothing between there and the beginning of the next segment.
+    return Batch(end, payloads, damage)
 
 
-def _frames_between(
-    directory: Path, begin: Position, end: Position
-) -> Iterator[tuple[int, list[Frame]]]:
-    """The same many at a time, with the number of their segment; never none."""
+def _chunks_between(directory: Path, begin: Position, end: Position) -> Iterator[tuple[int, Chunk]]:
+    """The same many at a time, with the number of their segment."""
     for number in segment_numbers(directory):
-        if not begin.segment <= number <= end.segment:
-            continue
-        first = begin.offset if number == begin.segment else 0
-        last = end.offset if number == end.segment else sys.maxsize
-        for frames in read_frames(segment_path(directory, number), first):
-            if frames[-1][1] > last:
-                del frames[bisect_right(frames, last, key=itemgetter(1)) :]
-            if not frames:
-                break
-            yield number, frames
+        if begin.segment <= number <= end.segment:
+            first = begin.offset if number == begin.segment else 0
+            # Behind the end somebody may be writing at this moment.
+            stop = end.offset if number == end.segment else None
+            for chunk in read_frames(segment_path(directory, number), first, stop):
+                yield number, chunk
 
 
 def lock_directory(directory: Path) -> int:
@@ -80,7 +104,7 @@ def lock_directory(directory: Path) -> int:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = _open_lock(directory)
     except OSError as error:
         raise SettingsError(f"JOURNAL_DIR: cannot write {directory}: {error}") from error
     try:
@@ -93,26 +117,10 @@ def lock_directory(directory: Path) -> int:
     return descriptor
 
 
-def heal(path: Path) -> int:
-    """Cut off what is not a whole record, keeping a copy beside it; returns the good length.
-
-    A tail torn by a kill was never acknowledged. Damage in the middle looks the same from
-    here, hence the copy: nothing is thrown away without a trace.
-    """
-    good = 0
-    for frames in read_frames(path, 0):
-        _, good = frames[-1]
-    size = path.stat().st_size
-    if size > good:
-        _keep_tail(path, good)
-        os.truncate(path, good)
-        _log.warning("journal_tail_cut", segment=path.name, kept_bytes=good, cut_bytes=size - good)
-    return good
-
-
-def _keep_tail(path: Path, good: int) -> None:
-    with path.open("rb") as file:
-        file.seek(good)
-        tail = file.read()
-    if tail.strip(b"\x00"):
-        path.with_name(f"{path.stem}-{good}.torn").write_bytes(tail)
+def _open_lock(directory: Path) -> int:
+    path = directory / "lock"
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except (IsADirectoryError, PermissionError):
+        # A folder can be locked as well, and so can what may only be read.
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)

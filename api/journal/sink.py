@@ -10,6 +10,7 @@ from typing import Protocol, cast
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
+from api.journal.durable import DatabaseNames, commit_durably, insist_on_durable_commit
 from api.journal.entries import COLUMNS, Row
 from shared.tables.engine import database_errors, migrate, prepare_for_bulk
 from shared.tables.writer import write_decision_records, write_labels
@@ -41,7 +42,7 @@ class Sink(Protocol):
         ...
 
     def store(self, records: Sequence[Record]) -> Stored:
-        """Store all or none; storing twice has the effect of once.
+        """Store all or none, on the disk of the database; twice has the effect of once.
 
         Raises:
             DataUnavailable: try again later.
@@ -54,8 +55,13 @@ class DatabaseSink:
     """Stores through the writer both services share; makes the tables first if need be."""
 
     def __init__(self, engine: Engine, cache_kib: int | None = None) -> None:
-        """With `cache_kib` SQLite may keep so much of the indexes in memory."""
+        """With `cache_kib` SQLite may keep so much of the indexes in memory.
+
+        From here on this engine commits durably: the journal forgets what was stored.
+        """
+        commit_durably(engine)
         self._engine = engine
+        self._names = DatabaseNames(engine)
         self._cache_kib = cache_kib
         self._migrated = False
 
@@ -71,12 +77,14 @@ class DatabaseSink:
         with database_errors("store decisions"), _refusals(), self._engine.begin() as connection:
             if self._cache_kib is not None:
                 prepare_for_bulk(connection, self._cache_kib)
+            insist_on_durable_commit(connection)
             # Neighbours of one kind together; a label never overtakes its decision.
             for kind, part in groupby(records, key=type):
                 if kind is Label:
                     _store_labels(connection, cast(list[Label], list(part)), stored)
                 else:
                     _store_rows(connection, cast(list[Row], list(part)), stored)
+        self._names.sync()
         return stored
 
 

@@ -15,6 +15,9 @@ from shared.clock import isoformat
 from shared.errors import DataUnavailable
 from shared.tables.engine import database_errors
 
+# Many times what the largest round takes.
+_LONG_LAG_SECONDS = 60.0
+
 
 class Component(BaseModel):
     """One part of the service; `detail` says what is wrong, or how it stands."""
@@ -117,18 +120,31 @@ def _workers(service: Service) -> Component:
 
 
 def _journal(service: Service) -> Component:
-    journal, trouble = service.journal, service.drain.trouble
+    journal, orphans = service.journal, service.inheritance
+    lag_seconds = max(service.drain.lag_seconds, orphans.lag_seconds)
+    copies, missing = journal.damage.copies() + orphans.damaged_parts(), journal.damage.missing
     figures = {
-        "backlog": journal.backlog,
+        "backlog": journal.backlog + orphans.backlog,
+        "lag_seconds": round(lag_seconds, 1),
         "bytes_used": journal.bytes_used,
         "bytes_limit": journal.max_bytes,
+        "damaged_parts": copies,
+        "missing_parts": missing,
     }
     if journal.refusal is not None:
         return Component(state="down", detail=journal.refusal, figures=figures)
-    if trouble is not None:
-        # The driver's own words may name hosts and users; the log has them.
-        detail = "decisions wait for the database"
-        return Component(state="degraded", detail=detail, figures=figures)
+    wrong = []
+    # The driver's own words may name hosts and users; the log has them.
+    if service.drain.trouble is not None or lag_seconds > _LONG_LAG_SECONDS:
+        wrong.append("decisions wait for the database")
+    if orphans.trouble is not None:
+        wrong.append("decisions in the folder of another worker wait for the database")
+    if copies:
+        wrong.append("damaged parts are kept in JOURNAL_DIR as *.damaged or *.unreadable")
+    if missing:
+        wrong.append("decisions that were written to the journal are missing from it")
+    if wrong:
+        return Component(state="degraded", detail="; ".join(wrong), figures=figures)
     return Component(state="ok", detail="draining", figures=figures)
 
 

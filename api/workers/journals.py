@@ -4,20 +4,23 @@ One process writes to JOURNAL_DIR itself, several to a folder each below it. Aft
 of workers was changed, or a worker did not come back, worker 0 drains what was left behind.
 """
 
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import structlog
 
+from api.journal.damage import DamageLog
 from api.journal.drain import Drain
 from api.journal.journal import Journal
-from api.journal.segments import segment_numbers, segment_path
+from api.journal.segments import segment_numbers
 from shared.errors import SettingsError
 
 _log = structlog.get_logger()
 LOOK_SECONDS = 1.0
 _PREFIX = "worker-"
+_NAME = re.compile(rf"{_PREFIX}[0-9]+")
 Adopt = Callable[[Path], tuple[Journal, Drain]]
 """Makes the parts for a folder; neither opened nor started."""
 
@@ -29,9 +32,21 @@ def journal_dir(root: Path, number: int, total: int) -> Path:
 
 def abandoned(root: Path, total: int) -> list[Path]:
     """Folders with records that no worker of this number writes to."""
+    return [folder for folder in _of_no_worker(root, total) if _has_segments(folder)]
+
+
+def _of_no_worker(root: Path, total: int) -> list[Path]:
     own = {journal_dir(root, number, total) for number in range(total)}
-    folders = sorted({root, *root.glob(f"{_PREFIX}*")} - own)
-    return [folder for folder in folders if segment_numbers(folder)]
+    # `worker-0-copy` is somebody's own
+    of_workers = (path for path in root.glob(f"{_PREFIX}*") if _NAME.fullmatch(path.name))
+    return sorted({root, *of_workers} - own)
+
+
+def _has_segments(folder: Path) -> bool:
+    try:
+        return bool(segment_numbers(folder))
+    except OSError:
+        return True  # whoever opens it is told why it cannot be read
 
 
 class Inheritance:
@@ -45,8 +60,32 @@ class Inheritance:
         self._total = total
         self._adopt = adopt
         self._adopted: dict[Path, tuple[Journal, Drain]] = {}
+        self._refused: dict[Path, str] = {}
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @property
+    def backlog(self) -> int:
+        """Records in abandoned folders that wait for the database."""
+        return sum(journal.backlog for journal, _ in list(self._adopted.values()))
+
+    @property
+    def lag_seconds(self) -> float:
+        return max((drain.lag_seconds for _, drain in list(self._adopted.values())), default=0.0)
+
+    def damaged_parts(self) -> int:
+        """Copies of damaged parts in folders of no worker, drained or not."""
+        return sum(DamageLog.copies_in(path) for path in _of_no_worker(self._root, self._total))
+
+    @property
+    def trouble(self) -> str | None:
+        """Why an abandoned folder is not drained now, if one is not."""
+        for folder, reason in list(self._refused.items()):
+            return f"{folder.name}: {reason}"
+        for folder, (_, drain) in list(self._adopted.items()):
+            if drain.trouble is not None:
+                return f"{folder.name}: {drain.trouble}"
+        return None
 
     def start(self) -> None:
         """Nothing is abandoned while a service runs, so one look says whether there is work."""
@@ -73,16 +112,22 @@ class Inheritance:
         for folder in abandoned(self._root, self._total):
             if folder not in self._adopted:
                 self._take(folder)
-        done = [folder for folder, (journal, _) in self._adopted.items() if journal.backlog == 0]
-        for folder in done:
+        adopted = self._adopted.items()
+        for folder in [folder for folder, (journal, _) in adopted if journal.undrained() is None]:
             self._let_go(folder)
 
     def _take(self, folder: Path) -> None:
         journal, drain = self._adopt(folder)
         try:
             journal.open()
-        except SettingsError:
-            return  # somebody writes to it after all
+        except (SettingsError, OSError) as error:
+            # Somebody writes to it after all, or it cannot be read; the next look tries again.
+            journal.close()
+            if folder not in self._refused:
+                _log.error("journal_not_inherited", folder=folder.name, error=str(error))
+            self._refused[folder] = str(error)
+            return
+        self._refused.pop(folder, None)
         self._adopted[folder] = journal, drain
         _log.info("journal_inherited", folder=folder.name, records=journal.backlog)
         drain.start()
@@ -90,10 +135,7 @@ class Inheritance:
     def _let_go(self, folder: Path) -> None:
         journal, drain = self._adopted.pop(folder)
         drain.stop()
-        if journal.backlog == 0:
-            # The position goes first: without the segments it would hide what comes later.
-            (folder / "checkpoint.json").unlink(missing_ok=True)
-            for number in segment_numbers(folder):
-                segment_path(folder, number).unlink()
+        if journal.undrained() is None:
+            journal.remove()
             _log.info("journal_inheritance_drained", folder=folder.name)
         journal.close()

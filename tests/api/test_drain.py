@@ -49,10 +49,10 @@ class BusyCarrier(LocalCarrier):
         self._journal = journal
         self.batches: list[int] = []
 
-    def carry(self, begin: Position, end: Position) -> Carried | None:
+    def carry(self, begin: Position, end: Position) -> Carried:
         self._journal.append([row(f"meanwhile-{len(self.batches)}")])
         carried = super().carry(begin, end)
-        self.batches.append(0 if carried is None else carried.count)
+        self.batches.append(carried.count)
         return carried
 
 

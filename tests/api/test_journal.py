@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from api.journal.checkpoint import Checkpoint, Position
 from api.journal.frames import frame
 from api.journal.journal import Journal, JournalFull
 from shared.errors import SettingsError
@@ -78,18 +77,20 @@ def test_a_torn_tail_is_cut_off_wherever_it_is_torn(tmp_path: Path, cut: int) ->
     again.close()
 
 
-def test_damage_is_kept_beside_the_journal_not_thrown_away(tmp_path: Path) -> None:
+def test_a_damaged_record_costs_that_record_only_and_is_kept_beside_the_journal(
+    tmp_path: Path,
+) -> None:
     journal = opened(tmp_path)
     journal.append([b"good", b"damaged", b"behind"])
     journal.close()
     (segment,) = tmp_path.glob("*.journal")
     raw = bytearray(segment.read_bytes())
-    raw[len(frame(b"good")) + 9] ^= 1
+    raw[len(frame(b"good")) + len(frame(b"damaged")) - 1] ^= 1
     segment.write_bytes(raw)
     again = opened(tmp_path)
-    assert contents(again) == [b"good"]
-    (kept,) = tmp_path.glob("*.torn")
-    assert kept.read_bytes().endswith(b"behind")
+    assert contents(again) == [b"good", b"behind"]
+    (kept,) = tmp_path.glob("*.damaged")
+    assert kept.read_bytes()[:-1] == frame(b"damaged")[:-1]
     again.close()
 
 
@@ -167,15 +168,9 @@ def test_a_second_process_cannot_write_to_the_same_journal(
         Journal(tmp_path, BOUND).open()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"segment": "x"}'])
-def test_an_unreadable_checkpoint_means_from_the_beginning(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "checkpoint.json"
-    path.write_bytes(content)
-    assert Checkpoint(path).load() == Position(0, 0)
-
-
-def test_a_frame_is_length_checksum_payload() -> None:
-    assert frame(b"abc") == b"\x03\x00\x00\x00" + zlib.crc32(b"abc").to_bytes(4, "little") + b"abc"
+def test_a_frame_is_mark_length_checksum_payload() -> None:
+    checksum = zlib.crc32(b"abc", 3).to_bytes(4, "little")
+    assert frame(b"abc") == b"\xfeUJ\xff\x03\x00\x00\x00" + checksum + b"abc"
 
 
 def test_records_longer_than_what_is_read_at_once_come_out_whole(tmp_path: Path) -> None:

@@ -1,0 +1,95 @@
+"""Damage that was found in a journal: copied, counted and told once."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from api.journal.durable import sync_file
+from api.journal.frames import Region
+from api.journal.recovery import UNREADABLE, Finding
+from api.journal.segments import segment_path
+
+_log = structlog.get_logger()
+_COPIES = ("*.damaged", f"*{UNREADABLE}")
+Tell = Callable[[str], None]
+
+
+class DamageLog:
+    """What is wrong with one journal, and copies of the bytes that are no record.
+
+    A torn tail is copied too, and is no damage: it was being written when the process or the
+    machine stopped.
+    """
+
+    def __init__(self, directory: Path, tell: Tell) -> None:
+        """`tell` is called with the kind of each finding, once."""
+        self._directory = directory
+        self._tell = tell
+        self._known: set[Finding] = set()
+        # copies that could not be made: these segments are kept as a whole instead
+        self._uncopied: set[int] = set()
+        self.missing = 0
+
+    def found(self, finding: Finding) -> None:
+        if finding in self._known:
+            return
+        self._known.add(finding)
+        self._tell(finding.kind)
+        if finding.kind == "missing":
+            self.missing += 1
+            _log.error("journal_segment_missing", segment=finding.segment)
+        if finding.region is not None:
+            self._keep(finding.segment, finding.region)
+
+    def lost(self, records: int) -> None:
+        """Records that were written are not there any more, and nobody knows where they lay."""
+        self.missing += records
+        self._tell("missing")
+        _log.error("journal_records_missing", records=records)
+
+    def copies(self) -> int:
+        """How many pieces wait in the folder for a person."""
+        return self.copies_in(self._directory)
+
+    @staticmethod
+    def copies_in(directory: Path) -> int:
+        return sum(1 for pattern in _COPIES for _ in directory.glob(pattern))
+
+    def remove(self, segment: int) -> None:
+        """Remove a drained segment, unless it is the only copy of something damaged."""
+        path = segment_path(self._directory, segment)
+        if segment in self._uncopied:
+            path.rename(path.with_suffix(".damaged"))
+        else:
+            path.unlink(missing_ok=True)
+
+    def _keep(self, segment: int, region: Region) -> None:
+        path = segment_path(self._directory, segment)
+        told = _log.warning if region.kind == "torn" else _log.error
+        told(
+            f"journal_{region.kind}",
+            segment=path.name,
+            begin=region.begin,
+            end=region.end,
+        )
+        try:
+            _copy(path, region)
+        except OSError as error:
+            self._uncopied.add(segment)
+            _log.error("journal_damage_not_copied", segment=path.name, error=str(error))
+
+
+def _copy(path: Path, region: Region) -> None:
+    target = path.with_name(f"{path.stem}-{region.begin}.{region.kind}")
+    if target.exists():
+        return
+    with path.open("rb") as source:
+        source.seek(region.begin)
+        content = source.read(region.end - region.begin)
+    if not content.strip(b"\x00"):
+        return
+    with target.open("xb") as file:
+        file.write(content)
+        file.flush()
+        sync_file(file.fileno())

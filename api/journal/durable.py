@@ -1,0 +1,93 @@
+"""What is committed stays committed: flushing files, folders and the database to the disk.
+
+SQLite's WAL with `synchronous = NORMAL` survives the death of a process, and loses the newest
+transactions when the power fails. The journal forgets what the database has, so the connections
+that drain it, and those that store labels, flush the WAL with every commit.
+"""
+
+import errno
+import fcntl
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, event
+
+from api.registry.files import sync_directory
+
+_FULL = ("synchronous = FULL", "fullfsync = ON")
+# macOS: fsync alone leaves data in the disk's own memory
+_FULL_FSYNC = getattr(fcntl, "F_FULLFSYNC", None)
+_WITHOUT = {errno.EINVAL, errno.EACCES, errno.ENOTSUP}
+
+
+def sync_file(descriptor: int) -> None:
+    """Data and length of a file are on disk when this returns."""
+    if _FULL_FSYNC is not None:
+        fcntl.fcntl(descriptor, _FULL_FSYNC)
+    elif hasattr(os, "fdatasync"):
+        os.fdatasync(descriptor)
+    else:
+        os.fsync(descriptor)
+
+
+def sync_path(path: Path) -> None:
+    """The same for a file that is not open."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sync_file(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_names(directory: Path) -> None:
+    """Names made, changed and removed in a folder are on disk, where folders can be synced."""
+    try:
+        sync_directory(directory)
+    except OSError as error:
+        if error.errno not in _WITHOUT:
+            raise
+
+
+def commit_durably(engine: Engine) -> None:
+    """From now on what connections of this engine commit is on disk when that returns."""
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def connected(raw: sqlite3.Connection, _record: object) -> None:
+            for pragma in _FULL:
+                raw.execute(f"PRAGMA {pragma}")
+
+
+def insist_on_durable_commit(connection: Connection) -> None:
+    """PostgreSQL: also where the URL, the role or the server says `synchronous_commit = off`."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(
+            "SELECT set_config('synchronous_commit', 'on', true)"
+            " WHERE current_setting('synchronous_commit') = 'off'"
+        )
+
+
+class DatabaseNames:
+    """The names of SQLite's files: whoever made the WAL may not have synced its folder."""
+
+    def __init__(self, engine: Engine) -> None:
+        database = engine.url.database if engine.dialect.name == "sqlite" else None
+        self._database = None if database in (None, "", ":memory:") else Path(str(database))
+        self._synced: tuple[int, int] | None = None
+
+    def sync(self) -> None:
+        """After a commit: sync the folder if database or WAL are others than last time."""
+        if self._database is None:
+            return
+        found = (_inode(self._database), _inode(Path(f"{self._database}-wal")))
+        if found != self._synced:
+            sync_names(self._database.parent)
+            self._synced = found
+
+
+def _inode(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_ino
+    return 0

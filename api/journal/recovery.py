@@ -1,0 +1,165 @@
+"""What a start finds in the folder of a journal, and where draining and writing go on.
+
+Four rules keep what is acknowledged from then on:
+- Writing begins in a new segment, behind every segment there is and behind the saved position, so
+  that no new record can lie before a position.
+- The saved position counts only if it fits: its checksum holds, its segment is there and a record
+  ends just there (or it is the place of the next segment). If not, draining begins at the oldest
+  segment: twice is harmless.
+- Damage costs the records that it hit. They are copied beside the journal before their segment
+  is removed.
+- What is no readable file does not stop the start. It is put aside, told, and tried again at the
+  next one.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import structlog
+
+from api.journal.checkpoint import Checkpoint, Position
+from api.journal.frames import Region, read_frames
+from api.journal.segments import segment_numbers, segment_path, taken_numbers
+
+_log = structlog.get_logger()
+UNREADABLE = ".unreadable"
+FindingKind = Literal["torn", "damaged", "missing", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something in the journal that is not as it was written.
+
+    Attributes:
+        region: where, if it is a part of a segment.
+    """
+
+    kind: FindingKind
+    segment: int
+    region: Region | None = None
+
+
+@dataclass(slots=True)
+class Recovered:
+    """What is there, and where to go on.
+
+    Attributes:
+        sizes: bytes of each segment.
+        drained: where draining goes on.
+        end: where writing goes on; no such segment is there yet.
+        backlog: records between the two.
+    """
+
+    sizes: dict[int, int] = field(default_factory=dict)
+    drained: Position = field(default_factory=lambda: Position(0, 0))
+    end: Position = field(default_factory=lambda: Position(1, 0))
+    backlog: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """What one segment holds: where its records end, and what is none."""
+
+    size: int
+    ends: list[int]
+    damage: list[Region]
+
+    def behind(self, offset: int) -> int:
+        return sum(end > offset for end in self.ends)
+
+
+def recover(directory: Path, checkpoint: Checkpoint) -> Recovered:
+    """Read everything; changes nothing but the names of files that could not or can be read."""
+    saved = checkpoint.load()
+    _take_back(directory, saved)
+    found = Recovered()
+    scans = _scan_all(directory, found)
+    found.sizes = {number: scan.size for number, scan in scans.items()}
+    found.end = Position(_next_number(directory, saved), 0)
+    if saved is not None and _fits(saved, scans):
+        found.drained = saved
+    else:
+        found.drained = Position(min(scans), 0) if scans else found.end
+        if scans:
+            why = "does not fit the segments" if saved else "is missing or damaged"
+            _log.warning("journal_drains_from_oldest_segment", position=why, segments=len(scans))
+    found.backlog = sum(
+        scan.behind(found.drained.offset if number == found.drained.segment else 0)
+        for number, scan in scans.items()
+        if number >= found.drained.segment
+    )
+    found.findings += _missing(directory, found.drained.segment)
+    return found
+
+
+def _fits(position: Position, scans: dict[int, _Scan]) -> bool:
+    scan = scans.get(position.segment)
+    if scan is None:
+        # Everything was drained, and the next segment was not begun.
+        return position.offset == 0 and position.segment > max(scans, default=-1)
+    return position.offset == 0 or position.offset in scan.ends
+
+
+def _next_number(directory: Path, saved: Position | None) -> int:
+    last = max(taken_numbers(directory), default=0)
+    if saved is None:
+        return last + 1
+    # A position without a segment, at its beginning, is where that segment was to be.
+    return max(last + 1, saved.segment + (saved.offset > 0))
+
+
+def _scan_all(directory: Path, found: Recovered) -> dict[int, _Scan]:
+    scans: dict[int, _Scan] = {}
+    for number in segment_numbers(directory):
+        path = segment_path(directory, number)
+        try:
+            scans[number] = _scan(path)
+        except OSError as error:
+            _log.error("journal_segment_unreadable", segment=path.name, error=str(error))
+            path.rename(path.with_suffix(UNREADABLE))
+            found.findings.append(Finding("unreadable", number))
+            continue
+        found.findings += [Finding(part.kind, number, part) for part in scans[number].damage]
+    for number in set(taken_numbers(directory)) - scans.keys():
+        _log.error("journal_segment_is_no_file", segment=segment_path(directory, number).name)
+        found.findings.append(Finding("unreadable", number))
+    return scans
+
+
+def _scan(path: Path) -> _Scan:
+    ends: list[int] = []
+    damage: list[Region] = []
+    for chunk in read_frames(path, 0):
+        ends += [end for _, end in chunk.frames]
+        if chunk.damage is not None:
+            damage.append(chunk.damage)
+    return _Scan(path.stat().st_size, ends, damage)
+
+
+def _take_back(directory: Path, saved: Position | None) -> None:
+    """Segments that could not be read at an earlier start become the newest ones if they can."""
+    for path in sorted(directory.glob(f"*{UNREADABLE}")):
+        if not (path.is_file() and path.stem.isdecimal()):
+            continue
+        try:
+            _scan(path)
+        except OSError:
+            continue
+        again = segment_path(directory, int(path.stem))
+        if again.exists() or (saved is not None and int(path.stem) <= saved.segment):
+            again = segment_path(directory, _next_number(directory, saved))
+        path.rename(again)
+        _log.info("journal_segment_readable_again", segment=path.name, becomes=again.name)
+
+
+def _missing(directory: Path, first: int) -> list[Finding]:
+    """Segments that should lie between the first that is not drained and the last, and do not."""
+    taken = taken_numbers(directory)
+    gone = set(range(first, taken[-1])) - set(taken) if taken else set()
+    return [
+        Finding("missing", number)
+        for number in sorted(gone)
+        if not segment_path(directory, number).with_suffix(UNREADABLE).exists()
+    ]

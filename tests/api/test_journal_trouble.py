@@ -1,0 +1,179 @@
+"""A damaged or strange journal under a running service: it starts, it drains, and it says so."""
+
+import os
+from pathlib import Path
+
+import orjson
+import pytest
+
+from api.journal.carrier import Carried, LocalCarrier
+from api.journal.checkpoint import Checkpoint, Position
+from api.journal.drain import Drain
+from api.journal.frames import frame
+from api.journal.journal import Journal
+from api.journal.segments import segment_path
+from api.journal.sink import DatabaseSink
+from api.settings import Settings
+from shared.tables.engine import connect
+from tests.api.server import Running, wait_until
+from tests.api.test_drain import Seen, row
+from tests.api.tiny import stored_rows
+
+
+class LateCarrier(LocalCarrier):
+    """Another row comes in before the first batch is carried, behind a full segment."""
+
+    def __init__(self, directory: Path, sink: DatabaseSink, journal: Journal) -> None:
+        super().__init__(directory, sink, batch=3)
+        self._journal: Journal | None = journal
+
+    def carry(self, begin: Position, end: Position) -> Carried:
+        if self._journal is not None:
+            self._journal.append([row("late")])
+            self._journal = None
+        return super().carry(begin, end)
+
+
+def ids(server: Running) -> set[str]:
+    return {str(stored["transaction_id"]) for stored in stored_rows(server.service.engine)}
+
+
+def journal_of(server: Running) -> dict[str, object]:
+    part: dict[str, object] = server.client.get("/api/health").json()["components"]["journal"]
+    return part
+
+
+def left_behind(folder: Path, *names: str) -> Path:
+    """The segment of a process that was killed before it drained these."""
+    journal = Journal(folder, 1024 * 1024)
+    journal.open()
+    journal.append([row(name) for name in names])
+    journal.close()
+    return segment_path(folder, 1)
+
+
+def test_a_segment_that_is_full_when_a_round_begins_leaves_nothing_to_complain_of(
+    settings: Settings, tmp_path: Path
+) -> None:
+    engine = connect(settings.database_url.get_secret_value())
+    journal = Journal(tmp_path / "j", 64 * 1024)
+    journal.open()
+    # The round ends where the next segment begins: behind its last record nothing is left to
+    # read before that.
+    journal.append([row("a", reason_codes='"' + "x" * 5_000 + '"'), row("b"), row("c")])
+    span = journal.undrained()
+    assert span is not None
+    assert span[1] == Position(2, 0)
+    carrier = LateCarrier(tmp_path / "j", DatabaseSink(engine), journal)
+    drain = Drain(journal, carrier, Seen().events(), 60)
+    drain.start()
+    drain.stop()
+    assert drain.trouble is None
+    assert {stored["transaction_id"] for stored in stored_rows(engine)} >= {"a", "b", "c"}
+    engine.dispose()
+    journal.close()
+
+
+def test_a_damaged_record_is_told_by_health_and_figures_and_the_others_are_stored(
+    settings: Settings,
+) -> None:
+    segment = left_behind(settings.journal_dir, "a", "b", "c")
+    raw = bytearray(segment.read_bytes())
+    raw[len(frame(row("a"))) + 40] ^= 1
+    segment.write_bytes(raw)
+    with Running(settings) as server:
+        server.drained()
+        assert ids(server) == {"a", "c"}
+        told = journal_of(server)
+        assert told["state"] == "degraded"
+        assert "*.damaged" in str(told["detail"])
+        assert server.client.get("/readyz").status_code == 200
+        text = server.client.get("/metrics").text
+        assert 'understudy_journal_damage_total{kind="damaged"} 1.0' in text
+        assert "understudy_journal_damaged_parts 1.0" in text
+        # Whoever has looked at it takes it away.
+        next(settings.journal_dir.glob("*.damaged")).unlink()
+        assert journal_of(server)["state"] == "ok"
+
+
+def test_after_a_position_that_does_not_fit_the_backlog_is_what_is_not_drained(
+    settings: Settings,
+) -> None:
+    left_behind(settings.journal_dir, "a", "b", "c")
+    path = settings.journal_dir / "checkpoint.json"
+    path.write_bytes(orjson.dumps({"segment": 1, "offset": 10**9}))
+    slow = settings.model_copy(update={"journal_drain_seconds": 60})
+    with Running(slow) as server:
+        assert server.score(amount=1.0, transaction_id="later").status_code == 200
+        figures = journal_of(server)["figures"]
+        assert isinstance(figures, dict)
+        assert figures["backlog"] == 4
+    with Running(settings) as server:
+        assert ids(server) == {"a", "b", "c", "later"}
+
+
+def test_whatever_else_lies_in_its_folder_the_service_starts_drains_and_answers(
+    settings: Settings,
+) -> None:
+    folder = settings.journal_dir
+    left_behind(folder, "a", "b")
+    (folder / "lock").unlink()
+    for name in ("lock", "checkpoint.json", "set-aside.jsonl", "000000000007.journal", "worker-x",
+                 "worker-1", "notes", "000000000001-0.damaged"):  # fmt: skip
+        (folder / name).unlink() if (folder / name).is_file() else None
+        (folder / name).mkdir()
+    for name in ("5.journal", "٣٣٣٣٣٣٣٣٣٣٣٣.journal", "0000000000012.journal", "x.journal",
+                 "worker-2", "x.unreadable", ".hidden", "a\nb"):  # fmt: skip
+        (folder / name).write_bytes(b"somebody's")
+    os.mkfifo(folder / "000000000008.journal")
+    (folder / "000000000009.journal").symlink_to("/proc/self/mem")
+    (folder / "000000000010.journal").symlink_to("nowhere")
+    with Running(settings) as server:
+        assert server.score(amount=1.0, transaction_id="later").status_code == 200
+        server.service.journal.append([row("refused", amount=-1.0)])
+        server.drained()
+        assert ids(server) == {"a", "b", "later"}
+        assert server.client.get("/readyz").status_code == 200
+        assert journal_of(server)["state"] == "degraded"
+        assert server.client.get("/metrics").status_code == 200
+    assert b"refused" in (folder / "set-aside-1.jsonl").read_bytes()
+    assert (folder / "5.journal").read_bytes() == b"somebody's"
+    with Running(settings) as server:
+        assert server.score(amount=1.0, transaction_id="later").status_code == 200
+
+
+@pytest.mark.parametrize("position", [Position(1, 10**9), Position(1, 3), Position(77, 5)])
+def test_the_journal_of_another_worker_is_drained_whatever_its_position_says(
+    settings: Settings, position: Position
+) -> None:
+    folder = settings.journal_dir / "worker-3"
+    left_behind(folder, "a", "b")
+    Checkpoint(folder / "checkpoint.json").save(position)
+    copy = settings.journal_dir / "worker-3-copy"
+    left_behind(copy, "not ours")
+    with Running(settings) as server:
+        wait_for_orphans(server)
+        assert ids(server) == {"a", "b"}
+    assert not list(folder.glob("*.journal"))
+    assert list(copy.glob("*.journal"))
+
+
+def wait_for_orphans(server: Running) -> None:
+    folder = server.settings.journal_dir / "worker-3"
+    wait_until(lambda: not list(folder.glob("*.journal")), 30)
+
+
+def test_a_journal_of_another_worker_that_cannot_be_taken_over_is_told(
+    settings: Settings,
+) -> None:
+    folder = settings.journal_dir / "worker-3"
+    holder = Journal(folder, 1024 * 1024)
+    holder.open()
+    holder.append([row("a")])
+    with Running(settings) as server:
+        wait_until(lambda: journal_of(server)["state"] == "degraded")
+        assert "another worker" in str(journal_of(server)["detail"])
+        holder.close()
+        wait_for_orphans(server)
+        assert ids(server) == {"a"}
+        wait_until(lambda: journal_of(server)["state"] == "ok")
