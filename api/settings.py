@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import usecases
 from shared.errors import SettingsError
+from shared.local_paths import AbsolutePath
+from shared.tables.url import DatabaseUrl
 
 MIB = 1024 * 1024
 _ORIGIN = r"https?://[A-Za-z0-9.\[\]:-]+"
@@ -17,24 +19,26 @@ ORIGINS = rf"^({_ORIGIN}(\s*,\s*{_ORIGIN})*)?$"
 class Settings(BaseSettings):
     """Every variable the service reads; the name in the environment is the name here."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, validate_default=True
+    )
 
     # A URL may carry a password.
-    database_url: SecretStr = SecretStr("sqlite:///var/understudy.db")
+    database_url: DatabaseUrl = SecretStr("sqlite:///var/understudy.db")
     use_case: str = usecases.DEFAULT
-    keys_dir: Path = Path("var/keys")
+    keys_dir: AbsolutePath = Path("var/keys")
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65_535)
-    prod_models_dir: Path = Path("prod_models")
+    prod_models_dir: AbsolutePath = Path("prod_models")
     # Where workers tell each other how they stand; on this machine, writable.
-    run_dir: Path = Path("var/run")
+    run_dir: AbsolutePath = Path("var/run")
     api_workers: int = Field(default=1, ge=1, le=64)
     # One of several workers whose event loop stood still for so long (2 at least) is ended
     # and started again; 0: never.
     worker_hang_seconds: float = Field(default=30, ge=0)
     scoring_auth: Literal["on", "off"] = "off"
 
-    journal_dir: Path = Path("var/journal")
+    journal_dir: AbsolutePath = Path("var/journal")
     journal_fsync: bool = False
     journal_max_bytes: int = Field(default=256 * MIB, ge=64 * 1024)
     journal_drain_seconds: float = Field(default=0.25, gt=0, le=60)
@@ -72,7 +76,7 @@ class Settings(BaseSettings):
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
-    log_file: Path | None = None
+    log_file: AbsolutePath | None = None
 
 
 def load_settings() -> Settings:

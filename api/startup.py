@@ -12,6 +12,7 @@ from api.service import Service
 from api.workers.figures import NOTE_SECONDS
 from api.workers.follower import RETRY_SECONDS
 from api.workers.workforce import TELL_SECONDS
+from shared.tables.storage_place import warn_of_doubtful_place
 from shared.transaction import Label
 
 _log = structlog.get_logger()
@@ -30,6 +31,7 @@ def start(service: Service) -> None:
     service.follower.every(SETTLE_SECONDS, service.conductor.settle)
     service.follower.every(TELL_SECONDS, service.workforce.tell)
     service.follower.every(NOTE_SECONDS, service.figures.note)
+    warn_of_doubtful_place(service.engine.url)
     service.journal.open()
     _recall_pending(service)
     died = service.crashes.open()

@@ -24,6 +24,7 @@ from shared.clock import Clock, SystemClock
 from shared.errors import SettingsError
 from shared.logs import configure_logging
 from shared.tables.engine import connect
+from shared.tables.storage_place import warn_of_doubtful_place
 
 CHILD = (sys.executable, "-m", "scheduler.child")
 SYSTEM_CLOCK = SystemClock()
@@ -34,6 +35,7 @@ def run(settings: Settings, command: Sequence[str] = CHILD, clock: Clock = SYSTE
     interruption, log = Interruption(), structlog.get_logger()
     stop_on_signals(interruption)
     engine = connect(settings.database_url.get_secret_value())
+    warn_of_doubtful_place(engine.url)
     wait_for_surroundings(settings, engine, interruption, log)
     if interruption.requested:
         return

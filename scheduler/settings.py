@@ -9,7 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 import usecases
 from shared.errors import SettingsError
 from shared.intervals import Interval
+from shared.local_paths import AbsolutePath
 from shared.outbound import Address, SecretAddress, own_api
+from shared.tables.url import DatabaseUrl
 
 OFF = "off"
 
@@ -17,20 +19,22 @@ OFF = "off"
 class Settings(BaseSettings):
     """Each field is the environment variable of the same name in capitals."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, validate_default=True
+    )
 
     # may carry a password, so it is masked wherever settings are shown
-    database_url: SecretStr = SecretStr("sqlite:///var/understudy.db")
+    database_url: DatabaseUrl = SecretStr("sqlite:///var/understudy.db")
     use_case: str = usecases.DEFAULT
-    keys_dir: Path = Path("var/keys")
+    keys_dir: AbsolutePath = Path("var/keys")
     api_url: Address = Field(default_factory=own_api, validate_default=True)
-    retrained_models_dir: Path = Path("retrained_models")
-    test_data_dir: Path = Path("test_data")
+    retrained_models_dir: AbsolutePath = Path("retrained_models")
+    test_data_dir: AbsolutePath = Path("test_data")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
-    log_file: Path | None = None
+    log_file: AbsolutePath | None = None
 
-    heartbeat_file: Path = Path("var/scheduler.heartbeat")
+    heartbeat_file: AbsolutePath = Path("var/scheduler.heartbeat")
     heartbeat_max_age_seconds: float = Field(default=60.0, gt=0)
     # a change of RetrainingConfig is promised to be in force within 10 s
     config_poll_seconds: float = Field(default=3.0, gt=0, le=8)
@@ -49,14 +53,14 @@ class Settings(BaseSettings):
     run_process_ready: bool = True
     run_time_limit_seconds: float = Field(default=4 * 3_600.0, gt=0)
     run_memory_limit_bytes: int = Field(default=8 * 2**30, gt=0)
-    work_dir: Path = Path("var/work")
+    work_dir: AbsolutePath = Path("var/work")
     work_max_bytes: int = Field(default=4 * 2**30, ge=0)
     # an interval like RetrainingConfig's, or "off"
     drift_interval: str = "1D"
     drift_window_days: float = Field(default=7.0, ge=1, le=90)
     # for so long after an alarm started a retraining, no other alarm does
     drift_cooldown_days: float = Field(default=7.0, ge=0)
-    drift_reports_dir: Path = Path("var/drift")
+    drift_reports_dir: AbsolutePath = Path("var/drift")
     drift_reports_kept: int = Field(default=30, ge=1)
     shutdown_grace_seconds: float = Field(default=8.0, ge=0, le=9)
     api_timeout_seconds: float = Field(default=10.0, gt=0)

@@ -6,21 +6,25 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.errors import SettingsError
+from shared.local_paths import AbsolutePath
 from shared.outbound import Address, own_api
+from shared.tables.url import DatabaseUrl
 
 
 class Settings(BaseSettings):
     """Each field is the environment variable of the same name in capitals."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, validate_default=True
+    )
 
-    database_url: SecretStr = SecretStr("sqlite:///var/understudy.db")
-    keys_dir: Path = Path("var/keys")
+    database_url: DatabaseUrl = SecretStr("sqlite:///var/understudy.db")
+    keys_dir: AbsolutePath = Path("var/keys")
     api_url: Address = Field(default_factory=own_api, validate_default=True)
     api_host: str = "127.0.0.1"
     api_port: int = 8000
-    retrained_models_dir: Path = Path("retrained_models")
-    logs_dir: Path = Path("var/logs")
+    retrained_models_dir: AbsolutePath = Path("retrained_models")
+    logs_dir: AbsolutePath = Path("var/logs")
     seed_empty_database: bool = True
 
 

@@ -8,12 +8,14 @@ from typing import Any
 import orjson
 from filelock import FileLock
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from shared.errors import DataUnavailable, SettingsError
+from shared.tables.storage_place import make_folder, sqlite_path
+from shared.tables.url import parse_database_url
 
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
@@ -36,7 +38,7 @@ def connect(
     Raises:
         SettingsError: the URL does not parse or names another database.
     """
-    url = _parse(database_url)
+    url = parse_database_url(database_url)
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url)
     return _postgresql_engine(url, statement_timeout_seconds)
@@ -52,9 +54,18 @@ def migrate(engine: Engine) -> None:
     if _is_current(engine):
         return
     with database_errors("migrate the database"), _migration_lock(engine), engine.begin() as link:
-        if engine.dialect.name == "postgresql":
-            link.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
+        _begin_migration(link)
         _upgrade(link)
+
+
+def _begin_migration(connection: Connection) -> None:
+    """All of a migration or nothing of it, and one process at a time."""
+    if connection.dialect.name == "postgresql":
+        query = text("SELECT pg_advisory_xact_lock(:key)")
+        connection.execute(query, {"key": MIGRATION_LOCK})
+        return
+    # Python's sqlite3 opens a transaction before rows are written, but not before a table is made.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 @contextmanager
@@ -67,24 +78,10 @@ def database_errors(doing: str) -> Iterator[None]:
         raise DataUnavailable(f"could not {doing}: {str(cause).strip()}") from error
 
 
-def _parse(database_url: str) -> URL:
-    try:
-        url = make_url(database_url)
-    except ArgumentError as error:
-        raise SettingsError(
-            "DATABASE_URL does not parse; write sqlite:///var/understudy.db "
-            "or postgresql://user:password@host/database"
-        ) from error
-    if url.get_backend_name() not in {"sqlite", "postgresql"}:
-        raise SettingsError(
-            f"DATABASE_URL names {url.get_backend_name()!r}; sqlite and postgresql are supported"
-        )
-    return url
-
-
 def _sqlite_engine(url: URL) -> Engine:
-    if url.database and url.database != ":memory:":
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    path = sqlite_path(url)
+    if path is not None:
+        make_folder(Path(path))
     # IMMEDIATE: a transaction that writes takes the write lock at once and waits for it,
     # instead of failing half-way when another process wrote in between.
     engine = create_engine(
@@ -141,11 +138,11 @@ def to_json(value: Any) -> str:
 @contextmanager
 def _migration_lock(engine: Engine) -> Iterator[None]:
     """SQLite has no lock that outlives a schema change, so a file beside it stands in."""
-    database = engine.url.database
-    if engine.dialect.name != "sqlite" or not database or database == ":memory:":
+    path = sqlite_path(engine.url)
+    if path is None:
         yield
         return
-    with FileLock(f"{database}.migration-lock", timeout=LOCK_TIMEOUT_SECONDS):
+    with FileLock(f"{path}.migration-lock", timeout=LOCK_TIMEOUT_SECONDS):
         yield
 
 

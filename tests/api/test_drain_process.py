@@ -49,6 +49,21 @@ def drained(server: Running) -> None:
     wait_until(lambda: server.service.journal.backlog == 0, 60)
 
 
+def test_a_relative_path_is_the_same_file_in_the_drain_whose_folder_is_another(
+    apart: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    given = {"database_url": "sqlite:///var/relative.db", "journal_dir": "var/journal"}
+    settings = Settings.model_validate({**apart.model_dump(), **given})
+    with Running(settings) as server:
+        server.score(amount=1.0, transaction_id="here")
+        drained(server)
+        rows = stored_rows(connect(f"sqlite:///{folder}/var/relative.db"))
+    assert [row["transaction_id"] for row in rows] == ["here"]
+
+
 def test_a_drain_that_is_killed_is_replaced_and_nothing_is_lost(apart: Settings) -> None:
     before = children()
     with Running(apart) as server:

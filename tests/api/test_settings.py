@@ -22,7 +22,15 @@ def start(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("API_PORT", "http"), ("SCORING_AUTH", "maybe"), ("DATABASE_URL", "mysql://u:pw@host/db")],
+    [
+        ("API_PORT", "http"),
+        ("SCORING_AUTH", "maybe"),
+        ("DATABASE_URL", "mysql://u:pw@host/db"),
+        ("DATABASE_URL", "sqlite:///"),
+        ("DATABASE_URL", "sqlite://var/x.db"),
+        ("DATABASE_URL", "postgresql://u:pw@db1.invalid:port/name"),
+        ("DATABASE_URL", "sqlite:///."),
+    ],
 )
 def test_a_bad_setting_is_named_with_a_remedy_and_ends_the_start(
     tmp_path: Path, name: str, value: str

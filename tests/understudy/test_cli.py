@@ -94,6 +94,17 @@ def test_a_token_is_printed_alone(understudy: Command, tmp_path: Path) -> None:
     assert "no alert token" in missing.stderr
 
 
+def test_a_database_url_that_cannot_work_is_one_line_and_keeps_nothing(
+    understudy: Command,
+) -> None:
+    for url in ("sqlite://", "sqlite://var/x.db", "postgresql://u:pw@db1.invalid:port/name"):
+        done = understudy("seed", DATABASE_URL=url)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "DATABASE_URL" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "pw@" not in done.stderr
+
+
 def test_a_setting_that_does_not_parse_is_named_with_its_remedy(understudy: Command) -> None:
     done = understudy("seed", API_PORT="eighty")
     assert done.returncode == 2

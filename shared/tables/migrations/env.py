@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import shared.tables.migrations.healing  # noqa: F401 - declares how migrations go on
 from shared.tables.schema import metadata
 
 context.configure(

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, create_engine
 
 from shared.tables.engine import connect, migrate
+from shared.tables.schema import metadata
 from shared.tables.writer import write_decisions, write_history, write_labels
 from shared.transaction import Label, Transaction
 from tests.usecases.fraud.features.frames import (
@@ -163,8 +164,8 @@ def test_threads_get_the_same_features(engine: Engine, source: FraudFeatureSourc
 
 
 def test_a_database_in_memory_is_read_through_its_pool() -> None:
-    engine = connect("sqlite://")
-    migrate(engine)
+    engine = create_engine("sqlite://")
+    metadata.create_all(engine)
     store(engine, [transaction(1, START - 60 * DAY), transaction(2, START)])
     found = served(FraudFeatureSource(engine), transaction(3, START + MINUTE))
     assert found["cnt_10m"] == 1.0
