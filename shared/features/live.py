@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.features.guard import ReadGuard
-from shared.features.pending import PendingRows
+from shared.features.pending import NewestPending, PendingRows
 from shared.features.reader import (
     EVENT_TIME,
     INGESTED_AT,
@@ -28,13 +28,29 @@ class Past(NamedTuple):
     """A user's past.
 
     Attributes:
-        rows: in (event_time, ingested_at, transaction_id) order; all of the last 30 days that
-            are stored or pending, and the newest older one where the window has none.
-        first_seen: the earliest stored event time that was visible, if any.
+        rows: in (event_time, ingested_at, transaction_id) order; of the last 30 days, stored or
+            pending, all or at least the newest that count, and the newest older one where the
+            window has none.
+        first_seen: the earliest event time that was visible and is not among the rows, if any.
     """
 
     rows: list[PriorRow]
     first_seen: int | None
+
+
+Key = tuple[int, int, str]
+"""What rows are ordered by."""
+
+
+class _Stored(NamedTuple):
+    """What was read; `rows` in no order; older rows than `cut` are in the database still."""
+
+    rows: list[PriorRow]
+    first_seen: int | None
+    cut: Key | None
+
+
+_NOTHING = _Stored([], None, None)
 
 
 class LiveHistory:
@@ -42,39 +58,49 @@ class LiveHistory:
 
     Attributes:
         guard: counts how often the database could not be asked.
+        max_prior_rows: how many of a user's rows count at most, the newest ones.
     """
 
     def __init__(
-        self, reader: HistoryReader, pending: PendingRows, cache: SumsCache, guard: ReadGuard
+        self,
+        reader: HistoryReader,
+        pending: PendingRows,
+        cache: SumsCache,
+        guard: ReadGuard,
+        max_prior_rows: int,
     ) -> None:
         self.guard = guard
+        self.max_prior_rows = max_prior_rows
         self._reader = reader
         self._pending = pending
         self._cache = cache
 
     def past(self, transaction: Transaction) -> Past:
-        # Pending first: a row that is stored meanwhile is then seen twice, never missed.
-        pending = self._pending.rows_of(transaction.user_id)
-        stored = self.guard.read(lambda: self._stored(transaction, pending), Past([], None))
-        rows = _merge(stored.rows, pending)
-        rows.pop(transaction.transaction_id, None)
-        return Past(sorted(rows.values()), stored.first_seen)
+        most_rows = rows_to_read(self.max_prior_rows)
+        while True:
+            past = self._past(transaction, most_rows)
+            if past is not None:
+                return past
+            # Many of the newest are not visible, or are there twice: rare enough to read on.
+            most_rows *= 4
 
     def lasting(self, transaction: Transaction) -> Past | None:
         """A past that holds for every later row of the user too, as long as nothing is stored.
 
-        Rows that are not visible yet are in it, and `first_seen` is that of rows before the
-        window alone. None where no such past can be told, or the database cannot be read.
+        Rows that are not visible yet are in it, and `first_seen` is that of older rows than
+        these alone. None where no such past can be told, or the database cannot be read.
         """
-        pending = self._pending.rows_of(transaction.user_id)
-        stored = self.guard.read(lambda: self._lasting(transaction, pending), None)
+        most_rows = rows_to_read(self.max_prior_rows)
+        pending = self._pending.newest_of(transaction.user_id, most_rows)
+        newest = list(map(self._pending.row_of, pending.rows))
+        stored = self.guard.read(lambda: self._lasting(transaction, newest, most_rows), None)
         if stored is None:
             return None
-        rows = _merge(stored.rows, pending)
-        twins = len(rows) < len(stored.rows) + len(pending)
+        rows = _merge(stored.rows, newest)
+        twins = len(rows) < len(stored.rows) + len(newest)
         if twins or transaction.transaction_id in rows:
             return None
-        return Past(sorted(rows.values()), stored.first_seen)
+        return self._whole(transaction, rows, stored, pending)
 
     def sums(self, transaction: Transaction) -> Sums:
         """The merchant's sums, in the order of `shared.features.tiles.SUMS`; zeros if unknown."""
@@ -86,9 +112,12 @@ class LiveHistory:
     def remember(self, transactions: Sequence[Transaction]) -> None:
         self._pending.add(transactions)
 
-    def pending_of(self, user_id: str) -> Sequence[Transaction]:
-        """The user's rows that were remembered and have not been forgotten."""
-        return self._pending.of(user_id)
+    def pending_of(self, user_id: str) -> NewestPending:
+        """The user's newest rows that were remembered and have not been forgotten."""
+        return self._pending.newest_of(user_id, rows_to_read(self.max_prior_rows))
+
+    def has_pending(self, user_id: str) -> bool:
+        return self._pending.has_any(user_id)
 
     def is_pending(self, user_id: str, transaction_id: str) -> bool:
         """Whether this row was remembered and has not been forgotten."""
@@ -129,28 +158,91 @@ class LiveHistory:
 
         return self.guard.read(read, NO_SUMS)
 
-    def _stored(self, transaction: Transaction, pending: Sequence[PriorRow]) -> Past:
+    def _past(self, transaction: Transaction, most_rows: int) -> Past | None:
+        """None where so many rows are not enough to find those that count."""
+        # Pending first: a row that is stored meanwhile is then seen twice, never missed.
+        pending = self._pending.newest_of(transaction.user_id, most_rows)
+        newest = list(map(self._pending.row_of, pending.rows))
+        stored = self.guard.read(lambda: self._stored(transaction, newest, most_rows), _NOTHING)
+        rows = _merge(stored.rows, newest)
+        rows.pop(transaction.transaction_id, None)
+        return self._whole(transaction, rows, stored, pending)
+
+    def _whole(
+        self,
+        transaction: Transaction,
+        rows: dict[str, PriorRow],
+        stored: _Stored,
+        pending: NewestPending,
+    ) -> Past | None:
+        """The past of what was read, if all that counts is in it."""
+        first_seen, cut = stored.first_seen, stored.cut
+        if pending.oldest_us is not None:
+            oldest = pending.rows[0]
+            key = (oldest.event_time_us, oldest.ingested_at_us, oldest.transaction_id)
+            cut = key if cut is None else max(cut, key)
+            if pending.oldest_us < transaction.event_time_us:
+                first_seen = _earlier(first_seen, pending.oldest_us)
+        in_order = sorted(rows.values())
+        return Past(in_order, first_seen) if self._is_enough(in_order, cut, transaction) else None
+
+    def _is_enough(
+        self, rows: Sequence[PriorRow], cut: Key | None, transaction: Transaction
+    ) -> bool:
+        """Whether all rows are there that count, where only those from `cut` on are sure to be."""
+        if cut is None:
+            return True
+        end_us, known_us = transaction.event_time_us, transaction.ingested_at_us
+        visible = sum(
+            key_of(row) >= cut and row[EVENT_TIME] < end_us and row[INGESTED_AT] <= known_us
+            for row in rows
+        )
+        return bool(visible >= self.max_prior_rows)
+
+    def _stored(
+        self, transaction: Transaction, pending: Sequence[PriorRow], most_rows: int
+    ) -> _Stored:
         user_id, known_us = transaction.user_id, transaction.ingested_at_us
         end_us = transaction.event_time_us
         begin_us = end_us - WINDOW_US
-        rows = list(self._reader.window(user_id, begin_us, end_us))
-        if not _any_visible(chain(rows, pending), transaction):
+        rows = list(self._reader.window(user_id, begin_us, end_us, most_rows))
+        cut = key_of(rows[-1]) if len(rows) == most_rows else None
+        if cut is None and not _any_visible(chain(rows, pending), transaction):
             rows.extend(self._reader.before(user_id, begin_us, known_us))
-        return Past(rows, self._reader.first_seen(user_id, end_us, known_us))
+        return _Stored(rows, self._reader.first_seen(user_id, end_us, known_us), cut)
 
-    def _lasting(self, transaction: Transaction, pending: Sequence[PriorRow]) -> Past | None:
+    def _lasting(
+        self, transaction: Transaction, pending: Sequence[PriorRow], most_rows: int
+    ) -> _Stored | None:
         user_id, known_us = transaction.user_id, transaction.ingested_at_us
         begin_us = transaction.event_time_us - WINDOW_US
-        rows = list(self._reader.window(user_id, begin_us, FOREVER))
+        rows = list(self._reader.window(user_id, begin_us, FOREVER, most_rows))
+        cut = key_of(rows[-1]) if len(rows) == most_rows else None
         older: Sequence[PriorRow] = ()
-        if not _any_visible(chain(rows, pending), transaction):
+        if cut is not None:
+            begin_us = cut[0] + 1
+        elif not _any_visible(chain(rows, pending), transaction):
             older = self._reader.before(user_id, begin_us, FOREVER)
         first = self._reader.first(user_id, begin_us, FOREVER)
         # Were the newest or the oldest of the older rows still to be ingested, another would
         # take its place until then.
         if any(row[INGESTED_AT] > known_us for row in chain(older, first)):
             return None
-        return Past([*rows, *older], min((row[EVENT_TIME] for row in first), default=None))
+        first_seen = min((row[EVENT_TIME] for row in first), default=None)
+        return _Stored([*rows, *older], first_seen, cut)
+
+
+def rows_to_read(max_prior_rows: int) -> int:
+    """How many of a user's newest rows to read: some more, for rows that are a little late."""
+    return max_prior_rows + max(max_prior_rows // 32, 4)
+
+
+def key_of(row: PriorRow) -> Key:
+    return row[EVENT_TIME], row[INGESTED_AT], row[TRANSACTION_ID]
+
+
+def _earlier(first_seen: int | None, event_us: int) -> int:
+    return event_us if first_seen is None else min(first_seen, event_us)
 
 
 def _any_visible(rows: Iterable[PriorRow], transaction: Transaction) -> bool:

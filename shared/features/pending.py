@@ -1,13 +1,31 @@
 """Rows that were scored but that the database does not hold yet, found by user."""
 
 import threading
+from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import islice
 from operator import attrgetter
+from typing import NamedTuple
 
 from shared.features.reader import KEYS, PriorRow
 from shared.transaction import ATTRIBUTE_OF, Transaction
+
+_Key = tuple[int, int, str]
+_MANY = 1_000
+"""From so many rows on a user's rows are kept in order, so that the newest are at hand."""
+
+
+class NewestPending(NamedTuple):
+    """A user's newest pending rows.
+
+    Attributes:
+        rows: in (event_time, ingested_at, transaction_id) order.
+        oldest_us: the event time of the oldest pending row where there are more; else None.
+    """
+
+    rows: list[Transaction]
+    oldest_us: int | None
 
 
 class PendingRows:
@@ -16,14 +34,16 @@ class PendingRows:
     Like the database, it keeps the first row of a transaction_id and ignores later ones.
     """
 
-    def __init__(self, columns: Sequence[str], capacity: int) -> None:
+    def __init__(self, columns: Sequence[str], capacity: int, many: int = _MANY) -> None:
         attributes = [ATTRIBUTE_OF[name] for name in (*KEYS, *columns)]
-        self._row_of: Callable[[Transaction], PriorRow] = attrgetter(*attributes)
+        self.row_of: Callable[[Transaction], PriorRow] = attrgetter(*attributes)
         self._capacity = capacity
+        self._many = many
         self._lock = threading.Lock()
         # a plain dict looks past everything removed since it grew last to find its first key
         self._all: OrderedDict[str, Transaction] = OrderedDict()
         self._users: dict[str, dict[str, Transaction]] = {}
+        self._in_order: dict[str, list[_Key]] = {}
 
     def __len__(self) -> int:
         return len(self._all)
@@ -41,10 +61,15 @@ class PendingRows:
                 rows = self._users.get(user_id)
                 if rows is None:
                     self._users[user_id] = {transaction_id: transaction}
-                else:
-                    rows[transaction_id] = transaction
+                    continue
+                rows[transaction_id] = transaction
+                if self._in_order or len(rows) >= self._many:
+                    self._put_in_order(transaction, rows)
             while len(self._all) > self._capacity:
                 self._remove(next(iter(self._all)))
+
+    def has_any(self, user_id: str) -> bool:
+        return user_id in self._users
 
     def of(self, user_id: str) -> list[Transaction]:
         if user_id not in self._users:
@@ -52,8 +77,22 @@ class PendingRows:
         with self._lock:
             return list(self._users.get(user_id, {}).values())
 
+    def newest_of(self, user_id: str, most_rows: int) -> NewestPending:
+        """A bounded number of a user's rows, whatever number is pending."""
+        rows = self._users.get(user_id)
+        if rows is None:
+            return NewestPending([], None)
+        with self._lock:
+            in_order = self._in_order.get(user_id)
+            if in_order is None or len(in_order) <= most_rows:
+                found = sorted(rows.values(), key=_key)
+            else:
+                found = [rows[key[2]] for key in in_order[-most_rows:]]
+            more = len(rows) > most_rows
+            return NewestPending(found[-most_rows:], self._oldest_of(found, in_order, more))
+
     def rows_of(self, user_id: str) -> list[PriorRow]:
-        return list(map(self._row_of, self.of(user_id)))
+        return list(map(self.row_of, self.of(user_id)))
 
     def begins_with(self, count: int, first: str, last: str) -> bool:
         """Whether the oldest `count` rows begin and end with these transaction_ids."""
@@ -77,6 +116,37 @@ class PendingRows:
         transaction = self._all.pop(transaction_id)
         rows = self._users[transaction.user_id]
         del rows[transaction_id]
+        if self._in_order:
+            self._take_out_of_order(transaction, rows)
         if not rows:
             del self._users[transaction.user_id]
         return transaction
+
+    def _put_in_order(self, transaction: Transaction, rows: dict[str, Transaction]) -> None:
+        in_order = self._in_order.get(transaction.user_id)
+        if in_order is not None:
+            insort(in_order, _key(transaction))
+        elif len(rows) >= self._many:
+            self._in_order[transaction.user_id] = sorted(map(_key, rows.values()))
+
+    def _take_out_of_order(self, transaction: Transaction, rows: dict[str, Transaction]) -> None:
+        in_order = self._in_order.get(transaction.user_id)
+        if in_order is None:
+            return
+        if len(rows) < self._many // 2:
+            del self._in_order[transaction.user_id]
+        else:
+            del in_order[bisect_left(in_order, _key(transaction))]
+
+    @staticmethod
+    def _oldest_of(
+        found: Sequence[Transaction], in_order: Sequence[_Key] | None, more: bool
+    ) -> int | None:
+        if not more:
+            return None
+        return found[0].event_time_us if in_order is None else in_order[0][0]
+
+
+_key: Callable[[Transaction], _Key] = attrgetter(
+    "event_time_us", "ingested_at_us", "transaction_id"
+)

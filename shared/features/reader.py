@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import (
+    BigInteger,
     CompoundSelect,
     Select,
     Table,
@@ -54,9 +55,16 @@ class HistoryReader:
     def __init__(self, fetch: Fetch, columns: Sequence[str], windows: TileWindows) -> None:
         self._fetch = fetch
         self._lag_hours = windows.lag_hours
-        # in the order of their index, which costs SQLite nothing
-        self._window = union_all(*(_window(table, columns) for table in _LOGS)).order_by(*KEYS)
-        self._before = union_all(*(_before(table, columns) for table in _LOGS)).order_by(*KEYS)
+        newest_first: list[ColumnElement[Any]] = [literal_column(name).desc() for name in KEYS]
+        # in the order of their index, backwards, so that the limit ends the reading
+        self._window = (
+            union_all(*(_window(table, columns) for table in _LOGS))
+            .order_by(*newest_first)
+            .limit(bindparam("most_rows", type_=BigInteger()))
+        )
+        self._before = union_all(*(_before(table, columns) for table in _LOGS)).order_by(
+            *newest_first
+        )
         self._first = union_all(*(_first(table) for table in _LOGS))
 
     @property
@@ -64,9 +72,16 @@ class HistoryReader:
         """What `window`, `before` and `first` ask, for who runs them another way."""
         return self._window, self._before, self._first
 
-    def window(self, user_id: str, begin_us: int, end_us: int) -> Sequence[PriorRow]:
-        """Rows with an event time in [begin, end); late ones among them."""
-        parameters = {"user_id": user_id, "begin_us": begin_us, "end_us": end_us}
+    def window(
+        self, user_id: str, begin_us: int, end_us: int, most_rows: int
+    ) -> Sequence[PriorRow]:
+        """Rows with an event time in [begin, end), newest first; late ones among them."""
+        parameters = {
+            "user_id": user_id,
+            "begin_us": begin_us,
+            "end_us": end_us,
+            "most_rows": most_rows,
+        }
         return self._fetch(self._window, parameters)
 
     def before(self, user_id: str, end_us: int, known_us: int) -> Sequence[PriorRow]:

@@ -9,7 +9,7 @@ from shared.features.chunks import in_chunks
 from shared.features.tile_sums import TileColumns, sums_as_of
 from shared.features.tiles import TileWindows
 from shared.usecase.serving import FloatMatrix
-from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US
+from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US, MAX_PRIOR_ROWS
 from usecases.fraud.features.kernel import fill_rows
 from usecases.fraud.features.layout import UNKNOWN, Codes, Floats, History, Micros, Table
 from usecases.fraud.features.rows import CELLS_PER_DEGREE
@@ -30,7 +30,11 @@ _COLUMNS = (
 )
 
 
-def compute(frame: pl.DataFrame, label_delay_us: int = LABEL_DELAY_US) -> FloatMatrix:
+def compute(
+    frame: pl.DataFrame,
+    label_delay_us: int = LABEL_DELAY_US,
+    max_prior_rows: int = MAX_PRIOR_ROWS,
+) -> FloatMatrix:
     """Every feature of every row, (rows, 43), in the order of the frame.
 
     Each row sees what had been ingested and labelled when it came, never the future: the
@@ -38,7 +42,8 @@ def compute(frame: pl.DataFrame, label_delay_us: int = LABEL_DELAY_US) -> FloatM
     tables; transaction_id must be unique.
     """
     matrix = np.empty((frame.height, len(FEATURE_SET.names)), dtype=np.float32)
-    table = _table(frame, sums_as_of(_tile_columns(frame), TileWindows.behind(label_delay_us)))
+    sums = sums_as_of(_tile_columns(frame), TileWindows.behind(label_delay_us))
+    table = _table(frame, sums, max_prior_rows)
     merchants = int(table.history.merchant.max(initial=UNKNOWN)) + 1
 
     def work(start: int, stop: int) -> None:
@@ -58,7 +63,7 @@ def _tile_columns(frame: pl.DataFrame) -> TileColumns:
     )
 
 
-def _table(frame: pl.DataFrame, sums: Micros) -> Table:
+def _table(frame: pl.DataFrame, sums: Micros, max_prior_rows: int) -> Table:
     """The rows in the kernel's order: user by user, then as time went by."""
     user = _codes(frame["user_id"])
     keys = frame.select("event_time", "ingested_at", "transaction_id").with_columns(user=user)
@@ -79,6 +84,7 @@ def _table(frame: pl.DataFrame, sums: Micros) -> Table:
         home_lon=_degrees(ordered["home_lon"]),
         sums=sums,
         targets=targets,
+        most=max_prior_rows,
     )
 
 

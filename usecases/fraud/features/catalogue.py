@@ -6,6 +6,13 @@ from shared.usecase.serving import FeatureSet
 LABEL_DELAY_US = 7 * MICROS_PER_DAY
 """How far the merchant's fraud rates stay behind, so that labels have come in."""
 
+MAX_PRIOR_ROWS = 2_048
+"""How many prior rows of a user count at most: the newest ones of the last 30 days.
+
+Part of the definition of every feature that looks at prior rows. It bounds what one row costs,
+whatever a user has behind it; only `days_since_first_seen` looks further back.
+"""
+
 GROUPS: dict[str, tuple[str, ...]] = {
     "amount": (
         "amount",

@@ -46,14 +46,14 @@ _PRIOR_WEIGHT = 2.0
 
 @compiled
 def _walk(history: History, row: Row, stamps: Micros) -> Walk:  # noqa: C901 - a branch a window
-    """One pass over the visible rows of the last 30 days, newest first."""
+    """One pass over the visible rows of the last 30 days, newest first, `most` of them."""
     previous = -1
     count = cnt_10m = cnt_1h = cnt_24h = cnt_7d = 0
     total = sum_1h = sum_24h = sum_7d = largest = 0.0
     same_bucket = same_merchant = same_category = same_location = in_day = in_month = 0
     for j in range(row.end - 1, row.begin - 1, -1):
         age = row.event_time - history.event_time[j]
-        if age > _MONTH:
+        if age > _MONTH or count == row.most:
             break
         if age <= 0 or history.ingested_at[j] > row.ingested_at:
             continue
@@ -119,12 +119,14 @@ def _deviation(history: History, row: Row, walk: Walk, mean: float) -> float:
     if walk.cnt_30d < 2:
         return 0.0
     squares = 0.0
+    left = walk.cnt_30d
     for j in range(walk.previous, row.begin - 1, -1):
         age = row.event_time - history.event_time[j]
-        if age > _MONTH:
-            break
         if age > 0 and history.ingested_at[j] <= row.ingested_at:
             squares += (history.amount[j] - mean) ** 2
+            left -= 1
+            if left == 0:
+                break
     return math.sqrt(squares / (walk.cnt_30d - 1))
 
 
@@ -251,7 +253,7 @@ def _row(history: History, begin: int, end: int, rest: Rest) -> Row:
                history.ingested_at[end], rest.offset_min, history.bucket[end],
                history.amount[end], history.merchant[end], history.category[end],
                history.location[end], history.lat[end], history.lon[end],
-               rest.home_lat, rest.home_lon)  # fmt: skip
+               rest.home_lat, rest.home_lon, rest.most)  # fmt: skip
 
 
 @compiled
@@ -260,7 +262,7 @@ def fill_rows(table: Table, start: int, stop: int, stamps: Micros, out: Out) -> 
     for i in range(start, stop):
         line = table.targets[i]
         rest = Rest(NEVER, i + 1, table.sums[line], table.offset_min[i], table.home_lat[i],
-                    table.home_lon[i])  # fmt: skip
+                    table.home_lon[i], table.most)  # fmt: skip
         row = _row(table.history, table.begins[i], i, rest)
         _fill_row(table.history, row, stamps, out[line])
 

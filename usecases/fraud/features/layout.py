@@ -25,9 +25,10 @@ AMOUNT, LAT, LON = range(3)
 
 INTEGERS, NUMBERS = 9, 3
 
-SIZE, ROOM, BEGIN, KNOWN, FIRST_SEEN, STAMP, LAST_EVENT, LAST_INGESTED, HEADER = range(9)
+SIZE, ROOM, BEGIN, KNOWN, FIRST_SEEN, STAMP, LAST_EVENT, LAST_INGESTED, MOST, HEADER = range(10)
 """What a user's block begins with: how many rows there are and room for, since which instants
-it tells of rows at hand, `first_seen` and the last `stamp` of `Rest`, and the last row's instants.
+it tells of rows at hand, `first_seen` and the last `stamp` of `Rest`, the last row's instants,
+and how many prior rows count at most.
 Then come the integers and the numbers, each line with room for ROOM rows."""
 
 VOID = -1
@@ -59,6 +60,7 @@ class Rest(NamedTuple):
         first_seen: the earliest visible row of the user that is not in the history, or NEVER.
         stamp: a number no earlier row has used with the same scratch memory; not 0.
         sums: of the merchant, in the order of `shared.features.tiles.SUMS`.
+        most: how many prior rows count at most, the newest ones.
     """
 
     first_seen: int
@@ -67,6 +69,7 @@ class Rest(NamedTuple):
     offset_min: int
     home_lat: float
     home_lon: float
+    most: int
 
 
 class Row(NamedTuple):
@@ -95,6 +98,7 @@ class Row(NamedTuple):
     lon: float
     home_lat: float
     home_lon: float
+    most: int
 
 
 class Table(NamedTuple):
@@ -103,6 +107,7 @@ class Table(NamedTuple):
     Attributes:
         begins: where the history of each row's user begins.
         targets: the line of `sums`, and of the output, that belongs to each row.
+        most: how many prior rows count at most, for every row.
     """
 
     history: History
@@ -112,10 +117,11 @@ class Table(NamedTuple):
     home_lon: Floats
     sums: Micros
     targets: Micros
+    most: int
 
 
 class Walk(NamedTuple):
-    """What one pass over the visible rows of the last 30 days tells.
+    """What one pass over the visible rows of the last 30 days tells, the newest `most` of them.
 
     Attributes:
         previous: the newest visible row of any age, or -1.

@@ -18,16 +18,17 @@ from shared.features.tiles import NO_SUMS, TileWindows
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import FloatMatrix, FloatVector
 from usecases.fraud.features import stored
-from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US
+from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US, MAX_PRIOR_ROWS
 from usecases.fraud.features.encoding import PRIOR_COLUMNS
 from usecases.fraud.features.pasts import Pasts
+from usecases.fraud.features.rows import new_block, newest_of
 from usecases.fraud.features.window import ROOM_TO_COME, UserWindow
 from usecases.fraud.features.windows import RecentWindows
 
 _MAX_PENDING = 200_000
 _MAX_MERCHANTS = 50_000
 # as many rows wait for one another, and as many windows may be read before any is let go
-_TOGETHER = 256
+_TOGETHER = 64
 # 7 KB each, for sixty rows
 MAX_USERS = 3_000
 
@@ -43,7 +44,11 @@ class FraudFeatureSource:
     """
 
     def __init__(
-        self, engine: Engine, label_delay_us: int = LABEL_DELAY_US, max_users: int = MAX_USERS
+        self,
+        engine: Engine,
+        label_delay_us: int = LABEL_DELAY_US,
+        max_users: int = MAX_USERS,
+        max_prior_rows: int = MAX_PRIOR_ROWS,
     ) -> None:
         reader = HistoryReader(
             fetch_from(engine), PRIOR_COLUMNS, TileWindows.behind(label_delay_us)
@@ -53,8 +58,11 @@ class FraudFeatureSource:
             PendingRows(PRIOR_COLUMNS, _MAX_PENDING),
             SumsCache(_MAX_MERCHANTS),
             ReadGuard(),
+            max_prior_rows,
         )
-        self.pasts = Pasts(self.live, stored.stored_windows(engine, reader.statements))
+        self.pasts = Pasts(
+            self.live, stored.stored_windows(engine, reader.statements, max_prior_rows)
+        )
         watched = watch(engine) if max_users else None
         self.windows: RecentWindows | None = None
         if watched is not None:
@@ -127,8 +135,9 @@ def load_compiled() -> None:
         transaction_type="",
     )
     with without_linear_algebra():
-        window = UserWindow.of(Past([], None), transaction)
+        window = UserWindow.of(Past([], None), transaction, 1)
         window.features(transaction, NO_SUMS)
         for _ in range(ROOM_TO_COME + 1):
             window.give_room()
+        newest_of(new_block(2, 2), 1, 1, 2)
         stored.warm_up(transaction)

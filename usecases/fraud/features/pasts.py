@@ -1,15 +1,11 @@
 """The past of a user as a window, the fastest way there is to it."""
 
-from operator import attrgetter
-
 from shared.features.live import LiveHistory, Past
 from shared.features.tiles import Sums
 from shared.transaction import Transaction
 from shared.usecase.serving import FloatVector
 from usecases.fraud.features.stored import StoredWindows
 from usecases.fraud.features.window import UserWindow
-
-_in_order = attrgetter("event_time_us", "ingested_at_us", "transaction_id")
 
 
 class Pasts:
@@ -22,22 +18,30 @@ class Pasts:
     def lasting(self, transaction: Transaction) -> UserWindow | None:
         """A window that is right for later rows too, as `LiveHistory.lasting` promises it."""
         if self.stored is not None:
-            # Pending first: a row that is stored meanwhile is then seen twice, never missed.
-            pending = sorted(self._live.pending_of(transaction.user_id), key=_in_order)
-            stored = self.stored
-            window = self._live.guard.read(lambda: stored.lasting(transaction), None)
-            if window is not None and all(map(window.add, pending)):
+            window, is_final = self._stored_lasting(self.stored, transaction)
+            if is_final:
                 return window
-            if not pending:
-                return None
         past = self._live.lasting(transaction)
-        return None if past is None else UserWindow.of(past, transaction)
+        return None if past is None else self._window_of(past, transaction)
+
+    def _stored_lasting(
+        self, stored: StoredWindows, transaction: Transaction
+    ) -> tuple[UserWindow | None, bool]:
+        """What compiled code finds, and whether that is the last word."""
+        # Pending first: a row that is stored meanwhile is then seen twice, never missed.
+        pending = self._live.pending_of(transaction.user_id)
+        if pending.oldest_us is not None:
+            return None, False
+        window = self._live.guard.read(lambda: stored.lasting(transaction), None)
+        if not pending.rows:
+            return window, True
+        return window, window is not None and window.add(*pending.rows)
 
     def features_alone(self, transaction: Transaction, sums: Sums) -> FloatVector:
         """All features of a row with a past that was read for it and is not kept."""
         window = self._stored_alone(transaction)
         if window is None:
-            window = UserWindow.of(self._live.past(transaction), transaction)
+            window = self._window_of(self._live.past(transaction), transaction)
         vector = window.features(transaction, sums)
         if vector is None:
             raise LookupError("a past does not cover the row it was read for")
@@ -45,9 +49,12 @@ class Pasts:
 
     def _stored_alone(self, transaction: Transaction) -> UserWindow | None:
         stored = self.stored
-        if stored is None or self._live.pending_of(transaction.user_id):
+        if stored is None or self._live.has_pending(transaction.user_id):
             return None
         answer = self._live.guard.read(lambda: (stored.alone(transaction),), None)
         if answer is None:
-            return UserWindow.of(Past([], None), transaction)
+            return self._window_of(Past([], None), transaction)
         return answer[0]
+
+    def _window_of(self, past: Past, transaction: Transaction) -> UserWindow:
+        return UserWindow.of(past, transaction, self._live.max_prior_rows)

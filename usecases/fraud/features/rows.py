@@ -10,6 +10,7 @@ import numpy as np
 
 from shared.features.compiled import compiled
 from usecases.fraud.features.layout import (
+    BEGIN,
     BUCKET,
     EVENT_TIME,
     FIRST_SEEN,
@@ -17,6 +18,7 @@ from usecases.fraud.features.layout import (
     ID,
     INGESTED_AT,
     INTEGERS,
+    KNOWN,
     LAST_EVENT,
     LAST_INGESTED,
     LAT,
@@ -28,6 +30,8 @@ from usecases.fraud.features.layout import (
     ROOM,
     SHOP,
     SIZE,
+    STAMP,
+    STAMPS,
     UNKNOWN,
     Floats,
     Micros,
@@ -145,6 +149,39 @@ def complete_block(block: Micros, offset_min: Micros, regions: Micros) -> bool:
 def facts_of(block: Micros) -> tuple[int, int, int]:
     """How many rows a block holds and has room for, and where it lies."""
     return block[SIZE], block[ROOM], block.ctypes.data
+
+
+@compiled
+def newest_of(block: Micros, most: int, keep: int, room: int) -> Micros:
+    """The newest rows with so much room, for rows at hand later than `most` of those kept.
+
+    Empty where some row was not visible yet when the last one came: then there is no telling
+    which of them count.
+    """
+    size = block[SIZE]
+    old = integers_of(block)
+    known, begin = block[KNOWN], size - keep
+    for at in range(size):
+        known = max(known, old[INGESTED_AT, at])
+    if known > max(block[LAST_INGESTED], block[KNOWN]):
+        return np.empty(0, np.int64)
+    less = new_block(keep, room)
+    for i in range(HEADER):
+        less[i] = block[i]
+    less[SIZE], less[ROOM], less[STAMP] = keep, room, 0
+    less[KNOWN] = known
+    less[BEGIN] = max(block[BEGIN], old[EVENT_TIME, begin + most - 1] + 1)
+    less[FIRST_SEEN] = min(block[FIRST_SEEN], old[EVENT_TIME, 0])
+    for line in range(INTEGERS + NUMBERS):
+        to = HEADER + line * room
+        origin = HEADER + line * block[ROOM] + begin
+        for at in range(keep):
+            less[to + at] = block[origin + at]
+    new = integers_of(less)
+    for at in range(keep):
+        new[STAMPS, at] = 0
+    first_places(new[SHOP], keep, new[MERCHANT])
+    return less
 
 
 @compiled

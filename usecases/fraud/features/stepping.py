@@ -20,6 +20,7 @@ from usecases.fraud.features.layout import (
     KNOWN,
     LAT,
     LON,
+    MOST,
     NEVER,
     NUMBERS,
     SHOP,
@@ -44,7 +45,8 @@ GOOD, UNUSUAL, FAILED = range(3)
 """How it ended: with a block; with rows that want a closer look; without an answer."""
 
 WINDOW, OLDER, FIRST = range(3)
-"""The questions, each a line: address of the statement, numbers of its three parameters."""
+"""The questions, each a line: address of the statement, numbers of its three parameters, and
+of the number of rows that are wanted, where it has one."""
 
 _AT, _KNOWN, _ID, _SHOP, _CATEGORY, _OFFSET, _REGION, _WORDS = range(8)
 _FEW = 64
@@ -156,6 +158,14 @@ def _any_after(rows: Micros, ingested_at: int) -> bool:
 
 
 @compiled
+def _visible(rows: Micros, event_time: int, ingested_at: int) -> int:
+    visible = 0
+    for row in rows:
+        visible += row[_AT] < event_time and row[_KNOWN] <= ingested_at
+    return visible
+
+
+@compiled
 def _has(rows: Micros, transaction_id: int) -> bool:
     for row in rows:  # noqa: SIM110 - numba knows no generators
         if row[_ID] == transaction_id:
@@ -183,7 +193,7 @@ def _to_block(older: Past, recent: Past, room: int) -> tuple[bool, Micros]:
     offsets, regions = np.empty(size, np.int64), np.empty(size, np.int64)
     at = 0
     for rows, numbers in (older, recent):
-        for i in range(len(rows)):
+        for i in range(len(rows) - 1, -1, -1):  # they are read newest first
             _put_line(lines, reals, at, rows[i], numbers[i])
             offsets[at], regions[at] = rows[i, _OFFSET], rows[i, _REGION]
             at += 1
@@ -192,24 +202,41 @@ def _to_block(older: Past, recent: Past, room: int) -> tuple[bool, Micros]:
 
 
 @compiled
+def _first(questions: Micros, user: Bytes, end: int, known: int) -> tuple[bool, int, int]:
+    return _read_first(_ask(questions[FIRST], user, end, known))
+
+
+@compiled
 def read_past(
-    questions: Micros, user: Bytes, span: tuple[int, int, int], row: tuple[int, int, int], room: int
+    questions: Micros,
+    user: Bytes,
+    span: tuple[int, int, int],
+    row: tuple[int, int, int],
+    most: tuple[int, int, int],
 ) -> tuple[int, Micros]:
     """The block of a user's rows, with room for more, for a row at hand and what comes after it.
 
     `span` is where the window begins and ends, and until when a row must have been ingested;
-    `row` the event time, the ingestion and the id of the row at hand.
+    `row` the event time, the ingestion and the id of the row at hand; `most` how many prior rows
+    count, how many to read, and for how many more there shall be room.
     """
     begin, end, known = span
     event_time, ingested_at, own = row
     nothing = np.empty(0, np.int64)
     window = _ask(questions[WINDOW], user, begin, end)
+    sqlite.bind_int64(window, questions[WINDOW, 4], most[1])
     # asked in between, it shares the other's read transaction: half as many locks
     code = sqlite.step(window)
-    asked, first_seen, first_known = _read_first(_ask(questions[FIRST], user, begin, known))
+    asked, first_seen, first_known = _first(questions, user, begin, known)
     read, rows, numbers = _read_rows(window, code)
     older, amounts = rows[:0], numbers[:0]
-    if read and not _any_visible(rows, begin, event_time, ingested_at):
+    if len(rows) == most[1]:
+        # enough of the newest are visible, now and to every later row; there are older ones
+        if _visible(rows, event_time, ingested_at) < most[0]:
+            return UNUSUAL, nothing
+        end_of_older = rows[len(rows) - 1, _AT] + 1
+        asked, first_seen, first_known = _first(questions, user, end_of_older, known)
+    elif read and not _any_visible(rows, begin, event_time, ingested_at):
         before = _ask(questions[OLDER], user, begin, known)
         read, older, amounts = _read_rows(before, sqlite.step(before))
     if not (read and asked):
@@ -217,8 +244,9 @@ def read_past(
     waiting = first_known > ingested_at or _any_after(older, ingested_at)
     if waiting or _has(rows, own) or _has(older, own):
         return UNUSUAL, nothing
-    unique, block = _to_block((older, amounts), (rows, numbers), room)
+    unique, block = _to_block((older, amounts), (rows, numbers), most[2])
     block[FIRST_SEEN] = first_seen
     block[BEGIN] = event_time
     block[KNOWN] = ingested_at
+    block[MOST] = most[0]
     return (GOOD if unique else UNUSUAL), block

@@ -11,26 +11,33 @@ from sqlalchemy.dialects import sqlite
 
 from shared.features import sqlite_c
 from shared.features.fetch import is_sqlite_file
-from shared.features.live import FOREVER, WINDOW_US
+from shared.features.live import FOREVER, WINDOW_US, rows_to_read
 from shared.features.reader import Statement
 from shared.transaction import Transaction
+from usecases.fraud.features.catalogue import MAX_PRIOR_ROWS
 from usecases.fraud.features.layout import Micros
 from usecases.fraud.features.stepping import FAILED, GOOD, read_past
 from usecases.fraud.features.window import ROOM_TO_COME, UserWindow
 
 _PARAMETERS = (
-    ("user_id", "begin_us", "end_us"),
-    ("user_id", "end_us", "known_us"),
-    ("user_id", "end_us", "known_us"),
+    ("user_id", "begin_us", "end_us", "most_rows"),
+    ("user_id", "end_us", "known_us", "most_rows"),
+    ("user_id", "end_us", "known_us", "most_rows"),
 )
+"""Only the first has `most_rows`; the others' number of it is 0 and is not used."""
 
 
 class StoredWindows:
     """What the database alone tells of users; both questions raise DataUnavailable."""
 
     def __init__(
-        self, library: ctypes.CDLL, database: str, statements: Sequence[Statement]
+        self,
+        library: ctypes.CDLL,
+        database: str,
+        statements: Sequence[Statement],
+        max_prior_rows: int,
     ) -> None:
+        self._most = (max_prior_rows, rows_to_read(max_prior_rows), ROOM_TO_COME)
         dialect = sqlite.dialect(paramstyle="named")
         self._statements = [each.compile(dialect=dialect) for each in statements]
         self._open = partial(sqlite_c.Connection, library, database)
@@ -52,7 +59,7 @@ class StoredWindows:
             np.frombuffer(transaction.user_id.encode(), dtype=np.uint8),
             (event_us - WINDOW_US, end_us, known_us),
             (event_us, ingested_us, hash(transaction.transaction_id)),
-            ROOM_TO_COME,
+            self._most,
         )
         if result == FAILED:
             failure = self._thread.connection.failure()
@@ -74,15 +81,19 @@ class StoredWindows:
         return questions
 
 
-def stored_windows(engine: Engine, statements: Sequence[Statement]) -> StoredWindows | None:
+def stored_windows(
+    engine: Engine, statements: Sequence[Statement], max_prior_rows: int
+) -> StoredWindows | None:
     """For this database; None where it is not a file of SQLite's, or its code is out of reach."""
     if sqlite_c.LIBRARY is None or not is_sqlite_file(engine):
         return None
-    return StoredWindows(sqlite_c.LIBRARY, str(engine.url.database), statements)
+    database = str(engine.url.database)
+    return StoredWindows(sqlite_c.LIBRARY, database, statements, max_prior_rows)
 
 
 def warm_up(transaction: Transaction) -> None:
     """Compile what reads, over a database that holds nothing."""
     if sqlite_c.LIBRARY is not None:
         nothing: Statement = select(bindparam("user_id")).where(false())
-        StoredWindows(sqlite_c.LIBRARY, ":memory:", (nothing,) * 3).lasting(transaction)
+        windows = StoredWindows(sqlite_c.LIBRARY, ":memory:", (nothing,) * 3, MAX_PRIOR_ROWS)
+        windows.lasting(transaction)

@@ -26,6 +26,7 @@ from usecases.fraud.features.layout import (
     LAST_INGESTED,
     LAT,
     LON,
+    MOST,
     NUMBERS,
     ROOM,
     SIZE,
@@ -117,7 +118,7 @@ def _place(integers: Micros, numbers: Floats, at: int, row: Micros, real: Floats
 def _tell(block: Micros, row: Micros, real: Floats, out: Out) -> None:
     block[STAMP] += 1
     rest = Rest(block[FIRST_SEEN], block[STAMP], row[SUMS : SUMS + 6], row[ROW_OFFSET],
-                real[ROW_HOME_LAT], real[ROW_HOME_LON])  # fmt: skip
+                real[ROW_HOME_LAT], real[ROW_HOME_LON], block[MOST])  # fmt: skip
     fill_last(integers_of(block), numbers_of(block), block[SIZE], rest, out)
 
 

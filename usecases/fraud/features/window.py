@@ -1,5 +1,7 @@
 """One user's recent rows in the layout of the kernel, with room for the rows to come."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from shared.features.live import Past
@@ -14,12 +16,13 @@ from usecases.fraud.features.layout import (
     HEADER,
     ID,
     KNOWN,
+    MOST,
     NEVER,
     SIZE,
     VOID,
     Micros,
 )
-from usecases.fraud.features.rows import facts_of, wider
+from usecases.fraud.features.rows import facts_of, newest_of, wider
 from usecases.fraud.features.tick import ADD, TELL, take
 
 ROOM_TO_COME = 8
@@ -34,21 +37,27 @@ class UserWindow:
         address: of the block, until the next row is given room.
         taken: places that have been given away; some may have stayed empty.
         expires_at: to be read anew from then on.
+        place: this and `used` belong to whoever keeps it.
     """
 
-    __slots__ = ("_block", "_room", "address", "expires_at", "taken")
+    __slots__ = ("_block", "_room", "address", "expires_at", "place", "taken", "used")
 
     def __init__(self, block: Micros) -> None:
         self.expires_at = 0.0
+        self.place = self.used = 0
         self.taken = self._hold(block)
 
     @classmethod
-    def of(cls, past: Past, transaction: Transaction) -> "UserWindow":
-        """A window that tells of this row and of those that come after it."""
+    def of(cls, past: Past, transaction: Transaction, most: int) -> "UserWindow":
+        """A window that tells of this row and of those that come after it.
+
+        `most` is how many prior rows count at most, the newest ones.
+        """
         block = encode(past.rows, len(past.rows) + ROOM_TO_COME)
         block[BEGIN] = transaction.event_time_us
         block[KNOWN] = transaction.ingested_at_us
         block[FIRST_SEEN] = NEVER if past.first_seen is None else past.first_seen
+        block[MOST] = most
         return cls(block)
 
     @property
@@ -64,28 +73,45 @@ class UserWindow:
         begin = HEADER + ID * self._room
         return bool((self._block[begin : begin + self.size] == hash(transaction_id)).any())
 
-    def give_room(self) -> None:
-        """Give away one place behind the rows."""
-        if self.taken == self._room:
-            self._hold(wider(self._block, self._room + max(self._room // 4, ROOM_TO_COME)))
-        self.taken += 1
+    def give_room(self, places: int = 1) -> None:
+        """Give away places behind the rows."""
+        if self.taken + places > self._room:
+            self._make_room(places)
+        self.taken += places
 
     def features(self, transaction: Transaction, sums: Sums) -> FloatVector | None:
         """All features of a row; None where these rows are not all that it needs."""
         self.give_room()
         self.taken -= 1
         out = np.empty((1, _FEATURES), dtype=np.float32)
-        return out[0] if self._take(transaction, sums, TELL, out) else None
+        return out[0] if self._take((transaction,), sums, TELL, out) else None
 
-    def add(self, transaction: Transaction) -> bool:
-        """Make a row one of the past; False where this window cannot take it and is void."""
-        self.give_room()
-        return self._take(transaction, NO_SUMS, ADD, _NOTHING)
+    def add(self, *transactions: Transaction) -> bool:
+        """Make rows some of the past; False where this window cannot take one and is void."""
+        self.give_room(len(transactions))
+        return self._take(transactions, NO_SUMS, ADD, _NOTHING)
 
-    def _take(self, transaction: Transaction, sums: Sums, wanted: int, out: FloatMatrix) -> bool:
-        rows = new_rows(1)
-        put_row(rows, 0, 0, transaction, sums)
-        return bool(take(np.array([self.address]), rows, wanted, out))
+    def _make_room(self, places: int) -> None:
+        """Grow, or let go of rows that no longer count."""
+        size, most = self.size, int(self._block[MOST])
+        if size >= 2 * most:
+            keep, waiting = most + most // 2, self.taken - size
+            room = keep + waiting + places + most // 4 + ROOM_TO_COME
+            less = newest_of(self._block, most, keep, room)
+            if len(less):
+                self.taken = self._hold(less) + waiting
+                return
+            self._block[SIZE] = VOID
+        self._hold(wider(self._block, self._room + max(self._room // 4, places, ROOM_TO_COME)))
+
+    def _take(
+        self, transactions: Sequence[Transaction], sums: Sums, wanted: int, out: FloatMatrix
+    ) -> bool:
+        count = len(transactions)
+        rows = new_rows(count)
+        for at, transaction in enumerate(transactions):
+            put_row(rows, at, 0, transaction, sums)
+        return bool(take(np.array([self.address] * count, dtype=np.int64), rows, wanted, out))
 
     def _hold(self, block: Micros) -> int:
         self._block = block

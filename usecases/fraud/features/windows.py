@@ -9,7 +9,6 @@ therefore seen after a minute, or one for every thousand rows; everything else a
 
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -21,6 +20,7 @@ from shared.features.tiles import Sums
 from shared.transaction import Transaction
 from shared.usecase.serving import FloatMatrix, FloatVector
 from usecases.fraud.features.encoding import new_rows, put_row
+from usecases.fraud.features.kept import KeptWindows
 from usecases.fraud.features.pasts import Pasts
 from usecases.fraud.features.tick import ADD, TELL, UNTOLD, take
 from usecases.fraud.features.window import UserWindow
@@ -28,12 +28,12 @@ from usecases.fraud.features.window import UserWindow
 MAX_AGE_SECONDS = 60.0
 """For every thousand rows of a window: reading a hundred thousand takes a while."""
 
-MAX_ROWS = 250_000
-"""Of all windows together: 25 MB."""
+MAX_ROWS = 400_000
+"""Of all windows together: 40 MB."""
 
 
 class RecentWindows:
-    """Bounded; the windows used longest ago go first. Safe to use from several threads."""
+    """Bounded; colder windows go before warmer ones. Safe to use from several threads."""
 
     def __init__(
         self,
@@ -48,12 +48,9 @@ class RecentWindows:
         self._live = live
         self._pasts = pasts
         self._stored = stored
-        self._capacity = capacity
-        self._max_rows = max_rows
         self._clock = clock
         self._lock = threading.Lock()
-        self._windows: OrderedDict[str, UserWindow] = OrderedDict()
-        self._rows = 0
+        self._windows = KeptWindows(capacity, max_rows)
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -67,9 +64,16 @@ class RecentWindows:
         with self._lock:
             if not self._look():
                 return None
+            self._windows.next_turn()
             window = self._window(transaction, self._clock())
-            vector = None if window is None else window.features(transaction, sums)
-            self._keep_bounds()
+            vector = None
+            if window is not None:
+                before = window.taken
+                vector = window.features(transaction, sums)
+                self._windows.rows += window.taken - before
+                if window.is_void:
+                    self._windows.drop(transaction.user_id)
+            self._windows.keep_bounds()
         return vector
 
     def fill(self, transactions: Sequence[Transaction], out: FloatMatrix) -> set[int]:
@@ -94,7 +98,7 @@ class RecentWindows:
                 told = addresses != UNTOLD
                 lines = [line for line, is_told in zip(lines, told, strict=True) if is_told]
                 self._drop_void(zip(transactions, windows, strict=True))
-            self._keep_bounds()
+            self._windows.keep_bounds()
         if len(lines) == len(transactions):
             return set()
         return set(range(len(transactions))).difference(lines)
@@ -104,9 +108,11 @@ class RecentWindows:
         with self._lock:
             window = self._windows.get(transaction.user_id)
             if window is not None:
-                self._rows += 1
-                if not window.add(transaction):
-                    self._drop(transaction.user_id)
+                before = window.taken
+                taken = window.add(transaction)
+                self._windows.rows += window.taken - before
+                if not taken:
+                    self._windows.drop(transaction.user_id)
 
     def look(self) -> None:
         """Notice what other writers stored, now."""
@@ -116,11 +122,12 @@ class RecentWindows:
     def drop(self, user_ids: Iterable[str]) -> None:
         with self._lock:
             for user_id in user_ids:
-                self._drop(user_id)
+                self._windows.drop(user_id)
 
     def _windows_of(self, transactions: Sequence[Transaction]) -> list[UserWindow | None]:
         """A window with a place for each row; a user for whom there is none is asked for once."""
         now = self._clock()
+        self._windows.next_turn()
         lost: set[str] = set()
         windows: list[UserWindow | None] = []
         for transaction in transactions:
@@ -130,38 +137,28 @@ class RecentWindows:
             if window is None:
                 lost.add(user_id)
                 continue
+            before = window.taken
             window.give_room()
-            self._rows += 1
+            self._windows.rows += window.taken - before
         return windows
 
     def _window(self, transaction: Transaction, now: float) -> UserWindow | None:
         user_id = transaction.user_id
         window = self._windows.get(user_id)
         if window is not None and now <= window.expires_at:
-            self._windows.move_to_end(user_id)
+            self._windows.use(window)
             return window
-        self._drop(user_id)
+        self._windows.drop(user_id)
         window = self._pasts.lasting(transaction)
         if window is not None:
             window.expires_at = now + MAX_AGE_SECONDS * max(1.0, window.taken / 1_000)
-            self._windows[user_id] = window
-            self._rows += window.taken
+            self._windows.put(user_id, window)
         return window
-
-    def _keep_bounds(self) -> None:
-        """Not while rows wait to be taken: the window of one could go before it holds the row."""
-        while len(self._windows) > self._capacity or self._rows > self._max_rows:
-            self._drop(next(iter(self._windows)))
-
-    def _drop(self, user_id: str) -> None:
-        window = self._windows.pop(user_id, None)
-        if window is not None:
-            self._rows -= window.taken
 
     def _drop_void(self, rows: Iterable[tuple[Transaction, UserWindow | None]]) -> None:
         for transaction, window in rows:
             if window is not None and window.is_void:
-                self._drop(transaction.user_id)
+                self._windows.drop(transaction.user_id)
 
     def _look(self) -> bool:
         """Drop what other writers made stale; False while the database cannot be asked."""
@@ -171,7 +168,6 @@ class RecentWindows:
             return False
         if rows is None:
             self._windows.clear()
-            self._rows = 0
         elif rows:
             self._drop_strange(rows)
         return True
@@ -183,4 +179,4 @@ class RecentWindows:
                 continue
             window = self._windows.get(user_id)
             if window is not None and not window.has(transaction_id):
-                self._drop(user_id)
+                self._windows.drop(user_id)

@@ -12,9 +12,10 @@ LAG = 7 * 24
 
 
 def features(
-    row: Transaction, rows: Sequence[Transaction], labels: Mapping[str, Label]
+    row: Transaction, rows: Sequence[Transaction], labels: Mapping[str, Label], most: int
 ) -> dict[str, float]:
-    prior = sorted(
+    """`most` is how many prior rows count, the newest ones; all tell when the user came."""
+    seen = sorted(
         (
             other
             for other in rows
@@ -24,11 +25,12 @@ def features(
         ),
         key=lambda other: (other.event_time_us, other.ingested_at_us, other.transaction_id),
     )
+    prior = seen[-most:]
     return {
         **_amount(row, _within(row, prior, 30 * DAY)),
         **_time(row),
         **_velocity(row, prior),
-        **_behaviour(row, prior),
+        **_behaviour(row, prior, seen),
         **_counterparty(row, prior),
         **_geo(row, prior),
         **_merchant_risk(row, rows, labels),
@@ -89,7 +91,9 @@ def _velocity(row: Transaction, prior: Sequence[Transaction]) -> dict[str, float
     return found
 
 
-def _behaviour(row: Transaction, prior: Sequence[Transaction]) -> dict[str, float]:
+def _behaviour(
+    row: Transaction, prior: Sequence[Transaction], seen: Sequence[Transaction]
+) -> dict[str, float]:
     month = _within(row, prior, 30 * DAY)
     day = _within(row, prior, DAY)
     bucket = _local(row) // HOUR % 24 // 3
@@ -98,7 +102,7 @@ def _behaviour(row: Transaction, prior: Sequence[Transaction]) -> dict[str, floa
     month_sum = math.fsum(p.amount for p in month)
     return {
         "secs_since_prev": (t - prior[-1].event_time_us) / SECOND if prior else 2_592_000.0,
-        "days_since_first_seen": (t - prior[0].event_time_us) / DAY if prior else 0.0,
+        "days_since_first_seen": (t - seen[0].event_time_us) / DAY if seen else 0.0,
         "cnt_24h_vs_30d_daily": _ratio(len(day), len(month) / 30, 0.0),
         "sum_24h_vs_30d_daily": _ratio(math.fsum(p.amount for p in day), month_sum / 30, 0.0),
         "hour_bucket_share_30d": _ratio(len(same), len(month), 0.0),

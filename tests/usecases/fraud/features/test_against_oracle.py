@@ -18,7 +18,7 @@ from tests.usecases.fraud.features.frames import (
 )
 from tests.usecases.fraud.features.oracle import features
 from usecases.fraud.features.batch import compute
-from usecases.fraud.features.catalogue import FEATURE_SET
+from usecases.fraud.features.catalogue import FEATURE_SET, MAX_PRIOR_ROWS
 
 STEPS = (0, 1, SECOND, 10 * MINUTE, HOUR, 5 * HOUR, DAY, 7 * DAY, 30 * DAY)
 DELAYS = (0, 0, 0, SECOND, 3 * MINUTE, 2 * HOUR, 3 * DAY, 40 * DAY)
@@ -64,12 +64,13 @@ def _row(draw: st.DrawFn, number: int, t: int) -> Transaction:
 
 
 @settings(max_examples=150, deadline=timedelta(seconds=30))
-@given(histories())
+@given(histories(), st.sampled_from((1, 2, 3, 5, MAX_PRIOR_ROWS)))
 def test_batch_features_equal_the_definitions(
-    history: tuple[list[Transaction], list[Label]],
+    history: tuple[list[Transaction], list[Label]], most: int
 ) -> None:
     rows, labels = history
     by_id = {label.transaction_id: label for label in labels}
-    expected = [[features(row, rows, by_id)[name] for name in FEATURE_SET.names] for row in rows]
-    found = compute(frame(rows, labels))
+    told = [features(row, rows, by_id, most) for row in rows]
+    expected = [[each[name] for name in FEATURE_SET.names] for each in told]
+    found = compute(frame(rows, labels), max_prior_rows=most)
     np.testing.assert_allclose(found, np.array(expected), rtol=2e-6, atol=1e-5)

@@ -7,17 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 from sqlalchemy import Engine, select
 
 from shared.tables.engine import connect, migrate
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
 from shared.tables.writer import write_decisions, write_history, write_labels
 from shared.transaction import Label, Transaction
-from shared.usecase.serving import FloatVector
+from shared.usecase.serving import FloatMatrix, FloatVector
 from tests.usecases.fraud.features.frames import record
 from tests.usecases.fraud.features.stream import labels_of, rushes
 from usecases.fraud.features.batch import compute
-from usecases.fraud.features.catalogue import FEATURE_SET
+from usecases.fraud.features.catalogue import FEATURE_SET, MAX_PRIOR_ROWS
 from usecases.fraud.features.online import FraudFeatureSource
 from usecases.fraud.training.snapshot import SCHEMA
 
@@ -28,9 +29,9 @@ IMPORTED_RUSHES = 60
 class Replay:
     """The scoring service in small: score, remember, store in a while, learn labels."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, max_prior_rows: int = MAX_PRIOR_ROWS) -> None:
         self.engine = engine
-        self.source = FraudFeatureSource(engine)
+        self.source = FraudFeatureSource(engine, max_prior_rows=max_prior_rows)
         self.served: dict[str, FloatVector] = {}
         self.scored_while_pending = 0
         self._pending: list[Transaction] = []
@@ -108,14 +109,39 @@ def test_every_feature_that_was_served_equals_the_batch_value_bit_for_bit(tmp_pa
     for rows in groups[IMPORTED_RUSHES:]:
         replay.rush(rows)
 
-    final = snapshot(engine)
-    batch = dict(zip(final["transaction_id"], compute(final), strict=True))
+    served = _served_as_in_batch(replay, MAX_PRIOR_ROWS)
+    assert len(served) >= 20_000
+    assert replay.scored_while_pending > len(served) / 2
+    assert replay.source.live.guard.fallbacks == 0
+    assert (np.ptp(served, axis=0) > 0).all(), "a feature that never varies proves nothing"
+
+
+@pytest.mark.parametrize("most", [1, 6])
+def test_a_user_with_more_rows_than_count_gets_the_batch_value_bit_for_bit(
+    tmp_path: Path, most: int
+) -> None:
+    engine = connect(f"sqlite:///{tmp_path}/replay.db")
+    migrate(engine)
+    replay = Replay(engine, most)
+    groups = list(rushes(SEED + most, count=160, rows_each=24, days=20))
+    replay.import_history([row for rows in groups[:20] for row in rows])
+    for rows in groups[20:]:
+        replay.rush(rows)
+
+    served = _served_as_in_batch(replay, most)
+    counts = served[:, FEATURE_SET.names.index("cnt_30d")]
+    assert counts.max() == most
+    assert (counts == most).mean() > 0.3, "too few users have more rows than count"
+
+
+def _served_as_in_batch(replay: Replay, most: int) -> FloatMatrix:
+    """What was served, which has the bits of what training computes."""
+    final = snapshot(replay.engine)
+    matrix = compute(final, max_prior_rows=most)
+    batch = dict(zip(final["transaction_id"], matrix, strict=True))
     served = np.array(list(replay.served.values()))
     expected = np.array([batch[key] for key in replay.served])
     different = served.view(np.uint32) != expected.view(np.uint32)
     columns = [name for name, any_ in zip(FEATURE_SET.names, different.any(0), strict=True) if any_]
     assert columns == [], f"{different.any(1).sum()} rows differ"
-    assert len(served) >= 20_000
-    assert replay.scored_while_pending > len(served) / 2
-    assert replay.source.live.guard.fallbacks == 0
-    assert (np.ptp(served, axis=0) > 0).all(), "a feature that never varies proves nothing"
+    return served

@@ -14,7 +14,7 @@ from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_decisions, write_history
 from shared.transaction import Transaction
 from tests.usecases.fraud.features.frames import DAY, HOUR, MINUTE, START, record, transaction
-from usecases.fraud.features.catalogue import FEATURE_SET
+from usecases.fraud.features.catalogue import FEATURE_SET, MAX_PRIOR_ROWS
 from usecases.fraud.features.online import FraudFeatureSource
 from usecases.fraud.features.pasts import Pasts
 from usecases.fraud.features.stored import StoredWindows
@@ -35,12 +35,12 @@ def engine(path: Path) -> Engine:
     return connect(f"sqlite:///{path}")
 
 
-def alone(engine: Engine) -> FraudFeatureSource:
-    return FraudFeatureSource(engine, max_users=0)
+def alone(engine: Engine, most: int = MAX_PRIOR_ROWS) -> FraudFeatureSource:
+    return FraudFeatureSource(engine, max_users=0, max_prior_rows=most)
 
 
-def row_by_row(engine: Engine) -> FraudFeatureSource:
-    source = alone(engine)
+def row_by_row(engine: Engine, most: int = MAX_PRIOR_ROWS) -> FraudFeatureSource:
+    source = alone(engine, most)
     source.pasts = Pasts(source.live, None)
     return source
 
@@ -51,7 +51,8 @@ def stored_of(engine: Engine) -> StoredWindows:
     return found
 
 
-def test_any_history_gets_the_bits_of_reading_row_by_row(engine: Engine) -> None:
+@pytest.mark.parametrize("most", [MAX_PRIOR_ROWS, 1, 20])
+def test_any_history_gets_the_bits_of_reading_row_by_row(engine: Engine, most: int) -> None:
     dice = random.Random(11)
     now_us = START + 60 * DAY
     logs: tuple[list[Transaction], list[Transaction]] = ([], [])
@@ -76,7 +77,8 @@ def test_any_history_gets_the_bits_of_reading_row_by_row(engine: Engine) -> None
     with engine.begin() as connection:
         write_history(connection, [record(row) for row in logs[0]])
         write_decisions(connection, [{**record(row), "model_version": "1.0.0"} for row in logs[1]])
-    kept, read, plain = FraudFeatureSource(engine), alone(engine), row_by_row(engine)
+    kept = FraudFeatureSource(engine, max_prior_rows=most)
+    read, plain = alone(engine, most), row_by_row(engine, most)
     for number, row in enumerate(dice.choices([*logs[0], *logs[1]], k=400)):
         asked = replace(row, transaction_id=f"new{number}", user_id=dice.choice((*NAMES, "nobody")))
         expected = plain.vector(asked).tobytes()
