@@ -4,15 +4,23 @@ import faulthandler
 import signal
 import socket
 import sys
+from collections.abc import Callable
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 import usecases
 from api.app import create_app
-from api.http.short_way import ShortWays, protocol_for
+from api.http.bounds import Bounds, connections_possible
+from api.http.connections import ConnectionFigures
+from api.http.headers import no_version
+from api.http.hosts import Hosts
+from api.http.leaning import untested
+from api.http.short_way import ShortWayProtocol, ShortWays, protocol_for
 from api.memory import keep_small, settle
 from api.scoring.routes import short_ways
+from api.service import Service
 from api.settings import Settings
 from api.wiring import build_service
 from api.workers.place import Place
@@ -20,6 +28,7 @@ from shared.clock import SystemClock
 
 # Requests under way get this long; then the journal is drained.
 _GRACE_SECONDS = 5
+_log = structlog.get_logger()
 NOT_STARTED = 3
 
 
@@ -34,25 +43,49 @@ def serve(settings: Settings, place: Place) -> None:
     keep_small()
     use_case = usecases.load_serving(settings.use_case)
     service = build_service(settings, use_case, SystemClock(), place=place)
-    run(create_app(service), settings, place.listener, short_ways(service))
+    run(create_app(service), settings, place.listener, protocol(service))
+
+
+def protocol(service: Service) -> type[ShortWayProtocol]:
+    """How this service speaks HTTP; its connections are among its figures."""
+    settings, models = service.settings, service.models
+    made = _protocol(settings, short_ways(service), lambda: models.version_header)
+    service.metrics.registry.register(ConnectionFigures(made.pool))
+    return made
+
+
+def _protocol(
+    settings: Settings, ways: ShortWays, version: Callable[[], bytes] = no_version
+) -> type[ShortWayProtocol]:
+    bounds = Bounds(connections=connections_possible(settings.max_connections))
+    return protocol_for(
+        ways, bounds, Hosts(f"{settings.allowed_hosts},{_own_name(settings)}"), version
+    )
+
+
+def _own_name(settings: Settings) -> str:
+    """Where it listens is a name it goes by; an address needs no mention."""
+    return "" if ":" in settings.api_host else settings.api_host
 
 
 def run(
     app: ASGIApp,
     settings: Settings,
     listener: socket.socket | None = None,
-    ways: ShortWays = ShortWays(),  # noqa: B008 - frozen
+    http: type[ShortWayProtocol] | None = None,
 ) -> None:
     """Serve an application until told to stop, which is an orderly end and not a failure."""
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server raises the signal again when it has ended; this is where it lands.
         signal.signal(number, _end)
+    for found in untested():
+        _log.warning("untested_dependency", found=found, remedy="install requirements.txt")
     config = uvicorn.Config(
         app,
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
-        http=protocol_for(ways),
+        http=http or _protocol(settings, ShortWays()),
         ws="none",
         access_log=False,
         log_config=None,

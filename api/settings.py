@@ -14,6 +14,8 @@ from shared.tables.url import DatabaseUrl
 MIB = 1024 * 1024
 _ORIGIN = r"https?://[A-Za-z0-9.\[\]:-]+"
 ORIGINS = rf"^({_ORIGIN}(\s*,\s*{_ORIGIN})*)?$"
+_HOST = r"\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
+HOSTS = rf"^(\*|({_HOST}(\s*,\s*{_HOST})*)?)$"
 
 
 class Settings(BaseSettings):
@@ -45,6 +47,18 @@ class Settings(BaseSettings):
     # process: storing rows never holds up answering; thread: 50 MiB less memory
     journal_drain_in: Literal["process", "thread"] = "process"
 
+    max_connections: int = Field(
+        default=1_000,
+        ge=8,
+        le=60_000,
+        description="Connections of one process at once; those silent for longest make room",
+    )
+    allowed_hosts: str = Field(
+        default="",
+        pattern=HOSTS,
+        description="Names callers may use, beside localhost, this machine's name and any "
+        "address; comma-separated, .example.com for all below it, * for any",
+    )
     body_max_bytes: int = Field(default=64 * 1024, ge=1024)
     batch_max_bytes: int = Field(default=4 * MIB, ge=1024)
     batch_max_rows: int = Field(default=1_000, ge=1, le=100_000)

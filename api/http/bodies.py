@@ -21,20 +21,24 @@ def header(headers: Headers, name: bytes) -> bytes | None:
     return None
 
 
+def is_json(content_type: bytes) -> bool:
+    """Whether a Content-Type is JSON's own; its parameters do not matter."""
+    return content_type.partition(b";")[0].strip().lower() == b"application/json"
+
+
 def require_json(scope: Scope) -> None:
-    """Refuse a body that says it is something else; browsers cannot forge this one silently."""
-    content_type: bytes | None = None
+    """Refuse a body that does not say it is JSON: a foreign page's browser asks before that.
+
+    What a page may send without asking (a form, a beacon, a blob of no type) says otherwise.
+    """
+    content_type = b""
     for name, value in scope["headers"]:
         if name == b"content-type":
             content_type = value
         elif name == b"content-encoding":
             _refuse_encoding(value)
-    if content_type is None or content_type.startswith(b"application/json"):
-        return
-    main = content_type.split(b";", 1)[0].strip().lower()
-    if main == b"application/json" or main.endswith(b"+json"):
-        return
-    raise Problem(UNSUPPORTED_MEDIA, "send the header Content-Type: application/json")
+    if content_type != b"application/json" and not is_json(content_type):
+        raise Problem(UNSUPPORTED_MEDIA, "send the header Content-Type: application/json")
 
 
 def require_plain(scope: Scope) -> None:

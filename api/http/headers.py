@@ -47,6 +47,18 @@ def rendered(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join([b"".join((name, b": ", value, b"\r\n")) for name, value in headers])
 
 
+def no_version() -> bytes:
+    """Where nothing is served, or nobody is asked what."""
+    return b"none"
+
+
+def last_answer(problem: Problem, version: bytes, common: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """All of a connection's last answer but its first line."""
+    body = problem.render()
+    own = [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+    return rendered([*common, *problem_headers(problem, version), *own]) + b"\r\n" + body
+
+
 class AnswerLayer:
     """Names the serving version, counts, and turns whatever escapes into a 500 problem."""
 

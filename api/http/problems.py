@@ -24,13 +24,16 @@ class Kind:
         return _URN + self.code
 
 
+MALFORMED = Kind("malformed-request", 400, "This is not HTTP as it is read here")
 NO_CREDENTIALS = Kind("no-credentials", 401, "Credentials are missing or wrong")
 WRONG_ROLE = Kind("wrong-role", 403, "These credentials may not do this")
+FOREIGN_ORIGIN = Kind("foreign-origin", 403, "Pages of this origin may not do this")
 BAD_SIGNATURE = Kind("bad-signature", 403, "No trusted key signed this bundle")
 NOT_FOUND = Kind("not-found", 404, "There is nothing at this address")
 UNKNOWN_VERSION = Kind("unknown-version", 404, "There is no such version")
 UNKNOWN_RUN = Kind("unknown-run", 404, "There is no such training run")
 METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This address does not take this method")
+TOO_SLOW = Kind("request-too-slow", 408, "The request did not arrive in time")
 VERSION_CONFLICT = Kind("version-conflict", 409, "This version is not newer than what was accepted")
 STALE_FENCING = Kind("stale-fencing-number", 409, "A newer scheduler has pushed since")
 NO_ROLLOUT = Kind("no-rollout", 409, "No version is being rolled out")
@@ -40,16 +43,20 @@ IDEMPOTENCY_CONFLICT = Kind(
     "idempotency-conflict", 409, "This transaction_id was decided with another payload"
 )
 TOO_LARGE = Kind("too-large", 413, "The request is larger than the limit")
+ADDRESS_TOO_LONG = Kind("address-too-long", 414, "The address is longer than the limit")
 UNSUPPORTED_MEDIA = Kind("unsupported-media-type", 415, "The body is not of a type read here")
+WRONG_HOST = Kind("wrong-host", 421, "This service does not go by that name")
 INVALID_REQUEST = Kind("invalid-request", 422, "The request does not validate")
 BUNDLE_MALFORMED = Kind("bundle-malformed", 422, "The bundle does not follow the format")
 MODEL_UNUSABLE = Kind("model-unusable", 422, "The bundle is authentic, but its model does not work")
 TOO_MANY = Kind("too-many-requests", 429, "This comes too often")
+HEADERS_TOO_LARGE = Kind("headers-too-large", 431, "The headers are larger than the limit")
 INTERNAL = Kind("internal-error", 500, "The service failed; the log has the details")
 SCORING_FAILED = Kind("scoring-failed", 500, "The model gave no usable score")
 REGISTRY_FAILED = Kind("registry-failed", 500, "The registry could not be written")
 NO_MODEL = Kind("no-model", 503, "No model is served yet")
 JOURNAL_FULL = Kind("journal-full", 503, "The decision could not be recorded, so none was made")
+BUSY = Kind("busy", 503, "There is no room for this now")
 DATABASE_UNAVAILABLE = Kind("database-unavailable", 503, "The database cannot be reached now")
 
 

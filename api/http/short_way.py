@@ -6,21 +6,34 @@ and allowed, with credentials that are enough - is taken here. Every other reque
 one that has to be refused for its headers, goes uvicorn's own way to the same address.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
-import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from api.http.headers import rendered
-from api.http.one_write import OneWriteProtocol
+from api.http.bodies import is_json
+from api.http.bounded import BoundedProtocol
+from api.http.bounds import Bounds
+from api.http.connections import Connections
+from api.http.headers import no_version, rendered
+from api.http.hosts import Hosts
+from api.http.problems import Problem
 
 Headers = Sequence[tuple[bytes, bytes]]
 _JSON = b"application/json"
+_FEW_HEADERS = 32
 # Headers that change what a request means, or who may read its answer.
-_UNUSUAL = frozenset({b"content-encoding", b"transfer-encoding", b"origin", b"expect", b"upgrade"})
+_UNUSUAL = frozenset(
+    {
+        b"content-encoding",
+        b"transfer-encoding",
+        b"origin",
+        b"sec-fetch-site",
+        b"expect",
+        b"upgrade",
+    }
+)
 
 
 class Way(Protocol):
@@ -54,7 +67,7 @@ class ShortWays:
     flush: Callable[[], None] = _nothing_waits
 
 
-class ShortWayProtocol(OneWriteProtocol):
+class ShortWayProtocol(BoundedProtocol):
     """uvicorn's protocol; subclasses made by `protocol_for` know the ways."""
 
     ways = ShortWays()
@@ -65,26 +78,9 @@ class ShortWayProtocol(OneWriteProtocol):
     # A short request is in a tick.
     _waits = False
     _ends = False
-    _heard_at = 0.0
-    _raw: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._raw = transport
-        super().connection_made(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._heard_at = self.loop.time()
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._unsupported_upgrade_warning()
-        except httptools.HttpParserError:
-            self.ways.flush()
-            self._unset_keepalive_if_required()
-            self.logger.warning("Invalid HTTP request received.")
-            self.send_400_response("Invalid HTTP request received.")
 
     def on_message_begin(self) -> None:
+        self._begin()
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
@@ -94,6 +90,7 @@ class ShortWayProtocol(OneWriteProtocol):
         if way is None:
             self._go_uvicorns_way()
         else:
+            self._is_in_head, self._chunks, self._body_bytes = False, None, 0
             self._body = b""
             self._is_asking = True
 
@@ -102,12 +99,13 @@ class ShortWayProtocol(OneWriteProtocol):
             super().on_body(body)
         else:
             self._body = self._body + body if self._body else body
+            self._body_bytes = len(self._body)
 
     def on_message_complete(self) -> None:
         if self._way is None:
             super().on_message_complete()
         else:
-            self._waits = True
+            self._waits = self._is_whole = self._has_asked = True
             self._way.take(self._body, self)
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
@@ -127,11 +125,28 @@ class ShortWayProtocol(OneWriteProtocol):
     def timeout_keep_alive_handler(self) -> None:
         """One timer a connection, which looks when it was last heard of, not one a request."""
         self.timeout_keep_alive_task = None
-        left = self._heard_at + self.timeout_keep_alive - self.loop.time()
+        left = self.heard_at + self.timeout_keep_alive - self.loop.time()
         if self._is_asking or left > 0:
             self._look_again_in(max(left, 1.0))
         else:
             super().timeout_keep_alive_handler()
+
+    @property
+    def _is_answering(self) -> bool:
+        return self._waits or super()._is_answering
+
+    @property
+    def _is_answered_early(self) -> bool:
+        return not self._is_asking and super()._is_answered_early
+
+    def refuse(self, problem: Problem) -> None:
+        if self._waits:
+            # answers go out in turn
+            self.ways.flush()
+        if self._waits:
+            self._ends = True
+        super().refuse(problem)
+        self._is_asking = self._waits
 
     def shutdown(self) -> None:
         if self._waits:
@@ -144,9 +159,29 @@ class ShortWayProtocol(OneWriteProtocol):
     def _short_way(self) -> Way | None:
         """The way this request may take; None: uvicorn's."""
         way = self.ways.by_url.get(self.url)
-        if way is None or not self._is_plain() or not _is_small_json(self.headers, way):
+        if way is None or not self._is_plain() or not self._is_small_json(way):
             return None
         return way if way.admits(self.headers) else None
+
+    def _is_small_json(self, way: Way) -> bool:
+        length = kind = host = b""
+        for name, value in self.headers:
+            if name == b"content-length":
+                length = value
+            elif name == b"content-type":
+                kind = value
+            elif name == b"host":
+                if host:
+                    return False
+                host = value
+            elif name in _UNUSUAL:
+                return False
+        return (
+            (kind == _JSON or is_json(kind))
+            and (host in self.hosts.known or self.hosts.allows(host))
+            and length.isdigit()
+            and int(length) <= way.limit_bytes
+        )
 
     def _is_plain(self) -> bool:
         parser = self.parser
@@ -156,6 +191,9 @@ class ShortWayProtocol(OneWriteProtocol):
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
             and not self._ends
+            # a head in one piece and of few lines needs no counting
+            and not self._head_bytes
+            and len(self.headers) < _FEW_HEADERS
             and parser.get_method() == b"POST"
             and parser.get_http_version() == "1.1"
             and parser.should_keep_alive()
@@ -177,23 +215,20 @@ class ShortWayProtocol(OneWriteProtocol):
         self.timeout_keep_alive_task = self.loop.call_later(seconds, handler)
 
 
-def protocol_for(ways: ShortWays) -> type[ShortWayProtocol]:
-    """The protocol class of a server that has these ways."""
-    return cast(
-        type[ShortWayProtocol], type("ShortWayProtocol", (ShortWayProtocol,), {"ways": ways})
-    )
-
-
-def _is_small_json(headers: Headers, way: Way) -> bool:
-    length = kind = b""
-    for name, value in headers:
-        if name == b"content-length":
-            length = value
-        elif name == b"content-type":
-            kind = value
-        elif name in _UNUSUAL:
-            return False
-    return kind.startswith(_JSON) and length.isdigit() and int(length) <= way.limit_bytes
+def protocol_for(
+    ways: ShortWays,
+    bounds: Bounds | None = None,
+    hosts: Hosts | None = None,
+    version: Callable[[], bytes] = no_version,
+) -> type[ShortWayProtocol]:
+    """The protocol class of a server; `version` is what refusals say that serves."""
+    own: dict[str, Any] = {
+        "ways": ways,
+        "hosts": hosts or Hosts(),
+        "pool": Connections(bounds or Bounds()),
+        "version": staticmethod(version),
+    }
+    return cast(type[ShortWayProtocol], type("ShortWayProtocol", (ShortWayProtocol,), own))
 
 
 class _Lines:

@@ -13,9 +13,8 @@ import uvicorn
 from pydantic import SecretStr
 
 from api.app import ScoringApp, create_app
-from api.http.short_way import protocol_for
-from api.scoring.routes import short_ways
 from api.service import Service
+from api.serving import protocol
 from api.settings import Settings
 from api.wiring import build_service
 from shared.clock import SystemClock
@@ -62,7 +61,7 @@ class Running:
         self.app: ScoringApp = create_app(self.service)
         self._socket = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
-            self.app, loop="uvloop", http=protocol_for(short_ways(self.service)),
+            self.app, loop="uvloop", http=protocol(self.service),
             ws="none", access_log=False, log_config=None, server_header=False, proxy_headers=False,
             timeout_graceful_shutdown=5,
         )  # fmt: skip

@@ -1,0 +1,291 @@
+"""uvicorn's protocol within bounds: heads, framing, waiting, and what is sent ahead of answers.
+
+Neither httptools nor uvicorn bounds any of these, and all of them come before credentials. The
+parser is fed in slices; after each one it is known how far it got, so that what it keeps to
+itself (an endless header, a chunk's extension, a trailer) is counted from outside.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import httptools
+import structlog
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from api.http.bounds import Bounds
+from api.http.connections import Connections, Standing
+from api.http.headers import last_answer, no_version
+from api.http.heads import (
+    NO_UPGRADE,
+    ChunkMeter,
+    Refusal,
+    check_half_head,
+    check_head,
+    check_host,
+    has_chunks,
+)
+from api.http.hosts import Hosts
+from api.http.one_write import OneWriteProtocol
+from api.http.problems import BUSY, MALFORMED, TOO_SLOW, Problem
+
+_log = structlog.get_logger()
+_SLICE_BYTES = 16 * 1024
+_AGAIN = {"Retry-After": "1"}
+
+
+class BoundedProtocol(OneWriteProtocol):
+    """Subclasses made for a server share its `pool`."""
+
+    pool = Connections(Bounds())
+    hosts = Hosts()
+    # what the header of that name says on every answer
+    version: Callable[[], bytes] = staticmethod(no_version)
+
+    url = b""
+    heard_at = 0.0
+    _raw: asyncio.Transport
+    # Of the request that is arriving: since when, and how far it is.
+    _since = 0.0
+    _is_in_head = True
+    _is_whole = False
+    _chunks: ChunkMeter | None = None
+    _is_metered = True
+    _head_bytes = 0
+    _body_bytes = 0
+    # Of its bodies in the pool's sum.
+    _counted_bytes = 0
+    _has_asked = False
+    _is_refused = False
+    _paused_at: float | None = None
+    _closing_at: float | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        self._raw = transport
+        self.heard_at = self._since = self.loop.time()
+        if self.pool.admit(self):
+            self.headers = []
+            super().connection_made(transport)
+        else:
+            self._is_refused = True
+            transport.write(self._rendered(Problem(BUSY, "too many connections", headers=_AGAIN)))
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.pool.forget(self)
+        self._release()
+        if self.transport is not None:
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = self.loop.time()
+        if len(data) <= _SLICE_BYTES:
+            self._parse(data)
+            return
+        for begin in range(0, len(data), _SLICE_BYTES):
+            self._parse(data[begin : begin + _SLICE_BYTES])
+
+    def _parse(self, data: bytes) -> None:
+        if self._is_refused:
+            # it lingers, so that the caller can read why
+            return
+        try:
+            self.parser.feed_data(data)
+            if self._is_in_head:
+                self._head_bytes += len(data)
+                check_half_head(self.url, len(self.headers), self._head_bytes, self.pool.bounds)
+            elif self._chunks is not None:
+                self._chunks.fed(len(data), self._body_bytes)
+        except Refusal as refusal:
+            self.refuse(refusal.problem)
+        except httptools.HttpParserUpgrade:
+            self.refuse(Problem(MALFORMED, NO_UPGRADE))
+        except httptools.HttpParserError as error:
+            found = error.__context__
+            told = found.problem if isinstance(found, Refusal) else None
+            self.refuse(told or Problem(MALFORMED, "Invalid HTTP request received."))
+
+    # what the parser tells
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._since = self.heard_at
+        self._is_in_head, self._is_whole, self._head_bytes = True, False, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._is_in_head:
+            # a trailer: nothing here reads one
+            return
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade():
+            raise Refusal(MALFORMED, NO_UPGRADE)
+        version = self.parser.get_http_version()
+        check_head(self.url, self.headers, version, self.pool.bounds)
+        check_host(self.url, self.headers, self.hosts)
+        if len(self.pipeline) >= self.pool.bounds.pipelined:
+            raise Refusal(BUSY, "wait for the answers to earlier requests")
+        chunked = has_chunks(self.headers, version)
+        self._chunks = ChunkMeter(self.pool.bounds.framing_bytes) if chunked else None
+        self._is_metered = self.url not in self.pool.bounds.unmetered
+        self._since = self.heard_at
+        self._body_bytes = 0
+        super().on_headers_complete()
+        # from here on there is a cycle of this request
+        self._is_in_head = False
+
+    def on_body(self, body: bytes) -> None:
+        size = len(body)
+        self._body_bytes += size
+        if self._chunks is not None:
+            self._chunks.body(size)
+        if self._is_metered and not self.cycle.response_complete:
+            self._meter(size)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._is_whole = self._has_asked = True
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        if not self.pipeline:
+            self._release()
+        super().on_response_complete()
+
+    # bounds
+
+    def _meter(self, size: int) -> None:
+        self._counted_bytes += size
+        self.pool.body_bytes += size
+        bounds = self.pool.bounds
+        if (
+            self.pool.body_bytes > bounds.body_buffer_bytes
+            and self._counted_bytes > bounds.body_part_bytes
+        ):
+            raise Refusal(BUSY, "other large bodies are being read; send this one again")
+
+    def _release(self) -> None:
+        self.pool.body_bytes -= self._counted_bytes
+        self._counted_bytes = 0
+
+    # time
+
+    @property
+    def standing(self) -> Standing:
+        if self._is_refused:
+            return Standing.REFUSED
+        if self._is_answering:
+            return Standing.WAITING if self._is_whole else Standing.SENDING
+        if not self._has_asked:
+            return Standing.UNPROVEN
+        return Standing.IDLE if self._is_whole else Standing.SENDING
+
+    @property
+    def _is_answering(self) -> bool:
+        """Whether some request's headers are here and its answer is not complete."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _is_answered_early(self) -> bool:
+        """Whether the request whose body is arriving has its answer: there is no second one."""
+        is_in_body = not self._is_in_head and not self._is_whole
+        return is_in_body and self.cycle is not None and self.cycle.response_complete
+
+    def look(self, now: float) -> None:
+        if self._raw.is_closing() or self._is_refused:
+            self._end_soon(now)
+        elif self._paused_at is not None:
+            if now - self._paused_at > self.pool.bounds.unread_seconds:
+                self.pool.refused["answers-unread"] += 1
+                self.drop()
+        elif (self._is_in_head or not self._is_whole) and now - self._since > self._patience():
+            self._give_up()
+
+    def _patience(self) -> float:
+        bounds = self.pool.bounds
+        if self._is_in_head:
+            return bounds.head_seconds
+        if self.flow.read_paused:
+            # we keep it waiting
+            return float("inf")
+        return bounds.body_seconds + self._body_bytes / bounds.body_bytes_per_second
+
+    def _give_up(self) -> None:
+        if self._has_asked or self._head_bytes or not self._is_in_head:
+            self.refuse(Problem(TOO_SLOW, "send requests faster, or in smaller parts"))
+        else:
+            self.pool.refused["silent"] += 1
+            self._raw.close()
+
+    def _end_soon(self, now: float) -> None:
+        """It is to end: not before what was promised earlier is sent, and not for ever."""
+        bounds = self.pool.bounds
+        if self._is_answering and not self.cycle.disconnected:
+            return
+        if self._closing_at is None:
+            self._closing_at = now
+        patience = bounds.linger_seconds if self._is_refused else bounds.unread_seconds
+        if now - self._closing_at > patience:
+            self.drop()
+
+    def drop(self) -> None:
+        self._raw.abort()
+
+    def pause_writing(self) -> None:
+        self._paused_at = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._paused_at = None
+        super().resume_writing()
+
+    # refusing
+
+    def refuse(self, problem: Problem) -> None:
+        """Answer with a problem, if it is this request's turn; read nothing more, and close."""
+        self._is_refused = True
+        self._unset_keepalive_if_required()
+        self.pool.refused[problem.kind.code] += 1
+        _log.warning(
+            "connection_refused",
+            reason=problem.kind.code,
+            detail=problem.detail,
+            address=self.client[0] if self.client else None,
+        )
+        if self._is_answered_early:
+            self._raw.close()
+        elif not self._is_answering:
+            self._say_and_close(problem)
+        elif self._is_in_head or self._is_whole:
+            # answers to earlier requests come first, then the end
+            if self.cycle is not None:
+                self.cycle.keep_alive = False
+        elif self.pipeline or self.cycle.response_started:
+            self._hang_up_on_reader()
+        else:
+            self._hang_up_on_reader()
+            self._say_and_close(problem)
+
+    def _hang_up_on_reader(self) -> None:
+        """Whoever reads this body is told that the rest will not come."""
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+
+    def _say_and_close(self, problem: Problem) -> None:
+        self._raw.write(self._rendered(problem))
+        if self._raw.can_write_eof():
+            # A connection closed on unread bytes is reset, and the caller never reads why.
+            self._raw.write_eof()
+        else:
+            self._raw.close()
+
+    def _rendered(self, problem: Problem) -> bytes:
+        lines = self.server_state.default_headers
+        status = STATUS_LINE[problem.kind.status]
+        return status + last_answer(problem, type(self).version(), lines)

@@ -1,0 +1,130 @@
+"""All connections of one process: how many there are, who waits too long, what they hold."""
+
+import asyncio
+import heapq
+from collections import Counter
+from collections.abc import Iterable
+from enum import IntEnum
+from typing import Protocol
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from api.http.bounds import Bounds
+
+_SWEEP_SECONDS = 0.5
+# Of all connections, dropped at once when there are too many: looking for them takes a while.
+_DROPPED_SHARE = 20
+
+
+class Standing(IntEnum):
+    """What a connection is doing; the lower, the sooner it makes room for another."""
+
+    REFUSED = 0
+    # nothing whole has come yet
+    UNPROVEN = 1
+    IDLE = 2
+    SENDING = 3
+    WAITING = 4
+
+
+class Connection(Protocol):
+    """What is asked of one."""
+
+    heard_at: float
+
+    @property
+    def standing(self) -> Standing: ...
+
+    def look(self, now: float) -> None:
+        """Close it, if it has waited too long."""
+        ...
+
+    def drop(self) -> None:
+        """Close it now, whatever is still to be sent."""
+        ...
+
+
+class Connections:
+    """The connections of a process and what of theirs is bounded in sum.
+
+    Attributes:
+        body_bytes: of bodies that are read and not answered yet.
+        refused: how often, by reason.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.body_bytes = 0
+        self.refused: Counter[str] = Counter()
+        self._open: set[Connection] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def admit(self, connection: Connection) -> bool:
+        """Take one in, in the place of those silent for longest when there are too many."""
+        if len(self._open) >= self.bounds.connections and not self._make_room():
+            self.refused["connections"] += 1
+            return False
+        self._open.add(connection)
+        if self._timer is None:
+            self._sweep_soon()
+        return True
+
+    def forget(self, connection: Connection) -> None:
+        self._open.discard(connection)
+
+    def _make_room(self) -> bool:
+        count = max(1, self.bounds.connections // _DROPPED_SHARE)
+        least = heapq.nsmallest(count, self._open, key=_worth)
+        dropped = [found for found in least if found.standing is not Standing.WAITING]
+        for connection in dropped:
+            self.refused["made-room"] += 1
+            self._open.discard(connection)
+            connection.drop()
+        return bool(dropped)
+
+    def _sweep_soon(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(_SWEEP_SECONDS, self._sweep, loop)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        for connection in list(self._open):
+            connection.look(now)
+        if self._open:
+            self._sweep_soon()
+
+
+def _worth(connection: Connection) -> tuple[Standing, float]:
+    return connection.standing, connection.heard_at
+
+
+class ConnectionFigures(Collector):
+    """How many there are, what they hold, and how many were refused, for Prometheus."""
+
+    def __init__(self, pool: Connections) -> None:
+        self._pool = pool
+
+    def collect(self) -> Iterable[Metric]:
+        pool = self._pool
+        refused = CounterMetricFamily(
+            "understudy_connections_refused", "Connections closed by a bound", labels=("reason",)
+        )
+        for reason, count in list(pool.refused.items()):
+            refused.add_metric((reason,), count)
+        return (
+            GaugeMetricFamily("understudy_connections", "Connections open now", len(pool)),
+            GaugeMetricFamily(
+                "understudy_connections_limit", "The most there may be", pool.bounds.connections
+            ),
+            GaugeMetricFamily(
+                "understudy_body_buffer_bytes",
+                "Bodies read and not answered yet",
+                pool.body_bytes,
+            ),
+            refused,
+        )

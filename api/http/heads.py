@@ -1,0 +1,112 @@
+"""What the head of a request and the framing of its body may be; a refusal says what is right."""
+
+from collections.abc import Sequence
+
+from api.http.bounds import Bounds
+from api.http.hosts import Hosts
+from api.http.problems import (
+    ADDRESS_TOO_LONG,
+    HEADERS_TOO_LARGE,
+    MALFORMED,
+    WRONG_HOST,
+    Kind,
+    Problem,
+)
+
+Headers = Sequence[tuple[bytes, bytes]]
+# A parser that meets one of these takes all that follows for another protocol, or worse: for
+# the next request, though it is the body of this one.
+NO_UPGRADE = "send the request without Upgrade and CONNECT: nothing is spoken here but HTTP/1.1"
+# a colon, a space and the end of a line
+_LINE_BYTES = 4
+
+
+class Refusal(Exception):
+    """Raised inside of the parser's callbacks; ends the parsing."""
+
+    def __init__(self, kind: Kind, detail: str) -> None:
+        super().__init__(detail)
+        self.problem = Problem(kind, detail)
+
+
+def check_half_head(url: bytes, headers: int, size: int, bounds: Bounds) -> None:
+    """A head that is not all here: what of it the parser has told, and its bytes so far."""
+    if len(url) > bounds.address_bytes:
+        raise _too_long(bounds)
+    if size > bounds.head_bytes or headers > bounds.headers:
+        raise _too_large(bounds)
+
+
+def check_head(url: bytes, headers: Headers, version: str, bounds: Bounds) -> None:
+    """Sizes and version of a whole head."""
+    if len(url) > bounds.address_bytes:
+        raise _too_long(bounds)
+    sizes = [len(name) + len(value) + _LINE_BYTES for name, value in headers]
+    if (
+        len(sizes) > bounds.headers
+        or sum(sizes) + len(url) > bounds.head_bytes
+        or max(sizes, default=0) > bounds.header_bytes
+    ):
+        raise _too_large(bounds)
+    if version not in ("1.0", "1.1"):
+        raise Refusal(MALFORMED, "send HTTP/1.1")
+
+
+def check_host(url: bytes, headers: Headers, hosts: Hosts) -> None:
+    """One host, the same wherever it is named, and one of ours."""
+    named = [value for name, value in headers if name == b"host"]
+    host = named[0] if named else b""
+    if len(named) > 1:
+        raise Refusal(MALFORMED, "send one Host header")
+    if not url.startswith(b"/") and url.partition(b"//")[2].partition(b"/")[0] != host:
+        raise Refusal(MALFORMED, "send the path alone, or the same host in both places")
+    if not hosts.allows(host):
+        shown = host[:100].decode("latin-1")
+        remedy = f"ALLOWED_HOSTS: add {shown!r} if callers are to use that name"
+        raise Refusal(WRONG_HOST, remedy)
+
+
+def has_chunks(headers: Headers, version: str) -> bool:
+    """Whether the body comes in chunks, the only coding there is."""
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if not codings:
+        return False
+    if len(codings) > 1 or codings[0].strip().lower() != b"chunked":
+        raise Refusal(MALFORMED, "the only Transfer-Encoding read here is chunked")
+    if version != "1.1":
+        raise Refusal(MALFORMED, "HTTP/1.0 has no Transfer-Encoding; send Content-Length")
+    return True
+
+
+class ChunkMeter:
+    """What comes besides the body: sizes of chunks, their extensions, trailers."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._framing = self._stalled = 0
+        self._has_body = False
+
+    def body(self, size: int) -> None:
+        """Of what is being fed, these are body."""
+        self._framing -= size
+        self._has_body = True
+
+    def fed(self, size: int, body_bytes: int) -> None:
+        """So much was fed, and the body has so many bytes by now."""
+        self._framing += size
+        self._stalled = 0 if self._has_body else self._stalled + size
+        self._has_body = False
+        if self._stalled > self._limit or self._framing > self._limit + body_bytes:
+            raise Refusal(MALFORMED, "the chunks hold more framing than body; send larger ones")
+
+
+def _too_long(bounds: Bounds) -> Refusal:
+    return Refusal(ADDRESS_TOO_LONG, f"an address has at most {bounds.address_bytes} bytes")
+
+
+def _too_large(bounds: Bounds) -> Refusal:
+    told = (
+        f"send at most {bounds.headers} headers, {bounds.head_bytes} bytes in all and "
+        f"{bounds.header_bytes} bytes in one"
+    )
+    return Refusal(HEADERS_TOO_LARGE, told)

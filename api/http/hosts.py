@@ -1,0 +1,63 @@
+"""The names this service goes by: a page cannot get at it by pointing its own name here.
+
+A browser sends along the name that its page was loaded from. Whoever owns a name can make it
+resolve to this machine a moment later (DNS rebinding); they cannot make a browser send another
+name, nor turn an address into a name of theirs.
+"""
+
+import socket
+from ipaddress import ip_address
+
+# Values of the header that were found good; nobody needs more than a few.
+_MOST_KNOWN = 64
+ANY = "*"
+
+
+class Hosts:
+    """Allows addresses, `localhost`, this machine's own name, and the names in the setting.
+
+    Args:
+        named: comma-separated; `.example.com` allows every name below it, `*` allows all.
+    """
+
+    def __init__(self, named: str = "") -> None:
+        names = {name.strip().lower() for name in named.split(",") if name.strip()}
+        self._allows_all = ANY in names
+        self._names = names | {"localhost", socket.gethostname().lower()}
+        self._suffixes = (".localhost", *(name for name in names if name.startswith(".")))
+        # as they stand in requests, port and all
+        self.known: set[bytes] = set()
+
+    def allows(self, header: bytes) -> bool:
+        """Whether a request may name this host; none at all is nothing a browser sends."""
+        if header in self.known:
+            return True
+        name = host_name(header.decode("latin-1"))
+        allowed = self._allows_all or not header or (name is not None and self._is_ours(name))
+        if allowed and len(self.known) < _MOST_KNOWN:
+            self.known.add(header)
+        return allowed
+
+    def _is_ours(self, name: str) -> bool:
+        return name in self._names or name.endswith(self._suffixes) or _is_address(name)
+
+
+def host_name(authority: str) -> str | None:
+    """The name or address without its port, in lower case; None: it is none."""
+    name, colon, port = authority.rpartition(":")
+    if not colon or "]" in port:
+        name, port = authority, "0"
+    if not port.isdecimal():
+        return None
+    if name.startswith("[") and name.endswith("]"):
+        name = name[1:-1]
+        return name if ":" in name else None
+    return None if ":" in name else name.lower().removesuffix(".") or None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
