@@ -27,6 +27,9 @@ class Metrics:
         self._routes = AllRoutes()
         self.registry.register(self._routes)
         self._decisions = self._counter("decisions", "Rows scored and recorded", "decision")
+        self.quarantined = self._counter(
+            "rows_quarantined", "Rows scored and kept out of history, windows and training"
+        )
         self.swaps = self._counter("swaps", "Versions taken into service")
         self.rollbacks = self._counter("rollbacks", "Steps back to an older version")
         self.breaker_failures = self._counter(

@@ -1,5 +1,6 @@
 """Settings of the scoring service, from the environment; a mistake names its remedy."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -39,6 +40,12 @@ class Settings(BaseSettings):
     # and started again; 0: never.
     worker_hang_seconds: float = Field(default=30, ge=0)
     scoring_auth: Literal["on", "off"] = "off"
+    open_scoring_reach: Literal["loopback", "private-network", "anywhere"] = Field(
+        default="loopback",
+        description="From where callers without credentials can reach the port while "
+        "SCORING_AUTH=off. Their rows become history and training data, unless it is "
+        "`anywhere`: then they are scored and quarantined.",
+    )
 
     journal_dir: AbsolutePath = Path("var/journal")
     journal_fsync: bool = False
@@ -100,10 +107,41 @@ def load_settings() -> Settings:
         SettingsError: a variable does not parse; every one is named with what it wants.
     """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         told = [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in found]
         raise SettingsError(
             "; ".join(told) + " - correct it, or unset it to take the default"
         ) from error
+    refuse_unnamed_reach(settings)
+    return settings
+
+
+def refuse_unnamed_reach(settings: Settings) -> None:
+    """Refuse open scoring on a port that other machines can reach, unless a setting says so.
+
+    Raises:
+        SettingsError: names the settings and what each would mean.
+    """
+    if settings.scoring_auth == "on" or settings.open_scoring_reach != "loopback":
+        return
+    if is_loopback(settings.api_host):
+        return
+    raise SettingsError(
+        f"API_HOST: {settings.api_host} can be reached from other machines while SCORING_AUTH=off "
+        "lets everybody score - set SCORING_AUTH=on; or say from where callers without "
+        "credentials come: OPEN_SCORING_REACH=private-network if only machines that you control "
+        "reach the port (their rows become history and training data), "
+        "OPEN_SCORING_REACH=anywhere if others do (their rows are scored and quarantined)"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a port of this host."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name: who knows where it leads
+        return False

@@ -5,9 +5,10 @@ from functools import partial
 import structlog
 
 from api.aftermath import end_what_crashed, leave_what_crashes
-from api.journal.entries import VERSION, decided_from_record, decode
+from api.journal.entries import VERSION, decided_from_record, decode, is_quarantined
 from api.journal.sink import Stored
 from api.rollout.conductor import SETTLE_SECONDS
+from api.scoring.decision_keys import quarantine_key
 from api.service import Service
 from api.workers.figures import NOTE_SECONDS
 from api.workers.follower import RETRY_SECONDS
@@ -18,6 +19,12 @@ from shared.transaction import Label
 _log = structlog.get_logger()
 # Rows forgotten at once: half a millisecond.
 _BITE = 500
+_EVERYBODYS = "those of anonymous callers become history and training data"
+_WHAT_BECOMES_OF_ROWS = {
+    "loopback": _EVERYBODYS,
+    "private-network": _EVERYBODYS,
+    "anywhere": "those of anonymous callers are scored and quarantined",
+}
 
 
 def start(service: Service) -> None:
@@ -46,9 +53,12 @@ def start(service: Service) -> None:
         service.inheritance.start()
     service.follower.start()
     if service.settings.scoring_auth == "off":
+        reach = service.settings.open_scoring_reach
         _log.warning(
             "scoring_is_open",
             routes="scoring and reading need no credentials",
+            reach=reach,
+            rows=_WHAT_BECOMES_OF_ROWS[reach],
             remedy="set SCORING_AUTH=on unless only this machine can reach the port",
         )
     _log.info("started", version=service.models.version, use_case=service.use_case.name)
@@ -70,6 +80,9 @@ def stop(service: Service) -> None:
 
 def on_stored(service: Service, stored: Stored) -> None:
     """The database has these now: drop the copies where scoring runs."""
+    if stored.quarantined_ids:
+        keys = list(map(quarantine_key, stored.quarantined_ids))
+        service.hop(partial(service.cache.stored, keys))
     service.hop(partial(_forget, service, stored, 0))
 
 
@@ -98,8 +111,12 @@ def _recall_pending(service: Service) -> None:
             continue
         thresholds = service.registry.thresholds(record[VERSION])
         decided = decided_from_record(record, thresholds)
-        service.source.remember(decided.transaction)
-        service.cache.put([(decided.transaction.transaction_id, payload, decided.served)])
+        name = decided.transaction.transaction_id
+        if is_quarantined(payload):
+            name = quarantine_key(name)
+        else:
+            service.source.remember(decided.transaction)
+        service.cache.put([(name, payload, decided.served)])
         recalled += 1
     if recalled:
         _log.info("journal_recalled", decisions=recalled)

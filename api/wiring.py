@@ -6,6 +6,7 @@ from functools import partial
 from sqlalchemy import Engine
 
 from api.http.credentials import Doorkeeper, Limits
+from api.http.named_tokens import NamedTokens
 from api.journal.drain import Drain
 from api.journal.journal import Journal
 from api.journal.keeping import Keeping
@@ -33,7 +34,7 @@ from api.scoring.repeats import Repeats
 from api.scoring.scorer import Scorer, ScoringParts
 from api.scoring.turns import ManyThreads, OneThread, StrictClock, Turns
 from api.service import HopSwitch, Service
-from api.settings import Settings
+from api.settings import Settings, refuse_unnamed_reach
 from api.startup import on_stored
 from api.workers.figures import Figures
 from api.workers.follower import Follower
@@ -201,10 +202,17 @@ def _how_to_run(settings: Settings, engine: Engine, clock: Clock) -> tuple[Execu
 
 
 def _doorkeeper(settings: Settings) -> Doorkeeper:
+    refuse_unnamed_reach(settings)
     ensure_tokens(settings.keys_dir, API_ROLES)
     tokens = {role: read_token(settings.keys_dir, role) for role in API_ROLES}
     limits = Limits.per_minute(settings.failed_attempts_per_minute, settings.changes_per_minute)
-    return Doorkeeper(tokens, limits, scoring_open=settings.scoring_auth == "off")
+    return Doorkeeper(
+        tokens,
+        limits,
+        scoring_open=settings.scoring_auth == "off",
+        trust_anonymous=settings.open_scoring_reach != "anywhere",
+        named=NamedTokens(settings.keys_dir, API_ROLES),
+    )
 
 
 def _watch(metrics: Metrics, journal: Journal, drain: Drain, inheritance: Inheritance) -> None:

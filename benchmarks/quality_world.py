@@ -9,7 +9,7 @@ from usecases.fraud.training.snapshot import SCHEMA
 
 NOW_US = 1_767_225_600_000_000 + MICROS_PER_DAY * 5 // 8  # 2026-01-01T15:00:00Z
 DAYS, CUSTOMERS, MERCHANTS, CRIME_SHARE = 60, 150, 200, 0.03
-_LABEL = ("label", "label_known_at", "label_source")
+_LABEL = ("label", "label_known_at", "label_source", "label_sent_by")
 _ORDER = ("event_time", "ingested_at", "transaction_id")
 
 
@@ -27,7 +27,8 @@ def simulated_snapshot(
     past = relive(world, now_us, days, crime_share=crime_share)
     schema = {name: SCHEMA[name] for name in COLUMNS}
     batches = [pl.DataFrame(rows, schema, orient="row") for rows in records(world, past)]
-    return pl.concat(batches).select(list(SCHEMA)).sort(_ORDER)
+    # nobody sent them: they were imported
+    return pl.concat([SCHEMA.to_frame(), *batches], how="diagonal").sort(_ORDER)
 
 
 def as_known_at(snapshot: pl.DataFrame, as_of_us: int) -> pl.DataFrame:

@@ -51,9 +51,14 @@ OUR_RULES = "rules"
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Ground truth for one transaction and the instant since which it is known."""
+    """Ground truth for one transaction and the instant since which it is known.
+
+    Attributes:
+        label_sent_by: the name of the caller who told it; None for imported ones.
+    """
 
     transaction_id: str
     label: int
     label_known_at_us: int
     label_source: str
+    label_sent_by: str | None = None

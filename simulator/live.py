@@ -78,8 +78,16 @@ def live_rows(
 class Traffic:
     """Sends rows at a steady pace, however long the answers take."""
 
-    def __init__(self, client: httpx.AsyncClient, plan: TrafficPlan, tell: Tell) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        plan: TrafficPlan,
+        tell: Tell,
+        feedback: httpx.AsyncClient | None = None,
+    ) -> None:
+        """`client` scores and `feedback` tells labels; None: the same one does both."""
         self._client = client
+        self._feedback = client if feedback is None else feedback
         self._plan = plan
         self._tell = tell
         self._free = asyncio.Semaphore(MOST_UNDER_WAY)
@@ -119,7 +127,7 @@ class Traffic:
             return
 
     async def _send(self, row: LiveRow) -> None:
-        answer = await self._post("/predict", row.body)
+        answer = await self._post(self._client, "/predict", row.body)
         self._free.release()
         if answer is None:
             return
@@ -148,13 +156,15 @@ class Traffic:
             batch: list[dict[str, Any]] = []
             while self._due and self._due[0][0] <= moment and len(batch) < LABELS_PER_REQUEST:
                 batch.append(self._due.popleft()[1])
-            if await self._post("/feedback", {"labels": batch}) is not None:
+            if await self._post(self._feedback, "/feedback", {"labels": batch}) is not None:
                 self.report.labels += len(batch)
 
-    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
+    async def _post(
+        self, client: httpx.AsyncClient, path: str, body: dict[str, Any]
+    ) -> dict[str, Any] | None:
         """The answer, or None when there was none to use; the report says why."""
         try:
-            response = await self._client.post(path, json=body)
+            response = await client.post(path, json=body)
         except httpx.HTTPError as error:
             self._fail(type(error).__name__)
             return None

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from shared.clock import SystemClock
 from shared.errors import SettingsError
-from shared.keys.tokens import Role, read_token
+from shared.keys.tokens import Role, read_token, token_path
 from simulator.live import Traffic, TrafficPlan, TrafficReport, live_rows
 from simulator.world import World
 from understudy.settings import Settings
@@ -28,14 +28,16 @@ def send_traffic(
     amount_factor: float,
 ) -> TrafficReport:
     """Send until the count is reached or a signal comes; labels still owed are delivered."""
+    scorer, feedback = _bearer(settings, Role.SCORER), _bearer(settings, Role.FEEDBACK)
+    if not feedback:
+        where = token_path(settings.keys_dir, Role.FEEDBACK)
+        told = f"no token at {where}: the API will refuse the labels; set KEYS_DIR to its keys"
+        console.print(told, highlight=False, soft_wrap=True)
     rows = live_rows(world, SystemClock().now_us(), crime_share, amount_factor)
 
     async def run() -> TrafficReport:
-        client = httpx.AsyncClient(
-            base_url=str(settings.api_url), headers=_headers(settings), timeout=TIMEOUT_SECONDS
-        )
-        async with client:
-            traffic = Traffic(client, plan, _Teller(console))
+        async with _client(settings, scorer) as client, _client(settings, feedback) as labels:
+            traffic = Traffic(client, plan, _Teller(console), labels)
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, traffic.stop)
             return await traffic.run(rows)
@@ -45,10 +47,16 @@ def send_traffic(
     return report
 
 
-def _headers(settings: Settings) -> dict[str, str]:
-    """With SCORING_AUTH=on the scorer's token is needed; without it, it does no harm."""
+def _client(settings: Settings, headers: dict[str, str]) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=str(settings.api_url), headers=headers, timeout=TIMEOUT_SECONDS
+    )
+
+
+def _bearer(settings: Settings, role: Role) -> dict[str, str]:
+    """No header where there is no token: scoring may be open, labels never are."""
     try:
-        return {"Authorization": f"Bearer {read_token(settings.keys_dir, Role.SCORER)}"}
+        return {"Authorization": f"Bearer {read_token(settings.keys_dir, role)}"}
     except SettingsError:
         return {}
 

@@ -1,11 +1,10 @@
-"""Who may call what: one token a role, compared in constant time."""
+"""Who may call what: tokens of roles, compared in constant time."""
 
 import base64
 import binascii
-import hashlib
 import hmac
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -13,27 +12,21 @@ import structlog
 from starlette.types import Scope
 
 from api.http.bodies import Headers, header
+from api.http.callers import Caller, anonymous
 from api.http.limits import RateLimit
+from api.http.named_tokens import CallersByDigest, no_named_tokens
 from api.http.problems import NO_CREDENTIALS, TOO_MANY, WRONG_ROLE, Problem
-from shared.keys.tokens import Role
+from shared.keys.tokens import Role, token_digest
 
 _log = structlog.get_logger()
 
 BASIC_USER = "operator"
-# Roles whose routes are open unless SCORING_AUTH=on.
+# Roles whose routes are open unless SCORING_AUTH=on; labels never are: they teach the model.
 OPENABLE = frozenset({Role.SCORER, Role.READ})
 # Roles that change something and are not the service's daily work.
 LIMITED = frozenset({Role.PUSH, Role.OPERATOR, Role.ALERT, Role.TRIGGER})
 # Who pushes a model has to see what is served, and holds no other token.
 ALSO_ADMITTED = {Role.READ: frozenset({Role.PUSH})}
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who the credentials say it is; `name` goes into the audit trail."""
-
-    role: Role
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +47,25 @@ class Limits:
 
 
 class Doorkeeper:
-    """Knows the digest of every role's token, never the tokens themselves."""
+    """Knows the digest of every token, never the tokens themselves."""
 
-    def __init__(self, tokens: Mapping[Role, str], limits: Limits, *, scoring_open: bool) -> None:
-        self._digests = {role: _digest(token.encode()) for role, token in tokens.items()}
+    def __init__(
+        self,
+        tokens: Mapping[Role, str],
+        limits: Limits,
+        *,
+        scoring_open: bool,
+        trust_anonymous: bool = True,
+        named: Callable[[], CallersByDigest] = no_named_tokens,
+    ) -> None:
+        """`named` gives the named tokens there are now; `tokens` are the roles' own."""
+        self._digests = {
+            token_digest(token.encode()): Caller(role, str(role)) for role, token in tokens.items()
+        }
         self._limits = limits
         self._scoring_open = scoring_open
+        self._named = named
+        self._anonymous = {role: anonymous(role, is_trusted=trust_anonymous) for role in OPENABLE}
 
     def is_open(self, role: Role) -> bool:
         """Whether routes of this role need no credentials."""
@@ -68,26 +74,32 @@ class Doorkeeper:
     def admit(self, scope: Scope, role: Role) -> Caller:
         """The caller, if these credentials carry the role.
 
+        Where scoring is open, credentials that are sent have to be right all the same: whoever
+        sends some wants rows to be known as his.
+
         Raises:
             Problem: 401 when there are none or they are wrong, 403 when they are another role's,
                 429 when they come too often.
         """
-        if self.is_open(role):
-            return Caller(role, "anyone")
-        offered = header(scope["headers"], b"authorization") or b""
-        held = self._role_of(offered, basic=role is Role.TRIGGER)
-        if held is None or (held is not role and held not in ALSO_ADMITTED.get(role, ())):
-            raise self._refusal(scope, role, held)
+        offered = header(scope["headers"], b"authorization")
+        if self.is_open(role) and (offered is None or role is not Role.SCORER):
+            return self._anonymous[role]
+        held = self._caller_of(offered or b"", basic=role is Role.TRIGGER)
+        if held is None or not _carries(held, role):
+            raise self._refusal(scope, role, None if held is None else held.role)
         if role in LIMITED:
             wait_seconds = self._limits.changes.wait_seconds(role)
             if wait_seconds > 0:
                 raise _too_many(f"requests with the {role} credentials", wait_seconds)
-        return Caller(role, str(held))
+        return held
 
-    def admits(self, headers: Headers, role: Role) -> bool:
-        """Whether these carry the role, which is none of `LIMITED`; refuses and counts nothing."""
-        held = self._role_of(header(headers, b"authorization") or b"", basic=False)
-        return held is role
+    def scorer(self, headers: Headers) -> Caller | None:
+        """Who wants a row scored; None when `admit` has to refuse it. Counts nothing."""
+        offered = header(headers, b"authorization")
+        if offered is None:
+            return self._anonymous[Role.SCORER] if self._scoring_open else None
+        held = self._caller_of(offered, basic=False)
+        return held if held is not None and held.role is Role.SCORER else None
 
     def _refusal(self, scope: Scope, role: Role, held: Role | None) -> Problem:
         # Right credentials pass however often wrong ones came from the same address: a token
@@ -101,28 +113,28 @@ class Doorkeeper:
             return _unauthorised(role)
         return Problem(WRONG_ROLE, f"this needs the {role} role; these are the {held} credentials")
 
-    def _role_of(self, offered: bytes, *, basic: bool) -> Role | None:
+    def _caller_of(self, offered: bytes, *, basic: bool) -> Caller | None:
         scheme, _, value = offered.partition(b" ")
         if scheme.lower() == b"basic" and basic:
             return self._match(_basic_password(value.strip()))
         if scheme.lower() == b"bearer":
             held = self._match(value.strip())
             # The trigger's own token as a bearer is not what the route asks for.
-            return None if basic and held is Role.TRIGGER else held
+            return None if basic and held is not None and held.role is Role.TRIGGER else held
         return None
 
-    def _match(self, token: bytes) -> Role | None:
-        """Compare with every role, so that the time says nothing about which one is near."""
-        digest = _digest(token)
-        found: Role | None = None
-        for role, known in self._digests.items():
+    def _match(self, token: bytes) -> Caller | None:
+        """Compare with every token, so that the time says nothing about which one is near."""
+        digest = token_digest(token)
+        found: Caller | None = None
+        for known, caller in (*self._digests.items(), *self._named().items()):
             if hmac.compare_digest(digest, known):
-                found = role
+                found = caller
         return found
 
 
-def _digest(token: bytes) -> bytes:
-    return hashlib.sha256(token).digest()
+def _carries(held: Caller, role: Role) -> bool:
+    return held.role is role or held.role in ALSO_ADMITTED.get(role, ())
 
 
 def _basic_password(value: bytes) -> bytes:
@@ -130,7 +142,7 @@ def _basic_password(value: bytes) -> bytes:
         user, _, password = base64.b64decode(value, validate=True).partition(b":")
     except binascii.Error:
         return b""
-    known_user = hmac.compare_digest(_digest(user), _digest(BASIC_USER.encode()))
+    known_user = hmac.compare_digest(token_digest(user), token_digest(BASIC_USER.encode()))
     return password if known_user else b""
 
 

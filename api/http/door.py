@@ -9,7 +9,8 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.bodies import ClientGone, read_body, require_json
-from api.http.credentials import Caller, Doorkeeper
+from api.http.callers import Caller
+from api.http.credentials import Doorkeeper
 from api.http.problems import (
     INVALID_REQUEST,
     NO_CREDENTIALS,

@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from api.http.bodies import is_json
 from api.http.bounded import BoundedProtocol
 from api.http.bounds import Bounds
+from api.http.callers import Caller
 from api.http.connections import Connections
 from api.http.headers import no_version, rendered
 from api.http.hosts import Hosts
@@ -42,11 +43,11 @@ class Way(Protocol):
     @property
     def limit_bytes(self) -> int: ...
 
-    def admits(self, headers: Headers) -> bool:
-        """Whether whoever sends these may ask."""
+    def admits(self, headers: Headers) -> Caller | None:
+        """Who sends these, if they may ask."""
         ...
 
-    def take(self, body: bytes, caller: "ShortWayProtocol") -> None:
+    def take(self, body: bytes, sender: Caller, caller: "ShortWayProtocol") -> None:
         """Call the caller's `answer`, soon."""
         ...
 
@@ -72,6 +73,8 @@ class ShortWayProtocol(BoundedProtocol):
 
     ways = ShortWays()
     _way: Way | None = None
+    # Whose request it is, while there is a way.
+    _sender: Caller
     _body = b""
     # From the first byte of a short request to its answer.
     _is_asking = False
@@ -106,7 +109,7 @@ class ShortWayProtocol(BoundedProtocol):
             super().on_message_complete()
         else:
             self._waits = self._is_whole = self._has_asked = True
-            self._way.take(self._body, self)
+            self._way.take(self._body, self._sender, self)
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
         """Send an answer to the request that waits; `headers` are lines, without the length."""
@@ -161,7 +164,11 @@ class ShortWayProtocol(BoundedProtocol):
         way = self.ways.by_url.get(self.url)
         if way is None or not self._is_plain() or not self._is_small_json(way):
             return None
-        return way if way.admits(self.headers) else None
+        sender = way.admits(self.headers)
+        if sender is None:
+            return None
+        self._sender = sender
+        return way
 
     def _is_small_json(self, way: Way) -> bool:
         length = kind = host = b""

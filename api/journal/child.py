@@ -93,6 +93,7 @@ def _told(carried: Carried) -> dict[str, Any]:
         "position": [carried.position.segment, carried.position.offset],
         "count": carried.count,
         "transaction_ids": [name for part in carried.stored for name in part.transaction_ids],
+        "quarantined_ids": [name for part in carried.stored for name in part.quarantined_ids],
         "labels": [label for part in carried.stored for label in part.labels],
         "unknown_labels": [label for part in carried.stored for label in part.unknown_labels],
         "refused": carried.refused,

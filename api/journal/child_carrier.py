@@ -121,6 +121,6 @@ def _carried(said: dict[str, Any]) -> Carried:
     labels = [Label(**label) for label in said["labels"]]
     unknown = [Label(**label) for label in said["unknown_labels"]]
     refused = [(what, reason) for what, reason in said["refused"]]
-    stored = Stored(said["transaction_ids"], labels, unknown)
+    stored = Stored(said["transaction_ids"], labels, unknown, said["quarantined_ids"])
     damage = [(number, Region(*region)) for number, region in said["damage"]]
     return Carried(Position(*said["position"]), said["count"], [stored], refused, damage)

@@ -18,9 +18,8 @@ import orjson
 from shared.transaction import ATTRIBUTE_OF, Label, Transaction
 from shared.usecase.serving import Answer, FloatVector, ServedModel
 
-_KIND = 2
-# 1 was the same with lists and objects in the JSON columns
-_KINDS = (1, _KIND)
+# 1 had lists and objects in the JSON columns, 1 and 2 did not say who sent the row
+_OBJECTS, _UNSENT, _DECISION, _QUARANTINED = 1, 2, 3, 4
 # kind, bytes of the id, bytes of the vector; JSON begins with a brace, never with the kind
 _HEADER = struct.Struct("<BHH")
 _unpack = _HEADER.unpack_from
@@ -36,12 +35,20 @@ COLUMNS = (
     "model_version",
     "feature_set_version",
     "latency_ms",
+    "sent_by",
     "feature_vector",
 )
 """Columns of apitransactionlogs in the order of a record; the vector is the last."""
 
 VERSION = COLUMNS.index("model_version")
 _VALUES = len(COLUMNS) - 1
+# values by the kind of record: what a later kind has more, stands last
+_VALUES_OF = {
+    _OBJECTS: _VALUES - 1,
+    _UNSENT: _VALUES - 1,
+    _DECISION: _VALUES,
+    _QUARANTINED: _VALUES,
+}
 _JSON_AT = tuple(map(COLUMNS.index, ("component_scores", "matched_rules", "reason_codes")))
 
 DecisionRecord = tuple[Any, ...]
@@ -51,17 +58,33 @@ Row = tuple[Any, ...]
 """The same with JSON columns as text."""
 
 
+class QuarantinedRow(tuple[Any, ...]):
+    """A `Row` that nobody else may see: not history, not training data, in no window."""
+
+    __slots__ = ()
+
+
 class Decided(NamedTuple):
-    """A scored transaction: enough to give the same answer again."""
+    """A scored transaction: enough to give the same answer again.
+
+    Attributes:
+        sent_by: the name of the caller who sent it; None where that was not recorded.
+    """
 
     transaction: Transaction
     vector: FloatVector
     scores: FloatVector
     served: ServedModel
+    sent_by: str | None = None
 
 
 def encode_decision(
-    decided: Decided, answer: Answer, feature_set_version: str, latency_ms: float
+    decided: Decided,
+    answer: Answer,
+    feature_set_version: str,
+    latency_ms: float,
+    *,
+    is_quarantined: bool = False,
 ) -> bytes:
     """The record of a decision; its vector holds the whole feature set, in its order."""
     served = decided.served
@@ -75,19 +98,27 @@ def encode_decision(
         served.version,
         feature_set_version,
         latency_ms,
+        decided.sent_by,
     )
-    return encode_row(values, decided.vector.astype("<f4", copy=False).tobytes())
+    vector = decided.vector.astype("<f4", copy=False).tobytes()
+    return encode_row(values, vector, is_quarantined=is_quarantined)
 
 
-def encode_row(values: Row, vector: bytes) -> bytes:
+def encode_row(values: Row, vector: bytes, *, is_quarantined: bool = False) -> bytes:
     """The record of these values, all but the vector."""
     transaction_id = values[0].encode()
-    header = _HEADER.pack(_KIND, len(transaction_id), len(vector))
+    kind = _QUARANTINED if is_quarantined else _DECISION
+    header = _HEADER.pack(kind, len(transaction_id), len(vector))
     return b"".join((header, transaction_id, vector, orjson.dumps(values)))
 
 
 def encode_label(label: Label) -> bytes:
     return orjson.dumps({"label": label})
+
+
+def is_quarantined(payload: bytes) -> bool:
+    """Whether a record is a decision about a row that nobody else may see."""
+    return payload[:1] == b"\x04"
 
 
 def decode(payload: bytes) -> DecisionRecord | Label:
@@ -103,7 +134,7 @@ def decode(payload: bytes) -> DecisionRecord | Label:
 
 
 def decode_row(payload: bytes) -> Row | Label:
-    """Values for the writer, the vector as bytes, or a label.
+    """Values for the writer, the vector as bytes, or a label; a `QuarantinedRow` is one.
 
     Raises:
         ValueError: this program did not write the record.
@@ -116,11 +147,14 @@ def decode_row(payload: bytes) -> Row | Label:
         raise ValueError("the record is neither a decision nor a label") from error
     begin = _HEADER.size + id_bytes
     end = begin + vector_bytes
-    values = orjson.loads(payload[end:]) if kind in _KINDS else ()
-    if len(values) != _VALUES:
+    values = orjson.loads(payload[end:]) if kind in _VALUES_OF else ()
+    if len(values) != _VALUES_OF.get(kind):
         raise ValueError("the record is neither a decision nor a label")
-    row = (*values, payload[begin:end])
-    return row if kind == _KIND else _with_json(row, _to_text)
+    if kind in (_DECISION, _QUARANTINED):
+        row = (*values, payload[begin:end])
+        return row if kind == _DECISION else QuarantinedRow(row)
+    row = (*values, None, payload[begin:end])
+    return row if kind == _UNSENT else _with_json(row, _to_text)
 
 
 def _decode_object(payload: bytes) -> Row | Label:
@@ -161,6 +195,7 @@ def decided_from_row(row: Mapping[str, Any], thresholds: Mapping[str, float]) ->
         np.frombuffer(row["feature_vector"], dtype="<f4"),
         np.array(list(scores.values()), dtype=np.float32),
         ServedModel(row["model_version"], tuple(scores), thresholds),
+        row["sent_by"],
     )
 
 

@@ -11,9 +11,13 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
 from api.journal.durable import DatabaseNames, commit_durably, insist_on_durable_commit
-from api.journal.entries import COLUMNS, Row
+from api.journal.entries import COLUMNS, QuarantinedRow, Row
 from shared.tables.engine import database_errors, migrate, prepare_for_bulk
-from shared.tables.writer import write_decision_records, write_labels
+from shared.tables.writer import (
+    write_decision_records,
+    write_labels,
+    write_quarantined_records,
+)
 from shared.transaction import Label
 
 Record = Row | Label
@@ -25,11 +29,17 @@ class RowRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a batch did: labels whose transaction nobody knows are told, not dropped."""
+    """What a batch did: labels whose transaction nobody knows are told, not dropped.
+
+    Attributes:
+        quarantined_ids: transaction_ids of rows that nobody else sees; in `transaction_ids`
+            are the others.
+    """
 
     transaction_ids: list[str] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
     unknown_labels: list[Label] = field(default_factory=list)
+    quarantined_ids: list[str] = field(default_factory=list)
 
 
 class Sink(Protocol):
@@ -82,6 +92,8 @@ class DatabaseSink:
             for kind, part in groupby(records, key=type):
                 if kind is Label:
                     _store_labels(connection, cast(list[Label], list(part)), stored)
+                elif kind is QuarantinedRow:
+                    _quarantine(connection, cast(list[Row], list(part)), stored)
                 else:
                     _store_rows(connection, cast(list[Row], list(part)), stored)
         self._names.sync()
@@ -100,6 +112,11 @@ def _refusals() -> Iterator[None]:
 def _store_rows(connection: Connection, rows: Sequence[Row], stored: Stored) -> None:
     write_decision_records(connection, COLUMNS, rows)
     stored.transaction_ids.extend(map(itemgetter(0), rows))
+
+
+def _quarantine(connection: Connection, rows: Sequence[Row], stored: Stored) -> None:
+    write_quarantined_records(connection, COLUMNS, rows)
+    stored.quarantined_ids.extend(map(itemgetter(0), rows))
 
 
 def _store_labels(connection: Connection, labels: Sequence[Label], stored: Stored) -> None:

@@ -3,14 +3,15 @@
 from functools import partial
 from typing import Annotated
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.http.door import Address, add
+from api.http.door import Address, add, caller
 from api.http.problems import JOURNAL_FULL, Problem
 from api.journal.entries import encode_label
 from api.journal.journal import JournalFull
+from api.scoring.decision_keys import quarantine_key
 from api.service import Service
 from shared.errors import DataUnavailable
 from shared.keys.tokens import Role
@@ -51,13 +52,14 @@ class FeedbackAnswer(BaseModel):
 def add_feedback_routes(app: FastAPI, service: Service) -> None:
     """POST /feedback."""
 
-    def feedback(body: FeedbackRequest) -> FeedbackAnswer:
-        now_us = service.clock.now_us()
+    def feedback(body: FeedbackRequest, request: Request) -> FeedbackAnswer:
+        now_us, sent_by = service.clock.now_us(), caller(request).name
         labels = [
-            Label(item.transaction_id, item.label, now_us, item.source) for item in body.labels
+            Label(item.transaction_id, item.label, now_us, item.source, sent_by)
+            for item in body.labels
         ]
         # Their decisions are still in the journal; labels may not overtake them.
-        queued = [label for label in labels if service.cache.is_pending(label.transaction_id)]
+        queued = [label for label in labels if _is_pending(service, label.transaction_id)]
         waiting = {label.transaction_id for label in queued}
         rest = [label for label in labels if label.transaction_id not in waiting]
         known: set[str] = set()
@@ -73,8 +75,13 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
 
     options = {"tags": ["scoring"], "summary": "Tell what turned out to be true"}
     limit = service.settings.batch_max_bytes
-    address = Address("POST", "/feedback", feedback, Role.SCORER, limit, (JOURNAL_FULL,), options)
+    address = Address("POST", "/feedback", feedback, Role.FEEDBACK, limit, (JOURNAL_FULL,), options)
     add(app, service.doorkeeper, address)
+
+
+def _is_pending(service: Service, transaction_id: str) -> bool:
+    is_pending = service.cache.is_pending
+    return is_pending(transaction_id) or is_pending(quarantine_key(transaction_id))
 
 
 def _store(service: Service, labels: list[Label]) -> set[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from api.http.callers import Caller
 from api.http.problems import Problem
 from api.http.validation import invalid
 from api.scoring.reply import Reply
@@ -17,7 +18,9 @@ from shared.usecase.serving import ScoringRoute
 Instance = BaseModel | ValidationError
 
 
-def score_batch(scorer: Scorer, instances: Sequence[Instance], route: ScoringRoute) -> Reply:
+def score_batch(
+    scorer: Scorer, instances: Sequence[Instance], route: ScoringRoute, caller: Caller
+) -> Reply:
     """Answer every row, by a prediction or by its problem, as if they had come one by one.
 
     Raises:
@@ -25,7 +28,7 @@ def score_batch(scorer: Scorer, instances: Sequence[Instance], route: ScoringRou
     """
     started = time.perf_counter()
     rows = [
-        instance if isinstance(instance, ValidationError) else Row(instance, route, started)
+        instance if isinstance(instance, ValidationError) else Row(instance, route, caller, started)
         for instance in instances
     ]
     model = scorer.score([row for row in rows if isinstance(row, Row)], apart=False)

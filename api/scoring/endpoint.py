@@ -13,6 +13,7 @@ from typing import Protocol
 from starlette.types import Receive, Scope, Send
 
 from api.http.bodies import ClientGone, read_body, require_json
+from api.http.callers import Caller
 from api.http.credentials import Doorkeeper
 from api.http.failures import as_problem
 from api.http.headers import JSON_HEADERS, problem_headers
@@ -21,25 +22,26 @@ from api.route_metrics import RouteMetrics
 from api.scoring.reply import Reply
 from shared.keys.tokens import Role
 
-Work = Callable[[bytes], Reply]
+Work = Callable[[bytes, Caller], Reply]
 
 
 class Execution(Protocol):
     """Where the synchronous work of one request runs."""
 
-    def __call__(self, work: Work, body: bytes) -> Awaitable[Reply]: ...
+    def __call__(self, work: Work, body: bytes, caller: Caller) -> Awaitable[Reply]: ...
 
 
-async def inline(work: Work, body: bytes) -> Reply:
+async def inline(work: Work, body: bytes, caller: Caller) -> Reply:
     """On the event loop: for sources that answer in microseconds."""
-    return work(body)
+    return work(body, caller)
 
 
 def in_threads(executor: Executor) -> Execution:
     """In a pool: for sources that wait for a network."""
 
-    async def run(work: Work, body: bytes) -> Reply:
-        return await asyncio.get_running_loop().run_in_executor(executor, partial(work, body))
+    async def run(work: Work, body: bytes, caller: Caller) -> Reply:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(executor, partial(work, body, caller))
 
     return run
 
@@ -60,7 +62,6 @@ class ScoringEndpoint:
         self._work = work
         # None: where it stands, without another coroutine in between
         self._execution = None if execution is inline else execution
-        self._is_open = doorkeeper.is_open(Role.SCORER)
         self._limit_bytes = limit_bytes
         self._doorkeeper = doorkeeper
         self._models = models
@@ -84,10 +85,9 @@ class ScoringEndpoint:
         self._metrics.answered(status, time.perf_counter() - started)
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
-        if not self._is_open:
-            self._doorkeeper.admit(scope, Role.SCORER)
+        caller = self._doorkeeper.admit(scope, Role.SCORER)
         require_json(scope)
         body = await read_body(scope, receive, self._limit_bytes)
         if self._execution is None:
-            return self._work(body)
-        return await self._execution(self._work, body)
+            return self._work(body, caller)
+        return await self._execution(self._work, body, caller)

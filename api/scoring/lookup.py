@@ -4,13 +4,25 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, Engine, Select, String, any_, bindparam, column, func, select
+from sqlalchemy import (
+    ARRAY,
+    Engine,
+    Select,
+    String,
+    Table,
+    any_,
+    bindparam,
+    column,
+    func,
+    select,
+)
 
 from api.journal.entries import Decided, decided_from_row, transaction_from_row
+from api.scoring.decision_keys import quarantine_key, quarantined_id
 from shared.features.fetch import fetch_from
 from shared.features.guard import ReadGuard
 from shared.tables.engine import database_errors, to_json
-from shared.tables.schema import api_transaction_logs as table
+from shared.tables.schema import api_transaction_logs, quarantined_transaction_logs
 from shared.transaction import Transaction
 
 
@@ -29,7 +41,10 @@ Thresholds = Callable[[str], Mapping[str, float]]
 
 
 class DecisionLookup:
-    """Finds what was decided before; finds nothing while the database is away."""
+    """Finds what was decided before; finds nothing while the database is away.
+
+    Keys are transaction_ids, or those of `quarantine_key` for the log of quarantined rows.
+    """
 
     def __init__(self, engine: Engine, feature_set_version: str, thresholds: Thresholds) -> None:
         self._engine = engine
@@ -38,23 +53,36 @@ class DecisionLookup:
         self._fetch = fetch_from(engine)
         self._guard = ReadGuard()
         self._takes_lists = engine.dialect.name == "postgresql"
-        self._stored = _those_of_a_list() if self._takes_lists else _those_of_a_json_list()
+        those = _those_of_a_list if self._takes_lists else _those_of_a_json_list
+        self._stored = those(api_transaction_logs)
+        self._quarantined = those(quarantined_transaction_logs)
 
-    def find(self, transaction_id: str) -> Known | None:
-        """What was stored of this transaction, if it was decided."""
-        return self._guard.read(partial(self._read, transaction_id), None)
+    def find(self, key: str) -> Known | None:
+        """What was stored under this key, if it was decided."""
+        return self._guard.read(partial(self._read, key), None)
 
-    def stored(self, transaction_ids: Sequence[str]) -> Sequence[str]:
-        """Those of the ids whose decisions are stored, asked for at once."""
-        if not transaction_ids:
+    def stored(self, keys: Sequence[str]) -> Sequence[str]:
+        """Those of the keys whose decisions are stored, asked for at once."""
+        if not keys:
             return ()
-        return self._guard.read(partial(self._ask, transaction_ids), ())
+        quarantined = [name for key in keys if (name := quarantined_id(key)) is not None]
+        if not quarantined:
+            return self._known(self._stored, keys)
+        found = self._known(self._quarantined, quarantined)
+        others = [key for key in keys if quarantined_id(key) is None]
+        return [*map(quarantine_key, found), *self.stored(others)]
 
-    def _ask(self, transaction_ids: Sequence[str]) -> Sequence[str]:
+    def _known(self, query: Select[Any], transaction_ids: Sequence[str]) -> Sequence[str]:
+        return self._guard.read(partial(self._ask, query, transaction_ids), ())
+
+    def _ask(self, query: Select[Any], transaction_ids: Sequence[str]) -> Sequence[str]:
         ids = list(transaction_ids) if self._takes_lists else to_json(transaction_ids)
-        return [row[0] for row in self._fetch(self._stored, {"ids": ids})]
+        return [row[0] for row in self._fetch(query, {"ids": ids})]
 
-    def _read(self, transaction_id: str) -> Known | None:
+    def _read(self, key: str) -> Known | None:
+        quarantined = quarantined_id(key)
+        table = api_transaction_logs if quarantined is None else quarantined_transaction_logs
+        transaction_id = key if quarantined is None else quarantined
         query = select(table).where(table.c.transaction_id == transaction_id)
         with database_errors("read a decision"), self._engine.connect() as connection:
             row = connection.execute(query).mappings().one_or_none()
@@ -68,12 +96,12 @@ class DecisionLookup:
         return Known(decided.transaction, decided)
 
 
-def _those_of_a_list() -> Select[Any]:
+def _those_of_a_list(table: Table) -> Select[Any]:
     ids = bindparam("ids", type_=ARRAY(String))
     return select(table.c.transaction_id).where(table.c.transaction_id == any_(ids))
 
 
-def _those_of_a_json_list() -> Select[Any]:
+def _those_of_a_json_list(table: Table) -> Select[Any]:
     """One bound value however many ids there are: SQLite limits the number of values."""
     each = func.json_each(bindparam("ids")).table_valued(column("value"))
     return select(table.c.transaction_id).where(table.c.transaction_id.in_(select(each.c.value)))

@@ -5,8 +5,9 @@ import time
 import orjson
 from fastapi import FastAPI
 
+from api.http.callers import Caller
 from api.http.problems import Problem
-from api.http.short_way import Headers, ShortWays, Way
+from api.http.short_way import ShortWays, Way
 from api.route_metrics import RouteMetrics
 from api.scoring.batch import score_batch
 from api.scoring.docs import batch_route, row_route
@@ -14,9 +15,8 @@ from api.scoring.endpoint import ScoringEndpoint, Work, inline
 from api.scoring.reply import Reply
 from api.scoring.requests import BatchParser, RowParser
 from api.scoring.row import Row
-from api.scoring.ticks import Caller, RowWay, Ticks, score_apart
+from api.scoring.ticks import RowWay, Ticks, Waiting, score_apart
 from api.service import Service
-from shared.keys.tokens import Role
 from shared.usecase.serving import ScoringRoute
 
 
@@ -48,17 +48,13 @@ def short_ways(service: Service) -> ShortWays:
 class _ShortWay:
     def __init__(self, service: Service, route: ScoringRoute, ticks: Ticks) -> None:
         self.limit_bytes = service.settings.body_max_bytes
-        self._doorkeeper = service.doorkeeper
-        self._is_open = service.doorkeeper.is_open(Role.SCORER)
+        self.admits = service.doorkeeper.scorer
         parse = RowParser(service.use_case.request_model)
         self._row_way = RowWay(route, parse, service.metrics.route(route.path))
         self._ticks = ticks
 
-    def admits(self, headers: Headers) -> bool:
-        return self._is_open or self._doorkeeper.admits(headers, Role.SCORER)
-
-    def take(self, body: bytes, caller: Caller) -> None:
-        self._ticks.add(body, self._row_way, caller)
+    def take(self, body: bytes, sender: Caller, caller: Waiting) -> None:
+        self._ticks.add(body, self._row_way, sender, caller)
 
 
 def _endpoint(service: Service, work: Work, path: str, *, batch: bool) -> ScoringEndpoint:
@@ -77,8 +73,8 @@ def _endpoint(service: Service, work: Work, path: str, *, batch: bool) -> Scorin
 def _row_work(service: Service, route: ScoringRoute) -> Work:
     parse, scorer = RowParser(service.use_case.request_model), service.scorer
 
-    def work(body: bytes) -> Reply:
-        row = Row(parse(body), route, time.perf_counter())
+    def work(body: bytes, caller: Caller) -> Reply:
+        row = Row(parse(body), route, caller, time.perf_counter())
         score_apart(scorer, [row])
         if isinstance(row.outcome, Problem):
             raise row.outcome
@@ -90,7 +86,7 @@ def _row_work(service: Service, route: ScoringRoute) -> Work:
 def _batch_work(service: Service, route: ScoringRoute) -> Work:
     parse = BatchParser(service.use_case.request_model, service.settings.batch_max_rows)
 
-    def work(body: bytes) -> Reply:
-        return score_batch(service.scorer, parse(body), route)
+    def work(body: bytes, caller: Caller) -> Reply:
+        return score_batch(service.scorer, parse(body), route, caller)
 
     return work

@@ -5,8 +5,10 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
+from api.http.callers import Caller
 from api.http.problems import Problem
 from api.journal.entries import Decided
+from api.scoring.decision_keys import quarantine_key
 from shared.transaction import Transaction
 from shared.usecase.serving import Answer, ScoringRoute
 
@@ -23,21 +25,33 @@ class Row:
     """Filled in as scoring goes on; `outcome` is there when it is over.
 
     Attributes:
+        caller: who sent it; stored with the decision.
         started: when the request was here as a whole, `time.perf_counter`.
         outcome: the answer, or the problem of this row alone.
+        is_quarantined: it is scored and stored, and nobody else's features may see it.
+        refusal: why it may not be decided, unless it was before.
     """
 
     request: BaseModel
     route: ScoringRoute
+    caller: Caller
     started: float
     transaction: Transaction = field(init=False)
     decided: Decided = field(init=False)
     answer: Answer = field(init=False)
     outcome: Answered | Problem = field(init=False)
+    is_quarantined: bool = False
+    refusal: Problem | None = None
 
     @property
     def id(self) -> str:
         return self.transaction.transaction_id
+
+    @property
+    def key(self) -> str:
+        """Under which its decision is found again."""
+        name = self.transaction.transaction_id
+        return quarantine_key(name) if self.is_quarantined else name
 
     @property
     def is_named(self) -> bool:

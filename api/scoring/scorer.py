@@ -4,6 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
 from api.http.validation import senseless
 from api.journal.entries import Decided, encode_decision
@@ -12,6 +14,7 @@ from api.metrics import Metrics
 from api.models.live import ModelHolder
 from api.models.loaded import LiveModel, usable
 from api.rollout.trial import Trial
+from api.scoring.anonymous_rows import judge
 from api.scoring.arms import Arms, Scores, unusable
 from api.scoring.cache import DecidedCache
 from api.scoring.conflicts import conflict, conflicting_fields
@@ -89,22 +92,38 @@ class Scorer:
             except ValueError as error:
                 row.outcome = senseless(error)
             else:
+                if row.caller.is_anonymous:
+                    judge(row)
                 accepted.append(row)
         return accepted
 
     def _sort_out(self, rows: Sequence[Row]) -> tuple[list[Row], list[tuple[Row, Row]]]:
         """Rows to be decided, and rows whose id came earlier among them; others are answered."""
-        known = self._parts.repeats.among([row.id for row in rows if row.is_named])
+        known = self._known(rows)
         first: dict[str, Row] = {}
         twins = []
         for row in rows:
-            name = row.id
+            name = row.key
             if name in known and self._is_settled(row, known[name]):
+                continue
+            if row.refusal is not None:
+                row.outcome = row.refusal
                 continue
             earlier = first.setdefault(name, row)
             if earlier is not row and not self._is_refused(row, earlier.transaction):
                 twins.append((row, earlier))
         return list(first.values()), twins
+
+    def _known(self, rows: Sequence[Row]) -> dict[str, Known]:
+        """What is known of the rows' ids, by their keys."""
+        named = [row for row in rows if row.is_named]
+        known = self._parts.repeats.among([row.key for row in named])
+        # It counted when it came, and would not any more: it is the same row all the same.
+        late = [row for row in named if row.is_quarantined and row.caller.is_trusted]
+        if late:
+            before = self._parts.repeats.among([row.id for row in late])
+            known |= {row.key: before[row.id] for row in late if row.id in before}
+        return known
 
     def _is_settled(self, row: Row, known: Known) -> bool:
         """Whether a row whose id was decided before has its outcome by that."""
@@ -129,18 +148,34 @@ class Scorer:
         for row in rows:
             row.transaction = parts.turns.stamped(row.transaction)
         try:
-            matrix = parts.source.vectors([row.transaction for row in rows])
+            matrix = self._features(rows)
             users = [row.transaction.user_id for row in rows]
             trial = parts.models.trial
             scores = parts.arms.score(model, trial, users, matrix, apart=apart)
             scored = _answer(rows, matrix, scores)
             self._record(scored, scores, trial, apart=apart)
         except BaseException:
-            parts.source.withdraw([row.id for row in rows])
+            parts.source.withdraw([row.id for row in rows if not row.is_quarantined])
             raise
         if len(scored) < len(rows):
-            parts.source.withdraw([row.id for row in rows if isinstance(row.outcome, Problem)])
+            failed = [row for row in rows if isinstance(row.outcome, Problem)]
+            parts.source.withdraw([row.id for row in failed if not row.is_quarantined])
         return scores.champion
+
+    def _features(self, rows: Sequence[Row]) -> FloatMatrix:
+        """The vectors of the rows; a quarantined one sees the past and becomes nobody's."""
+        source = self._parts.source
+        trusted = [row.transaction for row in rows if not row.is_quarantined]
+        if len(trusted) == len(rows):
+            return source.vectors(trusted)
+        names = self._parts.use_case.feature_set.names
+        matrix = np.empty((len(rows), len(names)), dtype=np.float32)
+        if trusted:
+            matrix[[not row.is_quarantined for row in rows]] = source.vectors(trusted)
+        for line, row in enumerate(rows):
+            if row.is_quarantined:
+                matrix[line] = source.vector(row.transaction)
+        return matrix
 
     def _record(
         self, rows: Sequence[Row], scores: Scores, trial: Trial | None, *, apart: bool
@@ -152,7 +187,13 @@ class Scorer:
         """
         parts, version, now = self._parts, self._feature_set_version, time.perf_counter()
         records = [
-            encode_decision(row.decided, row.answer, version, round((now - row.started) * 1e3, 3))
+            encode_decision(
+                row.decided,
+                row.answer,
+                version,
+                round((now - row.started) * 1e3, 3),
+                is_quarantined=row.is_quarantined,
+            )
             for row in rows
         ]
         try:
@@ -160,9 +201,12 @@ class Scorer:
         except JournalFull as error:
             raise Problem(JOURNAL_FULL, str(error), headers=_RETRY) from error
         parts.cache.put(
-            (row.id, record, row.decided.served) for row, record in zip(rows, records, strict=True)
+            (row.key, record, row.decided.served) for row, record in zip(rows, records, strict=True)
         )
         parts.metrics.decided([row.answer.decision for row in rows])
+        quarantined = sum([row.is_quarantined for row in rows])
+        if quarantined:
+            parts.metrics.quarantined.inc(quarantined)
         if trial is not None:
             for row in rows:
                 # how long a row of a batch took is not known
@@ -176,7 +220,7 @@ def _answer(rows: Sequence[Row], matrix: FloatMatrix, scores: Scores) -> list[Ro
         if not (scores.all_usable or usable(values)):
             row.outcome = unusable(model)
             continue
-        row.decided = Decided(row.transaction, vector, values, model.served)
+        row.decided = Decided(row.transaction, vector, values, model.served, row.caller.name)
         row.answer = respond(row.route, row.decided)
         row.outcome = Answered(row.answer.body, model.version)
         scored.append(row)

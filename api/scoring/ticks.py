@@ -12,6 +12,7 @@ from typing import Protocol
 
 import orjson
 
+from api.http.callers import Caller
 from api.http.failures import as_problem
 from api.http.headers import JSON_HEADERS, problem_headers, rendered
 from api.http.problems import Problem
@@ -26,8 +27,8 @@ from shared.usecase.serving import ScoringRoute
 MAX_ROWS = 64
 
 
-class Caller(Protocol):
-    """Whoever waits for an answer."""
+class Waiting(Protocol):
+    """A connection that waits for an answer."""
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
         """Send it; `headers` are whole lines, without the length."""
@@ -47,7 +48,8 @@ class RowWay:
 class _Ask:
     body: bytes
     way: RowWay
-    caller: Caller
+    sender: Caller
+    caller: Waiting
     started: float
 
 
@@ -60,11 +62,11 @@ class Ticks:
         self._asks: list[_Ask] = []
         self._head = ("", b"")
 
-    def add(self, body: bytes, way: RowWay, caller: Caller) -> None:
+    def add(self, body: bytes, way: RowWay, sender: Caller, caller: Waiting) -> None:
         """Take a request; its caller is answered at the loop's next turn."""
         if not self._asks:
             asyncio.get_running_loop().call_soon(self._turn)
-        self._asks.append(_Ask(body, way, caller, time.perf_counter()))
+        self._asks.append(_Ask(body, way, sender, caller, time.perf_counter()))
 
     def flush(self) -> None:
         """Answer everybody now."""
@@ -81,7 +83,8 @@ class Ticks:
         rows: list[tuple[_Ask, Row]] = []
         for ask in asks:
             try:
-                rows.append((ask, Row(ask.way.parse(ask.body), ask.way.route, ask.started)))
+                request = ask.way.parse(ask.body)
+                rows.append((ask, Row(request, ask.way.route, ask.sender, ask.started)))
             except Problem as problem:
                 self._tell(ask, problem)
         score_apart(self._scorer, [row for _, row in rows])

@@ -3,5 +3,6 @@
 signing/  the private key that signs bundles    scheduler only
 trust/    the public keys whose bundles load    written by the scheduler, read by the API
 push/     the token that may push a bundle      both services
-api/      all other tokens                      API only
+feedback/ the token that may send labels        both services
+api/      all other tokens, named ones too      API only
 """

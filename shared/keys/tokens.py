@@ -1,7 +1,13 @@
-"""Tokens, one for each role; made at first start, never defaults."""
+"""Tokens: one for each role, made at first start, and any number of named ones beside it.
 
+A named token carries its role like the role's own, and says who sends with it: `shop-a` scores
+with a token of its own, so its rows can be told from those of everybody else.
+"""
+
+import hashlib
+import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
 
@@ -10,12 +16,19 @@ from shared.keys.files import create_once
 
 # 32 random bytes: guessing is hopeless, so a fast comparison of digests is enough.
 _TOKEN_BYTES = 32
+# what a person may put into a file is still no password
+MIN_TOKEN_CHARACTERS = 20
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+ANONYMOUS = "anonymous"
+"""The sender of a row that came without credentials."""
 
 
 class Role(StrEnum):
     """Who may do what; see DESIGN §5."""
 
     SCORER = "scorer"
+    FEEDBACK = "feedback"
     READ = "read"
     PUSH = "push"
     OPERATOR = "operator"
@@ -23,20 +36,25 @@ class Role(StrEnum):
     TRIGGER = "trigger"
 
 
-API_ROLES = (Role.SCORER, Role.READ, Role.PUSH, Role.OPERATOR, Role.ALERT, Role.TRIGGER)
+API_ROLES = tuple(Role)
+# The roles whose token another service or a client beside the API reads: a folder of their own.
+_SHARED_FOLDERS = {Role.PUSH: "push", Role.FEEDBACK: "feedback"}
 
 
 def token_path(keys_dir: Path, role: Role) -> Path:
-    """The push token has a folder of its own, the only one both services share."""
-    folder = "push" if role is Role.PUSH else "api"
-    return keys_dir / folder / f"{role}.token"
+    """The token of a role: push and feedback have folders of their own, which others may read."""
+    return keys_dir / _SHARED_FOLDERS.get(role, "api") / f"{role}.token"
+
+
+def token_digest(token: bytes) -> bytes:
+    """What is kept and compared of a token."""
+    return hashlib.sha256(token).digest()
 
 
 def ensure_tokens(keys_dir: Path, roles: Iterable[Role]) -> None:
     """Make the tokens that are not there yet."""
     for role in roles:
-        content = secrets.token_urlsafe(_TOKEN_BYTES).encode() + b"\n"
-        create_once(token_path(keys_dir, role), content)
+        _make(token_path(keys_dir, role))
 
 
 def read_token(keys_dir: Path, role: Role) -> str:
@@ -55,3 +73,61 @@ def read_token(keys_dir: Path, role: Role) -> str:
     if not token:
         raise SettingsError(f"KEYS_DIR: the {role} token at {path} is empty; delete the file")
     return token
+
+
+def named_folder(keys_dir: Path, role: Role) -> Path:
+    """Where the named tokens of a role lie; only the API reads it."""
+    return keys_dir / "api" / "named" / str(role)
+
+
+def ensure_named_token(keys_dir: Path, role: Role, name: str) -> str:
+    """The token of this name, made if there is none.
+
+    Raises:
+        SettingsError: the name cannot be one, or the file cannot be read or written.
+    """
+    path = named_folder(keys_dir, role) / f"{_checked(name)}.token"
+    try:
+        _make(path)
+        return path.read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"KEYS_DIR: cannot make {path}: {error.strerror}") from error
+
+
+def revoke_named_token(keys_dir: Path, role: Role, name: str) -> None:
+    """Remove the token of this name; the API notices within seconds.
+
+    Raises:
+        SettingsError: there is none of this name.
+    """
+    path = named_folder(keys_dir, role) / f"{_checked(name)}.token"
+    try:
+        path.unlink()
+    except OSError as error:
+        known = ", ".join(sorted(each.stem for each in path.parent.glob("*.token"))) or "none"
+        raise SettingsError(f"there is no {role} token named {name!r}; known: {known}") from error
+
+
+def named_token_files(keys_dir: Path, role: Role) -> Iterator[tuple[str, Path]]:
+    """Name and file of each named token of a role; files whose names cannot be one are left out."""
+    for path in sorted(named_folder(keys_dir, role).glob("*.token")):
+        if is_token_name(path.stem):
+            yield path.stem, path
+
+
+def is_token_name(name: str) -> bool:
+    """Whether a token may have this name: nobody is called like a role, or anonymous."""
+    return _NAME.fullmatch(name) is not None and name not in {ANONYMOUS, *map(str, Role)}
+
+
+def _checked(name: str) -> str:
+    if not is_token_name(name):
+        raise SettingsError(
+            f"{name[:64]!r} cannot name a token: write 1 to 64 of a-z, 0-9, '.', '_' and '-', "
+            f"beginning with a letter or digit, and not {ANONYMOUS!r} nor the name of a role"
+        )
+    return name
+
+
+def _make(path: Path) -> None:
+    create_once(path, secrets.token_urlsafe(_TOKEN_BYTES).encode() + b"\n")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ARRAY, Connection, String, Table, any_, column, func, literal, select, text
 from sqlalchemy.sql.elements import ColumnElement
@@ -12,6 +12,13 @@ from shared.tables.engine import to_json
 from shared.tables.tiles import Seen
 
 Record = tuple[Any, ...]
+
+
+class LabelOrigin(NamedTuple):
+    """Where a label came from, and the name of the caller who sent it."""
+
+    source: str | None
+    sent_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +85,18 @@ def seen_rows(connection: Connection, table: Table, ids: Sequence[str]) -> dict[
     return {row[0]: Seen(*row[1:]) for row in connection.execute(query)}
 
 
-def label_sources(
+def label_origins(
     connection: Connection, table: Table, ids: Sequence[str]
-) -> dict[tuple[str, int], str | None]:
+) -> dict[tuple[str, int], LabelOrigin]:
     """Who said what those of the ids are labelled, by id and the instant since when."""
-    columns = (table.c.transaction_id, table.c.label_known_at, table.c.label_source)
-    query = select(*columns).where(_among(connection, table, ids), table.c.label.is_not(None))
-    return {(key, known_at): source for key, known_at, source in connection.execute(query)}
+    columns = (table.c.label_source, table.c.label_sent_by)
+    query = select(table.c.transaction_id, table.c.label_known_at, *columns).where(
+        _among(connection, table, ids), table.c.label.is_not(None)
+    )
+    return {
+        (key, known_at): LabelOrigin(*origin)
+        for key, known_at, *origin in connection.execute(query)
+    }
 
 
 def _among(connection: Connection, table: Table, ids: Sequence[str]) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Engine, Select, case, func, insert, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from shared.tables.bulk import label_sources
+from shared.tables.bulk import LabelOrigin, label_origins
 from shared.tables.engine import database_errors
 from shared.tables.schema import api_transaction_logs, label_changes, transaction_history_logs
 from shared.tables.tiles import Seen
@@ -49,14 +49,14 @@ def keep_replaced(
     }
     if not replaced:
         return
-    sources = label_sources(connection, transaction_history_logs, list(replaced))
-    sources |= label_sources(connection, api_transaction_logs, list(replaced))
+    origins = label_origins(connection, transaction_history_logs, list(replaced))
+    origins |= label_origins(connection, api_transaction_logs, list(replaced))
     rows = [
         {
             "transaction_id": key,
             "label": old.label,
             "label_known_at": old.label_known_at,
-            "label_source": sources.get((key, old.label_known_at or 0)),
+            **_origin(origins.get((key, old.label_known_at or 0))),
             "new_label": labels[key].label,
             "replaced_at": labels[key].label_known_at_us,
         }
@@ -65,7 +65,12 @@ def keep_replaced(
     connection.execute(insert(label_changes), rows)
 
 
-def labels_known_then(as_of_us: int) -> Select[tuple[str, int, int, str | None]]:
+def _origin(origin: LabelOrigin | None) -> dict[str, str | None]:
+    source, sent_by = origin or (None, None)
+    return {"label_source": source, "label_sent_by": sent_by}
+
+
+def labels_known_then(as_of_us: int) -> Select[tuple[str, int, int, str | None, str | None]]:
     """Labels that were known at that instant and have been replaced since; each id once.
 
     Labels that are only our own opinion are left out, as they are everywhere.
@@ -75,6 +80,7 @@ def labels_known_then(as_of_us: int) -> Select[tuple[str, int, int, str | None]]
         label_changes.c.label,
         label_changes.c.label_known_at,
         label_changes.c.label_source,
+        label_changes.c.label_sent_by,
     ).where(
         label_changes.c.label_known_at <= as_of_us,
         label_changes.c.replaced_at > as_of_us,

@@ -24,6 +24,9 @@ from sqlalchemy.types import JSON
 
 metadata = MetaData()
 
+SENDER_CHARACTERS = 64
+"""The longest name of a token."""
+
 # SQLite only auto-increments INTEGER PRIMARY KEY; PostgreSQL wants BIGINT.
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -69,6 +72,10 @@ def _transaction_columns() -> list[Column[object]]:
         Column("label", SmallInteger),
         Column("label_known_at", BigInteger),
         Column("label_source", String(32)),
+        # names of the callers who sent the row and its label; null where they were imported,
+        # or stored before names were recorded
+        Column("sent_by", String(SENDER_CHARACTERS)),
+        Column("label_sent_by", String(SENDER_CHARACTERS)),
     ]
 
 
@@ -91,21 +98,37 @@ transaction_history_logs = Table(
     *_transaction_rules("transactionhistorylogs"),
 )
 
+
+def _decision_columns() -> list[Column[object]]:
+    return [
+        Column("score", Float(53)),
+        Column("component_scores", JSON),
+        Column("decision", String(16)),
+        Column("matched_rules", JSON),
+        Column("reason_codes", JSON),
+        Column("model_version", String(32), nullable=False),
+        Column("feature_set_version", String(32)),
+        # float32 little-endian, every feature that feature_set_version names, as it was served
+        Column("feature_vector", LargeBinary),
+        Column("latency_ms", Float(53)),
+    ]
+
+
 api_transaction_logs = Table(
     "apitransactionlogs",
     metadata,
     *_transaction_columns(),
-    Column("score", Float(53)),
-    Column("component_scores", JSON),
-    Column("decision", String(16)),
-    Column("matched_rules", JSON),
-    Column("reason_codes", JSON),
-    Column("model_version", String(32), nullable=False),
-    Column("feature_set_version", String(32)),
-    # float32 little-endian, every feature that feature_set_version names, as it was served
-    Column("feature_vector", LargeBinary),
-    Column("latency_ms", Float(53)),
+    *_decision_columns(),
     *_transaction_rules("apitransactionlogs"),
+)
+
+# Scored rows that nobody else may see (ADR 0034): no window, tile or snapshot reads them, so
+# they have no index but that of their ids.
+quarantined_transaction_logs = Table(
+    "quarantinedtransactionlogs",
+    metadata,
+    *_transaction_columns(),
+    *_decision_columns(),
 )
 
 # Rows of one merchant in one hour of event time, by the hour they became known. Both clocks
@@ -209,6 +232,7 @@ label_changes = Table(
     Column("label", SmallInteger, nullable=False),
     Column("label_known_at", BigInteger, nullable=False),
     Column("label_source", String(32)),
+    Column("label_sent_by", String(SENDER_CHARACTERS)),
     Column("new_label", SmallInteger, nullable=False),
     Column("replaced_at", BigInteger, nullable=False),
     Index("ix_labelchanges_replaced_at", "replaced_at"),

@@ -13,7 +13,11 @@ from shared.tables.bulk import Inserted, Record, insert_new, seen_columns, seen_
 from shared.tables.engine import to_json
 from shared.tables.label_changes import keep_replaced
 from shared.tables.locks import lock_for_writing
-from shared.tables.schema import api_transaction_logs, transaction_history_logs
+from shared.tables.schema import (
+    api_transaction_logs,
+    quarantined_transaction_logs,
+    transaction_history_logs,
+)
 from shared.tables.tile_counts import count_columns
 from shared.tables.tiles import Seen, TileChanges, merged
 from shared.transaction import Label
@@ -45,8 +49,19 @@ def write_decision_records(
     return _append(connection, api_transaction_logs, columns, records)
 
 
+def write_quarantined_records(
+    connection: Connection, columns: Sequence[str], records: Sequence[Record]
+) -> int:
+    """Append to QuarantinedTransactionLogs, which counts in no tile; else the same."""
+    lock_for_writing(connection)
+    log = quarantined_transaction_logs
+    return len(insert_new(connection, log, api_transaction_logs, columns, records).records)
+
+
 def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
-    """Store ground truth in both logs; returns the ids that at least one of them has.
+    """Store ground truth in all logs; returns the ids that at least one of them has.
+
+    A label of a quarantined row counts in no tile and teaches nothing.
 
     A label that became known later, or at the same instant, replaces the stored one, which is
     kept in LabelChanges; an older one is ignored, so a journal that is replayed cannot undo a
@@ -66,7 +81,10 @@ def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
     _count_relabelled(history, api, latest).write(connection)
     _update_labels(connection, transaction_history_logs, history, latest)
     _update_labels(connection, api_transaction_logs, api, latest)
-    return [key for key in latest if key in history or key in api]
+    quarantined = seen_rows(connection, quarantined_transaction_logs, list(latest))
+    _update_labels(connection, quarantined_transaction_logs, quarantined, latest)
+    known = history.keys() | api.keys() | quarantined.keys()
+    return [key for key in latest if key in known]
 
 
 def _append(
@@ -131,6 +149,7 @@ def _update_labels(
             "new_label": labels[key].label,
             "new_known_at": labels[key].label_known_at_us,
             "new_source": labels[key].label_source,
+            "new_sender": labels[key].label_sent_by,
         }
         for key, row in seen.items()
         if _is_news(row, labels[key])
@@ -144,6 +163,7 @@ def _update_labels(
             label=bindparam("new_label"),
             label_known_at=bindparam("new_known_at"),
             label_source=bindparam("new_source"),
+            label_sent_by=bindparam("new_sender"),
         )
     )
     connection.execute(statement, changed)

@@ -54,9 +54,16 @@ def test_an_answer_never_repeats_what_was_sent(steady: Running) -> None:
     assert "4111" not in answer.text
 
 
-@pytest.mark.parametrize("path", ["/score", "/feedback", "/rollback_model"])
-def test_a_body_that_says_it_is_no_json_is_refused(steady: Running, path: str) -> None:
-    headers = {"Content-Type": "text/plain", **steady.bearer(Role.OPERATOR)}
+@pytest.mark.parametrize(
+    ("path", "role"),
+    [
+        ("/score", Role.SCORER),
+        ("/feedback", Role.FEEDBACK),
+        ("/rollback_model", Role.OPERATOR),
+    ],
+)
+def test_a_body_that_says_it_is_no_json_is_refused(steady: Running, path: str, role: Role) -> None:
+    headers = {"Content-Type": "text/plain", **steady.bearer(role)}
     answer = steady.client.post(path, content=b'{"amount": 1}', headers=headers)
     assert answer.status_code == 415
     assert "Content-Type: application/json" in answer.json()["detail"]

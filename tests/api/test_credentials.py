@@ -19,7 +19,7 @@ WHO: dict[tuple[str, str], Role | str] = {
     ("POST", "/score"): Role.SCORER,
     ("POST", "/score/batch"): Role.SCORER,
     ("POST", "/decide"): Role.SCORER,
-    ("POST", "/feedback"): Role.SCORER,
+    ("POST", "/feedback"): Role.FEEDBACK,
     ("GET", "/current_model"): Role.READ,
     ("GET", "/models"): Role.READ,
     ("POST", "/update_model"): Role.PUSH,

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from api.journal.carrier import Carried, LocalCarrier
 from api.journal.checkpoint import Position
 from api.journal.drain import Drain, DrainEvents
-from api.journal.entries import COLUMNS, decode, encode_label, encode_row
+from api.journal.entries import COLUMNS, decode, decode_row, encode_label, encode_row
 from api.journal.journal import Journal
 from api.journal.sink import DatabaseSink, Record, Stored
 from api.settings import Settings
@@ -89,11 +89,21 @@ def row(transaction_id: str, **changes: Any) -> bytes:
     return encode_row(tuple(map((said | changes).get, COLUMNS[:-1])), bytes(8))
 
 
+def without_a_sender(record: bytes) -> bytes:
+    """As it was written when a record did not say who sent the row."""
+    decided = decode_row(record)
+    assert isinstance(decided, tuple)
+    *values, sent_by, vector = decided
+    assert sent_by is None
+    header = struct.pack("<BHH", 2, len(values[0]), len(vector))
+    return b"".join((header, values[0].encode(), vector, orjson.dumps(values)))
+
+
 def lists_in_place_of_text(record: bytes) -> bytes:
     """As it was written when JSON columns were lists and objects within the record."""
     decided = decode(record)
     assert isinstance(decided, tuple)
-    *values, vector = decided
+    *values, _sent_by, vector = decided
     header = struct.pack("<BHH", 1, len(values[0]), len(vector))
     return b"".join((header, values[0].encode(), vector, orjson.dumps(values)))
 
@@ -103,6 +113,7 @@ def one_json_object(record: bytes) -> bytes:
     decided = decode(record)
     assert isinstance(decided, tuple)
     said = dict(zip(COLUMNS, decided, strict=True))
+    del said["sent_by"]
     said["feature_vector"] = base64.b64encode(said["feature_vector"]).decode()
     return orjson.dumps({"decision": said})
 
@@ -217,7 +228,7 @@ def test_a_value_that_cannot_be_counted_is_set_aside(
     assert journal.backlog == 0
 
 
-@pytest.mark.parametrize("older", [lists_in_place_of_text, one_json_object])
+@pytest.mark.parametrize("older", [without_a_sender, lists_in_place_of_text, one_json_object])
 def test_a_record_that_an_older_version_wrote_becomes_the_same_row(
     journal: Journal, engine: Engine, tmp_path: Path, older: Callable[[bytes], bytes]
 ) -> None:

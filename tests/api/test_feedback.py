@@ -5,6 +5,7 @@ import pytest
 
 from api.settings import Settings
 from shared.clock import SystemClock
+from shared.keys.tokens import Role
 from shared.tables.label_changes import Corrections, count_corrections
 from tests.api.server import Running, wait_until
 from tests.api.tiny import TinySource, stored_rows
@@ -12,7 +13,8 @@ from usecases.fraud.training.snapshot import read_snapshot
 
 
 def feedback(server: Running, *labels: dict[str, Any]) -> httpx.Response:
-    return server.client.post("/feedback", json={"labels": list(labels)})
+    headers = server.bearer(Role.FEEDBACK)
+    return server.client.post("/feedback", json={"labels": list(labels)}, headers=headers)
 
 
 def labels_of(server: Running) -> dict[str, tuple[Any, Any]]:
@@ -70,7 +72,8 @@ def test_a_bad_label_is_refused_by_field(steady: Running, label: dict[str, Any])
 
 @pytest.mark.parametrize("body", [{"labels": []}, {"labels": {}}, [], {}])
 def test_feedback_without_labels_is_refused(steady: Running, body: Any) -> None:
-    assert steady.client.post("/feedback", json=body).status_code == 422
+    headers = steady.bearer(Role.FEEDBACK)
+    assert steady.client.post("/feedback", json=body, headers=headers).status_code == 422
 
 
 def test_a_correction_is_in_the_next_snapshot_and_the_past_stays_what_it_was(

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from api.http.callers import Caller, anonymous
 from api.http.short_way import ShortWayProtocol, ShortWays, protocol_for
 from api.settings import Settings
 from shared.keys.tokens import Role
@@ -173,10 +174,10 @@ class Echo:
 
     limit_bytes = 100
 
-    def admits(self, headers: object) -> bool:
-        return True
+    def admits(self, headers: object) -> Caller:
+        return anonymous(Role.SCORER, is_trusted=True)
 
-    def take(self, body: bytes, caller: ShortWayProtocol) -> None:
+    def take(self, body: bytes, sender: Caller, caller: ShortWayProtocol) -> None:
         caller.loop.call_soon(caller.answer, 200, b"", body)
 
 

@@ -7,14 +7,18 @@ from typing import Any
 import orjson
 import pytest
 
+from api.http.callers import anonymous
 from api.scoring.requests import RowParser
 from api.scoring.ticks import MAX_ROWS, RowWay, Ticks
 from api.settings import Settings
+from shared.keys.tokens import Role
 from tests.api.bundles import Signer
 from tests.api.faulty import FAILS, WORKS, error_model, nan_model
 from tests.api.server import Running
 from tests.api.test_breaker import both_faults, promote
 from tests.api.tiny import count_rows
+
+ANYBODY = anonymous(Role.SCORER, is_trusted=True)
 
 
 @dataclass
@@ -45,7 +49,7 @@ class Desk:
         async def tick() -> None:
             ticks = Ticks(service.scorer, service.models)
             for row, caller in zip(rows, callers, strict=True):
-                ticks.add(orjson.dumps(row), way, caller)
+                ticks.add(orjson.dumps(row), way, ANYBODY, caller)
             # each turn takes a part of them
             for _ in range(len(rows)):
                 await asyncio.sleep(0)

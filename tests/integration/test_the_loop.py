@@ -96,7 +96,7 @@ def predict(client: httpx.Client, services: Services) -> dict[str, Any]:
 
 def give_feedback(client: httpx.Client, services: Services) -> None:
     labels = {"labels": [{"transaction_id": "seen-by-the-api", "label": 0}]}
-    response = client.post("/feedback", json=labels, headers=bearer(services, Role.SCORER))
+    response = client.post("/feedback", json=labels, headers=bearer(services, Role.FEEDBACK))
     assert response.is_success, response.text
 
 

@@ -73,5 +73,5 @@ def test_the_doorkeeper_compares_no_bytes_but_by_digest() -> None:
         "scheme.lower() == b'bearer'",
         "role in OPENABLE",
         "role in LIMITED",
-        "held not in ALSO_ADMITTED.get(role, ())",
+        "held.role in ALSO_ADMITTED.get(role, ())",
     }

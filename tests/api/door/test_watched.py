@@ -76,8 +76,9 @@ def test_with_the_pickle_flavour_off_nothing_is_ever_unpickled(watched: Watched)
     for raw in (loot, with_graph(loot), with_raw_manifest(loot), flavoured):
         assert watched.push(raw).status_code == 422
     body = {"content": loot, "headers": {"Content-Type": "application/json"}}
-    for path in ("/score", "/score/batch", "/feedback"):
+    for path in ("/score", "/score/batch"):
         assert watched.post(path, Role.SCORER, **body).status_code == 422
+    assert watched.post("/feedback", Role.FEEDBACK, **body).status_code == 422
     for path in ("/rollback_model", "/revoke_model"):
         assert watched.post(path, Role.OPERATOR, **body).status_code == 422
     # ordinary work with everything that reads files and databases
@@ -134,7 +135,7 @@ def test_whatever_is_said_a_log_stays_one_line_an_event_and_shows_nobody(
     row = {"amount": 1.0, "user_id": PERSON, "transaction_id": f"t\n{forged}"}
     assert watched.post("/score", Role.SCORER, json=row).status_code == 200
     watched.post("/score", Role.SCORER, json={"amount": PERSON, "user_id": PERSON})
-    watched.post("/feedback", Role.SCORER, json={"labels": [{"transaction_id": PERSON}]})
+    watched.post("/feedback", Role.FEEDBACK, json={"labels": [{"transaction_id": PERSON}]})
     watched.push(watched.bundle("1.0.2"))
     watched.post("/rollback_model", Role.OPERATOR, json={"reason": forged})
     httpx.get(watched.url + "/models", headers={"Authorization": "Bearer s3cret-s3cret"})

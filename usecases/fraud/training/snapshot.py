@@ -36,10 +36,12 @@ SCHEMA = pl.Schema(
         "label": pl.Int8,
         "label_known_at": pl.Int64,
         "label_source": pl.String,
+        "sent_by": pl.String,
+        "label_sent_by": pl.String,
     }
 )
 
-_LABEL = ("label", "label_known_at", "label_source")
+_LABEL = ("label", "label_known_at", "label_source", "label_sent_by")
 # A table scan plus a sort here is faster than walking an index of the database.
 _ORDER = ("event_time", "ingested_at", "transaction_id")
 
