@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.http.browsers import OriginGuard
 from api.http.docs_page import PATH as DOCS
 from api.http.docs_page import docs_page
 from api.http.door import security
@@ -59,8 +60,10 @@ class ScoringApp(FastAPI):
         self.refusal: str | None = None
         self._layer = AnswerLayer(super().__call__, service.models, service.metrics)
         self._entry: ASGIApp = self._dispatch
-        if service.settings.cors_origins:
-            self._entry = _with_origins(self._dispatch, service.settings.cors_origins)
+        origins = [name.strip() for name in service.settings.cors_origins.split(",") if name]
+        if origins:
+            self._entry = _with_origins(self._dispatch, origins)
+        self._entry = OriginGuard(self._entry, origins, service.models, service.metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -141,11 +144,11 @@ async def _running(app: ScoringApp) -> AsyncIterator[None]:
         await asyncio.to_thread(stop, service)
 
 
-def _with_origins(app: ASGIApp, origins: str) -> ASGIApp:
+def _with_origins(app: ASGIApp, origins: list[str]) -> ASGIApp:
     """Let pages of these origins read answers; tokens go in a header, so no cookies are needed."""
     return CORSMiddleware(
         app,
-        allow_origins=[origin.strip() for origin in origins.split(",")],
+        allow_origins=origins,
         allow_methods=["GET", "POST"],
         allow_headers=["Authorization", "Content-Type"],
         expose_headers=["X-Model-Version", "Retry-After"],
