@@ -25,7 +25,7 @@ from benchmarks.report import Bar, finish
 from benchmarks.scoring import bundle_of
 from scheduler.replay.protocol import handbook_split
 from shared.clock import MICROS_PER_DAY, SystemClock, to_micros
-from shared.importing.importer import import_file
+from shared.importing.importer import import_files
 from shared.importing.mapping import read_mapping
 from shared.scoring.session import OnnxModel
 from shared.tables.engine import connect, migrate
@@ -100,9 +100,9 @@ def main() -> None:
 def imported(engine: Engine, folder: Path) -> Figures:
     """The file in the database, by the importer and the mapping that the documents show."""
     started = time.perf_counter()
-    summary = import_file(
+    summary = import_files(
         engine,
-        PARQUET,
+        [PARQUET],
         read_mapping(MAPPING),
         folder / "rejects.csv",
         SystemClock().now_us(),

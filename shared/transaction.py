@@ -3,6 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND
+
+# What a row may be at any door: /predict, an import and the data-quality gate hold it alike,
+# for a row that comes in and is refused by the gate would block every later run.
+EARLIEST_US = 946_684_800 * MICROS_PER_SECOND
+"""The year 2000: older instants are a wrong unit, zone or origin."""
+MAX_AHEAD_US = MICROS_PER_DAY
+"""How far an event may lie ahead of now, and of its own ingestion."""
+MAX_AMOUNT = 1e9
+
 
 # not frozen only because that makes the constructor three times as dear, in every request
 @dataclass(slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 from shared.clock import SystemClock
-from shared.importing.importer import ImportSummary, import_file
+from shared.importing.importer import ImportSummary, import_files
 from shared.importing.mapping import read_mapping
 from understudy.progress import shown
 
@@ -18,7 +18,7 @@ STEPS = 1_000
 
 
 def import_transactions(
-    engine: Engine, file: Path, mapping_file: Path, rejects: Path, console: Console
+    engine: Engine, files: list[Path], mapping_file: Path, rejects: Path, console: Console
 ) -> ImportSummary:
     """Import and print what became of the rows.
 
@@ -28,13 +28,13 @@ def import_transactions(
     """
     mapping = read_mapping(mapping_file)
     started = time.monotonic()
-    with shown(f"importing {file.name}", in_percent=True) as advance:
+    with shown(f"importing {files[0].name}", in_percent=True) as advance:
 
         def progress(share: float, _summary: ImportSummary) -> None:
             advance(round(share * STEPS), STEPS)
 
         now_us = SystemClock().now_us()
-        summary = import_file(engine, file, mapping, rejects, now_us, progress=progress)
+        summary = import_files(engine, files, mapping, rejects, now_us, progress=progress)
     _print(console, summary, rejects, time.monotonic() - started)
     return summary
 

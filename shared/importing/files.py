@@ -1,81 +1,156 @@
 """Reads Parquet and CSV piece by piece, so that a file may be larger than memory."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pa_parquet
 
 from shared.errors import DataUnavailable
-from shared.importing.mapping import CsvRules, Mapping, MappingError
+from shared.importing.arrow_types import plain_frame
+from shared.importing.csv_files import CsvText, csv_text
+from shared.importing.mapping import CsvRules
 
 ROWS_PER_BATCH = 100_000
 CSV_BLOCK_BYTES = 8 * 1024 * 1024
-# What a CSV file writes when it has nothing to say.
-CSV_NULLS = ["", "NULL", "null", "NA", "N/A", "None", "\\N"]
-
-BadLine = Callable[[int, str, str], None]
-"""Called with the line's number (0 if unknown), its text and what is wrong with it."""
+PLACES = ("row", "line")
+"""Columns that say where a row stands in its file; not ours and hopefully not theirs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some rows of a file: the mapped columns, and the share of the file read so far."""
+    """Some rows of a table.
+
+    Attributes:
+        frame: the columns asked for.
+        rows: their numbers in the file, 1 is the first behind a header.
+        lines: their lines in the file; empty where it has none.
+        share: how much of the file has been read.
+    """
 
     frame: pl.DataFrame
+    rows: pl.Series
+    lines: pl.Series
     share: float
 
+    def head(self, rows: int) -> "Piece":
+        """The first of its rows."""
+        parts = self.rows.head(rows), self.lines.head(rows)
+        return Piece(self.frame.head(rows), *parts, self.share)
 
-def column_names(path: Path, csv: CsvRules) -> tuple[str, ...]:
-    """The columns a file has.
+
+class Table:
+    """One file, open to be read several times."""
+
+    def __init__(self, path: Path, name: str, csv: CsvText | None, rules: CsvRules) -> None:
+        self.name = name
+        self._path = path
+        self._csv = csv
+        self._rules = rules
+
+    @property
+    def refused(self) -> Iterator[tuple[int, int, str, str]]:
+        """Lines that are no rows: their row, line, text and what is wrong with them."""
+        for row, text, wrong in () if self._csv is None else self._csv.refused:
+            yield row.row, row.line, text, wrong
+
+    def column_names(self) -> tuple[str, ...]:
+        """The columns, as often as they are there."""
+        with _reading(self.name):
+            if self._csv is None:
+                return tuple(pa_parquet.ParquetFile(self._path).schema_arrow.names)
+            if self._csv.layout.fields == 0:
+                return ()
+            with _opened(self._csv.path) as file, self._csv_reader(file, ()) as reader:
+                return tuple(name.strip() for name in reader.schema.names)
+
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+        """The named columns, in order.
+
+        Raises:
+            DataUnavailable: the file cannot be read to its end.
+        """
+        with _reading(self.name):
+            yield from (self._parquet_pieces if self._csv is None else self._csv_pieces)(columns)
+
+    def _parquet_pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+        # INT96 holds instants beyond what nanoseconds reach, as 9999-12-31 for "never"
+        file = pa_parquet.ParquetFile(self._path, coerce_int96_timestamp_unit="us")
+        total, done = max(1, file.metadata.num_rows), 0
+        for batch in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=list(columns)):
+            frame = plain_frame(pa.Table.from_batches([batch]), columns)
+            rows = pl.Series(PLACES[0], range(done + 1, done + batch.num_rows + 1), pl.Int64)
+            done += batch.num_rows
+            nowhere = pl.Series(PLACES[1], [None] * batch.num_rows, dtype=pl.Int64)
+            yield Piece(frame, rows, nowhere, done / total)
+
+    def _csv_pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+        csv = self._csv
+        if csv is None or csv.layout.fields == 0:
+            return
+        total, done = max(1, csv.path.stat().st_size), 0
+        with _opened(csv.path) as file, self._csv_reader(file, columns) as reader:
+            for batch in reader:
+                if not batch.num_rows:
+                    continue
+                table = pa.Table.from_batches([batch])
+                table = table.rename_columns([name.strip() for name in table.schema.names])
+                rows = csv.layout.kept(done, batch.num_rows)
+                lines = csv.layout.lines_of(rows)
+                done += batch.num_rows
+                yield Piece(
+                    plain_frame(table, columns),
+                    pl.Series(PLACES[0], rows.astype(np.int64)),
+                    pl.Series(PLACES[1], lines.astype(np.int64)),
+                    min(1.0, file.tell() / total),
+                )
+
+    def _csv_reader(self, file: Any, columns: tuple[str, ...]) -> Any:
+        names = self._header_names(columns)
+        return pa_csv.open_csv(
+            file,
+            # one thread: the rows keep their order
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=self._rules.delimiter, newlines_in_values=True
+            ),
+            # Everything as text: a type guessed from the first block fails in a later one.
+            convert_options=pa_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=list(names),
+                strings_can_be_null=True,
+                null_values=["", *self._rules.nulls],
+                quoted_strings_can_be_null=False,
+            ),
+        )
+
+    def _header_names(self, columns: tuple[str, ...]) -> tuple[str, ...]:
+        """The columns as the header writes them, perhaps with blanks around."""
+        if not columns or self._csv is None:
+            return columns
+        with _opened(self._csv.path) as file, self._csv_reader(file, ()) as reader:
+            written = {name.strip(): name for name in reader.schema.names}
+        return tuple(written[name] for name in columns)
+
+
+@contextmanager
+def open_table(path: Path, name: str, rules: CsvRules, folder: Path) -> Iterator[Table]:
+    """Open a Parquet or CSV file; what has to be copied goes into `folder`.
 
     Raises:
         DataUnavailable: the file cannot be read.
-        MappingError: it is neither Parquet nor CSV.
+        MappingError: its encoding is another one.
     """
-    with _reading(path):
-        if _is_parquet(path):
-            return tuple(pa_parquet.ParquetFile(path).schema_arrow.names)
-        with _opened(path) as file, _csv_reader(file, csv, (), _ignore) as reader:
-            return tuple(reader.schema.names)
-
-
-def pieces(path: Path, mapping: Mapping, bad_line: BadLine) -> Iterator[Piece]:
-    """The mapped columns of a file, in order.
-
-    Raises:
-        DataUnavailable: the file cannot be read to its end.
-    """
-    with _reading(path):
-        if _is_parquet(path):
-            yield from _parquet_pieces(path, mapping.sources)
-        else:
-            yield from _csv_pieces(path, mapping, bad_line)
-
-
-def _parquet_pieces(path: Path, columns: tuple[str, ...]) -> Iterator[Piece]:
-    file = pa_parquet.ParquetFile(path)
-    total, done = max(1, file.metadata.num_rows), 0
-    for batch in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=list(columns)):
-        done += batch.num_rows
-        yield Piece(_frame(pa.Table.from_batches([batch]), columns), done / total)
-
-
-def _csv_pieces(path: Path, mapping: Mapping, bad_line: BadLine) -> Iterator[Piece]:
-    total = max(1, path.stat().st_size)
-    with (
-        _opened(path) as file,
-        _csv_reader(file, mapping.csv, mapping.sources, bad_line) as reader,
-    ):
-        for batch in reader:
-            if batch.num_rows:
-                frame = _frame(pa.Table.from_batches([batch]), mapping.sources)
-                yield Piece(frame, min(1.0, file.tell() / total))
+    with ExitStack() as stack:
+        with _reading(name):
+            csv = None if _is_parquet(path) else stack.enter_context(csv_text(path, rules, folder))
+        yield Table(path, name, csv, rules)
 
 
 def _opened(path: Path) -> Any:
@@ -83,52 +158,16 @@ def _opened(path: Path) -> Any:
     return pa.OSFile(str(path))
 
 
-def _csv_reader(file: Any, csv: CsvRules, columns: tuple[str, ...], bad_line: BadLine) -> Any:
-    def skip(row: Any) -> str:
-        wrong = f"has {row.actual_columns} fields instead of {row.expected_columns}"
-        bad_line(row.number or 0, row.text, wrong)
-        return "skip"
-
-    return pa_csv.open_csv(
-        file,
-        # one thread: the lines keep their order and bad ones their number
-        read_options=pa_csv.ReadOptions(
-            use_threads=False, block_size=CSV_BLOCK_BYTES, encoding=csv.encoding
-        ),
-        parse_options=pa_csv.ParseOptions(
-            delimiter=csv.delimiter, invalid_row_handler=skip, newlines_in_values=True
-        ),
-        # Everything as text: a type guessed from the first block fails in a later one.
-        convert_options=pa_csv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.string()),
-            include_columns=list(columns),
-            strings_can_be_null=True,
-            null_values=CSV_NULLS,
-        ),
-    )
-
-
-def _frame(table: Any, columns: tuple[str, ...]) -> pl.DataFrame:
-    frame = pl.from_arrow(table.select(list(columns)))
-    if not isinstance(frame, pl.DataFrame):
-        raise MappingError("a table was expected")
-    return frame
-
-
 def _is_parquet(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(4) == b"PAR1"
 
 
-def _ignore(_number: int, _text: str, _wrong: str) -> None:
-    return None
-
-
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataUnavailable(f"cannot read {path}: {error.strerror or error}") from error
+        raise DataUnavailable(f"cannot read {name}: {error.strerror or error}") from error
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataUnavailable(f"{path} is neither whole Parquet nor CSV: {error}") from error
+        raise DataUnavailable(f"{name} is neither whole Parquet nor CSV: {error}") from error

@@ -1,65 +1,117 @@
-"""The import itself: piece by piece from a file into TransactionHistoryLogs.
+"""The import itself: piece by piece from files into TransactionHistoryLogs.
 
-Each piece is one database transaction, and rows that are there already are skipped, so an
-import that was interrupted is simply started again.
+All files are looked over before a row of the first is written, for what they leave open must be
+asked first. Each piece is one database transaction, and rows that are there already are
+skipped, so an import that was interrupted is simply started again.
 """
 
+import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 from sqlalchemy import Engine
 
-from shared.importing.convert import convert
-from shared.importing.files import Piece, column_names, pieces
+from shared.errors import DataUnavailable
+from shared.importing.convert import NUMBERS, TEXTS, Converted, convert
+from shared.importing.files import Piece, Table, open_table
 from shared.importing.mapping import TARGETS, Mapping
+from shared.importing.profile import Readings, look_over
 from shared.importing.rejects import RejectsFile
+from shared.importing.sources import sources
 from shared.tables.engine import database_errors, prepare_for_bulk
 from shared.tables.writer import write_history_records
 
 Progress = Callable[[float, "ImportSummary"], None]
-"""Called with the share of the file that has been read, and the counts so far."""
+"""Called with the share of the files that has been read, and the counts so far."""
 
 
 @dataclass(slots=True)
 class ImportSummary:
-    """What became of the rows; `read` is the sum of the next three."""
+    """What became of the rows; `read` is the sum of the next three.
+
+    Attributes:
+        reasons: why rows were rejected.
+        losses: values that could not be used although their rows were.
+        notes: what was decided about the files, for a person to see whether it is right.
+    """
 
     read: int = 0
     inserted: int = 0
     duplicates: int = 0
     rejected: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    losses: Counter[str] = field(default_factory=Counter)
+    notes: tuple[str, ...] = ()
 
 
-def import_file(
+def import_files(
     engine: Engine,
-    path: Path,
+    paths: list[Path],
     mapping: Mapping,
     rejects_path: Path,
     now_us: int,
     *,
     progress: Progress,
 ) -> ImportSummary:
-    """Import a Parquet or CSV file; rejected rows go to a CSV file of their own.
+    """Import files, folders of them, and packed ones; rejected rows go to a CSV file of their own.
 
     Raises:
-        MappingError: the mapping does not fit the file; nothing was written.
-        DataUnavailable: the file cannot be read to its end, or the database is down; what
-            was written stays, and importing again goes on from there.
+        MappingError: the mapping does not fit the files; nothing was written.
+        DataUnavailable: a file cannot be read to the end, or the database is down; what was
+            written stays, and importing again goes on from there.
     """
-    mapping.check_against(column_names(path, mapping.csv), path)
     summary = ImportSummary()
-    with RejectsFile(rejects_path, mapping.sources, summary.reasons) as rejects:
-        work = _Import(engine, mapping, rejects, now_us, summary)
-        for piece in pieces(path, mapping, rejects.add_line):
-            work.add(piece)
-            progress(piece.share, summary)
-        summary.read += rejects.lines
-        summary.rejected += rejects.lines
+    with opened(paths, mapping) as tables:
+        readings = look_over(tables, mapping, NUMBERS, TEXTS)
+        summary.notes = readings.notes
+        with RejectsFile(rejects_path, mapping.sources, summary.reasons) as rejects:
+            work = _Import(engine, mapping, readings, rejects, now_us, summary)
+            for number, table in enumerate(tables):
+                work.refuse_lines(table)
+                for piece in table.pieces(mapping.sources):
+                    work.add(piece)
+                    progress((number + piece.share) / len(tables), summary)
     return summary
+
+
+def preview(paths: list[Path], mapping: Mapping, now_us: int, rows: int = 10) -> Converted:
+    """The first rows as they would be stored, or why they would not; writes nothing.
+
+    Raises:
+        MappingError: the mapping does not fit the files.
+        DataUnavailable: a file cannot be read.
+    """
+    with opened(paths, mapping) as tables:
+        readings = look_over(tables, mapping, NUMBERS, TEXTS)
+        for table in tables:
+            for piece in table.pieces(mapping.sources):
+                first = piece.head(rows)
+                return convert(first, mapping, readings, now_us)
+    raise DataUnavailable("the files hold no rows")
+
+
+@contextmanager
+def opened(paths: list[Path], mapping: Mapping) -> Iterator[list[Table]]:
+    """Every table below the paths, checked against the mapping, for as long as they are read."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-import-")))
+        tables = []
+        try:
+            for number, source in enumerate(sources(paths)):
+                place = folder / str(number)
+                place.mkdir()
+                path = stack.enter_context(source.opened(place))
+                table = stack.enter_context(open_table(path, source.name, mapping.csv, place))
+                mapping.check_against(table.column_names(), table.name)
+                tables.append(table)
+        except OSError as error:
+            told = f"{error.filename}: {error.strerror}" if error.strerror else str(error)
+            raise DataUnavailable(f"cannot read {told}") from error
+        yield tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +120,28 @@ class _Import:
 
     engine: Engine
     mapping: Mapping
+    readings: Readings
     rejects: RejectsFile
     now_us: int
     summary: ImportSummary
 
+    def refuse_lines(self, table: Table) -> None:
+        """Lines that are no rows come back like rows that do not fit."""
+        for row, line, text, wrong in table.refused:
+            self.rejects.add_line(row, line, text, wrong)
+            self.summary.read += 1
+            self.summary.rejected += 1
+
     def add(self, piece: Piece) -> None:
         summary = self.summary
-        converted = convert(piece.frame, self.mapping, self.now_us, summary.read + 1)
+        converted = convert(piece, self.mapping, self.readings, self.now_us)
         inserted = self._write(converted.accepted)
         self.rejects.add_rows(converted.rejected)
         summary.read += piece.frame.height
         summary.inserted += inserted
         summary.duplicates += converted.accepted.height - inserted
         summary.rejected += converted.rejected.height
+        summary.losses += converted.losses
 
     def _write(self, rows: pl.DataFrame) -> int:
         if rows.is_empty():

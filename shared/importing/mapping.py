@@ -11,9 +11,11 @@ zone = "Europe/Paris"            # of timestamps that name no zone
 label_delay = "7d"               # when a label became known, counted from the event
 """
 
+import codecs
 import re
 import tomllib
 from collections.abc import Mapping as Dictionary
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
@@ -46,6 +48,11 @@ _UNITS_US = {
 }
 
 
+INSTANTS = ("event_time", "ingested_at", "label_known_at")
+EVERY_OTHER = "*"
+"""Among the words of `LabelRules.negative`: whatever is not named."""
+
+
 class MappingError(UnderstudyError):
     """Raised when the mapping is wrong or does not fit the file; nothing was written."""
 
@@ -65,6 +72,14 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _known_encoding(name: str) -> str:
+    try:
+        codecs.lookup(name)
+    except (LookupError, ValueError) as error:
+        raise ValueError('write the name of an encoding, e.g. "utf8" or "cp1252"') from error
+    return name
+
+
 def _known_target(name: str) -> str:
     if name not in TARGETS:
         raise ValueError(f"there is no column {name!r} here; there are {', '.join(TARGETS)}")
@@ -76,7 +91,15 @@ _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
 class TimeRules(BaseModel):
-    """How instants are read; `unit` is for columns of numbers, `format` for unusual texts."""
+    """How instants are read.
+
+    Attributes:
+        zone: of times that name none.
+        unit: what numbers count; s, ms, us or ns since 1970 or `origin`, or Excel's days.
+        origin: from where numbers count instead of 1970.
+        format: of texts in a form of their own (strptime's).
+        day_first: whether 05/01/2026 is in January; asked for where the column cannot tell.
+    """
 
     model_config = _STRICT
 
@@ -84,8 +107,10 @@ class TimeRules(BaseModel):
     label_delay_us: Annotated[int, BeforeValidator(_duration_us)] = Field(
         default=7 * MICROS_PER_DAY, alias="label_delay"
     )
-    unit: Literal["s", "ms", "us"] | None = None
+    unit: Literal["s", "ms", "us", "ns", "excel"] | None = None
+    origin: datetime | date | None = None
     format: str | None = None
+    day_first: bool | None = None
 
 
 class CsvRules(BaseModel):
@@ -93,8 +118,35 @@ class CsvRules(BaseModel):
 
     model_config = _STRICT
 
-    delimiter: str = Field(default=",", min_length=1, max_length=1)
-    encoding: str = "utf8"
+    delimiter: str = Field(default=",", min_length=1, max_length=1, pattern=r"^[\x01-\x7f]$")
+    encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf8"
+    # words that stand for a missing text; empty fields always do
+    nulls: tuple[str, ...] = ("NULL", "null", "\\N")
+
+
+class NumberRules(BaseModel):
+    """How amounts and other numbers are written as text; asked for where a column cannot tell."""
+
+    model_config = _STRICT
+
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[".", ",", " ", "'"] | None = None
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise ValueError("decimal and thousands cannot be the same mark")
+        return self
+
+
+class LabelRules(BaseModel):
+    """The words for 1, for 0 and for unknown, in any case; without them the usual ones."""
+
+    model_config = _STRICT
+
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 class Mapping(BaseModel):
@@ -102,10 +154,33 @@ class Mapping(BaseModel):
 
     model_config = _STRICT
 
-    columns: Dictionary[Target, str]
+    columns: Dictionary[Target, str | tuple[str, str]]
     defaults: Dictionary[Target, str | int | float] = {}
     time: TimeRules = TimeRules()
     csv: CsvRules = CsvRules()
+    numbers: NumberRules = NumberRules()
+    labels: LabelRules = LabelRules()
+    # ours -> theirs -> what is stored instead
+    values: Dictionary[Target, Dictionary[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_may_stand_under_csv(cls, said: Any) -> Any:
+        """`decimal` and `thousands` are looked for beside the delimiter, too."""
+        csv = said.get("csv") if isinstance(said, dict) else None
+        if not isinstance(csv, dict):
+            return said
+        moved = {name: csv[name] for name in ("decimal", "thousands") if name in csv}
+        rest = {name: value for name, value in csv.items() if name not in moved}
+        return {**said, "csv": rest, "numbers": {**moved, **said.get("numbers", {})}}
+
+    @model_validator(mode="after")
+    def _only_instants_are_in_two_columns(self) -> Self:
+        apart = [ours for ours, theirs in self.columns.items() if not isinstance(theirs, str)]
+        wrong = [ours for ours in apart if ours not in INSTANTS]
+        if wrong:
+            raise ValueError(f"[columns] {wrong[0]}: only an instant may be in two columns")
+        return self
 
     @model_validator(mode="after")
     def _names_what_is_needed(self) -> Self:
@@ -119,20 +194,40 @@ class Mapping(BaseModel):
     @property
     def sources(self) -> tuple[str, ...]:
         """The columns of the file that are read, each once."""
-        return tuple(dict.fromkeys(self.columns.values()))
+        return tuple(dict.fromkeys(name for ours in self.columns for name in self.columns_of(ours)))
 
-    def check_against(self, present: tuple[str, ...], file: Path) -> None:
+    def columns_of(self, ours: str) -> tuple[str, ...]:
+        """The columns of the file that hold one of ours: none, one, or a date and a time."""
+        theirs = self.columns.get(ours, ())
+        return (theirs,) if isinstance(theirs, str) else theirs
+
+    def check_against(self, present: tuple[str, ...], file: str) -> None:
         """See that the file has every column the mapping names.
 
         Raises:
             MappingError: names the columns that are missing and those that exist.
         """
-        missing = [f"{theirs!r} (for {ours})" for ours, theirs in self.columns.items()
-                   if theirs not in present]  # fmt: skip
+        twice = [name for name in self.sources if present.count(name) > 1]
+        if twice:
+            raise MappingError(
+                f"{file}: column {twice[0]!r} is there {present.count(twice[0])} times; rename "
+                "all but the one that is meant"
+            )
+        missing = [f"{theirs!r} (for {ours})" for ours in self.columns
+                   for theirs in self.columns_of(ours) if theirs not in present]  # fmt: skip
         if missing:
             raise MappingError(
-                f"{file.name} has no column {', '.join(missing)}; it has {', '.join(present)}"
+                f"{file} has no column {', '.join(missing)}; it has {', '.join(present)}"
+                + self._hint(present)
             )
+
+    def _hint(self, present: tuple[str, ...]) -> str:
+        """One column whose name holds other delimiters was split at the wrong ones."""
+        marks = [mark for mark in ";\t|," if len(present) == 1 and mark in present[0]]
+        if not marks:
+            return ""
+        written = marks[0].replace("\t", "\\t")
+        return f'; its delimiter seems to be another: delimiter = "{written}" under [csv]'
 
 
 def read_mapping(path: Path) -> Mapping:

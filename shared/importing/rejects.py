@@ -14,10 +14,9 @@ class RejectsFile:
 
     def __init__(self, path: Path, sources: tuple[str, ...], reasons: Counter[str]) -> None:
         self._path = path
-        self._header = ["row", "reason", *sources]
+        self._header = ["row", "line", "reason", *sources]
         self._reasons = reasons
         self._file: IO[str] | None = None
-        self.lines = 0
 
     def __enter__(self) -> Self:
         self._path.unlink(missing_ok=True)
@@ -33,7 +32,7 @@ class RejectsFile:
             self._file.close()
 
     def add_rows(self, rejected: pl.DataFrame) -> None:
-        """Add rows whose first two columns are their number and the reasons."""
+        """Add rows that begin with the columns `row`, `line` and `reason`."""
         if rejected.is_empty():
             return
         file = self._opened()
@@ -41,12 +40,10 @@ class RejectsFile:
         for reasons in rejected["reason"].to_list():
             self._reasons.update(reasons.split("; "))
 
-    def add_line(self, number: int, line: str, wrong: str) -> None:
-        """Add a line that does not even split into columns."""
-        self.lines += 1
-        reason = f"line {wrong}"
-        self._reasons[reason] += 1
-        cells: list[Any] = [f"line {number}" if number else "", reason, line]
+    def add_line(self, row: int, line: int, text: str, wrong: str) -> None:
+        """Add a line that is no row of its table."""
+        self._reasons[wrong] += 1
+        cells: list[Any] = [row, line, wrong, text]
         csv.writer(self._opened(), lineterminator="\n").writerow(cells)
 
     def _opened(self) -> IO[str]:

@@ -1,121 +1,166 @@
-"""Reads instants out of whatever a file holds: timestamps, numbers or text."""
+"""Reads instants out of whatever a file holds: timestamps, numbers or texts."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import polars as pl
 
-from shared.clock import MICROS_PER_SECOND
-from shared.importing.mapping import MappingError, TimeRules
+from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND
+from shared.importing.texts import read_texts
+from shared.importing.time_texts import Order, read_time_texts
 
-# A zone counts only behind a time of day: the -05 of 2026-01-05 is a day.
-_WITH_ZONE = r"(?i)^(.*\d:\d{2}(?:\.\d+)?)\s*(Z|[+-]\d{2}:?\d{2}|[+-]\d{2})$"
-_FORMATS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M", "%Y-%m-%d")
-_UNIT_US = {"s": MICROS_PER_SECOND, "ms": 1_000, "us": 1}
+Unit = Literal["s", "ms", "us", "ns", "excel"]
+UNIT_US = {"s": MICROS_PER_SECOND, "ms": 1_000, "us": 1}
+# 1970-01-01 in the days that Excel counts; its leap day of 1900 lies before
+EXCEL_EPOCH_DAYS = 25_569
+REMEDY = " (say its format under [time])"
 
 
 @dataclass(frozen=True, slots=True)
-class Instant:
-    """How to compute an instant in microseconds, and why it may be null."""
+class TimeReading:
+    """How the instants of one column are read, decided for the column as a whole.
 
-    value: pl.Expr
-    problem: pl.Expr
-
-
-def instant(source: str, dtype: pl.DataType, rules: TimeRules, name: str) -> Instant:
-    """Read a column as instants; `name` is what to call it in a problem.
-
-    Raises:
-        MappingError: the column's type needs a rule that the mapping does not state.
+    Attributes:
+        zone: of times that name none; None: those cannot be read.
+        unit: what numbers count; None: the column holds texts, or numbers like 20260105.
+        origin_us: from where they count.
+        format: of texts, where the mapping states one.
+        order: of day and month in 05/01/2026.
     """
-    raw = pl.col(source)
-    if isinstance(dtype, pl.Datetime):
-        return _plain(_from_datetime(raw, dtype, rules, source), raw, name)
-    if isinstance(dtype, pl.Date):
-        return _plain(_in_zone(raw.cast(pl.Datetime("us")), rules, source), raw, name)
-    if dtype.is_numeric():
-        return _plain(_from_number(raw, rules, source), raw, name)
-    if dtype != pl.String:
-        raise MappingError(f"column {source!r} holds {dtype}, which is no instant")
-    if rules.unit is not None:
-        return _plain(_from_number(raw.str.strip_chars(), rules, source), raw, name)
-    if rules.format is not None:
-        return _plain(_from_format(raw, rules, source), raw, name)
-    return _from_text(raw.str.strip_chars(), rules, name)
+
+    zone: str | None = None
+    unit: Unit | None = None
+    origin_us: int = 0
+    format: str | None = None
+    order: Order | None = None
 
 
-def _plain(value: pl.Expr, raw: pl.Expr, name: str) -> Instant:
-    return Instant(value, _unreadable(value, raw, name))
+@dataclass(frozen=True, slots=True)
+class Instants:
+    """Microseconds since the epoch, and where there are none for a text, why."""
+
+    value: pl.Series
+    problem: pl.Series
 
 
-def _unreadable(value: pl.Expr, raw: pl.Expr, name: str) -> pl.Expr:
-    return pl.when(raw.is_not_null() & value.is_null()).then(
-        pl.lit(f"{name} is not a date and time")
-    )
+def read_instants(columns: list[pl.Series], reading: TimeReading, name: str) -> Instants:
+    """Read one column, or a date and a time of two; `name` is what to call it in a problem."""
+    column = columns[0] if len(columns) == 1 else _joined(columns)
+    dtype = column.dtype
+    if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+        return _told(column, column.dt.timestamp("us"), None, name)
+    if isinstance(dtype, pl.Datetime | pl.Date):
+        local = column.cast(pl.Datetime("us")).dt.timestamp("us")
+        return _in_zone(column, local, reading, name)
+    if reading.unit is not None:
+        return _counted(column, reading, name)
+    texts = read_texts(column, is_identifier=True, is_numeric=True)
+    if reading.format is not None:
+        return _by_format(texts, reading, name)
+    return _by_text(texts, reading, name)
 
 
-def _from_datetime(raw: pl.Expr, dtype: pl.Datetime, rules: TimeRules, source: str) -> pl.Expr:
-    if dtype.time_zone is not None:
-        return raw.dt.timestamp("us")
-    return _in_zone(raw.cast(pl.Datetime("us")), rules, source)
+def counted_us(column: pl.Series, unit: Unit) -> pl.Series:
+    """What numbers count, in microseconds; whole numbers stay exact. Excel's from 1970."""
+    text = column.dtype == pl.String
+    raw = pl.col("raw").str.strip_chars() if text else pl.col("raw")
+    parts = raw.cast(pl.Float64, strict=False)
+    if unit == "excel":
+        value = ((parts - EXCEL_EPOCH_DAYS) * MICROS_PER_DAY).round().cast(pl.Int64, strict=False)
+    elif unit == "ns":
+        value = raw.cast(pl.Int64, strict=False) // 1_000
+    else:
+        scale = UNIT_US[unit]
+        # whole numbers stay whole: a float has not enough digits for microseconds of today
+        whole = raw.cast(pl.Int64, strict=False) * scale
+        rounded = (parts * scale).round().cast(pl.Int64, strict=False)
+        is_whole = (parts % 1.0 == 0.0) & whole.is_not_null()
+        value = pl.when(is_whole).then(whole).otherwise(rounded)
+    return pl.DataFrame({"raw": column}).select(value.alias("us"))["us"]
 
 
-def _from_number(raw: pl.Expr, rules: TimeRules, source: str) -> pl.Expr:
-    if rules.unit is None:
-        raise MappingError(
-            f"column {source!r} holds numbers; say what they count since 1970, "
-            'e.g. unit = "s" under [time]'
-        )
-    scale = _UNIT_US[rules.unit]
-    # whole numbers stay whole: a float has not enough digits for microseconds of today
-    whole = raw.cast(pl.Int64, strict=False) * scale
-    parts = (raw.cast(pl.Float64, strict=False) * scale).round().cast(pl.Int64, strict=False)
-    exact = raw.cast(pl.Float64, strict=False) % 1.0 == 0.0
-    return pl.when(exact & whole.is_not_null()).then(whole).otherwise(parts)
+def _joined(columns: list[pl.Series]) -> pl.Series:
+    """A date and a time apart, as one text."""
+    day, clock = (_written(column) for column in columns)
+    both = pl.concat_str(["day", "clock"], separator=" ", ignore_nulls=True)
+    said = pl.col("day").is_not_null()
+    return pl.DataFrame({"day": day, "clock": clock}).select(pl.when(said).then(both).alias("us"))[
+        "us"
+    ]
 
 
-def _from_format(raw: pl.Expr, rules: TimeRules, source: str) -> pl.Expr:
-    written = rules.format or ""
-    parsed = raw.str.to_datetime(written, time_unit="us", strict=False)
+def _written(column: pl.Series) -> pl.Series:
+    if isinstance(column.dtype, pl.Datetime):
+        return column.dt.strftime("%Y-%m-%d")
+    if column.dtype == pl.Time:
+        return column.dt.strftime("%H:%M:%S%.6f")
+    return read_texts(column, is_identifier=True, is_numeric=True)
+
+
+def _counted(column: pl.Series, reading: TimeReading, name: str) -> Instants:
+    if reading.unit is None:
+        raise ValueError("a column of numbers needs a unit")
+    value = counted_us(column, reading.unit) + reading.origin_us
+    if reading.unit == "excel":
+        return _in_zone(column, value, reading, name)
+    return _told(column, value, None, name)
+
+
+def _by_format(texts: pl.Series, reading: TimeReading, name: str) -> Instants:
+    written = reading.format or ""
+    parsed = texts.str.to_datetime(written, time_unit="us", strict=False)
     if "%z" in written or "%:z" in written or "%#z" in written:
-        return parsed.dt.timestamp("us")
-    return _in_zone(parsed, rules, source)
+        return _told(texts, parsed.dt.timestamp("us"), None, name)
+    return _in_zone(texts, parsed.dt.timestamp("us"), reading, name)
 
 
-def _in_zone(naive: pl.Expr, rules: TimeRules, source: str) -> pl.Expr:
-    """The instant of a local time; the first of two, and none where a clock jumped over it."""
-    if rules.zone is None:
-        raise MappingError(
-            f'column {source!r} names no time zone; write e.g. zone = "UTC" under [time]'
-        )
-    local = naive.dt.replace_time_zone(rules.zone, ambiguous="earliest", non_existent="null")
-    return local.dt.timestamp("us")
-
-
-def _from_text(text: pl.Expr, rules: TimeRules, name: str) -> Instant:
-    zone = text.str.extract(_WITH_ZONE, 2)
-    bare = pl.coalesce(text.str.extract(_WITH_ZONE, 1), text).str.replace("T", " ", literal=True)
-    naive = pl.coalesce(
-        [bare.str.to_datetime(form, time_unit="us", strict=False) for form in _FORMATS]
+def _by_text(texts: pl.Series, reading: TimeReading, name: str) -> Instants:
+    said = read_time_texts(texts, reading.order)
+    stated = said.naive_us - said.offset_us
+    if said.offset_us.null_count() == 0:
+        return _told(texts, stated, None, name)
+    local = _in_zone(texts, said.naive_us, reading, name)
+    table = pl.DataFrame(
+        {"stated": stated, "local": local.value, "why": local.problem, "offset": said.offset_us}
     )
-    stated = naive.dt.timestamp("us") - _offset_us(zone)
-    unreadable = pl.when(text.is_not_null() & naive.is_null())
-    problem = unreadable.then(pl.lit(f"{name} is not a date and time"))
-    if rules.zone is None:
-        return Instant(
-            stated,
-            problem.when(text.is_not_null() & zone.is_null()).then(
-                pl.lit(f"{name} names no time zone")
-            ),
-        )
-    value = pl.when(zone.is_null()).then(_in_zone(naive, rules, name)).otherwise(stated)
-    jumped = text.is_not_null() & value.is_null()
-    return Instant(value, problem.when(jumped).then(pl.lit(f"{name} does not exist there")))
+    has_zone = pl.col("offset").is_not_null()
+    value = table.select(pl.when(has_zone).then("stated").otherwise("local").alias("value"))
+    unreadable = f"{name} is not a date and time{REMEDY}"
+    problem = table.select(
+        pl.when(has_zone & pl.col("stated").is_null())
+        .then(pl.lit(unreadable))
+        .when(~has_zone)
+        .then("why")
+        .alias("problem")
+    )
+    return Instants(value["value"], problem["problem"])
 
 
-def _offset_us(zone: pl.Expr) -> pl.Expr:
-    digits = zone.str.replace(":", "", literal=True)
-    hours = digits.str.slice(1, 2).cast(pl.Int64, strict=False)
-    minutes = digits.str.slice(3, 2).cast(pl.Int64, strict=False).fill_null(0)
-    sign = pl.when(zone.str.starts_with("-")).then(-1).otherwise(1)
-    offset = sign * (hours * 60 + minutes) * 60 * MICROS_PER_SECOND
-    return pl.when(zone.str.to_uppercase() == "Z").then(pl.lit(0, pl.Int64)).otherwise(offset)
+def _in_zone(raw: pl.Series, local_us: pl.Series, reading: TimeReading, name: str) -> Instants:
+    """Instants of local times; the first of two, and none where a clock jumped over it."""
+    if reading.zone is None:
+        return _told(raw, None, local_us, name)
+    naive = local_us.cast(pl.Datetime("us"))
+    zoned = naive.dt.replace_time_zone(reading.zone, ambiguous="earliest", non_existent="null")
+    return _told(raw, zoned.dt.timestamp("us"), local_us, name)
+
+
+def _told(raw: pl.Series, value: pl.Series | None, local: pl.Series | None, name: str) -> Instants:
+    """The values, and why there is none; `local` tells unreadable from readable texts."""
+    empty = pl.Series([None] * len(raw), dtype=pl.Int64)
+    table = pl.DataFrame(
+        {
+            "said": raw.is_not_null(),
+            "value": empty if value is None else value,
+            "local": (empty if value is None else value) if local is None else local,
+        }
+    )
+    lacking = pl.col("said") & pl.col("value").is_null()
+    zoneless = f"{name} names no time zone" if value is None else f"{name} does not exist there"
+    problem = (
+        pl.when(lacking & pl.col("local").is_null())
+        .then(pl.lit(f"{name} is not a date and time{REMEDY}"))
+        .when(lacking)
+        .then(pl.lit(zoneless))
+    )
+    return Instants(table["value"], table.select(problem.alias("problem"))["problem"])

@@ -52,7 +52,7 @@ def import_(
 
     rejects = rejected or file.with_name(file.name + ".rejected.csv")
     with open_database(load_settings()) as engine:
-        import_transactions(engine, file, mapping, rejects, console)
+        import_transactions(engine, [file], mapping, rejects, console)
 
 
 def rebuild_tiles() -> None:

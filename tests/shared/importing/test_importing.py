@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from shared.clock import MICROS_PER_DAY, to_micros
 from shared.errors import DataUnavailable
-from shared.importing.importer import ImportSummary, import_file
+from shared.importing.importer import ImportSummary, import_files
 from shared.importing.mapping import Mapping, MappingError
 
 NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))
@@ -44,7 +44,9 @@ def _import(
 
 def _import_file(engine: Engine, file: Path, mapping: Mapping) -> ImportSummary:
     rejects = file.with_name("rejected.csv")
-    return import_file(engine, file, mapping, rejects, NOW_US, progress=lambda _share, _sum: None)
+    return import_files(
+        engine, [file], mapping, rejects, NOW_US, progress=lambda _share, _sum: None
+    )
 
 
 def _stored(engine: Engine) -> list[dict[str, Any]]:
@@ -80,12 +82,13 @@ def test_importing_again_adds_nothing(engine: Engine, tmp_path: Path) -> None:
     assert [row["amount"] for row in _stored(engine)] == [12.5, 12.5]
 
 
+NO_TIME = "event_time is not a date and time (say its format under [time])"
 BAD_VALUES = [
     ({"amount": "-1"}, "amount is negative"),
-    ({"amount": "NaN"}, "amount is not finite"),
+    ({"amount": "NaN"}, "amount is missing"),
     ({"amount": "inf"}, "amount is not finite"),
-    ({"amount": "1e300"}, "amount is above 1e+12"),
-    ({"amount": "twelve"}, "amount is not a number"),
+    ({"amount": "1e300"}, "amount is above 1e+09"),
+    ({"amount": "twelve"}, "amount is not a number (decimal and thousands: [numbers])"),
     ({"amount": None}, "amount is missing"),
     ({"user": None}, "user_id is missing"),
     ({"user": "   "}, "user_id is missing"),
@@ -93,16 +96,16 @@ BAD_VALUES = [
     ({"id": "x" * 129}, "transaction_id is longer than 128 characters"),
     ({"user": "u\x001"}, "user_id holds control characters"),
     ({"when": None}, "event_time is missing"),
-    ({"when": "yesterday"}, "event_time is not a date and time"),
-    ({"when": "2026-02-30T10:00:00Z"}, "event_time is not a date and time"),
+    ({"when": "yesterday"}, NO_TIME),
+    (
+        {"when": "2026-02-30T10:00:00Z"},
+        NO_TIME,
+    ),
     ({"when": "2026-01-05T10:15:00"}, "event_time names no time zone"),
     ({"when": "2026-06-03T10:15:00Z"}, "event_time is more than a day in the future"),
-    ({"when": "1969-12-31T23:59:59Z"}, "event_time is before 1970"),
-    ({"bad": "2"}, "label is not 0 or 1"),
-    ({"bad": "maybe"}, "label is not 0 or 1"),
+    ({"when": "1969-12-31T23:59:59Z"}, "event_time is before 2000"),
     ({"bad": "1", "known": "2026-01-04T00:00:00Z"}, "label_known_at is before event_time"),
     ({"lat": "91", "lon": "1"}, "lat is not in -90 to 90"),
-    ({"lat": "9"}, "lat and lon come only together"),
     ({"money": "EURO"}, "currency is longer than 3 characters"),
     ({"money": "E1R"}, "currency is not three letters"),
 ]
@@ -134,7 +137,7 @@ def test_a_row_with_two_faults_names_both_once(engine: Engine, tmp_path: Path) -
     _import(engine, tmp_path, [_row(amount="-1", when="soon")], _mapping())
     [rejected] = _rejected(tmp_path)
     assert set(rejected["reason"].split("; ")) == {
-        "event_time is not a date and time",
+        NO_TIME,
         "amount is negative",
     }
     assert rejected["when"] == "soon"
@@ -267,7 +270,7 @@ def test_a_missing_column_is_named_with_those_that_exist(engine: Engine, tmp_pat
 
 @pytest.mark.parametrize(
     ("value", "told"),
-    [(ZONELESS, "names no time zone"), (1_767_608_100, "holds numbers")],
+    [(ZONELESS, "names no time zone"), (123_456, "holds numbers")],
 )
 def test_a_column_that_needs_a_rule_stops_the_import_before_it_writes(
     engine: Engine, tmp_path: Path, value: Any, told: str
@@ -282,7 +285,7 @@ def test_a_column_that_needs_a_rule_stops_the_import_before_it_writes(
 def test_a_column_of_lists_is_no_identifier(engine: Engine, tmp_path: Path) -> None:
     file = tmp_path / "rows.parquet"
     pl.DataFrame([_row(user=["a", "b"])]).write_parquet(file)
-    with pytest.raises(MappingError, match="holds List"):
+    with pytest.raises(MappingError, match="holds large_list"):
         _import_file(engine, file, _mapping())
 
 

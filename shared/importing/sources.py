@@ -1,0 +1,106 @@
+"""What a person names to be imported: files, folders of them, and packed ones, unpacked."""
+
+import gzip
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.importing.mapping import MappingError
+
+_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
+_PACKED = (".gz", ".zip")
+# Made by us beside an input: never an input itself.
+REJECTED = ".rejected.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One table to read.
+
+    Attributes:
+        name: what to call it, with the archive it is in.
+        opened: a place where it lies unpacked for as long as it is read.
+    """
+
+    name: str
+    opened: Callable[[Path], AbstractContextManager[Path]]
+
+
+def sources(paths: list[Path]) -> list[Source]:
+    """Every table below the paths, in the order named, those of a folder by name.
+
+    Raises:
+        MappingError: a folder or an archive holds no table.
+        OSError: a path cannot be read.
+    """
+    return [source for path in paths for source in _sources_of(path)]
+
+
+def _sources_of(path: Path) -> list[Source]:
+    if path.is_dir():
+        found = [source for file in _tables_in(path) for source in _sources_of(file)]
+        if not found:
+            raise MappingError(f"{path} holds no table; looked for {', '.join(_TABLES + _PACKED)}")
+        return found
+    if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
+        return _members(path)
+    if path.suffix.lower() == ".gz":
+        return [Source(path.name, lambda folder: _from_gzip(path, folder))]
+    return [Source(path.name, lambda _folder: nullcontext(path))]
+
+
+def _tables_in(folder: Path) -> list[Path]:
+    def is_table(path: Path) -> bool:
+        name = path.name.lower()
+        if name.startswith((".", "_")) or name.endswith(REJECTED) or not path.is_file():
+            return False
+        return name.removesuffix(".gz").endswith(_TABLES) or name.endswith(".zip")
+
+    return sorted(path for path in folder.rglob("*") if is_table(path))
+
+
+def _members(path: Path) -> list[Source]:
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in sorted(archive.namelist())
+                 if name.lower().endswith(_TABLES) and "__MACOSX" not in name]  # fmt: skip
+    if not names:
+        raise MappingError(f"{path} holds no table; looked for {', '.join(_TABLES)}")
+    return [_member(path, name) for name in names]
+
+
+def _member(path: Path, name: str) -> Source:
+    return Source(f"{path.name}/{name}", lambda folder: _from_zip(path, name, folder))
+
+
+@contextmanager
+def _from_gzip(path: Path, folder: Path) -> Iterator[Path]:
+    unpacked = folder / path.name.removesuffix(".gz")
+    try:
+        with gzip.open(path) as packed, unpacked.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        yield unpacked
+    except (EOFError, gzip.BadGzipFile) as error:
+        raise OSError(f"{path.name} is no whole gzip file: {error}") from error
+    finally:
+        unpacked.unlink(missing_ok=True)
+
+
+@contextmanager
+def _from_zip(path: Path, name: str, folder: Path) -> Iterator[Path]:
+    # its last name only: where a member says it belongs is not believed
+    unpacked = folder / Path(name).name
+    try:
+        with (
+            zipfile.ZipFile(path) as archive,
+            archive.open(name) as packed,
+            unpacked.open("wb") as file,
+        ):
+            shutil.copyfileobj(packed, file)
+        yield unpacked
+    except (zipfile.BadZipFile, RuntimeError) as error:
+        raise OSError(f"{path.name} cannot be unpacked: {error}") from error
+    finally:
+        unpacked.unlink(missing_ok=True)

@@ -1,0 +1,59 @@
+"""Identifiers and words: one meaning, whichever file and type they come from."""
+
+import polars as pl
+
+# Blanks of every width, and the byte order mark that a careless export leaves in front.
+_BLANKS = " \t\r\n\x0b\x0c\u00a0\u1680\u202f\u205f\u3000\ufeff" + "".join(
+    chr(code) for code in range(0x2000, 0x200B)
+)
+# How Excel keeps the zeros of an account: ="00123"
+_EXCEL = r'^="(.*)"$'
+_QUOTED = r"""^(?:"([^"]*)"|'([^']*)')$"""
+# How a spreadsheet shortens a long number; the digits that it left out are gone.
+SHORTENED = r"^[+-]?\d(?:[.,]\d+)?[eE]\+\d+$"
+_WHOLE = r"^[+-]?\d+\.0+$"
+_NUMERIC = r"^[+-]?\d+(?:\.\d+)?$"
+# Whole numbers from here on are not all there in a double.
+EXACT_DOUBLE = 2**53
+
+
+def strip(text: pl.Expr) -> pl.Expr:
+    """The text without blanks around it."""
+    return text.str.strip_chars(_BLANKS)
+
+
+def read_texts(column: pl.Series, *, is_identifier: bool, is_numeric: bool) -> pl.Series:
+    """Texts in one Unicode form (NFC); blank is null.
+
+    `is_identifier`: quotes and Excel's ="..." around it are no part of it.
+    `is_numeric`: every value of the whole column is a number, so 123.0 is 123.
+    """
+    if column.dtype != pl.String:
+        return _of_numbers(column)
+    text = strip(pl.col("text").str.normalize("NFC"))
+    if is_identifier:
+        text = text.str.replace(_EXCEL, "${1}").str.replace(_QUOTED, "${1}${2}")
+        text = strip(text)
+    if is_numeric:
+        whole = text.str.replace(r"\.0+$", "")
+        text = pl.when(text.str.contains(_WHOLE)).then(whole).otherwise(text)
+    return pl.DataFrame({"text": column}).select(pl.when(text != "").then(text).alias("text"))[
+        "text"
+    ]
+
+
+def numeric_texts(column: pl.Series) -> tuple[int, int]:
+    """How many values of a column of texts are numbers, and how many there are."""
+    texts = read_texts(column, is_identifier=True, is_numeric=False).drop_nulls()
+    return int(texts.str.contains(_NUMERIC).sum()), len(texts)
+
+
+def _of_numbers(column: pl.Series) -> pl.Series:
+    """A whole number in a column of floats stays whole: 123.0 is 123."""
+    if not column.dtype.is_float():
+        return column.cast(pl.String)
+    raw = pl.col("raw").cast(pl.Float64)
+    is_whole = raw.is_finite() & (raw == raw.floor()) & (raw.abs() < EXACT_DOUBLE)
+    whole = raw.cast(pl.Int64, strict=False).cast(pl.String)
+    text = pl.when(is_whole).then(whole).when(raw.is_finite()).then(raw.cast(pl.String))
+    return pl.DataFrame({"raw": column}).select(text.alias("text"))["text"]
