@@ -117,7 +117,7 @@ def _scan(text: Bytes, marks: Numbers, escapes: Numbers) -> tuple[Numbers, Numbe
             if fields != counts[_FIELDS]:
                 removed = _appended(removed, counts, _REMOVED)
                 removed[counts[_REMOVED] - 1] = np.array([counts[_ROWS], line, at, end, fields])
-            next_line = line + counts[_LINES]
+            next_line = line + 1
         line += counts[_LINES]
         at = end
     return counts, removed[: counts[_REMOVED]], breaks[: counts[_BREAKS]]

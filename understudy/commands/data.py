@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from shared.importing.names import REJECTED
 from understudy.settings import load_settings
 from understudy.terminal import console, open_database
 
@@ -12,27 +13,44 @@ from understudy.terminal import console, open_database
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command(name="import")(import_)
+    app.command()(mapping)
     app.command(name="rebuild-tiles")(rebuild_tiles)
 
 
+Files = Annotated[
+    list[Path],
+    typer.Argument(help="Parquet, CSV, .gz, .zip, or folders of them.", show_default=False),
+]
+MappingFile = Annotated[
+    Path, typer.Option(help="TOML: which of its columns is which.", show_default=False)
+]
+Rejected = Annotated[
+    Path | None, typer.Option(help="Where rejected rows go. Default: FILE.rejected.csv")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show ten rows as they would be stored; write nothing.")
+]
+
+
 def import_(
-    file: Annotated[Path, typer.Argument(help="Parquet or CSV.", show_default=False)],
-    mapping: Annotated[
-        Path, typer.Option(help="TOML: which of its columns is which.", show_default=False)
-    ],
-    rejected: Annotated[
-        Path | None, typer.Option(help="Where rejected rows go. Default: FILE.rejected.csv")
-    ] = None,
+    files: Files, mapping: MappingFile, rejected: Rejected = None, dry_run: DryRun = False
 ) -> None:
     """Import your own transactions into TransactionHistoryLogs.
 
-    The mapping says which column of the file is which of ours; docs/examples has one that
-    shows everything it can say. Rows that do not fit go to a file of their own, with reasons.
-    Rows that are there already are skipped, so an import can simply be repeated.
+    The mapping says which column of the files is which of ours; `understudy mapping FILE`
+    proposes one, and docs/importing.md says everything it can say. Rows that do not fit go to
+    a file of their own, with reasons. Rows that are there already are skipped, so an import
+    can simply be repeated.
+
+    **Exit status**: 0 imported, 1 every row was rejected, 2 nothing was written.
 
     **Examples**
 
-        understudy import transactions.parquet --mapping mapping.toml
+        understudy mapping transactions.csv --out mapping.toml
+
+        understudy import transactions.csv --mapping mapping.toml --dry-run
+
+        understudy import january.csv.gz february.csv.gz --mapping mapping.toml
 
         understudy import old.csv --mapping docs/examples/full-mapping.toml --rejected bad.csv
 
@@ -48,11 +66,35 @@ def import_(
         [time]
         zone = "UTC"
     """
-    from understudy.importing import import_transactions  # noqa: PLC0415
+    from understudy.importing import import_transactions, preview_transactions  # noqa: PLC0415
 
-    rejects = rejected or file.with_name(file.name + ".rejected.csv")
+    if dry_run:
+        raise typer.Exit(preview_transactions(files, mapping, console))
+    first = files[0]
+    rejects = rejected or first.with_name(first.name + REJECTED)
     with open_database(load_settings()) as engine:
-        import_transactions(engine, [file], mapping, rejects, console)
+        summary = import_transactions(engine, files, mapping, rejects, console)
+    if summary.read and summary.rejected == summary.read:
+        raise typer.Exit(1)
+
+
+def mapping(
+    file: Annotated[Path, typer.Argument(help="Parquet or CSV.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it; it must not exist. Default: print it.")
+    ] = None,
+) -> None:
+    """Propose a mapping for a file: which of its columns may be which of ours, and why.
+
+    **Examples**
+
+        understudy mapping transactions.csv
+
+        understudy mapping transactions.csv --out mapping.toml
+    """
+    from understudy.importing import propose_mapping  # noqa: PLC0415
+
+    raise typer.Exit(propose_mapping(file, out, console))
 
 
 def rebuild_tiles() -> None:
