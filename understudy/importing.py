@@ -3,13 +3,16 @@
 import time
 from pathlib import Path
 
+import polars as pl
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy import Engine
 
 from shared.clock import SystemClock
-from shared.importing.importer import ImportSummary, import_files
-from shared.importing.mapping import read_mapping
+from shared.importing.importer import ImportSummary, import_files, preview
+from shared.importing.mapping import INSTANTS, MappingError, read_mapping
+from shared.importing.propose import propose
 from understudy.progress import shown
 
 REASONS_SHOWN = 12
@@ -39,14 +42,79 @@ def import_transactions(
     return summary
 
 
+def preview_transactions(files: list[Path], mapping_file: Path, console: Console) -> int:
+    """Print ten rows as they would be stored, and why others would not be; the exit status.
+
+    Raises:
+        MappingError: the mapping is wrong or does not fit the files.
+        DataUnavailable: a file cannot be read.
+    """
+    found, notes = preview(files, read_mapping(mapping_file), SystemClock().now_us())
+    rows = found.accepted.with_columns(
+        pl.from_epoch(name, time_unit="us").dt.strftime("%Y-%m-%d %H:%M:%S%.fZ")
+        for name in INSTANTS
+    )
+    for at, row in enumerate(rows.iter_rows(named=True), 1):
+        table = Table(f"row {at}", "as it would be stored")
+        for name, value in row.items():
+            if value is not None:
+                table.add_row(name, Text(str(value)))
+        console.print(table)
+    for reason in found.rejected["reason"].to_list():
+        console.print(f"rejected: {reason}", markup=False, highlight=False, soft_wrap=True)
+    _print_notes(console, notes)
+    console.print("Nothing was written.")
+    return 0 if found.accepted.height else 1
+
+
+def propose_mapping(file: Path, out: Path | None, console: Console) -> int:
+    """Write or print a proposal, and what is open about it; the exit status.
+
+    Raises:
+        MappingError: the file is no table, or the place of the proposal is taken.
+        DataUnavailable: the file cannot be read.
+    """
+    text, guesses, missing = propose(file)
+    if out is None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
+        return 0
+    try:
+        with out.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except OSError as error:
+        raise MappingError(f"cannot write {out}: {error.strerror}") from error
+    table = Table("here", "in the file", "why")
+    for guess in guesses:
+        table.add_row(guess.ours, Text(guess.theirs), guess.why)
+    console.print(table)
+    for name in missing:
+        console.print(f"No column seems to be {name}: name it in {out}.", soft_wrap=True)
+    console.print(f"Look at {out}, then: understudy import {file} --mapping {out} --dry-run",
+                  markup=False, soft_wrap=True)  # fmt: skip
+    return 0
+
+
+def _print_notes(console: Console, notes: tuple[str, ...]) -> None:
+    for note in notes:
+        console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
+
+
 def _print(console: Console, summary: ImportSummary, rejects: Path, seconds: float) -> None:
+    if summary.read and summary.rejected == summary.read:
+        [(reason, count)] = summary.reasons.most_common(1)
+        told = f"Every row was rejected; for {count:,} of {summary.read:,} because {reason}."
+        console.print(told, markup=False, highlight=False, soft_wrap=True, style="red")
     table = Table("rows", "count", title=f"{summary.read:,} rows in {seconds:.1f} s")
     table.columns[1].justify = "right"
     table.add_row("imported", f"{summary.inserted:,}")
     table.add_row("there already, or repeated in the file", f"{summary.duplicates:,}")
     table.add_row("rejected", f"{summary.rejected:,}")
     for reason, count in summary.reasons.most_common(REASONS_SHOWN):
-        table.add_row(f"  {reason}", f"{count:,}", style="dim")
+        table.add_row(Text(f"  {reason}"), f"{count:,}", style="dim")
+    for loss, count in (+summary.losses).most_common(REASONS_SHOWN):
+        table.add_row(Text(loss), f"{count:,}")
     console.print(table)
+    _print_notes(console, summary.notes)
     if summary.rejected:
-        console.print(f"Rejected rows and why: {rejects}", highlight=False, soft_wrap=True)
+        told = f"Rejected rows and why: {rejects}"
+        console.print(told, highlight=False, markup=False, soft_wrap=True)

@@ -78,8 +78,10 @@ def import_files(
     return summary
 
 
-def preview(paths: list[Path], mapping: Mapping, now_us: int, rows: int = 10) -> Converted:
-    """The first rows as they would be stored, or why they would not; writes nothing.
+def preview(
+    paths: list[Path], mapping: Mapping, now_us: int, rows: int = 10
+) -> tuple[Converted, tuple[str, ...]]:
+    """The first rows as they would be stored, or why they would not, and notes; writes nothing.
 
     Raises:
         MappingError: the mapping does not fit the files.
@@ -90,7 +92,7 @@ def preview(paths: list[Path], mapping: Mapping, now_us: int, rows: int = 10) ->
         for table in tables:
             for piece in table.pieces(mapping.sources):
                 first = piece.head(rows)
-                return convert(first, mapping, readings, now_us)
+                return convert(first, mapping, readings, now_us), readings.notes
     raise DataUnavailable("the files hold no rows")
 
 

@@ -1,5 +1,6 @@
 """Proposes a mapping for a file nobody has described yet: guesses, each with its reason."""
 
+import codecs
 import csv
 import re
 import tempfile
@@ -18,6 +19,8 @@ from shared.importing.texts import read_texts
 from shared.importing.time_texts import read_time_texts
 
 _SAMPLE_ROWS = 2_000
+_HEAD_BYTES = 64 * 1024
+_PARQUET = b"PAR1"
 _NEARLY_ALL = 0.95
 _ENCODINGS = ("utf8", "cp1252")
 # Names that exports give to our columns, in one form: small letters and digits only.
@@ -88,23 +91,25 @@ def propose(path: Path) -> tuple[str, list[Guess], list[str]]:
 
 
 def _csv_rules(path: Path) -> CsvRules:
-    head = path.read_bytes()[:65_536] if path.stat().st_size < 65_536 else _head(path)
+    head = _head(path)
+    if head[:4] == _PARQUET:
+        return CsvRules()
     encoding = next((name for name in _ENCODINGS if _decodes(head, name)), "cp1252")
     lines = head.decode(encoding, "replace").splitlines()[:50]
     try:
         delimiter = csv.Sniffer().sniff("\n".join(lines), ",;\t|").delimiter
     except csv.Error:
-        delimiter = max(",;\t|", key=lambda mark: lines[0].count(mark)) if lines else ","
+        delimiter = max(",;\t|", key=lines[0].count) if lines else ","
     return CsvRules(delimiter=delimiter, encoding=encoding)
 
 
 def _head(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(65_536)
+        return file.read(_HEAD_BYTES)
 
 
 def _decodes(head: bytes, encoding: str) -> bool:
-    if head[:4] == b"PAR1" or head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return True
     try:
         # a character may be cut off at the end

@@ -8,12 +8,11 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.importing import REJECTED
 from shared.importing.mapping import MappingError
 
 _TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 _PACKED = (".gz", ".zip")
-# Made by us beside an input: never an input itself.
-REJECTED = ".rejected.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,7 @@ def _sources_of(path: Path) -> list[Source]:
 def _tables_in(folder: Path) -> list[Path]:
     def is_table(path: Path) -> bool:
         name = path.name.lower()
+        # what was made by us beside an input is none itself
         if name.startswith((".", "_")) or name.endswith(REJECTED) or not path.is_file():
             return False
         return name.removesuffix(".gz").endswith(_TABLES) or name.endswith(".zip")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from shared.importing.names import REJECTED
+from shared.importing import REJECTED
 from understudy.settings import load_settings
 from understudy.terminal import console, open_database
 

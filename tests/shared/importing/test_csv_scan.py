@@ -76,7 +76,7 @@ def test_nothing_and_nearly_nothing_can_be_scanned(text: str) -> None:
     assert _scan(text).rows in (0, 1)
 
 
-CELLS = st.text(st.sampled_from('ab ",\n\r\'5'), max_size=6)
+CELLS = st.text(st.sampled_from("ab \",\n\r'5"), max_size=6)
 
 
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=8))
