@@ -14,6 +14,7 @@ from shared.importing.importer import ImportSummary, import_files, preview
 from shared.importing.mapping import INSTANTS, MappingError, read_mapping
 from shared.importing.propose import propose
 from understudy.progress import shown
+from usecases.fraud.exports import LABEL_WORDS
 
 REASONS_SHOWN = 12
 # The bar counts in thousandths of the file: rows are not known before the end.
@@ -29,7 +30,7 @@ def import_transactions(
         MappingError: the mapping is wrong or does not fit the file; nothing was written.
         DataUnavailable: the file or the database cannot be used to the end.
     """
-    mapping = read_mapping(mapping_file)
+    mapping = read_mapping(mapping_file).knowing(LABEL_WORDS)
     started = time.monotonic()
     with shown(f"importing {files[0].name}", in_percent=True) as advance:
 
@@ -49,7 +50,9 @@ def preview_transactions(files: list[Path], mapping_file: Path, console: Console
         MappingError: the mapping is wrong or does not fit the files.
         DataUnavailable: a file cannot be read.
     """
-    found, notes = preview(files, read_mapping(mapping_file), SystemClock().now_us())
+    found, notes = preview(
+        files, read_mapping(mapping_file).knowing(LABEL_WORDS), SystemClock().now_us()
+    )
     rows = found.accepted.with_columns(
         pl.from_epoch(name, time_unit="us").dt.strftime("%Y-%m-%d %H:%M:%S%.fZ")
         for name in INSTANTS
@@ -74,7 +77,7 @@ def propose_mapping(file: Path, out: Path | None, console: Console) -> int:
         MappingError: the file is no table, or the place of the proposal is taken.
         DataUnavailable: the file cannot be read.
     """
-    text, guesses, missing = propose(file)
+    text, guesses, missing = propose(file, LABEL_WORDS)
     if out is None:
         console.print(text, markup=False, highlight=False, soft_wrap=True, end="")
         return 0

@@ -5,9 +5,8 @@ import polars as pl
 from shared.importing.mapping import EVERY_OTHER, LabelRules
 from shared.importing.texts import read_texts
 
-_POSITIVE = ("1", "true", "t", "y", "yes", "fraud", "fraudulent", "positive", "chargeback", "bad")
-_NEGATIVE = ("0", "false", "f", "n", "no", "legit", "legitimate", "genuine", "negative", "good",
-             "not fraud", "non-fraud", "notfraud", "nonfraud")  # fmt: skip
+_POSITIVE = ("1", "true", "t", "y", "yes", "positive", "bad")
+_NEGATIVE = ("0", "false", "f", "n", "no", "negative", "good")
 _UNKNOWN = ("na", "n/a", "nan", "none", "null", "\\n", "<na>", "unknown", "?", "-", "pending")
 
 
@@ -29,8 +28,8 @@ def read_labels(column: pl.Series, rules: LabelRules) -> tuple[pl.Series, pl.Ser
 def _spellings(rules: LabelRules) -> dict[str, int]:
     """The words that mean 1 and 0; those of the mapping alone where it names any."""
     named = bool(rules.positive or rules.negative)
-    positive = rules.positive if named else _POSITIVE
-    negative = rules.negative if named else _NEGATIVE
+    positive = rules.positive if named else (*_POSITIVE, *rules.also_positive)
+    negative = rules.negative if named else (*_NEGATIVE, *rules.also_negative)
     return {word.strip().lower(): 0 for word in negative} | {
         word.strip().lower(): 1 for word in positive
     }

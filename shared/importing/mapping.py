@@ -15,6 +15,7 @@ import codecs
 import re
 import tomllib
 from collections.abc import Mapping as Dictionary
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -140,13 +141,28 @@ class NumberRules(BaseModel):
 
 
 class LabelRules(BaseModel):
-    """The words for 1, for 0 and for unknown, in any case; without them the usual ones."""
+    """The words for 1, for 0 and for unknown, in any case; without them the usual ones.
+
+    Attributes:
+        also_positive, also_negative: words that a use case adds to the usual ones.
+    """
 
     model_config = _STRICT
 
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    also_positive: tuple[str, ...] = ()
+    also_negative: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LabelWords:
+    """How the exports of a use case call its labels, and the column they are in."""
+
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 class Mapping(BaseModel):
@@ -190,6 +206,11 @@ class Mapping(BaseModel):
         if "label" in self.defaults:
             raise ValueError("[defaults] cannot name label: an unknown label is unknown")
         return self
+
+    def knowing(self, words: "LabelWords") -> "Mapping":
+        """The same, with the words of a use case for its labels."""
+        more = {"also_positive": words.positive, "also_negative": words.negative}
+        return self.model_copy(update={"labels": self.labels.model_copy(update=more)})
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -12,7 +12,14 @@ import polars as pl
 
 from shared.importing.files import open_table
 from shared.importing.labels import read_labels
-from shared.importing.mapping import INSTANTS, REQUIRED, CsvRules, LabelRules, MappingError
+from shared.importing.mapping import (
+    INSTANTS,
+    REQUIRED,
+    CsvRules,
+    LabelRules,
+    LabelWords,
+    MappingError,
+)
 from shared.importing.numbers import NumberStyle, read_numbers
 from shared.importing.sources import sources
 from shared.importing.texts import read_texts
@@ -56,8 +63,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "device_id": ("deviceid", "device", "deviceinfo", "fingerprint"),
     "utc_offset_min": ("utcoffset", "utcoffsetmin", "tzoffset"),
     "ingested_at": ("ingestedat", "receivedat", "loadedat", "insertedat"),
-    "label": ("label", "isfraud", "fraud", "txfraud", "class", "target", "isbad", "chargeback",
-              "fraudlabel"),
+    "label": ("label", "class", "target", "isbad"),
     "label_known_at": ("labelknownat", "confirmedat", "chargebackdate", "reportedat"),
     "label_source": ("labelsource", "confirmedby"),
 }  # fmt: skip
@@ -72,7 +78,7 @@ class Guess:
     why: str
 
 
-def propose(path: Path) -> tuple[str, list[Guess], list[str]]:
+def propose(path: Path, words: LabelWords) -> tuple[str, list[Guess], list[str]]:
     """The text of a mapping, its guesses, and what a person has to fill in.
 
     Raises:
@@ -84,7 +90,7 @@ def propose(path: Path) -> tuple[str, list[Guess], list[str]]:
         with source.opened(Path(place)) as file:
             rules = _csv_rules(file)
             sample = _sample(file, source.name, rules, Path(place))
-    guesses = _guesses(sample)
+    guesses = _guesses(sample, words)
     taken = {guess.ours for guess in guesses}
     missing = [name for name in REQUIRED if name not in taken]
     return _toml(path, rules, sample, guesses, missing), guesses, missing
@@ -130,13 +136,14 @@ def _sample(path: Path, name: str, rules: CsvRules, place: Path) -> pl.DataFrame
     raise MappingError(f"{name} holds no rows")
 
 
-def _guesses(sample: pl.DataFrame) -> list[Guess]:
+def _guesses(sample: pl.DataFrame, words: LabelWords) -> list[Guess]:
     free = list(sample.columns)
     guesses: list[Guess] = []
-    for ours, names in _NAMES.items():
+    names_of = {**_NAMES, "label": (*words.columns, *_NAMES["label"])}
+    for ours, names in names_of.items():
         theirs = _by_name(free, names)
         if theirs is not None:
-            why = _doubt(ours, sample[theirs]) or "by its name"
+            why = _doubt(ours, sample[theirs], words) or "by its name"
             guesses.append(Guess(ours, theirs, why))
             free.remove(theirs)
     return guesses
@@ -151,7 +158,7 @@ def _by_name(free: Sequence[str], names: Sequence[str]) -> str | None:
     return next((plain[column] for column in plain if column.endswith(tuple(long))), None)
 
 
-def _doubt(ours: str, column: pl.Series) -> str | None:
+def _doubt(ours: str, column: pl.Series, words: LabelWords) -> str | None:
     """What the values say against the name, if they do."""
     texts = read_texts(column, is_identifier=True, is_numeric=True).drop_nulls()
     if texts.is_empty():
@@ -162,9 +169,13 @@ def _doubt(ours: str, column: pl.Series) -> str | None:
         return "by its name, BUT its values need unit, format or day_first under [time]"
     if ours == "amount" and column.dtype == pl.String and not _are_numbers(texts):
         return "by its name, BUT its values are no plain numbers: see [numbers]"
-    if ours == "label" and read_labels(column, LabelRules())[1].any():
+    if ours == "label" and read_labels(column, _label_rules(words))[1].any():
         return "by its name, BUT some values are none of the usual words: see [labels]"
     return None
+
+
+def _label_rules(words: LabelWords) -> LabelRules:
+    return LabelRules(also_positive=words.positive, also_negative=words.negative)
 
 
 def _are_times(texts: pl.Series) -> bool:

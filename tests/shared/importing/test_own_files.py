@@ -15,7 +15,7 @@ from sqlalchemy import Engine, text
 
 from shared.errors import DataUnavailable
 from shared.importing.importer import ImportSummary, import_files, preview
-from shared.importing.mapping import Mapping, MappingError, read_mapping
+from shared.importing.mapping import LabelWords, Mapping, MappingError, read_mapping
 from shared.importing.propose import propose
 
 NOW_US = 1_780_000_000_000_000
@@ -238,10 +238,10 @@ def test_another_delimiter_is_hinted_at(engine: Engine, tmp_path: Path) -> None:
 def test_a_proposal_can_be_imported_as_it_is(engine: Engine, tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text(
-        "Transaction ID;Customer;Booked At;Amount;Merchant;Is Fraud;Note\n"
+        "Transaction ID;Customer;Booked At;Amount;Merchant;Is Bad;Note\n"
         "t1;c1;05.01.2026 10:15;12,50;m1;no;x\nt2;c1;15.01.2026 10:15;1.299,99;m1;yes;y\n"
     )
-    proposal, guesses, missing = propose(file)
+    proposal, guesses, missing = propose(file, LabelWords())
     target = tmp_path / "m.toml"
     target.write_text(proposal)
     assert missing == []
