@@ -24,7 +24,7 @@ def leave_what_crashes(service: Service) -> None:
         return
     try:
         with service.promoter.writing(_WRITE_WAIT_SECONDS):
-            service.registry.open()
+            service.promoter.open_registry()
             _step_back(service, current)
     except OSError as error:
         _log.error("crashing_version_not_left", reason=str(error))
@@ -47,7 +47,7 @@ def _step_back(service: Service, current: str) -> None:
     registry, crashes = service.registry, service.crashes
     if registry.current() != current:
         return  # another worker was faster
-    target = registry.ledger.fallback_for(current, registry.stored())
+    target = registry.fallback_for(current)
     if target is None:
         _log.error("crashing_version_has_no_fallback", version=current)
         return

@@ -32,6 +32,9 @@ class Metrics:
         )
         self.swaps = self._counter("swaps", "Versions taken into service")
         self.rollbacks = self._counter("rollbacks", "Steps back to an older version")
+        self.hand_changes = self._counter(
+            "hand_changes", "Times that current_version.txt was changed by hand"
+        )
         self.breaker_failures = self._counter(
             "breaker_failures", "Rows that what serves could not score and another version could"
         )

@@ -5,6 +5,7 @@ them afresh; every other worker sees that they are others and takes over what th
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from api.registry.audit import AuditTrail
 from api.registry.ledger import Ledger
 from api.registry.lock import RegistryLock
 from api.registry.registry import Meta, Registry, StoredVersion
+from shared.bundle.version import Version
 from shared.clock import Clock
 from shared.errors import ModelLoadError, UnderstudyError
 
@@ -35,6 +37,10 @@ _PUSH_WAIT_SECONDS = 60.0
 _WRITE_WAIT_SECONDS = 5.0
 # Stepping back takes less than two seconds, whatever another process is doing.
 _ROLLBACK_WAIT_SECONDS = 1.0
+
+
+# Between the pointer and the ledger of a promotion lie milliseconds.
+_HALF_A_PROMOTION_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +129,8 @@ class Promoter:
             model = self._stage.target(version)
             now_us, previous = self._clock.now_us(), None if left is None else left.version
             pointer = self._registry.current() or previous
-            step = StepBack(model.version, previous, pointer, what, who, reason, now_us)
+            blamed = version is None or previous is None or _is_older(version, previous)
+            step = StepBack(model.version, previous, pointer, what, who, reason, now_us, blamed)
             self._owed = step
             try:
                 if trouble is not None:
@@ -148,14 +155,14 @@ class Promoter:
         meta = self._registry.meta(model.version)
         if meta is None:
             raise ModelLoadError(f"version {model.version} is not on disk any more")
-        self._audit_promotion(meta, who, why)
+        self._audit_promotion(meta, who, why, None)
         return self._activate(model, meta.key_id, self._registry.ledger)
 
     def restore(self) -> None:
         """Serve what was served before the restart, else the newest version that still loads."""
         self._registry.root.mkdir(parents=True, exist_ok=True)
         with self.writing(_WRITE_WAIT_SECONDS):
-            self._registry.open()
+            self.open_registry()
             current = self._registry.current()
             for version in self._shelf.restore_order():
                 model = self._shelf.load_if_possible(version)
@@ -164,28 +171,42 @@ class Promoter:
                 activated = self._registry.ledger.activated_at_us(version)
                 self._stage.serve(model, activated or self._clock.now_us())
                 _log.info("restored", version=version)
+                self._restore_pointer(current)
                 break
             else:
                 _log.info("no_model_yet", registry=str(self._registry.root))
             if current not in (None, self.serving):
                 self.behind = Behind(str(current), "it does not load here; the log says why")
 
+    def open_registry(self) -> None:
+        """Read the registry after a start and write down what was mended; callers hold its lock."""
+        for mended in self._registry.open():
+            self._metrics.hand_changes.inc(mended.what == "hand-change")
+            self._tell(mended.what, mended.why, **mended.details)
+        if self._audit.is_missing and self._registry.ledger.accepted:
+            _log.warning("audit_trail_missing", accepted=len(self._registry.ledger.accepted))
+
     def catch_up(self) -> None:
-        """Take over what another process made current."""
+        """Take over what another process, or somebody's hand, made current."""
         with self._swap_lock:
             self._registry.refresh()
             wanted = self._registry.current()
             if wanted is None or (self._owed is not None and wanted == self._owed.instead_of):
                 return
+            if wanted not in self._registry.ledger.accepted:
+                self._wait_for_ledger(wanted)
+                return
+            model = self._stage.in_memory(wanted)
             if wanted == self.serving:
                 self._stage.renew_fallback()
                 self.behind = None
+        if wanted != self.serving:
+            model = model or self._loaded_for(wanted)
+            if model is None:
                 return
-            if wanted not in self._registry.ledger.accepted:
-                # Half of a promotion: the ledger is about to change.
-                return
-            model = self._stage.in_memory(wanted)
-        self._take_over(wanted, model)
+        self._notice_hand_change(wanted)
+        if model is not None and wanted != self.serving:
+            self._take_over(model)
 
     def try_again(self) -> None:
         """What could not be written down, or taken over, may succeed by now."""
@@ -217,14 +238,29 @@ class Promoter:
             self._owed = None
             self._stage.renew_fallback()
 
-    def _take_over(self, wanted: str, model: LiveModel | None) -> None:
+    def _wait_for_ledger(self, wanted: str) -> None:
+        """The pointer names a version that the ledger does not know.
+
+        For a moment it is half of a promotion; after that, somebody wrote it there.
+        """
+        try:
+            age_seconds = time.time() - self._registry.pointer.stat().st_mtime
+        except OSError:
+            return
+        if age_seconds > _HALF_A_PROMOTION_SECONDS:
+            self.behind = Behind(wanted, "current_version.txt names a version never accepted here")
+
+    def _loaded_for(self, wanted: str) -> LiveModel | None:
         """Load outside of the lock, so that a rollback does not wait for it."""
         try:
-            model = model or self._shelf.load_and_try(wanted)
+            return self._shelf.load_and_try(wanted)
         except (UnderstudyError, OSError) as error:
             self.behind = Behind(wanted, str(error))
             _log.error("version_not_taken_over", version=wanted, error=str(error))
-            return
+            return None
+
+    def _take_over(self, model: LiveModel) -> None:
+        wanted = model.version
         with self._swap_lock:
             if self._registry.current() != wanted:
                 return  # it has changed again, and the next look sees that
@@ -233,6 +269,51 @@ class Promoter:
             self.behind, self._owed = None, None
             self._metrics.swaps.inc()
         _log.info("taken_over", version=wanted, previous=change.previous)
+
+    def _notice_hand_change(self, wanted: str) -> None:
+        """A pointer that moved without the ledger was moved by hand: write that down, once."""
+        if not self._was_moved_by_hand(wanted):
+            return
+        try:
+            with self.writing(_WRITE_WAIT_SECONDS):
+                if self._registry.current() != wanted or not self._was_moved_by_hand(wanted):
+                    return  # another worker was faster, or it was half of a change
+                ledger = self._registry.ledger
+                left = None if ledger.served_last is None else ledger.served_last.version
+                why = "current_version.txt was changed by hand"
+                self._tell("hand-change", why, version=wanted, previous=left)
+                self._registry.save(ledger.with_hand_change(wanted, self._clock.now_us()))
+                self._metrics.hand_changes.inc()
+        except OSError as error:
+            _log.warning("hand_change_not_recorded", version=wanted, error=str(error))
+
+    def _was_moved_by_hand(self, wanted: str) -> bool:
+        ledger = self._registry.ledger
+        last = ledger.served_last
+        return last is not None and last.version != wanted and not ledger.is_revoked(wanted)
+
+    def _restore_pointer(self, current: str | None) -> None:
+        """A pointer that is missing or says nothing is written anew; callers hold the lock."""
+        if current is not None:
+            return
+        ledger, version = self._registry.ledger, self.serving
+        last = ledger.served_last
+        try:
+            if last is None or last.version != version:
+                self._registry.save(ledger.with_activation(version, self._clock.now_us()))
+            self._registry.point_to(version)
+        except OSError as error:
+            _log.warning("pointer_not_restored", version=version, error=str(error))
+            return
+        self._tell("pointer-restored", "current_version.txt named no version", version=version)
+
+    def _tell(self, what: str, why: str, **details: object) -> None:
+        """Log and audit what was found; a trail that takes no lines does not stop a start."""
+        _log.warning(what.replace("-", "_"), reason=why, **details)
+        try:
+            self._audit.write(what, "registry", why, **details)
+        except OSError as error:
+            _log.error("audit_line_not_kept", what=what, error=str(error))
 
     def _take_write_lock(self, stack: ExitStack) -> OSError | None:
         """Why nothing can be written, if so."""
@@ -247,8 +328,11 @@ class Promoter:
     def _check_leaving(self, leaving: str | None, live: LiveModel | None) -> None:
         if leaving is None:
             return
-        # Another worker may have stepped back already, and this one not yet seen it.
+        # Another worker may have stepped back already, and this one not yet seen it. What the
+        # pointer names and cannot be served here is no reason to keep what serves.
         current = self._registry.current() or leaving
+        if self.behind is not None and self.behind.version == current:
+            current = leaving
         if live is None or live.version != leaving or current != leaving:
             raise NotServing(f"version {leaving} is not serving any more")
 
@@ -259,12 +343,15 @@ class Promoter:
         if push.trial is not None:
             self._registry.save(accepted)
             return push.trial(model)
-        self._audit_promotion(meta, push.who, authentic.bundle.manifest.description)
+        why = authentic.bundle.manifest.description
+        self._audit_promotion(meta, push.who, why, push.fencing_number)
         return self._activate(model, meta.key_id, accepted)
 
-    def _audit_promotion(self, meta: Meta, who: str, why: str) -> None:
+    def _audit_promotion(self, meta: Meta, who: str, why: str, fencing_number: int | None) -> None:
         """Before the pointer moves: no change without a line, even if the next write fails."""
         told = meta.model_dump(include={"version", "sha256", "key_id"})
+        if fencing_number is not None:
+            told["fencing_number"] = fencing_number
         self._audit.write("promotion", who, why, previous=self._registry.current(), **told)
 
     def _activate(self, model: LiveModel, key_id: str, ledger: Ledger) -> Change:
@@ -282,3 +369,7 @@ class Promoter:
             self._registry.prune(self._stage.loaded())
         except OSError as error:
             _log.warning("prune_failed", error=str(error))
+
+
+def _is_older(version: str, other: str) -> bool:
+    return Version.parse(version) < Version.parse(other)

@@ -3,8 +3,8 @@
 import structlog
 
 from api.models.loaded import LiveModel
-from api.models.verify import Verifier
-from api.registry.registry import Registry
+from api.models.verify import Authentic, Verifier
+from api.registry.registry import Meta, Registry
 from api.smoke import check
 from shared.bundle.version import Version
 from shared.errors import DigestMismatch, ModelLoadError, UnderstudyError
@@ -29,7 +29,11 @@ class Shelf:
         if accepted is None or accepted.sha256 != authentic.bundle.sha256:
             # Signed once is not enough: an older bundle put in this one's place is signed too.
             raise DigestMismatch(f"what is stored as {version} is not what was accepted")
-        return self._verifier.load(authentic)
+        if authentic.bundle.manifest.version != version:
+            raise DigestMismatch(f"what is stored as {version} is another version")
+        model = self._verifier.load(authentic)
+        self._describe(authentic, len(stored.raw))
+        return model
 
     def load_and_try(self, version: str) -> LiveModel:
         """Load what another process accepted, and score a few rows with it.
@@ -56,12 +60,31 @@ class Shelf:
         return sorted(self._registry.stored(), key=Version.parse, reverse=True)
 
     def fallback_for(self, version: str) -> str | None:
-        return self._registry.ledger.fallback_for(version, self._registry.stored())
+        return self._registry.fallback_for(version)
 
     def restore_order(self) -> list[str]:
-        """The current version, then the newest that were accepted and not stepped back from."""
-        stored, ledger = self.versions(), self._registry.ledger
-        current = self._registry.current()
-        good = [v for v in stored if ledger.served_well(v)]
-        first = [current] if current in stored else []
-        return [*first, *(version for version in good if version != current)]
+        """The current version, else what served last; then those that a rollback may go to."""
+        stored, last = self._registry.stored(), self._registry.ledger.served_last
+        first = self._registry.current()
+        if first not in stored and last is not None:
+            first = last.version
+        wanted = (first, *self._registry.return_order())
+        return list(dict.fromkeys(v for v in wanted if v is not None and v in stored))
+
+    def _describe(self, authentic: Authentic, size_bytes: int) -> None:
+        """A description that was lost or damaged comes from the bundle, whose signature held."""
+        manifest, ledger = authentic.bundle.manifest, self._registry.ledger
+        if self._registry.meta(manifest.version) is not None:
+            return
+        meta = Meta(
+            version=manifest.version,
+            sha256=authentic.bundle.sha256,
+            key_id=authentic.key_id,
+            accepted_at_us=ledger.accepted[manifest.version].accepted_at_us,
+            size_bytes=size_bytes,
+            manifest=manifest.model_dump(mode="json", exclude={"files"}),
+        )
+        try:
+            self._registry.describe(meta)
+        except OSError as error:
+            _log.warning("description_not_written", version=manifest.version, error=str(error))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from api.registry.audit import AuditTrail
+from api.registry.ledger import Ending
 from api.registry.registry import Registry
 
 
@@ -13,6 +14,8 @@ class StepBack:
     Attributes:
         what: its name in the audit trail.
         instead_of: what the pointer said then; once it says something else, this is history.
+        blamed: the version that is left is not returned to; False: a return by name to a newer
+            version, for which the one before it stays the fallback.
     """
 
     target: str
@@ -22,6 +25,7 @@ class StepBack:
     who: str
     reason: str
     at_us: int
+    blamed: bool = True
 
     def record(self, registry: Registry, audit: AuditTrail) -> None:
         """Callers hold the write lock and have read the ledger afresh.
@@ -29,8 +33,11 @@ class StepBack:
         Raises:
             OSError: it could not be written.
         """
-        ledger = registry.ledger
-        if self.left is not None:
-            ledger = ledger.with_rollback(self.left, self.reason, self.at_us)
-        audit.write(self.what, self.who, self.reason, version=self.target, previous=self.left)
+        ledger, told = registry.ledger, {} if self.blamed else {"blamed": False}
+        if self.left is not None and self.blamed:
+            ended = Ending.CRASHED if self.what == "crash" else Ending.ROLLED_BACK
+            ledger = ledger.with_rollback(self.left, self.reason, self.at_us, ended)
+        audit.write(
+            self.what, self.who, self.reason, version=self.target, previous=self.left, **told
+        )
         registry.activate(self.target, ledger.with_activation(self.target, self.at_us))

@@ -29,6 +29,16 @@ class AuditTrail:
         self._path = path
         self._clock = clock
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether there is no line at all."""
+        try:
+            return self._path.stat().st_size == 0
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+
     def write(self, what: str, who: str, why: str, **details: object) -> None:
         """Add a line: `what` happened, `who` asked for it, `why`.
 

@@ -1,15 +1,39 @@
-"""The ledger: every version ever accepted and every change of what is served.
+"""The ledger: every version ever accepted, and every time one was in service.
 
 Pure state. Versions stay here after their files are gone, which is what makes a replay
 or a downgrade recognisable for ever.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from shared.bundle.version import Version
 
 # Enough to see where a fallback comes from; the audit trail has the whole story.
 _KEPT_ACTIVATIONS = 200
+_END_OF_9999_US = 253_402_300_799_999_999
+# Versions that a rollback could go to, kept on disk whatever their number.
+_KEPT_TARGETS = 3
+
+
+def _is_version(text: str) -> str:
+    return str(Version.parse(text))
+
+
+VersionName = Annotated[str, AfterValidator(_is_version)]
+Instant = Annotated[int, Field(ge=0, le=_END_OF_9999_US)]
+
+
+class Ending(StrEnum):
+    """How a version's time in service ended."""
+
+    REPLACED = "replaced"
+    ROLLED_BACK = "rolled-back"
+    CRASHED = "crashed"
+    REVOKED = "revoked"
 
 
 class Acceptance(BaseModel):
@@ -17,23 +41,34 @@ class Acceptance(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    version: str
+    version: VersionName
     sha256: str
     key_id: str
-    accepted_at_us: int
-    rolled_back_at_us: int | None = None
+    accepted_at_us: Instant
+    rolled_back_at_us: Instant | None = None
     rolled_back_reason: str | None = None
-    revoked_at_us: int | None = None
+    revoked_at_us: Instant | None = None
     revoked_reason: str | None = None
 
 
 class Activation(BaseModel):
-    """A version was taken into service."""
+    """One time that a version was in service.
+
+    Attributes:
+        served_well_at_us: when it had served for the declared time, with the declared rows.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    version: str
-    activated_at_us: int
+    version: VersionName
+    activated_at_us: Instant
+    served_well_at_us: Instant | None = None
+    left_at_us: Instant | None = None
+    ended: Ending | None = None
+
+    def closed(self, ended: Ending, now_us: int) -> "Activation":
+        left_at_us = now_us if self.left_at_us is None else self.left_at_us
+        return self.model_copy(update={"ended": ended, "left_at_us": left_at_us})
 
 
 class Ledger(BaseModel):
@@ -43,45 +78,82 @@ class Ledger(BaseModel):
 
     accepted: dict[str, Acceptance] = Field(default_factory=dict)
     activations: tuple[Activation, ...] = ()
-    fencing_number: int = 0
+    fencing_number: int = Field(default=0, ge=0)
     # Of steps of rollouts: whoever drives them is not who pushes.
-    step_fencing_number: int = 0
+    step_fencing_number: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _keys_are_versions(self) -> Self:
+        wrong = [key for key, one in self.accepted.items() if key != one.version]
+        if wrong:
+            raise ValueError(f"entries under another version's name: {wrong[:3]}")
+        return self
 
     @property
     def newest(self) -> Version | None:
         return max((Version.parse(version) for version in self.accepted), default=None)
 
+    @property
+    def served_last(self) -> Activation | None:
+        """The activation that is in force, as far as the ledger knows."""
+        return self.activations[-1] if self.activations else None
+
     def with_accepted(self, acceptance: Acceptance, fencing_number: int | None) -> "Ledger":
-        return self.model_copy(
-            update={
-                "accepted": {**self.accepted, acceptance.version: acceptance},
-                "fencing_number": max(self.fencing_number, fencing_number or 0),
-            }
+        return self._but(
+            accepted={**self.accepted, acceptance.version: acceptance},
+            fencing_number=max(self.fencing_number, fencing_number or 0),
         )
 
     def with_step(self, fencing_number: int | None) -> "Ledger":
         """Somebody with this number moved a rollout; nobody with a lesser one does any more."""
-        newest = max(self.step_fencing_number, fencing_number or 0)
-        return self.model_copy(update={"step_fencing_number": newest})
+        return self._but(step_fencing_number=max(self.step_fencing_number, fencing_number or 0))
 
     def with_activation(self, version: str, now_us: int) -> "Ledger":
+        """A version is taken into service, in the place of the one before it."""
+        before = self.activations
+        if before and before[-1].left_at_us is None:
+            before = (*before[:-1], before[-1].closed(Ending.REPLACED, now_us))
         activation = Activation(version=version, activated_at_us=now_us)
-        kept = (*self.activations, activation)[-_KEPT_ACTIVATIONS:]
-        return self.model_copy(update={"activations": kept})
+        return self._but(activations=(*before, activation)[-_KEPT_ACTIVATIONS:])
 
-    def with_rollback(self, version: str, reason: str, now_us: int) -> "Ledger":
-        """Mark a version as one that was stepped back from."""
-        left = self.accepted.get(version)
-        if left is None:
+    def with_earlier_activation(self, version: str) -> "Ledger":
+        """For a ledger made anew: what nothing says was in service was so when it was accepted."""
+        at_us = self.accepted[version].accepted_at_us
+        if self.activated_at_us(version) is not None or self.was_left(version):
             return self
-        marked = left.model_copy(update={"rolled_back_at_us": now_us, "rolled_back_reason": reason})
-        return self.model_copy(update={"accepted": {**self.accepted, version: marked}})
+        before = [a for a in self.activations if a.activated_at_us <= at_us]
+        after = self.activations[len(before) :]
+        found = Activation(version=version, activated_at_us=at_us)
+        return self._but(activations=(*before, found, *after)[-_KEPT_ACTIVATIONS:])
+
+    def with_served_well(self, version: str, now_us: int) -> "Ledger":
+        """The version in service has served for the declared time without being left."""
+        last = self.served_last
+        if last is None or last.version != version or last.served_well_at_us is not None:
+            return self
+        marked = last.model_copy(update={"served_well_at_us": now_us})
+        return self._but(activations=(*self.activations[:-1], marked))
+
+    def with_rollback(
+        self, version: str, reason: str, now_us: int, ended: Ending = Ending.ROLLED_BACK
+    ) -> "Ledger":
+        """Mark a version as one that was left because of what it did."""
+        if version not in self.accepted:
+            return self
+        update = {"rolled_back_at_us": now_us, "rolled_back_reason": reason}
+        return self._marked(version, **update).with_ending(version, ended, now_us)
 
     def with_revocation(self, version: str, reason: str, now_us: int) -> "Ledger":
         """Mark an accepted version as one that is never served again."""
-        update = {"revoked_at_us": now_us, "revoked_reason": reason}
-        marked = self.accepted[version].model_copy(update=update)
-        return self.model_copy(update={"accepted": {**self.accepted, version: marked}})
+        marked = self._marked(version, revoked_at_us=now_us, revoked_reason=reason)
+        return marked.with_ending(version, Ending.REVOKED, now_us)
+
+    def with_hand_change(self, version: str, now_us: int) -> "Ledger":
+        """Somebody wrote another version into the pointer; an older one means the newer is bad."""
+        last, ledger = self.served_last, self
+        if last is not None and Version.parse(version) < Version.parse(last.version):
+            ledger = ledger.with_rollback(last.version, f"left by hand for {version}", now_us)
+        return ledger.with_activation(version, now_us)
 
     def is_revoked(self, version: str) -> bool:
         found = self.accepted.get(version)
@@ -92,20 +164,83 @@ class Ledger(BaseModel):
         found = (a.activated_at_us for a in reversed(self.activations) if a.version == version)
         return next(found, None)
 
-    def served_well(self, version: str) -> bool:
-        """Whether it served and was not stepped back from; a version on trial never served."""
+    def was_left(self, version: str) -> bool:
+        """Whether it was rolled back from, and nobody has put it into service since."""
         accepted = self.accepted.get(version)
-        if accepted is None or accepted.rolled_back_at_us is not None:
+        if accepted is None or accepted.rolled_back_at_us is None:
             return False
-        return self.activated_at_us(version) is not None
+        last = next((a for a in reversed(self.activations) if a.version == version), None)
+        return (
+            last is None
+            or last.ended in (Ending.ROLLED_BACK, Ending.CRASHED, Ending.REVOKED)
+            or last.activated_at_us <= accepted.rolled_back_at_us
+        )
+
+    def is_proven(self, version: str) -> bool:
+        """Whether it has served well in an earlier time in service, and was not left since."""
+        proven = (a.served_well_at_us is not None and a.left_at_us is not None
+                  for a in self._since_marked() if a.version == version)  # fmt: skip
+        return not self.was_left(version) and any(proven)
+
+    def return_order(self, stored: set[str]) -> list[str]:
+        """Versions on disk that a rollback may go to, the best first.
+
+        Those that served well come before those that were replaced sooner, or got too few rows to
+        tell; among either the one that served last is first.
+        """
+        newest_first = reversed(list(self._since_marked()))
+        ranked = sorted(newest_first, key=lambda a: a.served_well_at_us is None)
+        names = dict.fromkeys(activation.version for activation in ranked)
+        return [name for name in names if name in stored and self._is_good(name)]
 
     def fallback_for(self, current: str, stored: set[str]) -> str | None:
-        """The version served last before this one that is on disk and was not stepped back from."""
-        for activation in reversed(self.activations):
-            version = activation.version
-            if version == current or version not in stored:
-                continue
-            acceptance = self.accepted.get(version)
-            if acceptance is not None and acceptance.rolled_back_at_us is None:
-                return version
-        return None
+        """The version on disk that a rollback from this one goes to."""
+        return next((name for name in self.return_order(stored) if name != current), None)
+
+    def worth_keeping(self) -> set[str]:
+        """What served last, and the versions that a rollback could go to."""
+        served = list(dict.fromkeys(a.version for a in reversed(self.activations)))
+        targets = self.return_order(set(self.accepted))
+        return {*served[:2], *targets[: _KEPT_TARGETS + 1]}
+
+    def with_times_trusted(self, declared_us: int) -> "Ledger":
+        """For a ledger made anew: what was in service for the declared time counts as good.
+
+        How many rows came meanwhile, nothing says any more.
+        """
+        found = list(self.activations)
+        for at, activation in enumerate(found[:-1]):
+            end_us = activation.left_at_us or found[at + 1].activated_at_us
+            well_us = activation.activated_at_us + declared_us
+            if activation.served_well_at_us is None and well_us <= end_us:
+                found[at] = activation.model_copy(update={"served_well_at_us": well_us})
+        return self._but(activations=tuple(found))
+
+    def _is_good(self, version: str) -> bool:
+        known = version in self.accepted
+        return known and not self.is_revoked(version) and not self.was_left(version)
+
+    def _since_marked(self) -> Iterator[Activation]:
+        """Activations that began after their version was left last."""
+        for activation in self.activations:
+            accepted = self.accepted.get(activation.version)
+            marked_us = None if accepted is None else accepted.rolled_back_at_us
+            if marked_us is None or activation.activated_at_us > marked_us:
+                yield activation
+
+    def _marked(self, version: str, **update: Any) -> "Ledger":
+        marked = self.accepted[version].model_copy(update=update)
+        return self._but(accepted={**self.accepted, version: marked})
+
+    def with_ending(self, version: str, ended: Ending, now_us: int) -> "Ledger":
+        """Say how the last time that a version was in service ended."""
+        for at in reversed(range(len(self.activations))):
+            activation = self.activations[at]
+            if activation.version == version:
+                closed = activation.closed(ended, now_us)
+                rest = self.activations[:at], self.activations[at + 1 :]
+                return self._but(activations=(*rest[0], closed, *rest[1]))
+        return self
+
+    def _but(self, **update: Any) -> "Ledger":
+        return self.model_copy(update=update)

@@ -1,28 +1,44 @@
 """The registry on disk: `versions/X.Y.Z/`, `current_version.txt`, `ledger.json`.
 
 Order of a promotion: the version's directory, then the pointer, then the ledger. A cut
-between two steps leaves either an unused directory, which the next start removes, or a
-version that is served and missing from the ledger, which the next start adds.
+between two steps leaves either an unused directory, which the next push of that version
+replaces, or a version that is served and missing from the ledger, which the next start adds.
 """
 
+import hashlib
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import structlog
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from api.registry.files import TEMPORARY_PREFIX, write_directory, write_whole
-from api.registry.ledger import Acceptance, Ledger
+from api.registry.history import audit_lines, retold
+from api.registry.ledger import Acceptance, Instant, Ledger
+from api.registry.ledger_file import LedgerFile
 from api.registry.revoked import RevokedMarks
 from shared.bundle.version import Version
+from shared.clock import MICROS_PER_SECOND
 from shared.errors import ModelLoadError
 
 _log = structlog.get_logger()
 BUNDLE, SIGNATURE, META = "bundle.zip", "bundle.sig", "meta.json"
 KEEP_VERSIONS = 10
+# A version that was in service for this long has shown what it does.
+SERVED_WELL_SECONDS = 600.0
+
+
+class ManifestHead(BaseModel):
+    """Members of a stored manifest that are read without its bundle."""
+
+    model_config = ConfigDict(extra="allow")
+
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    metrics: dict[str, float | None] | None = None
+    parent_version: str | None = None
 
 
 class Meta(BaseModel):
@@ -31,14 +47,19 @@ class Meta(BaseModel):
     version: str
     sha256: str
     key_id: str
-    accepted_at_us: int
+    accepted_at_us: Instant
     size_bytes: int
     manifest: dict[str, Any]
 
+    @field_validator("manifest")
+    @classmethod
+    def _can_be_shown(cls, manifest: dict[str, Any]) -> dict[str, Any]:
+        ManifestHead.model_validate(manifest)
+        return manifest
+
     @property
     def thresholds(self) -> dict[str, float]:
-        found: dict[str, float] = self.manifest.get("thresholds", {})
-        return found
+        return ManifestHead.model_validate(self.manifest).thresholds
 
     def acceptance(self) -> Acceptance:
         return Acceptance(
@@ -57,38 +78,57 @@ class StoredVersion:
     signature: str
 
 
+@dataclass(frozen=True, slots=True)
+class Mended:
+    """Something that was found wrong at the start and put right; goes into the audit trail."""
+
+    what: str
+    why: str
+    details: dict[str, object] = field(default_factory=dict)
+
+
 class Registry:
     """Reads and writes one registry directory; callers hold the write lock to write."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, served_well_seconds: float = SERVED_WELL_SECONDS) -> None:
         self.root = root
         self.pointer = root / "current_version.txt"
-        self.ledger_path = root / "ledger.json"
+        self.audit_path = root / "audit.jsonl"
+        self.served_well_seconds = served_well_seconds
+        self._ledger_file = LedgerFile(root / "ledger.json")
         self._versions = root / "versions"
         self._revoked = RevokedMarks(root)
         self.ledger = Ledger()
 
-    def open(self) -> None:
-        """Read the ledger and tidy up after a process that was killed while writing."""
+    @property
+    def ledger_path(self) -> Path:
+        return self._ledger_file.path
+
+    def open(self) -> list[Mended]:
+        """Read the ledger and tidy up after a process that was killed while writing.
+
+        Only half-written files are removed. A version that the ledger does not know stays where it
+        is and is not served: the ledger may be the one that is wrong.
+        """
         self._versions.mkdir(parents=True, exist_ok=True)
         for leftover in (*self.root.glob(f"{TEMPORARY_PREFIX}*"), *self._leftover_directories()):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-        self.ledger = self._revoked.applied_to(self._read_ledger())
+            _remove(leftover)
+        found = self._ledger_file.salvaged()
+        self.ledger = self._revoked.applied_to(found.ledger)
+        mended = [] if found.trouble is None else self._rebuild(found.trouble)
         current = self.current()
-        for version in sorted(self.stored() - set(self.ledger.accepted)):
-            if version == current:
-                self._adopt(version)
-            else:
-                # Its push was never answered with success.
-                shutil.rmtree(self._versions / version)
-        self._finish(current)
+        if current is not None and current not in self.ledger.accepted:
+            self._adopt(current)
+        for version in sorted(self._on_disk() - set(self.ledger.accepted)):
+            _log.warning("version_not_accepted", version=version, served=False)
+        finished = self._finish(current)
+        return mended or finished
 
     def refresh(self) -> bool:
         """Read the ledger as it is now; whether it differs. An unreadable one changes nothing."""
         known = self.ledger
         with suppress(OSError, ValidationError):
-            found = Ledger.model_validate_json(self.ledger_path.read_bytes())
-            self.ledger = self._revoked.applied_to(found)
+            self.ledger = self._revoked.applied_to(self._ledger_file.read())
         return self.ledger != known
 
     def current(self) -> str | None:
@@ -100,9 +140,21 @@ class Registry:
             return None
 
     def stored(self) -> set[str]:
-        """Versions whose bundles are on disk and may be served."""
-        names = (path.parent.name for path in self._versions.glob(f"*/{BUNDLE}"))
-        return {name for name in names if _is_version(name) and not self.ledger.is_revoked(name)}
+        """Versions that were accepted, are on disk and may be served."""
+        ledger = self.ledger
+        return {
+            name
+            for name in self._on_disk()
+            if name in ledger.accepted and not ledger.is_revoked(name)
+        }
+
+    def return_order(self) -> list[str]:
+        """Versions on disk that a rollback may go to, the best first."""
+        return self.ledger.return_order(self.stored())
+
+    def fallback_for(self, version: str) -> str | None:
+        """The version on disk that a rollback from this one goes to."""
+        return next((name for name in self.return_order() if name != version), None)
 
     def read(self, version: str) -> StoredVersion:
         """Raises OSError when it is not there."""
@@ -127,9 +179,13 @@ class Registry:
         files = {
             BUNDLE: stored.raw,
             SIGNATURE: stored.signature.strip().encode() + b"\n",
-            META: meta.model_dump_json(indent=2).encode() + b"\n",
+            META: _as_json(meta),
         }
         write_directory(folder, files)
+
+    def describe(self, meta: Meta) -> None:
+        """Write the description of a version that is on disk anew."""
+        write_whole(self._versions / meta.version / META, _as_json(meta))
 
     def activate(self, version: str, ledger: Ledger) -> None:
         """Point to a version and record it; when that fails the pointer goes back."""
@@ -148,7 +204,7 @@ class Registry:
         write_whole(self.pointer, version.encode() + b"\n")
 
     def save(self, ledger: Ledger) -> None:
-        write_whole(self.ledger_path, ledger.model_dump_json(indent=2).encode() + b"\n")
+        self._ledger_file.write(ledger)
         self.ledger = ledger
 
     def revoke(self, version: str, reason: str, now_us: int) -> None:
@@ -159,7 +215,8 @@ class Registry:
         shutil.rmtree(self._versions / version, ignore_errors=True)
 
     def prune(self, keep: set[str]) -> None:
-        """Remove all but the newest versions and those named."""
+        """Remove all but the newest versions, those named, and those to return to."""
+        keep = keep | self.ledger.worth_keeping()
         newest_first = sorted(self.stored(), key=Version.parse, reverse=True)
         for version in newest_first[KEEP_VERSIONS:]:
             if version not in keep:
@@ -169,42 +226,117 @@ class Registry:
     def _leftover_directories(self) -> list[Path]:
         return list(self._versions.glob(f"{TEMPORARY_PREFIX}*"))
 
+    def _on_disk(self) -> set[str]:
+        names = (path.parent.name for path in self._versions.glob(f"*/{BUNDLE}"))
+        return {name for name in names if _is_version(name)}
+
     def _adopt(self, version: str) -> None:
-        meta = self.meta(version)
-        if meta is not None:
+        """The pointer names it: its promotion was cut off before the ledger was written."""
+        meta, lines = self.meta(version), list(audit_lines(self.audit_path))
+        if lines and lines[-1].what == "promotion" and lines[-1].version == version:
+            self._try_to_save(lines[-1].applied_to(self.ledger))
+        elif meta is not None and meta.version == version:
             accepted = self.ledger.with_accepted(meta.acceptance(), None)
-            self.save(accepted.with_activation(version, meta.accepted_at_us))
+            self._try_to_save(accepted.with_activation(version, meta.accepted_at_us))
 
-    def _finish(self, current: str | None) -> None:
-        """Record what the pointer says, if the ledger was cut off: also what was stepped back from.
+    def _finish(self, current: str | None) -> list[Mended]:
+        """Record what the pointer says where the ledger says something else.
 
-        Otherwise a later rollback could return to the very version that was left.
+        The audit trail tells a change that was cut off, which had its line already, from one by
+        hand. Either way the version that was left for an older one is marked as left; otherwise
+        a later rollback could return to it.
         """
-        ledger = self.ledger
-        last = ledger.activations[-1].version if ledger.activations else None
-        if current not in ledger.accepted or last in (None, current):
-            return
-        moved_at_us = self.pointer.stat().st_mtime_ns // 1_000
-        if Version.parse(str(current)) < Version.parse(str(last)):
-            ledger = ledger.with_rollback(str(last), "the record of why was cut off", moved_at_us)
-        self.save(ledger.with_activation(str(current), moved_at_us))
+        ledger, last = self.ledger, self.ledger.served_last
+        if last is None or current is None or last.version == current:
+            return []
+        if current not in ledger.accepted or ledger.is_revoked(current):
+            return []
+        moved_us = max(_changed_at_us(self.pointer), last.activated_at_us + 1)
+        lines = [line for line in audit_lines(self.audit_path) if line.takes_into_service]
+        if lines and lines[-1].version == current and lines[-1].at_us >= last.activated_at_us:
+            retold_at_us = replace(lines[-1], at_us=max(lines[-1].at_us, moved_us))
+            self._try_to_save(retold_at_us.applied_to(ledger))
+            return []
+        self._try_to_save(ledger.with_hand_change(current, moved_us))
+        details: dict[str, object] = {"version": current, "previous": last.version}
+        why = "current_version.txt was changed while the service was down"
+        return [Mended("hand-change", why, details)]
 
-    def _read_ledger(self) -> Ledger:
+    def _rebuild(self, trouble: str) -> list[Mended]:
+        """A ledger from what was saved of it, the audit trail and what lies on disk."""
+        lines = list(audit_lines(self.audit_path))
+        if not (self._on_disk() or lines or self.ledger.accepted or self.ledger_path.exists()):
+            return []  # the first start of all
+        served = self.ledger.activations
+        ledger = self.ledger.model_copy(update={"activations": ()})
+        on_disk = sorted(self._on_disk(), key=Version.parse)
+        for acceptance in filter(None, map(self._acceptance_of_files, on_disk)):
+            if acceptance.version not in ledger.accepted:
+                # Without the ledger a replay could pass, so what is on disk counts as accepted.
+                ledger = ledger.with_accepted(acceptance, None)
+        declared_us = int(self.served_well_seconds * MICROS_PER_SECOND)
+        ledger = retold(ledger, iter(lines)).with_times_trusted(declared_us)
+        if served:
+            # What was saved of it knows when a version served well; the trail does not.
+            after = (
+                a for a in ledger.activations if a.activated_at_us > served[-1].activated_at_us
+            )
+            ledger = ledger.model_copy(update={"activations": (*served, *after)})
+        on_trial = {line.version for line in lines if line.what == "rollout-begun"}
+        for version in on_disk:
+            if version in ledger.accepted and version not in on_trial:
+                ledger = ledger.with_earlier_activation(version)
+        self.ledger = self._revoked.applied_to(ledger)
+        self._ledger_file.put_aside()
+        self._try_to_save(self.ledger)
+        why = f"ledger.json: {trouble}; made anew from the audit trail and the versions on disk"
+        _log.error("ledger_rebuilt", reason=trouble, accepted=len(self.ledger.accepted))
+        return [Mended("ledger-rebuilt", why, {"accepted": len(self.ledger.accepted)})]
+
+    def _acceptance_of_files(self, version: str) -> Acceptance | None:
+        meta = self.meta(version)
+        if meta is not None and meta.version == version:
+            return meta.acceptance()
         try:
-            return Ledger.model_validate_json(self.ledger_path.read_bytes())
-        except FileNotFoundError:
-            return Ledger()
-        except (OSError, ValidationError) as error:
-            # Without it a replay could pass, so what is on disk counts as accepted.
-            _log.error("ledger_unreadable", error=str(error))
-            return self._rebuilt_ledger()
+            stored = self.read(version)
+            at_us = _changed_at_us(self._versions / version / BUNDLE)
+        except (OSError, ValueError) as error:
+            _log.warning("version_unreadable", version=version, error=str(error)[:200])
+            return None
+        # Its signature is checked before it is loaded; here it is only named.
+        return Acceptance(
+            version=version,
+            sha256=hashlib.sha256(stored.raw).hexdigest(),
+            key_id=stored.signature.partition(":")[0][:100],
+            accepted_at_us=at_us,
+        )
 
-    def _rebuilt_ledger(self) -> Ledger:
-        ledger = Ledger()
-        for meta in filter(None, map(self.meta, sorted(self.stored(), key=Version.parse))):
-            accepted = ledger.with_accepted(meta.acceptance(), None)
-            ledger = accepted.with_activation(meta.version, meta.accepted_at_us)
-        return ledger
+    def _try_to_save(self, ledger: Ledger) -> None:
+        """A start does not depend on a disk that is full: what is not written is found again."""
+        self.ledger = ledger
+        try:
+            self.save(ledger)
+        except OSError as error:
+            _log.error("ledger_not_saved", error=str(error))
+
+
+def _as_json(meta: Meta) -> bytes:
+    return meta.model_dump_json(indent=2).encode() + b"\n"
+
+
+def _changed_at_us(path: Path) -> int:
+    try:
+        return max(0, path.stat().st_mtime_ns // 1_000)
+    except OSError:
+        return 0
+
+
+def _remove(leftover: Path) -> None:
+    """A leftover that cannot be removed costs its space, not the start."""
+    try:
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    except OSError as error:
+        _log.warning("leftover_not_removed", name=leftover.name, error=str(error))
 
 
 def _is_version(name: str) -> bool:

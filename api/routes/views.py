@@ -124,5 +124,4 @@ def _state(service: Service, version: str, *, stored: bool) -> str:
         return "revoked"
     if not stored:
         return "removed"
-    rolled_back = service.registry.ledger.accepted[version].rolled_back_at_us
-    return "stored" if rolled_back is None else "rolled-back"
+    return "rolled-back" if service.registry.ledger.was_left(version) else "stored"

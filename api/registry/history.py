@@ -1,0 +1,113 @@
+"""What the audit trail says of versions, read leniently: to make a lost ledger anew."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from api.registry.ledger import Acceptance, Ending, Ledger
+from shared.bundle.version import Version
+from shared.clock import to_micros
+
+# Lines that say that `version` serves from then on.
+_TAKEN_INTO_SERVICE = frozenset({"promotion", "rollback", "breaker", "crash", "hand-change"})
+# Those of them that leave `previous` because of what it did.
+_LEFT = {
+    "rollback": Ending.ROLLED_BACK,
+    "breaker": Ending.ROLLED_BACK,
+    "crash": Ending.CRASHED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLine:
+    """One line of the trail that is about a version."""
+
+    at_us: int
+    what: str
+    why: str
+    version: str
+    members: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def previous(self) -> str | None:
+        return _version(self.members.get("previous"))
+
+    @property
+    def takes_into_service(self) -> bool:
+        return self.what in _TAKEN_INTO_SERVICE
+
+    def applied_to(self, ledger: Ledger) -> Ledger:
+        """The ledger after what this line tells."""
+        if self.what == "promotion":
+            ledger = ledger.with_accepted(self._acceptance(ledger), _number(self.members))
+        if self.what in _LEFT and self.previous is not None and self.members.get("blamed", True):
+            ledger = ledger.with_rollback(self.previous, self.why, self.at_us, _LEFT[self.what])
+        if self.version not in ledger.accepted:
+            return ledger
+        if self.what == "revocation":
+            return ledger.with_revocation(self.version, self.why, self.at_us)
+        if self.what == "rollout-ended" and self.members.get("outcome") != "promoted":
+            return ledger.with_rollback(self.version, self.why, self.at_us)
+        if not self.takes_into_service:
+            return ledger
+        if self.what == "hand-change":
+            return ledger.with_hand_change(self.version, self.at_us)
+        return ledger.with_activation(self.version, self.at_us)
+
+    def _acceptance(self, ledger: Ledger) -> Acceptance:
+        """A promotion at the end of a rollout is of a version that was accepted before."""
+        known = ledger.accepted.get(self.version)
+        sha256, key_id = self.members.get("sha256"), self.members.get("key_id")
+        if known is not None and sha256 in (None, known.sha256):
+            return known
+        return Acceptance(
+            version=self.version,
+            sha256=str(sha256),
+            key_id=str(key_id),
+            accepted_at_us=self.at_us,
+        )
+
+
+def audit_lines(path: Path) -> Iterator[AuditLine]:
+    """Lines about versions, in their order; what cannot be read is left out."""
+    try:
+        raw = path.read_bytes()
+    except OSError:
+        return
+    for text in raw.splitlines():
+        try:
+            members = json.loads(text)
+            version = _version(members.get("version"))
+            at_us = to_micros(datetime.fromisoformat(members["at"]))
+            what, why = str(members["what"]), str(members.get("why", ""))
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+            continue
+        if version is not None and at_us >= 0:
+            yield AuditLine(at_us, what, why, version, members)
+
+
+def retold(ledger: Ledger, lines: Iterator[AuditLine]) -> Ledger:
+    """The ledger after all lines; one that makes no sense is left out."""
+    for line in lines:
+        try:
+            ledger = line.applied_to(ledger)
+        except (ValidationError, ValueError):
+            continue
+    return ledger
+
+
+def _version(value: object) -> str | None:
+    try:
+        return str(Version.parse(value)) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _number(members: dict[str, Any]) -> int | None:
+    number = members.get("fencing_number")
+    return number if isinstance(number, int) and number >= 0 else None
