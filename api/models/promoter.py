@@ -5,10 +5,8 @@ them afresh; every other worker sees that they are others and takes over what th
 """
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 
 import structlog
 
@@ -17,6 +15,7 @@ from api.models.crashes import Crashes
 from api.models.live import ModelHolder
 from api.models.loaded import LiveModel
 from api.models.order import check_order
+from api.models.pointer import Behind, Pointer
 from api.models.push import Push
 from api.models.refusals import NotServing
 from api.models.shelf import Shelf
@@ -27,7 +26,6 @@ from api.registry.audit import AuditTrail
 from api.registry.ledger import Ledger
 from api.registry.lock import RegistryLock
 from api.registry.registry import Meta, Registry, StoredVersion
-from shared.bundle.version import Version
 from shared.clock import Clock
 from shared.errors import ModelLoadError, UnderstudyError
 
@@ -37,18 +35,6 @@ _PUSH_WAIT_SECONDS = 60.0
 _WRITE_WAIT_SECONDS = 5.0
 # Stepping back takes less than two seconds, whatever another process is doing.
 _ROLLBACK_WAIT_SECONDS = 1.0
-
-
-# Between the pointer and the ledger of a promotion lie milliseconds.
-_HALF_A_PROMOTION_SECONDS = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Behind:
-    """What this process should serve and cannot."""
-
-    version: str
-    reason: str
 
 
 class Promoter:
@@ -70,6 +56,7 @@ class Promoter:
         self._shelf = Shelf(registry, verifier)
         self._stage = Stage(self._shelf, holder, metrics, crashes)
         self._audit = audit
+        self._pointer = Pointer(registry, audit, clock, metrics)
         self._clock = clock
         self._metrics = metrics
         self._push_lock = RegistryLock(registry.root / ".push.lock")
@@ -129,8 +116,7 @@ class Promoter:
             model = self._stage.target(version)
             now_us, previous = self._clock.now_us(), None if left is None else left.version
             pointer = self._registry.current() or previous
-            blamed = version is None or previous is None or _is_older(version, previous)
-            step = StepBack(model.version, previous, pointer, what, who, reason, now_us, blamed)
+            step = StepBack(model.version, previous, pointer, what, who, reason, now_us, version)
             self._owed = step
             try:
                 if trouble is not None:
@@ -149,8 +135,7 @@ class Promoter:
     def activate(self, model: LiveModel, who: str, why: str) -> Change:
         """Serve a version that was accepted before; callers are inside `writing`.
 
-        Raises:
-            ModelLoadError, OSError: the registry has lost it, or could not be written.
+        Raises ModelLoadError, OSError: it is lost, or the registry could not be written.
         """
         meta = self._registry.meta(model.version)
         if meta is None:
@@ -162,7 +147,7 @@ class Promoter:
         """Serve what was served before the restart, else the newest version that still loads."""
         self._registry.root.mkdir(parents=True, exist_ok=True)
         with self.writing(_WRITE_WAIT_SECONDS):
-            self.open_registry()
+            self._pointer.open_registry()
             current = self._registry.current()
             for version in self._shelf.restore_order():
                 model = self._shelf.load_if_possible(version)
@@ -171,7 +156,8 @@ class Promoter:
                 activated = self._registry.ledger.activated_at_us(version)
                 self._stage.serve(model, activated or self._clock.now_us())
                 _log.info("restored", version=version)
-                self._restore_pointer(current)
+                if current is None:
+                    self._pointer.restore(version)
                 break
             else:
                 _log.info("no_model_yet", registry=str(self._registry.root))
@@ -179,12 +165,8 @@ class Promoter:
                 self.behind = Behind(str(current), "it does not load here; the log says why")
 
     def open_registry(self) -> None:
-        """Read the registry after a start and write down what was mended; callers hold its lock."""
-        for mended in self._registry.open():
-            self._metrics.hand_changes.inc(mended.what == "hand-change")
-            self._tell(mended.what, mended.why, **mended.details)
-        if self._audit.is_missing and self._registry.ledger.accepted:
-            _log.warning("audit_trail_missing", accepted=len(self._registry.ledger.accepted))
+        """Read the registry after a start and mend it; callers are inside `writing`."""
+        self._pointer.open_registry()
 
     def catch_up(self) -> None:
         """Take over what another process, or somebody's hand, made current."""
@@ -194,7 +176,7 @@ class Promoter:
             if wanted is None or (self._owed is not None and wanted == self._owed.instead_of):
                 return
             if wanted not in self._registry.ledger.accepted:
-                self._wait_for_ledger(wanted)
+                self.behind = self._pointer.names_a_stranger(wanted) or self.behind
                 return
             model = self._stage.in_memory(wanted)
             if wanted == self.serving:
@@ -204,7 +186,9 @@ class Promoter:
             model = model or self._loaded_for(wanted)
             if model is None:
                 return
-        self._notice_hand_change(wanted)
+        if self._pointer.was_moved_by_hand(wanted):
+            with suppress(OSError), self.writing(_WRITE_WAIT_SECONDS):
+                self._pointer.note_hand_change(wanted)
         if model is not None and wanted != self.serving:
             self._take_over(model)
 
@@ -238,18 +222,6 @@ class Promoter:
             self._owed = None
             self._stage.renew_fallback()
 
-    def _wait_for_ledger(self, wanted: str) -> None:
-        """The pointer names a version that the ledger does not know.
-
-        For a moment it is half of a promotion; after that, somebody wrote it there.
-        """
-        try:
-            age_seconds = time.time() - self._registry.pointer.stat().st_mtime
-        except OSError:
-            return
-        if age_seconds > _HALF_A_PROMOTION_SECONDS:
-            self.behind = Behind(wanted, "current_version.txt names a version never accepted here")
-
     def _loaded_for(self, wanted: str) -> LiveModel | None:
         """Load outside of the lock, so that a rollback does not wait for it."""
         try:
@@ -269,51 +241,6 @@ class Promoter:
             self.behind, self._owed = None, None
             self._metrics.swaps.inc()
         _log.info("taken_over", version=wanted, previous=change.previous)
-
-    def _notice_hand_change(self, wanted: str) -> None:
-        """A pointer that moved without the ledger was moved by hand: write that down, once."""
-        if not self._was_moved_by_hand(wanted):
-            return
-        try:
-            with self.writing(_WRITE_WAIT_SECONDS):
-                if self._registry.current() != wanted or not self._was_moved_by_hand(wanted):
-                    return  # another worker was faster, or it was half of a change
-                ledger = self._registry.ledger
-                left = None if ledger.served_last is None else ledger.served_last.version
-                why = "current_version.txt was changed by hand"
-                self._tell("hand-change", why, version=wanted, previous=left)
-                self._registry.save(ledger.with_hand_change(wanted, self._clock.now_us()))
-                self._metrics.hand_changes.inc()
-        except OSError as error:
-            _log.warning("hand_change_not_recorded", version=wanted, error=str(error))
-
-    def _was_moved_by_hand(self, wanted: str) -> bool:
-        ledger = self._registry.ledger
-        last = ledger.served_last
-        return last is not None and last.version != wanted and not ledger.is_revoked(wanted)
-
-    def _restore_pointer(self, current: str | None) -> None:
-        """A pointer that is missing or says nothing is written anew; callers hold the lock."""
-        if current is not None:
-            return
-        ledger, version = self._registry.ledger, self.serving
-        last = ledger.served_last
-        try:
-            if last is None or last.version != version:
-                self._registry.save(ledger.with_activation(version, self._clock.now_us()))
-            self._registry.point_to(version)
-        except OSError as error:
-            _log.warning("pointer_not_restored", version=version, error=str(error))
-            return
-        self._tell("pointer-restored", "current_version.txt named no version", version=version)
-
-    def _tell(self, what: str, why: str, **details: object) -> None:
-        """Log and audit what was found; a trail that takes no lines does not stop a start."""
-        _log.warning(what.replace("-", "_"), reason=why, **details)
-        try:
-            self._audit.write(what, "registry", why, **details)
-        except OSError as error:
-            _log.error("audit_line_not_kept", what=what, error=str(error))
 
     def _take_write_lock(self, stack: ExitStack) -> OSError | None:
         """Why nothing can be written, if so."""
@@ -369,7 +296,3 @@ class Promoter:
             self._registry.prune(self._stage.loaded())
         except OSError as error:
             _log.warning("prune_failed", error=str(error))
-
-
-def _is_older(version: str, other: str) -> bool:
-    return Version.parse(version) < Version.parse(other)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from api.registry.audit import AuditTrail
 from api.registry.ledger import Ending
 from api.registry.registry import Registry
+from shared.bundle.version import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +15,7 @@ class StepBack:
     Attributes:
         what: its name in the audit trail.
         instead_of: what the pointer said then; once it says something else, this is history.
-        blamed: the version that is left is not returned to; False: a return by name to a newer
-            version, for which the one before it stays the fallback.
+        named: the target, where the caller named it.
     """
 
     target: str
@@ -25,7 +25,17 @@ class StepBack:
     who: str
     reason: str
     at_us: int
-    blamed: bool = True
+    named: str | None = None
+
+    @property
+    def blamed(self) -> bool:
+        """Whether the version that is left is not returned to.
+
+        A return by name to a newer version says nothing against the one before it.
+        """
+        if self.named is None or self.left is None:
+            return True
+        return Version.parse(self.named) < Version.parse(self.left)
 
     def record(self, registry: Registry, audit: AuditTrail) -> None:
         """Callers hold the write lock and have read the ledger afresh.

@@ -1,7 +1,7 @@
 """What the audit trail says of versions, read leniently: to make a lost ledger anew."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -98,6 +98,31 @@ def retold(ledger: Ledger, lines: Iterator[AuditLine]) -> Ledger:
             ledger = line.applied_to(ledger)
         except (ValidationError, ValueError):
             continue
+    return ledger
+
+
+def rebuilt(
+    saved: Ledger, lines: Sequence[AuditLine], on_disk: Iterable[Acceptance], declared_us: int
+) -> Ledger:
+    """A ledger from what was saved of it, the audit trail and what lies on disk.
+
+    Without the ledger a replay could pass, so what is on disk counts as accepted.
+    """
+    ledger, names = saved.model_copy(update={"activations": ()}), []
+    for acceptance in on_disk:
+        names.append(acceptance.version)
+        if acceptance.version not in ledger.accepted:
+            ledger = ledger.with_accepted(acceptance, None)
+    ledger = retold(ledger, iter(lines)).with_times_trusted(declared_us)
+    if saved.activations:
+        # What was saved of it knows when a version served well; the trail does not.
+        last_us = saved.activations[-1].activated_at_us
+        after = (a for a in ledger.activations if a.activated_at_us > last_us)
+        ledger = ledger.model_copy(update={"activations": (*saved.activations, *after)})
+    on_trial = {line.version for line in lines if line.what == "rollout-begun"}
+    for version in names:
+        if version not in on_trial:
+            ledger = ledger.with_earlier_activation(version)
     return ledger
 
 

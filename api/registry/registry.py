@@ -10,72 +10,26 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
 from api.registry.files import TEMPORARY_PREFIX, write_directory, write_whole
-from api.registry.history import audit_lines, retold
-from api.registry.ledger import Acceptance, Instant, Ledger
+from api.registry.history import audit_lines, rebuilt
+from api.registry.ledger import Acceptance, Ledger
 from api.registry.ledger_file import LedgerFile
+from api.registry.meta import Meta, StoredVersion
 from api.registry.revoked import RevokedMarks
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_SECOND
 from shared.errors import ModelLoadError
 
+__all__ = ["KEEP_VERSIONS", "Mended", "Meta", "Registry", "StoredVersion"]
 _log = structlog.get_logger()
 BUNDLE, SIGNATURE, META = "bundle.zip", "bundle.sig", "meta.json"
 KEEP_VERSIONS = 10
 # A version that was in service for this long has shown what it does.
 SERVED_WELL_SECONDS = 600.0
-
-
-class ManifestHead(BaseModel):
-    """Members of a stored manifest that are read without its bundle."""
-
-    model_config = ConfigDict(extra="allow")
-
-    thresholds: dict[str, float] = Field(default_factory=dict)
-    metrics: dict[str, float | None] | None = None
-    parent_version: str | None = None
-
-
-class Meta(BaseModel):
-    """Beside each bundle: how it came here, and its manifest without the file list."""
-
-    version: str
-    sha256: str
-    key_id: str
-    accepted_at_us: Instant
-    size_bytes: int
-    manifest: dict[str, Any]
-
-    @field_validator("manifest")
-    @classmethod
-    def _can_be_shown(cls, manifest: dict[str, Any]) -> dict[str, Any]:
-        ManifestHead.model_validate(manifest)
-        return manifest
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        return ManifestHead.model_validate(self.manifest).thresholds
-
-    def acceptance(self) -> Acceptance:
-        return Acceptance(
-            version=self.version,
-            sha256=self.sha256,
-            key_id=self.key_id,
-            accepted_at_us=self.accepted_at_us,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredVersion:
-    """The bytes as they were pushed."""
-
-    raw: bytes
-    signature: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,25 +221,10 @@ class Registry:
         lines = list(audit_lines(self.audit_path))
         if not (self._on_disk() or lines or self.ledger.accepted or self.ledger_path.exists()):
             return []  # the first start of all
-        served = self.ledger.activations
-        ledger = self.ledger.model_copy(update={"activations": ()})
         on_disk = sorted(self._on_disk(), key=Version.parse)
-        for acceptance in filter(None, map(self._acceptance_of_files, on_disk)):
-            if acceptance.version not in ledger.accepted:
-                # Without the ledger a replay could pass, so what is on disk counts as accepted.
-                ledger = ledger.with_accepted(acceptance, None)
+        acceptances = filter(None, map(self._acceptance_of_files, on_disk))
         declared_us = int(self.served_well_seconds * MICROS_PER_SECOND)
-        ledger = retold(ledger, iter(lines)).with_times_trusted(declared_us)
-        if served:
-            # What was saved of it knows when a version served well; the trail does not.
-            after = (
-                a for a in ledger.activations if a.activated_at_us > served[-1].activated_at_us
-            )
-            ledger = ledger.model_copy(update={"activations": (*served, *after)})
-        on_trial = {line.version for line in lines if line.what == "rollout-begun"}
-        for version in on_disk:
-            if version in ledger.accepted and version not in on_trial:
-                ledger = ledger.with_earlier_activation(version)
+        ledger = rebuilt(self.ledger, lines, acceptances, declared_us)
         self.ledger = self._revoked.applied_to(ledger)
         self._ledger_file.put_aside()
         self._try_to_save(self.ledger)

@@ -1,0 +1,100 @@
+"""`current_version.txt` and who moved it: restored when lost, audited when changed by hand.
+
+Every change through the service writes the pointer and then the ledger. A pointer that says
+something else than the ledger, beyond the moment in between, was written by somebody's hand.
+"""
+
+import time
+from dataclasses import dataclass
+
+import structlog
+
+from api.metrics import Metrics
+from api.registry.audit import AuditTrail
+from api.registry.registry import Registry
+from shared.clock import Clock
+
+_log = structlog.get_logger()
+_WHO = "registry"
+# Between the pointer and the ledger of a promotion lie milliseconds.
+_HALF_A_PROMOTION_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """What this process should serve and cannot."""
+
+    version: str
+    reason: str
+
+
+class Pointer:
+    """Callers of what writes hold the registry's lock and have read the ledger afresh."""
+
+    def __init__(
+        self, registry: Registry, audit: AuditTrail, clock: Clock, metrics: Metrics
+    ) -> None:
+        self._registry = registry
+        self._audit = audit
+        self._clock = clock
+        self._metrics = metrics
+
+    def open_registry(self) -> None:
+        """Read the registry after a start and write down what was mended."""
+        for mended in self._registry.open():
+            self._metrics.hand_changes.inc(mended.what == "hand-change")
+            self._tell(mended.what, mended.why, **mended.details)
+        if self._audit.is_missing and self._registry.ledger.accepted:
+            _log.warning("audit_trail_missing", accepted=len(self._registry.ledger.accepted))
+
+    def restore(self, version: str) -> None:
+        """Write a pointer that is missing, or names no version, anew."""
+        ledger = self._registry.ledger
+        last = ledger.served_last
+        try:
+            if last is None or last.version != version:
+                self._registry.save(ledger.with_activation(version, self._clock.now_us()))
+            self._registry.point_to(version)
+        except OSError as error:
+            _log.warning("pointer_not_restored", version=version, error=str(error))
+            return
+        self._tell("pointer-restored", "current_version.txt named no version", version=version)
+
+    def was_moved_by_hand(self, wanted: str) -> bool:
+        """Whether the ledger, as it was read last, says that another version serves."""
+        ledger = self._registry.ledger
+        last = ledger.served_last
+        return last is not None and last.version != wanted and not ledger.is_revoked(wanted)
+
+    def note_hand_change(self, wanted: str) -> None:
+        """Write a change by hand down, unless another worker was faster or it was none.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        if self._registry.current() != wanted or not self.was_moved_by_hand(wanted):
+            return
+        ledger = self._registry.ledger
+        left = None if ledger.served_last is None else ledger.served_last.version
+        why = "current_version.txt was changed by hand"
+        self._tell("hand-change", why, version=wanted, previous=left)
+        self._registry.save(ledger.with_hand_change(wanted, self._clock.now_us()))
+        self._metrics.hand_changes.inc()
+
+    def names_a_stranger(self, wanted: str) -> Behind | None:
+        """For a moment, a version that the ledger does not know is half of a promotion."""
+        try:
+            age_seconds = time.time() - self._registry.pointer.stat().st_mtime
+        except OSError:
+            return None
+        if age_seconds <= _HALF_A_PROMOTION_SECONDS:
+            return None
+        return Behind(wanted, "current_version.txt names a version that was never accepted here")
+
+    def _tell(self, what: str, why: str, **details: object) -> None:
+        """Log and audit; a trail that takes no lines does not stop a start."""
+        _log.warning(what.replace("-", "_"), reason=why, **details)
+        try:
+            self._audit.write(what, _WHO, why, **details)
+        except OSError as error:
+            _log.error("audit_line_not_kept", what=what, error=str(error))
