@@ -29,6 +29,7 @@ from api.scoring.docs import RawRoute
 from api.scoring.routes import add_scoring_routes
 from api.service import Service
 from api.startup import start, stop
+from api.workers.peers.operations import operations
 from shared.errors import SettingsError
 from shared.keys.tokens import Role
 
@@ -138,8 +139,12 @@ async def _running(app: ScoringApp) -> AsyncIterator[None]:
     service.hop.use(through_loop)
     service.heartbeat.begin(loop)
     try:
+        if service.peers is not None:
+            await service.peers.open(operations(service))
         yield
     finally:
+        if service.peers is not None:
+            await service.peers.close()
         service.hop.use(None)
         await asyncio.to_thread(stop, service)
 

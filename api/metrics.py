@@ -42,6 +42,12 @@ class Metrics:
         self.idempotency_conflicts = self._counter(
             "idempotency_conflicts", "Rows refused: their id was decided with another payload"
         )
+        self.forwarded_rows = self._counter(
+            "forwarded_rows", "Rows handed to the worker that owns their entity"
+        )
+        self.peer_calls_given_up = self._counter(
+            "peer_calls_given_up", "Calls that another worker did not answer in time"
+        )
         self.refusals = self._counter("push_refusals", "Pushes refused", "reason")
         self.set_aside = self._counter(
             "journal_set_aside", "Records the database will never take", "what"

@@ -20,11 +20,13 @@ from api.rollout.conductor import Conductor
 from api.scoring.cache import DecidedCache
 from api.scoring.endpoint import Execution
 from api.scoring.scorer import Scorer
+from api.scoring.ticks import Ticks
 from api.settings import Settings
 from api.workers.figures import Figures
 from api.workers.follower import Follower
 from api.workers.heartbeat import Heartbeat
 from api.workers.journals import Inheritance
+from api.workers.peers.network import Peers
 from api.workers.run_dir import RunDir
 from api.workers.workforce import Workforce
 from shared.clock import Clock
@@ -57,6 +59,8 @@ class Service:
     drain: Drain
     cache: DecidedCache
     scorer: Scorer
+    ticks: Ticks
+    peers: Peers | None
     execution: Execution
     hop: "HopSwitch"
     follower: Follower

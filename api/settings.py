@@ -39,6 +39,13 @@ class Settings(BaseSettings):
     # One of several workers whose event loop stood still for so long (2 at least) is ended
     # and started again; 0: never.
     worker_hang_seconds: float = Field(default=30, ge=0)
+    peer_wait_seconds: float = Field(
+        default=3,
+        gt=0,
+        le=60,
+        description="How long a row waits for the worker that owns its entity, while that one is "
+        "started again or hangs, before it is answered 503 `worker-unavailable`.",
+    )
     scoring_auth: Literal["on", "off"] = "off"
     open_scoring_reach: Literal["loopback", "private-network", "anywhere"] = Field(
         default="loopback",

@@ -39,6 +39,8 @@ def start(service: Service) -> None:
     service.follower.every(TELL_SECONDS, service.workforce.tell)
     service.follower.every(NOTE_SECONDS, service.figures.note)
     warn_of_doubtful_place(service.engine.url)
+    if service.peers is not None:
+        service.peers.prepare()
     service.journal.open()
     _recall_pending(service)
     died = service.crashes.open()
@@ -100,7 +102,7 @@ def _forget(service: Service, stored: Stored, begin: int) -> None:
 
 def _recall_pending(service: Service) -> None:
     """Decisions that a killed process journaled and never drained count like any other."""
-    recalled = 0
+    recalled: list[str] = []
     for payload in service.journal.pending():
         try:
             record = decode(payload)
@@ -117,6 +119,8 @@ def _recall_pending(service: Service) -> None:
         else:
             service.source.remember(decided.transaction)
         service.cache.put([(name, payload, decided.served)])
-        recalled += 1
+        recalled.append(name)
+    if service.peers is not None:
+        service.peers.claims.claim(recalled)
     if recalled:
-        _log.info("journal_recalled", decisions=recalled)
+        _log.info("journal_recalled", decisions=len(recalled))

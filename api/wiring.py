@@ -32,6 +32,7 @@ from api.scoring.endpoint import Execution, in_threads, inline
 from api.scoring.lookup import DecisionLookup
 from api.scoring.repeats import Repeats
 from api.scoring.scorer import Scorer, ScoringParts
+from api.scoring.ticks import Ticks
 from api.scoring.turns import ManyThreads, OneThread, StrictClock, Turns
 from api.service import HopSwitch, Service
 from api.settings import Settings, refuse_unnamed_reach
@@ -40,6 +41,7 @@ from api.workers.figures import Figures
 from api.workers.follower import Follower
 from api.workers.heartbeat import Heartbeat
 from api.workers.journals import Inheritance, journal_dir
+from api.workers.peers.network import Peers
 from api.workers.place import Place
 from api.workers.run_dir import RunDir
 from api.workers.workforce import Workforce
@@ -76,6 +78,10 @@ def build_service(
     execution, turns = _how_to_run(settings, engine, strict)
     cache = DecidedCache(settings.answered_capacity)
     source = use_case.feature_source(engine)
+    run_dir = RunDir(settings.run_dir, place.number, total)
+    peers: Peers | None = None
+    if total > 1:
+        peers = Peers(run_dir, use_case.request_model, settings.peer_wait_seconds, metrics)
     lookup = DecisionLookup(engine, use_case.feature_set.version, registry.thresholds)
     verifier = Verifier(
         use_case,
@@ -96,7 +102,6 @@ def build_service(
         metrics=metrics,
         crashes=crashes,
     )
-    run_dir = RunDir(settings.run_dir, place.number, total)
     workforce = Workforce(run_dir, promoter)
     limits = BreakerLimits(settings.breaker_failures, settings.breaker_window_seconds)
     breaker = Breaker(models, workforce.step_back, limits, metrics)
@@ -109,6 +114,7 @@ def build_service(
         cache=cache,
         repeats=Repeats(cache, lookup),
         turns=turns,
+        claims=None if peers is None else peers.claims,
         clock=strict,
         metrics=metrics,
     )
@@ -144,6 +150,8 @@ def build_service(
         drain=drain,
         cache=cache,
         scorer=scorer,
+        ticks=Ticks(scorer, models),
+        peers=peers,
         execution=execution,
         hop=HopSwitch(),
         follower=Follower(),

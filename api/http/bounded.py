@@ -226,7 +226,7 @@ class BoundedProtocol(OneWriteProtocol):
     def _end_soon(self, now: float) -> None:
         """It is to end: not before what was promised earlier is sent, and not for ever."""
         bounds = self.pool.bounds
-        if self._is_answering and not self.cycle.disconnected:
+        if self._is_answering and not (self.cycle is not None and self.cycle.disconnected):
             return
         if self._closing_at is None:
             self._closing_at = now

@@ -55,6 +55,9 @@ INTERNAL = Kind("internal-error", 500, "The service failed; the log has the deta
 SCORING_FAILED = Kind("scoring-failed", 500, "The model gave no usable score")
 REGISTRY_FAILED = Kind("registry-failed", 500, "The registry could not be written")
 NO_MODEL = Kind("no-model", 503, "No model is served yet")
+WORKER_UNAVAILABLE = Kind(
+    "worker-unavailable", 503, "The worker that keeps this entity does not answer now"
+)
 JOURNAL_FULL = Kind("journal-full", 503, "The decision could not be recorded, so none was made")
 BUSY = Kind("busy", 503, "There is no room for this now")
 DATABASE_UNAVAILABLE = Kind("database-unavailable", 503, "The database cannot be reached now")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from api.http.bodies import is_json
 from api.http.bounded import BoundedProtocol
@@ -122,6 +122,8 @@ class ShortWayProtocol(BoundedProtocol):
         self._raw.write(b"".join((*start, length, body)))
         if self._ends:
             self._raw.close()
+        elif self.pipeline:
+            self._begin_next()
         elif self.timeout_keep_alive_task is None:
             self._look_again_in(self.timeout_keep_alive)
 
@@ -210,12 +212,21 @@ class ShortWayProtocol(BoundedProtocol):
         if self._waits:
             # answers go out in turn
             self.ways.flush()
+        if self._waits:
+            # one that is with another worker; uvicorn queues what comes behind it
+            self.cycle = cast(RequestResponseCycle, _Elsewhere())
         self._unset_keepalive_if_required()
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
         self.url, self.expect_100_continue = url, expect
         self.headers.extend(headers)
         super().on_headers_complete()
+
+    def _begin_next(self) -> None:
+        """Start the request that uvicorn queued behind the one just answered."""
+        self.flow.resume_reading()
+        cycle, app = self.pipeline.pop()
+        self._start_asgi_task(cycle, app)
 
     def _look_again_in(self, seconds: float) -> None:
         handler = self.timeout_keep_alive_handler
@@ -236,6 +247,12 @@ def protocol_for(
         "version": staticmethod(version),
     }
     return cast(type[ShortWayProtocol], type("ShortWayProtocol", (ShortWayProtocol,), own))
+
+
+class _Elsewhere:
+    """Stands where uvicorn looks for the request before, while that has no answer yet."""
+
+    response_complete = False
 
 
 class _Lines:

@@ -11,6 +11,7 @@ from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
 from api.metrics import CONTENT_TYPE
 from api.routes.schedule_health import schedule_standing
 from api.service import Service
+from api.workers.peers.network import Peers
 from shared.clock import isoformat
 from shared.errors import DataUnavailable
 from shared.tables.engine import database_errors
@@ -88,6 +89,8 @@ def _health(service: Service) -> Health:
         "journal": _journal(service),
         "database": _database(service),
     }
+    if service.peers is not None:
+        components["peers"] = _peers(service.peers)
     if components["database"].state == "ok":
         components["retraining"] = _retraining(service)
     states = {component.state for component in components.values()}
@@ -117,6 +120,16 @@ def _workers(service: Service) -> Component:
     if told:
         return Component(state="degraded", detail="; ".join(told), figures=figures)
     return Component(state="ok", detail="all serve this version", figures=figures)
+
+
+def _peers(peers: Peers) -> Component:
+    silent = peers.silent()
+    figures = {"forwarding_to": len(peers.links), "calls_waiting": peers.waiting}
+    if silent:
+        names = ", ".join(map(str, silent))
+        detail = f"rows of worker {names} wait: it is being started, or does not answer"
+        return Component(state="degraded", detail=detail, figures=figures)
+    return Component(state="ok", detail="every entity's worker answers", figures=figures)
 
 
 def _journal(service: Service) -> Component:

@@ -19,6 +19,7 @@ from api.http.problems import (
     TOO_LARGE,
     TOO_MANY,
     UNSUPPORTED_MEDIA,
+    WORKER_UNAVAILABLE,
     WRONG_ROLE,
     ProblemBody,
     documented,
@@ -36,6 +37,7 @@ _PROBLEMS = documented(
     SCORING_FAILED,
     NO_MODEL,
     JOURNAL_FULL,
+    WORKER_UNAVAILABLE,
 )
 
 

@@ -16,7 +16,7 @@ from api.http.bodies import ClientGone, read_body, require_json
 from api.http.callers import Caller
 from api.http.credentials import Doorkeeper
 from api.http.failures import as_problem
-from api.http.headers import JSON_HEADERS, problem_headers
+from api.http.headers import problem_headers
 from api.models.live import ModelHolder
 from api.route_metrics import RouteMetrics
 from api.scoring.reply import Reply
@@ -71,8 +71,7 @@ class ScoringEndpoint:
         started = time.perf_counter()
         try:
             reply = await self._reply(scope, receive)
-            status, payload = 200, reply.body
-            headers = [*JSON_HEADERS, (b"x-model-version", reply.version.encode())]
+            status, payload, headers = reply.status, reply.body, reply.headers()
         except ClientGone:
             return
         except Exception as error:  # noqa: BLE001 - becomes a logged 500

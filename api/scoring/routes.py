@@ -11,12 +11,19 @@ from api.http.short_way import ShortWays, Way
 from api.route_metrics import RouteMetrics
 from api.scoring.batch import score_batch
 from api.scoring.docs import batch_route, row_route
-from api.scoring.endpoint import ScoringEndpoint, Work, inline
+from api.scoring.endpoint import Execution, ScoringEndpoint, Work, inline
 from api.scoring.reply import Reply
 from api.scoring.requests import BatchParser, RowParser
 from api.scoring.row import Row
 from api.scoring.ticks import RowWay, Ticks, Waiting, score_apart
 from api.service import Service
+from api.workers.peers.router import (
+    EntityRouter,
+    ForwardedBatches,
+    ForwardedRows,
+    batch_operation,
+    row_operation,
+)
 from shared.usecase.serving import ScoringRoute
 
 
@@ -24,10 +31,10 @@ def add_scoring_routes(app: FastAPI, service: Service) -> None:
     """What the use case answers, and nothing this service knows about."""
     max_rows = service.settings.batch_max_rows
     for route in service.use_case.routes:
-        single = _endpoint(service, _row_work(service, route), route.path, batch=False)
+        single = _row_endpoint(service, route)
         app.router.routes.append(row_route(route, service.use_case, single))
         if route.batch_path is not None:
-            many = _endpoint(service, _batch_work(service, route), route.batch_path, batch=True)
+            many = _batch_endpoint(service, route, route.batch_path)
             app.router.routes.append(batch_route(route, service.use_case, many, max_rows))
 
 
@@ -38,7 +45,10 @@ def short_ways(service: Service) -> ShortWays:
     """
     if service.execution is not inline or service.settings.cors_origins:
         return ShortWays()
-    ticks = Ticks(service.scorer, service.models)
+    ticks: Ticks | EntityRouter = service.ticks
+    if service.peers is not None:
+        routes, models, metrics = service.use_case.routes, service.models, service.metrics
+        ticks = EntityRouter(service.ticks, service.peers, routes, models, metrics)
     ways: dict[bytes, Way] = {
         route.path.encode(): _ShortWay(service, route, ticks) for route in service.use_case.routes
     }
@@ -46,7 +56,7 @@ def short_ways(service: Service) -> ShortWays:
 
 
 class _ShortWay:
-    def __init__(self, service: Service, route: ScoringRoute, ticks: Ticks) -> None:
+    def __init__(self, service: Service, route: ScoringRoute, ticks: Ticks | EntityRouter) -> None:
         self.limit_bytes = service.settings.body_max_bytes
         self.admits = service.doorkeeper.scorer
         parse = RowParser(service.use_case.request_model)
@@ -57,20 +67,47 @@ class _ShortWay:
         self._ticks.add(body, self._row_way, sender, caller)
 
 
-def _endpoint(service: Service, work: Work, path: str, *, batch: bool) -> ScoringEndpoint:
-    settings = service.settings
+def _row_endpoint(service: Service, route: ScoringRoute) -> ScoringEndpoint:
+    execution, peers = service.execution, service.peers
+    if peers is not None:
+        operation = row_operation(service.use_case.routes, route)
+        execution = ForwardedRows(execution, peers, operation, service.metrics)
+    limit_bytes = service.settings.body_max_bytes
+    return _endpoint(service, row_work(service, route), execution, route.path, limit_bytes)
+
+
+def _batch_endpoint(service: Service, route: ScoringRoute, path: str) -> ScoringEndpoint:
+    settings, execution, peers = service.settings, service.execution, service.peers
+    if peers is not None:
+        operation = batch_operation(service.use_case.routes, route)
+        execution = ForwardedBatches(
+            execution,
+            peers,
+            operation,
+            models=service.models,
+            metrics=service.metrics,
+            max_rows=settings.batch_max_rows,
+        )
+    work = batch_work(service, route)
+    return _endpoint(service, work, execution, path, settings.batch_max_bytes)
+
+
+def _endpoint(
+    service: Service, work: Work, execution: Execution, path: str, limit_bytes: int
+) -> ScoringEndpoint:
     metrics: RouteMetrics = service.metrics.route(path)
     return ScoringEndpoint(
         work=work,
-        execution=service.execution,
-        limit_bytes=settings.batch_max_bytes if batch else settings.body_max_bytes,
+        execution=execution,
+        limit_bytes=limit_bytes,
         doorkeeper=service.doorkeeper,
         models=service.models,
         metrics=metrics,
     )
 
 
-def _row_work(service: Service, route: ScoringRoute) -> Work:
+def row_work(service: Service, route: ScoringRoute) -> Work:
+    """Scores the body of one row."""
     parse, scorer = RowParser(service.use_case.request_model), service.scorer
 
     def work(body: bytes, caller: Caller) -> Reply:
@@ -83,7 +120,8 @@ def _row_work(service: Service, route: ScoringRoute) -> Work:
     return work
 
 
-def _batch_work(service: Service, route: ScoringRoute) -> Work:
+def batch_work(service: Service, route: ScoringRoute) -> Work:
+    """Scores the body of a batch."""
     parse = BatchParser(service.use_case.request_model, service.settings.batch_max_rows)
 
     def work(body: bytes, caller: Caller) -> Reply:

@@ -1,7 +1,7 @@
 """Rows from requests to recorded answers. Synchronous: the caller decides where it runs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +17,12 @@ from api.rollout.trial import Trial
 from api.scoring.anonymous_rows import judge
 from api.scoring.arms import Arms, Scores, unusable
 from api.scoring.cache import DecidedCache
-from api.scoring.conflicts import conflict, conflicting_fields
+from api.scoring.conflicts import ENTITY, conflict, conflicting_fields
 from api.scoring.lookup import Known
 from api.scoring.repeats import Repeats
 from api.scoring.row import Answered, Row, respond
 from api.scoring.turns import Turns
+from api.workers.peers.claims import Claims
 from shared.clock import Clock
 from shared.transaction import Transaction
 from shared.usecase.serving import FeatureSource, FloatMatrix, ServingUseCase
@@ -34,6 +35,7 @@ class ScoringParts:
     """What scoring needs; made once by the composition root.
 
     Attributes:
+        claims: which worker decides about an id; None where there is only one.
         clock: never tells the same instant twice, so that ingestion is a total order.
     """
 
@@ -45,6 +47,7 @@ class ScoringParts:
     cache: DecidedCache
     repeats: Repeats
     turns: Turns
+    claims: Claims | None
     clock: Clock
     metrics: Metrics
 
@@ -66,7 +69,7 @@ class Scorer:
         """
         model = self._model()
         accepted = self._accept(rows)
-        with self._parts.turns.of([row.transaction.user_id for row in accepted]):
+        with self._parts.turns.of(_turns(accepted)):
             fresh, twins = self._sort_out(accepted)
             if fresh:
                 model = self._decide(fresh, model, apart=apart)
@@ -112,7 +115,7 @@ class Scorer:
             earlier = first.setdefault(name, row)
             if earlier is not row and not self._is_refused(row, earlier.transaction):
                 twins.append((row, earlier))
-        return list(first.values()), twins
+        return self._claimed(list(first.values())), twins
 
     def _known(self, rows: Sequence[Row]) -> dict[str, Known]:
         """What is known of the rows' ids, by their keys."""
@@ -133,6 +136,26 @@ class Scorer:
             return False
         row.answer_like(known.decided)
         return True
+
+    def _claimed(self, rows: list[Row]) -> list[Row]:
+        """The rows this worker may decide; an id that another one holds is another user's."""
+        claims = self._parts.claims
+        if claims is None:
+            return rows
+        refused = claims.claim([row.key for row in rows if row.is_named])
+        if not refused:
+            return rows
+        for row in rows:
+            if row.key in refused:
+                row.outcome = conflict(row.request, [ENTITY])
+                self._parts.metrics.idempotency_conflicts.inc()
+        return [row for row in rows if row.key not in refused]
+
+    def _withdraw(self, rows: Sequence[Row]) -> None:
+        """Nothing was decided about these: they are nobody's past, and their ids are free."""
+        self._parts.source.withdraw([row.id for row in rows if not row.is_quarantined])
+        if self._parts.claims is not None:
+            self._parts.claims.release([row.key for row in rows if row.is_named])
 
     def _is_refused(self, row: Row, first: Transaction) -> bool:
         """Whether the row's id was decided with another payload, which its outcome then says."""
@@ -155,11 +178,10 @@ class Scorer:
             scored = _answer(rows, matrix, scores)
             self._record(scored, scores, trial, apart=apart)
         except BaseException:
-            parts.source.withdraw([row.id for row in rows if not row.is_quarantined])
+            self._withdraw(rows)
             raise
         if len(scored) < len(rows):
-            failed = [row for row in rows if isinstance(row.outcome, Problem)]
-            parts.source.withdraw([row.id for row in failed if not row.is_quarantined])
+            self._withdraw([row for row in rows if isinstance(row.outcome, Problem)])
         return scores.champion
 
     def _features(self, rows: Sequence[Row]) -> FloatMatrix:
@@ -211,6 +233,14 @@ class Scorer:
             for row in rows:
                 # how long a row of a batch took is not known
                 trial.noted(row.decided, _own_milliseconds(row, scores, now) if apart else None)
+
+
+def _turns(rows: Sequence[Row]) -> Iterator[str]:
+    """Whose turns rows take: their users', and their ids', which two users may have sent."""
+    for row in rows:
+        yield row.transaction.user_id
+        if row.is_named:
+            yield row.id
 
 
 def _answer(rows: Sequence[Row], matrix: FloatMatrix, scores: Scores) -> list[Row]:

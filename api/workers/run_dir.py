@@ -5,6 +5,7 @@ what is served. Files of dead processes are not read.
 """
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,13 @@ class RunDir:
     Attributes:
         number: which worker this is, from 0.
         total: how many there are meant to be.
+        peers: the folder of the sockets by which they call each other.
     """
 
     def __init__(self, path: Path, number: int = 0, total: int = 1) -> None:
         self.number = number
         self.total = total
+        self.peers = path / "peers"
         self._path = path
         self._writable = True
 
@@ -70,6 +73,7 @@ class RunDir:
         self.prepare()
         for path in (*self._path.glob("*-*.json"), *self._path.glob(f"{TEMPORARY_PREFIX}*")):
             path.unlink(missing_ok=True)
+        shutil.rmtree(self.peers, ignore_errors=True)
 
     def _file(self, what: str, number: int) -> Path:
         return self._path / f"{what}-{number}.json"

@@ -1,6 +1,8 @@
 """Two workers in one process: two services over one registry, as two processes would be."""
 
 import json
+import shutil
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,6 +33,11 @@ def worker(settings: Settings, number: int, total: int = 2) -> Running:
 def both(settings: Settings) -> Iterator[tuple[Running, Running]]:
     with worker(settings, 0) as first, worker(settings, 1) as second:
         yield first, second
+
+
+def user_of(owner: int, workers: int = 2) -> str:
+    """A user whose rows this worker owns."""
+    return next(f"u{n}" for n in range(100) if zlib.crc32(f"u{n}".encode()) % workers == owner)
 
 
 def version(server: Running) -> str:
@@ -125,9 +132,7 @@ def test_a_rollback_works_with_database_and_run_directory_gone(
     install(settings, signer, "1.0.1")
     with worker(settings, 0) as first, worker(settings, 1) as second:
         settings.journal_dir.parent.joinpath("understudy.db").unlink()
-        for state in settings.run_dir.iterdir():
-            state.unlink()
-        settings.run_dir.rmdir()
+        shutil.rmtree(settings.run_dir)
         settings.run_dir.write_text("a file where the directory was")
         answer = first.rollback()
         assert answer.status_code == 200
@@ -174,8 +179,8 @@ def test_the_journals_of_workers_that_are_no_longer_there_are_drained(
     database.rename(tmp_path / "away")
     database.mkdir()
     with worker(settings, 0) as first, worker(settings, 1) as second:
-        assert first.score(amount=1.0, transaction_id="a").status_code == 200
-        assert second.score(amount=1.0, transaction_id="b").status_code == 200
+        assert first.score(amount=1.0, user_id=user_of(0), transaction_id="a").status_code == 200
+        assert second.score(amount=1.0, user_id=user_of(1), transaction_id="b").status_code == 200
     with Running(settings) as single:
         assert single.score(amount=1.0, transaction_id="c").status_code == 200
     database.rmdir()
@@ -194,15 +199,20 @@ def test_the_journals_of_workers_that_are_no_longer_there_are_drained(
     assert states == []
 
 
+def both_drained(*servers: Running) -> None:
+    for server in servers:
+        server.drained()
+
+
 def test_a_row_scored_by_one_worker_is_the_others_past_once_it_is_drained(
     both: tuple[Running, Running],
 ) -> None:
     first, second = both
     answer = first.score(amount=1.0, user_id="u", transaction_id="t")
-    first.drained()
+    both_drained(first, second)
     assert second.score(amount=1.0, user_id="u", transaction_id="t").content == answer.content
     assert second.score(amount=1.0, user_id="u").json()["seen_before"] == 1
-    second.drained()
+    both_drained(first, second)
     assert len(stored_rows(first.service.engine)) == 2
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from api.app import create_app
-from api.serving import run
+from api.serving import protocol, run
 from api.settings import Settings
 from api.wiring import build_service
 from api.workers.place import take_place
@@ -25,6 +25,8 @@ def main(folder: Path, arguments: list[str]) -> int:
         folder,
         api_port=0,
         api_workers=os.environ["API_WORKERS"],
+        # a crowded machine takes longer to start a worker again
+        peer_wait_seconds=os.environ.get("PEER_WAIT_SECONDS", "20"),
         worker_hang_seconds=os.environ.get("WORKER_HANG_SECONDS", "30"),
     )
     if not arguments:
@@ -37,7 +39,7 @@ def main(folder: Path, arguments: list[str]) -> int:
 def serve_tiny(settings: Settings, arguments: list[str]) -> None:
     place = take_place(arguments)
     service = build_service(settings, TinyUseCase(), SystemClock(), place=place)
-    run(create_app(service), settings, place.listener)
+    run(create_app(service), settings, place.listener, protocol(service))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Workers as peers: a row is scored by the worker that owns its entity, whoever accepted it."""

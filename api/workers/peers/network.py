@@ -1,0 +1,164 @@
+"""This worker among its peers: its own socket, and a link to each of the others."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+from pydantic import BaseModel
+
+from api.metrics import Metrics
+from api.workers.follower import look
+from api.workers.peers.address import listen, prepared
+from api.workers.peers.claims import Claims
+from api.workers.peers.link import Call, PeerLink
+from api.workers.peers.ownership import Ownership
+from api.workers.peers.server import Operation, PeerConnection
+from api.workers.run_dir import RunDir
+from shared.errors import SettingsError
+
+_log = structlog.get_logger()
+
+# Peers that are still asking get this long when a worker ends.
+_LEAVE_SECONDS = 3.0
+_QUIET_SECONDS = 0.3
+_LOOK_SECONDS = 1.0
+_THREAD_SECONDS = 90.0
+
+
+class Answered(NamedTuple):
+    """What another worker answered; None: it did not, in time."""
+
+    status: int
+    headers: bytes
+    body: bytes
+
+
+class Peers:
+    """Calls other workers, and answers theirs; only where there are several."""
+
+    def __init__(
+        self, run_dir: RunDir, request_model: type[BaseModel], wait_seconds: float, metrics: Metrics
+    ) -> None:
+        self.number = run_dir.number
+        self.ownership = Ownership(run_dir.number, run_dir.total, request_model)
+        self._folder = run_dir.peers
+        self.claims = Claims(self._folder / "claims", run_dir.number)
+        others = (number for number in range(run_dir.total) if number != run_dir.number)
+        given_up = metrics.peer_calls_given_up.inc
+        self.links = {n: PeerLink(n, self._socket(n), wait_seconds, given_up) for n in others}
+        self._connections: set[PeerConnection] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: asyncio.Server | None = None
+        metrics.watch(
+            "peer_calls_waiting", "Calls that wait for another worker", lambda: self.waiting
+        )
+
+    def prepare(self) -> None:
+        """Make the folder and map the claims, before anything is decided.
+
+        Raises:
+            SettingsError: the run directory cannot be used.
+        """
+        prepared(self._folder)
+        self.claims.open()
+
+    async def open(self, operations: Sequence[Operation]) -> None:
+        """Take calls, and make them from now on.
+
+        Raises:
+            SettingsError: there can be no socket.
+        """
+        self._loop = asyncio.get_running_loop()
+        for link in self.links.values():
+            link.open(self._loop)
+        self._operations = operations
+        await self._listen()
+        self._keeper = self._loop.create_task(self._keep_listening())
+
+    async def close(self) -> None:
+        """Answer what others have asked for, then end."""
+        for link in self.links.values():
+            link.close()
+        quiet = 0.0
+        deadline = asyncio.get_running_loop().time() + _LEAVE_SECONDS
+        while self._connections and quiet < _QUIET_SECONDS:
+            asks = any(connection.unanswered for connection in self._connections)
+            quiet = 0.0 if asks else quiet + 0.05
+            if asyncio.get_running_loop().time() > deadline:
+                break
+            await asyncio.sleep(0.05)
+        self._keeper.cancel()
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.close()
+        self._loop = None
+        self._socket(self.number).unlink(missing_ok=True)
+        self.claims.close()
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        operations, connections = self._operations, self._connections
+        listener = listen(self._socket(self.number))
+        self._server = await loop.create_unix_server(
+            lambda: PeerConnection(operations, connections), sock=listener
+        )
+        self._listens_on = look(self._socket(self.number))
+
+    async def _keep_listening(self) -> None:
+        """Open the socket again when somebody cleaned the run directory."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if look(self._socket(self.number)) == self._listens_on:
+                continue
+            if self._server is not None:
+                self._server.close()
+            try:
+                prepared(self._folder)
+                await self._listen()
+            except SettingsError as error:
+                _log.warning("peer_socket_lost", error=str(error))
+            else:
+                _log.warning("peer_socket_opened_again", run_dir=str(self._folder.parent))
+
+    async def ask(
+        self, owner: int, operation: int, context: bytes, body: bytes, *, is_repeatable: bool
+    ) -> Answered | None:
+        """What another worker answers; None when it does not, in time."""
+        future: asyncio.Future[Answered | None] = asyncio.get_running_loop().create_future()
+
+        def answered(status: int, headers: bytes, answer: bytes) -> None:
+            if not future.done():
+                future.set_result(Answered(status, headers, answer))
+
+        def given_up() -> None:
+            if not future.done():
+                future.set_result(None)
+
+        call = Call(operation, context, body, is_repeatable, answered, given_up)
+        self.links[owner].call(call)
+        return await future
+
+    def ask_from_thread(self, owner: int, operation: int, body: bytes) -> Answered | None:
+        """The same for a thread; for what may be asked twice."""
+        if self._loop is None:
+            return None
+        asking = self.ask(owner, operation, b"", body, is_repeatable=True)
+        try:
+            return asyncio.run_coroutine_threadsafe(asking, self._loop).result(_THREAD_SECONDS)
+        except TimeoutError:
+            return None
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for other workers."""
+        return sum(link.waiting for link in self.links.values())
+
+    def silent(self) -> list[int]:
+        """Workers that did not answer when they were asked last."""
+        return [number for number, link in self.links.items() if link.is_silent]
+
+    def _socket(self, number: int) -> Path:
+        return self._folder / f"peer-{number}.sock"

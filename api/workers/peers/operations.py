@@ -1,0 +1,94 @@
+"""What other workers may ask of this one: to score rows and batches, and to keep labels."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from api.http.headers import JSON_HEADERS, rendered
+from api.http.problems import JOURNAL_FULL, Problem
+from api.journal.entries import encode_label
+from api.journal.journal import JournalFull
+from api.route_metrics import RouteMetrics
+from api.scoring.endpoint import Work, inline
+from api.scoring.requests import RowParser
+from api.scoring.routes import batch_work, row_work
+from api.scoring.ticks import RowWay
+from api.service import Service
+from api.workers.peers.router import outcome, told
+from api.workers.peers.senders import decoded_sender
+from api.workers.peers.server import Answer, Operation
+from shared.transaction import Label
+from shared.usecase.serving import ScoringRoute
+
+Outcome = Awaitable[tuple[int, bytes, bytes]]
+_HEADERS = rendered(JSON_HEADERS)
+
+
+def operations(service: Service) -> Sequence[Operation]:
+    """In the order of `api.workers.peers.router`: labels, then rows and batches of each route."""
+    tasks = _Tasks()
+    found: list[Operation] = [tasks.run(lambda _, body: _keep_labels(service, body))]
+    for route in service.use_case.routes:
+        found.append(_rows(service, route, tasks))
+        found.append(_scored(service, batch_work(service, route), tasks))
+    return found
+
+
+class _Tasks:
+    """Runs coroutines as operations, and holds them until they are done."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+
+    def run(self, work: Callable[[bytes, bytes], Outcome]) -> Operation:
+        async def answered(context: bytes, body: bytes, answer: Answer) -> None:
+            answer(*await work(context, body))
+
+        def operation(context: bytes, body: bytes, answer: Answer) -> None:
+            task = asyncio.get_running_loop().create_task(answered(context, body, answer))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+        return operation
+
+
+@dataclass(slots=True)
+class _Peer:
+    """A caller of the micro-batches that waits in another worker."""
+
+    answer: Answer
+
+
+def _rows(service: Service, route: ScoringRoute, tasks: _Tasks) -> Operation:
+    if service.execution is not inline:
+        return _scored(service, row_work(service, route), tasks)
+    # the worker that accepted a row counts its answer
+    way = RowWay(route, RowParser(service.use_case.request_model), RouteMetrics())
+
+    def operation(context: bytes, body: bytes, answer: Answer) -> None:
+        service.ticks.add(body, way, decoded_sender(context), _Peer(answer))
+
+    return operation
+
+
+def _scored(service: Service, work: Work, tasks: _Tasks) -> Operation:
+    def scored(context: bytes, body: bytes) -> Outcome:
+        sender = decoded_sender(context)
+        return outcome(service.execution, work, body, sender, service.models)
+
+    return tasks.run(scored)
+
+
+async def _keep_labels(service: Service, body: bytes) -> tuple[int, bytes, bytes]:
+    """Journal those labels whose decisions wait in this journal, behind them; tells their ids."""
+    labels = [Label(**said) for said in orjson.loads(body)]
+    held = [label for label in labels if service.cache.is_pending(label.transaction_id)]
+    try:
+        if held:
+            records = [encode_label(label) for label in held]
+            await asyncio.to_thread(service.journal.append, records)
+    except JournalFull as error:
+        return told(Problem(JOURNAL_FULL, str(error)), service.models)
+    return 200, _HEADERS, orjson.dumps([label.transaction_id for label in held])

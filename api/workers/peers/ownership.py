@@ -1,0 +1,54 @@
+"""Ownership: which worker scores the rows of an entity.
+
+A stable hash of the user's id over the number of workers; rows without a user go by their
+transaction_id, so that a retry meets its first decision; rows with neither belong to the worker
+that accepted them.
+"""
+
+import zlib
+from typing import Any, NamedTuple
+
+import orjson
+from pydantic import BaseModel
+
+_ENTITY, _ID = "user_id", "transaction_id"
+
+
+class Owner(NamedTuple):
+    """Which worker a row belongs to.
+
+    Attributes:
+        is_named: the caller chose the row's transaction_id, so it may be sent twice.
+    """
+
+    number: int
+    is_named: bool
+
+
+class Ownership:
+    """This worker's view of who owns what."""
+
+    def __init__(self, number: int, total: int, request_model: type[BaseModel]) -> None:
+        self.number = number
+        self._total = total
+        field = request_model.model_fields.get(_ENTITY)
+        default = None if field is None else field.default
+        self._default_user = default if isinstance(default, str) else None
+
+    def of_body(self, body: bytes) -> Owner:
+        """The owner of a row as it was sent; a body that is not understood is this worker's."""
+        try:
+            return self.of(orjson.loads(body))
+        except orjson.JSONDecodeError:
+            return Owner(self.number, is_named=False)
+
+    def of(self, row: Any) -> Owner:
+        """The owner of a parsed row."""
+        if not isinstance(row, dict):
+            return Owner(self.number, is_named=False)
+        user, name = row.get(_ENTITY, self._default_user), row.get(_ID)
+        is_named = isinstance(name, str)
+        key = user if isinstance(user, str) else name
+        if not isinstance(key, str):
+            return Owner(self.number, is_named)
+        return Owner(zlib.crc32(key.encode()) % self._total, is_named)

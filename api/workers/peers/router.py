@@ -1,0 +1,193 @@
+"""Routing by entity: a row goes to the worker that owns it, and its answer comes back verbatim.
+
+Stands in front of what scores here: the micro-batches of the fast path, and the execution of the
+ordinary routes. With one worker none of it is there.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from api.http.callers import Caller
+from api.http.failures import as_problem
+from api.http.headers import JSON_HEADERS, problem_headers, rendered
+from api.http.problems import WORKER_UNAVAILABLE, Problem
+from api.metrics import Metrics
+from api.models.live import ModelHolder
+from api.scoring.endpoint import Execution, Work
+from api.scoring.reply import Reply
+from api.scoring.ticks import RowWay, Ticks, Waiting
+from api.workers.peers.link import Call
+from api.workers.peers.network import Peers
+from api.workers.peers.senders import encoded_sender
+from api.workers.peers.split import Part, PartAnswer, merge, split
+from shared.usecase.serving import ScoringRoute
+
+LABELS = 0
+
+
+def row_operation(routes: Sequence[ScoringRoute], route: ScoringRoute) -> int:
+    """The number of the call that scores one row of a route."""
+    return 1 + 2 * routes.index(route)
+
+
+def batch_operation(routes: Sequence[ScoringRoute], route: ScoringRoute) -> int:
+    """The number of the call that scores a batch of a route."""
+    return row_operation(routes, route) + 1
+
+
+def unavailable() -> Problem:
+    """The owner of an entity did not answer in time; no other worker may answer instead."""
+    return Problem(
+        WORKER_UNAVAILABLE,
+        "the worker that keeps this entity's rows is not there; send the row again",
+        headers={"Retry-After": "2"},
+    )
+
+
+class EntityRouter:
+    """Takes what `Ticks` takes: scores its own rows there, and forwards the others."""
+
+    def __init__(
+        self,
+        ticks: Ticks,
+        peers: Peers,
+        routes: Sequence[ScoringRoute],
+        models: ModelHolder,
+        metrics: Metrics,
+    ) -> None:
+        self._ticks = ticks
+        self._peers = peers
+        self._models = models
+        self._metrics = metrics
+        self._operations = {route.path: row_operation(routes, route) for route in routes}
+
+    def add(self, body: bytes, way: RowWay, sender: Caller, caller: Waiting) -> None:
+        """Take a request; its caller is answered at a later turn of the loop."""
+        owner = self._peers.ownership.of_body(body)
+        if owner.number == self._peers.number:
+            self._ticks.add(body, way, sender, caller)
+            return
+        forwarded = _Forwarded(way, caller, self._models, time.perf_counter())
+        operation = self._operations[way.route.path]
+        self._metrics.forwarded_rows.inc()
+        self._peers.links[owner.number].call(
+            Call(
+                operation,
+                encoded_sender(sender),
+                body,
+                owner.is_named,
+                forwarded.answered,
+                forwarded.given_up,
+            )
+        )
+
+    def flush(self) -> None:
+        """Answer now whatever can be; forwarded rows are answered when their owners do."""
+        self._ticks.flush()
+
+
+@dataclass(slots=True)
+class _Forwarded:
+    way: RowWay
+    caller: Waiting
+    models: ModelHolder
+    started: float
+
+    def answered(self, status: int, headers: bytes, body: bytes) -> None:
+        self.caller.answer(status, headers, body)
+        self.way.metrics.answered(status, time.perf_counter() - self.started)
+
+    def given_up(self) -> None:
+        self.answered(*told(unavailable(), self.models))
+
+
+class ForwardedRows:
+    """An `Execution` of one route's rows: here if they are this worker's, else with their owner."""
+
+    def __init__(self, inner: Execution, peers: Peers, operation: int, metrics: Metrics) -> None:
+        self._inner = inner
+        self._peers = peers
+        self._operation = operation
+        self._metrics = metrics
+
+    async def __call__(self, work: Work, body: bytes, caller: Caller) -> Reply:
+        owner = self._peers.ownership.of_body(body)
+        if owner.number == self._peers.number:
+            return await self._inner(work, body, caller)
+        self._metrics.forwarded_rows.inc()
+        answered = await self._peers.ask(
+            owner.number,
+            self._operation,
+            encoded_sender(caller),
+            body,
+            is_repeatable=owner.is_named,
+        )
+        if answered is None:
+            raise unavailable()
+        return Reply(answered.body, "", answered.status, answered.headers)
+
+
+class ForwardedBatches:
+    """An `Execution` of one route's batches: each row by its owner, one answer in their order."""
+
+    def __init__(
+        self,
+        inner: Execution,
+        peers: Peers,
+        operation: int,
+        *,
+        models: ModelHolder,
+        metrics: Metrics,
+        max_rows: int,
+    ) -> None:
+        self._inner = inner
+        self._peers = peers
+        self._operation = operation
+        self._models = models
+        self._metrics = metrics
+        self._max_rows = max_rows
+
+    async def __call__(self, work: Work, body: bytes, caller: Caller) -> Reply:
+        parts = split(body, self._peers.ownership, self._max_rows)
+        if not parts or (len(parts) == 1 and parts[0].owner == self._peers.number):
+            return await self._inner(work, body, caller)
+        # the others first: they work while this one does
+        answers = await asyncio.gather(*(self._part(work, part, caller) for part in parts))
+        status, headers, merged = merge(parts, answers)
+        return Reply(merged, "", status, headers)
+
+    async def _part(self, work: Work, part: Part, caller: Caller) -> PartAnswer:
+        if part.owner == self._peers.number:
+            # lets the calls to others leave before the loop is held by this part
+            await asyncio.sleep(0)
+            return PartAnswer(*await outcome(self._inner, work, part.body(), caller, self._models))
+        self._metrics.forwarded_rows.inc(len(part.rows))
+        answered = await self._peers.ask(
+            part.owner,
+            self._operation,
+            encoded_sender(caller),
+            part.body(),
+            is_repeatable=part.is_repeatable,
+        )
+        if answered is None:
+            return PartAnswer(*told(unavailable(), self._models))
+        return PartAnswer(*answered)
+
+
+async def outcome(
+    execution: Execution, work: Work, body: bytes, caller: Caller, models: ModelHolder
+) -> tuple[int, bytes, bytes]:
+    """Status, header lines and body of whatever becomes of a request."""
+    try:
+        reply = await execution(work, body, caller)
+    except Exception as error:  # noqa: BLE001 - becomes a logged 500
+        return told(as_problem(error, "forwarded"), models)
+    return 200, rendered([*JSON_HEADERS, (b"x-model-version", reply.version.encode())]), reply.body
+
+
+def told(problem: Problem, models: ModelHolder) -> tuple[int, bytes, bytes]:
+    """Status, header lines and body of a problem."""
+    headers = rendered(problem_headers(problem, models.version_header))
+    return problem.kind.status, headers, problem.render()
