@@ -21,6 +21,7 @@ from api.scoring.cache import DecidedCache
 from api.scoring.endpoint import Execution
 from api.scoring.scorer import Scorer
 from api.scoring.ticks import Ticks
+from api.scoring.turns import StrictClock
 from api.settings import Settings
 from api.workers.figures import Figures
 from api.workers.follower import Follower
@@ -29,7 +30,7 @@ from api.workers.journals import Inheritance
 from api.workers.peers.network import Peers
 from api.workers.run_dir import RunDir
 from api.workers.workforce import Workforce
-from shared.clock import Clock
+from shared.machine_clock import MachineClock
 from shared.usecase.serving import FeatureSource, ServingUseCase
 
 Hop = Callable[[Callable[[], None]], None]
@@ -43,7 +44,8 @@ class Service:
     settings: Settings
     use_case: ServingUseCase
     engine: Engine
-    clock: Clock
+    clock: StrictClock
+    machine_clock: MachineClock
     metrics: Metrics
     doorkeeper: Doorkeeper
     source: FeatureSource

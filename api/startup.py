@@ -17,6 +17,8 @@ from shared.tables.storage_place import warn_of_doubtful_place
 from shared.transaction import Label
 
 _log = structlog.get_logger()
+# A jump of the clock is noticed when nobody asks for anything, too.
+LOOK_SECONDS = 1.0
 # Rows forgotten at once: half a millisecond.
 _BITE = 500
 _EVERYBODYS = "those of anonymous callers become history and training data"
@@ -38,6 +40,7 @@ def start(service: Service) -> None:
     service.follower.every(SETTLE_SECONDS, service.conductor.settle)
     service.follower.every(TELL_SECONDS, service.workforce.tell)
     service.follower.every(NOTE_SECONDS, service.figures.note)
+    service.follower.every(LOOK_SECONDS, service.machine_clock.look)
     warn_of_doubtful_place(service.engine.url)
     if service.peers is not None:
         service.peers.prepare()

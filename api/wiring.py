@@ -45,9 +45,11 @@ from api.workers.peers.network import Peers
 from api.workers.place import Place
 from api.workers.run_dir import RunDir
 from api.workers.workforce import Workforce
-from shared.clock import Clock
+from shared.clock import MICROS_PER_SECOND, Clock
+from shared.clock_metrics import ClockMetrics
 from shared.keys.store import KeyStore
 from shared.keys.tokens import API_ROLES, ensure_tokens, read_token
+from shared.machine_clock import MACHINE_CLOCK, MachineClock
 from shared.tables.engine import connect
 from shared.usecase.serving import ServingUseCase
 
@@ -69,6 +71,7 @@ def build_service(
     """
     engine = connect(settings.database_url.get_secret_value(), STATEMENT_TIMEOUT_SECONDS)
     strict, metrics, models = StrictClock(clock), Metrics(), ModelHolder()
+    machine = clock if isinstance(clock, MachineClock) else MACHINE_CLOCK
     registry = Registry(settings.prod_models_dir)
     place = place or Place()
     keeping = Keeping(settings, DatabaseSink(engine), metrics)
@@ -135,6 +138,7 @@ def build_service(
         use_case=use_case,
         engine=engine,
         clock=strict,
+        machine_clock=machine,
         metrics=metrics,
         doorkeeper=_doorkeeper(settings),
         source=source,
@@ -163,6 +167,12 @@ def build_service(
     )
     keeping.tell = partial(on_stored, service)
     _watch(metrics, journal, drain, inheritance)
+    metrics.registry.register(ClockMetrics(machine))
+    metrics.watch(
+        "ingestion_ahead_seconds",
+        "How far ingestion stamps are ahead of the clock, after it was set back",
+        lambda: strict.ahead_us() / MICROS_PER_SECOND,
+    )
     metrics.watch("model_crashes", "Processes that died inside of a model's code", crashes.recent)
     metrics.workers.set(total)
     metrics.worker_starts.set(place.starts)
@@ -200,11 +210,11 @@ def _smoke_test(settings: Settings) -> SmokeTest:
     )
 
 
-def _how_to_run(settings: Settings, engine: Engine, clock: Clock) -> tuple[Execution, Turns]:
+def _how_to_run(settings: Settings, engine: Engine, clock: StrictClock) -> tuple[Execution, Turns]:
     """SQLite and a graph answer in microseconds, a network or somebody's Python do not."""
     quick = engine.dialect.name == "sqlite" and not settings.allow_pickle_models
     if quick and settings.scoring_in_threads == "auto":
-        return inline, OneThread()
+        return inline, OneThread(clock)
     pool = ThreadPoolExecutor(settings.scoring_threads, thread_name_prefix="scoring")
     return in_threads(pool), ManyThreads(clock)
 

@@ -13,6 +13,8 @@ def problem(settings: Settings, clock: Clock) -> str | None:
     age = age_seconds(settings.heartbeat_file, clock.now_us())
     if age is None:
         return f"no heartbeat in {settings.heartbeat_file}"
+    if age < -settings.heartbeat_max_age_seconds:
+        return f"the last heartbeat is {-age:.0f} s in the future: the clock was set back"
     if age > settings.heartbeat_max_age_seconds:
         return f"the last heartbeat is {age:.0f} s old"
     return None

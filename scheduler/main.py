@@ -21,8 +21,10 @@ from scheduler.settings import Settings, load_settings
 from scheduler.surroundings import wait_for_surroundings
 from scheduler.wiring import wire
 from shared.clock import Clock, SystemClock
+from shared.clock_metrics import ClockMetrics
 from shared.errors import SettingsError
 from shared.logs import configure_logging
+from shared.machine_clock import MACHINE_CLOCK
 from shared.tables.engine import connect
 from shared.tables.storage_place import warn_of_doubtful_place
 
@@ -43,7 +45,9 @@ def run(settings: Settings, command: Sequence[str] = CHILD, clock: Clock = SYSTE
     policy = usecases.promotion_policy(settings.use_case)
     warn_of_policy(policy, log)
     if settings.metrics_port is not None:
-        registry = scheduler_registry(engine, ChampionMetrics(engine, policy))
+        registry = scheduler_registry(
+            engine, ChampionMetrics(engine, policy), ClockMetrics(MACHINE_CLOCK)
+        )
         serve_metrics(registry, settings.metrics_host, settings.metrics_port, log)
     log.info("scheduler_started", use_case=settings.use_case, api=str(settings.api_url))
     wired.children.prepare()

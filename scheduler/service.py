@@ -22,6 +22,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
+from scheduler.monotonic_ticks import Pause, keep_ticking
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,7 @@ def build_scheduler(ticks: Sequence[Tick], log: FilteringBoundLogger) -> Blockin
     for tick in ticks:
         scheduler.add_job(
             _in_context(contextvars.copy_context(), tick.call),
-            "interval",
-            seconds=tick.every_seconds,
+            Pause(tick.every_seconds),
             id=tick.name,
             next_run_time=datetime.now(UTC),
         )
@@ -80,9 +80,13 @@ def run_until_stopped(
     def stop_when_asked() -> None:
         interruption.wait()
         log.info("scheduler_stopping")
+        stopped.set()
         scheduler.shutdown(wait=False)
 
+    stopped = threading.Event()
+
     def on_started(_event: object) -> None:
+        keep_ticking(scheduler, stopped)
         stop = _in_context(contextvars.copy_context(), stop_when_asked)
         threading.Thread(target=stop, name="stopper", daemon=True).start()
 

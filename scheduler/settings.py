@@ -48,7 +48,7 @@ class Settings(BaseSettings):
     # a scheduler that died is replaced after this; a third of it passes between extensions
     lease_seconds: float = Field(default=15.0, ge=1, le=25)
     run_attempts: int = Field(default=4, ge=1)
-    retry_pause_seconds: float = Field(default=15.0, gt=0)
+    retry_pause_seconds: float = Field(default=15.0, gt=0, le=900)
     # importing what learns takes seconds and half a GiB: now, or when a run begins
     run_process_ready: bool = True
     run_time_limit_seconds: float = Field(default=4 * 3_600.0, gt=0)

@@ -12,7 +12,8 @@ from api.metrics import CONTENT_TYPE
 from api.routes.schedule_health import schedule_standing
 from api.service import Service
 from api.workers.peers.network import Peers
-from shared.clock import isoformat
+from shared.clock import MICROS_PER_SECOND, isoformat
+from shared.clock_metrics import clock_trouble
 from shared.errors import DataUnavailable
 from shared.tables.engine import database_errors
 
@@ -88,6 +89,7 @@ def _health(service: Service) -> Health:
         "workers": _workers(service),
         "journal": _journal(service),
         "database": _database(service),
+        "clock": _clock(service),
     }
     if service.peers is not None:
         components["peers"] = _peers(service.peers)
@@ -169,6 +171,25 @@ def _database(service: Service) -> Component:
         detail = "cannot be reached; scoring goes on and decisions wait in the journal"
         return Component(state="down", detail=detail)
     return Component(state="ok", detail="answers")
+
+
+def _clock(service: Service) -> Component:
+    standing, ahead_us = service.machine_clock.standing(), service.clock.ahead_us()
+    figures = {
+        "gap_seconds": round(standing.gap_seconds, 3),
+        "jumps": standing.jumps_forward + standing.jumps_back,
+        "spikes": standing.spikes,
+        "ingestion_ahead_seconds": round(ahead_us / MICROS_PER_SECOND, 3),
+    }
+    told = [trouble] if (trouble := clock_trouble(standing)) else []
+    if ahead_us > MICROS_PER_SECOND:
+        told.append(
+            f"the clock was set back: ingestion stamps are {ahead_us / MICROS_PER_SECOND:,.0f} s "
+            "ahead and go on in order until it has come there"
+        )
+    if told:
+        return Component(state="degraded", detail="; ".join(told), figures=figures)
+    return Component(state="ok", detail="agrees with elapsed time", figures=figures)
 
 
 def _retraining(service: Service) -> Component:

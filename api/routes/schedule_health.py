@@ -4,15 +4,17 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import Engine
 
-from shared.clock import MICROS_PER_SECOND
+from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.errors import DataUnavailable
-from shared.intervals import Interval
+from shared.intervals import Interval, next_due
 from shared.tables.config import RetrainingConfig, read_retraining_config
 from shared.tables.job_schedules import JobSchedule, read_schedules
 
 JOB = "retraining"
 # a scheduler writes every ten seconds that it has looked
 UNATTENDED_SECONDS = 60
+# the clocks of two machines may differ by this much
+AHEAD_SECONDS = 60
 
 Figures = dict[str, int | float | str | bool | None]
 
@@ -50,6 +52,22 @@ def _figures(config: RetrainingConfig, stored: JobSchedule | None) -> Figures:
     }
 
 
+def _ahead_of_time(stored: JobSchedule, now_us: int) -> str | None:
+    """Whether a scheduler whose clock ran ahead has answered what is not due yet."""
+    seconds = (stored.checked_at_us - now_us) / MICROS_PER_SECOND
+    if seconds > AHEAD_SECONDS:
+        return f"a scheduler's clock is {seconds:,.0f} s ahead of this service's, or was"
+    if not stored.is_enabled or stored.next_due_us is None:
+        return None
+    due_us = next_due(Interval.parse(stored.interval), stored.anchor_us, now_us)
+    if stored.next_due_us <= due_us + AHEAD_SECONDS * MICROS_PER_SECOND:
+        return None
+    return (
+        f"the next run stands for {isoformat(stored.next_due_us)}, though one is due at "
+        f"{isoformat(due_us)}: a scheduler's clock ran ahead; a scheduler that runs takes it back"
+    )
+
+
 def _trouble(config: RetrainingConfig, stored: JobSchedule | None, now_us: int) -> str | None:
     try:
         Interval.parse(config.interval)
@@ -60,6 +78,9 @@ def _trouble(config: RetrainingConfig, stored: JobSchedule | None, now_us: int) 
         return None
     if stored.problem is not None:
         return f"RetrainingConfig.Interval: {stored.problem}"
+    ahead = _ahead_of_time(stored, now_us)
+    if ahead is not None:
+        return ahead
     silent_seconds = (now_us - stored.checked_at_us) / MICROS_PER_SECOND
     if silent_seconds > UNATTENDED_SECONDS:
         return f"no scheduler has looked at the schedule for {silent_seconds:.0f} s"

@@ -36,7 +36,7 @@ class ScoringParts:
 
     Attributes:
         claims: which worker decides about an id; None where there is only one.
-        clock: never tells the same instant twice, so that ingestion is a total order.
+        clock: the present of each row; `turns` make ingestion a total order of it.
     """
 
     use_case: ServingUseCase

@@ -11,24 +11,48 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import replace
 from typing import Protocol
 
-from shared.clock import Clock
+from shared.clock import MICROS_PER_SECOND, Clock
 from shared.transaction import Transaction
 
 _STRIPES = 256
+# What two threads' readings, and corrections that are no jump, may differ by.
+_SET_BACK_US = MICROS_PER_SECOND
 
 
 class StrictClock:
-    """A clock that never tells the same instant twice, nor an earlier one."""
+    """The present, which follows the clock, and ingestion stamps, which only ever grow.
+
+    The two are the same number unless the clock was set back: then events happen at the time
+    that the clock tells, and stamps go on from the last one, a microsecond at a time, until
+    the clock has come there. Stamps say what was known when a row was scored, so their order
+    is the order of scoring whatever the clock does.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._last_us = 0
+        self._last_stamp_us = 0
         self._lock = threading.Lock()
 
     def now_us(self) -> int:
+        """Never the same instant twice, and an earlier one only after the clock was set back."""
         with self._lock:
-            self._last_us = max(self._clock.now_us(), self._last_us + 1)
-            return self._last_us
+            now_us, last_us = self._clock.now_us(), self._last_us
+            if last_us - _SET_BACK_US < now_us <= last_us:
+                now_us = last_us + 1
+            self._last_us = now_us
+            return now_us
+
+    def stamp_us(self, now_us: int) -> int:
+        """The ingestion stamp of a row whose present is `now_us`: later than all before it."""
+        with self._lock:
+            self._last_stamp_us = max(now_us, self._last_stamp_us + 1)
+            return self._last_stamp_us
+
+    def ahead_us(self) -> int:
+        """How far the last stamp is ahead of the present; 0 unless the clock was set back."""
+        with self._lock:
+            return max(0, self._last_stamp_us - self._clock.now_us())
 
 
 class Turns(Protocol):
@@ -44,20 +68,25 @@ class Turns(Protocol):
 class OneThread:
     """Everything runs on one thread, so it is always one's turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: StrictClock) -> None:
+        self._stamp_us = clock.stamp_us
         self._always = nullcontext()
 
     def of(self, user_ids: Iterable[str]) -> AbstractContextManager[None]:  # noqa: ARG002
         return self._always
 
     def stamped(self, transaction: Transaction) -> Transaction:
-        return transaction
+        now_us = transaction.ingested_at_us
+        stamp_us = self._stamp_us(now_us)
+        if stamp_us == now_us:
+            return transaction
+        return replace(transaction, ingested_at_us=stamp_us)
 
 
 class ManyThreads:
     """A fixed number of locks; a user always falls to the same one."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: StrictClock) -> None:
         self._clock = clock
         self._locks = [threading.Lock() for _ in range(_STRIPES)]
 
@@ -71,4 +100,4 @@ class ManyThreads:
             yield
 
     def stamped(self, transaction: Transaction) -> Transaction:
-        return replace(transaction, ingested_at_us=self._clock.now_us())
+        return replace(transaction, ingested_at_us=self._clock.stamp_us(self._clock.now_us()))

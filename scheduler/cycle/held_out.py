@@ -35,7 +35,7 @@ class HeldOutStore:
         path = self._root / f"{_PREFIX}{version}{_SUFFIX}"
         digest = hashlib.sha256(content).hexdigest()
         write_whole(path, content)
-        write_whole(_digest_path(path), f"{digest}  {path.name}\n".encode())
+        write_whole(digest_path(path), f"{digest}  {path.name}\n".encode())
         self._prune()
         return HeldOutFile(path, digest)
 
@@ -45,8 +45,9 @@ class HeldOutStore:
         )
         for path in files[: -self._keep]:
             path.unlink()
-            _digest_path(path).unlink(missing_ok=True)
+            digest_path(path).unlink(missing_ok=True)
 
 
-def _digest_path(path: Path) -> Path:
+def digest_path(path: Path) -> Path:
+    """Beside a file, the one with its sha256."""
     return path.with_name(f"{path.name}.sha256")

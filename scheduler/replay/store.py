@@ -1,23 +1,28 @@
 """Finished rounds on disk: each a file that is renamed into place, so it is whole or not there."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from scheduler.cycle.candidates import BUNDLE, write_whole
+from scheduler.cycle.held_out import digest_path
 from scheduler.replay.record import Round, from_json, to_json
 from shared.bundle.archive import unpack
 from shared.errors import BundleError
 
 
 class RoundStore:
-    """`rounds/0001.json` and so on, beside the candidates they speak of."""
+    """`rounds/0001.json` and so on, each with its digest, beside the candidates they speak of."""
 
     def __init__(self, folder: Path, candidates: Path) -> None:
         self._folder = folder
         self._candidates = candidates
 
     def save(self, record: Round) -> None:
-        write_whole(self._path(record.span.number), to_json(record))
+        path, content = self._path(record.span.number), to_json(record)
+        digest = hashlib.sha256(content).hexdigest()
+        write_whole(digest_path(path), f"{digest}  {path.name}\n".encode())
+        write_whole(path, content)
 
     def finished(self, keys: Sequence[str]) -> list[Round]:
         """The first rounds of a plan, as far as they are there, whole and of these keys."""
@@ -31,7 +36,10 @@ class RoundStore:
 
     def _read(self, number: int) -> Round | None:
         try:
-            return from_json(self._path(number).read_bytes())
+            path = self._path(number)
+            content, kept = path.read_bytes(), digest_path(path).read_text()
+            is_whole = kept.split() == [hashlib.sha256(content).hexdigest(), path.name]
+            return from_json(content) if is_whole else None
         except (OSError, ValueError):
             return None
 

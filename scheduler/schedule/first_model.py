@@ -36,9 +36,10 @@ class FirstModel:
         self._failures = 0
         self._attempts = 0
         self._ask_again_us = 0
+        self._pause_us = 0
 
     def tick(self) -> None:
-        if self._clock.now_us() < self._ask_again_us or self._is_busy():
+        if self._is_pausing() or self._is_busy():
             return
         try:
             serving = self._api.current()
@@ -66,7 +67,12 @@ class FirstModel:
         self._attempts += 1
 
     def _pause(self, seconds: float) -> None:
-        self._ask_again_us = self._clock.now_us() + round(seconds * MICROS_PER_SECOND)
+        self._pause_us = round(seconds * MICROS_PER_SECOND)
+        self._ask_again_us = self._clock.now_us() + self._pause_us
+
+    def _is_pausing(self) -> bool:
+        """No longer than was meant, also when the clock was set back meanwhile."""
+        return 0 < self._ask_again_us - self._clock.now_us() <= self._pause_us
 
 
 def _step(ladder: tuple[int, ...], times: int) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from scheduler.schedule.table import ScheduleRow
-from shared.clock import isoformat
+from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.intervals import Interval, next_due
 from shared.tables.job_schedules import Answer, JobSchedule
 from shared.tables.runs import RunStatus
@@ -12,15 +12,22 @@ from shared.tables.runs import RunStatus
 DEFAULT_INTERVAL = "1W"
 # A long downtime of a dense schedule is worked off in portions, so no transaction is endless.
 PORTION = 2_000
+# The clocks of two schedulers may differ by so much.
+AHEAD_US = 60 * MICROS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one look at a schedule leads to: its new state, and rows for what was due."""
+    """What one look at a schedule leads to: its new state, and rows for what was due.
+
+    Attributes:
+        undo_after_us: rows of instants after this were written by a clock that ran ahead.
+    """
 
     schedule: JobSchedule
     answers: tuple[Answer, ...]
     is_news: bool
+    undo_after_us: int | None = None
 
 
 def follow(job: str, row: ScheduleRow, stored: JobSchedule | None, now_us: int) -> JobSchedule:
@@ -28,6 +35,8 @@ def follow(job: str, row: ScheduleRow, stored: JobSchedule | None, now_us: int) 
 
     A change owes nothing from before it. A value that does not parse keeps the last good one.
     """
+    if stored is not None and is_from_the_future(stored, now_us):
+        stored = _taken_back(stored, now_us)
     text, problem = _in_force(row.interval, stored)
     wanted = JobSchedule(
         job=job,
@@ -63,6 +72,21 @@ def answer(schedule: JobSchedule, now_us: int, window_us: int, busy_run: int | N
         answers[-1] = _latest(dues[-1], now_us, window_us, busy_run)
     answered = _with_next(replace(schedule, answered_to_us=dues[-1]))
     return Step(answered, tuple(answers), is_news=True)
+
+
+def is_from_the_future(stored: JobSchedule, now_us: int) -> bool:
+    """Whether somebody looked at a time that has not come: a clock ran ahead, or ours is slow."""
+    return max(stored.checked_at_us, stored.answered_to_us) > now_us + AHEAD_US
+
+
+def _taken_back(stored: JobSchedule, now_us: int) -> JobSchedule:
+    """As if nobody had looked after now: what is due from here on is answered when it is due."""
+    return replace(
+        stored,
+        answered_to_us=min(stored.answered_to_us, now_us),
+        in_force_since_us=min(stored.in_force_since_us, now_us),
+        checked_at_us=now_us,
+    )
 
 
 def in_force(schedule: JobSchedule) -> Interval:

@@ -1,28 +1,40 @@
 """Follows one job's schedule: what it says is in force at the next tick, bad values never are."""
 
+from dataclasses import replace
+
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.schedule.outage import Outage
-from scheduler.schedule.plan import Step, answer, follow, shown
+from scheduler.schedule.plan import Step, answer, follow, is_from_the_future, shown
 from scheduler.schedule.table import ScheduleRow, ScheduleTable
 from shared.clock import MICROS_PER_SECOND, Clock, isoformat
-from shared.errors import DataUnavailable
+from shared.errors import DataUnavailable, UnderstudyError
 from shared.tables.engine import database_errors
 from shared.tables.job_schedules import (
     Answer,
     JobSchedule,
     read_schedule,
     schedule_transaction,
+    undo_answers,
     unfinished_run,
     write_answers,
     write_schedule,
 )
+from shared.tables.locks import ahead_of_database_us
 from shared.tables.runs import RunStatus
 
 REQUESTED_BY = "schedule"
 # how often it is written down that a scheduler has looked
 CHECKED_EVERY_US = 10 * MICROS_PER_SECOND
+
+
+# Two machines with a time service differ by less; a leap or a slow answer is no difference.
+MOST_AHEAD_US = 300 * MICROS_PER_SECOND
+
+
+class ClockDisagrees(UnderstudyError):
+    """Raised when it is not known what time it is."""
 
 
 class ScheduleWatcher:
@@ -48,6 +60,7 @@ class ScheduleWatcher:
         self._log = log.bind(job=job)
         self._window_us = round(catch_up_seconds * MICROS_PER_SECOND)
         self._database = Outage("database", log)
+        self._right_time = Outage("right_time", log)
         self._told: tuple[object, ...] = ()
 
     def tick(self) -> None:
@@ -58,7 +71,11 @@ class ScheduleWatcher:
         except DataUnavailable as error:
             self._database.away(error)
             return
+        except ClockDisagrees as error:
+            self._right_time.away(error)
+            return
         self._database.back()
+        self._right_time.back()
         self._tell(step)
 
     def _look(self, row: ScheduleRow) -> Step:
@@ -66,6 +83,7 @@ class ScheduleWatcher:
         with database_errors("read JobSchedules"), self._engine.connect() as connection:
             stored = read_schedule(connection, self._job)
             now_us = self._clock.now_us()
+            self._check_clock(ahead_of_database_us(connection, now_us))
             step = self._step(row, stored, now_us, None)
         if stored is not None and not _is_worth_writing(stored, step):
             return step
@@ -73,15 +91,31 @@ class ScheduleWatcher:
             # another scheduler may have been here since, so everything is read again
             stored = read_schedule(connection, self._job)
             step = self._step(row, stored, now_us, unfinished_run(connection, self._job))
+            if step.undo_after_us is not None:
+                undone = undo_answers(connection, self._job, step.undo_after_us, REQUESTED_BY)
+                self._log.warning("schedule_taken_back", undone=undone, to=isoformat(now_us))
             write_answers(connection, self._job, step.answers, REQUESTED_BY)
             write_schedule(connection, step.schedule)
         return step
+
+    def _check_clock(self, ahead_us: int) -> None:
+        """A machine whose clock is wrong writes down nothing that others would have to undo.
+
+        Raises:
+            ClockDisagrees: ours and the database's differ too much to know what is due.
+        """
+        if abs(ahead_us) > MOST_AHEAD_US:
+            seconds = ahead_us / MICROS_PER_SECOND
+            raise ClockDisagrees(f"this machine's clock is {seconds:+,.0f} s off the database's")
 
     def _step(
         self, row: ScheduleRow, stored: JobSchedule | None, now_us: int, busy_run: int | None
     ) -> Step:
         schedule = follow(self._job, row, stored, now_us)
-        return answer(schedule, now_us, self._window_us, busy_run)
+        step = answer(schedule, now_us, self._window_us, busy_run)
+        if stored is not None and is_from_the_future(stored, now_us):
+            return replace(step, is_news=True, undo_after_us=now_us)
+        return step
 
     def _tell(self, step: Step) -> None:
         schedule = step.schedule

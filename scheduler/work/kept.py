@@ -78,15 +78,15 @@ class Work:
         Raises:
             FileNotFoundError: it is not there.
         """
-        folder = self._store.find(step, key)
-        if folder is None:
-            raise FileNotFoundError(step)
         try:
-            return form.load(folder)
+            folder = self._store.find(step, key)
+            if folder is not None:
+                return form.load(folder)
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             self._log.warning("work_unreadable", step=step, reason=str(error))
             self._store.drop(step, key)
             raise FileNotFoundError(step) from error
+        raise FileNotFoundError(step)
 
     def _keep(self, step: str, key: str, form: Form[T], value: T) -> None:
         """Without room on the disk the run goes on, and only cannot be resumed here."""

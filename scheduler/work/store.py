@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 _UNFINISHED = ".unfinished-"
+DIGESTS = "digests.json"
 ABANDONED_SECONDS = 86_400
 
 
@@ -19,20 +20,34 @@ def key_of(inputs: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
+class Damaged(ValueError):
+    """Raised when a kept folder is not what was kept; it says which file."""
+
+
 class ArtefactStore:
-    """`root/STEP/KEY/`, each folder renamed into place when all of it is on disk."""
+    """`root/STEP/KEY/`, each folder renamed into place when all of it is on disk.
+
+    A folder holds the sha256 of each of its files: a flipped bit in a matrix or a graph is
+    read without complaint by every format there is.
+    """
 
     def __init__(self, root: Path, max_bytes: int) -> None:
         self._root = root
         self._max_bytes = max_bytes
 
     def find(self, step: str, key: str) -> Path | None:
-        """The folder, marked as used just now."""
+        """The folder, marked as used just now, with every byte as it was kept.
+
+        Raises:
+            Damaged: a file is missing, added or changed.
+            OSError: a file is there and cannot be read.
+        """
         folder = self._root / step / key
         try:
             os.utime(folder)
         except OSError:
             return None
+        _verify(folder, f"{step}/{key}")
         return folder
 
     def keep(self, step: str, key: str, write: Callable[[Path], None]) -> None:
@@ -43,6 +58,7 @@ class ArtefactStore:
         unfinished.mkdir(parents=True)
         try:
             write(unfinished)
+            (unfinished / DIGESTS).write_text(_digests(unfinished, f"{step}/{key}"))
             _to_disk(unfinished)
             unfinished.rename(place)
         except FileExistsError:
@@ -81,6 +97,27 @@ class ArtefactStore:
             except FileNotFoundError:  # another process prunes as well
                 continue
             yield used, size, folder
+
+
+def _verify(folder: Path, name: str) -> None:
+    try:
+        kept = (folder / DIGESTS).read_text()
+    except (FileNotFoundError, UnicodeDecodeError) as error:
+        raise Damaged(f"{DIGESTS} is missing or no text") from error
+    if kept != _digests(folder, name):
+        raise Damaged("a file is not what was kept, by its sha256")
+
+
+def _digests(folder: Path, name: str) -> str:
+    """Every file's digest, and which result they are: a folder in another's place is none."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    found = {str(path.relative_to(folder)): _sha256(path) for path in files if path.name != DIGESTS}
+    return json.dumps({"of": name, "files": found}, indent=1)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _to_disk(folder: Path) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select
 
 from shared.clock import MICROS_PER_SECOND
 from shared.tables.engine import database_errors
-from shared.tables.locks import database_now_us, lock_for_writing
+from shared.tables.locks import database_now_us, is_held, lock_for_writing
 from shared.tables.schema import duties as table
 from shared.tables.schema import model_training_runs
 
@@ -24,7 +24,7 @@ def take_duty(engine: Engine, duty: str, owner: str, seconds: float) -> int | No
         lock_for_writing(connection)
         now_us = database_now_us(connection)
         held = connection.execute(select(table).where(mine)).one_or_none()
-        if held is not None and held.leaseowner != owner and held.leaseuntil > now_us:
+        if held is not None and held.leaseowner != owner and is_held(held.leaseuntil, now_us):
             return None
         number = _next_number(connection, now_us)
         row = {

@@ -122,6 +122,24 @@ def write_answers(
         connection.execute(insert(runs), rows)
 
 
+def undo_answers(connection: Connection, job: str, after_us: int, requested_by: str) -> int:
+    """Delete what a clock that ran ahead wrote of later instants; returns how many rows.
+
+    A run that has begun, or has something to show, stays: it is the answer to its instant.
+    """
+    not_begun = (RunStatus.REQUESTED.value, RunStatus.MISSED.value, RunStatus.SKIPPED.value)
+    gone = connection.execute(
+        delete(runs).where(
+            runs.c.jobname == job,
+            runs.c.requestedby == requested_by,
+            runs.c.status.in_(not_begun),
+            runs.c.startedat.is_(None),
+            runs.c.scheduledfor > isoformat(after_us),
+        )
+    )
+    return gone.rowcount
+
+
 def last_started(engine: Engine, job: str) -> str | None:
     """When a run of this job was last begun.
 

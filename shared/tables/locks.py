@@ -1,11 +1,30 @@
 """One writer at a time, and one clock for all: what several processes must agree on."""
 
-import time
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import ColumnElement, Connection, func, or_, text
 
+from shared.clock import MICROS_PER_DAY
+from shared.machine_clock import MACHINE_CLOCK
+
+# Longer than any lease, and than any pause before another attempt.
+LONGEST_WAIT_US = MICROS_PER_DAY
 # Any number will do as long as nobody else in this database uses it.
 WRITER_LOCK = 0x77726974
+
+
+def is_over(until_us: Any, now_us: int) -> ColumnElement[bool]:
+    """Whether a column's instant has come, or was written by a clock that ran ahead.
+
+    Nothing is ever put off for longer than `LONGEST_WAIT_US`.
+    """
+    instant = func.coalesce(until_us, 0)
+    return or_(instant <= now_us, instant > now_us + LONGEST_WAIT_US)
+
+
+def is_held(until_us: int, now_us: int) -> bool:
+    """The same of a value: a lease that runs, and was not written by a clock that ran ahead."""
+    return now_us < until_us <= now_us + LONGEST_WAIT_US
 
 
 def lock_for_writing(connection: Connection) -> None:
@@ -22,13 +41,20 @@ def lock_for_writing(connection: Connection) -> None:
         driver.execute("BEGIN IMMEDIATE")
 
 
+def ahead_of_database_us(connection: Connection, now_us: int) -> int:
+    """How far an instant of ours is ahead of the database's clock; 0 where that is our own."""
+    if connection.dialect.name != "postgresql":
+        return 0
+    return now_us - database_now_us(connection)
+
+
 def database_now_us(connection: Connection) -> int:
     """The database's clock, by which leases run out whatever the clocks of its clients say.
 
     SQLite has none of its own, but all who have the file open are on one machine: its
-    write-ahead log lives in their shared memory.
+    write-ahead log lives in their shared memory. A jump of that clock is not followed at once.
     """
     if connection.dialect.name == "postgresql":
         query = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
         return int(connection.scalar(query) or 0)
-    return time.time_ns() // 1_000
+    return MACHINE_CLOCK.now_us()

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from shared.clock import MICROS_PER_SECOND, SystemClock, isoformat
 from shared.tables.engine import database_errors
-from shared.tables.locks import database_now_us, lock_for_writing
+from shared.tables.locks import database_now_us, is_over, lock_for_writing
 from shared.tables.schema import model_training_runs as table
 
 LEASE_SECONDS = 15.0
@@ -242,12 +242,10 @@ def _claimable(now_us: int) -> Select[int]:
     )
     waits = and_(
         table.c.status == RunStatus.REQUESTED.value,
-        func.coalesce(table.c.notbefore, 0) <= now_us,
+        is_over(table.c.notbefore, now_us),
         ~same_job_runs,
     )
-    abandoned = and_(
-        table.c.status == RunStatus.RUNNING.value, func.coalesce(table.c.leaseuntil, 0) <= now_us
-    )
+    abandoned = and_(table.c.status == RunStatus.RUNNING.value, is_over(table.c.leaseuntil, now_us))
     return select(table.c.runid).where(or_(waits, abandoned)).order_by(table.c.runid).limit(1)
 
 

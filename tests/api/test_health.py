@@ -10,7 +10,7 @@ def test_a_service_that_scores_is_alive_ready_and_well(steady: Running) -> None:
     assert steady.client.get("/readyz").json() == ready
     health = steady.client.get("/api/health").json()
     assert health["status"] == "ok"
-    parts = {"model", "workers", "journal", "database", "retraining"}
+    parts = {"model", "workers", "journal", "database", "clock", "retraining"}
     assert set(health["components"]) == parts
     assert health["components"]["model"]["figures"]["version"] == "1.0.0"
 

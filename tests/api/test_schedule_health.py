@@ -1,6 +1,7 @@
 """The API tells how the schedule stands, from what the scheduler wrote into the database."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,21 @@ def test_a_schedule_that_somebody_looks_after_is_well(engine: Engine) -> None:
 
     assert (standing.state, standing.detail) == ("ok", "on schedule")
     assert standing.figures["interval_in_force"] == "1W"
+
+
+def test_a_schedule_that_was_answered_ahead_of_time_is_not_on_schedule(engine: Engine) -> None:
+    month_us = 30 * 86_400 * MICROS_PER_SECOND
+    later = NOW_US + month_us
+    schedule = JobSchedule("retraining", "12H", True, 0, NOW_US, later, later, later)
+    with schedule_transaction(engine) as connection:
+        write_schedule(connection, schedule)
+    standing = schedule_standing(engine, NOW_US)
+    assert standing.state == "degraded"
+    assert "clock is 2,592,000 s ahead" in standing.detail
+
+    with schedule_transaction(engine) as connection:
+        write_schedule(connection, replace(schedule, checked_at_us=NOW_US))
+    assert "though one is due at" in schedule_standing(engine, NOW_US).detail
 
 
 def test_a_bad_interval_is_told_with_what_is_in_force_instead(engine: Engine) -> None:

@@ -52,7 +52,7 @@ def test_a_strict_clock_never_repeats_itself_nor_goes_back() -> None:
 
 
 def test_batches_with_common_users_do_not_wait_for_each_other_forever() -> None:
-    turns = ManyThreads(StoppedClock())
+    turns = ManyThreads(StrictClock(StoppedClock()))
     done: list[int] = []
 
     def work(number: int) -> None:

@@ -12,7 +12,9 @@ from sqlalchemy import Engine
 import usecases
 from scheduler.cycle.champion_metrics import ChampionMetrics
 from scheduler.metrics import scheduler_registry
+from shared.clock_metrics import ClockMetrics
 from shared.keys.tokens import API_ROLES, ensure_tokens
+from shared.machine_clock import MACHINE_CLOCK
 from shared.tables.engine import connect, migrate
 from shared.tables.job_schedules import JobSchedule, schedule_transaction, write_schedule
 from shared.tables.runs import RunStatus, finish, request_run
@@ -57,7 +59,9 @@ def told_on_trial(tmp_path: Path) -> str:
 
 def test_every_figure_that_is_asked_for_is_exposed(engine: Engine, told_on_trial: str) -> None:
     policy = usecases.promotion_policy(usecases.DEFAULT)
-    registry = scheduler_registry(engine, ChampionMetrics(engine, policy))
+    registry = scheduler_registry(
+        engine, ChampionMetrics(engine, policy), ClockMetrics(MACHINE_CLOCK)
+    )
     told = told_on_trial + generate_latest(registry).decode()
     exposed = set(FIGURE.findall(told))
     wanted = {name.removesuffix("_bucket") for name in FIGURE.findall(asked())}

@@ -42,6 +42,8 @@ def test_a_fresh_heartbeat_is_healthy_and_an_old_or_missing_one_is_not(tmp_path:
     assert problem(settings, clock) is None
     clock.move(2 * MICROS_PER_SECOND)
     assert problem(settings, clock) == "the last heartbeat is 61 s old"
+    clock.move(-122 * 1_000_000)
+    assert "61 s in the future" in str(problem(settings, clock))
     assert os.listdir(path.parent) == ["beat"]  # noqa: PTH208 - also hidden files
 
 

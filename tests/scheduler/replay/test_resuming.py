@@ -119,7 +119,14 @@ def test_a_round_whose_bundle_is_damaged_is_played_again(bench: ReplayBench) -> 
 def test_half_a_round_file_is_no_round(bench: ReplayBench) -> None:
     rounds, notes = bench.play()
     file = notes.folder / ROUNDS / "0003.json"
-    file.write_bytes(file.read_bytes()[:500])
+    whole = file.read_bytes()
+    file.write_bytes(whole[:500])
+    again, notes = bench.play()
+    assert notes.found == 2
+    assert told(again) == told(rounds)
+    # a digit of a figure: still JSON, and no longer what was found
+    place = next(at for at in range(len(whole) // 2, len(whole)) if whole[at : at + 1].isdigit())
+    file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
     again, notes = bench.play()
     assert notes.found == 2
     assert told(again) == told(rounds)
@@ -166,7 +173,10 @@ def test_a_database_that_goes_away_is_no_result_of_a_round(
     with pytest.raises(DataUnavailable):
         bench.play(use_case=Vanishing(database=database, history=history))
     [folder] = bench.asked.work.iterdir()
-    assert sorted(path.name for path in (folder / ROUNDS).iterdir()) == ["0001.json", "0002.json"]
+    assert sorted(path.name for path in (folder / ROUNDS).glob("*.json")) == [
+        "0001.json",
+        "0002.json",
+    ]
 
 
 def test_ctrl_c_keeps_the_rounds_that_are_finished(bench: ReplayBench) -> None:

@@ -2,21 +2,27 @@
 
 import dataclasses
 import os
+import shutil
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import structlog
 from sqlalchemy import Engine
+from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.steps import Note
-from scheduler.work.code import code_digest
-from scheduler.work.forms import CandidateForm, FrameForm, MatrixForm, ValueForm
+from scheduler.work.code import code_digest, installed
+from scheduler.work.forms import CandidateForm, Form, FrameForm, MatrixForm, ValueForm
 from scheduler.work.kept import RESUME_WITHIN_US, REUSED, Work, frame_digest
-from scheduler.work.store import ArtefactStore, key_of
+from scheduler.work.store import DIGESTS, ArtefactStore, key_of
 from shared.tables.runs import RunStatus
+from shared.usecase.learning import Candidate
 from tests.scheduler.conftest import CycleBench
 from tests.scheduler.fakes import NAMES, NOW_US, TinyUseCase
 
@@ -74,6 +80,78 @@ def test_what_is_damaged_is_computed_again(work: Work, tmp_path: Path) -> None:
     assert work.once(note, "train", {}, ValueForm(), lambda: 3) == 2
 
 
+def same(value: Any) -> Any:
+    return value
+
+
+def make_candidate() -> Candidate:
+    use_case = TinyUseCase()
+    rows = use_case.snapshot(None, NOW_US)  # type: ignore[arg-type]
+    labels = rows["label"].to_numpy()
+    return use_case.train(use_case.features(rows), labels, NAMES, 1, lambda *_: None)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.35, 0.5, 0.75, 0.999])
+def test_one_flipped_bit_anywhere_in_a_kept_step_is_told_and_computed_again(
+    work: Work, tmp_path: Path, share: float
+) -> None:
+    rows = pl.DataFrame({"a": np.arange(5_000.0)})
+    matrix = np.random.default_rng(1).random((2_000, 3)).astype(np.float32)
+    kinds: dict[str, tuple[Form[Any], Any]] = {
+        "snapshot": (FrameForm(), rows),
+        "features": (MatrixForm(), matrix),
+        "train": (CandidateForm(), make_candidate()),
+        "as_of": (ValueForm(), 1_767_225_600_000_000),
+    }
+    for step, (form, value) in kinds.items():
+        work.once(Note(), step, {}, form, partial(same, value))
+        files = [path for path in (tmp_path / "work" / step).rglob("*") if path.is_file()]
+        assert len(files) >= 2
+        for path in files:
+            raw = bytearray(path.read_bytes())
+            raw[min(int(len(raw) * share), len(raw) - 1)] ^= 1
+            path.write_bytes(raw)
+            note = Note()
+            with capture_logs() as logs:
+                work.once(note, step, {}, form, partial(same, value))
+            assert (step, path.name, note.result) == (step, path.name, "ok")
+            assert [entry["event"] for entry in logs] == ["work_unreadable"]
+            note = Note()
+            work.once(note, step, {}, form, partial(same, value))
+            assert note.result == REUSED
+
+
+def test_a_result_in_anothers_place_is_none(work: Work, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        work.once(Note(), "train", {"seed": seed}, ValueForm(), partial(same, seed))
+    first, second = sorted((tmp_path / "work" / "train").iterdir())
+    shutil.rmtree(second)
+    shutil.copytree(first, second)
+    for seed in (1, 2):
+        found = work.once(Note(), "train", {"seed": seed}, ValueForm(), partial(same, seed))
+        assert found == seed
+
+
+def test_a_file_more_or_less_is_damage(work: Work, tmp_path: Path) -> None:
+    for change in ("more", "less", "no digests"):
+        work.once(Note(), "train", {}, ValueForm(), lambda: 1)
+        [folder] = (tmp_path / "work" / "train").iterdir()
+        if change == "more":
+            (folder / "files").mkdir()
+            (folder / "files" / "x").write_bytes(b"x")
+        else:
+            (folder / ("value.json" if change == "less" else DIGESTS)).unlink()
+        assert work.once(Note(), "train", {}, ValueForm(), lambda: 2) == 2
+        work = Work(ArtefactStore(tmp_path / "work", GIB), "code", structlog.get_logger())
+        shutil.rmtree(tmp_path / "work")
+
+
+def test_every_installed_library_is_part_of_the_digest_of_code() -> None:
+    known = {line.split()[0].lower() for line in installed()}
+    assert {"numpy", "numba", "polars", "scikit-learn", "torch", "scipy", "llvmlite"} <= known
+    assert len(known) > 30
+
+
 def test_a_disk_that_takes_nothing_does_not_end_the_run(
     tmp_path: Path, log: FilteringBoundLogger
 ) -> None:
@@ -85,13 +163,13 @@ def test_a_disk_that_takes_nothing_does_not_end_the_run(
 
 
 def test_what_was_used_last_is_kept_and_the_rest_pruned(tmp_path: Path) -> None:
-    store = ArtefactStore(tmp_path, 250)
+    store = ArtefactStore(tmp_path, 25_000)
     for age, key in enumerate("abcd"):
-        store.keep("train", key, lambda folder: write(folder, 100))
+        store.keep("train", key, lambda folder: write(folder, 9_000))
         os.utime(tmp_path / "train" / key, (1_000 - age, 1_000 - age))
     assert store.find("train", "d") is not None
 
-    assert store.prune() == 200
+    assert 18_000 <= store.prune() < 20_000
     assert sorted(path.name for path in (tmp_path / "train").iterdir()) == ["a", "d"]
 
 

@@ -1,0 +1,160 @@
+"""The machine's wall clock, believed only while it agrees with elapsed time.
+
+A wall clock that is set, or jumps for a moment (a hypervisor, a time service with a bad
+source, a typing error), takes everything with it that asks for now. Elapsed time cannot be
+set, so a difference between the two is a jump: it is told at once, and followed only when it
+has stayed for `settle_seconds`. Until then now is what was believed last, plus elapsed time.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+_NANOS = 1_000_000_000
+# A time service slews by less between two readings; a larger step is a jump.
+TOLERANCE_SECONDS = 0.5
+SETTLE_SECONDS = 30.0
+# Whoever asks after this much elapsed time has the clocks compared first.
+LOOK_NS = 50_000_000
+# Readings that took longer in between say nothing about the clocks: this thread was waiting.
+_PROMPT_NS = 10_000_000
+_TRIES = 5
+
+_log = structlog.get_logger()
+
+
+def _elapsed_clock() -> Callable[[], int]:
+    """Nanoseconds since the start of the machine, sleep included where the system counts it."""
+    try:
+        time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    except (AttributeError, OSError):
+        return time.monotonic_ns
+    return partial(time.clock_gettime_ns, time.CLOCK_BOOTTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was noticed so far.
+
+    Attributes:
+        gap_seconds: how far the wall clock is ahead of what is believed now; 0: they agree.
+        since_seconds: for how long that has been so.
+        spikes: jumps that went back by themselves before they were followed.
+        last_jump_seconds: how far the last jump that was followed went, forward or (-) back.
+        last_jump_ago_seconds: when that was; None: never.
+    """
+
+    gap_seconds: float = 0.0
+    since_seconds: float = 0.0
+    jumps_forward: int = 0
+    jumps_back: int = 0
+    spikes: int = 0
+    last_jump_seconds: float = 0.0
+    last_jump_ago_seconds: float | None = None
+
+
+@dataclass(slots=True)
+class _Doubt:
+    """A difference that has not been believed yet."""
+
+    offset_ns: int
+    since_ns: int
+
+
+class MachineClock:
+    """Microseconds since the epoch; safe for threads.
+
+    A first reading is believed, for there is nothing to compare it with.
+    """
+
+    def __init__(
+        self,
+        wall_ns: Callable[[], int] = time.time_ns,
+        elapsed_ns: Callable[[], int] = _elapsed_clock(),  # noqa: B008 - chosen once
+        settle_seconds: float = SETTLE_SECONDS,
+    ) -> None:
+        self._wall_ns = wall_ns
+        self._elapsed_ns = elapsed_ns
+        self._settle_ns = round(settle_seconds * _NANOS)
+        self._tolerance_ns = round(TOLERANCE_SECONDS * _NANOS)
+        self._lock = threading.Lock()
+        self._doubt: _Doubt | None = None
+        self._jumps = {True: 0, False: 0}
+        self._spikes = 0
+        self._last_jump: tuple[int, int] | None = None
+        # wall clock minus elapsed time, as believed
+        self._offset_ns, self._looked_ns = self._measured()
+        self._look_again_ns = self._looked_ns
+
+    def now_us(self) -> int:
+        # One reading of one clock: this is asked for every row.
+        elapsed = self._elapsed_ns()
+        if self._looked_ns <= elapsed < self._look_again_ns:
+            return (elapsed + self._offset_ns) // 1_000
+        self.look()
+        return (self._elapsed_ns() + self._offset_ns) // 1_000
+
+    def standing(self) -> Standing:
+        """How it stands; reads the clocks."""
+        self.look()
+        with self._lock:
+            now_ns, doubt, last = self._elapsed_ns(), self._doubt, self._last_jump
+            gap = since = 0.0
+            if doubt is not None:
+                gap = (doubt.offset_ns - self._offset_ns) / _NANOS
+                since = (now_ns - doubt.since_ns) / _NANOS
+            return Standing(
+                gap,
+                since,
+                self._jumps[True],
+                self._jumps[False],
+                self._spikes,
+                0.0 if last is None else last[0] / _NANOS,
+                None if last is None else (now_ns - last[1]) / _NANOS,
+            )
+
+    def look(self) -> None:
+        """Compare the clocks; call it now and then where nobody asks for the time."""
+        with self._lock:
+            offset_ns, elapsed = self._measured()
+            told = self._weigh(offset_ns, elapsed)
+            self._looked_ns, self._look_again_ns = elapsed, elapsed + LOOK_NS
+        if told is not None:
+            # outside of the lock: whoever writes a log line may ask for the time
+            event, by_ns = told
+            _log.warning(event, by_seconds=round(by_ns / _NANOS, 3))
+
+    def _weigh(self, offset_ns: int, elapsed: int) -> tuple[str, int] | None:
+        """Believe, doubt or go on doubting; what is to be told of it."""
+        gap_ns, doubt = offset_ns - self._offset_ns, self._doubt
+        if abs(gap_ns) < self._tolerance_ns:
+            self._offset_ns, self._doubt = offset_ns, None
+            if doubt is None:
+                return None
+            self._spikes += 1
+            return "clock_spike_over", doubt.offset_ns - offset_ns
+        if doubt is None or abs(offset_ns - doubt.offset_ns) >= self._tolerance_ns:
+            self._doubt = _Doubt(offset_ns, elapsed)
+            return "clock_doubted", gap_ns
+        if elapsed - doubt.since_ns < self._settle_ns:
+            return None
+        self._offset_ns, self._doubt = offset_ns, None
+        self._jumps[gap_ns > 0] += 1
+        self._last_jump = (gap_ns, elapsed)
+        return "clock_jump_followed", gap_ns
+
+    def _measured(self) -> tuple[int, int]:
+        """Wall clock minus elapsed time, and elapsed time, read without a pause in between."""
+        for _ in range(_TRIES):
+            before, wall, after = self._elapsed_ns(), self._wall_ns(), self._elapsed_ns()
+            if 0 <= after - before < _PROMPT_NS:
+                break
+        return wall - after, after
+
+
+MACHINE_CLOCK = MachineClock()
+"""The one of this process: whoever asks a `SystemClock` asks it."""
