@@ -44,11 +44,14 @@ class Checkpoint:
             with suppress(OSError):
                 path.unlink()
 
-    def save(self, position: Position) -> None:
-        # Not synced: after a power cut an older position, or none, only repeats what is
-        # idempotent.
+    def save(self, position: Position, *, durable: bool) -> None:
+        """Replace the position.
+
+        `durable` before segments are removed: an older position would then say that they are
+        missing. Else an older one, or none, after a power cut only repeats what is idempotent.
+        """
         content = {**position._asdict(), "crc32": _checksum(position)}
-        write_whole(self._path, orjson.dumps(content), durable=False)
+        write_whole(self._path, orjson.dumps(content), durable=durable)
 
     def forget(self) -> None:
         """From the oldest segment, then: draining twice is harmless. Needs no space."""

@@ -97,7 +97,7 @@ def _told(carried: Carried) -> dict[str, Any]:
         "labels": [label for part in carried.stored for label in part.labels],
         "unknown_labels": [label for part in carried.stored for label in part.unknown_labels],
         "refused": carried.refused,
-        "damage": carried.damage,
+        "damage": [[number, list(region)] for number, region in carried.damage],
     }
 
 

@@ -163,11 +163,11 @@ class Journal:
     def _forget_before(self, drained: Position) -> None:
         """Note the position, then remove what lies before it; appending goes on meanwhile.
 
-        Both may be undone by a power cut, in any order: a position that does not fit any more
-        is not believed, and segments that are there again are drained again or removed.
+        Segments that are there again after a power cut are drained again or removed.
         """
+        old = sorted(number for number in list(self._sizes) if number < drained.segment)
         try:
-            self._checkpoint.save(drained)
+            self._checkpoint.save(drained, durable=bool(old))
         except OSError as error:
             # A full disk. An old position would do no harm, but without one space can be freed.
             if self._position_kept:
@@ -177,7 +177,6 @@ class Journal:
                 self._checkpoint.forget()
         else:
             self._position_kept = True
-        old = sorted(number for number in list(self._sizes) if number < drained.segment)
         for number in old:
             try:
                 self.damage.remove(number)
@@ -196,7 +195,7 @@ class Journal:
         # Not the same number again: a position that was saved before would fit it by chance.
         self._end = self._drained = Position(self._end.segment + 1, 0)
         with suppress(OSError):
-            self._checkpoint.save(self._drained)
+            self._checkpoint.save(self._drained, durable=True)
 
     @property
     def bytes_used(self) -> int:

@@ -90,7 +90,8 @@ def recover(directory: Path, checkpoint: Checkpoint) -> Recovered:
         for number, scan in scans.items()
         if number >= found.drained.segment
     )
-    found.findings += _missing(directory, found.drained.segment)
+    first = found.drained.segment if saved is None else min(saved.segment, found.drained.segment)
+    found.findings += _missing(directory, first)
     return found
 
 
@@ -155,7 +156,7 @@ def _take_back(directory: Path, saved: Position | None) -> None:
 
 
 def _missing(directory: Path, first: int) -> list[Finding]:
-    """Segments that should lie between the first that is not drained and the last, and do not."""
+    """Segments that should lie between the first that was not drained and the last, and do not."""
     taken = taken_numbers(directory)
     gone = set(range(first, taken[-1])) - set(taken) if taken else set()
     return [

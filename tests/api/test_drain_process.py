@@ -12,6 +12,7 @@ from api.journal.carrier import LocalCarrier
 from api.journal.checkpoint import Position
 from api.journal.child_carrier import ChildCarrier, ChildDied
 from api.journal.journal import Journal
+from api.journal.segments import segment_path
 from api.journal.sink import DatabaseSink
 from api.settings import Settings
 from shared.errors import DataUnavailable
@@ -96,13 +97,17 @@ def test_it_does_and_tells_what_a_drain_in_this_process_does_and_tells(
 ) -> None:
     journal = Journal(tmp_path / "j", 1024 * 1024)
     journal.open()
-    journal.append([row("a"), row("bad", amount=-1.0), b"not a record", row("b")])
+    journal.append([row("a"), row("bad", amount=-1.0), b"not a record", row("damaged"), row("b")])
+    segment = segment_path(tmp_path / "j", 1)
+    segment.write_bytes(segment.read_bytes().replace(b'"damaged"', b'"dmgd..."'))
     span = journal.undrained()
     assert span is not None
     apart = carrier.carry(*span)
     engine = connect(settings.database_url.get_secret_value())
     here = LocalCarrier(tmp_path / "j", DatabaseSink(engine)).carry(*span)
     assert (apart.position, apart.count) == (here.position, here.count)
+    assert apart.damage == here.damage
+    assert [region.kind for _, region in apart.damage] == ["damaged"]
     assert sorted(apart.refused) == sorted(here.refused)
     assert [name for part in apart.stored for name in part.transaction_ids] == ["a", "b"]
     assert {stored["transaction_id"] for stored in stored_rows(engine)} == {"a", "b"}
