@@ -17,6 +17,7 @@ from api.http.door import security
 from api.http.errors import add_handlers
 from api.http.headers import AnswerLayer
 from api.http.problems import ProblemBody
+from api.http.threads import RouteThreads
 from api.routes.alerts import add_alert_routes
 from api.routes.bundles import add_bundle_route
 from api.routes.feedback import add_feedback_routes
@@ -56,6 +57,7 @@ class ScoringApp(FastAPI):
             redirect_slashes=False,
         )
         self.service = service
+        self.state.threads = RouteThreads()
         self.short_way: dict[str, ASGIApp] = {}
         # Why the service cannot start, when that is a matter of settings.
         self.refusal: str | None = None
@@ -146,6 +148,7 @@ async def _running(app: ScoringApp) -> AsyncIterator[None]:
         if service.peers is not None:
             await service.peers.close()
         service.hop.use(None)
+        app.state.threads.stop()
         await asyncio.to_thread(stop, service)
 
 

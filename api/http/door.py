@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.http.bodies import ClientGone, read_body, require_json
 from api.http.callers import Caller
 from api.http.credentials import Doorkeeper
+from api.http.elements import OF_A_ROW, check_elements
 from api.http.problems import (
     INVALID_REQUEST,
     NO_CREDENTIALS,
@@ -21,6 +22,7 @@ from api.http.problems import (
     Kind,
     documented,
 )
+from api.http.threads import Purpose, RouteThreads, purpose_of
 from shared.keys.tokens import Role
 
 _CALLER = "understudy.caller"
@@ -35,6 +37,8 @@ class Address:
         json_limit_bytes: read a JSON body of at most this size; None: the route reads its own.
         options: passed on to the framework's route.
         extra: merged into the operation in the docs.
+        json_elements: values that a JSON body may hold.
+        purpose: whose threads it waits on; None: those of its role.
     """
 
     method: str
@@ -45,6 +49,8 @@ class Address:
     problems: tuple[Kind, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     extra: dict[str, Any] = field(default_factory=dict)
+    json_elements: int = OF_A_ROW
+    purpose: Purpose | None = None
 
 
 def caller(request: Request) -> Caller:
@@ -59,15 +65,17 @@ def add(app: FastAPI, doorkeeper: Doorkeeper, address: Address) -> None:
         kinds += (NO_CREDENTIALS, WRONG_ROLE, TOO_MANY)
     if address.json_limit_bytes is not None:
         kinds += (TOO_LARGE, UNSUPPORTED_MEDIA, INVALID_REQUEST)
+    purpose = address.purpose or purpose_of(address.role)
+    threads = cast(RouteThreads, app.state.threads)
     route = APIRoute(
         address.path,
-        address.endpoint,
+        threads.of(purpose, address.endpoint),
         methods=[address.method],
         responses=documented(*dict.fromkeys(kinds)),
         openapi_extra=security(address.role) | address.extra,
         **address.options,
     )
-    route.app = _Door(route.app, doorkeeper, address.role, address.json_limit_bytes)
+    route.app = _Door(route.app, doorkeeper, address)
     app.router.routes.append(route)
 
 
@@ -79,13 +87,12 @@ def security(role: Role | None) -> dict[str, Any]:
 
 
 class _Door:
-    def __init__(
-        self, app: ASGIApp, doorkeeper: Doorkeeper, role: Role | None, limit_bytes: int | None
-    ) -> None:
+    def __init__(self, app: ASGIApp, doorkeeper: Doorkeeper, address: Address) -> None:
         self._app = app
         self._doorkeeper = doorkeeper
-        self._role = role
-        self._limit_bytes = limit_bytes
+        self._role = address.role
+        self._limit_bytes = address.json_limit_bytes
+        self._elements = address.json_elements
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._role is not None:
@@ -93,9 +100,12 @@ class _Door:
         if self._limit_bytes is not None:
             require_json(scope)
             try:
-                receive = _replay(await read_body(scope, receive, self._limit_bytes), receive)
+                body = await read_body(scope, receive, self._limit_bytes)
             except ClientGone:
                 return
+            check_elements(body, self._elements)
+            receive = _replay(body, receive)
+            del body
         await self._app(scope, receive, send)
 
 

@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from api.http.failures import release
 from api.http.problems import (
     DATABASE_UNAVAILABLE,
     INTERNAL,
@@ -38,11 +39,13 @@ def answer(problem: Problem) -> Response:
 
 
 async def _problem(_request: Request, error: Exception) -> Response:
+    release(error)
     return answer(cast(Problem, error))
 
 
 async def _invalid(_request: Request, error: Exception) -> Response:
     found = cast(RequestValidationError, error).errors()
+    release(error)
     # The first step of a place is "body", "path" or "query"; people look for the field.
     told = field_problems({**item, "loc": item["loc"][1:] or item["loc"]} for item in found)
     first = told[0]
@@ -51,6 +54,7 @@ async def _invalid(_request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     found = cast(HTTPException, error)
+    release(error)
     headers = dict(found.headers or {})
     if found.status_code == NOT_FOUND.status:
         problem = Problem(NOT_FOUND, "see /docs for the addresses of this service")
@@ -70,5 +74,6 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _database(_request: Request, error: Exception) -> Response:
     _log.warning("database_unavailable", error=str(error))
+    release(error)
     detail = "the database cannot be reached now; scoring goes on, this has to wait"
     return answer(Problem(DATABASE_UNAVAILABLE, detail, headers={"Retry-After": "5"}))

@@ -1,6 +1,7 @@
 """Validation errors for people: the field, what is wrong with it, what would be right."""
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,7 +9,9 @@ from pydantic import ValidationError
 from api.http.problems import INVALID_REQUEST, FieldProblem, Problem
 
 # Errors of one body that are told; more would only repeat themselves.
-_MAX_TOLD = 20
+_MAX_TOLD = 10
+# Beyond so many they are not even looked at: each would cost more than checking a good row.
+_MAX_READ = 100
 _REMEDIES: Mapping[str, str] = {
     "json_invalid": "send one JSON document in UTF-8",
     "missing": "add this field",
@@ -31,8 +34,11 @@ _FALLBACK = "see /docs for its type and an example"
 
 def invalid(error: ValidationError) -> Problem:
     """The problem for what pydantic found; never repeats the input, which may be personal."""
+    count = error.error_count()
+    if count > _MAX_READ:
+        return _problem([_another_kind(count)], count)
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return _problem(field_problems(found))
+    return _problem(field_problems(found), count)
 
 
 def field_problems(found: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
@@ -43,8 +49,14 @@ def field_problems(found: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
             problem=str(item["msg"]),
             remedy=_remedy(str(item["type"])),
         )
-        for item in list(found)[:_MAX_TOLD]
+        for item in islice(found, _MAX_TOLD)
     ]
+
+
+def _another_kind(count: int) -> FieldProblem:
+    return FieldProblem(
+        field="", problem=f"{count} faults: this is a body of another kind", remedy=_FALLBACK
+    )
 
 
 def senseless(error: ValueError) -> Problem:
@@ -61,15 +73,16 @@ def senseless(error: ValueError) -> Problem:
                 problem=rest.strip() if named else text,
                 remedy="correct the value; /docs says what is accepted",
             )
-        ]
+        ],
+        1,
     )
 
 
-def _problem(errors: list[FieldProblem]) -> Problem:
+def _problem(errors: list[FieldProblem], count: int) -> Problem:
     first = errors[0]
     detail = f"{first.field or 'body'}: {first.problem}"
-    if len(errors) > 1:
-        detail += f" (and {len(errors) - 1} more)"
+    if count > 1 and first.field:
+        detail += f" (and {count - 1} more)"
     return Problem(INVALID_REQUEST, detail, errors=errors)
 
 

@@ -58,7 +58,9 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
 
     options = {"tags": ["models"], "summary": "Webhook for Alertmanager and Grafana"}
     problems = (REGISTRY_FAILED, MODEL_UNUSABLE, BAD_SIGNATURE, BUNDLE_MALFORMED)
-    address = Address("POST", "/alert", alert, Role.ALERT, _LIMIT, problems, options)
+    address = Address(
+        "POST", "/alert", alert, Role.ALERT, _LIMIT, problems, options, json_elements=_LIMIT
+    )
     add(app, service.doorkeeper, address)
 
 

@@ -20,6 +20,7 @@ from shared.tables.writer import write_labels
 from shared.transaction import Label
 
 _MAX_LABELS = 10_000
+_MAX_ELEMENTS = 5 * _MAX_LABELS
 _EXAMPLE: JsonDict = {"labels": [{"transaction_id": "t-1001", "label": 1, "source": "chargeback"}]}
 
 
@@ -38,7 +39,8 @@ class FeedbackRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
-    labels: list[LabelIn] = Field(min_length=1, max_length=_MAX_LABELS)
+    # one that is wrong is enough: all are refused, and looking on would cost more than storing
+    labels: list[LabelIn] = Field(min_length=1, max_length=_MAX_LABELS, fail_fast=True)
 
 
 class FeedbackAnswer(BaseModel):
@@ -75,7 +77,10 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
 
     options = {"tags": ["scoring"], "summary": "Tell what turned out to be true"}
     limit = service.settings.batch_max_bytes
-    address = Address("POST", "/feedback", feedback, Role.FEEDBACK, limit, (JOURNAL_FULL,), options)
+    address = Address(
+        "POST", "/feedback", feedback, Role.FEEDBACK, limit, (JOURNAL_FULL,), options,
+        json_elements=_MAX_ELEMENTS,
+    )  # fmt: skip
     add(app, service.doorkeeper, address)
 
 

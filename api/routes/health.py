@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from api.http.door import Address, add
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
+from api.http.threads import Purpose
 from api.metrics import CONTENT_TYPE
 from api.routes.schedule_health import schedule_standing
 from api.service import Service
@@ -76,7 +77,7 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
         Address("GET", "/livez", livez, options={**tags, "summary": "The process answers"}),
         Address("GET", "/readyz", readyz, problems=(NO_MODEL, JOURNAL_FULL),
                 options={**tags, "summary": "Rows can be scored"}),
-        Address("GET", "/metrics", metrics,
+        Address("GET", "/metrics", metrics, purpose=Purpose.FIGURES,
                 options={**tags, "summary": "Figures for Prometheus", "response_class": Response}),
     )  # fmt: skip
     for address in addresses:

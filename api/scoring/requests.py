@@ -5,6 +5,12 @@ from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, WrapValidator, create_model
 
+from api.http.elements import (
+    OF_A_ROW,
+    OF_AN_ENVELOPE,
+    OF_EACH_ROW,
+    check_elements,
+)
 from api.http.validation import invalid
 from api.scoring.batch import Instance
 
@@ -14,13 +20,15 @@ class RowParser:
 
     def __init__(self, model: type[BaseModel]) -> None:
         self._parse = model.__pydantic_validator__.validate_json
+        self._elements = max(OF_A_ROW, 4 * len(model.model_fields))
 
     def __call__(self, body: bytes) -> BaseModel:
-        """Raises Problem, which tells every field that is wrong."""
+        """Raises Problem, which tells which fields are wrong."""
+        check_elements(body, self._elements)
         try:
             parsed: BaseModel = self._parse(body)
         except ValidationError as error:
-            raise invalid(error) from error
+            raise invalid(error) from None
         return parsed
 
 
@@ -33,11 +41,14 @@ class BatchParser:
     def __init__(self, model: type[BaseModel], max_rows: int) -> None:
         # A type made at run time: the checker cannot follow it.
         row: Any = cast(Any, model)
+        self._members = max(OF_EACH_ROW, 4 * len(model.model_fields))
+        self._elements = self._members * max_rows + OF_AN_ENVELOPE
         self._good = _envelope(row, max_rows)
         self._mixed = _envelope(Annotated[row, WrapValidator(_keep_error)], max_rows)
 
     def __call__(self, body: bytes) -> list[Instance]:
         """Raises Problem when the envelope itself is wrong."""
+        check_elements(body, self._elements)
         try:
             return self._good(body)
         except ValidationError:
@@ -47,11 +58,12 @@ class BatchParser:
         try:
             return self._mixed(body)
         except ValidationError as error:
-            raise invalid(error) from error
+            raise invalid(error) from None
 
 
 def _envelope(row: Any, max_rows: int) -> Callable[[bytes], list[Instance]]:
-    rows = (list[row], Field(min_length=1, max_length=max_rows))
+    # one that is wrong is enough to go the other way, or to refuse the whole
+    rows = (list[row], Field(min_length=1, max_length=max_rows, fail_fast=True))
     adapter: TypeAdapter[Any] = TypeAdapter(create_model("Instances", instances=rows))
 
     def parse(body: bytes) -> list[Instance]:
@@ -65,4 +77,4 @@ def _keep_error(value: Any, parse: Callable[[Any], BaseModel]) -> Instance:
     try:
         return parse(value)
     except ValidationError as error:
-        return error
+        return error.with_traceback(None)

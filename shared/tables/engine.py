@@ -19,6 +19,9 @@ from shared.tables.url import parse_database_url
 
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
+# More than all threads of a service together, so that none waits for another's connection;
+# opened when they are needed, and closed again beyond the first five.
+MOST_CONNECTIONS = 45
 LOCK_TIMEOUT_SECONDS = 60
 STATEMENT_TIMEOUT_SECONDS = 300
 BULK_CACHE_KIB = 256 * 1024
@@ -87,6 +90,7 @@ def _sqlite_engine(url: URL) -> Engine:
     engine = create_engine(
         url,
         json_serializer=to_json,
+        max_overflow=MOST_CONNECTIONS,
         connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "isolation_level": "IMMEDIATE"},
     )
     event.listen(engine, "connect", _set_pragmas)
@@ -104,6 +108,7 @@ def _postgresql_engine(url: URL, statement_timeout_seconds: int) -> Engine:
         url.set(drivername="postgresql+psycopg"),
         json_serializer=to_json,
         pool_pre_ping=True,
+        max_overflow=MOST_CONNECTIONS,
         connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": options},
     )
 

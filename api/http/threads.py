@@ -1,0 +1,73 @@
+"""Threads by what a route is for: whoever fills one kind does not keep the others waiting.
+
+The framework has forty threads for all routes together. Callers who wait for a database took
+them all, and an operator's rollback stood in line behind them.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from enum import StrEnum
+from functools import partial, wraps
+from inspect import iscoroutinefunction, signature
+from typing import Any
+
+from shared.keys.tokens import Role
+
+
+class Purpose(StrEnum):
+    """What a route is for."""
+
+    OPERATORS = "operators"
+    HEALTH = "health"
+    FIGURES = "figures"
+    READING = "reading"
+    LABELS = "labels"
+
+
+# In sum below what the database's pool of connections allows (shared.tables.engine).
+THREADS: Mapping[Purpose, int] = {
+    Purpose.OPERATORS: 6,
+    Purpose.HEALTH: 2,
+    Purpose.FIGURES: 1,
+    Purpose.READING: 3,
+    Purpose.LABELS: 2,
+}
+_BY_ROLE = {None: Purpose.HEALTH, Role.READ: Purpose.READING, Role.FEEDBACK: Purpose.LABELS}
+
+
+def purpose_of(role: Role | None) -> Purpose:
+    """What routes of a role are for; those that change what is served are operators'."""
+    return _BY_ROLE.get(role, Purpose.OPERATORS)
+
+
+class RouteThreads:
+    """A small pool for each purpose, whose threads start when they are needed."""
+
+    def __init__(self) -> None:
+        self._pools = {
+            purpose: ThreadPoolExecutor(count, thread_name_prefix=purpose)
+            for purpose, count in THREADS.items()
+        }
+
+    def of(self, purpose: Purpose, endpoint: Callable[..., Any]) -> Callable[..., Any]:
+        """The endpoint, on threads of this purpose; one that never waits stays as it is."""
+        if iscoroutinefunction(endpoint):
+            return endpoint
+        pool = self._pools[purpose]
+
+        @wraps(endpoint)
+        async def on_a_thread(*args: Any, **said: Any) -> Any:
+            work = partial(copy_context().run, partial(endpoint, *args, **said))
+            return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+        # The framework looks through __wrapped__ and would take it for one that blocks.
+        del on_a_thread.__wrapped__
+        on_a_thread.__signature__ = signature(endpoint)  # type: ignore[attr-defined]
+        return on_a_thread
+
+    def stop(self) -> None:
+        """End the threads that have nothing to do; work that waits is not begun."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)
