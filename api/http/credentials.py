@@ -66,6 +66,7 @@ class Doorkeeper:
         self._scoring_open = scoring_open
         self._named = named
         self._anonymous = {role: anonymous(role, is_trusted=trust_anonymous) for role in OPENABLE}
+        self._open_scorer = self._anonymous[Role.SCORER] if scoring_open else None
 
     def is_open(self, role: Role) -> bool:
         """Whether routes of this role need no credentials."""
@@ -95,11 +96,11 @@ class Doorkeeper:
 
     def scorer(self, headers: Headers) -> Caller | None:
         """Who wants a row scored; None when `admit` has to refuse it. Counts nothing."""
-        offered = header(headers, b"authorization")
-        if offered is None:
-            return self._anonymous[Role.SCORER] if self._scoring_open else None
-        held = self._caller_of(offered, basic=False)
-        return held if held is not None and held.role is Role.SCORER else None
+        for name, offered in headers:
+            if name == b"authorization":
+                held = self._caller_of(offered, basic=False)
+                return held if held is not None and held.role is Role.SCORER else None
+        return self._open_scorer
 
     def _refusal(self, scope: Scope, role: Role, held: Role | None) -> Problem:
         # Right credentials pass however often wrong ones came from the same address: a token

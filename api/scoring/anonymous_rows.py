@@ -23,8 +23,7 @@ def judge(row: Row) -> None:
     """
     row.is_quarantined = not row.caller.is_trusted
     transaction = row.transaction
-    off_us = transaction.event_time_us - transaction.ingested_at_us
-    if -MAX_OFF_US <= off_us <= MAX_OFF_US:
+    if abs(transaction.event_time_us - transaction.ingested_at_us) <= MAX_OFF_US:
         return
     if getattr(row.request, "event_time", None) is None:
         row.is_quarantined = True

@@ -14,7 +14,7 @@ from api.metrics import Metrics
 from api.models.live import ModelHolder
 from api.models.loaded import LiveModel, usable
 from api.rollout.trial import Trial
-from api.scoring.anonymous_rows import judge
+from api.scoring.anonymous_rows import MAX_OFF_US, judge
 from api.scoring.arms import Arms, Scores, unusable
 from api.scoring.cache import DecidedCache
 from api.scoring.conflicts import ENTITY, conflict, conflicting_fields
@@ -91,13 +91,15 @@ class Scorer:
         accepted = []
         for row in rows:
             try:
-                row.transaction = to_transaction(row.request, now_us())
+                row.transaction = transaction = to_transaction(row.request, now_us())
             except ValueError as error:
                 row.outcome = senseless(error)
-            else:
-                if row.caller.is_anonymous:
+                continue
+            if row.caller.is_anonymous:
+                off_us = transaction.event_time_us - transaction.ingested_at_us
+                if not row.caller.is_trusted or not -MAX_OFF_US <= off_us <= MAX_OFF_US:
                     judge(row)
-                accepted.append(row)
+            accepted.append(row)
         return accepted
 
     def _sort_out(self, rows: Sequence[Row]) -> tuple[list[Row], list[tuple[Row, Row]]]:
