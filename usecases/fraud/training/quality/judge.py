@@ -24,6 +24,7 @@ from usecases.fraud.training.quality.labels import flipped_days, vanished_positi
 from usecases.fraud.training.quality.merchants import merchants_gone
 from usecases.fraud.training.quality.rows import row_faults
 from usecases.fraud.training.quality.schema import schema_faults
+from usecases.fraud.training.quality.senders import new_senders
 from usecases.fraud.training.quality.swapped import swapped_numbers
 from usecases.fraud.training.quality.texts import unseen_texts
 from usecases.fraud.training.quality.totals import total_faults
@@ -35,7 +36,7 @@ GATE = "data_quality"
 Check = Callable[[pl.DataFrame, Context], list[Finding]]
 BlockCheck = Callable[[Blocks], list[Finding]]
 
-CHECKS: tuple[Check, ...] = (total_faults, repeated_transactions, row_faults)
+CHECKS: tuple[Check, ...] = (total_faults, repeated_transactions, row_faults, new_senders)
 BLOCK_CHECKS: tuple[BlockCheck, ...] = (
     swapped_numbers,
     unseen_texts,
