@@ -15,6 +15,7 @@ import polars as pl
 from benchmarks.handbook_history import PARQUET, read_handbook
 from benchmarks.quality_faults import FAULTS
 from benchmarks.quality_material import FEATURE_FAULTS, material_of
+from benchmarks.quality_senders import SENDER_FAULTS
 from benchmarks.quality_world import NOW_US, as_known_at, simulated_snapshot
 from benchmarks.report import Bar, finish
 from shared.clock import MICROS_PER_DAY
@@ -65,7 +66,8 @@ def inject() -> tuple[int, int]:
     material = material_of(clean, NOW_US, POLICY)
     assert material is not None
     verdicts: list[tuple[str, str, Verdict]] = [
-        (fault.name, fault.said, judge(fault.inject(clean, NOW_US), NOW_US)) for fault in FAULTS
+        (fault.name, fault.said, judge(fault.inject(clean, NOW_US), NOW_US))
+        for fault in (*FAULTS, *SENDER_FAULTS)
     ]
     verdicts += [
         (fault.name, fault.said, judge_features(clean, fault.inject(material, clean)))

@@ -5,6 +5,7 @@ import pytest
 
 from benchmarks.quality_faults import FAULTS, Fault
 from benchmarks.quality_material import FEATURE_FAULTS, FeatureFault
+from benchmarks.quality_senders import SENDER_FAULTS
 from benchmarks.quality_world import NOW_US
 from shared.verdicts import Outcome, Verdict
 from usecases.fraud.training.policy import read_policy
@@ -30,7 +31,7 @@ def is_named(verdict: Verdict, fault: Fault | FeatureFault) -> bool:
     )
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=name_of)
+@pytest.mark.parametrize("fault", [*FAULTS, *SENDER_FAULTS], ids=name_of)
 def test_a_fault_of_the_rows_is_caught_and_named(clean: pl.DataFrame, fault: Fault) -> None:
     verdict = judge_quality(fault.inject(clean, NOW_US), NOW_US, QUALITY)
     assert is_named(verdict, fault), verdict.reason
@@ -45,7 +46,7 @@ def test_a_fault_of_the_features_is_caught_and_named(
 
 
 def test_every_fault_has_its_own_name() -> None:
-    names = [*map(name_of, FAULTS), *map(name_of, FEATURE_FAULTS)]
+    names = [*map(name_of, [*FAULTS, *SENDER_FAULTS]), *map(name_of, FEATURE_FAULTS)]
     assert len(set(names)) == len(names) >= 20
 
 
