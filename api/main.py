@@ -13,6 +13,7 @@ from api.workers.place import Place
 from api.workers.port import bound
 from shared.errors import SettingsError
 from shared.logs import configure_logging
+from shared.private_files import keep_files_private
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -20,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     workers = _parser().parse_args(arguments).workers
     if workers is not None:
         os.environ["API_WORKERS"] = str(workers)
+    keep_files_private()
     try:
         settings = load_settings()
         configure_logging("api", settings.log_level, settings.log_format, settings.log_file)

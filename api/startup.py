@@ -13,6 +13,8 @@ from api.service import Service
 from api.workers.figures import NOTE_SECONDS
 from api.workers.follower import RETRY_SECONDS
 from api.workers.workforce import TELL_SECONDS
+from shared.tables.engine import file_of
+from shared.tables.sqlite_file import WATCH_SECONDS
 from shared.tables.storage_place import warn_of_doubtful_place
 from shared.transaction import Label
 
@@ -44,6 +46,9 @@ def start(service: Service) -> None:
     warn_of_doubtful_place(service.engine.url)
     if service.peers is not None:
         service.peers.prepare()
+    file = file_of(service.engine)
+    if file is not None:
+        service.follower.every(WATCH_SECONDS, file.watch)
     service.journal.open()
     _recall_pending(service)
     died = service.crashes.open()

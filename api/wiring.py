@@ -50,7 +50,7 @@ from shared.clock_metrics import ClockMetrics
 from shared.keys.store import KeyStore
 from shared.keys.tokens import API_ROLES, ensure_tokens, read_token
 from shared.machine_clock import MACHINE_CLOCK, MachineClock
-from shared.tables.engine import connect
+from shared.tables.engine import connect, file_of
 from shared.usecase.serving import ServingUseCase
 
 # A request that waits longer for history than this is better scored without it.
@@ -166,6 +166,7 @@ def build_service(
         heartbeat=Heartbeat(place.heartbeat),
     )
     keeping.tell = partial(on_stored, service)
+    _watch_file(metrics, engine)
     _watch(metrics, journal, drain, inheritance)
     metrics.registry.register(ClockMetrics(machine))
     metrics.watch(
@@ -254,3 +255,13 @@ def _watch(metrics: Metrics, journal: Journal, drain: Drain, inheritance: Inheri
     metrics.watch(
         "journal_refusing", "1 while decisions are refused", lambda: journal.refusal is not None
     )
+
+
+def _watch_file(metrics: Metrics, engine: Engine) -> None:
+    file = file_of(engine)
+    if file is not None:
+        metrics.watch(
+            "database_file_changes",
+            "Times the SQLite file was removed or replaced while this process ran",
+            lambda: file.generation,
+        )

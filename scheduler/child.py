@@ -24,6 +24,7 @@ from scheduler.settings import Settings, load_settings
 from scheduler.supervision.limits import Retries
 from shared.errors import DataUnavailable, SettingsError
 from shared.logs import configure_logging
+from shared.private_files import keep_files_private
 from shared.tables.engine import connect
 from shared.tables.runs import Run, RunStatus, get_run
 from shared.usecase.learning import LearningUseCase
@@ -107,6 +108,7 @@ def _flush(recorder: RunRecorder) -> None:
 
 def main() -> int:
     """The exit status: 0 recorded, 2 when a setting is wrong, 75 when the run is not over."""
+    keep_files_private()
     try:
         settings = load_settings()
         configure_logging("scheduler", settings.log_level, settings.log_format, settings.log_file)

@@ -25,6 +25,7 @@ from shared.clock_metrics import ClockMetrics
 from shared.errors import SettingsError
 from shared.logs import configure_logging
 from shared.machine_clock import MACHINE_CLOCK
+from shared.private_files import keep_files_private
 from shared.tables.engine import connect
 from shared.tables.storage_place import warn_of_doubtful_place
 
@@ -64,6 +65,7 @@ def run(settings: Settings, command: Sequence[str] = CHILD, clock: Clock = SYSTE
 
 def main() -> int:
     """The exit status: 0 after a stop, 2 when a setting is wrong."""
+    keep_files_private()
     try:
         settings = load_settings()
         configure_logging("scheduler", settings.log_level, settings.log_format, settings.log_file)

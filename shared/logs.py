@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import structlog
 
+from shared.private_files import close_to_others
+
 LogFormat = Literal["console", "json"]
 
 # Values under these keys never reach a log, whoever passes them.
@@ -65,6 +67,7 @@ def configure_logging(
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(logging.FileHandler(file))
+        close_to_others(file)
     for handler in handlers:
         to_terminal = handler is handlers[0] and sys.stdout.isatty()
         handler.setFormatter(_formatter(fmt, shared, colors=to_terminal))

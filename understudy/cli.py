@@ -6,6 +6,7 @@ import typer
 
 from shared.errors import UnderstudyError
 from shared.logs import configure_logging
+from shared.private_files import keep_files_private
 from understudy.commands import (
     audit,
     cancel,
@@ -34,6 +35,7 @@ for group in (services, models, runs, cancel, drift, replay, data, credentials, 
 
 def main() -> None:
     """Run a command; an expected error is one line and exit status 2."""
+    keep_files_private()
     configure_logging("understudy")
     try:
         app()

@@ -12,7 +12,14 @@ from sqlalchemy.exc import DataError, IntegrityError
 
 from api.journal.durable import DatabaseNames, commit_durably, insist_on_durable_commit
 from api.journal.entries import COLUMNS, QuarantinedRow, Row
-from shared.tables.engine import database_errors, migrate, prepare_for_bulk
+from shared.errors import DataUnavailable
+from shared.tables.engine import (
+    database_errors,
+    file_of,
+    lasting_transaction,
+    migrate,
+    prepare_for_bulk,
+)
 from shared.tables.writer import (
     write_decision_records,
     write_labels,
@@ -73,18 +80,28 @@ class DatabaseSink:
         self._engine = engine
         self._names = DatabaseNames(engine)
         self._cache_kib = cache_kib
-        self._migrated = False
+        self._file = file_of(engine)
+        # The file whose tables are up to date; of a database elsewhere only that they are.
+        self._ready_in: object = None
 
     def prepare(self) -> None:
-        """Bring the tables up to date, once."""
-        if not self._migrated:
+        """Bring the tables up to date, once for each file and once after each failure."""
+        if self._ready_in is None or self._ready_in != self._place():
             migrate(self._engine)
-            self._migrated = True
+            self._ready_in = self._place()
+
+    def _place(self) -> object:
+        return True if self._file is None else self._file.look()
 
     def store(self, records: Sequence[Record]) -> Stored:
         self.prepare()
         stored = Stored()
-        with database_errors("store decisions"), _refusals(), self._engine.begin() as connection:
+        with (
+            self._failures(),
+            database_errors("store decisions"),
+            _refusals(),
+            lasting_transaction(self._engine) as connection,
+        ):
             if self._cache_kib is not None:
                 prepare_for_bulk(connection, self._cache_kib)
             insist_on_durable_commit(connection)
@@ -98,6 +115,15 @@ class DatabaseSink:
                     _store_rows(connection, cast(list[Row], list(part)), stored)
         self._names.sync()
         return stored
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """After one, the tables are looked at again: somebody may have made the database anew."""
+        try:
+            yield
+        except DataUnavailable:
+            self._ready_in = None
+            raise
 
 
 @contextmanager

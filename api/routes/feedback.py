@@ -15,7 +15,7 @@ from api.scoring.decision_keys import quarantine_key
 from api.service import Service
 from shared.errors import DataUnavailable
 from shared.keys.tokens import Role
-from shared.tables.engine import database_errors
+from shared.tables.engine import database_errors, lasting_transaction
 from shared.tables.writer import write_labels
 from shared.transaction import Label
 
@@ -90,7 +90,7 @@ def _is_pending(service: Service, transaction_id: str) -> bool:
 
 
 def _store(service: Service, labels: list[Label]) -> set[str]:
-    with database_errors("store labels"), service.engine.begin() as connection:
+    with database_errors("store labels"), lasting_transaction(service.engine) as connection:
         return set(write_labels(connection, labels))
 
 

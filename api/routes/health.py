@@ -4,19 +4,17 @@ from typing import Literal
 
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
-from sqlalchemy import text
 
 from api.http.door import Address, add
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
 from api.http.threads import Purpose
 from api.metrics import CONTENT_TYPE
+from api.routes.database_health import database_standing
 from api.routes.schedule_health import schedule_standing
 from api.service import Service
 from api.workers.peers.network import Peers
 from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.clock_metrics import clock_trouble
-from shared.errors import DataUnavailable
-from shared.tables.engine import database_errors
 
 # Many times what the largest round takes.
 _LONG_LAG_SECONDS = 60.0
@@ -94,7 +92,7 @@ def _health(service: Service) -> Health:
     }
     if service.peers is not None:
         components["peers"] = _peers(service.peers)
-    if components["database"].state == "ok":
+    if components["database"].state != "down":
         components["retraining"] = _retraining(service)
     states = {component.state for component in components.values()}
     essential = {components["model"].state, components["journal"].state}
@@ -152,7 +150,7 @@ def _journal(service: Service) -> Component:
     wrong = []
     # The driver's own words may name hosts and users; the log has them.
     if service.drain.trouble is not None or lag_seconds > _LONG_LAG_SECONDS:
-        wrong.append("decisions wait for the database")
+        wrong.append(f"decisions wait for the database{_doing(service.drain.trouble)}")
     if orphans.trouble is not None:
         wrong.append("decisions in the folder of another worker wait for the database")
     if copies:
@@ -164,14 +162,15 @@ def _journal(service: Service) -> Component:
     return Component(state="ok", detail="draining", figures=figures)
 
 
+def _doing(trouble: str | None) -> str:
+    """What could not be done, in our own words."""
+    ours, _, driver = (trouble or "").partition(": ")
+    return f": {ours}" if driver and ours.startswith("could not ") else ""
+
+
 def _database(service: Service) -> Component:
-    try:
-        with database_errors("ask the database"), service.engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except DataUnavailable:
-        detail = "cannot be reached; scoring goes on and decisions wait in the journal"
-        return Component(state="down", detail=detail)
-    return Component(state="ok", detail="answers")
+    state, detail = database_standing(service.engine)
+    return Component(state=state, detail=detail)
 
 
 def _clock(service: Service) -> Component:

@@ -12,10 +12,12 @@ from api.settings import load_settings
 from api.workers.place import take_place
 from shared.errors import SettingsError
 from shared.logs import configure_logging
+from shared.private_files import keep_files_private
 
 
 def main() -> int:
     """Serve until told to stop."""
+    keep_files_private()
     try:
         settings = load_settings()
         configure_logging("api", settings.log_level, settings.log_format, settings.log_file)

@@ -16,7 +16,8 @@ from shared.errors import DataUnavailable
 from shared.features import sqlite_c
 from shared.features.reader import Fetch, PriorRow, Statement
 from shared.features.wal_index import WalIndex
-from shared.tables.engine import database_errors
+from shared.tables.engine import database_errors, file_of
+from shared.tables.sqlite_file import SqliteFile
 
 # A reader waits for nobody in WAL mode; what blocks it longer is worth going on without.
 _BUSY_TIMEOUT_MS = 250
@@ -50,11 +51,18 @@ class SqliteFetch:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._file = file_of(engine) or SqliteFile(str(engine.url.database))
         self._thread = threading.local()
         self._dialect = sqlite.dialect(paramstyle="named")
         self._texts: dict[Statement, tuple[str, dict[str, Any]]] = {}
 
+    @property
+    def generation(self) -> int:
+        """Grows when the name of the database turned out to mean another file."""
+        return self._file.generation
+
     def __call__(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[PriorRow]:
+        self._keep_up()
         text, constants = self._texts.get(statement) or self._compiled(statement)
         if constants:
             parameters = {**constants, **parameters}
@@ -72,6 +80,7 @@ class SqliteFetch:
         Raises:
             DataUnavailable: the database cannot be read now.
         """
+        self._keep_up()
         try:
             index: WalIndex | None = self._thread.index
         except AttributeError:
@@ -112,6 +121,13 @@ class SqliteFetch:
         # the proxy closes the connection when it goes, so it must stay as long
         self._thread.borrowed, self._thread.raw = borrowed, raw
         return raw
+
+    def _keep_up(self) -> None:
+        """Let go of a file that was removed or replaced."""
+        generation = self._file.generation
+        if self._thread.__dict__.get("generation") != generation:
+            self._forget()
+            self._thread.generation = generation
 
     def _forget(self) -> None:
         """Begin anew with the next question."""

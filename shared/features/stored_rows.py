@@ -28,10 +28,11 @@ class StoredRows:
     """Looks through the connection of the thread that asks."""
 
     def __init__(self, fetch: SqliteFetch) -> None:
-        self._fetch: Fetch = fetch
+        self._fetch = fetch
         self._changed = fetch.changed
         self._logs = tuple(map(_Log, (transaction_history_logs, api_transaction_logs)))
         self._sure = False
+        self._generation = fetch.generation
 
     def new(self, is_ours: IsOurs) -> Sequence[tuple[str, str]] | None:
         """(user_id, transaction_id) of rows stored since the last look; None: anything may be new.
@@ -41,6 +42,8 @@ class StoredRows:
         Raises:
             DataUnavailable: the database cannot be read now; the next look says None.
         """
+        if self._generation != self._fetch.generation:
+            self._sure, self._generation = False, self._fetch.generation
         if self._sure and not self._changed():
             return ()
         sure, self._sure = self._sure, False

@@ -1,19 +1,20 @@
 """One way into the database: an engine with sane limits, and a schema that is up to date."""
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import orjson
-from filelock import FileLock
-from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, Dialect
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from shared.errors import DataUnavailable, SettingsError
+from shared.tables.sqlite_file import SqliteFile, changing
 from shared.tables.storage_place import make_folder, sqlite_path
 from shared.tables.url import parse_database_url
 
@@ -30,6 +31,9 @@ BULK_CACHE_KIB = 256 * 1024
 CHECKPOINT_PAGES = 8_000
 # Any number will do as long as nobody else in this database uses it.
 MIGRATION_LOCK = 0x756E6465
+# Under this name a connection and its engine know their file.
+_FILE = "sqlite_file"
+_OPENING_ATTEMPTS = 3
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -54,9 +58,13 @@ def migrate(engine: Engine) -> None:
         SettingsError: the database was migrated by a newer version of this program.
         DataUnavailable: the database cannot be reached.
     """
-    if _is_current(engine):
+    if _has_nothing_to_do(engine):
         return
-    with database_errors("migrate the database"), _migration_lock(engine), engine.begin() as link:
+    with (
+        database_errors("migrate the database"),
+        _migration_lock(engine),
+        lasting_transaction(engine) as link,
+    ):
         _begin_migration(link)
         _upgrade(link)
 
@@ -83,8 +91,6 @@ def database_errors(doing: str) -> Iterator[None]:
 
 def _sqlite_engine(url: URL) -> Engine:
     path = sqlite_path(url)
-    if path is not None:
-        make_folder(Path(path))
     # IMMEDIATE: a transaction that writes takes the write lock at once and waits for it,
     # instead of failing half-way when another process wrote in between.
     engine = create_engine(
@@ -93,8 +99,60 @@ def _sqlite_engine(url: URL) -> Engine:
         max_overflow=MOST_CONNECTIONS,
         connect_args={"timeout": BUSY_TIMEOUT_SECONDS, "isolation_level": "IMMEDIATE"},
     )
-    event.listen(engine, "connect", _set_pragmas)
+    if path is None:
+        event.listen(engine, "connect", _set_pragmas)
+        return engine
+    make_folder(Path(path))
+    return _following(engine, SqliteFile(path))
+
+
+def _following(engine: Engine, file: SqliteFile) -> Engine:
+    """Connections that are used for as long as the name means the file that they opened."""
+
+    @event.listens_for(engine, "do_connect")
+    def connect_to_the_file(
+        dialect: Dialect, record: ConnectionPoolEntry, arguments: Any, parameters: Any
+    ) -> Any:
+        for _ in range(_OPENING_ATTEMPTS):
+            before = file.prepare()
+            raw = dialect.connect(*arguments, **parameters)
+            _set_pragmas(raw, record)
+            # Opens the write-ahead log, which belongs to this file and to no later one.
+            raw.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
+            if file.opened(before):
+                record.info[_FILE] = before
+                return raw
+            raw.close()
+        raise sqlite3.OperationalError("the database file is being replaced")
+
+    @event.listens_for(engine, "checkout")
+    def check(_raw: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if record.info.get(_FILE) != file.look():
+            raise InvalidatePoolError("the database file was removed or replaced")
+
+    engine.update_execution_options(**{_FILE: file})
     return engine
+
+
+def file_of(engine: Engine) -> SqliteFile | None:
+    """The file behind an engine that `connect` made; None: it is not one of SQLite's."""
+    file: SqliteFile | None = engine.get_execution_options().get(_FILE)
+    return file
+
+
+@contextmanager
+def lasting_transaction(engine: Engine) -> Iterator[Connection]:
+    """A transaction that has failed if its rows are in a file that nobody can open any more.
+
+    Raises:
+        DataUnavailable: the database file was removed or replaced meanwhile.
+    """
+    with engine.begin() as connection:
+        opened = connection.info.get(_FILE)
+        yield connection
+    file = file_of(engine)
+    if file is not None and file.look() != opened:
+        raise DataUnavailable("the database file was removed or replaced meanwhile")
 
 
 def _postgresql_engine(url: URL, statement_timeout_seconds: int) -> Engine:
@@ -140,25 +198,31 @@ def to_json(value: Any) -> str:
     return orjson.dumps(value, option=options).decode()
 
 
-@contextmanager
-def _migration_lock(engine: Engine) -> Iterator[None]:
-    """SQLite has no lock that outlives a schema change, so a file beside it stands in."""
+def _migration_lock(engine: Engine) -> AbstractContextManager[object]:
     path = sqlite_path(engine.url)
-    if path is None:
-        yield
-        return
-    with FileLock(f"{path}.migration-lock", timeout=LOCK_TIMEOUT_SECONDS):
-        yield
+    return nullcontext() if path is None else changing(path)
 
 
-def _is_current(engine: Engine) -> bool:
-    """Whether there is nothing to do: spares a start the time and the memory of Alembic."""
+def is_current(engine: Engine) -> bool:
+    """Whether the tables are those of this version.
+
+    Raises:
+        DataUnavailable: the database cannot be reached.
+    """
     newest = max(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v*.py"))
+    with database_errors("ask the database"), engine.connect() as connection:
+        # Without the table, a failed statement would be an error like any other.
+        if not inspect(connection).has_table("alembic_version"):
+            return False
+        applied = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        return bool(applied == newest)
+
+
+def _has_nothing_to_do(engine: Engine) -> bool:
+    """Spares a start the time and the memory of Alembic."""
     try:
-        with engine.connect() as connection:
-            applied = connection.scalar(text("SELECT version_num FROM alembic_version"))
-            return bool(applied == newest)
-    except DBAPIError:  # no such table, or no database: the long way says which
+        return is_current(engine)
+    except DataUnavailable:  # the long way says why
         return False
 
 

@@ -79,7 +79,7 @@ def test_a_drain_that_is_killed_is_replaced_and_nothing_is_lost(apart: Settings)
         assert second != first
         assert {row["transaction_id"] for row in stored_rows(server.service.engine)} == {"a", "b"}
         # A retry is answered from memory or from the database alike.
-        assert server.score(amount=9.0, transaction_id="a").json()["probability"] == 0.5
+        assert server.score(amount=1.0, transaction_id="a").json()["probability"] == 0.5
         wait_until(lambda: server.service.drain.trouble is None)
     wait_until(lambda: children() == before, 30)
 

@@ -13,6 +13,8 @@ from shared.features import sqlite_c
 from shared.features.fetch import is_sqlite_file
 from shared.features.live import FOREVER, WINDOW_US, rows_to_read
 from shared.features.reader import Statement
+from shared.tables.engine import file_of
+from shared.tables.sqlite_file import SqliteFile
 from shared.transaction import Transaction
 from usecases.fraud.features.catalogue import MAX_PRIOR_ROWS
 from usecases.fraud.features.layout import Micros
@@ -36,11 +38,13 @@ class StoredWindows:
         database: str,
         statements: Sequence[Statement],
         max_prior_rows: int,
+        file: SqliteFile | None = None,
     ) -> None:
         self._most = (max_prior_rows, rows_to_read(max_prior_rows), ROOM_TO_COME)
         dialect = sqlite.dialect(paramstyle="named")
         self._statements = [each.compile(dialect=dialect) for each in statements]
         self._open = partial(sqlite_c.Connection, library, database)
+        self._file = file or SqliteFile(database)
         self._thread = threading.local()
 
     def lasting(self, transaction: Transaction) -> UserWindow | None:
@@ -68,6 +72,10 @@ class StoredWindows:
         return UserWindow(block) if result == GOOD else None
 
     def _questions(self) -> Micros:
+        generation = self._file.generation
+        if self._thread.__dict__.get("generation") != generation:
+            self._thread.__dict__.clear()
+            self._thread.generation = generation
         try:
             questions: Micros = self._thread.questions
         except AttributeError:
@@ -88,7 +96,7 @@ def stored_windows(
     if sqlite_c.LIBRARY is None or not is_sqlite_file(engine):
         return None
     database = str(engine.url.database)
-    return StoredWindows(sqlite_c.LIBRARY, database, statements, max_prior_rows)
+    return StoredWindows(sqlite_c.LIBRARY, database, statements, max_prior_rows, file_of(engine))
 
 
 def warm_up(transaction: Transaction) -> None:
