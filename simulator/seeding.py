@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine, select
 
+from shared.tables.data_changes import begin_change
 from shared.tables.engine import database_errors, prepare_for_bulk
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
 from shared.tables.writer import write_history_records
@@ -46,6 +47,7 @@ def seed(
     # One transaction: who reads meanwhile sees an empty database, never half a world.
     with database_errors("seed the database"), engine.begin() as connection:
         prepare_for_bulk(connection)
+        begin_change(connection, "seed", now_us, None, {"rows": total, "seed": world.seed})
         for batch in records(world, past):
             written += write_history_records(connection, COLUMNS, batch)
             progress(written, total)

@@ -16,6 +16,7 @@ from understudy.commands import (
     keys,
     models,
     replay,
+    rows,
     runs,
     services,
 )
@@ -29,7 +30,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for group in (services, models, runs, cancel, drift, replay, data, credentials, keys, audit):
+for group in (services, models, runs, cancel, drift, replay, data, rows, credentials, keys, audit):
     group.register(app)
 
 

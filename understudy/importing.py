@@ -12,7 +12,9 @@ from sqlalchemy import Engine
 from shared.clock import SystemClock
 from shared.importing.importer import ImportSummary, import_files, preview
 from shared.importing.mapping import INSTANTS, MappingError, read_mapping
+from shared.importing.mending import Mended
 from shared.importing.propose import propose
+from shared.tables.data_changes import is_synthetic
 from understudy.progress import shown
 from usecases.fraud.exports import LABEL_WORDS
 
@@ -22,7 +24,13 @@ STEPS = 1_000
 
 
 def import_transactions(
-    engine: Engine, files: list[Path], mapping_file: Path, rejects: Path, console: Console
+    engine: Engine,
+    files: list[Path],
+    mapping_file: Path,
+    rejects: Path,
+    console: Console,
+    *,
+    update: bool = False,
 ) -> ImportSummary:
     """Import and print what became of the rows.
 
@@ -38,9 +46,25 @@ def import_transactions(
             advance(round(share * STEPS), STEPS)
 
         now_us = SystemClock().now_us()
-        summary = import_files(engine, files, mapping, rejects, now_us, progress=progress)
+        summary = import_files(
+            engine, files, mapping, rejects, now_us, progress=progress, update=update
+        )
     _print(console, summary, rejects, time.monotonic() - started)
     return summary
+
+
+def refuse_synthetic(engine: Engine, *, is_meant: bool) -> None:
+    """Own rows among simulated ones would teach a model of both worlds.
+
+    Raises:
+        MappingError: the simulator filled this database, and that was not said to be meant.
+    """
+    if is_synthetic(engine) and not is_meant:
+        raise MappingError(
+            "this database holds the simulated world of the first start: begin with a new one "
+            "(DATABASE_URL=sqlite:///var/mine.db SEED_EMPTY_DATABASE=false), or say "
+            "--beside-synthetic"
+        )
 
 
 def preview_transactions(files: list[Path], mapping_file: Path, console: Console) -> int:
@@ -97,6 +121,20 @@ def propose_mapping(file: Path, out: Path | None, console: Console) -> int:
     return 0
 
 
+def _add_mended(table: Table, mended: Mended) -> None:
+    """What became of rows that were there before."""
+    told = {
+        "labels that arrived": mended.labels_new,
+        "labels that changed": mended.labels_changed,
+        "labels older than the stored ones, left out": mended.labels_older,
+        "rows that differ from the stored ones": mended.differing,
+        "of them set to what the file says": mended.updated,
+    }
+    for what, count in told.items():
+        if count:
+            table.add_row(what, f"{count:,}")
+
+
 def _print_notes(console: Console, notes: tuple[str, ...]) -> None:
     for note in notes:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
@@ -116,8 +154,15 @@ def _print(console: Console, summary: ImportSummary, rejects: Path, seconds: flo
         table.add_row(Text(f"  {reason}"), f"{count:,}", style="dim")
     for loss, count in (+summary.losses).most_common(REASONS_SHOWN):
         table.add_row(Text(loss), f"{count:,}")
+    _add_mended(table, summary.mended)
     console.print(table)
     _print_notes(console, summary.notes)
+    for example in summary.mended.examples:
+        console.print(f"differs: {example}", markup=False, highlight=False, soft_wrap=True)
+    if summary.mended.differing > summary.mended.updated:
+        console.print("Rows that differ stay as they are stored; --update sets them.")
+    console.print(f'To undo: understudy rows undo {summary.number} --reason "..."',
+                  highlight=False, markup=False)  # fmt: skip
     if summary.rejected:
         told = f"Rejected rows and why: {rejects}"
         console.print(told, highlight=False, markup=False, soft_wrap=True)

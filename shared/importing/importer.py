@@ -1,16 +1,18 @@
 """The import itself: piece by piece from files into TransactionHistoryLogs.
 
 All files are looked over before a row of the first is written, for what they leave open must be
-asked first. Each piece is one database transaction, and rows that are there already are
-skipped, so an import that was interrupted is simply started again.
+asked first. Each piece is one database transaction, and rows that are there already stay as they
+are but for labels that arrive or change, so an import is simply started again: because it was
+interrupted, or because more is known. Every import has a number, by which it can be undone.
 """
 
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 from sqlalchemy import Engine
@@ -19,9 +21,11 @@ from shared.errors import DataUnavailable
 from shared.importing.convert import NUMBERS, TEXTS, Converted, convert
 from shared.importing.files import Piece, Table, open_table
 from shared.importing.mapping import TARGETS, Mapping
+from shared.importing.mending import Mended, Mending
 from shared.importing.profile import Readings, look_over
 from shared.importing.rejects import RejectsFile
 from shared.importing.sources import sources
+from shared.tables.data_changes import begin_change, end_change, sender_of
 from shared.tables.engine import database_errors, prepare_for_bulk
 from shared.tables.writer import write_history_records
 
@@ -34,6 +38,8 @@ class ImportSummary:
     """What became of the rows; `read` is the sum of the next three.
 
     Attributes:
+        number: the change by which it can be undone; 0: nothing was changed.
+        mended: what became of rows that were there before.
         reasons: why rows were rejected.
         losses: values that could not be used although their rows were.
         notes: what was decided about the files, for a person to see whether it is right.
@@ -46,6 +52,13 @@ class ImportSummary:
     reasons: Counter[str] = field(default_factory=Counter)
     losses: Counter[str] = field(default_factory=Counter)
     notes: tuple[str, ...] = ()
+    number: int = 0
+    mended: Mended = field(default_factory=Mended)
+
+    def details(self) -> dict[str, Any]:
+        """Its counts, for the list of changes."""
+        mended = {name: count for name, count in asdict(self.mended).items() if name != "examples"}
+        return {"rows": self.inserted, "rejected": self.rejected, **mended}
 
 
 def import_files(
@@ -56,8 +69,11 @@ def import_files(
     now_us: int,
     *,
     progress: Progress,
+    update: bool = False,
 ) -> ImportSummary:
     """Import files, folders of them, and packed ones; rejected rows go to a CSV file of their own.
+
+    `update`: rows that are there already and differ are set to what the files say.
 
     Raises:
         MappingError: the mapping does not fit the files; nothing was written.
@@ -69,12 +85,19 @@ def import_files(
         readings = look_over(tables, mapping, NUMBERS, TEXTS)
         summary.notes = readings.notes
         with RejectsFile(rejects_path, mapping.sources, summary.reasons) as rejects:
-            work = _Import(engine, mapping, readings, rejects, now_us, summary)
+            names = [path.name for path in paths]
+            with database_errors("begin an import"), engine.begin() as connection:
+                summary.number = begin_change(connection, "import", now_us, None, {"files": names})
+            mending = Mending(summary.number, mapping, update)
+            work = _Import(engine, mapping, readings, rejects, now_us, summary, mending)
             for number, table in enumerate(tables):
                 work.refuse_lines(table)
                 for piece in table.pieces(mapping.sources):
                     work.add(piece)
                     progress((number + piece.share) / len(tables), summary)
+            with database_errors("end an import"), engine.begin() as connection:
+                details = {"files": names, **summary.details()}
+                end_change(connection, summary.number, details)
     return summary
 
 
@@ -126,6 +149,7 @@ class _Import:
     rejects: RejectsFile
     now_us: int
     summary: ImportSummary
+    mending: Mending
 
     def refuse_lines(self, table: Table) -> None:
         """Lines that are no rows come back like rows that do not fit."""
@@ -148,6 +172,12 @@ class _Import:
     def _write(self, rows: pl.DataFrame) -> int:
         if rows.is_empty():
             return 0
+        sent = rows.with_columns(
+            pl.coalesce("sent_by", pl.lit(sender_of(self.summary.number))).alias("sent_by")
+        )
         with database_errors("import transactions"), self.engine.begin() as connection:
             prepare_for_bulk(connection)
-            return write_history_records(connection, TARGETS, rows.rows())
+            inserted = write_history_records(connection, TARGETS, sent.rows())
+            if inserted < rows.height:
+                self.mending.mend(connection, rows, self.summary.mended)
+            return inserted

@@ -74,14 +74,14 @@ def seen_columns(columns: Sequence[str], records: Sequence[Record]) -> dict[str,
 
 def existing_ids(connection: Connection, table: Table, ids: Sequence[str]) -> set[str]:
     """Those of the ids that the table has."""
-    query = select(table.c.transaction_id).where(_among(connection, table, ids))
+    query = select(table.c.transaction_id).where(among(connection, table, ids))
     return set(connection.scalars(query))
 
 
 def seen_rows(connection: Connection, table: Table, ids: Sequence[str]) -> dict[str, Seen]:
     """What the tiles depend on, of those of the ids that the table has."""
     wanted = [table.c[name] for name in ("transaction_id", *Seen._fields)]
-    query = select(*wanted).where(_among(connection, table, ids))
+    query = select(*wanted).where(among(connection, table, ids))
     return {row[0]: Seen(*row[1:]) for row in connection.execute(query)}
 
 
@@ -91,7 +91,7 @@ def label_origins(
     """Who said what those of the ids are labelled, by id and the instant since when."""
     columns = (table.c.label_source, table.c.label_sent_by)
     query = select(table.c.transaction_id, table.c.label_known_at, *columns).where(
-        _among(connection, table, ids), table.c.label.is_not(None)
+        among(connection, table, ids), table.c.label.is_not(None)
     )
     return {
         (key, known_at): LabelOrigin(*origin)
@@ -99,7 +99,7 @@ def label_origins(
     }
 
 
-def _among(connection: Connection, table: Table, ids: Sequence[str]) -> ColumnElement[bool]:
+def among(connection: Connection, table: Table, ids: Sequence[str]) -> ColumnElement[bool]:
     """One bound value however many ids there are: databases limit the number of values."""
     if connection.dialect.name == "postgresql":
         return table.c.transaction_id == any_(literal(list(ids), ARRAY(String)))

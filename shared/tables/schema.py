@@ -72,8 +72,8 @@ def _transaction_columns() -> list[Column[object]]:
         Column("label", SmallInteger),
         Column("label_known_at", BigInteger),
         Column("label_source", String(32)),
-        # names of the callers who sent the row and its label; null where they were imported,
-        # or stored before names were recorded
+        # names of the callers who sent the row and its label; import/7 for the import that is
+        # change 7, null where they were stored before names were recorded
         Column("sent_by", String(SENDER_CHARACTERS)),
         Column("label_sent_by", String(SENDER_CHARACTERS)),
     ]
@@ -244,4 +244,29 @@ features_config = Table(
     Column("featurename", String(64), primary_key=True),
     # 0 or 1: an integer, because PostgreSQL refuses `SET IsEnabled = 0` on a boolean
     Column("isenabled", SmallInteger, nullable=False),
+)
+
+# What people did to rows by command: imports, corrections, removals, and what undid them.
+data_changes = Table(
+    "datachanges",
+    metadata,
+    Column("changeid", RowId, primary_key=True, autoincrement=True),
+    # import, seed, fix, remove or undo
+    Column("kind", String(16), nullable=False),
+    Column("changedat", String(40), nullable=False),
+    Column("changedby", String(64), nullable=False),
+    Column("reason", Text),
+    Column("details", JSON),
+    # the change that took this one back
+    Column("undoneby", BigInteger),
+)
+
+# Rows as they were before a change touched them; all columns of a removed row, else those changed.
+replaced_rows = Table(
+    "replacedrows",
+    metadata,
+    Column("changeid", BigInteger, primary_key=True, autoincrement=False),
+    Column("log", String(32), primary_key=True),
+    Column("transaction_id", String(128), primary_key=True),
+    Column("before", JSON, nullable=False),
 )

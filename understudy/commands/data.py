@@ -32,15 +32,32 @@ DryRun = Annotated[
 ]
 
 
+Update = Annotated[
+    bool, typer.Option("--update", help="Set rows that are there and differ to what the file says.")
+]
+Beside = Annotated[
+    bool, typer.Option("--beside-synthetic", help="Import beside the simulator's world.")
+]
+
+
 def import_(
-    files: Files, mapping: MappingFile, rejected: Rejected = None, dry_run: DryRun = False
+    files: Files,
+    *,
+    mapping: MappingFile,
+    rejected: Rejected = None,
+    dry_run: DryRun = False,
+    update: Update = False,
+    beside_synthetic: Beside = False,
 ) -> None:
     """Import your own transactions into TransactionHistoryLogs.
 
     The mapping says which column of the files is which of ours; `understudy mapping FILE`
     proposes one, and docs/importing.md says everything it can say. Rows that do not fit go to
-    a file of their own, with reasons. Rows that are there already are skipped, so an import
-    can simply be repeated.
+    a file of their own, with reasons.
+
+    Rows that are there already stay, so an import can be repeated; labels that arrived or
+    changed since are stored, other differences are told, and set with --update. Every import
+    has a number: `understudy rows undo` takes it back.
 
     **Exit status**: 0 imported, 1 every row was rejected, 2 nothing was written.
 
@@ -66,14 +83,19 @@ def import_(
         [time]
         zone = "UTC"
     """
-    from understudy.importing import import_transactions, preview_transactions  # noqa: PLC0415
+    from understudy.importing import (  # noqa: PLC0415
+        import_transactions,
+        preview_transactions,
+        refuse_synthetic,
+    )
 
     if dry_run:
         raise typer.Exit(preview_transactions(files, mapping, console))
     first = files[0]
     rejects = rejected or first.with_name(first.name + REJECTED)
     with open_database(load_settings()) as engine:
-        summary = import_transactions(engine, files, mapping, rejects, console)
+        refuse_synthetic(engine, is_meant=beside_synthetic)
+        summary = import_transactions(engine, files, mapping, rejects, console, update=update)
     if summary.read and summary.rejected == summary.read:
         raise typer.Exit(1)
 

@@ -1,0 +1,71 @@
+"""Finds stored rows by what a person knows of them, in every log."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Table, func, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from shared.tables.data_changes import LOGS, sender_of
+
+
+@dataclass(frozen=True, slots=True)
+class RowFilter:
+    """Every condition that is given has to hold; instants are microseconds since the epoch."""
+
+    transaction_ids: tuple[str, ...] = ()
+    user_id: str | None = None
+    merchant_id: str | None = None
+    sent_by: str | None = None
+    import_number: int | None = None
+    before_us: int | None = None
+    after_us: int | None = None
+    amount_above: float | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self == RowFilter()
+
+    def conditions(self, log: Table) -> list[ColumnElement[bool]]:
+        """The conditions on one log."""
+        imported = None if self.import_number is None else sender_of(self.import_number)
+        given: tuple[tuple[Any, Callable[[Any], ColumnElement[bool]]], ...] = (
+            (self.transaction_ids or None, log.c.transaction_id.in_),
+            (self.user_id, lambda user: log.c.user_id == user),
+            (self.merchant_id, lambda merchant: log.c.merchant_id == merchant),
+            (self.sent_by, lambda sender: log.c.sent_by == sender),
+            (imported, lambda sender: log.c.sent_by == sender),
+            (self.before_us, lambda instant: log.c.event_time < instant),
+            (self.after_us, lambda instant: log.c.event_time >= instant),
+            (self.amount_above, lambda amount: log.c.amount > amount),
+        )
+        return [condition(value) for value, condition in given if value is not None]
+
+
+def count_rows(connection: Connection, found: RowFilter) -> dict[str, int]:
+    """How many rows of each log it finds, by the log's name."""
+    return {
+        log.name: connection.scalar(
+            select(func.count()).select_from(log).where(*found.conditions(log))
+        )
+        or 0
+        for log in LOGS
+    }
+
+
+def first_rows(
+    connection: Connection, found: RowFilter, columns: Sequence[str], limit: int
+) -> list[tuple[str, dict[str, Any]]]:
+    """The first rows by event time, each with the name of its log."""
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for log in LOGS:
+        query = select(*(log.c[name] for name in columns)).where(*found.conditions(log))
+        ordered = query.order_by(log.c.event_time).limit(limit - len(rows))
+        rows += [(log.name, dict(row)) for row in connection.execute(ordered).mappings()]
+    return rows
+
+
+def ids_of(connection: Connection, found: RowFilter, log: Table) -> list[str]:
+    """The ids of all rows it finds in one log."""
+    return list(connection.scalars(select(log.c.transaction_id).where(*found.conditions(log))))

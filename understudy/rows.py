@@ -1,0 +1,204 @@
+"""What `understudy rows` does: finds, mends and removes stored rows, and undoes it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table as Sheet
+from rich.text import Text
+from sqlalchemy import BigInteger, Engine
+from sqlalchemy import Float as FloatType
+
+from shared.clock import SystemClock, isoformat
+from shared.errors import UnderstudyError
+from shared.importing.time_texts import read_time_texts
+from shared.tables.data_changes import (
+    CHUNK,
+    LOGS,
+    begin_change,
+    end_change,
+    list_changes,
+    remove_rows,
+    replace_rows,
+    undo,
+)
+from shared.tables.engine import database_errors
+from shared.tables.row_search import RowFilter, count_rows, first_rows, ids_of
+from shared.tables.schema import transaction_history_logs
+
+_SHOWN = ("transaction_id", "event_time", "user_id", "merchant_id", "amount", "label", "sent_by")
+# Ids tell copies apart, labels keep their own history.
+_FIXED = ("transaction_id", "label", "label_known_at", "label_source", "label_sent_by", "sent_by")
+FIXABLE = tuple(
+    column.name for column in transaction_history_logs.columns if column.name not in _FIXED
+)
+
+
+class RowsError(UnderstudyError):
+    """Raised when what was asked of rows cannot be done; nothing was changed."""
+
+
+def show_rows(engine: Engine, wanted: RowFilter, limit: int, console: Console) -> None:
+    """Print the first rows, and how many each log has."""
+    with database_errors("find rows"), engine.connect() as connection:
+        counts = count_rows(connection, wanted)
+        rows = first_rows(connection, wanted, _SHOWN, limit)
+    for log, row in rows:
+        sheet = Sheet("column", "value", title=log, min_width=40)
+        for name in _SHOWN:
+            if row[name] is not None:
+                value = isoformat(row[name]) if name == "event_time" else str(row[name])
+                sheet.add_row(name, Text(value))
+        console.print(sheet)
+    _print_counts(console, counts)
+
+
+def remove_found(
+    engine: Engine, wanted: RowFilter, reason: str, console: Console, *, is_confirmed: bool
+) -> None:
+    """Remove the rows that a filter finds.
+
+    Raises:
+        RowsError: no condition was given, or it finds nothing.
+    """
+    _confirm(engine, wanted, console, "Remove them?", is_confirmed=is_confirmed)
+    with database_errors("remove rows"), engine.begin() as connection:
+        details: dict[str, Any] = {"filter": str(wanted), "rows": 0}
+        number = begin_change(connection, "remove", SystemClock().now_us(), reason, details)
+        for log in LOGS:
+            for part in _parts(ids_of(connection, wanted, log)):
+                remove_rows(connection, number, log, part)
+                details["rows"] += len(part)
+        end_change(connection, number, details)
+    _print_done(console, "removed", details["rows"], number)
+
+
+def fix_found(
+    engine: Engine,
+    wanted: RowFilter,
+    said: Sequence[str],
+    reason: str,
+    console: Console,
+    *,
+    is_confirmed: bool,
+) -> None:
+    """Set columns of the rows that a filter finds.
+
+    Raises:
+        RowsError: no condition was given, it finds nothing, or a value does not fit its column.
+    """
+    values = dict(_value(text) for text in said)
+    _confirm(engine, wanted, console, f"Set {', '.join(said)}?", is_confirmed=is_confirmed)
+    with database_errors("mend rows"), engine.begin() as connection:
+        details: dict[str, Any] = {"filter": str(wanted), "set": values, "rows": 0}
+        number = begin_change(connection, "fix", SystemClock().now_us(), reason, details)
+        for log in LOGS:
+            for part in _parts(ids_of(connection, wanted, log)):
+                rows = [{"transaction_id": key, **values} for key in part]
+                replace_rows(connection, number, log, rows, tuple(values))
+                details["rows"] += len(part)
+        end_change(connection, number, details)
+    _print_done(console, "mended", details["rows"], number)
+
+
+def show_changes(engine: Engine, limit: int, console: Console) -> None:
+    """Print changes of rows, newest first."""
+    sheet = Sheet("change", "what", "when", "who", "rows", "why")
+    for change in list_changes(engine, limit):
+        undone = "" if change.undone_by is None else f" (undone by {change.undone_by})"
+        why = change.reason or ", ".join(change.details.get("files", []))
+        rows = change.details.get("rows", "")
+        cells = (change.changed_at[:19], change.changed_by, rows, why)
+        sheet.add_row(
+            str(change.number), change.kind + undone, *(Text(str(cell)) for cell in cells)
+        )
+    console.print(sheet)
+
+
+def undo_change(
+    engine: Engine, number: int, reason: str, console: Console, *, is_confirmed: bool
+) -> None:
+    """Take a change back.
+
+    Raises:
+        RowsError: there is no such change, or it cannot be undone.
+    """
+    if not is_confirmed:
+        typer.confirm(f"Undo change {number}?", abort=True)
+    try:
+        counts = undo(engine, number, SystemClock().now_us(), reason)
+    except LookupError as error:
+        raise RowsError(str(error)) from error
+    told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+    console.print(f"Change {number} was undone: {told}.", highlight=False)
+
+
+def _confirm(
+    engine: Engine, wanted: RowFilter, console: Console, question: str, *, is_confirmed: bool
+) -> None:
+    if wanted.is_empty:
+        raise RowsError("say which rows: --id, --user, --merchant, --import, --before, ...")
+    with database_errors("find rows"), engine.connect() as connection:
+        counts = count_rows(connection, wanted)
+    if not any(counts.values()):
+        raise RowsError("no row is like that; `understudy rows find` shows what there is")
+    _print_counts(console, counts)
+    if not is_confirmed:
+        typer.confirm(question, abort=True)
+
+
+def _value(said: str) -> tuple[str, Any]:
+    """A column and its new value.
+
+    Raises:
+        RowsError: there is no such column, or the value does not fit it.
+    """
+    name, separator, text = said.partition("=")
+    if not separator or name not in FIXABLE:
+        raise RowsError(f"--set {said}: write COLUMN=VALUE, where COLUMN is {', '.join(FIXABLE)}")
+    column = transaction_history_logs.c[name]
+    if text == "":
+        if not column.nullable:
+            raise RowsError(f"--set {name}: this column cannot be empty")
+        return name, None
+    return name, _parsed(name, column.type, text)
+
+
+def _parsed(name: str, kind: Any, text: str) -> Any:
+    if name in ("event_time", "ingested_at"):
+        return _instant(name, text)
+    try:
+        if isinstance(kind, FloatType):
+            return float(text)
+        return int(text) if kind.python_type is int or isinstance(kind, BigInteger) else text
+    except ValueError as error:
+        raise RowsError(f"--set {name}: {text!r} is not a number") from error
+
+
+def _instant(name: str, text: str) -> int:
+    import polars as pl  # noqa: PLC0415 - half a second that only this value costs
+
+    said = read_time_texts(pl.Series([text]), None)
+    if said.naive_us[0] is None or said.offset_us[0] is None:
+        raise RowsError(f"--set {name}: write an instant with its zone, like 2026-01-05T10:15:00Z")
+    return int(said.naive_us[0] - said.offset_us[0])
+
+
+def _parts(ids: list[str]) -> list[list[str]]:
+    return [ids[begin : begin + CHUNK] for begin in range(0, len(ids), CHUNK)]
+
+
+def _print_counts(console: Console, counts: dict[str, int]) -> None:
+    for log, count in counts.items():
+        console.print(f"{count:,} rows in {log}", highlight=False)
+
+
+def _print_done(console: Console, what: str, rows: int, number: int) -> None:
+    console.print(
+        f"{rows:,} rows {what}: change {number}. To take it back: "
+        f'understudy rows undo {number} --reason "..."',
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
