@@ -39,6 +39,9 @@ _DESCRIPTION = (
     "`X-Model-Version`; every error is `application/problem+json` with a stable `type`."
 )
 
+# Rows for a tenth of a second go to the thread at once; a model that takes this long hangs.
+_LONG_PIECE_SECONDS = 2.0
+
 
 class ScoringApp(FastAPI):
     """FastAPI with a short way: scoring addresses go straight to their raw callables.
@@ -136,10 +139,10 @@ async def _running(app: ScoringApp) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
 
     def through_loop(work: Callable[[], None]) -> None:
-        loop.call_soon_threadsafe(work)
+        loop.call_soon_threadsafe(service.lane.post, work)
 
     service.hop.use(through_loop)
-    service.heartbeat.begin(loop)
+    service.heartbeat.begin(loop, lambda: service.lane.seconds_at_work < _LONG_PIECE_SECONDS)
     try:
         if service.peers is not None:
             await service.peers.open(operations(service))
@@ -147,6 +150,7 @@ async def _running(app: ScoringApp) -> AsyncIterator[None]:
     finally:
         if service.peers is not None:
             await service.peers.close()
+        await asyncio.to_thread(service.lane.close)
         service.hop.use(None)
         app.state.threads.stop()
         await asyncio.to_thread(stop, service)

@@ -19,6 +19,7 @@ from api.registry.registry import Registry
 from api.rollout.conductor import Conductor
 from api.scoring.cache import DecidedCache
 from api.scoring.endpoint import Execution
+from api.scoring.lane import ScoringLane
 from api.scoring.scorer import Scorer
 from api.scoring.ticks import Ticks
 from api.scoring.turns import StrictClock
@@ -63,6 +64,7 @@ class Service:
     scorer: Scorer
     ticks: Ticks
     peers: Peers | None
+    lane: ScoringLane
     execution: Execution
     hop: "HopSwitch"
     follower: Follower

@@ -6,7 +6,9 @@ been authenticated by then; this is for models that are broken, endless or too l
 
 import json
 import resource
+import statistics
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +32,8 @@ def smoke_rows(features: int) -> npt.NDArray[np.float32]:
     return np.vstack([unknown, np.zeros((1, features)), ordinary, large]).astype(np.float32)
 
 
-def check(model: Model) -> None:
-    """Score the smoke rows, together and one by one.
+def check(model: Model) -> float:
+    """Score the smoke rows, together and one by one; tells the seconds of one alone.
 
     Raises:
         ValueError: says what is wrong with the answer.
@@ -43,9 +45,15 @@ def check(model: Model) -> None:
         raise ValueError(f"the model answers {together.shape} where {wanted} is due")
     if not np.isfinite(together).all():
         raise ValueError("the model answers NaN or infinity")
-    alone = np.vstack([_scores(model, row.reshape(1, -1)) for row in rows])
+    seconds, parts = [], []
+    for row in rows:
+        began = time.perf_counter()
+        parts.append(_scores(model, row.reshape(1, -1)))
+        seconds.append(time.perf_counter() - began)
+    alone = np.vstack(parts)
     if not np.allclose(together, alone, rtol=1e-4, atol=1e-5):
         raise ValueError("the model answers one row differently when it comes with others")
+    return statistics.median(seconds)
 
 
 def _scores(model: Model, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -62,14 +70,14 @@ def main(arguments: list[str]) -> int:
     _limit(int(memory_bytes), int(cpu_seconds))
     try:
         bundle = unpack(Path(path).read_bytes())
-        check(load_model(bundle, allow_pickle=ALLOW_PICKLE in flags))
+        row_seconds = check(load_model(bundle, allow_pickle=ALLOW_PICKLE in flags))
     except (UnderstudyError, ValueError) as error:
         print(json.dumps({"problem": str(error)}))  # noqa: T201 - the parent reads it
         return 1
     except MemoryError:
         print(json.dumps({"problem": "the model needs too much memory"}))  # noqa: T201
         return 1
-    print(json.dumps({"problem": None}))  # noqa: T201
+    print(json.dumps({"problem": None, "row_seconds": row_seconds}))  # noqa: T201
     return 0
 
 

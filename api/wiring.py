@@ -29,6 +29,7 @@ from api.rollout.trials import ShadowLimits, TrialMaker
 from api.scoring.arms import Arms
 from api.scoring.cache import DecidedCache
 from api.scoring.endpoint import Execution, in_threads, inline
+from api.scoring.lane import ScoringLane
 from api.scoring.lookup import DecisionLookup
 from api.scoring.repeats import Repeats
 from api.scoring.scorer import Scorer, ScoringParts
@@ -121,7 +122,7 @@ def build_service(
         clock=strict,
         metrics=metrics,
     )
-    scorer = Scorer(parts)
+    scorer, lane = Scorer(parts), ScoringLane(models)
     shelf = Shelf(registry, verifier)
     conductor = Conductor(
         registry=registry,
@@ -154,7 +155,8 @@ def build_service(
         drain=drain,
         cache=cache,
         scorer=scorer,
-        ticks=Ticks(scorer, models),
+        ticks=Ticks(scorer, models, lane),
+        lane=lane,
         peers=peers,
         execution=execution,
         hop=HopSwitch(),

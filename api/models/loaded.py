@@ -1,11 +1,13 @@
 """The immutable object that answers are made of: a loaded version bound to a use case."""
 
 import math
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from api.models.pace import Pace
 from shared.bundle.manifest import Manifest
 from shared.errors import ModelLoadError
 from shared.scoring.model import Model
@@ -18,12 +20,14 @@ class LiveModel:
 
     Attributes:
         columns: which of them the model was trained on, in its order; None: all, as they are.
+        pace: how long it takes in this process.
     """
 
     model: Model
     served: ServedModel
     columns: npt.NDArray[np.intp] | None
     activated_at_us: int
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def version(self) -> str:
@@ -33,7 +37,10 @@ class LiveModel:
         """Component scores of whole vectors, (rows, features) -> (rows, components)."""
         if self.columns is not None:
             matrix = matrix[:, self.columns]
-        return self.model.score(matrix)
+        began = time.perf_counter()
+        scores = self.model.score(matrix)
+        self.pace.took(len(matrix), time.perf_counter() - began)
+        return scores
 
 
 def usable(scores: FloatVector) -> bool:

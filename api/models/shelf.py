@@ -1,8 +1,11 @@
 """Versions on disk as models in memory: which there are, and in which order to try them."""
 
+from dataclasses import replace
+
 import structlog
 
 from api.models.loaded import LiveModel
+from api.models.pace import Pace
 from api.models.verify import Authentic, Verifier
 from api.registry.registry import Meta, Registry
 from api.smoke import check
@@ -43,10 +46,10 @@ class Shelf:
         """
         model = self.load(version)
         try:
-            check(model.model)
+            row_seconds = check(model.model)
         except ValueError as error:
             raise ModelLoadError(str(error)) from error
-        return model
+        return replace(model, pace=Pace(row_seconds))
 
     def load_if_possible(self, version: str) -> LiveModel | None:
         try:

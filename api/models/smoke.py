@@ -20,8 +20,8 @@ _ROOT = Path(api.__file__).resolve().parent.parent
 
 
 class SmokeTest(Protocol):
-    def run(self, raw: bytes) -> None:
-        """Load and score a bundle away from the service.
+    def run(self, raw: bytes) -> float | None:
+        """Load and score a bundle away from the service; tells the seconds a row took, if known.
 
         Raises:
             ModelLoadError: it does not work, or not within its limits.
@@ -37,15 +37,17 @@ class ChildSmokeTest:
     memory_bytes: int
     allow_pickle: bool = False
 
-    def run(self, raw: bytes) -> None:
+    def run(self, raw: bytes) -> float | None:
         with tempfile.TemporaryDirectory(prefix="understudy-smoke-") as folder:
             path = Path(folder) / "bundle.zip"
             path.write_bytes(raw)
             limits = (str(self.memory_bytes), str(math.ceil(self.timeout_seconds)))
             flags = [ALLOW_PICKLE] if self.allow_pickle else []
-            self._run([sys.executable, "-m", "api.smoke", str(path), *limits, *flags], folder)
+            return self._run(
+                [sys.executable, "-m", "api.smoke", str(path), *limits, *flags], folder
+            )
 
-    def _run(self, command: list[str], folder: str) -> None:
+    def _run(self, command: list[str], folder: str) -> float | None:
         # No setting and no secret of the service goes into the child.
         ours = {"PYTHONPATH": str(_ROOT), "HOME": folder, "OMP_NUM_THREADS": "1"}
         environment = {**SWITCHES, **ours}
@@ -68,18 +70,20 @@ class ChildSmokeTest:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.communicate()
-        _judge(child.returncode, output)
+        return _judge(child.returncode, output)
 
 
-def _judge(returncode: int, output: bytes) -> None:
+def _judge(returncode: int, output: bytes) -> float | None:
     if returncode < 0:
         name = signal.Signals(-returncode).name
         raise ModelLoadError(f"the model's test process was ended by {name}")
     try:
-        problem = json.loads(output)["problem"]
+        told = json.loads(output)
+        problem, row_seconds = told["problem"], told.get("row_seconds")
     except (ValueError, KeyError, TypeError) as error:
         raise ModelLoadError(
             f"the model's test process ended with status {returncode} and no verdict"
         ) from error
     if problem is not None:
         raise ModelLoadError(str(problem))
+    return None if row_seconds is None else float(row_seconds)

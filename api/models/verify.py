@@ -1,8 +1,9 @@
 """From pushed bytes to a loaded model; nothing is parsed before the signature held."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from api.models.loaded import LiveModel, check_fits, make_live
+from api.models.pace import Pace
 from api.models.smoke import SmokeTest
 from shared.bundle.archive import Bundle, unpack
 from shared.clock import Clock
@@ -57,8 +58,8 @@ class Verifier:
         """
         check_fits(authentic.bundle.manifest, self.use_case)
         check_allowed(authentic.bundle.manifest, allow_pickle=self.allow_pickle)
-        self.smoke.run(raw)
-        return self.load(authentic)
+        row_seconds = self.smoke.run(raw)
+        return replace(self.load(authentic), pace=Pace(row_seconds))
 
     def load(self, authentic: Authentic) -> LiveModel:
         """A model that passed the smoke test when it was accepted.

@@ -11,6 +11,7 @@ import structlog
 
 from api.journal.entries import Decided
 from api.models.loaded import LiveModel, usable
+from api.models.pace import Pace
 from api.rollout.bucket import Splitter, limit_of
 from api.rollout.counters import Counters
 from api.rollout.state import Rollout
@@ -42,6 +43,10 @@ class Canary:
         self._splitter = Splitter(rollout.salt)
         self._limit = limit_of(rollout.share_percent)
         self._failures = 0
+
+    @property
+    def pace(self) -> Pace:
+        return self.candidate.pace
 
     def try_candidate(self, users: Sequence[str], matrix: FloatMatrix) -> dict[int, Scored]:
         if self._failures >= BROKEN_AFTER:

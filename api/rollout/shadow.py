@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import structlog
 
 from api.journal.entries import Decided
+from api.models.pace import Pace
 from api.rollout.bucket import Splitter
 from api.rollout.canary import Judge
 from api.rollout.counters import Counters
@@ -37,6 +38,8 @@ class Shadow:
         self.rollout = rollout
         self.process = process
         self.counters = counters
+        # its own process, so however slow it is nobody waits
+        self.pace = Pace()
         self._record = record
         self._judge = judge
         self._splitter = Splitter(rollout.salt)

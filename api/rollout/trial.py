@@ -10,6 +10,7 @@ from shared.usecase.serving import FloatMatrix, FloatVector
 if TYPE_CHECKING:
     from api.journal.entries import Decided
     from api.models.loaded import LiveModel
+    from api.models.pace import Pace
 
 Scored = tuple["LiveModel", FloatVector]
 """The model that answers for a row, and its scores, all of them finite."""
@@ -23,6 +24,11 @@ class Trial(Protocol):
 
     @property
     def counters(self) -> Counters: ...
+
+    @property
+    def pace(self) -> "Pace":
+        """How long the candidate takes where rows are answered."""
+        ...
 
     def try_candidate(self, users: Sequence[str], matrix: FloatMatrix) -> dict[int, Scored]:
         """Row -> who answers it and with which scores; rows left out are the champion's.

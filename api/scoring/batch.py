@@ -1,4 +1,4 @@
-"""Many rows of one caller; a row that cannot be scored gets its own error."""
+"""Many rows of one caller, a slice at a time; a row that cannot be scored gets its own error."""
 
 import time
 from collections.abc import Sequence
@@ -8,33 +8,88 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from api.http.callers import Caller
-from api.http.problems import Problem
+from api.http.failures import as_problem
+from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
 from api.http.validation import invalid
+from api.models.loaded import LiveModel
 from api.scoring.reply import Reply
+from api.scoring.requests import Instances
 from api.scoring.row import Answered, Row
 from api.scoring.scorer import Scorer
 from shared.usecase.serving import ScoringRoute
 
-Instance = BaseModel | ValidationError
+SLICE_ROWS = 64
+# what keeps one slice from being decided keeps the next from it, too
+_FINAL = (JOURNAL_FULL, NO_MODEL)
 
 
-def score_batch(
-    scorer: Scorer, instances: Sequence[Instance], route: ScoringRoute, caller: Caller
-) -> Reply:
-    """Answer every row, by a prediction or by its problem, as if they had come one by one.
+class Batch:
+    """Answers every row, by a prediction or by its problem, as if they had come one by one.
 
-    Raises:
-        Problem: no model, the model failed, or the journal is full; nothing was counted.
+    Each slice is decided and recorded as a whole, so a slice that fails leaves those before it
+    as they are: its rows get the problem as their own. All slices are of one version, unless
+    another one had to stand in for it.
     """
-    started = time.perf_counter()
-    rows = [
-        instance if isinstance(instance, ValidationError) else Row(instance, route, caller, started)
-        for instance in instances
-    ]
-    model = scorer.score([row for row in rows if isinstance(row, Row)], apart=False)
-    predictions = [_told(place, row) for place, row in enumerate(rows)]
-    body = {"predictions": predictions, "version": model.version}
-    return Reply(orjson.dumps(body), model.version)
+
+    def __init__(
+        self, scorer: Scorer, instances: Instances, route: ScoringRoute, caller: Caller
+    ) -> None:
+        self._scorer = scorer
+        self._instances = instances
+        self._route = route
+        self._caller = caller
+        self._started = time.perf_counter()
+        self._model: LiveModel | None = None
+        self._count = 0
+        self._answers: list[bytes] = []
+        self._first_problem: Problem | None = None
+        self._end: Problem | None = None
+
+    @property
+    def left(self) -> int:
+        """Rows that are not answered yet."""
+        return len(self._instances)
+
+    def answer_slice(self, most: int) -> None:
+        """Score the next rows, so many at most."""
+        rows = [self._row(instance) for instance in self._instances.take(most)]
+        good = [row for row in rows if isinstance(row, Row)]
+        problem = self._end or self._score(good)
+        for row in good:
+            if problem is not None:
+                row.outcome = problem
+        told = [_told(self._count + at, row) for at, row in enumerate(rows)]
+        self._count += len(rows)
+        self._answers.append(orjson.dumps(told)[1:-1])
+
+    def reply(self) -> Reply:
+        """The answer to the whole.
+
+        Raises:
+            Problem: no slice was decided, for this reason.
+        """
+        if self._model is None:
+            raise self._first_problem or ValueError("a batch without a slice")
+        version = self._model.version
+        end = b'],"version":%s}' % orjson.dumps(version)
+        return Reply(b'{"predictions":[' + b",".join(self._answers) + end, version)
+
+    def _row(self, instance: BaseModel | ValidationError) -> Row | ValidationError:
+        if isinstance(instance, ValidationError):
+            return instance
+        return Row(instance, self._route, self._caller, self._started)
+
+    def _score(self, rows: Sequence[Row]) -> Problem | None:
+        try:
+            self._model = self._scorer.score(rows, apart=False, model=self._model)
+        except Exception as error:  # noqa: BLE001 - earlier slices stand whatever happens to this
+            problem = as_problem(error, self._route.batch_path or self._route.path)
+        else:
+            return None
+        if problem.kind in _FINAL:
+            self._end = problem
+        self._first_problem = self._first_problem or problem
+        return problem
 
 
 def _told(place: int, row: Row | ValidationError) -> dict[str, Any]:

@@ -5,6 +5,7 @@ The same callables are the `.app` of FastAPI routes, so the docs show them like 
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from functools import partial
@@ -25,6 +26,17 @@ from shared.keys.tokens import Role
 Work = Callable[[bytes, Caller], Reply]
 
 
+class PacedWork(ABC):
+    """Work that can be done on the event loop without holding it for long."""
+
+    @abstractmethod
+    def __call__(self, body: bytes, caller: Caller) -> Reply: ...
+
+    @abstractmethod
+    async def paced(self, body: bytes, caller: Caller) -> Reply:
+        """The same, with returns to the loop where it takes long."""
+
+
 class Execution(Protocol):
     """Where the synchronous work of one request runs."""
 
@@ -33,6 +45,8 @@ class Execution(Protocol):
 
 async def inline(work: Work, body: bytes, caller: Caller) -> Reply:
     """On the event loop: for sources that answer in microseconds."""
+    if isinstance(work, PacedWork):
+        return await work.paced(body, caller)
     return work(body, caller)
 
 
@@ -60,8 +74,7 @@ class ScoringEndpoint:
         metrics: RouteMetrics,
     ) -> None:
         self._work = work
-        # None: where it stands, without another coroutine in between
-        self._execution = None if execution is inline else execution
+        self._execution = execution
         self._limit_bytes = limit_bytes
         self._doorkeeper = doorkeeper
         self._models = models
@@ -87,6 +100,4 @@ class ScoringEndpoint:
         caller = self._doorkeeper.admit(scope, Role.SCORER)
         require_json(scope)
         body = await read_body(scope, receive, self._limit_bytes)
-        if self._execution is None:
-            return self._work(body, caller)
         return await self._execution(self._work, body, caller)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, WrapValidator, create_model
+from pydantic_core import to_json
 
 from api.http.elements import (
     OF_A_ROW,
@@ -12,7 +13,11 @@ from api.http.elements import (
     check_elements,
 )
 from api.http.validation import invalid
-from api.scoring.batch import Instance
+
+Instance = BaseModel | ValidationError
+
+# as many rows as are scored in one or two slices
+_SMALL_BYTES = 32 * 1024
 
 
 class RowParser:
@@ -32,10 +37,29 @@ class RowParser:
         return parsed
 
 
+class Instances:
+    """The rows of a batch; those that are left are parsed when they are taken."""
+
+    def __init__(self, values: list[Any], parse: Callable[[list[Any]], list[Instance]]) -> None:
+        # the first ones are at the end, where taking them costs nothing
+        self._values = values[::-1]
+        self._parse = parse
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def take(self, most: int) -> list[Instance]:
+        """The next rows, each as its request or its error."""
+        values = self._values[-most:][::-1]
+        del self._values[-most:]
+        return self._parse(values)
+
+
 class BatchParser:
     """Parses {"instances": [...]}; a bad row becomes its ValidationError, in its place.
 
-    Where every row is good, none of them passes through Python.
+    Where every row is good, none of them passes through Python. A body is taken apart at once;
+    what its rows say is looked at a slice at a time, for a thousand bad rows take a while.
     """
 
     def __init__(self, model: type[BaseModel], max_rows: int) -> None:
@@ -45,10 +69,22 @@ class BatchParser:
         self._elements = self._members * max_rows + OF_AN_ENVELOPE
         self._good = _envelope(row, max_rows)
         self._mixed = _envelope(Annotated[row, WrapValidator(_keep_error)], max_rows)
+        self._values = _envelope(Any, max_rows)
 
-    def __call__(self, body: bytes) -> list[Instance]:
+    def __call__(self, body: bytes) -> Instances:
         """Raises Problem when the envelope itself is wrong."""
         check_elements(body, self._elements)
+        if len(body) <= _SMALL_BYTES:
+            return Instances(self._parsed(body), _as_they_are)
+        try:
+            return Instances(self._values(body), self._parsed_values)
+        except ValidationError as error:
+            raise invalid(error) from None
+
+    def _parsed_values(self, values: list[Any]) -> list[Instance]:
+        return self._parsed(to_json({"instances": values}))
+
+    def _parsed(self, body: bytes) -> list[Instance]:
         try:
             return self._good(body)
         except ValidationError:
@@ -61,13 +97,17 @@ class BatchParser:
             raise invalid(error) from None
 
 
-def _envelope(row: Any, max_rows: int) -> Callable[[bytes], list[Instance]]:
+def _as_they_are(instances: list[Instance]) -> list[Instance]:
+    return instances
+
+
+def _envelope(row: Any, max_rows: int) -> Callable[[bytes], list[Any]]:
     # one that is wrong is enough to go the other way, or to refuse the whole
     rows = (list[row], Field(min_length=1, max_length=max_rows, fail_fast=True))
     adapter: TypeAdapter[Any] = TypeAdapter(create_model("Instances", instances=rows))
 
-    def parse(body: bytes) -> list[Instance]:
-        instances: list[Instance] = adapter.validate_json(body).instances
+    def parse(body: bytes) -> list[Any]:
+        instances: list[Any] = adapter.validate_json(body).instances
         return instances
 
     return parse

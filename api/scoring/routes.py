@@ -1,21 +1,15 @@
 """The use case's routes, mounted: one raw endpoint a route and one for its batches."""
 
-import time
-
-import orjson
 from fastapi import FastAPI
 
 from api.http.callers import Caller
-from api.http.problems import Problem
 from api.http.short_way import ShortWays, Way
 from api.route_metrics import RouteMetrics
-from api.scoring.batch import score_batch
 from api.scoring.docs import batch_route, row_route
 from api.scoring.endpoint import Execution, ScoringEndpoint, Work, inline
-from api.scoring.reply import Reply
 from api.scoring.requests import BatchParser, RowParser
-from api.scoring.row import Row
-from api.scoring.ticks import RowWay, Ticks, Waiting, score_apart
+from api.scoring.ticks import RowWay, Ticks, Waiting
+from api.scoring.work import BatchWork, RowWork
 from api.service import Service
 from api.workers.peers.router import (
     EntityRouter,
@@ -106,25 +100,13 @@ def _endpoint(
     )
 
 
-def row_work(service: Service, route: ScoringRoute) -> Work:
+def row_work(service: Service, route: ScoringRoute) -> RowWork:
     """Scores the body of one row."""
-    parse, scorer = RowParser(service.use_case.request_model), service.scorer
-
-    def work(body: bytes, caller: Caller) -> Reply:
-        row = Row(parse(body), route, caller, time.perf_counter())
-        score_apart(scorer, [row])
-        if isinstance(row.outcome, Problem):
-            raise row.outcome
-        return Reply(orjson.dumps(row.outcome.body), row.outcome.version)
-
-    return work
+    parse = RowParser(service.use_case.request_model)
+    return RowWork(service.scorer, parse, route, service.ticks, service.lane)
 
 
-def batch_work(service: Service, route: ScoringRoute) -> Work:
+def batch_work(service: Service, route: ScoringRoute) -> BatchWork:
     """Scores the body of a batch."""
     parse = BatchParser(service.use_case.request_model, service.settings.batch_max_rows)
-
-    def work(body: bytes, caller: Caller) -> Reply:
-        return score_batch(service.scorer, parse(body), route, caller)
-
-    return work
+    return BatchWork(service.scorer, parse, route, service.lane)

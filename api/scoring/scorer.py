@@ -59,15 +59,18 @@ class Scorer:
         self._parts = parts
         self._feature_set_version = parts.use_case.feature_set.version
 
-    def score(self, rows: Sequence[Row], *, apart: bool) -> LiveModel:
+    def score(
+        self, rows: Sequence[Row], *, apart: bool, model: LiveModel | None = None
+    ) -> LiveModel:
         """Give every row its outcome; returns the version that serves, or stood in for it.
 
-        `apart`: the rows are of different callers (see `Arms`).
+        `apart`: the rows are of different callers (see `Arms`). `model` is the version to
+        score with, where it is not simply the one that serves.
 
         Raises:
             Problem: no model, the model failed, or the journal is full; nothing was counted.
         """
-        model = self._model()
+        model = model or self._model()
         accepted = self._accept(rows)
         with self._parts.turns.of(_turns(accepted)):
             fresh, twins = self._sort_out(accepted)

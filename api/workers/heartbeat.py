@@ -1,11 +1,13 @@
 """A worker's sign of life: a byte from its event loop into a pipe that the supervisor reads.
 
 It comes from the loop and from nowhere else: a thread would go on beating for a loop that
-is stuck. A pipe, because a full or broken disk shall not look like a worker that hangs.
+is stuck. While rows are scored on a thread, one that is stuck there stops it, too. A pipe,
+because a full or broken disk shall not look like a worker that hangs.
 """
 
 import asyncio
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from math import inf
 
@@ -20,14 +22,15 @@ class Heartbeat:
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
 
-    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Beat for as long as this loop turns."""
+    def begin(self, loop: asyncio.AbstractEventLoop, scores: Callable[[], bool]) -> None:
+        """Beat for as long as this loop turns and scoring does not hang elsewhere."""
         if self._descriptor is None:
             return
-        # A supervisor that does not read is ending: then the pipe is full, or has no reader.
-        with suppress(BlockingIOError, BrokenPipeError):
-            os.write(self._descriptor, b".")
-        loop.call_later(BEAT_SECONDS, self.begin, loop)
+        if scores():
+            # A supervisor that does not read is ending: then the pipe is full, or has no reader.
+            with suppress(BlockingIOError, BrokenPipeError):
+                os.write(self._descriptor, b".")
+        loop.call_later(BEAT_SECONDS, self.begin, loop, scores)
 
 
 class Listening:

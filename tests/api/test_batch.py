@@ -68,10 +68,24 @@ def test_empty_and_oversized_batches_are_refused(serving: Running, body: Any) ->
     assert answer.json()["errors"][0]["field"] == "instances"
 
 
-def test_a_batch_the_journal_has_no_room_for_is_refused_as_a_whole(settings: Settings) -> None:
-    small = settings.model_copy(update={"journal_max_bytes": 64 * 1024})
+def test_what_the_journal_has_no_room_for_gets_its_own_error_and_the_rows_before_it_count(
+    settings: Settings,
+) -> None:
+    small = settings.model_copy(
+        update={"journal_max_bytes": 64 * 1024, "journal_drain_seconds": 60.0}
+    )
     with Running(small) as server:
-        answer = batch(server, *[{"amount": 1.0, "user_id": "u"}] * 500)
-        assert answer.status_code == 503
-        assert answer.json()["type"] == "urn:understudy:problem:journal-full"
-        assert server.score(amount=1.0, user_id="u").json()["seen_before"] == 0
+        rows = [{"amount": 1.0, "user_id": "u"}] * 500
+        answer = batch(server, *rows)
+        assert answer.status_code == 200
+        told = answer.json()["predictions"]
+        decided = [row for row in told if "error" not in row]
+        refused = [row for row in told if "error" in row]
+        assert [row["seen_before"] for row in decided] == list(range(len(decided)))
+        assert 0 < len(decided) < 500
+        assert [row["index"] for row in refused] == list(range(len(decided), 500))
+        assert {row["error"]["type"] for row in refused} == {"urn:understudy:problem:journal-full"}
+        whole = batch(server, *rows)
+        assert whole.status_code == 503
+        assert whole.json()["type"] == "urn:understudy:problem:journal-full"
+        assert server.service.journal.backlog == len(decided)

@@ -47,7 +47,7 @@ class Desk:
         callers = [FakeCaller() for _ in rows]
 
         async def tick() -> None:
-            ticks = Ticks(service.scorer, service.models)
+            ticks = Ticks(service.scorer, service.models, service.lane)
             for row, caller in zip(rows, callers, strict=True):
                 ticks.add(orjson.dumps(row), way, ANYBODY, caller)
             # each turn takes a part of them

@@ -1,0 +1,181 @@
+"""The one lane that scoring takes: on the event loop while rows are quick, else on a thread.
+
+History in memory is not for two threads at once, so whatever reads or changes it runs here, one
+piece after the other. A piece on the thread leaves the loop to operators, health and figures;
+other pieces wait for it without holding anything up.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from api.models.live import ModelHolder
+
+Piece = Callable[[], None]
+
+LOOP_SECONDS = 0.02
+"""What a piece on the event loop may take: so long everybody else waits."""
+
+THREAD_SECONDS = 0.1
+"""What a piece on the thread may take: so long other pieces wait."""
+
+# of a version that nobody has measured: it was loaded without a test, after a restart
+_UNKNOWN_ROWS = 4
+_STOP_SECONDS = 2.0
+
+
+class ScoringLane:
+    """Everything but the pieces themselves happens on the event loop."""
+
+    def __init__(self, models: ModelHolder) -> None:
+        self._models = models
+        self._thread = _Thread()
+        self._row_seconds = 0.0
+        self._waiting: deque[Piece] = deque()
+        self._slices: deque[_Slice] = deque()
+        self._has_turn = False
+        self.is_busy = False
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether what serves, or is on trial, is too slow for the event loop."""
+        live, trial = self._models.live, self._models.trial
+        if live is None:
+            return False
+        return live.pace.is_slow or (trial is not None and trial.pace.is_slow)
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a piece may run now, on the event loop."""
+        return not self.is_busy and not self.is_slow
+
+    @property
+    def seconds_at_work(self) -> float:
+        """How long the thread has been at its piece."""
+        return self._thread.seconds_at_work if self.is_busy else 0.0
+
+    def rows_at_once(self, most: int) -> int:
+        """How many rows to take up together, so that none waits long for its neighbours."""
+        live = self._models.live
+        if live is None:
+            return most
+        own = live.pace.row_seconds
+        if own is None:
+            return min(most, _UNKNOWN_ROWS)
+        each = max(own, self._row_seconds)
+        seconds = THREAD_SECONDS if self.is_slow else LOOP_SECONDS
+        return most if each * most <= seconds else max(1, int(seconds / each))
+
+    def took(self, rows: int, seconds: float) -> None:
+        """So many rows took so long, all included."""
+        each, known = seconds / rows, self._row_seconds
+        self._row_seconds = each if each < known else (each + known) / 2
+
+    def post(self, piece: Piece) -> None:
+        """Run a quick piece on the loop: now, or as soon as the thread is done."""
+        if self.is_busy:
+            self._waiting.append(piece)
+        else:
+            piece()
+
+    def offload(self, piece: Piece, done: Piece) -> None:
+        """Run a piece on the thread, then `done` on the loop; only while it is not busy."""
+        loop = asyncio.get_running_loop()
+        self.is_busy = True
+
+        def work() -> None:
+            try:
+                piece()
+            finally:
+                # a loop that has ended waits for nothing
+                with suppress(RuntimeError):
+                    loop.call_soon_threadsafe(self._finished, done)
+
+        self._thread.put(work)
+
+    async def run(self, work: Callable[[], None]) -> None:
+        """Run a piece, and raise what it raises; of those that wait one runs at each turn."""
+        part = _Slice(work, asyncio.get_running_loop().create_future())
+        self._slices.append(part)
+        self._ask_for_turn()
+        await part.done
+
+    def close(self) -> None:
+        """Wait a little for the piece at work; whatever waits is not run."""
+        self._thread.close(_STOP_SECONDS)
+
+    def _ask_for_turn(self) -> None:
+        if not self._has_turn and self._slices:
+            self._has_turn = True
+            asyncio.get_running_loop().call_soon(self.post, self._turn)
+
+    def _turn(self) -> None:
+        self._has_turn = False
+        part = self._slices.popleft()
+        if self.is_slow:
+            self.offload(part.run, part.tell)
+        else:
+            part.run()
+            part.tell()
+        self._ask_for_turn()
+
+    def _finished(self, done: Piece) -> None:
+        self.is_busy = False
+        done()
+        while self._waiting and not self.is_busy:
+            self._waiting.popleft()()
+
+
+@dataclass(slots=True)
+class _Slice:
+    work: Piece
+    done: "asyncio.Future[None]"
+    error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.work()
+        except BaseException as error:  # noqa: BLE001 - belongs to whoever waits for it
+            self.error = error
+
+    def tell(self) -> None:
+        if self.done.done():
+            return  # whoever waited has gone
+        if self.error is None:
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(self.error)
+
+
+class _Thread:
+    """Started with the first piece; ends with the process, whatever it is doing."""
+
+    def __init__(self) -> None:
+        self._pieces: SimpleQueue[Piece | None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._began = 0.0
+
+    @property
+    def seconds_at_work(self) -> float:
+        return time.monotonic() - self._began
+
+    def put(self, piece: Piece) -> None:
+        self._began = time.monotonic()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
+            self._thread.start()
+        self._pieces.put(piece)
+
+    def close(self, seconds: float) -> None:
+        if self._thread is not None:
+            self._pieces.put(None)
+            self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            piece()

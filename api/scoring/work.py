@@ -1,0 +1,87 @@
+"""The work of one request: a row or a batch, from its body to its answer."""
+
+import time
+
+import orjson
+
+from api.http.callers import Caller
+from api.http.problems import Problem
+from api.route_metrics import RouteMetrics
+from api.scoring.batch import SLICE_ROWS, Batch
+from api.scoring.endpoint import PacedWork
+from api.scoring.lane import ScoringLane
+from api.scoring.reply import Reply
+from api.scoring.requests import BatchParser, RowParser
+from api.scoring.row import Row
+from api.scoring.scorer import Scorer
+from api.scoring.ticks import RowWay, Ticks, score_apart
+from shared.usecase.serving import ScoringRoute
+
+
+class RowWork(PacedWork):
+    """Scores the body of one row; while scoring is slow, together with the rows of others."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        parse: RowParser,
+        route: ScoringRoute,
+        ticks: Ticks,
+        lane: ScoringLane,
+    ) -> None:
+        self._scorer = scorer
+        self._parse = parse
+        self._route = route
+        self._ticks = ticks
+        self._lane = lane
+        # whoever awaits an answer counts it
+        self._way = RowWay(route, parse, RouteMetrics())
+
+    def __call__(self, body: bytes, caller: Caller) -> Reply:
+        row = Row(self._parse(body), self._route, caller, time.perf_counter())
+        score_apart(self._scorer, [row])
+        if isinstance(row.outcome, Problem):
+            raise row.outcome
+        return Reply(orjson.dumps(row.outcome.body), row.outcome.version)
+
+    async def paced(self, body: bytes, caller: Caller) -> Reply:
+        if self._lane.is_free:
+            return self(body, caller)
+        answered = await self._ticks.scored(body, self._way, caller)
+        return Reply(orjson.dumps(answered.body), answered.version)
+
+
+class BatchWork(PacedWork):
+    """Scores the body of a batch; on the event loop a slice at a turn, with others in between."""
+
+    def __init__(
+        self, scorer: Scorer, parse: BatchParser, route: ScoringRoute, lane: ScoringLane
+    ) -> None:
+        self._scorer = scorer
+        self._parse = parse
+        self._route = route
+        self._lane = lane
+
+    def __call__(self, body: bytes, caller: Caller) -> Reply:
+        batch = self._batch(body, caller)
+        while batch.left:
+            batch.answer_slice(SLICE_ROWS)
+        return batch.reply()
+
+    async def paced(self, body: bytes, caller: Caller) -> Reply:
+        lane = self._lane
+        batch = self._batch(body, caller)
+
+        def slice_() -> None:
+            began, left = time.perf_counter(), batch.left
+            batch.answer_slice(lane.rows_at_once(SLICE_ROWS))
+            lane.took(left - batch.left, time.perf_counter() - began)
+
+        if batch.left <= SLICE_ROWS and lane.is_free:
+            slice_()
+        while batch.left:
+            await lane.run(slice_)
+        return batch.reply()
+
+    def _batch(self, body: bytes, caller: Caller) -> Batch:
+        return Batch(self._scorer, self._parse(body), self._route, caller)
