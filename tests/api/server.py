@@ -98,6 +98,9 @@ class Running:
         """Whoever is connected now."""
         return self._server.server_state.connections
 
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Begin to stop; leaving the context waits for the end."""
         self._server.should_exit = True
