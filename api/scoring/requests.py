@@ -11,6 +11,7 @@ from api.http.elements import (
     OF_AN_ENVELOPE,
     OF_EACH_ROW,
     check_elements,
+    check_members,
 )
 from api.http.validation import invalid
 
@@ -77,9 +78,11 @@ class BatchParser:
         if len(body) <= _SMALL_BYTES:
             return Instances(self._parsed(body), _as_they_are)
         try:
-            return Instances(self._values(body), self._parsed_values)
+            values = self._values(body)
         except ValidationError as error:
             raise invalid(error) from None
+        check_members(values, self._members)
+        return Instances(values, self._parsed_values)
 
     def _parsed_values(self, values: list[Any]) -> list[Instance]:
         return self._parsed(to_json({"instances": values}))

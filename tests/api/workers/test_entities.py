@@ -141,8 +141,9 @@ def test_an_id_whose_row_could_not_be_decided_is_free_again(settings: Settings) 
             {"amount": 1.0, "user_id": user_of(0), "transaction_id": f"t{n}"} for n in range(300)
         ]
         answer = first.client.post("/score/batch", json={"instances": rows})
-        assert answer.status_code == 503
-        again = second.score(amount=1.0, user_id=user_of(1), transaction_id="t5")
+        refused = answer.json()["predictions"][-1]
+        assert (refused["index"], refused["error"]["status"]) == (299, 503)
+        again = second.score(amount=1.0, user_id=user_of(1), transaction_id="t299")
         assert again.status_code == 200
 
 
