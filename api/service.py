@@ -19,6 +19,7 @@ from api.registry.registry import Registry
 from api.rollout.conductor import Conductor
 from api.scoring.cache import DecidedCache
 from api.scoring.endpoint import Execution
+from api.scoring.labels import LabelKeeper
 from api.scoring.lane import ScoringLane
 from api.scoring.scorer import Scorer
 from api.scoring.ticks import Ticks
@@ -65,6 +66,7 @@ class Service:
     ticks: Ticks
     peers: Peers | None
     lane: ScoringLane
+    labels: LabelKeeper
     execution: Execution
     hop: "HopSwitch"
     follower: Follower

@@ -29,6 +29,7 @@ from api.rollout.trials import ShadowLimits, TrialMaker
 from api.scoring.arms import Arms
 from api.scoring.cache import DecidedCache
 from api.scoring.endpoint import Execution, in_threads, inline
+from api.scoring.labels import LabelKeeper, NoOthers
 from api.scoring.lane import ScoringLane
 from api.scoring.lookup import DecisionLookup
 from api.scoring.repeats import Repeats
@@ -42,6 +43,7 @@ from api.workers.figures import Figures
 from api.workers.follower import Follower
 from api.workers.heartbeat import Heartbeat
 from api.workers.journals import Inheritance, journal_dir
+from api.workers.peers.labels import PeersJournals
 from api.workers.peers.network import Peers
 from api.workers.place import Place
 from api.workers.run_dir import RunDir
@@ -158,6 +160,9 @@ def build_service(
         ticks=Ticks(scorer, models, lane),
         lane=lane,
         peers=peers,
+        labels=LabelKeeper(
+            engine, journal, cache, NoOthers() if peers is None else PeersJournals(peers)
+        ),
         execution=execution,
         hop=HopSwitch(),
         follower=Follower(),

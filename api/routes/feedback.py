@@ -1,27 +1,58 @@
 """POST /feedback: ground truth, stored now or journaled until the database is back."""
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.http.door import Address, add, caller
-from api.http.problems import JOURNAL_FULL, Problem
-from api.journal.entries import encode_label
-from api.journal.journal import JournalFull
-from api.scoring.decision_keys import quarantine_key
+from api.http.problems import (
+    INVALID_REQUEST,
+    JOURNAL_FULL,
+    WORKER_UNAVAILABLE,
+    FieldProblem,
+    Problem,
+)
 from api.service import Service
-from shared.errors import DataUnavailable
+from shared.clock import MICROS_PER_SECOND, isoformat, to_micros
 from shared.keys.tokens import Role
-from shared.tables.engine import database_errors, lasting_transaction
-from shared.tables.writer import write_labels
 from shared.transaction import Label
 
 _MAX_LABELS = 10_000
-_MAX_ELEMENTS = 5 * _MAX_LABELS
+_MAX_ELEMENTS = 6 * _MAX_LABELS
+_MAX_SKEW_US = 300 * MICROS_PER_SECOND
+_BINARY = {
+    **dict.fromkeys(("0", "0.0", "false", "no", "n", "negative"), 0),
+    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "positive"), 1),
+}
 _EXAMPLE: JsonDict = {"labels": [{"transaction_id": "t-1001", "label": 1, "source": "chargeback"}]}
+
+
+def _binary(value: Any) -> Any:
+    """The usual spellings of yes and no, in JSON or as text out of a table."""
+    return _BINARY.get(str(value).strip().lower(), value)
+
+
+def _lower_case(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _text_moment(value: Any) -> Any:
+    # a number could be seconds or milliseconds
+    if isinstance(value, str) and "-" in value[1:]:
+        return value
+    raise ValueError("write an RFC 3339 date and time with a zone, e.g. 2026-01-05T10:15:00Z")
+
+
+# \P{Cc}: no control characters; NUL is none that a database takes
+Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^\P{Cc}+$")]
+Binary = Annotated[Literal[0, 1], BeforeValidator(_binary)]
+Source = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$"), BeforeValidator(_lower_case)]
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_text_moment)]
 
 
 class LabelIn(BaseModel):
@@ -29,9 +60,33 @@ class LabelIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    transaction_id: Annotated[str, Field(min_length=1, max_length=128)]
-    label: Annotated[int, Field(strict=True, ge=0, le=1)]
-    source: Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")] = "feedback"
+    transaction_id: Identifier
+    label: Binary
+    source: Source = Field("feedback", description="Who says so; upper case is written in lower.")
+    label_known_at: Moment | None = Field(
+        None,
+        validation_alias=AliasChoices("label_known_at", "known_at"),
+        description="RFC 3339 with a zone: since when it is known, at most now. Default: now.",
+    )
+
+    def known_at_us(self, place: int, now_us: int) -> int:
+        """Since when it is known; clocks may differ a little.
+
+        Raises:
+            Problem: that is yet to come, or nonsense.
+        """
+        if self.label_known_at is None:
+            return now_us
+        known_us = to_micros(self.label_known_at)
+        if 0 <= known_us <= now_us + _MAX_SKEW_US:
+            return min(known_us, now_us)
+        where = "before 1970" if known_us < 0 else f"after now, {isoformat(now_us)}"
+        error = FieldProblem(
+            field=f"labels.{place}.label_known_at",
+            problem=f"{isoformat(known_us)} is {where}",
+            remedy="send the instant since when the label is known, or leave it out",
+        )
+        raise Problem(INVALID_REQUEST, f"{error.field}: {error.problem}", errors=[error])
 
 
 class FeedbackRequest(BaseModel):
@@ -56,49 +111,25 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
 
     def feedback(body: FeedbackRequest, request: Request) -> FeedbackAnswer:
         now_us, sent_by = service.clock.now_us(), caller(request).name
-        labels = [
-            Label(item.transaction_id, item.label, now_us, item.source, sent_by)
-            for item in body.labels
-        ]
-        # Their decisions are still in the journal; labels may not overtake them.
-        queued = [label for label in labels if _is_pending(service, label.transaction_id)]
-        waiting = {label.transaction_id for label in queued}
-        rest = [label for label in labels if label.transaction_id not in waiting]
-        known: set[str] = set()
-        try:
-            known = _store(service, rest)
-            unknown = sorted({label.transaction_id for label in rest} - known)
-        except DataUnavailable:
-            queued, unknown = labels, []
-        _queue(service, queued)
-        stored = [label for label in rest if label.transaction_id in known]
-        service.hop(partial(service.source.learned, stored))
-        return FeedbackAnswer(stored=len(stored), queued=len(queued), unknown=unknown)
+        kept = service.labels.keep(
+            Label(
+                item.transaction_id,
+                item.label,
+                item.known_at_us(place, now_us),
+                item.source,
+                sent_by,
+            )
+            for place, item in enumerate(body.labels)
+        )
+        service.hop(partial(service.source.learned, kept.stored))
+        return FeedbackAnswer(
+            stored=len(kept.stored), queued=len(kept.queued), unknown=sorted(kept.unknown)
+        )
 
     options = {"tags": ["scoring"], "summary": "Tell what turned out to be true"}
     limit = service.settings.batch_max_bytes
     address = Address(
-        "POST", "/feedback", feedback, Role.FEEDBACK, limit, (JOURNAL_FULL,), options,
-        json_elements=_MAX_ELEMENTS,
+        "POST", "/feedback", feedback, Role.FEEDBACK, limit, (JOURNAL_FULL, WORKER_UNAVAILABLE),
+        options, json_elements=_MAX_ELEMENTS,
     )  # fmt: skip
     add(app, service.doorkeeper, address)
-
-
-def _is_pending(service: Service, transaction_id: str) -> bool:
-    is_pending = service.cache.is_pending
-    return is_pending(transaction_id) or is_pending(quarantine_key(transaction_id))
-
-
-def _store(service: Service, labels: list[Label]) -> set[str]:
-    with database_errors("store labels"), lasting_transaction(service.engine) as connection:
-        return set(write_labels(connection, labels))
-
-
-def _queue(service: Service, labels: list[Label]) -> None:
-    if not labels:
-        return
-    try:
-        service.journal.append([encode_label(label) for label in labels])
-    except JournalFull as error:
-        detail = f"{error}; send the labels again"
-        raise Problem(JOURNAL_FULL, detail, headers={"Retry-After": "5"}) from error

@@ -1,8 +1,11 @@
 """One writer at a time, and one clock for all: what several processes must agree on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, func, or_, text
+from sqlalchemy.exc import DBAPIError
 
 from shared.clock import MICROS_PER_DAY
 from shared.machine_clock import MACHINE_CLOCK
@@ -38,7 +41,26 @@ def lock_for_writing(connection: Connection) -> None:
         return
     driver = connection.connection.driver_connection
     if driver is not None and not driver.in_transaction:
-        driver.execute("BEGIN IMMEDIATE")
+        # not by the driver itself, whose errors nobody expects
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def waiting_at_most(connection: Connection, seconds: float) -> Iterator[None]:
+    """Inside a transaction: it waits so long for a lock that another one holds, and no longer."""
+    milliseconds = int(seconds * 1_000)
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds}")
+        yield
+        return
+    before = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {milliseconds}")
+    try:
+        yield
+    finally:
+        # the connection goes back into the pool; one that is broken does not
+        with suppress(DBAPIError):
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {before}")
 
 
 def ahead_of_database_us(connection: Connection, now_us: int) -> int:

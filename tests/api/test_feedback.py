@@ -55,8 +55,8 @@ def test_a_label_waits_for_its_decision(settings: Settings) -> None:
     "label",
     [
         {"transaction_id": "t", "label": 2},
-        {"transaction_id": "t", "label": "1"},
-        {"transaction_id": "t", "label": True},
+        {"transaction_id": "t", "label": "maybe"},
+        {"transaction_id": "t", "label": 0.5},
         {"transaction_id": "t", "label": None},
         {"transaction_id": "t"},
         {"transaction_id": "", "label": 1},

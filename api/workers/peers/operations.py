@@ -8,7 +8,6 @@ import orjson
 
 from api.http.headers import JSON_HEADERS, rendered
 from api.http.problems import JOURNAL_FULL, Problem
-from api.journal.entries import encode_label
 from api.journal.journal import JournalFull
 from api.route_metrics import RouteMetrics
 from api.scoring.endpoint import Work, inline
@@ -84,11 +83,8 @@ def _scored(service: Service, work: Work, tasks: _Tasks) -> Operation:
 async def _keep_labels(service: Service, body: bytes) -> tuple[int, bytes, bytes]:
     """Journal those labels whose decisions wait in this journal, behind them; tells their ids."""
     labels = [Label(**said) for said in orjson.loads(body)]
-    held = [label for label in labels if service.cache.is_pending(label.transaction_id)]
     try:
-        if held:
-            records = [encode_label(label) for label in held]
-            await asyncio.to_thread(service.journal.append, records)
+        held = await asyncio.to_thread(service.labels.keep_if_pending, labels)
     except JournalFull as error:
         return told(Problem(JOURNAL_FULL, str(error)), service.models)
-    return 200, _HEADERS, orjson.dumps([label.transaction_id for label in held])
+    return 200, _HEADERS, orjson.dumps(list(held))

@@ -13,6 +13,8 @@ from api.settings import Settings
 from tests.api.plain import talk
 from tests.api.server import Running, wait_until
 from tests.api.test_conflicts import named
+from tests.api.test_feedback import feedback, labels_of
+from tests.api.test_feedback_kept import write_lock
 from tests.api.test_short_way import LIVE, address_of, answers, request
 from tests.api.tiny import stored_rows
 from tests.api.workers.test_together import user_of, worker
@@ -218,3 +220,50 @@ def test_a_run_directory_that_was_cleaned_is_made_again(settings: Settings) -> N
         assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
         assert seen(first.score(amount=1.0, user_id=user_of(1))) == 0
         assert seen(second.score(amount=1.0, user_id=user_of(1))) == 1
+
+
+def test_a_label_right_behind_its_decision_is_kept_whichever_worker_is_asked(
+    settings: Settings,
+) -> None:
+    slow = settings.model_copy(update={"journal_drain_seconds": 60.0})
+    with worker(slow, 0) as first, worker(slow, 1) as second:
+        names = [(f"t{n}", user_of(n % 2)) for n in range(8)]
+        for name, user in names:
+            assert first.score(amount=1.0, user_id=user, transaction_id=name).status_code == 200
+        for at, (name, _) in enumerate(names):
+            answer = feedback((first, second)[at // 2 % 2], {"transaction_id": name, "label": 1})
+            assert answer.json() == {"stored": 0, "queued": 1, "unknown": []}
+        both_at_once = [{"transaction_id": name, "label": 0} for name, _ in names]
+        answer = feedback(first, *both_at_once, {"transaction_id": "ghost", "label": 0})
+        assert answer.json() == {"stored": 0, "queued": 8, "unknown": ["ghost"]}
+    with Running(settings) as server:
+        assert labels_of(server) == {name: (0, "feedback") for name, _ in names}
+
+
+def test_a_label_whose_decision_may_wait_with_a_silent_worker_is_refused_by_name(
+    settings: Settings,
+) -> None:
+    brief = settings.model_copy(update={"peer_wait_seconds": 0.5})
+    with worker(brief, 0) as first:
+        with worker(brief, 1):
+            first.score(amount=1.0, user_id=user_of(0), transaction_id="own")
+            first.score(amount=1.0, user_id=user_of(1), transaction_id="other")
+        first.drained()
+        found = [feedback(first, {"transaction_id": name, "label": 1}) for name in ("own", "other")]
+        assert [answer.json()["stored"] for answer in found] == [1, 1]
+        answer = feedback(first, {"transaction_id": "nobodys", "label": 1})
+        assert (answer.status_code, answer.json()["first_not_kept"]) == (503, ["nobodys"])
+        assert answer.json()["type"] == "urn:understudy:problem:worker-unavailable"
+
+
+def test_a_label_of_another_workers_decision_waits_while_the_database_is_locked(
+    settings: Settings,
+) -> None:
+    with worker(settings, 0) as first, worker(settings, 1) as second:
+        with write_lock(settings):
+            first.score(amount=1.0, user_id=user_of(1), transaction_id="t")
+            answer = feedback(first, {"transaction_id": "t", "label": 1})
+            assert answer.json() == {"stored": 0, "queued": 1, "unknown": []}
+            assert second.service.journal.backlog == 2
+        second.drained()
+        assert labels_of(second) == {"t": (1, "feedback")}

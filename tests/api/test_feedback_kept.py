@@ -1,0 +1,123 @@
+"""What was acknowledged of a label is kept, and what cannot be kept is refused by name."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from api.settings import Settings
+from shared.keys.tokens import Role
+from tests.api.server import Running
+from tests.api.test_feedback import feedback, labels_of
+
+
+@contextmanager
+def write_lock(settings: Settings) -> Iterator[None]:
+    """Somebody writes to the database and does not end."""
+    path = settings.database_url.get_secret_value().removeprefix("sqlite:///")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+
+def test_a_label_waits_in_the_journal_while_somebody_holds_the_write_lock(
+    serving: Running,
+) -> None:
+    serving.score(amount=1.0, transaction_id="t")
+    serving.drained()
+    with write_lock(serving.settings):
+        began = time.monotonic()
+        answer = feedback(serving, {"transaction_id": "t", "label": 1})
+        assert answer.json() == {"stored": 0, "queued": 1, "unknown": []}
+        assert time.monotonic() - began < 10
+    serving.drained()
+    assert labels_of(serving) == {"t": (1, "feedback")}
+
+
+def test_a_label_that_can_go_nowhere_is_refused_by_name(settings: Settings) -> None:
+    small = settings.model_copy(
+        update={"journal_max_bytes": 64 * 1024, "journal_drain_seconds": 60.0}
+    )
+    with Running(small) as server, write_lock(settings):
+        labels = [{"transaction_id": f"t{n}", "label": 1} for n in range(2_000)]
+        answer = feedback(server, *labels)
+        assert answer.status_code == 503
+        assert answer.json()["type"] == "urn:understudy:problem:journal-full"
+
+
+def test_many_labels_at_once_leave_the_lock_as_patient_as_it_was(serving: Running) -> None:
+    serving.score(amount=1.0, transaction_id="t")
+    serving.drained()
+    threads = [
+        threading.Thread(target=feedback, args=(serving, {"transaction_id": "t", "label": 1}))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with serving.service.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 15_000
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\0", "a\nb", "a\x7fb", "a\udc00b", "\ud800"])
+def test_an_id_that_no_database_takes_is_refused(steady: Running, name: str) -> None:
+    body = b'{"labels": [{"transaction_id": "%s", "label": 1}]}'
+    text = "".join(f"\\u{ord(letter):04x}" for letter in name).encode()
+    answer = steady.client.post(
+        "/feedback",
+        content=body % text,
+        headers={**steady.bearer(Role.FEEDBACK), "Content-Type": "application/json"},
+    )
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "labels.0.transaction_id"
+
+
+def test_what_is_counted_is_transactions_and_the_last_label_of_each_stands(
+    serving: Running,
+) -> None:
+    serving.score(amount=1.0, transaction_id="t")
+    serving.drained()
+    for expected, labels in ((1, (0, 1)), (0, (1, 0))):
+        answer = feedback(serving, *({"transaction_id": "t", "label": one} for one in labels))
+        assert answer.json() == {"stored": 1, "queued": 0, "unknown": []}
+        assert labels_of(serving)["t"][0] == expected
+    ghosts = feedback(serving, *({"transaction_id": "ghost", "label": one} for one in (0, 1)))
+    assert ghosts.json() == {"stored": 0, "queued": 0, "unknown": ["ghost"]}
+
+
+@pytest.mark.parametrize("spelled", [1, 1.0, True, "1", "1.0", "true", "TRUE", " yes "])
+def test_the_usual_spellings_of_a_label_are_taken(serving: Running, spelled: Any) -> None:
+    serving.score(amount=1.0, transaction_id="t")
+    serving.drained()
+    label = {"transaction_id": " t ", "label": spelled, "source": "CHARGEBACK"}
+    assert feedback(serving, label).json() == {"stored": 1, "queued": 0, "unknown": []}
+    assert labels_of(serving) == {"t": (1, "chargeback")}
+
+
+def test_a_label_may_say_since_when_it_is_known(serving: Running) -> None:
+    serving.score(amount=1.0, transaction_id="t")
+    serving.drained()
+    for name in ("label_known_at", "known_at"):
+        label = {"transaction_id": "t", "label": 1, name: "2026-01-02T03:04:05Z"}
+        assert feedback(serving, label).json()["stored"] == 1
+    with serving.service.engine.connect() as connection:
+        query = "SELECT label_known_at FROM apitransactionlogs"
+        assert connection.exec_driver_sql(query).scalar_one() == 1_767_323_045_000_000
+    for wrong in (
+        "2999-01-01T00:00:00Z",
+        "1960-01-01T00:00:00Z",
+        "2026-01-02T03:04:05",
+        1767323045,
+    ):
+        answer = feedback(serving, {"transaction_id": "t", "label": 1, "label_known_at": wrong})
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["field"].startswith("labels.0.")
