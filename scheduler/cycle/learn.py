@@ -78,7 +78,7 @@ def _examples(run: CycleRun) -> Examples | None:
 
     The largest objects there are end with this step; examples hold what is still needed.
     """
-    parts, snapshot = run.parts, _snapshot(run)
+    parts, snapshot = run.parts, _without_wrong_rows(run, _snapshot(run))
     if not is_fit_to_learn_from(run, snapshot):
         return None
     material = gather_material(parts, run.steps, snapshot, run.as_of_us)
@@ -100,6 +100,18 @@ def _snapshot(run: CycleRun) -> pl.DataFrame:
         run.report.data_size = note.rows = snapshot.height
         note.details |= _corrections(run)
         return snapshot
+
+
+def _without_wrong_rows(run: CycleRun, snapshot: pl.DataFrame) -> pl.DataFrame:
+    """Few rows that nothing can be learned from must not keep every run from learning."""
+    with run.steps.step("quarantine") as note:
+        found = run.parts.use_case.quarantine(snapshot, run.as_of_us)
+        note.rows = found.rows
+        if found.rows:
+            note.details["faults"] = dict(found.faults)
+            run.parts.log.warning("rows_quarantined", rows=found.rows, faults=dict(found.faults),
+                                  remedy="understudy rows find")  # fmt: skip
+        return found.kept
 
 
 def _corrections(run: CycleRun) -> dict[str, dict[str, int]]:

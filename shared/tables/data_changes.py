@@ -28,7 +28,8 @@ from shared.tables.tiles import TileChanges, merged
 Kind = Literal["import", "seed", "fix", "remove", "undo"]
 LOGS = (transaction_history_logs, api_transaction_logs, quarantined_transaction_logs)
 CHUNK = 5_000
-_SENDER = "import/"
+IMPORT_SENDER = "import/"
+"""Begins the sender of imported rows; no token can be named so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class Change:
 
 
 def sender_of(number: int) -> str:
-    """Who sent rows and labels that came with an import; no token can be named so."""
-    return f"{_SENDER}{number}"
+    """Who sent rows and labels that came with an import."""
+    return f"{IMPORT_SENDER}{number}"
 
 
 def begin_change(

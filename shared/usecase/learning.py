@@ -54,6 +54,21 @@ class Candidate:
     flavour: Flavour = "onnx"
 
 
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    """A snapshot without its few wrong rows.
+
+    Attributes:
+        kept: what is learned from; the snapshot itself where too many rows are wrong.
+        faults: how many rows have which fault, by its name; a row may have several.
+        rows: how many rows were set aside.
+    """
+
+    kept: pl.DataFrame
+    faults: Mapping[str, int]
+    rows: int
+
+
 class LearningUseCase(Protocol):
     """Everything the retraining service needs to know about the use case."""
 
@@ -77,6 +92,10 @@ class LearningUseCase(Protocol):
         Raises:
             DataUnavailable: the database cannot be read.
         """
+        ...
+
+    def quarantine(self, snapshot: pl.DataFrame, as_of_us: int) -> Quarantine:
+        """Set single wrong rows aside, as long as they are few; many are a fault of the data."""
         ...
 
     def check_quality(self, snapshot: pl.DataFrame, as_of_us: int) -> Verdict: ...

@@ -22,7 +22,7 @@ from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.errors import DataUnavailable, TrainingFailed
-from shared.usecase.learning import Candidate, Labels, Progress, Split
+from shared.usecase.learning import Candidate, Labels, Progress, Quarantine, Split
 from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.serving import FeatureSet, FloatMatrix
 from shared.verdicts import Outcome, Verdict
@@ -90,6 +90,9 @@ class TinyUseCase:
                 **{name: values[:, place] for place, name in enumerate(NAMES)},
             }
         )
+
+    def quarantine(self, snapshot: pl.DataFrame, as_of_us: int) -> Quarantine:
+        return Quarantine(snapshot, {}, 0)
 
     def check_quality(self, snapshot: pl.DataFrame, as_of_us: int) -> Verdict:
         return Verdict("data_quality", self.quality, "as told", {"rows": snapshot.height})

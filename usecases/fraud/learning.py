@@ -13,6 +13,7 @@ from shared.usecase.learning import (
     Labels,
     LearningUseCase,
     Progress,
+    Quarantine,
     Split,
 )
 from shared.usecase.promotion import PromotionPolicy
@@ -26,6 +27,7 @@ from usecases.fraud.training.policy import FraudPolicy, read_policy
 from usecases.fraud.training.quality.feature_context import FeatureContext
 from usecases.fraud.training.quality.feature_judge import judge_features
 from usecases.fraud.training.quality.judge import judge_quality
+from usecases.fraud.training.quality.quarantine import quarantine
 from usecases.fraud.training.quality.served import read_served
 from usecases.fraud.training.slices import Mask, slices_of
 from usecases.fraud.training.snapshot import read_snapshot
@@ -56,6 +58,9 @@ class FraudLearning:
 
     def snapshot(self, engine: Engine, as_of_us: int) -> pl.DataFrame:
         return read_snapshot(engine, as_of_us)
+
+    def quarantine(self, snapshot: pl.DataFrame, as_of_us: int) -> Quarantine:
+        return quarantine(snapshot, as_of_us, self._policy.quality)
 
     def check_quality(self, snapshot: pl.DataFrame, as_of_us: int) -> Verdict:
         return judge_quality(snapshot, as_of_us, self._policy.quality)

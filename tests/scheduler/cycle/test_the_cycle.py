@@ -20,6 +20,7 @@ from tests.scheduler.conftest import CycleBench
 STEPS_OF_A_PROMOTION = [
     "champion",
     "snapshot",
+    "quarantine",
     "data_quality",
     "features",
     "split",

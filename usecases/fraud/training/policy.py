@@ -36,6 +36,7 @@ class QualityPolicy(StrictTable):
     max_age_days: PositiveFloat
     max_ahead_seconds: PositiveFloat
     max_amount: PositiveFloat
+    max_quarantined_share: float = Field(ge=0, lt=1)
     max_positive_share: float = Field(gt=0, le=1)
     judged_days: PositiveInt
     usual_days: PositiveInt

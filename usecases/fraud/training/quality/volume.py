@@ -4,12 +4,13 @@ A hole that begins or ends at midnight, with normal traffic beyond it, is a file
 any other hole is an outage, which is told but leaves the other rows as true as before.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
-from shared.clock import MICROS_PER_DAY
+from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
+from shared.tables.data_changes import IMPORT_SENDER
 from usecases.fraud.training.quality.context import Blocks
 from usecases.fraud.training.quality.daily import Floats
 from usecases.fraud.training.quality.days import DAY, MIN_ROWS, day_of, day_text
@@ -77,8 +78,29 @@ def truncated_days(blocks: Blocks) -> list[Finding]:
             continue
         of_day = line.expected[at * HOURS : (at + 1) * HOURS].sum()
         if lost >= max(LOST_ROWS, LOST_SHARE * float(of_day)):
-            found.append(_hole(line, begin, end, lost))
+            hole = _hole(line, begin, end, lost)
+            is_handover = _is_handover(blocks, line, begin, end)
+            found.append(_as_handover(hole) if is_handover else hole)
     return found
+
+
+def _as_handover(hole: Finding) -> Finding:
+    """An export ends before live traffic begins: nothing of either is missing."""
+    says = f"{hole.detail}, between imported rows and scored ones"
+    return replace(hole, fault="handover", detail=says, severity=Severity.NOTICE)
+
+
+def _is_handover(blocks: Blocks, line: Timeline, begin: int, end: int) -> bool:
+    """Whether what is before a hole was imported, and what is behind it came in by itself."""
+    rows = pl.concat([blocks.usual, blocks.judged])
+    if "sent_by" not in rows.columns:
+        return False
+    imported = pl.col("sent_by").is_null() | pl.col("sent_by").str.starts_with(IMPORT_SENDER)
+    hour = pl.col("event_time") // MICROS_PER_HOUR - line.first_day * HOURS
+    before = rows.filter(hour.is_between(begin - HOURS, begin, closed="left")).select(imported)
+    behind = rows.filter(hour.is_between(end, end + HOURS, closed="left")).select(~imported)
+    sides = (before.to_series(), behind.to_series())
+    return all(len(side) > 0 and bool(side.all()) for side in sides)
 
 
 def _hole(line: Timeline, begin: int, end: int, lost: float) -> Finding:
@@ -87,16 +109,23 @@ def _hole(line: Timeline, begin: int, end: int, lost: float) -> Finding:
     is_cut = cut_at_end or cut_at_begin
     # a hole that reaches into a quiet night belongs to the day that it empties
     day = day_text(line.first_day + (begin + end) // 2 // HOURS)
-    span = f"of {end - begin} hours, in which about {lost:.0f} rows are usual"
+    span = (
+        f"of {end - begin} hours, {_hour_text(line, begin)} to {_hour_text(line, end)}, "
+        f"in which about {lost:.0f} rows are usual"
+    )
     fault, says = (
         ("truncated_day", f"breaks off on {day}: a hole {span}")
         if is_cut
-        else ("outage", f"has a hole {span}, on {day}")
+        else ("outage", f"has a hole {span}")
     )
     severity = Severity.FAULT if is_cut else Severity.NOTICE
     return Finding(
         fault, "event_time", says, {"lost_rows": round(lost), "hours": end - begin}, severity
     )
+
+
+def _hour_text(line: Timeline, hour: int) -> str:
+    return f"{day_text(line.first_day + hour // HOURS)} {hour % HOURS:02}:00"
 
 
 def _timeline(blocks: Blocks) -> Timeline:

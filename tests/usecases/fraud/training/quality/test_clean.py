@@ -100,3 +100,17 @@ def test_few_positives_and_few_served_rows_are_not_judged_by_their_features(
         label=(pl.int_range(pl.len()) == material.split.train[0]).cast(pl.Int8)
     )
     assert judge_features(one_positive, context).passed
+
+
+def test_the_days_between_an_export_and_live_traffic_do_not_block(clean: pl.DataFrame) -> None:
+    begin = (NOW_US // MICROS_PER_DAY - 6) * MICROS_PER_DAY
+    end = begin + 2 * MICROS_PER_DAY + 9 * MICROS_PER_HOUR
+    is_live = pl.col("event_time") >= end
+    gap = clean.filter((pl.col("event_time") < begin) | is_live)
+    senders = pl.when(is_live).then(pl.lit("anonymous")).otherwise(pl.lit("import/3"))
+    verdict = judge(gap.with_columns(sent_by=senders))
+    assert verdict.passed, verdict.reason
+    assert "handover" in verdict.numbers
+    cut = judge(gap.with_columns(sent_by=pl.lit("anonymous")))
+    assert "truncated_day" in cut.numbers
+    assert pl.Series([begin]).cast(pl.Datetime("us")).dt.strftime("%Y-%m-%d 00:00")[0] in cut.reason

@@ -1,0 +1,33 @@
+"""Few wrong rows are set aside, so that one of them does not block every later run."""
+
+import polars as pl
+
+from shared.usecase.learning import Quarantine
+from usecases.fraud.training.policy import QualityPolicy
+from usecases.fraud.training.quality.context import Context
+from usecases.fraud.training.quality.rows import row_checks
+from usecases.fraud.training.quality.schema import schema_faults
+
+FEW_ROWS = 10
+"""As many are few in a snapshot of any size."""
+
+
+def quarantine(snapshot: pl.DataFrame, as_of_us: int, policy: QualityPolicy) -> Quarantine:
+    """The snapshot without wrong rows; unchanged where there are more than the policy allows.
+
+    What is then left in is named by the data-quality gate, which fails.
+    """
+    nothing = Quarantine(snapshot, {}, 0)
+    if schema_faults(snapshot):
+        return nothing
+    checks = row_checks(Context(as_of_us, policy, None))
+    violated = [check.violated.fill_null(value=False) for check in checks]
+    is_wrong = snapshot.select(pl.any_horizontal(violated).alias("wrong"))["wrong"]
+    rows = int(is_wrong.sum())
+    if not 0 < rows <= max(FEW_ROWS, policy.max_quarantined_share * snapshot.height):
+        return nothing
+    counts = snapshot.filter(is_wrong).select(
+        each.sum().alias(check.name) for each, check in zip(violated, checks, strict=True)
+    )
+    faults = {name: int(count) for name, count in counts.row(0, named=True).items() if count}
+    return Quarantine(snapshot.filter(~is_wrong), faults, rows)
