@@ -137,7 +137,9 @@ def test_one_id_of_two_users_is_decided_once_though_two_workers_own_them(
 
 
 def test_an_id_whose_row_could_not_be_decided_is_free_again(settings: Settings) -> None:
-    full = settings.model_copy(update={"journal_max_bytes": 64 * 1024})
+    full = settings.model_copy(
+        update={"journal_max_bytes": 64 * 1024, "journal_drain_seconds": 60.0}
+    )
     with worker(full, 0) as first, worker(settings, 1) as second:
         rows = [
             {"amount": 1.0, "user_id": user_of(0), "transaction_id": f"t{n}"} for n in range(300)
