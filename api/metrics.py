@@ -38,6 +38,10 @@ class Metrics:
         self.breaker_failures = self._counter(
             "breaker_failures", "Rows that what serves could not score and another version could"
         )
+        self.breaker_overruns = self._counter(
+            "breaker_overruns",
+            "Calls in which the live version alone exceeded SCORING_BUDGET_SECONDS",
+        )
         self.breaker_trips = self._counter("breaker_trips", "Steps back by the process itself")
         self.idempotency_conflicts = self._counter(
             "idempotency_conflicts", "Rows refused: their id was decided with another payload"

@@ -89,6 +89,12 @@ class Settings(BaseSettings):
     # So many rows the version fails on, and its fallback does not, step back; 0: never.
     breaker_failures: int = Field(default=5, ge=0)
     breaker_window_seconds: float = Field(default=60, gt=0)
+    scoring_budget_seconds: float = Field(
+        default=0.05,
+        ge=0,
+        description="A call of the live model that takes longer than this for a row counts as a "
+        "failure for BREAKER_FAILURES, unless its fallback is as slow then. 0 disables it.",
+    )
     # So many processes that died inside of a fresh version's code, step back; 0: never.
     breaker_crashes: int = Field(default=3, ge=0)
     breaker_crash_window_seconds: float = Field(default=600, gt=0)

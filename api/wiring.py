@@ -109,7 +109,11 @@ def build_service(
         crashes=crashes,
     )
     workforce = Workforce(run_dir, promoter)
-    limits = BreakerLimits(settings.breaker_failures, settings.breaker_window_seconds)
+    limits = BreakerLimits(
+        settings.breaker_failures,
+        settings.breaker_window_seconds,
+        settings.scoring_budget_seconds,
+    )
     breaker = Breaker(models, workforce.step_back, limits, metrics)
     parts = ScoringParts(
         use_case=use_case,

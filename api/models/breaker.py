@@ -1,4 +1,4 @@
-"""The circuit breaker: a version that throws or answers NaN is stepped back from by itself.
+"""The circuit breaker: a version that throws, answers NaN or takes too long is left by itself.
 
 Rows it fails on are answered by the other version in memory. Only a row that the other one
 can score counts against the version: a row that nobody can score is to blame itself, or
@@ -18,6 +18,7 @@ from api.http.problems import Problem
 from api.metrics import Metrics
 from api.models.live import ModelHolder
 from api.models.loaded import LiveModel
+from api.models.slowness import Slowness
 from shared.usecase.serving import FloatMatrix
 
 _log = structlog.get_logger()
@@ -27,10 +28,16 @@ StepBack = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class BreakerLimits:
-    """So many failures within so many seconds; 0 failures: never step back."""
+    """So many failures within so many seconds; 0 failures: never step back.
+
+    Attributes:
+        row_seconds: a call that takes longer a row is a failure, unless its fallback is as slow;
+            0: it may take as long as it likes.
+    """
 
     failures: int
     window_seconds: float
+    row_seconds: float = 0.0
 
 
 class Breaker:
@@ -43,6 +50,8 @@ class Breaker:
         self._step_back = step_back
         self._limits = limits
         self._metrics = metrics
+        self._slowness = Slowness(limits.row_seconds)
+        self.row_seconds = self._slowness.row_seconds
         self._lock = threading.Lock()
         self._version = ""
         self._failures: deque[float] = deque()
@@ -79,6 +88,14 @@ class Breaker:
                 return other, others
         return failing, scores
 
+    def overran(self, model: LiveModel, matrix: FloatMatrix, row_seconds: float) -> None:
+        """A call took longer a row than it may; what it answered is used all the same."""
+        if not self._slowness.is_to_blame(model, self._others(model), matrix):
+            return
+        self._metrics.breaker_overruns.inc()
+        told = f"version {model.version} took {row_seconds:.3g} s a row"
+        self._count(model.version, 1, f"{told}, the limit is {self.row_seconds:g} s")
+
     def close(self) -> None:
         """Wait for a step back under way."""
         tripping = self._tripping
@@ -92,11 +109,14 @@ class Breaker:
 
     def _failed(self, version: str, rows: int, detail: str) -> None:
         self._metrics.breaker_failures.inc(rows)
+        self._count(version, rows, detail)
+
+    def _count(self, version: str, failures: int, detail: str) -> None:
         live = self._models.live
         with self._lock:
             if not self._limits.failures or live is None or live.version != version:
                 return
-            if self._counted(version, rows) < self._limits.failures:
+            if self._counted(version, failures) < self._limits.failures:
                 return
             self._failures.clear()
             if self._tripping is not None and self._tripping.is_alive():

@@ -90,6 +90,8 @@ class Arms:
             if apart and len(matrix) > 1:
                 raise
             return (*self._breaker.instead(model, matrix, failure), True)
+        if model.pace.last_row_seconds > self._breaker.row_seconds:
+            self._breaker.overran(model, matrix, model.pace.last_row_seconds)
         if np.isfinite(scores).all():
             return model, scores, True
         if apart and len(matrix) > 1:

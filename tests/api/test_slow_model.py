@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -16,9 +17,13 @@ from api.models.smoke import ChildSmokeTest
 from api.scoring.lane import ScoringLane
 from api.settings import MIB, Settings
 from api.wiring import build_service
+from shared.bundle.manifest import Manifest
 from shared.clock import SystemClock
+from shared.scoring.model import Model
+from shared.usecase.serving import FloatMatrix
 from tests.api.bundles import Signer, graph
 from tests.api.server import Running, wait_until
+from tests.api.test_push import audit
 from tests.api.tiny import TinyUseCase, stored_rows
 
 CONNECTIONS = 64
@@ -215,3 +220,70 @@ def test_no_more_rows_are_taken_up_together_than_are_quick(serving: Running) -> 
     assert lane.rows_at_once(64) == 10
     models.live.pace.row_seconds = 1.0
     assert lane.rows_at_once(64) == 1
+
+
+def test_the_service_itself_leaves_a_version_that_is_too_slow_while_rows_wait_for_it(
+    settings: Settings, signer: Signer
+) -> None:
+    tight = settings.model_copy(update={"scoring_budget_seconds": 0.005})
+    service = build_service(tight, TinyUseCase(), SystemClock(), smoke=SlowInItsTest())
+    with Running(tight, service=service) as server:
+        push(server, signer, "1.0.1", turns=12)
+        with Crowd(server.url, connections=16):
+            wait_until(lambda: service.models.version == "1.0.0", seconds=60)
+        metrics = server.client.get("/metrics").text
+        assert "understudy_breaker_trips_total 1.0" in metrics
+        assert "understudy_breaker_failures_total 0.0" in metrics
+        assert "understudy_breaker_overruns_total 0.0" not in metrics
+    (line,) = [line for line in audit(settings) if line["what"] == "breaker"]
+    assert (line["version"], line["previous"]) == ("1.0.0", "1.0.1")
+    assert "s a row, the limit is 0.005 s" in line["why"]
+
+
+def test_a_version_whose_fallback_is_as_slow_is_not_left(
+    settings: Settings, signer: Signer
+) -> None:
+    tight = settings.model_copy(update={"scoring_budget_seconds": 0.005})
+    service = build_service(tight, TinyUseCase(), SystemClock(), smoke=SlowInItsTest())
+    with Running(tight, service=service) as server:
+        push(server, signer, "1.0.1")
+        push(server, signer, "1.0.2")
+        for _ in range(8):
+            assert server.score(amount=2.0).json()["version"] == "1.0.2"
+        assert "understudy_breaker_overruns_total 0.0" in server.client.get("/metrics").text
+
+
+class ModelOnABusyMachine:
+    """Every other call is interrupted by another process, and takes long."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.calls = 0
+
+    @property
+    def manifest(self) -> Manifest:
+        return self._model.manifest
+
+    @property
+    def sha256(self) -> str:
+        return self._model.sha256
+
+    def score(self, matrix: FloatMatrix) -> FloatMatrix:
+        self.calls += 1
+        if self.calls % 2:
+            time.sleep(0.1)
+        return self._model.score(matrix)
+
+
+def test_a_call_that_was_interrupted_is_not_the_versions_fault(
+    settings: Settings, signer: Signer
+) -> None:
+    with Running(settings) as server:
+        push(server, signer, "1.0.1", turns=1)
+        models = server.service.models
+        assert models.live is not None
+        busy = ModelOnABusyMachine(models.live.model)
+        models.assign(replace(models.live, model=busy), models.fallback)
+        for _ in range(12):
+            assert server.score(amount=2.0).json()["version"] == "1.0.1"
+        assert "understudy_breaker_overruns_total 0.0" in server.client.get("/metrics").text
