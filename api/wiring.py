@@ -179,6 +179,12 @@ def build_service(
     keeping.tell = partial(on_stored, service)
     _watch_file(metrics, engine)
     _watch(metrics, journal, drain, inheritance)
+    metrics.watch(
+        "journal_damaged_parts",
+        "Damaged parts of the journal that wait in its folder for a person",
+        # one worker looks after the folders of those that are gone
+        lambda: journal.damage.copies() + (0 if place.number else inheritance.damaged_parts()),
+    )
     metrics.registry.register(ClockMetrics(machine))
     metrics.watch(
         "ingestion_ahead_seconds",
@@ -257,9 +263,9 @@ def _watch(metrics: Metrics, journal: Journal, drain: Drain, inheritance: Inheri
         lambda: journal.backlog + inheritance.backlog,
     )
     metrics.watch(
-        "journal_damaged_parts",
-        "Damaged parts of the journal that wait in its folder for a person",
-        journal.damage.copies,
+        "journal_missing_parts",
+        "Segments or records of the journal that this process found gone",
+        lambda: journal.damage.missing,
     )
     metrics.watch("journal_bytes", "Size of the journal on disk", lambda: journal.bytes_used)
     metrics.watch("journal_bytes_limit", "Its declared bound", lambda: journal.max_bytes)

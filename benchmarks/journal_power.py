@@ -108,7 +108,8 @@ def live_until_cut(
         for client in clients:
             client.join()
         wait_until_all_dead(root)
-    state = cut(Shadow(root, folder), dice)
+    state = dice.choice(STATES)
+    cut(Shadow(root, folder), state, dice)
     sys.stderr.write(f"{life}: {state}, {len(answered.answers)} answers\n")
     flushed = settings["JOURNAL_FSYNC"] == "true"
     return (set(answered.answers) if flushed else drained) - before
@@ -129,29 +130,42 @@ def _belongs(process: Path, root: Path) -> bool:
     return False
 
 
-def cut(shadow: Shadow, dice: random.Random) -> str:
-    """Leave on disk what a power cut may have left; returns how."""
-    (shadow.root / "understudy.db-shm").unlink(missing_ok=True)
-    files = [path for path in shadow.root.rglob("*") if path.is_file()]
-    tracked = [path for path in files if is_tracked(path.relative_to(shadow.root))]
-    how = dice.choice(["only what was flushed", *_CONTENTS])
-    if how in _CONTENTS:
-        for path in tracked:
-            flushed = shadow.content(path, path.stat().st_ino) or b""
-            path.write_bytes(_CONTENTS[how](flushed, path.read_bytes(), dice))
-    else:
-        for path in tracked:
-            path.unlink()
-        for folder in (shadow.root, *(path for path in shadow.root.glob("journal/**/"))):
-            _restore(shadow, folder)
-    return how
+def cut(shadow: Shadow, state: str, dice: random.Random) -> None:
+    """Leave on disk what a power cut may have left; `state` is one of STATES."""
+    left = left_by_a_cut(shadow, state, dice)
+    for path in _tracked(shadow):
+        path.unlink()
+    for path, content in left.items():
+        (shadow.root / path).write_bytes(content)
 
 
-def _restore(shadow: Shadow, folder: Path) -> None:
-    for name, inode in shadow.names(folder).items():
-        path = folder / name
-        if is_tracked(path.relative_to(shadow.root)) and not path.is_dir():
-            path.write_bytes(shadow.content(path, inode) or b"")
+def left_by_a_cut(shadow: Shadow, state: str, dice: random.Random) -> dict[Path, bytes]:
+    """Every file of journal and database, below the root of the disk."""
+    if state not in _CONTENTS:
+        return _only_flushed(shadow)
+    return {
+        path.relative_to(shadow.root): _CONTENTS[state](
+            shadow.content(path, path.stat().st_ino) or b"", path.read_bytes(), dice
+        )
+        for path in _tracked(shadow)
+        if not path.name.endswith("-shm")
+    }
+
+
+def _tracked(shadow: Shadow) -> list[Path]:
+    found = [path for path in shadow.root.rglob("*") if path.is_file()]
+    return [path for path in found if is_tracked(path.relative_to(shadow.root))]
+
+
+def _only_flushed(shadow: Shadow) -> dict[Path, bytes]:
+    folders = (shadow.root, *(path for path in shadow.root.glob("journal/**/")))
+    places = ((folder / name, i) for folder in folders for name, i in shadow.names(folder).items())
+    return {
+        path.relative_to(shadow.root): shadow.content(path, inode) or b""
+        for path, inode in places
+        if is_tracked(path.relative_to(shadow.root)) and not path.is_dir()
+        if not path.name.endswith("-shm")
+    }
 
 
 def _flushed(flushed: bytes, _now: bytes, _dice: random.Random) -> bytes:
@@ -173,4 +187,5 @@ _CONTENTS: Mapping[str, Callable[[bytes, bytes, random.Random], bytes]] = {
     "all lengths, zeros where nothing was flushed": _zero_filled,
     "a mixture of pages": _mixed,
 }
+STATES = ("only what was flushed", *_CONTENTS)
 CASE = Case("power", run, bars)

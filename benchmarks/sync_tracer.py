@@ -73,7 +73,7 @@ class Shadow:
 def is_tracked(relative: Path) -> bool:
     """Whether it is the database or of the journal; the rest is left as it is."""
     name = relative.as_posix()
-    of_database = name.startswith("understudy.db") and not name.endswith(("-shm", "-lock"))
+    of_database = name.startswith("understudy.db") and not name.endswith("-lock")
     return name == "." or of_database or name.split("/")[0] == "journal"
 
 
