@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from rich.table import Table
 from sqlalchemy import Engine
 
 import usecases
-from scheduler.cycle.candidates import CandidateStore, write_whole
+from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.served_bundle import ServedBundles
 from scheduler.drift.alarm import Response, respond
 from scheduler.drift.check import ColumnDrift
@@ -27,11 +28,13 @@ from scheduler.drift.yardstick import (
     champions_yardstick,
     named_yardstick,
 )
+from scheduler.report.paper import is_our_page
 from scheduler.settings import Settings, load_settings
 from scheduler.surroundings import scoring_api
 from shared.clock import MICROS_PER_DAY, SystemClock, to_micros
 from shared.errors import UnderstudyError
 from shared.keys.store import KeyStore
+from shared.named_files import NamedFile
 from shared.tables.engine import connect, migrate
 from understudy.terminal import console, errors
 
@@ -77,6 +80,17 @@ def check_now(request: DriftRequest) -> int:
 def _check(request: DriftRequest, settings: Settings, engine: Engine) -> int:
     now_us = SystemClock().now_us()
     window = _window(request, now_us, settings.drift_window_days)
+    with _page_file(request.html) as page:
+        return _look(request, settings, engine, window, page)
+
+
+def _look(
+    request: DriftRequest,
+    settings: Settings,
+    engine: Engine,
+    window: Window,
+    page: NamedFile | None,
+) -> int:
     use_case = usecases.load_learning(settings.use_case)
     yardstick = _yardstick(request, settings)
     with errors.status(f"comparing with {yardstick.manifest.version}"):
@@ -89,10 +103,10 @@ def _check(request: DriftRequest, settings: Settings, engine: Engine) -> int:
             shortest_span_us=SHORTEST_SPAN_US if request.begin is None else 0,
         )
         known = read_retrainings(engine)
-    response = respond(finding.report, now_us, known, settings.drift_cooldown_days)
+    response = respond(finding.report, window.as_of_us, known, settings.drift_cooldown_days)
     sentence = answer(finding, response)
-    if request.html is not None:
-        write_whole(request.html, render(use_case.name, finding, sentence).encode())
+    if page is not None:
+        page.text.write(render(use_case.name, finding, sentence))
     if request.as_json:
         _write_json({**to_json(finding), "answer": sentence, "checked": True})
     else:
@@ -100,6 +114,11 @@ def _check(request: DriftRequest, settings: Settings, engine: Engine) -> int:
         if request.html is not None:
             console.print(f"page: {request.html}", highlight=False, soft_wrap=True)
     return DRIFT if finding.report.drifted else NO_DRIFT
+
+
+def _page_file(path: Path | None) -> AbstractContextManager[NamedFile | None]:
+    """The place of the page, tried before anything is compared."""
+    return nullcontext() if path is None else NamedFile(path, "--html", is_our_page)
 
 
 def _yardstick(request: DriftRequest, settings: Settings) -> Yardstick:

@@ -47,7 +47,14 @@ def import_transactions(
 
         now_us = SystemClock().now_us()
         summary = import_files(
-            engine, files, mapping, rejects, now_us, progress=progress, update=update
+            engine,
+            files,
+            mapping,
+            rejects,
+            now_us,
+            progress=progress,
+            update=update,
+            reads=(mapping_file,),
         )
     _print(console, summary, rejects, time.monotonic() - started)
     return summary

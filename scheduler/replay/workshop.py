@@ -89,9 +89,12 @@ def open_workshop(folder: Path) -> Iterator[Workshop]:
     """The work folder, held against other processes.
 
     Raises:
-        ReplayImpossible: another process works in it.
+        ReplayImpossible: another process works in it, or nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReplayImpossible(f"--work: cannot make {folder}: {error.strerror}") from error
     try:
         with FileLock(folder / ".lock", timeout=0), _log_file(folder / LOG) as log:
             engine = connect(f"sqlite:///{folder / RUNS}")

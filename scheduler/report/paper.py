@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 STYLE = "candidate.css"
+MADE_BY = '<meta name="generator" content="understudy">'
 
 
 def environment(
@@ -27,6 +28,11 @@ def environment(
     made.filters |= filters
     made.globals |= functions or {}
     return made
+
+
+def is_our_page(head: bytes) -> bool:
+    """Whether a file that begins like this is a page that was made here."""
+    return MADE_BY.encode() in head
 
 
 @cache

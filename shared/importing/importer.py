@@ -24,7 +24,7 @@ from shared.importing.mapping import TARGETS, Mapping
 from shared.importing.mending import Mended, Mending
 from shared.importing.profile import Readings, look_over
 from shared.importing.rejects import RejectsFile
-from shared.importing.sources import sources
+from shared.importing.sources import files_of, sources
 from shared.tables.data_changes import begin_change, end_change, sender_of
 from shared.tables.engine import database_errors, prepare_for_bulk
 from shared.tables.writer import write_history_records
@@ -70,21 +70,25 @@ def import_files(
     *,
     progress: Progress,
     update: bool = False,
+    reads: tuple[Path, ...] = (),
 ) -> ImportSummary:
     """Import files, folders of them, and packed ones; rejected rows go to a CSV file of their own.
 
     `update`: rows that are there already and differ are set to what the files say.
+    `reads`: further files that must not be written, like that of the mapping.
 
     Raises:
         MappingError: the mapping does not fit the files; nothing was written.
+        PlaceRefused: rejected rows cannot go there; nothing was written.
         DataUnavailable: a file cannot be read to the end, or the database is down; what was
             written stays, and importing again goes on from there.
     """
     summary = ImportSummary()
     with opened(paths, mapping) as tables:
-        readings = look_over(tables, mapping, NUMBERS, TEXTS)
-        summary.notes = readings.notes
-        with RejectsFile(rejects_path, mapping.sources, summary.reasons) as rejects:
+        read = (*reads, *files_of(paths))
+        with RejectsFile(rejects_path, mapping.sources, summary.reasons, read) as rejects:
+            readings = look_over(tables, mapping, NUMBERS, TEXTS)
+            summary.notes = readings.notes
             names = [path.name for path in paths]
             with database_errors("begin an import"), engine.begin() as connection:
                 summary.number = begin_change(connection, "import", now_us, None, {"files": names})
@@ -161,8 +165,9 @@ class _Import:
     def add(self, piece: Piece) -> None:
         summary = self.summary
         converted = convert(piece, self.mapping, self.readings, self.now_us)
-        inserted = self._write(converted.accepted)
+        # first: a row that is stored is counted as there already when the import is repeated
         self.rejects.add_rows(converted.rejected)
+        inserted = self._write(converted.accepted)
         summary.read += piece.frame.height
         summary.inserted += inserted
         summary.duplicates += converted.accepted.height - inserted

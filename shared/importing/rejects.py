@@ -2,24 +2,48 @@
 
 import csv
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 import polars as pl
 
+from shared.errors import DataUnavailable
+from shared.named_files import NamedFile
+
+OPTION = "--rejected"
+_FIRST = ["row", "line", "reason"]
+# Of this version, and of those before lines were told.
+_HEADS = (b"row,line,reason", b"row,reason,")
+
+
+def is_rejects_file(head: bytes) -> bool:
+    """Whether an import made a file that begins like this."""
+    return head.startswith(_HEADS)
+
 
 class RejectsFile:
-    """Made only when a row is rejected; an old one of that name is removed at the start."""
+    """Appears only when a row is rejected; its place is tried before the first row is read.
 
-    def __init__(self, path: Path, sources: tuple[str, ...], reasons: Counter[str]) -> None:
-        self._path = path
-        self._header = ["row", "line", "reason", *sources]
+    An earlier one is kept under a number: somebody may have corrected rows in it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sources: tuple[str, ...],
+        reasons: Counter[str],
+        reads: Iterable[Path] = (),
+    ) -> None:
+        self._named = NamedFile(path, OPTION, is_rejects_file, reads=reads, keep_earlier=True)
+        self._header = [*_FIRST, *sources]
         self._reasons = reasons
-        self._file: IO[str] | None = None
+        self._has_header = False
 
     def __enter__(self) -> Self:
-        self._path.unlink(missing_ok=True)
+        """Raises PlaceRefused when nothing could be written there."""
+        self._named.__enter__()
         return self
 
     def __exit__(
@@ -28,26 +52,45 @@ class RejectsFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._named.__exit__(kind, error, trace)
 
     def add_rows(self, rejected: pl.DataFrame) -> None:
-        """Add rows that begin with the columns `row`, `line` and `reason`."""
+        """Add rows that begin with the columns `row`, `line` and `reason`.
+
+        Raises:
+            DataUnavailable: the disk takes no more of them.
+        """
         if rejected.is_empty():
             return
-        file = self._opened()
-        rejected.write_csv(file, include_header=False)
+        try:
+            rejected.write_csv(self._opened(), include_header=False)
+        except OSError as error:
+            raise self._full(error) from error
         for reasons in rejected["reason"].to_list():
             self._reasons.update(reasons.split("; "))
 
     def add_line(self, row: int, line: int, text: str, wrong: str) -> None:
-        """Add a line that is no row of its table."""
-        self._reasons[wrong] += 1
+        """Add a line that is no row of its table.
+
+        Raises:
+            DataUnavailable: the disk takes no more of them.
+        """
         cells: list[Any] = [row, line, wrong, text]
-        csv.writer(self._opened(), lineterminator="\n").writerow(cells)
+        try:
+            csv.writer(self._opened(), lineterminator="\n").writerow(cells)
+        except OSError as error:
+            raise self._full(error) from error
+        self._reasons[wrong] += 1
 
     def _opened(self) -> IO[str]:
-        if self._file is None:
-            self._file = self._path.open("w", encoding="utf-8", newline="")
-            csv.writer(self._file, lineterminator="\n").writerow(self._header)
-        return self._file
+        file = self._named.text
+        if not self._has_header:
+            csv.writer(file, lineterminator="\n").writerow(self._header)
+            self._has_header = True
+        return file
+
+    def _full(self, error: OSError) -> DataUnavailable:
+        return DataUnavailable(
+            f"{OPTION}: rejected rows cannot be written to {self._named.path} ({error.strerror}); "
+            "rows before them are imported: make room and import again"
+        )

@@ -38,6 +38,11 @@ def sources(paths: list[Path]) -> list[Source]:
     return [source for path in paths for source in _sources_of(path)]
 
 
+def files_of(paths: list[Path]) -> list[Path]:
+    """Every file that is read for these paths, packed ones as they lie there."""
+    return [file for path in paths for file in (_tables_in(path) if path.is_dir() else [path])]
+
+
 def _sources_of(path: Path) -> list[Source]:
     if path.is_dir():
         found = [source for file in _tables_in(path) for source in _sources_of(file)]

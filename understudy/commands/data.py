@@ -1,5 +1,7 @@
 """`understudy import` and `rebuild-tiles`: what goes into the database by hand."""
 
+import os
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +27,11 @@ MappingFile = Annotated[
     Path, typer.Option(help="TOML: which of its columns is which.", show_default=False)
 ]
 Rejected = Annotated[
-    Path | None, typer.Option(help="Where rejected rows go. Default: FILE.rejected.csv")
+    Path | None,
+    typer.Option(
+        help="Where rejected rows go; never over a file that an import did not make. "
+        "Default: FILE.rejected.csv, in the current folder if that of FILE is read-only."
+    ),
 ]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show ten rows as they would be stored; write nothing.")
@@ -92,12 +98,21 @@ def import_(
     if dry_run:
         raise typer.Exit(preview_transactions(files, mapping, console))
     first = files[0]
-    rejects = rejected or first.with_name(first.name + REJECTED)
+    rejects = rejected or _place_for_rejects(first.with_name(first.name + REJECTED))
     with open_database(load_settings()) as engine:
         refuse_synthetic(engine, is_meant=beside_synthetic)
         summary = import_transactions(engine, files, mapping, rejects, console, update=update)
     if summary.read and summary.rejected == summary.read:
         raise typer.Exit(1)
+
+
+def _place_for_rejects(beside: Path) -> Path:
+    """Beside the input; where that takes no files, in the current folder, or a temporary one.
+
+    A place that a person names is not exchanged: it is refused by name.
+    """
+    folders = (beside.parent, Path.cwd(), Path(tempfile.gettempdir()))
+    return next((one / beside.name for one in folders if os.access(one, os.W_OK)), beside)
 
 
 def mapping(
