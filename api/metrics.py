@@ -1,7 +1,6 @@
 """Figures for Prometheus, in a registry of the application's own."""
 
-from collections import Counter as TallyCounter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -13,6 +12,7 @@ from prometheus_client import (
 )
 
 from api.route_metrics import AllRoutes, RouteMetrics
+from api.version_metrics import AllVersions
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -26,7 +26,8 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         self._routes = AllRoutes()
         self.registry.register(self._routes)
-        self._decisions = self._counter("decisions", "Rows scored and recorded", "decision")
+        self.versions = AllVersions()
+        self.registry.register(self.versions)
         self.quarantined = self._counter(
             "rows_quarantined", "Rows scored and kept out of history, windows and training"
         )
@@ -75,11 +76,8 @@ class Metrics:
     def route(self, path: str) -> RouteMetrics:
         return self._routes.route(path)
 
-    def decided(self, decisions: Iterable[str]) -> None:
-        for decision, rows in TallyCounter(decisions).items():
-            self._decisions.labels(decision).inc(rows)
-
-    def serving(self, version: str) -> None:
+    def serving(self, version: str, activated_at_us: int) -> None:
+        self.versions.activated(version, activated_at_us)
         self._model.clear()
         self._model.labels(version).set(1)
 

@@ -13,10 +13,12 @@ from api.journal.keeping import Keeping
 from api.journal.sink import DatabaseSink
 from api.metrics import Metrics
 from api.models.breaker import Breaker, BreakerLimits
+from api.models.comparison_metrics import ComparisonFigures
 from api.models.crashes import Crashes, CrashLimits
 from api.models.live import ModelHolder
 from api.models.promoter import Promoter
 from api.models.revoker import Revoker
+from api.models.rollback_metrics import LastRollback
 from api.models.shelf import Shelf
 from api.models.smoke import ChildSmokeTest, SmokeTest
 from api.models.verify import Verifier
@@ -140,6 +142,8 @@ def build_service(
         run_dir=run_dir,
     )
     metrics.registry.register(RolloutCollector(conductor))
+    metrics.registry.register(ComparisonFigures(models))
+    metrics.registry.register(LastRollback(registry))
     service = Service(
         settings=settings,
         use_case=use_case,

@@ -96,6 +96,10 @@ class Breaker:
         told = f"version {model.version} took {row_seconds:.3g} s a row"
         self._count(model.version, 1, f"{told}, the limit is {self.row_seconds:g} s")
 
+    def blame(self, failing: LiveModel, failure: Problem) -> None:
+        """Count a row that this version scored but could not answer, and another version could."""
+        self._failed(failing.version, 1, failure.detail)
+
     def close(self) -> None:
         """Wait for a step back under way."""
         tripping = self._tripping
@@ -109,6 +113,7 @@ class Breaker:
 
     def _failed(self, version: str, rows: int, detail: str) -> None:
         self._metrics.breaker_failures.inc(rows)
+        self._metrics.versions.failed(version, rows)
         self._count(version, rows, detail)
 
     def _count(self, version: str, failures: int, detail: str) -> None:

@@ -13,14 +13,13 @@ from pathlib import Path
 
 import structlog
 
+from api.models.comparison import FRESH_SECONDS
 from api.models.loaded import LiveModel
 from api.models.watched import SLOT_BYTES, Slot, unwatched, watched
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_SECOND, Clock
 
 _log = structlog.get_logger()
-# What a version did not do in its first hour is not cured by an older one.
-FRESH_SECONDS = 3_600.0
 _PREFIX = "worker-"
 
 
@@ -49,10 +48,13 @@ class Crashes:
 
     def serving(self, live: LiveModel, activated_at_us: int) -> LiveModel:
         """The version to serve, watched while it is fresh."""
+        fresh_seconds = self.fresh_seconds(activated_at_us)
+        return watched(live, self._champion, fresh_seconds) if fresh_seconds else unwatched(live)
+
+    def fresh_seconds(self, activated_at_us: int) -> float:
+        """For how much longer a version may be the cause of what goes wrong."""
         age_seconds = (self._clock.now_us() - activated_at_us) / MICROS_PER_SECOND
-        if age_seconds >= FRESH_SECONDS:
-            return unwatched(live)
-        return watched(live, self._champion, FRESH_SECONDS - max(0.0, age_seconds))
+        return max(0.0, FRESH_SECONDS - max(0.0, age_seconds))
 
     def on_trial(self, live: LiveModel) -> LiveModel:
         """The version to try out, watched all the while."""

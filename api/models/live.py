@@ -2,6 +2,7 @@
 
 import threading
 
+from api.models.comparison import Comparison, compared
 from api.models.loaded import LiveModel
 from api.rollout.trial import Trial
 
@@ -19,6 +20,8 @@ class ModelHolder:
         self.fallback: LiveModel | None = None
         # A version that is measured against the live one; most of the time there is none.
         self.trial: Trial | None = None
+        # The live version beside its fallback, while it is fresh.
+        self.comparison: Comparison | None = None
         self._lock = threading.Lock()
         self.version_header = NO_VERSION.encode()
 
@@ -26,13 +29,19 @@ class ModelHolder:
     def version(self) -> str:
         return NO_VERSION if self.live is None else self.live.version
 
-    def assign(self, live: LiveModel, fallback: LiveModel | None) -> None:
-        """Callers hold the swap's lock."""
+    def assign(
+        self, live: LiveModel, fallback: LiveModel | None, fresh_seconds: float = 0.0
+    ) -> None:
+        """Callers hold the swap's lock.
+
+        `fresh_seconds`: for how long the version is compared with its fallback.
+        """
         with self._lock:
             if self.trial is not None and self.trial.rollout.champion != live.version:
                 # Whatever changed what is served, a trial against the old champion ends with it.
                 self.trial = None
             self.fallback = fallback
+            self.comparison = compared(live, fallback, fresh_seconds, self.comparison)
             self.live = live
             self.version_header = live.version.encode()
 

@@ -65,6 +65,10 @@ class Shelf:
     def fallback_for(self, version: str) -> str | None:
         return self._registry.fallback_for(version)
 
+    def is_proven(self, version: str) -> bool:
+        """Whether it has served well before this time in service."""
+        return self._registry.ledger.is_proven(version)
+
     def restore_order(self) -> list[str]:
         """The current version, else what served last; then those that a rollback may go to."""
         stored, last = self._registry.stored(), self._registry.ledger.served_last

@@ -42,9 +42,9 @@ class Stage:
         fallback = self._fallback_of(model)
         if left is not None and left.version != model.version:
             self._left = None if fallback is left else left
-        serving = replace(model, activated_at_us=now_us)
-        self._holder.assign(self._crashes.serving(serving, now_us), fallback)
-        self._metrics.serving(model.version)
+        serving = self._crashes.serving(replace(model, activated_at_us=now_us), now_us)
+        self._metrics.serving(model.version, now_us)
+        self._holder.assign(serving, fallback, self._fresh_seconds(serving))
         return Change(model.version, None if left is None else left.version, now_us)
 
     def renew_fallback(self) -> None:
@@ -54,7 +54,7 @@ class Stage:
             return
         name = self._shelf.fallback_for(live.version)
         if name != (None if fallback is None else fallback.version):
-            self._holder.assign(live, self._fallback_of(live))
+            self._holder.assign(live, self._fallback_of(live), self._fresh_seconds(live))
 
     def in_memory(self, version: str) -> LiveModel | None:
         for model in (self._holder.live, self._holder.fallback, self._left):
@@ -80,6 +80,12 @@ class Stage:
         if live is not None and version == live.version:
             raise NoFallback(f"version {version} is the one that is serving")
         return self.in_memory(version) or self._shelf.load(version)
+
+    def _fresh_seconds(self, model: LiveModel) -> float:
+        """How much longer it is compared; a version that has served well before is not."""
+        if self._shelf.is_proven(model.version):
+            return 0.0
+        return self._crashes.fresh_seconds(model.activated_at_us)
 
     def _fallback_of(self, model: LiveModel) -> LiveModel | None:
         """Loaded now: stepping back must not need a disk."""

@@ -20,7 +20,7 @@ class Scores:
     Attributes:
         all_usable: every number is finite.
         champion: who scored the rows that no candidate took; the batch as a whole is its.
-        seconds: what each version's part took, by version, while one is on trial.
+        seconds: what each version's part took, by version.
     """
 
     rows: Sequence[Scored]
@@ -55,8 +55,14 @@ class Arms:
         """
         if trial is not None:
             return self._on_trial(model, trial, users, matrix, apart=apart)
+        began = time.perf_counter()
         model, scores, all_usable = self._champions(model, matrix, apart=apart)
-        return Scores([(model, row) for row in scores], all_usable, model, {})
+        seconds = {model.version: time.perf_counter() - began}
+        return Scores([(model, row) for row in scores], all_usable, model, seconds)
+
+    def blame(self, failing: LiveModel, failure: Problem) -> None:
+        """A row that a version scored but could not answer, and another version could."""
+        self._breaker.blame(failing, failure)
 
     def _on_trial(
         self,

@@ -8,9 +8,10 @@ from pydantic import BaseModel
 from api.http.callers import Caller
 from api.http.problems import Problem
 from api.journal.entries import Decided
+from api.models.loaded import LiveModel
 from api.scoring.decision_keys import quarantine_key
 from shared.transaction import Transaction
-from shared.usecase.serving import Answer, ScoringRoute
+from shared.usecase.serving import Answer, FloatVector, ScoringRoute
 
 
 class Answered(NamedTuple):
@@ -57,6 +58,15 @@ class Row:
     def is_named(self) -> bool:
         """Whether the caller chose its id: only those can come twice."""
         return "transaction_id" in self.request.model_fields_set
+
+    def decided_by(self, vector: FloatVector, scores: FloatVector, model: LiveModel) -> Decided:
+        return Decided(self.transaction, vector, scores, model.served, self.caller.name)
+
+    def answer_with(self, vector: FloatVector, scores: FloatVector, model: LiveModel) -> None:
+        """Decide and answer by a version's scores and thresholds."""
+        self.decided = self.decided_by(vector, scores, model)
+        self.answer = respond(self.route, self.decided)
+        self.outcome = Answered(self.answer.body, model.version)
 
     def answer_like(self, decided: Decided) -> None:
         """Answer with what was decided about this id before."""

@@ -8,19 +8,20 @@ import numpy as np
 
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
 from api.http.validation import senseless
-from api.journal.entries import Decided, encode_decision
+from api.journal.entries import encode_decision
 from api.journal.journal import Journal, JournalFull
 from api.metrics import Metrics
 from api.models.live import ModelHolder
-from api.models.loaded import LiveModel, usable
+from api.models.loaded import LiveModel
 from api.rollout.trial import Trial
 from api.scoring.anonymous_rows import MAX_OFF_US, judge
-from api.scoring.arms import Arms, Scores, unusable
+from api.scoring.answering import answered, compare
+from api.scoring.arms import Arms, Scores
 from api.scoring.cache import DecidedCache
 from api.scoring.conflicts import ENTITY, conflict, conflicting_fields
 from api.scoring.lookup import Known
 from api.scoring.repeats import Repeats
-from api.scoring.row import Answered, Row, respond
+from api.scoring.row import Answered, Row
 from api.scoring.turns import Turns
 from api.workers.peers.claims import Claims
 from shared.clock import Clock
@@ -180,8 +181,10 @@ class Scorer:
             users = [row.transaction.user_id for row in rows]
             trial = parts.models.trial
             scores = parts.arms.score(model, trial, users, matrix, apart=apart)
-            scored = _answer(rows, matrix, scores)
+            scored = answered(rows, matrix, scores, parts.models.fallback, parts.arms.blame)
             self._record(scored, scores, trial, apart=apart)
+            if trial is None:
+                compare(scored, matrix, scores, parts.models.comparison)
         except BaseException:
             self._withdraw(rows)
             raise
@@ -230,7 +233,9 @@ class Scorer:
         parts.cache.put(
             (row.key, record, row.decided.served) for row, record in zip(rows, records, strict=True)
         )
-        parts.metrics.decided([row.answer.decision for row in rows])
+        parts.metrics.versions.answered(
+            [(row.decided.served.version, row.answer.decision, now - row.started) for row in rows]
+        )
         quarantined = sum([row.is_quarantined for row in rows])
         if quarantined:
             parts.metrics.quarantined.inc(quarantined)
@@ -246,20 +251,6 @@ def _turns(rows: Sequence[Row]) -> Iterator[str]:
         yield row.transaction.user_id
         if row.is_named:
             yield row.id
-
-
-def _answer(rows: Sequence[Row], matrix: FloatMatrix, scores: Scores) -> list[Row]:
-    """Answer every row that has usable scores; returns those."""
-    scored = []
-    for row, vector, (model, values) in zip(rows, matrix, scores.rows, strict=True):
-        if not (scores.all_usable or usable(values)):
-            row.outcome = unusable(model)
-            continue
-        row.decided = Decided(row.transaction, vector, values, model.served, row.caller.name)
-        row.answer = respond(row.route, row.decided)
-        row.outcome = Answered(row.answer.body, model.version)
-        scored.append(row)
-    return scored
 
 
 def _own_milliseconds(row: Row, scores: Scores, now: float) -> float:

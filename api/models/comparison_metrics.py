@@ -1,0 +1,47 @@
+"""Figures of the comparison that is under way; nothing once the version is not fresh any more."""
+
+from collections.abc import Iterable
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from api.models.live import ModelHolder
+from shared.clock import MICROS_PER_SECOND
+
+_LABELS = ("version", "activation", "against")
+_BY = ("live", "predecessor")
+
+
+class ComparisonFigures(Collector):
+    """Gauges, because they count from the activation and not from the start of the process."""
+
+    def __init__(self, models: ModelHolder) -> None:
+        self._models = models
+
+    def collect(self) -> Iterable[Metric]:
+        rows = GaugeMetricFamily(
+            "understudy_compared_rows",
+            "Rows that a fresh version and its predecessor have both scored",
+            labels=_LABELS,
+        )
+        seconds = GaugeMetricFamily(
+            "understudy_compared_seconds",
+            "What their models took for these rows",
+            labels=(*_LABELS, "by"),
+        )
+        decisions = GaugeMetricFamily(
+            "understudy_compared_decisions",
+            "What they decided about these rows",
+            labels=(*_LABELS, "by", "decision"),
+        )
+        found = self._models.comparison
+        if found is not None and not found.is_over:
+            activation = str(found.live.activated_at_us // MICROS_PER_SECOND)
+            labels = (found.live.version, activation, found.predecessor.version)
+            rows.add_metric(labels, found.rows)
+            names = sorted({*found.decisions[0], *found.decisions[1]})
+            for by, took, made in zip(_BY, found.seconds, found.decisions, strict=True):
+                seconds.add_metric((*labels, by), took)
+                for name in names:
+                    decisions.add_metric((*labels, by, name), made[name])
+        return (rows, seconds, decisions)

@@ -1,0 +1,57 @@
+"""The alerts themselves, by promtool: each fires when it should and is silent when it should."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MONITORING = Path("monitoring")
+CASES = ("rules_test.yml", "rules_test_days.yml")
+
+
+def tool(name: str) -> str:
+    """Where a tool of Debian's `prometheus` or `prometheus-alertmanager` is.
+
+    On a developer's machine a test without it is skipped; where CI says that it is one, it fails.
+    """
+    found = shutil.which(name)
+    if found is None and os.environ.get("CI"):
+        pytest.fail(f"{name} is missing: apt-get install prometheus prometheus-alertmanager")
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def read(*names: str) -> str:
+    return "".join((MONITORING / name).read_text(encoding="utf-8") for name in names)
+
+
+def test_the_rules_do_what_their_cases_say() -> None:
+    run(tool("promtool"), "check", "config", str(MONITORING / "prometheus.yml"))
+    run(tool("promtool"), "test", "rules", *(str(MONITORING / name) for name in CASES))
+
+
+def test_alertmanager_takes_its_file() -> None:
+    run(tool("amtool"), "check-config", str(MONITORING / "alertmanager.yml"))
+
+
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent() -> None:
+    alerts = set(re.findall(r"- alert: (\w+)", read("rules.yml")))
+    cases = re.findall(r"alertname: (\w+),?\s+exp_alerts:( \[\])?", read(*CASES))
+    firing = {name for name, empty in cases if not empty}
+    silent = {name for name, empty in cases if empty}
+    assert alerts
+    assert (alerts - firing, alerts - silent) == (set(), set())
+
+
+def test_an_alert_that_rolls_back_reaches_people_before_the_rollback_resolves_it() -> None:
+    route = r"matchers: \[action = rollback\]\s+receiver: people\s+group_wait: 0s"
+    assert re.search(route, read("alertmanager.yml"))
