@@ -111,12 +111,30 @@ def _correct_copies(
     key = columns.index("transaction_id")
     copies = [record for record in inserted.records if record[key] in inserted.twins]
     rows = zip(*seen_columns(columns, copies).values(), strict=True)
+    known_before = []
     for copy, seen in zip(copies, map(Seen._make, rows), strict=True):
         twin = inserted.twins[copy[key]]
         changes.add(twin, -1)
         changes.add(seen, -1)
+        if from_api and twin.ingested_at < seen.ingested_at:
+            known_before.append({"id": copy[key], "since": twin.ingested_at})
+            seen = seen._replace(ingested_at=twin.ingested_at)  # noqa: PLW2901 - its true instant
         changes.add(merged(twin, seen) if from_api else merged(seen, twin))
     changes.write(connection)
+    _keep_first_ingestion(connection, known_before)
+
+
+def _keep_first_ingestion(
+    connection: Connection, known_before: Sequence[Mapping[str, Any]]
+) -> None:
+    """A row that was known before it was scored stays in its neighbours' past.
+
+    Were it ingested only now, every row between then and now would lose it.
+    """
+    if known_before:
+        log = api_transaction_logs
+        statement = update(log).where(log.c.transaction_id == bindparam("id"))
+        connection.execute(statement.values(ingested_at=bindparam("since")), known_before)
 
 
 def _count_relabelled(

@@ -103,18 +103,20 @@ def test_json_that_is_absent_is_null_in_sql(connection: Connection) -> None:
     assert connection.scalar(query) == 1
 
 
-@pytest.mark.parametrize("history_first", [True, False])
-def test_a_transaction_in_both_logs_counts_once_as_the_api_saw_it(
-    connection: Connection, history_first: bool
+@pytest.mark.parametrize(("history_first", "known_hour"), [(True, 10), (False, 12)])
+def test_a_transaction_in_both_logs_counts_once_since_it_was_first_known(
+    connection: Connection, history_first: bool, known_hour: int
 ) -> None:
     history, live = _row("a", 10, **_labelled(300)), _decision("a", 10, known=12)
     writes: list[tuple[Any, dict[str, Any]]] = [(write_history, history), (write_decisions, live)]
     for write, row in writes if history_first else reversed(writes):
         assert write(connection, [row]) == 1
     assert _tiles(connection) == {
-        ("m1", 10, 12, "row"): (1, 0),
+        ("m1", 10, known_hour, "row"): (1, 0),
         ("m1", 10, 300, "label"): (1, 1),
     }
+    query = text("SELECT ingested_at FROM APITransactionLogs")
+    assert connection.scalar(query) == known_hour * HOUR + 5
 
 
 def test_a_label_reaches_both_logs_and_unknown_ids_are_left_out(connection: Connection) -> None:

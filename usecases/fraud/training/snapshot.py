@@ -113,7 +113,7 @@ def _frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
 
 
 def _union(history: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
-    """The scored row where both logs have one (it was ingested then); of labels, the latest."""
+    """The scored row where both logs have one, known since the first; of labels, the latest."""
     again = history.join(scored, on="transaction_id", how="semi")
     if again.is_empty():
         return pl.concat([history, scored])
