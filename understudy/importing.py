@@ -68,9 +68,8 @@ def refuse_synthetic(engine: Engine, *, is_meant: bool) -> None:
     """
     if is_synthetic(engine) and not is_meant:
         raise MappingError(
-            "this database holds the simulated world of the first start: begin with a new one "
-            "(DATABASE_URL=sqlite:///var/mine.db SEED_EMPTY_DATABASE=false), or say "
-            "--beside-synthetic"
+            "this database holds the simulated world of the first start: stop the services and "
+            "begin anew with `understudy reset`, or say --beside-synthetic"
         )
 
 

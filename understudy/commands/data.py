@@ -17,6 +17,7 @@ def register(app: typer.Typer) -> None:
     app.command(name="import")(import_)
     app.command()(mapping)
     app.command(name="rebuild-tiles")(rebuild_tiles)
+    app.command()(reset)
 
 
 Files = Annotated[
@@ -147,3 +148,24 @@ def rebuild_tiles() -> None:
 
     with open_database(load_settings()) as engine, engine.begin() as connection:
         console.print(f"{rebuild(connection):,} tiles")
+
+
+def reset(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Begin anew: database, journal, models and candidates are moved aside, none is deleted.
+
+    Keys, tokens and logs stay. The next `understudy run` fills an empty database with the
+    simulator's world again; with SEED_EMPTY_DATABASE=false it stays empty for your own rows.
+
+    **Examples**
+
+        understudy reset
+
+        understudy reset --yes
+    """
+    from understudy.reset import reset as move_aside  # noqa: PLC0415
+
+    if not yes:
+        typer.confirm("Move database, journal, models and candidates aside?", abort=True)
+    move_aside(console)

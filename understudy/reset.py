@@ -1,0 +1,107 @@
+"""`understudy reset`: begin anew; what there was is moved aside, never deleted."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from sqlalchemy.engine import make_url
+
+from shared.errors import SettingsError, UnderstudyError
+
+# Beside a database file of SQLite, and beside the registry's own files.
+_DATABASE_SUFFIXES = ("", "-wal", "-shm", "-journal", ".migration-lock")
+_KEPT = "README.md"
+
+
+class ResetRefused(UnderstudyError):
+    """Raised when nothing was moved."""
+
+
+def reset(console: Console) -> Path | None:
+    """Move database, journal, models, candidates and kept work aside; keys, tokens and logs stay.
+
+    Returns the folder they are in now; None where there was nothing.
+
+    Raises:
+        ResetRefused: a service runs, or the database is no file of this machine.
+        SettingsError: a variable does not parse.
+    """
+    try:
+        from api.settings import load_settings as api_settings  # noqa: PLC0415
+        from scheduler.settings import load_settings as scheduler_settings  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ResetRefused(
+            "a container holds one service only: `docker compose down --volumes` begins anew, "
+            "and deletes what there was"
+        ) from error
+    api, scheduler = api_settings(), scheduler_settings()
+    database = _database_file(api.database_url.get_secret_value())
+    with _nobody_serves(api.journal_dir):
+        found = [
+            *(database.with_name(database.name + suffix) for suffix in _DATABASE_SUFFIXES),
+            *(api.journal_dir, api.run_dir, scheduler.work_dir, scheduler.drift_reports_dir),
+            *_contents(api.prod_models_dir),
+            *_contents(scheduler.retrained_models_dir),
+            *_contents(scheduler.test_data_dir),
+        ]
+        return _move_aside([path for path in found if path.exists()], database.parent, console)
+
+
+def _database_file(url: str) -> Path:
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        raise ResetRefused(
+            "DATABASE_URL names a server: make a new database there and point DATABASE_URL to it"
+        )
+    return Path(parsed.database).absolute()
+
+
+@contextmanager
+def _nobody_serves(journal: Path) -> Iterator[None]:
+    """Who serves holds the lock of its journal; holding it here keeps one from starting."""
+    held: list[int] = []
+    try:
+        for lock in [journal / "lock", *journal.glob("*/lock")]:
+            if not lock.exists():
+                continue
+            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+            held.append(descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ResetRefused("a scoring service runs: stop it first") from error
+        yield
+    except PermissionError as error:
+        raise SettingsError(f"cannot look into {journal}: {error.strerror}") from error
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
+
+
+def _contents(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*") if path.name != _KEPT] if folder.is_dir() else []
+
+
+def _move_aside(paths: list[Path], beside: Path, console: Console) -> Path | None:
+    if not paths:
+        console.print("There is nothing to move aside.")
+        return None
+    aside = beside / f"before-reset-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    aside.mkdir(parents=True)
+    for path in paths:
+        # models of three folders may have one name
+        target = aside / path.parent.name
+        target.mkdir(exist_ok=True)
+        try:
+            path.rename(target / path.name)
+        except OSError as error:
+            told = f"cannot move {path} to {aside}: {error.strerror}; move it by hand"
+            raise ResetRefused(told) from error
+    console.print(f"Moved {len(paths)} files and folders to {aside}; delete it when you are sure.",
+                  markup=False, soft_wrap=True)  # fmt: skip
+    console.print("The next start begins with an empty database.")
+    return aside
