@@ -24,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     keep_files_private()
     try:
         settings = load_settings()
-        configure_logging("api", settings.log_level, settings.log_format, settings.log_file)
+        configure_logging(
+            "api", settings.log_level, settings.log_format, settings.log_file, settings.log_limits
+        )
         return _serve(settings)
     except SettingsError as error:
         print(f"api: {error}", file=sys.stderr)  # noqa: T201 - before or instead of the log

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 import usecases
 from shared.errors import SettingsError
 from shared.local_paths import AbsolutePath
+from shared.log_limits import LogLimits
 from shared.tables.url import DatabaseUrl
 
 MIB = 1024 * 1024
@@ -111,6 +112,17 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] = "console"
     log_file: AbsolutePath | None = None
+    log_lines_per_minute: int = Field(
+        default=60, ge=0, description="Lines of one event a minute; the others are counted; 0: all"
+    )
+    log_file_max_bytes: int = Field(
+        default=50 * MIB, ge=64 * 1024, description="A larger LOG_FILE is put aside"
+    )
+    log_files_kept: int = Field(default=5, ge=0, le=100, description="Of the log files put aside")
+
+    @property
+    def log_limits(self) -> LogLimits:
+        return LogLimits(self.log_lines_per_minute, self.log_file_max_bytes, self.log_files_kept)
 
 
 def load_settings() -> Settings:

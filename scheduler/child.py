@@ -111,7 +111,13 @@ def main() -> int:
     keep_files_private()
     try:
         settings = load_settings()
-        configure_logging("scheduler", settings.log_level, settings.log_format, settings.log_file)
+        configure_logging(
+            "scheduler",
+            settings.log_level,
+            settings.log_format,
+            settings.log_file,
+            settings.log_limits,
+        )
         return carry_out(settings, usecases.load_learning(settings.use_case), sys.argv[1:])
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")

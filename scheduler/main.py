@@ -68,7 +68,13 @@ def main() -> int:
     keep_files_private()
     try:
         settings = load_settings()
-        configure_logging("scheduler", settings.log_level, settings.log_format, settings.log_file)
+        configure_logging(
+            "scheduler",
+            settings.log_level,
+            settings.log_format,
+            settings.log_file,
+            settings.log_limits,
+        )
         usecases.check_learning(settings.use_case)
         run(settings)
     except SettingsError as error:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import structlog
 
+from shared.log_limits import BoundedFileHandler, EventQuota, LogLimits
 from shared.private_files import close_to_others
 
 LogFormat = Literal["console", "json"]
@@ -28,10 +29,13 @@ _PERSONAL_KEYS = re.compile(
     re.IGNORECASE,
 )
 _MASK = "***"
+# Characters of one value, and of a traceback: a line is not a place to store a body.
+_LONGEST_TEXT, _LONGEST_TRACEBACK = 2_000, 16_000
 # The same inside a text: credentials in URLs and headers, and how the libraries that refuse a
 # value (pydantic, SQLAlchemy, PostgreSQL) repeat it.
 _IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(\w+://[^:/@\s]*:)[^@/\s]+@"), r"\1***@"),
+    # begins with what is rare: a word before it would be looked for at every letter
+    (re.compile(r"(://[^:/@\s]*:)[^@/\s]+@"), r"\1***@"),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), r"\1 ***"),
     (re.compile(r"input_value=.*?, input_type=", re.DOTALL), "input_value=***, input_type="),
     (re.compile(r"\[parameters: .*?\]\n|\[parameters: .*\]", re.DOTALL), "[parameters: ***]\n"),
@@ -47,7 +51,11 @@ _TALKATIVE = ("alembic", "apscheduler", "httpx", "httpcore", "numba", "uvicorn.e
 
 
 def configure_logging(
-    service: str, level: str = "info", fmt: LogFormat = "console", file: Path | None = None
+    service: str,
+    level: str = "info",
+    fmt: LogFormat = "console",
+    file: Path | None = None,
+    limits: LogLimits = LogLimits(),  # noqa: B008 - frozen
 ) -> None:
     """Send structlog and the standard library's logs the same way; call once, from main."""
     shared: list[Any] = [
@@ -56,8 +64,9 @@ def configure_logging(
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         mask_secrets,
     ]
+    quota = EventQuota(limits.lines_per_minute)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[quota, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(level.upper()),
         cache_logger_on_first_use=True,
@@ -66,9 +75,10 @@ def configure_logging(
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(file))
+        handlers.append(BoundedFileHandler(file, limits))
         close_to_others(file)
     for handler in handlers:
+        handler.addFilter(quota)
         to_terminal = handler is handlers[0] and sys.stdout.isatty()
         handler.setFormatter(_formatter(fmt, shared, colors=to_terminal))
     logging.basicConfig(handlers=handlers, level=level.upper(), force=True)
@@ -84,7 +94,8 @@ def mask_secrets(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str,
 def mask_exception(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
     """The same for a traceback that has become text; its lines stay lines."""
     if isinstance(event.get("exception"), str):
-        event["exception"] = mask_text(event["exception"])
+        # how it began and, more telling, how it ended
+        event["exception"] = _cut(mask_text(event["exception"]), _LONGEST_TRACEBACK)
     return event
 
 
@@ -104,7 +115,17 @@ def _safe(key: str, value: Any) -> Any:
         return {str(name): _safe(str(name), item) for name, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_safe("", item) for item in value]
-    return _CONTROL.sub(" ", mask_text(value if isinstance(value, str) else repr(value)))
+    text = value if isinstance(value, str) else repr(value)
+    # masked before it is cut to size, for half a secret looks like none
+    text = mask_text(_cut(text, 8 * _LONGEST_TEXT))
+    return _CONTROL.sub(" ", _cut(text, _LONGEST_TEXT))
+
+
+def _cut(text: str, longest: int) -> str:
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} ... {len(text) - longest} characters left out ... {text[-half:]}"
 
 
 def _formatter(fmt: LogFormat, shared: list[Any], *, colors: bool) -> logging.Formatter:

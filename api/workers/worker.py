@@ -20,7 +20,9 @@ def main() -> int:
     keep_files_private()
     try:
         settings = load_settings()
-        configure_logging("api", settings.log_level, settings.log_format, settings.log_file)
+        configure_logging(
+            "api", settings.log_level, settings.log_format, settings.log_file, settings.log_limits
+        )
         place = take_place(sys.argv[1:])
         structlog.contextvars.bind_contextvars(worker=place.number)
         serve(settings, place)

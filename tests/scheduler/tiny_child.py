@@ -88,5 +88,7 @@ def grow() -> None:
 
 if __name__ == "__main__":
     settings = load_settings()
-    configure_logging("scheduler", settings.log_level, settings.log_format, settings.log_file)
+    configure_logging(
+        "scheduler", settings.log_level, settings.log_format, settings.log_file, settings.log_limits
+    )
     sys.exit(carry_out(settings, FaultyUseCase(policy=policy()), sys.argv[1:]))

@@ -35,5 +35,7 @@ def clock() -> Clock:
 
 if __name__ == "__main__":
     settings = load_settings()
-    configure_logging("scheduler", settings.log_level, settings.log_format, settings.log_file)
+    configure_logging(
+        "scheduler", settings.log_level, settings.log_format, settings.log_file, settings.log_limits
+    )
     run(settings, CHILD, clock())

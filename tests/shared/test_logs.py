@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,9 @@ def test_as_json_an_event_is_one_line_with_its_exception(tmp_path: Path) -> None
     assert (first["event"], first["user_id"], first["why"]) == ("failed", "***", "a  b")
     assert "ValueError" in first["exception"]
     assert second["event"] == "library line"
+
+
+def test_masking_a_long_text_takes_no_longer_than_reading_it() -> None:
+    begun = time.monotonic()
+    masked(text="x" * 1_000_000, other="input_value=" * 10_000, third="a://b:" * 50_000)
+    assert time.monotonic() - begun < 5
