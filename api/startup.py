@@ -114,13 +114,13 @@ def _recall_pending(service: Service) -> None:
     for payload in service.journal.pending():
         try:
             record = decode(payload)
-        except (ValueError, TypeError):
-            # The drain sets it aside and says so.
+            if isinstance(record, Label):
+                continue
+            thresholds = service.registry.thresholds(record[VERSION])
+            decided = decided_from_record(record, thresholds)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            # The drain stores it, or sets it aside and says so.
             continue
-        if isinstance(record, Label):
-            continue
-        thresholds = service.registry.thresholds(record[VERSION])
-        decided = decided_from_record(record, thresholds)
         name = decided.transaction.transaction_id
         if is_quarantined(payload):
             name = quarantine_key(name)

@@ -8,7 +8,7 @@ from typing import Protocol
 import orjson
 
 from api.journal.checkpoint import Position
-from api.journal.durable import sync_file
+from api.journal.durable import sync_file, sync_names
 from api.journal.entries import COLUMNS, decode_row
 from api.journal.frames import Region
 from api.journal.segments import first_between
@@ -124,6 +124,7 @@ class LocalCarrier:
             file.flush()
             # The position will say that it is kept.
             sync_file(file.fileno())
+        sync_names(self._directory)
         what = "label" if isinstance(record, Label) else "decision"
         carried.refused.append((what, reason))
 

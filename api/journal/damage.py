@@ -5,13 +5,15 @@ from pathlib import Path
 
 import structlog
 
-from api.journal.durable import sync_file
+from api.journal.durable import sync_file, sync_names
 from api.journal.frames import Region
 from api.journal.recovery import UNREADABLE, Finding
 from api.journal.segments import segment_path
 
 _log = structlog.get_logger()
 _COPIES = ("*.damaged", f"*{UNREADABLE}")
+# Anything longer is no part of a journal that was damaged, but something else in its place.
+_MOST_COPIED_BYTES = 64 * 1024 * 1024
 Tell = Callable[[str], None]
 
 
@@ -27,8 +29,8 @@ class DamageLog:
         self._directory = directory
         self._tell = tell
         self._known: set[Finding] = set()
-        # copies that could not be made: these segments are kept as a whole instead
-        self._uncopied: set[int] = set()
+        # Instead of a copy these are kept as a whole, under another name.
+        self._kept_whole: dict[int, str] = {}
         self.missing = 0
 
     def found(self, finding: Finding) -> None:
@@ -59,8 +61,8 @@ class DamageLog:
     def remove(self, segment: int) -> None:
         """Remove a drained segment, unless it is the only copy of something damaged."""
         path = segment_path(self._directory, segment)
-        if segment in self._uncopied:
-            path.rename(path.with_suffix(".damaged"))
+        if segment in self._kept_whole and path.exists():
+            path.rename(path.with_suffix(self._kept_whole[segment]))
         else:
             path.unlink(missing_ok=True)
 
@@ -73,10 +75,16 @@ class DamageLog:
             begin=region.begin,
             end=region.end,
         )
+        if region.kind == "unreadable":
+            self._kept_whole[segment] = UNREADABLE
+            return
+        if region.end - region.begin > _MOST_COPIED_BYTES:
+            self._kept_whole.setdefault(segment, ".damaged")
+            return
         try:
             _copy(path, region)
         except OSError as error:
-            self._uncopied.add(segment)
+            self._kept_whole.setdefault(segment, ".damaged")
             _log.error("journal_damage_not_copied", segment=path.name, error=str(error))
 
 
@@ -93,3 +101,4 @@ def _copy(path: Path, region: Region) -> None:
         file.write(content)
         file.flush()
         sync_file(file.fileno())
+    sync_names(target.parent)

@@ -87,6 +87,7 @@ class Drain:
     def _carry_round(self) -> bool:
         """Carry over what is there now; False when it has to be tried again."""
         try:
+            self._journal.keep_name()
             self._carrier.prepare()
             span = self._journal.undrained()
             round_end = span[1] if span else None

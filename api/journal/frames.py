@@ -26,7 +26,7 @@ _OLD_BEGIN = re.compile(rb"(?=...[\x00\x01]....[\x01\x02{])", re.DOTALL)
 
 Frame = tuple[bytes, int]
 """A record, and the offset behind it."""
-Kind = Literal["torn", "damaged"]
+Kind = Literal["torn", "damaged", "unreadable"]
 
 
 class Region(NamedTuple):
@@ -34,7 +34,8 @@ class Region(NamedTuple):
 
     Attributes:
         kind: `torn` where the file ends inside of what was being written when the process or the
-            machine stopped, which nobody was told was kept; else `damaged`.
+            machine stopped, which nobody was told was kept; `unreadable` where the disk gives no
+            bytes; else `damaged`.
     """
 
     begin: int

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import structlog
 
+from api.journal.active import ActiveSegment
 from api.journal.checkpoint import Checkpoint, Position
 from api.journal.damage import DamageLog, Tell
-from api.journal.durable import sync_file, sync_names, sync_path
+from api.journal.durable import sync_names, sync_path
 from api.journal.frames import Region, frame
 from api.journal.recovery import Finding, recover
 from api.journal.segments import lock_directory, records_between, segment_path
+from shared.errors import SettingsError
 
 _log = structlog.get_logger()
 # A journal is cut into this many segments, so that space comes back while it drains.
@@ -62,12 +64,14 @@ class Journal:
         self._fsync = fsync
         self._checkpoint = Checkpoint(directory / "checkpoint.json")
         self._lock = threading.Lock()
-        self._owner = self._descriptor = -1
+        self._active = ActiveSegment(directory, fsync=fsync)
+        self._owner = -1
         self._end = self._drained = Position(0, 0)
         # bytes of the segments before the active one
         self._sizes: dict[int, int] = {}
         self._older_bytes = 0
         self._disk_trouble: str | None = None
+        self._nameless: str | None = None
         self._position_kept = True
         self.backlog = 0
         self.damage = DamageLog(directory, tell_damage)
@@ -93,10 +97,10 @@ class Journal:
 
     def close(self) -> None:
         with self._lock:
-            for descriptor in (self._descriptor, self._owner):
-                if descriptor >= 0:
-                    os.close(descriptor)
-            self._owner = self._descriptor = -1
+            self._active.leave()
+            if self._owner >= 0:
+                os.close(self._owner)
+                self._owner = -1
 
     def remove(self) -> None:
         """Leave nothing of a drained journal but copies of what was damaged or set aside."""
@@ -116,6 +120,8 @@ class Journal:
         data = b"".join(map(frame, payloads))
         with self._lock:
             end = self._end.offset + len(data)
+            if self._nameless is not None:
+                raise JournalFull(self._nameless)
             if self._older_bytes + end > self.max_bytes:
                 raise JournalFull(self._bound_met(len(data)))
             self._write(data)
@@ -190,7 +196,7 @@ class Journal:
 
     def _empty(self) -> None:
         """Give back the active segment as well: on a full disk it is what keeps it full."""
-        self._leave_segment()
+        self._active.leave()
         segment_path(self._directory, self._end.segment).unlink(missing_ok=True)
         # Not the same number again: a position that was saved before would fit it by chance.
         self._end = self._drained = Position(self._end.segment + 1, 0)
@@ -208,9 +214,9 @@ class Journal:
             if self._disk_trouble is not None:
                 with suppress(JournalFull):
                     self._write(bytes(_PROBE_BYTES))
-                    os.ftruncate(self._descriptor, self._end.offset)
+                    self._active.cut(self._end.offset)
                     self._disk_trouble = None
-            return self._disk_trouble or self._bound_met(_PROBE_BYTES)
+            return self._nameless or self._disk_trouble or self._bound_met(_PROBE_BYTES)
 
     def _bound_met(self, more_bytes: int) -> str | None:
         if self.bytes_used + more_bytes <= self.max_bytes:
@@ -224,50 +230,46 @@ class Journal:
         return records_between(self._directory, start, end)
 
     def _write(self, data: bytes) -> None:
-        """Write at the known end, or leave the file as it was."""
-        at = self._end.offset
         try:
-            if self._descriptor < 0:
-                self._begin_segment()
-            done = os.pwrite(self._descriptor, data, at)
-            while done < len(data):
-                done += os.pwrite(self._descriptor, data[done:], at + done)
-            if self._fsync:
-                sync_file(self._descriptor)
+            self._active.write(self._end.segment, data, self._end.offset)
         except OSError as error:
-            # Shrinking needs no space. Left there, whole records of a failed batch could be
-            # taken for acknowledged ones by the next start.
-            with suppress(OSError):
-                os.ftruncate(self._descriptor, self._end.offset)
             if self._disk_trouble is None:
                 _log.error("journal_write_failed", error=str(error))
             self._disk_trouble = f"the disk takes no more: {error.strerror}"
             raise JournalFull(self._disk_trouble) from error
 
-    def _begin_segment(self) -> None:
-        path = segment_path(self._directory, self._end.segment)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            if self._fsync:
-                # The records would be on disk, and no name lead to them.
-                sync_names(self._directory)
-        except OSError:
-            os.close(descriptor)
-            raise
-        self._descriptor = descriptor
+    def keep_name(self) -> None:
+        """Write the active segment anew if somebody removed it, or the whole folder, meanwhile.
+
+        Records would be acknowledged that no drain and no later start could find. Where it cannot
+        be written anew they are refused.
+        """
+        with self._lock:
+            if not self._active.is_nameless(self._end.segment):
+                return
+            _log.error("journal_segment_removed_while_in_use", segment=self._end.segment)
+            try:
+                self._own_again()
+                self._active.make_again(self._end.segment, self._end.offset)
+            except (OSError, SettingsError) as error:
+                self._nameless = f"the journal was removed and cannot be made anew: {error}"
+            else:
+                self._nameless = None
+
+    def _own_again(self) -> None:
+        """The lock may have been removed as well, and another process could take it then."""
+        if not (self._directory / "lock").exists():
+            owner = lock_directory(self._directory)
+            os.close(self._owner)
+            self._owner = owner
 
     def _rotate(self) -> None:
         """The next record begins a segment, and makes it."""
         full = self._end
-        self._leave_segment()
+        self._active.leave()
         self._sizes[full.segment] = full.offset
         self._older_bytes += full.offset
         self._end = Position(full.segment + 1, 0)
-
-    def _leave_segment(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
 
     def _sync_pending(self) -> None:
         """What a killed process wrote and did not flush may be acknowledged once more from here."""

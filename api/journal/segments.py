@@ -1,5 +1,6 @@
 """The files of a journal: numbered segments in one directory that one process owns."""
 
+import errno
 import fcntl
 import os
 import re
@@ -12,6 +13,8 @@ from api.journal.frames import Chunk, Region, read_frames
 from shared.errors import SettingsError
 
 _SUFFIX = ".journal"
+# Errors that do not pass; too many open files do.
+_UNREADABLE = {errno.EIO, errno.EACCES, errno.EPERM, errno.EBADMSG, errno.EUCLEAN}
 _NAME = re.compile(r"([0-9]{12,18})\.journal")
 
 
@@ -92,8 +95,20 @@ def _chunks_between(directory: Path, begin: Position, end: Position) -> Iterator
             first = begin.offset if number == begin.segment else 0
             # Behind the end somebody may be writing at this moment.
             stop = end.offset if number == end.segment else None
-            for chunk in read_frames(segment_path(directory, number), first, stop):
+            for chunk in _readable(segment_path(directory, number), first, stop):
                 yield number, chunk
+
+
+def _readable(path: Path, first: int, stop: int | None) -> Iterator[Chunk]:
+    """What the disk gives, and where it gives no more."""
+    try:
+        yield from read_frames(path, first, stop)
+    except FileNotFoundError:
+        return  # somebody removed it; what it held will be missed
+    except OSError as error:
+        if error.errno not in _UNREADABLE:
+            raise
+        yield Chunk([], Region(first, max(first, stop or path.stat().st_size), "unreadable"))
 
 
 def lock_directory(directory: Path) -> int:

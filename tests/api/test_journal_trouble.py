@@ -142,6 +142,23 @@ def test_whatever_else_lies_in_its_folder_the_service_starts_drains_and_answers(
         assert server.score(amount=1.0, transaction_id="later").status_code == 200
 
 
+@pytest.mark.parametrize("changes", [
+    {"component_scores": "null"}, {"component_scores": "[]"}, {"component_scores": '{"a":"b"}'},
+    {"model_version": None}, {"model_version": 7}, {"event_time": "noon"}, {"user_id": None},
+    {"amount": None},
+])  # fmt: skip
+def test_a_record_that_makes_no_sense_does_not_stop_a_start(
+    settings: Settings, changes: dict[str, object]
+) -> None:
+    journal = Journal(settings.journal_dir, 1024 * 1024)
+    journal.open()
+    journal.append([row("odd", **changes), row("a")])
+    journal.close()
+    with Running(settings) as server:
+        server.drained()
+        assert "a" in ids(server)
+
+
 @pytest.mark.parametrize("position", [Position(1, 10**9), Position(1, 3), Position(77, 5)])
 def test_the_journal_of_another_worker_is_drained_whatever_its_position_says(
     settings: Settings, position: Position
