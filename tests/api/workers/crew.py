@@ -37,7 +37,7 @@ class Crew:
                 cwd=ROOT, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
         self.client = httpx.Client(
-            base_url=self._url(), timeout=20, headers={"Connection": "close"}
+            base_url=self._url(), timeout=90, headers={"Connection": "close"}
         )
         try:
             wait_until(lambda: len(self.states()) == self.workers, 30)

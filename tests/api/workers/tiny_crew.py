@@ -26,7 +26,7 @@ def main(folder: Path, arguments: list[str]) -> int:
         api_port=0,
         api_workers=os.environ["API_WORKERS"],
         # a crowded machine takes longer to start a worker again
-        peer_wait_seconds=os.environ.get("PEER_WAIT_SECONDS", "20"),
+        peer_wait_seconds=os.environ.get("PEER_WAIT_SECONDS", "60"),
         worker_hang_seconds=os.environ.get("WORKER_HANG_SECONDS", "30"),
     )
     if not arguments:
