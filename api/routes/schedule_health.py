@@ -59,7 +59,11 @@ def _ahead_of_time(stored: JobSchedule, now_us: int) -> str | None:
         return f"a scheduler's clock is {seconds:,.0f} s ahead of this service's, or was"
     if not stored.is_enabled or stored.next_due_us is None:
         return None
-    due_us = next_due(Interval.parse(stored.interval), stored.anchor_us, now_us)
+    try:
+        interval = Interval.parse(stored.interval)
+    except ValueError as error:
+        return f"in force is an interval that this version refuses: {error}"
+    due_us = next_due(interval, stored.anchor_us, now_us)
     if stored.next_due_us <= due_us + AHEAD_SECONDS * MICROS_PER_SECOND:
         return None
     return (

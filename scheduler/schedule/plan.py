@@ -97,11 +97,22 @@ def _in_force(text: str, stored: JobSchedule | None) -> tuple[str, str | None]:
     try:
         return Interval.parse(text).text, None
     except ValueError as error:
-        last_good = stored.interval if stored else DEFAULT_INTERVAL
+        last_good = stored.interval if stored and _parses(stored.interval) else DEFAULT_INTERVAL
         return last_good, f"{error}; {last_good} stays in force"
 
 
+def _parses(text: str) -> bool:
+    """What an earlier version put in force may be refused by this one."""
+    try:
+        Interval.parse(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_same(stored: JobSchedule, wanted: JobSchedule) -> bool:
+    if not _parses(stored.interval):
+        return False
     return (in_force(stored), stored.anchor_us, stored.is_enabled) == (
         in_force(wanted),
         wanted.anchor_us,

@@ -7,14 +7,15 @@ from zoneinfo import ZoneInfo
 
 from shared.clock import MICROS_PER_SECOND
 from shared.schedules.cron import Cron, looks_like_cron
+from shared.schedules.doubtful import refuse_doubtful
 from shared.schedules.every import Every
 from shared.schedules.rule import Rule
 from shared.schedules.walltime import UTC_ZONE, find_zone
 
 FORMS = (
-    "1H, 1D, 1W, 1M, 1Y (any whole number), an ISO 8601 duration (P1DT12H), a cron expression "
-    "(0 3 * * 0), 'daily 03:00', 'weekly sunday 03:00', 'monthly 31 03:00'; "
-    "before any of them TZ=Europe/Paris"
+    "1H, 1D, 1W, 1M (months), 1Y (any whole number, months up to 24), an ISO 8601 duration "
+    "(P1DT12H, PT30M for 30 minutes), a cron expression (0 3 * * 0, @daily), 'daily 03:00', "
+    "'weekly sunday 03:00', 'monthly 31 03:00'; before any of them TZ=Europe/Paris"
 )
 
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -43,6 +44,7 @@ def parse_rule(text: str) -> Rule:
         ValueError: it is none of `FORMS`.
     """
     zone, rest = _split_zone(" ".join(text.split()))
+    refuse_doubtful(rest)
     for pattern, build in _BUILDERS:
         found = pattern.fullmatch(rest.upper())
         if found is not None:

@@ -268,3 +268,14 @@ def test_plain_sql_changes_the_schedule_in_the_real_table_and_its_answers_are_tr
         connection.execute(text("UPDATE RetrainingConfig SET IsEnabled = 0 WHERE ConfigId = 1"))
     watcher.tick()
     assert read_retraining_config(engine).next_run is None
+
+
+def test_what_an_earlier_version_put_in_force_and_this_one_refuses_gives_way_to_a_week(
+    desk: Desk, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE JobSchedules SET Interval = '30m'"))
+    desk.edit(interval="30m")
+    [stored] = read_schedules(engine)
+    assert stored.interval == "1W"
+    assert "write PT30M for minutes" in str(stored.problem)
