@@ -7,7 +7,9 @@ from sqlalchemy import text
 from api.journal.durable import insist_on_durable_commit
 from api.journal.sink import DatabaseSink
 from shared.tables.engine import connect
-from tests.postgres import Postgres
+from tests.postgres import Postgres, postgres
+
+__all__ = ["postgres"]
 
 
 def test_where_postgresql_need_not_flush_the_drain_has_it_flush(postgres: Postgres) -> None:
