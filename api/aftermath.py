@@ -24,7 +24,7 @@ def leave_what_crashes(service: Service) -> None:
         return
     try:
         with service.promoter.writing(_WRITE_WAIT_SECONDS):
-            service.promoter.open_registry()
+            service.promoter.pointer.open_registry()
             _step_back(service, current)
     except OSError as error:
         _log.error("crashing_version_not_left", reason=str(error))

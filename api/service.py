@@ -13,6 +13,7 @@ from api.models.breaker import Breaker
 from api.models.crashes import Crashes
 from api.models.live import ModelHolder
 from api.models.promoter import Promoter
+from api.models.proof import Proof
 from api.models.revoker import Revoker
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
@@ -58,6 +59,7 @@ class Service:
     breaker: Breaker
     crashes: Crashes
     audit: AuditTrail
+    proof: Proof
     revoker: Revoker
     journal: Journal
     drain: Drain

@@ -99,6 +99,18 @@ class Settings(BaseSettings):
     # So many processes that died inside of a fresh version's code, step back; 0: never.
     breaker_crashes: int = Field(default=3, ge=0)
     breaker_crash_window_seconds: float = Field(default=600, gt=0)
+    served_well_seconds: float = Field(
+        default=600,
+        ge=0,
+        description="A version that was in service for this long, with SERVED_WELL_ROWS rows, is "
+        "one that a rollback prefers to those that were replaced sooner",
+    )
+    served_well_rows: int = Field(
+        default=100,
+        ge=0,
+        description="Rows since its activation, in one worker, that a version needs to have served "
+        "well",
+    )
     # A version in the shadow: rows wait in a queue of this size, in a process with limits.
     shadow_queue_bytes: int = Field(default=256 * 1024, ge=4 * 1024, le=MIB)
     shadow_memory_bytes: int = Field(default=2_048 * MIB, ge=256 * MIB)

@@ -7,6 +7,7 @@ import structlog
 from api.aftermath import end_what_crashed, leave_what_crashes
 from api.journal.entries import VERSION, decided_from_record, decode, is_quarantined
 from api.journal.sink import Stored
+from api.models.proof import PROOF_SECONDS
 from api.rollout.conductor import SETTLE_SECONDS
 from api.scoring.decision_keys import quarantine_key
 from api.service import Service
@@ -40,6 +41,7 @@ def start(service: Service) -> None:
         service.follower.follow(path, service.conductor.catch_up)
     service.follower.every(RETRY_SECONDS, service.promoter.try_again)
     service.follower.every(SETTLE_SECONDS, service.conductor.settle)
+    service.follower.every(PROOF_SECONDS, service.proof.look)
     service.follower.every(TELL_SECONDS, service.workforce.tell)
     service.follower.every(NOTE_SECONDS, service.figures.note)
     service.follower.every(LOOK_SECONDS, service.machine_clock.look)

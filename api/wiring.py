@@ -17,6 +17,7 @@ from api.models.comparison_metrics import ComparisonFigures
 from api.models.crashes import Crashes, CrashLimits
 from api.models.live import ModelHolder
 from api.models.promoter import Promoter
+from api.models.proof import Declared, Proof
 from api.models.revoker import Revoker
 from api.models.rollback_metrics import LastRollback
 from api.models.shelf import Shelf
@@ -77,7 +78,7 @@ def build_service(
     engine = connect(settings.database_url.get_secret_value(), STATEMENT_TIMEOUT_SECONDS)
     strict, metrics, models = StrictClock(clock), Metrics(), ModelHolder()
     machine = clock if isinstance(clock, MachineClock) else MACHINE_CLOCK
-    registry = Registry(settings.prod_models_dir)
+    registry = Registry(settings.prod_models_dir, settings.served_well_seconds)
     place = place or Place()
     keeping = Keeping(settings, DatabaseSink(engine), metrics)
     total, root = settings.api_workers, settings.journal_dir
@@ -144,6 +145,7 @@ def build_service(
     metrics.registry.register(RolloutCollector(conductor))
     metrics.registry.register(ComparisonFigures(models))
     metrics.registry.register(LastRollback(registry))
+    declared = Declared(settings.served_well_seconds, settings.served_well_rows)
     service = Service(
         settings=settings,
         use_case=use_case,
@@ -160,6 +162,7 @@ def build_service(
         breaker=breaker,
         crashes=crashes,
         audit=audit,
+        proof=Proof(promoter, registry, metrics, clock, declared),
         revoker=Revoker(promoter, registry, audit, clock),
         journal=journal,
         drain=drain,

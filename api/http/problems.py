@@ -42,6 +42,8 @@ NO_FALLBACK = Kind("no-fallback", 409, "There is no version to step back to")
 IDEMPOTENCY_CONFLICT = Kind(
     "idempotency-conflict", 409, "This transaction_id was decided with another payload"
 )
+VERSION_CHANGED = Kind("version-changed", 409, "Another version serves by now")
+ORDER_EXPIRED = Kind("order-expired", 409, "The order waited for too long and was not carried out")
 TOO_LARGE = Kind("too-large", 413, "The request is larger than the limit")
 ADDRESS_TOO_LONG = Kind("address-too-long", 414, "The address is longer than the limit")
 UNSUPPORTED_MEDIA = Kind("unsupported-media-type", 415, "The body is not of a type read here")

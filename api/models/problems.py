@@ -6,11 +6,13 @@ from api.http.problems import (
     MODEL_UNUSABLE,
     NO_FALLBACK,
     NO_ROLLOUT,
+    ORDER_EXPIRED,
     REGISTRY_FAILED,
     ROLLOUT_CONFLICT,
     STALE_FENCING,
     TOO_LARGE,
     UNKNOWN_VERSION,
+    VERSION_CHANGED,
     VERSION_CONFLICT,
     Kind,
     Problem,
@@ -18,6 +20,7 @@ from api.http.problems import (
 from api.models.refusals import (
     FencingStale,
     NoFallback,
+    NotServing,
     StillServing,
     VersionNotNewer,
     VersionUnknown,
@@ -41,6 +44,7 @@ _KINDS: tuple[tuple[type[Exception], Kind], ...] = (
     (FencingStale, STALE_FENCING),
     (NoFallback, NO_FALLBACK),
     (StillServing, NO_FALLBACK),
+    (NotServing, VERSION_CHANGED),
     (VersionUnknown, UNKNOWN_VERSION),
     (NoRollout, NO_ROLLOUT),
     (RolloutConflict, ROLLOUT_CONFLICT),
@@ -48,6 +52,8 @@ _KINDS: tuple[tuple[type[Exception], Kind], ...] = (
 )
 
 STEP_BACK_PROBLEMS = (
+    VERSION_CHANGED,
+    ORDER_EXPIRED,
     UNKNOWN_VERSION,
     NO_FALLBACK,
     MODEL_UNUSABLE,

@@ -56,7 +56,7 @@ class Promoter:
         self._shelf = Shelf(registry, verifier)
         self._stage = Stage(self._shelf, holder, metrics, crashes)
         self._audit = audit
-        self._pointer = Pointer(registry, audit, clock, metrics)
+        self.pointer = Pointer(registry, audit, clock, metrics)
         self._clock = clock
         self._metrics = metrics
         self._push_lock = RegistryLock(registry.root / ".push.lock")
@@ -97,12 +97,13 @@ class Promoter:
         who: str,
         *,
         leaving: str | None = None,
+        seen: str | None = None,
         what: str = "rollback",
     ) -> Change:
         """Serve the fallback, or a named version that is on disk.
 
-        With `leaving` given, only if that version is the one that serves. `what` is its name
-        in the audit trail.
+        With `leaving` given, only if that version is the one that serves; with `seen`, only if the
+        pointer still names it. `what` is its name in the audit trail.
 
         Raises:
             NoFallback, VersionUnknown, NotServing: there is nothing to step back to, or from.
@@ -112,7 +113,7 @@ class Promoter:
         with self._swap_lock, ExitStack() as stack:
             trouble = self._take_write_lock(stack)
             left = self._stage.live
-            self._check_leaving(leaving, left)
+            self._check_leaving(leaving, seen, left)
             model = self._stage.target(version)
             now_us, previous = self._clock.now_us(), None if left is None else left.version
             pointer = self._registry.current() or previous
@@ -147,7 +148,7 @@ class Promoter:
         """Serve what was served before the restart, else the newest version that still loads."""
         self._registry.root.mkdir(parents=True, exist_ok=True)
         with self.writing(_WRITE_WAIT_SECONDS):
-            self._pointer.open_registry()
+            self.pointer.open_registry()
             current = self._registry.current()
             for version in self._shelf.restore_order():
                 model = self._shelf.load_if_possible(version)
@@ -157,16 +158,12 @@ class Promoter:
                 self._stage.serve(model, activated or self._clock.now_us())
                 _log.info("restored", version=version)
                 if current is None:
-                    self._pointer.restore(version)
+                    self.pointer.restore(version)
                 break
             else:
                 _log.info("no_model_yet", registry=str(self._registry.root))
             if current not in (None, self.serving):
                 self.behind = Behind(str(current), "it does not load here; the log says why")
-
-    def open_registry(self) -> None:
-        """Read the registry after a start and mend it; callers are inside `writing`."""
-        self._pointer.open_registry()
 
     def catch_up(self) -> None:
         """Take over what another process, or somebody's hand, made current."""
@@ -176,7 +173,7 @@ class Promoter:
             if wanted is None or (self._owed is not None and wanted == self._owed.instead_of):
                 return
             if wanted not in self._registry.ledger.accepted:
-                self.behind = self._pointer.names_a_stranger(wanted) or self.behind
+                self.behind = self.pointer.names_a_stranger(wanted) or self.behind
                 return
             model = self._stage.in_memory(wanted)
             if wanted == self.serving:
@@ -186,9 +183,9 @@ class Promoter:
             model = model or self._loaded_for(wanted)
             if model is None:
                 return
-        if self._pointer.was_moved_by_hand(wanted):
+        if self.pointer.was_moved_by_hand(wanted):
             with suppress(OSError), self.writing(_WRITE_WAIT_SECONDS):
-                self._pointer.note_hand_change(wanted)
+                self.pointer.note_hand_change(wanted)
         if model is not None and wanted != self.serving:
             self._take_over(model)
 
@@ -197,7 +194,7 @@ class Promoter:
         if self._owed is not None:
             with suppress(OSError):
                 self._record_owed()
-        if self.behind is not None:
+        if self.behind is not None or self._registry.current() not in (None, self.serving):
             self.catch_up()
 
     def refused(self, code: str, reason: str, who: str) -> None:
@@ -252,12 +249,15 @@ class Promoter:
             self._stage.renew_fallback()
         return None
 
-    def _check_leaving(self, leaving: str | None, live: LiveModel | None) -> None:
+    def _check_leaving(self, leaving: str | None, seen: str | None, live: LiveModel | None) -> None:
+        now = self._registry.current()
+        if None not in (seen, now) and now != seen:
+            raise NotServing(f"version {now} has been put into service since this was asked for")
         if leaving is None:
             return
         # Another worker may have stepped back already, and this one not yet seen it. What the
         # pointer names and cannot be served here is no reason to keep what serves.
-        current = self._registry.current() or leaving
+        current = now or leaving
         if self.behind is not None and self.behind.version == current:
             current = leaving
         if live is None or live.version != leaving or current != leaving:

@@ -19,6 +19,7 @@ from shared.keys.tokens import Role
 
 # Fifty thousand alerts; whoever sends them has shown a token.
 _LIMIT = 16 * 1024 * 1024
+_VALUES = 1_000_000
 
 
 class AlertAnswer(BaseModel):

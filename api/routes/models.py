@@ -3,8 +3,8 @@
 from contextlib import suppress
 from typing import Annotated
 
-from fastapi import FastAPI, Header, Query, Request
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Depends, FastAPI, Header, Query, Request
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from api.http.bodies import ClientGone, read_body, require_plain
@@ -29,6 +29,7 @@ from api.models.stage import Change
 from api.rollout.ask import Ask
 from api.rollout.refusals import NoRollout
 from api.rollout.state import Mode
+from api.routes.orders import Order, received
 from api.routes.views import CurrentModel, Models, current_model, every_model
 from api.service import Service
 from shared.clock import isoformat
@@ -129,6 +130,14 @@ class RollbackRequest(BaseModel):
         description="Left out: end a rollout if one is on, else the version served before",
     )
     reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
+    leaving: str | None = Field(
+        default=None,
+        max_length=64,
+        description="Only if this version serves; otherwise 409 `version-changed`",
+    )
+    not_after: AwareDatetime | None = Field(
+        default=None, description="Only until this instant; later 409 `order-expired`"
+    )
 
 
 def add_model_routes(app: FastAPI, service: Service) -> None:
@@ -150,10 +159,13 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
         mode = rollout or x_rollout or Mode.IMMEDIATE
         return await _push(service, request, x_bundle_signature, x_fencing_number, mode)
 
-    def rollback(request: Request, body: RollbackRequest) -> Changed:
+    order_received = Depends(received(service))
+
+    def rollback(request: Request, body: RollbackRequest, order: Order = order_received) -> Changed:
         who = caller(request).name
+        order.check(body.not_after, service.clock.now_us())
         try:
-            change = _step_back(service, body, who)
+            change = _step_back(service, body, who, order)
         except (UnderstudyError, OSError) as error:
             raise as_problem(error) from error
         return Changed.settled(service, change)
@@ -174,12 +186,15 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
         add(app, service.doorkeeper, address)
 
 
-def _step_back(service: Service, body: RollbackRequest, who: str) -> Change:
+def _step_back(service: Service, body: RollbackRequest, who: str, order: Order) -> Change:
     """The newest change goes first: while a version is on trial, that one is left."""
-    if body.version is None and service.conductor.rollout is not None:
+    rollout = service.conductor.rollout
+    if body.version is None and rollout is not None and body.leaving in (None, rollout.version):
         with suppress(NoRollout):
             return service.conductor.abort(Ask(None, body.reason, who))
-    return service.promoter.rollback(body.version, body.reason, who)
+    return service.promoter.rollback(
+        body.version, body.reason, who, leaving=body.leaving, seen=order.pointer
+    )
 
 
 async def _push(
