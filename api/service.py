@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from api.http.credentials import Doorkeeper
+from api.http.write_quota import WriteQuota
 from api.journal.drain import Drain
 from api.journal.journal import Journal
 from api.metrics import Metrics
@@ -51,6 +52,7 @@ class Service:
     machine_clock: MachineClock
     metrics: Metrics
     doorkeeper: Doorkeeper
+    write_quota: WriteQuota
     source: FeatureSource
     models: ModelHolder
     registry: Registry

@@ -51,6 +51,11 @@ def protocol(service: Service) -> type[ShortWayProtocol]:
     settings, models = service.settings, service.models
     made = _protocol(settings, short_ways(service), lambda: models.version_header)
     service.metrics.registry.register(ConnectionFigures(made.pool))
+    service.metrics.watch(
+        "anonymous_writes_refused",
+        "1 while rows of callers without a token are refused, for their rate or a full disk",
+        lambda: service.write_quota.is_spent,
+    )
     return made
 
 

@@ -62,6 +62,16 @@ class Settings(BaseSettings):
     # process: storing rows never holds up answering; thread: 50 MiB less memory
     journal_drain_in: Literal["process", "thread"] = "process"
 
+    anonymous_bytes_per_second: int = Field(
+        default=8 * MIB,
+        ge=0,
+        description="What rows of callers without a token may come to in journal and database",
+    )
+    disk_reserve_bytes: int = Field(
+        default=1_024 * MIB,
+        ge=0,
+        description="Free space that such rows never take, at most a fiftieth of the disk",
+    )
     max_connections: int = Field(
         default=1_000,
         ge=8,

@@ -5,6 +5,7 @@ from functools import partial
 import structlog
 
 from api.aftermath import end_what_crashed, leave_what_crashes
+from api.http.write_quota import DISK_LOOK_SECONDS
 from api.journal.entries import VERSION, decided_from_record, decode, is_quarantined
 from api.journal.sink import Stored
 from api.models.proof import PROOF_SECONDS
@@ -51,6 +52,7 @@ def start(service: Service) -> None:
     file = file_of(service.engine)
     if file is not None:
         service.follower.every(WATCH_SECONDS, file.watch)
+    service.follower.every(DISK_LOOK_SECONDS, service.write_quota.look)
     service.journal.open()
     _recall_pending(service)
     died = service.crashes.open()

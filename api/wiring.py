@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from api.http.credentials import Doorkeeper, Limits
 from api.http.named_tokens import NamedTokens
+from api.http.write_quota import write_quota
 from api.journal.drain import Drain
 from api.journal.journal import Journal
 from api.journal.keeping import Keeping
@@ -154,6 +155,7 @@ def build_service(
         machine_clock=machine,
         metrics=metrics,
         doorkeeper=_doorkeeper(settings),
+        write_quota=write_quota(settings, engine),
         source=source,
         models=models,
         registry=registry,

@@ -148,6 +148,8 @@ def _journal(service: Service) -> Component:
     if journal.refusal is not None:
         return Component(state="down", detail=journal.refusal, figures=figures)
     wrong = []
+    if service.write_quota.is_disk_low:
+        wrong.append("the disk is nearly full: rows of callers without a token are refused")
     # The driver's own words may name hosts and users; the log has them.
     if service.drain.trouble is not None or lag_seconds > _LONG_LAG_SECONDS:
         wrong.append(f"decisions wait for the database{_doing(service.drain.trouble)}")

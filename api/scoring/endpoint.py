@@ -18,6 +18,7 @@ from api.http.callers import Caller
 from api.http.credentials import Doorkeeper
 from api.http.failures import as_problem
 from api.http.headers import problem_headers
+from api.http.write_quota import WriteQuota
 from api.models.live import ModelHolder
 from api.route_metrics import RouteMetrics
 from api.scoring.reply import Reply
@@ -70,6 +71,7 @@ class ScoringEndpoint:
         execution: Execution,
         limit_bytes: int,
         doorkeeper: Doorkeeper,
+        quota: WriteQuota,
         models: ModelHolder,
         metrics: RouteMetrics,
     ) -> None:
@@ -77,6 +79,7 @@ class ScoringEndpoint:
         self._execution = execution
         self._limit_bytes = limit_bytes
         self._doorkeeper = doorkeeper
+        self._quota = quota
         self._models = models
         self._metrics = metrics
 
@@ -99,5 +102,9 @@ class ScoringEndpoint:
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         caller = self._doorkeeper.admit(scope, Role.SCORER)
         require_json(scope)
+        if caller.is_anonymous:
+            self._quota.check()
         body = await read_body(scope, receive, self._limit_bytes)
+        if caller.is_anonymous:
+            self._quota.charge(body)
         return await self._execution(self._work, body, caller)

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from api.http.callers import Caller
-from api.http.short_way import ShortWays, Way
+from api.http.short_way import Headers, ShortWays, Way
 from api.route_metrics import RouteMetrics
 from api.scoring.docs import batch_route, row_route
 from api.scoring.endpoint import Execution, ScoringEndpoint, Work, inline
@@ -52,12 +52,22 @@ def short_ways(service: Service) -> ShortWays:
 class _ShortWay:
     def __init__(self, service: Service, route: ScoringRoute, ticks: Ticks | EntityRouter) -> None:
         self.limit_bytes = service.settings.body_max_bytes
-        self.admits = service.doorkeeper.scorer
+        self._scorer = service.doorkeeper.scorer
+        self._quota = service.write_quota
         parse = RowParser(service.use_case.request_model)
         self._row_way = RowWay(route, parse, service.metrics.route(route.path))
         self._ticks = ticks
 
+    def admits(self, headers: Headers) -> Caller | None:
+        sender = self._scorer(headers)
+        if self._quota.is_spent and sender is not None and sender.is_anonymous:
+            # refused on the other way, with its reason
+            return None
+        return sender
+
     def take(self, body: bytes, sender: Caller, caller: Waiting) -> None:
+        if sender.is_anonymous:
+            self._quota.charge(body)
         self._ticks.add(body, self._row_way, sender, caller)
 
 
@@ -95,6 +105,7 @@ def _endpoint(
         execution=execution,
         limit_bytes=limit_bytes,
         doorkeeper=service.doorkeeper,
+        quota=service.write_quota,
         models=service.models,
         metrics=metrics,
     )

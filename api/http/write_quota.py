@@ -1,0 +1,120 @@
+"""What callers without credentials may write: so much a second, and never the last of a disk.
+
+A row costs more in the journal and the database than in its request; the charge is what it
+comes to at most, roughly. Callers with a token are neither charged nor refused.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Engine
+
+from api.http.problems import JOURNAL_FULL, TOO_MANY, Problem
+from api.settings import Settings
+
+_log = structlog.get_logger()
+# Decision, feature vector, indexes: of a row whose request says next to nothing.
+ROW_BYTES = 1_000
+# A text of the request stands in the journal and in the database.
+_COPIES = 2
+# What was not used of the last ten minutes may be used at once.
+BURST_SECONDS = 600.0
+# A reserve is not more than this share of a disk, and there is none on a small one.
+_SMALLEST_SHARE = 50
+_SMALL_DISK_BYTES = 1024**3
+DISK_LOOK_SECONDS = 1.0
+
+
+class WriteQuota:
+    """One for a process; `is_spent` is looked at before a row is taken.
+
+    Args:
+        bytes_per_second: 0: as much as they like.
+        reserve_bytes: that stay free for everybody else, on the disks of these folders.
+    """
+
+    def __init__(
+        self,
+        bytes_per_second: int,
+        reserve_bytes: int,
+        folders: Sequence[Path],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._seconds_per_byte = 1 / bytes_per_second if bytes_per_second else 0.0
+        self._reserve_bytes = reserve_bytes
+        self._folders = folders
+        self._now = now
+        # when all that was written has been earned
+        self._even_at = now()
+        self.is_disk_low = False
+        self.is_spent = False
+
+    def charge(self, body: bytes) -> None:
+        """Count what the rows in this body will come to."""
+        cost = ROW_BYTES * (body.count(b"{") or 1) + _COPIES * len(body)
+        now = self._now()
+        self._even_at = max(self._even_at, now) + cost * self._seconds_per_byte
+        if self._even_at - now > BURST_SECONDS:
+            self.is_spent = True
+
+    def check(self) -> None:
+        """Refuse a row that may not be written now.
+
+        Raises:
+            Problem: 429 with the time to wait, or 503 while the disk is low.
+        """
+        if not self.is_spent:
+            return
+        if self.is_disk_low:
+            self.look()
+        if self.is_disk_low:
+            detail = "the disk is nearly full, and what is left is for callers with a token"
+            raise Problem(JOURNAL_FULL, detail, headers={"Retry-After": "5"})
+        wait_seconds = self._even_at - self._now() - BURST_SECONDS
+        if wait_seconds > 0:
+            seconds = math.ceil(wait_seconds)
+            raise Problem(
+                TOO_MANY,
+                f"callers without a token wrote too much; again in {seconds} s, or send a token",
+                headers={"Retry-After": str(seconds)},
+            )
+        self.is_spent = False
+
+    def look(self) -> None:
+        """Look at the disks."""
+        was_low = self.is_disk_low
+        self.is_disk_low = any(self._is_low(folder) for folder in self._folders)
+        if self.is_disk_low:
+            self.is_spent = True
+        if self.is_disk_low != was_low:
+            _log.warning(
+                "disk_is_low" if self.is_disk_low else "disk_has_room",
+                reserve_bytes=self._reserve_bytes,
+                effect="callers without a token are refused" if self.is_disk_low else "none",
+            )
+
+    def _is_low(self, folder: Path) -> bool:
+        if not self._reserve_bytes:
+            return False
+        try:
+            disk = os.statvfs(folder)
+        except OSError:
+            # not there yet, or not for us to see: writing will tell
+            return False
+        total = disk.f_blocks * disk.f_frsize
+        if total < _SMALL_DISK_BYTES:
+            return False
+        reserve = min(self._reserve_bytes, total // _SMALLEST_SHARE)
+        return disk.f_bavail * disk.f_frsize < reserve
+
+
+def write_quota(settings: Settings, engine: Engine) -> WriteQuota:
+    """The quota that the settings ask for."""
+    folders = [settings.journal_dir]
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        folders.append(Path(engine.url.database).parent)
+    return WriteQuota(settings.anonymous_bytes_per_second, settings.disk_reserve_bytes, folders)
