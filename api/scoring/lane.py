@@ -18,7 +18,7 @@ from api.models.live import ModelHolder
 
 Piece = Callable[[], None]
 
-LOOP_SECONDS = 0.02
+LOOP_SECONDS = 0.01
 """What a piece on the event loop may take: so long everybody else waits."""
 
 THREAD_SECONDS = 0.1
