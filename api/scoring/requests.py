@@ -21,6 +21,16 @@ Instance = BaseModel | ValidationError
 _SMALL_BYTES = 32 * 1024
 
 
+def members_of_a_row(model: type[BaseModel]) -> int:
+    """How many members each row of a batch may have."""
+    return max(OF_EACH_ROW, 4 * len(model.model_fields))
+
+
+def elements_of_a_batch(model: type[BaseModel], max_rows: int) -> int:
+    """How many values a batch may hold; checked before it is taken apart."""
+    return members_of_a_row(model) * max_rows + OF_AN_ENVELOPE
+
+
 class RowParser:
     """Parses the body of one row."""
 
@@ -66,8 +76,8 @@ class BatchParser:
     def __init__(self, model: type[BaseModel], max_rows: int) -> None:
         # A type made at run time: the checker cannot follow it.
         row: Any = cast(Any, model)
-        self._members = max(OF_EACH_ROW, 4 * len(model.model_fields))
-        self._elements = self._members * max_rows + OF_AN_ENVELOPE
+        self._members = members_of_a_row(model)
+        self._elements = elements_of_a_batch(model, max_rows)
         self._good = _envelope(row, max_rows)
         self._mixed = _envelope(Annotated[row, WrapValidator(_keep_error)], max_rows)
         self._values = _envelope(Any, max_rows)

@@ -7,7 +7,7 @@ from api.http.short_way import Headers, ShortWays, Way
 from api.route_metrics import RouteMetrics
 from api.scoring.docs import batch_route, row_route
 from api.scoring.endpoint import Execution, ScoringEndpoint, Work, inline
-from api.scoring.requests import BatchParser, RowParser
+from api.scoring.requests import BatchParser, RowParser, elements_of_a_batch
 from api.scoring.ticks import RowWay, Ticks, Waiting
 from api.scoring.work import BatchWork, RowWork
 from api.service import Service
@@ -91,6 +91,9 @@ def _batch_endpoint(service: Service, route: ScoringRoute, path: str) -> Scoring
             models=service.models,
             metrics=service.metrics,
             max_rows=settings.batch_max_rows,
+            max_elements=elements_of_a_batch(
+                service.use_case.request_model, settings.batch_max_rows
+            ),
         )
     work = batch_work(service, route)
     return _endpoint(service, work, execution, path, settings.batch_max_bytes)

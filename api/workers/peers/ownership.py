@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from pydantic import BaseModel
+from pydantic_core import from_json
 
 _ENTITY, _ID = "user_id", "transaction_id"
 
@@ -25,6 +26,19 @@ class Owner(NamedTuple):
     is_named: bool
 
 
+def parsed(body: bytes) -> Any:
+    """What a body says; also one with NaN or long integers, which orjson refuses.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        # as requests are validated: whatever is scored has its owner
+        return from_json(body)
+
+
 class Ownership:
     """This worker's view of who owns what."""
 
@@ -38,8 +52,8 @@ class Ownership:
     def of_body(self, body: bytes) -> Owner:
         """The owner of a row as it was sent; a body that is not understood is this worker's."""
         try:
-            return self.of(orjson.loads(body))
-        except orjson.JSONDecodeError:
+            return self.of(parsed(body))
+        except ValueError:
             return Owner(self.number, is_named=False)
 
     def of(self, row: Any) -> Owner:

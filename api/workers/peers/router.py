@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from api.http.callers import Caller
+from api.http.elements import check_elements
 from api.http.failures import as_problem
 from api.http.headers import JSON_HEADERS, problem_headers, rendered
 from api.http.problems import WORKER_UNAVAILABLE, Problem
@@ -141,6 +142,7 @@ class ForwardedBatches:
         models: ModelHolder,
         metrics: Metrics,
         max_rows: int,
+        max_elements: int,
     ) -> None:
         self._inner = inner
         self._peers = peers
@@ -148,8 +150,10 @@ class ForwardedBatches:
         self._models = models
         self._metrics = metrics
         self._max_rows = max_rows
+        self._max_elements = max_elements
 
     async def __call__(self, work: Work, body: bytes, caller: Caller) -> Reply:
+        check_elements(body, self._max_elements)
         parts = split(body, self._peers.ownership, self._max_rows)
         if not parts or (len(parts) == 1 and parts[0].owner == self._peers.number):
             return await self._inner(work, body, caller)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import orjson
+from pydantic_core import to_json
 
-from api.workers.peers.ownership import Ownership
+from api.workers.peers.ownership import Ownership, parsed
 
 
 @dataclass(slots=True)
@@ -23,7 +24,15 @@ class Part:
     is_repeatable: bool = True
 
     def body(self) -> bytes:
-        return orjson.dumps({"instances": self.rows})
+        """As the rows came: NaN stays what it is, and is refused where it is scored."""
+        try:
+            found = orjson.dumps({"instances": self.rows})
+        except orjson.JSONEncodeError:  # an integer of more than 64 bits
+            found = b"null"
+        # orjson writes null for NaN and infinities
+        if b"null" in found:
+            return to_json({"instances": self.rows}, inf_nan_mode="constants")
+        return found
 
 
 class PartAnswer(NamedTuple):
@@ -81,8 +90,8 @@ def merge(parts: Sequence[Part], answers: Sequence[PartAnswer]) -> PartAnswer:
 
 def _rows(body: bytes) -> Sequence[Any]:
     try:
-        content = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        content = parsed(body)
+    except ValueError:
         return ()
     rows = content.get("instances") if isinstance(content, dict) else None
     return rows if isinstance(rows, list) else ()

@@ -56,6 +56,9 @@ def test_an_id_has_one_answer_whichever_worker_is_asked(both: tuple[Running, Run
             for server in both
         ]
         assert len(set(found)) == 1
+        decided = {server.client.post("/decide", json=body).text for server in both}
+        assert len(decided) == 1
+        assert '"decision"' in decided.pop()
     for server in both:
         server.drained()
     assert len(stored_rows(both[0].service.engine)) == 3
