@@ -8,6 +8,7 @@ import pytest
 
 from api.http.hosts import Hosts
 from api.settings import Settings
+from shared.keys.tokens import Role
 from tests.api.server import Running
 
 PAGE = "https://dashboard.example"
@@ -116,6 +117,8 @@ def test_what_a_browser_sends_without_asking_is_no_json(
     steady: Running, path: str, content_type: str | None
 ) -> None:
     headers = {} if content_type is None else {"Content-Type": content_type}
+    if path == "/feedback":
+        headers |= steady.bearer(Role.FEEDBACK)
     answer = steady.client.post(path, content=b'{"amount": 1.0}', headers=headers)
     assert answer.status_code == 415
     assert answer.json()["type"] == "urn:understudy:problem:unsupported-media-type"
