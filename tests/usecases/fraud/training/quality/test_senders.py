@@ -52,6 +52,12 @@ def test_callers_that_come_and_go_as_they_do_are_no_fault(seed: int, days: int) 
         "a third gateway takes its share": sent(rows, by(lately & third, "gate-c")),
         "another gateway is moved to, row by row": sent(rows, by(lately & share(rows, 0.8), "b")),
         "two callers that were always there": sent(rows, by(third, "shop-b")),
+        "an import every night": sent(
+            rows, pl.format("import/{}", pl.col("ingested_at") // MICROS_PER_DAY)
+        ),
+        "imports until a caller takes over": sent(
+            rows, pl.when(lately).then(pl.lit("scorer")).otherwise(pl.lit("import/1"))
+        ),
         "a new shop with merchants and customers of its own": sent(rows, ALWAYS.cast(pl.String)),
     }
     for name, world in worlds.items():
