@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import usecases
 from benchmarks.services import REPOSITORY, Services
 from benchmarks.small_world import write_small_world
 from shared.clock import SystemClock
@@ -80,6 +81,8 @@ def test_no_dependency_phones_home_when_it_is_imported(name: str, tmp_path: Path
 def test_a_whole_start_with_a_training_phones_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # compiled before: under strace, on a busy machine, that takes minutes
+    usecases.load_serving(usecases.DEFAULT).warm_up()
     calls = OutsideCalls(tmp_path / "calls")
     for name in SWITCHES:
         monkeypatch.delenv(name, raising=False)
