@@ -10,6 +10,7 @@ import structlog
 import usecases
 from scheduler.cycle.champion_metrics import ChampionMetrics, warn_of_policy
 from scheduler.cycle.interruption import Interruption
+from scheduler.heartbeat import check_place
 from scheduler.metrics import scheduler_registry, serve_metrics
 from scheduler.service import (
     build_scheduler,
@@ -35,6 +36,7 @@ SYSTEM_CLOCK = SystemClock()
 
 def run(settings: Settings, command: Sequence[str] = CHILD, clock: Clock = SYSTEM_CLOCK) -> None:
     """The life of the process, from the first line of the log to the last."""
+    check_place(settings.heartbeat_file)
     interruption, log = Interruption(), structlog.get_logger()
     stop_on_signals(interruption)
     engine = connect(settings.database_url.get_secret_value())

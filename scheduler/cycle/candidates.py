@@ -11,6 +11,8 @@ from shared.bundle.version import Version
 
 BUNDLE, SIGNATURE, VERDICTS = "bundle.zip", "bundle.sig", "verdicts.json"
 REPORT, NO_CANDIDATE = "report.html", "no_candidate"
+ROLLOUT = "rollout.jsonl"
+WRITTEN = frozenset({BUNDLE, SIGNATURE, VERDICTS, REPORT, ROLLOUT})
 
 
 class CandidateStore:
@@ -59,12 +61,19 @@ class CandidateStore:
         return frozenset(version for version in found if version is not None)
 
     def prune(self, protected: frozenset[Version]) -> tuple[Version, ...]:
-        """Delete all but the latest and the protected; returns what was deleted."""
+        """Delete all but the latest and the protected; returns what was deleted.
+
+        A folder that holds anything else than what a run writes is left: somebody's notes, or
+        another folder than ours that the setting names by mistake, like that of the registry.
+        """
         latest = sorted(self.versions(), key=self._packed_at, reverse=True)[: self._keep]
-        surplus = sorted(self.versions() - set(latest) - protected)
+        surplus = sorted(filter(self._is_ours, self.versions() - set(latest) - protected))
         for version in surplus:
             shutil.rmtree(self._root / str(version))
         return tuple(surplus)
+
+    def _is_ours(self, version: Version) -> bool:
+        return {path.name for path in self.folder(version).iterdir()} <= WRITTEN
 
     def _packed_at(self, version: Version) -> tuple[int, Version]:
         """Latest by time, not by number: a refused minor must not outlive later patches."""

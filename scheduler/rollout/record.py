@@ -8,10 +8,11 @@ import json
 import os
 from pathlib import Path
 
+from scheduler.cycle.candidates import ROLLOUT
 from scheduler.rollout.stage import StageDecision, decision_to_json
 from shared.clock import isoformat
 
-NAME = "rollout.jsonl"
+NAME = ROLLOUT
 
 
 class RolloutRecord:

@@ -7,7 +7,7 @@ import pytest
 
 import usecases
 from scheduler.healthcheck import problem
-from scheduler.heartbeat import Heartbeat, age_seconds
+from scheduler.heartbeat import Heartbeat, age_seconds, check_place
 from scheduler.settings import Settings, load_settings
 from shared.clock import MICROS_PER_SECOND
 from shared.errors import SettingsError
@@ -45,6 +45,21 @@ def test_a_fresh_heartbeat_is_healthy_and_an_old_or_missing_one_is_not(tmp_path:
     clock.move(-122 * 1_000_000)
     assert "61 s in the future" in str(problem(settings, clock))
     assert os.listdir(path.parent) == ["beat"]  # noqa: PTH208 - also hidden files
+
+
+def test_a_file_that_is_no_heartbeat_is_refused_and_stays(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    check_place(path)
+    path.write_text("mine\n")
+    with pytest.raises(SettingsError, match=r"HEARTBEAT_FILE: .* is no heartbeat"):
+        check_place(path)
+    assert path.read_text() == "mine\n"
+    path.unlink()
+    Heartbeat(path, SettableClock()).beat()
+    check_place(path)
+    for left_by_a_power_cut in (b"", bytes(45)):
+        path.write_bytes(left_by_a_power_cut)
+        check_place(path)
 
 
 def test_a_damaged_heartbeat_counts_as_none(tmp_path: Path) -> None:
