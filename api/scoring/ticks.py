@@ -99,8 +99,8 @@ class Ticks:
         return found
 
     def flush(self) -> None:
-        """Answer everybody now who can be; not those that wait for a slow version."""
-        while self._asks and self._lane.is_free:
+        """Answer now whoever is next, if that is quick; the others are answered in their turn."""
+        if self._asks and self._lane.is_free:
             self._score()
 
     def _turn(self) -> None:

@@ -17,6 +17,9 @@ from api.scoring.scorer import Scorer
 from api.scoring.ticks import RowWay, Ticks, score_apart
 from shared.usecase.serving import ScoringRoute
 
+# a handful of rows, which take no longer than their turn would
+_FEW_BYTES = 1_024
+
 
 class RowWork(PacedWork):
     """Scores the body of one row; while scoring is slow, together with the rows of others."""
@@ -70,18 +73,21 @@ class BatchWork(PacedWork):
 
     async def paced(self, body: bytes, caller: Caller) -> Reply:
         lane = self._lane
-        batch = self._batch(body, caller)
+        if len(body) <= _FEW_BYTES and lane.is_free:
+            return self(body, caller)
+        begun: list[Batch] = []
 
-        def slice_() -> None:
+        def answer_slice() -> None:
+            (batch,) = begun
             began, left = time.perf_counter(), batch.left
             batch.answer_slice(lane.rows_at_once(SLICE_ROWS))
             lane.took(left - batch.left, time.perf_counter() - began)
 
-        if batch.left <= SLICE_ROWS and lane.is_free:
-            slice_()
-        while batch.left:
-            await lane.run(slice_)
-        return batch.reply()
+        # parsing takes its turn, too: a hundred connections may send their batches at once
+        await lane.run(lambda: begun.append(self._batch(body, caller)))
+        while begun[0].left:
+            await lane.run(answer_slice)
+        return begun[0].reply()
 
     def _batch(self, body: bytes, caller: Caller) -> Batch:
         return Batch(self._scorer, self._parse(body), self._route, caller)

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import orjson
 import pytest
 from onnx import helper, numpy_helper
 
@@ -21,9 +22,11 @@ from shared.bundle.manifest import Manifest
 from shared.clock import SystemClock
 from shared.scoring.model import Model
 from shared.usecase.serving import FloatMatrix
-from tests.api.bundles import Signer, graph
+from tests.api.bundles import Signer, bias_of, graph
+from tests.api.plain import talk
 from tests.api.server import Running, wait_until
 from tests.api.test_push import audit
+from tests.api.test_short_way import LIVE, address_of, answers, request
 from tests.api.tiny import TinyUseCase, stored_rows
 
 CONNECTIONS = 64
@@ -287,3 +290,17 @@ def test_a_call_that_was_interrupted_is_not_the_versions_fault(
         for _ in range(12):
             assert server.score(amount=2.0).json()["version"] == "1.0.1"
         assert "understudy_breaker_overruns_total 0.0" in server.client.get("/metrics").text
+
+
+def test_requests_sent_without_waiting_are_answered_in_turn_while_rows_are_slow(
+    slow: Running,
+) -> None:
+    wanted = [1.0, 2.0, None, 3.0, None, 4.0]
+    sent = b"".join(LIVE if one is None else request(one) for one in wanted)
+    with talk(address_of(slow), sent) as connection:
+        connection.settimeout(60)
+        found = answers(connection, len(wanted))
+    for one, (status, body) in zip(wanted, found, strict=True):
+        assert status == 200
+        scored = orjson.loads(body).get("probability")
+        assert scored == (None if one is None else one / 2 + bias_of("1.0.1"))
