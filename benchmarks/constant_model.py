@@ -37,10 +37,11 @@ def bundle(version: str) -> bytes:
     )
     model: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 9
-    return pack(_manifest(version), {"model.onnx": model.SerializeToString()})
+    return pack(manifest(version), {"model.onnx": model.SerializeToString()})
 
 
-def _manifest(version: str) -> Manifest:
+def manifest(version: str) -> Manifest:
+    """What every bundle here says of itself."""
     moment = datetime.now(UTC)
     inputs, outputs = served_signature(len(FEATURE_SET.names), len(COMPONENTS))
     return Manifest(
