@@ -119,16 +119,15 @@ class Journal:
         """
         data = b"".join(map(frame, payloads))
         with self._lock:
-            end = self._end.offset + len(data)
             if self._nameless is not None:
                 raise JournalFull(self._nameless)
-            if self._older_bytes + end > self.max_bytes:
+            if self.bytes_used + len(data) > self.max_bytes:
                 raise JournalFull(self._bound_met(len(data)))
             self._write(data)
             self._disk_trouble = None
-            self._end = Position(self._end.segment, end)
+            self._end = Position(self._end.segment, self._end.offset + len(data))
             self.backlog += len(payloads)
-            if end >= self._segment_bytes:
+            if self._end.offset >= self._segment_bytes:
                 self._rotate()
 
     def undrained(self) -> tuple[Position, Position] | None:
@@ -231,7 +230,14 @@ class Journal:
 
     def _write(self, data: bytes) -> None:
         try:
-            self._active.write(self._end.segment, data, self._end.offset)
+            try:
+                self._active.write(self._end.segment, data, self._end.offset)
+            except OSError:
+                if self._drained < self._end or self._end.offset == 0:
+                    raise
+                # All that the segment holds is drained: the space it takes is enough to go on.
+                self._empty()
+                self._active.write(self._end.segment, data, self._end.offset)
         except OSError as error:
             if self._disk_trouble is None:
                 _log.error("journal_write_failed", error=str(error))

@@ -1,6 +1,9 @@
 """Files of a journal that go while it is in use."""
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,3 +67,25 @@ def test_a_bad_sector_that_comes_while_it_runs_costs_what_is_behind_it_and_is_ke
     assert tells.kinds == ["unreadable"]
     assert [path.name for path in tmp_path.glob("*.unreadable")] == ["000000000002.unreadable"]
     journal.close()
+
+
+def test_a_full_disk_on_which_everything_is_drained_takes_records_again(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk: what is drained is all that fills it."""
+    script = f"""
+import os, resource, signal
+from pathlib import Path
+from tests.api.test_journal_damage import drain, opened
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+journal = opened(Path({str(tmp_path)!r}))
+journal.append([b"x" * 3000])
+drain(journal, Path({str(tmp_path)!r}))
+resource.setrlimit(resource.RLIMIT_FSIZE, (3500, 3500))
+journal.append([b"y" * 3000])
+assert journal.refusal is None
+assert drain(journal, Path({str(tmp_path)!r})) == [b"y" * 3000]
+os._exit(7)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": "."}, check=False
+    )
+    assert done.returncode == 7
