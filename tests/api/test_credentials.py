@@ -22,6 +22,7 @@ WHO: dict[tuple[str, str], Role | str] = {
     ("POST", "/feedback"): Role.FEEDBACK,
     ("GET", "/current_model"): Role.READ,
     ("GET", "/models"): Role.READ,
+    ("GET", "/models/{version}/bundle"): Role.PUSH,
     ("POST", "/update_model"): Role.PUSH,
     ("POST", "/rollback_model"): Role.OPERATOR,
     ("POST", "/revoke_model"): Role.OPERATOR,
