@@ -14,6 +14,7 @@ from api.scoring.decision_keys import quarantine_key
 from api.service import Service
 from api.workers.figures import NOTE_SECONDS
 from api.workers.follower import RETRY_SECONDS
+from api.workers.journals import wait_for_inheritance
 from api.workers.workforce import TELL_SECONDS
 from shared.tables.engine import file_of
 from shared.tables.sqlite_file import WATCH_SECONDS
@@ -65,6 +66,7 @@ def start(service: Service) -> None:
     service.workforce.tell()
     if service.run_dir.number == 0:
         service.inheritance.start()
+    wait_for_inheritance(service.settings.journal_dir, service.run_dir.total)
     service.follower.start()
     if service.settings.scoring_auth == "off":
         reach = service.settings.open_scoring_reach

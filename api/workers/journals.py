@@ -6,6 +6,7 @@ of workers was changed, or a worker did not come back, worker 0 drains what was 
 
 import re
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from shared.errors import SettingsError
 
 _log = structlog.get_logger()
 LOOK_SECONDS = 1.0
+INHERITANCE_SECONDS = 3.0
+_POLL_SECONDS = 0.05
 _PREFIX = "worker-"
 _NAME = re.compile(rf"{_PREFIX}[0-9]+")
 Adopt = Callable[[Path], tuple[Journal, Drain]]
@@ -33,6 +36,16 @@ def journal_dir(root: Path, number: int, total: int) -> Path:
 def abandoned(root: Path, total: int) -> list[Path]:
     """Folders with records that no worker of this number writes to."""
     return [folder for folder in _of_no_worker(root, total) if _has_segments(folder)]
+
+
+def wait_for_inheritance(root: Path, total: int) -> None:
+    """Let abandoned decisions become everybody's past first: their ids may be sent again at once.
+
+    A database that is away is not waited for longer than that.
+    """
+    deadline = time.monotonic() + INHERITANCE_SECONDS
+    while abandoned(root, total) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS)
 
 
 def _of_no_worker(root: Path, total: int) -> list[Path]:

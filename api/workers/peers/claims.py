@@ -50,9 +50,26 @@ class Claims:
         Raises:
             OSError: there can be none.
         """
-        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        os.ftruncate(self._descriptor, _BYTES)
-        self._table = mmap.mmap(self._descriptor, _BYTES)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.ftruncate(descriptor, _BYTES)
+        self._descriptor, self._table = descriptor, mmap.mmap(descriptor, _BYTES)
+
+    def keep_shared(self) -> None:
+        """Map the table that is there now, if somebody removed the one that was.
+
+        Raises:
+            OSError: there can be none.
+        """
+        try:
+            if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):  # noqa: PTH116
+                return
+        except FileNotFoundError:
+            pass
+        with self._lock:
+            table, descriptor = self._table, self._descriptor
+            self.open()
+            table.close()
+            os.close(descriptor)
 
     def close(self) -> None:
         self._table.close()

@@ -108,20 +108,22 @@ class Peers:
         self._listens_on = look(self._socket(self.number))
 
     async def _keep_listening(self) -> None:
-        """Open the socket again when somebody cleaned the run directory."""
+        """Open the socket and the claims again when somebody cleaned the run directory."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            if look(self._socket(self.number)) == self._listens_on:
-                continue
-            if self._server is not None:
-                self._server.close()
             try:
-                prepared(self._folder)
-                await self._listen()
-            except SettingsError as error:
+                if look(self._socket(self.number)) != self._listens_on:
+                    await self._listen_again()
+                self.claims.keep_shared()
+            except (SettingsError, OSError) as error:
                 _log.warning("peer_socket_lost", error=str(error))
-            else:
-                _log.warning("peer_socket_opened_again", run_dir=str(self._folder.parent))
+
+    async def _listen_again(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        prepared(self._folder)
+        await self._listen()
+        _log.warning("peer_socket_opened_again", run_dir=str(self._folder.parent))
 
     async def ask(
         self, owner: int, operation: int, context: bytes, body: bytes, *, is_repeatable: bool

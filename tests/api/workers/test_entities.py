@@ -225,6 +225,10 @@ def test_a_run_directory_that_was_cleaned_is_made_again(settings: Settings) -> N
         assert stat.S_IMODE(socket.parent.stat().st_mode) == 0o700
         assert seen(first.score(amount=1.0, user_id=user_of(1))) == 0
         assert seen(second.score(amount=1.0, user_id=user_of(1))) == 1
+        for server in (first, second):
+            server.service.peers.claims.keep_shared()  # type: ignore[union-attr]
+        first.score(amount=1.0, user_id=user_of(0), transaction_id="t")
+        assert named(first.score(amount=1.0, user_id=user_of(1), transaction_id="t")) == ["user_id"]
 
 
 def test_a_label_right_behind_its_decision_is_kept_whichever_worker_is_asked(
@@ -272,3 +276,24 @@ def test_a_label_of_another_workers_decision_waits_while_the_database_is_locked(
             assert second.service.journal.backlog == 2
         second.drained()
         assert labels_of(second) == {"t": (1, "feedback")}
+
+
+def test_an_id_that_a_killed_worker_left_behind_is_known_after_a_resize(
+    settings: Settings,
+) -> None:
+    waits = settings.model_copy(update={"journal_drain_seconds": 60.0})
+    copy = settings.journal_dir.with_name("copy")
+    with worker(waits, 0) as first, worker(waits, 1):
+        before = first.score(amount=1.0, user_id=user_of(1), transaction_id="t")
+        # as a kill leaves it: the orderly end drains what was copied before
+        shutil.copytree(settings.journal_dir, copy)
+        database = settings.journal_dir.with_name("understudy.db")
+        shutil.copy(database, copy / "understudy.db")
+    shutil.rmtree(settings.journal_dir)
+    for tail in ("-wal", "-shm"):
+        database.with_name(f"{database.name}{tail}").unlink(missing_ok=True)
+    shutil.move(copy / "understudy.db", database)
+    copy.rename(settings.journal_dir)
+    with Running(settings) as alone:
+        again = alone.score(amount=1.0, user_id=user_of(1), transaction_id="t")
+        assert again.content == before.content

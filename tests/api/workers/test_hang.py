@@ -15,6 +15,7 @@ from tests.api.bundles import Signer
 from tests.api.rollout.faults import TRAP, hangs
 from tests.api.server import wait_until
 from tests.api.workers.crew import Crew, lives
+from tests.api.workers.test_together import user_of
 
 
 @pytest.fixture
@@ -29,7 +30,14 @@ def all_serve(crew: Crew) -> bool:
 
 def test_a_worker_that_stands_still_is_ended_and_another_takes_its_place(crew: Crew) -> None:
     still = crew.states()[1]["pid"]
+    row = {"amount": 1.0, "user_id": user_of(1), "transaction_id": "first"}
+    # It answers, so it is not starting any more.
+    assert crew.client.post("/score", json=row).status_code == 200
     os.kill(still, signal.SIGSTOP)
+    # A row of a user it owns is not answered by another: it waits for the successor.
+    row["transaction_id"] = "waits"
+    assert crew.client.post("/score", json=row).status_code == 200
+    assert not lives(still)
     wait_until(lambda: not lives(still), 20)
     wait_until(lambda: all_serve(crew), 30)
     (told,) = crew.events("worker_hangs")

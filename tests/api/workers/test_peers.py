@@ -1,8 +1,10 @@
 """What forwarding is made of: parts of batches, frames, claims."""
 
+import asyncio
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -10,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
+from api.workers.peers.address import listen, prepared
 from api.workers.peers.claims import Claims
-from api.workers.peers.frames import ANSWER, CALL, Frame, FrameError, FrameReader, encoded
+from api.workers.peers.frames import ALIVE, ANSWER, CALL, Frame, FrameError, FrameReader, encoded
+from api.workers.peers.link import Call, PeerLink
 from api.workers.peers.ownership import Ownership
 from api.workers.peers.split import Part, PartAnswer, merge, split
 from tests.api.tiny import TinyRequest
@@ -193,3 +197,65 @@ def test_a_full_table_forgets_the_oldest_claims_only(both: tuple[Claims, Claims]
     recent = [f"new{n}" for n in range(1_000)]
     first.claim(recent)
     assert second.claim(recent) == set(recent)
+
+
+@dataclass
+class Silent(asyncio.Protocol):
+    """A worker that takes calls and never answers; a lively one says that it is there."""
+
+    is_lively: bool = False
+    dies_after: int = 10
+    calls: list[int] = field(default_factory=list)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.reader = FrameReader()
+        self.transport = transport
+        if self.is_lively:
+            asyncio.get_running_loop().call_later(0.05, self.beat, transport)
+
+    def beat(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).write(encoded(ALIVE))
+        asyncio.get_running_loop().call_later(0.05, self.beat, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.calls += [frame.call for frame in self.reader.feed(data)]
+        if len(self.calls) >= self.dies_after:
+            self.transport.close()
+
+
+async def asked(
+    path: Path, owner: Silent, seconds: float, *, is_repeatable: bool = True
+) -> list[str]:
+    """What became of a call within that time; the link waits .2 s for a silent worker."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_unix_server(lambda: owner, sock=listen(path))
+    told: list[str] = []
+    link = PeerLink(1, path, 0.2, lambda: None)
+    link.open(loop)
+    link.call(Call(0, b"", b"{}", is_repeatable, lambda *_: None, lambda: told.append("given up")))
+    await asyncio.sleep(seconds)
+    found = [*told]
+    link.close()
+    server.close()
+    return found
+
+
+def test_a_worker_that_hangs_is_given_up_and_one_that_is_slow_is_waited_for(tmp_path: Path) -> None:
+    assert asyncio.run(asked(tmp_path / "a", Silent(), 2.0)) == ["given up"]
+    assert asyncio.run(asked(tmp_path / "b", Silent(is_lively=True), 2.0)) == []
+
+
+def test_a_call_that_a_worker_dies_of_is_sent_once_more_if_it_may_be_and_not_again(
+    tmp_path: Path,
+) -> None:
+    owner = Silent(dies_after=1)
+    assert asyncio.run(asked(tmp_path / "a", owner, 2.0)) == ["given up"]
+    assert len(owner.calls) == 2
+    owner = Silent(dies_after=1)
+    assert asyncio.run(asked(tmp_path / "b", owner, 1.0, is_repeatable=False)) == ["given up"]
+    assert len(owner.calls) == 1
+
+
+def test_a_socket_may_lie_deeper_than_the_kernel_takes_names(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / ("deep" * 20) / ("deeper" * 20))
+    assert asyncio.run(asked(folder / "peer-1.sock", Silent(is_lively=True), 0.5)) == []
