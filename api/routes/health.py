@@ -6,7 +6,7 @@ from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
 
 from api.http.door import Address, add
-from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
+from api.http.problems import JOURNAL_FULL, NO_MODEL, SCORING_FAILED, Problem
 from api.http.threads import Purpose
 from api.metrics import CONTENT_TYPE
 from api.routes.database_health import database_standing
@@ -54,9 +54,11 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
         return _health(service)
 
     async def livez() -> Alive:
+        _check_scoring(service)
         return Alive()
 
     async def readyz() -> Ready:
+        _check_scoring(service)
         refusal = service.journal.refusal
         if service.models.live is None:
             raise Problem(NO_MODEL, "the first model has not been promoted yet")
@@ -72,14 +74,27 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
     tags = {"tags": ["health"]}
     addresses = (
         Address("GET", "/api/health", health, options={**tags, "summary": "How every part is"}),
-        Address("GET", "/livez", livez, options={**tags, "summary": "The process answers"}),
-        Address("GET", "/readyz", readyz, problems=(NO_MODEL, JOURNAL_FULL),
+        Address("GET", "/livez", livez, problems=(SCORING_FAILED,),
+                options={**tags, "summary": "The process answers"}),
+        Address("GET", "/readyz", readyz, problems=(NO_MODEL, JOURNAL_FULL, SCORING_FAILED),
                 options={**tags, "summary": "Rows can be scored"}),
         Address("GET", "/metrics", metrics, purpose=Purpose.FIGURES,
                 options={**tags, "summary": "Figures for Prometheus", "response_class": Response}),
     )  # fmt: skip
     for address in addresses:
         add(app, service.doorkeeper, address)
+
+
+def _check_scoring(service: Service) -> None:
+    """Whoever restarts what does not answer /livez does so for a model that hangs.
+
+    Raises:
+        Problem: rows have been on the scoring thread for as long as a worker may hang.
+    """
+    limit, seconds = service.settings.worker_hang_seconds, service.lane.seconds_at_work
+    if limit and seconds > limit:
+        told = f"version {service.models.version} has been at the same rows for {seconds:.0f} s"
+        raise Problem(SCORING_FAILED, told)
 
 
 def _health(service: Service) -> Health:
@@ -109,6 +124,10 @@ def _model(service: Service) -> Component:
         "activated_at": isoformat(live.activated_at_us),
         "fallback": None if fallback is None else fallback.version,
     }
+    pace = live.pace
+    if pace.is_slow and pace.row_seconds is not None:
+        detail = f"serving, and slow: {pace.row_seconds * 1e3:.0f} ms a row"
+        return Component(state="degraded", detail=detail, figures=figures)
     return Component(state="ok", detail="serving", figures=figures)
 
 

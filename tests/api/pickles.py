@@ -36,6 +36,16 @@ def slow(gate: Path, inside: Path) -> Score:
     return score
 
 
+def sleepy(seconds: float) -> Score:
+    """SlowModel: takes so long for each row, and none of the processor's time."""
+
+    def score(matrix: Any) -> Any:
+        time.sleep(seconds * len(matrix))
+        return half(0.0)(matrix)
+
+    return score
+
+
 class Footprint:
     """Leaves a file behind when it is unpickled."""
 

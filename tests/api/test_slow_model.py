@@ -23,6 +23,7 @@ from shared.clock import SystemClock
 from shared.scoring.model import Model
 from shared.usecase.serving import FloatMatrix
 from tests.api.bundles import Signer, bias_of, graph
+from tests.api.pickles import bundle, sleepy
 from tests.api.plain import talk
 from tests.api.server import Running, wait_until
 from tests.api.test_push import audit
@@ -304,3 +305,43 @@ def test_requests_sent_without_waiting_are_answered_in_turn_while_rows_are_slow(
         assert status == 200
         scored = orjson.loads(body).get("probability")
         assert scored == (None if one is None else one / 2 + bias_of("1.0.1"))
+
+
+def test_a_pickled_version_that_sleeps_for_each_row_is_left_while_others_are_answered(
+    settings: Settings, signer: Signer
+) -> None:
+    allowing = settings.model_copy(update={"allow_pickle_models": True})
+    service = build_service(allowing, TinyUseCase(), SystemClock(), smoke=SlowInItsTest())
+    with Running(allowing, service=service) as server:
+        pushed = server.push(bundle(signer, "1.0.1", sleepy(0.13)), signer)
+        assert pushed.status_code == 200, pushed.text
+        with Crowd(server.url):
+            for path in ("/livez", "/metrics"):
+                began = time.monotonic()
+                assert server.client.get(path).status_code == 200
+                assert time.monotonic() - began < GENEROUS_SECONDS, path
+            wait_until(lambda: service.models.version == "1.0.0", seconds=60)
+    (line,) = [line for line in audit(settings) if line["what"] == "breaker"]
+    assert (line["version"], line["previous"]) == ("1.0.0", "1.0.1")
+
+
+def test_a_process_whose_model_hangs_says_that_it_is_not_alive(slow: Running) -> None:
+    over = threading.Event()
+    impatient = slow.settings.model_copy(update={"worker_hang_seconds": 0.2})
+    slow.service.settings = impatient
+
+    def hang() -> None:
+        over.wait(60)
+
+    def done() -> None:
+        """Nobody waits for what hung."""
+
+    slow.service.hop(lambda: slow.service.lane.offload(hang, done))
+    try:
+        wait_until(lambda: slow.client.get("/livez").status_code == 500)
+        assert slow.client.get("/readyz").json()["type"].endswith("scoring-failed")
+        assert slow.client.get("/api/health").status_code == 200
+    finally:
+        over.set()
+    wait_until(lambda: slow.client.get("/livez").status_code == 200)
+    assert slow.score(amount=2.0).status_code == 200
