@@ -18,6 +18,7 @@ from tests.api.bundles import Signer
 from tests.api.mortal_postgres import MortalPostgres
 from tests.api.server import Running, serve_settings, wait_until
 from tests.api.test_feedback import feedback, labels_of
+from tests.api.test_reach import quarantined_rows
 from tests.api.test_registry import NoSmoke
 from tests.api.tiny import stored_rows
 from tests.postgres import is_installed
@@ -106,3 +107,24 @@ def test_scoring_outlives_a_killed_database_and_nothing_is_lost_or_doubled(
         labels = {name: label for name, (label, _) in labels_of(server).items()}
         assert labels == {"t1": 1, "t2": 0, "t3": None, "t4": None}
         assert health(server)["database"]["state"] == "ok"
+
+
+def test_rows_of_strangers_are_quarantined_and_found_again(
+    database: MortalPostgres, template: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    shutil.rmtree(tmp_path / "prod_models")
+    url, reach = SecretStr(database.server.url("postgres")), "anywhere"
+    settings = serve_settings(tmp_path, database_url=url, open_scoring_reach=reach)
+    service = build_service(settings, USE_CASE, SystemClock(), NoSmoke())
+    with Running(settings, service=service) as server:
+        signer = Signer(settings.keys_dir)
+        assert server.push(bundle(signer), signer).status_code == 200
+        first = predict(server, "t").json()
+        server.drained()
+        service.cache.stored(["\0t"])
+        assert feedback(server, {"transaction_id": "t", "label": 1}).json()["stored"] == 1
+        assert predict(server, "t").json() == first
+        assert stored_rows(service.engine) == []
+        (row,) = quarantined_rows(service.engine)
+        assert (row["sent_by"], row["label"], row["label_sent_by"]) == ("anonymous", 1, "feedback")

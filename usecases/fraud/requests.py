@@ -76,11 +76,14 @@ class TransactionRequest(BaseModel):
     )
     event_time: Moment | None = Field(
         None,
-        description="RFC 3339 with a zone, at most one day ahead. Default: now, or the latest "
-        "instant not after now in the hour `transaction_time`.",
+        description="RFC 3339 with a zone, at most one day ahead; without credentials at most one "
+        "hour from now. Default: now, or the latest instant not after now in the hour "
+        "`transaction_time`.",
     )
     transaction_time: Hour | None = Field(
-        None, description="Hour of the day in UTC, 0 to 23; only used without `event_time`."
+        None,
+        description="Hour of the day in UTC, 0 to 23; only used without `event_time`. Without "
+        "credentials, a row of more than an hour ago is scored and is nobody's history.",
     )
     transaction_type: TransactionType = DEFAULT_TRANSACTION_TYPE
     currency: str = Field(DEFAULT_CURRENCY, description="ISO 4217 code, e.g. EUR.")
