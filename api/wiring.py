@@ -256,6 +256,8 @@ def _doorkeeper(settings: Settings) -> Doorkeeper:
         limits,
         scoring_open=settings.scoring_auth == "off",
         trust_anonymous=settings.open_scoring_reach != "anywhere",
+        # what a proxy passes on does not come from this machine
+        trust_forwarded=settings.open_scoring_reach != "loopback",
         named=NamedTokens(settings.keys_dir, API_ROLES),
     )
 

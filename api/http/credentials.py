@@ -56,9 +56,13 @@ class Doorkeeper:
         *,
         scoring_open: bool,
         trust_anonymous: bool = True,
+        trust_forwarded: bool = True,
         named: Callable[[], CallersByDigest] = no_named_tokens,
     ) -> None:
-        """`named` gives the named tokens there are now; `tokens` are the roles' own."""
+        """`named` gives the named tokens there are now; `tokens` are the roles' own.
+
+        Anonymous callers whose requests a proxy passed on are trusted only if both say so.
+        """
         self._digests = {
             token_digest(token.encode()): Caller(role, str(role)) for role, token in tokens.items()
         }
@@ -67,6 +71,10 @@ class Doorkeeper:
         self._named = named
         self._anonymous = {role: anonymous(role, is_trusted=trust_anonymous) for role in OPENABLE}
         self._open_scorer = self._anonymous[Role.SCORER] if scoring_open else None
+        self._forwarded_scorer = self._open_scorer
+        if scoring_open and not trust_forwarded:
+            self._forwarded_scorer = anonymous(Role.SCORER, is_trusted=False)
+        self._has_told_of_proxy = False
 
     def is_open(self, role: Role) -> bool:
         """Whether routes of this role need no credentials."""
@@ -84,7 +92,8 @@ class Doorkeeper:
         """
         offered = header(scope["headers"], b"authorization")
         if self.is_open(role) and (offered is None or role is not Role.SCORER):
-            return self._anonymous[role]
+            scorer = self.scorer(scope["headers"]) if role is Role.SCORER else None
+            return scorer or self._anonymous[role]
         held = self._caller_of(offered or b"", basic=role is Role.TRIGGER)
         if held is None or not _carries(held, role):
             raise self._refusal(scope, role, None if held is None else held.role)
@@ -96,11 +105,26 @@ class Doorkeeper:
 
     def scorer(self, headers: Headers) -> Caller | None:
         """Who wants a row scored; None when `admit` has to refuse it. Counts nothing."""
-        for name, offered in headers:
+        anyone = self._open_scorer
+        for name, value in headers:
             if name == b"authorization":
-                held = self._caller_of(offered, basic=False)
+                held = self._caller_of(value, basic=False)
                 return held if held is not None and held.role is Role.SCORER else None
-        return self._open_scorer
+            if name == b"x-forwarded-for" or name == b"forwarded":  # noqa: PLR1714 - compared fast
+                anyone = self._forwarded()
+        return anyone
+
+    def _forwarded(self) -> Caller | None:
+        """Who sends what a proxy passed on: from wherever that can be reached."""
+        if self._forwarded_scorer is not self._open_scorer and not self._has_told_of_proxy:
+            self._has_told_of_proxy = True
+            _log.warning(
+                "scoring_is_forwarded",
+                rows="anonymous rows that a proxy passes on are quarantined",
+                remedy="set OPEN_SCORING_REACH to where callers of the proxy come from, "
+                "or have them send tokens",
+            )
+        return self._forwarded_scorer
 
     def _refusal(self, scope: Scope, role: Role, held: Role | None) -> Problem:
         # Right credentials pass however often wrong ones came from the same address: a token

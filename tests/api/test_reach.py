@@ -176,3 +176,28 @@ def test_a_row_that_was_decided_is_answered_as_before_however_old_it_is(serving:
     first = serving.client.post("/score", json=body, headers=headers)
     again = serving.client.post("/score", json=body)
     assert (again.status_code, again.text) == (200, first.text)
+
+
+@pytest.mark.parametrize("path", ["/score", "/score?long"])
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded"])
+def test_what_a_proxy_passes_on_does_not_come_from_this_machine(
+    serving: Running, path: str, header: str
+) -> None:
+    passed_on = {header: "for=203.0.113.7"}
+    body = {"amount": 1.0, "transaction_id": "t"}
+    assert serving.client.post(path, json=body, headers=passed_on).status_code == 200
+    known = serving.bearer(Role.SCORER) | passed_on
+    assert serving.client.post(path, json=body, headers=known).status_code == 200
+    serving.drained()
+    engine = serving.service.engine
+    assert [row["sent_by"] for row in quarantined_rows(engine)] == ["anonymous"]
+    assert [row["sent_by"] for row in stored_rows(engine)] == ["scorer"]
+
+
+def test_a_proxy_of_a_private_network_is_named_by_the_setting(settings: Settings) -> None:
+    named = settings.model_copy(update={"open_scoring_reach": "private-network"})
+    with Running(named) as server:
+        passed_on = {"X-Forwarded-For": "10.0.0.7"}
+        assert server.client.post("/score", json={"amount": 1.0}, headers=passed_on).is_success
+        server.drained()
+        assert [row["sent_by"] for row in stored_rows(server.service.engine)] == ["anonymous"]

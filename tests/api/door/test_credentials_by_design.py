@@ -72,6 +72,8 @@ def test_the_doorkeeper_compares_no_bytes_but_by_digest() -> None:
         "scheme.lower() == b'basic'",
         "scheme.lower() == b'bearer'",
         "name == b'authorization'",
+        "name == b'x-forwarded-for'",
+        "name == b'forwarded'",
         "role in OPENABLE",
         "role in LIMITED",
         "held.role in ALSO_ADMITTED.get(role, ())",
