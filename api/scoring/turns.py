@@ -14,7 +14,8 @@ from typing import Protocol
 from shared.clock import MICROS_PER_SECOND, Clock
 from shared.transaction import Transaction
 
-_STRIPES = 256
+# Each row takes one for its user and one for its id.
+_STRIPES = 1_024
 # What two threads' readings, and corrections that are no jump, may differ by.
 _SET_BACK_US = MICROS_PER_SECOND
 

@@ -1,5 +1,6 @@
 """One transaction_id stands for one payload."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -170,3 +171,20 @@ def test_in_a_batch_another_payload_gets_its_own_error(serving: Running) -> None
     assert found == [None, CONFLICT, None, CONFLICT]
     serving.drained()
     assert count_rows(serving.service.engine) == 2
+
+
+@pytest.mark.parametrize("mode", ["auto", "on"])
+def test_of_payloads_that_come_at_once_one_is_decided(settings: Settings, mode: str) -> None:
+    changed = {"scoring_in_threads": mode}
+    with Running(settings.model_copy(update=changed)) as server, ThreadPoolExecutor(8) as clients:
+        for name in ("a", "b", "c"):
+            asked = [
+                clients.submit(
+                    server.score, amount=float(n % 2), user_id=f"u{n % 4}", transaction_id=name
+                )
+                for n in range(16)
+            ]
+            statuses = [one.result().status_code for one in asked]
+            assert sorted(statuses) == [200] * 4 + [409] * 12
+        server.drained()
+        assert count_rows(server.service.engine) == 3
