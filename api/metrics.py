@@ -43,6 +43,9 @@ class Metrics:
             "breaker_overruns",
             "Calls in which the live version alone exceeded SCORING_BUDGET_SECONDS",
         )
+        self.without_history = self._counter(
+            "rows_without_history", "Rows scored although their history could not be read in time"
+        )
         self.breaker_trips = self._counter("breaker_trips", "Steps back by the process itself")
         self.idempotency_conflicts = self._counter(
             "idempotency_conflicts", "Rows refused: their id was decided with another payload"

@@ -48,6 +48,7 @@ class Service:
     settings: Settings
     use_case: ServingUseCase
     engine: Engine
+    reading: Engine
     clock: StrictClock
     machine_clock: MachineClock
     metrics: Metrics

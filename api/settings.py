@@ -127,6 +127,13 @@ class Settings(BaseSettings):
     shadow_hang_seconds: float = Field(default=10, gt=0)
     # Decisions the database has already, kept so that a retry is answered from memory.
     answered_capacity: int = Field(default=2_000, ge=0)
+    history_deadline_ms: float = Field(
+        default=250,
+        ge=10,
+        le=10_000,
+        description="Longest time in which a request reads history from PostgreSQL, for each 50 "
+        "rows begun; then it is scored without.",
+    )
     # auto: in threads where history comes over a network
     scoring_in_threads: Literal["auto", "on"] = "auto"
     scoring_threads: int = Field(default=8, ge=1, le=256)

@@ -90,6 +90,7 @@ def stop(service: Service) -> None:
     service.inheritance.stop()
     service.drain.stop()
     service.journal.close()
+    service.reading.dispose()
     service.engine.dispose()
     _log.info("stopped", left_in_journal=service.journal.backlog)
 

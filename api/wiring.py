@@ -5,6 +5,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
+from api.database_metrics import watch_database
 from api.http.credentials import Doorkeeper, Limits
 from api.http.named_tokens import NamedTokens
 from api.http.write_quota import write_quota
@@ -57,7 +58,7 @@ from shared.clock_metrics import ClockMetrics
 from shared.keys.store import KeyStore
 from shared.keys.tokens import API_ROLES, ensure_tokens, read_token
 from shared.machine_clock import MACHINE_CLOCK, MachineClock
-from shared.tables.engine import connect, file_of
+from shared.tables.engine import connect, connect_for_reading
 from shared.usecase.serving import ServingUseCase
 
 # A request that waits longer for history than this is better scored without it.
@@ -87,12 +88,14 @@ def build_service(
     inheritance = Inheritance(root, total, keeping.journal)
     execution, turns = _how_to_run(settings, engine, strict)
     cache = DecidedCache(settings.answered_capacity)
-    source = use_case.feature_source(engine)
+    read_seconds = settings.history_deadline_ms / 1_000
+    reading = connect_for_reading(engine, read_seconds)
+    source = use_case.feature_source(reading)
     run_dir = RunDir(settings.run_dir, place.number, total)
     peers: Peers | None = None
     if total > 1:
         peers = Peers(run_dir, use_case.request_model, settings.peer_wait_seconds, metrics)
-    lookup = DecisionLookup(engine, use_case.feature_set.version, registry.thresholds)
+    lookup = DecisionLookup(reading, use_case.feature_set.version, registry.thresholds)
     verifier = Verifier(
         use_case,
         KeyStore(settings.keys_dir),
@@ -131,6 +134,7 @@ def build_service(
         claims=None if peers is None else peers.claims,
         clock=strict,
         metrics=metrics,
+        read_seconds=None if reading is engine else read_seconds,
     )
     scorer, lane = Scorer(parts), ScoringLane(models)
     shelf = Shelf(registry, verifier)
@@ -151,6 +155,7 @@ def build_service(
         settings=settings,
         use_case=use_case,
         engine=engine,
+        reading=reading,
         clock=strict,
         machine_clock=machine,
         metrics=metrics,
@@ -186,7 +191,7 @@ def build_service(
         heartbeat=Heartbeat(place.heartbeat),
     )
     keeping.tell = partial(on_stored, service)
-    _watch_file(metrics, engine)
+    watch_database(metrics, engine, reading)
     _watch(metrics, journal, drain, inheritance)
     metrics.watch(
         "journal_damaged_parts",
@@ -283,13 +288,3 @@ def _watch(metrics: Metrics, journal: Journal, drain: Drain, inheritance: Inheri
     metrics.watch(
         "journal_refusing", "1 while decisions are refused", lambda: journal.refusal is not None
     )
-
-
-def _watch_file(metrics: Metrics, engine: Engine) -> None:
-    file = file_of(engine)
-    if file is not None:
-        metrics.watch(
-            "database_file_changes",
-            "Times the SQLite file was removed or replaced while this process ran",
-            lambda: file.generation,
-        )

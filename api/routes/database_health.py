@@ -1,4 +1,4 @@
-"""How the database is: reached, with tables of this version, in the file that it was."""
+"""How the database is: reached, with tables of this version, in its file, and read in time."""
 
 import time
 from typing import Literal
@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from shared.errors import DataUnavailable
 from shared.tables.engine import file_of, is_current
+from shared.tables.read_standing import standing_of
 
 # For so long after the file was removed or replaced, what it held is likely to be missed.
 _REMEMBERED_SECONDS = 3_600.0
@@ -35,3 +36,13 @@ def database_standing(engine: Engine) -> tuple[State, str]:
         )
         return "degraded", detail
     return "ok", "answers"
+
+
+def history_standing(reading: Engine) -> tuple[State, str, dict[str, float]]:
+    """Whether what requests read of the past comes in time."""
+    standing = standing_of(reading)
+    seconds, figures = standing.failing_seconds, {"missed_reads": float(standing.missed_reads)}
+    if seconds is None:
+        return "ok", "read in time", figures
+    detail = "cannot be read in time; rows are scored without what the database knows of the past"
+    return "degraded", detail, figures | {"for_seconds": round(seconds, 1)}

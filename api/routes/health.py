@@ -9,7 +9,7 @@ from api.http.door import Address, add
 from api.http.problems import JOURNAL_FULL, NO_MODEL, SCORING_FAILED, Problem
 from api.http.threads import Purpose
 from api.metrics import CONTENT_TYPE
-from api.routes.database_health import database_standing
+from api.routes.database_health import database_standing, history_standing
 from api.routes.schedule_health import schedule_standing
 from api.service import Service
 from api.workers.peers.network import Peers
@@ -41,6 +41,9 @@ class Ready(BaseModel):
     behind: str | None = Field(
         default=None, description="What this worker should serve and cannot, and why"
     )
+    history: str | None = Field(
+        default=None, description="Why rows are scored without their history, while they are"
+    )
 
 
 class Alive(BaseModel):
@@ -66,7 +69,9 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
             raise Problem(JOURNAL_FULL, refusal)
         behind = service.promoter.behind
         why = None if behind is None else f"{behind.version}: {behind.reason}"
-        return Ready(version=service.models.version, behind=why)
+        state, detail, _ = history_standing(service.reading)
+        history = None if state == "ok" else detail
+        return Ready(version=service.models.version, behind=why, history=history)
 
     def metrics() -> Response:
         return Response(service.figures.render(), media_type=CONTENT_TYPE)
@@ -103,6 +108,7 @@ def _health(service: Service) -> Health:
         "workers": _workers(service),
         "journal": _journal(service),
         "database": _database(service),
+        "history": _history(service),
         "clock": _clock(service),
     }
     if service.peers is not None:
@@ -192,6 +198,11 @@ def _doing(trouble: str | None) -> str:
 def _database(service: Service) -> Component:
     state, detail = database_standing(service.engine)
     return Component(state=state, detail=detail)
+
+
+def _history(service: Service) -> Component:
+    state, detail, figures = history_standing(service.reading)
+    return Component(state=state, detail=detail, figures=figures)
 
 
 def _clock(service: Service) -> Component:

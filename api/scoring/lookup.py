@@ -22,6 +22,7 @@ from api.scoring.decision_keys import quarantine_key, quarantined_id
 from shared.features.fetch import fetch_from
 from shared.features.guard import ReadGuard
 from shared.tables.engine import database_errors, to_json
+from shared.tables.read_standing import standing_of
 from shared.tables.schema import api_transaction_logs, quarantined_transaction_logs
 from shared.transaction import Transaction
 
@@ -51,7 +52,7 @@ class DecisionLookup:
         self._feature_set_version = feature_set_version
         self._thresholds = thresholds
         self._fetch = fetch_from(engine)
-        self._guard = ReadGuard()
+        self._guard = ReadGuard(standing=standing_of(engine))
         self._takes_lists = engine.dialect.name == "postgresql"
         those = _those_of_a_list if self._takes_lists else _those_of_a_json_list
         self._stored = those(api_transaction_logs)

@@ -1,7 +1,9 @@
 """Rows from requests to recorded answers. Synchronous: the caller decides where it runs."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +27,16 @@ from api.scoring.row import Answered, Row
 from api.scoring.turns import Turns
 from api.workers.peers.claims import Claims
 from shared.clock import Clock
+from shared.tables.read_deadline import missed, reading_until
 from shared.transaction import Transaction
 from shared.usecase.serving import FeatureSource, FloatMatrix, ServingUseCase
 
+WITHOUT_HISTORY = {"code": "HISTORY_UNAVAILABLE"}
+"""Among the reason codes of a stored decision whose history could not be read, or not in time."""
+
+# Of a long batch each part of so many rows may read for as long as a request of one row.
+_ROWS_A_DEADLINE = 50
+_NO_DEADLINE = nullcontext()
 _RETRY = {"Retry-After": "5"}
 
 
@@ -51,6 +60,7 @@ class ScoringParts:
     claims: Claims | None
     clock: Clock
     metrics: Metrics
+    read_seconds: float | None = None
 
 
 class Scorer:
@@ -73,7 +83,7 @@ class Scorer:
         """
         model = model or self._model()
         accepted = self._accept(rows)
-        with self._parts.turns.of(_turns(accepted)):
+        with self._parts.turns.of(_turns(accepted)), self._reading(len(accepted)):
             fresh, twins = self._sort_out(accepted)
             if fresh:
                 model = self._decide(fresh, model, apart=apart)
@@ -82,6 +92,14 @@ class Scorer:
             if isinstance(first.outcome, Answered):
                 row.answer_like(first.decided)
         return model
+
+    def _reading(self, rows: int) -> AbstractContextManager[None]:
+        """One deadline for all reads of a request, by the rows it holds."""
+        seconds = self._parts.read_seconds
+        if seconds is None:
+            return _NO_DEADLINE
+        parts = math.ceil(rows / _ROWS_A_DEADLINE) or 1
+        return reading_until(time.monotonic() + seconds * parts)
 
     def _model(self) -> LiveModel:
         model = self._parts.models.live
@@ -177,11 +195,15 @@ class Scorer:
         for row in rows:
             row.transaction = parts.turns.stamped(row.transaction)
         try:
+            missed_before = missed()
             matrix = self._features(rows)
+            is_whole = missed() == missed_before
             users = [row.transaction.user_id for row in rows]
             trial = parts.models.trial
             scores = parts.arms.score(model, trial, users, matrix, apart=apart)
             scored = answered(rows, matrix, scores, parts.models.fallback, parts.arms.blame)
+            if not is_whole:
+                self._mark(scored)
             self._record(scored, scores, trial, apart=apart)
             if trial is None:
                 compare(scored, matrix, scores, parts.models.comparison)
@@ -191,6 +213,12 @@ class Scorer:
         if len(scored) < len(rows):
             self._withdraw([row for row in rows if isinstance(row.outcome, Problem)])
         return scores.champion
+
+    def _mark(self, rows: Sequence[Row]) -> None:
+        """Say in the records that what was read did not come, or not all of it."""
+        for row in rows:
+            row.answer.reason_codes = [*row.answer.reason_codes, WITHOUT_HISTORY]
+        self._parts.metrics.without_history.inc(len(rows))
 
     def _features(self, rows: Sequence[Row]) -> FloatMatrix:
         """The vectors of the rows; a quarantined one sees the past and becomes nobody's."""

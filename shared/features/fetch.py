@@ -6,6 +6,7 @@ So SQLite is read through a connection a thread keeps, with statements compiled 
 
 import sqlite3
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -16,7 +17,8 @@ from shared.errors import DataUnavailable
 from shared.features import sqlite_c
 from shared.features.reader import Fetch, PriorRow, Statement
 from shared.features.wal_index import WalIndex
-from shared.tables.engine import database_errors, file_of
+from shared.tables.engine import database_errors, file_of, is_behind_pooler
+from shared.tables.read_deadline import ends_at
 from shared.tables.sqlite_file import SqliteFile
 
 # A reader waits for nobody in WAL mode; what blocks it longer is worth going on without.
@@ -38,11 +40,17 @@ class PooledFetch:
     """Borrows a connection for each statement; for PostgreSQL and for SQLite in memory."""
 
     def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         # no BEGIN and ROLLBACK around a single SELECT
-        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._alone = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def __call__(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[PriorRow]:
-        with database_errors("read history"), self._engine.connect() as connection:
+        end = ends_at()
+        if end is not None and time.monotonic() >= end:
+            raise DataUnavailable("could not read history: the time for it is over")
+        # Behind a pooler limits hold in transactions only.
+        engine = self._engine if is_behind_pooler(self._engine) else self._alone
+        with database_errors("read history"), engine.connect() as connection:
             return [tuple(row) for row in connection.execute(statement, parameters)]
 
 

@@ -24,6 +24,7 @@ CONNECT_TIMEOUT_SECONDS = 5
 # opened when they are needed, and closed again beyond the first five.
 MOST_CONNECTIONS = 45
 LOCK_TIMEOUT_SECONDS = 60
+POOL_TIMEOUT_SECONDS = 30.0
 STATEMENT_TIMEOUT_SECONDS = 300
 BULK_CACHE_KIB = 256 * 1024
 # 32 MiB of WAL, eight times SQLite's own bound: most pages of a busy log are written again and
@@ -34,11 +35,21 @@ MIGRATION_LOCK = 0x756E6465
 # Under this name a connection and its engine know their file.
 _FILE = "sqlite_file"
 _OPENING_ATTEMPTS = 3
+_OPENER = "postgresql_opener"
+_SERVERS_SHARE = 0.8
+# A connection whose other end is gone without a word is noticed in seconds, not in hours.
+_PATIENCE = {
+    "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
 def connect(
-    database_url: str, statement_timeout_seconds: int = STATEMENT_TIMEOUT_SECONDS
+    database_url: str, statement_timeout_seconds: float = STATEMENT_TIMEOUT_SECONDS
 ) -> Engine:
     """An engine for SQLite or PostgreSQL; opens no connection yet.
 
@@ -48,7 +59,18 @@ def connect(
     url = parse_database_url(database_url)
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url)
-    return _postgresql_engine(url, statement_timeout_seconds)
+    return _postgresql_engine(url, statement_timeout_seconds, None)
+
+
+def connect_for_reading(engine: Engine, deadline_seconds: float) -> Engine:
+    """What requests read through: at most this long a request; SQLite's is the engine itself.
+
+    Its connections are nobody else's: whoever waits for a lock does not keep readers from theirs.
+    """
+    if engine.dialect.name == "sqlite":
+        return engine
+    # The server gives up first, which spares a new connection.
+    return _postgresql_engine(engine.url, deadline_seconds * _SERVERS_SHARE, deadline_seconds)
 
 
 def migrate(engine: Engine) -> None:
@@ -155,20 +177,33 @@ def lasting_transaction(engine: Engine) -> Iterator[Connection]:
         raise DataUnavailable("the database file was removed or replaced meanwhile")
 
 
-def _postgresql_engine(url: URL, statement_timeout_seconds: int) -> Engine:
-    limits = {
-        "statement_timeout": statement_timeout_seconds * 1_000,
+def _postgresql_engine(
+    url: URL, statement_timeout_seconds: float, read_seconds: float | None
+) -> Engine:
+    from shared.tables.postgresql import Opener  # noqa: PLC0415 - tens of MiB, for PostgreSQL only
+
+    limits_ms = {
+        "statement_timeout": round(statement_timeout_seconds * 1_000),
         "lock_timeout": LOCK_TIMEOUT_SECONDS * 1_000,
-        "idle_in_transaction_session_timeout": statement_timeout_seconds * 1_000,
+        "idle_in_transaction_session_timeout": max(round(statement_timeout_seconds * 1_000), 5_000),
     }
-    options = " ".join(f"-c {name}={value}" for name, value in limits.items())
-    return create_engine(
-        url.set(drivername="postgresql+psycopg"),
+    engine = create_engine(
+        url,
         json_serializer=to_json,
         pool_pre_ping=True,
-        max_overflow=MOST_CONNECTIONS,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_SECONDS, "options": options},
+        pool_timeout=POOL_TIMEOUT_SECONDS if read_seconds is None else read_seconds,
+        connect_args={name: value for name, value in _PATIENCE.items() if name not in url.query},
     )
+    opener = Opener(limits_ms)
+    opener.follow(engine)
+    engine.update_execution_options(**{_OPENER: opener})
+    return engine
+
+
+def is_behind_pooler(engine: Engine) -> bool:
+    """Whether the newest connection went through a pooler, where only a transaction holds."""
+    opener = engine.get_execution_options().get(_OPENER)
+    return opener is not None and bool(opener.is_pooled)
 
 
 def prepare_for_bulk(connection: Connection, cache_kib: int = BULK_CACHE_KIB) -> None:

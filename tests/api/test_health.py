@@ -6,11 +6,11 @@ from tests.api.server import Running
 
 def test_a_service_that_scores_is_alive_ready_and_well(steady: Running) -> None:
     assert steady.client.get("/livez").json() == {"status": "alive"}
-    ready = {"status": "ready", "version": "1.0.0", "behind": None}
+    ready = {"status": "ready", "version": "1.0.0", "behind": None, "history": None}
     assert steady.client.get("/readyz").json() == ready
     health = steady.client.get("/api/health").json()
     assert health["status"] == "ok"
-    parts = {"model", "workers", "journal", "database", "clock", "retraining"}
+    parts = {"model", "workers", "journal", "database", "clock", "history", "retraining"}
     assert set(health["components"]) == parts
     assert health["components"]["model"]["figures"]["version"] == "1.0.0"
 

@@ -15,6 +15,7 @@ from shared.features.reader import HistoryReader
 from shared.features.stored_rows import watch
 from shared.features.sums_cache import SumsCache
 from shared.features.tiles import NO_SUMS, TileWindows
+from shared.tables.read_standing import standing_of
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import FloatMatrix, FloatVector
 from usecases.fraud.features import stored
@@ -57,7 +58,7 @@ class FraudFeatureSource:
             reader,
             PendingRows(PRIOR_COLUMNS, _MAX_PENDING),
             SumsCache(_MAX_MERCHANTS),
-            ReadGuard(),
+            ReadGuard(standing=standing_of(engine)),
             max_prior_rows,
         )
         self.pasts = Pasts(

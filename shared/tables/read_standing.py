@@ -1,0 +1,60 @@
+"""Whether what requests read comes, for health and figures: one for each engine that is read."""
+
+import threading
+import time
+
+from sqlalchemy import Engine
+
+_NAME = "read_standing"
+# Nobody has asked since: whether it still fails is not known.
+_FORGOTTEN_SECONDS = 60.0
+
+
+class ReadStanding:
+    """Safe for threads; several guards may tell it of the same database.
+
+    Attributes:
+        missed_reads: reads that were not answered since the start.
+        reason: why not, the last time.
+    """
+
+    def __init__(self) -> None:
+        self.missed_reads = 0
+        self.reason = ""
+        self._lock = threading.Lock()
+        # whose reads failed, and when last
+        self._failing: dict[object, float] = {}
+        self._since = 0.0
+
+    @property
+    def failing_seconds(self) -> float | None:
+        """For how long reads have not been answered; None: they are."""
+        now = time.monotonic()
+        with self._lock:
+            newest = max(self._failing.values(), default=now - _FORGOTTEN_SECONDS)
+        return now - self._since if now - newest < _FORGOTTEN_SECONDS else None
+
+    def failed(self, whose: object, reason: str) -> None:
+        with self._lock:
+            now = time.monotonic()
+            if now - max(self._failing.values(), default=0.0) > _FORGOTTEN_SECONDS:
+                self._since = now
+            self._failing[whose] = now
+            self.reason = reason
+
+    def missed(self) -> None:
+        with self._lock:
+            self.missed_reads += 1
+
+    def answered(self, whose: object) -> None:
+        with self._lock:
+            self._failing.pop(whose, None)
+
+
+def standing_of(engine: Engine) -> ReadStanding:
+    """That of the engine; made with the first question."""
+    standing: ReadStanding | None = engine.get_execution_options().get(_NAME)
+    if standing is None:
+        standing = ReadStanding()
+        engine.update_execution_options(**{_NAME: standing})
+    return standing
