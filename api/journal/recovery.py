@@ -12,6 +12,7 @@ Four rules keep what is acknowledged from then on:
   next one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -91,7 +92,7 @@ def recover(directory: Path, checkpoint: Checkpoint) -> Recovered:
         if number >= found.drained.segment
     )
     first = found.drained.segment if saved is None else min(saved.segment, found.drained.segment)
-    found.findings += _missing(directory, first)
+    found.findings += _missing(directory, first, sorted(scans))
     return found
 
 
@@ -155,12 +156,19 @@ def _take_back(directory: Path, saved: Position | None) -> None:
         _log.info("journal_segment_readable_again", segment=path.name, becomes=again.name)
 
 
-def _missing(directory: Path, first: int) -> list[Finding]:
-    """Segments that should lie between the first that was not drained and the last, and do not."""
-    taken = taken_numbers(directory)
-    gone = set(range(first, taken[-1])) - set(taken) if taken else set()
-    return [
-        Finding("missing", number)
-        for number in sorted(gone)
-        if not segment_path(directory, number).with_suffix(UNREADABLE).exists()
-    ]
+def _missing(directory: Path, first: int, numbers: Sequence[int]) -> list[Finding]:
+    """Gaps between the first segment that was not drained and the last, each by its first number.
+
+    A gap may be as wide as a file with a strange number makes it.
+    """
+    expected, gaps = first, []
+    for number in numbers:
+        if number > expected and not _is_accounted_for(directory, expected):
+            gaps.append(Finding("missing", expected))
+        expected = max(expected, number + 1)
+    return gaps
+
+
+def _is_accounted_for(directory: Path, number: int) -> bool:
+    path = segment_path(directory, number)
+    return path.exists() or path.with_suffix(UNREADABLE).exists()

@@ -15,7 +15,10 @@ from shared.errors import SettingsError
 _SUFFIX = ".journal"
 # Errors that do not pass; too many open files do.
 _UNREADABLE = {errno.EIO, errno.EACCES, errno.EPERM, errno.EBADMSG, errno.EUCLEAN}
-_NAME = re.compile(r"([0-9]{12,18})\.journal")
+_NAME = re.compile(r"([0-9]{12,15})\.journal")
+# Years of a million segments a second. Behind a file with the highest name of all there would be
+# room for no segment, so files with higher names are none.
+_LAST_NUMBER = 123_456_789_012_345
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,13 @@ def segment_numbers(directory: Path) -> list[int]:
 def taken_numbers(directory: Path) -> list[int]:
     """Numbers that no new segment can have, oldest first."""
     try:
-        names = [path.name for path in directory.iterdir()]
+        names = {path.name for path in directory.iterdir()}
     except (FileNotFoundError, NotADirectoryError):
         return []
-    numbers = (int(match[1]) for name in names if (match := _NAME.fullmatch(name)))
+    numbers = {int(match[1]) for name in names if (match := _NAME.fullmatch(name))}
     # thirteen digits with a leading zero would be another name of the same number
-    return sorted(
-        number for number in set(numbers) if segment_path(directory, number).name in names
-    )
+    ours = (number for number in numbers if segment_path(directory, number).name in names)
+    return sorted(number for number in ours if number < _LAST_NUMBER)
 
 
 def records_between(

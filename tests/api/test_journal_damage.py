@@ -306,6 +306,24 @@ def test_damage_that_comes_while_it_runs_is_copied_before_the_segment_is_removed
     journal.close()
 
 
+@pytest.mark.parametrize("number", [10**11, 10**12 - 1, 10**14, 10**15 - 1, 10**18 - 1, 10**30])
+def test_a_file_with_the_name_of_a_far_segment_is_in_nobodys_way(
+    tmp_path: Path, number: int
+) -> None:
+    journal = opened(tmp_path)
+    journal.append([b"before"])
+    journal.close()
+    segment_path(tmp_path, number).write_bytes(b"somebody's")
+    for life in range(3):
+        journal = opened(tmp_path)
+        journal.append([b"life %d" % life])
+        journal.close()
+    journal = opened(tmp_path)
+    assert drain(journal, tmp_path) == [b"before", b"life 0", b"life 1", b"life 2"]
+    assert journal.damage.missing <= 1
+    journal.close()
+
+
 def test_a_torn_tail_is_no_damage_and_is_told_as_what_it_is(tmp_path: Path) -> None:
     tells = Tells()
     journal = opened(tmp_path)
