@@ -25,6 +25,8 @@ BASIC_USER = "operator"
 OPENABLE = frozenset({Role.SCORER, Role.READ})
 # Roles that change something and are not the service's daily work.
 LIMITED = frozenset({Role.PUSH, Role.OPERATOR, Role.ALERT, Role.TRIGGER})
+# Headers that say who sends a request: a token, or a proxy on behalf of another machine.
+_SAYS_WHO = frozenset({b"authorization", b"x-forwarded-for", b"forwarded"})
 # Who pushes a model has to see what is served, and holds no other token.
 ALSO_ADMITTED = {Role.READ: frozenset({Role.PUSH})}
 
@@ -107,11 +109,12 @@ class Doorkeeper:
         """Who wants a row scored; None when `admit` has to refuse it. Counts nothing."""
         anyone = self._open_scorer
         for name, value in headers:
-            if name == b"authorization":
+            if name in _SAYS_WHO:
+                if name != b"authorization":
+                    anyone = self._forwarded()
+                    continue
                 held = self._caller_of(value, basic=False)
                 return held if held is not None and held.role is Role.SCORER else None
-            if name == b"x-forwarded-for" or name == b"forwarded":  # noqa: PLR1714 - compared fast
-                anyone = self._forwarded()
         return anyone
 
     def _forwarded(self) -> Caller | None:

@@ -71,9 +71,8 @@ def test_the_doorkeeper_compares_no_bytes_but_by_digest() -> None:
     assert compared == {
         "scheme.lower() == b'basic'",
         "scheme.lower() == b'bearer'",
-        "name == b'authorization'",
-        "name == b'x-forwarded-for'",
-        "name == b'forwarded'",
+        "name in _SAYS_WHO",
+        "name != b'authorization'",
         "role in OPENABLE",
         "role in LIMITED",
         "held.role in ALSO_ADMITTED.get(role, ())",
