@@ -13,12 +13,13 @@ minutes.
 import argparse
 import http.client
 import json
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -145,7 +146,9 @@ class Result:
 def run(case: Case, scale: float) -> Result:
     """One case on a service of its own."""
     settings = {**_SERVED_WELL, **dict(case.settings), "LOG_LEVEL": "warning"}
-    with tempfile.TemporaryDirectory() as name, Services(Path(name), **settings) as services:
+    # Workers outlive their supervisor for a moment, and write.
+    folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+    with folder as name, Services(Path(name), **settings) as services:
         services.start_api()
         token = read_token(services.folder / "keys", Role.ALERT)
         with Monitoring(services.folder, services.port, token, scale) as monitoring:
@@ -154,7 +157,10 @@ def run(case: Case, scale: float) -> Result:
             with _load(services, None if case.saturated else _PER_SECOND / scale):
                 services.wait_for(lambda: world.served_well() or None, timeout_seconds=120)
                 time.sleep(case.history_seconds * scale)
-                return _watch(world, case)
+                result = _watch(world, case)
+        with suppress(subprocess.TimeoutExpired):
+            services.stop("api")
+    return result
 
 
 def _watch(world: World, case: Case) -> Result:
