@@ -69,7 +69,8 @@ class Registry:
             _remove(leftover)
         found = self._ledger_file.salvaged()
         self.ledger = self._revoked.applied_to(found.ledger)
-        mended = [] if found.trouble is None else self._rebuild(found.trouble)
+        trouble = found.trouble or self._gap()
+        mended = [] if trouble is None else self._rebuild(trouble)
         current = self.current()
         if current is not None and current not in self.ledger.accepted:
             self._adopt(current)
@@ -216,10 +217,18 @@ class Registry:
         why = "current_version.txt was changed while the service was down"
         return [Mended("hand-change", why, details)]
 
+    def _gap(self) -> str | None:
+        """What a ledger that can be read lacks: it may be an old copy, or an empty one."""
+        on_disk, accepted = self._on_disk(), set(self.ledger.accepted)
+        lines = audit_lines(self.audit_path)
+        served = {line.previous for line in lines if line.takes_into_service}
+        lost = sorted((on_disk if not accepted else on_disk & served) - accepted)
+        return f"it lacks versions: {', '.join(lost[:5])}" if lost else None
+
     def _rebuild(self, trouble: str) -> list[Mended]:
         """A ledger from what was saved of it, the audit trail and what lies on disk."""
         lines = list(audit_lines(self.audit_path))
-        if not (self._on_disk() or lines or self.ledger.accepted or self.ledger_path.exists()):
+        if not (self._on_disk() or lines or self.ledger_path.exists()):
             return []  # the first start of all
         on_disk = sorted(self._on_disk(), key=Version.parse)
         acceptances = filter(None, map(self._acceptance_of_files, on_disk))

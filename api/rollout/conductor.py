@@ -288,7 +288,8 @@ class Conductor:
     def _how_it_ended(self, left: Rollout, current: str) -> tuple[Outcome, str]:
         if current == left.version:
             return Outcome.PROMOTED, "it serves"
-        champion = self._registry.ledger.accepted.get(left.champion)
-        if champion is not None and champion.rolled_back_at_us is not None:
+        ledger = self._registry.ledger
+        champion = ledger.accepted.get(left.champion)
+        if champion is not None and ledger.was_left(left.champion):
             return Outcome.ABORTED, f"rolled back to {current}: {champion.rolled_back_reason}"
         return Outcome.SUPERSEDED, f"version {current} serves instead of {left.champion}"

@@ -48,6 +48,7 @@ LOST: dict[str, Spoil] = {
     "zeros": overwrite(bytes(300)),
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-40]),
     "a list": overwrite("[]"),
+    "without entries": overwrite('{"accepted": {}}'),
     "null": overwrite("null"),
     "a folder": becomes_a_folder,
 }
@@ -102,6 +103,21 @@ def test_without_a_whole_ledger_every_version_is_kept_and_a_rollback_knows_where
     with Running(three) as server:
         assert server.client.get("/current_model").json()["version"] == "1.0.0"
     assert [line["what"] for line in audit(three)].count("ledger-rebuilt") == 1
+
+
+def test_an_old_copy_of_the_ledger_is_completed_from_the_audit_trail(
+    three: Settings, signer: Signer
+) -> None:
+    path = three.prod_models_dir / "ledger.json"
+    content: dict[str, Any] = json.loads(path.read_text())
+    content["accepted"] = {"1.0.0": content["accepted"]["1.0.0"]}
+    content["activations"] = content["activations"][:1]
+    path.write_text(json.dumps(content))
+    with Running(three) as server:
+        assert server.client.get("/current_model").json()["version"] == "1.0.2"
+        states = {m["version"]: m["state"] for m in server.client.get("/models").json()["models"]}
+        assert states == {"1.0.2": "serving", "1.0.1": "rolled-back", "1.0.0": "fallback"}
+        assert server.push(signer.bundle("1.0.1"), signer).status_code == 409
 
 
 @pytest.mark.parametrize("descriptions", ["whole", "damaged"])
