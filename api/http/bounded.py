@@ -56,6 +56,7 @@ class BoundedProtocol(OneWriteProtocol):
     _counted_bytes = 0
     _has_asked = False
     _is_refused = False
+    _thrown_bytes = 0
     _paused_at: float | None = None
     _closing_at: float | None = None
 
@@ -78,15 +79,16 @@ class BoundedProtocol(OneWriteProtocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = self.loop.time()
-        if len(data) <= _SLICE_BYTES:
+        if self._is_refused:
+            self._throw_away(len(data))
+        elif len(data) <= _SLICE_BYTES:
             self._parse(data)
-            return
-        for begin in range(0, len(data), _SLICE_BYTES):
-            self._parse(data[begin : begin + _SLICE_BYTES])
+        else:
+            for begin in range(0, len(data), _SLICE_BYTES):
+                self._parse(data[begin : begin + _SLICE_BYTES])
 
     def _parse(self, data: bytes) -> None:
         if self._is_refused:
-            # it lingers, so that the caller can read why
             return
         try:
             self.parser.feed_data(data)
@@ -103,6 +105,12 @@ class BoundedProtocol(OneWriteProtocol):
             found = error.__context__
             told = found.problem if isinstance(found, Refusal) else None
             self.refuse(told or Problem(MALFORMED, "Invalid HTTP request received."))
+
+    def _throw_away(self, size: int) -> None:
+        """The caller can still read why, but may not keep us busy."""
+        self._thrown_bytes += size
+        if self._thrown_bytes > self.pool.bounds.thrown_bytes and not self._raw.is_closing():
+            self._raw.pause_reading()
 
     # what the parser tells
 
@@ -145,7 +153,10 @@ class BoundedProtocol(OneWriteProtocol):
         self._body_bytes += size
         if self._chunks is not None:
             self._chunks.body(size)
-        if self._is_metered and not self.cycle.response_complete:
+        if self.cycle.response_complete:
+            if self._body_bytes > self.pool.bounds.unread_body_bytes:
+                self.drop()
+        elif self._is_metered:
             self._meter(size)
         super().on_body(body)
 
@@ -157,8 +168,6 @@ class BoundedProtocol(OneWriteProtocol):
         if not self.pipeline:
             self._release()
         super().on_response_complete()
-
-    # bounds
 
     def _meter(self, size: int) -> None:
         self._counted_bytes += size
@@ -204,17 +213,17 @@ class BoundedProtocol(OneWriteProtocol):
             if now - self._paused_at > self.pool.bounds.unread_seconds:
                 self.pool.refused["answers-unread"] += 1
                 self.drop()
-        elif (self._is_in_head or not self._is_whole) and now - self._since > self._patience():
+        elif (self._is_in_head or not self._is_whole) and self._is_late(now):
             self._give_up()
 
-    def _patience(self) -> float:
+    def _is_late(self, now: float) -> bool:
+        """Whether the request that is arriving takes too long, or has stopped."""
         bounds = self.pool.bounds
-        if self._is_in_head:
-            return bounds.head_seconds
-        if self.flow.read_paused:
-            # we keep it waiting
-            return float("inf")
-        return bounds.body_seconds + self._body_bytes / bounds.body_bytes_per_second
+        if self._is_in_head or self.flow.read_paused:
+            # paused: we keep it waiting
+            return self._is_in_head and now - self._since > bounds.head_seconds
+        allowed = bounds.body_seconds + self._body_bytes / bounds.body_bytes_per_second
+        return now - self._since > allowed or now - self.heard_at > bounds.body_seconds
 
     def _give_up(self) -> None:
         if self._has_asked or self._head_bytes or not self._is_in_head:

@@ -28,9 +28,12 @@ class Bounds:
         framing_bytes: chunk extensions or trailers, between two parts of a body.
         pipelined: requests sent ahead of the answers to earlier ones.
         head_seconds: from connecting, or the first byte, to the end of the headers.
-        body_seconds: for any body, and one second more for each `body_bytes_per_second`.
+        body_seconds: for any body, and one second more for each `body_bytes_per_second`; no pause
+            in it is longer than the former.
         unread_seconds: how long answers may wait for a caller that does not read them.
         linger_seconds: how long a refused caller may take to read why.
+        thrown_bytes: what is read from it meanwhile, and thrown away.
+        unread_body_bytes: of a body whose request is answered already.
         connections: at once; the one that was silent longest makes room.
         body_buffer_bytes: bodies in memory at once, beyond the first part of each.
         body_part_bytes: that first part; more of a body waits for room.
@@ -48,6 +51,8 @@ class Bounds:
     body_bytes_per_second: int = 8 * KIB
     unread_seconds: float = 30.0
     linger_seconds: float = 2.0
+    thrown_bytes: int = 512 * KIB
+    unread_body_bytes: int = 8 * MIB
     connections: int = 1_000
     body_buffer_bytes: int = 64 * MIB
     body_part_bytes: int = 64 * KIB
