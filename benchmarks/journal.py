@@ -12,12 +12,17 @@ sent again in a later life have to be answered as they were.
 import argparse
 import random
 
-from benchmarks import journal_damage, journal_kills, journal_power
+from benchmarks import journal_damage, journal_database, journal_kills, journal_power
 from benchmarks.journal_load import Case
 from benchmarks.report import Bar, finish
 
 # What else may happen to what is acknowledged is another file with a CASE, and a line here.
-CASES: tuple[Case, ...] = (journal_kills.CASE, journal_power.CASE, journal_damage.CASE)
+CASES: tuple[Case, ...] = (
+    journal_kills.CASE,
+    journal_power.CASE,
+    journal_damage.CASE,
+    journal_database.CASE,
+)
 
 
 def main() -> None:
