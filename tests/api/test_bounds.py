@@ -14,7 +14,7 @@ from api.http.bounds import KIB, Bounds
 from api.http.leaning import OF_CYCLE, OF_PROTOCOL, untested
 from api.http.short_way import ShortWayProtocol, ShortWays, protocol_for
 from tests.api.plain import BODY, Address, behind, talk, told
-from tests.api.server import wait_until
+from tests.api.server import Running, wait_until
 
 HOST = b"Host: localhost\r\n"
 GET = b"GET / HTTP/1.1\r\n" + HOST + b"\r\n"
@@ -166,6 +166,15 @@ def test_who_does_not_read_answers_is_cut_off() -> None:
             while True:
                 connection.sendall(GET * 30)
         wait_until(lambda: len(protocol.pool) == 0, seconds=20)
+
+
+def test_a_body_without_end_is_not_read_on_once_it_is_answered(steady: Running) -> None:
+    host, port = steady.url.removeprefix("http://").split(":")
+    head = b"POST /nowhere HTTP/1.1\r\n" + HOST + b"Content-Length: 100000000\r\n\r\n"
+    with talk((host, int(port)), head) as connection:
+        connection.settimeout(20)
+        with pytest.raises(ConnectionError):
+            connection.sendall(bytes(99_000_000))
 
 
 def test_requests_sent_far_ahead_of_their_answers_are_not_kept() -> None:
