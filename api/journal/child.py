@@ -33,6 +33,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     _step_back()
+    answers = _keep_answers_apart()
     hello = orjson.loads(sys.stdin.buffer.readline())
     engine = connect(hello["database_url"], _STATEMENT_TIMEOUT_SECONDS)
     turns = ShortTurns()
@@ -46,17 +47,24 @@ def main() -> None:
     for line in sys.stdin.buffer:
         question = orjson.loads(line)
         answer = _answer(carrier, Position(*question["begin"]), Position(*question["end"]))
-        if not _tell(orjson.dumps(answer) + b"\n"):
+        if not _tell(answers, orjson.dumps(answer) + b"\n"):
             break
         gc.collect()
     engine.dispose()
 
 
-def _tell(line: bytes) -> bool:
+def _keep_answers_apart() -> int:
+    """Where answers go; whatever else is printed here, a log line above all, is none of them."""
+    answers = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return answers
+
+
+def _tell(answers: int, line: bytes) -> bool:
     """Whether the parent is there to hear it; if not, its successor repeats the batch."""
     try:
         while line:
-            line = line[os.write(sys.stdout.fileno(), line) :]
+            line = line[os.write(answers, line) :]
     except BrokenPipeError:
         return False
     return True

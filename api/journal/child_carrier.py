@@ -88,7 +88,12 @@ class ChildCarrier:
         if not answer.endswith(b"\n"):
             self.close()
             raise ChildDied("the process that drains the journal is gone")
-        said: dict[str, Any] = orjson.loads(answer)
+        try:
+            said: dict[str, Any] = orjson.loads(answer)
+        except orjson.JSONDecodeError as error:
+            # Its later answers would be taken for those to other questions.
+            self.close()
+            raise ChildDied("the process that drains the journal does not answer") from error
         return said
 
     def _start(self) -> subprocess.Popen[bytes]:

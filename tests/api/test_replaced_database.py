@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -50,13 +51,24 @@ def test_it_is_told_and_what_is_acknowledged_afterwards_is_in_the_new_file(
     wait_until(lambda: server.service.journal.backlog == 0, 60)
 
     happens(file_of(server.settings))
+    server.score(amount=1.0, transaction_id="meanwhile")
     wait_until(lambda: database_health(server)[0] == "degraded")
     assert "removed or replaced" in database_health(server)[1]
     assert "understudy_database_file_changes 1.0" in server.client.get("/metrics").text
 
     server.score(amount=1.0, transaction_id="after")
     wait_until(lambda: server.service.journal.backlog == 0, 60)
-    assert stored(server.settings) == {"after"}
+    assert stored(server.settings) - {"meanwhile"} == {"after"}
+
+
+def test_what_the_drains_process_logs_is_none_of_its_answers(server: Running, capfd: Any) -> None:
+    for number in range(3):
+        server.score(amount=1.0, transaction_id=f"t{number}")
+        wait_until(lambda: server.service.journal.backlog == 0, 60)
+        file_of(server.settings).unlink()
+        server.score(amount=1.0, transaction_id=f"u{number}")
+        wait_until(lambda: server.service.journal.backlog == 0, 60)
+        assert "does not answer" not in capfd.readouterr().out
 
 
 def test_under_load_nothing_is_lost_that_was_answered_after_it_was_told(server: Running) -> None:
