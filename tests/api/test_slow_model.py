@@ -31,7 +31,7 @@ from tests.api.test_short_way import LIVE, address_of, answers, request
 from tests.api.tiny import TinyUseCase, stored_rows
 
 CONNECTIONS = 64
-GENEROUS_SECONDS = 2.0
+GENEROUS_SECONDS = 5.0
 
 
 def slow_graph(version: str, turns: int = 24) -> bytes:
