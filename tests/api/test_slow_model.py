@@ -15,7 +15,7 @@ from onnx import helper, numpy_helper
 
 from api.models.pace import QUICK_SECONDS, SLOW_SECONDS, Pace
 from api.models.smoke import ChildSmokeTest
-from api.scoring.lane import ScoringLane
+from api.scoring.lane import LOOP_SECONDS, ScoringLane
 from api.settings import MIB, Settings
 from api.wiring import build_service
 from shared.bundle.manifest import Manifest
@@ -217,11 +217,12 @@ def test_no_more_rows_are_taken_up_together_than_are_quick(serving: Running) -> 
     assert models.live is not None
     models.live.pace.row_seconds = 0.0001
     assert lane.rows_at_once(64) == 64
-    lane.took(10, 10 * 0.002)
+    tenth = LOOP_SECONDS / 9.5
+    lane.took(10, 10 * tenth)
     assert lane.rows_at_once(64) > 10
     for _ in range(10):
-        lane.took(10, 10 * 0.002)
-    assert lane.rows_at_once(64) == 10
+        lane.took(10, 10 * tenth)
+    assert lane.rows_at_once(64) == 9
     models.live.pace.row_seconds = 1.0
     assert lane.rows_at_once(64) == 1
 
