@@ -189,10 +189,10 @@ class BoundedProtocol(OneWriteProtocol):
     def standing(self) -> Standing:
         if self._is_refused:
             return Standing.REFUSED
-        if self._is_answering:
-            return Standing.WAITING if self._is_whole else Standing.SENDING
         if not self._has_asked:
             return Standing.UNPROVEN
+        if self._is_answering:
+            return Standing.WAITING if self._is_whole else Standing.SENDING
         return Standing.IDLE if self._is_whole else Standing.SENDING
 
     @property
