@@ -46,8 +46,11 @@ def _text_moment(value: Any) -> Any:
     raise ValueError("write an RFC 3339 date and time with a zone, e.g. 2026-01-05T10:15:00Z")
 
 
-# \P{Cc}: no control characters; NUL is none that a database takes
-Identifier = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^\P{Cc}+$")]
+# no control characters: NUL is none that a database takes; written out, for /openapi.json is read
+# by engines that know no classes of Unicode
+Identifier = Annotated[
+    str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
+]
 Binary = Annotated[Literal[0, 1], BeforeValidator(_binary)]
 Source = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$"), BeforeValidator(_lower_case)]
 
