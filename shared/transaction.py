@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from unicodedata import normalize
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND
 
@@ -12,6 +13,16 @@ EARLIEST_US = 946_684_800 * MICROS_PER_SECOND
 MAX_AHEAD_US = MICROS_PER_DAY
 """How far an event may lie ahead of now, and of its own ingestion."""
 MAX_AMOUNT = 1e9
+TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]+$"
+"""Texts hold no control characters: NUL is none that a database takes. Joiners and emoji are text.
+
+Written out, for /openapi.json is read by engines that know no classes of Unicode.
+"""
+
+
+def one_form(text: str) -> str:
+    """The text in the one Unicode form (NFC) in which ids are compared and stored."""
+    return text if text.isascii() else normalize("NFC", text)
 
 
 # not frozen only because that makes the constructor three times as dear, in every request

@@ -4,7 +4,15 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Request
-from pydantic import AliasChoices, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
 from pydantic.config import JsonDict
 
 from api.http.door import Address, add, caller
@@ -18,7 +26,7 @@ from api.http.problems import (
 from api.service import Service
 from shared.clock import MICROS_PER_SECOND, isoformat, to_micros
 from shared.keys.tokens import Role
-from shared.transaction import Label
+from shared.transaction import TEXT_PATTERN, Label, one_form
 
 _MAX_LABELS = 10_000
 _MAX_ELEMENTS = 6 * _MAX_LABELS
@@ -46,10 +54,8 @@ def _text_moment(value: Any) -> Any:
     raise ValueError("write an RFC 3339 date and time with a zone, e.g. 2026-01-05T10:15:00Z")
 
 
-# no control characters: NUL is none that a database takes; written out, for /openapi.json is read
-# by engines that know no classes of Unicode
 Identifier = Annotated[
-    str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$")
+    str, Field(min_length=1, max_length=128, pattern=TEXT_PATTERN), AfterValidator(one_form)
 ]
 Binary = Annotated[Literal[0, 1], BeforeValidator(_binary)]
 Source = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$"), BeforeValidator(_lower_case)]

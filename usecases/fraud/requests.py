@@ -8,14 +8,20 @@ from datetime import datetime
 from secrets import token_hex
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, isoformat, to_micros
-from shared.transaction import GENERATED_PREFIX, Transaction
+from shared.clock import MICROS_PER_HOUR, isoformat, to_micros
+from shared.transaction import (
+    EARLIEST_US,
+    GENERATED_PREFIX,
+    MAX_AHEAD_US,
+    MAX_AMOUNT,
+    TEXT_PATTERN,
+    Transaction,
+    one_form,
+)
 from usecases.fraud.currencies import ISO_4217
 
-MAX_AMOUNT = 1_000_000_000.0
-MAX_AHEAD_US = MICROS_PER_DAY
 DEFAULT_CURRENCY = "EUR"
 ANONYMOUS_PREFIX = GENERATED_PREFIX
 
@@ -43,11 +49,10 @@ def _text_moment(value: Any) -> Any:
 
 
 def _text(longest: int) -> Any:
-    # \P{C}: no control, format, private or unassigned characters; NUL breaks PostgreSQL
-    return Field(min_length=1, max_length=longest, pattern=r"^\P{C}+$")
+    return Field(min_length=1, max_length=longest, pattern=TEXT_PATTERN)
 
 
-Identifier = Annotated[str, _text(128)]
+Identifier = Annotated[str, _text(128), AfterValidator(one_form)]
 Word = Annotated[str, _text(64)]
 Region = Annotated[str, _text(32)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_text_moment)]
@@ -159,8 +164,8 @@ def _event_time(request: TransactionRequest, now_us: int) -> int:
             f"event_time: {request.event_time.isoformat()} is more than one day after now, "
             f"{isoformat(now_us)}"
         )
-    if instant_us < 0:
-        raise ValueError("event_time: before 1970-01-01T00:00:00Z")
+    if instant_us < EARLIEST_US:
+        raise ValueError("event_time: before 2000-01-01T00:00:00Z")
     return instant_us
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, to_datetime
-from shared.transaction import Transaction
+from shared.transaction import MAX_AMOUNT, Transaction
 from usecases.fraud.answers.examples import EXAMPLES
-from usecases.fraud.requests import MAX_AMOUNT, TransactionRequest, to_transaction
+from usecases.fraud.requests import TransactionRequest, to_transaction
 
 NOW_US = 1_767_609_000_000_000  # 2026-01-05T10:30:00Z
 

@@ -1,0 +1,44 @@
+"""A text means the same at every door: one Unicode form, joiners and emoji in it, no controls."""
+
+from datetime import UTC, datetime
+
+import pytest
+from pydantic import ValidationError
+
+from api.routes.feedback import LabelIn
+from shared.clock import to_micros
+from usecases.fraud.requests import TransactionRequest, to_transaction
+
+NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))
+FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
+
+
+def test_two_spellings_of_one_name_are_one_user() -> None:
+    users = {
+        to_transaction(TransactionRequest(amount=1, user_id=name), NOW_US).user_id
+        for name in ("Cafe\u0301", "Caf\u00e9")
+    }
+    assert users == {"Caf\u00e9"}
+
+
+def test_a_label_finds_the_id_in_either_spelling() -> None:
+    assert LabelIn(transaction_id="Cafe\u0301", label=1).transaction_id == "Caf\u00e9"
+
+
+def test_joiners_and_emoji_are_text() -> None:
+    request = TransactionRequest(amount=1, merchant_id=FAMILY)
+    assert to_transaction(request, NOW_US).merchant_id == FAMILY
+
+
+@pytest.mark.parametrize("name", ["a\x00", "a\n", "\x1b[1m", "a\x85", ""])
+def test_control_characters_and_nothing_are_refused(name: str) -> None:
+    with pytest.raises(ValidationError):
+        TransactionRequest(amount=1, user_id=name)
+    with pytest.raises(ValidationError):
+        LabelIn(transaction_id=name, label=1)
+
+
+def test_what_the_gate_would_refuse_is_refused_at_the_door() -> None:
+    old = TransactionRequest(amount=1, event_time=datetime(1999, 12, 31, tzinfo=UTC).isoformat())
+    with pytest.raises(ValueError, match="before 2000"):
+        to_transaction(old, NOW_US)
