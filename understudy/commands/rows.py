@@ -33,7 +33,14 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Limit = Annotated[int, typer.Option(min=1, help="So many rows are shown.")]
 
 rows_app = typer.Typer(
-    help="Find stored rows, mend or remove them, and take such a change back.",
+    help="""Find stored rows, mend or remove them, and take such a change back.
+
+    **Examples**
+
+        understudy rows find --before 2000-01-01
+
+        understudy rows changes
+    """,
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
