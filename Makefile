@@ -36,7 +36,7 @@ test: $(VENV)/.dev ## set up and run the default tests
 test-again: $(VENV)/.dev ## only what failed last time, one after another
 	$(BIN)/pytest --last-failed --last-failed-no-failures none -m "not compose and not slow and not mlflow"
 
-test-long: $(VENV)/.dev ## the tests that take minutes
+test-long: $(VENV)/.dev ## the tests that take long: processes killed again and again, real alerts
 	$(BIN)/pytest -m "slow"
 
 test-fuzz: $(VENV)/.dev ## 10,000 generated requests against a live API

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     # and started again; 0: never.
     worker_hang_seconds: float = Field(default=30, ge=0)
     peer_wait_seconds: float = Field(
-        default=3,
+        default=10,
         gt=0,
         le=60,
         description="How long a row waits for the worker that owns its entity, while that one is "

@@ -56,8 +56,13 @@ def configure_logging(
     fmt: LogFormat = "console",
     file: Path | None = None,
     limits: LogLimits = LogLimits(),  # noqa: B008 - frozen
+    *,
+    to_stderr: bool = False,
 ) -> None:
-    """Send structlog and the standard library's logs the same way; call once, from main."""
+    """Send structlog and the standard library's logs the same way; call once, from main.
+
+    `to_stderr`: standard output is for what a command was asked for, as JSON perhaps.
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -72,14 +77,15 @@ def configure_logging(
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stdout)]
+    stream = sys.stderr if to_stderr else sys.stdout
+    handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(BoundedFileHandler(file, limits))
         close_to_others(file)
     for handler in handlers:
         handler.addFilter(quota)
-        to_terminal = handler is handlers[0] and sys.stdout.isatty()
+        to_terminal = handler is handlers[0] and stream.isatty()
         handler.setFormatter(_formatter(fmt, shared, colors=to_terminal))
     logging.basicConfig(handlers=handlers, level=level.upper(), force=True)
     for name in _TALKATIVE:

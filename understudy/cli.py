@@ -37,7 +37,7 @@ for group in (services, models, runs, cancel, drift, replay, data, rows, credent
 def main() -> None:
     """Run a command; an expected error is one line and exit status 2."""
     keep_files_private()
-    configure_logging("understudy")
+    configure_logging("understudy", to_stderr=True)
     try:
         app()
     except UnderstudyError as error:

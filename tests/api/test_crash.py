@@ -24,6 +24,8 @@ from tests.api.test_kill import start
 from tests.api.test_push import audit
 from tests.api.workers.crew import Crew, lives
 
+pytestmark = pytest.mark.slow
+
 CHAMPION, CANDIDATE = "1.0.0", "1.0.1"
 LIMITS = CrashLimits(crashes=3, window_seconds=600)
 

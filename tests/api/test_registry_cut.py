@@ -21,6 +21,8 @@ from tests.api.server import Running, serve_settings
 from tests.api.test_push import audit
 from tests.api.test_registry import promoter_of
 
+pytestmark = pytest.mark.slow
+
 Change = Callable[[Promoter], object]
 BEFORE = 12
 

@@ -15,6 +15,8 @@ from tests.api.tiny import stored_rows
 from tests.shared.tables.test_sqlite_file import emptied, removed, removed_with_all_beside_it
 from tests.shared.tables.test_sqlite_file import replaced as replaced_by_another
 
+pytestmark = pytest.mark.slow
+
 WAYS = (removed, removed_with_all_beside_it, replaced_by_another, emptied)
 
 

@@ -28,6 +28,8 @@ from tests.api.tiny import stored_rows
 from tests.pooler import running_pooler
 from tests.postgres import Postgres
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["database"]
 
 TABLES = "transactionhistorylogs, apitransactionlogs, merchanttiles"

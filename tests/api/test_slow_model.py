@@ -30,6 +30,8 @@ from tests.api.test_push import audit
 from tests.api.test_short_way import LIVE, address_of, answers, request
 from tests.api.tiny import TinyUseCase, stored_rows
 
+pytestmark = pytest.mark.slow
+
 CONNECTIONS = 64
 GENEROUS_SECONDS = 5.0
 

@@ -20,6 +20,8 @@ from tests.api.server import Running, wait_until
 from tests.api.test_push import audit
 from tests.api.workers.test_together import worker
 
+pytestmark = pytest.mark.slow
+
 VERSIONS = ("1.0.0", "1.0.1", "1.0.2", "1.0.3")
 
 

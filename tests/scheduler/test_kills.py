@@ -14,6 +14,8 @@ from tests.postgres import Postgres, postgres
 from tests.scheduler.accepting_api import AcceptingApi, accepting_api
 from tests.scheduler.processes import SchedulerProcess, free_port, latest, marks, start
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["postgres"]
 Launch = Callable[..., SchedulerProcess]
 

@@ -14,6 +14,8 @@ from shared.tables.runs import RunStatus, request_run
 from tests.scheduler.processes import SchedulerProcess, latest, start
 from tests.scheduler.standin_api import StandInApi, standin_api
 
+pytestmark = pytest.mark.slow
+
 Launch = Callable[..., SchedulerProcess]
 
 

@@ -23,6 +23,8 @@ from tests.scheduler.fakes import linear_graph
 from tests.understudy.conftest import Command
 from understudy.drift import DRIFT, NO_DRIFT, NOT_CHECKED, DriftRequest, check_now
 
+pytestmark = pytest.mark.slow
+
 COMPONENTS = ("classifier", "isolation_forest", "autoencoder")
 ROWS, DAYS = 700, 7
 

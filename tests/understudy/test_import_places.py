@@ -10,6 +10,8 @@ from shared.tables.schema import transaction_history_logs
 from tests.understudy.conftest import Command
 from understudy.commands.data import _place_for_rejects
 
+pytestmark = pytest.mark.slow
+
 HEADER = "id,account,booked_at,amount,merchant\n"
 GOOD = "g1,u1,2026-01-05T10:15:00Z,12.50,m1\n"
 BAD = "b1,,2026-01-05T10:15:00Z,12.50,m1\n"

@@ -8,6 +8,7 @@ otherwise, because nobody knows whether it was counted.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -65,6 +66,8 @@ class PeerLink(asyncio.Protocol):
         self._count_given_up = count_given_up
         self._path = path
         self._loop: asyncio.AbstractEventLoop | None = None
+        # open, and usable once the other side has given a sign of life
+        self._opened: asyncio.Transport | None = None
         self._transport: asyncio.Transport | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._reader = FrameReader()
@@ -95,8 +98,8 @@ class PeerLink(asyncio.Protocol):
             self._give_up(number)
         if self._connecting is not None:
             self._connecting.cancel()
-        if self._transport is not None:
-            self._transport.close()
+        if self._opened is not None:
+            self._opened.close()
         self._loop = None
 
     def call(self, call: Call) -> None:
@@ -119,13 +122,11 @@ class PeerLink(asyncio.Protocol):
             self._connecting = loop.create_task(self._connect(loop))
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
+        self._opened = cast(asyncio.Transport, transport)
         self._reader = FrameReader()
-        self._heard_at = time.monotonic()
-        self._was_connected = True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        self._transport = None
+        self._transport = self._opened = None
         self._outbox = []
         now, in_flight = time.monotonic(), False
         for number, call in list(self._waiting.items()):
@@ -141,13 +142,24 @@ class PeerLink(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard_at = time.monotonic()
         self._gave_up = False
+        if self._transport is None:
+            self._become_usable()
         try:
             for frame in self._reader.feed(data):
                 self._take(frame)
         except FrameError as error:
             _log.error("peer_speaks_another_format", peer=self.number, error=str(error))
-            if self._transport is not None:
-                self._transport.close()
+            if self._opened is not None:
+                self._opened.close()
+
+    def _become_usable(self) -> None:
+        """Send what waits: the process behind the socket is alive."""
+        self._transport, self._was_connected = self._opened, True
+        if self._loop is None:
+            return
+        for number, call in self._waiting.items():
+            if not call.is_sent:
+                self._send(number, call, self._loop)
 
     def _take(self, frame: Frame) -> None:
         if frame.kind == ALIVE:
@@ -160,19 +172,15 @@ class PeerLink(asyncio.Protocol):
             self._give_up(frame.call)
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Until somebody listens there; gives up with the last of the calls."""
+        """Until somebody who is alive listens there, or nothing waits any more."""
         try:
             while self._waiting and self._transport is None:
-                try:
-                    with short_path(self._path) as address:
+                if self._opened is None:
+                    with suppress(OSError), short_path(self._path) as address:
                         await loop.create_unix_connection(lambda: self, address)
-                except OSError:
-                    await asyncio.sleep(_RETRY_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
         finally:
             self._connecting = None
-        for number, call in self._waiting.items():
-            if not call.is_sent:
-                self._send(number, call, loop)
 
     def _send(self, number: int, call: Call, loop: asyncio.AbstractEventLoop) -> None:
         call.is_sent = True

@@ -51,6 +51,9 @@ class PeerConnection(asyncio.Protocol):
             transport.close()
             return
         self._connections.add(self)
+        # Nothing is sent here before this: a socket may still take connections of a process that
+        # is being killed.
+        self._transport.write(encoded(ALIVE))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         self._connections.discard(self)

@@ -21,6 +21,8 @@ from tests.api.server import Running, wait_until
 from tests.api.test_push import audit
 from tests.api.test_rollback import alert
 
+pytestmark = pytest.mark.slow
+
 CHAMPION = "1.0.0"
 
 

@@ -17,6 +17,8 @@ from tests.api.rollout.faults import TRAP, answers_nan
 from tests.api.rollout.world import Crowd, driving, recorded
 from tests.api.server import Running, wait_until
 
+pytestmark = pytest.mark.slow
+
 BATCH = 200
 # The candidate scores as the champion does: its graph is the champion's.
 ALIKE = "1.0.0"

@@ -14,6 +14,8 @@ from tests.api.rollout.driving import CANDIDATE, current, last, shown, try_out, 
 from tests.api.rollout.faults import TRAP, crashes, eats_memory, hangs
 from tests.api.server import Running, wait_until
 
+pytestmark = pytest.mark.slow
+
 CHAMPION = "1.0.0"
 # Room for 256 rows of two features.
 QUEUE_BYTES = 4 * 1024

@@ -15,6 +15,8 @@ from tests.api.rollout.driving import CANDIDATE, users
 from tests.api.server import wait_until
 from tests.api.workers.crew import Crew
 
+pytestmark = pytest.mark.slow
+
 CHAMPION = "1.0.0"
 
 

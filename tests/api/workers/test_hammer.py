@@ -25,6 +25,8 @@ from tests.api.test_registry import NoSmoke
 from tests.api.tiny import stored_rows
 from tests.api.workers.crew import Crew
 
+pytestmark = pytest.mark.slow
+
 USERS = [f"u{n}" for n in range(5)]
 Row = dict[str, Any]
 

@@ -17,6 +17,8 @@ from tests.api.server import wait_until
 from tests.api.workers.crew import Crew, lives
 from tests.api.workers.test_together import user_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def crew(settings: Settings, tmp_path: Path) -> Iterator[Crew]:

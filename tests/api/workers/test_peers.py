@@ -210,6 +210,7 @@ class Silent(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.reader = FrameReader()
         self.transport = transport
+        cast(asyncio.Transport, transport).write(encoded(ALIVE))
         if self.is_lively:
             asyncio.get_running_loop().call_later(0.05, self.beat, transport)
 
@@ -253,6 +254,33 @@ def test_a_call_that_a_worker_dies_of_is_sent_once_more_if_it_may_be_and_not_aga
     assert len(owner.calls) == 2
     owner = Silent(dies_after=1)
     assert asyncio.run(asked(tmp_path / "b", owner, 1.0, is_repeatable=False)) == ["given up"]
+    assert len(owner.calls) == 1
+
+
+async def asked_while_dying(path: Path, owner: Silent) -> list[str]:
+    """The socket of a process that is being killed still takes a connection, and nothing more."""
+    loop = asyncio.get_running_loop()
+    dying = listen(path)
+    told: list[str] = []
+    link = PeerLink(1, path, 5.0, lambda: None)
+    link.open(loop)
+    link.call(Call(0, b"", b"{}", True, lambda *_: None, lambda: told.append("given up")))
+    await asyncio.sleep(0.2)
+    dying.close()
+    path.unlink()  # noqa: ASYNC240 - a moment, in a test
+    server = await loop.create_unix_server(lambda: owner, sock=listen(path))
+    await asyncio.sleep(1.0)
+    found = [*told]
+    link.close()
+    server.close()
+    return found
+
+
+def test_a_call_is_not_sent_into_the_socket_of_a_process_that_is_being_killed(
+    tmp_path: Path,
+) -> None:
+    owner = Silent(is_lively=True)
+    assert asyncio.run(asked_while_dying(tmp_path / "a", owner)) == []
     assert len(owner.calls) == 1
 
 

@@ -21,6 +21,8 @@ from tests.api.test_push import audit
 from tests.api.test_registry import NoSmoke
 from tests.api.tiny import TinyUseCase, stored_rows
 
+pytestmark = pytest.mark.slow
+
 
 def worker(settings: Settings, number: int, total: int = 2) -> Running:
     own = settings.model_copy(update={"api_workers": total})

@@ -12,6 +12,8 @@ from shared.verdicts import Outcome
 from tests.scheduler.conftest import CycleBench
 from tests.scheduler.fakes import TinyUseCase
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class ScoresOnce(TinyUseCase):

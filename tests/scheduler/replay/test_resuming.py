@@ -27,6 +27,8 @@ from shared.verdicts import Verdict
 from tests.scheduler.replay.chronicle import Chronicle
 from tests.scheduler.replay.conftest import ReplayBench, weekly
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 PROCESS = Path(__file__).with_name("replay_process.py")
 # what a machine does at its own pace

@@ -21,6 +21,8 @@ from scheduler.supervision.memory import resident_bytes
 from shared.tables.leases import announce_push, request_cancel
 from shared.tables.runs import Run, RunStatus, claim_next, finish, get_run, request_run
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(time_seconds=60, memory_bytes=2**31, stop_seconds=0.5)
 SLEEPS = "import time; time.sleep(60)"
 IGNORES = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"

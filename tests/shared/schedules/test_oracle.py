@@ -13,6 +13,8 @@ from dateutil.rrule import DAILY, HOURLY, MONTHLY, WEEKLY, rrule
 from shared.clock import to_datetime, to_micros
 from shared.intervals import Interval, next_due
 
+pytestmark = pytest.mark.slow
+
 # Clocks change at 02:00 and 01:00, at midnight, by half an hour, in the south, and never.
 ZONES = (
     "Europe/Paris",

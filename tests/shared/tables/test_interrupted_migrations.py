@@ -16,6 +16,8 @@ from shared.tables.schema import metadata
 from tests.postgres import Postgres
 from tests.shared.tables.killed_migration import main
 
+pytestmark = pytest.mark.slow
+
 
 def killed_in_a_child(url: str, statements: int, how: str, revision: str = "head") -> bool:
     """Whether the child was killed before it was done; a fork spares importing everything."""
