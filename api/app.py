@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+import orjson
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -123,9 +124,24 @@ def create_app(service: Service) -> ScoringApp:
     add_alert_routes(app, service)
     add_retraining_routes(app, service)
     add_health_routes(app, service)
+    _serve_schema_made_once(app)
     app.add_route(DOCS, docs_page(app.title), include_in_schema=False)
     app.short_way = {route.path: route.app for route in app.routes if isinstance(route, RawRoute)}
     return app
+
+
+def _serve_schema_made_once(app: ScoringApp) -> None:
+    """Instead of FastAPI's route, which makes a hundred kilobytes of JSON for whoever asks."""
+    path = app.openapi_url or ""
+    app.router.routes[:] = [route for route in app.routes if getattr(route, "path", "") != path]
+    text: list[bytes] = []
+
+    async def schema(_request: Request) -> Response:
+        if not text:
+            text.append(orjson.dumps(app.openapi()))
+        return Response(text[0], media_type="application/json")
+
+    app.add_route(path, schema, include_in_schema=False)
 
 
 @asynccontextmanager

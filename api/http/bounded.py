@@ -31,6 +31,8 @@ from api.http.problems import BUSY, MALFORMED, TOO_SLOW, Problem
 _log = structlog.get_logger()
 _SLICE_BYTES = 16 * 1024
 _AGAIN = {"Retry-After": "1"}
+# A caller that reads slowly pauses for less.
+_UNREAD_SECONDS = 1.0
 
 
 class BoundedProtocol(OneWriteProtocol):
@@ -191,6 +193,8 @@ class BoundedProtocol(OneWriteProtocol):
             return Standing.REFUSED
         if not self._has_asked:
             return Standing.UNPROVEN
+        if self._paused_at is not None and self.loop.time() - self._paused_at > _UNREAD_SECONDS:
+            return Standing.UNREAD
         if self._is_answering:
             return Standing.WAITING if self._is_whole else Standing.SENDING
         return Standing.IDLE if self._is_whole else Standing.SENDING

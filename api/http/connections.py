@@ -23,9 +23,11 @@ class Standing(IntEnum):
     REFUSED = 0
     # nothing whole has come yet
     UNPROVEN = 1
-    IDLE = 2
-    SENDING = 3
-    WAITING = 4
+    # answers wait for a caller that does not read them
+    UNREAD = 2
+    IDLE = 3
+    SENDING = 4
+    WAITING = 5
 
 
 class Connection(Protocol):

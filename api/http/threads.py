@@ -21,7 +21,6 @@ class Purpose(StrEnum):
 
     OPERATORS = "operators"
     HEALTH = "health"
-    FIGURES = "figures"
     READING = "reading"
     LABELS = "labels"
 
@@ -30,7 +29,6 @@ class Purpose(StrEnum):
 THREADS: Mapping[Purpose, int] = {
     Purpose.OPERATORS: 6,
     Purpose.HEALTH: 2,
-    Purpose.FIGURES: 1,
     Purpose.READING: 3,
     Purpose.LABELS: 2,
 }

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from api.http.door import Address, add
 from api.http.problems import JOURNAL_FULL, NO_MODEL, SCORING_FAILED, Problem
-from api.http.threads import Purpose
+from api.http.shared_rendering import SharedRendering
 from api.metrics import CONTENT_TYPE
 from api.routes.database_health import database_standing, history_standing
 from api.routes.schedule_health import schedule_standing
@@ -73,8 +73,10 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
         history = None if state == "ok" else detail
         return Ready(version=service.models.version, behind=why, history=history)
 
-    def metrics() -> Response:
-        return Response(service.figures.render(), media_type=CONTENT_TYPE)
+    figures = SharedRendering(service.figures.render, "figures")
+
+    async def metrics() -> Response:
+        return Response(await figures(), media_type=CONTENT_TYPE)
 
     tags = {"tags": ["health"]}
     addresses = (
@@ -83,7 +85,7 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
                 options={**tags, "summary": "The process answers"}),
         Address("GET", "/readyz", readyz, problems=(NO_MODEL, JOURNAL_FULL, SCORING_FAILED),
                 options={**tags, "summary": "Rows can be scored"}),
-        Address("GET", "/metrics", metrics, purpose=Purpose.FIGURES,
+        Address("GET", "/metrics", metrics,
                 options={**tags, "summary": "Figures for Prometheus", "response_class": Response}),
     )  # fmt: skip
     for address in addresses:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 
 from api.models.live import ModelHolder
+from api.scoring.batch_room import BatchRoom
 
 Piece = Callable[[], None]
 
@@ -30,7 +31,11 @@ _STOP_SECONDS = 2.0
 
 
 class ScoringLane:
-    """Everything but the pieces themselves happens on the event loop."""
+    """Everything but the pieces themselves happens on the event loop.
+
+    Attributes:
+        batches: how many of them may be taken apart at once.
+    """
 
     def __init__(self, models: ModelHolder) -> None:
         self._models = models
@@ -40,6 +45,7 @@ class ScoringLane:
         self._slices: deque[_Slice] = deque()
         self._has_turn = False
         self.is_busy = False
+        self.batches = BatchRoom()
 
     @property
     def is_slow(self) -> bool:

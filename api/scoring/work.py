@@ -83,11 +83,12 @@ class BatchWork(PacedWork):
             batch.answer_slice(lane.rows_at_once(SLICE_ROWS))
             lane.took(left - batch.left, time.perf_counter() - began)
 
-        # parsing takes its turn, too: a hundred connections may send their batches at once
-        await lane.run(lambda: begun.append(self._batch(body, caller)))
-        while begun[0].left:
-            await lane.run(answer_slice)
-        return begun[0].reply()
+        async with lane.batches.of(len(body)):
+            # parsing takes its turn, too: a hundred connections may send their batches at once
+            await lane.run(lambda: begun.append(self._batch(body, caller)))
+            while begun[0].left:
+                await lane.run(answer_slice)
+            return begun[0].reply()
 
     def _batch(self, body: bytes, caller: Caller) -> Batch:
         return Batch(self._scorer, self._parse(body), self._route, caller)
