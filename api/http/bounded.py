@@ -31,8 +31,6 @@ from api.http.problems import BUSY, MALFORMED, TOO_SLOW, Problem
 _log = structlog.get_logger()
 _SLICE_BYTES = 16 * 1024
 _AGAIN = {"Retry-After": "1"}
-# A caller that reads slowly pauses for less.
-_UNREAD_SECONDS = 1.0
 
 
 class BoundedProtocol(OneWriteProtocol):
@@ -193,7 +191,7 @@ class BoundedProtocol(OneWriteProtocol):
             return Standing.REFUSED
         if not self._has_asked:
             return Standing.UNPROVEN
-        if self._paused_at is not None and self.loop.time() - self._paused_at > _UNREAD_SECONDS:
+        if self._paused_at is not None:
             return Standing.UNREAD
         if self._is_answering:
             return Standing.WAITING if self._is_whole else Standing.SENDING
@@ -299,6 +297,5 @@ class BoundedProtocol(OneWriteProtocol):
             self._raw.close()
 
     def _rendered(self, problem: Problem) -> bytes:
-        lines = self.server_state.default_headers
-        status = STATUS_LINE[problem.kind.status]
-        return status + last_answer(problem, type(self).version(), lines)
+        answer = last_answer(problem, type(self).version(), self.server_state.default_headers)
+        return STATUS_LINE[problem.kind.status] + answer
