@@ -290,11 +290,9 @@ class BoundedProtocol(OneWriteProtocol):
 
     def _say_and_close(self, problem: Problem) -> None:
         self._raw.write(self._rendered(problem))
-        if self._raw.can_write_eof():
-            # A connection closed on unread bytes is reset, and the caller never reads why.
-            self._raw.write_eof()
-        else:
-            self._raw.close()
+        # A connection closed on unread bytes is reset, and the caller never reads why.
+        end = self._raw.write_eof if self._raw.can_write_eof() else self._raw.close
+        end()
 
     def _rendered(self, problem: Problem) -> bytes:
         answer = last_answer(problem, type(self).version(), self.server_state.default_headers)
