@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -65,7 +65,9 @@ class ScoringApp(FastAPI):
         self.short_way: dict[str, ASGIApp] = {}
         # Why the service cannot start, when that is a matter of settings.
         self.refusal: str | None = None
-        self._layer = AnswerLayer(super().__call__, service.models, service.metrics)
+        # Whole answers that are the same for everybody: they need no router.
+        self.made_once: dict[str, ASGIApp] = {}
+        self._layer = AnswerLayer(self._answer, service.models, service.metrics)
         self._entry: ASGIApp = self._dispatch
         origins = [name.strip() for name in service.settings.cors_origins.split(",") if name]
         if origins:
@@ -94,6 +96,13 @@ class ScoringApp(FastAPI):
             await short(scope, receive, send)
         else:
             await self._layer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        made = self.made_once.get(scope["path"])
+        if made is not None and scope["method"] == "GET":
+            await made(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The schema, with what problems look like and which credentials there are."""
@@ -131,17 +140,15 @@ def create_app(service: Service) -> ScoringApp:
 
 
 def _serve_schema_made_once(app: ScoringApp) -> None:
-    """Instead of FastAPI's route, which makes a hundred kilobytes of JSON for whoever asks."""
-    path = app.openapi_url or ""
-    app.router.routes[:] = [route for route in app.routes if getattr(route, "path", "") != path]
+    """Before FastAPI's own route, which makes a hundred kilobytes of JSON for whoever asks."""
     text: list[bytes] = []
 
-    async def schema(_request: Request) -> Response:
+    async def schema(scope: Scope, receive: Receive, send: Send) -> None:
         if not text:
             text.append(orjson.dumps(app.openapi()))
-        return Response(text[0], media_type="application/json")
+        await Response(text[0], media_type="application/json")(scope, receive, send)
 
-    app.add_route(path, schema, include_in_schema=False)
+    app.made_once[app.openapi_url or ""] = schema
 
 
 @asynccontextmanager
