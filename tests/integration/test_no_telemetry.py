@@ -36,8 +36,12 @@ def stray_files(calls: OutsideCalls) -> set[str]:
 
 
 def clean_environment(calls: OutsideCalls) -> dict[str, str]:
-    """As a person's shell: the switches are not set yet."""
-    kept = {name: value for name, value in os.environ.items() if name not in SWITCHES}
+    """As a person's shell: the switches are not set yet, and nothing says that this is CI.
+
+    onnxruntime keeps still by itself where `CI` is set.
+    """
+    unset = {*SWITCHES, "CI"}
+    kept = {name: value for name, value in os.environ.items() if name not in unset}
     return {**kept, "PYTHONPATH": str(REPOSITORY), **calls.environment}
 
 
