@@ -13,6 +13,7 @@ Flood = Callable[[], Iterator[bytes]]
 
 # Connections that an attacker keeps open, where that is the attack.
 HELD = 400
+_RECEIVE_BYTES = 64 * 1024
 _HOST = b"Host: localhost\r\n"
 _PART = 64 * 1024
 _MIB = 1024 * 1024
@@ -86,7 +87,7 @@ def attack(port: int, name: str) -> None:
     most = HELD if name.startswith("held") else 0
     while True:
         with suppress(OSError):
-            connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+            connection = _connected(port)
             _send_all(connection, FLOODS[name])
             held.append(connection)
         if len(held) > most:
@@ -94,6 +95,15 @@ def attack(port: int, name: str) -> None:
         if not is_at_work:
             print("at work", flush=True)
             is_at_work = True
+
+
+def _connected(port: int) -> socket.socket:
+    """With a small buffer for answers: what a stranger does not read fills his machine, not ours."""
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+    connection.settimeout(5)
+    connection.connect(("127.0.0.1", port))
+    return connection
 
 
 def _send_all(connection: socket.socket, parts: Flood) -> None:
