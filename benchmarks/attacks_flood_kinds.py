@@ -98,7 +98,7 @@ def attack(port: int, name: str) -> None:
 
 
 def _connected(port: int) -> socket.socket:
-    """With a small buffer for answers: what a stranger does not read fills his machine, not ours."""
+    """With a small buffer: what a stranger does not read fills his machine, not ours."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
     connection.settimeout(5)
