@@ -29,9 +29,9 @@ from api.workers.peers.claims import Claims
 from shared.clock import Clock
 from shared.tables.read_deadline import missed, reading_until
 from shared.transaction import Transaction
-from shared.usecase.serving import FeatureSource, FloatMatrix, ServingUseCase
+from shared.usecase.serving import HISTORY_UNAVAILABLE, FeatureSource, FloatMatrix, ServingUseCase
 
-WITHOUT_HISTORY = {"code": "HISTORY_UNAVAILABLE"}
+WITHOUT_HISTORY = {"code": HISTORY_UNAVAILABLE}
 """Among the reason codes of a stored decision whose history could not be read, or not in time."""
 
 # Of a long batch each part of so many rows may read for as long as a request of one row.

@@ -11,6 +11,9 @@ from sqlalchemy import Engine
 
 from shared.transaction import Label, Transaction
 
+HISTORY_UNAVAILABLE = "HISTORY_UNAVAILABLE"
+"""The reason code of a row that was scored without history: it could not be read in time."""
+
 FloatVector = npt.NDArray[np.float32]
 FloatMatrix = npt.NDArray[np.float32]
 

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, Text, cast, select
 
 from shared.clock import MICROS_PER_DAY
 from shared.tables.config import enabled_features
 from shared.tables.engine import database_errors
 from shared.tables.schema import api_transaction_logs as table
-from shared.usecase.serving import FeatureSet, FloatMatrix
+from shared.usecase.serving import HISTORY_UNAVAILABLE, FeatureSet, FloatMatrix
 
 NEWEST = 5_000
 MAX_AGE_US = 7 * MICROS_PER_DAY
@@ -38,11 +38,14 @@ def read_served(engine: Engine, as_of_us: int, feature_set: FeatureSet) -> Serve
         DataUnavailable: the database cannot be read.
     """
     names = enabled_features(engine, feature_set)
+    reasons = cast(table.c.reason_codes, Text)
     query = (
         select(table.c.transaction_id, table.c.feature_vector)
         .where(table.c.event_time > as_of_us - MAX_AGE_US, table.c.ingested_at <= as_of_us)
         .where(table.c.feature_set_version == feature_set.version)
         .where(table.c.feature_vector.is_not(None))
+        # those that were marked differ for a reason that is known, and told elsewhere
+        .where(reasons.is_(None) | reasons.not_like(f"%{HISTORY_UNAVAILABLE}%"))
         .order_by(table.c.event_time.desc())
         .limit(NEWEST)
     )

@@ -11,6 +11,7 @@ from benchmarks.quality_world import NOW_US
 from shared.clock import MICROS_PER_DAY
 from shared.tables.engine import connect, migrate
 from shared.tables.schema import api_transaction_logs, features_config
+from shared.usecase.serving import HISTORY_UNAVAILABLE
 from usecases import load_learning
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.training.quality.feature_context import FeatureContext
@@ -23,10 +24,17 @@ def database(tmp_path: Path) -> Engine:
     return engine
 
 
-def log(engine: Engine, rows: pl.DataFrame, matrix: np.ndarray, version: str = "1") -> None:
+def log(
+    engine: Engine,
+    rows: pl.DataFrame,
+    matrix: np.ndarray,
+    version: str = "1",
+    reasons: list[dict[str, str]] | None = None,
+) -> None:
     """Rows as the API would have logged them."""
+    decision = {"model_version": "1.0.0", "reason_codes": reasons or []}
     scored = [
-        row | {"model_version": "1.0.0", "feature_set_version": version, "feature_vector": vector}
+        row | decision | {"feature_set_version": version, "feature_vector": vector}
         for row, vector in zip(
             rows.to_dicts(), (line.astype("<f4").tobytes() for line in matrix), strict=True
         )
@@ -85,3 +93,15 @@ def test_a_vector_is_named_by_the_features_that_are_switched_on(
     engine.dispose()
     assert found.names == FEATURE_SET.names[:-1]
     assert len(found.matrix) == 5
+
+
+def test_rows_that_were_scored_without_history_are_no_skew(
+    tmp_path: Path, clean: pl.DataFrame, material: FeatureContext
+) -> None:
+    engine, newest = database(tmp_path), clean.tail(20)
+    log(engine, newest.head(10), material.served.matrix[-20:-10] * 0,
+        reasons=[{"code": HISTORY_UNAVAILABLE}])  # fmt: skip
+    log(engine, newest.tail(10), material.served.matrix[-10:])
+    found = read_served(engine, NOW_US, FEATURE_SET)
+    engine.dispose()
+    assert set(found.transaction_ids) == set(newest.tail(10)["transaction_id"])
