@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -181,6 +181,15 @@ def test_a_database_that_goes_away_is_no_result_of_a_round(
     ]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Who is started in the background by a shell ignores Ctrl-C, and so would this process."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_keeps_the_rounds_that_are_finished(bench: ReplayBench) -> None:
     with pytest.raises(KeyboardInterrupt):
         bench.play(use_case=Interrupting())
