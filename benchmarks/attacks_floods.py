@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 
 from benchmarks.attacks_flood_kinds import FLOODS
+from benchmarks.memory import forget_peak, peak_mib
 from benchmarks.report import finish
 from benchmarks.services import REPOSITORY, Services
 from benchmarks.serving_world import make_models, push, write_users
@@ -59,11 +60,11 @@ def measure(folder: Path, bundle: Path, names: list[str], seconds: float) -> dic
         push(services.url, folder / "keys", bundle.read_bytes())
         figures, began = {"nobody_p999_ms": _waited(services.url, seconds)}, time.monotonic()
         for name in names:
-            _forget_peak(services.pid("api"))
+            forget_peak(services.pid("api"))
             with attacked(services.port, name):
                 figures[f"{name}_p999_ms"] = _waited(services.url, seconds)
                 figures[f"{name}_rollback_seconds"] = _rollback_seconds(services.url, folder)
-            figures[f"{name}_peak_mib"] = _peak_mib(services.pid("api"))
+            figures[f"{name}_peak_mib"] = peak_mib(services.pid("api"))
             of_this = {key: value for key, value in figures.items() if key.startswith(name)}
             print(of_this, flush=True)
         logged = (folder / "api.log").stat().st_size
@@ -114,17 +115,6 @@ def _rollback_seconds(url: str, folder: Path) -> float:
     began = time.perf_counter()
     httpx.post(f"{url}/rollback_model", json={"reason": "a drill"}, headers=headers, timeout=60)
     return round(time.perf_counter() - began, 3)
-
-
-def _forget_peak(pid: int) -> None:
-    """Let the highest resident size begin anew (Linux)."""
-    Path(f"/proc/{pid}/clear_refs").write_text("5")
-
-
-def _peak_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    (line,) = [line for line in lines if line.startswith("VmHWM")]
-    return round(int(line.split()[1]) / 1024, 1)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ import httpx
 import numpy as np
 from sqlalchemy import Engine
 
+from benchmarks.memory import peak_mib
 from benchmarks.report import finish
 from benchmarks.services import Services
 from benchmarks.serving_world import make_models, push, write_users
@@ -122,7 +123,7 @@ def measure_row_attacks(
         for attack in attacks:
             with attacked(services.url, attack):
                 figures[f"{attack.name}_p999_ms"] = _waited(services.url, seconds)
-        figures["peak_memory_mib"] = _peak_mib(services.pid("api"))
+        figures["peak_memory_mib"] = peak_mib(services.pid("api"))
     return figures
 
 
@@ -192,12 +193,6 @@ def _waited(url: str, seconds: float) -> float:
         f"{len(taken)} requests, median {np.median(taken) * 1e3:.2f} ms, max {max(taken) * 1e3:.1f}"
     )
     return round(float(np.quantile(taken, 0.999)) * 1e3, 1)
-
-
-def _peak_mib(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    (line,) = [line for line in lines if line.startswith("VmHWM")]
-    return round(int(line.split()[1]) / 1024, 1)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,16 @@ class MemoryWatch:
             self.peak_bytes = max(self.peak_bytes, own + children)
 
 
+def peak_mib(pid: int) -> float:
+    """The highest resident size of a process so far, in MiB."""
+    return round(_field(pid, "VmHWM") / (KIB * KIB), 1)
+
+
+def forget_peak(pid: int) -> None:
+    """Let the highest resident size begin anew."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def _field(pid: int, name: str) -> int:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
