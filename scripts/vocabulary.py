@@ -1,0 +1,154 @@
+"""The retired words of this project, each with the standard term that replaced it.
+
+IDENTIFIERS are compared as whole names, without leading underscores; MODULES are paths.
+tests/scripts/test_vocabulary.py refuses both, and `python -m scripts.shape` counts them.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+IDENTIFIERS: Mapping[str, str] = MappingProxyType(
+    {
+        "Answered": "Reply",
+        "Arms": "ModelRouter",
+        "Carrier": "BatchWriter",
+        "ChildCarrier": "SubprocessWriter",
+        "Conductor": "RolloutController",
+        "Doorkeeper": "Authenticator",
+        "Duty": "LeadershipLease",
+        "Follower": "FileWatcher",
+        "Hop": "LoopDispatcher",
+        "HopSwitch": "LoopDispatcher",
+        "Inheritance": "OrphanedJournals",
+        "Kept": "StepCache",
+        "Left": "LaggingWorker",
+        "ModelHolder": "ModelSlot",
+        "OneThread": "NoLocks",
+        "Outlook": "TaskPrediction",
+        "Place": "WorkerContext",
+        "Shelf": "ModelLoader",
+        "ShortTurns": "CooperativeYield",
+        "ShortWayProtocol": "FastPathProtocol",
+        "ShortWays": "FastRoutes",
+        "StepBack": "Rollback",
+        "StrictClock": "MonotonicClock",
+        "Ticks": "MicroBatcher",
+        "TrialKeeper": "Reconciler",
+        "TrialMaker": "TrialFactory",
+        "Trials": "TrialFactory",
+        "Turns": "UserLocks",
+        "Way": "FastRoute",
+        "Work": "StepCache",
+        "Workforce": "WorkerRoster",
+        "Yardstick": "Baseline",
+        "apart": "isolation",
+        "go_uvicorns_way": "fall_back",
+        "outlook": "prediction",
+        "refuse_twins": "refuse_duplicates",
+        "score_apart": "score_isolated",
+        "set_aside": "dead_letter",
+        "step_back": "roll_back",
+        "twins": "duplicates",
+        "twins_after": "duplicates_after",
+    }
+)
+
+MODULES: Mapping[str, str] = MappingProxyType(
+    {
+        "api/aftermath.py": "api/models/crash_recovery.py",
+        "api/http/door.py": "api/http/auth.py",
+        "api/http/one_write.py": "api/http/coalesced_write.py",
+        "api/http/short_way.py": "api/http/fast_path.py",
+        "api/journal/carrier.py": "api/journal/writer.py",
+        "api/journal/child_carrier.py": "api/journal/subprocess_writer.py",
+        "api/journal/keeping.py": "api/journal/factory.py",
+        "api/journal/short_turns.py": "api/journal/cooperative_yield.py",
+        "api/memory.py": "native/linux",
+        "api/models/live.py": "api/models/model_slot.py",
+        "api/models/shelf.py": "api/models/model_loader.py",
+        "api/models/stage.py": "api/models/serving_state.py",
+        "api/models/stepback.py": "api/models/rollback.py",
+        "api/models/watched.py": "api/models/crash_marker.py",
+        "api/rollout/conductor.py": "api/rollout/controller.py",
+        "api/rollout/figures.py": "api/rollout/arm_statistics.py",
+        "api/rollout/keeper.py": "api/rollout/reconciler.py",
+        "api/rollout/tally.py": "api/rollout/arm_counts.py",
+        "api/rollout/trials.py": "api/rollout/trial_factory.py",
+        "api/rollout/view.py": "api/rollout/schemas.py",
+        "api/scoring/arms.py": "api/scoring/model_router.py",
+        "api/scoring/cache.py": "api/scoring/idempotency.py",
+        "api/scoring/lookup.py": "api/scoring/idempotency.py",
+        "api/scoring/repeats.py": "api/scoring/idempotency.py",
+        "api/scoring/ticks.py": "api/scoring/batching.py",
+        "api/scoring/turns.py": "api/scoring/user_locks.py",
+        "api/workers/figures.py": "api/workers/merged_metrics.py",
+        "api/workers/follower.py": "api/workers/file_watcher.py",
+        "api/workers/journals.py": "api/workers/orphaned_journals.py",
+        "api/workers/place.py": "api/workers/context.py",
+        "api/workers/workforce.py": "api/workers/roster.py",
+        "scheduler/cycle/examination.py": "scheduler/cycle/gates.py",
+        "scheduler/cycle/lease.py": "scheduler/cycle/preconditions.py",
+        "scheduler/cycle/parts.py": "scheduler/cycle/context.py",
+        "scheduler/cycle/past.py": "scheduler/cycle/history.py",
+        "scheduler/drift/yardstick.py": "scheduler/drift/baseline.py",
+        "scheduler/flattening.py": "scheduler/tracking/",
+        "scheduler/replay/player.py": "scheduler/replay/rounds.py",
+        "scheduler/replay/workshop.py": "scheduler/replay/workspace.py",
+        "scheduler/schedule/outage.py": "scheduler/schedule/outage_log.py",
+        "scheduler/statistics/alone.py": "scheduler/statistics/absolute.py",
+        "scheduler/statistics/spending.py": "scheduler/statistics/alpha_spending.py",
+        "scheduler/surroundings.py": "scheduler/readiness.py",
+        "scheduler/work/kept.py": "scheduler/step_cache/",
+        "shared/features/beforehand.py": "shared/features/precompile.py",
+        "shared/tables/duties.py": "shared/tables/leadership.py",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Retired:
+    """A retired word that stands in the code."""
+
+    path: str
+    line: int
+    word: str
+    instead: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}: {self.word} (now {self.instead})"
+
+
+def retired_words(root: Path, files: list[Path]) -> list[Retired]:
+    """Every retired module and identifier in these Python files."""
+    return [found for file in files for found in _in_file(file.relative_to(root).as_posix(), file)]
+
+
+def _in_file(path: str, file: Path) -> Iterator[Retired]:
+    if path in MODULES:
+        yield Retired(path, 1, path, MODULES[path])
+    for line, name in identifiers(ast.parse(file.read_text(), path)):
+        word = name.lstrip("_")
+        if word in IDENTIFIERS:
+            yield Retired(path, line, word, IDENTIFIERS[word])
+
+
+def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Every name a module defines, imports or uses, with its line."""
+    for node in ast.walk(tree):
+        line = getattr(node, "lineno", 0)
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+                yield line, name
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
+                yield line, name
+            case ast.keyword(arg=str(name)):
+                yield line, name
+            case ast.alias(name=name):
+                yield line, name.rpartition(".")[2]
