@@ -11,7 +11,7 @@ from shared.features.tiles import TileWindows
 from shared.usecase.serving import FloatMatrix
 from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US, MAX_PRIOR_ROWS
 from usecases.fraud.features.kernel import fill_rows
-from usecases.fraud.features.layout import UNKNOWN, Codes, Floats, History, Micros, Table
+from usecases.fraud.features.layout import UNKNOWN, Codes, Floats, History, HistoryTable, Micros
 from usecases.fraud.features.rows import CELLS_PER_DEGREE
 
 _COLUMNS = (
@@ -63,7 +63,7 @@ def _tile_columns(frame: pl.DataFrame) -> TileColumns:
     )
 
 
-def _table(frame: pl.DataFrame, sums: Micros, max_prior_rows: int) -> Table:
+def _table(frame: pl.DataFrame, sums: Micros, max_prior_rows: int) -> HistoryTable:
     """The rows in the kernel's order: user by user, then as time went by."""
     user = _codes(frame["user_id"])
     keys = frame.select("event_time", "ingested_at", "transaction_id").with_columns(user=user)
@@ -76,7 +76,7 @@ def _table(frame: pl.DataFrame, sums: Micros, max_prior_rows: int) -> Table:
     lengths = np.diff(changes, append=len(user))
     ordered = frame.select(_COLUMNS)[targets]
     offset_min = _micros(ordered["utc_offset_min"].fill_null(0))
-    return Table(
+    return HistoryTable(
         history=_history(ordered, offset_min),
         begins=np.repeat(changes, lengths),
         offset_min=offset_min,

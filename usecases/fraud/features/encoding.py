@@ -29,8 +29,8 @@ from usecases.fraud.features.layout import (
     UNKNOWN,
     Micros,
 )
+from usecases.fraud.features.row_batch import FORMAT, WORDS
 from usecases.fraud.features.rows import OF_DEVICE, complete_block, new_block
-from usecases.fraud.features.tick import FORMAT, WORDS
 
 PRIOR_COLUMNS = (
     "amount",

@@ -24,11 +24,11 @@ from usecases.fraud.features.layout import (
     UNKNOWN,
     Floats,
     History,
+    HistoryTable,
     Micros,
     Out,
     Rest,
-    Row,
-    Table,
+    TargetRow,
     Walk,
 )
 
@@ -45,7 +45,7 @@ _PRIOR_WEIGHT = 2.0
 
 
 @compiled
-def _walk(history: History, row: Row, stamps: Micros) -> Walk:  # noqa: C901 - a branch a window
+def _walk(history: History, row: TargetRow, stamps: Micros) -> Walk:  # noqa: C901 - a branch a window
     """One pass over the visible rows of the last 30 days, newest first, `most` of them."""
     previous = -1
     count = cnt_10m = cnt_1h = cnt_24h = cnt_7d = 0
@@ -92,7 +92,7 @@ def _walk(history: History, row: Row, stamps: Micros) -> Walk:  # noqa: C901 - a
 
 
 @compiled
-def _previous(history: History, row: Row) -> int:
+def _previous(history: History, row: TargetRow) -> int:
     """The newest visible row of any age, or -1."""
     for j in range(row.end - 1, row.begin - 1, -1):
         earlier = history.event_time[j] < row.event_time
@@ -102,7 +102,7 @@ def _previous(history: History, row: Row) -> int:
 
 
 @compiled
-def _first_seen(history: History, row: Row) -> int:
+def _first_seen(history: History, row: TargetRow) -> int:
     """When the user was first seen, here or in what was not brought."""
     for j in range(row.begin, row.end):
         if history.event_time[j] >= row.event_time:
@@ -114,7 +114,7 @@ def _first_seen(history: History, row: Row) -> int:
 
 
 @compiled
-def _deviation(history: History, row: Row, walk: Walk, mean: float) -> float:
+def _deviation(history: History, row: TargetRow, walk: Walk, mean: float) -> float:
     """Sample standard deviation of the amounts of the walk; 0 below two."""
     if walk.cnt_30d < 2:
         return 0.0
@@ -131,7 +131,7 @@ def _deviation(history: History, row: Row, walk: Walk, mean: float) -> float:
 
 
 @compiled
-def _amount(history: History, row: Row, walk: Walk, out: Out) -> None:
+def _amount(history: History, row: TargetRow, walk: Walk, out: Out) -> None:
     count = walk.cnt_30d
     mean = walk.sum_30d / count if count else 0.0
     deviation = _deviation(history, row, walk, mean)
@@ -144,7 +144,7 @@ def _amount(history: History, row: Row, walk: Walk, out: Out) -> None:
 
 
 @compiled
-def _time(row: Row, out: Out) -> None:
+def _time(row: TargetRow, out: Out) -> None:
     local_time = row.event_time + row.offset_min * _MINUTE
     hour = (local_time // _HOUR) % 24
     day = (local_time // _DAY + 3) % 7  # the epoch was a Thursday; Monday is 0
@@ -172,7 +172,7 @@ def _velocity(walk: Walk, out: Out) -> None:
 
 
 @compiled
-def _behaviour(history: History, row: Row, walk: Walk, out: Out) -> None:
+def _behaviour(history: History, row: TargetRow, walk: Walk, out: Out) -> None:
     first_seen = _first_seen(history, row)
     previous = walk.previous
     count, total = walk.cnt_30d, walk.sum_30d
@@ -189,7 +189,7 @@ def _behaviour(history: History, row: Row, walk: Walk, out: Out) -> None:
 
 
 @compiled
-def _counterparty(row: Row, walk: Walk, out: Out) -> None:
+def _counterparty(row: TargetRow, walk: Walk, out: Out) -> None:
     out[0] = row.merchant != UNKNOWN and walk.same_merchant == 0
     out[1] = walk.same_merchant
     out[2] = walk.merchants_24h
@@ -211,7 +211,7 @@ def _kilometres(lat_a: float, lon_a: float, lat_b: float, lon_b: float) -> float
 
 
 @compiled
-def _geo(history: History, row: Row, walk: Walk, out: Out) -> None:
+def _geo(history: History, row: TargetRow, walk: Walk, out: Out) -> None:
     previous = walk.previous
     out[0] = _kilometres(row.home_lat, row.home_lon, row.lat, row.lon)
     out[1] = 0.0
@@ -234,7 +234,7 @@ def _merchant_risk(sums: Micros, out: Out) -> None:
 
 
 @compiled
-def _fill_row(history: History, row: Row, stamps: Micros, out: Out) -> None:
+def _fill_row(history: History, row: TargetRow, stamps: Micros, out: Out) -> None:
     """Write the features of one row."""
     walk = _walk(history, row, stamps)
     _amount(history, row, walk, out[0:6])
@@ -247,9 +247,9 @@ def _fill_row(history: History, row: Row, stamps: Micros, out: Out) -> None:
 
 
 @compiled
-def _row(history: History, begin: int, end: int, rest: Rest) -> Row:
+def _row(history: History, begin: int, end: int, rest: Rest) -> TargetRow:
     """The row at `end`, whose past lies at [begin, end)."""
-    return Row(begin, end, rest.first_seen, rest.stamp, rest.sums, history.event_time[end],
+    return TargetRow(begin, end, rest.first_seen, rest.stamp, rest.sums, history.event_time[end],
                history.ingested_at[end], rest.offset_min, history.bucket[end],
                history.amount[end], history.merchant[end], history.category[end],
                history.location[end], history.lat[end], history.lon[end],
@@ -257,7 +257,7 @@ def _row(history: History, begin: int, end: int, rest: Rest) -> Row:
 
 
 @compiled
-def fill_rows(table: Table, start: int, stop: int, stamps: Micros, out: Out) -> None:
+def fill_rows(table: HistoryTable, start: int, stop: int, stamps: Micros, out: Out) -> None:
     """Write the features of the rows at [start, stop), each into its line of `out`."""
     for i in range(start, stop):
         line = table.targets[i]

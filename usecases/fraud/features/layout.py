@@ -72,7 +72,7 @@ class Rest(NamedTuple):
     most: int
 
 
-class Row(NamedTuple):
+class TargetRow(NamedTuple):
     """The row whose features are wanted, and where its past is.
 
     Attributes:
@@ -101,7 +101,7 @@ class Row(NamedTuple):
     most: int
 
 
-class Table(NamedTuple):
+class HistoryTable(NamedTuple):
     """A history of many users with what its rows need besides.
 
     Attributes:

@@ -22,8 +22,8 @@ from usecases.fraud.features.layout import (
     VOID,
     Micros,
 )
+from usecases.fraud.features.row_batch import ADD, TELL, take
 from usecases.fraud.features.rows import facts_of, newest_of, wider
-from usecases.fraud.features.tick import ADD, TELL, take
 
 ROOM_TO_COME = 8
 _FEATURES = len(FEATURE_SET.names)

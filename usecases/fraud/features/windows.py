@@ -22,7 +22,7 @@ from shared.usecase.serving import FloatMatrix, FloatVector
 from usecases.fraud.features.encoding import new_rows, put_row
 from usecases.fraud.features.kept import KeptWindows
 from usecases.fraud.features.pasts import Pasts
-from usecases.fraud.features.tick import ADD, TELL, UNTOLD, take
+from usecases.fraud.features.row_batch import ADD, TELL, UNTOLD, take
 from usecases.fraud.features.window import UserWindow
 
 MAX_AGE_SECONDS = 60.0

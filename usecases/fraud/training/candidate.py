@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 
 import numpy as np
-import numpy.typing as npt
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from shared.errors import TrainingFailed
@@ -16,6 +15,7 @@ from usecases.fraud.training.autoencoder import Autoencoder, fit_autoencoder
 from usecases.fraud.training.classifier import Classifier, fit_classifier
 from usecases.fraud.training.graph import Exportable, to_onnx
 from usecases.fraud.training.isolation_forest import FittedIsolationForest, fit_isolation_forest
+from usecases.fraud.training.metrics import Scores
 from usecases.fraud.training.parity import Parity, compare, require
 from usecases.fraud.training.policy import ThresholdPolicy
 from usecases.fraud.training.recipe import COMPONENTS, Recipe
@@ -25,8 +25,6 @@ PARITY_ROWS = 1_000
 GRAPH = "model.onnx"
 _FRAMEWORKS = ("numpy", "onnx", "scikit-learn", "torch")
 _NOT_KNOWN_POSITIVE = 0
-
-Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

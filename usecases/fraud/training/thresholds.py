@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from shared.usecase.learning import Labels
+from usecases.fraud.training.metrics import Scores
 from usecases.fraud.training.policy import ThresholdPolicy
-
-Scores = npt.NDArray[np.float64]
 
 MIN_BLOCKED = 5
 """A precision over fewer blocked rows than this is an anecdote."""
