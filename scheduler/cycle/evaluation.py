@@ -11,7 +11,7 @@ from scheduler.cycle.packaging import Draft
 from scheduler.cycle.parts import Parts
 from scheduler.cycle.past import compared_this_year, has_drifted
 from scheduler.gates.contest import Contest
-from scheduler.statistics.alone import Interval, intervals
+from scheduler.statistics.absolute import Interval, intervals
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.policy import from_promotion
 from scheduler.statistics.sample import Floats as Scores

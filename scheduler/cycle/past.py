@@ -4,7 +4,7 @@ from sqlalchemy import Engine, select
 
 from scheduler.gates.contest import GATE
 from scheduler.schedule.jobs import DRIFT, RETRAINING
-from scheduler.statistics.figures import COMPARED
+from scheduler.statistics.verdict_numbers import COMPARED
 from shared.clock import isoformat, to_datetime
 from shared.tables.engine import database_errors
 from shared.tables.schema import model_training_runs as table

@@ -11,7 +11,7 @@ import numpy as np
 
 from scheduler.gates.contest import GATE, Contest
 from scheduler.gates.judging import Number
-from scheduler.statistics.alone import Path, judge_alone
+from scheduler.statistics.absolute import Path, judge_absolute
 from scheduler.statistics.judge import judge
 from scheduler.statistics.policy import from_promotion
 from shared.usecase.promotion import PromotionPolicy
@@ -23,7 +23,7 @@ def judge_metrics(contest: Contest, policy: PromotionPolicy, seed: int) -> Verdi
     if not np.isfinite(contest.evidence.candidate).all():
         return Verdict(GATE, Outcome.FAIL, "the candidate's scores are not all finite")
     if contest.champion_version is None:
-        return _alone(contest, policy, seed, Path.FIRST_MODEL)
+        return _absolute(contest, policy, seed, Path.FIRST_MODEL)
     if contest.evidence.champion is None:
         return _over_unscored_champion(contest, policy, seed)
     held_to = from_promotion(policy, policy.kind(new_recipe=contest.new_recipe), seed)
@@ -41,15 +41,15 @@ def _over_unscored_champion(contest: Contest, policy: PromotionPolicy, seed: int
     if not policy.allow_unscorable_champion:
         numbers = {"path": str(Path.CHAMPION_UNSCORABLE), "policy_name": policy.name}
         return Verdict(GATE, Outcome.INCONCLUSIVE, reason, numbers)
-    verdict = _alone(contest, policy, seed, Path.CHAMPION_UNSCORABLE)
+    verdict = _absolute(contest, policy, seed, Path.CHAMPION_UNSCORABLE)
     allowed = f"{reason}, which policy {policy.name} allows; judged by its floors"
     return replace(verdict, reason=f"{allowed}: {verdict.reason}")
 
 
-def _alone(contest: Contest, policy: PromotionPolicy, seed: int, path: Path) -> Verdict:
+def _absolute(contest: Contest, policy: PromotionPolicy, seed: int, path: Path) -> Verdict:
     held_to = from_promotion(policy, policy.kind(new_recipe=contest.new_recipe), seed)
     floors = {str(metric): floor for metric, floor in policy.first_model_min.items()}
-    verdict = judge_alone(contest.evidence, floors, path, held_to)
+    verdict = judge_absolute(contest.evidence, floors, path, held_to)
     numbers: dict[str, Number] = {
         "policy_name": policy.name,
         "unscorable_reason": contest.unscorable_reason,

@@ -7,8 +7,8 @@ from functools import cache
 from jinja2 import Environment
 
 from scheduler.flattening import flat
-from scheduler.replay.figures import over_time, summed_differences
 from scheduler.replay.policies import Policy
+from scheduler.replay.policy_charts import over_time, summed_differences
 from scheduler.replay.published import Published
 from scheduler.replay.record import Round
 from scheduler.replay.summary import describe, ended, judged, metric_names, summarize, verdict

@@ -6,7 +6,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from scheduler.flattening import flat
-from scheduler.report import bars, figures, paper, words
+from scheduler.report import bars, model_charts, paper, words
 from scheduler.report.data import ALL_ROWS, Examined, ReportData
 from scheduler.report.ruling import ruling, split_figures
 from scheduler.report.sentence import gate_name, why
@@ -39,10 +39,10 @@ def _figures(examined: Examined) -> dict[str, Markup | None]:
     }
     if examined.candidate is not None:
         drawn |= {
-            "roc": figures.roc(examined),
-            "precision_recall": figures.precision_recall(examined),
-            "calibration": figures.calibration(examined),
-            "distributions": figures.distributions(examined),
+            "roc": model_charts.roc(examined),
+            "precision_recall": model_charts.precision_recall(examined),
+            "calibration": model_charts.calibration(examined),
+            "distributions": model_charts.distributions(examined),
         }
     return drawn
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from scheduler.gates.contest import GATE
 from scheduler.report.words import metric_name, number
-from scheduler.statistics.alone import Path
-from scheduler.statistics.figures import COMPARED
+from scheduler.statistics.absolute import Path
 from scheduler.statistics.policy import Kind
+from scheduler.statistics.verdict_numbers import COMPARED
 from shared.usecase.promotion import PromotionPolicy
 from shared.verdicts import Verdict
 

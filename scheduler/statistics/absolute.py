@@ -12,9 +12,9 @@ import numpy as np
 
 from scheduler.statistics.compare import compare_sample
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.figures import Numbers
 from scheduler.statistics.policy import JudgePolicy
 from scheduler.statistics.sample import NotComparable, PairedSample
+from scheduler.statistics.verdict_numbers import Numbers
 from shared.verdicts import Outcome, Verdict
 
 GATE = "metrics"
@@ -31,7 +31,7 @@ class Path(StrEnum):
     CHAMPION_UNSCORABLE = "champion_unscorable"
 
 
-def judge_alone(
+def judge_absolute(
     evidence: Evidence, floors: Mapping[str, float], path: Path, policy: JudgePolicy
 ) -> Verdict:
     """PASS when every metric's lower bound reaches its floor.

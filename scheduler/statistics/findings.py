@@ -11,14 +11,14 @@ from shared.verdicts import Outcome
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ReasonedOutcome:
     """An outcome and its reason."""
 
     outcome: Outcome
     reason: str
 
 
-def objection(guards: Guardrails, policy: JudgePolicy) -> Finding | None:
+def objection(guards: Guardrails, policy: JudgePolicy) -> ReasonedOutcome | None:
     """What the guardrails object to, if anything."""
     harmed = guards.harmed(policy.guard_alpha)
     if harmed:
@@ -27,33 +27,37 @@ def objection(guards: Guardrails, policy: JudgePolicy) -> Finding | None:
             f"worse on {worst.name}: {worst.comparison.metric} {worst.comparison.difference:+.4f}"
             f" where {-worst.tolerance:+.4f} is tolerated (p {worst.p_harm:.4f} after Holm)"
         )
-        return Finding(Outcome.FAIL, reason)
+        return ReasonedOutcome(Outcome.FAIL, reason)
     if guards.unmeasured:
         name, why = next(iter(guards.unmeasured.items()))
-        return Finding(Outcome.INCONCLUSIVE, f"slice {name} cannot be compared: {why}")
+        return ReasonedOutcome(Outcome.INCONCLUSIVE, f"slice {name} cannot be compared: {why}")
     undefined = [item.name for item in guards.measured if not math.isfinite(item.p_harm)]
     if undefined:
-        return Finding(Outcome.INCONCLUSIVE, f"{undefined[0]} could not be measured")
+        return ReasonedOutcome(Outcome.INCONCLUSIVE, f"{undefined[0]} could not be measured")
     return None
 
 
-def held_against(result: Comparison, evidence: Evidence, policy: JudgePolicy) -> Finding:
+def held_against(result: Comparison, evidence: Evidence, policy: JudgePolicy) -> ReasonedOutcome:
     """Better; or, for a refresh, no worse than the margin while the champion is due."""
     what = f"{result.metric} {result.champion:.4f} -> {result.candidate:.4f}"
     bound = f"gain at least {result.lower:+.4f}"
     if result.lower > 0.0:
-        return Finding(Outcome.PASS, f"better: {what}, {bound}")
+        return ReasonedOutcome(Outcome.PASS, f"better: {what}, {bound}")
     if result.p_lost_more_than(0.0) <= policy.guard_alpha:
-        return Finding(Outcome.FAIL, f"worse: {what}")
+        return ReasonedOutcome(Outcome.FAIL, f"worse: {what}")
     if policy.kind is Kind.SUPERIORITY:
-        return Finding(Outcome.INCONCLUSIVE, f"not shown to be better: {what}, {bound}")
+        return ReasonedOutcome(Outcome.INCONCLUSIVE, f"not shown to be better: {what}, {bound}")
     if not result.lower > -policy.margin:
         needed = f"margin {-policy.margin:+.4f}"
-        return Finding(Outcome.INCONCLUSIVE, f"not shown to be no worse: {what}, {bound}, {needed}")
+        return ReasonedOutcome(
+            Outcome.INCONCLUSIVE, f"not shown to be no worse: {what}, {bound}, {needed}"
+        )
     due = _due(evidence, policy)
     if due is None:
-        return Finding(Outcome.INCONCLUSIVE, f"no worse, but the champion is still fresh: {what}")
-    return Finding(Outcome.PASS, f"no worse and {due}: {what}, {bound}")
+        return ReasonedOutcome(
+            Outcome.INCONCLUSIVE, f"no worse, but the champion is still fresh: {what}"
+        )
+    return ReasonedOutcome(Outcome.PASS, f"no worse and {due}: {what}, {bound}")
 
 
 def _due(evidence: Evidence, policy: JudgePolicy) -> str | None:

@@ -6,20 +6,20 @@ was measured as worse is FAIL. There is no branch that passes by default.
 
 import math
 
+from scheduler.statistics.alpha_spending import round_alpha
 from scheduler.statistics.compare import compare_sample
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.figures import (
-    Numbers,
-    comparison_figures,
-    context,
-    guard_figures,
-    spending_figures,
-)
-from scheduler.statistics.findings import Finding, held_against, objection
+from scheduler.statistics.findings import ReasonedOutcome, held_against, objection
 from scheduler.statistics.guardrails import measure_guardrails
 from scheduler.statistics.policy import JudgePolicy
 from scheduler.statistics.sample import NotComparable, PairedSample
-from scheduler.statistics.spending import round_alpha
+from scheduler.statistics.verdict_numbers import (
+    Numbers,
+    alpha_numbers,
+    comparison_numbers,
+    context,
+    guard_numbers,
+)
 from shared.verdicts import Outcome, Verdict
 
 GATE = "metrics"
@@ -43,15 +43,15 @@ def judge(evidence: Evidence, policy: JudgePolicy) -> Verdict:
 
 def _measure(
     evidence: Evidence, sample: PairedSample, policy: JudgePolicy, alpha: float, numbers: Numbers
-) -> Finding:
+) -> ReasonedOutcome:
     """The primary comparison, then the guardrails; adds every figure to `numbers`."""
     primary = compare_sample(sample, policy.primary_metric, alpha, policy.plan)
-    numbers |= comparison_figures(primary.metric, primary)
+    numbers |= comparison_numbers(primary.metric, primary)
     if not all(map(math.isfinite, (primary.champion, primary.difference, primary.lower))):
-        return Finding(Outcome.INCONCLUSIVE, f"{primary.metric} could not be measured")
-    numbers |= spending_figures(evidence, policy)
+        return ReasonedOutcome(Outcome.INCONCLUSIVE, f"{primary.metric} could not be measured")
+    numbers |= alpha_numbers(evidence, policy)
     guards = measure_guardrails(evidence, sample, policy, policy.plan)
-    numbers |= guard_figures(guards)
+    numbers |= guard_numbers(guards)
     return objection(guards, policy) or held_against(primary, evidence, policy)
 
 

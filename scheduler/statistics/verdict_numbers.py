@@ -1,10 +1,10 @@
 """Every figure a judgement rests on, under stable names, for the verdict's `numbers`."""
 
+from scheduler.statistics.alpha_spending import alpha_left
 from scheduler.statistics.compare import Comparison
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.guardrails import Guardrails
 from scheduler.statistics.policy import JudgePolicy
-from scheduler.statistics.spending import alpha_left
 
 Numbers = dict[str, float | int | str | bool | None]
 
@@ -32,12 +32,12 @@ def context(evidence: Evidence, policy: JudgePolicy) -> Numbers:
     }
 
 
-def spending_figures(evidence: Evidence, policy: JudgePolicy) -> Numbers:
+def alpha_numbers(evidence: Evidence, policy: JudgePolicy) -> Numbers:
     left = alpha_left(policy.yearly_alpha, policy.rounds_per_year, evidence.round_number)
     return {COMPARED: True, "alpha_left": left}
 
 
-def comparison_figures(name: str, result: Comparison) -> Numbers:
+def comparison_numbers(name: str, result: Comparison) -> Numbers:
     return {
         f"{name}.champion": result.champion,
         f"{name}.candidate": result.candidate,
@@ -48,7 +48,7 @@ def comparison_figures(name: str, result: Comparison) -> Numbers:
     }
 
 
-def guard_figures(guards: Guardrails) -> Numbers:
+def guard_numbers(guards: Guardrails) -> Numbers:
     figures: Numbers = {}
     for item in guards.measured:
         figures[f"guard.{item.name}.metric"] = item.comparison.metric

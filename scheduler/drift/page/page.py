@@ -5,7 +5,7 @@ from functools import cache
 from jinja2 import Environment
 
 from scheduler.drift.finding import Finding
-from scheduler.drift.page import figures
+from scheduler.drift.page import column_charts
 from scheduler.report import paper, words
 from shared.clock import to_datetime
 
@@ -17,7 +17,9 @@ def render(use_case: str, finding: Finding, sentence: str) -> str:
     """The report of one check as HTML."""
     report, known = finding.report, finding.baseline.columns
     moved = report.alarms[:MOST_PICTURES] or report.columns[:PICTURES_WITHOUT_ALARM]
-    pictures = [(column, figures.distribution(column, known[column.name])) for column in moved]
+    pictures = [
+        (column, column_charts.distribution(column, known[column.name])) for column in moved
+    ]
     return (
         _environment()
         .get_template(TEMPLATE)
@@ -29,7 +31,7 @@ def render(use_case: str, finding: Finding, sentence: str) -> str:
             start=to_datetime(finding.window.start_us),
             end=to_datetime(finding.window.end_us),
             delay_days=finding.label_delay_us / 86_400_000_000,
-            distances=figures.distances(report.columns),
+            distances=column_charts.distances(report.columns),
             pictures=pictures,
             style=paper.style(),
         )
