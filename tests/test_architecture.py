@@ -11,9 +11,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "shared": {"shared"},
-    "usecases": {"usecases", "shared"},
+    "learning": {"learning", "shared"},
+    "usecases": {"usecases", "learning", "shared"},
     "api": {"api", "usecases", "shared"},
-    "scheduler": {"scheduler", "usecases", "shared"},
+    "scheduler": {"scheduler", "learning", "usecases", "shared"},
     "simulator": {"simulator", "shared"},
 }
 ROOMS = {*ALLOWED, "understudy", "benchmarks", "tests"}
@@ -44,16 +45,16 @@ def test_a_room_imports_only_along_the_arrows(room: str) -> None:
     assert stray == {}
 
 
-@pytest.mark.parametrize("room", ["api", "scheduler", "shared"])
+@pytest.mark.parametrize("room", ["api", "scheduler", "shared", "learning"])
 def test_only_the_use_case_knows_what_it_is_about(room: str) -> None:
     knowing = [str(p) for p in sources(room) if "fraud" in p.read_text().lower()]
     assert knowing == []
 
 
 def test_the_scoring_service_never_imports_a_training_library() -> None:
-    heavy = ("torch", "sklearn", "skl2onnx", "polars", "pandera", "onnx")
+    heavy = ("torch", "sklearn", "skl2onnx", "polars", "pandas", "pandera", "onnx", "learning")
     code = (
-        "import sys, usecases, api.main, api.serving\n"
+        "import sys, usecases, api.main, api.serving, shared.tasks\n"
         "usecases.load_serving(usecases.DEFAULT)\n"
         f"print([name for name in {heavy} if name in sys.modules])"
     )

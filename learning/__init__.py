@@ -1,0 +1,1 @@
+"""What every use case learns with: measures, trainers, exporters, parity; never in the API."""

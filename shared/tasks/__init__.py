@@ -1,0 +1,25 @@
+"""What a model answers: a class, one of several, a number, a ranked list; pure, numpy only.
+
+Both services need it: labels as they are stored, the answer's fields, what a canary compares.
+"""
+
+from shared.tasks.answer import answer_function, response_model
+from shared.tasks.labels import LabelError, encode_label, label_name
+from shared.tasks.observed import comparison_edges, comparison_value
+from shared.tasks.support import Support, support_of
+from shared.tasks.task import OUTLIER, Task, TaskKind
+
+__all__ = [
+    "OUTLIER",
+    "LabelError",
+    "Support",
+    "Task",
+    "TaskKind",
+    "answer_function",
+    "comparison_edges",
+    "comparison_value",
+    "encode_label",
+    "label_name",
+    "response_model",
+    "support_of",
+]
