@@ -1,0 +1,134 @@
+"""The encoder of one row: values to a float32 vector, with closures made once per schema.
+
+`shared.rows.encode_frame` does the same for a whole DataFrame; a test holds both to the same
+bits. Nothing is fitted, so nothing has to be shared between training and serving.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import itemgetter
+
+import numpy as np
+
+from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, to_datetime
+from shared.rows.hashing import word_hashes
+from shared.rows.schema import MomentPart, Row, RowSchema, Value
+from shared.rows.slots import Slot, SlotKind, encoding_version, slots_of
+from shared.usecase.serving import FeatureSet, FloatMatrix, FloatVector
+
+_Special = Callable[[Value, int], float | None]
+# Words that are looked up instead of hashed again; beyond that many a column is no category.
+_REMEMBERED_WORDS = 4_096
+
+
+class RowEncoder:
+    """Turns rows of one schema into vectors."""
+
+    def __init__(self, schema: RowSchema) -> None:
+        self.slots = slots_of(schema)
+        place = {name: at for at, name in enumerate(schema.names)}
+        sources = [place[slot.column] for slot in self.slots]
+        # itemgetter of one position answers no tuple
+        self._pick = itemgetter(*sources) if len(sources) > 1 else itemgetter(slice(0, 1))
+        self._specials = [
+            (at, special)
+            for at, slot in enumerate(self.slots)
+            if (special := _special(slot)) is not None
+        ]
+        self._defaults = [
+            (at, column.default)
+            for at, column in enumerate(schema.columns)
+            if column.default is not None
+        ]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(slot.name for slot in self.slots)
+
+    def vector(self, row: Row) -> FloatVector:
+        """The vector of one row."""
+        return np.array(self._numbers(row), dtype=np.float32)
+
+    def matrix(self, rows: Sequence[Row]) -> FloatMatrix:
+        """The vectors of several rows, (rows, slots)."""
+        numbers = [self._numbers(row) for row in rows]
+        return np.array(numbers, dtype=np.float32).reshape(len(rows), len(self.slots))
+
+    def _numbers(self, row: Row) -> Sequence[Value]:
+        """What numpy turns into float32: numbers and flags as they are, None becomes NaN."""
+        values = row.values
+        if self._defaults:
+            values = list(values)
+            for at, default in self._defaults:
+                if values[at] is None:
+                    values[at] = default
+        numbers = list(self._pick(values))
+        time_us = row.event_time_us
+        for at, special in self._specials:
+            numbers[at] = special(numbers[at], time_us)
+        return numbers
+
+
+def feature_set_of(schema: RowSchema) -> FeatureSet:
+    """The vector as the services know features: each column is a group that can be switched off."""
+    slots = slots_of(schema)
+    return FeatureSet(
+        version=encoding_version(schema),
+        names=tuple(slot.name for slot in slots),
+        groups={slot.name: slot.column for slot in slots},
+    )
+
+
+def _special(slot: Slot) -> _Special | None:
+    if slot.kind is SlotKind.INDEX:
+        index = {word: float(at) for at, word in enumerate(slot.words)}.get
+        return lambda word, _time_us: index(word)  # type: ignore[arg-type]
+    if slot.kind is SlotKind.HASH:
+        return _hash(slot.position)
+    if slot.part is not None:
+        return _PARTS[slot.part]
+    return None
+
+
+def _hash(position: int) -> _Special:
+    known: dict[Value, float | None] = {None: None}
+
+    def hashed(word: Value, _time_us: int) -> float | None:
+        try:
+            return known[word]
+        except KeyError:
+            found = float(word_hashes(str(word))[position])
+            if len(known) < _REMEMBERED_WORDS:
+                known[word] = found
+            return found
+
+    return hashed
+
+
+def _age_days(moment: Value, time_us: int) -> float | None:
+    return None if moment is None else float(time_us - int(moment)) / MICROS_PER_DAY
+
+
+def _hour(moment: Value, _time_us: int) -> float | None:
+    return None if moment is None else float(int(moment) // MICROS_PER_HOUR % 24)
+
+
+def _weekday(moment: Value, _time_us: int) -> float | None:
+    """Monday is 0; 1970-01-01 was a Thursday."""
+    return None if moment is None else float((int(moment) // MICROS_PER_DAY + 3) % 7)
+
+
+def _calendar(part: str) -> _Special:
+    def read(moment: Value, _time_us: int) -> float | None:
+        return None if moment is None else float(getattr(to_datetime(int(moment)), part))
+
+    return read
+
+
+_PARTS: dict[MomentPart, _Special] = {
+    MomentPart.AGE_DAYS: _age_days,
+    MomentPart.HOUR: _hour,
+    MomentPart.WEEKDAY: _weekday,
+    MomentPart.DAY: _calendar("day"),
+    MomentPart.MONTH: _calendar("month"),
+    MomentPart.YEAR: _calendar("year"),
+}
