@@ -14,8 +14,8 @@ from api.settings import Settings
 from shared.errors import SettingsError
 
 _log = structlog.get_logger()
-# of answers that the kernel keeps for one connection; it doubles the number
-_SEND_BYTES = 128 * 1024
+# What the kernel keeps for one connection, of answers and of requests; it doubles the number.
+_BUFFER_BYTES = 128 * 1024
 
 
 @contextmanager
@@ -28,9 +28,11 @@ def bound(settings: Settings) -> Iterator[socket.socket]:
     host, port = settings.api_host, settings.api_port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as own:
-        # Connections inherit it. The kernel's own bound lets a thousand callers that read nothing
-        # fill the memory that all connections of the machine share.
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
+        # Connections inherit both. The kernel's own bounds let a thousand callers that read nothing,
+        # or whose bodies wait to be read, fill the memory that all connections of the machine share:
+        # packets of everybody are then dropped and sent again after seconds.
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             own.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -147,6 +147,10 @@ class LiveHistory:
             known_at = min(label.label_known_at_us for label in labels)
             self._cache.invalidate(known_at // MICROS_PER_HOUR)
 
+    def drop_sums(self) -> None:
+        """Read the sums of merchants anew: stored rows may have been changed."""
+        self._cache.invalidate(0)
+
     def _read_sums(self, transaction: Transaction) -> Sums:
         merchant_id = transaction.merchant_id
         hours = tile_hours(transaction.event_time_us, transaction.ingested_at_us)

@@ -2,8 +2,9 @@
 
 SQLite only. `PRAGMA data_version` tells, in two microseconds, that some other connection has
 committed; only then are the new rows asked for, by rowid. Most of them are our own, drained from
-the journal thousands at a time: the ends of such a run tell it, and nothing between is read. The
-logs are append-only: rows that somebody edits or deletes by hand are not told.
+the journal thousands at a time: the ends of such a run tell it, and nothing between is read. A
+change by command (`understudy rows`, an import) is noticed by its number. Rows that are edited or
+deleted with SQL are not noticed until the windows that hold them expire.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from sqlalchemy import Engine, Table, bindparam, func, literal_column, select
 
 from shared.features.fetch import SqliteFetch, fetch_from
 from shared.features.reader import Fetch
-from shared.tables.schema import api_transaction_logs, transaction_history_logs
+from shared.tables.schema import api_transaction_logs, data_changes, transaction_history_logs
 
 MAX_ROWS = 20_000
 """More new rows than this are not listed one by one."""
@@ -22,6 +23,7 @@ IsOurs = Callable[[int, str, str], bool]
 """Whether a run of so many rows, from this transaction_id to that, can only be our own."""
 
 _ROWID: Any = literal_column("rowid")
+_NEWEST_CHANGE = select(func.max(data_changes.c.changeid))
 
 
 class StoredRows:
@@ -32,6 +34,7 @@ class StoredRows:
         self._changed = fetch.changed
         self._logs = tuple(map(_Log, (transaction_history_logs, api_transaction_logs)))
         self._sure = False
+        self._newest_change: int | None = None
         self._generation = fetch.generation
 
     def new(self, is_ours: IsOurs) -> Sequence[tuple[str, str]] | None:
@@ -50,10 +53,17 @@ class StoredRows:
         if not sure:
             self._changed()
         found = [log.new(self._fetch, is_ours) for log in self._logs]
+        is_changed = self._is_changed_by_command()
         self._sure = True
-        if not sure or None in found:
+        if not sure or is_changed or None in found:
             return None
         return [row for rows in found if rows for row in rows]
+
+    def _is_changed_by_command(self) -> bool:
+        """Whether stored rows were corrected, removed or put back since the last look."""
+        ((newest,),) = self._fetch(_NEWEST_CHANGE, {})
+        before, self._newest_change = self._newest_change, newest
+        return bool(before != newest)
 
 
 class _Log:

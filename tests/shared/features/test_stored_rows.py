@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import Engine
 
 from shared.features.stored_rows import MAX_ROWS, StoredRows, watch
+from shared.tables.data_changes import begin_change, remove_rows, undo
 from shared.tables.engine import connect, migrate
+from shared.tables.schema import transaction_history_logs
 from shared.tables.writer import write_history_records
 
 COLUMNS = (
@@ -75,3 +77,18 @@ def test_a_run_of_our_own_is_told_by_its_ends_and_not_listed(
 def test_of_very_many_new_rows_only_that_is_told(engine: Engine, rows: StoredRows) -> None:
     store(engine, [str(number) for number in range(MAX_ROWS + 1)])
     assert rows.new(Asked(ours=True)) is None
+
+
+def test_rows_removed_and_put_back_by_command_make_everything_new(
+    engine: Engine, rows: StoredRows
+) -> None:
+    asked = Asked(ours=True)
+    store(engine, ["a", "b"])
+    rows.new(asked)
+    with engine.begin() as connection:
+        number = begin_change(connection, "remove", 1, "a test", {})
+        remove_rows(connection, number, transaction_history_logs, ["a"])
+    assert rows.new(asked) is None
+    assert rows.new(asked) == ()
+    undo(engine, number, 2, "a mistake")
+    assert rows.new(asked) is None

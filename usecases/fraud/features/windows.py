@@ -168,6 +168,7 @@ class RecentWindows:
             return False
         if rows is None:
             self._windows.clear()
+            self._live.drop_sums()
         elif rows:
             self._drop_strange(rows)
         return True

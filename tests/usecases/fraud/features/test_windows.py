@@ -10,7 +10,9 @@ from sqlalchemy import Engine
 
 from shared.features.fetch import SqliteFetch
 from shared.features.stored_rows import StoredRows
+from shared.tables.data_changes import begin_change, remove_rows
 from shared.tables.engine import connect, migrate
+from shared.tables.schema import api_transaction_logs
 from shared.tables.writer import write_decisions, write_history
 from shared.transaction import Transaction
 from tests.usecases.fraud.features.frames import (
@@ -253,3 +255,16 @@ def test_a_window_just_made_stays_and_a_colder_one_goes_when_there_are_too_many_
             source.remember(row)
     assert small.held("eve") is not None
     assert small.held("ada") is None
+
+
+def test_rows_removed_by_command_leave_the_windows_of_a_running_service(url: str) -> None:
+    engine, elsewhere = connect(url), connect(url)
+    source = FraudFeatureSource(engine)
+    store(elsewhere, [transaction(n, START + n * MINUTE) for n in range(3)])
+    windows_of(source).look()
+    assert count_24h(source, transaction(10, START + HOUR)) == 3
+    with elsewhere.begin() as connection:
+        number = begin_change(connection, "remove", START, "a test", {})
+        remove_rows(connection, number, api_transaction_logs, ["t000001"])
+    windows_of(source).look()
+    assert count_24h(source, transaction(11, START + HOUR)) == 2
