@@ -13,6 +13,7 @@ from prometheus_client import (
 
 from api.route_metrics import AllRoutes, RouteMetrics
 from api.version_metrics import AllVersions
+from native.metrics import NativeParts
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -24,6 +25,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
+        self.registry.register(NativeParts())
         self._routes = AllRoutes()
         self.registry.register(self._routes)
         self.versions = AllVersions()

@@ -8,6 +8,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import usecases
+from native.catalogue import PartNames
 from shared.errors import SettingsError
 from shared.local_paths import AbsolutePath
 from shared.log_limits import LogLimits
@@ -148,6 +149,11 @@ class Settings(BaseSettings):
         default=50 * MIB, ge=64 * 1024, description="A larger LOG_FILE is put aside"
     )
     log_files_kept: int = Field(default=5, ge=0, le=100, description="Of the log files put aside")
+    native_parts_off: PartNames = Field(
+        default="",
+        description="Native parts to do without, separated by commas, or `all`: their fallbacks "
+        "are used (docs/couplings.md)",
+    )
 
     @property
     def log_limits(self) -> LogLimits:

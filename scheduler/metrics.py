@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+from native.metrics import NativeParts
 from scheduler.drift.metrics import DriftFigures
 from scheduler.schedule.watcher import REQUESTED_BY
 from shared.clock import MICROS_PER_SECOND
@@ -54,7 +55,7 @@ class ScheduleFigures(Collector):
 def scheduler_registry(engine: Engine, *others: Collector) -> CollectorRegistry:
     """Every figure of a scheduler; `others` are those that need more than the database."""
     registry = CollectorRegistry()
-    for collector in (ScheduleFigures(engine), DriftFigures(engine), *others):
+    for collector in (ScheduleFigures(engine), DriftFigures(engine), NativeParts(), *others):
         registry.register(collector)
     return registry
 

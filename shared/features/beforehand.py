@@ -12,7 +12,8 @@ from typing import Any
 
 import structlog
 
-from shared.features.compiled import without_linear_algebra
+from native.catalogue import COMPILE_CACHE
+from native.compiled import without_linear_algebra
 
 with without_linear_algebra():
     from numba.core.event import Listener, install_listener
@@ -43,6 +44,9 @@ def made_ready(work: Callable[[], None]) -> None:
 
     Where another process cannot leave them on disk they are compiled here after all.
     """
+    if not COMPILE_CACHE.in_use:
+        work()
+        return
     try:
         with install_listener(_COMPILES, _Refusal()):
             work()

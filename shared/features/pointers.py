@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.features.compiled import compiled, without_linear_algebra
+from native.compiled import compiled, without_linear_algebra
 
 with without_linear_algebra():
     import numpy as np

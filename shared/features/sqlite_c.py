@@ -9,8 +9,8 @@ import ctypes
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from native.compiled import without_linear_algebra
 from shared.errors import DataUnavailable
-from shared.features.compiled import without_linear_algebra
 
 with without_linear_algebra():
     import llvmlite.binding

@@ -7,7 +7,7 @@ is the one Python drew when it started, so nobody can prepare two texts with one
 import numpy as np
 import numpy.typing as npt
 
-from shared.features.compiled import compiled, without_linear_algebra
+from native.compiled import compiled, without_linear_algebra
 from shared.features.pointers import bytes_at, pointer_to
 
 with without_linear_algebra():

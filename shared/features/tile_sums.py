@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from native.compiled import compiled
 from shared.clock import MICROS_PER_HOUR
 from shared.features.chunks import in_chunks
-from shared.features.compiled import compiled
 from shared.features.tiles import (
     DAY_HOURS,
     MONTH_HOURS,

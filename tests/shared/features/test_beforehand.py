@@ -6,13 +6,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from native.compiled import compiled
 from shared.features.beforehand import made_ready
-from shared.features.compiled import compiled
 
 ROOT = Path(__file__).parents[3]
 MODULE = """
 from shared.features.beforehand import made_ready
-from shared.features.compiled import compiled
+from native.compiled import compiled
 
 @compiled
 def twice(number):

@@ -5,9 +5,9 @@ import threading
 import pytest
 import structlog
 
+from native.compiled import compiled
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.features.chunks import in_chunks
-from shared.features.compiled import compiled
 from shared.features.tiles import SETTLE_US, TileHours, TileWindows, tile_hours
 
 

@@ -8,7 +8,7 @@ Unknown values (code -1, NaN coordinates) equal nothing, and nothing is called n
 
 import math
 
-from shared.features.compiled import compiled
+from native.compiled import compiled
 from usecases.fraud.features.layout import (
     AMOUNT,
     BUCKET,

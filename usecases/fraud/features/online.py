@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from sqlalchemy import Engine
 
+from native.compiled import without_linear_algebra
 from shared.features.beforehand import made_ready
-from shared.features.compiled import without_linear_algebra
 from shared.features.fetch import fetch_from
 from shared.features.guard import ReadGuard
 from shared.features.live import LiveHistory, Past

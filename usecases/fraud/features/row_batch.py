@@ -8,7 +8,7 @@ take a row: later rows of that user are left as well, so that each user's rows k
 
 import numpy as np
 
-from shared.features.compiled import compiled_briefly
+from native.compiled import compiled_briefly
 from shared.features.pointers import integers_at
 from usecases.fraud.features.kernel import fill_last
 from usecases.fraud.features.layout import (

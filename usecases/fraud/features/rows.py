@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from shared.features.compiled import compiled
+from native.compiled import compiled
 from usecases.fraud.features.layout import (
     BEGIN,
     BUCKET,

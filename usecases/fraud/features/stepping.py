@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from native.compiled import compiled
 from shared.features import sqlite_c as sqlite
-from shared.features.compiled import compiled
 from shared.features.text_hash import text_hash
 from usecases.fraud.features.layout import (
     AMOUNT,
