@@ -1,0 +1,159 @@
+"""What must hold between keys of usecase.toml; every fault names its keys and the remedy."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from shared.rows.column_coherence import column_faults
+from shared.rows.metrics import METRICS, is_metric_of
+from shared.rows.schema import Kind, TaskKind
+
+if TYPE_CHECKING:
+    from shared.rows.declaration import Declaration
+
+_LABEL_KEYS = {
+    TaskKind.BINARY: ("column", "positive"),
+    TaskKind.MULTICLASS: ("column", "classes"),
+    TaskKind.REGRESSION: ("column",),
+    TaskKind.RANKING: ("items",),
+}
+_OPTIONAL_LABEL_KEYS = {TaskKind.BINARY: ("negative",)}
+
+
+def faults_of(declared: "Declaration") -> list[str]:
+    """Every fault between keys."""
+    checks = (_time, _label, _classes, _items, _roles, column_faults, _judge, _slices, _source)
+    return [fault for check in checks for fault in check(declared)]
+
+
+def _time(declared: "Declaration") -> Iterator[str]:
+    told = declared.use_case
+    if told.time is None and not told.no_time:
+        yield (
+            'use_case.time is missing: write time = "COLUMN", or no_time = true if the rows have '
+            "no order in time"
+        )
+    if told.time is not None and told.no_time:
+        yield f"use_case.no_time contradicts use_case.time = {told.time!r}: remove one of them"
+    held_out = declared.judge.held_out
+    if held_out is not None and told.no_time and held_out.share is None:
+        yield 'judge.held_out is a duration, but the rows have no time: write a share, e.g. "20 %"'
+    if held_out is not None and told.time is not None and held_out.share is not None:
+        yield (
+            "judge.held_out is a share, but the rows have a time: write a duration, e.g. "
+            '"60d", so that the newest rows are held out'
+        )
+
+
+def _label(declared: "Declaration") -> Iterator[str]:
+    task, label = declared.use_case.task, declared.label
+    needed = _LABEL_KEYS[task]
+    allowed = (*needed, *_OPTIONAL_LABEL_KEYS.get(task, ()))
+    for key in needed:
+        if getattr(label, key) is None:
+            yield f'label.{key} is missing: task = "{task}" needs it'
+    for key in ("column", "positive", "negative", "classes", "items"):
+        if getattr(label, key) is not None and key not in allowed:
+            yield f'label.{key} means nothing for task = "{task}": remove it'
+    if label.known_at is not None and label.delay:
+        yield "label.delay and label.known_at say the same thing twice: remove one of them"
+
+
+def _classes(declared: "Declaration") -> Iterator[str]:
+    label = declared.label
+    if label.positive is not None and label.positive == label.negative:
+        yield f"label.negative = {label.negative!r} is label.positive too: name the other class"
+    classes = label.classes or ()
+    for name in sorted({name for name in classes if classes.count(name) > 1}):
+        yield f"label.classes names {name!r} twice: keep one"
+
+
+def _items(declared: "Declaration") -> Iterator[str]:
+    if declared.label.items is None:
+        return
+    if len(declared.items) < 2:
+        yield (
+            f"label.items = {declared.label.items!r} matches {len(declared.items)} columns: "
+            'declare at least two, e.g. items = "rating_*"'
+        )
+    for name in declared.items:
+        if declared.columns[name].kind is not Kind.NUMBER:
+            yield f'columns.{name} is an item of the ranking: its kind must be "number"'
+
+
+def _roles(declared: "Declaration") -> Iterator[str]:
+    told, label = declared.use_case, declared.label
+    roles = {
+        "label.column": label.column,
+        "use_case.row_id": told.row_id,
+        "use_case.entity": told.entity,
+        "use_case.time": told.time,
+        "label.known_at": label.known_at,
+    }
+    taken: dict[str, str] = {}
+    for role, column in roles.items():
+        if column is None:
+            continue
+        # one row an entity is a common table: its id may name both
+        pair = {role, taken.get(column, role)}
+        if column in taken and pair != {"use_case.row_id", "use_case.entity"}:
+            yield f"{role} and {taken[column]} are both {column!r}: name another column"
+        taken.setdefault(column, role)
+    yield from _roles_among_columns(declared, taken)
+    stake = told.stake
+    if stake is not None and (
+        stake not in declared.columns or declared.columns[stake].kind is not Kind.NUMBER
+    ):
+        yield f'use_case.stake = {stake!r} must be one of [columns] with kind "number"'
+
+
+def _roles_among_columns(declared: "Declaration", taken: dict[str, str]) -> Iterator[str]:
+    for name, column in declared.columns.items():
+        for used in dict.fromkeys((column.source or name, name)):
+            role = taken.get(used)
+            if role is None or (role == "use_case.time" and _is_calendar(declared, name, used)):
+                continue
+            why = (
+                "the answer would be in the question"
+                if role == "label.column"
+                else ("it says nothing about rows of the future")
+            )
+            yield f"columns.{name} is {role} too, and {why}: remove it from [columns]"
+
+
+def _is_calendar(declared: "Declaration", name: str, used: str) -> bool:
+    """Parts of the calendar may be read from the time of the row; its age is always 0."""
+    column = declared.columns[name]
+    parts = column.parts or ("age_days",)
+    return column.kind is Kind.MOMENT and name != used and "age_days" not in parts
+
+
+def _judge(declared: "Declaration") -> Iterator[str]:
+    task, judge = declared.use_case.task, declared.judge
+    named = {f"judge.guards.{name}": name for name in judge.guards}
+    named |= {f"judge.floors.{name}": name for name in judge.floors}
+    if judge.metric is not None:
+        named["judge.metric"] = judge.metric
+    for key, name in named.items():
+        if not is_metric_of(task, name):
+            yield (
+                f'{key} = {name!r} is no metric of task = "{task}": write one of '
+                + ", ".join(METRICS[task])
+            )
+    if declared.metric in judge.guards:
+        yield f"judge.guards names the metric {declared.metric!r} itself: use judge.margin"
+
+
+def _slices(declared: "Declaration") -> Iterator[str]:
+    for rule in declared.judge.slices:
+        column = declared.columns.get(rule.column)
+        if column is None:
+            yield f"judge.slices: there is no column {rule.column!r} in [columns]"
+        elif rule.parts is None and column.kind in (Kind.NUMBER, Kind.MOMENT):
+            yield f'judge.slices: {rule.column} is a {column.kind}: write "{rule.column} / 4"'
+        elif rule.parts is not None and column.kind not in (Kind.NUMBER, Kind.MOMENT):
+            yield f'judge.slices: {rule.column} is a {column.kind}: write "{rule.column}"'
+
+
+def _source(declared: "Declaration") -> Iterator[str]:
+    if declared.source.files is not None and declared.source.sql is not None:
+        yield "source.files and source.sql: rows come from one of them; remove the other"

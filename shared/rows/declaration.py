@@ -1,0 +1,160 @@
+"""The declaration of a use case: usecase.toml as checked objects, and the schema it stands for."""
+
+import tomllib
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from shared.errors import SettingsError
+from shared.importing.mapping import CsvRules, NumberRules
+from shared.rows.coherence import faults_of
+from shared.rows.declaration_faults import explain, explain_toml
+from shared.rows.metrics import default_metric
+from shared.rows.quantities import HeldOut
+from shared.rows.schema import MAX_NUMBER, Column, Kind, MomentPart, Roles, RowSchema, TaskKind
+from shared.rows.sections import (
+    STRICT,
+    Columns,
+    ColumnSection,
+    JudgeSection,
+    LabelSection,
+    ServeSection,
+    SourceSection,
+    TimeSection,
+    TrainSection,
+    UseCaseSection,
+)
+
+FILE_NAME = "usecase.toml"
+_HELD_OUT_WITHOUT_TIME = HeldOut(None, 0.2)
+_HELD_OUT_WITH_TIME = HeldOut(60 * 86_400_000_000, None)
+
+
+class DeclarationError(SettingsError):
+    """Raised when usecase.toml says something impossible; names every key and its remedy."""
+
+
+class Declaration(BaseModel):
+    """A whole usecase.toml; `schema` is what the rest of the program works with."""
+
+    model_config = STRICT
+
+    use_case: UseCaseSection
+    label: LabelSection
+    columns: Columns = Field(min_length=1, max_length=2_000)
+    source: SourceSection = SourceSection()
+    csv: CsvRules = CsvRules()
+    numbers: NumberRules = NumberRules()
+    time: TimeSection = TimeSection()
+    train: TrainSection = TrainSection()
+    judge: JudgeSection = JudgeSection()
+    serve: ServeSection = ServeSection()
+
+    @model_validator(mode="after")
+    def _is_coherent(self) -> Self:
+        faults = faults_of(self)
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    @cached_property
+    def row_schema(self) -> RowSchema:
+        """The schema of its rows."""
+        use_case, label = self.use_case, self.label
+        columns = tuple(_column(name, told) for name, told in self.columns.items())
+        return RowSchema(
+            name=use_case.name,
+            version=use_case.version,
+            task=use_case.task,
+            roles=Roles(
+                label=label.column,
+                row_id=use_case.row_id,
+                entity=use_case.entity,
+                time=use_case.time,
+                known_at=label.known_at,
+                stake=use_case.stake,
+                items=self.items,
+                delay_us=label.delay,
+            ),
+            columns=columns,
+            classes=_classes(self),
+        )
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The columns of a ranking's items, in order."""
+        pattern = self.label.items
+        if pattern is None:
+            return ()
+        return tuple(name for name in self.columns if _matches(name, pattern))
+
+    @property
+    def metric(self) -> str:
+        return self.judge.metric or default_metric(self.use_case.task)
+
+    @property
+    def held_out(self) -> HeldOut:
+        standard = _HELD_OUT_WITHOUT_TIME if self.use_case.no_time else _HELD_OUT_WITH_TIME
+        return self.judge.held_out or standard
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
+
+
+def _classes(declared: Declaration) -> tuple[str, ...]:
+    label = declared.label
+    if declared.use_case.task is TaskKind.BINARY and label.positive is not None:
+        return (label.negative or f"not {label.positive}", label.positive)
+    return label.classes or ()
+
+
+def _column(name: str, told: ColumnSection) -> Column:
+    standard = told.default is None
+    default = told.default
+    if told.kind is Kind.NUMBER and isinstance(default, int | float):
+        default = float(default)
+    return Column(
+        name=name,
+        kind=told.kind,
+        source=told.source or name,
+        minimum=-MAX_NUMBER if told.min is None else told.min,
+        maximum=MAX_NUMBER if told.max is None else told.max,
+        values=told.values or (),
+        hash_slots=told.slots or 1,
+        parts=told.parts or (MomentPart.AGE_DAYS,),
+        default=default,
+        required=standard if told.required is None else told.required,
+        description=told.description,
+    )
+
+
+def parse_declaration(text: str, name: str = FILE_NAME) -> Declaration:
+    """The declaration in a text; `name` is what to call it in errors.
+
+    Raises:
+        DeclarationError: names every key that is wrong, and what to do about it.
+    """
+    try:
+        return Declaration.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise DeclarationError(f"{name}: {explain_toml(error, text)}") from error
+    except ValidationError as error:
+        raise DeclarationError(f"{name}: {explain(error, Declaration)}") from error
+
+
+def read_declaration(path: Path) -> Declaration:
+    """The declaration in a file.
+
+    Raises:
+        DeclarationError: the file cannot be read, is not TOML, or says something impossible.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DeclarationError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DeclarationError(f"{path} is not written in UTF-8: save it as UTF-8") from error
+    return parse_declaration(text, str(path))

@@ -1,0 +1,182 @@
+"""The sections of usecase.toml as strict models: nothing unknown, nothing of another type."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+
+from shared.rows.quantities import (
+    HeldOut,
+    Margin,
+    SliceRule,
+    parse_duration,
+    parse_held_out,
+    parse_margin,
+    parse_slice,
+)
+from shared.rows.schema import Kind, MomentPart, TaskKind
+
+IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,47}")
+MODEL_OF_YOURS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+GRADIENT_BOOSTING = "gradient_boosting"
+STRICT = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+def _identifier(written: Any) -> str:
+    if not isinstance(written, str) or not IDENTIFIER.fullmatch(written):
+        raise ValueError(
+            "write small letters, digits and _ beginning with a letter, at most 48 characters"
+        )
+    return written
+
+
+def _model(written: Any) -> str:
+    is_known = written == GRADIENT_BOOSTING
+    if not is_known and not (isinstance(written, str) and MODEL_OF_YOURS.fullmatch(written)):
+        raise ValueError(
+            f'write "{GRADIENT_BOOSTING}", or "module:name" of an estimator or of a function '
+            "that makes one"
+        )
+    return str(written)
+
+
+def _class(written: Any) -> str:
+    """A class as text: `1`, `1.0`, `"1"` and `true` are how sources write the same thing."""
+    if isinstance(written, bool):
+        return str(written).lower()
+    if isinstance(written, float) and written.is_integer():
+        written = int(written)
+    if not isinstance(written, str | int | float):
+        # pydantic makes a fault of the field out of a ValueError only
+        raise ValueError("write a text, a number, true or false")  # noqa: TRY004
+    return str(written).strip()
+
+
+def _in_list(written: Any) -> Any:
+    return [written] if isinstance(written, str) else written
+
+
+Identifier = Annotated[str, BeforeValidator(_identifier)]
+SourceName = Annotated[str, Field(strict=True, min_length=1, max_length=256)]
+Class = Annotated[str, BeforeValidator(_class), Field(min_length=1, max_length=256)]
+Duration = Annotated[int, BeforeValidator(parse_duration)]
+MarginText = Annotated[Margin, BeforeValidator(parse_margin)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Model = Annotated[str, BeforeValidator(_model)]
+Texts = Annotated[tuple[SourceName, ...], BeforeValidator(_in_list), Field(min_length=1)]
+
+
+class UseCaseSection(BaseModel):
+    """What the use case is, and the columns that are about a row instead of in it."""
+
+    model_config = STRICT
+
+    name: Identifier
+    version: Annotated[int, Field(strict=True, ge=1, le=9_999)] = 1
+    task: TaskKind
+    row_id: SourceName | None = None
+    entity: SourceName | None = None
+    time: SourceName | None = None
+    no_time: StrictBool = False
+    stake: Identifier | None = None
+
+
+class LabelSection(BaseModel):
+    """What is predicted, and when it becomes known."""
+
+    model_config = STRICT
+
+    column: SourceName | None = None
+    positive: Class | None = None
+    negative: Class | None = None
+    classes: Annotated[tuple[Class, ...], Field(min_length=2, max_length=1_000)] | None = None
+    items: SourceName | None = None
+    delay: Duration = 0
+    known_at: SourceName | None = None
+
+
+class ColumnSection(BaseModel):
+    """One column: a kind, or a table with more about it."""
+
+    model_config = STRICT
+
+    kind: Kind
+    source: SourceName | None = Field(default=None, alias="from")
+    min: Number | None = None
+    max: Number | None = None
+    values: Annotated[tuple[Class, ...], Field(min_length=1, max_length=1_000)] | None = None
+    slots: Literal[1, 2] | None = None
+    parts: Annotated[tuple[MomentPart, ...], BeforeValidator(_in_list)] | None = Field(
+        default=None, alias="as", min_length=1
+    )
+    default: float | StrictBool | str | None = None
+    required: StrictBool | None = None
+    description: str = ""
+
+
+def _with_kind(written: Any) -> Any:
+    return {"kind": written} if isinstance(written, str) else written
+
+
+Columns = Mapping[Identifier, Annotated[ColumnSection, BeforeValidator(_with_kind)]]
+
+
+class SourceSection(BaseModel):
+    """Where rows come from besides /predict: files, or a query on a database.
+
+    Attributes:
+        database: the environment variable that holds the URL of the database of `sql`; a URL
+            may carry a password, which has no place in a file.
+    """
+
+    model_config = STRICT
+
+    files: Texts | None = None
+    sql: Annotated[str, Field(strict=True, min_length=1)] | None = None
+    database: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] = "SOURCE_DATABASE_URL"
+
+
+class TimeSection(BaseModel):
+    """How instants of the source are read; see docs/importing.md."""
+
+    model_config = STRICT
+
+    zone: str | None = None
+    unit: Literal["s", "ms", "us", "ns", "excel"] | None = None
+    format: str | None = None
+    day_first: StrictBool | None = None
+
+
+class TrainSection(BaseModel):
+    """What is fitted on how much of the past."""
+
+    model_config = STRICT
+
+    model: Model = GRADIENT_BOOSTING
+    candidates: Annotated[tuple[Model, ...], Field(max_length=10)] = ()
+    window: Duration | None = None
+
+
+class JudgeSection(BaseModel):
+    """What a candidate has to show before it is promoted."""
+
+    model_config = STRICT
+
+    metric: str | None = None
+    margin: MarginText = Margin(0.02, is_relative=True)
+    guards: Mapping[str, MarginText] = {}
+    floors: Mapping[str, Number] = {}
+    slices: tuple[Annotated[SliceRule, BeforeValidator(parse_slice)], ...] = ()
+    rounds_per_year: Annotated[int, Field(strict=True, ge=1, le=100_000)] = 12
+    held_out: Annotated[HeldOut, BeforeValidator(parse_held_out)] | None = None
+    folds: Annotated[int, Field(strict=True, ge=2, le=20)] | None = None
+    accepted: tuple[str, ...] = ()
+
+
+class ServeSection(BaseModel):
+    """What an answer says besides the prediction."""
+
+    model_config = STRICT
+
+    reasons: Annotated[int, Field(strict=True, ge=0, le=20)] = 3

@@ -1,0 +1,179 @@
+"""Writing rows and labels of a declared use case, in bulk or one by one.
+
+The first ingestion of a row wins: a row that comes again, from whichever side, stays as it was.
+A label that comes again with another value, or as known later, replaces the old one, which is
+kept with the instant of its replacement.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    String,
+    Table,
+    any_,
+    bindparam,
+    column,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.elements import ColumnElement
+
+from shared.rows.tables import RowTables
+from shared.tables.engine import to_json
+
+LabelValue = float | bytes
+_Item = TypeVar("_Item")
+_CHUNK = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class RowLabel:
+    """The truth about one row, and since when it is known.
+
+    Attributes:
+        value: the index of a class, a value, or float32 little-endian items of a ranking.
+    """
+
+    row_id: str
+    value: LabelValue
+    known_at_us: int
+    source: str
+    sent_by: str | None = None
+
+
+@dataclass(slots=True)
+class StoredLabels:
+    """What became of labels.
+
+    Attributes:
+        new: rows that had none.
+        changed: rows whose label has another value now; the old one is kept.
+        repeated: the same value again, or one that was known earlier than the stored one.
+        unknown: labels of rows that are not stored.
+    """
+
+    new: int = 0
+    changed: int = 0
+    repeated: int = 0
+    unknown: int = 0
+
+
+def insert_rows(
+    connection: Connection, tables: RowTables, records: Sequence[Mapping[str, Any]]
+) -> int:
+    """Store rows that are not there yet; how many that were.
+
+    Every record has the same keys: columns of the table, without those of the label.
+    """
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(tables.rows).on_conflict_do_nothing(index_elements=["row_id"])
+    stored = 0
+    for chunk in _chunks(records):
+        fresh = {record["row_id"]: record for record in reversed(chunk)}
+        rows = tables.rows
+        known = select(rows.c.row_id).where(among(connection, rows, list(fresh)))
+        for row_id in connection.scalars(known):
+            del fresh[row_id]
+        if fresh:
+            connection.execute(statement, list(fresh.values()))
+        stored += len(fresh)
+    return stored
+
+
+def store_labels(
+    connection: Connection, tables: RowTables, labels: Iterable[RowLabel]
+) -> StoredLabels:
+    """Set labels of stored rows, keep the ones they replace, and count both."""
+    outcome = StoredLabels()
+    latest: dict[str, RowLabel] = {}
+    for label in labels:
+        known = latest.get(label.row_id)
+        if known is None or label.known_at_us >= known.known_at_us:
+            latest[label.row_id] = label
+    for chunk in _chunks(list(latest.values())):
+        _store_chunk(connection, tables, chunk, outcome)
+    return outcome
+
+
+def _store_chunk(
+    connection: Connection, tables: RowTables, chunk: Sequence[RowLabel], outcome: StoredLabels
+) -> None:
+    rows = tables.rows.c
+    query = select(
+        rows.row_id, rows.label, rows.label_known_at, rows.label_source, rows.label_sent_by
+    ).where(among(connection, tables.rows, [label.row_id for label in chunk]))
+    stored = {row.row_id: row for row in connection.execute(query)}
+    written: list[RowLabel] = []
+    replaced: list[dict[str, Any]] = []
+    for label in chunk:
+        old = stored.get(label.row_id)
+        if old is None:
+            outcome.unknown += 1
+        elif old.label is None:
+            outcome.new += 1
+            written.append(label)
+        elif old.label == label.value or label.known_at_us < old.label_known_at:
+            outcome.repeated += 1
+        else:
+            outcome.changed += 1
+            written.append(label)
+            replaced.append(_change(old, label))
+    if replaced:
+        connection.execute(insert(tables.label_changes), replaced)
+    if written:
+        connection.execute(_label_update(tables.rows), [_label_values(label) for label in written])
+
+
+def _change(old: Any, label: RowLabel) -> dict[str, Any]:
+    return {
+        "row_id": old.row_id,
+        "label": old.label,
+        "label_known_at": old.label_known_at,
+        "label_source": old.label_source,
+        "label_sent_by": old.label_sent_by,
+        "new_label": label.value,
+        "replaced_at": label.known_at_us,
+    }
+
+
+def _label_update(rows: Table) -> Any:
+    return (
+        update(rows)
+        .where(rows.c.row_id == bindparam("of_row"))
+        .values(
+            label=bindparam("value"),
+            label_known_at=bindparam("known_at"),
+            label_source=bindparam("source"),
+            label_sent_by=bindparam("by"),
+        )
+    )
+
+
+def _label_values(label: RowLabel) -> dict[str, Any]:
+    return {
+        "of_row": label.row_id,
+        "value": label.value,
+        "known_at": label.known_at_us,
+        "source": label.source,
+        "by": label.sent_by,
+    }
+
+
+def among(connection: Connection, table: Table, ids: Sequence[str]) -> ColumnElement[bool]:
+    """One bound value however many ids there are: databases limit the number of values."""
+    if connection.dialect.name == "postgresql":
+        return table.c.row_id == any_(literal(list(ids), ARRAY(String)))
+    each = func.json_each(to_json(ids)).table_valued(column("value"))
+    return table.c.row_id.in_(select(each.c.value))
+
+
+def _chunks(items: Sequence[_Item]) -> Iterable[Sequence[_Item]]:
+    return (items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK))

@@ -1,0 +1,135 @@
+"""The tables of a declared use case, made from its schema: rows, decisions, replaced labels.
+
+A row is stored once, whoever brought it first: /predict, an import or a query. Names carry the
+version of the declaration, so that a raised version begins with tables of its own.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.types import JSON
+
+from shared.rows.schema import Column as Declared
+from shared.rows.schema import Kind, RowSchema, TaskKind
+
+SENDER_CHARACTERS = 64
+# SQLite only auto-increments INTEGER PRIMARY KEY; PostgreSQL wants BIGINT
+_ChangeId = BigInteger().with_variant(Integer, "sqlite")
+
+
+@dataclass(frozen=True, slots=True)
+class RowTables:
+    """The three tables of one version of one use case.
+
+    Attributes:
+        rows: rows as they first came, with their latest label.
+        decisions: what was answered for a row, with the vector it was made from.
+        label_changes: labels that a later one replaced, and when.
+    """
+
+    schema: RowSchema
+    rows: Table
+    decisions: Table
+    label_changes: Table
+
+    @property
+    def all(self) -> tuple[Table, ...]:
+        return (self.rows, self.decisions, self.label_changes)
+
+
+def tables_of(schema: RowSchema) -> RowTables:
+    """The tables that a schema stands for; nothing is created yet."""
+    metadata = MetaData()
+    prefix = f"{schema.name}_v{schema.version}"
+    return RowTables(
+        schema,
+        _rows(f"{prefix}_rows", schema, metadata),
+        _decisions(f"{prefix}_decisions", metadata),
+        _label_changes(f"{prefix}_label_changes", schema, metadata),
+    )
+
+
+def label_type(schema: RowSchema) -> Any:
+    """DOUBLE holds the index of a class or a value; a ranking's label is a float32 vector."""
+    return LargeBinary() if schema.task is TaskKind.RANKING else Float(53)
+
+
+def _column_type(column: Declared) -> Any:
+    # Text has no longest word: a class of 17 letters must not be what a database refuses
+    return {
+        Kind.NUMBER: Float(53),
+        Kind.FLAG: SmallInteger(),
+        Kind.CATEGORY: Text(),
+        Kind.MOMENT: BigInteger(),
+    }[column.kind]
+
+
+def _rows(name: str, schema: RowSchema, metadata: MetaData) -> Table:
+    # Declared columns may be null whatever the declaration requires: rows that came before a
+    # column was declared have no value, and the requirement is held at the doors.
+    declared = [Column(column.name, _column_type(column)) for column in schema.columns]
+    return Table(
+        name,
+        metadata,
+        Column("row_id", Text, primary_key=True),
+        Column("entity", Text, nullable=False),
+        Column("event_time", BigInteger, nullable=False),
+        Column("ingested_at", BigInteger, nullable=False),
+        *declared,
+        Column("label", label_type(schema)),
+        Column("label_known_at", BigInteger),
+        Column("label_source", Text),
+        Column("sent_by", String(SENDER_CHARACTERS)),
+        Column("label_sent_by", String(SENDER_CHARACTERS)),
+        Index(f"ix_{name}_event_time", "event_time"),
+        Index(f"ix_{name}_entity", "entity", "event_time"),
+    )
+
+
+def _decisions(name: str, metadata: MetaData) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("row_id", Text, primary_key=True),
+        Column("decided_at", BigInteger, nullable=False),
+        Column("score", Float(53)),
+        Column("component_scores", JSON),
+        Column("decision", Text),
+        Column("matched_rules", JSON),
+        Column("reason_codes", JSON),
+        Column("model_version", Text, nullable=False),
+        Column("feature_set_version", Text),
+        # float32 little-endian, every slot that feature_set_version names, as it was served
+        Column("feature_vector", LargeBinary),
+        Column("latency_ms", Float(53)),
+        Index(f"ix_{name}_decided_at", "decided_at"),
+    )
+
+
+def _label_changes(name: str, schema: RowSchema, metadata: MetaData) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("changeid", _ChangeId, primary_key=True, autoincrement=True),
+        Column("row_id", Text, nullable=False),
+        Column("label", label_type(schema), nullable=False),
+        Column("label_known_at", BigInteger, nullable=False),
+        Column("label_source", Text),
+        Column("label_sent_by", String(SENDER_CHARACTERS)),
+        Column("new_label", label_type(schema), nullable=False),
+        Column("replaced_at", BigInteger, nullable=False),
+        Index(f"ix_{name}_replaced_at", "replaced_at"),
+    )
