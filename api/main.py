@@ -1,7 +1,7 @@
 """The composition root: `python -m api.main [--workers N]`.
 
-One worker is this very process. Several are processes of their own, and this one only
-watches them, so it loads nothing that scores.
+A single worker is this process. Several workers are child processes; this one supervises them
+and does not load the scoring code.
 """
 
 import argparse
@@ -14,10 +14,11 @@ from api.workers.port import bound
 from shared.errors import SettingsError
 from shared.logs import configure_logging
 from shared.private_files import keep_files_private
+from shared.setting_docs import described, help_text
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until told to stop; a setting that cannot be used ends it with one line."""
+    """Serve until a signal ends it; an unusable setting is one line and exit status 2."""
     workers = _parser().parse_args(arguments).workers
     if workers is not None:
         os.environ["API_WORKERS"] = str(workers)
@@ -46,11 +47,16 @@ def _serve(settings: Settings) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m api.main", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m api.main",
+        description="Serve the API. With several workers, this process only supervises them.",
+        epilog=help_text(Settings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument(
         "--workers",
         metavar="N",
-        help="processes that score, on one port; instead of API_WORKERS",
+        help=f"{described(Settings, 'api_workers')} Overrides API_WORKERS.",
     )
     return parser
 

@@ -1,5 +1,6 @@
 """Composition root of the retraining service: `python -m scheduler.main`."""
 
+import argparse
 import logging
 import os
 import sys
@@ -27,6 +28,7 @@ from shared.errors import SettingsError
 from shared.logs import configure_logging
 from shared.machine_clock import MACHINE_CLOCK
 from shared.private_files import keep_files_private
+from shared.setting_docs import help_text
 from shared.tables.engine import connect
 from shared.tables.storage_place import warn_of_doubtful_place
 
@@ -65,8 +67,9 @@ def run(settings: Settings, command: Sequence[str] = CHILD, clock: Clock = SYSTE
         os._exit(0)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     """The exit status: 0 after a stop, 2 when a setting is wrong."""
+    _parser().parse_args(arguments)
     keep_files_private()
     try:
         settings = load_settings()
@@ -85,5 +88,14 @@ def main() -> int:
     return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog="python -m scheduler.main",
+        description="Run the scheduler: it starts due runs and drives rollouts until a signal.",
+        epilog=help_text(Settings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,42 +1,42 @@
-"""What the command line reads from the environment; the services read their own."""
+"""The settings of the command line; the services read their own."""
 
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
 
-from shared.errors import SettingsError
 from shared.local_paths import AbsolutePath
-from shared.outbound import Address, own_api
-from shared.tables.url import DatabaseUrl
+from shared.settings import (
+    ApiClientSettings,
+    CandidateSettings,
+    DataSettings,
+    ListenSettings,
+    SettingGroup,
+    load,
+)
 
 
-class Settings(BaseSettings):
-    """Each field is the environment variable of the same name in capitals."""
+class RunSettings(SettingGroup):
+    """`understudy run`."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="ignore", env_ignore_empty=True, validate_default=True
+    logs_dir: AbsolutePath = Field(
+        default=Path("var/logs"),
+        description="Folder in which `understudy run` keeps the log of each service.",
+    )
+    seed_empty_database: bool = Field(
+        default=True,
+        description="Whether `understudy run` and `understudy seed` fill an empty database with "
+        "simulated history.",
     )
 
-    database_url: DatabaseUrl = SecretStr("sqlite:///var/understudy.db")
-    keys_dir: AbsolutePath = Path("var/keys")
-    api_url: Address = Field(default_factory=own_api, validate_default=True)
-    api_host: str = "127.0.0.1"
-    api_port: int = 8000
-    retrained_models_dir: AbsolutePath = Path("retrained_models")
-    logs_dir: AbsolutePath = Path("var/logs")
-    seed_empty_database: bool = True
+
+class Settings(DataSettings, ListenSettings, ApiClientSettings, CandidateSettings, RunSettings):
+    """Every setting that the command line reads, read once and frozen."""
 
 
 def load_settings() -> Settings:
     """Read the environment.
 
     Raises:
-        SettingsError: names the variable and what it wants.
+        SettingsError: names every variable that cannot be used, why, and the remedy.
     """
-    try:
-        return Settings()
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        told = [f"{str(item['loc'][0]).upper()}: {item['msg']}" for item in found]
-        raise SettingsError("; ".join(told)) from error
+    return load(Settings)

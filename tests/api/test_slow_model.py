@@ -16,11 +16,12 @@ from onnx import helper, numpy_helper
 from api.models.pace import QUICK_SECONDS, SLOW_SECONDS, Pace
 from api.models.smoke import ChildSmokeTest
 from api.scoring.lane import LOOP_SECONDS, ScoringLane
-from api.settings import MIB, Settings
+from api.settings import Settings
 from api.wiring import build_service
 from shared.bundle.manifest import Manifest
 from shared.clock import SystemClock
 from shared.scoring.model import Model
+from shared.settings import MIB
 from shared.usecase.serving import FloatMatrix
 from tests.api.bundles import Signer, bias_of, graph
 from tests.api.pickles import bundle, sleepy

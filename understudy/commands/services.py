@@ -4,13 +4,17 @@ from typing import Annotated
 
 import typer
 
+from api.setting_groups import WorkerSettings
+from shared.setting_docs import described
 from understudy.commands.options import Customers, Days, SeedNumber
 from understudy.settings import load_settings
 from understudy.terminal import console, open_database
 
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, max=64, help="Processes that score, on one port. Default: API_WORKERS, 1."),
+    typer.Option(
+        min=1, max=64, help=described(WorkerSettings, "api_workers"), show_default="API_WORKERS"
+    ),
 ]
 
 
@@ -22,12 +26,13 @@ def register(app: typer.Typer) -> None:
 
 
 def run(workers: Workers = None) -> None:
-    """Start both services, after filling an empty database with a synthetic past.
+    """Start both services; an empty database is filled with simulated history first.
 
     The scheduler trains the first model, examines it and pushes it; the API serves it about a
-    minute later. Ctrl-C stops both. Where things are: the API listens on API_HOST:API_PORT
-    (127.0.0.1:8000), logs go to LOGS_DIR (var/logs), the data lies in DATABASE_URL
+    minute later. Ctrl-C stops both. The API listens on API_HOST:API_PORT (127.0.0.1:8000), logs
+    are written to LOGS_DIR (var/logs), and the database is DATABASE_URL
     (sqlite:///var/understudy.db). SEED_EMPTY_DATABASE=false leaves an empty database empty.
+    `python -m api.main --help` and `python -m scheduler.main --help` list every setting.
 
     **Examples**
 

@@ -1,0 +1,215 @@
+"""The settings of the retraining service, group by group; scheduler/settings.py composes them."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from shared.intervals import Interval
+from shared.local_paths import AbsolutePath
+from shared.outbound import SecretAddress
+from shared.settings import GIB, SettingGroup
+
+OFF = "off"
+
+
+class ApiTimeoutSettings(SettingGroup):
+    """Time limits of calls to the API."""
+
+    api_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="Seconds that a call to the API may take."
+    )
+    push_timeout_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds that a push, or the download of a bundle, may take.",
+    )
+
+
+class ScheduleSettings(SettingGroup):
+    """Schedule."""
+
+    config_poll_seconds: float = Field(
+        default=3.0,
+        gt=0,
+        le=8,
+        description="Seconds between two reads of RetrainingConfig; a change is in force within "
+        "10 s.",
+    )
+    claim_poll_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        le=4,
+        description="Seconds between two looks for a run to start; a manual trigger starts within "
+        "5 s.",
+    )
+    catch_up_seconds: float = Field(
+        default=7 * 86_400.0,
+        ge=0,
+        description="Age in seconds up to which the latest missed due instant is run after "
+        "downtime; older ones are recorded as MISSED. 0 catches up nothing.",
+    )
+    lease_seconds: float = Field(
+        default=15.0,
+        ge=1,
+        le=25,
+        description="Seconds without a sign of life after which another scheduler takes over a "
+        "run. The lease is extended every third of it.",
+    )
+    run_attempts: int = Field(
+        default=4, ge=1, description="Attempts of a run, the first included, at transient failures."
+    )
+    retry_pause_seconds: float = Field(
+        default=15.0,
+        gt=0,
+        le=900,
+        description="Seconds before the second attempt; each further pause is four times as long.",
+    )
+
+
+class RunSettings(SettingGroup):
+    """Runs."""
+
+    run_process_ready: bool = Field(
+        default=True,
+        description="Whether the process of the next run waits with its libraries imported. true: "
+        "about half a GiB of memory; false: each run starts about 4 s later.",
+    )
+    run_time_limit_seconds: float = Field(
+        default=4 * 3_600.0, gt=0, description="Seconds after which a run's process is ended."
+    )
+    run_memory_limit_bytes: int = Field(
+        default=8 * GIB,
+        gt=0,
+        description="Resident memory in bytes, of a run's process and its children, at which it is "
+        "ended.",
+    )
+    shutdown_grace_seconds: float = Field(
+        default=8.0,
+        ge=0,
+        le=9,
+        description="Seconds to stop after SIGTERM: half for the running step, the rest to return "
+        "the run. 0 stops at once.",
+    )
+    training_seed: int = Field(
+        default=20260101,
+        ge=0,
+        description="Random seed of training: the same snapshot and seed make the same bundle.",
+    )
+    latency_budget_ms: float = Field(
+        default=5.0,
+        gt=0,
+        description="Milliseconds that a candidate may take for one row, at the 95th percentile.",
+    )
+
+
+class RunFileSettings(SettingGroup):
+    """Files of runs."""
+
+    test_data_dir: AbsolutePath = Field(
+        default=Path("test_data"), description="Folder of the held-out rows of past runs."
+    )
+    held_out_sets_kept: int = Field(
+        default=5, ge=1, description="Newest held-out sets that are kept in TEST_DATA_DIR."
+    )
+    work_dir: AbsolutePath = Field(
+        default=Path("var/work"),
+        description="Folder of the step cache: results of finished steps, by the hash of their "
+        "inputs.",
+    )
+    work_max_bytes: int = Field(
+        default=4 * GIB,
+        ge=0,
+        description="Size of the step cache in bytes; the least recently used results are removed "
+        "first. 0 keeps none.",
+    )
+
+
+class DriftSettings(SettingGroup):
+    """Drift."""
+
+    drift_interval: str = Field(
+        default="1D",
+        description="How often recent rows are compared with the champion's baseline: an interval "
+        "like that of RetrainingConfig. `off` disables it.",
+    )
+    drift_window_days: float = Field(
+        default=7.0,
+        ge=1,
+        le=90,
+        description="Days of traffic that are compared; whole weeks contain each weekday equally "
+        "often.",
+    )
+    drift_cooldown_days: float = Field(
+        default=7.0,
+        ge=0,
+        description="Days after an alarm that started a retraining in which no other alarm does. 0 "
+        "disables the pause.",
+    )
+    drift_reports_dir: AbsolutePath = Field(
+        default=Path("var/drift"), description="Folder of the drift reports, pages and JSON."
+    )
+    drift_reports_kept: int = Field(
+        default=30, ge=1, description="Newest drift reports that are kept."
+    )
+
+    @field_validator("drift_interval")
+    @classmethod
+    def _is_an_interval(cls, text: str) -> str:
+        return OFF if text.strip().lower() == OFF else Interval.parse(text).text
+
+
+class RolloutSettings(SettingGroup):
+    """Rollout."""
+
+    rollout: Literal["immediate", "shadow", "canary"] = Field(
+        default="immediate", description="How a promoted candidate comes into service."
+    )
+    rollout_look_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        le=300,
+        description="Seconds between two looks at the statistics of a rollout.",
+    )
+    rollout_stage_minutes: float = Field(
+        default=30.0, ge=0, description="Minutes that a stage of a rollout lasts at least."
+    )
+    rollout_stage_requests: int = Field(
+        default=1_000,
+        ge=1,
+        description="Requests that each version needs in a stage; with less traffic the stage "
+        "lasts longer.",
+    )
+
+
+class MonitoringSettings(SettingGroup):
+    """Monitoring of the scheduler."""
+
+    heartbeat_file: AbsolutePath = Field(
+        default=Path("var/scheduler.heartbeat"),
+        description="File that the scheduler touches, for `python -m scheduler.healthcheck`.",
+    )
+    heartbeat_max_age_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Age in seconds at which that check calls the scheduler unhealthy.",
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address on which METRICS_PORT listens."
+    )
+    metrics_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="Port of the scheduler's metrics for Prometheus. None: no metrics.",
+    )
+    mlflow_tracking_uri: SecretAddress | None = Field(
+        default=None,
+        description="MLflow tracking server that every run is logged to. None: no tracking.",
+    )
+    mlflow_wait_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        le=120,
+        description="Seconds that a run waits for that server before it goes on without it.",
+    )

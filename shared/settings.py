@@ -1,0 +1,164 @@
+"""Settings: environment variables, read once at start, checked and frozen.
+
+A service composes its settings class of groups. Each field is the environment variable of the
+same name in capitals, and its description is the text of docs/operations/settings.md and of
+`--help`.
+"""
+
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from native.catalogue import PartNames
+from shared.errors import SettingsError
+from shared.local_paths import AbsolutePath
+from shared.log_limits import LogLimits
+from shared.outbound import Address, own_api
+from shared.tables.url import DatabaseUrl
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+class SettingGroup(BaseSettings):
+    """Settings that belong together; the first line of a group's docstring is its heading."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, validate_default=True
+    )
+
+
+Chosen = TypeVar("Chosen", bound=SettingGroup)
+
+
+class DataSettings(SettingGroup):
+    """Data and keys."""
+
+    # A secret: the URL may carry a password.
+    database_url: DatabaseUrl = Field(
+        default=SecretStr("sqlite:///var/understudy.db"),
+        description="Database of transactions, labels and runs: a SQLite file on a local disk, or "
+        "postgresql://user:password@host:5432/name.",
+    )
+    keys_dir: AbsolutePath = Field(
+        default=Path("var/keys"),
+        description="Folder of keys and tokens: signing/ (scheduler only), trust/, push/ and "
+        "feedback/ (both services), api/ (API only). Missing keys are made at the first start.",
+    )
+
+
+class LogSettings(SettingGroup):
+    """Logs."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe level that is logged."
+    )
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="Format of a log line: for people, or JSON for machines."
+    )
+    log_file: AbsolutePath | None = Field(
+        default=None, description="File to log to, in addition to standard output. None: no file."
+    )
+    log_lines_per_minute: int = Field(
+        default=60,
+        ge=0,
+        description="Lines of one event that a process logs in a minute. Further lines are counted "
+        "and reported in one line, `log_lines_left_out`. 0 disables the limit.",
+    )
+    log_file_max_bytes: int = Field(
+        default=50 * MIB,
+        ge=64 * 1024,
+        description="Size in bytes at which LOG_FILE is rotated: it becomes LOG_FILE.1, and so on.",
+    )
+    log_files_kept: int = Field(
+        default=5, ge=0, le=100, description="Rotated log files that are kept. 0 keeps none."
+    )
+
+    @property
+    def log_limits(self) -> LogLimits:
+        return LogLimits(self.log_lines_per_minute, self.log_file_max_bytes, self.log_files_kept)
+
+
+class NativeSettings(SettingGroup):
+    """Native parts."""
+
+    native_parts_off: PartNames = Field(
+        default="",
+        description="Native parts that are not used, comma-separated, or `all`; their fallbacks "
+        "are used instead (docs/couplings.md). Empty: every part that works here is used.",
+    )
+
+
+class ListenSettings(SettingGroup):
+    """Where the API listens."""
+
+    api_host: str = Field(
+        default="127.0.0.1",
+        description="Address the API listens on. Other than a loopback address, it needs "
+        "SCORING_AUTH=on or OPEN_SCORING_REACH.",
+    )
+    api_port: int = Field(
+        default=8000,
+        ge=0,
+        le=65_535,
+        description="Port the API listens on. 0 lets the operating system choose a free one.",
+    )
+
+
+class ApiClientSettings(SettingGroup):
+    """Calls to the API."""
+
+    api_url: Address = Field(
+        default_factory=own_api,
+        validate_default=True,
+        description="Address of the API, for pushes by the scheduler and for commands. Default: "
+        "http://127.0.0.1 with API_PORT.",
+    )
+
+
+class CandidateSettings(SettingGroup):
+    """Candidates on disk."""
+
+    retrained_models_dir: AbsolutePath = Field(
+        default=Path("retrained_models"),
+        description="Folder of the candidates, each with its verdicts and report.",
+    )
+    candidates_kept: int = Field(
+        default=10, ge=2, description="Newest candidates that are kept in RETRAINED_MODELS_DIR."
+    )
+
+
+class PickleSettings(SettingGroup):
+    """Models that are no ONNX graph."""
+
+    allow_pickle_models: bool = Field(
+        default=False,
+        description="Accept models that are pickled Python objects. Loading one runs its code; it "
+        "must still be signed, and it is tried in a child process first. Set it for both services.",
+    )
+
+
+def load(kind: type[Chosen]) -> Chosen:
+    """The settings of this class, from the environment.
+
+    Raises:
+        SettingsError: names every variable that cannot be used, why, and the remedy.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        raise SettingsError(
+            "; ".join(_explain(kind, str(item["loc"][0]), item["msg"]) for item in found)
+        ) from error
+
+
+def _explain(kind: type[SettingGroup], name: str, problem: str) -> str:
+    default = kind.model_fields[name].get_default(call_default_factory=True)
+    shown = default.get_secret_value() if isinstance(default, SecretStr) else default
+    return (
+        f"{name.upper()}: {problem}; set it to a valid value "
+        f"or unset it to use the default ({shown})"
+    )
