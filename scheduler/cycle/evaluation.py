@@ -13,7 +13,9 @@ from scheduler.cycle.past import compared_this_year, has_drifted
 from scheduler.gates.contest import Contest
 from scheduler.statistics.absolute import Interval, intervals
 from scheduler.statistics.evidence import Evidence
+from scheduler.statistics.operating_figures import OperatingFigures, operating_figures
 from scheduler.statistics.policy import from_promotion
+from scheduler.statistics.sample import Bools
 from scheduler.statistics.sample import Floats as Scores
 from shared.clock import MICROS_PER_DAY, to_micros
 from shared.scoring.model import Model
@@ -27,12 +29,22 @@ class Evaluation:
 
     Attributes:
         intervals: where the truth of the candidate's metrics may lie (95 %).
+        operating: what both models' alerts are worth at the thresholds they are served with.
     """
 
     contest: Contest
     candidate_metrics: Mapping[str, float]
     champion_metrics: Mapping[str, float] | None
     intervals: Mapping[str, Interval]
+    operating: OperatingFigures
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """The held-out rows as one model sees them; `alerts` by its own thresholds."""
+
+    headline: Scores
+    alerts: Bools
 
 
 def evaluate(
@@ -43,47 +55,56 @@ def evaluate(
     Raises:
         DataUnavailable: what earlier runs spent cannot be read.
     """
-    policy = parts.use_case.policy
-    candidate = _headline(parts, draft.model, examples)
+    policy = from_promotion(parts.use_case.policy, parts.use_case.policy.refresh, parts.seed)
+    candidate = _scored(parts, draft.model, examples)
     scored = None
     if champion is not None and champion.model is not None:
-        scored = _headline(parts, champion.model, examples)
+        scored = _scored(parts, champion.model, examples)
     contest = Contest(
         evidence=_evidence(parts, examples, (candidate, scored), champion, as_of_us),
         champion_version=str(champion.version) if champion else None,
         new_recipe=draft.new_recipe,
         unscorable_reason=champion.unscorable_reason if champion else None,
     )
+    operating = operating_figures(contest.evidence, policy)
+    served = None
+    if scored is not None:
+        served = {**_metrics(parts, scored.headline, examples), **operating.champion}
     return Evaluation(
         contest,
-        _metrics(parts, candidate, examples),
-        None if scored is None else _metrics(parts, scored, examples),
-        intervals(contest.evidence, from_promotion(policy, policy.refresh, parts.seed)),
+        {**_metrics(parts, candidate.headline, examples), **operating.candidate},
+        served,
+        {**intervals(contest.evidence, policy), **operating.intervals},
+        operating,
     )
 
 
 def _evidence(
     parts: Parts,
     examples: Examples,
-    scores: tuple[Scores, Scores | None],
+    scored: tuple[_Scored, _Scored | None],
     champion: Champion | None,
     as_of_us: int,
 ) -> Evidence:
     """The held-out rows with everything a judgement of them rests on.
 
-    `scores` are the candidate's, and the champion's where it has any.
+    `scored` are the candidate's scores, and the champion's where it has any.
     """
     manifest = champion.manifest if champion else None
     made_us = to_micros(manifest.created_at) if manifest else None
+    candidate, other = scored
+    champion_scores = None if other is None else other.headline
     learned_from = [examples.training_data, *([manifest.training_data] if manifest else [])]
     return Evidence(
-        champion=scores[1],
-        candidate=scores[0],
+        champion=champion_scores,
+        candidate=candidate.headline,
         labels=examples.held_out_labels,
         customers=examples.customers(),
         days=examples.days(),
         amounts=examples.amounts(),
         slices=parts.use_case.slices(examples.held_out, examples.held_out_matrix),
+        champion_alerts=None if other is None else other.alerts,
+        candidate_alerts=candidate.alerts,
         champion_age_days=None if made_us is None else (as_of_us - made_us) / MICROS_PER_DAY,
         drifted=has_drifted(parts.engine, made_us),
         round_number=compared_this_year(parts.engine, as_of_us) + 1,
@@ -109,9 +130,12 @@ def held_out_rows(examples: Examples, evaluation: Evaluation) -> pl.DataFrame:
     return pl.concat([told, pl.DataFrame(taken), features], how="horizontal")
 
 
-def _headline(parts: Parts, model: Model, examples: Examples) -> Scores:
-    rows = examples.held_out_columns(model.manifest.feature_names)
-    return parts.use_case.headline(model.score(rows))
+def _scored(parts: Parts, model: Model, examples: Examples) -> _Scored:
+    manifest = model.manifest
+    scores = model.score(examples.held_out_columns(manifest.feature_names))
+    use_case = parts.use_case
+    alerts = use_case.alerts(scores, manifest.components, manifest.thresholds)
+    return _Scored(use_case.headline(scores), alerts)
 
 
 def _metrics(parts: Parts, scores: Scores, examples: Examples) -> Mapping[str, float]:

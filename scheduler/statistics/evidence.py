@@ -28,6 +28,8 @@ class Evidence:
         customers: who each row belongs to; None entries stand for themselves alone.
         days: the day of each row: rows of a day depend on each other and share its alerts.
         slices: name -> mask of rows on which the candidate must do no harm.
+        champion_alerts: the rows it alerts on by its own thresholds; None where that is unknown.
+        candidate_alerts: the same of the candidate, by the thresholds it would be served with.
         round_number: which comparison of this year it is, from 1.
         trained_until_us: end of the later of both training windows.
         held_out_from_us: start of the held-out rows; must lie later.
@@ -40,6 +42,8 @@ class Evidence:
     days: Column | None = None
     amounts: Column | None = None
     slices: Mapping[str, Bools] = field(default_factory=dict)
+    champion_alerts: Bools | None = None
+    candidate_alerts: Bools | None = None
     champion_age_days: float | None = None
     drifted: bool = False
     round_number: int = 1

@@ -5,9 +5,18 @@ from dataclasses import dataclass
 
 from scheduler.statistics.compare import Comparison
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.guardrails import Guardrails
+from scheduler.statistics.guardrails import Guardrail, Guardrails
+from scheduler.statistics.operating_point import MONEY, PRECISION, RECALL, VOLUME
 from scheduler.statistics.policy import JudgePolicy, Kind
 from shared.verdicts import Outcome
+
+
+SAID = {
+    PRECISION: "precision of the alerts",
+    RECALL: "recall of the alerts",
+    VOLUME: "alerts a day",
+    MONEY: "money a day",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +32,27 @@ def objection(guards: Guardrails, policy: JudgePolicy) -> ReasonedOutcome | None
     harmed = guards.harmed(policy.guard_alpha)
     if harmed:
         worst = min(harmed, key=lambda item: item.p_harm)
-        reason = (
-            f"worse on {worst.name}: {worst.comparison.metric} {worst.comparison.difference:+.4f}"
-            f" where {-worst.tolerance:+.4f} is tolerated (p {worst.p_harm:.4f} after Holm)"
-        )
-        return ReasonedOutcome(Outcome.FAIL, reason)
+        return ReasonedOutcome(Outcome.FAIL, _told(worst))
     if guards.unmeasured:
         name, why = next(iter(guards.unmeasured.items()))
-        return ReasonedOutcome(Outcome.INCONCLUSIVE, f"slice {name} cannot be compared: {why}")
+        what = SAID.get(name, f"slice {name}")
+        return ReasonedOutcome(Outcome.INCONCLUSIVE, f"{what} cannot be compared: {why}")
     undefined = [item.name for item in guards.measured if not math.isfinite(item.p_harm)]
     if undefined:
         return ReasonedOutcome(Outcome.INCONCLUSIVE, f"{undefined[0]} could not be measured")
     return None
+
+
+def _told(worst: Guardrail) -> str:
+    found = worst.comparison
+    told = f"{-worst.tolerance:+.4f} is tolerated (p {worst.p_harm:.4f} after Holm)"
+    if not worst.is_operating:
+        return f"worse on {worst.name}: {found.metric} {found.difference:+.4f} where {told}"
+    figures = f"{found.champion:.4g} -> {found.candidate:.4g}"
+    return (
+        f"worse at the thresholds that would be served: {SAID[worst.name]} {figures}, "
+        f"{found.difference:+.4f} where {told}"
+    )
 
 
 def held_against(result: Comparison, evidence: Evidence, policy: JudgePolicy) -> ReasonedOutcome:

@@ -6,14 +6,21 @@ be measured is not a guardrail that was passed.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from scheduler.statistics.compare import Comparison, compare_sample
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.holm import holm
 from scheduler.statistics.measure import Plan
+from scheduler.statistics.operating_point import (
+    MIN_ALERTS,
+    PRECISION,
+    OperatingPoint,
+    harm,
+    operating_point,
+)
 from scheduler.statistics.policy import JudgePolicy
-from scheduler.statistics.sample import NotComparable, PairedSample
+from scheduler.statistics.sample import Bools, NotComparable, PairedSample
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +31,20 @@ class Guardrail:
     comparison: Comparison
     tolerance: float
     p_harm: float
+    is_operating: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Guardrails:
-    """All of them: measured, or not measurable with the reason."""
+    """All of them: measured, or not measurable with the reason.
+
+    Attributes:
+        left_out: those that this champion gives nothing to compare by, with the reason.
+    """
 
     measured: tuple[Guardrail, ...]
     unmeasured: Mapping[str, str]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def harmed(self, alpha: float) -> tuple[Guardrail, ...]:
         return tuple(item for item in self.measured if item.p_harm <= alpha)
@@ -40,11 +53,12 @@ class Guardrails:
 def measure_guardrails(
     evidence: Evidence, whole: PairedSample, policy: JudgePolicy, plan: Plan
 ) -> Guardrails:
-    """Compare on every guard metric and on every slice."""
-    found: list[tuple[str, Comparison, float]] = []
+    """Compare on every guard metric, on every slice, and at the thresholds that would be served."""
+    found: list[Guardrail] = []
     unmeasured: dict[str, str] = {}
     for metric, tolerance in policy.guard_metrics.items():
-        found.append((metric, compare_sample(whole, metric, policy.guard_alpha, plan), tolerance))
+        result = compare_sample(whole, metric, policy.guard_alpha, plan)
+        found.append(_asked(metric, result, tolerance))
     for name, mask in evidence.slices.items():
         try:
             part = evidence.sample(mask)
@@ -52,7 +66,58 @@ def measure_guardrails(
             unmeasured[name] = problem.reason
             continue
         result = compare_sample(part, policy.primary_metric, policy.guard_alpha, plan)
-        found.append((name, result, policy.slice_tolerance))
-    adjusted = holm([result.p_lost_more_than(tolerance) for _, result, tolerance in found])
-    measured = tuple(Guardrail(*item, p) for item, p in zip(found, adjusted, strict=True))
-    return Guardrails(measured, unmeasured)
+        found.append(_asked(name, result, policy.slice_tolerance))
+    operating = _operating(evidence, whole, policy, plan)
+    found.extend(operating.measured)
+    adjusted = holm([item.p_harm for item in found])
+    measured = tuple(replace(item, p_harm=p) for item, p in zip(found, adjusted, strict=True))
+    return Guardrails(measured, unmeasured | dict(operating.unmeasured), operating.left_out)
+
+
+def _asked(name: str, result: Comparison, tolerance: float) -> Guardrail:
+    return Guardrail(name, result, tolerance, result.p_lost_more_than(tolerance))
+
+
+def _operating(
+    evidence: Evidence, whole: PairedSample, policy: JudgePolicy, plan: Plan
+) -> Guardrails:
+    """The declared figures of the operating point; `p_harm` is not adjusted yet."""
+    declared, masks = policy.operating_guards, (evidence.champion_alerts, evidence.candidate_alerts)
+    if not declared:
+        return Guardrails((), {})
+    if masks[0] is None or masks[1] is None:
+        reason = "which rows the models alert on is not known"
+        return Guardrails((), dict.fromkeys(declared, reason))
+    champion, candidate = (_point(whole, alerted, plan) for alerted in masks if alerted is not None)
+    skipped = _few_alerts(champion.alerts, candidate.alerts)
+    measured = []
+    for metric, tolerance in declared.items():
+        if metric == PRECISION and skipped is not None:
+            continue
+        shown, allowed, p_harm = harm(
+            whole, champion, candidate, metric, tolerance, policy.guard_alpha
+        )
+        measured.append(Guardrail(metric, shown, allowed, p_harm, is_operating=True))
+    if skipped is None or PRECISION not in declared:
+        return Guardrails(tuple(measured), {})
+    if champion.alerts < MIN_ALERTS:
+        return Guardrails(tuple(measured), {}, {PRECISION: skipped})
+    return Guardrails(tuple(measured), {PRECISION: skipped})
+
+
+def _point(whole: PairedSample, alerted: Bools, plan: Plan) -> OperatingPoint:
+    if alerted.shape != whole.positive.shape:
+        raise NotComparable("alerts and labels differ in length")
+    return operating_point(whole, alerted, plan)
+
+
+def _few_alerts(champion: int, candidate: int) -> str | None:
+    """Why the precision of so few alerts is not compared, if so.
+
+    A champion that hardly alerts has no precision to lose: volume and money are judged. A
+    candidate that hardly alerts where the champion does is not passed without being measured.
+    """
+    for who, alerts in (("champion", champion), ("candidate", candidate)):
+        if alerts < MIN_ALERTS:
+            return f"the {who} alerts on {alerts} of the held-out rows, {MIN_ALERTS} are needed"
+    return None

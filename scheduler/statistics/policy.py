@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from scheduler.statistics.compare import METRICS
 from scheduler.statistics.measure import Plan
+from scheduler.statistics.operating_point import FIGURES
 from shared.usecase.promotion import Kind, PromotionPolicy
 
 __all__ = ["JudgePolicy", "Kind", "from_promotion"]
@@ -22,6 +23,7 @@ class JudgePolicy:
     min_positives: int = 100
     champion_max_age_days: float = 28.0
     guard_metrics: Mapping[str, float] = field(default_factory=dict)
+    operating_guards: Mapping[str, float] = field(default_factory=dict)
     slice_tolerance: float = 0.01
     guard_alpha: float = 0.05
     resamples: int = 2_000
@@ -37,7 +39,11 @@ class JudgePolicy:
             raise ValueError("yearly_alpha and guard_alpha must be in (0, 0.5]")
         if min(self.rounds_per_year, self.min_positives, self.daily_alerts) < 1:
             raise ValueError("rounds_per_year, min_positives and daily_alerts must be 1 or more")
-        if not min(self.margin, self.slice_tolerance, *self.guard_metrics.values(), 1.0) >= 0.0:
+        unknown = set(self.operating_guards) - set(FIGURES)
+        if unknown:
+            raise ValueError(f"unknown figure {', '.join(sorted(unknown))}; known: {FIGURES}")
+        tolerances = (*self.guard_metrics.values(), *self.operating_guards.values())
+        if not min(self.margin, self.slice_tolerance, *tolerances, 1.0) >= 0.0:
             raise ValueError("margin and tolerances must not be negative")
         if self.resamples < 100:
             raise ValueError("fewer than 100 resamples say nothing")
@@ -59,6 +65,7 @@ def from_promotion(declared: PromotionPolicy, kind: Kind, seed: int) -> JudgePol
         min_positives=declared.min_positives,
         champion_max_age_days=declared.champion_max_age_days,
         guard_metrics={str(name): lost for name, lost in declared.guard_metrics.items()},
+        operating_guards={str(name): lost for name, lost in declared.operating_guards.items()},
         slice_tolerance=declared.slice_tolerance,
         guard_alpha=declared.guard_alpha,
         resamples=declared.resamples,

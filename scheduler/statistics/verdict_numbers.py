@@ -58,6 +58,11 @@ def guard_numbers(guards: Guardrails) -> Numbers:
         figures[f"guard.{item.name}.positives"] = item.comparison.positives
         figures[f"guard.{item.name}.tolerance"] = item.tolerance
         figures[f"guard.{item.name}.p_harm"] = item.p_harm
+        if item.is_operating:
+            figures[f"guard.{item.name}.champion"] = item.comparison.champion
+            figures[f"guard.{item.name}.candidate"] = item.comparison.candidate
     for name, why in guards.unmeasured.items():
         figures[f"guard.{name}.unmeasured"] = why
+    for name, why in guards.left_out.items():
+        figures[f"guard.{name}.left_out"] = why
     return figures

@@ -139,6 +139,16 @@ class LearningUseCase(Protocol):
         """One ranking score a row out of the component scores."""
         ...
 
+    def alerts(
+        self, scores: FloatMatrix, components: Sequence[str], thresholds: Mapping[str, float]
+    ) -> npt.NDArray[np.bool_]:
+        """The rows that a model with these thresholds does not simply let through.
+
+        `scores` has a column a component. It says of every row what the serving half says of it:
+        the candidate and the champion are compared by what people would have to look at.
+        """
+        ...
+
     def metrics(
         self, scores: npt.NDArray[np.float64], labels: Labels, held_out: pl.DataFrame
     ) -> Mapping[str, float]:

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, StrictBool
 from pydantic.dataclasses import dataclass
 
 Metric = Literal["auc", "average_precision", "recall_at_budget", "cost"]
+Figure = Literal["alert_precision", "alert_recall", "alert_volume", "alert_money"]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[Number, Field(gt=0, le=0.5)]
@@ -40,6 +41,10 @@ class PromotionPolicy:
         first_model_min: metric -> floor for the lower bound of a candidate that is compared
             with nobody: the first model, and one whose champion cannot be scored.
         guard_metrics: further metrics -> how much of each may be lost before it is harm.
+        operating_guards: figures at the served thresholds -> how much of each may be lost before
+            it is harm. Precision and recall of the alerts: shares, 0.02 is two points. Volume
+            and money: a share of the champion's own alerts a day (more is harm) and money a day
+            (amounts of the positives alerted on, less `cost_per_alert` an alert).
         slice_tolerance: how much of the primary metric a slice may lose before it is harm.
         guard_alpha: common error (Holm) of calling harm where there is none.
         daily_alerts: how many rows a day people can look at.
@@ -59,6 +64,7 @@ class PromotionPolicy:
     new_recipe: Kind = Kind.SUPERIORITY
     refresh: Kind = Kind.NON_INFERIORITY
     guard_metrics: Mapping[Metric, Tolerance] = Field(default_factory=dict)
+    operating_guards: Mapping[Figure, Tolerance] = Field(default_factory=dict)
     slice_tolerance: Tolerance = 0.01
     guard_alpha: Share = 0.05
     resamples: Annotated[Count, Field(ge=100)] = 2_000

@@ -115,6 +115,11 @@ class TinyUseCase:
         assert len(matrix) == snapshot.height == len(split.train) + len(split.held_out)
         return Verdict("feature_quality", self.feature_quality, "as told", {"rows": len(matrix)})
 
+    def alerts(
+        self, scores: FloatMatrix, components: Sequence[str], thresholds: Mapping[str, float]
+    ) -> npt.NDArray[np.bool_]:
+        return np.asarray(scores[:, 0] >= thresholds["review"], dtype=np.bool_)
+
     def train(
         self,
         matrix: FloatMatrix,

@@ -8,7 +8,10 @@ from enum import StrEnum
 from math import inf
 from typing import NamedTuple
 
-from shared.usecase.serving import FloatVector, Outlook, ServedModel
+import numpy as np
+import numpy.typing as npt
+
+from shared.usecase.serving import FloatMatrix, FloatVector, Outlook, ServedModel
 
 
 class Decision(StrEnum):
@@ -118,6 +121,22 @@ def outlook(scores: FloatVector, model: ServedModel) -> Outlook:
     """What two versions are compared by while one of them is on trial."""
     judgement = judge(scores, model)
     return Outlook(judgement.probability, judgement.decision is not Decision.APPROVE)
+
+
+def alerts(
+    scores: FloatMatrix, components: Sequence[str], thresholds: Mapping[str, float]
+) -> npt.NDArray[np.bool_]:
+    """Rows that are not approved, all at once; row by row `judge` says the same."""
+    limits = _limits(components, thresholds)
+    # as Python's floats, which `judge` compares: a threshold must not be rounded to float32
+    values = scores.astype(np.float64)
+    is_outlier = np.zeros(len(values), dtype=np.bool_)
+    for position, limit, _ in limits.anomalies:
+        column = np.zeros(len(values)) if position is None else values[:, position]
+        is_outlier |= ~(column <= limit)
+    probability = values[:, 0]
+    is_approved = (probability < limits.review) & ~is_outlier & ~(probability >= limits.block)
+    return ~is_approved
 
 
 def _decide(probability: float, limits: _Limits, is_outlier: bool) -> Decision:

@@ -21,6 +21,7 @@ from shared.usecase.serving import FeatureSet, FloatMatrix
 from shared.verdicts import Verdict
 from usecases.fraud.features import batch
 from usecases.fraud.features.catalogue import FEATURE_SET
+from usecases.fraud.judgement import alerts
 from usecases.fraud.training import metrics
 from usecases.fraud.training.candidate import Ask, train_candidate
 from usecases.fraud.training.policy import FraudPolicy, read_policy
@@ -103,6 +104,11 @@ class FraudLearning:
 
     def headline(self, scores: FloatMatrix) -> npt.NDArray[np.float64]:
         return metrics.headline(scores)
+
+    def alerts(
+        self, scores: FloatMatrix, components: Sequence[str], thresholds: Mapping[str, float]
+    ) -> Mask:
+        return alerts(scores, components, thresholds)
 
     def metrics(
         self, scores: npt.NDArray[np.float64], labels: Labels, held_out: pl.DataFrame

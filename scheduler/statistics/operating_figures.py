@@ -1,0 +1,105 @@
+"""Both models' operating points as figures to be shown: values, intervals, differences.
+
+The intervals are two-sided 95 % and for people; what decides is the guard in guardrails.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from scheduler.statistics.evidence import Evidence
+from scheduler.statistics.operating_point import (
+    FIGURES,
+    PRECISION,
+    RECALL,
+    OperatingPoint,
+    compare_figure,
+    operating_point,
+    own_interval,
+)
+from scheduler.statistics.policy import JudgePolicy
+from scheduler.statistics.sample import NotComparable, PairedSample
+
+INTERVAL_ALPHA = 0.025
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How far the candidate's figure is from the champion's, and where the truth may lie."""
+
+    difference: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingFigures:
+    """By figure; empty where it is not known which rows a model alerts on.
+
+    Beside the four figures that can be guarded, the parts that money is made of, all a day:
+    `alert_saved` (amounts of the positives alerted on), `alert_missed` (those of the others) and
+    `alert_work` (what people cost).
+    """
+
+    champion: Mapping[str, float] = field(default_factory=dict)
+    candidate: Mapping[str, float] = field(default_factory=dict)
+    intervals: Mapping[str, Interval] = field(default_factory=dict)
+    champion_intervals: Mapping[str, Interval] = field(default_factory=dict)
+    changes: Mapping[str, Change] = field(default_factory=dict)
+
+
+def operating_figures(evidence: Evidence, policy: JudgePolicy) -> OperatingFigures:
+    """What both models' alerts on the held-out rows come to."""
+    if evidence.candidate_alerts is None:
+        return OperatingFigures()
+    is_alone = evidence.champion is None or evidence.champion_alerts is None
+    try:
+        # the error of one model does not need the other's scores
+        sample = replace(evidence, champion=evidence.candidate).sample()
+    except NotComparable:
+        return OperatingFigures()
+    candidate = operating_point(sample, evidence.candidate_alerts, policy.plan)
+    if is_alone or evidence.champion_alerts is None:
+        return OperatingFigures({}, _values(candidate), _intervals(sample, candidate))
+    champion = operating_point(sample, evidence.champion_alerts, policy.plan)
+    return OperatingFigures(
+        _values(champion),
+        _values(candidate),
+        _intervals(sample, candidate),
+        _intervals(sample, champion),
+        _changes(sample, champion, candidate),
+    )
+
+
+def _values(point: OperatingPoint) -> dict[str, float]:
+    told = {name: figure.value for name, figure in point.figures.items()}
+    return told | {
+        "alert_saved": point.saved,
+        "alert_missed": point.missed,
+        "alert_work": point.work,
+    }
+
+
+def _intervals(sample: PairedSample, point: OperatingPoint) -> dict[str, Interval]:
+    found = {}
+    for metric in FIGURES:
+        lower, upper = own_interval(sample, point, metric, INTERVAL_ALPHA)
+        if metric in (PRECISION, RECALL):
+            lower, upper = max(lower, 0.0), min(upper, 1.0)
+        if np.isfinite((lower, upper)).all():
+            found[metric] = (lower, upper)
+    return found
+
+
+def _changes(
+    sample: PairedSample, champion: OperatingPoint, candidate: OperatingPoint
+) -> dict[str, Change]:
+    found = {}
+    for metric in FIGURES:
+        result = compare_figure(sample, champion, candidate, metric, INTERVAL_ALPHA)
+        change = Change(result.difference, result.lower, result.upper)
+        if np.isfinite((change.difference, change.lower, change.upper)).all():
+            found[metric] = change
+    return found

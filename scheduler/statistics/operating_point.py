@@ -1,0 +1,164 @@
+"""The operating point: what a model's alerts are worth at the thresholds it would be served with.
+
+Ranking metrics do not see thresholds: two models that rank alike may send people very different
+work. Each figure is a total or a ratio of totals, so its error is, to first order, a sum of one
+term a row (the delta method), added up by customer and by day like DeLong's terms.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from scheduler.statistics.compare import Comparison
+from scheduler.statistics.intervals import Spread, one_sided, spread_over
+from scheduler.statistics.measure import Plan
+from scheduler.statistics.sample import Bools, Codes, Floats, PairedSample
+
+VOLUME, PRECISION, RECALL, MONEY = "alert_volume", "alert_precision", "alert_recall", "alert_money"
+FIGURES = (PRECISION, RECALL, VOLUME, MONEY)
+MIN_ALERTS = 20
+"""The precision of fewer alerts than this is an anecdote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """One figure of one model; `terms` are what each row adds to its error."""
+
+    value: float
+    terms: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """One model's alerts on the held-out rows, by figure.
+
+    Attributes:
+        figures: alerts a day, precision, recall, and money a day: `saved` less what people cost.
+        saved: amounts a day of the positives that were alerted on.
+        missed: amounts a day of the other positives.
+        work: what a day's alerts cost.
+        alerted: the rows alerted on.
+    """
+
+    figures: Mapping[str, Estimated]
+    saved: float
+    missed: float
+    work: float
+    alerted: Bools
+
+    @property
+    def alerts(self) -> int:
+        """How many rows were alerted on, all days together."""
+        return int(np.count_nonzero(self.alerted))
+
+
+def operating_point(sample: PairedSample, alerted: Bools, plan: Plan) -> OperatingPoint:
+    """The figures of a model that alerts on these rows of the sample."""
+    amounts = np.ones(len(alerted)) if sample.amounts is None else sample.amounts
+    days = 1 if sample.days is None else len(np.unique(sample.days))
+    positive, alerts = sample.positive, alerted.astype(np.float64)
+    at_stake = np.where(positive, amounts, 0.0) / days
+    worth = (at_stake - plan.cost_per_alert / days) * alerts
+    figures = {
+        PRECISION: _share(positive, alerted),
+        RECALL: _share(alerted, positive),
+        VOLUME: Estimated(float(alerts.sum()) / days, alerts / days),
+        MONEY: Estimated(float(worth.sum()), worth),
+    }
+    return OperatingPoint(
+        figures,
+        saved=float(at_stake[alerted].sum()),
+        missed=float(at_stake[~alerted].sum()),
+        work=plan.cost_per_alert * float(alerts.sum()) / days,
+        alerted=alerted,
+    )
+
+
+def compare_figure(
+    sample: PairedSample,
+    champion: OperatingPoint,
+    candidate: OperatingPoint,
+    metric: str,
+    alpha: float,
+) -> Comparison:
+    """Candidate less champion by one figure, as it is: more alerts are a larger figure."""
+    before, after = champion.figures[metric], candidate.figures[metric]
+    spread = _spread(sample, after.terms - before.terms, champion.alerted | candidate.alerted)
+    return _comparison(sample, metric, (before.value, after.value), spread, alpha)
+
+
+def own_interval(
+    sample: PairedSample, point: OperatingPoint, metric: str, alpha: float
+) -> tuple[float, float]:
+    """Where the truth of one model's figure may lie."""
+    figure = point.figures[metric]
+    spread = _spread(sample, figure.terms, point.alerted)
+    lower, upper, _ = one_sided(figure.value, spread, alpha)
+    return lower, upper
+
+
+def harm(
+    sample: PairedSample,
+    champion: OperatingPoint,
+    candidate: OperatingPoint,
+    metric: str,
+    tolerance: float,
+    alpha: float,
+) -> tuple[Comparison, float, float]:
+    """The gain by a guarded figure, what may be lost of it, and the p-value of harm.
+
+    What may be lost of a share is a difference of shares; of the number of alerts, and of the
+    money, it is a share of the champion's own. That own figure is estimated too, so the error is
+    that of the contrast (1 + tolerance) x champion - candidate, and not of the difference alone.
+    """
+    before, after = champion.figures[metric], candidate.figures[metric]
+    sign = -1.0 if metric == VOLUME else 1.0
+    either = champion.alerted | candidate.alerted
+    spread = _spread(sample, after.terms - before.terms, either)
+    gain = sign * (after.value - before.value)
+    values = (before.value, after.value)
+    shown = _comparison(sample, metric, values, spread, alpha, gain=gain)
+    if metric in (PRECISION, RECALL):
+        return shown, tolerance, shown.p_lost_more_than(tolerance)
+    allowed = tolerance if before.value > 0.0 else 0.0
+    terms = sign * (after.terms - before.terms) + allowed * before.terms
+    contrast = _spread(sample, terms, either)
+    p_harm = one_sided(-(gain + allowed * before.value), contrast, 0.5)[2]
+    return shown, allowed * before.value, p_harm
+
+
+def _share(part: Bools, whole: Bools) -> Estimated:
+    """The share of `whole` that is in `part`; NaN where there is none."""
+    count = int(np.count_nonzero(whole))
+    if count == 0:
+        return Estimated(float("nan"), np.full(len(whole), np.nan))
+    share = float(np.count_nonzero(part & whole)) / count
+    return Estimated(share, np.where(whole, part - share, 0.0) / count)
+
+
+def _spread(sample: PairedSample, terms: Floats, alerted: Bools) -> Spread:
+    """The error of a sum of terms; groups without an alert or a positive add next to nothing."""
+
+    def variance_of(codes: Codes) -> float:
+        totals = np.bincount(codes, weights=terms)[np.bincount(codes) > 0]
+        return float(np.square(totals - totals.mean()).sum())
+
+    return spread_over(sample.groupings, alerted | sample.positive, variance_of)
+
+
+def _comparison(
+    sample: PairedSample,
+    metric: str,
+    values: tuple[float, float],
+    spread: Spread,
+    alpha: float,
+    *,
+    gain: float | None = None,
+) -> Comparison:
+    difference = values[1] - values[0] if gain is None else gain
+    lower, upper, p_value = one_sided(difference, spread, alpha)
+    return Comparison(
+        metric, *values, difference, lower, upper, p_value, sample.positives, sample.negatives,
+        spread,
+    )  # fmt: skip
