@@ -40,6 +40,7 @@ def measure(run: CycleRun) -> Examined | None:
         features=features,
         groups=groups,
         importance_rows=len(looked_at),
+        operating=found.evaluation.operating,
     )
 
 

@@ -1,7 +1,7 @@
 """What a report shows: results only and frozen, so that a page is a function of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler.decision import Decision
+from scheduler.statistics.operating_figures import OperatingFigures
 from shared.bundle.manifest import Manifest
 from shared.usecase.promotion import PromotionPolicy
 from shared.verdicts import Verdict
@@ -123,6 +124,7 @@ class Examined:
     features: tuple[Importance, ...]
     groups: tuple[Importance, ...]
     importance_rows: int
+    operating: OperatingFigures = field(default_factory=OperatingFigures)
 
 
 @dataclass(frozen=True, slots=True)

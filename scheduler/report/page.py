@@ -8,6 +8,7 @@ from markupsafe import Markup
 from scheduler.flattening import flat
 from scheduler.report import bars, model_charts, paper, words
 from scheduler.report.data import ALL_ROWS, Examined, ReportData
+from scheduler.report.operating import operating_chart, operating_rows
 from scheduler.report.ruling import ruling, split_figures
 from scheduler.report.sentence import gate_name, why
 
@@ -24,6 +25,7 @@ def render(data: ReportData) -> str:
             data=data,
             why=why(data),
             ruling=ruling(data.policy, data.verdicts),
+            operating=() if data.examined is None else operating_rows(data.examined.operating),
             figures=drawn,
             style=paper.style(),
         )
@@ -32,6 +34,7 @@ def render(data: ReportData) -> str:
 
 def _figures(examined: Examined) -> dict[str, Markup | None]:
     drawn: dict[str, Markup | None] = {
+        "operating": operating_chart(examined.operating),
         "gains": bars.differences("gains", "Differences on all rows", examined.gains),
         "slices": bars.differences("slices", "Differences by slice", examined.slices),
         "features": bars.importances("features", "Importance of features", examined.features),

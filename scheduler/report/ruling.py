@@ -20,7 +20,11 @@ _GUARD = "guard."
 
 @dataclass(frozen=True, slots=True)
 class GuardRow:
-    """One guardrail; `problem` says why it could not be measured, if so."""
+    """One guardrail; `problem` says why it could not be measured, if so.
+
+    Attributes:
+        is_left_out: the champion gives nothing to compare by; that does not refuse.
+    """
 
     name: str
     metric: str = ""
@@ -30,6 +34,7 @@ class GuardRow:
     p_harm: float | None = None
     is_harm: bool = False
     problem: str | None = None
+    is_left_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +114,6 @@ def _guard(name: str, figures: Mapping[str, Any], alpha: float | None) -> GuardR
         positives=figures.get("positives"),
         p_harm=p_harm,
         is_harm=p_harm is not None and alpha is not None and p_harm <= alpha,
-        problem=figures.get("unmeasured"),
+        problem=figures.get("unmeasured") or figures.get("left_out"),
+        is_left_out="left_out" in figures,
     )

@@ -9,7 +9,14 @@ _METRICS = {
     "auc": "area under the ROC curve",
     "average_precision": "average precision",
     "recall_at_budget": "recall at the daily alert budget",
-    "cost": "money a day",
+    "cost": "money a day at the daily alert budget",
+    "alert_precision": "precision of the alerts",
+    "alert_recall": "recall of the alerts",
+    "alert_volume": "alerts a day",
+    "alert_money": "money a day by the alerts",
+    "alert_saved": "saved a day",
+    "alert_missed": "missed a day",
+    "alert_work": "cost of looking, a day",
 }
 
 

@@ -10,7 +10,6 @@ from scheduler.statistics.operating_point import MONEY, PRECISION, RECALL, VOLUM
 from scheduler.statistics.policy import JudgePolicy, Kind
 from shared.verdicts import Outcome
 
-
 SAID = {
     PRECISION: "precision of the alerts",
     RECALL: "recall of the alerts",

@@ -15,8 +15,8 @@ from scheduler.statistics.measure import Plan
 from scheduler.statistics.operating_point import (
     MIN_ALERTS,
     PRECISION,
+    OperatingPair,
     OperatingPoint,
-    harm,
     operating_point,
 )
 from scheduler.statistics.policy import JudgePolicy
@@ -89,15 +89,16 @@ def _operating(
         reason = "which rows the models alert on is not known"
         return Guardrails((), dict.fromkeys(declared, reason))
     champion, candidate = (_point(whole, alerted, plan) for alerted in masks if alerted is not None)
+    pair = OperatingPair(whole, champion, candidate)
     skipped = _few_alerts(champion.alerts, candidate.alerts)
     measured = []
     for metric, tolerance in declared.items():
         if metric == PRECISION and skipped is not None:
             continue
-        shown, allowed, p_harm = harm(
-            whole, champion, candidate, metric, tolerance, policy.guard_alpha
+        found = pair.harm(metric, tolerance, policy.guard_alpha)
+        measured.append(
+            Guardrail(metric, found.gain, found.tolerance, found.p_value, is_operating=True)
         )
-        measured.append(Guardrail(metric, shown, allowed, p_harm, is_operating=True))
     if skipped is None or PRECISION not in declared:
         return Guardrails(tuple(measured), {})
     if champion.alerts < MIN_ALERTS:

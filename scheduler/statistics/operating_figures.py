@@ -13,8 +13,8 @@ from scheduler.statistics.operating_point import (
     FIGURES,
     PRECISION,
     RECALL,
+    OperatingPair,
     OperatingPoint,
-    compare_figure,
     operating_point,
     own_interval,
 )
@@ -54,14 +54,13 @@ def operating_figures(evidence: Evidence, policy: JudgePolicy) -> OperatingFigur
     """What both models' alerts on the held-out rows come to."""
     if evidence.candidate_alerts is None:
         return OperatingFigures()
-    is_alone = evidence.champion is None or evidence.champion_alerts is None
     try:
         # the error of one model does not need the other's scores
         sample = replace(evidence, champion=evidence.candidate).sample()
     except NotComparable:
         return OperatingFigures()
     candidate = operating_point(sample, evidence.candidate_alerts, policy.plan)
-    if is_alone or evidence.champion_alerts is None:
+    if evidence.champion_alerts is None:
         return OperatingFigures({}, _values(candidate), _intervals(sample, candidate))
     champion = operating_point(sample, evidence.champion_alerts, policy.plan)
     return OperatingFigures(
@@ -69,7 +68,7 @@ def operating_figures(evidence: Evidence, policy: JudgePolicy) -> OperatingFigur
         _values(candidate),
         _intervals(sample, candidate),
         _intervals(sample, champion),
-        _changes(sample, champion, candidate),
+        _changes(OperatingPair(sample, champion, candidate)),
     )
 
 
@@ -93,12 +92,10 @@ def _intervals(sample: PairedSample, point: OperatingPoint) -> dict[str, Interva
     return found
 
 
-def _changes(
-    sample: PairedSample, champion: OperatingPoint, candidate: OperatingPoint
-) -> dict[str, Change]:
+def _changes(pair: OperatingPair) -> dict[str, Change]:
     found = {}
     for metric in FIGURES:
-        result = compare_figure(sample, champion, candidate, metric, INTERVAL_ALPHA)
+        result = pair.change(metric, INTERVAL_ALPHA)
         change = Change(result.difference, result.lower, result.upper)
         if np.isfinite((change.difference, change.lower, change.upper)).all():
             found[metric] = change

@@ -75,19 +75,6 @@ def operating_point(sample: PairedSample, alerted: Bools, plan: Plan) -> Operati
     )
 
 
-def compare_figure(
-    sample: PairedSample,
-    champion: OperatingPoint,
-    candidate: OperatingPoint,
-    metric: str,
-    alpha: float,
-) -> Comparison:
-    """Candidate less champion by one figure, as it is: more alerts are a larger figure."""
-    before, after = champion.figures[metric], candidate.figures[metric]
-    spread = _spread(sample, after.terms - before.terms, champion.alerted | candidate.alerted)
-    return _comparison(sample, metric, (before.value, after.value), spread, alpha)
-
-
 def own_interval(
     sample: PairedSample, point: OperatingPoint, metric: str, alpha: float
 ) -> tuple[float, float]:
@@ -98,34 +85,57 @@ def own_interval(
     return lower, upper
 
 
-def harm(
-    sample: PairedSample,
-    champion: OperatingPoint,
-    candidate: OperatingPoint,
-    metric: str,
-    tolerance: float,
-    alpha: float,
-) -> tuple[Comparison, float, float]:
-    """The gain by a guarded figure, what may be lost of it, and the p-value of harm.
+@dataclass(frozen=True, slots=True)
+class OperatingPair:
+    """Both models' operating points on the same rows."""
 
-    What may be lost of a share is a difference of shares; of the number of alerts, and of the
-    money, it is a share of the champion's own. That own figure is estimated too, so the error is
-    that of the contrast (1 + tolerance) x champion - candidate, and not of the difference alone.
-    """
-    before, after = champion.figures[metric], candidate.figures[metric]
-    sign = -1.0 if metric == VOLUME else 1.0
-    either = champion.alerted | candidate.alerted
-    spread = _spread(sample, after.terms - before.terms, either)
-    gain = sign * (after.value - before.value)
-    values = (before.value, after.value)
-    shown = _comparison(sample, metric, values, spread, alpha, gain=gain)
-    if metric in (PRECISION, RECALL):
-        return shown, tolerance, shown.p_lost_more_than(tolerance)
-    allowed = tolerance if before.value > 0.0 else 0.0
-    terms = sign * (after.terms - before.terms) + allowed * before.terms
-    contrast = _spread(sample, terms, either)
-    p_harm = one_sided(-(gain + allowed * before.value), contrast, 0.5)[2]
-    return shown, allowed * before.value, p_harm
+    sample: PairedSample
+    champion: OperatingPoint
+    candidate: OperatingPoint
+
+    def change(self, metric: str, alpha: float) -> Comparison:
+        """Candidate less champion by one figure, as it is: more alerts are a larger figure."""
+        return self._compared(metric, 1.0, alpha)
+
+    def harm(self, metric: str, tolerance: float, alpha: float) -> "Harm":
+        """Whether more than the tolerance was lost of a figure.
+
+        What may be lost of a share is a difference of shares; of the number of alerts, and of
+        the money, it is a share of the champion's own. That own figure is estimated too, so the
+        error is that of the contrast (1 + tolerance) x champion - candidate.
+        """
+        before, after = self.champion.figures[metric], self.candidate.figures[metric]
+        sign = -1.0 if metric == VOLUME else 1.0
+        gain = self._compared(metric, sign, alpha)
+        if metric in (PRECISION, RECALL):
+            return Harm(gain, tolerance, gain.p_lost_more_than(tolerance))
+        share = tolerance if before.value > 0.0 else 0.0
+        allowed = share * before.value
+        terms = sign * (after.terms - before.terms) + share * before.terms
+        p_harm = one_sided(-(gain.difference + allowed), self._spread(terms), 0.5)[2]
+        return Harm(gain, allowed, p_harm)
+
+    def _compared(self, metric: str, sign: float, alpha: float) -> Comparison:
+        before, after = self.champion.figures[metric], self.candidate.figures[metric]
+        spread = self._spread(after.terms - before.terms)
+        gain = sign * (after.value - before.value)
+        lower, upper, p_value = one_sided(gain, spread, alpha)
+        return Comparison(
+            metric, before.value, after.value, gain, lower, upper, p_value,
+            self.sample.positives, self.sample.negatives, spread,
+        )  # fmt: skip
+
+    def _spread(self, terms: Floats) -> Spread:
+        return _spread(self.sample, terms, self.champion.alerted | self.candidate.alerted)
+
+
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """The gain by a guarded figure (above 0: better), what may be lost, the p-value of harm."""
+
+    gain: Comparison
+    tolerance: float
+    p_value: float
 
 
 def _share(part: Bools, whole: Bools) -> Estimated:
@@ -145,20 +155,3 @@ def _spread(sample: PairedSample, terms: Floats, alerted: Bools) -> Spread:
         return float(np.square(totals - totals.mean()).sum())
 
     return spread_over(sample.groupings, alerted | sample.positive, variance_of)
-
-
-def _comparison(
-    sample: PairedSample,
-    metric: str,
-    values: tuple[float, float],
-    spread: Spread,
-    alpha: float,
-    *,
-    gain: float | None = None,
-) -> Comparison:
-    difference = values[1] - values[0] if gain is None else gain
-    lower, upper, p_value = one_sided(difference, spread, alpha)
-    return Comparison(
-        metric, *values, difference, lower, upper, p_value, sample.positives, sample.negatives,
-        spread,
-    )  # fmt: skip
