@@ -19,13 +19,13 @@ from api.models.revoker import Revoker
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
 from api.rollout.conductor import Conductor
-from api.scoring.cache import DecidedCache
+from api.scoring.batching import MicroBatcher
 from api.scoring.endpoint import Execution
+from api.scoring.idempotency import DecisionCache
 from api.scoring.labels import LabelKeeper
 from api.scoring.lane import ScoringLane
 from api.scoring.scorer import Scorer
-from api.scoring.ticks import Ticks
-from api.scoring.turns import StrictClock
+from api.scoring.user_locks import MonotonicClock
 from api.settings import Settings
 from api.workers.figures import Figures
 from api.workers.follower import Follower
@@ -49,7 +49,7 @@ class Service:
     use_case: ServingUseCase
     engine: Engine
     reading: Engine
-    clock: StrictClock
+    clock: MonotonicClock
     machine_clock: MachineClock
     metrics: Metrics
     doorkeeper: Doorkeeper
@@ -66,9 +66,9 @@ class Service:
     revoker: Revoker
     journal: Journal
     drain: Drain
-    cache: DecidedCache
+    cache: DecisionCache
     scorer: Scorer
-    ticks: Ticks
+    batcher: MicroBatcher
     peers: Peers | None
     lane: ScoringLane
     labels: LabelKeeper

@@ -10,7 +10,7 @@ from api.journal.entries import VERSION, decided_from_record, decode, is_quarant
 from api.journal.sink import Stored
 from api.models.proof import PROOF_SECONDS
 from api.rollout.conductor import SETTLE_SECONDS
-from api.scoring.decision_keys import quarantine_key
+from api.scoring.idempotency import quarantine_key
 from api.service import Service
 from api.workers.figures import NOTE_SECONDS
 from api.workers.follower import RETRY_SECONDS

@@ -31,16 +31,14 @@ from api.rollout.collector import RolloutCollector
 from api.rollout.conductor import Conductor
 from api.rollout.counters import arms_dir
 from api.rollout.trials import ShadowLimits, TrialMaker
-from api.scoring.arms import Arms
-from api.scoring.cache import DecidedCache
+from api.scoring.batching import MicroBatcher
 from api.scoring.endpoint import Execution, in_threads, inline
+from api.scoring.idempotency import DecisionCache, DecisionLookup, IdempotencyStore
 from api.scoring.labels import LabelKeeper, NoOthers
 from api.scoring.lane import ScoringLane
-from api.scoring.lookup import DecisionLookup
-from api.scoring.repeats import Repeats
+from api.scoring.model_router import ModelRouter
 from api.scoring.scorer import Scorer, ScoringParts
-from api.scoring.ticks import Ticks
-from api.scoring.turns import ManyThreads, OneThread, StrictClock, Turns
+from api.scoring.user_locks import MonotonicClock, NoLocks, StripedLocks, UserLocks
 from api.service import HopSwitch, Service
 from api.settings import Settings, refuse_unnamed_reach
 from api.startup import on_stored
@@ -78,7 +76,7 @@ def build_service(
         SettingsError: a key or the database URL cannot be used.
     """
     engine = connect(settings.database_url.get_secret_value(), STATEMENT_TIMEOUT_SECONDS)
-    strict, metrics, models = StrictClock(clock), Metrics(), ModelHolder()
+    strict, metrics, models = MonotonicClock(clock), Metrics(), ModelHolder()
     machine = clock if isinstance(clock, MachineClock) else MACHINE_CLOCK
     registry = Registry(settings.prod_models_dir, settings.served_well_seconds)
     place = place or Place()
@@ -86,8 +84,8 @@ def build_service(
     total, root = settings.api_workers, settings.journal_dir
     journal, drain = keeping.journal(journal_dir(root, place.number, total))
     inheritance = Inheritance(root, total, keeping.journal)
-    execution, turns = _how_to_run(settings, engine, strict)
-    cache = DecidedCache(settings.answered_capacity)
+    execution, user_locks = _how_to_run(settings, engine, strict)
+    cache = DecisionCache(settings.answered_capacity)
     read_seconds = settings.history_deadline_ms / 1_000
     reading = connect_for_reading(engine, read_seconds)
     source = use_case.feature_source(reading)
@@ -126,11 +124,11 @@ def build_service(
         use_case=use_case,
         source=source,
         models=models,
-        arms=Arms(breaker),
+        router=ModelRouter(breaker),
         journal=journal,
         cache=cache,
-        repeats=Repeats(cache, lookup),
-        turns=turns,
+        decisions=IdempotencyStore(cache, lookup),
+        user_locks=user_locks,
         claims=None if peers is None else peers.claims,
         clock=strict,
         metrics=metrics,
@@ -175,7 +173,7 @@ def build_service(
         drain=drain,
         cache=cache,
         scorer=scorer,
-        ticks=Ticks(scorer, models, lane),
+        batcher=MicroBatcher(scorer, models, lane),
         lane=lane,
         peers=peers,
         labels=LabelKeeper(
@@ -242,13 +240,15 @@ def _smoke_test(settings: Settings) -> SmokeTest:
     )
 
 
-def _how_to_run(settings: Settings, engine: Engine, clock: StrictClock) -> tuple[Execution, Turns]:
+def _how_to_run(
+    settings: Settings, engine: Engine, clock: MonotonicClock
+) -> tuple[Execution, UserLocks]:
     """SQLite and a graph answer in microseconds, a network or somebody's Python do not."""
     quick = engine.dialect.name == "sqlite" and not settings.allow_pickle_models
     if quick and settings.scoring_in_threads == "auto":
-        return inline, OneThread(clock)
+        return inline, NoLocks(clock)
     pool = ThreadPoolExecutor(settings.scoring_threads, thread_name_prefix="scoring")
-    return in_threads(pool), ManyThreads(clock)
+    return in_threads(pool), StripedLocks(clock)
 
 
 def _doorkeeper(settings: Settings) -> Doorkeeper:

@@ -54,12 +54,12 @@ _JSON_AT = tuple(map(COLUMNS.index, ("component_scores", "matched_rules", "reaso
 DecisionRecord = tuple[Any, ...]
 """Values in the order of `COLUMNS`; JSON columns are objects."""
 
-Row = tuple[Any, ...]
+LogRow = tuple[Any, ...]
 """The same with JSON columns as text."""
 
 
-class QuarantinedRow(tuple[Any, ...]):
-    """A `Row` that nobody else may see: not history, not training data, in no window."""
+class QuarantinedLogRow(tuple[Any, ...]):
+    """A `LogRow` that nobody else may see: not history, not training data, in no window."""
 
     __slots__ = ()
 
@@ -104,7 +104,7 @@ def encode_decision(
     return encode_row(values, vector, is_quarantined=is_quarantined)
 
 
-def encode_row(values: Row, vector: bytes, *, is_quarantined: bool = False) -> bytes:
+def encode_row(values: LogRow, vector: bytes, *, is_quarantined: bool = False) -> bytes:
     """The record of these values, all but the vector."""
     transaction_id = values[0].encode()
     kind = _QUARANTINED if is_quarantined else _DECISION
@@ -133,8 +133,8 @@ def decode(payload: bytes) -> DecisionRecord | Label:
     return _with_json(row, orjson.loads)
 
 
-def decode_row(payload: bytes) -> Row | Label:
-    """Values for the writer, the vector as bytes, or a label; a `QuarantinedRow` is one.
+def decode_row(payload: bytes) -> LogRow | Label:
+    """Values for the writer, the vector as bytes, or a label; a `QuarantinedLogRow` is one.
 
     Raises:
         ValueError: this program did not write the record.
@@ -152,12 +152,12 @@ def decode_row(payload: bytes) -> Row | Label:
         raise ValueError("the record is neither a decision nor a label")
     if kind in (_DECISION, _QUARANTINED):
         row = (*values, payload[begin:end])
-        return row if kind == _DECISION else QuarantinedRow(row)
+        return row if kind == _DECISION else QuarantinedLogRow(row)
     row = (*values, None, payload[begin:end])
     return row if kind == _UNSENT else _with_json(row, _to_text)
 
 
-def _decode_object(payload: bytes) -> Row | Label:
+def _decode_object(payload: bytes) -> LogRow | Label:
     content: dict[str, dict[str, Any]] = orjson.loads(payload)
     match content:
         case {"label": dict(said)}:

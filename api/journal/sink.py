@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DataError, IntegrityError
 
 from api.journal.durable import DatabaseNames, commit_durably, insist_on_durable_commit
-from api.journal.entries import COLUMNS, QuarantinedRow, Row
+from api.journal.entries import COLUMNS, LogRow, QuarantinedLogRow
 from shared.errors import DataUnavailable
 from shared.tables.engine import (
     database_errors,
@@ -27,7 +27,7 @@ from shared.tables.writer import (
 )
 from shared.transaction import Label
 
-Record = Row | Label
+Record = LogRow | Label
 
 
 class RowRefused(Exception):
@@ -109,10 +109,10 @@ class DatabaseSink:
             for kind, part in groupby(records, key=type):
                 if kind is Label:
                     _store_labels(connection, cast(list[Label], list(part)), stored)
-                elif kind is QuarantinedRow:
-                    _quarantine(connection, cast(list[Row], list(part)), stored)
+                elif kind is QuarantinedLogRow:
+                    _quarantine(connection, cast(list[LogRow], list(part)), stored)
                 else:
-                    _store_rows(connection, cast(list[Row], list(part)), stored)
+                    _store_rows(connection, cast(list[LogRow], list(part)), stored)
         self._names.sync()
         return stored
 
@@ -135,12 +135,12 @@ def _refusals() -> Iterator[None]:
         raise RowRefused(str(getattr(error, "orig", None) or error)) from error
 
 
-def _store_rows(connection: Connection, rows: Sequence[Row], stored: Stored) -> None:
+def _store_rows(connection: Connection, rows: Sequence[LogRow], stored: Stored) -> None:
     write_decision_records(connection, COLUMNS, rows)
     stored.transaction_ids.extend(map(itemgetter(0), rows))
 
 
-def _quarantine(connection: Connection, rows: Sequence[Row], stored: Stored) -> None:
+def _quarantine(connection: Connection, rows: Sequence[LogRow], stored: Stored) -> None:
     write_quarantined_records(connection, COLUMNS, rows)
     stored.quarantined_ids.extend(map(itemgetter(0), rows))
 

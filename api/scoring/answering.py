@@ -8,7 +8,7 @@ import numpy as np
 from api.http.problems import SCORING_FAILED, Problem
 from api.models.comparison import Comparison
 from api.models.loaded import LiveModel, usable
-from api.scoring.arms import Scores, unusable
+from api.scoring.model_router import RoutedScores, unusable
 from api.scoring.row import Row, respond
 from shared.usecase.serving import FloatMatrix, FloatVector
 
@@ -18,7 +18,7 @@ Blame = Callable[[LiveModel, Problem], None]
 def answered(
     rows: Sequence[Row],
     matrix: FloatMatrix,
-    scores: Scores,
+    scores: RoutedScores,
     fallback: LiveModel | None,
     blame: Blame,
 ) -> list[Row]:
@@ -39,7 +39,7 @@ def answered(
 
 
 def compare(
-    rows: Sequence[Row], matrix: FloatMatrix, scores: Scores, comparison: Comparison | None
+    rows: Sequence[Row], matrix: FloatMatrix, scores: RoutedScores, comparison: Comparison | None
 ) -> None:
     """Now and then, score and decide the same rows by the predecessor as well."""
     if comparison is None or time.perf_counter() < comparison.due:

@@ -12,9 +12,10 @@ from api.http.failures import as_problem
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
 from api.http.validation import invalid
 from api.models.loaded import LiveModel
-from api.scoring.reply import Reply
+from api.scoring.model_router import Isolation
+from api.scoring.reply import EncodedReply
 from api.scoring.requests import Instances
-from api.scoring.row import Answered, Row
+from api.scoring.row import Reply, Row
 from api.scoring.scorer import Scorer
 from shared.usecase.serving import ScoringRoute
 
@@ -62,7 +63,7 @@ class Batch:
         self._count += len(rows)
         self._answers.append(orjson.dumps(told)[1:-1])
 
-    def reply(self) -> Reply:
+    def reply(self) -> EncodedReply:
         """The answer to the whole.
 
         Raises:
@@ -72,7 +73,7 @@ class Batch:
             raise self._first_problem or ValueError("a batch without a slice")
         version = self._model.version
         end = b'],"version":%s}' % orjson.dumps(version)
-        return Reply(b'{"predictions":[' + b",".join(self._answers) + end, version)
+        return EncodedReply(b'{"predictions":[' + b",".join(self._answers) + end, version)
 
     def _row(self, instance: BaseModel | ValidationError) -> Row | ValidationError:
         if isinstance(instance, ValidationError):
@@ -81,7 +82,9 @@ class Batch:
 
     def _score(self, rows: Sequence[Row]) -> Problem | None:
         try:
-            self._model = self._scorer.score(rows, apart=False, model=self._model)
+            self._model = self._scorer.score(
+                rows, isolation=Isolation.WHOLE_BATCH, model=self._model
+            )
         except Exception as error:  # noqa: BLE001 - earlier slices stand whatever happens to this
             problem = as_problem(error, self._route.batch_path or self._route.path)
         else:
@@ -93,7 +96,7 @@ class Batch:
 
 
 def _told(place: int, row: Row | ValidationError) -> dict[str, Any]:
-    outcome: Answered | Problem = invalid(row) if isinstance(row, ValidationError) else row.outcome
-    if isinstance(outcome, Answered):
+    outcome: Reply | Problem = invalid(row) if isinstance(row, ValidationError) else row.outcome
+    if isinstance(outcome, Reply):
         return outcome.body
     return {"index": place, "error": outcome.body()}

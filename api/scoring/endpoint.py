@@ -21,30 +21,30 @@ from api.http.headers import problem_headers
 from api.http.write_quota import WriteQuota
 from api.models.live import ModelHolder
 from api.route_metrics import RouteMetrics
-from api.scoring.reply import Reply
+from api.scoring.reply import EncodedReply
 from shared.keys.tokens import Role
 
-Work = Callable[[bytes, Caller], Reply]
+Work = Callable[[bytes, Caller], EncodedReply]
 
 
 class PacedWork(ABC):
     """Work that can be done on the event loop without holding it for long."""
 
     @abstractmethod
-    def __call__(self, body: bytes, caller: Caller) -> Reply: ...
+    def __call__(self, body: bytes, caller: Caller) -> EncodedReply: ...
 
     @abstractmethod
-    async def paced(self, body: bytes, caller: Caller) -> Reply:
+    async def paced(self, body: bytes, caller: Caller) -> EncodedReply:
         """The same, with returns to the loop where it takes long."""
 
 
 class Execution(Protocol):
     """Where the synchronous work of one request runs."""
 
-    def __call__(self, work: Work, body: bytes, caller: Caller) -> Awaitable[Reply]: ...
+    def __call__(self, work: Work, body: bytes, caller: Caller) -> Awaitable[EncodedReply]: ...
 
 
-async def inline(work: Work, body: bytes, caller: Caller) -> Reply:
+async def inline(work: Work, body: bytes, caller: Caller) -> EncodedReply:
     """On the event loop: for sources that answer in microseconds."""
     if isinstance(work, PacedWork):
         return await work.paced(body, caller)
@@ -54,7 +54,7 @@ async def inline(work: Work, body: bytes, caller: Caller) -> Reply:
 def in_threads(executor: Executor) -> Execution:
     """In a pool: for sources that wait for a network."""
 
-    async def run(work: Work, body: bytes, caller: Caller) -> Reply:
+    async def run(work: Work, body: bytes, caller: Caller) -> EncodedReply:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(executor, partial(work, body, caller))
 
@@ -99,7 +99,7 @@ class ScoringEndpoint:
         await send({"type": "http.response.body", "body": payload})
         self._metrics.answered(status, time.perf_counter() - started)
 
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+    async def _reply(self, scope: Scope, receive: Receive) -> EncodedReply:
         caller = self._doorkeeper.admit(scope, Role.SCORER)
         require_json(scope)
         if caller.is_anonymous:

@@ -15,8 +15,7 @@ from sqlalchemy import Engine
 from api.http.problems import JOURNAL_FULL, WORKER_UNAVAILABLE, Problem
 from api.journal.entries import encode_label
 from api.journal.journal import Journal, JournalFull
-from api.scoring.cache import DecidedCache
-from api.scoring.decision_keys import quarantine_key
+from api.scoring.idempotency import DecisionCache, quarantine_key
 from shared.errors import DataUnavailable
 from shared.tables.engine import database_errors, lasting_transaction
 from shared.tables.locks import waiting_at_most
@@ -63,7 +62,7 @@ class LabelKeeper:
     """Keeps labels; blocks while the database is asked."""
 
     def __init__(
-        self, engine: Engine, journal: Journal, cache: DecidedCache, others: OtherWorkers
+        self, engine: Engine, journal: Journal, cache: DecisionCache, others: OtherWorkers
     ) -> None:
         self._engine = engine
         self._journal = journal

@@ -6,7 +6,7 @@ from api.http.headers import JSON_HEADERS, RawHeaders
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class EncodedReply:
     """An answer; `lines` are the headers of one that another worker made, as they came."""
 
     body: bytes

@@ -5,10 +5,10 @@ from fastapi import FastAPI
 from api.http.callers import Caller
 from api.http.short_way import Headers, ShortWays, Way
 from api.route_metrics import RouteMetrics
+from api.scoring.batching import MicroBatcher, Responder, RowRoute
 from api.scoring.docs import batch_route, row_route
 from api.scoring.endpoint import Execution, ScoringEndpoint, Work, inline
 from api.scoring.requests import BatchParser, RowParser, elements_of_a_batch
-from api.scoring.ticks import RowWay, Ticks, Waiting
 from api.scoring.work import BatchWork, RowWork
 from api.service import Service
 from api.workers.peers.router import (
@@ -39,24 +39,26 @@ def short_ways(service: Service) -> ShortWays:
     """
     if service.execution is not inline or service.settings.cors_origins:
         return ShortWays()
-    ticks: Ticks | EntityRouter = service.ticks
+    batcher: MicroBatcher | EntityRouter = service.batcher
     if service.peers is not None:
         routes, models, metrics = service.use_case.routes, service.models, service.metrics
-        ticks = EntityRouter(service.ticks, service.peers, routes, models, metrics)
+        batcher = EntityRouter(service.batcher, service.peers, routes, models, metrics)
     ways: dict[bytes, Way] = {
-        route.path.encode(): _ShortWay(service, route, ticks) for route in service.use_case.routes
+        route.path.encode(): _ShortWay(service, route, batcher) for route in service.use_case.routes
     }
-    return ShortWays(ways, ticks.flush)
+    return ShortWays(ways, batcher.flush)
 
 
 class _ShortWay:
-    def __init__(self, service: Service, route: ScoringRoute, ticks: Ticks | EntityRouter) -> None:
+    def __init__(
+        self, service: Service, route: ScoringRoute, batcher: MicroBatcher | EntityRouter
+    ) -> None:
         self.limit_bytes = service.settings.body_max_bytes
         self._scorer = service.doorkeeper.scorer
         self._quota = service.write_quota
         parse = RowParser(service.use_case.request_model)
-        self._row_way = RowWay(route, parse, service.metrics.route(route.path))
-        self._ticks = ticks
+        self._row_way = RowRoute(route, parse, service.metrics.route(route.path))
+        self._batcher = batcher
 
     def admits(self, headers: Headers) -> Caller | None:
         sender = self._scorer(headers)
@@ -65,10 +67,10 @@ class _ShortWay:
             return None
         return sender
 
-    def take(self, body: bytes, sender: Caller, caller: Waiting) -> None:
+    def take(self, body: bytes, sender: Caller, caller: Responder) -> None:
         if sender.is_anonymous:
             self._quota.charge(body)
-        self._ticks.add(body, self._row_way, sender, caller)
+        self._batcher.add(body, self._row_way, sender, caller)
 
 
 def _row_endpoint(service: Service, route: ScoringRoute) -> ScoringEndpoint:
@@ -117,7 +119,7 @@ def _endpoint(
 def row_work(service: Service, route: ScoringRoute) -> RowWork:
     """Scores the body of one row."""
     parse = RowParser(service.use_case.request_model)
-    return RowWork(service.scorer, parse, route, service.ticks, service.lane)
+    return RowWork(service.scorer, parse, route, service.batcher, service.lane)
 
 
 def batch_work(service: Service, route: ScoringRoute) -> BatchWork:

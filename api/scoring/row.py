@@ -9,12 +9,12 @@ from api.http.callers import Caller
 from api.http.problems import Problem
 from api.journal.entries import Decided
 from api.models.loaded import LiveModel
-from api.scoring.decision_keys import quarantine_key
+from api.scoring.idempotency import quarantine_key
 from shared.transaction import Transaction
 from shared.usecase.serving import Answer, FloatVector, ScoringRoute
 
 
-class Answered(NamedTuple):
+class Reply(NamedTuple):
     """What a caller is told of a row, before it is JSON, and the version that made it."""
 
     body: dict[str, Any]
@@ -40,7 +40,7 @@ class Row:
     transaction: Transaction = field(init=False)
     decided: Decided = field(init=False)
     answer: Answer = field(init=False)
-    outcome: Answered | Problem = field(init=False)
+    outcome: Reply | Problem = field(init=False)
     is_quarantined: bool = False
     refusal: Problem | None = None
 
@@ -66,11 +66,11 @@ class Row:
         """Decide and answer by a version's scores and thresholds."""
         self.decided = self.decided_by(vector, scores, model)
         self.answer = respond(self.route, self.decided)
-        self.outcome = Answered(self.answer.body, model.version)
+        self.outcome = Reply(self.answer.body, model.version)
 
     def answer_like(self, decided: Decided) -> None:
         """Answer with what was decided about this id before."""
-        self.outcome = Answered(respond(self.route, decided).body, decided.served.version)
+        self.outcome = Reply(respond(self.route, decided).body, decided.served.version)
 
 
 def respond(route: ScoringRoute, decided: Decided) -> Answer:

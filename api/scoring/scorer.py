@@ -18,13 +18,11 @@ from api.models.loaded import LiveModel
 from api.rollout.trial import Trial
 from api.scoring.anonymous_rows import MAX_OFF_US, judge
 from api.scoring.answering import answered, compare
-from api.scoring.arms import Arms, Scores
-from api.scoring.cache import DecidedCache
 from api.scoring.conflicts import ENTITY, conflict, conflicting_fields
-from api.scoring.lookup import Known
-from api.scoring.repeats import Repeats
-from api.scoring.row import Answered, Row
-from api.scoring.turns import Turns
+from api.scoring.idempotency import DecisionCache, IdempotencyStore, PastDecision
+from api.scoring.model_router import Isolation, ModelRouter, RoutedScores
+from api.scoring.row import Reply, Row
+from api.scoring.user_locks import UserLocks
 from api.workers.peers.claims import Claims
 from shared.clock import Clock
 from shared.tables.read_deadline import missed, reading_until
@@ -46,17 +44,17 @@ class ScoringParts:
 
     Attributes:
         claims: which worker decides about an id; None where there is only one.
-        clock: the present of each row; `turns` make ingestion a total order of it.
+        clock: the present of each row; `user_locks` make ingestion a total order of it.
     """
 
     use_case: ServingUseCase
     source: FeatureSource
     models: ModelHolder
-    arms: Arms
+    router: ModelRouter
     journal: Journal
-    cache: DecidedCache
-    repeats: Repeats
-    turns: Turns
+    cache: DecisionCache
+    decisions: IdempotencyStore
+    user_locks: UserLocks
     claims: Claims | None
     clock: Clock
     metrics: Metrics
@@ -71,11 +69,11 @@ class Scorer:
         self._feature_set_version = parts.use_case.feature_set.version
 
     def score(
-        self, rows: Sequence[Row], *, apart: bool, model: LiveModel | None = None
+        self, rows: Sequence[Row], *, isolation: Isolation, model: LiveModel | None = None
     ) -> LiveModel:
         """Give every row its outcome; returns the version that serves, or stood in for it.
 
-        `apart`: the rows are of different callers (see `Arms`). `model` is the version to
+        `isolation`: see `Isolation`. `model` is the version to
         score with, where it is not simply the one that serves.
 
         Raises:
@@ -83,13 +81,13 @@ class Scorer:
         """
         model = model or self._model()
         accepted = self._accept(rows)
-        with self._parts.turns.of(_turns(accepted)), self._reading(len(accepted)):
-            fresh, twins = self._sort_out(accepted)
+        with self._parts.user_locks.of(_lock_keys(accepted)), self._reading(len(accepted)):
+            fresh, duplicates = self._deduplicate(accepted)
             if fresh:
-                model = self._decide(fresh, model, apart=apart)
-        for row, first in twins:
+                model = self._decide(fresh, model, isolation=isolation)
+        for row, first in duplicates:
             row.outcome = first.outcome
-            if isinstance(first.outcome, Answered):
+            if isinstance(first.outcome, Reply):
                 row.answer_like(first.decided)
         return model
 
@@ -124,11 +122,11 @@ class Scorer:
             accepted.append(row)
         return accepted
 
-    def _sort_out(self, rows: Sequence[Row]) -> tuple[list[Row], list[tuple[Row, Row]]]:
+    def _deduplicate(self, rows: Sequence[Row]) -> tuple[list[Row], list[tuple[Row, Row]]]:
         """Rows to be decided, and rows whose id came earlier among them; others are answered."""
         known = self._known(rows)
         first: dict[str, Row] = {}
-        twins = []
+        duplicates = []
         for row in rows:
             name = row.key
             if name in known and self._is_settled(row, known[name]):
@@ -138,21 +136,21 @@ class Scorer:
                 continue
             earlier = first.setdefault(name, row)
             if earlier is not row and not self._is_refused(row, earlier.transaction):
-                twins.append((row, earlier))
-        return self._claimed(list(first.values())), twins
+                duplicates.append((row, earlier))
+        return self._claim(list(first.values())), duplicates
 
-    def _known(self, rows: Sequence[Row]) -> dict[str, Known]:
+    def _known(self, rows: Sequence[Row]) -> dict[str, PastDecision]:
         """What is known of the rows' ids, by their keys."""
         named = [row for row in rows if row.is_named]
-        known = self._parts.repeats.among([row.key for row in named])
+        known = self._parts.decisions.among([row.key for row in named])
         # It counted when it came, and would not any more: it is the same row all the same.
         late = [row for row in named if row.is_quarantined and row.caller.is_trusted]
         if late:
-            before = self._parts.repeats.among([row.id for row in late])
+            before = self._parts.decisions.among([row.id for row in late])
             known |= {row.key: before[row.id] for row in late if row.id in before}
         return known
 
-    def _is_settled(self, row: Row, known: Known) -> bool:
+    def _is_settled(self, row: Row, known: PastDecision) -> bool:
         """Whether a row whose id was decided before has its outcome by that."""
         if self._is_refused(row, known.transaction):
             return True
@@ -161,7 +159,7 @@ class Scorer:
         row.answer_like(known.decided)
         return True
 
-    def _claimed(self, rows: list[Row]) -> list[Row]:
+    def _claim(self, rows: list[Row]) -> list[Row]:
         """The rows this worker may decide; an id that another one holds is another user's."""
         claims = self._parts.claims
         if claims is None:
@@ -190,21 +188,21 @@ class Scorer:
             self._parts.metrics.idempotency_conflicts.inc()
         return bool(fields)
 
-    def _decide(self, rows: Sequence[Row], model: LiveModel, *, apart: bool) -> LiveModel:
+    def _decide(self, rows: Sequence[Row], model: LiveModel, *, isolation: Isolation) -> LiveModel:
         parts = self._parts
         for row in rows:
-            row.transaction = parts.turns.stamped(row.transaction)
+            row.transaction = parts.user_locks.stamped(row.transaction)
         try:
             missed_before = missed()
             matrix = self._features(rows)
             is_whole = missed() == missed_before
             users = [row.transaction.user_id for row in rows]
             trial = parts.models.trial
-            scores = parts.arms.score(model, trial, users, matrix, apart=apart)
-            scored = answered(rows, matrix, scores, parts.models.fallback, parts.arms.blame)
+            scores = parts.router.score(model, trial, users, matrix, isolation=isolation)
+            scored = answered(rows, matrix, scores, parts.models.fallback, parts.router.blame)
             if not is_whole:
                 self._mark(scored)
-            self._record(scored, scores, trial, apart=apart)
+            self._record(scored, scores, trial, isolation=isolation)
             if trial is None:
                 compare(scored, matrix, scores, parts.models.comparison)
         except BaseException:
@@ -236,7 +234,12 @@ class Scorer:
         return matrix
 
     def _record(
-        self, rows: Sequence[Row], scores: Scores, trial: Trial | None, *, apart: bool
+        self,
+        rows: Sequence[Row],
+        scores: RoutedScores,
+        trial: Trial | None,
+        *,
+        isolation: Isolation,
     ) -> None:
         """Journal decisions, all or none, and make them known to what is scored later.
 
@@ -270,10 +273,13 @@ class Scorer:
         if trial is not None:
             for row in rows:
                 # how long a row of a batch took is not known
-                trial.noted(row.decided, _own_milliseconds(row, scores, now) if apart else None)
+                trial.noted(
+                    row.decided,
+                    _own_milliseconds(row, scores, now) if isolation is Isolation.PER_ROW else None,
+                )
 
 
-def _turns(rows: Sequence[Row]) -> Iterator[str]:
+def _lock_keys(rows: Sequence[Row]) -> Iterator[str]:
     """Whose turns rows take: their users', and their ids', which two users may have sent."""
     for row in rows:
         yield row.transaction.user_id
@@ -281,7 +287,7 @@ def _turns(rows: Sequence[Row]) -> Iterator[str]:
             yield row.id
 
 
-def _own_milliseconds(row: Row, scores: Scores, now: float) -> float:
+def _own_milliseconds(row: Row, scores: RoutedScores, now: float) -> float:
     """How long the row took, without what its neighbours' version took meanwhile."""
     own = scores.seconds.get(row.decided.served.version, 0.0)
     others = sum(scores.seconds.values()) - own

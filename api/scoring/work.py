@@ -8,13 +8,13 @@ from api.http.callers import Caller
 from api.http.problems import Problem
 from api.route_metrics import RouteMetrics
 from api.scoring.batch import SLICE_ROWS, Batch
+from api.scoring.batching import MicroBatcher, RowRoute, score_isolated
 from api.scoring.endpoint import PacedWork
 from api.scoring.lane import ScoringLane
-from api.scoring.reply import Reply
+from api.scoring.reply import EncodedReply
 from api.scoring.requests import BatchParser, RowParser
 from api.scoring.row import Row
 from api.scoring.scorer import Scorer
-from api.scoring.ticks import RowWay, Ticks, score_apart
 from shared.usecase.serving import ScoringRoute
 
 # a handful of rows, which take no longer than their turn would
@@ -29,29 +29,29 @@ class RowWork(PacedWork):
         scorer: Scorer,
         parse: RowParser,
         route: ScoringRoute,
-        ticks: Ticks,
+        batcher: MicroBatcher,
         lane: ScoringLane,
     ) -> None:
         self._scorer = scorer
         self._parse = parse
         self._route = route
-        self._ticks = ticks
+        self._batcher = batcher
         self._lane = lane
         # whoever awaits an answer counts it
-        self._way = RowWay(route, parse, RouteMetrics())
+        self._way = RowRoute(route, parse, RouteMetrics())
 
-    def __call__(self, body: bytes, caller: Caller) -> Reply:
+    def __call__(self, body: bytes, caller: Caller) -> EncodedReply:
         row = Row(self._parse(body), self._route, caller, time.perf_counter())
-        score_apart(self._scorer, [row])
+        score_isolated(self._scorer, [row])
         if isinstance(row.outcome, Problem):
             raise row.outcome
-        return Reply(orjson.dumps(row.outcome.body), row.outcome.version)
+        return EncodedReply(orjson.dumps(row.outcome.body), row.outcome.version)
 
-    async def paced(self, body: bytes, caller: Caller) -> Reply:
+    async def paced(self, body: bytes, caller: Caller) -> EncodedReply:
         if self._lane.is_free:
             return self(body, caller)
-        answered = await self._ticks.scored(body, self._way, caller)
-        return Reply(orjson.dumps(answered.body), answered.version)
+        answered = await self._batcher.scored(body, self._way, caller)
+        return EncodedReply(orjson.dumps(answered.body), answered.version)
 
 
 class BatchWork(PacedWork):
@@ -65,13 +65,13 @@ class BatchWork(PacedWork):
         self._route = route
         self._lane = lane
 
-    def __call__(self, body: bytes, caller: Caller) -> Reply:
+    def __call__(self, body: bytes, caller: Caller) -> EncodedReply:
         batch = self._batch(body, caller)
         while batch.left:
             batch.answer_slice(SLICE_ROWS)
         return batch.reply()
 
-    async def paced(self, body: bytes, caller: Caller) -> Reply:
+    async def paced(self, body: bytes, caller: Caller) -> EncodedReply:
         lane = self._lane
         if len(body) <= _FEW_BYTES and lane.is_free:
             return self(body, caller)

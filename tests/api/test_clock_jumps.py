@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from api.scoring.turns import ManyThreads, OneThread, StrictClock, Turns
+from api.scoring.user_locks import MonotonicClock, NoLocks, StripedLocks, UserLocks
 from api.settings import Settings
 from api.wiring import build_service
 from shared.machine_clock import MachineClock
 from tests.api.server import Running
-from tests.api.test_turns import StoppedClock, transaction
+from tests.api.test_user_locks import StoppedClock, transaction
 from tests.api.tiny import TinyUseCase, stored_rows
 
 SECOND = 1_000_000
@@ -108,19 +108,19 @@ def test_a_clock_that_stayed_ahead_and_was_set_back_gives_events_the_time_and_st
     assert stamps == sorted(set(stamps))
 
 
-@pytest.mark.parametrize("kind", [OneThread, ManyThreads])
+@pytest.mark.parametrize("kind", [NoLocks, StripedLocks])
 def test_stamps_are_a_strict_order_whatever_the_clock_does(
-    kind: type[OneThread] | type[ManyThreads],
+    kind: type[NoLocks] | type[StripedLocks],
 ) -> None:
     inner = StoppedClock()
-    clock = StrictClock(inner)
-    turns: Turns = kind(clock)
+    clock = MonotonicClock(inner)
+    user_locks: UserLocks = kind(clock)
     stamps, present = [], []
     for inner.now in (NOW, NOW, NOW + HOUR, NOW, NOW - HOUR, NOW + 1, NOW + 2 * HOUR):
         now_us = clock.now_us()
         present.append(now_us)
         row = transaction("t")
-        stamped = turns.stamped(replace(row, ingested_at_us=now_us))
+        stamped = user_locks.stamped(replace(row, ingested_at_us=now_us))
         stamps.append(stamped.ingested_at_us)
     assert stamps == sorted(set(stamps))
     assert [round((one - NOW) / HOUR) for one in present] == [0, 0, 1, 0, -1, 0, 2]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from api.scoring.conflicts import conflicting_fields
 from api.settings import Settings
 from tests.api.server import Running
-from tests.api.test_ticks import Desk
+from tests.api.test_batching import Desk
 from tests.api.tiny import count_rows
 from usecases.fraud.requests import TransactionRequest
 from usecases.fraud.serving import use_case

@@ -10,10 +10,10 @@ from api.http.headers import JSON_HEADERS, rendered
 from api.http.problems import JOURNAL_FULL, Problem
 from api.journal.journal import JournalFull
 from api.route_metrics import RouteMetrics
+from api.scoring.batching import RowRoute
 from api.scoring.endpoint import Work, inline
 from api.scoring.requests import RowParser
 from api.scoring.routes import batch_work, row_work
-from api.scoring.ticks import RowWay
 from api.service import Service
 from api.workers.peers.router import outcome, told
 from api.workers.peers.senders import decoded_sender
@@ -64,10 +64,10 @@ def _rows(service: Service, route: ScoringRoute, tasks: _Tasks) -> Operation:
     if service.execution is not inline:
         return _scored(service, row_work(service, route), tasks)
     # the worker that accepted a row counts its answer
-    way = RowWay(route, RowParser(service.use_case.request_model), RouteMetrics())
+    way = RowRoute(route, RowParser(service.use_case.request_model), RouteMetrics())
 
     def operation(context: bytes, body: bytes, answer: Answer) -> None:
-        service.ticks.add(body, way, decoded_sender(context), _Peer(answer))
+        service.batcher.add(body, way, decoded_sender(context), _Peer(answer))
 
     return operation
 

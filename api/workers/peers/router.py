@@ -16,9 +16,9 @@ from api.http.headers import JSON_HEADERS, problem_headers, rendered
 from api.http.problems import WORKER_UNAVAILABLE, Problem
 from api.metrics import Metrics
 from api.models.live import ModelHolder
+from api.scoring.batching import MicroBatcher, Responder, RowRoute
 from api.scoring.endpoint import Execution, Work
-from api.scoring.reply import Reply
-from api.scoring.ticks import RowWay, Ticks, Waiting
+from api.scoring.reply import EncodedReply
 from api.workers.peers.link import Call
 from api.workers.peers.network import Peers
 from api.workers.peers.senders import encoded_sender
@@ -48,27 +48,27 @@ def unavailable() -> Problem:
 
 
 class EntityRouter:
-    """Takes what `Ticks` takes: scores its own rows there, and forwards the others."""
+    """Takes what `MicroBatcher` takes: scores its own rows there, and forwards the others."""
 
     def __init__(
         self,
-        ticks: Ticks,
+        batcher: MicroBatcher,
         peers: Peers,
         routes: Sequence[ScoringRoute],
         models: ModelHolder,
         metrics: Metrics,
     ) -> None:
-        self._ticks = ticks
+        self._batcher = batcher
         self._peers = peers
         self._models = models
         self._metrics = metrics
         self._operations = {route.path: row_operation(routes, route) for route in routes}
 
-    def add(self, body: bytes, way: RowWay, sender: Caller, caller: Waiting) -> None:
+    def add(self, body: bytes, way: RowRoute, sender: Caller, caller: Responder) -> None:
         """Take a request; its caller is answered at a later turn of the loop."""
         owner = self._peers.ownership.of_body(body)
         if owner.number == self._peers.number:
-            self._ticks.add(body, way, sender, caller)
+            self._batcher.add(body, way, sender, caller)
             return
         forwarded = _Forwarded(way, caller, self._models, time.perf_counter())
         operation = self._operations[way.route.path]
@@ -86,13 +86,13 @@ class EntityRouter:
 
     def flush(self) -> None:
         """Answer now whatever can be; forwarded rows are answered when their owners do."""
-        self._ticks.flush()
+        self._batcher.flush()
 
 
 @dataclass(slots=True)
 class _Forwarded:
-    way: RowWay
-    caller: Waiting
+    way: RowRoute
+    caller: Responder
     models: ModelHolder
     started: float
 
@@ -113,7 +113,7 @@ class ForwardedRows:
         self._operation = operation
         self._metrics = metrics
 
-    async def __call__(self, work: Work, body: bytes, caller: Caller) -> Reply:
+    async def __call__(self, work: Work, body: bytes, caller: Caller) -> EncodedReply:
         owner = self._peers.ownership.of_body(body)
         if owner.number == self._peers.number:
             return await self._inner(work, body, caller)
@@ -127,7 +127,7 @@ class ForwardedRows:
         )
         if answered is None:
             raise unavailable()
-        return Reply(answered.body, "", answered.status, answered.headers)
+        return EncodedReply(answered.body, "", answered.status, answered.headers)
 
 
 class ForwardedBatches:
@@ -152,7 +152,7 @@ class ForwardedBatches:
         self._max_rows = max_rows
         self._max_elements = max_elements
 
-    async def __call__(self, work: Work, body: bytes, caller: Caller) -> Reply:
+    async def __call__(self, work: Work, body: bytes, caller: Caller) -> EncodedReply:
         check_elements(body, self._max_elements)
         parts = split(body, self._peers.ownership, self._max_rows)
         if not parts or (len(parts) == 1 and parts[0].owner == self._peers.number):
@@ -160,7 +160,7 @@ class ForwardedBatches:
         # the others first: they work while this one does
         answers = await asyncio.gather(*(self._part(work, part, caller) for part in parts))
         status, headers, merged = merge(parts, answers)
-        return Reply(merged, "", status, headers)
+        return EncodedReply(merged, "", status, headers)
 
     async def _part(self, work: Work, part: Part, caller: Caller) -> PartAnswer:
         if part.owner == self._peers.number:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from api.journal.entries import Decided, encode_decision
-from api.scoring.cache import DecidedCache
-from api.scoring.turns import ManyThreads, StrictClock
+from api.scoring.idempotency import DecisionCache
+from api.scoring.user_locks import MonotonicClock, StripedLocks
 from api.settings import Settings
 from shared.transaction import Transaction
 from shared.usecase.serving import Answer, ServedModel
@@ -43,7 +43,7 @@ def decided(transaction_id: str) -> Decided:
 
 def test_a_strict_clock_never_repeats_itself_nor_goes_back() -> None:
     inner = StoppedClock()
-    clock = StrictClock(inner)
+    clock = MonotonicClock(inner)
     assert [clock.now_us(), clock.now_us()] == [5, 6]
     inner.now = 3
     assert clock.now_us() == 7
@@ -52,7 +52,7 @@ def test_a_strict_clock_never_repeats_itself_nor_goes_back() -> None:
 
 
 def test_batches_with_common_users_do_not_wait_for_each_other_forever() -> None:
-    turns = ManyThreads(StrictClock(StoppedClock()))
+    turns = StripedLocks(MonotonicClock(StoppedClock()))
     done: list[int] = []
 
     def work(number: int) -> None:
@@ -85,7 +85,7 @@ def test_in_a_thread_pool_rows_of_one_user_still_see_each_other_in_order(
 
 
 def test_the_cache_keeps_what_the_database_lacks_and_bounds_the_rest() -> None:
-    cache = DecidedCache(capacity=2)
+    cache = DecisionCache(capacity=2)
     for name in "abcd":
         cache.put([(name, encode_decision(decided(name), ANSWER, "1", 0.0), MODEL)])
     assert cache.is_pending("a")

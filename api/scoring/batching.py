@@ -21,8 +21,9 @@ from api.http.problems import Problem
 from api.models.live import ModelHolder
 from api.route_metrics import RouteMetrics
 from api.scoring.lane import ScoringLane
+from api.scoring.model_router import Isolation
 from api.scoring.requests import RowParser
-from api.scoring.row import Answered, Row
+from api.scoring.row import Reply, Row
 from api.scoring.scorer import Scorer
 from shared.usecase.serving import ScoringRoute
 
@@ -30,7 +31,7 @@ from shared.usecase.serving import ScoringRoute
 MAX_ROWS = 64
 
 
-class Waiting(Protocol):
+class Responder(Protocol):
     """A connection that waits for an answer."""
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
@@ -39,7 +40,7 @@ class Waiting(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class RowWay:
+class RowRoute:
     """One address whose requests are rows."""
 
     route: ScoringRoute
@@ -48,51 +49,53 @@ class RowWay:
 
 
 @dataclass(slots=True)
-class _Ask:
+class PendingRequest:
     body: bytes
-    way: RowWay
+    way: RowRoute
     sender: Caller
-    caller: "Waiting | _Awaiting"
+    caller: "Responder | _FutureResponder"
     started: float
 
 
 @dataclass(frozen=True, slots=True)
-class _Awaiting:
+class _FutureResponder:
     """A coroutine that waits for a row's outcome, and counts its answer itself."""
 
-    outcome: "asyncio.Future[Answered | Problem]"
+    outcome: "asyncio.Future[Reply | Problem]"
 
-    def tell(self, outcome: Answered | Problem) -> None:
+    def tell(self, outcome: Reply | Problem) -> None:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
 
-class Ticks:
+class MicroBatcher:
     """Collects on the event loop, and scores at its next turn."""
 
     def __init__(self, scorer: Scorer, models: ModelHolder, lane: ScoringLane) -> None:
         self._scorer = scorer
         self._models = models
         self._lane = lane
-        self._asks: list[_Ask] = []
+        self._pending: list[PendingRequest] = []
         self._has_turn = False
         self._head = ("", b"")
 
-    def add(self, body: bytes, way: RowWay, sender: Caller, caller: "Waiting | _Awaiting") -> None:
+    def add(
+        self, body: bytes, way: RowRoute, sender: Caller, caller: "Responder | _FutureResponder"
+    ) -> None:
         """Take a request; its caller is answered at the loop's next turn."""
         if not self._has_turn:
             self._has_turn = True
             asyncio.get_running_loop().call_soon(self._turn)
-        self._asks.append(_Ask(body, way, sender, caller, time.perf_counter()))
+        self._pending.append(PendingRequest(body, way, sender, caller, time.perf_counter()))
 
-    async def scored(self, body: bytes, way: RowWay, sender: Caller) -> Answered:
+    async def scored(self, body: bytes, way: RowRoute, sender: Caller) -> Reply:
         """What becomes of one row, scored with what else has come.
 
         Raises:
             Problem: of this row.
         """
-        outcome: asyncio.Future[Answered | Problem] = asyncio.get_running_loop().create_future()
-        self.add(body, way, sender, _Awaiting(outcome))
+        outcome: asyncio.Future[Reply | Problem] = asyncio.get_running_loop().create_future()
+        self.add(body, way, sender, _FutureResponder(outcome))
         found = await outcome
         if isinstance(found, Problem):
             raise found
@@ -100,31 +103,31 @@ class Ticks:
 
     def flush(self) -> None:
         """Answer now whoever is next, if that is quick; the others are answered in their turn."""
-        if self._asks and self._lane.is_free:
+        if self._pending and self._lane.is_free:
             self._score()
 
     def _turn(self) -> None:
         if self._lane.is_busy:
             self._lane.post(self._turn)
-        elif self._asks and self._lane.is_slow:
+        elif self._pending and self._lane.is_slow:
             self._score_on_thread()
         else:
             self._score()
             self._next()
 
     def _next(self) -> None:
-        self._has_turn = bool(self._asks)
+        self._has_turn = bool(self._pending)
         if self._has_turn:
             asyncio.get_running_loop().call_soon(self._turn)
 
     def _score(self) -> None:
         began = time.perf_counter()
-        asks = self._take()
-        rows = self._parsed(asks)
-        score_apart(self._scorer, [row for _, row in rows])
+        requests = self._take()
+        rows = self._parsed(requests)
+        score_isolated(self._scorer, [row for _, row in rows])
         self._answer(rows)
-        if asks:
-            self._lane.took(len(asks), time.perf_counter() - began)
+        if requests:
+            self._lane.took(len(requests), time.perf_counter() - began)
 
     def _score_on_thread(self) -> None:
         rows = self._parsed(self._take())
@@ -133,40 +136,42 @@ class Ticks:
             self._answer(rows)
             self._next()
 
-        self._lane.offload(partial(score_apart, self._scorer, [row for _, row in rows]), done)
+        self._lane.offload(partial(score_isolated, self._scorer, [row for _, row in rows]), done)
 
-    def _take(self) -> list[_Ask]:
+    def _take(self) -> list[PendingRequest]:
         count = self._lane.rows_at_once(MAX_ROWS)
-        asks, self._asks = self._asks[:count], self._asks[count:]
-        return asks
+        requests, self._pending = self._pending[:count], self._pending[count:]
+        return requests
 
-    def _parsed(self, asks: Sequence[_Ask]) -> list[tuple[_Ask, Row]]:
-        rows: list[tuple[_Ask, Row]] = []
-        for ask in asks:
+    def _parsed(self, requests: Sequence[PendingRequest]) -> list[tuple[PendingRequest, Row]]:
+        rows: list[tuple[PendingRequest, Row]] = []
+        for request in requests:
             try:
-                request = ask.way.parse(ask.body)
+                parsed = request.way.parse(request.body)
             except Problem as problem:
-                self._tell(ask, problem)
+                self._tell(request, problem)
             else:
-                rows.append((ask, Row(request, ask.way.route, ask.sender, ask.started)))
+                rows.append(
+                    (request, Row(parsed, request.way.route, request.sender, request.started))
+                )
         return rows
 
-    def _answer(self, rows: Sequence[tuple[_Ask, Row]]) -> None:
-        for ask, row in rows:
-            self._tell(ask, row.outcome)
+    def _answer(self, rows: Sequence[tuple[PendingRequest, Row]]) -> None:
+        for request, row in rows:
+            self._tell(request, row.outcome)
 
-    def _tell(self, ask: _Ask, outcome: Answered | Problem) -> None:
-        if isinstance(ask.caller, _Awaiting):
-            ask.caller.tell(outcome)
+    def _tell(self, request: PendingRequest, outcome: Reply | Problem) -> None:
+        if isinstance(request.caller, _FutureResponder):
+            request.caller.tell(outcome)
             return
-        if isinstance(outcome, Answered):
+        if isinstance(outcome, Reply):
             status = 200
-            ask.caller.answer(200, self._head_of(outcome.version), orjson.dumps(outcome.body))
+            request.caller.answer(200, self._head_of(outcome.version), orjson.dumps(outcome.body))
         else:
             status = outcome.kind.status
             headers = rendered(problem_headers(outcome, self._models.version_header))
-            ask.caller.answer(status, headers, outcome.render())
-        ask.way.metrics.answered(status, time.perf_counter() - ask.started)
+            request.caller.answer(status, headers, outcome.render())
+        request.way.metrics.answered(status, time.perf_counter() - request.started)
 
     def _head_of(self, version: str) -> bytes:
         """Nearly always that of the row before."""
@@ -176,15 +181,15 @@ class Ticks:
         return self._head[1]
 
 
-def score_apart(scorer: Scorer, rows: Sequence[Row]) -> None:
+def score_isolated(scorer: Scorer, rows: Sequence[Row]) -> None:
     """Score rows of different callers: together, or one by one when anything goes wrong."""
     if not rows:
         return
     try:
-        scorer.score(rows, apart=True)
+        scorer.score(rows, isolation=Isolation.PER_ROW)
     except Exception as error:  # noqa: BLE001 - becomes a logged 500 of one row
         if len(rows) == 1:
             rows[0].outcome = as_problem(error, rows[0].route.path)
             return
         for row in rows:
-            score_apart(scorer, [row])
+            score_isolated(scorer, [row])

@@ -20,7 +20,7 @@ _STRIPES = 1_024
 _SET_BACK_US = MICROS_PER_SECOND
 
 
-class StrictClock:
+class MonotonicClock:
     """The present, which follows the clock, and ingestion stamps, which only ever grow.
 
     The two are the same number unless the clock was set back: then events happen at the time
@@ -56,7 +56,7 @@ class StrictClock:
             return max(0, self.last_stamp_us - self._clock.now_us())
 
 
-class Turns(Protocol):
+class UserLocks(Protocol):
     """How rows of one user are kept apart."""
 
     def of(self, user_ids: Iterable[str]) -> AbstractContextManager[None]: ...
@@ -66,10 +66,10 @@ class Turns(Protocol):
         ...
 
 
-class OneThread:
+class NoLocks:
     """Everything runs on one thread, so it is always one's turn."""
 
-    def __init__(self, clock: StrictClock) -> None:
+    def __init__(self, clock: MonotonicClock) -> None:
         self._clock = clock
         self._always = nullcontext()
 
@@ -85,10 +85,10 @@ class OneThread:
         return replace(transaction, ingested_at_us=clock.stamp_us(now_us))
 
 
-class ManyThreads:
+class StripedLocks:
     """A fixed number of locks; a user always falls to the same one."""
 
-    def __init__(self, clock: StrictClock) -> None:
+    def __init__(self, clock: MonotonicClock) -> None:
         self._clock = clock
         self._locks = [threading.Lock() for _ in range(_STRIPES)]
 

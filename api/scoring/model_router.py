@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -13,8 +14,18 @@ from api.rollout.trial import Scored, Trial
 from shared.usecase.serving import FloatMatrix
 
 
+class Isolation(Enum):
+    """Whether rows of one matrix may influence how their neighbours are answered."""
+
+    PER_ROW = "per-row"
+    """Rows of different callers: one that cannot be scored must not change the others."""
+
+    WHOLE_BATCH = "whole-batch"
+    """Rows of one caller: one version answers them all."""
+
+
 @dataclass(frozen=True, slots=True)
-class Scores:
+class RoutedScores:
     """Every row's scores and who made them.
 
     Attributes:
@@ -29,10 +40,10 @@ class Scores:
     seconds: dict[str, float]
 
 
-class Arms:
+class ModelRouter:
     """Scores matrices; knows nobody's users but by their ids.
 
-    `apart`: the rows are of different callers, so none may be answered by another version
+    `isolation`: the rows are of different callers, so none may be answered by another version
     because of its neighbour: a matrix with a row that cannot be scored is refused.
     """
 
@@ -46,19 +57,19 @@ class Arms:
         users: Sequence[str],
         matrix: FloatMatrix,
         *,
-        apart: bool,
-    ) -> Scores:
+        isolation: Isolation,
+    ) -> RoutedScores:
         """Scores of the rows of these users.
 
         Raises:
             Problem: no version can score them.
         """
         if trial is not None:
-            return self._on_trial(model, trial, users, matrix, apart=apart)
+            return self._on_trial(model, trial, users, matrix, isolation=isolation)
         began = time.perf_counter()
-        model, scores, all_usable = self._champions(model, matrix, apart=apart)
+        model, scores, all_usable = self._champions(model, matrix, isolation=isolation)
         seconds = {model.version: time.perf_counter() - began}
-        return Scores([(model, row) for row in scores], all_usable, model, seconds)
+        return RoutedScores([(model, row) for row in scores], all_usable, model, seconds)
 
     def blame(self, failing: LiveModel, failure: Problem) -> None:
         """A row that a version scored but could not answer, and another version could."""
@@ -71,8 +82,8 @@ class Arms:
         users: Sequence[str],
         matrix: FloatMatrix,
         *,
-        apart: bool,
-    ) -> Scores:
+        isolation: Isolation,
+    ) -> RoutedScores:
         began = time.perf_counter()
         found = trial.try_candidate(users, matrix)
         seconds = {trial.rollout.version: time.perf_counter() - began}
@@ -81,26 +92,26 @@ class Arms:
         if rest:
             began = time.perf_counter()
             part = matrix if len(rest) == len(matrix) else matrix[rest]
-            model, scores, all_usable = self._champions(model, part, apart=apart)
+            model, scores, all_usable = self._champions(model, part, isolation=isolation)
             found |= {at: (model, row) for at, row in zip(rest, scores, strict=True)}
             seconds[model.version] = time.perf_counter() - began
-        return Scores([found[at] for at in range(len(matrix))], all_usable, model, seconds)
+        return RoutedScores([found[at] for at in range(len(matrix))], all_usable, model, seconds)
 
     def _champions(
-        self, model: LiveModel, matrix: FloatMatrix, *, apart: bool
+        self, model: LiveModel, matrix: FloatMatrix, *, isolation: Isolation
     ) -> tuple[LiveModel, FloatMatrix, bool]:
         """All rows by one version, another one if it can score more; whether all are usable."""
         try:
             scores = run_model(model, matrix)
         except Problem as failure:
-            if apart and len(matrix) > 1:
+            if isolation is Isolation.PER_ROW and len(matrix) > 1:
                 raise
             return (*self._breaker.instead(model, matrix, failure), True)
         if model.pace.last_row_seconds > self._breaker.row_seconds:
             self._breaker.overran(model, matrix, model.pace.last_row_seconds)
         if np.isfinite(scores).all():
             return model, scores, True
-        if apart and len(matrix) > 1:
+        if isolation is Isolation.PER_ROW and len(matrix) > 1:
             raise unusable(model)
         model, scores = self._breaker.mended(model, matrix, scores, unusable(model))
         return model, scores, bool(np.isfinite(scores).all())

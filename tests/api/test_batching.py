@@ -8,8 +8,8 @@ import orjson
 import pytest
 
 from api.http.callers import anonymous
+from api.scoring.batching import MAX_ROWS, MicroBatcher, RowRoute
 from api.scoring.requests import RowParser
-from api.scoring.ticks import MAX_ROWS, RowWay, Ticks
 from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer
@@ -43,13 +43,13 @@ class Desk:
         service = self.server.service
         (route,) = [route for route in service.use_case.routes if route.path == path]
         parse = RowParser(service.use_case.request_model)
-        way = RowWay(route, parse, service.metrics.route(path))
+        way = RowRoute(route, parse, service.metrics.route(path))
         callers = [FakeCaller() for _ in rows]
 
         async def tick() -> None:
-            ticks = Ticks(service.scorer, service.models, service.lane)
+            batcher = MicroBatcher(service.scorer, service.models, service.lane)
             for row, caller in zip(rows, callers, strict=True):
-                ticks.add(orjson.dumps(row), way, ANYBODY, caller)
+                batcher.add(orjson.dumps(row), way, ANYBODY, caller)
             # each turn takes a part of them
             for _ in range(len(rows)):
                 await asyncio.sleep(0)
