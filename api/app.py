@@ -11,10 +11,10 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from api.http.auth import security
 from api.http.browsers import OriginGuard
 from api.http.docs_page import PATH as DOCS
 from api.http.docs_page import docs_page
-from api.http.door import security
 from api.http.errors import add_handlers
 from api.http.headers import AnswerLayer
 from api.http.problems import ProblemBody
@@ -62,7 +62,7 @@ class ScoringApp(FastAPI):
         )
         self.service = service
         self.state.threads = RouteThreads()
-        self.short_way: dict[str, ASGIApp] = {}
+        self.raw_routes: dict[str, ASGIApp] = {}
         # Why the service cannot start, when that is a matter of settings.
         self.refusal: str | None = None
         # Whole answers that are the same for everybody: they need no router.
@@ -91,9 +91,9 @@ class ScoringApp(FastAPI):
         return tell
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
-        short = self.short_way.get(scope["path"])
-        if short is not None and scope["method"] == "POST":
-            await short(scope, receive, send)
+        raw = self.raw_routes.get(scope["path"])
+        if raw is not None and scope["method"] == "POST":
+            await raw(scope, receive, send)
         else:
             await self._layer(scope, receive, send)
 
@@ -135,7 +135,7 @@ def create_app(service: Service) -> ScoringApp:
     add_health_routes(app, service)
     _serve_schema_made_once(app)
     app.add_route(DOCS, docs_page(app.title), include_in_schema=False)
-    app.short_way = {route.path: route.app for route in app.routes if isinstance(route, RawRoute)}
+    app.raw_routes = {route.path: route.app for route in app.routes if isinstance(route, RawRoute)}
     return app
 
 

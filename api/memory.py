@@ -33,7 +33,7 @@ def keep_small() -> None:
         libc.mallopt(_M_MMAP_THRESHOLD, _OWN_MAPPING_BYTES)
 
 
-def settle() -> None:
+def release_startup_pages() -> None:
     """After starting: keep what is there out of later collections, give free pages back.
 
     The libraries' own objects are half a million; searching them takes 100 ms, in a request.

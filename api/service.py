@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from api.http.credentials import Doorkeeper
+from api.http.auth import Authenticator
 from api.http.write_quota import WriteQuota
 from api.journal.drain import Drain
 from api.journal.journal import Journal
@@ -52,7 +52,7 @@ class Service:
     clock: MonotonicClock
     machine_clock: MachineClock
     metrics: Metrics
-    doorkeeper: Doorkeeper
+    authenticator: Authenticator
     write_quota: WriteQuota
     source: FeatureSource
     models: ModelHolder

@@ -13,13 +13,13 @@ from starlette.types import ASGIApp
 import usecases
 from api.app import create_app
 from api.http.bounds import Bounds, connections_possible
-from api.http.connections import ConnectionFigures
+from api.http.connections import ConnectionMetrics
+from api.http.fast_path import FastPathProtocol, FastRoutes, protocol_for
 from api.http.headers import no_version
 from api.http.hosts import Hosts
 from api.http.leaning import untested
-from api.http.short_way import ShortWayProtocol, ShortWays, protocol_for
-from api.memory import keep_small, settle
-from api.scoring.routes import short_ways
+from api.memory import keep_small, release_startup_pages
+from api.scoring.routes import fast_routes
 from api.service import Service
 from api.settings import Settings
 from api.wiring import build_service
@@ -46,11 +46,11 @@ def serve(settings: Settings, place: Place) -> None:
     run(create_app(service), settings, place.listener, protocol(service))
 
 
-def protocol(service: Service) -> type[ShortWayProtocol]:
+def protocol(service: Service) -> type[FastPathProtocol]:
     """How this service speaks HTTP; its connections are among its figures."""
     settings, models = service.settings, service.models
-    made = _protocol(settings, short_ways(service), lambda: models.version_header)
-    service.metrics.registry.register(ConnectionFigures(made.pool))
+    made = _protocol(settings, fast_routes(service), lambda: models.version_header)
+    service.metrics.registry.register(ConnectionMetrics(made.pool))
     service.metrics.watch(
         "anonymous_writes_refused",
         "1 while rows of callers without a token are refused, for their rate or a full disk",
@@ -60,11 +60,11 @@ def protocol(service: Service) -> type[ShortWayProtocol]:
 
 
 def _protocol(
-    settings: Settings, ways: ShortWays, version: Callable[[], bytes] = no_version
-) -> type[ShortWayProtocol]:
+    settings: Settings, routes: FastRoutes, version: Callable[[], bytes] = no_version
+) -> type[FastPathProtocol]:
     bounds = Bounds(connections=connections_possible(settings.max_connections))
     return protocol_for(
-        ways, bounds, Hosts(f"{settings.allowed_hosts},{_own_name(settings)}"), version
+        routes, bounds, Hosts(f"{settings.allowed_hosts},{_own_name(settings)}"), version
     )
 
 
@@ -77,7 +77,7 @@ def run(
     app: ASGIApp,
     settings: Settings,
     listener: socket.socket | None = None,
-    http: type[ShortWayProtocol] | None = None,
+    http: type[FastPathProtocol] | None = None,
 ) -> None:
     """Serve an application until told to stop, which is an orderly end and not a failure."""
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -90,7 +90,7 @@ def run(
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
-        http=http or _protocol(settings, ShortWays()),
+        http=http or _protocol(settings, FastRoutes()),
         ws="none",
         access_log=False,
         log_config=None,
@@ -110,7 +110,7 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        settle()
+        release_startup_pages()
 
 
 def _end(_number: int, _frame: object) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from sqlalchemy import Engine
 
 from api.database_metrics import watch_database
-from api.http.credentials import Doorkeeper, Limits
+from api.http.auth import Authenticator, Limits
 from api.http.named_tokens import NamedTokens
 from api.http.write_quota import write_quota
 from api.journal.drain import Drain
@@ -157,7 +157,7 @@ def build_service(
         clock=strict,
         machine_clock=machine,
         metrics=metrics,
-        doorkeeper=_doorkeeper(settings),
+        authenticator=_authenticator(settings),
         write_quota=write_quota(settings, engine),
         source=source,
         models=models,
@@ -251,12 +251,12 @@ def _how_to_run(
     return in_threads(pool), StripedLocks(clock)
 
 
-def _doorkeeper(settings: Settings) -> Doorkeeper:
+def _authenticator(settings: Settings) -> Authenticator:
     refuse_unnamed_reach(settings)
     ensure_tokens(settings.keys_dir, API_ROLES)
     tokens = {role: read_token(settings.keys_dir, role) for role in API_ROLES}
     limits = Limits.per_minute(settings.failed_attempts_per_minute, settings.changes_per_minute)
-    return Doorkeeper(
+    return Authenticator(
         tokens,
         limits,
         scoring_open=settings.scoring_auth == "off",

@@ -13,6 +13,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from api.http.bounds import Bounds
+from api.http.coalesced_write import CoalescedWriteProtocol
 from api.http.connections import Connections, Standing
 from api.http.headers import last_answer, no_version
 from api.http.heads import (
@@ -25,7 +26,6 @@ from api.http.heads import (
     has_chunks,
 )
 from api.http.hosts import Hosts
-from api.http.one_write import OneWriteProtocol
 from api.http.problems import BUSY, MALFORMED, TOO_SLOW, Problem
 
 _log = structlog.get_logger()
@@ -33,7 +33,7 @@ _SLICE_BYTES = 16 * 1024
 _AGAIN = {"Retry-After": "1"}
 
 
-class BoundedProtocol(OneWriteProtocol):
+class BoundedProtocol(CoalescedWriteProtocol):
     """Subclasses made for a server share its `pool`."""
 
     pool = Connections(Bounds())

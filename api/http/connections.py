@@ -105,7 +105,7 @@ def _worth(connection: Connection) -> tuple[Standing, float]:
     return connection.standing, connection.heard_at
 
 
-class ConnectionFigures(Collector):
+class ConnectionMetrics(Collector):
     """How many there are, what they hold, and how many were refused, for Prometheus."""
 
     def __init__(self, pool: Connections) -> None:

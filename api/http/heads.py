@@ -9,8 +9,8 @@ from api.http.problems import (
     HEADERS_TOO_LARGE,
     MALFORMED,
     WRONG_HOST,
-    Kind,
     Problem,
+    ProblemKind,
 )
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -24,7 +24,7 @@ _LINE_BYTES = 4
 class Refusal(Exception):
     """Raised inside of the parser's callbacks; ends the parsing."""
 
-    def __init__(self, kind: Kind, detail: str) -> None:
+    def __init__(self, kind: ProblemKind, detail: str) -> None:
         super().__init__(detail)
         self.problem = Problem(kind, detail)
 

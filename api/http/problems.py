@@ -12,7 +12,7 @@ _URN = "urn:understudy:problem:"
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ProblemKind:
     """One kind of problem; `code` never changes once published."""
 
     code: str
@@ -24,45 +24,59 @@ class Kind:
         return _URN + self.code
 
 
-MALFORMED = Kind("malformed-request", 400, "This is not HTTP as it is read here")
-NO_CREDENTIALS = Kind("no-credentials", 401, "Credentials are missing or wrong")
-WRONG_ROLE = Kind("wrong-role", 403, "These credentials may not do this")
-FOREIGN_ORIGIN = Kind("foreign-origin", 403, "Pages of this origin may not do this")
-BAD_SIGNATURE = Kind("bad-signature", 403, "No trusted key signed this bundle")
-NOT_FOUND = Kind("not-found", 404, "There is nothing at this address")
-UNKNOWN_VERSION = Kind("unknown-version", 404, "There is no such version")
-UNKNOWN_RUN = Kind("unknown-run", 404, "There is no such training run")
-METHOD_NOT_ALLOWED = Kind("method-not-allowed", 405, "This address does not take this method")
-TOO_SLOW = Kind("request-too-slow", 408, "The request did not arrive in time")
-VERSION_CONFLICT = Kind("version-conflict", 409, "This version is not newer than what was accepted")
-STALE_FENCING = Kind("stale-fencing-number", 409, "A newer scheduler has pushed since")
-NO_ROLLOUT = Kind("no-rollout", 409, "No version is being rolled out")
-ROLLOUT_CONFLICT = Kind("rollout-conflict", 409, "The rollout does not allow this now")
-NO_FALLBACK = Kind("no-fallback", 409, "There is no version to step back to")
-IDEMPOTENCY_CONFLICT = Kind(
+MALFORMED = ProblemKind("malformed-request", 400, "This is not HTTP as it is read here")
+NO_CREDENTIALS = ProblemKind("no-credentials", 401, "Credentials are missing or wrong")
+WRONG_ROLE = ProblemKind("wrong-role", 403, "These credentials may not do this")
+FOREIGN_ORIGIN = ProblemKind("foreign-origin", 403, "Pages of this origin may not do this")
+BAD_SIGNATURE = ProblemKind("bad-signature", 403, "No trusted key signed this bundle")
+NOT_FOUND = ProblemKind("not-found", 404, "There is nothing at this address")
+UNKNOWN_VERSION = ProblemKind("unknown-version", 404, "There is no such version")
+UNKNOWN_RUN = ProblemKind("unknown-run", 404, "There is no such training run")
+METHOD_NOT_ALLOWED = ProblemKind(
+    "method-not-allowed", 405, "This address does not take this method"
+)
+TOO_SLOW = ProblemKind("request-too-slow", 408, "The request did not arrive in time")
+VERSION_CONFLICT = ProblemKind(
+    "version-conflict", 409, "This version is not newer than what was accepted"
+)
+STALE_FENCING = ProblemKind("stale-fencing-number", 409, "A newer scheduler has pushed since")
+NO_ROLLOUT = ProblemKind("no-rollout", 409, "No version is being rolled out")
+ROLLOUT_CONFLICT = ProblemKind("rollout-conflict", 409, "The rollout does not allow this now")
+NO_FALLBACK = ProblemKind("no-fallback", 409, "There is no version to step back to")
+IDEMPOTENCY_CONFLICT = ProblemKind(
     "idempotency-conflict", 409, "This transaction_id was decided with another payload"
 )
-VERSION_CHANGED = Kind("version-changed", 409, "Another version serves by now")
-ORDER_EXPIRED = Kind("order-expired", 409, "The order waited for too long and was not carried out")
-TOO_LARGE = Kind("too-large", 413, "The request is larger than the limit")
-ADDRESS_TOO_LONG = Kind("address-too-long", 414, "The address is longer than the limit")
-UNSUPPORTED_MEDIA = Kind("unsupported-media-type", 415, "The body is not of a type read here")
-WRONG_HOST = Kind("wrong-host", 421, "This service does not go by that name")
-INVALID_REQUEST = Kind("invalid-request", 422, "The request does not validate")
-BUNDLE_MALFORMED = Kind("bundle-malformed", 422, "The bundle does not follow the format")
-MODEL_UNUSABLE = Kind("model-unusable", 422, "The bundle is authentic, but its model does not work")
-TOO_MANY = Kind("too-many-requests", 429, "This comes too often")
-HEADERS_TOO_LARGE = Kind("headers-too-large", 431, "The headers are larger than the limit")
-INTERNAL = Kind("internal-error", 500, "The service failed; the log has the details")
-SCORING_FAILED = Kind("scoring-failed", 500, "The model gave no usable score")
-REGISTRY_FAILED = Kind("registry-failed", 500, "The registry could not be written")
-NO_MODEL = Kind("no-model", 503, "No model is served yet")
-WORKER_UNAVAILABLE = Kind(
+VERSION_CHANGED = ProblemKind("version-changed", 409, "Another version serves by now")
+ORDER_EXPIRED = ProblemKind(
+    "order-expired", 409, "The order waited for too long and was not carried out"
+)
+TOO_LARGE = ProblemKind("too-large", 413, "The request is larger than the limit")
+ADDRESS_TOO_LONG = ProblemKind("address-too-long", 414, "The address is longer than the limit")
+UNSUPPORTED_MEDIA = ProblemKind(
+    "unsupported-media-type", 415, "The body is not of a type read here"
+)
+WRONG_HOST = ProblemKind("wrong-host", 421, "This service does not go by that name")
+INVALID_REQUEST = ProblemKind("invalid-request", 422, "The request does not validate")
+BUNDLE_MALFORMED = ProblemKind("bundle-malformed", 422, "The bundle does not follow the format")
+MODEL_UNUSABLE = ProblemKind(
+    "model-unusable", 422, "The bundle is authentic, but its model does not work"
+)
+TOO_MANY = ProblemKind("too-many-requests", 429, "This comes too often")
+HEADERS_TOO_LARGE = ProblemKind("headers-too-large", 431, "The headers are larger than the limit")
+INTERNAL = ProblemKind("internal-error", 500, "The service failed; the log has the details")
+SCORING_FAILED = ProblemKind("scoring-failed", 500, "The model gave no usable score")
+REGISTRY_FAILED = ProblemKind("registry-failed", 500, "The registry could not be written")
+NO_MODEL = ProblemKind("no-model", 503, "No model is served yet")
+WORKER_UNAVAILABLE = ProblemKind(
     "worker-unavailable", 503, "The worker that keeps this entity does not answer now"
 )
-JOURNAL_FULL = Kind("journal-full", 503, "The decision could not be recorded, so none was made")
-BUSY = Kind("busy", 503, "There is no room for this now")
-DATABASE_UNAVAILABLE = Kind("database-unavailable", 503, "The database cannot be reached now")
+JOURNAL_FULL = ProblemKind(
+    "journal-full", 503, "The decision could not be recorded, so none was made"
+)
+BUSY = ProblemKind("busy", 503, "There is no room for this now")
+DATABASE_UNAVAILABLE = ProblemKind(
+    "database-unavailable", 503, "The database cannot be reached now"
+)
 
 
 class FieldProblem(BaseModel):
@@ -88,7 +102,7 @@ class Problem(Exception):
 
     def __init__(
         self,
-        kind: Kind,
+        kind: ProblemKind,
         detail: str,
         *,
         errors: Sequence[FieldProblem] = (),
@@ -118,15 +132,15 @@ class Problem(Exception):
         return orjson.dumps(self.body())
 
 
-def documented(*kinds: Kind) -> dict[int | str, dict[str, Any]]:
+def documented(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
     """The `responses` of a route for the docs: one entry a status, its problems listed."""
-    by_status: dict[int, list[Kind]] = {}
+    by_status: dict[int, list[ProblemKind]] = {}
     for kind in (*kinds, INTERNAL):
         by_status.setdefault(kind.status, []).append(kind)
     return {status: _response(status, found) for status, found in sorted(by_status.items())}
 
 
-def _response(status: int, kinds: Sequence[Kind]) -> dict[str, Any]:
+def _response(status: int, kinds: Sequence[ProblemKind]) -> dict[str, Any]:
     examples = {
         kind.code: {
             "value": {"type": kind.type, "title": kind.title, "status": status, "detail": "..."}

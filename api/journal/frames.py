@@ -26,7 +26,7 @@ _OLD_BEGIN = re.compile(rb"(?=...[\x00\x01]....[\x01\x02{])", re.DOTALL)
 
 Frame = tuple[bytes, int]
 """A record, and the offset behind it."""
-Kind = Literal["torn", "damaged", "unreadable"]
+DamageKind = Literal["torn", "damaged", "unreadable"]
 
 
 class Region(NamedTuple):
@@ -40,7 +40,7 @@ class Region(NamedTuple):
 
     begin: int
     end: int
-    kind: Kind
+    kind: DamageKind
 
 
 class Chunk(NamedTuple):

@@ -14,8 +14,8 @@ from api.http.problems import (
     UNKNOWN_VERSION,
     VERSION_CHANGED,
     VERSION_CONFLICT,
-    Kind,
     Problem,
+    ProblemKind,
 )
 from api.models.refusals import (
     FencingStale,
@@ -35,7 +35,7 @@ from shared.errors import (
 )
 
 # The first class that fits names the problem.
-_KINDS: tuple[tuple[type[Exception], Kind], ...] = (
+_KINDS: tuple[tuple[type[Exception], ProblemKind], ...] = (
     (SignatureInvalid, BAD_SIGNATURE),
     (BundleTooLarge, TOO_LARGE),
     (BundleError, BUNDLE_MALFORMED),

@@ -5,7 +5,7 @@ from typing import Literal
 from fastapi import FastAPI, Request
 from pydantic import BaseModel, Field
 
-from api.http.door import Address, add, caller
+from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, REGISTRY_FAILED
 from api.models.problems import as_problem
 from api.models.refusals import NoFallback, NotServing
@@ -59,10 +59,10 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
 
     options = {"tags": ["models"], "summary": "Webhook for Alertmanager and Grafana"}
     problems = (REGISTRY_FAILED, MODEL_UNUSABLE, BAD_SIGNATURE, BUNDLE_MALFORMED)
-    address = Address(
+    spec = RouteSpec(
         "POST", "/alert", alert, Role.ALERT, _LIMIT, problems, options, json_elements=_LIMIT
     )
-    add(app, service.doorkeeper, address)
+    add_route(app, service.authenticator, spec)
 
 
 def _end_trial(service: Service, version: str, blamed: FiringAlert, who: str) -> AlertAnswer:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, Path, Response
 
-from api.http.door import Address, add
+from api.http.auth import RouteSpec, add_route
 from api.http.problems import INVALID_REQUEST, UNKNOWN_VERSION, Problem
 from api.service import Service
 from shared.keys.tokens import Role
@@ -46,7 +46,7 @@ def add_bundle_route(app: FastAPI, service: Service) -> None:
         headers = {SIGNATURE_HEADER: stored.signature.strip(), "Cache-Control": "no-store"}
         return Response(stored.raw, media_type=_MEDIA_TYPE, headers=headers)
 
-    address = Address(
+    spec = RouteSpec(
         "GET",
         "/models/{version}/bundle",
         get_bundle,
@@ -59,4 +59,4 @@ def add_bundle_route(app: FastAPI, service: Service) -> None:
         },
         extra=_ANSWER,
     )
-    add(app, service.doorkeeper, address)
+    add_route(app, service.authenticator, spec)

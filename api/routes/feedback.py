@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
-from api.http.door import Address, add, caller
+from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import (
     INVALID_REQUEST,
     JOURNAL_FULL,
@@ -137,8 +137,8 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
 
     options = {"tags": ["scoring"], "summary": "Tell what turned out to be true"}
     limit = service.settings.batch_max_bytes
-    address = Address(
+    spec = RouteSpec(
         "POST", "/feedback", feedback, Role.FEEDBACK, limit, (JOURNAL_FULL, WORKER_UNAVAILABLE),
         options, json_elements=_MAX_ELEMENTS,
     )  # fmt: skip
-    add(app, service.doorkeeper, address)
+    add_route(app, service.authenticator, spec)

@@ -5,7 +5,7 @@ from typing import Literal
 from fastapi import FastAPI, Response
 from pydantic import BaseModel, Field
 
-from api.http.door import Address, add
+from api.http.auth import RouteSpec, add_route
 from api.http.problems import JOURNAL_FULL, NO_MODEL, SCORING_FAILED, Problem
 from api.http.shared_rendering import SharedRendering
 from api.metrics import CONTENT_TYPE
@@ -79,17 +79,17 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
         return Response(await figures(), media_type=CONTENT_TYPE)
 
     tags = {"tags": ["health"]}
-    addresses = (
-        Address("GET", "/api/health", health, options={**tags, "summary": "How every part is"}),
-        Address("GET", "/livez", livez, problems=(SCORING_FAILED,),
+    specs = (
+        RouteSpec("GET", "/api/health", health, options={**tags, "summary": "How every part is"}),
+        RouteSpec("GET", "/livez", livez, problems=(SCORING_FAILED,),
                 options={**tags, "summary": "The process answers"}),
-        Address("GET", "/readyz", readyz, problems=(NO_MODEL, JOURNAL_FULL, SCORING_FAILED),
+        RouteSpec("GET", "/readyz", readyz, problems=(NO_MODEL, JOURNAL_FULL, SCORING_FAILED),
                 options={**tags, "summary": "Rows can be scored"}),
-        Address("GET", "/metrics", metrics,
+        RouteSpec("GET", "/metrics", metrics,
                 options={**tags, "summary": "Figures for Prometheus", "response_class": Response}),
     )  # fmt: skip
-    for address in addresses:
-        add(app, service.doorkeeper, address)
+    for spec in specs:
+        add_route(app, service.authenticator, spec)
 
 
 def _check_scoring(service: Service) -> None:

@@ -7,8 +7,8 @@ from fastapi import Depends, FastAPI, Header, Query, Request
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
+from api.http.auth import RouteSpec, add_route, caller
 from api.http.bodies import ClientGone, read_body, require_plain
-from api.http.door import Address, add, caller
 from api.http.problems import (
     BAD_SIGNATURE,
     BUNDLE_MALFORMED,
@@ -171,19 +171,19 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
         return Changed.settled(service, change)
 
     tags = {"tags": ["models"]}
-    addresses = (
-        Address("GET", "/current_model", get_current, Role.READ,
+    specs = (
+        RouteSpec("GET", "/current_model", get_current, Role.READ,
                 problems=(NO_MODEL,), options={**tags, "summary": "What is served now"}),
-        Address("GET", "/models", get_models, Role.READ,
+        RouteSpec("GET", "/models", get_models, Role.READ,
                 options={**tags, "summary": "Every version and its state"}),
-        Address("POST", "/update_model", update, Role.PUSH, problems=_PUSH_PROBLEMS,
+        RouteSpec("POST", "/update_model", update, Role.PUSH, problems=_PUSH_PROBLEMS,
                 options={**tags, "summary": "Push a signed bundle"}, extra=_PUSH_BODY),
-        Address("POST", "/rollback_model", rollback, Role.OPERATOR, _ROLLBACK_LIMIT,
+        RouteSpec("POST", "/rollback_model", rollback, Role.OPERATOR, _ROLLBACK_LIMIT,
                 problems=STEP_BACK_PROBLEMS,
                 options={**tags, "summary": "Step back to an older version"}),
     )  # fmt: skip
-    for address in addresses:
-        add(app, service.doorkeeper, address)
+    for spec in specs:
+        add_route(app, service.authenticator, spec)
 
 
 def _step_back(service: Service, body: RollbackRequest, who: str, order: Order) -> Change:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
-from api.http.door import Address, add, caller
+from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import DATABASE_UNAVAILABLE, INVALID_REQUEST, UNKNOWN_RUN, Problem
 from api.service import Service
 from shared.keys.tokens import Role
@@ -73,16 +73,16 @@ def add_retraining_routes(app: FastAPI, service: Service) -> None:
 
     tags = {"tags": ["retraining"]}
     base = "/api/mlops"
-    addresses = (
-        Address("POST", f"{base}/trigger-retraining", trigger, Role.TRIGGER,
+    specs = (
+        RouteSpec("POST", f"{base}/trigger-retraining", trigger, Role.TRIGGER,
                 problems=(DATABASE_UNAVAILABLE,),
                 options={**tags, "status_code": 202, "summary": "Retrain now"}),
-        Address("GET", f"{base}/runs", runs, Role.READ,
+        RouteSpec("GET", f"{base}/runs", runs, Role.READ,
                 problems=(DATABASE_UNAVAILABLE, INVALID_REQUEST),
                 options={**tags, "summary": "The latest training runs"}),
-        Address("GET", f"{base}/runs/{{run_id}}", run, Role.READ,
+        RouteSpec("GET", f"{base}/runs/{{run_id}}", run, Role.READ,
                 problems=(DATABASE_UNAVAILABLE, INVALID_REQUEST, UNKNOWN_RUN),
                 options={**tags, "summary": "One training run"}),
     )  # fmt: skip
-    for address in addresses:
-        add(app, service.doorkeeper, address)
+    for spec in specs:
+        add_route(app, service.authenticator, spec)

@@ -6,7 +6,7 @@ from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.http.door import Address, add, caller
+from api.http.auth import RouteSpec, add_route, caller
 from api.models.problems import STEP_BACK_PROBLEMS, as_problem
 from api.rollout.ask import Ask
 from api.rollout.refusals import NoRollout, RolloutConflict
@@ -49,7 +49,7 @@ def add_revocation_route(app: FastAPI, service: Service) -> None:
         return Revoked(revoked=body.version, version=now)
 
     options = {"tags": ["models"], "summary": "Never serve a version again"}
-    address = Address(
+    spec = RouteSpec(
         "POST", "/revoke_model", revoke, Role.OPERATOR, _LIMIT, STEP_BACK_PROBLEMS, options
     )
-    add(app, service.doorkeeper, address)
+    add_route(app, service.authenticator, spec)

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import FastAPI, Header, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.http.door import Address, add, caller
+from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import (
     BAD_SIGNATURE,
     BUNDLE_MALFORMED,
@@ -109,8 +109,8 @@ def add_rollout_routes(app: FastAPI, service: Service) -> None:
         )
 
     options = {"tags": ["models"], "summary": "Move on, promote or end what is rolled out"}
-    address = Address("POST", "/update_rollout", update, Role.PUSH, _LIMIT, _PROBLEMS, options)
-    add(app, service.doorkeeper, address)
+    spec = RouteSpec("POST", "/update_rollout", update, Role.PUSH, _LIMIT, _PROBLEMS, options)
+    add_route(app, service.authenticator, spec)
 
 
 def _carry_out(service: Service, ask: Ask, body: RolloutRequest) -> bool:

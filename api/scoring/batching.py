@@ -31,7 +31,7 @@ from shared.usecase.serving import ScoringRoute
 MAX_ROWS = 64
 
 
-class Responder(Protocol):
+class Recipient(Protocol):
     """A connection that waits for an answer."""
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
@@ -51,14 +51,14 @@ class RowRoute:
 @dataclass(slots=True)
 class PendingRequest:
     body: bytes
-    way: RowRoute
-    sender: Caller
-    caller: "Responder | _FutureResponder"
+    row_route: RowRoute
+    caller: Caller
+    recipient: "Recipient | _FutureRecipient"
     started: float
 
 
 @dataclass(frozen=True, slots=True)
-class _FutureResponder:
+class _FutureRecipient:
     """A coroutine that waits for a row's outcome, and counts its answer itself."""
 
     outcome: "asyncio.Future[Reply | Problem]"
@@ -80,22 +80,28 @@ class MicroBatcher:
         self._head = ("", b"")
 
     def add(
-        self, body: bytes, way: RowRoute, sender: Caller, caller: "Responder | _FutureResponder"
+        self,
+        body: bytes,
+        row_route: RowRoute,
+        caller: Caller,
+        recipient: "Recipient | _FutureRecipient",
     ) -> None:
         """Take a request; its caller is answered at the loop's next turn."""
         if not self._has_turn:
             self._has_turn = True
             asyncio.get_running_loop().call_soon(self._turn)
-        self._pending.append(PendingRequest(body, way, sender, caller, time.perf_counter()))
+        self._pending.append(
+            PendingRequest(body, row_route, caller, recipient, time.perf_counter())
+        )
 
-    async def scored(self, body: bytes, way: RowRoute, sender: Caller) -> Reply:
+    async def scored(self, body: bytes, row_route: RowRoute, caller: Caller) -> Reply:
         """What becomes of one row, scored with what else has come.
 
         Raises:
             Problem: of this row.
         """
         outcome: asyncio.Future[Reply | Problem] = asyncio.get_running_loop().create_future()
-        self.add(body, way, sender, _FutureResponder(outcome))
+        self.add(body, row_route, caller, _FutureRecipient(outcome))
         found = await outcome
         if isinstance(found, Problem):
             raise found
@@ -147,12 +153,12 @@ class MicroBatcher:
         rows: list[tuple[PendingRequest, Row]] = []
         for request in requests:
             try:
-                parsed = request.way.parse(request.body)
+                parsed = request.row_route.parse(request.body)
             except Problem as problem:
                 self._tell(request, problem)
             else:
                 rows.append(
-                    (request, Row(parsed, request.way.route, request.sender, request.started))
+                    (request, Row(parsed, request.row_route.route, request.caller, request.started))
                 )
         return rows
 
@@ -161,17 +167,19 @@ class MicroBatcher:
             self._tell(request, row.outcome)
 
     def _tell(self, request: PendingRequest, outcome: Reply | Problem) -> None:
-        if isinstance(request.caller, _FutureResponder):
-            request.caller.tell(outcome)
+        if isinstance(request.recipient, _FutureRecipient):
+            request.recipient.tell(outcome)
             return
         if isinstance(outcome, Reply):
             status = 200
-            request.caller.answer(200, self._head_of(outcome.version), orjson.dumps(outcome.body))
+            request.recipient.answer(
+                200, self._head_of(outcome.version), orjson.dumps(outcome.body)
+            )
         else:
             status = outcome.kind.status
             headers = rendered(problem_headers(outcome, self._models.version_header))
-            request.caller.answer(status, headers, outcome.render())
-        request.way.metrics.answered(status, time.perf_counter() - request.started)
+            request.recipient.answer(status, headers, outcome.render())
+        request.row_route.metrics.answered(status, time.perf_counter() - request.started)
 
     def _head_of(self, version: str) -> bytes:
         """Nearly always that of the row before."""

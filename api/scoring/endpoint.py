@@ -13,9 +13,9 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
+from api.http.auth import Authenticator
 from api.http.bodies import ClientGone, read_body, require_json
 from api.http.callers import Caller
-from api.http.credentials import Doorkeeper
 from api.http.failures import as_problem
 from api.http.headers import problem_headers
 from api.http.write_quota import WriteQuota
@@ -70,7 +70,7 @@ class ScoringEndpoint:
         work: Work,
         execution: Execution,
         limit_bytes: int,
-        doorkeeper: Doorkeeper,
+        authenticator: Authenticator,
         quota: WriteQuota,
         models: ModelHolder,
         metrics: RouteMetrics,
@@ -78,7 +78,7 @@ class ScoringEndpoint:
         self._work = work
         self._execution = execution
         self._limit_bytes = limit_bytes
-        self._doorkeeper = doorkeeper
+        self._authenticator = authenticator
         self._quota = quota
         self._models = models
         self._metrics = metrics
@@ -100,7 +100,7 @@ class ScoringEndpoint:
         self._metrics.answered(status, time.perf_counter() - started)
 
     async def _reply(self, scope: Scope, receive: Receive) -> EncodedReply:
-        caller = self._doorkeeper.admit(scope, Role.SCORER)
+        caller = self._authenticator.admit(scope, Role.SCORER)
         require_json(scope)
         if caller.is_anonymous:
             self._quota.check()

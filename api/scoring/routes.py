@@ -3,9 +3,9 @@
 from fastapi import FastAPI
 
 from api.http.callers import Caller
-from api.http.short_way import Headers, ShortWays, Way
+from api.http.fast_path import FastRoute, FastRoutes, Headers
 from api.route_metrics import RouteMetrics
-from api.scoring.batching import MicroBatcher, Responder, RowRoute
+from api.scoring.batching import MicroBatcher, Recipient, RowRoute
 from api.scoring.docs import batch_route, row_route
 from api.scoring.endpoint import Execution, ScoringEndpoint, Work, inline
 from api.scoring.requests import BatchParser, RowParser, elements_of_a_batch
@@ -32,45 +32,46 @@ def add_scoring_routes(app: FastAPI, service: Service) -> None:
             app.router.routes.append(batch_route(route, service.use_case, many, max_rows))
 
 
-def short_ways(service: Service) -> ShortWays:
+def fast_routes(service: Service) -> FastRoutes:
     """The short way to every route of single rows; none where scoring has to wait for others.
 
     Answers of the short way carry no origins, so there is none where pages of others may ask.
     """
     if service.execution is not inline or service.settings.cors_origins:
-        return ShortWays()
+        return FastRoutes()
     batcher: MicroBatcher | EntityRouter = service.batcher
     if service.peers is not None:
         routes, models, metrics = service.use_case.routes, service.models, service.metrics
         batcher = EntityRouter(service.batcher, service.peers, routes, models, metrics)
-    ways: dict[bytes, Way] = {
-        route.path.encode(): _ShortWay(service, route, batcher) for route in service.use_case.routes
+    fast_routes: dict[bytes, FastRoute] = {
+        route.path.encode(): _FastRoute(service, route, batcher)
+        for route in service.use_case.routes
     }
-    return ShortWays(ways, batcher.flush)
+    return FastRoutes(fast_routes, batcher.flush)
 
 
-class _ShortWay:
+class _FastRoute:
     def __init__(
         self, service: Service, route: ScoringRoute, batcher: MicroBatcher | EntityRouter
     ) -> None:
         self.limit_bytes = service.settings.body_max_bytes
-        self._scorer = service.doorkeeper.scorer
+        self._scorer = service.authenticator.scorer
         self._quota = service.write_quota
         parse = RowParser(service.use_case.request_model)
-        self._row_way = RowRoute(route, parse, service.metrics.route(route.path))
+        self._row_route = RowRoute(route, parse, service.metrics.route(route.path))
         self._batcher = batcher
 
     def admits(self, headers: Headers) -> Caller | None:
-        sender = self._scorer(headers)
-        if self._quota.is_spent and sender is not None and sender.is_anonymous:
+        caller = self._scorer(headers)
+        if self._quota.is_spent and caller is not None and caller.is_anonymous:
             # refused on the other way, with its reason
             return None
-        return sender
+        return caller
 
-    def take(self, body: bytes, sender: Caller, caller: Responder) -> None:
-        if sender.is_anonymous:
+    def take(self, body: bytes, caller: Caller, recipient: Recipient) -> None:
+        if caller.is_anonymous:
             self._quota.charge(body)
-        self._batcher.add(body, self._row_way, sender, caller)
+        self._batcher.add(body, self._row_route, caller, recipient)
 
 
 def _row_endpoint(service: Service, route: ScoringRoute) -> ScoringEndpoint:
@@ -109,7 +110,7 @@ def _endpoint(
         work=work,
         execution=execution,
         limit_bytes=limit_bytes,
-        doorkeeper=service.doorkeeper,
+        authenticator=service.authenticator,
         quota=service.write_quota,
         models=service.models,
         metrics=metrics,

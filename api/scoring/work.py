@@ -38,7 +38,7 @@ class RowWork(PacedWork):
         self._batcher = batcher
         self._lane = lane
         # whoever awaits an answer counts it
-        self._way = RowRoute(route, parse, RouteMetrics())
+        self._row_route = RowRoute(route, parse, RouteMetrics())
 
     def __call__(self, body: bytes, caller: Caller) -> EncodedReply:
         row = Row(self._parse(body), self._route, caller, time.perf_counter())
@@ -50,7 +50,7 @@ class RowWork(PacedWork):
     async def paced(self, body: bytes, caller: Caller) -> EncodedReply:
         if self._lane.is_free:
             return self(body, caller)
-        answered = await self._batcher.scored(body, self._way, caller)
+        answered = await self._batcher.scored(body, self._row_route, caller)
         return EncodedReply(orjson.dumps(answered.body), answered.version)
 
 

@@ -43,13 +43,13 @@ class Desk:
         service = self.server.service
         (route,) = [route for route in service.use_case.routes if route.path == path]
         parse = RowParser(service.use_case.request_model)
-        way = RowRoute(route, parse, service.metrics.route(path))
+        row_route = RowRoute(route, parse, service.metrics.route(path))
         callers = [FakeCaller() for _ in rows]
 
         async def tick() -> None:
             batcher = MicroBatcher(service.scorer, service.models, service.lane)
-            for row, caller in zip(rows, callers, strict=True):
-                batcher.add(orjson.dumps(row), way, ANYBODY, caller)
+            for row, recipient in zip(rows, callers, strict=True):
+                batcher.add(orjson.dumps(row), row_route, ANYBODY, recipient)
             # each turn takes a part of them
             for _ in range(len(rows)):
                 await asyncio.sleep(0)
@@ -65,7 +65,7 @@ def desk(serving: Running) -> Desk:
 
 def test_everybody_gets_the_answer_to_the_own_row(desk: Desk) -> None:
     callers = desk.ask(*({"amount": float(n)} for n in range(3 * MAX_ROWS)))
-    assert [caller.body["probability"] for caller in callers] == [
+    assert [recipient.body["probability"] for recipient in callers] == [
         n / 2 for n in range(3 * MAX_ROWS)
     ]
     desk.server.drained()
@@ -77,13 +77,13 @@ def test_a_row_that_makes_no_sense_is_nobody_elses_trouble(desk: Desk) -> None:
     callers = desk.ask(
         {"amount": 1.0}, {"amount": -1}, {"amount": 1.0, "event_time": far}, {"amount": 2.0}
     )
-    assert [caller.status for caller in callers] == [200, 422, 422, 200]
+    assert [recipient.status for recipient in callers] == [200, 422, 422, 200]
     assert callers[2].body["errors"][0]["field"] == "event_time"
 
 
 def test_rows_of_one_user_see_each_other_in_the_order_they_came(desk: Desk) -> None:
     callers = desk.ask(*({"amount": 1.0, "user_id": "u"} for _ in range(5)))
-    assert [caller.body["seen_before"] for caller in callers] == [0, 1, 2, 3, 4]
+    assert [recipient.body["seen_before"] for recipient in callers] == [0, 1, 2, 3, 4]
 
 
 def test_an_id_that_two_callers_send_at_once_is_decided_once(desk: Desk) -> None:
@@ -106,7 +106,11 @@ def test_a_row_the_model_fails_on_leaves_its_neighbours_to_the_model(
         good, bad, better = Desk(server).ask(
             {"amount": WORKS}, {"amount": FAILS}, {"amount": WORKS}
         )
-    assert [caller.body["version"] for caller in (good, bad, better)] == ["1.0.1", "1.0.0", "1.0.1"]
+    assert [recipient.body["version"] for recipient in (good, bad, better)] == [
+        "1.0.1",
+        "1.0.0",
+        "1.0.1",
+    ]
 
 
 @pytest.mark.parametrize("fault", [nan_model, error_model])
@@ -123,9 +127,9 @@ def test_a_row_that_nobody_can_score_gets_its_own_problem(
 
 
 def test_without_a_model_everybody_is_told(running: Running) -> None:
-    for caller in Desk(running).ask({"amount": 1.0}, {"amount": 2.0}):
-        assert caller.status == 503
-        assert b"retry-after: 5" in caller.headers
+    for recipient in Desk(running).ask({"amount": 1.0}, {"amount": 2.0}):
+        assert recipient.status == 503
+        assert b"retry-after: 5" in recipient.headers
 
 
 def test_rows_the_journal_has_no_room_for_are_refused_and_are_nobodys_past(
@@ -137,8 +141,8 @@ def test_rows_the_journal_has_no_room_for_are_refused_and_are_nobodys_past(
     with Running(small) as server:
         desk = Desk(server)
         callers = desk.ask(*({"amount": 1.0, "user_id": f"u{n}"} for n in range(400)))
-        kept = [n for n, caller in enumerate(callers) if caller.status == 200]
-        assert {caller.status for caller in callers} == {200, 503}
+        kept = [n for n, recipient in enumerate(callers) if recipient.status == 200]
+        assert {recipient.status for recipient in callers} == {200, 503}
         assert 0 < len(kept) < 400
         remembered = server.service.source.remembered  # type: ignore[attr-defined]
         assert {row.user_id for row in remembered.values()} == {f"u{n}" for n in kept}

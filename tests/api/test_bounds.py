@@ -11,8 +11,8 @@ import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.http.bounds import KIB, Bounds
+from api.http.fast_path import FastPathProtocol, FastRoutes, protocol_for
 from api.http.leaning import OF_CYCLE, OF_PROTOCOL, untested
-from api.http.short_way import ShortWayProtocol, ShortWays, protocol_for
 from tests.api.plain import BODY, Address, behind, talk, told
 from tests.api.server import Running, wait_until
 
@@ -31,17 +31,17 @@ HASTY = replace(
 )
 
 
-def bounded(bounds: Bounds) -> type[ShortWayProtocol]:
-    return protocol_for(ShortWays(), bounds)
+def bounded(bounds: Bounds) -> type[FastPathProtocol]:
+    return protocol_for(FastRoutes(), bounds)
 
 
 @pytest.fixture(scope="module")
-def protocol() -> type[ShortWayProtocol]:
+def protocol() -> type[FastPathProtocol]:
     return bounded(Bounds())
 
 
 @pytest.fixture(scope="module")
-def address(protocol: type[ShortWayProtocol]) -> Iterator[Address]:
+def address(protocol: type[FastPathProtocol]) -> Iterator[Address]:
     with behind(protocol) as address:
         yield address
 

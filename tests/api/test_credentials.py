@@ -8,7 +8,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from api.http.credentials import ALSO_ADMITTED, Doorkeeper, Limits
+from api.http.auth import ALSO_ADMITTED, Authenticator, Limits
 from api.http.problems import Problem
 from api.settings import Settings
 from shared.keys.tokens import API_ROLES, Role
@@ -133,7 +133,7 @@ def test_scoring_and_reading_are_open_by_default_and_nothing_else_is(settings: S
 
 def test_an_error_about_credentials_never_shows_them() -> None:
     tokens = {Role.SCORER: "s3cret", Role.PUSH: "0ther"}
-    door = Doorkeeper(tokens, Limits.per_minute(0, 0), scoring_open=False)
+    door = Authenticator(tokens, Limits.per_minute(0, 0), scoring_open=False)
     scope = {"headers": [(b"authorization", b"Bearer 0ther")], "path": "/score"}
     with pytest.raises(Problem) as caught:
         door.admit(scope, Role.SCORER)

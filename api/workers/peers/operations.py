@@ -64,10 +64,10 @@ def _rows(service: Service, route: ScoringRoute, tasks: _Tasks) -> Operation:
     if service.execution is not inline:
         return _scored(service, row_work(service, route), tasks)
     # the worker that accepted a row counts its answer
-    way = RowRoute(route, RowParser(service.use_case.request_model), RouteMetrics())
+    row_route = RowRoute(route, RowParser(service.use_case.request_model), RouteMetrics())
 
     def operation(context: bytes, body: bytes, answer: Answer) -> None:
-        service.batcher.add(body, way, decoded_sender(context), _Peer(answer))
+        service.batcher.add(body, row_route, decoded_sender(context), _Peer(answer))
 
     return operation
 

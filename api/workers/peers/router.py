@@ -16,7 +16,7 @@ from api.http.headers import JSON_HEADERS, problem_headers, rendered
 from api.http.problems import WORKER_UNAVAILABLE, Problem
 from api.metrics import Metrics
 from api.models.live import ModelHolder
-from api.scoring.batching import MicroBatcher, Responder, RowRoute
+from api.scoring.batching import MicroBatcher, Recipient, RowRoute
 from api.scoring.endpoint import Execution, Work
 from api.scoring.reply import EncodedReply
 from api.workers.peers.link import Call
@@ -64,19 +64,19 @@ class EntityRouter:
         self._metrics = metrics
         self._operations = {route.path: row_operation(routes, route) for route in routes}
 
-    def add(self, body: bytes, way: RowRoute, sender: Caller, caller: Responder) -> None:
+    def add(self, body: bytes, row_route: RowRoute, caller: Caller, recipient: Recipient) -> None:
         """Take a request; its caller is answered at a later turn of the loop."""
         owner = self._peers.ownership.of_body(body)
         if owner.number == self._peers.number:
-            self._batcher.add(body, way, sender, caller)
+            self._batcher.add(body, row_route, caller, recipient)
             return
-        forwarded = _Forwarded(way, caller, self._models, time.perf_counter())
-        operation = self._operations[way.route.path]
+        forwarded = _Forwarded(row_route, recipient, self._models, time.perf_counter())
+        operation = self._operations[row_route.route.path]
         self._metrics.forwarded_rows.inc()
         self._peers.links[owner.number].call(
             Call(
                 operation,
-                encoded_sender(sender),
+                encoded_sender(caller),
                 body,
                 owner.is_named,
                 forwarded.answered,
@@ -91,14 +91,14 @@ class EntityRouter:
 
 @dataclass(slots=True)
 class _Forwarded:
-    way: RowRoute
-    caller: Responder
+    row_route: RowRoute
+    recipient: Recipient
     models: ModelHolder
     started: float
 
     def answered(self, status: int, headers: bytes, body: bytes) -> None:
-        self.caller.answer(status, headers, body)
-        self.way.metrics.answered(status, time.perf_counter() - self.started)
+        self.recipient.answer(status, headers, body)
+        self.row_route.metrics.answered(status, time.perf_counter() - self.started)
 
     def given_up(self) -> None:
         self.answered(*told(unavailable(), self.models))

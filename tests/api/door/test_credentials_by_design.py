@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import api
-from api.http.credentials import Doorkeeper, Limits
+from api.http.auth import Authenticator, Limits
 from api.http.problems import Problem
 from shared.keys.tokens import API_ROLES, Role
 
@@ -34,7 +34,7 @@ class Counted:
     ["", "x", TOKENS[Role.PUSH][:-1], TOKENS[Role.PUSH][:-1] + "x", *TOKENS.values()],
 )
 def test_however_near_a_token_is_it_is_compared_with_all_of_them(offered: str) -> None:
-    door = Doorkeeper(TOKENS, Limits.per_minute(0, 0), scoring_open=False)
+    door = Authenticator(TOKENS, Limits.per_minute(0, 0), scoring_open=False)
     scope = {"path": "/", "headers": [(b"authorization", b"Bearer " + offered.encode())]}
     counted = Counted()
     before = sys.getprofile()
@@ -60,7 +60,7 @@ def test_nothing_else_in_the_service_reads_credentials() -> None:
 
 
 def test_the_doorkeeper_compares_no_bytes_but_by_digest() -> None:
-    tree = ast.parse((ROOT / "http" / "credentials.py").read_text())
+    tree = ast.parse((ROOT / "http" / "auth.py").read_text())
     compared = {
         ast.unparse(node)
         for node in ast.walk(tree)

@@ -13,9 +13,9 @@ from api.settings import Settings
 from tests.api.plain import talk
 from tests.api.server import Running, wait_until
 from tests.api.test_conflicts import named
+from tests.api.test_fast_path import LIVE, address_of, answers, request
 from tests.api.test_feedback import feedback, labels_of
 from tests.api.test_feedback_kept import write_lock
-from tests.api.test_short_way import LIVE, address_of, answers, request
 from tests.api.tiny import stored_rows
 from tests.api.workers.test_together import user_of, worker
 

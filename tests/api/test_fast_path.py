@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.http.callers import Caller, anonymous
-from api.http.short_way import ShortWayProtocol, ShortWays, protocol_for
+from api.http.fast_path import FastPathProtocol, FastRoutes, protocol_for
 from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.plain import Address, behind, talk, told
@@ -179,14 +179,14 @@ class Echo:
     def admits(self, headers: object) -> Caller:
         return anonymous(Role.SCORER, is_trusted=True)
 
-    def take(self, body: bytes, sender: Caller, caller: ShortWayProtocol) -> None:
-        caller.loop.call_soon(caller.answer, 200, b"", body)
+    def take(self, body: bytes, caller: Caller, recipient: FastPathProtocol) -> None:
+        recipient.loop.call_soon(recipient.answer, 200, b"", body)
 
 
 @pytest.fixture
 def impatient() -> Iterator[Address]:
     """A server that closes a connection it has not heard of for a second."""
-    protocol = protocol_for(ShortWays({b"/score": Echo()}))
+    protocol = protocol_for(FastRoutes({b"/score": Echo()}))
     with behind(protocol, timeout_keep_alive=1) as address:
         yield address
 

@@ -37,7 +37,7 @@ _UNUSUAL = frozenset(
 )
 
 
-class Way(Protocol):
+class FastRoute(Protocol):
     """One address."""
 
     @property
@@ -47,39 +47,39 @@ class Way(Protocol):
         """Who sends these, if they may ask."""
         ...
 
-    def take(self, body: bytes, sender: Caller, caller: "ShortWayProtocol") -> None:
+    def take(self, body: bytes, caller: Caller, recipient: "FastPathProtocol") -> None:
         """Call the caller's `answer`, soon."""
         ...
 
 
-def _nothing_waits() -> None:
+def _flush_nothing() -> None:
     """Where there is no short way, nobody waits for an answer on it."""
 
 
 @dataclass(frozen=True, slots=True)
-class ShortWays:
+class FastRoutes:
     """Ways by the address as the request line has it.
 
     Attributes:
         flush: have everybody answered who waits for it, now.
     """
 
-    by_url: Mapping[bytes, Way] = field(default_factory=dict)
-    flush: Callable[[], None] = _nothing_waits
+    by_url: Mapping[bytes, FastRoute] = field(default_factory=dict)
+    flush: Callable[[], None] = _flush_nothing
 
 
-class ShortWayProtocol(BoundedProtocol):
+class FastPathProtocol(BoundedProtocol):
     """uvicorn's protocol; subclasses made by `protocol_for` know the ways."""
 
-    ways = ShortWays()
-    _way: Way | None = None
+    routes = FastRoutes()
+    _route: FastRoute | None = None
     # Whose request it is, while there is a way.
-    _sender: Caller
+    _caller: Caller
     _body = b""
     # From the first byte of a short request to its answer.
-    _is_asking = False
+    _has_request = False
     # A short request is in a tick.
-    _waits = False
+    _awaits_reply = False
     _ends = False
 
     def on_message_begin(self) -> None:
@@ -89,31 +89,31 @@ class ShortWayProtocol(BoundedProtocol):
         self.expect_100_continue = False
 
     def on_headers_complete(self) -> None:
-        self._way = way = self._short_way()
-        if way is None:
-            self._go_uvicorns_way()
+        self._route = route = self._fast_route()
+        if route is None:
+            self._fall_back()
         else:
             self._is_in_head, self._chunks, self._body_bytes = False, None, 0
             self._body = b""
-            self._is_asking = True
+            self._has_request = True
 
     def on_body(self, body: bytes) -> None:
-        if self._way is None:
+        if self._route is None:
             super().on_body(body)
         else:
             self._body = self._body + body if self._body else body
             self._body_bytes = len(self._body)
 
     def on_message_complete(self) -> None:
-        if self._way is None:
+        if self._route is None:
             super().on_message_complete()
         else:
-            self._waits = self._is_whole = self._has_asked = True
-            self._way.take(self._body, self._sender, self)
+            self._awaits_reply = self._is_whole = self._has_asked = True
+            self._route.take(self._body, self._caller, self)
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
         """Send an answer to the request that waits; `headers` are lines, without the length."""
-        self._waits = self._is_asking = False
+        self._awaits_reply = self._has_request = False
         self.server_state.total_requests += 1
         if self._raw.is_closing():
             return
@@ -131,48 +131,48 @@ class ShortWayProtocol(BoundedProtocol):
         """One timer a connection, which looks when it was last heard of, not one a request."""
         self.timeout_keep_alive_task = None
         left = self.heard_at + self.timeout_keep_alive - self.loop.time()
-        if self._is_asking or left > 0:
+        if self._has_request or left > 0:
             self._look_again_in(max(left, 1.0))
         else:
             super().timeout_keep_alive_handler()
 
     @property
     def _is_answering(self) -> bool:
-        return self._waits or super()._is_answering
+        return self._awaits_reply or super()._is_answering
 
     @property
     def _is_answered_early(self) -> bool:
-        return not self._is_asking and super()._is_answered_early
+        return not self._has_request and super()._is_answered_early
 
     def refuse(self, problem: Problem) -> None:
-        if self._waits:
+        if self._awaits_reply:
             # answers go out in turn
-            self.ways.flush()
-        if self._waits:
+            self.routes.flush()
+        if self._awaits_reply:
             self._ends = True
         super().refuse(problem)
-        self._is_asking = self._waits
+        self._has_request = self._awaits_reply
 
     def shutdown(self) -> None:
-        if self._waits:
-            self.ways.flush()
-        if self._is_asking:
+        if self._awaits_reply:
+            self.routes.flush()
+        if self._has_request:
             self._ends = True
         else:
             super().shutdown()
 
-    def _short_way(self) -> Way | None:
+    def _fast_route(self) -> FastRoute | None:
         """The way this request may take; None: uvicorn's."""
-        way = self.ways.by_url.get(self.url)
-        if way is None or not self._is_plain() or not self._is_small_json(way):
+        route = self.routes.by_url.get(self.url)
+        if route is None or not self._is_plain() or not self._is_small_json(route):
             return None
-        sender = way.admits(self.headers)
-        if sender is None:
+        caller = route.admits(self.headers)
+        if caller is None:
             return None
-        self._sender = sender
-        return way
+        self._caller = caller
+        return route
 
-    def _is_small_json(self, way: Way) -> bool:
+    def _is_small_json(self, route: FastRoute) -> bool:
         length = kind = host = b""
         for name, value in self.headers:
             if name == b"content-length":
@@ -189,14 +189,14 @@ class ShortWayProtocol(BoundedProtocol):
             (kind == _JSON or is_json(kind))
             and (host in self.hosts.known or self.hosts.allows(host))
             and length.isdigit()
-            and int(length) <= way.limit_bytes
+            and int(length) <= route.limit_bytes
         )
 
     def _is_plain(self) -> bool:
         parser = self.parser
         return (
             # who sends without waiting for answers may not hold the loop
-            not self._waits
+            not self._awaits_reply
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
             and not self._ends
@@ -208,13 +208,13 @@ class ShortWayProtocol(BoundedProtocol):
             and parser.should_keep_alive()
         )
 
-    def _go_uvicorns_way(self) -> None:
-        if self._waits:
+    def _fall_back(self) -> None:
+        if self._awaits_reply:
             # answers go out in turn
-            self.ways.flush()
-        if self._waits:
+            self.routes.flush()
+        if self._awaits_reply:
             # one that is with another worker; uvicorn queues what comes behind it
-            self.cycle = cast(RequestResponseCycle, _Elsewhere())
+            self.cycle = cast(RequestResponseCycle, _Unanswered())
         self._unset_keepalive_if_required()
         url, headers, expect = self.url, self.headers, self.expect_100_continue
         super().on_message_begin()
@@ -234,22 +234,22 @@ class ShortWayProtocol(BoundedProtocol):
 
 
 def protocol_for(
-    ways: ShortWays,
+    routes: FastRoutes,
     bounds: Bounds | None = None,
     hosts: Hosts | None = None,
     version: Callable[[], bytes] = no_version,
-) -> type[ShortWayProtocol]:
+) -> type[FastPathProtocol]:
     """The protocol class of a server; `version` is what refusals say that serves."""
     own: dict[str, Any] = {
-        "ways": ways,
+        "routes": routes,
         "hosts": hosts or Hosts(),
         "pool": Connections(bounds or Bounds()),
         "version": staticmethod(version),
     }
-    return cast(type[ShortWayProtocol], type("ShortWayProtocol", (ShortWayProtocol,), own))
+    return cast(type[FastPathProtocol], type("FastPathProtocol", (FastPathProtocol,), own))
 
 
-class _Elsewhere:
+class _Unanswered:
     """Stands where uvicorn looks for the request before, while that has no answer yet."""
 
     response_complete = False

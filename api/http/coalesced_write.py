@@ -12,14 +12,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 _HEAD, _END_OF_HEAD = b"HTTP/1.1 ", b"\r\n\r\n"
 
 
-class OneWriteProtocol(HttpToolsProtocol):
+class CoalescedWriteProtocol(HttpToolsProtocol):
     """uvicorn's own protocol over a transport that holds a head back until something follows."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast(asyncio.Transport, _Joining(transport)))
+        super().connection_made(cast(asyncio.Transport, _CoalescingTransport(transport)))
 
 
-class _Joining:
+class _CoalescingTransport:
     """A transport; everything but writing and closing is the real one's."""
 
     def __init__(self, transport: asyncio.Transport) -> None:

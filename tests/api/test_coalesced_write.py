@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.http.one_write import OneWriteProtocol
+from api.http.coalesced_write import CoalescedWriteProtocol
 from tests.api.plain import BODY, Address, behind, talk, told
 
 
 @pytest.fixture
 def address() -> Iterator[Address]:
-    with behind(OneWriteProtocol) as address:
+    with behind(CoalescedWriteProtocol) as address:
         yield address
 
 
