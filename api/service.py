@@ -12,7 +12,7 @@ from api.journal.journal import Journal
 from api.metrics import Metrics
 from api.models.breaker import Breaker
 from api.models.crashes import Crashes
-from api.models.live import ModelHolder
+from api.models.model_slot import ModelSlot
 from api.models.promoter import Promoter
 from api.models.proof import Proof
 from api.models.revoker import Revoker
@@ -55,7 +55,7 @@ class Service:
     authenticator: Authenticator
     write_quota: WriteQuota
     source: FeatureSource
-    models: ModelHolder
+    models: ModelSlot
     registry: Registry
     promoter: Promoter
     conductor: Conductor

@@ -4,10 +4,10 @@ from functools import partial
 
 import structlog
 
-from api.aftermath import end_what_crashed, leave_what_crashes
 from api.http.write_quota import DISK_LOOK_SECONDS
 from api.journal.entries import VERSION, decided_from_record, decode, is_quarantined
 from api.journal.sink import Stored
+from api.models.crash_recovery import end_crashed_trials, roll_back_crashing_version
 from api.models.proof import PROOF_SECONDS
 from api.rollout.conductor import SETTLE_SECONDS
 from api.scoring.idempotency import quarantine_key
@@ -57,9 +57,9 @@ def start(service: Service) -> None:
     service.journal.open()
     _recall_pending(service)
     died = service.crashes.open()
-    leave_what_crashes(service)
+    roll_back_crashing_version(service)
     service.promoter.restore()
-    end_what_crashed(service, died)
+    end_crashed_trials(service, died)
     service.conductor.catch_up()
     service.drain.start()
     service.use_case.warm_up()

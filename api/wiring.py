@@ -15,14 +15,14 @@ from api.journal.keeping import Keeping
 from api.journal.sink import DatabaseSink
 from api.metrics import Metrics
 from api.models.breaker import Breaker, BreakerLimits
-from api.models.comparison_metrics import ComparisonFigures
+from api.models.comparison_metrics import ComparisonMetrics
 from api.models.crashes import Crashes, CrashLimits
-from api.models.live import ModelHolder
+from api.models.model_loader import ModelLoader
+from api.models.model_slot import ModelSlot
 from api.models.promoter import Promoter
 from api.models.proof import Declared, Proof
 from api.models.revoker import Revoker
 from api.models.rollback_metrics import LastRollback
-from api.models.shelf import Shelf
 from api.models.smoke import ChildSmokeTest, SmokeTest
 from api.models.verify import Verifier
 from api.registry.audit import AuditTrail
@@ -76,7 +76,7 @@ def build_service(
         SettingsError: a key or the database URL cannot be used.
     """
     engine = connect(settings.database_url.get_secret_value(), STATEMENT_TIMEOUT_SECONDS)
-    strict, metrics, models = MonotonicClock(clock), Metrics(), ModelHolder()
+    strict, metrics, models = MonotonicClock(clock), Metrics(), ModelSlot()
     machine = clock if isinstance(clock, MachineClock) else MACHINE_CLOCK
     registry = Registry(settings.prod_models_dir, settings.served_well_seconds)
     place = place or Place()
@@ -107,7 +107,7 @@ def build_service(
     promoter = Promoter(
         registry=registry,
         verifier=verifier,
-        holder=models,
+        slot=models,
         audit=audit,
         clock=clock,
         metrics=metrics,
@@ -119,7 +119,7 @@ def build_service(
         settings.breaker_window_seconds,
         settings.scoring_budget_seconds,
     )
-    breaker = Breaker(models, workforce.step_back, limits, metrics)
+    breaker = Breaker(models, workforce.roll_back, limits, metrics)
     parts = ScoringParts(
         use_case=use_case,
         source=source,
@@ -135,18 +135,18 @@ def build_service(
         read_seconds=None if reading is engine else read_seconds,
     )
     scorer, lane = Scorer(parts), ScoringLane(models)
-    shelf = Shelf(registry, verifier)
+    loader = ModelLoader(registry, verifier)
     conductor = Conductor(
         registry=registry,
         promoter=promoter,
-        holder=models,
-        trials=_trials(settings, use_case, registry, shelf, crashes),
+        slot=models,
+        trials=_trials(settings, use_case, registry, loader, crashes),
         audit=audit,
         clock=clock,
         run_dir=run_dir,
     )
     metrics.registry.register(RolloutCollector(conductor))
-    metrics.registry.register(ComparisonFigures(models))
+    metrics.registry.register(ComparisonMetrics(models))
     metrics.registry.register(LastRollback(registry))
     declared = Declared(settings.served_well_seconds, settings.served_well_rows)
     service = Service(
@@ -220,7 +220,7 @@ def _trials(
     settings: Settings,
     use_case: ServingUseCase,
     registry: Registry,
-    shelf: Shelf,
+    loader: ModelLoader,
     crashes: Crashes,
 ) -> TrialMaker:
     limits = ShadowLimits(
@@ -229,7 +229,7 @@ def _trials(
         settings.shadow_hang_seconds,
         settings.allow_pickle_models,
     )
-    return TrialMaker(use_case, registry, shelf, crashes, arms_dir(settings.run_dir), limits)
+    return TrialMaker(use_case, registry, loader, crashes, arms_dir(settings.run_dir), limits)
 
 
 def _smoke_test(settings: Settings) -> SmokeTest:

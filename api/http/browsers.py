@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.http.headers import problem_headers
 from api.http.problems import FOREIGN_ORIGIN, Problem
 from api.metrics import Metrics
-from api.models.live import ModelHolder
+from api.models.model_slot import ModelSlot
 
 _log = structlog.get_logger()
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -26,7 +26,7 @@ class OriginGuard:
     """Answers 403 to what a page of another origin sends, unless that origin was named."""
 
     def __init__(
-        self, app: ASGIApp, origins: Iterable[str], models: ModelHolder, metrics: Metrics
+        self, app: ASGIApp, origins: Iterable[str], models: ModelSlot, metrics: Metrics
     ) -> None:
         self._app = app
         self._named = frozenset(origin.strip().lower().encode() for origin in origins)

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.problems import INTERNAL, MEDIA_TYPE, Problem
 from api.metrics import Metrics
-from api.models.live import ModelHolder
+from api.models.model_slot import ModelSlot
 
 _log = structlog.get_logger()
 RawHeaders = list[tuple[bytes, bytes]]
@@ -62,7 +62,7 @@ def last_answer(problem: Problem, version: bytes, common: Iterable[tuple[bytes, 
 class AnswerLayer:
     """Names the serving version, counts, and turns whatever escapes into a 500 problem."""
 
-    def __init__(self, app: ASGIApp, models: ModelHolder, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, models: ModelSlot, metrics: Metrics) -> None:
         self._app = app
         self._models = models
         self._metrics = metrics

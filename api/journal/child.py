@@ -32,7 +32,7 @@ def main() -> None:
     # The parent says when to end; a Ctrl-C meant for it comes here as well.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    _step_back()
+    _lower_priority()
     answers = _keep_answers_apart()
     hello = orjson.loads(sys.stdin.buffer.readline())
     engine = connect(hello["database_url"], _STATEMENT_TIMEOUT_SECONDS)
@@ -70,7 +70,7 @@ def _tell(answers: int, line: bytes) -> bool:
     return True
 
 
-def _step_back() -> None:
+def _lower_priority() -> None:
     """Leave the processor to the requests where it is short; a batch can wait, a caller not."""
     os.nice(_NICE)
     if hasattr(os, "SCHED_BATCH"):

@@ -16,13 +16,13 @@ import structlog
 
 from api.http.problems import Problem
 from api.metrics import Metrics
-from api.models.live import ModelHolder
 from api.models.loaded import LiveModel
+from api.models.model_slot import ModelSlot
 from api.models.slowness import Slowness
 from shared.usecase.serving import FloatMatrix
 
 _log = structlog.get_logger()
-StepBack = Callable[[str, str], None]
+RollBack = Callable[[str, str], None]
 """Leave this version for this reason; called on a thread of its own."""
 
 
@@ -44,10 +44,10 @@ class Breaker:
     """Counts failures of the version that serves, and trips once for each."""
 
     def __init__(
-        self, models: ModelHolder, step_back: StepBack, limits: BreakerLimits, metrics: Metrics
+        self, models: ModelSlot, roll_back: RollBack, limits: BreakerLimits, metrics: Metrics
     ) -> None:
         self._models = models
-        self._step_back = step_back
+        self._roll_back = roll_back
         self._limits = limits
         self._metrics = metrics
         self._slowness = Slowness(limits.row_seconds)
@@ -148,7 +148,7 @@ class Breaker:
         reason = f"{limits.failures} failures within {limits.window_seconds:g} s: {detail}"
         _log.error("breaker_tripped", version=version, reason=reason)
         self._metrics.breaker_trips.inc()
-        self._step_back(version, reason)
+        self._roll_back(version, reason)
 
 
 def _scores(model: LiveModel, matrix: FloatMatrix) -> FloatMatrix | None:

@@ -5,17 +5,17 @@ from collections.abc import Iterable
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from api.models.live import ModelHolder
+from api.models.model_slot import ModelSlot
 from shared.clock import MICROS_PER_SECOND
 
 _LABELS = ("version", "activation", "against")
 _BY = ("live", "predecessor")
 
 
-class ComparisonFigures(Collector):
+class ComparisonMetrics(Collector):
     """Gauges, because they count from the activation and not from the start of the process."""
 
-    def __init__(self, models: ModelHolder) -> None:
+    def __init__(self, models: ModelSlot) -> None:
         self._models = models
 
     def collect(self) -> Iterable[Metric]:

@@ -14,8 +14,8 @@ from pathlib import Path
 import structlog
 
 from api.models.comparison import FRESH_SECONDS
+from api.models.crash_marker import MARKER_BYTES, CrashMarker, marked, unmarked
 from api.models.loaded import LiveModel
-from api.models.watched import SLOT_BYTES, Slot, unwatched, watched
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_SECOND, Clock
 
@@ -43,13 +43,13 @@ class Crashes:
         self._total = total
         self._limits = limits
         self._clock = clock
-        self._champion, self._candidate = self._slots = Slot(0), Slot(1)
+        self._champion, self._candidate = self._markers = CrashMarker(0), CrashMarker(1)
         self._descriptor = -1
 
     def serving(self, live: LiveModel, activated_at_us: int) -> LiveModel:
         """The version to serve, watched while it is fresh."""
         fresh_seconds = self.fresh_seconds(activated_at_us)
-        return watched(live, self._champion, fresh_seconds) if fresh_seconds else unwatched(live)
+        return marked(live, self._champion, fresh_seconds) if fresh_seconds else unmarked(live)
 
     def fresh_seconds(self, activated_at_us: int) -> float:
         """For how much longer a version may be the cause of what goes wrong."""
@@ -58,7 +58,7 @@ class Crashes:
 
     def on_trial(self, live: LiveModel) -> LiveModel:
         """The version to try out, watched all the while."""
-        return watched(live, self._candidate, None)
+        return marked(live, self._candidate, None)
 
     def open(self) -> set[str]:
         """Versions that died with the processes before this one; from now on, watch."""
@@ -69,17 +69,17 @@ class Crashes:
             path = self._folder / f"{_PREFIX}{self._number}"
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             # Space is taken now, not when something has to be said.
-            os.pwrite(self._descriptor, bytes(len(self._slots) * SLOT_BYTES), 0)
+            os.pwrite(self._descriptor, bytes(len(self._markers) * MARKER_BYTES), 0)
         except OSError as error:
             _log.warning("crashes_not_remembered", reason=str(error))
             return set()
-        for slot in self._slots:
-            slot.use(self._descriptor)
+        for marker in self._markers:
+            marker.use(self._descriptor)
         return died
 
     def close(self) -> None:
-        for slot in self._slots:
-            slot.use(-1)
+        for marker in self._markers:
+            marker.use(-1)
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -111,7 +111,7 @@ class Crashes:
         """The version that the owner of this file died in, now on the list."""
         raw = path.read_bytes()
         path.unlink()
-        champion, candidate = (_version(raw[at : at + SLOT_BYTES]) for at in (0, SLOT_BYTES))
+        champion, candidate = (_version(raw[at : at + MARKER_BYTES]) for at in (0, MARKER_BYTES))
         # If both were at work it was the one that nobody knows.
         version = candidate or champion
         if version is None:

@@ -51,7 +51,7 @@ _KINDS: tuple[tuple[type[Exception], ProblemKind], ...] = (
     (OSError, REGISTRY_FAILED),
 )
 
-STEP_BACK_PROBLEMS = (
+ROLLBACK_PROBLEMS = (
     VERSION_CHANGED,
     ORDER_EXPIRED,
     UNKNOWN_VERSION,

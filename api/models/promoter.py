@@ -12,15 +12,15 @@ import structlog
 
 from api.metrics import Metrics
 from api.models.crashes import Crashes
-from api.models.live import ModelHolder
 from api.models.loaded import LiveModel
+from api.models.model_loader import ModelLoader
+from api.models.model_slot import ModelSlot
 from api.models.order import check_order
 from api.models.pointer import Behind, Pointer
 from api.models.push import Push
 from api.models.refusals import NotServing
-from api.models.shelf import Shelf
-from api.models.stage import Change, Stage
-from api.models.stepback import StepBack
+from api.models.rollback import Rollback
+from api.models.serving_state import Change, ServingState
 from api.models.verify import Authentic, Verifier
 from api.registry.audit import AuditTrail
 from api.registry.ledger import Ledger
@@ -45,7 +45,7 @@ class Promoter:
         *,
         registry: Registry,
         verifier: Verifier,
-        holder: ModelHolder,
+        slot: ModelSlot,
         audit: AuditTrail,
         clock: Clock,
         metrics: Metrics,
@@ -53,8 +53,8 @@ class Promoter:
     ) -> None:
         self._registry = registry
         self._verifier = verifier
-        self._shelf = Shelf(registry, verifier)
-        self._stage = Stage(self._shelf, holder, metrics, crashes)
+        self._loader = ModelLoader(registry, verifier)
+        self._state = ServingState(self._loader, slot, metrics, crashes)
         self._audit = audit
         self.pointer = Pointer(registry, audit, clock, metrics)
         self._clock = clock
@@ -64,13 +64,13 @@ class Promoter:
         # Inside this process: who may assign the reference.
         self._swap_lock = threading.Lock()
         # A step back that could not be written down yet.
-        self._owed: StepBack | None = None
+        self._owed: Rollback | None = None
         self.behind: Behind | None = None
 
     @property
     def serving(self) -> str:
         """The version that answers now."""
-        live = self._stage.live
+        live = self._state.live
         return "none" if live is None else live.version
 
     def push(self, push: Push) -> Change:
@@ -112,12 +112,12 @@ class Promoter:
         """
         with self._swap_lock, ExitStack() as stack:
             trouble = self._take_write_lock(stack)
-            left = self._stage.live
+            left = self._state.live
             self._check_leaving(leaving, seen, left)
-            model = self._stage.target(version)
+            model = self._state.target(version)
             now_us, previous = self._clock.now_us(), None if left is None else left.version
             pointer = self._registry.current() or previous
-            step = StepBack(model.version, previous, pointer, what, who, reason, now_us, version)
+            step = Rollback(model.version, previous, pointer, what, who, reason, now_us, version)
             self._owed = step
             try:
                 if trouble is not None:
@@ -126,7 +126,7 @@ class Promoter:
                 self._owed = None
             finally:
                 # Stepping back may not depend on a disk that is full.
-                change = self._stage.serve(model, now_us)
+                change = self._state.serve(model, now_us)
                 self._metrics.rollbacks.inc()
                 _log.warning(
                     "rolled_back", version=model.version, left=change.previous, reason=reason
@@ -150,12 +150,12 @@ class Promoter:
         with self.writing(_WRITE_WAIT_SECONDS):
             self.pointer.open_registry()
             current = self._registry.current()
-            for version in self._shelf.restore_order():
-                model = self._shelf.load_if_possible(version)
+            for version in self._loader.restore_order():
+                model = self._loader.load_if_possible(version)
                 if model is None:
                     continue
                 activated = self._registry.ledger.activated_at_us(version)
-                self._stage.serve(model, activated or self._clock.now_us())
+                self._state.serve(model, activated or self._clock.now_us())
                 _log.info("restored", version=version)
                 if current is None:
                     self.pointer.restore(version)
@@ -175,9 +175,9 @@ class Promoter:
             if wanted not in self._registry.ledger.accepted:
                 self.behind = self.pointer.names_a_stranger(wanted) or self.behind
                 return
-            model = self._stage.in_memory(wanted)
+            model = self._state.in_memory(wanted)
             if wanted == self.serving:
-                self._stage.renew_fallback()
+                self._state.renew_fallback()
                 self.behind = None
         if wanted != self.serving:
             model = model or self._loaded_for(wanted)
@@ -217,12 +217,12 @@ class Promoter:
                 step.record(self._registry, self._audit)
                 _log.info("rollback_recorded", version=step.target, left=step.left)
             self._owed = None
-            self._stage.renew_fallback()
+            self._state.renew_fallback()
 
     def _loaded_for(self, wanted: str) -> LiveModel | None:
         """Load outside of the lock, so that a rollback does not wait for it."""
         try:
-            return self._shelf.load_and_try(wanted)
+            return self._loader.load_and_try(wanted)
         except (UnderstudyError, OSError) as error:
             self.behind = Behind(wanted, str(error))
             _log.error("version_not_taken_over", version=wanted, error=str(error))
@@ -234,7 +234,7 @@ class Promoter:
             if self._registry.current() != wanted:
                 return  # it has changed again, and the next look sees that
             activated = self._registry.ledger.activated_at_us(wanted)
-            change = self._stage.serve(model, activated or self._clock.now_us())
+            change = self._state.serve(model, activated or self._clock.now_us())
             self.behind, self._owed = None, None
             self._metrics.swaps.inc()
         _log.info("taken_over", version=wanted, previous=change.previous)
@@ -246,7 +246,7 @@ class Promoter:
         except OSError as error:
             return error
         if self._registry.refresh():
-            self._stage.renew_fallback()
+            self._state.renew_fallback()
         return None
 
     def _check_leaving(self, leaving: str | None, seen: str | None, live: LiveModel | None) -> None:
@@ -285,7 +285,7 @@ class Promoter:
         version, now_us = model.version, self._clock.now_us()
         self._registry.activate(version, ledger.with_activation(version, now_us))
         self._owed, self.behind = None, None
-        change = self._stage.serve(model, now_us)
+        change = self._state.serve(model, now_us)
         self._metrics.swaps.inc()
         _log.info("promoted", version=version, previous=change.previous, key=key_id)
         self._prune()
@@ -293,6 +293,6 @@ class Promoter:
 
     def _prune(self) -> None:
         try:
-            self._registry.prune(self._stage.loaded())
+            self._registry.prune(self._state.loaded())
         except OSError as error:
             _log.warning("prune_failed", error=str(error))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from api.models.loaded import LiveModel
-from api.models.stage import Change
+from api.models.serving_state import Change
 from api.models.verify import Authentic
 from api.registry.registry import Meta
 

@@ -11,12 +11,12 @@ from secrets import token_hex
 
 import structlog
 
-from api.models.live import ModelHolder
 from api.models.loaded import LiveModel
+from api.models.model_slot import ModelSlot
 from api.models.order import check_step
 from api.models.promoter import Promoter
 from api.models.push import Push
-from api.models.stage import Change
+from api.models.serving_state import Change
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
 from api.rollout.ask import Ask
@@ -45,7 +45,7 @@ class Conductor:
         *,
         registry: Registry,
         promoter: Promoter,
-        holder: ModelHolder,
+        slot: ModelSlot,
         trials: TrialMaker,
         audit: AuditTrail,
         clock: Clock,
@@ -55,12 +55,12 @@ class Conductor:
         self.counters_dir = trials.counters_dir
         self._registry = registry
         self._promoter = promoter
-        self._holder = holder
+        self._slot = slot
         self._trials = trials
         self._audit = audit
         self._clock = clock
         self._run_dir = run_dir
-        self._keeper = TrialKeeper(holder, trials, run_dir, self._broken)
+        self._keeper = TrialKeeper(slot, trials, run_dir, self._broken)
         self._rollouts = Rollouts()
         # Aborted here, although the file may still say otherwise.
         self._dropped: str | None = None
@@ -86,7 +86,7 @@ class Conductor:
 
     def flush(self) -> None:
         """Write what this process counted, for whoever sums it up now."""
-        trial = self._holder.trial
+        trial = self._slot.trial
         if trial is not None:
             trial.counters.flush()
 
@@ -98,7 +98,7 @@ class Conductor:
     @property
     def rollout(self) -> Rollout | None:
         """The rollout in force."""
-        rollout = self._rollouts.against(self._holder.version)
+        rollout = self._rollouts.against(self._slot.version)
         return None if rollout is None or rollout.version == self._dropped else rollout
 
     def push(self, push: Push, mode: Mode) -> tuple[Change, Mode]:
@@ -107,7 +107,7 @@ class Conductor:
         Raises:
             UnderstudyError, OSError: as `Promoter.push`, or another rollout is not over.
         """
-        if mode is Mode.IMMEDIATE or self._holder.live is None:
+        if mode is Mode.IMMEDIATE or self._slot.live is None:
             return self._promoter.push(push), Mode.IMMEDIATE
         self._check_free()
         change = self._promoter.push(replace(push, trial=partial(self._begin, mode, push.who)))
@@ -151,7 +151,7 @@ class Conductor:
             check_step(self._registry.ledger, ask.fencing_number)
             rollouts, rollout = self._read(ask)
             version = rollout.version
-            model = self._keeper.loaded(version) or self._trials.shelf.load_and_try(version)
+            model = self._keeper.loaded(version) or self._trials.loader.load_and_try(version)
             self._fence(ask)
             change = self._promoter.activate(model, ask.who, ask.why)
             now_us = self._clock.now_us()
@@ -171,7 +171,7 @@ class Conductor:
         _, rollout = self._read(ask)
         # First of all, and whatever becomes of the file.
         self._dropped = rollout.version
-        self._holder.try_out(None)
+        self._slot.try_out(None)
         _log.warning("rollout_aborted", version=rollout.version, reason=ask.why)
         try:
             with self._promoter.writing(_ABORT_WAIT_SECONDS):
@@ -181,9 +181,9 @@ class Conductor:
                     self._end(rollouts, Outcome.ABORTED, ask.why, ask.who)
         finally:
             self._apply()
-        live = self._holder.live
+        live = self._slot.live
         activated_us = self._clock.now_us() if live is None else live.activated_at_us
-        return Change(self._holder.version, rollout.version, activated_us)
+        return Change(self._slot.version, rollout.version, activated_us)
 
     def catch_up(self) -> None:
         """Take over what the file says now."""
@@ -206,7 +206,7 @@ class Conductor:
         rollout = Rollout(
             mode=mode,
             version=version,
-            champion=self._holder.version,
+            champion=self._slot.version,
             salt=token_hex(16),
             share_percent=SHARES[0] if mode is Mode.CANARY else 0,
             began_at_us=now_us,
@@ -230,7 +230,7 @@ class Conductor:
     def _read(self, ask: Ask) -> tuple[Rollouts, Rollout]:
         """What the file says now, and the rollout in force, if it is as the caller believes."""
         rollouts = self.file.read(self._rollouts)
-        rollout = rollouts.against(self._holder.version)
+        rollout = rollouts.against(self._slot.version)
         if rollout is None or rollout.version == self._dropped:
             raise NoRollout("no version is being rolled out")
         if ask.version not in (None, rollout.version):

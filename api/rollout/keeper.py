@@ -7,8 +7,8 @@ from functools import partial
 
 import structlog
 
-from api.models.live import ModelHolder
 from api.models.loaded import LiveModel
+from api.models.model_slot import ModelSlot
 from api.rollout.canary import Canary
 from api.rollout.state import Rollout
 from api.rollout.trial import Trial
@@ -29,12 +29,12 @@ class TrialKeeper:
 
     def __init__(
         self,
-        holder: ModelHolder,
+        slot: ModelSlot,
         trials: TrialMaker,
         run_dir: RunDir,
         broken: Callable[[str, str], None],
     ) -> None:
-        self._holder = holder
+        self._slot = slot
         self._trials = trials
         self._run_dir = run_dir
         self._broken = broken
@@ -48,13 +48,13 @@ class TrialKeeper:
         with self._lock:
             left = self._active
             is_so = wanted == (None if left is None else left.rollout)
-            if is_so and self._holder.trial is left:
+            if is_so and self._slot.trial is left:
                 return
             if wanted is not None and left is None and time.monotonic() < self._retry_at:
                 return
             self._active = None if wanted is None else self._try(wanted)
             if self._active is None:
-                self._holder.try_out(None)
+                self._slot.try_out(None)
             stage = None if self._active is None else self._active.rollout.stage_key
             self._run_dir.tell(TOLD, {"stage": stage, "trouble": self._trouble})
         if left is not None:
@@ -98,7 +98,7 @@ class TrialKeeper:
             _log.error("rollout_not_taken_over", version=wanted.version, error=str(error))
             return None
         self._trouble = None
-        if self._holder.try_out(trial):
+        if self._slot.try_out(trial):
             return trial
         trial.stop()
         return None

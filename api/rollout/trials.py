@@ -7,7 +7,7 @@ from pathlib import Path
 
 from api.models.crashes import Crashes
 from api.models.loaded import LiveModel
-from api.models.shelf import Shelf
+from api.models.model_loader import ModelLoader
 from api.registry.registry import BUNDLE, Registry
 from api.rollout.canary import Canary
 from api.rollout.counters import Counters
@@ -39,7 +39,7 @@ class TrialMaker:
 
     use_case: ServingUseCase
     registry: Registry
-    shelf: Shelf
+    loader: ModelLoader
     crashes: Crashes
     counters_dir: Path
     limits: ShadowLimits
@@ -55,7 +55,7 @@ class TrialMaker:
         counters = Counters(self.counters_dir, rollout.stage_key)
         if rollout.mode is Mode.SHADOW:
             return self._shadow(rollout, counters)
-        model = candidate or self.shelf.load_and_try(rollout.version)
+        model = candidate or self.loader.load_and_try(rollout.version)
         model = self.crashes.on_trial(model)
         return Canary(rollout, model, self.use_case.outlook, counters, broken)
 

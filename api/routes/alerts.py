@@ -9,7 +9,7 @@ from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, REGISTRY_FAILED
 from api.models.problems import as_problem
 from api.models.refusals import NoFallback, NotServing
-from api.models.stage import Change
+from api.models.serving_state import Change
 from api.rollout.ask import Ask
 from api.rollout.refusals import NoRollout
 from api.routes.alert_payload import VERSION_LABEL, FiringAlert, Webhook

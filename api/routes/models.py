@@ -23,9 +23,9 @@ from api.http.problems import (
     VERSION_CONFLICT,
     Problem,
 )
-from api.models.problems import STEP_BACK_PROBLEMS, as_problem
+from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.models.push import Push
-from api.models.stage import Change
+from api.models.serving_state import Change
 from api.rollout.ask import Ask
 from api.rollout.refusals import NoRollout
 from api.rollout.state import Mode
@@ -165,7 +165,7 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
         who = caller(request).name
         order.check(body.not_after, service.clock.now_us())
         try:
-            change = _step_back(service, body, who, order)
+            change = _roll_back(service, body, who, order)
         except (UnderstudyError, OSError) as error:
             raise as_problem(error) from error
         return Changed.settled(service, change)
@@ -179,14 +179,14 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
         RouteSpec("POST", "/update_model", update, Role.PUSH, problems=_PUSH_PROBLEMS,
                 options={**tags, "summary": "Push a signed bundle"}, extra=_PUSH_BODY),
         RouteSpec("POST", "/rollback_model", rollback, Role.OPERATOR, _ROLLBACK_LIMIT,
-                problems=STEP_BACK_PROBLEMS,
+                problems=ROLLBACK_PROBLEMS,
                 options={**tags, "summary": "Step back to an older version"}),
     )  # fmt: skip
     for spec in specs:
         add_route(app, service.authenticator, spec)
 
 
-def _step_back(service: Service, body: RollbackRequest, who: str, order: Order) -> Change:
+def _roll_back(service: Service, body: RollbackRequest, who: str, order: Order) -> Change:
     """The newest change goes first: while a version is on trial, that one is left."""
     rollout = service.conductor.rollout
     if body.version is None and rollout is not None and body.leaving in (None, rollout.version):

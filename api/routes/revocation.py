@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from api.http.auth import RouteSpec, add_route, caller
-from api.models.problems import STEP_BACK_PROBLEMS, as_problem
+from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.rollout.ask import Ask
 from api.rollout.refusals import NoRollout, RolloutConflict
 from api.service import Service
@@ -50,6 +50,6 @@ def add_revocation_route(app: FastAPI, service: Service) -> None:
 
     options = {"tags": ["models"], "summary": "Never serve a version again"}
     spec = RouteSpec(
-        "POST", "/revoke_model", revoke, Role.OPERATOR, _LIMIT, STEP_BACK_PROBLEMS, options
+        "POST", "/revoke_model", revoke, Role.OPERATOR, _LIMIT, ROLLBACK_PROBLEMS, options
     )
     add_route(app, service.authenticator, spec)

@@ -18,7 +18,7 @@ from api.http.callers import Caller
 from api.http.failures import as_problem
 from api.http.headers import JSON_HEADERS, problem_headers, rendered
 from api.http.problems import Problem
-from api.models.live import ModelHolder
+from api.models.model_slot import ModelSlot
 from api.route_metrics import RouteMetrics
 from api.scoring.lane import ScoringLane
 from api.scoring.model_router import Isolation
@@ -71,7 +71,7 @@ class _FutureRecipient:
 class MicroBatcher:
     """Collects on the event loop, and scores at its next turn."""
 
-    def __init__(self, scorer: Scorer, models: ModelHolder, lane: ScoringLane) -> None:
+    def __init__(self, scorer: Scorer, models: ModelSlot, lane: ScoringLane) -> None:
         self._scorer = scorer
         self._models = models
         self._lane = lane

@@ -19,7 +19,7 @@ from api.http.callers import Caller
 from api.http.failures import as_problem
 from api.http.headers import problem_headers
 from api.http.write_quota import WriteQuota
-from api.models.live import ModelHolder
+from api.models.model_slot import ModelSlot
 from api.route_metrics import RouteMetrics
 from api.scoring.reply import EncodedReply
 from shared.keys.tokens import Role
@@ -72,7 +72,7 @@ class ScoringEndpoint:
         limit_bytes: int,
         authenticator: Authenticator,
         quota: WriteQuota,
-        models: ModelHolder,
+        models: ModelSlot,
         metrics: RouteMetrics,
     ) -> None:
         self._work = work

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 
-from api.models.live import ModelHolder
+from api.models.model_slot import ModelSlot
 from api.scoring.batch_room import BatchRoom
 
 Piece = Callable[[], None]
@@ -37,7 +37,7 @@ class ScoringLane:
         batches: how many of them may be taken apart at once.
     """
 
-    def __init__(self, models: ModelHolder) -> None:
+    def __init__(self, models: ModelSlot) -> None:
         self._models = models
         self._thread = _Thread()
         self._row_seconds = 0.0

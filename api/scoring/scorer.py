@@ -13,8 +13,8 @@ from api.http.validation import senseless
 from api.journal.entries import encode_decision
 from api.journal.journal import Journal, JournalFull
 from api.metrics import Metrics
-from api.models.live import ModelHolder
 from api.models.loaded import LiveModel
+from api.models.model_slot import ModelSlot
 from api.rollout.trial import Trial
 from api.scoring.anonymous_rows import MAX_OFF_US, judge
 from api.scoring.answering import answered, compare
@@ -49,7 +49,7 @@ class ScoringParts:
 
     use_case: ServingUseCase
     source: FeatureSource
-    models: ModelHolder
+    models: ModelSlot
     router: ModelRouter
     journal: Journal
     cache: DecisionCache

@@ -59,7 +59,7 @@ class Workforce:
         failed = {} if behind is None else {"version": behind.version, "reason": behind.reason}
         self._run_dir.tell(STATE, {"version": self._promoter.serving, "behind": failed})
 
-    def step_back(self, version: str, reason: str) -> None:
+    def roll_back(self, version: str, reason: str) -> None:
         """Leave a version that does not work, unless another worker was faster."""
         try:
             self._promoter.rollback(None, reason, "breaker", leaving=version, what="breaker")

@@ -149,16 +149,16 @@ def test_a_database_that_is_away_is_told_as_such(carrier: ChildCarrier, tmp_path
 def test_while_another_process_holds_the_database_scoring_goes_on(settings: Settings) -> None:
     path = settings.journal_dir.parent / "understudy.db"
     with Running(settings) as server:
-        holder = sqlite3.connect(path, isolation_level=None)
-        holder.execute("BEGIN EXCLUSIVE")
+        slot = sqlite3.connect(path, isolation_level=None)
+        slot.execute("BEGIN EXCLUSIVE")
         first = server.score(amount=1.0, user_id="u", transaction_id="t")
         assert first.status_code == 200
         assert server.score(amount=1.0, user_id="u").json()["seen_before"] == 1
         assert server.service.journal.backlog == 2
         wait_until(lambda: "understudy_journal_lag_seconds 0.0" not in metrics_of(server))
         assert server.client.get("/readyz").status_code == 200
-        holder.execute("ROLLBACK")
-        holder.close()
+        slot.execute("ROLLBACK")
+        slot.close()
         server.drained()
         assert len(stored_rows(server.service.engine)) == 2
         assert "understudy_journal_lag_seconds 0.0" in metrics_of(server)

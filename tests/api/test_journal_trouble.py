@@ -184,13 +184,13 @@ def test_a_journal_of_another_worker_that_cannot_be_taken_over_is_told(
     settings: Settings,
 ) -> None:
     folder = settings.journal_dir / "worker-3"
-    holder = Journal(folder, 1024 * 1024)
-    holder.open()
-    holder.append([row("a")])
+    slot = Journal(folder, 1024 * 1024)
+    slot.open()
+    slot.append([row("a")])
     with Running(settings) as server:
         wait_until(lambda: journal_of(server)["state"] == "degraded")
         assert "another worker" in str(journal_of(server)["detail"])
-        holder.close()
+        slot.close()
         wait_for_orphans(server)
         assert ids(server) == {"a"}
         wait_until(lambda: journal_of(server)["state"] == "ok")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from api.models.model_loader import ModelLoader
 from api.models.promoter import Promoter
 from api.models.push import Push
 from api.models.refusals import NoFallback, VersionNotNewer
-from api.models.shelf import Shelf
 from api.registry.registry import Registry
 from api.settings import Settings
 from tests.api.bundles import Signer, bias_of, install
@@ -61,9 +61,9 @@ def restarted(settings: Settings) -> str:
         assert version == registry.current()
         assert version in registry.ledger.accepted
         # Nothing on disk is torn, and nothing lies about.
-        shelf = Shelf(registry, server.service.promoter._verifier)
+        loader = ModelLoader(registry, server.service.promoter._verifier)
         for stored in registry.stored():
-            assert shelf.load(stored).version == stored
+            assert loader.load(stored).version == stored
         assert not list(settings.prod_models_dir.rglob(".tmp-*"))
     return version
 

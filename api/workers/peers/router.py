@@ -15,7 +15,7 @@ from api.http.failures import as_problem
 from api.http.headers import JSON_HEADERS, problem_headers, rendered
 from api.http.problems import WORKER_UNAVAILABLE, Problem
 from api.metrics import Metrics
-from api.models.live import ModelHolder
+from api.models.model_slot import ModelSlot
 from api.scoring.batching import MicroBatcher, Recipient, RowRoute
 from api.scoring.endpoint import Execution, Work
 from api.scoring.reply import EncodedReply
@@ -55,7 +55,7 @@ class EntityRouter:
         batcher: MicroBatcher,
         peers: Peers,
         routes: Sequence[ScoringRoute],
-        models: ModelHolder,
+        models: ModelSlot,
         metrics: Metrics,
     ) -> None:
         self._batcher = batcher
@@ -93,7 +93,7 @@ class EntityRouter:
 class _Forwarded:
     row_route: RowRoute
     recipient: Recipient
-    models: ModelHolder
+    models: ModelSlot
     started: float
 
     def answered(self, status: int, headers: bytes, body: bytes) -> None:
@@ -139,7 +139,7 @@ class ForwardedBatches:
         peers: Peers,
         operation: int,
         *,
-        models: ModelHolder,
+        models: ModelSlot,
         metrics: Metrics,
         max_rows: int,
         max_elements: int,
@@ -181,7 +181,7 @@ class ForwardedBatches:
 
 
 async def outcome(
-    execution: Execution, work: Work, body: bytes, caller: Caller, models: ModelHolder
+    execution: Execution, work: Work, body: bytes, caller: Caller, models: ModelSlot
 ) -> tuple[int, bytes, bytes]:
     """Status, header lines and body of whatever becomes of a request."""
     try:
@@ -191,7 +191,7 @@ async def outcome(
     return 200, rendered([*JSON_HEADERS, (b"x-model-version", reply.version.encode())]), reply.body
 
 
-def told(problem: Problem, models: ModelHolder) -> tuple[int, bytes, bytes]:
+def told(problem: Problem, models: ModelSlot) -> tuple[int, bytes, bytes]:
     """Status, header lines and body of a problem."""
     headers = rendered(problem_headers(problem, models.version_header))
     return problem.kind.status, headers, problem.render()

@@ -4,10 +4,10 @@ from dataclasses import dataclass, replace
 
 from api.metrics import Metrics
 from api.models.crashes import Crashes
-from api.models.live import ModelHolder
 from api.models.loaded import LiveModel
+from api.models.model_loader import ModelLoader
+from api.models.model_slot import ModelSlot
 from api.models.refusals import NoFallback, VersionUnknown
-from api.models.shelf import Shelf
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +19,14 @@ class Change:
     activated_at_us: int
 
 
-class Stage:
+class ServingState:
     """Callers hold the swap's lock; readers of the holder need none."""
 
     def __init__(
-        self, shelf: Shelf, holder: ModelHolder, metrics: Metrics, crashes: Crashes
+        self, loader: ModelLoader, slot: ModelSlot, metrics: Metrics, crashes: Crashes
     ) -> None:
-        self._shelf = shelf
-        self._holder = holder
+        self._loader = loader
+        self._slot = slot
         self._metrics = metrics
         self._crashes = crashes
         # What was stepped back from, for as long as nothing else is served: to return at once.
@@ -34,62 +34,62 @@ class Stage:
 
     @property
     def live(self) -> LiveModel | None:
-        return self._holder.live
+        return self._slot.live
 
     def serve(self, model: LiveModel, now_us: int) -> Change:
         """Assign the reference; from here on every answer is the new version's."""
-        left = self._holder.live
+        left = self._slot.live
         fallback = self._fallback_of(model)
         if left is not None and left.version != model.version:
             self._left = None if fallback is left else left
         serving = self._crashes.serving(replace(model, activated_at_us=now_us), now_us)
         self._metrics.serving(model.version, now_us)
-        self._holder.assign(serving, fallback, self._fresh_seconds(serving))
+        self._slot.assign(serving, fallback, self._fresh_seconds(serving))
         return Change(model.version, None if left is None else left.version, now_us)
 
     def renew_fallback(self) -> None:
         """The ledger has changed, and with it perhaps what to step back to."""
-        live, fallback = self._holder.live, self._holder.fallback
+        live, fallback = self._slot.live, self._slot.fallback
         if live is None:
             return
-        name = self._shelf.fallback_for(live.version)
+        name = self._loader.fallback_for(live.version)
         if name != (None if fallback is None else fallback.version):
-            self._holder.assign(live, self._fallback_of(live), self._fresh_seconds(live))
+            self._slot.assign(live, self._fallback_of(live), self._fresh_seconds(live))
 
     def in_memory(self, version: str) -> LiveModel | None:
-        for model in (self._holder.live, self._holder.fallback, self._left):
+        for model in (self._slot.live, self._slot.fallback, self._left):
             if model is not None and model.version == version:
                 return model
         return None
 
     def loaded(self) -> set[str]:
         """The versions that are in memory."""
-        models = (self._holder.live, self._holder.fallback)
+        models = (self._slot.live, self._slot.fallback)
         return {model.version for model in models if model is not None}
 
     def target(self, version: str | None) -> LiveModel:
         """The model to step back to, loaded; None: the fallback."""
-        live, fallback = self._holder.live, self._holder.fallback
+        live, fallback = self._slot.live, self._slot.fallback
         if version is None and fallback is None:
             raise NoFallback("no earlier version that was not stepped back from is on disk")
         if fallback is not None and version in (None, fallback.version):
             return fallback
-        known = self._shelf.versions()
+        known = self._loader.versions()
         if version is None or version not in known:
             raise VersionUnknown(f"there is no version {str(version)[:40]!r}", known)
         if live is not None and version == live.version:
             raise NoFallback(f"version {version} is the one that is serving")
-        return self.in_memory(version) or self._shelf.load(version)
+        return self.in_memory(version) or self._loader.load(version)
 
     def _fresh_seconds(self, model: LiveModel) -> float:
         """How much longer it is compared; a version that has served well before is not."""
-        if self._shelf.is_proven(model.version):
+        if self._loader.is_proven(model.version):
             return 0.0
         return self._crashes.fresh_seconds(model.activated_at_us)
 
     def _fallback_of(self, model: LiveModel) -> LiveModel | None:
         """Loaded now: stepping back must not need a disk."""
-        name = self._shelf.fallback_for(model.version)
+        name = self._loader.fallback_for(model.version)
         if name is None:
             return None
-        return self.in_memory(name) or self._shelf.load_if_possible(name)
+        return self.in_memory(name) or self._loader.load_if_possible(name)

@@ -9,7 +9,7 @@ from shared.bundle.version import Version
 
 
 @dataclass(frozen=True, slots=True)
-class StepBack:
+class Rollback:
     """From one version to another, why, and who asked for it.
 
     Attributes:

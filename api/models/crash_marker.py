@@ -16,15 +16,15 @@ from shared.scoring.model import Model
 from shared.usecase.serving import FloatMatrix
 
 # Longer than any version's name.
-SLOT_BYTES = 64
-_NOBODY = bytes(SLOT_BYTES)
+MARKER_BYTES = 64
+_EMPTY = bytes(MARKER_BYTES)
 
 
-class Slot:
+class CrashMarker:
     """A place in the file for one role; several threads may be inside of the same code."""
 
     def __init__(self, place: int) -> None:
-        self._offset = place * SLOT_BYTES
+        self._offset = place * MARKER_BYTES
         self._lock = threading.Lock()
         self._inside = 0
         self._descriptor = -1
@@ -43,7 +43,7 @@ class Slot:
         with self._lock:
             self._inside -= 1
             if not self._inside:
-                self._write(_NOBODY)
+                self._write(_EMPTY)
 
     def _write(self, said: bytes) -> None:
         try:
@@ -53,39 +53,39 @@ class Slot:
             return
 
 
-class WatchedModel:
+class MarkedModel:
     """Says so while it scores, until it has been in service for long enough."""
 
-    def __init__(self, model: Model, slot: Slot, seconds: float | None) -> None:
-        self.unwatched = model
-        self._slot = slot
-        self._name = model.manifest.version.encode().ljust(SLOT_BYTES, b"\0")
+    def __init__(self, model: Model, marker: CrashMarker, seconds: float | None) -> None:
+        self.unmarked = model
+        self._marker = marker
+        self._name = model.manifest.version.encode().ljust(MARKER_BYTES, b"\0")
         self._until = None if seconds is None else time.monotonic() + seconds
 
     @property
     def manifest(self) -> Manifest:
-        return self.unwatched.manifest
+        return self.unmarked.manifest
 
     @property
     def sha256(self) -> str:
-        return self.unwatched.sha256
+        return self.unmarked.sha256
 
     def score(self, matrix: FloatMatrix) -> FloatMatrix:
         if self._until is not None and time.monotonic() > self._until:
-            return self.unwatched.score(matrix)
-        self._slot.enter(self._name)
+            return self.unmarked.score(matrix)
+        self._marker.enter(self._name)
         try:
-            return self.unwatched.score(matrix)
+            return self.unmarked.score(matrix)
         finally:
-            self._slot.leave()
+            self._marker.leave()
 
 
-def watched(live: LiveModel, slot: Slot, seconds: float | None) -> LiveModel:
+def marked(live: LiveModel, marker: CrashMarker, seconds: float | None) -> LiveModel:
     """The same version, watched anew; None: for as long as it is used."""
-    model = unwatched(live).model
-    return replace(live, model=WatchedModel(model, slot, seconds))
+    model = unmarked(live).model
+    return replace(live, model=MarkedModel(model, marker, seconds))
 
 
-def unwatched(live: LiveModel) -> LiveModel:
+def unmarked(live: LiveModel) -> LiveModel:
     model = live.model
-    return replace(live, model=model.unwatched) if isinstance(model, WatchedModel) else live
+    return replace(live, model=model.unmarked) if isinstance(model, MarkedModel) else live

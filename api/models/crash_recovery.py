@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import structlog
 
-from api.models.stepback import StepBack
+from api.models.rollback import Rollback
 from api.rollout.ask import Ask
 from api.rollout.refusals import NoRollout, RolloutConflict
 from api.service import Service
@@ -17,7 +17,7 @@ _WHO = "crash"
 _WRITE_WAIT_SECONDS = 5.0
 
 
-def leave_what_crashes(service: Service) -> None:
+def roll_back_crashing_version(service: Service) -> None:
     """Before the restore: point to the version before the one that kills the process."""
     current = service.registry.current()
     if current is None or not service.crashes.is_too_many(current):
@@ -25,12 +25,12 @@ def leave_what_crashes(service: Service) -> None:
     try:
         with service.promoter.writing(_WRITE_WAIT_SECONDS):
             service.promoter.pointer.open_registry()
-            _step_back(service, current)
+            _roll_back(service, current)
     except OSError as error:
         _log.error("crashing_version_not_left", reason=str(error))
 
 
-def end_what_crashed(service: Service, died: set[str]) -> None:
+def end_crashed_trials(service: Service, died: set[str]) -> None:
     """Before the trial is taken up again: one death is enough for a version on trial."""
     for version in sorted(died):
         ask = Ask(version, "candidate_crashed: a process died inside of its code", _WHO)
@@ -42,7 +42,7 @@ def end_what_crashed(service: Service, died: set[str]) -> None:
             _log.error("crashed_rollout_not_recorded", version=version, reason=str(error))
 
 
-def _step_back(service: Service, current: str) -> None:
+def _roll_back(service: Service, current: str) -> None:
     """Callers are alone with the registry."""
     registry, crashes = service.registry, service.crashes
     if registry.current() != current:
@@ -53,7 +53,7 @@ def _step_back(service: Service, current: str) -> None:
         return
     reason = f"{crashes.recent(current)} processes died inside of its code"
     now_us = service.clock.now_us()
-    step = StepBack(target, current, current, _WHO, _WHO, reason, now_us)
+    step = Rollback(target, current, current, _WHO, _WHO, reason, now_us)
     step.record(registry, service.audit)
     service.metrics.rollbacks.inc()
     _log.error("crashing_version_left", version=target, left=current, reason=reason)

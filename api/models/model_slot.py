@@ -9,7 +9,7 @@ from api.rollout.trial import Trial
 NO_VERSION = "none"
 
 
-class ModelHolder:
+class ModelSlot:
     """What is served now, and the version before it, loaded, to step back to at once.
 
     Readers take `live` once and use only that: assignment of a reference is atomic.

@@ -15,7 +15,7 @@ from shared.errors import DigestMismatch, ModelLoadError, UnderstudyError
 _log = structlog.get_logger()
 
 
-class Shelf:
+class ModelLoader:
     """Loads what was accepted before; its signature is checked again each time."""
 
     def __init__(self, registry: Registry, verifier: Verifier) -> None:
