@@ -18,7 +18,7 @@ from api.models.proof import Proof
 from api.models.revoker import Revoker
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
-from api.rollout.conductor import Conductor
+from api.rollout.controller import RolloutController
 from api.scoring.batching import MicroBatcher
 from api.scoring.endpoint import Execution
 from api.scoring.idempotency import DecisionCache
@@ -58,7 +58,7 @@ class Service:
     models: ModelSlot
     registry: Registry
     promoter: Promoter
-    conductor: Conductor
+    rollout_controller: RolloutController
     breaker: Breaker
     crashes: Crashes
     audit: AuditTrail

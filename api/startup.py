@@ -9,7 +9,7 @@ from api.journal.entries import VERSION, decided_from_record, decode, is_quarant
 from api.journal.sink import Stored
 from api.models.crash_recovery import end_crashed_trials, roll_back_crashing_version
 from api.models.proof import PROOF_SECONDS
-from api.rollout.conductor import SETTLE_SECONDS
+from api.rollout.controller import RECONCILE_SECONDS
 from api.scoring.idempotency import quarantine_key
 from api.service import Service
 from api.workers.figures import NOTE_SECONDS
@@ -39,10 +39,10 @@ def start(service: Service) -> None:
     # Before the restore: a change meanwhile is not missed.
     for path in (service.registry.pointer, service.registry.ledger_path):
         service.follower.follow(path, service.workforce.follow)
-    for path in (service.conductor.file.path, service.registry.pointer):
-        service.follower.follow(path, service.conductor.catch_up)
+    for path in (service.rollout_controller.file.path, service.registry.pointer):
+        service.follower.follow(path, service.rollout_controller.catch_up)
     service.follower.every(RETRY_SECONDS, service.promoter.try_again)
-    service.follower.every(SETTLE_SECONDS, service.conductor.settle)
+    service.follower.every(RECONCILE_SECONDS, service.rollout_controller.settle)
     service.follower.every(PROOF_SECONDS, service.proof.look)
     service.follower.every(TELL_SECONDS, service.workforce.tell)
     service.follower.every(NOTE_SECONDS, service.figures.note)
@@ -60,7 +60,7 @@ def start(service: Service) -> None:
     roll_back_crashing_version(service)
     service.promoter.restore()
     end_crashed_trials(service, died)
-    service.conductor.catch_up()
+    service.rollout_controller.catch_up()
     service.drain.start()
     service.use_case.warm_up()
     service.workforce.tell()
@@ -84,7 +84,7 @@ def stop(service: Service) -> None:
     """Carry what is left into the database, if it is there."""
     service.breaker.close()
     service.follower.stop()
-    service.conductor.stop()
+    service.rollout_controller.stop()
     service.crashes.close()
     service.workforce.leave()
     service.inheritance.stop()

@@ -28,9 +28,9 @@ from api.models.verify import Verifier
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
 from api.rollout.collector import RolloutCollector
-from api.rollout.conductor import Conductor
+from api.rollout.controller import RolloutController
 from api.rollout.counters import arms_dir
-from api.rollout.trials import ShadowLimits, TrialMaker
+from api.rollout.trial_factory import ShadowLimits, TrialFactory
 from api.scoring.batching import MicroBatcher
 from api.scoring.endpoint import Execution, in_threads, inline
 from api.scoring.idempotency import DecisionCache, DecisionLookup, IdempotencyStore
@@ -136,7 +136,7 @@ def build_service(
     )
     scorer, lane = Scorer(parts), ScoringLane(models)
     loader = ModelLoader(registry, verifier)
-    conductor = Conductor(
+    rollout_controller = RolloutController(
         registry=registry,
         promoter=promoter,
         slot=models,
@@ -145,7 +145,7 @@ def build_service(
         clock=clock,
         run_dir=run_dir,
     )
-    metrics.registry.register(RolloutCollector(conductor))
+    metrics.registry.register(RolloutCollector(rollout_controller))
     metrics.registry.register(ComparisonMetrics(models))
     metrics.registry.register(LastRollback(registry))
     declared = Declared(settings.served_well_seconds, settings.served_well_rows)
@@ -163,7 +163,7 @@ def build_service(
         models=models,
         registry=registry,
         promoter=promoter,
-        conductor=conductor,
+        rollout_controller=rollout_controller,
         breaker=breaker,
         crashes=crashes,
         audit=audit,
@@ -222,14 +222,14 @@ def _trials(
     registry: Registry,
     loader: ModelLoader,
     crashes: Crashes,
-) -> TrialMaker:
+) -> TrialFactory:
     limits = ShadowLimits(
         settings.shadow_queue_bytes,
         settings.shadow_memory_bytes,
         settings.shadow_hang_seconds,
         settings.allow_pickle_models,
     )
-    return TrialMaker(use_case, registry, loader, crashes, arms_dir(settings.run_dir), limits)
+    return TrialFactory(use_case, registry, loader, crashes, arms_dir(settings.run_dir), limits)
 
 
 def _smoke_test(settings: Settings) -> SmokeTest:

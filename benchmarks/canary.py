@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from api.rollout.arm_counts import LATENCY_CAP_MS, SCORE_EDGES, ArmCounts
+from api.rollout.arm_statistics import arm_statistics
 from api.rollout.bucket import BUCKETS, GROUPS, Splitter, limit_of
-from api.rollout.figures import arm_figures
 from api.rollout.state import SHARES
-from api.rollout.tally import LATENCY_CAP_MS, SCORE_EDGES, Tally
 from benchmarks.report import Bar, finish
 from scheduler.rollout.look import look_from
 from scheduler.rollout.policy import RolloutPolicy
@@ -82,7 +82,7 @@ class Arm:
     """One arm's tally, filled row by row in bulk."""
 
     def __init__(self) -> None:
-        self.tally = Tally()
+        self.tally = ArmCounts()
         self.users: set[int] = set()
 
     def add(self, users: Users, who: Indices, errors: float, rng: np.random.Generator) -> None:
@@ -101,7 +101,7 @@ class Arm:
     ) -> None:
         tally, width = self.tally, len(SCORE_EDGES) + 1
         bins = groups * width + np.searchsorted(SCORE_EDGES, scores, side="right")
-        other = Tally(
+        other = ArmCounts(
             rows=np.bincount(groups, minlength=GROUPS).tolist(),
             alerts=np.bincount(groups, alerts, GROUPS).astype(int).tolist(),
             bins=np.bincount(bins, minlength=GROUPS * width).tolist(),
@@ -154,8 +154,8 @@ def stage(task: Task, rng: np.random.Generator) -> str | None:
 def shown(share: int, candidate: Arm, champion: Arm) -> dict[str, object]:
     """What GET /current_model would show."""
     arms = {
-        "candidate": arm_figures(candidate.tally, len(candidate.users)).model_dump(),
-        "champion": arm_figures(champion.tally, len(champion.users)).model_dump(),
+        "candidate": arm_statistics(candidate.tally, len(candidate.users)).model_dump(),
+        "champion": arm_statistics(champion.tally, len(champion.users)).model_dump(),
     }
     return {
         "mode": "canary",

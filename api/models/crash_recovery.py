@@ -8,7 +8,7 @@ from contextlib import suppress
 import structlog
 
 from api.models.rollback import Rollback
-from api.rollout.ask import Ask
+from api.rollout.change_request import ChangeRequest
 from api.rollout.refusals import NoRollout, RolloutConflict
 from api.service import Service
 
@@ -33,11 +33,11 @@ def roll_back_crashing_version(service: Service) -> None:
 def end_crashed_trials(service: Service, died: set[str]) -> None:
     """Before the trial is taken up again: one death is enough for a version on trial."""
     for version in sorted(died):
-        ask = Ask(version, "candidate_crashed: a process died inside of its code", _WHO)
+        ask = ChangeRequest(version, "candidate_crashed: a process died inside of its code", _WHO)
         try:
             # Another worker may have said so already, or it was the champion.
             with suppress(NoRollout, RolloutConflict):
-                service.conductor.abort(ask)
+                service.rollout_controller.abort(ask)
         except OSError as error:
             _log.error("crashed_rollout_not_recorded", version=version, reason=str(error))
 

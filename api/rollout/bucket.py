@@ -16,7 +16,7 @@ GROUPS = 64
 _WORD = 1 << 32
 
 
-class Place(NamedTuple):
+class UserBucket(NamedTuple):
     """Where a user falls.
 
     Attributes:
@@ -37,12 +37,12 @@ class Splitter:
     def __init__(self, salt: str) -> None:
         self._keyed = blake2b(key=salt.encode(), digest_size=16)
 
-    def place(self, user_id: str) -> Place:
+    def place(self, user_id: str) -> UserBucket:
         keyed = self._keyed.copy()
         keyed.update(user_id.encode("utf-8", "surrogatepass"))
         number = int.from_bytes(keyed.digest(), "little")
         bucket = (number % _WORD) * BUCKETS // _WORD
-        return Place(bucket, (number >> 32) % GROUPS, number >> 65)
+        return UserBucket(bucket, (number >> 32) % GROUPS, number >> 65)
 
 
 def limit_of(share_percent: float) -> int:

@@ -16,10 +16,10 @@ from api.rollout.bucket import Splitter, limit_of
 from api.rollout.counters import Counters
 from api.rollout.state import Rollout
 from api.rollout.trial import Scored
-from shared.usecase.serving import FloatMatrix, FloatVector, Outlook, ServedModel
+from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, TaskPrediction
 
 _log = structlog.get_logger()
-Judge = Callable[[FloatVector, ServedModel], Outlook]
+Judge = Callable[[FloatVector, ServedModel], TaskPrediction]
 # So many failures without a single score in between are no bad luck.
 BROKEN_AFTER = 10
 
@@ -69,20 +69,20 @@ class Canary:
         place = self._splitter.place(decided.transaction.user_id)
         served, arms = decided.served.version, self.counters.arms
         in_canary = place.bucket < self._limit
-        tally = arms.candidate if in_canary else arms.champion
+        counts = arms.candidate if in_canary else arms.champion
         wanted = self.rollout.version if in_canary else self.rollout.champion
-        outlook = self._judge(decided.scores, decided.served)
+        prediction = self._judge(decided.scores, decided.served)
         with self.counters.lock:
             self.counters.met(place.unit, in_candidate=in_canary)
             if in_canary:
                 self._failures = 0 if served == wanted else self._failures + 1
             if served != wanted:
                 # Another version stood in for the one that should have answered.
-                tally.errors += 1
+                counts.errors += 1
                 return
-            tally.scored(place.group, outlook.score, is_alert=outlook.is_alert)
+            counts.scored(place.group, prediction.score, is_alert=prediction.is_alert)
             if latency_ms is not None:
-                tally.took(place.group, latency_ms)
+                counts.took(place.group, latency_ms)
 
     def settle(self) -> None:
         self.counters.flush()

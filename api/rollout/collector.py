@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from api.rollout.conductor import Conductor
+from api.rollout.arm_counts import ArmCounts, StageCounts
+from api.rollout.controller import RolloutController
 from api.rollout.counters import total
-from api.rollout.tally import Arms, Tally
 
 _ARM = ["arm", "version"]
 
@@ -15,17 +15,17 @@ _ARM = ["arm", "version"]
 class RolloutCollector(Collector):
     """Nothing while nothing is rolled out; counts begin anew with each stage."""
 
-    def __init__(self, conductor: Conductor) -> None:
-        self._conductor = conductor
+    def __init__(self, rollout_controller: RolloutController) -> None:
+        self._controller = rollout_controller
 
     def describe(self) -> list[Metric]:
         """Nothing: what there is depends on what is rolled out."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        rollout = self._conductor.rollout
+        rollout = self._controller.rollout
         # Sums over all workers, so one of them tells them.
-        if rollout is None or self._conductor.worker != 0:
+        if rollout is None or self._controller.worker != 0:
             return
         share = GaugeMetricFamily(
             "understudy_rollout_share_percent",
@@ -34,14 +34,14 @@ class RolloutCollector(Collector):
         )
         share.add_metric([rollout.mode, rollout.version], rollout.share_percent)
         yield share
-        told = self._conductor.told().values()
+        told = self._controller.told().values()
         following = sum(said["stage"] == rollout.stage_key for said in told)
         yield GaugeMetricFamily(
             "understudy_rollout_workers_behind",
             "Workers that do not have the stage in force",
-            value=self._conductor.workers - following,
+            value=self._controller.workers - following,
         )
-        arms, champions, candidates = total(self._conductor.counters_dir, rollout.stage_key)
+        arms, champions, candidates = total(self._controller.counters_dir, rollout.stage_key)
         users = GaugeMetricFamily(
             "understudy_rollout_users", "Distinct users met, up to 20,000 a worker", labels=_ARM
         )
@@ -52,13 +52,13 @@ class RolloutCollector(Collector):
         yield from _of_shadow(arms)
 
 
-def _of_arms(arms: Arms, champion: str, candidate: str) -> Iterator[Metric]:
-    counts: dict[str, tuple[str, Callable[[Tally], float]]] = {
-        "requests": ("Rows of an arm", lambda tally: sum(tally.rows) + tally.errors),
-        "errors": ("Rows its model failed to score", lambda tally: tally.errors),
-        "alerts": ("Rows not simply let through", lambda tally: sum(tally.alerts)),
-        "timed": ("Rows whose time is known", lambda tally: sum(tally.timed)),
-        "seconds": ("Their time, summed", lambda tally: sum(tally.latency_ms) / 1_000),
+def _of_arms(arms: StageCounts, champion: str, candidate: str) -> Iterator[Metric]:
+    counts: dict[str, tuple[str, Callable[[ArmCounts], float]]] = {
+        "requests": ("Rows of an arm", lambda counts: sum(counts.rows) + counts.errors),
+        "errors": ("Rows its model failed to score", lambda counts: counts.errors),
+        "alerts": ("Rows not simply let through", lambda counts: sum(counts.alerts)),
+        "timed": ("Rows whose time is known", lambda counts: sum(counts.timed)),
+        "seconds": ("Their time, summed", lambda counts: sum(counts.latency_ms) / 1_000),
     }
     for name, (text, count) in counts.items():
         family = CounterMetricFamily(f"understudy_rollout_{name}", text, labels=_ARM)
@@ -67,7 +67,7 @@ def _of_arms(arms: Arms, champion: str, candidate: str) -> Iterator[Metric]:
         yield family
 
 
-def _of_shadow(arms: Arms) -> Iterator[Metric]:
+def _of_shadow(arms: StageCounts) -> Iterator[Metric]:
     figures = {
         "dropped": ("Rows the shadow's queue had no room for", arms.dropped),
         "restarts": ("Times its process was started again", arms.restarts),

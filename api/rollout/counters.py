@@ -18,7 +18,7 @@ import orjson
 import structlog
 
 from api.registry.files import write_whole
-from api.rollout.tally import Arms
+from api.rollout.arm_counts import StageCounts
 
 _log = structlog.get_logger()
 # Enough to see a split that is off by a tenth; the files stay below 160 kB a process.
@@ -33,7 +33,7 @@ class Counters:
     """What this process counted in one stage; written now and then by `flush`."""
 
     def __init__(self, folder: Path, stage_key: str) -> None:
-        self.arms = Arms()
+        self.arms = StageCounts()
         self.lock = threading.Lock()
         self._folder = folder
         self._stem = f"{stage_key}.{token_hex(4)}"
@@ -70,12 +70,12 @@ class Counters:
             self._is_writable = False
 
 
-def total(folder: Path, stage_key: str) -> tuple[Arms, int, int]:
+def total(folder: Path, stage_key: str) -> tuple[StageCounts, int, int]:
     """Both arms over all processes, and the users met by the champion and by the candidate."""
-    arms = Arms()
+    arms = StageCounts()
     for path in folder.glob(f"{stage_key}.*.json"):
         try:
-            arms.add(Arms.from_json(orjson.loads(path.read_bytes())))
+            arms.add(StageCounts.from_json(orjson.loads(path.read_bytes())))
         except (OSError, ValueError, KeyError, TypeError) as error:
             _log.warning("rollout_figures_unreadable", file=path.name, error=str(error))
     users = np.unique(np.concatenate([np.empty(0, "<u8"), *_users(folder, stage_key)]))

@@ -14,8 +14,8 @@ from api.models.pace import Pace
 from api.rollout.bucket import Splitter
 from api.rollout.canary import Judge
 from api.rollout.counters import Counters
-from api.rollout.process import ShadowProcess
-from api.rollout.record import RecordFormat
+from api.rollout.shadow_process import ShadowProcess
+from api.rollout.shadow_record import ShadowRecordFormat
 from api.rollout.state import Rollout
 from api.rollout.trial import Scored
 from shared.usecase.serving import FloatMatrix
@@ -30,7 +30,7 @@ class Shadow:
     def __init__(
         self,
         rollout: Rollout,
-        record: RecordFormat,
+        record: ShadowRecordFormat,
         process: ShadowProcess,
         judge: Judge,
         counters: Counters,
@@ -56,9 +56,9 @@ class Shadow:
         return {}
 
     def noted(self, decided: Decided, latency_ms: float | None) -> None:  # noqa: ARG002
-        outlook = self._judge(decided.scores, decided.served)
+        prediction = self._judge(decided.scores, decided.served)
         group = self._splitter.place(decided.transaction.user_id).group
-        record = self._record.pack(group, outlook, decided.vector)
+        record = self._record.pack(group, prediction, decided.vector)
         with self._lock:
             wanted = self._is_open and self.counters.arms.gave_up is None
             if not (wanted and self.process.offer(record)):

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from api.rollout.counters import Counters
-from api.rollout.record import RecordFormat
+from api.rollout.shadow_record import ShadowRecordFormat
 from shared.bundle.archive import unpack
 from shared.scoring.loading import load_model
 from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel
@@ -65,7 +65,7 @@ class Shadow:
         self._columns = np.array(config.columns, dtype=np.intp)
         module, _, name = config.judge.partition(":")
         self._judge = getattr(importlib.import_module(module), name)
-        self._format = RecordFormat(config.features)
+        self._format = ShadowRecordFormat(config.features)
         self.counters = Counters(config.folder, config.stage_key)
 
     @property
@@ -74,10 +74,10 @@ class Shadow:
 
     def take(self, raw: bytes) -> None:
         """Score records and count both arms over the same rows."""
-        groups, outlooks, matrix = self._format.unpack(raw)
+        groups, predictions, matrix = self._format.unpack(raw)
         champion, candidate = self.counters.arms.champion, self.counters.arms.candidate
         scores = self._score(np.ascontiguousarray(matrix[:, self._columns]))
-        for group, theirs, row in zip(groups, outlooks, scores, strict=True):
+        for group, theirs, row in zip(groups, predictions, scores, strict=True):
             champion.scored(group, theirs.score, is_alert=theirs.is_alert)
             if row is None:
                 candidate.errors += 1

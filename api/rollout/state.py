@@ -21,7 +21,7 @@ class Mode(StrEnum):
     CANARY = "canary"
 
 
-class Outcome(StrEnum):
+class RolloutOutcome(StrEnum):
     """How a rollout ended."""
 
     PROMOTED = "promoted"
@@ -78,7 +78,7 @@ class Ended(BaseModel):
     version: str
     champion: str
     share_percent: int
-    outcome: Outcome
+    outcome: RolloutOutcome
     reason: str
     who: str
     began_at_us: int
@@ -96,7 +96,7 @@ class Rollouts(BaseModel):
     def begun(self, rollout: Rollout) -> "Rollouts":
         return self.model_copy(update={"current": rollout})
 
-    def ended(self, outcome: Outcome, reason: str, who: str, now_us: int) -> "Rollouts":
+    def ended(self, outcome: RolloutOutcome, reason: str, who: str, now_us: int) -> "Rollouts":
         """Without the current rollout, which becomes the last one."""
         left = self.current
         if left is None:

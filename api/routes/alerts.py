@@ -10,7 +10,7 @@ from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, R
 from api.models.problems import as_problem
 from api.models.refusals import NoFallback, NotServing
 from api.models.serving_state import Change
-from api.rollout.ask import Ask
+from api.rollout.change_request import ChangeRequest
 from api.rollout.refusals import NoRollout
 from api.routes.alert_payload import VERSION_LABEL, FiringAlert, Webhook
 from api.service import Service
@@ -37,7 +37,7 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
     def alert(request: Request, body: Webhook) -> AlertAnswer:
         firing = body.firing()
         serving = service.models.version
-        rollout = service.conductor.rollout
+        rollout = service.rollout_controller.rollout
         on_trial = None if rollout is None else rollout.version
         blamed = next((a for a in firing if a.version == on_trial), None)
         if on_trial is not None and blamed is not None:
@@ -68,7 +68,7 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
 def _end_trial(service: Service, version: str, blamed: FiringAlert, who: str) -> AlertAnswer:
     """The alert is about the version on trial: nobody gets its answers any more."""
     try:
-        change = service.conductor.abort(Ask(version, blamed.summary, who))
+        change = service.rollout_controller.abort(ChangeRequest(version, blamed.summary, who))
     except NoRollout as error:
         return AlertAnswer(action="none", reason=str(error), version=service.models.version)
     except (UnderstudyError, OSError) as error:

@@ -26,7 +26,7 @@ from api.http.problems import (
 from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.models.push import Push
 from api.models.serving_state import Change
-from api.rollout.ask import Ask
+from api.rollout.change_request import ChangeRequest
 from api.rollout.refusals import NoRollout
 from api.rollout.state import Mode
 from api.routes.orders import Order, received
@@ -103,7 +103,7 @@ class Changed(BaseModel):
     @classmethod
     def settled(cls, service: Service, change: Change, mode: Mode = Mode.IMMEDIATE) -> "Changed":
         """Wait until every worker serves it, or tries it, or has had its time."""
-        on_trial = None if mode is Mode.IMMEDIATE else service.conductor.followed()
+        on_trial = None if mode is Mode.IMMEDIATE else service.rollout_controller.followed()
         workers = on_trial or service.workforce.settled(change.version)
         failed = [NotFollowing(worker=left.worker, reason=left.reason) for left in workers.failed]
         return cls(
@@ -188,10 +188,10 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
 
 def _roll_back(service: Service, body: RollbackRequest, who: str, order: Order) -> Change:
     """The newest change goes first: while a version is on trial, that one is left."""
-    rollout = service.conductor.rollout
+    rollout = service.rollout_controller.rollout
     if body.version is None and rollout is not None and body.leaving in (None, rollout.version):
         with suppress(NoRollout):
-            return service.conductor.abort(Ask(None, body.reason, who))
+            return service.rollout_controller.abort(ChangeRequest(None, body.reason, who))
     return service.promoter.rollback(
         body.version, body.reason, who, leaving=body.leaving, seen=order.pointer
     )
@@ -206,7 +206,7 @@ async def _push(
         require_plain(request.scope)
         raw = await read_body(request.scope, request.receive, service.settings.bundle_max_bytes)
         push = Push(raw, signature, fencing_number, who)
-        change, mode = await run_in_threadpool(service.conductor.push, push, mode)
+        change, mode = await run_in_threadpool(service.rollout_controller.push, push, mode)
         return await run_in_threadpool(Changed.settled, service, change, mode)
     except ClientGone:
         refusal = Problem(INVALID_REQUEST, "the upload was cut short")

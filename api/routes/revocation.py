@@ -8,7 +8,7 @@ from pydantic.config import JsonDict
 
 from api.http.auth import RouteSpec, add_route, caller
 from api.models.problems import ROLLBACK_PROBLEMS, as_problem
-from api.rollout.ask import Ask
+from api.rollout.change_request import ChangeRequest
 from api.rollout.refusals import NoRollout, RolloutConflict
 from api.service import Service
 from shared.errors import UnderstudyError
@@ -42,7 +42,9 @@ def add_revocation_route(app: FastAPI, service: Service) -> None:
         try:
             with suppress(NoRollout, RolloutConflict):
                 # Whoever is shown it on trial is not from here on.
-                service.conductor.abort(Ask(body.version, f"revoked: {body.reason}", who))
+                service.rollout_controller.abort(
+                    ChangeRequest(body.version, f"revoked: {body.reason}", who)
+                )
             now = service.revoker.revoke(body.version, body.reason, who)
         except (UnderstudyError, OSError) as error:
             raise as_problem(error) from error

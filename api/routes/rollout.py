@@ -17,7 +17,7 @@ from api.http.problems import (
     STALE_FENCING,
 )
 from api.models.problems import as_problem
-from api.rollout.ask import Ask
+from api.rollout.change_request import ChangeRequest
 from api.rollout.state import SHARES, Mode
 from api.service import Service
 from shared.errors import UnderstudyError
@@ -94,12 +94,14 @@ def add_rollout_routes(app: FastAPI, service: Service) -> None:
         request: Request, body: RolloutRequest, x_fencing_number: Fencing = None
     ) -> RolloutChanged:
         who = caller(request).name
-        ask = Ask(body.version, body.reason, who, x_fencing_number, body.from_share_percent)
+        change_request = ChangeRequest(
+            body.version, body.reason, who, x_fencing_number, body.from_share_percent
+        )
         try:
-            partial = _carry_out(service, ask, body)
+            partial = _carry_out(service, change_request, body)
         except (UnderstudyError, OSError) as error:
             raise as_problem(error) from error
-        rollout = service.conductor.rollout
+        rollout = service.rollout_controller.rollout
         return RolloutChanged(
             action=body.action,
             version=service.models.version,
@@ -113,15 +115,15 @@ def add_rollout_routes(app: FastAPI, service: Service) -> None:
     add_route(app, service.authenticator, spec)
 
 
-def _carry_out(service: Service, ask: Ask, body: RolloutRequest) -> bool:
+def _carry_out(service: Service, change_request: ChangeRequest, body: RolloutRequest) -> bool:
     """Whether some worker did not follow."""
-    conductor = service.conductor
+    rollout_controller = service.rollout_controller
     if body.action is Action.PROMOTE:
-        change = conductor.promote(ask)
+        change = rollout_controller.promote(change_request)
         return service.workforce.settled(change.version).partial
     if body.action is Action.ABORT:
-        conductor.abort(ask)
+        rollout_controller.abort(change_request)
         return False
-    conductor.advance(ask, body.share_percent)
-    workers = conductor.followed()
+    rollout_controller.advance(change_request, body.share_percent)
+    workers = rollout_controller.followed()
     return workers is not None and workers.partial

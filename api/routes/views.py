@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from api.http.problems import NO_MODEL, Problem
-from api.rollout.view import EndedView, RolloutView, ended_view, rollout_view
+from api.rollout.schemas import EndedView, RolloutView, ended_view, rollout_view
 from api.service import Service
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
@@ -81,8 +81,8 @@ def current_model(service: Service) -> CurrentModel:
         training_data=manifest.training_data.model_dump(mode="json"),
         parent_version=manifest.parent_version,
         frameworks=manifest.frameworks,
-        rollout=rollout_view(service.conductor, service.clock.now_us()),
-        last_rollout=ended_view(service.conductor.rollouts.last),
+        rollout=rollout_view(service.rollout_controller, service.clock.now_us()),
+        last_rollout=ended_view(service.rollout_controller.rollouts.last),
     )
 
 

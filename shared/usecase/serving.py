@@ -61,7 +61,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class TaskPrediction:
     """What a model alone says of a row, before any rule: what two models are compared by.
 
     Attributes:
@@ -155,7 +155,7 @@ class ServingUseCase(Protocol):
     def routes(self) -> Sequence[ScoringRoute]: ...
 
     @property
-    def outlook(self) -> Callable[[FloatVector, ServedModel], Outlook]:
+    def prediction(self) -> Callable[[FloatVector, ServedModel], TaskPrediction]:
         """A function at the top of its module: another process imports it by name."""
         ...
 

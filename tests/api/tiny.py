@@ -20,9 +20,9 @@ from shared.usecase.serving import (
     FeatureSource,
     FloatMatrix,
     FloatVector,
-    Outlook,
     ScoringRoute,
     ServedModel,
+    TaskPrediction,
 )
 
 FEATURES = FeatureSet("tiny-1", ("amount", "seen_before"), {"amount": "a", "seen_before": "b"})
@@ -90,8 +90,8 @@ def decision(scores: FloatVector, model: ServedModel) -> str:
     return "review" if scores[0] >= model.thresholds["review"] else "approve"
 
 
-def outlook(scores: FloatVector, model: ServedModel) -> Outlook:
-    return Outlook(float(scores[0]), decision(scores, model) != "approve")
+def prediction(scores: FloatVector, model: ServedModel) -> TaskPrediction:
+    return TaskPrediction(float(scores[0]), decision(scores, model) != "approve")
 
 
 class TinySource:
@@ -151,7 +151,7 @@ class TinyUseCase:
     schema_version: int = 1
     request_model: type[BaseModel] = TinyRequest
     feature_set: FeatureSet = FEATURES
-    outlook: Callable[[FloatVector, ServedModel], Outlook] = outlook
+    prediction: Callable[[FloatVector, ServedModel], TaskPrediction] = prediction
 
     def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:
         return to_transaction(cast(TinyRequest, request), now_us)

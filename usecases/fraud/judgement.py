@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shared.usecase.serving import FloatMatrix, FloatVector, Outlook, ServedModel
+from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, TaskPrediction
 
 
 class Decision(StrEnum):
@@ -117,10 +117,10 @@ def _limits_of(model: ServedModel) -> _Limits:
     return last.limits
 
 
-def outlook(scores: FloatVector, model: ServedModel) -> Outlook:
+def prediction(scores: FloatVector, model: ServedModel) -> TaskPrediction:
     """What two versions are compared by while one of them is on trial."""
     judgement = judge(scores, model)
-    return Outlook(judgement.probability, judgement.decision is not Decision.APPROVE)
+    return TaskPrediction(judgement.probability, judgement.decision is not Decision.APPROVE)
 
 
 def alerts(

@@ -13,16 +13,16 @@ from shared.usecase.serving import (
     FeatureSet,
     FeatureSource,
     FloatVector,
-    Outlook,
     ScoringRoute,
     ServedModel,
+    TaskPrediction,
 )
 from usecases.fraud.answers.analysis import AnalysisResponse, Analyst
 from usecases.fraud.answers.examples import EXAMPLES
 from usecases.fraud.answers.predict import PredictionResponse, predict
 from usecases.fraud.features import online
 from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.judgement import outlook
+from usecases.fraud.judgement import prediction
 from usecases.fraud.requests import TransactionRequest, to_transaction
 from usecases.fraud.rules.ruleset import RuleSet, load_rules
 from usecases.fraud.rules.variables import variable_table
@@ -39,7 +39,7 @@ class FraudServing:
     schema_version: int = 1
     request_model: type[BaseModel] = TransactionRequest
     feature_set: FeatureSet = FEATURE_SET
-    outlook: Callable[[FloatVector, ServedModel], Outlook] = outlook
+    prediction: Callable[[FloatVector, ServedModel], TaskPrediction] = prediction
 
     def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:
         return to_transaction(cast(TransactionRequest, request), now_us)

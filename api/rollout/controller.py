@@ -19,13 +19,13 @@ from api.models.push import Push
 from api.models.serving_state import Change
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
-from api.rollout.ask import Ask
+from api.rollout.change_request import ChangeRequest
 from api.rollout.counters import clear_other_stages
 from api.rollout.file import RolloutFile
-from api.rollout.keeper import TrialKeeper
+from api.rollout.reconciler import TrialReconciler
 from api.rollout.refusals import NoRollout, RolloutConflict
-from api.rollout.state import SHARES, Mode, Outcome, Rollout, Rollouts
-from api.rollout.trials import TrialMaker
+from api.rollout.state import SHARES, Mode, Rollout, RolloutOutcome, Rollouts
+from api.rollout.trial_factory import TrialFactory
 from api.workers.run_dir import RunDir, Told
 from api.workers.workforce import Workers
 from shared.clock import Clock
@@ -34,10 +34,10 @@ _log = structlog.get_logger()
 _WRITE_WAIT_SECONDS = 5.0
 # Stepping back takes less than two seconds, whatever another process is doing.
 _ABORT_WAIT_SECONDS = 1.0
-SETTLE_SECONDS = 0.5
+RECONCILE_SECONDS = 0.5
 
 
-class Conductor:
+class RolloutController:
     """One a process; the trial it holds is the one that its scoring sees."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Conductor:
         registry: Registry,
         promoter: Promoter,
         slot: ModelSlot,
-        trials: TrialMaker,
+        trials: TrialFactory,
         audit: AuditTrail,
         clock: Clock,
         run_dir: RunDir,
@@ -60,7 +60,7 @@ class Conductor:
         self._audit = audit
         self._clock = clock
         self._run_dir = run_dir
-        self._keeper = TrialKeeper(slot, trials, run_dir, self._broken)
+        self._reconciler = TrialReconciler(slot, trials, run_dir, self._broken)
         self._rollouts = Rollouts()
         # Aborted here, although the file may still say otherwise.
         self._dropped: str | None = None
@@ -82,7 +82,7 @@ class Conductor:
 
     def told(self) -> dict[int, Told]:
         """Which stage each worker has, and what keeps it from it."""
-        return self._keeper.told()
+        return self._reconciler.told()
 
     def flush(self) -> None:
         """Write what this process counted, for whoever sums it up now."""
@@ -93,7 +93,7 @@ class Conductor:
     def followed(self) -> Workers | None:
         """Who has the stage in force, within two seconds; None: there is none."""
         rollout = self.rollout
-        return None if rollout is None else self._keeper.followed(rollout)
+        return None if rollout is None else self._reconciler.followed(rollout)
 
     @property
     def rollout(self) -> Rollout | None:
@@ -114,7 +114,7 @@ class Conductor:
         self._apply()
         return change, mode
 
-    def advance(self, ask: Ask, share: int | None = None) -> Rollout:
+    def advance(self, request: ChangeRequest, share: int | None = None) -> Rollout:
         """Show the version to more users; a shadow becomes a canary.
 
         Raises:
@@ -122,25 +122,25 @@ class Conductor:
             OSError: neither.
         """
         with self._promoter.writing(_WRITE_WAIT_SECONDS):
-            check_step(self._registry.ledger, ask.fencing_number)
-            rollouts, rollout = self._read(ask)
+            check_step(self._registry.ledger, request.fencing_number)
+            rollouts, rollout = self._read(request)
             target = rollout.next_share if share is None else share
             if target is None or target <= rollout.share_percent or target not in SHARES:
                 raise RolloutConflict(
                     f"version {rollout.version} has {rollout.share_percent} % of users; "
                     f"shares are {', '.join(map(str, SHARES))}, and only grow"
                 )
-            self._fence(ask)
+            self._fence(request)
             grown = rollout.with_share(target, self._clock.now_us())
             shown = {"version": grown.version, "share_percent": target}
-            self._audit.write("rollout-advanced", ask.who, ask.why, **shown)
+            self._audit.write("rollout-advanced", request.who, request.why, **shown)
             self._write(rollouts.begun(grown))
         self._apply()
         clear_other_stages(self.counters_dir, grown.stage_key)
-        _log.info("rollout_advanced", reason=ask.why, **shown)
+        _log.info("rollout_advanced", reason=request.why, **shown)
         return grown
 
-    def promote(self, ask: Ask) -> Change:
+    def promote(self, request: ChangeRequest) -> Change:
         """Serve the version to everybody.
 
         Raises:
@@ -148,37 +148,37 @@ class Conductor:
             UnderstudyError, OSError: neither.
         """
         with self._promoter.writing(_WRITE_WAIT_SECONDS):
-            check_step(self._registry.ledger, ask.fencing_number)
-            rollouts, rollout = self._read(ask)
+            check_step(self._registry.ledger, request.fencing_number)
+            rollouts, rollout = self._read(request)
             version = rollout.version
-            model = self._keeper.loaded(version) or self._trials.loader.load_and_try(version)
-            self._fence(ask)
-            change = self._promoter.activate(model, ask.who, ask.why)
+            model = self._reconciler.loaded(version) or self._trials.loader.load_and_try(version)
+            self._fence(request)
+            change = self._promoter.activate(model, request.who, request.why)
             now_us = self._clock.now_us()
-            self._write(rollouts.ended(Outcome.PROMOTED, ask.why, ask.who, now_us))
+            self._write(rollouts.ended(RolloutOutcome.PROMOTED, request.why, request.who, now_us))
         self._apply()
-        _log.info("rollout_promoted", version=version, previous=change.previous, reason=ask.why)
+        _log.info("rollout_promoted", version=version, previous=change.previous, reason=request.why)
         return change
 
-    def abort(self, ask: Ask) -> Change:
+    def abort(self, request: ChangeRequest) -> Change:
         """The champion answers everybody again, from now on.
 
         Raises:
             NoRollout, FencingStale: nothing was changed.
             OSError: it is over here, but a restart would not know.
         """
-        check_step(self._registry.ledger, ask.fencing_number)
-        _, rollout = self._read(ask)
+        check_step(self._registry.ledger, request.fencing_number)
+        _, rollout = self._read(request)
         # First of all, and whatever becomes of the file.
         self._dropped = rollout.version
         self._slot.try_out(None)
-        _log.warning("rollout_aborted", version=rollout.version, reason=ask.why)
+        _log.warning("rollout_aborted", version=rollout.version, reason=request.why)
         try:
             with self._promoter.writing(_ABORT_WAIT_SECONDS):
                 rollouts = self.file.read(self._rollouts)
-                self._fence(ask)
+                self._fence(request)
                 if rollouts.current is not None and rollouts.current.version == rollout.version:
-                    self._end(rollouts, Outcome.ABORTED, ask.why, ask.who)
+                    self._end(rollouts, RolloutOutcome.ABORTED, request.why, request.who)
         finally:
             self._apply()
         live = self._slot.live
@@ -193,11 +193,11 @@ class Conductor:
     def settle(self) -> None:
         """A few times a second: keep the trial and the books in order."""
         self._apply()
-        self._keeper.settle()
+        self._reconciler.settle()
         self._close_books()
 
     def stop(self) -> None:
-        self._keeper.apply(None)
+        self._reconciler.apply(None)
 
     def _begin(self, mode: Mode, who: str, model: LiveModel) -> Change:
         """Called by the promoter: the version is accepted, the registry's lock is held."""
@@ -227,15 +227,15 @@ class Conductor:
         if running is not None:
             raise RolloutConflict(f"version {running.version} is being rolled out")
 
-    def _read(self, ask: Ask) -> tuple[Rollouts, Rollout]:
+    def _read(self, request: ChangeRequest) -> tuple[Rollouts, Rollout]:
         """What the file says now, and the rollout in force, if it is as the caller believes."""
         rollouts = self.file.read(self._rollouts)
         rollout = rollouts.against(self._slot.version)
         if rollout is None or rollout.version == self._dropped:
             raise NoRollout("no version is being rolled out")
-        if ask.version not in (None, rollout.version):
+        if request.version not in (None, rollout.version):
             raise RolloutConflict(f"the version that is rolled out is {rollout.version}")
-        if ask.share_percent not in (None, rollout.share_percent):
+        if request.share_percent not in (None, rollout.share_percent):
             raise RolloutConflict(f"its share is {rollout.share_percent} % by now")
         return rollouts, rollout
 
@@ -243,13 +243,13 @@ class Conductor:
         self.file.write(rollouts)
         self._rollouts, self._dropped = rollouts, None
 
-    def _fence(self, ask: Ask) -> None:
+    def _fence(self, request: ChangeRequest) -> None:
         """Whoever has a lesser number is not heard from now on."""
-        ledger = self._registry.ledger.with_step(ask.fencing_number)
+        ledger = self._registry.ledger.with_step(request.fencing_number)
         if ledger != self._registry.ledger:
             self._registry.save(ledger)
 
-    def _end(self, rollouts: Rollouts, outcome: Outcome, why: str, who: str) -> None:
+    def _end(self, rollouts: Rollouts, outcome: RolloutOutcome, why: str, who: str) -> None:
         """Callers hold the registry's lock."""
         left = rollouts.current
         if left is None:
@@ -259,16 +259,16 @@ class Conductor:
             "rollout-ended", who, why, version=left.version, champion=left.champion, outcome=outcome
         )
         self._write(rollouts.ended(outcome, why, who, now_us))
-        if outcome is not Outcome.PROMOTED:
+        if outcome is not RolloutOutcome.PROMOTED:
             # So that it is never taken for a good version to restore.
             self._registry.save(self._registry.ledger.with_rollback(left.version, why, now_us))
 
     def _apply(self) -> None:
-        self._keeper.apply(self.rollout)
+        self._reconciler.apply(self.rollout)
 
     def _broken(self, version: str, why: str) -> None:
         try:
-            self.abort(Ask(version, why, "canary"))
+            self.abort(ChangeRequest(version, why, "canary"))
         except NoRollout:
             return
 
@@ -285,11 +285,14 @@ class Conductor:
                 self._end(rollouts, outcome, why, "registry")
             self._rollouts = self.file.read(self._rollouts)
 
-    def _how_it_ended(self, left: Rollout, current: str) -> tuple[Outcome, str]:
+    def _how_it_ended(self, left: Rollout, current: str) -> tuple[RolloutOutcome, str]:
         if current == left.version:
-            return Outcome.PROMOTED, "it serves"
+            return RolloutOutcome.PROMOTED, "it serves"
         ledger = self._registry.ledger
         champion = ledger.accepted.get(left.champion)
         if champion is not None and ledger.was_left(left.champion):
-            return Outcome.ABORTED, f"rolled back to {current}: {champion.rolled_back_reason}"
-        return Outcome.SUPERSEDED, f"version {current} serves instead of {left.champion}"
+            return (
+                RolloutOutcome.ABORTED,
+                f"rolled back to {current}: {champion.rolled_back_reason}",
+            )
+        return RolloutOutcome.SUPERSEDED, f"version {current} serves instead of {left.champion}"

@@ -11,10 +11,10 @@ from api.models.model_loader import ModelLoader
 from api.registry.registry import BUNDLE, Registry
 from api.rollout.canary import Canary
 from api.rollout.counters import Counters
-from api.rollout.process import ShadowProcess
-from api.rollout.record import RecordFormat
 from api.rollout.shadow import Shadow
 from api.rollout.shadow_child import ChildConfig
+from api.rollout.shadow_process import ShadowProcess
+from api.rollout.shadow_record import ShadowRecordFormat
 from api.rollout.state import Mode, Rollout
 from api.rollout.trial import Trial
 from shared.errors import ModelLoadError
@@ -34,7 +34,7 @@ class ShadowLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialMaker:
+class TrialFactory:
     """Knows where a version's files are and what the use case thinks of scores."""
 
     use_case: ServingUseCase
@@ -57,14 +57,14 @@ class TrialMaker:
             return self._shadow(rollout, counters)
         model = candidate or self.loader.load_and_try(rollout.version)
         model = self.crashes.on_trial(model)
-        return Canary(rollout, model, self.use_case.outlook, counters, broken)
+        return Canary(rollout, model, self.use_case.prediction, counters, broken)
 
     def _shadow(self, rollout: Rollout, counters: Counters) -> Shadow:
         """The model stays out of this process altogether."""
         meta = self.registry.meta(rollout.version)
         if meta is None:
             raise ModelLoadError(f"version {rollout.version} is not on disk")
-        judge, names = self.use_case.outlook, self.use_case.feature_set.names
+        judge, names = self.use_case.prediction, self.use_case.feature_set.names
         config = ChildConfig(
             bundle=(self.registry.root / "versions" / rollout.version / BUNDLE).resolve(),
             sha256=meta.sha256,
@@ -79,6 +79,6 @@ class TrialMaker:
             folder=self.counters_dir.resolve(),
             stage_key=rollout.stage_key,
         )
-        record = RecordFormat(len(names))
+        record = ShadowRecordFormat(len(names))
         process = ShadowProcess(config, self.limits.queue_bytes, self.limits.hang_seconds)
         return Shadow(rollout, record, process, judge, counters)

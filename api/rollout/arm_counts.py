@@ -1,7 +1,7 @@
 """What one arm did, as counts: cheap to add to, summable over workers, small on disk.
 
 Sums are kept for 64 groups of users instead of one total: rows of one user are alike, and only
-the spread between groups tells how sure a mean is. See `api.rollout.figures`.
+the spread between groups tells how sure a mean is. See `api.rollout.arm_statistics`.
 """
 
 from bisect import bisect_right
@@ -21,7 +21,7 @@ _LATENCY_BINS = len(LATENCY_EDGES_MS) + 1
 
 
 @dataclass(slots=True)
-class Tally:
+class ArmCounts:
     """Counts of one arm in one stage.
 
     Attributes:
@@ -52,7 +52,7 @@ class Tally:
         self.latency_squares += milliseconds * milliseconds
         self.latency_bins[bisect_right(LATENCY_EDGES_MS, milliseconds)] += 1
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "ArmCounts") -> None:
         """Add what another worker counted."""
         self.errors += other.errors
         self.latency_squares += other.latency_squares
@@ -64,16 +64,16 @@ class Tally:
         return {name: getattr(self, name) for name in self.__slots__}
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "Tally":
+    def from_json(cls, stored: Mapping[str, Any]) -> "ArmCounts":
         """Raises KeyError, TypeError or ValueError when this program did not write it."""
-        tally = cls(**{name: stored[name] for name in cls.__slots__})
+        counts = cls(**{name: stored[name] for name in cls.__slots__})
         # Lists of another length were written by another release.
-        Tally().add(tally)
-        return tally
+        ArmCounts().add(counts)
+        return counts
 
 
 @dataclass(slots=True)
-class Arms:
+class StageCounts:
     """Both arms of a stage, and how the process of a shadow fares.
 
     Attributes:
@@ -82,13 +82,13 @@ class Arms:
         gave_up: why it is not started any more.
     """
 
-    champion: Tally = field(default_factory=Tally)
-    candidate: Tally = field(default_factory=Tally)
+    champion: ArmCounts = field(default_factory=ArmCounts)
+    candidate: ArmCounts = field(default_factory=ArmCounts)
     dropped: int = 0
     restarts: int = 0
     gave_up: str | None = None
 
-    def add(self, other: "Arms") -> None:
+    def add(self, other: "StageCounts") -> None:
         self.champion.add(other.champion)
         self.candidate.add(other.candidate)
         self.dropped += other.dropped
@@ -105,11 +105,11 @@ class Arms:
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> "Arms":
+    def from_json(cls, stored: Mapping[str, Any]) -> "StageCounts":
         """Raises KeyError, TypeError or ValueError when this program did not write it."""
         return cls(
-            champion=Tally.from_json(stored["champion"]),
-            candidate=Tally.from_json(stored["candidate"]),
+            champion=ArmCounts.from_json(stored["champion"]),
+            candidate=ArmCounts.from_json(stored["candidate"]),
             dropped=int(stored["dropped"]),
             restarts=int(stored["restarts"]),
             gave_up=stored["gave_up"],

@@ -12,7 +12,7 @@ from api.models.model_slot import ModelSlot
 from api.rollout.canary import Canary
 from api.rollout.state import Rollout
 from api.rollout.trial import Trial
-from api.rollout.trials import TrialMaker
+from api.rollout.trial_factory import TrialFactory
 from api.workers.follower import RETRY_SECONDS
 from api.workers.run_dir import RunDir, Told
 from api.workers.workforce import SETTLE_SECONDS, Left, Workers
@@ -24,13 +24,13 @@ _POLL_SECONDS = 0.01
 _NOT_YET = f"it did not follow within {SETTLE_SECONDS:g} s"
 
 
-class TrialKeeper:
+class TrialReconciler:
     """Holds the one trial of this process."""
 
     def __init__(
         self,
         slot: ModelSlot,
-        trials: TrialMaker,
+        trials: TrialFactory,
         run_dir: RunDir,
         broken: Callable[[str, str], None],
     ) -> None:

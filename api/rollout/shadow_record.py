@@ -10,12 +10,12 @@ from select import PIPE_BUF
 import numpy as np
 
 from shared.errors import ModelLoadError
-from shared.usecase.serving import FloatMatrix, FloatVector, Outlook
+from shared.usecase.serving import FloatMatrix, FloatVector, TaskPrediction
 
 _HEAD = struct.Struct("<BBxxf")
 
 
-class RecordFormat:
+class ShadowRecordFormat:
     """Packs and unpacks records of a feature set."""
 
     def __init__(self, features: int) -> None:
@@ -27,12 +27,12 @@ class RecordFormat:
         head = [("group", "u1"), ("is_alert", "?"), ("", "V2"), ("score", "<f4")]
         self._dtype = np.dtype([*head, ("vector", "<f4", (features,))])
 
-    def pack(self, group: int, outlook: Outlook, vector: FloatVector) -> bytes:
-        return _HEAD.pack(group, outlook.is_alert, outlook.score) + vector.tobytes()
+    def pack(self, group: int, prediction: TaskPrediction, vector: FloatVector) -> bytes:
+        return _HEAD.pack(group, prediction.is_alert, prediction.score) + vector.tobytes()
 
-    def unpack(self, raw: bytes) -> tuple[list[int], list[Outlook], FloatMatrix]:
+    def unpack(self, raw: bytes) -> tuple[list[int], list[TaskPrediction], FloatMatrix]:
         """Groups, the champion's outlooks, and the matrix of all records in `raw`."""
         rows = np.frombuffer(raw, dtype=self._dtype)
         pairs = zip(rows["score"].tolist(), rows["is_alert"].tolist(), strict=True)
-        outlooks = [Outlook(score, is_alert) for score, is_alert in pairs]
-        return rows["group"].tolist(), outlooks, np.ascontiguousarray(rows["vector"])
+        predictions = [TaskPrediction(score, is_alert) for score, is_alert in pairs]
+        return rows["group"].tolist(), predictions, np.ascontiguousarray(rows["vector"])

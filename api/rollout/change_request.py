@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class ChangeRequest:
     """Who wants a rollout changed, and why.
 
     Attributes:

@@ -13,12 +13,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, Field
 
-from api.rollout.tally import LATENCY_EDGES_MS, SCORE_EDGES, Tally
+from api.rollout.arm_counts import LATENCY_EDGES_MS, SCORE_EDGES, ArmCounts
 
 _Sums = npt.NDArray[np.float64]
 
 
-class Mean(BaseModel):
+class ArmMean(BaseModel):
     """A mean over rows and how sure it is."""
 
     mean: float
@@ -29,10 +29,10 @@ class ScoreShare(BaseModel):
     """How many scores lie below an edge."""
 
     below: float
-    share: Mean
+    share: ArmMean
 
 
-class ArmFigures(BaseModel):
+class ArmStatistics(BaseModel):
     """What one arm did in this stage."""
 
     users: int = Field(description="Distinct users, counted up to a bound; for the split's test")
@@ -40,35 +40,35 @@ class ArmFigures(BaseModel):
     errors: int = Field(description="Rows its model failed to score")
     alerts: int
     groups: int = Field(description="Groups of users, of 64, that sent rows")
-    alert_rate: Mean | None
-    latency_ms: Mean | None = Field(description="A row's whole work; rows of batches not timed")
+    alert_rate: ArmMean | None
+    latency_ms: ArmMean | None = Field(description="A row's whole work; rows of batches not timed")
     latency_p99_ms: float | None = Field(description="Upper edge of the bin it lies in")
     scores: list[ScoreShare]
 
 
-def arm_figures(tally: Tally, users: int) -> ArmFigures:
-    rows = np.array(tally.rows, dtype=np.float64)
-    bins = np.array(tally.bins, dtype=np.float64).reshape(len(rows), -1)
+def arm_statistics(counts: ArmCounts, users: int) -> ArmStatistics:
+    rows = np.array(counts.rows, dtype=np.float64)
+    bins = np.array(counts.bins, dtype=np.float64).reshape(len(rows), -1)
     below = bins.cumsum(axis=1)[:, :-1]
     shares = [
         ScoreShare(below=edge, share=share)
         for at, edge in enumerate(SCORE_EDGES)
         if (share := _share(below[:, at], rows)) is not None
     ]
-    return ArmFigures(
+    return ArmStatistics(
         users=users,
-        requests=int(rows.sum()) + tally.errors,
-        errors=tally.errors,
-        alerts=sum(tally.alerts),
+        requests=int(rows.sum()) + counts.errors,
+        errors=counts.errors,
+        alerts=sum(counts.alerts),
         groups=int(np.count_nonzero(rows)),
-        alert_rate=_share(np.array(tally.alerts, dtype=np.float64), rows),
-        latency_ms=_latency(tally),
-        latency_p99_ms=_upper_edge(tally.latency_bins, 0.99),
+        alert_rate=_share(np.array(counts.alerts, dtype=np.float64), rows),
+        latency_ms=_latency(counts),
+        latency_p99_ms=_upper_edge(counts.latency_bins, 0.99),
         scores=shares,
     )
 
 
-def _share(hits: _Sums, rows: _Sums) -> Mean | None:
+def _share(hits: _Sums, rows: _Sums) -> ArmMean | None:
     total = rows.sum()
     if total == 0:
         return None
@@ -77,17 +77,17 @@ def _share(hits: _Sums, rows: _Sums) -> Mean | None:
     return _mean(hits, rows, guarded * (1 - guarded))
 
 
-def _latency(tally: Tally) -> Mean | None:
-    rows = np.array(tally.timed, dtype=np.float64)
+def _latency(counts: ArmCounts) -> ArmMean | None:
+    rows = np.array(counts.timed, dtype=np.float64)
     total = rows.sum()
     if total == 0:
         return None
-    sums = np.array(tally.latency_ms, dtype=np.float64)
-    spread = max(0.0, tally.latency_squares / total - (sums.sum() / total) ** 2)
+    sums = np.array(counts.latency_ms, dtype=np.float64)
+    spread = max(0.0, counts.latency_squares / total - (sums.sum() / total) ** 2)
     return _mean(sums, rows, spread)
 
 
-def _mean(sums: _Sums, rows: _Sums, row_variance: float) -> Mean:
+def _mean(sums: _Sums, rows: _Sums, row_variance: float) -> ArmMean:
     total = rows.sum()
     mean = sums.sum() / total
     used = np.count_nonzero(rows)
@@ -95,7 +95,7 @@ def _mean(sums: _Sums, rows: _Sums, row_variance: float) -> Mean:
     if used > 1:
         residuals = sums - mean * rows
         between = (residuals @ residuals) / total**2 * used / (used - 1)
-    return Mean(mean=float(mean), standard_error=sqrt(max(between, row_variance / total)))
+    return ArmMean(mean=float(mean), standard_error=sqrt(max(between, row_variance / total)))
 
 
 def _upper_edge(bins: Sequence[int], share: float) -> float | None:

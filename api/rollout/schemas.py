@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, Field
 
-from api.rollout.conductor import Conductor
+from api.rollout.arm_statistics import ArmStatistics, arm_statistics
+from api.rollout.controller import RolloutController
 from api.rollout.counters import total
-from api.rollout.figures import ArmFigures, arm_figures
 from api.rollout.state import SHARES, Ended, Mode, Rollout
 from shared.clock import MICROS_PER_SECOND, isoformat
 
@@ -40,7 +40,7 @@ class RolloutView(BaseModel):
     stage_since: str
     stage_seconds: float = Field(description="The figures of the arms are of this time")
     begun_by: str
-    arms: dict[str, ArmFigures] = Field(description="`champion` and `candidate`")
+    arms: dict[str, ArmStatistics] = Field(description="`champion` and `candidate`")
     shadow: ShadowState | None
     workers: RolloutWorkers
 
@@ -59,13 +59,13 @@ class EndedView(BaseModel):
     ended_at: str
 
 
-def rollout_view(conductor: Conductor, now_us: int) -> RolloutView | None:
+def rollout_view(rollout_controller: RolloutController, now_us: int) -> RolloutView | None:
     """The rollout in force with the figures of all workers."""
-    rollout = conductor.rollout
+    rollout = rollout_controller.rollout
     if rollout is None:
         return None
-    conductor.flush()
-    arms, champions, candidates = total(conductor.counters_dir, rollout.stage_key)
+    rollout_controller.flush()
+    arms, champions, candidates = total(rollout_controller.counters_dir, rollout.stage_key)
     shadow = ShadowState(dropped=arms.dropped, restarts=arms.restarts, gave_up=arms.gave_up)
     return RolloutView(
         mode=rollout.mode,
@@ -79,11 +79,11 @@ def rollout_view(conductor: Conductor, now_us: int) -> RolloutView | None:
         stage_seconds=max(0.0, (now_us - rollout.stage_since_us) / MICROS_PER_SECOND),
         begun_by=rollout.who,
         arms={
-            "champion": arm_figures(arms.champion, champions),
-            "candidate": arm_figures(arms.candidate, candidates),
+            "champion": arm_statistics(arms.champion, champions),
+            "candidate": arm_statistics(arms.candidate, candidates),
         },
         shadow=shadow if rollout.mode is Mode.SHADOW else None,
-        workers=_workers(conductor, rollout),
+        workers=_workers(rollout_controller, rollout),
     )
 
 
@@ -95,8 +95,10 @@ def ended_view(ended: Ended | None) -> EndedView | None:
     return EndedView(**shown, **times)
 
 
-def _workers(conductor: Conductor, rollout: Rollout) -> RolloutWorkers:
-    told: Mapping[int, dict[str, str | None]] = conductor.told()
+def _workers(rollout_controller: RolloutController, rollout: Rollout) -> RolloutWorkers:
+    told: Mapping[int, dict[str, str | None]] = rollout_controller.told()
     following = sum(said["stage"] == rollout.stage_key for said in told.values())
     troubles = {at: said["trouble"] for at, said in told.items() if said["trouble"]}
-    return RolloutWorkers(following=following, total=conductor.workers, troubles={**troubles})
+    return RolloutWorkers(
+        following=following, total=rollout_controller.workers, troubles={**troubles}
+    )
