@@ -164,7 +164,7 @@ async def _running(app: ScoringApp) -> AsyncIterator[None]:
     def through_loop(work: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(service.lane.post, work)
 
-    service.hop.use(through_loop)
+    service.dispatcher.use(through_loop)
     service.heartbeat.begin(loop, lambda: service.lane.seconds_at_work < _LONG_PIECE_SECONDS)
     try:
         if service.peers is not None:
@@ -174,7 +174,7 @@ async def _running(app: ScoringApp) -> AsyncIterator[None]:
         if service.peers is not None:
             await service.peers.close()
         await asyncio.to_thread(service.lane.close)
-        service.hop.use(None)
+        service.dispatcher.use(None)
         app.state.threads.stop()
         await asyncio.to_thread(stop, service)
 

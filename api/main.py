@@ -9,8 +9,8 @@ import os
 import sys
 
 from api.settings import Settings, load_settings
-from api.workers.place import Place
 from api.workers.port import bound
+from api.workers.worker_context import WorkerContext
 from shared.errors import SettingsError
 from shared.logs import configure_logging
 from shared.private_files import keep_files_private
@@ -39,7 +39,7 @@ def _serve(settings: Settings) -> int:
         from api.serving import serve  # noqa: PLC0415 - a supervisor does without
 
         with bound(settings) as listener:
-            serve(settings, Place(listener=listener))
+            serve(settings, WorkerContext(listener=listener))
         return 0
     from api.workers.supervisor import supervise  # noqa: PLC0415
 

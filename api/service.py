@@ -27,17 +27,17 @@ from api.scoring.lane import ScoringLane
 from api.scoring.scorer import Scorer
 from api.scoring.user_locks import MonotonicClock
 from api.settings import Settings
-from api.workers.figures import Figures
-from api.workers.follower import Follower
+from api.workers.file_watcher import FileWatcher
 from api.workers.heartbeat import Heartbeat
-from api.workers.journals import Inheritance
+from api.workers.merged_metrics import MergedMetrics
+from api.workers.orphaned_journals import OrphanedJournals
 from api.workers.peers.network import Peers
+from api.workers.roster import WorkerRoster
 from api.workers.run_dir import RunDir
-from api.workers.workforce import Workforce
 from shared.machine_clock import MachineClock
 from shared.usecase.serving import FeatureSource, ServingUseCase
 
-Hop = Callable[[Callable[[], None]], None]
+Dispatch = Callable[[Callable[[], None]], None]
 """Runs something where scoring runs, soon; sources need not be safe for other threads then."""
 
 
@@ -73,22 +73,22 @@ class Service:
     lane: ScoringLane
     labels: LabelKeeper
     execution: Execution
-    hop: "HopSwitch"
-    follower: Follower
+    dispatcher: "LoopDispatcher"
+    file_watcher: FileWatcher
     run_dir: RunDir
-    workforce: Workforce
-    figures: Figures
-    inheritance: Inheritance
+    roster: WorkerRoster
+    merged_metrics: MergedMetrics
+    orphaned_journals: OrphanedJournals
     heartbeat: Heartbeat
 
 
-class HopSwitch:
+class LoopDispatcher:
     """Calls directly until an event loop runs, then through it."""
 
     def __init__(self) -> None:
-        self._through: Hop | None = None
+        self._through: Dispatch | None = None
 
-    def use(self, through: Hop | None) -> None:
+    def use(self, through: Dispatch | None) -> None:
         self._through = through
 
     def __call__(self, work: Callable[[], None]) -> None:

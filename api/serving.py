@@ -23,7 +23,7 @@ from api.scoring.routes import fast_routes
 from api.service import Service
 from api.settings import Settings
 from api.wiring import build_service
-from api.workers.place import Place
+from api.workers.worker_context import WorkerContext
 from shared.clock import SystemClock
 
 # Requests under way get this long; then the journal is drained.
@@ -32,7 +32,7 @@ _log = structlog.get_logger()
 NOT_STARTED = 3
 
 
-def serve(settings: Settings, place: Place) -> None:
+def serve(settings: Settings, context: WorkerContext) -> None:
     """Build the service and run it in this process.
 
     Raises:
@@ -42,8 +42,8 @@ def serve(settings: Settings, place: Place) -> None:
     faulthandler.enable()
     keep_small()
     use_case = usecases.load_serving(settings.use_case)
-    service = build_service(settings, use_case, SystemClock(), place=place)
-    run(create_app(service), settings, place.listener, protocol(service))
+    service = build_service(settings, use_case, SystemClock(), context=context)
+    run(create_app(service), settings, context.listener, protocol(service))
 
 
 def protocol(service: Service) -> type[FastPathProtocol]:

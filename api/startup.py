@@ -12,10 +12,10 @@ from api.models.proof import PROOF_SECONDS
 from api.rollout.controller import RECONCILE_SECONDS
 from api.scoring.idempotency import quarantine_key
 from api.service import Service
-from api.workers.figures import NOTE_SECONDS
-from api.workers.follower import RETRY_SECONDS
-from api.workers.journals import wait_for_inheritance
-from api.workers.workforce import TELL_SECONDS
+from api.workers.file_watcher import RETRY_SECONDS
+from api.workers.merged_metrics import PUBLISH_SECONDS
+from api.workers.orphaned_journals import wait_for_orphans
+from api.workers.roster import REPORT_SECONDS
 from shared.tables.engine import file_of
 from shared.tables.sqlite_file import WATCH_SECONDS
 from shared.tables.storage_place import warn_of_doubtful_place
@@ -38,22 +38,22 @@ def start(service: Service) -> None:
     """Recover the journal, restore the model, start to drain."""
     # Before the restore: a change meanwhile is not missed.
     for path in (service.registry.pointer, service.registry.ledger_path):
-        service.follower.follow(path, service.workforce.follow)
+        service.file_watcher.watch(path, service.roster.catch_up)
     for path in (service.rollout_controller.file.path, service.registry.pointer):
-        service.follower.follow(path, service.rollout_controller.catch_up)
-    service.follower.every(RETRY_SECONDS, service.promoter.try_again)
-    service.follower.every(RECONCILE_SECONDS, service.rollout_controller.settle)
-    service.follower.every(PROOF_SECONDS, service.proof.look)
-    service.follower.every(TELL_SECONDS, service.workforce.tell)
-    service.follower.every(NOTE_SECONDS, service.figures.note)
-    service.follower.every(LOOK_SECONDS, service.machine_clock.look)
+        service.file_watcher.watch(path, service.rollout_controller.catch_up)
+    service.file_watcher.every(RETRY_SECONDS, service.promoter.try_again)
+    service.file_watcher.every(RECONCILE_SECONDS, service.rollout_controller.settle)
+    service.file_watcher.every(PROOF_SECONDS, service.proof.look)
+    service.file_watcher.every(REPORT_SECONDS, service.roster.report)
+    service.file_watcher.every(PUBLISH_SECONDS, service.merged_metrics.publish)
+    service.file_watcher.every(LOOK_SECONDS, service.machine_clock.look)
     warn_of_doubtful_place(service.engine.url)
     if service.peers is not None:
         service.peers.prepare()
     file = file_of(service.engine)
     if file is not None:
-        service.follower.every(WATCH_SECONDS, file.watch)
-    service.follower.every(DISK_LOOK_SECONDS, service.write_quota.look)
+        service.file_watcher.every(WATCH_SECONDS, file.watch)
+    service.file_watcher.every(DISK_LOOK_SECONDS, service.write_quota.look)
     service.journal.open()
     _recall_pending(service)
     died = service.crashes.open()
@@ -63,11 +63,11 @@ def start(service: Service) -> None:
     service.rollout_controller.catch_up()
     service.drain.start()
     service.use_case.warm_up()
-    service.workforce.tell()
+    service.roster.report()
     if service.run_dir.number == 0:
-        service.inheritance.start()
-    wait_for_inheritance(service.settings.journal_dir, service.run_dir.total)
-    service.follower.start()
+        service.orphaned_journals.start()
+    wait_for_orphans(service.settings.journal_dir, service.run_dir.total)
+    service.file_watcher.start()
     if service.settings.scoring_auth == "off":
         reach = service.settings.open_scoring_reach
         _log.warning(
@@ -83,11 +83,11 @@ def start(service: Service) -> None:
 def stop(service: Service) -> None:
     """Carry what is left into the database, if it is there."""
     service.breaker.close()
-    service.follower.stop()
+    service.file_watcher.stop()
     service.rollout_controller.stop()
     service.crashes.close()
-    service.workforce.leave()
-    service.inheritance.stop()
+    service.roster.leave()
+    service.orphaned_journals.stop()
     service.drain.stop()
     service.journal.close()
     service.reading.dispose()
@@ -99,8 +99,8 @@ def on_stored(service: Service, stored: Stored) -> None:
     """The database has these now: drop the copies where scoring runs."""
     if stored.quarantined_ids:
         keys = list(map(quarantine_key, stored.quarantined_ids))
-        service.hop(partial(service.cache.stored, keys))
-    service.hop(partial(_forget, service, stored, 0))
+        service.dispatcher(partial(service.cache.stored, keys))
+    service.dispatcher(partial(_forget, service, stored, 0))
 
 
 def _forget(service: Service, stored: Stored, begin: int) -> None:
@@ -110,7 +110,7 @@ def _forget(service: Service, stored: Stored, begin: int) -> None:
     service.cache.stored(names)
     service.source.forget(names)
     if end < len(stored.transaction_ids):
-        service.hop(partial(_forget, service, stored, end))
+        service.dispatcher(partial(_forget, service, stored, end))
     elif stored.labels:
         service.source.learned(stored.labels)
 

@@ -39,18 +39,18 @@ from api.scoring.lane import ScoringLane
 from api.scoring.model_router import ModelRouter
 from api.scoring.scorer import Scorer, ScoringParts
 from api.scoring.user_locks import MonotonicClock, NoLocks, StripedLocks, UserLocks
-from api.service import HopSwitch, Service
+from api.service import LoopDispatcher, Service
 from api.settings import Settings, refuse_unnamed_reach
 from api.startup import on_stored
-from api.workers.figures import Figures
-from api.workers.follower import Follower
+from api.workers.file_watcher import FileWatcher
 from api.workers.heartbeat import Heartbeat
-from api.workers.journals import Inheritance, journal_dir
+from api.workers.merged_metrics import MergedMetrics
+from api.workers.orphaned_journals import OrphanedJournals, journal_dir
 from api.workers.peers.labels import PeersJournals
 from api.workers.peers.network import Peers
-from api.workers.place import Place
+from api.workers.roster import WorkerRoster
 from api.workers.run_dir import RunDir
-from api.workers.workforce import Workforce
+from api.workers.worker_context import WorkerContext
 from shared.clock import MICROS_PER_SECOND, Clock
 from shared.clock_metrics import ClockMetrics
 from shared.keys.store import KeyStore
@@ -68,7 +68,7 @@ def build_service(
     use_case: ServingUseCase,
     clock: Clock,
     smoke: SmokeTest | None = None,
-    place: Place | None = None,
+    context: WorkerContext | None = None,
 ) -> Service:
     """Make every part; opens no file but the keys and no connection yet.
 
@@ -79,17 +79,17 @@ def build_service(
     strict, metrics, models = MonotonicClock(clock), Metrics(), ModelSlot()
     machine = clock if isinstance(clock, MachineClock) else MACHINE_CLOCK
     registry = Registry(settings.prod_models_dir, settings.served_well_seconds)
-    place = place or Place()
+    context = context or WorkerContext()
     keeping = Keeping(settings, DatabaseSink(engine), metrics)
     total, root = settings.api_workers, settings.journal_dir
-    journal, drain = keeping.journal(journal_dir(root, place.number, total))
-    inheritance = Inheritance(root, total, keeping.journal)
+    journal, drain = keeping.journal(journal_dir(root, context.number, total))
+    orphaned_journals = OrphanedJournals(root, total, keeping.journal)
     execution, user_locks = _how_to_run(settings, engine, strict)
     cache = DecisionCache(settings.answered_capacity)
     read_seconds = settings.history_deadline_ms / 1_000
     reading = connect_for_reading(engine, read_seconds)
     source = use_case.feature_source(reading)
-    run_dir = RunDir(settings.run_dir, place.number, total)
+    run_dir = RunDir(settings.run_dir, context.number, total)
     peers: Peers | None = None
     if total > 1:
         peers = Peers(run_dir, use_case.request_model, settings.peer_wait_seconds, metrics)
@@ -103,7 +103,7 @@ def build_service(
         settings.allow_pickle_models,
     )
     audit = AuditTrail(settings.prod_models_dir / "audit.jsonl", clock)
-    crashes = _crashes(settings, place.number, clock)
+    crashes = _crashes(settings, context.number, clock)
     promoter = Promoter(
         registry=registry,
         verifier=verifier,
@@ -113,13 +113,13 @@ def build_service(
         metrics=metrics,
         crashes=crashes,
     )
-    workforce = Workforce(run_dir, promoter)
+    roster = WorkerRoster(run_dir, promoter)
     limits = BreakerLimits(
         settings.breaker_failures,
         settings.breaker_window_seconds,
         settings.scoring_budget_seconds,
     )
-    breaker = Breaker(models, workforce.roll_back, limits, metrics)
+    breaker = Breaker(models, roster.roll_back, limits, metrics)
     parts = ScoringParts(
         use_case=use_case,
         source=source,
@@ -180,22 +180,24 @@ def build_service(
             engine, journal, cache, NoOthers() if peers is None else PeersJournals(peers)
         ),
         execution=execution,
-        hop=HopSwitch(),
-        follower=Follower(),
+        dispatcher=LoopDispatcher(),
+        file_watcher=FileWatcher(),
         run_dir=run_dir,
-        workforce=workforce,
-        figures=Figures(metrics, run_dir),
-        inheritance=inheritance,
-        heartbeat=Heartbeat(place.heartbeat),
+        roster=roster,
+        merged_metrics=MergedMetrics(metrics, run_dir),
+        orphaned_journals=orphaned_journals,
+        heartbeat=Heartbeat(context.heartbeat),
     )
     keeping.tell = partial(on_stored, service)
     watch_database(metrics, engine, reading)
-    _watch(metrics, journal, drain, inheritance)
+    _watch(metrics, journal, drain, orphaned_journals)
     metrics.watch(
         "journal_damaged_parts",
         "Damaged parts of the journal that wait in its folder for a person",
         # one worker looks after the folders of those that are gone
-        lambda: journal.damage.copies() + (0 if place.number else inheritance.damaged_parts()),
+        lambda: (
+            journal.damage.copies() + (0 if context.number else orphaned_journals.damaged_parts())
+        ),
     )
     metrics.registry.register(ClockMetrics(machine))
     metrics.watch(
@@ -205,8 +207,8 @@ def build_service(
     )
     metrics.watch("model_crashes", "Processes that died inside of a model's code", crashes.recent)
     metrics.workers.set(total)
-    metrics.worker_starts.set(place.starts)
-    metrics.worker_hangs.inc(place.hangs)
+    metrics.worker_starts.set(context.starts)
+    metrics.worker_hangs.inc(context.hangs)
     metrics.worker_behind.set_function(lambda: promoter.behind is not None)
     return service
 
@@ -267,16 +269,18 @@ def _authenticator(settings: Settings) -> Authenticator:
     )
 
 
-def _watch(metrics: Metrics, journal: Journal, drain: Drain, inheritance: Inheritance) -> None:
+def _watch(
+    metrics: Metrics, journal: Journal, drain: Drain, orphaned_journals: OrphanedJournals
+) -> None:
     metrics.watch(
         "journal_lag_seconds",
         "How long the oldest record has waited for the database, at most",
-        lambda: max(drain.lag_seconds, inheritance.lag_seconds),
+        lambda: max(drain.lag_seconds, orphaned_journals.lag_seconds),
     )
     metrics.watch(
         "journal_backlog",
         "Records not in the database yet",
-        lambda: journal.backlog + inheritance.backlog,
+        lambda: journal.backlog + orphaned_journals.backlog,
     )
     metrics.watch(
         "journal_missing_parts",

@@ -26,8 +26,8 @@ from api.rollout.reconciler import TrialReconciler
 from api.rollout.refusals import NoRollout, RolloutConflict
 from api.rollout.state import SHARES, Mode, Rollout, RolloutOutcome, Rollouts
 from api.rollout.trial_factory import TrialFactory
-from api.workers.run_dir import RunDir, Told
-from api.workers.workforce import Workers
+from api.workers.roster import Workers
+from api.workers.run_dir import RunDir, WorkerReport
 from shared.clock import Clock
 
 _log = structlog.get_logger()
@@ -80,7 +80,7 @@ class RolloutController:
         """How many processes there are meant to be."""
         return self._run_dir.total
 
-    def told(self) -> dict[int, Told]:
+    def told(self) -> dict[int, WorkerReport]:
         """Which stage each worker has, and what keeps it from it."""
         return self._reconciler.told()
 

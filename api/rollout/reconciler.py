@@ -13,15 +13,15 @@ from api.rollout.canary import Canary
 from api.rollout.state import Rollout
 from api.rollout.trial import Trial
 from api.rollout.trial_factory import TrialFactory
-from api.workers.follower import RETRY_SECONDS
-from api.workers.run_dir import RunDir, Told
-from api.workers.workforce import SETTLE_SECONDS, Left, Workers
+from api.workers.file_watcher import RETRY_SECONDS
+from api.workers.roster import CONVERGE_SECONDS, LaggingWorker, Workers
+from api.workers.run_dir import RunDir, WorkerReport
 from shared.errors import UnderstudyError
 
 _log = structlog.get_logger()
 TOLD = "rollout"
 _POLL_SECONDS = 0.01
-_NOT_YET = f"it did not follow within {SETTLE_SECONDS:g} s"
+_NOT_YET = f"it did not follow within {CONVERGE_SECONDS:g} s"
 
 
 class TrialReconciler:
@@ -56,7 +56,7 @@ class TrialReconciler:
             if self._active is None:
                 self._slot.try_out(None)
             stage = None if self._active is None else self._active.rollout.stage_key
-            self._run_dir.tell(TOLD, {"stage": stage, "trouble": self._trouble})
+            self._run_dir.publish(TOLD, {"stage": stage, "trouble": self._trouble})
         if left is not None:
             left.stop()
 
@@ -74,18 +74,18 @@ class TrialReconciler:
 
     def followed(self, rollout: Rollout) -> Workers:
         """Who has this stage, as soon as everybody has, or cannot, or had time enough."""
-        deadline = time.monotonic() + SETTLE_SECONDS
+        deadline = time.monotonic() + CONVERGE_SECONDS
         while True:
-            told, numbers = self._run_dir.told(TOLD), range(self._run_dir.total)
+            told, numbers = self._run_dir.reports(TOLD), range(self._run_dir.total)
             late = [at for at in numbers if told.get(at, {}).get("stage") != rollout.stage_key]
             troubles = {at: told[at]["trouble"] for at in late if told.get(at, {}).get("trouble")}
             if len(troubles) == len(late) or time.monotonic() >= deadline:
-                failed = tuple(Left(at, troubles.get(at, _NOT_YET)) for at in late)
+                failed = tuple(LaggingWorker(at, troubles.get(at, _NOT_YET)) for at in late)
                 return Workers(len(numbers) - len(late), len(numbers), failed)
             time.sleep(_POLL_SECONDS)
 
-    def told(self) -> dict[int, Told]:
-        return self._run_dir.told(TOLD)
+    def told(self) -> dict[int, WorkerReport]:
+        return self._run_dir.reports(TOLD)
 
     def _try(self, wanted: Rollout) -> Trial | None:
         """None when the candidate cannot be tried here; it is tried again after a while."""

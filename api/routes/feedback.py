@@ -130,7 +130,7 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
             )
             for place, item in enumerate(body.labels)
         )
-        service.hop(partial(service.source.learned, kept.stored))
+        service.dispatcher(partial(service.source.learned, kept.stored))
         return FeedbackAnswer(
             stored=len(kept.stored), queued=len(kept.queued), unknown=sorted(kept.unknown)
         )

@@ -73,7 +73,7 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
         history = None if state == "ok" else detail
         return Ready(version=service.models.version, behind=why, history=history)
 
-    figures = SharedRendering(service.figures.render, "figures")
+    figures = SharedRendering(service.merged_metrics.render, "figures")
 
     async def metrics() -> Response:
         return Response(await figures(), media_type=CONTENT_TYPE)
@@ -140,7 +140,7 @@ def _model(service: Service) -> Component:
 
 
 def _workers(service: Service) -> Component:
-    workers, behind = service.workforce.standing(), service.promoter.behind
+    workers, behind = service.roster.status(), service.promoter.behind
     figures = {"serving": workers.serving, "total": workers.total}
     told = [f"worker {left.worker}: {left.reason}" for left in workers.failed]
     if behind is not None:
@@ -161,7 +161,7 @@ def _peers(peers: Peers) -> Component:
 
 
 def _journal(service: Service) -> Component:
-    journal, orphans = service.journal, service.inheritance
+    journal, orphans = service.journal, service.orphaned_journals
     lag_seconds = max(service.drain.lag_seconds, orphans.lag_seconds)
     copies, missing = journal.damage.copies() + orphans.damaged_parts(), journal.damage.missing
     figures = {

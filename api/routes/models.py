@@ -104,7 +104,7 @@ class Changed(BaseModel):
     def settled(cls, service: Service, change: Change, mode: Mode = Mode.IMMEDIATE) -> "Changed":
         """Wait until every worker serves it, or tries it, or has had its time."""
         on_trial = None if mode is Mode.IMMEDIATE else service.rollout_controller.followed()
-        workers = on_trial or service.workforce.settled(change.version)
+        workers = on_trial or service.roster.await_convergence(change.version)
         failed = [NotFollowing(worker=left.worker, reason=left.reason) for left in workers.failed]
         return cls(
             version=change.version,

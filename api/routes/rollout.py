@@ -120,7 +120,7 @@ def _carry_out(service: Service, change_request: ChangeRequest, body: RolloutReq
     rollout_controller = service.rollout_controller
     if body.action is Action.PROMOTE:
         change = rollout_controller.promote(change_request)
-        return service.workforce.settled(change.version).partial
+        return service.roster.await_convergence(change.version).partial
     if body.action is Action.ABORT:
         rollout_controller.abort(change_request)
         return False

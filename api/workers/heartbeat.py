@@ -33,7 +33,7 @@ class Heartbeat:
         loop.call_later(BEAT_SECONDS, self.begin, loop, scores)
 
 
-class Listening:
+class HeartbeatMonitor:
     """The supervisor's end, for one process after the other.
 
     Silence is counted in looks, not in clock time: when the machine stood still, nobody beat

@@ -17,7 +17,7 @@ from api.registry.files import TEMPORARY_PREFIX, write_whole
 _log = structlog.get_logger()
 # What every worker tells at once when it serves.
 STATE = "state"
-Told = dict[str, Any]
+WorkerReport = dict[str, Any]
 
 
 class RunDir:
@@ -40,7 +40,7 @@ class RunDir:
         """Raises OSError when the directory cannot be made."""
         self._path.mkdir(parents=True, exist_ok=True)
 
-    def tell(self, what: str, content: Told) -> None:
+    def publish(self, what: str, content: WorkerReport) -> None:
         """Replace this worker's file; a failure is logged once and otherwise costs nothing."""
         said = orjson.dumps({**content, "pid": os.getpid()}, option=orjson.OPT_SERIALIZE_NUMPY)
         try:
@@ -52,12 +52,12 @@ class RunDir:
                 _log.warning("run_dir_not_writable", run_dir=str(self._path), error=str(error))
             self._writable = False
 
-    def told(self, what: str) -> dict[int, Told]:
+    def reports(self, what: str) -> dict[int, WorkerReport]:
         """What each worker that lives said last, by its number."""
         found = {number: self._read(self._file(what, number)) for number in range(self.total)}
         return {number: content for number, content in found.items() if content is not None}
 
-    def withdraw(self, what: str) -> None:
+    def retract(self, what: str) -> None:
         """Take back what this worker said."""
         try:
             self._file(what, self.number).unlink(missing_ok=True)
@@ -78,9 +78,9 @@ class RunDir:
     def _file(self, what: str, number: int) -> Path:
         return self._path / f"{what}-{number}.json"
 
-    def _read(self, path: Path) -> Told | None:
+    def _read(self, path: Path) -> WorkerReport | None:
         try:
-            content: Told = orjson.loads(path.read_bytes())
+            content: WorkerReport = orjson.loads(path.read_bytes())
             os.kill(content["pid"], 0)
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -18,10 +18,10 @@ from types import FrameType
 import structlog
 
 from api.settings import Settings
-from api.workers.heartbeat import Listening
-from api.workers.place import WHERE_ARE_YOU
+from api.workers.heartbeat import HeartbeatMonitor
 from api.workers.port import bound
 from api.workers.run_dir import STATE, RunDir
+from api.workers.worker_context import DUMP_STACKS_SIGNAL
 from shared.errors import SettingsError
 
 _log = structlog.get_logger()
@@ -42,7 +42,7 @@ _LAST_WORDS_SECONDS = 1.0
 @dataclass(slots=True)
 class _Worker:
     number: int
-    heart: Listening
+    heart: HeartbeatMonitor
     starts: int = 0
     hangs: int = 0
     quick_deaths: int = 0
@@ -66,11 +66,11 @@ def supervise(settings: Settings, command: Sequence[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     with _own(settings) as run_dir, bound(settings) as listener:
-        crew = Crew(settings, command, run_dir, listener)
-        return crew.run(told)
+        pool = WorkerPool(settings, command, run_dir, listener)
+        return pool.run(told)
 
 
-class Crew:
+class WorkerPool:
     """The workers and what became of them."""
 
     def __init__(
@@ -82,7 +82,7 @@ class Crew:
         self._listener = listener
         self._lifeline, self._held = os.pipe()
         hang_seconds, numbers = settings.worker_hang_seconds, range(settings.api_workers)
-        self._workers = [_Worker(number, Listening(hang_seconds)) for number in numbers]
+        self._workers = [_Worker(number, HeartbeatMonitor(hang_seconds)) for number in numbers]
         self._any_was_ready = False
 
     def run(self, told_to_stop: Sequence[int]) -> int:
@@ -119,7 +119,7 @@ class Crew:
 
     def _any_ready(self) -> bool:
         """Whether one has ever served: what ends a start does not end a service."""
-        self._any_was_ready = self._any_was_ready or bool(self._run_dir.told(STATE))
+        self._any_was_ready = self._any_was_ready or bool(self._run_dir.reports(STATE))
         return self._any_was_ready
 
     def _start(self, worker: _Worker, now: float) -> None:
@@ -190,7 +190,7 @@ def _end_if_it_hangs(worker: _Worker, now: float) -> None:
         worker.hangs += 1
         worker.kill_at = now + _LAST_WORDS_SECONDS
         _log.error("worker_hangs", worker=worker.number, pid=worker.process.pid)
-        worker.process.send_signal(WHERE_ARE_YOU)
+        worker.process.send_signal(DUMP_STACKS_SIGNAL)
 
 
 @contextmanager

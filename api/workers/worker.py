@@ -9,7 +9,7 @@ import structlog
 
 from api.serving import serve
 from api.settings import load_settings
-from api.workers.place import take_place
+from api.workers.worker_context import read_context
 from shared.errors import SettingsError
 from shared.logs import configure_logging
 from shared.private_files import keep_files_private
@@ -23,9 +23,9 @@ def main() -> int:
         configure_logging(
             "api", settings.log_level, settings.log_format, settings.log_file, settings.log_limits
         )
-        place = take_place(sys.argv[1:])
-        structlog.contextvars.bind_contextvars(worker=place.number)
-        serve(settings, place)
+        context = read_context(sys.argv[1:])
+        structlog.contextvars.bind_contextvars(worker=context.number)
+        serve(settings, context)
     except SettingsError as error:
         print(f"api: {error}", file=sys.stderr)  # noqa: T201 - before or instead of the log
         return 2

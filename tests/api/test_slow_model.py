@@ -340,7 +340,7 @@ def test_a_process_whose_model_hangs_says_that_it_is_not_alive(slow: Running) ->
     def done() -> None:
         """Nobody waits for what hung."""
 
-    slow.service.hop(lambda: slow.service.lane.offload(hang, done))
+    slow.service.dispatcher(lambda: slow.service.lane.offload(hang, done))
     try:
         wait_until(lambda: slow.client.get("/livez").status_code == 500)
         assert slow.client.get("/readyz").json()["type"].endswith("scoring-failed")

@@ -9,7 +9,7 @@ import structlog
 from pydantic import BaseModel
 
 from api.metrics import Metrics
-from api.workers.follower import look
+from api.workers.file_watcher import identity_of
 from api.workers.peers.address import listen, prepared
 from api.workers.peers.claims import Claims
 from api.workers.peers.link import Call, PeerLink
@@ -27,7 +27,7 @@ _LOOK_SECONDS = 1.0
 _THREAD_SECONDS = 90.0
 
 
-class Answered(NamedTuple):
+class PeerReply(NamedTuple):
     """What another worker answered; None: it did not, in time."""
 
     status: int
@@ -105,14 +105,14 @@ class Peers:
         self._server = await loop.create_unix_server(
             lambda: PeerConnection(operations, connections), sock=listener
         )
-        self._listens_on = look(self._socket(self.number))
+        self._listens_on = identity_of(self._socket(self.number))
 
     async def _keep_listening(self) -> None:
         """Open the socket and the claims again when somebody cleaned the run directory."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             try:
-                if look(self._socket(self.number)) != self._listens_on:
+                if identity_of(self._socket(self.number)) != self._listens_on:
                     await self._listen_again()
                 self.claims.keep_shared()
             except (SettingsError, OSError) as error:
@@ -127,13 +127,13 @@ class Peers:
 
     async def ask(
         self, owner: int, operation: int, context: bytes, body: bytes, *, is_repeatable: bool
-    ) -> Answered | None:
+    ) -> PeerReply | None:
         """What another worker answers; None when it does not, in time."""
-        future: asyncio.Future[Answered | None] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[PeerReply | None] = asyncio.get_running_loop().create_future()
 
         def answered(status: int, headers: bytes, answer: bytes) -> None:
             if not future.done():
-                future.set_result(Answered(status, headers, answer))
+                future.set_result(PeerReply(status, headers, answer))
 
         def given_up() -> None:
             if not future.done():
@@ -143,7 +143,7 @@ class Peers:
         self.links[owner].call(call)
         return await future
 
-    def ask_from_thread(self, owner: int, operation: int, body: bytes) -> Answered | None:
+    def ask_from_thread(self, owner: int, operation: int, body: bytes) -> PeerReply | None:
         """The same for a thread; for what may be asked twice."""
         if self._loop is None:
             return None

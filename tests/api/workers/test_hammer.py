@@ -15,7 +15,7 @@ import pytest
 
 from api.settings import Settings
 from api.wiring import build_service
-from api.workers.place import Place
+from api.workers.worker_context import WorkerContext
 from shared.clock import SystemClock
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer
@@ -92,7 +92,11 @@ def shipped(template: Path, tmp_path: Path) -> Iterator[list[Running]]:
             settings = serve_settings(tmp_path / folder, api_workers=total, use_case="fraud")
             for number in range(total):
                 service = build_service(
-                    settings, USE_CASE, SystemClock(), smoke=NoSmoke(), place=Place(number)
+                    settings,
+                    USE_CASE,
+                    SystemClock(),
+                    smoke=NoSmoke(),
+                    context=WorkerContext(number),
                 )
                 found.append(stack.enter_context(Running(settings, service=service)))
             signer = Signer(settings.keys_dir)

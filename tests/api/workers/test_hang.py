@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from api.settings import Settings
-from api.workers.heartbeat import Listening
+from api.workers.heartbeat import HeartbeatMonitor
 from tests.api.bundles import Signer
 from tests.api.rollout.faults import TRAP, hangs
 from tests.api.server import wait_until
@@ -71,7 +71,7 @@ def test_a_worker_inside_a_model_that_does_not_return_is_ended_and_says_where_it
 
 
 def test_who_has_never_beaten_is_starting_and_not_hanging() -> None:
-    listening = Listening(hang_seconds=2.0)
+    listening = HeartbeatMonitor(hang_seconds=2.0)
     assert not any(listening.hangs(1.0) for _ in range(100))
     os.write(listening.descriptor, b".")
     assert [listening.hangs(1.0) for _ in range(4)] == [False, False, False, True]
@@ -83,7 +83,7 @@ def test_who_has_never_beaten_is_starting_and_not_hanging() -> None:
 
 
 def test_nobody_hangs_when_nobody_wants_to_know() -> None:
-    listening = Listening(hang_seconds=0)
+    listening = HeartbeatMonitor(hang_seconds=0)
     os.write(listening.descriptor, b".")
     assert not any(listening.hangs(60.0) for _ in range(100))
     listening.close()

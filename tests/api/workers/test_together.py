@@ -12,7 +12,7 @@ import pytest
 from api.registry.lock import RegistryLock
 from api.settings import Settings
 from api.wiring import build_service
-from api.workers.place import Place
+from api.workers.worker_context import WorkerContext
 from shared.clock import SystemClock
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer, bias_of, install
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.slow
 
 def worker(settings: Settings, number: int, total: int = 2) -> Running:
     own = settings.model_copy(update={"api_workers": total})
-    place = Place(number, starts=1)
-    service = build_service(own, TinyUseCase(), SystemClock(), smoke=NoSmoke(), place=place)
+    place = WorkerContext(number, starts=1)
+    service = build_service(own, TinyUseCase(), SystemClock(), smoke=NoSmoke(), context=place)
     return Running(own, service=service)
 
 
@@ -91,7 +91,7 @@ def test_a_worker_that_starts_later_starts_on_what_was_promoted(
         assert pushed["workers"]["failed"] == [{"worker": 1, "reason": "it is not running"}]
         with worker(settings, 1) as second:
             assert version(second) == "1.0.1"
-            wait_until(lambda: first.service.workforce.standing().serving == 2)
+            wait_until(lambda: first.service.roster.status().serving == 2)
 
 
 def test_a_worker_that_cannot_load_a_version_says_so_everywhere(

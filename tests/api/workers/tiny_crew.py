@@ -11,8 +11,8 @@ from api.app import create_app
 from api.serving import protocol, run
 from api.settings import Settings
 from api.wiring import build_service
-from api.workers.place import take_place
 from api.workers.supervisor import supervise
+from api.workers.worker_context import read_context
 from shared.clock import SystemClock
 from shared.logs import configure_logging
 from tests.api.server import serve_settings
@@ -37,8 +37,8 @@ def main(folder: Path, arguments: list[str]) -> int:
 
 
 def serve_tiny(settings: Settings, arguments: list[str]) -> None:
-    place = take_place(arguments)
-    service = build_service(settings, TinyUseCase(), SystemClock(), place=place)
+    place = read_context(arguments)
+    service = build_service(settings, TinyUseCase(), SystemClock(), context=place)
     run(create_app(service), settings, place.listener, protocol(service))
 
 

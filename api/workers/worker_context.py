@@ -8,11 +8,11 @@ import socket
 import threading
 from dataclasses import dataclass
 
-WHERE_ARE_YOU = signal.SIGUSR1
+DUMP_STACKS_SIGNAL = signal.SIGUSR1
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class WorkerContext:
     """The only worker, unless told otherwise.
 
     Attributes:
@@ -29,7 +29,7 @@ class Place:
     heartbeat: int | None = None
 
 
-def take_place(arguments: list[str]) -> Place:
+def read_context(arguments: list[str]) -> WorkerContext:
     """Read the command line; from here on the worker ends when its supervisor does."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("number", "starts", "hangs", "listener", "lifeline", "heartbeat"):
@@ -37,9 +37,9 @@ def take_place(arguments: list[str]) -> Place:
     said = parser.parse_args(arguments)
     threading.Thread(target=_end_with, args=(said.lifeline,), daemon=True).start()
     # Asked by the supervisor before it ends a worker that hangs: where is it?
-    faulthandler.register(WHERE_ARE_YOU, all_threads=True)
+    faulthandler.register(DUMP_STACKS_SIGNAL, all_threads=True)
     listener = socket.socket(fileno=said.listener)
-    return Place(said.number, said.starts, said.hangs, listener, said.heartbeat)
+    return WorkerContext(said.number, said.starts, said.hangs, listener, said.heartbeat)
 
 
 def _end_with(lifeline: int) -> None:

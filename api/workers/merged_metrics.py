@@ -14,28 +14,28 @@ from prometheus_client.registry import Collector
 from api.metrics import Metrics
 from api.workers.run_dir import RunDir
 
-NOTE_SECONDS = 1.0
-_FIGURES = "figures"
+PUBLISH_SECONDS = 1.0
+_METRICS = "figures"
 Family = tuple[str, str, str, list[tuple[str, dict[str, str], float]]]
 
 
-class Figures:
+class MergedMetrics:
     """What GET /metrics answers."""
 
     def __init__(self, metrics: Metrics, run_dir: RunDir) -> None:
         self._metrics = metrics
         self._run_dir = run_dir
 
-    def note(self) -> None:
+    def publish(self) -> None:
         """Leave this worker's figures where the others find them."""
         if self._run_dir.total > 1:
-            self._run_dir.tell(_FIGURES, {"families": list(self._own())})
+            self._run_dir.publish(_METRICS, {"families": list(self._own())})
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""
         if self._run_dir.total == 1:
             return self._metrics.render()
-        told = self._run_dir.told(_FIGURES)
+        told = self._run_dir.reports(_METRICS)
         families = {number: content["families"] for number, content in told.items()}
         families[self._run_dir.number] = self._own()
         registry = CollectorRegistry()

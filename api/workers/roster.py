@@ -6,22 +6,22 @@ from dataclasses import dataclass
 import structlog
 
 from api.models.promoter import Promoter
-from api.workers.run_dir import STATE, RunDir, Told
+from api.workers.run_dir import STATE, RunDir, WorkerReport
 from shared.errors import UnderstudyError
 
 _log = structlog.get_logger()
 
-TELL_SECONDS = 1.0
+REPORT_SECONDS = 1.0
 # Every worker serves a change within two seconds, or is told of as one that does not.
-SETTLE_SECONDS = 2.0
+CONVERGE_SECONDS = 2.0
 _POLL_SECONDS = 0.01
-_NOT_RUNNING, _TOO_SLOW = "it is not running", f"it did not follow within {SETTLE_SECONDS:g} s"
+_NOT_RUNNING, _TOO_SLOW = "it is not running", f"it did not follow within {CONVERGE_SECONDS:g} s"
 
 _MAY_COME = (_NOT_RUNNING, _TOO_SLOW)
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LaggingWorker:
     """A worker that does not serve what it should."""
 
     worker: int
@@ -34,30 +34,30 @@ class Workers:
 
     serving: int
     total: int
-    failed: tuple[Left, ...] = ()
+    failed: tuple[LaggingWorker, ...] = ()
 
     @property
     def partial(self) -> bool:
         return self.serving < self.total
 
 
-class Workforce:
+class WorkerRoster:
     """This worker's word to the others, and theirs."""
 
     def __init__(self, run_dir: RunDir, promoter: Promoter) -> None:
         self._run_dir = run_dir
         self._promoter = promoter
 
-    def follow(self) -> None:
+    def catch_up(self) -> None:
         """The registry's files have changed: take over what they say, and tell."""
         self._promoter.catch_up()
-        self.tell()
+        self.report()
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Say how this worker stands."""
         behind = self._promoter.behind
         failed = {} if behind is None else {"version": behind.version, "reason": behind.reason}
-        self._run_dir.tell(STATE, {"version": self._promoter.serving, "behind": failed})
+        self._run_dir.publish(STATE, {"version": self._promoter.serving, "behind": failed})
 
     def roll_back(self, version: str, reason: str) -> None:
         """Leave a version that does not work, unless another worker was faster."""
@@ -65,41 +65,41 @@ class Workforce:
             self._promoter.rollback(None, reason, "breaker", leaving=version, what="breaker")
         except (UnderstudyError, OSError) as error:
             _log.warning("breaker_did_not_step_back", version=version, reason=str(error))
-        self.tell()
+        self.report()
 
     def leave(self) -> None:
         """This worker ends."""
-        self._run_dir.withdraw(STATE)
+        self._run_dir.retract(STATE)
 
-    def settled(self, version: str, wait_seconds: float = SETTLE_SECONDS) -> Workers:
+    def await_convergence(self, version: str, wait_seconds: float = CONVERGE_SECONDS) -> Workers:
         """Who serves this version, as soon as everybody does or has said that it cannot."""
-        self.tell()
+        self.report()
         deadline = time.monotonic() + wait_seconds
         while True:
-            found = self._now(version)
+            found = self._status(version)
             may_come = any(left.reason in _MAY_COME for left in found.failed)
             if not may_come or time.monotonic() >= deadline:
                 return found
             time.sleep(_POLL_SECONDS)
 
-    def standing(self) -> Workers:
+    def status(self) -> Workers:
         """Who serves what this worker serves."""
-        return self._now(self._promoter.serving)
+        return self._status(self._promoter.serving)
 
-    def _now(self, version: str) -> Workers:
-        told = self._run_dir.told(STATE)
+    def _status(self, version: str) -> Workers:
+        told = self._run_dir.reports(STATE)
         # What this worker served may have been changed again by another one.
         told[self._run_dir.number] = {"version": version, "behind": {}}
         total = self._run_dir.total
         failed = tuple(
-            Left(number, reason)
+            LaggingWorker(number, reason)
             for number in range(total)
             if (reason := _reason(told.get(number), version)) is not None
         )
         return Workers(total - len(failed), total, failed)
 
 
-def _reason(told: Told | None, version: str) -> str | None:
+def _reason(told: WorkerReport | None, version: str) -> str | None:
     """Why a worker does not serve this version; None: it does."""
     if told is None:
         return _NOT_RUNNING

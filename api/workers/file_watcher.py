@@ -18,15 +18,15 @@ POLL_SECONDS = 0.1
 # What could not be taken over is tried again after this long.
 RETRY_SECONDS = 5.0
 
-Looked = tuple[int, int, int] | None
+FileIdentity = tuple[int, int, int] | None
 """Inode, time and size of a file; None: it is not there."""
 
 
 @dataclass(slots=True)
-class _Followed:
+class _WatchedFile:
     path: Path
     changed: Callable[[], None]
-    seen: Looked
+    seen: FileIdentity
     retry_at: float | None = None
 
 
@@ -37,7 +37,7 @@ class _Chore:
     due_at: float = 0.0
 
 
-class Follower:
+class FileWatcher:
     """One thread; everything it calls runs there, one after the other."""
 
     def __init__(
@@ -45,18 +45,18 @@ class Follower:
     ) -> None:
         self._poll_seconds = poll_seconds
         self._retry_seconds = retry_seconds
-        self._followed: list[_Followed] = []
+        self._files: list[_WatchedFile] = []
         self._chores: list[_Chore] = []
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
-    def follow(self, path: Path, changed: Callable[[], None]) -> None:
+    def watch(self, path: Path, changed: Callable[[], None]) -> None:
         """Call `changed` whenever the file is another one than at the last look.
 
         What it is now counts as seen. When the call raises, it is repeated after a while,
         and at the next change.
         """
-        self._followed.append(_Followed(path, changed, look(path)))
+        self._files.append(_WatchedFile(path, changed, identity_of(path)))
 
     def every(self, seconds: float, work: Callable[[], None]) -> None:
         """Call `work` about this often, for the first time at once."""
@@ -71,11 +71,11 @@ class Follower:
         if self._thread.is_alive():
             self._thread.join()
 
-    def look_around(self) -> None:
+    def poll(self) -> None:
         """One round over all files and chores."""
         now = time.monotonic()
-        for followed in self._followed:
-            self._look_at(followed, now)
+        for file in self._files:
+            self._check(file, now)
         for chore in self._chores:
             if now >= chore.due_at:
                 chore.due_at = now + chore.every_seconds
@@ -83,25 +83,25 @@ class Follower:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._poll_seconds):
-            self.look_around()
+            self.poll()
 
-    def _look_at(self, followed: _Followed, now: float) -> None:
-        found = look(followed.path)
-        again = followed.retry_at is not None and now >= followed.retry_at
-        if found == followed.seen and not again:
+    def _check(self, file: _WatchedFile, now: float) -> None:
+        identity = identity_of(file.path)
+        again = file.retry_at is not None and now >= file.retry_at
+        if identity == file.seen and not again:
             return
         # Before the call: a change meanwhile is seen at the next look.
-        followed.seen = found
-        well = _quietly(followed.changed)
-        followed.retry_at = None if well else now + self._retry_seconds
+        file.seen = identity
+        well = _quietly(file.changed)
+        file.retry_at = None if well else now + self._retry_seconds
 
 
-def look(path: Path) -> Looked:
+def identity_of(path: Path) -> FileIdentity:
     try:
-        found = os.stat(path)  # noqa: PTH116 - half the cost of Path.stat, ten times a second
+        identity = os.stat(path)  # noqa: PTH116 - half the cost of Path.stat, ten times a second
     except OSError:
         return None
-    return found.st_ino, found.st_mtime_ns, found.st_size
+    return identity.st_ino, identity.st_mtime_ns, identity.st_size
 
 
 def _quietly(work: Callable[[], None]) -> bool:

@@ -20,7 +20,7 @@ from shared.errors import SettingsError
 
 _log = structlog.get_logger()
 LOOK_SECONDS = 1.0
-INHERITANCE_SECONDS = 3.0
+ORPHAN_WAIT_SECONDS = 3.0
 _POLL_SECONDS = 0.05
 _PREFIX = "worker-"
 _NAME = re.compile(rf"{_PREFIX}[0-9]+")
@@ -33,22 +33,22 @@ def journal_dir(root: Path, number: int, total: int) -> Path:
     return root if total == 1 else root / f"{_PREFIX}{number}"
 
 
-def abandoned(root: Path, total: int) -> list[Path]:
+def orphaned_folders(root: Path, total: int) -> list[Path]:
     """Folders with records that no worker of this number writes to."""
-    return [folder for folder in _of_no_worker(root, total) if _has_segments(folder)]
+    return [folder for folder in _unowned_folders(root, total) if _has_segments(folder)]
 
 
-def wait_for_inheritance(root: Path, total: int) -> None:
+def wait_for_orphans(root: Path, total: int) -> None:
     """Let abandoned decisions become everybody's past first: their ids may be sent again at once.
 
     A database that is away is not waited for longer than that.
     """
-    deadline = time.monotonic() + INHERITANCE_SECONDS
-    while abandoned(root, total) and time.monotonic() < deadline:
+    deadline = time.monotonic() + ORPHAN_WAIT_SECONDS
+    while orphaned_folders(root, total) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
 
 
-def _of_no_worker(root: Path, total: int) -> list[Path]:
+def _unowned_folders(root: Path, total: int) -> list[Path]:
     own = {journal_dir(root, number, total) for number in range(total)}
     # `worker-0-copy` is somebody's own
     of_workers = (path for path in root.glob(f"{_PREFIX}*") if _NAME.fullmatch(path.name))
@@ -62,7 +62,7 @@ def _has_segments(folder: Path) -> bool:
         return True  # whoever opens it is told why it cannot be read
 
 
-class Inheritance:
+class OrphanedJournals:
     """Drains abandoned folders beside this worker's own journal, on a thread of its own.
 
     A database that is away holds that thread, not the follower's, on which rollbacks depend.
@@ -88,7 +88,7 @@ class Inheritance:
 
     def damaged_parts(self) -> int:
         """Copies of damaged parts in folders of no worker, drained or not."""
-        return sum(DamageLog.copies_in(path) for path in _of_no_worker(self._root, self._total))
+        return sum(DamageLog.copies_in(path) for path in _unowned_folders(self._root, self._total))
 
     @property
     def trouble(self) -> str | None:
@@ -102,7 +102,7 @@ class Inheritance:
 
     def start(self) -> None:
         """Nothing is abandoned while a service runs, so one look says whether there is work."""
-        if abandoned(self._root, self._total):
+        if orphaned_folders(self._root, self._total):
             self._thread = threading.Thread(target=self._run, name="inheritance", daemon=True)
             self._thread.start()
 
@@ -115,14 +115,14 @@ class Inheritance:
             self._let_go(folder)
 
     def _run(self) -> None:
-        while abandoned(self._root, self._total):
+        while orphaned_folders(self._root, self._total):
             self._look()
             if self._stopping.wait(LOOK_SECONDS):
                 return
 
     def _look(self) -> None:
         """Take on what is there, let go of what is done."""
-        for folder in abandoned(self._root, self._total):
+        for folder in orphaned_folders(self._root, self._total):
             if folder not in self._adopted:
                 self._take(folder)
         adopted = self._adopted.items()
