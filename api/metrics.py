@@ -59,7 +59,7 @@ class Metrics:
             "peer_calls_given_up", "Calls that another worker did not answer in time"
         )
         self.refusals = self._counter("push_refusals", "Pushes refused", "reason")
-        self.set_aside = self._counter(
+        self.dead_lettered = self._counter(
             "journal_set_aside", "Records the database will never take", "what"
         )
         self.journal_damage = self._counter(

@@ -10,8 +10,8 @@ from api.http.auth import Authenticator, Limits
 from api.http.named_tokens import NamedTokens
 from api.http.write_quota import write_quota
 from api.journal.drain import Drain
+from api.journal.factory import JournalFactory
 from api.journal.journal import Journal
-from api.journal.keeping import Keeping
 from api.journal.sink import DatabaseSink
 from api.metrics import Metrics
 from api.models.breaker import Breaker, BreakerLimits
@@ -80,10 +80,10 @@ def build_service(
     machine = clock if isinstance(clock, MachineClock) else MACHINE_CLOCK
     registry = Registry(settings.prod_models_dir, settings.served_well_seconds)
     context = context or WorkerContext()
-    keeping = Keeping(settings, DatabaseSink(engine), metrics)
+    journals = JournalFactory(settings, DatabaseSink(engine), metrics)
     total, root = settings.api_workers, settings.journal_dir
-    journal, drain = keeping.journal(journal_dir(root, context.number, total))
-    orphaned_journals = OrphanedJournals(root, total, keeping.journal)
+    journal, drain = journals.journal(journal_dir(root, context.number, total))
+    orphaned_journals = OrphanedJournals(root, total, journals.journal)
     execution, user_locks = _how_to_run(settings, engine, strict)
     cache = DecisionCache(settings.answered_capacity)
     read_seconds = settings.history_deadline_ms / 1_000
@@ -188,7 +188,7 @@ def build_service(
         orphaned_journals=orphaned_journals,
         heartbeat=Heartbeat(context.heartbeat),
     )
-    keeping.tell = partial(on_stored, service)
+    journals.tell = partial(on_stored, service)
     watch_database(metrics, engine, reading)
     _watch(metrics, journal, drain, orphaned_journals)
     metrics.watch(

@@ -7,7 +7,7 @@ import structlog
 
 from api.journal.durable import sync_file, sync_names
 from api.journal.frames import Region
-from api.journal.recovery import UNREADABLE, Finding
+from api.journal.recovery import UNREADABLE, Defect
 from api.journal.segments import segment_path
 
 _log = structlog.get_logger()
@@ -28,21 +28,21 @@ class DamageLog:
         """`tell` is called with the kind of each finding, once."""
         self._directory = directory
         self._tell = tell
-        self._known: set[Finding] = set()
+        self._known: set[Defect] = set()
         # Instead of a copy these are kept as a whole, under another name.
         self._kept_whole: dict[int, str] = {}
         self.missing = 0
 
-    def found(self, finding: Finding) -> None:
-        if finding in self._known:
+    def found(self, defect: Defect) -> None:
+        if defect in self._known:
             return
-        self._known.add(finding)
-        self._tell(finding.kind)
-        if finding.kind == "missing":
+        self._known.add(defect)
+        self._tell(defect.kind)
+        if defect.kind == "missing":
             self.missing += 1
-            _log.error("journal_segment_missing", segment=finding.segment)
-        if finding.region is not None:
-            self._keep(finding.segment, finding.region)
+            _log.error("journal_segment_missing", segment=defect.segment)
+        if defect.region is not None:
+            self._keep(defect.segment, defect.region)
 
     def lost(self, records: int) -> None:
         """Records that were written are not there any more, and nobody knows where they lay."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import structlog
 
-from api.journal.carrier import Carried, Carrier
 from api.journal.journal import Journal
 from api.journal.sink import Stored
+from api.journal.writer import BatchWriter, WrittenBatch
 from shared.errors import DataUnavailable
 
 _log = structlog.get_logger()
@@ -40,10 +40,10 @@ class Drain:
     """
 
     def __init__(
-        self, journal: Journal, carrier: Carrier, events: DrainEvents, every_seconds: float
+        self, journal: Journal, writer: BatchWriter, events: DrainEvents, every_seconds: float
     ) -> None:
         self._journal = journal
-        self._carrier = carrier
+        self._writer = writer
         self._events = events
         self._every_seconds = every_seconds
         self._stopping = threading.Event()
@@ -59,7 +59,7 @@ class Drain:
     def start(self) -> None:
         """Make the tables if the database is there, and go to work."""
         try:
-            self._carrier.prepare()
+            self._writer.prepare()
         except DataUnavailable as error:
             self._tell(str(error))
         self._thread.start()
@@ -67,8 +67,8 @@ class Drain:
     def stop(self) -> None:
         self._stopping.set()
         self._thread.join()
-        self._carry_round()
-        self._carrier.close()
+        self._drain_round()
+        self._writer.close()
         if self._journal.backlog:
             _log.warning("journal_left_for_next_start", records=self._journal.backlog)
 
@@ -76,7 +76,7 @@ class Drain:
         wait = self._every_seconds
         while not self._stopping.wait(wait):
             began, waiting = time.monotonic(), self._journal.backlog
-            if self._carry_round():
+            if self._drain_round():
                 # whatever waits now has come since
                 self._caught_up_at = began
                 least = _BUSY_WAIT_SECONDS if waiting >= _BUSY_ROWS else 0.0
@@ -84,16 +84,16 @@ class Drain:
             else:
                 wait = min(max(wait, 0.1) * 2, _MAX_WAIT_SECONDS)
 
-    def _carry_round(self) -> bool:
+    def _drain_round(self) -> bool:
         """Carry over what is there now; False when it has to be tried again."""
         try:
             self._journal.keep_name()
-            self._carrier.prepare()
+            self._writer.prepare()
             span = self._journal.undrained()
             round_end = span[1] if span else None
             while span and round_end and span[0] < round_end:
                 # the earlier: a journal that was emptied meanwhile begins anew
-                self._done(self._carrier.carry(span[0], min(round_end, span[1])))
+                self._done(self._writer.write_batch(span[0], min(round_end, span[1])))
                 span = self._journal.undrained()
         except DataUnavailable as error:
             self._tell(str(error))
@@ -108,13 +108,13 @@ class Drain:
             self.trouble = None
         return True
 
-    def _done(self, carried: Carried) -> None:
-        for what, reason in carried.refused:
+    def _done(self, written: WrittenBatch) -> None:
+        for what, reason in written.refused:
             _log.error("journal_record_set_aside", what=what, reason=reason)
             self._events.refused(what)
-        for stored in carried.stored:
+        for stored in written.stored:
             self._events.stored(stored)
-        self._journal.release(carried.position, carried.count, carried.damage)
+        self._journal.release(written.position, written.count, written.damage)
 
     def _tell(self, trouble: str) -> None:
         if trouble != self.trouble:

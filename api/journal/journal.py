@@ -19,7 +19,7 @@ from api.journal.checkpoint import Checkpoint, Position
 from api.journal.damage import DamageLog, Tell
 from api.journal.durable import sync_names, sync_path
 from api.journal.frames import Region, frame
-from api.journal.recovery import Finding, recover
+from api.journal.recovery import Defect, recover
 from api.journal.segments import lock_directory, records_between, segment_path
 from shared.errors import SettingsError
 
@@ -85,8 +85,8 @@ class Journal:
         self._owner = lock_directory(self._directory)
         self._checkpoint.clean()
         recovered = recover(self._directory, self._checkpoint)
-        for finding in recovered.findings:
-            self.damage.found(finding)
+        for defect in recovered.defects:
+            self.damage.found(defect)
         self._sizes, self.backlog = recovered.sizes, recovered.backlog
         self._older_bytes = sum(self._sizes.values())
         self._end = recovered.end
@@ -151,7 +151,7 @@ class Journal:
         `damage` is what was found between them. Called by one thread.
         """
         for segment, region in damage:
-            self.damage.found(Finding(region.kind, segment, region))
+            self.damage.found(Defect(region.kind, segment, region))
         with self._lock:
             self.backlog -= count
             if position >= self._end:

@@ -25,18 +25,18 @@ from api.journal.segments import segment_numbers, segment_path, taken_numbers
 
 _log = structlog.get_logger()
 UNREADABLE = ".unreadable"
-FindingKind = Literal["torn", "damaged", "missing", "unreadable"]
+DefectKind = Literal["torn", "damaged", "missing", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Defect:
     """Something in the journal that is not as it was written.
 
     Attributes:
         region: where, if it is a part of a segment.
     """
 
-    kind: FindingKind
+    kind: DefectKind
     segment: int
     region: Region | None = None
 
@@ -56,7 +56,7 @@ class Recovered:
     drained: Position = field(default_factory=lambda: Position(0, 0))
     end: Position = field(default_factory=lambda: Position(1, 0))
     backlog: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    defects: list[Defect] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def recover(directory: Path, checkpoint: Checkpoint) -> Recovered:
         if number >= found.drained.segment
     )
     first = found.drained.segment if saved is None else min(saved.segment, found.drained.segment)
-    found.findings += _missing(directory, first, sorted(scans))
+    found.defects += _missing(directory, first, sorted(scans))
     return found
 
 
@@ -121,12 +121,12 @@ def _scan_all(directory: Path, found: Recovered) -> dict[int, _Scan]:
         except OSError as error:
             _log.error("journal_segment_unreadable", segment=path.name, error=str(error))
             path.rename(path.with_suffix(UNREADABLE))
-            found.findings.append(Finding("unreadable", number))
+            found.defects.append(Defect("unreadable", number))
             continue
-        found.findings += [Finding(part.kind, number, part) for part in scans[number].damage]
+        found.defects += [Defect(part.kind, number, part) for part in scans[number].damage]
     for number in set(taken_numbers(directory)) - scans.keys():
         _log.error("journal_segment_is_no_file", segment=segment_path(directory, number).name)
-        found.findings.append(Finding("unreadable", number))
+        found.defects.append(Defect("unreadable", number))
     return scans
 
 
@@ -156,7 +156,7 @@ def _take_back(directory: Path, saved: Position | None) -> None:
         _log.info("journal_segment_readable_again", segment=path.name, becomes=again.name)
 
 
-def _missing(directory: Path, first: int, numbers: Sequence[int]) -> list[Finding]:
+def _missing(directory: Path, first: int, numbers: Sequence[int]) -> list[Defect]:
     """Gaps between the first segment that was not drained and the last, each by its first number.
 
     A gap may be as wide as a file with a strange number makes it.
@@ -164,7 +164,7 @@ def _missing(directory: Path, first: int, numbers: Sequence[int]) -> list[Findin
     expected, gaps = first, []
     for number in numbers:
         if number > expected and not _is_accounted_for(directory, expected):
-            gaps.append(Finding("missing", expected))
+            gaps.append(Defect("missing", expected))
         expected = max(expected, number + 1)
     return gaps
 

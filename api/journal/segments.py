@@ -22,7 +22,7 @@ _LAST_NUMBER = 123_456_789_012_345
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RecordBatch:
     """The first records between two positions.
 
     Attributes:
@@ -73,7 +73,7 @@ def first_between(
     end: Position,
     limit: int,
     now_and_then: Callable[[], object],
-) -> Batch:
+) -> RecordBatch:
     """The first whole records between two positions, at most so many."""
     payloads: list[bytes] = []
     damage: list[tuple[int, Region]] = []
@@ -84,10 +84,10 @@ def first_between(
         frames = chunk.frames[: limit - len(payloads)]
         payloads += [payload for payload, _ in frames]
         if len(payloads) == limit:
-            return Batch(Position(number, frames[-1][1]), payloads, damage)
+            return RecordBatch(Position(number, frames[-1][1]), payloads, damage)
     # Not behind the last record: it may be the last of its segment, and the next round would
     # then find nothing between there and the beginning of the next segment.
-    return Batch(end, payloads, damage)
+    return RecordBatch(end, payloads, damage)
 
 
 def _chunks_between(directory: Path, begin: Position, end: Position) -> Iterator[tuple[int, Chunk]]:

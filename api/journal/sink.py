@@ -27,7 +27,7 @@ from shared.tables.writer import (
 )
 from shared.transaction import Label
 
-Record = LogRow | Label
+JournalRecord = LogRow | Label
 
 
 class RowRefused(Exception):
@@ -58,7 +58,7 @@ class Sink(Protocol):
         """
         ...
 
-    def store(self, records: Sequence[Record]) -> Stored:
+    def store(self, records: Sequence[JournalRecord]) -> Stored:
         """Store all or none, on the disk of the database; twice has the effect of once.
 
         Raises:
@@ -93,7 +93,7 @@ class DatabaseSink:
     def _place(self) -> object:
         return True if self._file is None else self._file.look()
 
-    def store(self, records: Sequence[Record]) -> Stored:
+    def store(self, records: Sequence[JournalRecord]) -> Stored:
         self.prepare()
         stored = Stored()
         with (

@@ -4,9 +4,9 @@ import sys
 import time
 from pathlib import Path
 
-from api.journal.carrier import LocalCarrier
 from api.journal.journal import Journal
 from api.journal.sink import DatabaseSink
+from api.journal.writer import InProcessWriter
 from shared.tables.engine import connect
 from tests.api.test_drain import row
 
@@ -17,11 +17,11 @@ def main() -> None:
     journal.open()
     sink = DatabaseSink(connect(f"sqlite:///{folder / 'understudy.db'}"))
     sink.prepare()
-    carrier = LocalCarrier(folder / "journal", sink, batch=5)
+    writer = InProcessWriter(folder / "journal", sink, batch=5)
     journal.append([row(f"drained-{number}") for number in range(20)])
     while (span := journal.undrained()) is not None:
-        carried = carrier.carry(*span)
-        journal.release(carried.position, carried.count, carried.damage)
+        written = writer.write_batch(*span)
+        journal.release(written.position, written.count, written.damage)
     for number in range(20):
         journal.append([row(f"waiting-{number}")])
     sys.stdout.write("ready\n")

@@ -10,12 +10,12 @@ import orjson
 import pytest
 from sqlalchemy import Engine
 
-from api.journal.carrier import Carried, LocalCarrier
 from api.journal.checkpoint import Position
 from api.journal.drain import Drain, DrainEvents
 from api.journal.entries import COLUMNS, decode, decode_row, encode_label, encode_row
 from api.journal.journal import Journal
-from api.journal.sink import DatabaseSink, Record, Stored
+from api.journal.sink import DatabaseSink, JournalRecord, Stored
+from api.journal.writer import InProcessWriter, WrittenBatch
 from api.settings import Settings
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect
@@ -34,14 +34,14 @@ class AwaySink:
     def prepare(self) -> None:
         self._inner.prepare()
 
-    def store(self, records: Sequence[Record]) -> Stored:
+    def store(self, records: Sequence[JournalRecord]) -> Stored:
         if self.away:
             self.away -= 1
             raise DataUnavailable("nobody there")
         return self._inner.store(records)
 
 
-class BusyCarrier(LocalCarrier):
+class BusyWriter(InProcessWriter):
     """While it carries, another row comes in."""
 
     def __init__(self, directory: Path, sink: DatabaseSink, journal: Journal) -> None:
@@ -49,11 +49,11 @@ class BusyCarrier(LocalCarrier):
         self._journal = journal
         self.batches: list[int] = []
 
-    def carry(self, begin: Position, end: Position) -> Carried:
+    def write_batch(self, begin: Position, end: Position) -> WrittenBatch:
         self._journal.append([row(f"meanwhile-{len(self.batches)}")])
-        carried = super().carry(begin, end)
-        self.batches.append(carried.count)
-        return carried
+        written = super().write_batch(begin, end)
+        self.batches.append(written.count)
+        return written
 
 
 @dataclass
@@ -119,7 +119,7 @@ def one_json_object(record: bytes) -> bytes:
 
 
 def drain_of(journal: Journal, sink: Any, seen: Seen, tmp_path: Path) -> Drain:
-    return Drain(journal, LocalCarrier(tmp_path / "j", sink), seen.events(), 0.01)
+    return Drain(journal, InProcessWriter(tmp_path / "j", sink), seen.events(), 0.01)
 
 
 def ids(engine: Engine) -> set[str]:
@@ -145,12 +145,12 @@ def test_decisions_and_labels_arrive_in_order(
 def test_what_comes_in_during_a_round_waits_for_the_next(
     journal: Journal, engine: Engine, tmp_path: Path
 ) -> None:
-    carrier = BusyCarrier(tmp_path / "j", DatabaseSink(engine), journal)
-    drain = Drain(journal, carrier, Seen().events(), 60)
+    writer = BusyWriter(tmp_path / "j", DatabaseSink(engine), journal)
+    drain = Drain(journal, writer, Seen().events(), 60)
     journal.append([row("a"), row("b"), row("c")])
     drain.start()
     drain.stop()
-    assert carrier.batches == [2, 1]
+    assert writer.batches == [2, 1]
     assert ids(engine) == {"a", "b", "c"}
     assert journal.backlog == 2
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from api.journal.carrier import LocalCarrier
 from api.journal.checkpoint import Position
-from api.journal.child_carrier import ChildCarrier, ChildDied
 from api.journal.journal import Journal
 from api.journal.segments import segment_path
 from api.journal.sink import DatabaseSink
+from api.journal.subprocess_writer import ChildDied, SubprocessWriter
+from api.journal.writer import InProcessWriter
 from api.settings import Settings
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect
@@ -85,15 +85,15 @@ def test_a_drain_that_is_killed_is_replaced_and_nothing_is_lost(apart: Settings)
 
 
 @pytest.fixture
-def carrier(settings: Settings, tmp_path: Path) -> Iterator[ChildCarrier]:
+def writer(settings: Settings, tmp_path: Path) -> Iterator[SubprocessWriter]:
     url = settings.database_url.get_secret_value()
-    made = ChildCarrier(tmp_path / "j", url, DatabaseSink(connect(url)))
+    made = SubprocessWriter(tmp_path / "j", url, DatabaseSink(connect(url)))
     yield made
     made.close()
 
 
 def test_it_does_and_tells_what_a_drain_in_this_process_does_and_tells(
-    carrier: ChildCarrier, settings: Settings, tmp_path: Path
+    writer: SubprocessWriter, settings: Settings, tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path / "j", 1024 * 1024)
     journal.open()
@@ -102,47 +102,47 @@ def test_it_does_and_tells_what_a_drain_in_this_process_does_and_tells(
     segment.write_bytes(segment.read_bytes().replace(b'"damaged"', b'"dmgd..."'))
     span = journal.undrained()
     assert span is not None
-    apart = carrier.carry(*span)
+    apart = writer.write_batch(*span)
     engine = connect(settings.database_url.get_secret_value())
-    here = LocalCarrier(tmp_path / "j", DatabaseSink(engine)).carry(*span)
+    here = InProcessWriter(tmp_path / "j", DatabaseSink(engine)).write_batch(*span)
     assert (apart.position, apart.count) == (here.position, here.count)
     assert apart.damage == here.damage
     assert [region.kind for _, region in apart.damage] == ["damaged"]
     assert sorted(apart.refused) == sorted(here.refused)
     assert [name for part in apart.stored for name in part.transaction_ids] == ["a", "b"]
     assert {stored["transaction_id"] for stored in stored_rows(engine)} == {"a", "b"}
-    assert carrier.carry(apart.position, span[1]).count == 0
+    assert writer.write_batch(apart.position, span[1]).count == 0
     engine.dispose()
     journal.close()
 
 
 def test_a_child_that_died_before_it_was_asked_is_replaced_at_the_next_batch(
-    carrier: ChildCarrier, tmp_path: Path
+    writer: SubprocessWriter, tmp_path: Path
 ) -> None:
     journal = Journal(tmp_path / "j", 1024 * 1024)
     journal.open()
     journal.append([row("a")])
     span = journal.undrained()
     assert span is not None
-    assert carrier.carry(*span).count == 1
-    assert carrier.pid is not None
-    os.kill(carrier.pid, signal.SIGKILL)
+    assert writer.write_batch(*span).count == 1
+    assert writer.pid is not None
+    os.kill(writer.pid, signal.SIGKILL)
     # Dead, and its end of the pipe closed: telling it anything fails.
-    wait_until(lambda: carrier.pid not in children())
+    wait_until(lambda: writer.pid not in children())
     with pytest.raises(ChildDied):
-        carrier.carry(*span)
-    assert carrier.carry(*span).count == 1
+        writer.write_batch(*span)
+    assert writer.write_batch(*span).count == 1
     journal.close()
 
 
-def test_a_database_that_is_away_is_told_as_such(carrier: ChildCarrier, tmp_path: Path) -> None:
+def test_a_database_that_is_away_is_told_as_such(writer: SubprocessWriter, tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j", 1024 * 1024)
     journal.open()
     journal.append([row("a")])
     (tmp_path / "understudy.db").unlink()
     (tmp_path / "understudy.db").mkdir()
     with pytest.raises(DataUnavailable):
-        carrier.carry(Position(0, 0), Position(9, 0))
+        writer.write_batch(Position(0, 0), Position(9, 0))
     journal.close()
 
 

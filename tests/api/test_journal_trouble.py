@@ -6,13 +6,13 @@ from pathlib import Path
 import orjson
 import pytest
 
-from api.journal.carrier import Carried, LocalCarrier
 from api.journal.checkpoint import Checkpoint, Position
 from api.journal.drain import Drain
 from api.journal.frames import frame
 from api.journal.journal import Journal
 from api.journal.segments import segment_path
 from api.journal.sink import DatabaseSink
+from api.journal.writer import InProcessWriter, WrittenBatch
 from api.settings import Settings
 from shared.tables.engine import connect
 from tests.api.server import Running, wait_until
@@ -20,18 +20,18 @@ from tests.api.test_drain import Seen, row
 from tests.api.tiny import stored_rows
 
 
-class LateCarrier(LocalCarrier):
+class LateWriter(InProcessWriter):
     """Another row comes in before the first batch is carried, behind a full segment."""
 
     def __init__(self, directory: Path, sink: DatabaseSink, journal: Journal) -> None:
         super().__init__(directory, sink, batch=3)
         self._journal: Journal | None = journal
 
-    def carry(self, begin: Position, end: Position) -> Carried:
+    def write_batch(self, begin: Position, end: Position) -> WrittenBatch:
         if self._journal is not None:
             self._journal.append([row("late")])
             self._journal = None
-        return super().carry(begin, end)
+        return super().write_batch(begin, end)
 
 
 def ids(server: Running) -> set[str]:
@@ -64,8 +64,8 @@ def test_a_segment_that_is_full_when_a_round_begins_leaves_nothing_to_complain_o
     span = journal.undrained()
     assert span is not None
     assert span[1] == Position(2, 0)
-    carrier = LateCarrier(tmp_path / "j", DatabaseSink(engine), journal)
-    drain = Drain(journal, carrier, Seen().events(), 60)
+    writer = LateWriter(tmp_path / "j", DatabaseSink(engine), journal)
+    drain = Drain(journal, writer, Seen().events(), 60)
     drain.start()
     drain.stop()
     assert drain.trouble is None

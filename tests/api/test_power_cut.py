@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from api.journal.carrier import LocalCarrier
 from api.journal.journal import Journal
 from api.journal.sink import DatabaseSink
+from api.journal.writer import InProcessWriter
 from benchmarks.journal_power import STATES, left_by_a_cut
 from benchmarks.sync_tracer import Shadow, supported
 from shared.tables.engine import connect
@@ -39,10 +39,10 @@ def drain_what_is_left(root: Path) -> set[str]:
     journal = Journal(root / "journal", 64 * 1024)
     journal.open()
     journal.append([row("later")])
-    carrier = LocalCarrier(root / "journal", DatabaseSink(engine))
+    writer = InProcessWriter(root / "journal", DatabaseSink(engine))
     while (span := journal.undrained()) is not None:
-        carried = carrier.carry(*span)
-        journal.release(carried.position, carried.count, carried.damage)
+        written = writer.write_batch(*span)
+        journal.release(written.position, written.count, written.damage)
     journal.close()
     stored = {str(stored["transaction_id"]) for stored in stored_rows(engine)}
     engine.dispose()

@@ -12,14 +12,14 @@ from api.journal.durable import sync_file, sync_names
 from api.journal.entries import COLUMNS, decode_row
 from api.journal.frames import Region
 from api.journal.segments import first_between
-from api.journal.sink import Record, RowRefused, Sink, Stored
+from api.journal.sink import JournalRecord, RowRefused, Sink, Stored
 from shared.transaction import Label
 
 BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
+class WrittenBatch:
     """One batch that is on the disk of the database, or in the file for what it will never take.
 
     Attributes:
@@ -35,7 +35,7 @@ class Carried:
     damage: list[tuple[int, Region]] = field(default_factory=list)
 
 
-class Carrier(Protocol):
+class BatchWriter(Protocol):
     """Does the work of one drain, on its thread."""
 
     def prepare(self) -> None:
@@ -46,7 +46,7 @@ class Carrier(Protocol):
         """
         ...
 
-    def carry(self, begin: Position, end: Position) -> Carried:
+    def write_batch(self, begin: Position, end: Position) -> WrittenBatch:
         """Carry over the first records between two positions.
 
         Raises:
@@ -63,7 +63,7 @@ def _go_on() -> None:
     """Where nobody waits for the processor."""
 
 
-class LocalCarrier:
+class InProcessWriter:
     """Carries in this process."""
 
     def __init__(
@@ -85,20 +85,20 @@ class LocalCarrier:
     def close(self) -> None:
         """Holds nothing."""
 
-    def carry(self, begin: Position, end: Position) -> Carried:
+    def write_batch(self, begin: Position, end: Position) -> WrittenBatch:
         batch = first_between(self._directory, begin, end, self._batch, self._now_and_then)
-        carried = Carried(batch.position, len(batch.payloads), damage=batch.damage)
-        records: list[Record] = []
+        written = WrittenBatch(batch.position, len(batch.payloads), damage=batch.damage)
+        records: list[JournalRecord] = []
         for payload in batch.payloads:
             self._now_and_then()
             try:
                 records.append(decode_row(payload))
             except (ValueError, KeyError, TypeError) as error:
-                self._set_aside({"undecodable": payload.hex()}, str(error), carried)
-        self._store(records, carried)
-        return carried
+                self._dead_letter({"undecodable": payload.hex()}, str(error), written)
+        self._store(records, written)
+        return written
 
-    def _store(self, records: Sequence[Record], carried: Carried) -> None:
+    def _store(self, records: Sequence[JournalRecord], written: WrittenBatch) -> None:
         """Store; halve the batch until the row that the database refuses stands alone."""
         if not records:
             return
@@ -106,30 +106,30 @@ class LocalCarrier:
             stored = self._sink.store(records)
         except RowRefused as error:
             if len(records) == 1:
-                self._set_aside(_shown(records[0]), str(error), carried)
+                self._dead_letter(_readable(records[0]), str(error), written)
                 return
             middle = len(records) // 2
-            self._store(records[:middle], carried)
-            self._store(records[middle:], carried)
+            self._store(records[:middle], written)
+            self._store(records[middle:], written)
             return
         for label in stored.unknown_labels:
-            self._set_aside(label, "no transaction has this id", carried)
-        carried.stored.append(stored)
+            self._dead_letter(label, "no transaction has this id", written)
+        written.stored.append(stored)
 
-    def _set_aside(self, record: object, reason: str, carried: Carried) -> None:
+    def _dead_letter(self, record: object, reason: str, written: WrittenBatch) -> None:
         """Keep what cannot be stored in a file of its own, where a person finds it."""
         line = orjson.dumps({"reason": reason, "record": record}, default=_text)
-        with _aside(self._directory).open("ab") as file:
+        with _dead_letter_path(self._directory).open("ab") as file:
             file.write(line + b"\n")
             file.flush()
             # The position will say that it is kept.
             sync_file(file.fileno())
         sync_names(self._directory)
         what = "label" if isinstance(record, Label) else "decision"
-        carried.refused.append((what, reason))
+        written.refused.append((what, reason))
 
 
-def _aside(directory: Path) -> Path:
+def _dead_letter_path(directory: Path) -> Path:
     """The file for what cannot be stored; another name where a folder has that one."""
     path, number = directory / "set-aside.jsonl", 1
     while path.exists() and not path.is_file():
@@ -137,7 +137,7 @@ def _aside(directory: Path) -> Path:
     return path
 
 
-def _shown(record: Record) -> object:
+def _readable(record: JournalRecord) -> object:
     return record if isinstance(record, Label) else dict(zip(COLUMNS, record, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""`python -m api.journal.child`: the other end of `api.journal.child_carrier`."""
+"""`python -m api.journal.writer_child`: the other end of `api.journal.subprocess_writer`."""
 
 import gc
 import os
@@ -11,10 +11,10 @@ from typing import Any
 import orjson
 from sqlalchemy import Engine, event
 
-from api.journal.carrier import Carried, LocalCarrier
 from api.journal.checkpoint import Position
-from api.journal.short_turns import ShortTurns
+from api.journal.cooperative_yield import CooperativeYield
 from api.journal.sink import DatabaseSink
+from api.journal.writer import InProcessWriter, WrittenBatch
 from api.memory import forget_code
 from shared.errors import DataUnavailable, UnderstudyError
 from shared.tables.engine import connect
@@ -36,17 +36,17 @@ def main() -> None:
     answers = _keep_answers_apart()
     hello = orjson.loads(sys.stdin.buffer.readline())
     engine = connect(hello["database_url"], _STATEMENT_TIMEOUT_SECONDS)
-    turns = ShortTurns()
+    turns = CooperativeYield()
     rest_inside_statements(engine, turns)
     sink = DatabaseSink(engine, _CACHE_KIB)
-    carrier = LocalCarrier(Path(hello["directory"]), sink, hello["batch"], turns)
+    writer = InProcessWriter(Path(hello["directory"]), sink, hello["batch"], turns)
     # Rows are no rings: the collector would look through thousands of them, again and again.
     gc.freeze()
     gc.disable()
     forget_code()
     for line in sys.stdin.buffer:
         question = orjson.loads(line)
-        answer = _answer(carrier, Position(*question["begin"]), Position(*question["end"]))
+        answer = _answer(writer, Position(*question["begin"]), Position(*question["end"]))
         if not _tell(answers, orjson.dumps(answer) + b"\n"):
             break
         gc.collect()
@@ -77,7 +77,7 @@ def _lower_priority() -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def rest_inside_statements(engine: Engine, turns: ShortTurns) -> None:
+def rest_inside_statements(engine: Engine, turns: CooperativeYield) -> None:
     """One statement stores thousands of rows."""
     if engine.dialect.name == "sqlite":
 
@@ -86,26 +86,26 @@ def rest_inside_statements(engine: Engine, turns: ShortTurns) -> None:
             raw.set_progress_handler(turns, _STEPS_BETWEEN_LOOKS)
 
 
-def _answer(carrier: LocalCarrier, begin: Position, end: Position) -> dict[str, Any]:
+def _answer(writer: InProcessWriter, begin: Position, end: Position) -> dict[str, Any]:
     try:
-        carried = carrier.carry(begin, end)
+        written = writer.write_batch(begin, end)
     except DataUnavailable as error:
         return {"unavailable": str(error)}
     except (UnderstudyError, OSError, ValueError) as error:
         return {"failed": f"{type(error).__name__}: {error}"}
-    return _told(carried)
+    return _told(written)
 
 
-def _told(carried: Carried) -> dict[str, Any]:
+def _told(written: WrittenBatch) -> dict[str, Any]:
     return {
-        "position": [carried.position.segment, carried.position.offset],
-        "count": carried.count,
-        "transaction_ids": [name for part in carried.stored for name in part.transaction_ids],
-        "quarantined_ids": [name for part in carried.stored for name in part.quarantined_ids],
-        "labels": [label for part in carried.stored for label in part.labels],
-        "unknown_labels": [label for part in carried.stored for label in part.unknown_labels],
-        "refused": carried.refused,
-        "damage": [[number, list(region)] for number, region in carried.damage],
+        "position": [written.position.segment, written.position.offset],
+        "count": written.count,
+        "transaction_ids": [name for part in written.stored for name in part.transaction_ids],
+        "quarantined_ids": [name for part in written.stored for name in part.quarantined_ids],
+        "labels": [label for part in written.stored for label in part.labels],
+        "unknown_labels": [label for part in written.stored for label in part.unknown_labels],
+        "refused": written.refused,
+        "damage": [[number, list(region)] for number, region in written.damage],
     }
 
 

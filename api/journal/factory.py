@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from api.journal.carrier import Carrier, LocalCarrier
-from api.journal.child_carrier import ChildCarrier
 from api.journal.drain import Drain, DrainEvents
 from api.journal.journal import Journal
 from api.journal.sink import Sink, Stored
+from api.journal.subprocess_writer import SubprocessWriter
+from api.journal.writer import BatchWriter, InProcessWriter
 from api.metrics import Metrics
 from api.settings import Settings
 
 
-class Keeping:
+class JournalFactory:
     """Makes the journal of a folder and what drains it."""
 
     def __init__(self, settings: Settings, sink: Sink, metrics: Metrics) -> None:
@@ -30,20 +30,20 @@ class Keeping:
             tell_damage=self._damaged,
         )
         events = DrainEvents(stored=self._stored, refused=self._refused)
-        drain = Drain(journal, self._carrier(folder), events, settings.journal_drain_seconds)
+        drain = Drain(journal, self._writer(folder), events, settings.journal_drain_seconds)
         return journal, drain
 
-    def _carrier(self, folder: Path) -> Carrier:
+    def _writer(self, folder: Path) -> BatchWriter:
         if self._settings.journal_drain_in == "thread":
-            return LocalCarrier(folder, self._sink)
+            return InProcessWriter(folder, self._sink)
         url = self._settings.database_url.get_secret_value()
-        return ChildCarrier(folder, url, self._sink)
+        return SubprocessWriter(folder, url, self._sink)
 
     def _stored(self, batch: Stored) -> None:
         self.tell(batch)
 
     def _refused(self, what: str) -> None:
-        self._metrics.set_aside.labels(what).inc()
+        self._metrics.dead_lettered.labels(what).inc()
 
     def _damaged(self, kind: str) -> None:
         self._metrics.journal_damage.labels(kind).inc()

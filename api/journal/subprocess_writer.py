@@ -15,10 +15,10 @@ from typing import Any
 
 import orjson
 
-from api.journal.carrier import Carried
 from api.journal.checkpoint import Position
 from api.journal.frames import Region
 from api.journal.sink import Sink, Stored
+from api.journal.writer import WrittenBatch
 from shared.errors import DataUnavailable
 from shared.transaction import Label
 
@@ -31,7 +31,7 @@ class ChildDied(Exception):
     """Raised when the process is gone; the next batch starts another."""
 
 
-class ChildCarrier:
+class SubprocessWriter:
     """Starts its process when there is something to carry."""
 
     def __init__(self, directory: Path, database_url: str, sink: Sink, batch: int = BATCH) -> None:
@@ -53,13 +53,13 @@ class ChildCarrier:
         # Here, and before anybody reads: a child of its own would be waited for.
         self._sink.prepare()
 
-    def carry(self, begin: Position, end: Position) -> Carried:
+    def write_batch(self, begin: Position, end: Position) -> WrittenBatch:
         said = self._ask({"begin": _pair(begin), "end": _pair(end)})
         if "unavailable" in said:
             raise DataUnavailable(said["unavailable"])
         if "failed" in said:
             raise RuntimeError(said["failed"])
-        return _carried(said)
+        return _written(said)
 
     def close(self) -> None:
         with self._lock:
@@ -98,7 +98,7 @@ class ChildCarrier:
 
     def _start(self) -> subprocess.Popen[bytes]:
         child = subprocess.Popen(
-            [sys.executable, "-m", "api.journal.child"],
+            [sys.executable, "-m", "api.journal.writer_child"],
             cwd=Path(__file__).parents[2],
             env=os.environ,
             stdin=subprocess.PIPE,
@@ -122,10 +122,10 @@ def _pair(position: Position) -> list[int]:
     return [position.segment, position.offset]
 
 
-def _carried(said: dict[str, Any]) -> Carried:
+def _written(said: dict[str, Any]) -> WrittenBatch:
     labels = [Label(**label) for label in said["labels"]]
     unknown = [Label(**label) for label in said["unknown_labels"]]
     refused = [(what, reason) for what, reason in said["refused"]]
     stored = Stored(said["transaction_ids"], labels, unknown, said["quarantined_ids"])
     damage = [(number, Region(*region)) for number, region in said["damage"]]
-    return Carried(Position(*said["position"]), said["count"], [stored], refused, damage)
+    return WrittenBatch(Position(*said["position"]), said["count"], [stored], refused, damage)

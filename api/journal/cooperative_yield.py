@@ -11,7 +11,7 @@ _TURN_NS = 1_000_000
 _REST_SECONDS = 50e-6
 
 
-class ShortTurns:
+class CooperativeYield:
     """Called often by whoever works, it rests when a turn is over."""
 
     def __init__(self) -> None:

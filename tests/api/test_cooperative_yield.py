@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from api.journal.child import rest_inside_statements
-from api.journal.short_turns import ShortTurns
+from api.journal.cooperative_yield import CooperativeYield
+from api.journal.writer_child import rest_inside_statements
 from shared.tables.engine import connect
 
 COUNT = (
@@ -22,7 +22,7 @@ def rests() -> int:
 
 
 def test_whoever_works_for_long_rests_again_and_again() -> None:
-    turns, before, began = ShortTurns(), rests(), time.thread_time()
+    turns, before, began = CooperativeYield(), rests(), time.thread_time()
     while time.thread_time() - began < 0.02:
         turns()
     assert rests() - before >= 10
@@ -30,7 +30,7 @@ def test_whoever_works_for_long_rests_again_and_again() -> None:
 
 def test_a_long_statement_rests_while_it_runs_and_gives_its_answer(tmp_path: Path) -> None:
     engine = connect(f"sqlite:///{tmp_path / 'some.db'}")
-    rest_inside_statements(engine, ShortTurns())
+    rest_inside_statements(engine, CooperativeYield())
     with engine.connect() as connection:
         before = rests()
         assert connection.scalar(text(COUNT)) == 200_000
