@@ -40,7 +40,7 @@ test-long: $(VENV)/.dev ## the tests that take long: processes killed again and 
 	$(BIN)/pytest -m "slow"
 
 test-fuzz: $(VENV)/.dev ## 10,000 generated requests against a live API
-	$(BIN)/pytest -m slow tests/api/door/test_fuzz.py
+	$(BIN)/pytest -m slow tests/api/attacks/test_fuzz.py
 
 $(MLFLOW)/.server: requirements/mlflow-server.txt
 	test -x $(MLFLOW)/bin/python || $(PYTHON) -m venv $(MLFLOW)

@@ -1,6 +1,6 @@
 """Every attack of the tests' catalogue on a running service, and what was parsed too early.
 
-The catalogue is tests/api/door: pushes by the wrong people, signatures that do not hold, bundles
+The catalogue is tests/api/attacks: pushes by the wrong people, signatures that do not hold, bundles
 that are not what they say although they are rightly signed, other routes, and the bare wire. An
 attack counts as refused when the answer says so by its documented status and kind, the registry
 is as it was, and the version that served serves on. Bytes count as deserialised as soon as any
@@ -17,14 +17,14 @@ import structlog
 from benchmarks.report import finish
 from shared.keys.tokens import API_ROLES, ensure_tokens
 from shared.tables.engine import connect, migrate
+from tests.api.attacks.archives import good
+from tests.api.attacks.attack import Attack, Target, outcome
+from tests.api.attacks.parse_watch import ParseWatch
+from tests.api.attacks.pushes import bodies, contents, credentials, order, signatures
+from tests.api.attacks.requests import requests, routes
+from tests.api.attacks.target import prepared
+from tests.api.attacks.wire import wire
 from tests.api.bundles import Signer, install
-from tests.api.door.archives import good
-from tests.api.door.attack import Attack, Target, outcome
-from tests.api.door.parse_watch import ParseWatch
-from tests.api.door.pushes import bodies, contents, credentials, order, signatures
-from tests.api.door.requests import requests, routes
-from tests.api.door.target import prepared
-from tests.api.door.wire import wire
 from tests.api.server import serve_settings
 
 _TRIED = 300

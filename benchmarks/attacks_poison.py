@@ -1,6 +1,6 @@
 """Does a stranger without credentials change anybody's features, tiles or training data?
 
-Each attack of tests/api/door/poison.py is tried on one of two services that know the same: on a
+Each attack of tests/api/attacks/poison.py is tried on one of two services that know the same: on a
 port that is open to anybody, on one that is open on this machine (what is dated back, and
 labels), and on a closed one. Then both are asked the same. As a control the worst attacks
 are repeated with a token: those have to take, or the comparison would see nothing.
@@ -16,7 +16,7 @@ import structlog
 
 from benchmarks.report import Bar, finish
 from shared.keys.tokens import Role
-from tests.api.door.poison import CONTROLS, POISON, Poison, Stranger, Twins, twins
+from tests.api.attacks.poison import CONTROLS, POISON, Poison, Stranger, Twins, twins
 
 Attack = Callable[[Path], tuple[int, list[str]]]
 """Tries some attacks in a folder; says how many, and what each that took has changed."""

@@ -1,7 +1,7 @@
 """What the protocol leans on inside of uvicorn and httptools; neither promises to keep it.
 
 An untested version is told in the log at the start; the contract tests are
-tests/api/test_bounds.py, test_fast_path.py, test_coalesced_write.py and tests/api/door/wire.py.
+tests/api/test_bounds.py, test_fast_path.py, test_coalesced_write.py and tests/api/attacks/wire.py.
 """
 
 from collections.abc import Iterable

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import usecases
+from tests.api.attacks.fuzz import Tally, fuzz
 from tests.api.bundles import Signer
-from tests.api.door.fuzz import Tally, fuzz
 from tests.api.server import Running, serve_settings
 from tests.api.test_default_use_case import COMPONENTS, THRESHOLDS
 

@@ -17,9 +17,9 @@ import pytest
 
 from shared.bundle.archive import pack
 from shared.keys.tokens import Role, read_token
+from tests.api.attacks.archives import with_graph, with_raw_manifest
+from tests.api.attacks.pushes import Loot
 from tests.api.bundles import Signer, manifest
-from tests.api.door.archives import with_graph, with_raw_manifest
-from tests.api.door.pushes import Loot
 
 ROOT = Path(__file__).parents[3]
 PERSON = "Jane-Doe-4711"
@@ -58,7 +58,7 @@ def watched(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("watched")
     shutil.copytree(template, folder, dirs_exist_ok=True)
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.api.door.watched_server", str(folder)],
+        [sys.executable, "-m", "tests.api.attacks.watched_server", str(folder)],
         cwd=ROOT, stdout=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None
@@ -96,7 +96,7 @@ def test_the_hook_would_have_seen_it(tmp_path: Path) -> None:
     code = (
         "import pickle, sys\n"
         "from pathlib import Path\n"
-        "from tests.api.door.hook import watch\n"
+        "from tests.api.attacks.hook import watch\n"
         "watch(Path(sys.argv[1]))\n"
         "pickle.loads(bytes.fromhex(sys.argv[2]))\n"
     )

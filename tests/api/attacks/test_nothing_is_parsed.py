@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.api.attacks.archives import good
+from tests.api.attacks.parse_watch import ParseWatch
+from tests.api.attacks.pushes import bodies, credentials, signatures
+from tests.api.attacks.target import prepared
 from tests.api.bundles import Signer
-from tests.api.door.archives import good
-from tests.api.door.parse_watch import ParseWatch
-from tests.api.door.pushes import bodies, credentials, signatures
-from tests.api.door.target import prepared
 from tests.api.server import serve_settings
 
 

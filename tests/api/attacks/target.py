@@ -6,8 +6,8 @@ from contextlib import contextmanager
 import httpx
 
 from api.settings import Settings
+from tests.api.attacks.attack import Target
 from tests.api.bundles import Signer
-from tests.api.door.attack import Target
 from tests.api.server import Running
 
 SERVING = "1.0.1"

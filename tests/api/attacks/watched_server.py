@@ -1,4 +1,4 @@
-"""`python -m tests.api.door.watched_server FOLDER`: a service whose interpreter reports on it.
+"""`python -m tests.api.attacks.watched_server FOLDER`: a service whose interpreter reports on it.
 
 Every unpickled class, outgoing connection and started command is a line of `events.jsonl`;
 an audit hook cannot be taken back, so this is a process of its own.
@@ -13,7 +13,7 @@ from api.serving import run
 from api.wiring import build_service
 from shared.clock import SystemClock
 from shared.logs import configure_logging
-from tests.api.door.hook import watch
+from tests.api.attacks.hook import watch
 from tests.api.server import serve_settings
 from tests.api.tiny import TinyUseCase
 

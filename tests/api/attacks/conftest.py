@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.api.attacks.attack import Target
+from tests.api.attacks.target import prepared
 from tests.api.bundles import Signer
-from tests.api.door.attack import Target
-from tests.api.door.target import prepared
 from tests.api.server import serve_settings
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.api.door.attack import Attack, Target, outcome
-from tests.api.door.pushes import pushes
-from tests.api.door.requests import requests, routes
-from tests.api.door.wire import wire
+from tests.api.attacks.attack import Attack, Target, outcome
+from tests.api.attacks.pushes import pushes
+from tests.api.attacks.requests import requests, routes
+from tests.api.attacks.wire import wire
 
 
 @pytest.mark.parametrize("attack", [*pushes(), *requests(), *wire()], ids=str)

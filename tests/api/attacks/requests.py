@@ -7,9 +7,9 @@ from functools import partial
 from fastapi import FastAPI
 
 from shared.keys.tokens import Role
-from tests.api.door.archives import VERSIONS
-from tests.api.door.attack import Attack
-from tests.api.door.pushes import NO_CREDENTIALS, Loot
+from tests.api.attacks.archives import VERSIONS
+from tests.api.attacks.attack import Attack
+from tests.api.attacks.pushes import NO_CREDENTIALS, Loot
 
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 # Open to everybody, and only with these verbs.

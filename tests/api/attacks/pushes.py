@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from shared.bundle.archive import pack
 from shared.keys.signing import sign
 from shared.keys.tokens import Role
+from tests.api.attacks.archives import archives, good, manifests, with_graph, with_raw_manifest
+from tests.api.attacks.attack import HUNG_UP, Attack, Target
+from tests.api.attacks.graphs import VERSION, external, formats, operators
 from tests.api.bundles import manifest
-from tests.api.door.archives import archives, good, manifests, with_graph, with_raw_manifest
-from tests.api.door.attack import HUNG_UP, Attack, Target
-from tests.api.door.graphs import VERSION, external, formats, operators
 
 NO_CREDENTIALS = {(401, "no-credentials")}
 WRONG_ROLE = {(403, "wrong-role")}

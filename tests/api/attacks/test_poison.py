@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.attacks_poison import with_token
-from tests.api.door.poison import CONTROLS, POISON, Poison, Twins, twins
+from tests.api.attacks.poison import CONTROLS, POISON, Poison, Twins, twins
 
 
 @pytest.fixture(scope="module")

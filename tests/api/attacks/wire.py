@@ -8,8 +8,8 @@ from functools import partial
 import httpx
 
 from shared.keys.tokens import Role
-from tests.api.door.attack import HUNG_UP, Attack, Target
-from tests.api.door.pushes import NO_CREDENTIALS
+from tests.api.attacks.attack import HUNG_UP, Attack, Target
+from tests.api.attacks.pushes import NO_CREDENTIALS
 
 # llhttp, below the server, refuses what is not plain HTTP/1.1; api/http/heads.py the rest.
 REFUSED = {

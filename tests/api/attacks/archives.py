@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from shared.bundle.archive import MAX_ENTRIES, pack
+from tests.api.attacks.graphs import VERSION
 from tests.api.bundles import graph, manifest
-from tests.api.door.graphs import VERSION
 
 Entry = tuple[zipfile.ZipInfo | str, bytes]
 NAMES: Mapping[str, str] = {
