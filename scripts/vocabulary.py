@@ -87,7 +87,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "api/workers/figures.py": "api/workers/merged_metrics.py",
         "api/workers/follower.py": "api/workers/file_watcher.py",
         "api/workers/journals.py": "api/workers/orphaned_journals.py",
-        "api/workers/place.py": "api/workers/context.py",
+        "api/workers/place.py": "api/workers/worker_context.py",
         "api/workers/workforce.py": "api/workers/roster.py",
         "scheduler/cycle/examination.py": "scheduler/cycle/gates.py",
         "scheduler/cycle/lease.py": "scheduler/cycle/preconditions.py",

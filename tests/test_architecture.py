@@ -77,6 +77,6 @@ def test_the_retraining_service_never_imports_the_scoring_service() -> None:
 
 
 @pytest.mark.parametrize("room", sorted(ROOMS - {"tests"}))
-def test_no_file_grows_beyond_three_hundred_lines(room: str) -> None:
-    long = [str(p) for p in sources(room) if len(p.read_text().splitlines()) > 300]
+def test_no_file_grows_beyond_four_hundred_lines(room: str) -> None:
+    long = [str(p) for p in sources(room) if len(p.read_text().splitlines()) > 400]
     assert long == []
