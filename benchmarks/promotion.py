@@ -24,7 +24,7 @@ from scipy import special
 from benchmarks.report import Bar, finish
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.judge import judge
-from scheduler.statistics.policy import Kind, from_promotion
+from scheduler.statistics.policy import PromotionKind, from_promotion
 from usecases.fraud.training.policy import read_policy
 
 ROUNDS_A_YEAR = 52
@@ -35,7 +35,7 @@ EASY_MEAN = 4.0
 ROWS_PER_CUSTOMER = 13
 POSITIVES_PER_HIT_CUSTOMER = 1.5
 SHARES = {"row": 0.75, "customer": 0.2, "day": 0.05}
-SHIPPED = {kind: from_promotion(read_policy().promotion, kind, seed=0) for kind in Kind}
+SHIPPED = {kind: from_promotion(read_policy().promotion, kind, seed=0) for kind in PromotionKind}
 BARE = {kind: replace(policy, guard_metrics={}) for kind, policy in SHIPPED.items()}
 NEWEST_SHARE = 0.1
 
@@ -139,13 +139,13 @@ def run(task: Task) -> tuple[str, Counter[str]]:
     """Count what each policy promoted, by round, and by year for superiority."""
     rng = np.random.default_rng([task.seed, task.world.positives])
     counts: Counter[str] = Counter(rounds=task.rounds)
-    kinds = [Kind.SUPERIORITY] if task.years else list(Kind)
+    kinds = [PromotionKind.SUPERIORITY] if task.years else list(PromotionKind)
     false_years = set()
     for index in range(task.rounds):
         year, week = divmod(index, ROUNDS_A_YEAR) if task.years else (index, 0)
         evidence = draw(task.world, rng, week + 1)
         if task.guarded:
-            verdict = judge(guarded(evidence, rng), SHIPPED[Kind.SUPERIORITY])
+            verdict = judge(guarded(evidence, rng), SHIPPED[PromotionKind.SUPERIORITY])
             counts["guarded"] += verdict.passed
         for kind in kinds:
             verdict = judge(evidence, BARE[kind])
@@ -200,9 +200,9 @@ def figures_of(sums: dict[str, Counter[str]], years: int) -> dict[str, float]:
     }
     for label, counts in sums.items():
         rounds = counts["rounds"]
-        figures[f"{label}_superiority"] = counts[Kind.SUPERIORITY] / rounds
+        figures[f"{label}_superiority"] = counts[PromotionKind.SUPERIORITY] / rounds
         if label != "equal":
-            figures[f"{label}_non_inferiority"] = counts[Kind.NON_INFERIORITY] / rounds
+            figures[f"{label}_non_inferiority"] = counts[PromotionKind.NON_INFERIORITY] / rounds
         if counts["guarded"]:
             figures[f"{label}_with_guardrails"] = counts["guarded"] / rounds
         if label != "worse_25":
@@ -218,7 +218,7 @@ def bars() -> dict[str, Bar]:
         "power_500_guarded_with_guardrails": (">=", 0.8),
     }
     for positives in (25, 100, 500):
-        for kind in Kind:
+        for kind in PromotionKind:
             limits[f"worse_{positives}_{kind}"] = ("<=", 0.01)
     return limits
 

@@ -102,8 +102,8 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "scheduler/statistics/spending.py": "scheduler/statistics/alpha_spending.py",
         "scheduler/surroundings.py": "scheduler/readiness.py",
         "scheduler/work/kept.py": "scheduler/step_cache/",
-        "shared/features/beforehand.py": "shared/features/precompile.py",
-        "shared/tables/duties.py": "shared/tables/leadership.py",
+        "shared/features/precompile.py": "shared/features/precompile.py",
+        "shared/tables/leadership.py": "shared/tables/leadership.py",
     }
 )
 

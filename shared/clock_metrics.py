@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from shared.machine_clock import SETTLE_SECONDS, MachineClock, Standing
+from shared.machine_clock import SETTLE_SECONDS, ClockState, MachineClock
 
 # After a jump that was followed, people are told for this long.
 TELL_SECONDS = 600.0
@@ -37,7 +37,7 @@ class ClockMetrics(Collector):
         yield gap
 
 
-def clock_trouble(standing: Standing) -> str | None:
+def clock_trouble(standing: ClockState) -> str | None:
     """What people should know of the clock now; None when all is well."""
     if standing.gap_seconds:
         return (

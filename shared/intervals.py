@@ -7,7 +7,7 @@ a missed tick never moves the schedule, and two schedulers agree on every due in
 from dataclasses import dataclass, field
 
 from shared.schedules.grammar import parse_rule
-from shared.schedules.rule import Rule
+from shared.schedules.rule import ScheduleRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Interval:
     """A schedule as somebody wrote it, spaces put in order, and its rule."""
 
     text: str = field(compare=False)
-    rule: Rule
+    rule: ScheduleRule
 
     @classmethod
     def parse(cls, text: str) -> "Interval":

@@ -37,7 +37,7 @@ def _elapsed_clock() -> Callable[[], int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class ClockState:
     """What was noticed so far.
 
     Attributes:
@@ -98,7 +98,7 @@ class MachineClock:
         self.look()
         return (self._elapsed_ns() + self._offset_ns) // 1_000
 
-    def standing(self) -> Standing:
+    def standing(self) -> ClockState:
         """How it stands; reads the clocks."""
         self.look()
         with self._lock:
@@ -107,7 +107,7 @@ class MachineClock:
             if doubt is not None:
                 gap = (doubt.offset_ns - self._offset_ns) / _NANOS
                 since = (now_ns - doubt.since_ns) / _NANOS
-            return Standing(
+            return ClockState(
                 gap,
                 since,
                 self._jumps[True],

@@ -10,7 +10,7 @@ from typing import Any
 from scheduler.gates.contest import GATE
 from scheduler.report.words import metric_name, number
 from scheduler.statistics.absolute import Path
-from scheduler.statistics.policy import Kind
+from scheduler.statistics.policy import PromotionKind
 from scheduler.statistics.verdict_numbers import COMPARED
 from shared.usecase.promotion import PromotionPolicy
 from shared.verdicts import Verdict
@@ -71,7 +71,7 @@ def _asked(policy: PromotionPolicy, found: Mapping[str, Any]) -> str:
         )
         return f"Compared with nobody: the lower bounds had to reach {floors}, {least}."
     metric = metric_name(policy.primary_metric)
-    if found.get("policy") == Kind.SUPERIORITY:
+    if found.get("policy") == PromotionKind.SUPERIORITY:
         return f"Superiority: the lower bound of the gain in {metric} had to be above 0, {least}."
     age = found.get("champion_age_days")
     told = "of unknown age" if age is None else f"{age:.1f} days old"

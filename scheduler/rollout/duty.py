@@ -5,7 +5,7 @@ from typing import Protocol
 
 from sqlalchemy import Engine
 
-from shared.tables.duties import take_duty
+from shared.tables.leadership import take_leadership
 
 DUTY = "rollout"
 
@@ -31,4 +31,4 @@ class DatabaseDuty:
     seconds: float
 
     def take(self) -> int | None:
-        return take_duty(self.engine, DUTY, self.owner, self.seconds)
+        return take_leadership(self.engine, DUTY, self.owner, self.seconds)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from scheduler.schedule.table import ScheduleRow
 from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.intervals import Interval, next_due
-from shared.tables.job_schedules import Answer, JobSchedule
+from shared.tables.job_schedules import JobSchedule, ScheduleAnswer
 from shared.tables.runs import RunStatus
 
 DEFAULT_INTERVAL = "1W"
@@ -25,7 +25,7 @@ class Step:
     """
 
     schedule: JobSchedule
-    answers: tuple[Answer, ...]
+    answers: tuple[ScheduleAnswer, ...]
     is_news: bool
     undo_after_us: int | None = None
 
@@ -136,19 +136,19 @@ def _due(schedule: JobSchedule, now_us: int) -> Iterator[int]:
         due_us = next_due(interval, schedule.anchor_us, due_us)
 
 
-def _latest(due_us: int, now_us: int, window_us: int, busy_run: int | None) -> Answer:
+def _latest(due_us: int, now_us: int, window_us: int, busy_run: int | None) -> ScheduleAnswer:
     if now_us - due_us > window_us:
         return _missed(due_us, "outside_window", "longer ago than CATCH_UP_SECONDS")
     if busy_run is not None:
         reason = f"run {busy_run} was not over"
-        return Answer(due_us, RunStatus.SKIPPED, "overlap", reason)
-    return Answer(due_us, RunStatus.REQUESTED)
+        return ScheduleAnswer(due_us, RunStatus.SKIPPED, "overlap", reason)
+    return ScheduleAnswer(due_us, RunStatus.REQUESTED)
 
 
-def _missed(due_us: int, code: str, reason: str) -> Answer:
-    return Answer(due_us, RunStatus.MISSED, code, reason)
+def _missed(due_us: int, code: str, reason: str) -> ScheduleAnswer:
+    return ScheduleAnswer(due_us, RunStatus.MISSED, code, reason)
 
 
-def shown(answers: Sequence[Answer]) -> dict[str, str]:
+def shown(answers: Sequence[ScheduleAnswer]) -> dict[str, str]:
     """First and last due instant of a portion, for the log."""
     return {"first": isoformat(answers[0].due_us), "last": isoformat(answers[-1].due_us)}

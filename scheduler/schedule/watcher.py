@@ -12,8 +12,8 @@ from shared.clock import MICROS_PER_SECOND, Clock, isoformat
 from shared.errors import DataUnavailable, UnderstudyError
 from shared.tables.engine import database_errors
 from shared.tables.job_schedules import (
-    Answer,
     JobSchedule,
+    ScheduleAnswer,
     read_schedule,
     schedule_transaction,
     undo_answers,
@@ -133,7 +133,7 @@ class ScheduleWatcher:
         if step.answers:
             self._tell_answers(step.answers)
 
-    def _tell_answers(self, answers: tuple[Answer, ...]) -> None:
+    def _tell_answers(self, answers: tuple[ScheduleAnswer, ...]) -> None:
         missed = [one for one in answers if one.status is RunStatus.MISSED]
         if missed:
             self._log.warning("runs_missed", count=len(missed), **shown(missed))

@@ -7,7 +7,7 @@ from scheduler.statistics.compare import Comparison
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.guardrails import Guardrail, Guardrails
 from scheduler.statistics.operating_point import MONEY, PRECISION, RECALL, VOLUME
-from scheduler.statistics.policy import JudgePolicy, Kind
+from scheduler.statistics.policy import JudgePolicy, PromotionKind
 from shared.verdicts import Outcome
 
 SAID = {
@@ -62,7 +62,7 @@ def held_against(result: Comparison, evidence: Evidence, policy: JudgePolicy) ->
         return ReasonedOutcome(Outcome.PASS, f"better: {what}, {bound}")
     if result.p_lost_more_than(0.0) <= policy.guard_alpha:
         return ReasonedOutcome(Outcome.FAIL, f"worse: {what}")
-    if policy.kind is Kind.SUPERIORITY:
+    if policy.kind is PromotionKind.SUPERIORITY:
         return ReasonedOutcome(Outcome.INCONCLUSIVE, f"not shown to be better: {what}, {bound}")
     if not result.lower > -policy.margin:
         needed = f"margin {-policy.margin:+.4f}"

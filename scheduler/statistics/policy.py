@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from scheduler.statistics.compare import METRICS
 from scheduler.statistics.measure import Plan
 from scheduler.statistics.operating_point import FIGURES
-from shared.usecase.promotion import Kind, PromotionPolicy
+from shared.usecase.promotion import PromotionKind, PromotionPolicy
 
-__all__ = ["JudgePolicy", "Kind", "from_promotion"]
+__all__ = ["JudgePolicy", "PromotionKind", "from_promotion"]
 
 
 @dataclass(frozen=True, slots=True)
 class JudgePolicy:
     """What `judge` holds a candidate to; the meaning of each number is in `PromotionPolicy`."""
 
-    kind: Kind
+    kind: PromotionKind
     primary_metric: str = "auc"
     margin: float = 0.01
     yearly_alpha: float = 0.05
@@ -54,7 +54,7 @@ class JudgePolicy:
         return Plan(self.resamples, self.seed, self.daily_alerts, self.cost_per_alert)
 
 
-def from_promotion(declared: PromotionPolicy, kind: Kind, seed: int) -> JudgePolicy:
+def from_promotion(declared: PromotionPolicy, kind: PromotionKind, seed: int) -> JudgePolicy:
     """The policy of the use case's file, for a candidate of this kind."""
     return JudgePolicy(
         kind=kind,

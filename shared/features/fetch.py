@@ -99,7 +99,9 @@ class SqliteFetch:
         if sqlite_c.LIBRARY is None:
             return None
         try:
-            return WalIndex(sqlite_c.Connection(sqlite_c.LIBRARY, str(self._engine.url.database)))
+            return WalIndex(
+                sqlite_c.SqliteConnection(sqlite_c.LIBRARY, str(self._engine.url.database))
+            )
         except OSError:
             return None
 

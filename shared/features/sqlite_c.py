@@ -69,7 +69,7 @@ column_text = _function("column_text")
 column_bytes = _function("column_bytes")
 
 
-class Connection:
+class SqliteConnection:
     """A connection that only reads, for one thread; closed with the last reference to it."""
 
     def __init__(self, library: ctypes.CDLL, database: str) -> None:

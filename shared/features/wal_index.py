@@ -11,7 +11,7 @@ a process closes a file, all its locks on it are gone, SQLite's own among them.
 import ctypes
 from ctypes import POINTER, Structure, byref, c_int, c_void_p
 
-from shared.features.sqlite_c import OK, Connection
+from shared.features.sqlite_c import OK, SqliteConnection
 
 _HEADER_BYTES = 48
 _REGION_BYTES = 32 * 1024
@@ -39,7 +39,7 @@ class _File(Structure):
 class WalIndex:
     """The header of a database's WAL index, which stays in place as long as the connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: SqliteConnection) -> None:
         """Find it.
 
         Raises:
@@ -63,7 +63,7 @@ class WalIndex:
         return True
 
 
-def _address(connection: Connection) -> int:
+def _address(connection: SqliteConnection) -> int:
     file, region = POINTER(_File)(), c_void_p()
     found = connection.control(_FILE_POINTER, byref(file))
     if found != OK or file.contents.methods.contents.version < _WITH_SHARED_MEMORY:

@@ -45,7 +45,7 @@ class Piece:
         return Piece(self.frame.head(rows), *parts, self.share)
 
 
-class Table:
+class SourceTable:
     """One file, open to be read several times."""
 
     def __init__(self, path: Path, name: str, csv: CsvText | None, rules: CsvRules) -> None:
@@ -140,7 +140,7 @@ class Table:
 
 
 @contextmanager
-def open_table(path: Path, name: str, rules: CsvRules, folder: Path) -> Iterator[Table]:
+def open_table(path: Path, name: str, rules: CsvRules, folder: Path) -> Iterator[SourceTable]:
     """Open a Parquet or CSV file; what has to be copied goes into `folder`.
 
     Raises:
@@ -150,7 +150,7 @@ def open_table(path: Path, name: str, rules: CsvRules, folder: Path) -> Iterator
     with ExitStack() as stack:
         with _reading(name):
             csv = None if _is_parquet(path) else stack.enter_context(csv_text(path, rules, folder))
-        yield Table(path, name, csv, rules)
+        yield SourceTable(path, name, csv, rules)
 
 
 def _opened(path: Path) -> Any:

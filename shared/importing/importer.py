@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from shared.errors import DataUnavailable
 from shared.importing.convert import NUMBERS, TEXTS, Converted, convert
-from shared.importing.files import Piece, Table, open_table
+from shared.importing.files import Piece, SourceTable, open_table
 from shared.importing.mapping import TARGETS, Mapping
 from shared.importing.mending import Mended, Mending
 from shared.importing.profile import Readings, look_over
@@ -124,7 +124,7 @@ def preview(
 
 
 @contextmanager
-def opened(paths: list[Path], mapping: Mapping) -> Iterator[list[Table]]:
+def opened(paths: list[Path], mapping: Mapping) -> Iterator[list[SourceTable]]:
     """Every table below the paths, checked against the mapping, for as long as they are read."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-import-")))
@@ -155,7 +155,7 @@ class _Import:
     summary: ImportSummary
     mending: Mending
 
-    def refuse_lines(self, table: Table) -> None:
+    def refuse_lines(self, table: SourceTable) -> None:
         """Lines that are no rows come back like rows that do not fit."""
         for row, line, text, wrong in table.refused:
             self.rejects.add_line(row, line, text, wrong)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from shared.clock import isoformat, to_micros
-from shared.importing.files import Table
+from shared.importing.files import SourceTable
 from shared.importing.mapping import INSTANTS, Mapping, MappingError, TimeRules
 from shared.importing.numbers import PLAIN, NumberStyle, decide_style, writings
 from shared.importing.texts import numeric_texts, strip
@@ -54,7 +54,10 @@ class _Facts:
 
 
 def look_over(
-    tables: Iterable[Table], mapping: Mapping, numbers: tuple[str, ...], texts: tuple[str, ...]
+    tables: Iterable[SourceTable],
+    mapping: Mapping,
+    numbers: tuple[str, ...],
+    texts: tuple[str, ...],
 ) -> Readings:
     """Read all tables once and decide how their columns are meant.
 

@@ -9,7 +9,7 @@ from shared.clock import MICROS_PER_SECOND
 from shared.schedules.cron import Cron, looks_like_cron
 from shared.schedules.doubtful import refuse_doubtful
 from shared.schedules.every import Every
-from shared.schedules.rule import Rule
+from shared.schedules.rule import ScheduleRule
 from shared.schedules.walltime import UTC_ZONE, find_zone
 
 FORMS = (
@@ -37,7 +37,7 @@ _FIRST_MONDAY = datetime(2001, 1, 1)  # noqa: DTZ001 - a wall time
 SHORTEST_SECONDS = 60
 
 
-def parse_rule(text: str) -> Rule:
+def parse_rule(text: str) -> ScheduleRule:
     """The rule that a text stands for.
 
     Raises:
@@ -59,7 +59,7 @@ def _split_zone(text: str) -> tuple[ZoneInfo, str]:
     return (UTC_ZONE, text) if found is None else (find_zone(found["zone"]), found["rest"])
 
 
-def _step(found: re.Match[str], zone: ZoneInfo) -> Rule:
+def _step(found: re.Match[str], zone: ZoneInfo) -> ScheduleRule:
     count = int(found["count"])
     match found["unit"]:
         case "H":
@@ -74,7 +74,7 @@ def _step(found: re.Match[str], zone: ZoneInfo) -> Rule:
             return _checked(zone, months=12 * count)
 
 
-def _iso(found: re.Match[str], zone: ZoneInfo) -> Rule:
+def _iso(found: re.Match[str], zone: ZoneInfo) -> ScheduleRule:
     parts = {name: int(number or 0) for name, number in found.groupdict().items()}
     return _checked(
         zone,
@@ -90,16 +90,16 @@ def _checked(zone: ZoneInfo, *, months: int = 0, days: int = 0, seconds: int = 0
     return Every(months, days, seconds * MICROS_PER_SECOND, zone)
 
 
-def _daily(found: re.Match[str], zone: ZoneInfo) -> Rule:
+def _daily(found: re.Match[str], zone: ZoneInfo) -> ScheduleRule:
     return Every(days=1, zone=zone, starts=_at(found, _FIRST_MONDAY))
 
 
-def _weekly(found: re.Match[str], zone: ZoneInfo) -> Rule:
+def _weekly(found: re.Match[str], zone: ZoneInfo) -> ScheduleRule:
     day = _FIRST_MONDAY + timedelta(days=_DAYS.index(found["day"].lower()))
     return Every(days=7, zone=zone, starts=_at(found, day))
 
 
-def _monthly(found: re.Match[str], zone: ZoneInfo) -> Rule:
+def _monthly(found: re.Match[str], zone: ZoneInfo) -> ScheduleRule:
     day = _FIRST_MONDAY.replace(day=int(found["day"]))
     return Every(months=1, zone=zone, starts=_at(found, day))
 
@@ -108,7 +108,7 @@ def _at(found: re.Match[str], day: datetime) -> datetime:
     return day.replace(hour=int(found["hour"]), minute=int(found["minute"]))
 
 
-_Builder = Callable[[re.Match[str], ZoneInfo], Rule]
+_Builder = Callable[[re.Match[str], ZoneInfo], ScheduleRule]
 _BUILDERS: tuple[tuple[re.Pattern[str], _Builder], ...] = (
     (_STEP, _step),
     (_ISO, _iso),

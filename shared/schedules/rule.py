@@ -3,7 +3,7 @@
 from typing import Protocol
 
 
-class Rule(Protocol):
+class ScheduleRule(Protocol):
     """Due instants in microseconds; `anchor_us` is where a rule without one of its own begins."""
 
     def next_due(self, anchor_us: int, after_us: int) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ColumnElement
 from shared.tables.engine import to_json
 from shared.tables.tiles import Seen
 
-Record = tuple[Any, ...]
+RowValues = tuple[Any, ...]
 
 
 class LabelOrigin(NamedTuple):
@@ -30,7 +30,7 @@ class Inserted:
         twins: what the tiles depend on, of the copies that the other log holds of them.
     """
 
-    records: Sequence[Record]
+    records: Sequence[RowValues]
     twins: Mapping[str, Seen]
 
 
@@ -39,7 +39,7 @@ def insert_new(
     table: Table,
     other: Table,
     columns: Sequence[str],
-    records: Sequence[Record],
+    records: Sequence[RowValues],
 ) -> Inserted:
     """Insert the rows whose transaction_id the table has not; the first of equal ids wins."""
     if connection.dialect.name == "postgresql":
@@ -60,7 +60,7 @@ def insert_new(
     return Inserted(records, _twins_after(connection, table, other, before) if new else {})
 
 
-def seen_columns(columns: Sequence[str], records: Sequence[Record]) -> dict[str, list[Any]]:
+def seen_columns(columns: Sequence[str], records: Sequence[RowValues]) -> dict[str, list[Any]]:
     """Those columns of the records that the tiles depend on; one they lack is null."""
     return {
         name: (
@@ -107,10 +107,10 @@ def among(connection: Connection, table: Table, ids: Sequence[str]) -> ColumnEle
     return table.c.transaction_id.in_(select(each.c.value))
 
 
-def _first_of_each(columns: Sequence[str], records: Sequence[Record]) -> dict[str, Record]:
+def _first_of_each(columns: Sequence[str], records: Sequence[RowValues]) -> dict[str, RowValues]:
     """The first record of each transaction_id, in their order."""
     key = itemgetter(columns.index("transaction_id"))
-    first: dict[str, Record] = {}
+    first: dict[str, RowValues] = {}
     for record in records:
         first.setdefault(key(record), record)
     return first
@@ -137,7 +137,7 @@ def _copy_new(
     table: Table,
     other: Table,
     columns: Sequence[str],
-    records: Sequence[Record],
+    records: Sequence[RowValues],
 ) -> Inserted:
     fresh = _first_of_each(columns, records)
     for known in existing_ids(connection, table, list(fresh)):
@@ -149,7 +149,7 @@ def _copy_new(
     return Inserted(list(fresh.values()), twins)
 
 
-def _copy(connection: Connection, statement: str, records: Sequence[Record]) -> None:
+def _copy(connection: Connection, statement: str, records: Sequence[RowValues]) -> None:
     driver = connection.connection.driver_connection
     if driver is None:
         raise ValueError("the connection is closed")

@@ -25,7 +25,7 @@ from shared.tables.schema import (
 )
 from shared.tables.tiles import TileChanges, merged
 
-Kind = Literal["import", "seed", "fix", "remove", "undo"]
+ChangeKind = Literal["import", "seed", "fix", "remove", "undo"]
 LOGS = (transaction_history_logs, api_transaction_logs, quarantined_transaction_logs)
 CHUNK = 5_000
 IMPORT_SENDER = "import/"
@@ -33,7 +33,7 @@ IMPORT_SENDER = "import/"
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DataChange:
     """One change as it is listed."""
 
     number: int
@@ -51,7 +51,11 @@ def sender_of(number: int) -> str:
 
 
 def begin_change(
-    connection: Connection, kind: Kind, now_us: int, reason: str | None, details: Mapping[str, Any]
+    connection: Connection,
+    kind: ChangeKind,
+    now_us: int,
+    reason: str | None,
+    details: Mapping[str, Any],
 ) -> int:
     """Write down that a change begins; returns its number."""
     values = {
@@ -72,7 +76,7 @@ def end_change(connection: Connection, number: int, details: Mapping[str, Any]) 
     connection.execute(update(data_changes).where(where).values(details=dict(details)))
 
 
-def list_changes(engine: Engine, limit: int = 50) -> list[Change]:
+def list_changes(engine: Engine, limit: int = 50) -> list[DataChange]:
     """The newest changes, newest first.
 
     Raises:
@@ -81,7 +85,7 @@ def list_changes(engine: Engine, limit: int = 50) -> list[Change]:
     query = select(data_changes).order_by(data_changes.c.changeid.desc()).limit(limit)
     with database_errors("list data changes"), engine.connect() as connection:
         return [
-            Change(number, kind, at, by, reason, details or {}, undone_by)
+            DataChange(number, kind, at, by, reason, details or {}, undone_by)
             for number, kind, at, by, reason, details, undone_by in connection.execute(query)
         ]
 

@@ -41,7 +41,7 @@ class JobSchedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ScheduleAnswer:
     """What becomes of one due instant: it is requested, or it ends here and now."""
 
     due_us: int
@@ -94,7 +94,7 @@ def unfinished_run(connection: Connection, job: str) -> int | None:
 
 
 def write_answers(
-    connection: Connection, job: str, answers: Sequence[Answer], requested_by: str
+    connection: Connection, job: str, answers: Sequence[ScheduleAnswer], requested_by: str
 ) -> None:
     """One row a due instant; one that somebody asked for by hand keeps the row it has."""
     texts = [isoformat(answer.due_us) for answer in answers]

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, update
 from sqlalchemy.types import JSON
 
-from shared.tables.bulk import Inserted, Record, insert_new, seen_columns, seen_rows
+from shared.tables.bulk import Inserted, RowValues, insert_new, seen_columns, seen_rows
 from shared.tables.engine import to_json
 from shared.tables.label_changes import keep_replaced
 from shared.tables.locks import lock_for_writing
@@ -30,7 +30,7 @@ def write_history(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> 
 
 
 def write_history_records(
-    connection: Connection, columns: Sequence[str], records: Sequence[Record]
+    connection: Connection, columns: Sequence[str], records: Sequence[RowValues]
 ) -> int:
     """Append tuples in the order of `columns`: the fast way for millions of rows."""
     return _append(connection, transaction_history_logs, columns, records)
@@ -43,14 +43,14 @@ def write_decisions(connection: Connection, rows: Sequence[Mapping[str, Any]]) -
 
 
 def write_decision_records(
-    connection: Connection, columns: Sequence[str], records: Sequence[Record]
+    connection: Connection, columns: Sequence[str], records: Sequence[RowValues]
 ) -> int:
     """The same for tuples in the order of `columns`, with JSON as text."""
     return _append(connection, api_transaction_logs, columns, records)
 
 
 def write_quarantined_records(
-    connection: Connection, columns: Sequence[str], records: Sequence[Record]
+    connection: Connection, columns: Sequence[str], records: Sequence[RowValues]
 ) -> int:
     """Append to QuarantinedTransactionLogs, which counts in no tile; else the same."""
     lock_for_writing(connection)
@@ -88,7 +88,7 @@ def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
 
 
 def _append(
-    connection: Connection, table: Table, columns: Sequence[str], records: Sequence[Record]
+    connection: Connection, table: Table, columns: Sequence[str], records: Sequence[RowValues]
 ) -> int:
     if not records:
         return 0
@@ -189,16 +189,16 @@ def _update_labels(
 
 def _records(
     table: Table, rows: Sequence[Mapping[str, Any]]
-) -> tuple[tuple[str, ...], list[Record]]:
+) -> tuple[tuple[str, ...], list[RowValues]]:
     columns = tuple(table.columns.keys())
-    records: Iterable[Record] = (tuple(map(row.get, columns)) for row in rows)
+    records: Iterable[RowValues] = (tuple(map(row.get, columns)) for row in rows)
     json_at = [at for at, column in enumerate(table.columns) if isinstance(column.type, JSON)]
     if json_at:
         records = (_encoded(record, json_at) for record in records)
     return columns, list(records)
 
 
-def _encoded(record: Record, json_at: Sequence[int]) -> Record:
+def _encoded(record: RowValues, json_at: Sequence[int]) -> RowValues:
     values = list(record)
     for at in json_at:
         if values[at] is not None:

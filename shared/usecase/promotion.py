@@ -15,7 +15,7 @@ Share = Annotated[Number, Field(gt=0, le=0.5)]
 Tolerance = Annotated[Number, Field(ge=0)]
 
 
-class Kind(StrEnum):
+class PromotionKind(StrEnum):
     """What a candidate has to show.
 
     Superiority: the gain's lower bound is above 0. Non-inferiority: it is above minus the
@@ -61,8 +61,8 @@ class PromotionPolicy:
     min_positives: Count
     champion_max_age_days: Annotated[Number, Field(gt=0)]
     first_model_min: Mapping[Metric, Number]
-    new_recipe: Kind = Kind.SUPERIORITY
-    refresh: Kind = Kind.NON_INFERIORITY
+    new_recipe: PromotionKind = PromotionKind.SUPERIORITY
+    refresh: PromotionKind = PromotionKind.NON_INFERIORITY
     guard_metrics: Mapping[Metric, Tolerance] = Field(default_factory=dict)
     operating_guards: Mapping[Figure, Tolerance] = Field(default_factory=dict)
     slice_tolerance: Tolerance = 0.01
@@ -72,6 +72,6 @@ class PromotionPolicy:
     cost_per_alert: Tolerance = 0.0
     allow_unscorable_champion: StrictBool = False
 
-    def kind(self, *, new_recipe: bool) -> Kind:
+    def kind(self, *, new_recipe: bool) -> PromotionKind:
         """What this candidate has to show."""
         return self.new_recipe if new_recipe else self.refresh

@@ -10,8 +10,8 @@ from structlog.typing import FilteringBoundLogger
 from scheduler.metrics import ScheduleFigures, scheduler_registry, serve_metrics
 from scheduler.schedule.watcher import REQUESTED_BY
 from shared.tables.job_schedules import (
-    Answer,
     JobSchedule,
+    ScheduleAnswer,
     schedule_transaction,
     write_answers,
     write_schedule,
@@ -60,7 +60,10 @@ def test_due_instants_are_counted_since_the_last_that_was_done(engine: Engine) -
     ended(engine, 4, RunStatus.FAILED, "operator")
     with schedule_transaction(engine) as connection:
         write_answers(
-            connection, JOB, [Answer(5 * HOUR, RunStatus.SKIPPED, "overlap", "")], REQUESTED_BY
+            connection,
+            JOB,
+            [ScheduleAnswer(5 * HOUR, RunStatus.SKIPPED, "overlap", "")],
+            REQUESTED_BY,
         )
     assert f'understudy_runs_due_since_success{{job_name="{JOB}"}} 2.0' in told(engine)
     ended(engine, 6, RunStatus.SUCCEEDED, "operator")

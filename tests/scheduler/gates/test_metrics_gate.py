@@ -9,7 +9,7 @@ from scheduler.gates.contest import Contest
 from scheduler.gates.metrics import judge_metrics
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.sample import Floats
-from shared.usecase.promotion import Kind
+from shared.usecase.promotion import PromotionKind
 from shared.verdicts import Outcome, Verdict
 from tests.scheduler.fakes import POLICY
 
@@ -60,8 +60,8 @@ def test_a_candidate_shown_to_be_better_passes_whatever_the_recipe(new_recipe: b
 
 
 def test_a_new_recipe_is_held_to_superiority_and_a_refresh_to_non_inferiority() -> None:
-    assert judged(evidence(), new_recipe=True).numbers["policy"] == Kind.SUPERIORITY
-    assert judged(evidence(), new_recipe=False).numbers["policy"] == Kind.NON_INFERIORITY
+    assert judged(evidence(), new_recipe=True).numbers["policy"] == PromotionKind.SUPERIORITY
+    assert judged(evidence(), new_recipe=False).numbers["policy"] == PromotionKind.NON_INFERIORITY
 
 
 def test_a_candidate_shown_to_be_worse_fails() -> None:
@@ -102,7 +102,7 @@ def test_an_equal_new_recipe_never_passes_by_age_or_drift() -> None:
 
 
 def test_a_policy_may_ask_superiority_of_a_refresh_too() -> None:
-    strict = replace(POLICY, refresh=Kind.SUPERIORITY)
+    strict = replace(POLICY, refresh=PromotionKind.SUPERIORITY)
     verdict = judge_metrics(contest(equal(champion_age_days=99.0)), strict, 1)
     assert verdict.outcome is Outcome.INCONCLUSIVE
 

@@ -15,9 +15,9 @@ from scheduler.schedule.watcher import ScheduleWatcher
 from scheduler.service import Tick, build_scheduler
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND, isoformat
 from shared.machine_clock import MachineClock
-from shared.tables.duties import take_duty
 from shared.tables.engine import connect, migrate
 from shared.tables.job_schedules import read_schedules
+from shared.tables.leadership import take_leadership
 from shared.tables.locks import LONGEST_WAIT_US
 from shared.tables.runs import RunStatus, claim_next, list_runs, request_run
 from shared.tables.schema import duties, model_training_runs
@@ -153,7 +153,7 @@ def ahead(engine: Engine) -> Engine:
     """A run and a duty whose leases were written by a clock a month ahead; their owners died."""
     run_id = request_run(engine, RETRAINING, NOW_US, "test")
     assert claim_next(engine, "gone") is not None
-    assert take_duty(engine, "rollout", "gone", 15.0) is not None
+    assert take_leadership(engine, "rollout", "gone", 15.0) is not None
     with engine.begin() as connection:
         table = model_training_runs
         connection.execute(
@@ -171,7 +171,7 @@ def test_a_lease_that_ends_in_a_month_was_written_by_a_wrong_clock_and_is_over(
     taken = claim_next(ahead, "alive")
     assert taken is not None
     assert taken.attempts == 2
-    assert take_duty(ahead, "rollout", "alive", 15.0) is not None
+    assert take_leadership(ahead, "rollout", "alive", 15.0) is not None
 
 
 def test_a_pause_before_the_next_attempt_is_never_a_month(ahead: Engine) -> None:

@@ -9,7 +9,7 @@ from scheduler.schedule.plan import answer, follow
 from scheduler.schedule.table import ScheduleRow
 from shared.clock import MICROS_PER_HOUR
 from shared.intervals import Interval, next_due
-from shared.tables.job_schedules import Answer, JobSchedule
+from shared.tables.job_schedules import JobSchedule, ScheduleAnswer
 from shared.tables.runs import RunStatus
 from tests.scheduler.fakes import NOW_US
 
@@ -32,7 +32,7 @@ def test_no_instant_is_lost_or_answered_twice(
 ) -> None:
     row = ScheduleRow(interval, is_enabled=True, anchor_us=NOW_US)
     stored = follow(JOB, row, None, NOW_US)
-    now_us, answers = NOW_US, list[Answer]()
+    now_us, answers = NOW_US, list[ScheduleAnswer]()
     for pause_us, is_busy, dies in [*looks, (1, False, False)]:
         now_us += pause_us
         step = answer(follow(JOB, row, stored, now_us), now_us, WINDOW_US, 7 if is_busy else None)

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from scheduler.statistics.absolute import Path, intervals, judge_absolute
-from scheduler.statistics.policy import JudgePolicy, Kind
+from scheduler.statistics.policy import JudgePolicy, PromotionKind
 from shared.verdicts import Outcome
 from tests.scheduler.statistics.worlds import Draw
 
-POLICY = JudgePolicy(Kind.SUPERIORITY, resamples=200)
+POLICY = JudgePolicy(PromotionKind.SUPERIORITY, resamples=200)
 
 
 def test_a_first_model_that_reaches_its_floors_passes_and_names_the_path(draw: Draw) -> None:

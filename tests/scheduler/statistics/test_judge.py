@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.judge import judge
-from scheduler.statistics.policy import JudgePolicy, Kind
+from scheduler.statistics.policy import JudgePolicy, PromotionKind
 from shared.verdicts import Outcome
 from tests.scheduler.statistics.worlds import Draw, draw_evidence
 
-BETTER = JudgePolicy(Kind.SUPERIORITY)
-REFRESH = JudgePolicy(Kind.NON_INFERIORITY, margin=0.05)
+BETTER = JudgePolicy(PromotionKind.SUPERIORITY)
+REFRESH = JudgePolicy(PromotionKind.NON_INFERIORITY, margin=0.05)
 
 
 def test_a_clearly_better_candidate_passes_with_every_number(draw: Draw) -> None:
@@ -134,11 +134,13 @@ BREAKS: dict[str, Callable[[Evidence], Evidence]] = {
 @settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(sorted(BREAKS)),
-    st.sampled_from(list(Kind)),
+    st.sampled_from(list(PromotionKind)),
     st.integers(0, 500),
     st.floats(-0.1, 0.14),
 )
-def test_degenerate_evidence_never_passes(name: str, kind: Kind, seed: int, gain: float) -> None:
+def test_degenerate_evidence_never_passes(
+    name: str, kind: PromotionKind, seed: int, gain: float
+) -> None:
     evidence = replace(draw_evidence(seed, 150, 600, gain=gain), drifted=name != "same scores")
     verdict = judge(BREAKS[name](evidence), JudgePolicy(kind))
     assert verdict.outcome in {Outcome.INCONCLUSIVE, Outcome.FAIL}

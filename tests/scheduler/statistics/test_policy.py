@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from scheduler.statistics.compare import METRICS
-from scheduler.statistics.policy import JudgePolicy, Kind, from_promotion
+from scheduler.statistics.policy import JudgePolicy, PromotionKind, from_promotion
 from shared.usecase.promotion import Metric, PromotionPolicy
 
 DECLARED = PromotionPolicy(
@@ -29,19 +29,19 @@ DECLARED = PromotionPolicy(
 
 
 def test_every_declared_number_reaches_the_judge() -> None:
-    policy = from_promotion(DECLARED, Kind.NON_INFERIORITY, seed=9)
+    policy = from_promotion(DECLARED, PromotionKind.NON_INFERIORITY, seed=9)
     shared = set(JudgePolicy.__dataclass_fields__) - {"kind", "seed"}
     assert {name: getattr(policy, name) for name in shared} == {
         name: getattr(DECLARED, name) for name in shared
     }
-    assert (policy.kind, policy.seed) == (Kind.NON_INFERIORITY, 9)
+    assert (policy.kind, policy.seed) == (PromotionKind.NON_INFERIORITY, 9)
 
 
 def test_a_new_recipe_has_to_be_better_and_a_refresh_no_worse() -> None:
-    assert DECLARED.kind(new_recipe=True) is Kind.SUPERIORITY
-    assert DECLARED.kind(new_recipe=False) is Kind.NON_INFERIORITY
-    strict = replace(DECLARED, refresh=Kind.SUPERIORITY)
-    assert strict.kind(new_recipe=False) is Kind.SUPERIORITY
+    assert DECLARED.kind(new_recipe=True) is PromotionKind.SUPERIORITY
+    assert DECLARED.kind(new_recipe=False) is PromotionKind.NON_INFERIORITY
+    strict = replace(DECLARED, refresh=PromotionKind.SUPERIORITY)
+    assert strict.kind(new_recipe=False) is PromotionKind.SUPERIORITY
 
 
 def test_a_policy_may_name_every_metric_that_can_be_measured() -> None:
@@ -84,4 +84,4 @@ def test_a_declared_policy_that_makes_no_sense_is_refused(
 )
 def test_a_policy_made_in_code_is_checked_too(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        JudgePolicy(Kind.SUPERIORITY, **change)
+        JudgePolicy(PromotionKind.SUPERIORITY, **change)

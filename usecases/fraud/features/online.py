@@ -6,11 +6,11 @@ import numpy as np
 from sqlalchemy import Engine
 
 from native.compiled import without_linear_algebra
-from shared.features.beforehand import made_ready
 from shared.features.fetch import fetch_from
 from shared.features.guard import ReadGuard
 from shared.features.live import LiveHistory, Past
 from shared.features.pending import PendingRows
+from shared.features.precompile import call_precompiled
 from shared.features.reader import HistoryReader
 from shared.features.stored_rows import watch
 from shared.features.sums_cache import SumsCache
@@ -120,7 +120,7 @@ class FraudFeatureSource:
 
 def warm_up() -> None:
     """Have the compiled functions ready before the first request needs them."""
-    made_ready(load_compiled)
+    call_precompiled(load_compiled)
 
 
 def load_compiled() -> None:

@@ -43,7 +43,7 @@ class StoredWindows:
         self._most = (max_prior_rows, rows_to_read(max_prior_rows), ROOM_TO_COME)
         dialect = sqlite.dialect(paramstyle="named")
         self._statements = [each.compile(dialect=dialect) for each in statements]
-        self._open = partial(sqlite_c.Connection, library, database)
+        self._open = partial(sqlite_c.SqliteConnection, library, database)
         self._file = file or SqliteFile(database)
         self._thread = threading.local()
 

@@ -39,7 +39,7 @@ class _Refusal(Listener):  # type: ignore[misc]
         """Nothing has begun."""
 
 
-def made_ready(work: Callable[[], None]) -> None:
+def call_precompiled(work: Callable[[], None]) -> None:
     """Call a module's function that calls compiled functions; compile them elsewhere first.
 
     Where another process cannot leave them on disk they are compiled here after all.

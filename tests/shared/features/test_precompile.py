@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from native.compiled import compiled
-from shared.features.beforehand import made_ready
+from shared.features.precompile import call_precompiled
 
 ROOT = Path(__file__).parents[3]
 MODULE = """
-from shared.features.beforehand import made_ready
+from shared.features.precompile import call_precompiled
 from native.compiled import compiled
 
 @compiled
@@ -22,7 +22,7 @@ def work():
     assert twice(21) == 42
 
 def loaded():
-    made_ready(work)
+    call_precompiled(work)
     return sum(twice.stats.cache_hits.values())
 """
 
@@ -47,6 +47,6 @@ def test_what_another_process_cannot_leave_on_disk_is_compiled_here() -> None:
     twice = compiled(names["twice"])
     found: list[int] = []
 
-    made_ready(lambda: found.append(twice(21)))
+    call_precompiled(lambda: found.append(twice(21)))
 
     assert found == [42]

@@ -13,7 +13,7 @@ from shared.tables.schema import duties as table
 from shared.tables.schema import model_training_runs
 
 
-def take_duty(engine: Engine, duty: str, owner: str, seconds: float) -> int | None:
+def take_leadership(engine: Engine, duty: str, owner: str, seconds: float) -> int | None:
     """Take a duty, or keep it; None: it is somebody else's for now.
 
     Raises:
