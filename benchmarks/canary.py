@@ -25,7 +25,7 @@ from benchmarks.report import Bar, finish
 from scheduler.rollout.look import look_from
 from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.sequential import mean_differs
-from scheduler.rollout.stage import Step, judge_stage
+from scheduler.rollout.stage import StageAction, judge_stage
 
 LOOKS = 60
 USERS = 20_000
@@ -146,7 +146,7 @@ def stage(task: Task, rng: np.random.Generator) -> str | None:
         candidate.add(users, who[inside[who]], task.world.errors, rng)
         champion.add(users, who[~inside[who]], 0.0, rng)
         decision = judge_stage(look_from(shown(task.share, candidate, champion)), task.policy)
-        if decision.step is Step.ROLL_BACK:
+        if decision.step is StageAction.ROLL_BACK:
             return decision.code
     return None
 

@@ -33,7 +33,7 @@ from shared.usecase.learning import Candidate, Labels, Progress
 from shared.usecase.serving import FloatMatrix
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.learning import FraudLearning
-from usecases.fraud.training.candidate import Ask, train_candidate
+from usecases.fraud.training.candidate import TrainingRequest, train_candidate
 from usecases.fraud.training.policy import read_policy
 from usecases.fraud.training.recipe import (
     AutoencoderRecipe,
@@ -79,7 +79,7 @@ class SmallRecipe(FraudLearning):
         seed: int,
         progress: Progress,
     ) -> Candidate:
-        ask = Ask(
+        ask = TrainingRequest(
             matrix=matrix,
             labels=labels,
             feature_names=tuple(feature_names),

@@ -15,14 +15,14 @@ from scipy.signal import lfilter
 
 from benchmarks.report import Bar, finish
 from scheduler.drift.baseline import Baseline, Rows, fit_baseline
-from scheduler.drift.bins import Kind
+from scheduler.drift.bins import ColumnKind
 from scheduler.drift.check import DriftLimits, check_drift
 
 FEATURES = 30
 BASELINE_DAYS, CURRENT_DAYS = 60, 7
 ROWS = 2_000
 MANY_ROWS = 100_000
-KINDS = {f"feature_{number}": Kind.NUMBER for number in range(FEATURES)}
+KINDS = {f"feature_{number}": ColumnKind.NUMBER for number in range(FEATURES)}
 LIMITS = DriftLimits()
 
 Floats = npt.NDArray[np.float64]

@@ -19,7 +19,7 @@ from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.judgement import judge
 from usecases.fraud.requests import TransactionRequest, to_transaction
 from usecases.fraud.rules.ruleset import RuleSet, load_rules
-from usecases.fraud.rules.variables import Evidence, variable_table
+from usecases.fraud.rules.variables import RuleEvidence, variable_table
 
 RULES_PATH = Path(__file__).resolve().parents[1] / "usecases" / "fraud" / "rules.toml"
 NOW_US = 1_767_609_000_000_000
@@ -69,7 +69,7 @@ def vector_of(known: Mapping[str, float]) -> FloatVector:
 def costs(rules: RuleSet, request: TransactionRequest, vector: FloatVector) -> dict[str, float]:
     """What one row costs, by the rules and as a whole."""
     row, analyst = to_transaction(request, NOW_US), Analyst(rules)
-    evidence = Evidence(row, vector.tolist(), judge(SCORES, MODEL), MODEL.version)
+    evidence = RuleEvidence(row, vector.tolist(), judge(SCORES, MODEL), MODEL.version)
     cel_us = microseconds(lambda: rules.find_by_cel(evidence))
     return {
         "matched": len(rules.find(evidence).matched),

@@ -28,7 +28,12 @@ from shared.tables.engine import connect, migrate
 from shared.usecase.learning import Candidate, Labels
 from shared.usecase.serving import FloatMatrix
 from usecases import load_learning
-from usecases.fraud.training.candidate import Ask, Fitted, fit_components, train_candidate
+from usecases.fraud.training.candidate import (
+    Fitted,
+    TrainingRequest,
+    fit_components,
+    train_candidate,
+)
 from usecases.fraud.training.policy import read_policy
 
 HISTORY_ROWS = 20_000
@@ -58,10 +63,10 @@ def main() -> None:
     finish("scoring", figures, {"times_faster": (">=", 100.0)})
 
 
-def ask_about(examples: Examples) -> Ask:
+def ask_about(examples: Examples) -> TrainingRequest:
     """What the use case is asked to fit: all of its features, its own thresholds."""
     features = load_learning("fraud").feature_set
-    return Ask(
+    return TrainingRequest(
         matrix=examples.matrix,
         labels=examples.labels,
         feature_names=features.names,
@@ -86,7 +91,7 @@ def simulated_examples() -> Examples:
     return Examples(matrix[split.train], labels, matrix[split.held_out])
 
 
-def bundle_of(candidate: Candidate, ask: Ask) -> Bundle:
+def bundle_of(candidate: Candidate, ask: TrainingRequest) -> Bundle:
     """The candidate packed as it would be pushed, and unpacked as the API would."""
     moment = datetime.now(UTC)
     inputs, outputs = served_signature(len(candidate.feature_names), len(candidate.components))

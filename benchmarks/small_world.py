@@ -6,7 +6,7 @@ A gate wants 100 positives with matured labels among the newest third of the row
 from sqlalchemy import Engine
 
 from shared.tables.writer import write_history_records
-from simulator.history import COLUMNS, Past, records, relive
+from simulator.history import COLUMNS, SimulatedPast, records, relive
 from simulator.world import build_world
 
 SEED, DAYS, CRIME_SHARE = 7, 60, 0.2
@@ -18,7 +18,7 @@ def write_small_world(engine: Engine, now_us: int, rows: int) -> int:
     world = build_world(SEED, customers=CUSTOMERS, merchants=MERCHANTS)
     past = relive(world, now_us, DAYS, crime_share=CRIME_SHARE)
     newest = slice(-rows, None)
-    kept = Past(
+    kept = SimulatedPast(
         past.events.take(newest),
         past.ingested_at_us[newest],
         past.label_known_at_us[newest],

@@ -20,7 +20,7 @@ from scheduler.cycle.report import RunReport
 from scheduler.runners import runners
 from scheduler.schedule.jobs import JobRunner
 from scheduler.service import stop_on_signals
-from scheduler.settings import Settings, load_settings
+from scheduler.settings import SchedulerSettings, load_settings
 from scheduler.supervision.limits import Retries
 from shared.errors import DataUnavailable, SettingsError
 from shared.logs import configure_logging
@@ -51,7 +51,9 @@ def die_with(parent_pid: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def carry_out(settings: Settings, use_case: LearningUseCase, arguments: Sequence[str]) -> int:
+def carry_out(
+    settings: SchedulerSettings, use_case: LearningUseCase, arguments: Sequence[str]
+) -> int:
     """The life of the process; the exit status is 0 when the run was recorded."""
     die_with(int(arguments[0]))
     # one line from the parent; nothing is to be stopped before, so signals still kill

@@ -15,7 +15,7 @@ RULES_VERSION = 2
 REQUIRED_GATES = ("data_quality", "feature_quality", "latency", "api_health", "metrics")
 
 
-class Action(StrEnum):
+class PromotionAction(StrEnum):
     """What happens to a candidate."""
 
     PROMOTE = "PROMOTE"
@@ -43,26 +43,26 @@ class DecisionInputs:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class PromotionDecision:
     """The action, one sentence for people, a code for machines, and the inputs."""
 
-    action: Action
+    action: PromotionAction
     code: str
     reason: str
     inputs: DecisionInputs
 
     @property
     def promotes(self) -> bool:
-        return self.action is Action.PROMOTE
+        return self.action is PromotionAction.PROMOTE
 
 
-def decide(inputs: DecisionInputs) -> Decision:
+def decide(inputs: DecisionInputs) -> PromotionDecision:
     """PROMOTE if, and only if, every required gate said PASS and no verdict said otherwise."""
     for verdict in inputs.verdicts:
         if verdict.outcome is not Outcome.PASS:
             reason = f"{verdict.gate} {verdict.outcome}: {verdict.reason}"
-            return Decision(
-                Action.REFUSE, f"{verdict.gate}_{verdict.outcome.lower()}", reason, inputs
+            return PromotionDecision(
+                PromotionAction.REFUSE, f"{verdict.gate}_{verdict.outcome.lower()}", reason, inputs
             )
     missing = sorted(set(REQUIRED_GATES) - {verdict.gate for verdict in inputs.verdicts})
     if missing:
@@ -75,38 +75,40 @@ def decide(inputs: DecisionInputs) -> Decision:
         )
     if inputs.first_model:
         reason = f"{inputs.candidate_version} is the first model and reaches every floor"
-        return Decision(Action.PROMOTE, "first_model", reason, inputs)
+        return PromotionDecision(PromotionAction.PROMOTE, "first_model", reason, inputs)
     against = f"{inputs.candidate_version} passed every gate against {inputs.champion_version}"
     if not inputs.champion_scored:
         reason = f"{against}, which could not be scored; policy {inputs.policy} allows that"
-        return Decision(Action.PROMOTE, "promoted_over_unscored_champion", reason, inputs)
-    return Decision(Action.PROMOTE, "promoted", against, inputs)
+        return PromotionDecision(
+            PromotionAction.PROMOTE, "promoted_over_unscored_champion", reason, inputs
+        )
+    return PromotionDecision(PromotionAction.PROMOTE, "promoted", against, inputs)
 
 
-def _refuse(inputs: DecisionInputs, code: str, reason: str) -> Decision:
-    return Decision(Action.REFUSE, code, reason, inputs)
+def _refuse(inputs: DecisionInputs, code: str, reason: str) -> PromotionDecision:
+    return PromotionDecision(PromotionAction.REFUSE, code, reason, inputs)
 
 
-def to_json(decision: Decision) -> dict[str, Any]:
+def to_json(decision: PromotionDecision) -> dict[str, Any]:
     """The decision and its inputs, JSON-ready."""
     stored = asdict(decision)
     stored["inputs"]["verdicts"] = [verdict_to_json(item) for item in decision.inputs.verdicts]
     return stored
 
 
-def from_json(stored: Mapping[str, Any]) -> Decision:
+def from_json(stored: Mapping[str, Any]) -> PromotionDecision:
     """The decision as it was stored; `from_json(to_json(d)) == d`."""
     inputs = dict(stored["inputs"])
     verdicts = tuple(_verdict_from_json(item) for item in inputs.pop("verdicts"))
-    return Decision(
-        Action(stored["action"]),
+    return PromotionDecision(
+        PromotionAction(stored["action"]),
         stored["code"],
         stored["reason"],
         DecisionInputs(verdicts=verdicts, **inputs),
     )
 
 
-def replay(stored: Mapping[str, Any]) -> Decision:
+def replay(stored: Mapping[str, Any]) -> PromotionDecision:
     """Decide again from the stored inputs; equal to `from_json(stored)` unless rules changed."""
     return decide(from_json(stored).inputs)
 

@@ -3,12 +3,12 @@
 import sys
 
 from scheduler.heartbeat import age_seconds
-from scheduler.settings import Settings, load_settings
+from scheduler.settings import SchedulerSettings, load_settings
 from shared.clock import Clock, SystemClock
 from shared.errors import SettingsError
 
 
-def problem(settings: Settings, clock: Clock) -> str | None:
+def problem(settings: SchedulerSettings, clock: Clock) -> str | None:
     """Why the scheduler counts as unhealthy, or None."""
     age = age_seconds(settings.heartbeat_file, clock.now_us())
     if age is None:

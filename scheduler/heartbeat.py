@@ -12,7 +12,7 @@ _OURS = re.compile(rb"[\x00\s0-9T:Z.-]*")
 _LONGEST = 200
 
 
-class Heartbeat:
+class HeartbeatFile:
     """Writes the present instant into one file."""
 
     def __init__(self, path: Path, clock: Clock) -> None:

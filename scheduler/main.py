@@ -13,14 +13,14 @@ from scheduler.cycle.champion_metrics import ChampionMetrics, warn_of_policy
 from scheduler.cycle.interruption import Interruption
 from scheduler.heartbeat import check_place
 from scheduler.metrics import scheduler_registry, serve_metrics
+from scheduler.readiness import wait_until_ready
 from scheduler.service import (
     build_scheduler,
     run_until_stopped,
     stop_on_signals,
     wait_for_threads,
 )
-from scheduler.settings import Settings, load_settings
-from scheduler.surroundings import wait_for_surroundings
+from scheduler.settings import SchedulerSettings, load_settings
 from scheduler.wiring import wire
 from shared.clock import Clock, SystemClock
 from shared.clock_metrics import ClockMetrics
@@ -36,14 +36,16 @@ CHILD = (sys.executable, "-m", "scheduler.child")
 SYSTEM_CLOCK = SystemClock()
 
 
-def run(settings: Settings, command: Sequence[str] = CHILD, clock: Clock = SYSTEM_CLOCK) -> None:
+def run(
+    settings: SchedulerSettings, command: Sequence[str] = CHILD, clock: Clock = SYSTEM_CLOCK
+) -> None:
     """The life of the process, from the first line of the log to the last."""
     check_place(settings.heartbeat_file)
     interruption, log = Interruption(), structlog.get_logger()
     stop_on_signals(interruption)
     engine = connect(settings.database_url.get_secret_value())
     warn_of_doubtful_place(engine.url)
-    wait_for_surroundings(settings, engine, interruption, log)
+    wait_until_ready(settings, engine, interruption, log)
     if interruption.requested:
         return
     wired = wire(settings, engine, command, interruption, clock)

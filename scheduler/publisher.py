@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from scheduler.decision import Decision, decide
+from scheduler.decision import PromotionDecision, decide
 from scheduler.scoring_api import ApiUnavailable, ScoringApi
 from shared.errors import UnderstudyError
 
@@ -46,7 +46,7 @@ class Publisher:
         self._api = api
         self._sign = sign
 
-    def sign(self, decision: Decision, raw: bytes) -> str:
+    def sign(self, decision: PromotionDecision, raw: bytes) -> str:
         """The signature over a promoted bundle.
 
         Raises:
@@ -56,7 +56,11 @@ class Publisher:
         return self._sign(raw)
 
     def push(
-        self, decision: Decision, raw: bytes, signature: str, fencing_number: int | None = None
+        self,
+        decision: PromotionDecision,
+        raw: bytes,
+        signature: str,
+        fencing_number: int | None = None,
     ) -> PushResult:
         """Hand the bundle to the API, which refuses it when a newer number has pushed since.
 
@@ -88,7 +92,7 @@ class Publisher:
         return serving is not None and serving.has(version)
 
 
-def check_promotes(decision: Decision, raw: bytes) -> None:
+def check_promotes(decision: PromotionDecision, raw: bytes) -> None:
     """Decide again from the inputs, and tie the decision to these very bytes."""
     if not decision.promotes or decide(decision.inputs) != decision:
         raise NotPromoted(f"the decision is {decision.action}: {decision.reason}")

@@ -6,22 +6,22 @@ from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.candidates import CandidateStore
+from scheduler.cycle.context import CycleContext
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
-from scheduler.cycle.parts import Parts
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
 from scheduler.drift.reports import DriftReports
-from scheduler.drift.runner import DriftParts, DriftRunner
+from scheduler.drift.runner import DriftContext, DriftRunner
 from scheduler.publisher import Publisher
+from scheduler.readiness import scoring_api
 from scheduler.schedule.jobs import DRIFT, RETRAINING, JobRunner
-from scheduler.settings import Settings
-from scheduler.surroundings import scoring_api
+from scheduler.settings import SchedulerSettings
+from scheduler.step_cache.cache import StepCache
+from scheduler.step_cache.code import code_digest
+from scheduler.step_cache.store import ArtefactStore
 from scheduler.tracking.tracker import Tracker
 from scheduler.tracking.wiring import tracker_for
-from scheduler.work.code import code_digest
-from scheduler.work.kept import Work
-from scheduler.work.store import ArtefactStore
 from shared.clock import SystemClock
 from shared.keys.signing import sign
 from shared.keys.store import KeyStore
@@ -29,7 +29,7 @@ from shared.usecase.learning import LearningUseCase
 
 
 def runners(
-    settings: Settings,
+    settings: SchedulerSettings,
     engine: Engine,
     use_case: LearningUseCase,
     recorder: RunRecorder,
@@ -38,33 +38,33 @@ def runners(
     log: FilteringBoundLogger,
 ) -> Mapping[str, JobRunner]:
     """Every job by its name."""
-    parts = _parts(settings, engine, use_case, interruption, log)
-    checks = DriftParts(
+    context = _context(settings, engine, use_case, interruption, log)
+    checks = DriftContext(
         use_case=use_case,
         engine=engine,
-        clock=parts.clock,
-        api=parts.api,
-        served=parts.served,
+        clock=context.clock,
+        api=context.api,
+        served=context.served,
         reports=DriftReports(settings.drift_reports_dir, settings.drift_reports_kept),
         interruption=interruption,
         log=log,
         window_days=settings.drift_window_days,
         cooldown_days=settings.drift_cooldown_days,
     )
-    return {RETRAINING: CycleRunner(parts, recorder), DRIFT: DriftRunner(checks, recorder)}
+    return {RETRAINING: CycleRunner(context, recorder), DRIFT: DriftRunner(checks, recorder)}
 
 
-def _parts(
-    settings: Settings,
+def _context(
+    settings: SchedulerSettings,
     engine: Engine,
     use_case: LearningUseCase,
     interruption: Interruption,
     log: FilteringBoundLogger,
-) -> Parts:
+) -> CycleContext:
     keys, api = KeyStore(settings.keys_dir), scoring_api(settings)
     keys.ensure_signing_key()
     store = ArtefactStore(settings.work_dir, settings.work_max_bytes)
-    return Parts(
+    return CycleContext(
         use_case=use_case,
         engine=engine,
         clock=SystemClock(),
@@ -77,14 +77,16 @@ def _parts(
         latency_budget_ms=settings.latency_budget_ms,
         seed=settings.training_seed,
         tracker=_tracker(settings, interruption, log),
-        work=Work(store, code_digest(use_case), log),
+        step_cache=StepCache(store, code_digest(use_case), log),
         lease_seconds=settings.lease_seconds,
         allow_pickle=settings.allow_pickle_models,
         trusted=keys.accepted_keys,
     )
 
 
-def _tracker(settings: Settings, interruption: Interruption, log: FilteringBoundLogger) -> Tracker:
+def _tracker(
+    settings: SchedulerSettings, interruption: Interruption, log: FilteringBoundLogger
+) -> Tracker:
     uri = settings.mlflow_tracking_uri
     return tracker_for(
         uri.get_secret_value() if uri else None,

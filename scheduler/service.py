@@ -26,7 +26,7 @@ from scheduler.monotonic_ticks import Pause, keep_ticking
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
+class PeriodicTask:
     """A function called every so many seconds, never twice at once.
 
     Attributes:
@@ -39,7 +39,7 @@ class Tick:
     is_long: bool = False
 
 
-def build_scheduler(ticks: Sequence[Tick], log: FilteringBoundLogger) -> BlockingScheduler:
+def build_scheduler(ticks: Sequence[PeriodicTask], log: FilteringBoundLogger) -> BlockingScheduler:
     """A scheduler in UTC, without any memory of its own, whose failures reach the log."""
     # Every failure is told by the listener below; said twice it only hides the next one.
     logging.getLogger("apscheduler").setLevel(logging.CRITICAL)

@@ -21,10 +21,10 @@ from shared.settings import (
 )
 from usecases.settings import UseCaseSettings
 
-__all__ = ["OFF", "Settings", "load_settings"]
+__all__ = ["OFF", "SchedulerSettings", "load_settings"]
 
 
-class Settings(
+class SchedulerSettings(
     DataSettings,
     UseCaseSettings,
     LogSettings,
@@ -43,10 +43,10 @@ class Settings(
     """Every setting of the retraining service, read once and frozen."""
 
 
-def load_settings() -> Settings:
+def load_settings() -> SchedulerSettings:
     """Read the environment.
 
     Raises:
         SettingsError: names every variable that cannot be used, why, and the remedy.
     """
-    return load(Settings)
+    return load(SchedulerSettings)

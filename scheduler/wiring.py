@@ -11,9 +11,10 @@ from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
-from scheduler.heartbeat import Heartbeat
+from scheduler.heartbeat import HeartbeatFile
+from scheduler.readiness import scoring_api
 from scheduler.rollout.driver import RolloutDriver
-from scheduler.rollout.duty import DatabaseDuty
+from scheduler.rollout.leadership import DatabaseLease
 from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.record import RolloutRecord
 from scheduler.schedule.first_model import REQUESTED_BY, FirstModel
@@ -21,11 +22,10 @@ from scheduler.schedule.jobs import DRIFT, RETRAINING, JobRunner
 from scheduler.schedule.table import DatabaseScheduleTable, FixedSchedule, ScheduleTable
 from scheduler.schedule.watcher import ScheduleWatcher
 from scheduler.schedule.worker import Worker
-from scheduler.service import Tick
-from scheduler.settings import OFF, Settings
+from scheduler.service import PeriodicTask
+from scheduler.settings import OFF, SchedulerSettings
 from scheduler.supervision.child_runner import ChildRunner
-from scheduler.supervision.limits import Limits, Retries
-from scheduler.surroundings import scoring_api
+from scheduler.supervision.limits import ChildLimits, Retries
 from shared.clock import Clock, SystemClock
 from shared.keys.store import KeyStore
 from shared.tables.runs import request_unless_unfinished
@@ -38,12 +38,12 @@ FIRST_MODEL_SECONDS = 1.0
 class Wired:
     """What main needs to know of the wiring."""
 
-    ticks: tuple[Tick, ...]
+    ticks: tuple[PeriodicTask, ...]
     children: ChildRunner
 
 
 def wire(
-    settings: Settings,
+    settings: SchedulerSettings,
     engine: Engine,
     command: Sequence[str],
     interruption: Interruption,
@@ -72,11 +72,13 @@ def wire(
         log,
     )
     ticks = [
-        Tick(
-            "heartbeat", Heartbeat(settings.heartbeat_file, SystemClock()).beat, HEARTBEAT_SECONDS
+        PeriodicTask(
+            "heartbeat",
+            HeartbeatFile(settings.heartbeat_file, SystemClock()).beat,
+            HEARTBEAT_SECONDS,
         ),
-        Tick("first_model", first_model.tick, FIRST_MODEL_SECONDS),
-        Tick("worker", worker.tick, settings.claim_poll_seconds, is_long=True),
+        PeriodicTask("first_model", first_model.tick, FIRST_MODEL_SECONDS),
+        PeriodicTask("worker", worker.tick, settings.claim_poll_seconds, is_long=True),
     ]
     ticks.append(_rollout_tick(settings, engine, clock, log))
     ticks += _schedule_ticks(settings, engine, clock, log)
@@ -84,7 +86,7 @@ def wire(
 
 
 def _worker(
-    settings: Settings,
+    settings: SchedulerSettings,
     engine: Engine,
     runner: JobRunner,
     recorder: RunRecorder,
@@ -106,8 +108,8 @@ def _owner() -> str:
 
 
 def _rollout_tick(
-    settings: Settings, engine: Engine, clock: Clock, log: FilteringBoundLogger
-) -> Tick:
+    settings: SchedulerSettings, engine: Engine, clock: Clock, log: FilteringBoundLogger
+) -> PeriodicTask:
     policy = RolloutPolicy(
         stage_minimum_seconds=settings.rollout_stage_minutes * 60,
         stage_minimum_requests=settings.rollout_stage_requests,
@@ -115,16 +117,16 @@ def _rollout_tick(
     record = RolloutRecord(settings.retrained_models_dir)
     # Three looks without a word, and another scheduler takes over.
     seconds = max(settings.lease_seconds, 3 * settings.rollout_look_seconds)
-    duty = DatabaseDuty(engine, _owner(), seconds)
+    lease = DatabaseLease(engine, _owner(), seconds)
     driver = RolloutDriver(
-        api=scoring_api(settings), policy=policy, record=record, duty=duty, clock=clock, log=log
+        api=scoring_api(settings), policy=policy, record=record, lease=lease, clock=clock, log=log
     )
-    return Tick("rollout", driver.tick, settings.rollout_look_seconds)
+    return PeriodicTask("rollout", driver.tick, settings.rollout_look_seconds)
 
 
 def _schedule_ticks(
-    settings: Settings, engine: Engine, clock: Clock, log: FilteringBoundLogger
-) -> list[Tick]:
+    settings: SchedulerSettings, engine: Engine, clock: Clock, log: FilteringBoundLogger
+) -> list[PeriodicTask]:
     drift = None if settings.drift_interval == OFF else settings.drift_interval
     tables: dict[str, ScheduleTable] = {
         RETRAINING: DatabaseScheduleTable(engine),
@@ -140,16 +142,16 @@ def _schedule_ticks(
             log=log,
             catch_up_seconds=settings.catch_up_seconds,
         )
-        ticks.append(Tick(f"schedule_{job}", watcher.tick, settings.config_poll_seconds))
+        ticks.append(PeriodicTask(f"schedule_{job}", watcher.tick, settings.config_poll_seconds))
     return ticks
 
 
-def _retries(settings: Settings) -> Retries:
+def _retries(settings: SchedulerSettings) -> Retries:
     return Retries(settings.run_attempts, settings.retry_pause_seconds)
 
 
-def _limits(settings: Settings) -> Limits:
-    return Limits(
+def _limits(settings: SchedulerSettings) -> ChildLimits:
+    return ChildLimits(
         time_seconds=settings.run_time_limit_seconds,
         memory_bytes=settings.run_memory_limit_bytes,
         stop_seconds=settings.shutdown_grace_seconds / 2,

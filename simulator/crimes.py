@@ -21,7 +21,7 @@ from simulator.atlas import (
     ONLINE,
     POS,
 )
-from simulator.events import NOWHERE, Crime, Events, Stage, together
+from simulator.events import NOWHERE, Crime, Events, EventStage, together
 from simulator.spending import DEVICES_PER_CUSTOMER, kinds, usual_amounts
 from simulator.world import Floats, Ints, in_city, pick
 
@@ -40,7 +40,7 @@ STOLEN_DEVICE = 40
 MINUTE_US = 60 * 1_000_000
 
 
-def commit(stage: Stage, honest: Events, share: float) -> Events:
+def commit(stage: EventStage, honest: Events, share: float) -> Events:
     """Honest rows and crimes together, so that about `share` of the rows are crimes."""
     budget = {crime: round(len(honest) * share * part) for crime, part in MIX.items()}
     everything = together(
@@ -57,7 +57,7 @@ def commit(stage: Stage, honest: Events, share: float) -> Events:
     return everything.take(inside)
 
 
-def compromise(stage: Stage, honest: Events, rows: int) -> Events:
+def compromise(stage: EventStage, honest: Events, rows: int) -> Events:
     """For weeks most payments at some merchants go to a thief; nothing else about them changes."""
     rng = stage.rng
     crime = honest.crime.copy()
@@ -78,7 +78,7 @@ def compromise(stage: Stage, honest: Events, rows: int) -> Events:
     return honest.with_columns(crime=crime)
 
 
-def take_over(stage: Stage, rows: int) -> Events:
+def take_over(stage: EventStage, rows: int) -> Events:
     """Somebody shops with another's card for a day or two, for more than its owner would."""
     rng = stage.rng
     victims, sizes = _bursts(stage, rows, 4, 12)
@@ -92,7 +92,7 @@ def take_over(stage: Stage, rows: int) -> Events:
     return _distant(stage, crimes, strange=0.6)
 
 
-def test_cards(stage: Stage, rows: int) -> Events:
+def test_cards(stage: EventStage, rows: int) -> Events:
     """Small payments in a row find out whether a card still works; then a large one follows."""
     rng = stage.rng
     victims, sizes = _bursts(stage, rows, 4, 9)
@@ -109,7 +109,7 @@ def test_cards(stage: Stage, rows: int) -> Events:
     return _distant(stage, crimes, strange=0.3)
 
 
-def buy_big(stage: Stage, rows: int) -> Events:
+def buy_big(stage: EventStage, rows: int) -> Events:
     """One payment far above anything the customer ever made."""
     rng = stage.rng
     customer = rng.integers(0, len(stage.world.customers.city), rows)
@@ -119,7 +119,7 @@ def buy_big(stage: Stage, rows: int) -> Events:
     return _distant(stage, crimes, strange=0.1)
 
 
-def clone(stage: Stage, honest: Events, rows: int) -> Events:
+def clone(stage: EventStage, honest: Events, rows: int) -> Events:
     """A copy of the card pays in another city soon after its owner paid at home."""
     world, rng = stage.world, stage.rng
     present = np.flatnonzero(honest.channel >= POS)
@@ -143,7 +143,7 @@ def clone(stage: Stage, honest: Events, rows: int) -> Events:
     )
 
 
-def use_strange_device(stage: Stage, rows: int) -> Events:
+def use_strange_device(stage: EventStage, rows: int) -> Events:
     """Money is sent away at night from a phone the customer never used."""
     rng = stage.rng
     victims, sizes = _bursts(stage, rows, 1, 3)
@@ -175,20 +175,20 @@ def _worth_it(payments: Ints) -> Ints:
     return found
 
 
-def _bursts(stage: Stage, rows: int, fewest: int, most: int) -> tuple[Ints, Ints]:
+def _bursts(stage: EventStage, rows: int, fewest: int, most: int) -> tuple[Ints, Ints]:
     """Victims, and how many rows each gets, for about that many rows together."""
     count = round(rows / ((fewest + most) / 2))
     sizes = stage.rng.integers(fewest, most + 1, count)
     return stage.rng.integers(0, len(stage.world.customers.city), count), sizes
 
 
-def _anywhere(stage: Stage, size: int) -> Ints:
+def _anywhere(stage: EventStage, size: int) -> Ints:
     merchants = stage.world.merchants
     online = np.flatnonzero(merchants.online)
     return pick(stage.rng, online, merchants.popularity[online], size)
 
 
-def _of_category(stage: Stage, category: int, size: int) -> Ints:
+def _of_category(stage: EventStage, category: int, size: int) -> Ints:
     merchants = stage.world.merchants
     found = np.flatnonzero((merchants.category == category) & merchants.online)
     if len(found) == 0:
@@ -196,7 +196,9 @@ def _of_category(stage: Stage, category: int, size: int) -> Ints:
     return pick(stage.rng, found, merchants.popularity[found], size)
 
 
-def _distant(stage: Stage, crimes: Crimes, *, strange: float, mobile_share: float = 0.4) -> Events:
+def _distant(
+    stage: EventStage, crimes: Crimes, *, strange: float, mobile_share: float = 0.4
+) -> Events:
     """Online rows; a share of them from the thief's own device and country."""
     rng, size = stage.rng, len(crimes.customer)
     foreign = rng.random(size) < strange

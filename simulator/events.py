@@ -14,7 +14,7 @@ NOWHERE = -1
 """The city of a row without a place: a mobile payment tells its device instead."""
 
 
-class Stage(NamedTuple):
+class EventStage(NamedTuple):
     """Where, by which dice and in which time [start, end) things happen."""
 
     world: World

@@ -10,7 +10,7 @@ from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND
 from shared.transaction import ATTRIBUTE_OF
 from simulator.atlas import CATEGORIES, CHANNELS, CITIES, POS, TRANSACTION_TYPES
 from simulator.crimes import commit
-from simulator.events import NOWHERE, Crime, Events, Stage, together
+from simulator.events import NOWHERE, Crime, Events, EventStage, together
 from simulator.spending import spend
 from simulator.world import Flags, Floats, Ints, World
 
@@ -18,7 +18,7 @@ MATURITY_US = 7 * MICROS_PER_DAY
 CURRENCY = "EUR"
 
 COLUMNS = (*ATTRIBUTE_OF, "label", "label_known_at", "label_source")
-Record = tuple[Any, ...]
+SimulatedRow = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class SimulatedPast:
     """Events in the order of time, with the two instants that a database adds to each."""
 
     events: Events
@@ -46,25 +46,27 @@ def relive(
     days: int = 180,
     crime_share: float = 0.009,
     drift: Drift | None = None,
-) -> Past:
+) -> SimulatedPast:
     """Everything that happened in the days before now, as far as it has been ingested."""
     rng = world.rng(1)
-    stage = Stage(world, rng, now_us - days * MICROS_PER_DAY, now_us)
+    stage = EventStage(world, rng, now_us - days * MICROS_PER_DAY, now_us)
     events = commit(stage, spend(stage), crime_share)
     if drift is not None:
         events = _drifted(stage, events, drift, crime_share)
     return witnessed(rng, events, now_us)
 
 
-def witnessed(rng: np.random.Generator, events: Events, now_us: int) -> Past:
+def witnessed(rng: np.random.Generator, events: Events, now_us: int) -> SimulatedPast:
     """Events with the instants at which they were ingested and their labels became known."""
     ingested_at = events.time_us + _lateness(rng, len(events))
     arrived = ingested_at <= now_us
     known_at = events.time_us + _label_delay(rng, events.crime != Crime.HONEST)
-    return Past(events.take(arrived), ingested_at[arrived], known_at[arrived], now_us)
+    return SimulatedPast(events.take(arrived), ingested_at[arrived], known_at[arrived], now_us)
 
 
-def records(world: World, past: Past, batch_rows: int = 50_000) -> Iterator[list[Record]]:
+def records(
+    world: World, past: SimulatedPast, batch_rows: int = 50_000
+) -> Iterator[list[SimulatedRow]]:
     """Database rows in the order of COLUMNS; the same seed and now give the same rows."""
     total = len(past.events)
     for start in range(0, total, batch_rows):
@@ -85,7 +87,7 @@ def named_rows(world: World, events: Events) -> list[dict[str, Any]]:
     ]
 
 
-def _drifted(stage: Stage, events: Events, drift: Drift, crime_share: float) -> Events:
+def _drifted(stage: EventStage, events: Events, drift: Drift, crime_share: float) -> Events:
     since = max(stage.start_us, stage.end_us - round(drift.last_days * MICROS_PER_DAY))
     lately = events.time_us >= since
     amount = np.where(lately, (events.amount * drift.amount_factor).round(2), events.amount)
@@ -114,7 +116,7 @@ def _label_delay(rng: np.random.Generator, stolen: Flags) -> Ints:
     return np.where(stolen, days * MICROS_PER_DAY, MATURITY_US).astype(np.int64)
 
 
-def _labels(past: Past, rows: slice) -> dict[str, list[Any]]:
+def _labels(past: SimulatedPast, rows: slice) -> dict[str, list[Any]]:
     known_at = past.label_known_at_us[rows].tolist()
     stolen = (past.events.crime[rows] != Crime.HONEST).tolist()
     times = past.events.time_us[rows].tolist()

@@ -13,7 +13,7 @@ import numpy as np
 
 from shared.clock import MICROS_PER_DAY
 from simulator.crimes import commit
-from simulator.events import Crime, Stage
+from simulator.events import Crime, EventStage
 from simulator.history import named_rows
 from simulator.spending import spend
 from simulator.world import World
@@ -64,7 +64,7 @@ def live_rows(
     """Endless transactions of the world's customers, without instants: they happen now."""
     rng = np.random.default_rng([world.seed, start_us])
     while True:
-        stage = Stage(world, rng, start_us, start_us + DAYS_AT_ONCE * MICROS_PER_DAY)
+        stage = EventStage(world, rng, start_us, start_us + DAYS_AT_ONCE * MICROS_PER_DAY)
         events = commit(stage, spend(stage), crime_share)
         events = events.with_columns(amount=(events.amount * amount_factor).round(2))
         stolen = (events.crime != Crime.HONEST).tolist()

@@ -17,7 +17,7 @@ from simulator.atlas import (
     TRANSFER,
     WITHDRAWAL,
 )
-from simulator.events import NOWHERE, Crime, Events, Stage
+from simulator.events import NOWHERE, Crime, Events, EventStage
 from simulator.world import Flags, Floats, Ints, World, in_city, pick
 
 HABIT = 0.8
@@ -31,7 +31,7 @@ LOG_AMOUNTS = np.array([kind.log_amount for kind in CATEGORIES])
 SPREADS = np.array([kind.spread for kind in CATEGORIES])
 
 
-def spend(stage: Stage) -> Events:
+def spend(stage: EventStage) -> Events:
     """What all customers do of their own will, in the order of time."""
     world, rng = stage.world, stage.rng
     counts = rng.poisson(world.customers.per_day * stage.days)
@@ -80,7 +80,7 @@ def kinds(world: World, merchant: Ints) -> Ints:
     return kind
 
 
-def _when(stage: Stage, customer: Ints) -> Ints:
+def _when(stage: EventStage, customer: Ints) -> Ints:
     """Any day, near the customer's own hour, by the clock of the customer's home."""
     customers = stage.world.customers
     offsets = np.array([city.utc_offset_min for city in CITIES])[customers.city[customer]]
@@ -93,7 +93,7 @@ def _when(stage: Stage, customer: Ints) -> Ints:
     return moments
 
 
-def _where(stage: Stage, customer: Ints, time_us: Ints) -> Ints:
+def _where(stage: EventStage, customer: Ints, time_us: Ints) -> Ints:
     """At home, or in another city while a trip lasts: about one trip in ninety days."""
     rng, home = stage.rng, stage.world.customers.city
     moment = (time_us - stage.start_us) / MICROS_PER_DAY
@@ -110,7 +110,7 @@ def _where(stage: Stage, customer: Ints, time_us: Ints) -> Ints:
     return city
 
 
-def _merchants(stage: Stage, customer: Ints, city: Ints, online: Flags) -> Ints:
+def _merchants(stage: EventStage, customer: Ints, city: Ints, online: Flags) -> Ints:
     """Mostly a favourite; now and then, and always when away, something else."""
     rng, customers, merchants = stage.rng, stage.world.customers, stage.world.merchants
     nearby = _favourite(rng, customers.nearby, customer)
@@ -136,7 +136,7 @@ def _big(rng: np.random.Generator, size: int) -> Floats:
     return np.where(big, rng.uniform(3.0, 10.0, size), 1.0)
 
 
-def _devices(stage: Stage, customer: Ints, time_us: Ints, channel: Ints) -> Ints:
+def _devices(stage: EventStage, customer: Ints, time_us: Ints, channel: Ints) -> Ints:
     """A phone and, for some, a second one; every other customer gets a new one at some time."""
     rng, people = stage.rng, len(stage.world.customers.city)
     replaced = rng.uniform(2 * stage.start_us - stage.end_us, stage.end_us, people)

@@ -6,7 +6,7 @@ import httpx
 
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role, read_token
-from understudy.settings import Settings
+from understudy.settings import CommandSettings
 
 TIMEOUT_SECONDS = 5.0
 
@@ -15,7 +15,7 @@ class ApiNotThere(UnderstudyError):
     """Raised when the API does not answer, or answers something else than was asked for."""
 
 
-def read_api(settings: Settings, path: str, expected: tuple[int, ...] = (200,)) -> Any:
+def read_api(settings: CommandSettings, path: str, expected: tuple[int, ...] = (200,)) -> Any:
     """The JSON of a GET.
 
     Raises:
@@ -36,7 +36,7 @@ def read_api(settings: Settings, path: str, expected: tuple[int, ...] = (200,)) 
         raise ApiNotThere(f"{url} does not answer JSON; is API_URL right?") from error
 
 
-def _credentials(settings: Settings) -> dict[str, str]:
+def _credentials(settings: CommandSettings) -> dict[str, str]:
     """Reading may be open; where it is not, the token lies beside the other keys."""
     try:
         return {"Authorization": f"Bearer {read_token(settings.keys_dir, Role.READ)}"}

@@ -16,8 +16,8 @@ from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.served_bundle import ServedBundles
 from scheduler.drift.alarm import Response, respond
 from scheduler.drift.check import ColumnDrift
-from scheduler.drift.finding import SHORTEST_SPAN_US, Finding, look
-from scheduler.drift.live import Window
+from scheduler.drift.finding import SHORTEST_SPAN_US, DriftFinding, look
+from scheduler.drift.live import DriftWindow
 from scheduler.drift.page.page import render
 from scheduler.drift.record import to_json
 from scheduler.drift.sentence import answer
@@ -28,9 +28,9 @@ from scheduler.drift.yardstick import (
     champions_yardstick,
     named_yardstick,
 )
+from scheduler.readiness import scoring_api
 from scheduler.report.paper import is_our_page
-from scheduler.settings import Settings, load_settings
-from scheduler.surroundings import scoring_api
+from scheduler.settings import SchedulerSettings, load_settings
 from shared.clock import MICROS_PER_DAY, SystemClock, to_micros
 from shared.errors import UnderstudyError
 from shared.keys.store import KeyStore
@@ -77,7 +77,7 @@ def check_now(request: DriftRequest) -> int:
         engine.dispose()
 
 
-def _check(request: DriftRequest, settings: Settings, engine: Engine) -> int:
+def _check(request: DriftRequest, settings: SchedulerSettings, engine: Engine) -> int:
     now_us = SystemClock().now_us()
     window = _window(request, now_us, settings.drift_window_days)
     with _page_file(request.html) as page:
@@ -86,9 +86,9 @@ def _check(request: DriftRequest, settings: Settings, engine: Engine) -> int:
 
 def _look(
     request: DriftRequest,
-    settings: Settings,
+    settings: SchedulerSettings,
     engine: Engine,
-    window: Window,
+    window: DriftWindow,
     page: NamedFile | None,
 ) -> int:
     use_case = usecases.load_learning(settings.use_case)
@@ -121,7 +121,7 @@ def _page_file(path: Path | None) -> AbstractContextManager[NamedFile | None]:
     return nullcontext() if path is None else NamedFile(path, "--html", is_our_page)
 
 
-def _yardstick(request: DriftRequest, settings: Settings) -> Yardstick:
+def _yardstick(request: DriftRequest, settings: SchedulerSettings) -> Yardstick:
     candidates = CandidateStore(settings.retrained_models_dir, settings.candidates_kept)
     if request.against is not None:
         return named_yardstick(candidates, request.against)
@@ -129,14 +129,14 @@ def _yardstick(request: DriftRequest, settings: Settings) -> Yardstick:
     return champions_yardstick(ServedBundles(scoring_api(settings), candidates, trusted))
 
 
-def _window(request: DriftRequest, now_us: int, days: float) -> Window:
+def _window(request: DriftRequest, now_us: int, days: float) -> DriftWindow:
     end_us = now_us if request.end is None else _instant("--to", request.end)
     start_us = end_us - round(days * MICROS_PER_DAY)
     if request.begin is not None:
         start_us = _instant("--from", request.begin)
     if start_us >= end_us:
         raise DriftQuestionUnclear("--from has to be earlier than --to")
-    return Window(start_us, end_us, now_us)
+    return DriftWindow(start_us, end_us, now_us)
 
 
 def _instant(option: str, text: str) -> int:
@@ -149,7 +149,7 @@ def _instant(option: str, text: str) -> int:
     return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
-def _print(finding: Finding, response: Response, sentence: str) -> None:
+def _print(finding: DriftFinding, response: Response, sentence: str) -> None:
     report = finding.report
     style = "bold red" if report.drifted else "bold green"
     console.print(sentence, style=style, highlight=False, soft_wrap=True)
@@ -172,7 +172,7 @@ def _table(drifts: Sequence[ColumnDrift]) -> Table:
     return table
 
 
-def _warning(finding: Finding) -> list[str]:
+def _warning(finding: DriftFinding) -> list[str]:
     expected, held_out = finding.outlook.expected, finding.outlook.held_out
     if expected is None:
         return []

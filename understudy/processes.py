@@ -20,7 +20,7 @@ _ENDED_WELL = (0, -signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceProcess:
     """A process to keep running."""
 
     name: str
@@ -34,7 +34,7 @@ class _Child:
     relay: threading.Thread
 
 
-def run_together(services: Sequence[Service], say: Callable[[str], None]) -> int:
+def run_together(services: Sequence[ServiceProcess], say: Callable[[str], None]) -> int:
     """Run until one ends or a signal comes; returns 0 only when we were told to stop."""
     # a list, not an Event: setting one inside a handler can deadlock with the thread it stopped
     told_to_stop: list[int] = []
@@ -63,7 +63,7 @@ def _all_run(children: Sequence[_Child]) -> bool:
     return all(child.process.poll() is None for child in children)
 
 
-def _start(service: Service, width: int) -> _Child:
+def _start(service: ServiceProcess, width: int) -> _Child:
     process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
         service.command,
         env={**os.environ, "PYTHONUNBUFFERED": "1", **service.environment},

@@ -20,7 +20,7 @@ from scheduler.replay.protocol import handbook
 from scheduler.replay.record import Round
 from scheduler.replay.replay import replay
 from scheduler.replay.summary import describe, judged, summarize, verdict
-from scheduler.settings import Settings, load_settings
+from scheduler.settings import SchedulerSettings, load_settings
 from shared.clock import SystemClock, isoformat, to_micros
 from shared.intervals import Interval
 from shared.usecase.learning import LearningUseCase
@@ -75,7 +75,7 @@ def replay_history(request: ReplayRequest) -> int:
 
 
 def _asked(
-    request: ReplayRequest, settings: Settings, engine: Engine, spans: tuple[Span, ...]
+    request: ReplayRequest, settings: SchedulerSettings, engine: Engine, spans: tuple[Span, ...]
 ) -> Asked:
     use_case: LearningUseCase = usecases.load_learning(settings.use_case)
     return Asked(

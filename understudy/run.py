@@ -4,11 +4,11 @@ import sys
 
 from rich.console import Console
 
-from understudy.processes import Service, run_together
-from understudy.settings import Settings
+from understudy.processes import ServiceProcess, run_together
+from understudy.settings import CommandSettings
 
 
-def run_services(settings: Settings, console: Console, workers: int | None = None) -> int:
+def run_services(settings: CommandSettings, console: Console, workers: int | None = None) -> int:
     """Run API and scheduler until Ctrl-C; the exit status to end with."""
     url = f"http://{settings.api_host}:{settings.api_port}"
     logs = settings.logs_dir
@@ -16,12 +16,12 @@ def run_services(settings: Settings, console: Console, workers: int | None = Non
     for name, place in places.items():
         console.print(f"{name:>6}  {place}", highlight=False, soft_wrap=True)
     services = [
-        Service(
+        ServiceProcess(
             "api",
             [*_module("api.main"), *(["--workers", str(workers)] if workers else [])],
             {"LOG_FILE": str(logs / "api.log")},
         ),
-        Service(
+        ServiceProcess(
             "scheduler",
             _module("scheduler.main"),
             {"LOG_FILE": str(logs / "scheduler.log"), "API_URL": url},

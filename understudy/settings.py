@@ -29,14 +29,14 @@ class RunSettings(SettingGroup):
     )
 
 
-class Settings(DataSettings, ListenSettings, ApiClientSettings, CandidateSettings, RunSettings):
+class CommandSettings(DataSettings, ListenSettings, ApiClientSettings, CandidateSettings, RunSettings):
     """Every setting that the command line reads, read once and frozen."""
 
 
-def load_settings() -> Settings:
+def load_settings() -> CommandSettings:
     """Read the environment.
 
     Raises:
         SettingsError: names every variable that cannot be used, why, and the remedy.
     """
-    return load(Settings)
+    return load(CommandSettings)

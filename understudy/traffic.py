@@ -12,14 +12,14 @@ from shared.errors import SettingsError
 from shared.keys.tokens import Role, read_token, token_path
 from simulator.live import Traffic, TrafficPlan, TrafficReport, live_rows
 from simulator.world import World
-from understudy.settings import Settings
+from understudy.settings import CommandSettings
 
 TIMEOUT_SECONDS = 10.0
 SECONDS_BETWEEN_LINES = 5.0
 
 
 def send_traffic(
-    settings: Settings,
+    settings: CommandSettings,
     console: Console,
     world: World,
     plan: TrafficPlan,
@@ -47,13 +47,13 @@ def send_traffic(
     return report
 
 
-def _client(settings: Settings, headers: dict[str, str]) -> httpx.AsyncClient:
+def _client(settings: CommandSettings, headers: dict[str, str]) -> httpx.AsyncClient:
     return httpx.AsyncClient(
         base_url=str(settings.api_url), headers=headers, timeout=TIMEOUT_SECONDS
     )
 
 
-def _bearer(settings: Settings, role: Role) -> dict[str, str]:
+def _bearer(settings: CommandSettings, role: Role) -> dict[str, str]:
     """No header where there is no token: scoring may be open, labels never are."""
     try:
         return {"Authorization": f"Bearer {read_token(settings.keys_dir, role)}"}

@@ -1,6 +1,6 @@
 """The last step of a cycle: lay a page beside the bundle that says what became of it."""
 
-from scheduler.cycle.findings import Findings
+from scheduler.cycle.artifacts import RunArtifacts
 from scheduler.cycle.interruption import Interrupted
 from scheduler.cycle.measurements import measure
 from scheduler.cycle.run import CycleRun
@@ -13,9 +13,9 @@ from shared.clock import to_datetime
 def write_candidate_page(run: CycleRun, run_id: int) -> None:
     """Write the report of a run that got as far as a verdict; whatever fails is only logged."""
     version = run.report.model_version
-    if not run.parts.reports or (version is None and not run.report.verdicts):
+    if not run.context.reports or (version is None and not run.report.verdicts):
         return
-    candidates = run.parts.candidates
+    candidates = run.context.candidates
     try:
         with run.steps.step("report"):
             page = render(report_data(run, run_id))
@@ -24,17 +24,17 @@ def write_candidate_page(run: CycleRun, run_id: int) -> None:
             else:
                 candidates.save_report(Version.parse(version), page)
     except Interrupted:
-        run.parts.log.info("report_left_out", reason="the scheduler was asked to stop")
+        run.context.log.info("report_left_out", reason="the scheduler was asked to stop")
     except Exception:
-        run.parts.log.exception("report_broke")
+        run.context.log.exception("report_broke")
 
 
 def report_data(run: CycleRun, run_id: int) -> ReportData:
     """Everything the page shows; costs seconds, since some of it is measured here."""
-    report, found = run.report, run.findings
+    report, found = run.report, run.artifacts
     champion = found.champion
     return ReportData(
-        use_case=run.parts.use_case.name,
+        use_case=run.context.use_case.name,
         run_id=run_id,
         as_of=to_datetime(run.as_of_us),
         status=report.status.value,
@@ -44,7 +44,7 @@ def report_data(run: CycleRun, run_id: int) -> ReportData:
         champion_version=report.champion_version,
         unscorable_reason=champion.unscorable_reason if champion else None,
         snapshot_rows=report.data_size,
-        policy=run.parts.use_case.policy,
+        policy=run.context.use_case.policy,
         verdicts=tuple(report.verdicts),
         decision=report.decision,
         bundle=_bundle(found),
@@ -54,7 +54,7 @@ def report_data(run: CycleRun, run_id: int) -> ReportData:
     )
 
 
-def _bundle(found: Findings) -> BundleFacts | None:
+def _bundle(found: RunArtifacts) -> BundleFacts | None:
     if found.sealed is None:
         return None
     bundle = found.sealed.bundle

@@ -8,8 +8,8 @@ import polars as pl
 from scheduler.cycle.champion import Champion
 from scheduler.cycle.examples import AMOUNT, ID, LABEL, TIME, USER, Examples
 from scheduler.cycle.packaging import Draft
-from scheduler.cycle.parts import Parts
-from scheduler.cycle.past import compared_this_year, has_drifted
+from scheduler.cycle.context import CycleContext
+from scheduler.cycle.history import compared_this_year, has_drifted
 from scheduler.gates.contest import Contest
 from scheduler.statistics.absolute import Interval, intervals
 from scheduler.statistics.evidence import Evidence
@@ -48,20 +48,20 @@ class _Scored:
 
 
 def evaluate(
-    parts: Parts, examples: Examples, draft: Draft, champion: Champion | None, as_of_us: int
+    context: CycleContext, examples: Examples, draft: Draft, champion: Champion | None, as_of_us: int
 ) -> Evaluation:
     """Score the held-out rows with both models.
 
     Raises:
         DataUnavailable: what earlier runs spent cannot be read.
     """
-    policy = from_promotion(parts.use_case.policy, parts.use_case.policy.refresh, parts.seed)
-    candidate = _scored(parts, draft.model, examples)
+    policy = from_promotion(context.use_case.policy, context.use_case.policy.refresh, context.seed)
+    candidate = _scored(context, draft.model, examples)
     scored = None
     if champion is not None and champion.model is not None:
-        scored = _scored(parts, champion.model, examples)
+        scored = _scored(context, champion.model, examples)
     contest = Contest(
-        evidence=_evidence(parts, examples, (candidate, scored), champion, as_of_us),
+        evidence=_evidence(context, examples, (candidate, scored), champion, as_of_us),
         champion_version=str(champion.version) if champion else None,
         new_recipe=draft.new_recipe,
         unscorable_reason=champion.unscorable_reason if champion else None,
@@ -69,10 +69,10 @@ def evaluate(
     operating = operating_figures(contest.evidence, policy)
     served = None
     if scored is not None:
-        served = {**_metrics(parts, scored.headline, examples), **operating.champion}
+        served = {**_metrics(context, scored.headline, examples), **operating.champion}
     return Evaluation(
         contest,
-        {**_metrics(parts, candidate.headline, examples), **operating.candidate},
+        {**_metrics(context, candidate.headline, examples), **operating.candidate},
         served,
         {**intervals(contest.evidence, policy), **operating.intervals},
         operating,
@@ -80,7 +80,7 @@ def evaluate(
 
 
 def _evidence(
-    parts: Parts,
+    context: CycleContext,
     examples: Examples,
     scored: tuple[_Scored, _Scored | None],
     champion: Champion | None,
@@ -102,12 +102,12 @@ def _evidence(
         customers=examples.customers(),
         days=examples.days(),
         amounts=examples.amounts(),
-        slices=parts.use_case.slices(examples.held_out, examples.held_out_matrix),
+        slices=context.use_case.slices(examples.held_out, examples.held_out_matrix),
         champion_alerts=None if other is None else other.alerts,
         candidate_alerts=candidate.alerts,
         champion_age_days=None if made_us is None else (as_of_us - made_us) / MICROS_PER_DAY,
-        drifted=has_drifted(parts.engine, made_us),
-        round_number=compared_this_year(parts.engine, as_of_us) + 1,
+        drifted=has_drifted(context.engine, made_us),
+        round_number=compared_this_year(context.engine, as_of_us) + 1,
         trained_until_us=max(to_micros(data.window_end) for data in learned_from),
         held_out_from_us=int(examples.held_out[TIME].to_numpy().min()),
     )
@@ -130,13 +130,13 @@ def held_out_rows(examples: Examples, evaluation: Evaluation) -> pl.DataFrame:
     return pl.concat([told, pl.DataFrame(taken), features], how="horizontal")
 
 
-def _scored(parts: Parts, model: Model, examples: Examples) -> _Scored:
+def _scored(context: CycleContext, model: Model, examples: Examples) -> _Scored:
     manifest = model.manifest
     scores = model.score(examples.held_out_columns(manifest.feature_names))
-    use_case = parts.use_case
+    use_case = context.use_case
     alerts = use_case.alerts(scores, manifest.components, manifest.thresholds)
     return _Scored(use_case.headline(scores), alerts)
 
 
-def _metrics(parts: Parts, scores: Scores, examples: Examples) -> Mapping[str, float]:
-    return parts.use_case.metrics(scores, examples.held_out_labels, examples.held_out)
+def _metrics(context: CycleContext, scores: Scores, examples: Examples) -> Mapping[str, float]:
+    return context.use_case.metrics(scores, examples.held_out_labels, examples.held_out)

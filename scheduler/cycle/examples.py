@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from scheduler.cycle.parts import Parts
+from scheduler.cycle.context import CycleContext
 from scheduler.cycle.steps import StepLog
 from scheduler.drift.baseline import MAX_ROWS
-from scheduler.work.forms import MatrixForm
-from scheduler.work.kept import frame_digest
+from scheduler.step_cache.cache import frame_digest
+from scheduler.step_cache.serializers import MatrixSerializer
 from shared.bundle.manifest import TrainingData
 from shared.clock import MICROS_PER_DAY, to_datetime
 from shared.errors import DataUnavailable
@@ -92,7 +92,7 @@ class Material:
 
 
 def gather_material(
-    parts: Parts, steps: StepLog, snapshot: pl.DataFrame, as_of_us: int
+    context: CycleContext, steps: StepLog, snapshot: pl.DataFrame, as_of_us: int
 ) -> Material:
     """Features of every row, then the split.
 
@@ -100,20 +100,20 @@ def gather_material(
         NotEnoughHistory: one side of the split is empty, or every feature is switched off.
     """
     with steps.step("features") as note:
-        names = enabled_features(parts.engine, parts.use_case.feature_set)
+        names = enabled_features(context.engine, context.use_case.feature_set)
         if not names:
             raise NotEnoughHistory("FeaturesConfig switches every feature off")
-        feature_set = parts.use_case.feature_set
-        matrix = parts.once(
+        feature_set = context.use_case.feature_set
+        matrix = context.once(
             note,
             "features",
             {"rows": frame_digest(snapshot), "set": feature_set.version, "of": feature_set.names},
-            MatrixForm(),
-            lambda: parts.use_case.features(snapshot),
+            MatrixSerializer(),
+            lambda: context.use_case.features(snapshot),
         )
         note.rows, note.details = len(matrix), {"features": len(names)}
     with steps.step("split") as note:
-        split = parts.use_case.split(snapshot, as_of_us)
+        split = context.use_case.split(snapshot, as_of_us)
         if len(split.train) == 0 or len(split.held_out) == 0:
             raise NotEnoughHistory(
                 f"not enough labelled history: {len(split.train)} rows to learn from, "

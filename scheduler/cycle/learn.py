@@ -6,19 +6,19 @@ import polars as pl
 
 from scheduler.cycle.champion import Champion, find_champion
 from scheduler.cycle.evaluation import Evaluation, evaluate, held_out_rows
-from scheduler.cycle.examination import (
+from scheduler.cycle.examples import Examples, build_examples, gather_material
+from scheduler.cycle.gates import (
     conclude,
     examine,
     has_fit_features,
     is_fit_to_learn_from,
 )
-from scheduler.cycle.examples import Examples, build_examples, gather_material
 from scheduler.cycle.packaging import Draft, Sealed, draft, seal
 from scheduler.cycle.promotion import promote
 from scheduler.cycle.reference import reference_of
 from scheduler.cycle.run import CycleRun
 from scheduler.gates.judging import finite
-from scheduler.work.forms import CandidateForm, FrameForm
+from scheduler.step_cache.serializers import CandidateSerializer, FrameSerializer
 from shared.clock import to_micros
 from shared.tables.label_changes import count_corrections
 from shared.tables.runs import RunStatus
@@ -31,7 +31,7 @@ def learn(run: CycleRun) -> None:
     Raises:
         UnderstudyError: the run failed; the model that serves stays.
     """
-    found = run.findings
+    found = run.artifacts
     champion = found.champion = _champion(run)
     examples = found.examples = _examples(run)
     if examples is None:
@@ -50,12 +50,12 @@ def learn(run: CycleRun) -> None:
 
 
 def _champion(run: CycleRun) -> Champion | None:
-    parts = run.parts
+    context = run.context
     with run.steps.step("champion") as note:
         champion = find_champion(
-            parts.served,
-            parts.use_case.feature_set,
-            allow_pickle=parts.allow_pickle,
+            context.served,
+            context.use_case.feature_set,
+            allow_pickle=context.allow_pickle,
         )
         if champion is None:
             note.result = "none_yet"
@@ -64,11 +64,13 @@ def _champion(run: CycleRun) -> Champion | None:
         if champion.unscorable_reason:
             note.result = "cannot_be_scored"
             note.details["reason"] = champion.unscorable_reason
-            parts.log.warning(
+            context.log.warning(
                 "champion_unscorable",
                 version=str(champion.version),
                 reason=champion.unscorable_reason,
-                judged_by="floors" if parts.use_case.policy.allow_unscorable_champion else "nobody",
+                judged_by="floors"
+                if context.use_case.policy.allow_unscorable_champion
+                else "nobody",
             )
         return champion
 
@@ -78,24 +80,24 @@ def _examples(run: CycleRun) -> Examples | None:
 
     The largest objects there are end with this step; examples hold what is still needed.
     """
-    parts, snapshot = run.parts, _without_wrong_rows(run, _snapshot(run))
+    context, snapshot = run.context, _without_wrong_rows(run, _snapshot(run))
     if not is_fit_to_learn_from(run, snapshot):
         return None
-    material = gather_material(parts, run.steps, snapshot, run.as_of_us)
+    material = gather_material(context, run.steps, snapshot, run.as_of_us)
     if not has_fit_features(run, snapshot, material):
         return None
-    return build_examples(snapshot, material, parts.use_case.feature_set.names)
+    return build_examples(snapshot, material, context.use_case.feature_set.names)
 
 
 def _snapshot(run: CycleRun) -> pl.DataFrame:
     with run.steps.step("snapshot") as note:
-        use_case = run.parts.use_case
-        snapshot = run.parts.once(
+        use_case = run.context.use_case
+        snapshot = run.context.once(
             note,
             "snapshot",
             {"use_case": use_case.name, "as_of_us": run.as_of_us},
-            FrameForm(),
-            lambda: use_case.snapshot(run.parts.engine, run.as_of_us),
+            FrameSerializer(),
+            lambda: use_case.snapshot(run.context.engine, run.as_of_us),
         )
         run.report.data_size = note.rows = snapshot.height
         note.details |= _corrections(run)
@@ -105,47 +107,47 @@ def _snapshot(run: CycleRun) -> pl.DataFrame:
 def _without_wrong_rows(run: CycleRun, snapshot: pl.DataFrame) -> pl.DataFrame:
     """Few rows that nothing can be learned from must not keep every run from learning."""
     with run.steps.step("quarantine") as note:
-        found = run.parts.use_case.quarantine(snapshot, run.as_of_us)
+        found = run.context.use_case.quarantine(snapshot, run.as_of_us)
         note.rows = found.rows
         if found.rows:
             note.details["faults"] = dict(found.faults)
-            run.parts.log.warning("rows_quarantined", rows=found.rows, faults=dict(found.faults),
+            run.context.log.warning("rows_quarantined", rows=found.rows, faults=dict(found.faults),
                                   remedy="understudy rows find")  # fmt: skip
         return found.kept
 
 
 def _corrections(run: CycleRun) -> dict[str, dict[str, int]]:
     """Labels turned round since the champion was made; this snapshot holds what they are now."""
-    champion = run.findings.champion
+    champion = run.artifacts.champion
     manifest = champion.manifest if champion else None
     since_us = to_micros(manifest.created_at) if manifest else 0
-    found = count_corrections(run.parts.engine, run.as_of_us, since_us)
+    found = count_corrections(run.context.engine, run.as_of_us, since_us)
     return {"label_corrections": asdict(found)} if found.any else {}
 
 
 def _train(run: CycleRun, examples: Examples) -> Candidate:
-    parts = run.parts
+    context = run.context
     with (
         run.steps.step("train") as note,
-        parts.progress("train", parts.log, parts.interruption) as progress,
+        context.progress("train", context.log, context.interruption) as progress,
     ):
         note.rows = len(examples.train_matrix)
         inputs = {
-            "use_case": parts.use_case.name,
+            "use_case": context.use_case.name,
             "rows": examples.training_data.sha256,
             "features": examples.feature_names,
-            "seed": parts.seed,
+            "seed": context.seed,
         }
-        return parts.once(
+        return context.once(
             note,
             "train",
             inputs,
-            CandidateForm(),
-            lambda: parts.use_case.train(
+            CandidateSerializer(),
+            lambda: context.use_case.train(
                 examples.train_matrix,
                 examples.train_labels,
                 examples.feature_names,
-                parts.seed,
+                context.seed,
                 progress,
             ),
         )
@@ -156,7 +158,7 @@ def _package(
 ) -> Draft:
     with run.steps.step("package") as note:
         own = run.announced_version
-        unjudged = draft(run.parts, candidate, examples, champion, run.as_of_us, own=own)
+        unjudged = draft(run.context, candidate, examples, champion, run.as_of_us, own=own)
         run.report.model_version = note.details["version"] = str(unjudged.version)
         return unjudged
 
@@ -164,14 +166,14 @@ def _package(
 def _evaluate(
     run: CycleRun, examples: Examples, unjudged: Draft, champion: Champion | None
 ) -> tuple[Evaluation, Sealed]:
-    parts = run.parts
+    context = run.context
     with run.steps.step("evaluate") as note:
         note.rows = len(examples.held_out_labels)
-        evaluation = evaluate(parts, examples, unjudged, champion, run.as_of_us)
-        kept = parts.held_out.save(unjudged.version, held_out_rows(examples, evaluation))
+        evaluation = evaluate(context, examples, unjudged, champion, run.as_of_us)
+        kept = context.held_out.save(unjudged.version, held_out_rows(examples, evaluation))
         reference = reference_of(examples, evaluation.contest.evidence.candidate)
         sealed = seal(unjudged, evaluation.candidate_metrics, evaluation.intervals, reference)
-        parts.candidates.save_bundle(unjudged.version, sealed.raw)
+        context.candidates.save_bundle(unjudged.version, sealed.raw)
         served = evaluation.champion_metrics
         run.report.metrics = {
             "candidate": finite(evaluation.candidate_metrics),

@@ -18,11 +18,11 @@ from shared.usecase.serving import FloatMatrix
 
 def measure(run: CycleRun) -> Examined | None:
     """Everything that can be measured of the candidate; None when the run did not get there."""
-    found = run.findings
+    found = run.artifacts
     if found.examples is None or found.draft is None or found.evaluation is None:
         return None
-    contest, seed = found.evaluation.contest, run.parts.seed
-    policy = run.parts.use_case.policy
+    contest, seed = found.evaluation.contest, run.context.seed
+    policy = run.context.use_case.policy
     plan = Plan(RESAMPLES, seed, policy.daily_alerts, policy.cost_per_alert)
     scored = _scored(contest.evidence, plan)
     rng = np.random.default_rng(seed)
@@ -46,8 +46,8 @@ def measure(run: CycleRun) -> Examined | None:
 
 def _slices(run: CycleRun, scored: Scored) -> tuple[Gain, ...]:
     found = []
-    for gain in by_slice(scored, run.parts.use_case.policy.primary_metric):
-        run.parts.interruption.raise_if_requested()
+    for gain in by_slice(scored, run.context.use_case.policy.primary_metric):
+        run.context.interruption.raise_if_requested()
         found.append(gain)
     return tuple(found)
 
@@ -79,10 +79,10 @@ def _importances(
         return (), ()
     names = draft.manifest.feature_names
     matrix = np.ascontiguousarray(examples.held_out_columns(names)[rows])
-    use_case = run.parts.use_case
+    use_case = run.context.use_case
 
     def score(changed: FloatMatrix) -> Floats:
-        run.parts.interruption.raise_if_requested()
+        run.context.interruption.raise_if_requested()
         return use_case.headline(draft.model.score(changed))
 
     group_of = use_case.feature_set.groups

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, select
 
 from scheduler.cycle.champion import Champion
+from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import Examples
-from scheduler.cycle.parts import Parts
 from scheduler.cycle.versions import is_new_recipe, next_version
 from scheduler.drift.reference import Reference, encode
 from scheduler.gates.judging import finite
@@ -46,7 +46,7 @@ class Sealed:
 
 
 def draft(
-    parts: Parts,
+    context: CycleContext,
     candidate: Candidate,
     examples: Examples,
     champion: Champion | None,
@@ -66,19 +66,19 @@ def draft(
     new_recipe = is_new_recipe(candidate, champion.manifest if champion else None)
     version = next_version(
         champion.version if champion else None,
-        parts.api.known_versions(),
-        (parts.candidates.versions() | _recorded_versions(parts.engine)) - {own},
-        parts.use_case.schema_version,
+        context.api.known_versions(),
+        (context.candidates.versions() | _recorded_versions(context.engine)) - {own},
+        context.use_case.schema_version,
         new_recipe=new_recipe,
     )
-    manifest = _manifest(parts, candidate, examples, version, as_of_us)
+    manifest = _manifest(context, candidate, examples, version, as_of_us)
     if champion is not None:
         manifest = manifest.model_copy(update={"parent_version": str(champion.version)})
     files = {
         CARD: _card(manifest).encode(),
         **candidate.files,
     }
-    model = load_model(unpack(pack(manifest, files)), allow_pickle=parts.allow_pickle)
+    model = load_model(unpack(pack(manifest, files)), allow_pickle=context.allow_pickle)
     return Draft(version, new_recipe, manifest, files, model)
 
 
@@ -105,14 +105,14 @@ def _recorded_versions(engine: Engine) -> frozenset[Version]:
 
 
 def _manifest(
-    parts: Parts, candidate: Candidate, examples: Examples, version: Version, as_of_us: int
+    context: CycleContext, candidate: Candidate, examples: Examples, version: Version, as_of_us: int
 ) -> Manifest:
     inputs, outputs = served_signature(len(candidate.feature_names), len(candidate.components))
     return Manifest(
-        model_name=parts.use_case.name,
+        model_name=context.use_case.name,
         version=str(version),
         created_at=to_datetime(as_of_us),
-        use_case=parts.use_case.name,
+        use_case=context.use_case.name,
         frameworks=_frameworks(candidate),
         python_version=platform.python_version(),
         flavour=candidate.flavour,

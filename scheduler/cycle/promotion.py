@@ -1,10 +1,10 @@
 """Promotion: sign, push, and ask the API whether it really serves the new version."""
 
-from scheduler.cycle.lease import announce, check_champion
-from scheduler.cycle.parts import Parts
+from scheduler.cycle.context import CycleContext
+from scheduler.cycle.preconditions import announce, check_champion
 from scheduler.cycle.resumption import is_promoted_already
 from scheduler.cycle.run import CycleRun
-from scheduler.decision import Decision
+from scheduler.decision import PromotionDecision
 from scheduler.publisher import PushResult, PushState
 from scheduler.scoring_api import ApiUnavailable
 from shared.bundle.version import Version
@@ -14,18 +14,18 @@ VERIFY_ATTEMPTS = 5
 VERIFY_PAUSE_SECONDS = 1.0
 
 
-def promote(run: CycleRun, decision: Decision, raw: bytes) -> None:
+def promote(run: CycleRun, decision: PromotionDecision, raw: bytes) -> None:
     """Publish what the decision promotes; the report says how that ended."""
-    parts, steps, report = run.parts, run.steps, run.report
+    context, steps, report = run.context, run.steps, run.report
     version = Version.parse(str(decision.inputs.candidate_version))
     with steps.step("sign"):
-        signature = parts.publisher.sign(decision, raw)
-        parts.candidates.save_signature(version, signature)
+        signature = context.publisher.sign(decision, raw)
+        context.candidates.save_signature(version, signature)
     with steps.step("push") as note:
         check_champion(run)
         announce(run, decision, raw)
         fencing_number = run.claim.fencing_number if run.claim else None
-        pushed = parts.publisher.push(decision, raw, signature, fencing_number)
+        pushed = context.publisher.push(decision, raw, signature, fencing_number)
         note.result = "partial" if pushed.partial else pushed.state.value
         note.details = {"reason": pushed.reason}
     if pushed.state is PushState.REFUSED:
@@ -35,7 +35,7 @@ def promote(run: CycleRun, decision: Decision, raw: bytes) -> None:
         report.end(RunStatus.FAILED, "push_refused", pushed.reason)
         return
     with steps.step("verify") as note:
-        if _serves(parts, pushed):
+        if _serves(context, pushed):
             partial = f"; {pushed.partial}" if pushed.partial else ""
             report.end(RunStatus.SUCCEEDED, decision.code, decision.reason + partial)
         else:
@@ -44,14 +44,14 @@ def promote(run: CycleRun, decision: Decision, raw: bytes) -> None:
             report.end(RunStatus.FAILED, "push_unverified", reason)
 
 
-def _serves(parts: Parts, pushed: PushResult) -> bool:
+def _serves(context: CycleContext, pushed: PushResult) -> bool:
     """Ask a few times: after a broken push the API may still be loading."""
     for attempt in range(VERIFY_ATTEMPTS):
         if attempt:
-            parts.interruption.wait(VERIFY_PAUSE_SECONDS)
-            parts.interruption.raise_if_requested()
+            context.interruption.wait(VERIFY_PAUSE_SECONDS)
+            context.interruption.raise_if_requested()
         try:
-            if parts.publisher.serves(pushed.version):
+            if context.publisher.serves(pushed.version):
                 return True
         except ApiUnavailable:
             continue

@@ -29,7 +29,7 @@ class Recorder(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class _PendingWrite:
     """Something to be written of a run; False when the run is not ours any more."""
 
     run_id: int
@@ -45,7 +45,7 @@ class RunRecorder:
         self._engine = engine
         self._log = log
         self._pause = pause
-        self._waiting: deque[_Record] = deque()
+        self._waiting: deque[_PendingWrite] = deque()
         self._lock = threading.Lock()
 
     @property
@@ -105,7 +105,7 @@ class RunRecorder:
 
     def _write(self, run_id: int, write: Callable[[], bool]) -> None:
         with self._lock:
-            self._waiting.append(_Record(run_id, write))
+            self._waiting.append(_PendingWrite(run_id, write))
         try:
             self.flush()
         except DataUnavailable as error:

@@ -8,7 +8,7 @@ import polars as pl
 
 from scheduler.cycle.examples import LABEL, LABEL_KNOWN_AT, TEXTS, TIME, Examples, thinned_step
 from scheduler.drift.baseline import Rows, fit_baseline
-from scheduler.drift.bins import Kind, kind_of
+from scheduler.drift.bins import ColumnKind, kind_of
 from scheduler.drift.estimate import Floats, fit_calibration, measure
 from scheduler.drift.reference import Reference
 from shared.clock import MICROS_PER_DAY
@@ -41,7 +41,7 @@ def reference_of(examples: Examples, scores: Floats) -> Reference:
     kinds = {name: _kind(name, values) for name, values in learned.columns.items()}
     positive = examples.held_out_labels == 1
     return Reference(
-        baseline=fit_baseline([learned, held_out], kinds | {SCORE: Kind.SCORE}),
+        baseline=fit_baseline([learned, held_out], kinds | {SCORE: ColumnKind.SCORE}),
         label_delay_us=_label_delay_us(rows),
         calibration=fit_calibration(scores, positive),
         held_out=measure(scores, positive),
@@ -54,10 +54,10 @@ def _newest(columns: dict[str, npt.NDArray[Any]], instants: npt.NDArray[np.int64
     return Rows(kept, instants[recent] // MICROS_PER_DAY)
 
 
-def _kind(name: str, values: npt.NDArray[Any]) -> Kind:
+def _kind(name: str, values: npt.NDArray[Any]) -> ColumnKind:
     if name == LABEL:
-        return Kind.LABEL
-    return Kind.CATEGORY if values.dtype == object else kind_of(values)
+        return ColumnKind.LABEL
+    return ColumnKind.CATEGORY if values.dtype == object else kind_of(values)
 
 
 def _label_delay_us(rows: pl.DataFrame) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scheduler.decision import Decision, to_json, verdict_to_json
+from scheduler.decision import PromotionDecision, to_json, verdict_to_json
 from shared.tables.runs import RunStatus
 from shared.verdicts import Verdict
 
@@ -21,7 +21,7 @@ class RunReport:
     data_size: int | None = None
     metrics: Mapping[str, Any] | None = None
     verdicts: list[Verdict] = field(default_factory=list)
-    decision: Decision | None = None
+    decision: PromotionDecision | None = None
     steps: Sequence[Mapping[str, Any]] = ()
 
     def end(self, status: RunStatus, code: str, message: str) -> None:

@@ -31,7 +31,7 @@ def is_promoted_already(run: CycleRun) -> bool:
 
 
 def _is_accepted(run: CycleRun, version: Version, sha256: str | None) -> bool:
-    api = run.parts.api
+    api = run.context.api
     serving = api.current()
     if serving is not None and serving.version == str(version):
         return serving.sha256 in {None, sha256}

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from scheduler.cycle.findings import Findings
-from scheduler.cycle.parts import Parts
+from scheduler.cycle.artifacts import RunArtifacts
+from scheduler.cycle.context import CycleContext
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import StepLog
 from shared.bundle.version import Version
@@ -19,11 +19,11 @@ class CycleRun:
         claim: the row of the run as it was claimed; None where nothing is claimed.
     """
 
-    parts: Parts
+    context: CycleContext
     steps: StepLog
     report: RunReport
     as_of_us: int
-    findings: Findings = field(default_factory=Findings)
+    artifacts: RunArtifacts = field(default_factory=RunArtifacts)
     claim: Run | None = None
 
     @property

@@ -3,11 +3,11 @@
 import structlog
 
 from scheduler.cycle.candidate_page import write_candidate_page
+from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import NotEnoughHistory
 from scheduler.cycle.interruption import Interrupted
 from scheduler.cycle.learn import learn
-from scheduler.cycle.lease import ChampionChanged, LeaseLost
-from scheduler.cycle.parts import Parts
+from scheduler.cycle.preconditions import ChampionChanged, LeaseLost
 from scheduler.cycle.records import INTERRUPTED, Recorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.resumption import is_promoted_already
@@ -36,27 +36,27 @@ CODES: dict[type[Exception], str] = {
 class CycleRunner:
     """Executes claimed runs, one at a time."""
 
-    def __init__(self, parts: Parts, recorder: Recorder) -> None:
-        self._parts = parts
+    def __init__(self, context: CycleContext, recorder: Recorder) -> None:
+        self._context = context
         self._recorder = recorder
 
     def execute(self, run: Run) -> RunReport:
         """One cycle from claim to record; never raises."""
-        parts = self._parts
+        context = self._context
         report = RunReport()
         with structlog.contextvars.bound_contextvars(run_id=run.run_id):
-            parts.log.info("run_started", job=run.job, requested_by=run.requested_by)
-            steps = StepLog(parts.log, parts.interruption)
-            cycle = CycleRun(parts, steps, report, self._as_of_us(run), claim=run)
+            context.log.info("run_started", job=run.job, requested_by=run.requested_by)
+            steps = StepLog(context.log, context.interruption)
+            cycle = CycleRun(context, steps, report, self._as_of_us(run), claim=run)
             self._learn(cycle)
             write_candidate_page(cycle, run.run_id)
             report.steps = steps.records
             self._keep_verdicts(run, report)
             self._recorder.record(run, report)
             self._track(run, cycle)
-            if parts.work is not None:
-                parts.work.prune()
-            parts.log.info(
+            if context.step_cache is not None:
+                context.step_cache.prune()
+            context.log.info(
                 "run_ended",
                 status=report.status.value,
                 code=report.code,
@@ -68,29 +68,31 @@ class CycleRunner:
 
     def _as_of_us(self, run: Run) -> int:
         """Now; of a run that is resumed, the instant at which it began."""
-        now_us = self._parts.clock.now_us()
-        work = self._parts.work
-        return now_us if work is None else work.as_of_us(run, now_us)
+        now_us = self._context.clock.now_us()
+        step_cache = self._context.step_cache
+        return now_us if step_cache is None else step_cache.as_of_us(run, now_us)
 
     def _learn(self, run: CycleRun) -> None:
         try:
             if not is_promoted_already(run):
                 learn(run)
         except Exception as error:
-            is_stopping = self._parts.interruption.requested
+            is_stopping = self._context.interruption.requested
             code = INTERRUPTED if is_stopping else _code(error)
             if code == "error":
-                self._parts.log.exception("run_broke")
+                self._context.log.exception("run_broke")
             run.report.end(RunStatus.FAILED, code, str(error) or type(error).__name__)
 
     def _track(self, run: Run, cycle: CycleRun) -> None:
         """Tell the tracker; the run is recorded already, whatever comes of this."""
-        parts, report, sealed = self._parts, cycle.report, cycle.findings.sealed
+        context, report, sealed = self._context, cycle.report, cycle.artifacts.sealed
         folder = None
         if report.model_version is not None:
-            folder = parts.candidates.folder(Version.parse(report.model_version))
+            folder = context.candidates.folder(Version.parse(report.model_version))
         manifest = None if sealed is None else sealed.bundle.manifest
-        parts.tracker.track(tracked_run(run.run_id, parts.use_case.name, report, manifest, folder))
+        context.tracker.track(
+            tracked_run(run.run_id, context.use_case.name, report, manifest, folder)
+        )
 
     def _keep_verdicts(self, run: Run, report: RunReport) -> None:
         """Lay the verdicts beside the candidate, and clear out the oldest candidates."""
@@ -104,17 +106,17 @@ class CycleRunner:
                 "metrics": report.metrics,
                 "decision": to_json(report.decision),
             }
-            self._parts.candidates.save_verdicts(version, record)
+            self._context.candidates.save_verdicts(version, record)
             self._prune(version, report)
         except OSError as error:
-            self._parts.log.warning("candidate_not_kept", reason=str(error))
+            self._context.log.warning("candidate_not_kept", reason=str(error))
 
     def _prune(self, version: Version, report: RunReport) -> None:
         """Never the candidate, never what serves, also when that is very old."""
         champion = {Version.parse(report.champion_version)} if report.champion_version else set()
-        deleted = self._parts.candidates.prune(frozenset({version} | champion))
+        deleted = self._context.candidates.prune(frozenset({version} | champion))
         if deleted:
-            self._parts.log.info("candidates_deleted", versions=[str(item) for item in deleted])
+            self._context.log.info("candidates_deleted", versions=[str(item) for item in deleted])
 
 
 def _code(error: Exception) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scheduler.drift.bins import Bins, Kind, Values, count_by_day, fit_bins
+from scheduler.drift.bins import Bins, ColumnKind, Values, count_by_day, fit_bins
 from scheduler.drift.calibration import design_effect, usual_effect
 
 MAX_ROWS = 200_000
@@ -62,7 +62,7 @@ class Baseline:
     columns: Mapping[str, BaselineColumn]
 
 
-def fit_baseline(groups: Sequence[Rows], kinds: Mapping[str, Kind]) -> Baseline:
+def fit_baseline(groups: Sequence[Rows], kinds: Mapping[str, ColumnKind]) -> Baseline:
     """Count every column by day, and learn how far its own days and weeks stray.
 
     Groups hold different rows: features those that were learned from, the score those that
@@ -78,7 +78,7 @@ def fit_baseline(groups: Sequence[Rows], kinds: Mapping[str, Kind]) -> Baseline:
     return Baseline(fitted)
 
 
-def _fitted(kind: Kind, values: Values, day_codes: Values, days: int) -> BaselineColumn:
+def _fitted(kind: ColumnKind, values: Values, day_codes: Values, days: int) -> BaselineColumn:
     bins = fit_bins(kind, values)
     by_day = count_by_day(bins, values, day_codes, days)
     return BaselineColumn(
@@ -115,7 +115,7 @@ def from_json(stored: Mapping[str, Any]) -> Baseline:
     """
     columns = {}
     for name, item in stored.items():
-        bins = Bins(Kind(item["kind"]), tuple(item["edges"]), tuple(item["categories"]))
+        bins = Bins(ColumnKind(item["kind"]), tuple(item["edges"]), tuple(item["categories"]))
         if len(item["counts"]) != bins.size:
             raise ValueError(f"baseline of {name}: {len(item['counts'])} counts, {bins.size} bins")
         columns[name] = BaselineColumn(

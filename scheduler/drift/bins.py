@@ -19,7 +19,7 @@ RAREST_CATEGORY = 0.001
 """Categories with a smaller share of the baseline are "other": they come and go by chance."""
 
 
-class Kind(StrEnum):
+class ColumnKind(StrEnum):
     """What a column holds; a label is a category, a score is a number."""
 
     NUMBER = "number"
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
     @property
     def ordered(self) -> bool:
-        return self in {Kind.NUMBER, Kind.SCORE}
+        return self in {ColumnKind.NUMBER, ColumnKind.SCORE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Bins:
         categories: known values as text, in order; one more bin for any other.
     """
 
-    kind: Kind
+    kind: ColumnKind
     edges: tuple[float, ...] = ()
     categories: tuple[str, ...] = ()
 
@@ -69,7 +69,7 @@ class Bins:
         return np.asarray(table, dtype=np.int64)[inverse]
 
 
-def fit_bins(kind: Kind, values: Values) -> Bins:
+def fit_bins(kind: ColumnKind, values: Values) -> Bins:
     """Bins that the baseline fills evenly (numbers) or that it contains (categories)."""
     if not kind.ordered:
         return Bins(kind, categories=_common(values))
@@ -88,13 +88,15 @@ def count_by_day(bins: Bins, values: Values, day_codes: Counts, days: int) -> Co
     return np.bincount(flat, minlength=days * bins.size).reshape(days, bins.size)
 
 
-def kind_of(values: Values) -> Kind:
+def kind_of(values: Values) -> ColumnKind:
     """A number that has two values at most is a flag, and flags are categories."""
     present = values[np.isfinite(values)]
     if not len(present):
-        return Kind.CATEGORY
+        return ColumnKind.CATEGORY
     low, high = present.min(), present.max()
-    return Kind.CATEGORY if np.all((present == low) | (present == high)) else Kind.NUMBER
+    return (
+        ColumnKind.CATEGORY if np.all((present == low) | (present == high)) else ColumnKind.NUMBER
+    )
 
 
 def _common(values: Values) -> tuple[str, ...]:

@@ -11,13 +11,18 @@ import numpy as np
 from scipy import stats
 
 from scheduler.drift.baseline import MAX_ROWS, Baseline, BaselineColumn, Rows
-from scheduler.drift.bins import Counts, Kind
+from scheduler.drift.bins import ColumnKind, Counts
 from scheduler.drift.calibration import for_window
 from scheduler.drift.distance import Distance, chi_square, kolmogorov_smirnov
 
 
-def _floors() -> Mapping[Kind, float]:
-    return {Kind.NUMBER: 0.05, Kind.SCORE: 0.05, Kind.CATEGORY: 0.1, Kind.LABEL: 0.05}
+def _floors() -> Mapping[ColumnKind, float]:
+    return {
+        ColumnKind.NUMBER: 0.05,
+        ColumnKind.SCORE: 0.05,
+        ColumnKind.CATEGORY: 0.1,
+        ColumnKind.LABEL: 0.05,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,7 @@ class DriftLimits:
     """
 
     error: float = 0.01
-    floors: Mapping[Kind, float] = field(default_factory=_floors)
+    floors: Mapping[ColumnKind, float] = field(default_factory=_floors)
     clock: float = 0.5
     min_rows: int = 200
     max_rows: int = MAX_ROWS
@@ -51,7 +56,7 @@ class ColumnDrift:
     """
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     effect: float
     floor: float
     p_value: float

@@ -50,7 +50,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class PerformanceEstimate:
     """What the scores of unlabelled rows promise."""
 
     rows: int
@@ -75,7 +75,7 @@ def measure(scores: Floats, positive: Flags) -> Performance:
     return Performance(len(scores), int(positive.sum()), auc, average_precision)
 
 
-def estimate(scores: Floats, calibration: Calibration, seed: int = 0) -> Estimate:
+def estimate(scores: Floats, calibration: Calibration, seed: int = 0) -> PerformanceEstimate:
     """The metrics when labels are not known."""
     ordered = -np.sort(-scores)
     chances, ends = calibration.probabilities(ordered), _ends(ordered)
@@ -84,7 +84,7 @@ def estimate(scores: Floats, calibration: Calibration, seed: int = 0) -> Estimat
     for place in range(DRAWS):
         positive = rng.random(len(ordered)) < chances
         drawn[place] = (positive.sum(), *_metrics(positive, ends))
-    return Estimate(len(scores), *(_expected(column) for column in drawn.T))
+    return PerformanceEstimate(len(scores), *(_expected(column) for column in drawn.T))
 
 
 def _expected(values: Floats) -> Expected:

@@ -8,8 +8,8 @@ from sqlalchemy import Engine
 
 from scheduler.drift.baseline import Baseline
 from scheduler.drift.check import DriftLimits, DriftReport, check_drift
-from scheduler.drift.estimate import Estimate, Performance, estimate, measure
-from scheduler.drift.live import Live, Window, read_live
+from scheduler.drift.estimate import Performance, PerformanceEstimate, estimate, measure
+from scheduler.drift.live import DriftWindow, Live, read_live
 from scheduler.drift.yardstick import NotChecked, Yardstick
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.usecase.learning import LearningUseCase
@@ -29,20 +29,20 @@ class Outlook:
             the scores had promised of the same rows: whether the promise is kept.
     """
 
-    expected: Estimate | None
+    expected: PerformanceEstimate | None
     held_out: Performance
     matured: Performance | None
-    promised: Estimate | None
+    promised: PerformanceEstimate | None
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DriftFinding:
     """What a check found; the report and the page are functions of it."""
 
     champion: str
     trained_from: datetime
     trained_until: datetime
-    window: Window
+    window: DriftWindow
     label_delay_us: int
     baseline: Baseline
     report: DriftReport
@@ -53,11 +53,11 @@ def look(
     engine: Engine,
     use_case: LearningUseCase,
     yardstick: Yardstick,
-    window: Window,
+    window: DriftWindow,
     *,
     shortest_span_us: int = SHORTEST_SPAN_US,
     limits: DriftLimits | None = None,
-) -> Finding:
+) -> DriftFinding:
     """Compare what was served in the window with what the champion was trained on.
 
     Raises:
@@ -72,11 +72,11 @@ def look(
 def weigh(
     live: Live,
     yardstick: Yardstick,
-    window: Window,
+    window: DriftWindow,
     *,
     shortest_span_us: int = SHORTEST_SPAN_US,
     limits: DriftLimits | None = None,
-) -> Finding:
+) -> DriftFinding:
     """The same of rows that are there already, wherever they come from.
 
     Raises:
@@ -89,7 +89,7 @@ def weigh(
     if report.reason is not None:
         raise NotChecked(report.reason)
     data = manifest.training_data
-    return Finding(
+    return DriftFinding(
         champion=manifest.version,
         trained_from=data.window_start,
         trained_until=data.window_end,

@@ -34,7 +34,7 @@ _FLOAT = np.dtype("<f4")
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class DriftWindow:
     """Half-open instants of event time, and the instant whose knowledge may be used."""
 
     start_us: int
@@ -45,9 +45,9 @@ class Window:
     def days(self) -> float:
         return (self.end_us - self.start_us) / MICROS_PER_DAY
 
-    def earlier(self, micros: int) -> "Window":
+    def earlier(self, micros: int) -> "DriftWindow":
         """As long, and earlier; what is known now may still be used."""
-        return Window(self.start_us - micros, self.end_us - micros, self.as_of_us)
+        return DriftWindow(self.start_us - micros, self.end_us - micros, self.as_of_us)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def read_live(
     engine: Engine,
     use_case: LearningUseCase,
     manifest: Manifest,
-    window: Window,
+    window: DriftWindow,
     label_delay_us: int,
 ) -> Live:
     """The rows of the window; labels are those of the window that lies a label delay earlier.
@@ -103,7 +103,7 @@ def read_live(
     )
 
 
-def _read(engine: Engine, window: Window, *, labelled: bool) -> list[Row[Any]]:
+def _read(engine: Engine, window: DriftWindow, *, labelled: bool) -> list[Row[Any]]:
     """In the order of time; of very many rows, evenly spaced ones."""
     query = _query(window, labelled=labelled)
     counted = query.with_only_columns(func.count())
@@ -116,7 +116,7 @@ def _read(engine: Engine, window: Window, *, labelled: bool) -> list[Row[Any]]:
         return list(islice(rows, 0, None, max(-(-count // MAX_ROWS), 1)))
 
 
-def _query(window: Window, *, labelled: bool) -> Select[Any]:
+def _query(window: DriftWindow, *, labelled: bool) -> Select[Any]:
     query = select(*_COLUMNS).where(
         table.c.event_time >= window.start_us,
         table.c.event_time < window.end_us,

@@ -6,14 +6,14 @@ from dataclasses import asdict
 from typing import Any
 
 from scheduler.drift.check import ColumnDrift
-from scheduler.drift.finding import Finding, Outlook
+from scheduler.drift.finding import DriftFinding, Outlook
 from scheduler.drift.memory import ALARM
 from shared.clock import isoformat
 
 ONLY_A_WARNING = "an estimate without labels: an early warning, never asked by a gate"
 
 
-def to_json(finding: Finding) -> dict[str, Any]:
+def to_json(finding: DriftFinding) -> dict[str, Any]:
     """`alarm`, the columns behind it and every figure; no NaN, which is not JSON."""
     report, window = finding.report, finding.window
     return {

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scheduler.cycle.candidates import write_whole
-from scheduler.drift.finding import Finding
+from scheduler.drift.finding import DriftFinding
 from scheduler.drift.page.page import render
 from scheduler.drift.record import to_json
 
@@ -19,7 +19,7 @@ class DriftReports:
         self._root = root
         self._keep = keep
 
-    def save(self, run_id: int, use_case: str, finding: Finding, sentence: str) -> str:
+    def save(self, run_id: int, use_case: str, finding: DriftFinding, sentence: str) -> str:
         """Write both; returns the name of the page."""
         content: dict[str, Any] = {"run_id": run_id, "answer": sentence, **to_json(finding)}
         text = json.dumps(content, indent=2, allow_nan=False)

@@ -13,8 +13,8 @@ from scheduler.cycle.report import RunReport
 from scheduler.cycle.served_bundle import ServedBundles
 from scheduler.cycle.steps import StepLog
 from scheduler.drift.alarm import Response, respond
-from scheduler.drift.finding import Finding, look
-from scheduler.drift.live import Window
+from scheduler.drift.finding import DriftFinding, look
+from scheduler.drift.live import DriftWindow
 from scheduler.drift.record import to_json
 from scheduler.drift.reports import DriftReports
 from scheduler.drift.sentence import answer
@@ -31,7 +31,7 @@ DRIFTED, NO_DRIFT, NOT_CHECKED = "drift", "no_drift", "not_checked"
 
 
 @dataclass(frozen=True, slots=True)
-class DriftParts:
+class DriftContext:
     """What a check works with.
 
     Attributes:
@@ -54,20 +54,20 @@ class DriftParts:
 class DriftRunner:
     """Carries out claimed runs of the job; it promotes nothing and trains nothing."""
 
-    def __init__(self, parts: DriftParts, recorder: Recorder) -> None:
-        self._parts = parts
+    def __init__(self, context: DriftContext, recorder: Recorder) -> None:
+        self._context = context
         self._recorder = recorder
 
     def execute(self, run: Run) -> RunReport:
         """One check from claim to record; never raises."""
-        parts, report = self._parts, RunReport()
+        context, report = self._context, RunReport()
         with structlog.contextvars.bound_contextvars(run_id=run.run_id):
-            parts.log.info("run_started", job=run.job, requested_by=run.requested_by)
-            steps = StepLog(parts.log, parts.interruption)
+            context.log.info("run_started", job=run.job, requested_by=run.requested_by)
+            steps = StepLog(context.log, context.interruption)
             self._guarded(lambda: self._check(run, steps, report), report)
             report.steps = steps.records
             self._recorder.record(run, report)
-            parts.log.info(
+            context.log.info(
                 "run_ended",
                 status=report.status.value,
                 code=report.code,
@@ -88,18 +88,18 @@ class DriftRunner:
         except DataUnavailable as error:
             report.end(RunStatus.FAILED, "data_unavailable", str(error))
         except Exception as error:
-            self._parts.log.exception("run_broke")
+            self._context.log.exception("run_broke")
             report.end(RunStatus.FAILED, "error", str(error) or type(error).__name__)
 
     def _check(self, run: Run, steps: StepLog, report: RunReport) -> None:
-        parts, now_us = self._parts, self._parts.clock.now_us()
+        context, now_us = self._context, self._context.clock.now_us()
         with steps.step("champion") as note:
-            yardstick = champions_yardstick(parts.served)
+            yardstick = champions_yardstick(context.served)
             version = yardstick.manifest.version
             report.champion_version = note.details["version"] = version
-        window = Window(now_us - round(parts.window_days * MICROS_PER_DAY), now_us, now_us)
+        window = DriftWindow(now_us - round(context.window_days * MICROS_PER_DAY), now_us, now_us)
         with steps.step("compare") as note:
-            finding = look(parts.engine, parts.use_case, yardstick, window)
+            finding = look(context.engine, context.use_case, yardstick, window)
             report.data_size = note.rows = finding.report.rows
             note.result = DRIFTED if finding.report.drifted else NO_DRIFT
         with steps.step("respond") as note:
@@ -107,7 +107,7 @@ class DriftRunner:
             note.details["reason"] = response.reason
         sentence = answer(finding, response, retraining)
         with steps.step("report"):
-            page = parts.reports.save(run.run_id, parts.use_case.name, finding, sentence)
+            page = context.reports.save(run.run_id, context.use_case.name, finding, sentence)
         report.metrics = to_json(finding) | {
             "answer": sentence,
             "retraining_run": retraining,
@@ -117,16 +117,16 @@ class DriftRunner:
         code = DRIFTED if finding.report.drifted else NO_DRIFT
         report.end(RunStatus.SUCCEEDED, code, sentence)
 
-    def _respond(self, finding: Finding, now_us: int) -> tuple[Response, int | None]:
+    def _respond(self, finding: DriftFinding, now_us: int) -> tuple[Response, int | None]:
         """Ask for a retraining if that is due; returns its number."""
-        parts, drift = self._parts, finding.report
-        known = read_retrainings(parts.engine)
-        response = respond(drift, now_us, known, parts.cooldown_days)
+        context, drift = self._context, finding.report
+        known = read_retrainings(context.engine)
+        response = respond(drift, now_us, known, context.cooldown_days)
         asked = None
         if response.starts_run:
-            asked = request_unless_unfinished(parts.engine, RETRAINING, now_us, REQUESTED_BY)
+            asked = request_unless_unfinished(context.engine, RETRAINING, now_us, REQUESTED_BY)
         if drift.drifted:
-            parts.log.warning(
+            context.log.warning(
                 "drift_alarm",
                 columns={column.name: round(column.effect, 4) for column in drift.alarms},
                 champion=finding.champion,

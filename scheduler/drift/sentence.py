@@ -1,12 +1,12 @@
 """Has the data drifted, and what should I do? In one sentence."""
 
 from scheduler.drift.alarm import Response
-from scheduler.drift.finding import Finding
+from scheduler.drift.finding import DriftFinding
 
 _NAMED = 4
 
 
-def drifted_names(finding: Finding) -> str:
+def drifted_names(finding: DriftFinding) -> str:
     """The columns that moved, the furthest first."""
     names = [column.name for column in finding.report.alarms]
     rest = len(names) - _NAMED
@@ -14,7 +14,7 @@ def drifted_names(finding: Finding) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
-def answer(finding: Finding, response: Response, asked: int | None = None) -> str:
+def answer(finding: DriftFinding, response: Response, asked: int | None = None) -> str:
     """For the top of the page, the message of the run and the command line.
 
     `asked` is the retraining that was asked for because of it.

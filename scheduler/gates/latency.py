@@ -15,14 +15,14 @@ TIMED_ROWS = 500
 NANOS_PER_MILLI = 1_000_000
 
 
-class Scorer(Protocol):
+class RowScorer(Protocol):
     """A loaded bundle."""
 
     def score(self, matrix: FloatMatrix) -> FloatMatrix: ...
 
 
 def judge_latency(
-    model: Scorer,
+    model: RowScorer,
     rows: FloatMatrix,
     budget_ms: float,
     timer_ns: Callable[[], int] = time.perf_counter_ns,
@@ -54,7 +54,7 @@ def _row(rows: FloatMatrix, index: int) -> FloatMatrix:
     return np.ascontiguousarray(rows[position : position + 1])
 
 
-def _timed_ms(model: Scorer, row: FloatMatrix, timer_ns: Callable[[], int]) -> float:
+def _timed_ms(model: RowScorer, row: FloatMatrix, timer_ns: Callable[[], int]) -> float:
     started = timer_ns()
     model.score(row)
     return (timer_ns() - started) / NANOS_PER_MILLI

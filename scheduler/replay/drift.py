@@ -14,8 +14,8 @@ import polars as pl
 from scheduler.cycle.examples import LABEL, LABEL_KNOWN_AT, TEXTS, TIME
 from scheduler.cycle.reference import SCORE
 from scheduler.drift.baseline import Rows
-from scheduler.drift.finding import Finding, weigh
-from scheduler.drift.live import Live, Window
+from scheduler.drift.finding import DriftFinding, weigh
+from scheduler.drift.live import DriftWindow, Live
 from scheduler.drift.yardstick import Yardstick
 from scheduler.replay.history import Hindsight, Later
 from scheduler.replay.scores import headline_scores
@@ -34,13 +34,13 @@ def look_back(
     model: OnnxModel,
     yardstick: Yardstick,
     as_of_us: int,
-) -> Finding:
+) -> DriftFinding:
     """Compare the week before an instant with what the champion was trained on.
 
     Raises:
         NotChecked: there is too little to say anything.
     """
-    window = Window(as_of_us - WINDOW_US, as_of_us, as_of_us)
+    window = DriftWindow(as_of_us - WINDOW_US, as_of_us, as_of_us)
     served = _arrived(hindsight.between(window.start_us, window.end_us), as_of_us)
     earlier = window.earlier(yardstick.reference.label_delay_us)
     matured = _known(hindsight.between(earlier.start_us, earlier.end_us), as_of_us)

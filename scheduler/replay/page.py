@@ -6,13 +6,13 @@ from functools import cache
 
 from jinja2 import Environment
 
-from scheduler.flattening import flat
 from scheduler.replay.policies import Policy
 from scheduler.replay.policy_charts import over_time, summed_differences
 from scheduler.replay.published import Published
 from scheduler.replay.record import Round
 from scheduler.replay.summary import describe, ended, judged, metric_names, summarize, verdict
 from scheduler.report import paper, words
+from scheduler.tracking.record import flat
 from shared.clock import to_datetime
 
 TEMPLATE = "replay.html"

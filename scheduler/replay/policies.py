@@ -14,14 +14,14 @@ class Policy(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RoundOutcome:
     """What a round brought: a candidate, if one was trained, and whether the gate took it."""
 
     candidate: str | None
     promoted: bool
 
 
-def serving(outcomes: Sequence[Outcome]) -> Mapping[Policy, str | None]:
+def serving(outcomes: Sequence[RoundOutcome]) -> Mapping[Policy, str | None]:
     """Which version each policy serves after these rounds.
 
     All three begin with the same model: the first that the gate let through. Before that
@@ -40,7 +40,7 @@ def serving(outcomes: Sequence[Outcome]) -> Mapping[Policy, str | None]:
     }
 
 
-def promotions(outcomes: Sequence[Outcome]) -> Mapping[Policy, int]:
+def promotions(outcomes: Sequence[RoundOutcome]) -> Mapping[Policy, int]:
     """How often each policy changed what serves, the first model not counted."""
     served = [serving(outcomes[: count + 1]) for count in range(len(outcomes))]
     return {

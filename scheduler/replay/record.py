@@ -8,8 +8,8 @@ import orjson
 
 from scheduler.drift.memory import ALARM
 from scheduler.replay.plan import Span
-from scheduler.replay.policies import Outcome, Policy
-from scheduler.replay.scores import Scores
+from scheduler.replay.policies import Policy, RoundOutcome
+from scheduler.replay.scores import MetricValues
 from shared.tables.runs import RunStatus
 
 
@@ -33,7 +33,7 @@ class Round:
     run: Mapping[str, Any]
     bundle_sha256: str | None
     serving: Mapping[Policy, str | None]
-    scores: Mapping[str, Scores]
+    scores: Mapping[str, MetricValues]
     rows: int
     positives: int
     unlabelled: int
@@ -50,8 +50,8 @@ class Round:
         return version
 
     @property
-    def outcome(self) -> Outcome:
-        return Outcome(self.candidate, self.status is RunStatus.SUCCEEDED)
+    def outcome(self) -> RoundOutcome:
+        return RoundOutcome(self.candidate, self.status is RunStatus.SUCCEEDED)
 
     @property
     def reason(self) -> str:
@@ -63,7 +63,7 @@ class Round:
         metrics = self.drift["metrics"] if self.drift else None
         return None if metrics is None else bool(metrics[ALARM])
 
-    def scored(self, policy: Policy) -> Scores:
+    def scored(self, policy: Policy) -> MetricValues:
         """How a policy's model did; nothing when it had none, or nothing is known."""
         version = self.serving[policy]
         return self.scores.get(version, {}) if version else {}

@@ -3,9 +3,9 @@
 from scheduler.replay.asked import Asked, Watcher
 from scheduler.replay.history import Hindsight, switched_features
 from scheduler.replay.identity import identity, round_keys
-from scheduler.replay.player import Player
 from scheduler.replay.record import Round
-from scheduler.replay.workshop import open_workshop
+from scheduler.replay.rounds import RoundRunner
+from scheduler.replay.workspace import open_workspace
 
 NAME_LENGTH = 12
 
@@ -23,14 +23,14 @@ def replay(asked: Asked, watcher: Watcher) -> list[Round]:
     switched = switched_features(asked.history)
     named = identity(asked.use_case, (*_settings(asked), switched))
     keys = round_keys(named, asked.spans, hindsight)
-    with open_workshop(asked.work / named[:NAME_LENGTH]) as workshop:
-        rounds = workshop.rounds.finished(keys)
-        workshop.restore(rounds, switched)
-        watcher.planned(workshop.folder, rounds, len(asked.spans))
-        player = Player(asked, workshop, hindsight, watcher)
+    with open_workspace(asked.work / named[:NAME_LENGTH]) as workspace:
+        rounds = workspace.rounds.finished(keys)
+        workspace.restore(rounds, switched)
+        watcher.planned(workspace.folder, rounds, len(asked.spans))
+        runner = RoundRunner(asked, workspace, hindsight, watcher)
         for span, key in list(zip(asked.spans, keys, strict=True))[len(rounds) :]:
-            record = player.play(span, key, rounds)
-            workshop.rounds.save(record)
+            record = runner.play(span, key, rounds)
+            workspace.rounds.save(record)
             rounds.append(record)
             watcher.ended(record)
     return rounds

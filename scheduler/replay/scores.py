@@ -10,7 +10,7 @@ from scheduler.replay.history import Later
 from shared.scoring.session import OnnxModel
 from shared.usecase.learning import LearningUseCase
 
-Scores = Mapping[str, float | None]
+MetricValues = Mapping[str, float | None]
 
 ALERT = "review"
 """The threshold of a bundle above which a person looks at a row."""
@@ -18,7 +18,7 @@ ALERT = "review"
 ALERTS, PRECISION, RECALL = "alerts", "alert_precision", "alert_recall"
 
 
-def score_period(use_case: LearningUseCase, model: OnnxModel, later: Later) -> Scores:
+def score_period(use_case: LearningUseCase, model: OnnxModel, later: Later) -> MetricValues:
     """Point estimates on rows that are all labelled; None is what is undefined there."""
     labels = later.labels
     if not len(labels):

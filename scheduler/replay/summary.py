@@ -14,7 +14,7 @@ HEADLINE = ("auc", "average_precision")
 
 
 @dataclass(frozen=True, slots=True)
-class Mean:
+class MetricMean:
     """Of one metric over weeks; `spread` is their standard deviation."""
 
     value: float | None
@@ -28,7 +28,7 @@ class PolicySummary:
 
     policy: Policy
     promotions: int
-    means: dict[str, Mean]
+    means: dict[str, MetricMean]
 
 
 def metric_names(rounds: Sequence[Round]) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def summarize(rounds: Sequence[Round]) -> tuple[PolicySummary, ...]:
     )
 
 
-def mean(rounds: Sequence[Round], policy: Policy, name: str) -> Mean:
+def mean(rounds: Sequence[Round], policy: Policy, name: str) -> MetricMean:
     """Over the rounds in which the metric is defined for every policy."""
     values = [[record.scored(each).get(name) for each in Policy] for record in rounds]
     compared = [row for row in values if all(value is not None for value in row)]
@@ -56,11 +56,11 @@ def mean(rounds: Sequence[Round], policy: Policy, name: str) -> Mean:
     return describe(chosen)
 
 
-def describe(values: Sequence[float]) -> Mean:
+def describe(values: Sequence[float]) -> MetricMean:
     known = [value for value in values if math.isfinite(value)]
     if not known:
-        return Mean(None, None, 0)
-    return Mean(fmean(known), stdev(known) if len(known) > 1 else None, len(known))
+        return MetricMean(None, None, 0)
+    return MetricMean(fmean(known), stdev(known) if len(known) > 1 else None, len(known))
 
 
 def ended(rounds: Sequence[Round]) -> dict[RunStatus, int]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scheduler.decision import Decision
+from scheduler.decision import PromotionDecision
 from scheduler.statistics.operating_figures import OperatingFigures
 from shared.bundle.manifest import Manifest
 from shared.usecase.promotion import PromotionPolicy
@@ -157,7 +157,7 @@ class ReportData:
     snapshot_rows: int | None
     policy: PromotionPolicy
     verdicts: tuple[Verdict, ...]
-    decision: Decision | None
+    decision: PromotionDecision | None
     bundle: BundleFacts | None
     examined: Examined | None
     metrics: Mapping[str, Mapping[str, Any] | None]

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler.report.data import ALL_ROWS, Floats, Gain, Measured
-from scheduler.statistics.compare import Comparison, NotComparable, compare_sample
+from scheduler.statistics.compare import MetricComparison, NotComparable, compare_sample
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.measure import Plan
 from scheduler.statistics.sample import Bools
@@ -72,7 +72,7 @@ def _gain(name: str, metric: str, scored: Scored, mask: Bools | None) -> Gain:
     return _shown(name, found, rows)
 
 
-def _shown(name: str, found: Comparison, rows: int) -> Gain:
+def _shown(name: str, found: MetricComparison, rows: int) -> Gain:
     values = (found.champion, found.candidate, found.difference, found.lower, found.upper)
     if not np.isfinite(values).all():
         return Gain(name, found.metric, rows, found.positives, problem="cannot be measured")

@@ -5,12 +5,12 @@ from functools import cache
 from jinja2 import Environment
 from markupsafe import Markup
 
-from scheduler.flattening import flat
 from scheduler.report import bars, model_charts, paper, words
 from scheduler.report.data import ALL_ROWS, Examined, ReportData
 from scheduler.report.operating import operating_chart, operating_rows
 from scheduler.report.ruling import ruling, split_figures
 from scheduler.report.sentence import gate_name, why
+from scheduler.tracking.record import flat
 
 TEMPLATE = "candidate.html"
 

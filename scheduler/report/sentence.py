@@ -1,6 +1,6 @@
 """Why was it, or was it not, promoted: one sentence."""
 
-from scheduler.decision import Decision
+from scheduler.decision import PromotionDecision
 from scheduler.report.data import ReportData
 from shared.verdicts import Outcome, Verdict
 
@@ -40,7 +40,7 @@ def _why(data: ReportData) -> str:
     )
 
 
-def _refused(who: str, data: ReportData, decision: Decision) -> str:
+def _refused(who: str, data: ReportData, decision: PromotionDecision) -> str:
     blocking = next((item for item in data.verdicts if not item.passed), None)
     if blocking is None:
         return f"{who} was not promoted because {decision.reason}"

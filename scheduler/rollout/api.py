@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from scheduler.rollout.stage import StageDecision, Step
+from scheduler.rollout.stage import StageAction, StageDecision
 from scheduler.scoring_api import StepAnswer
 
-_ACTIONS = {Step.ADVANCE: "advance", Step.PROMOTE: "promote", Step.ROLL_BACK: "abort"}
+_ACTIONS = {
+    StageAction.ADVANCE: "advance",
+    StageAction.PROMOTE: "promote",
+    StageAction.ROLL_BACK: "abort",
+}
 
 
 class RolloutApi(Protocol):

@@ -1,6 +1,6 @@
 """The four comparisons of the arms; each gives a p-value that holds at every look."""
 
-from scheduler.rollout.look import Arm, Look, Mean
+from scheduler.rollout.look import Arm, Look, MeanEstimate
 from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.sequential import mean_differs, mean_exceeds, rate_exceeds
 
@@ -22,7 +22,9 @@ def compare(look: Look, policy: RolloutPolicy) -> dict[str, float]:
     }
 
 
-def _latency(candidate: Mean | None, champion: Mean | None, policy: RolloutPolicy) -> float:
+def _latency(
+    candidate: MeanEstimate | None, champion: MeanEstimate | None, policy: RolloutPolicy
+) -> float:
     if candidate is None or champion is None:
         return 1.0
     # The limit is a multiple of a mean that is itself uncertain, so its variance counts.
@@ -36,7 +38,9 @@ def _latency(candidate: Mean | None, champion: Mean | None, policy: RolloutPolic
     return mean_exceeds(difference, variance, scale)
 
 
-def _alerts(candidate: Mean | None, champion: Mean | None, policy: RolloutPolicy) -> float:
+def _alerts(
+    candidate: MeanEstimate | None, champion: MeanEstimate | None, policy: RolloutPolicy
+) -> float:
     if candidate is None or champion is None:
         return 1.0
     tolerated = max(policy.alert_rate_tolerated * champion.mean, policy.alert_points_tolerated)

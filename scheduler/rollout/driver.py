@@ -8,12 +8,12 @@ schedulers one drives; a number proves to the API that nobody has taken over sin
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.rollout.api import RolloutApi, request_of
-from scheduler.rollout.duty import Duty
+from scheduler.rollout.leadership import LeadershipLease
 from scheduler.rollout.look import look_from
 from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.record import RolloutRecord
-from scheduler.rollout.stage import StageDecision, Step, judge_stage
-from scheduler.schedule.outage import Outage
+from scheduler.rollout.stage import StageAction, StageDecision, judge_stage
+from scheduler.schedule.outage_log import OutageLog
 from scheduler.scoring_api import ApiUnavailable
 from shared.clock import Clock
 from shared.errors import DataUnavailable
@@ -28,18 +28,18 @@ class RolloutDriver:
         api: RolloutApi,
         policy: RolloutPolicy,
         record: RolloutRecord,
-        duty: Duty,
+        lease: LeadershipLease,
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
         self._api = api
         self._policy = policy
         self._record = record
-        self._duty = duty
+        self._lease = lease
         self._clock = clock
         self._log = log
-        self._outage = Outage("rollout_api", log)
-        self._no_lease = Outage("rollout_lease", log)
+        self._outage = OutageLog("rollout_api", log)
+        self._no_lease = OutageLog("rollout_lease", log)
         self._noted: tuple[str, int, str] | None = None
 
     def tick(self) -> None:
@@ -62,11 +62,11 @@ class RolloutDriver:
             ) from error
         decision = judge_stage(look, self._policy)
         try:
-            number = self._duty.take()
+            number = self._lease.take()
         except DataUnavailable as error:
             self._no_lease.away(error)
             # Nobody knows who drives, so nobody drives on; to stop does no harm, whoever does it.
-            if decision.step is not Step.ROLL_BACK:
+            if decision.step is not StageAction.ROLL_BACK:
                 return
             number = None
         else:
@@ -74,7 +74,7 @@ class RolloutDriver:
             if number is None:
                 return  # another scheduler drives
         self._note(decision)
-        if decision.step is not Step.HOLD:
+        if decision.step is not StageAction.HOLD:
             self._carry_out(decision, number)
 
     def _carry_out(self, decision: StageDecision, number: int | None) -> None:
@@ -93,7 +93,7 @@ class RolloutDriver:
         """Write down steps, and the first look of each kind of waiting."""
         look = decision.look
         kind = (look.version, look.share_percent, decision.code)
-        if decision.step is Step.HOLD and kind == self._noted:
+        if decision.step is StageAction.HOLD and kind == self._noted:
             return
         try:
             self._record.write(decision, self._clock.now_us())

@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Mean:
+class MeanEstimate:
     """A mean and its standard error."""
 
     mean: float
@@ -28,9 +28,9 @@ class Arm:
     requests: int
     errors: int
     groups: int
-    alert_rate: Mean | None
-    latency_ms: Mean | None
-    below: tuple[Mean, ...]
+    alert_rate: MeanEstimate | None
+    latency_ms: MeanEstimate | None
+    below: tuple[MeanEstimate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +92,16 @@ def _arm(shown: Mapping[str, Any]) -> Arm:
         groups=shown["groups"],
         alert_rate=_mean(shown["alert_rate"]),
         latency_ms=_mean(shown["latency_ms"]),
-        below=tuple(Mean(**item["share"]) for item in shown["scores"]),
+        below=tuple(MeanEstimate(**item["share"]) for item in shown["scores"]),
     )
 
 
 def _stored_arm(stored: Mapping[str, Any]) -> Arm:
     means = {name: _mean(stored[name]) for name in ("alert_rate", "latency_ms")}
-    return Arm(**{**stored, **means, "below": tuple(Mean(**item) for item in stored["below"])})
+    return Arm(
+        **{**stored, **means, "below": tuple(MeanEstimate(**item) for item in stored["below"])}
+    )
 
 
-def _mean(shown: Mapping[str, float] | None) -> Mean | None:
-    return None if shown is None else Mean(**shown)
+def _mean(shown: Mapping[str, float] | None) -> MeanEstimate | None:
+    return None if shown is None else MeanEstimate(**shown)

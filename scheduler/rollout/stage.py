@@ -17,7 +17,7 @@ from scheduler.rollout.sequential import holm, ratio_mismatch
 SHADOW = "shadow"
 
 
-class Step(StrEnum):
+class StageAction(StrEnum):
     """What to do with a rollout now."""
 
     HOLD = "hold"
@@ -34,7 +34,7 @@ class StageDecision:
         share_percent: with ADVANCE, the share to go to.
     """
 
-    step: Step
+    step: StageAction
     code: str
     reason: str
     look: Look
@@ -48,15 +48,15 @@ def judge_stage(look: Look, policy: RolloutPolicy) -> StageDecision:
     p_values = dict(compare(look, policy))
     harmed = _harm(look, policy, p_values)
     step, code, reason = harmed or _progress(look, policy)
-    share = look.next_share if step is Step.ADVANCE else None
+    share = look.next_share if step is StageAction.ADVANCE else None
     return StageDecision(step, code, reason, look, policy, share, p_values)
 
 
 def _harm(
     look: Look, policy: RolloutPolicy, p_values: dict[str, float]
-) -> tuple[Step, str, str] | None:
+) -> tuple[StageAction, str, str] | None:
     if look.gave_up is not None:
-        return Step.ROLL_BACK, "shadow_gave_up", look.gave_up
+        return StageAction.ROLL_BACK, "shadow_gave_up", look.gave_up
     worse = holm(p_values, policy.stage_alpha)
     if look.mode != SHADOW:
         p_split = ratio_mismatch(
@@ -64,10 +64,10 @@ def _harm(
         )
         p_values["split"] = p_split
         if p_split < policy.mismatch_alpha:
-            return Step.ROLL_BACK, "sample_ratio_mismatch", _mismatch(look, p_split)
+            return StageAction.ROLL_BACK, "sample_ratio_mismatch", _mismatch(look, p_split)
     if worse:
         told = ", ".join(f"{name} (p {p_values[name]:.2g})" for name in worse)
-        return Step.ROLL_BACK, f"worse_{worse[0]}", f"worse than what is tolerated: {told}"
+        return StageAction.ROLL_BACK, f"worse_{worse[0]}", f"worse than what is tolerated: {told}"
     return None
 
 
@@ -79,18 +79,26 @@ def _mismatch(look: Look, p_value: float) -> str:
     )
 
 
-def _progress(look: Look, policy: RolloutPolicy) -> tuple[Step, str, str]:
+def _progress(look: Look, policy: RolloutPolicy) -> tuple[StageAction, str, str]:
     remaining = policy.stage_minimum_seconds - look.stage_seconds
     if remaining > 0:
-        return Step.HOLD, "stage_young", f"the stage lasts another {remaining:.0f} s at least"
+        return (
+            StageAction.HOLD,
+            "stage_young",
+            f"the stage lasts another {remaining:.0f} s at least",
+        )
     fewest = min(look.candidate.requests, look.champion_arm.requests)
     if fewest < policy.stage_minimum_requests:
         wanted = policy.stage_minimum_requests
-        return Step.HOLD, "too_little_traffic", f"{fewest} of {wanted} requests in the lesser arm"
+        return (
+            StageAction.HOLD,
+            "too_little_traffic",
+            f"{fewest} of {wanted} requests in the lesser arm",
+        )
     if look.next_share is None or look.mode == SHADOW:
-        return Step.PROMOTE, "passed", "no sign of harm in any stage"
+        return StageAction.PROMOTE, "passed", "no sign of harm in any stage"
     reason = f"no sign of harm at {look.share_percent} %; on to {look.next_share} %"
-    return Step.ADVANCE, "passed", reason
+    return StageAction.ADVANCE, "passed", reason
 
 
 def decision_to_json(decision: StageDecision) -> dict[str, Any]:
@@ -107,7 +115,7 @@ def decision_from_json(stored: Mapping[str, Any]) -> StageDecision:
     return StageDecision(
         **{
             **stored,
-            "step": Step(stored["step"]),
+            "step": StageAction(stored["step"]),
             "look": from_json(stored["look"]),
             "policy": RolloutPolicy(**stored["policy"]),
         }

@@ -17,7 +17,7 @@ AHEAD_US = 60 * MICROS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScheduleStep:
     """What one look at a schedule leads to: its new state, and rows for what was due.
 
     Attributes:
@@ -56,22 +56,24 @@ def follow(job: str, row: ScheduleRow, stored: JobSchedule | None, now_us: int) 
     return _with_next(wanted)
 
 
-def answer(schedule: JobSchedule, now_us: int, window_us: int, busy_run: int | None) -> Step:
+def answer(
+    schedule: JobSchedule, now_us: int, window_us: int, busy_run: int | None
+) -> ScheduleStep:
     """What becomes of every instant that was due since the last look.
 
     The latest is run, unless a run of this job is not over yet or it was due longer ago than
     the catch-up window. The others were missed.
     """
     if not schedule.is_enabled:
-        return Step(replace(schedule, answered_to_us=now_us), (), is_news=False)
+        return ScheduleStep(replace(schedule, answered_to_us=now_us), (), is_news=False)
     dues = list(_due(schedule, now_us))
     if not dues:
-        return Step(schedule, (), is_news=False)
+        return ScheduleStep(schedule, (), is_news=False)
     answers = [_missed(due_us, "missed", "no scheduler was there") for due_us in dues]
     if len(dues) < PORTION:
         answers[-1] = _latest(dues[-1], now_us, window_us, busy_run)
     answered = _with_next(replace(schedule, answered_to_us=dues[-1]))
-    return Step(answered, tuple(answers), is_news=True)
+    return ScheduleStep(answered, tuple(answers), is_news=True)
 
 
 def is_from_the_future(stored: JobSchedule, now_us: int) -> bool:

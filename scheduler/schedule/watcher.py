@@ -5,8 +5,8 @@ from dataclasses import replace
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.schedule.outage import Outage
-from scheduler.schedule.plan import Step, answer, follow, is_from_the_future, shown
+from scheduler.schedule.outage_log import OutageLog
+from scheduler.schedule.plan import ScheduleStep, answer, follow, is_from_the_future, shown
 from scheduler.schedule.table import ScheduleRow, ScheduleTable
 from shared.clock import MICROS_PER_SECOND, Clock, isoformat
 from shared.errors import DataUnavailable, UnderstudyError
@@ -59,8 +59,8 @@ class ScheduleWatcher:
         self._clock = clock
         self._log = log.bind(job=job)
         self._window_us = round(catch_up_seconds * MICROS_PER_SECOND)
-        self._database = Outage("database", log)
-        self._right_time = Outage("right_time", log)
+        self._database = OutageLog("database", log)
+        self._right_time = OutageLog("right_time", log)
         self._told: tuple[object, ...] = ()
 
     def tick(self) -> None:
@@ -78,7 +78,7 @@ class ScheduleWatcher:
         self._right_time.back()
         self._tell(step)
 
-    def _look(self, row: ScheduleRow) -> Step:
+    def _look(self, row: ScheduleRow) -> ScheduleStep:
         """Without the write lock first: nearly always there is nothing to do."""
         with database_errors("read JobSchedules"), self._engine.connect() as connection:
             stored = read_schedule(connection, self._job)
@@ -110,14 +110,14 @@ class ScheduleWatcher:
 
     def _step(
         self, row: ScheduleRow, stored: JobSchedule | None, now_us: int, busy_run: int | None
-    ) -> Step:
+    ) -> ScheduleStep:
         schedule = follow(self._job, row, stored, now_us)
         step = answer(schedule, now_us, self._window_us, busy_run)
         if stored is not None and is_from_the_future(stored, now_us):
             return replace(step, is_news=True, undo_after_us=now_us)
         return step
 
-    def _tell(self, step: Step) -> None:
+    def _tell(self, step: ScheduleStep) -> None:
         schedule = step.schedule
         in_force = (schedule.interval, schedule.is_enabled, schedule.anchor_us, schedule.problem)
         if in_force != self._told:
@@ -145,7 +145,7 @@ class ScheduleWatcher:
             self._log.warning("run_skipped", scheduled_for=due, reason=latest.message)
 
 
-def _is_worth_writing(stored: JobSchedule, step: Step) -> bool:
+def _is_worth_writing(stored: JobSchedule, step: ScheduleStep) -> bool:
     schedule = step.schedule
     if step.is_news or schedule.checked_at_us - stored.checked_at_us >= CHECKED_EVERY_US:
         return True

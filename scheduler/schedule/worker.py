@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.report import RunReport
 from scheduler.schedule.jobs import JobRunner
-from scheduler.schedule.outage import Outage
+from scheduler.schedule.outage_log import OutageLog
 from shared.errors import DataUnavailable
 from shared.tables.leases import CANCELLED
 from shared.tables.runs import Run, RunStatus, claim_next
@@ -35,7 +35,7 @@ class Worker:
         self._lease_seconds = lease_seconds
         self._attempts = attempts
         self._log = log
-        self._database = Outage("run_queue", log)
+        self._database = OutageLog("run_queue", log)
         self._running: Run | None = None
 
     @property

@@ -8,7 +8,7 @@ import numpy as np
 from scheduler.statistics.alerts import DailyAlerts
 from scheduler.statistics.bootstrap import bootstrap_variance
 from scheduler.statistics.intervals import spread_over
-from scheduler.statistics.measure import Estimate, Plan
+from scheduler.statistics.measure import PairedEstimate, Plan
 from scheduler.statistics.sample import Codes, Floats, PairedSample
 
 
@@ -21,13 +21,13 @@ class _Stakes:
     value: Callable[[Floats, Floats], Floats]
 
 
-def recall_at_budget(sample: PairedSample, plan: Plan) -> Estimate:
+def recall_at_budget(sample: PairedSample, plan: Plan) -> PairedEstimate:
     """Share of positives that the `daily_alerts` highest scores of each day catch."""
     found = sample.positive.astype(np.float64)
     return _estimate(sample, plan, _Stakes(found, found, _share))
 
 
-def cost_at_budget(sample: PairedSample, plan: Plan) -> Estimate:
+def cost_at_budget(sample: PairedSample, plan: Plan) -> PairedEstimate:
     """Money a day, negative because a cost: amounts of missed positives and of alerts.
 
     An alert on any row costs `cost_per_alert`; one on a positive saves its amount.
@@ -46,7 +46,7 @@ def _share(caught: Floats, at_stake: Floats) -> Floats:
     return np.divide(caught, at_stake, out=np.zeros_like(caught), where=at_stake > 0)
 
 
-def _estimate(sample: PairedSample, plan: Plan, stakes: _Stakes) -> Estimate:
+def _estimate(sample: PairedSample, plan: Plan, stakes: _Stakes) -> PairedEstimate:
     days = _days(sample)
     arms = [
         DailyAlerts(scores, days, plan.daily_alerts, stakes.saved)
@@ -73,7 +73,7 @@ def _estimate(sample: PairedSample, plan: Plan, stakes: _Stakes) -> Estimate:
     total = stakes.at_stake.sum(keepdims=True)
     caught = [arm.caught_a_day(int(days.max()) + 1).sum(keepdims=True) for arm in arms]
     champion, candidate = (float(stakes.value(sums, total)[0]) for sums in caught)
-    return Estimate(champion, candidate, spread)
+    return PairedEstimate(champion, candidate, spread)
 
 
 def _days(sample: PairedSample) -> Codes:

@@ -13,7 +13,7 @@ from scheduler.statistics.measure import Measure, Plan
 from scheduler.statistics.ranking import auc, average_precision
 from scheduler.statistics.sample import NotComparable, PairedSample, paired_sample
 
-__all__ = ["METRICS", "Comparison", "NotComparable", "compare", "compare_sample"]
+__all__ = ["METRICS", "MetricComparison", "NotComparable", "compare", "compare_sample"]
 
 METRICS: Mapping[str, Measure] = MappingProxyType(
     {
@@ -26,7 +26,7 @@ METRICS: Mapping[str, Measure] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class MetricComparison:
     """A paired comparison on one metric.
 
     Attributes:
@@ -62,7 +62,7 @@ def compare(
     resamples: int,
     alpha: float,
     seed: int,
-) -> Comparison:
+) -> MetricComparison:
     """Compare two models on the same matured rows.
 
     `metric` is `auc` (DeLong, cluster-robust) or `average_precision` (bootstrap of groups);
@@ -77,7 +77,7 @@ def compare(
     return compare_sample(sample, metric, alpha, Plan(resamples=resamples, seed=seed))
 
 
-def compare_sample(sample: PairedSample, metric: str, alpha: float, plan: Plan) -> Comparison:
+def compare_sample(sample: PairedSample, metric: str, alpha: float, plan: Plan) -> MetricComparison:
     """Compare on checked rows, by any of `METRICS`; a cost is negative, so more is better.
 
     Raises:
@@ -90,7 +90,7 @@ def compare_sample(sample: PairedSample, metric: str, alpha: float, plan: Plan) 
     estimate = METRICS[metric](sample, plan)
     gain = estimate.candidate - estimate.champion
     lower, upper, p_value = one_sided(gain, estimate.spread, alpha)
-    return Comparison(
+    return MetricComparison(
         metric,
         estimate.champion,
         estimate.candidate,

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from scheduler.statistics.compare import Comparison
+from scheduler.statistics.compare import MetricComparison
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.guardrails import Guardrail, Guardrails
 from scheduler.statistics.operating_point import MONEY, PRECISION, RECALL, VOLUME
@@ -54,7 +54,7 @@ def _told(worst: Guardrail) -> str:
     )
 
 
-def held_against(result: Comparison, evidence: Evidence, policy: JudgePolicy) -> ReasonedOutcome:
+def held_against(result: MetricComparison, evidence: Evidence, policy: JudgePolicy) -> ReasonedOutcome:
     """Better; or, for a refresh, no worse than the margin while the champion is due."""
     what = f"{result.metric} {result.champion:.4f} -> {result.candidate:.4f}"
     bound = f"gain at least {result.lower:+.4f}"

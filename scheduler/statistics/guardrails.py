@@ -8,7 +8,7 @@ be measured is not a guardrail that was passed.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from scheduler.statistics.compare import Comparison, compare_sample
+from scheduler.statistics.compare import MetricComparison, compare_sample
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.holm import holm
 from scheduler.statistics.measure import Plan
@@ -28,7 +28,7 @@ class Guardrail:
     """What one guardrail measured; `p_harm` is Holm-adjusted."""
 
     name: str
-    comparison: Comparison
+    comparison: MetricComparison
     tolerance: float
     p_harm: float
     is_operating: bool = False
@@ -74,7 +74,7 @@ def measure_guardrails(
     return Guardrails(measured, unmeasured | dict(operating.unmeasured), operating.left_out)
 
 
-def _asked(name: str, result: Comparison, tolerance: float) -> Guardrail:
+def _asked(name: str, result: MetricComparison, tolerance: float) -> Guardrail:
     return Guardrail(name, result, tolerance, result.p_lost_more_than(tolerance))
 
 

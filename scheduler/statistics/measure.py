@@ -23,7 +23,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class PairedEstimate:
     """Both models' values, larger is better, and how uncertain their difference is."""
 
     champion: float
@@ -31,4 +31,4 @@ class Estimate:
     spread: Spread
 
 
-Measure = Callable[[PairedSample, Plan], Estimate]
+Measure = Callable[[PairedSample, Plan], PairedEstimate]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler.statistics.compare import Comparison
+from scheduler.statistics.compare import MetricComparison
 from scheduler.statistics.intervals import Spread, one_sided, spread_over
 from scheduler.statistics.measure import Plan
 from scheduler.statistics.sample import Bools, Codes, Floats, PairedSample
@@ -93,7 +93,7 @@ class OperatingPair:
     champion: OperatingPoint
     candidate: OperatingPoint
 
-    def change(self, metric: str, alpha: float) -> Comparison:
+    def change(self, metric: str, alpha: float) -> MetricComparison:
         """Candidate less champion by one figure, as it is: more alerts are a larger figure."""
         return self._compared(metric, 1.0, alpha)
 
@@ -115,12 +115,12 @@ class OperatingPair:
         p_harm = one_sided(-(gain.difference + allowed), self._spread(terms), 0.5)[2]
         return Harm(gain, allowed, p_harm)
 
-    def _compared(self, metric: str, sign: float, alpha: float) -> Comparison:
+    def _compared(self, metric: str, sign: float, alpha: float) -> MetricComparison:
         before, after = self.champion.figures[metric], self.candidate.figures[metric]
         spread = self._spread(after.terms - before.terms)
         gain = sign * (after.value - before.value)
         lower, upper, p_value = one_sided(gain, spread, alpha)
-        return Comparison(
+        return MetricComparison(
             metric, before.value, after.value, gain, lower, upper, p_value,
             self.sample.positives, self.sample.negatives, spread,
         )  # fmt: skip
@@ -133,7 +133,7 @@ class OperatingPair:
 class Harm:
     """The gain by a guarded figure (above 0: better), what may be lost, the p-value of harm."""
 
-    gain: Comparison
+    gain: MetricComparison
     tolerance: float
     p_value: float
 

@@ -6,11 +6,11 @@ from scheduler.statistics.average_precision import PrecisionSlots
 from scheduler.statistics.bootstrap import bootstrap_variance
 from scheduler.statistics.delong import auc_with_influence
 from scheduler.statistics.intervals import Spread, clustered_variance, spread_over
-from scheduler.statistics.measure import Estimate, Plan
+from scheduler.statistics.measure import PairedEstimate, Plan
 from scheduler.statistics.sample import Codes, Floats, PairedSample
 
 
-def auc(sample: PairedSample, plan: Plan) -> Estimate:
+def auc(sample: PairedSample, plan: Plan) -> PairedEstimate:
     """DeLong needs no resampling: the term of every row is known in closed form."""
     del plan
     champion, before = auc_with_influence(sample.champion, sample.positive)
@@ -18,15 +18,19 @@ def auc(sample: PairedSample, plan: Plan) -> Estimate:
     influence = after - before
     if not sample.ways:
         freedom = float(max(min(sample.positives, sample.negatives) - 1, 1))
-        return Estimate(champion, candidate, Spread(float(np.square(influence).sum()), freedom))
+        return PairedEstimate(
+            champion, candidate, Spread(float(np.square(influence).sum()), freedom)
+        )
 
     def variance_of(codes: Codes) -> float:
         return clustered_variance(influence, codes)
 
-    return Estimate(champion, candidate, spread_over(sample.ways, sample.positive, variance_of))
+    return PairedEstimate(
+        champion, candidate, spread_over(sample.ways, sample.positive, variance_of)
+    )
 
 
-def average_precision(sample: PairedSample, plan: Plan) -> Estimate:
+def average_precision(sample: PairedSample, plan: Plan) -> PairedEstimate:
     """Bootstrap of groups; the scores are sorted once for each way of grouping."""
     rng = np.random.default_rng(plan.seed)
     arms = (sample.champion, sample.candidate)
@@ -44,4 +48,4 @@ def average_precision(sample: PairedSample, plan: Plan) -> Estimate:
     points = [
         PrecisionSlots(scores, sample.positive, together).average_precision(once) for scores in arms
     ]
-    return Estimate(float(points[0][0]), float(points[1][0]), spread)
+    return PairedEstimate(float(points[0][0]), float(points[1][0]), spread)

@@ -1,7 +1,7 @@
 """Every figure a judgement rests on, under stable names, for the verdict's `numbers`."""
 
 from scheduler.statistics.alpha_spending import alpha_left
-from scheduler.statistics.compare import Comparison
+from scheduler.statistics.compare import MetricComparison
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.guardrails import Guardrails
 from scheduler.statistics.policy import JudgePolicy
@@ -37,7 +37,7 @@ def alpha_numbers(evidence: Evidence, policy: JudgePolicy) -> Numbers:
     return {COMPARED: True, "alpha_left": left}
 
 
-def comparison_numbers(name: str, result: Comparison) -> Numbers:
+def comparison_numbers(name: str, result: MetricComparison) -> Numbers:
     return {
         f"{name}.champion": result.champion,
         f"{name}.candidate": result.candidate,

@@ -16,7 +16,7 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import INTERRUPTED, RunRecorder
 from scheduler.cycle.report import RunReport
 from scheduler.supervision.lease import LeaseKeeper
-from scheduler.supervision.limits import Limits
+from scheduler.supervision.limits import ChildLimits
 from scheduler.supervision.memory import resident_bytes
 from shared.tables.leases import CANCELLED
 from shared.tables.runs import Run, RunStatus
@@ -26,7 +26,7 @@ MIB = 2**20
 Child: TypeAlias = "subprocess.Popen[bytes]"
 
 
-class Ending(StrEnum):
+class ChildEnding(StrEnum):
     """Why the watch over a child ended."""
 
     LEFT = "left"
@@ -54,7 +54,7 @@ class ChildRunner:
         engine: Engine,
         recorder: RunRecorder,
         interruption: Interruption,
-        limits: Limits,
+        limits: ChildLimits,
         lease_seconds: float,
         log: FilteringBoundLogger,
         keeps_ready: bool = False,
@@ -75,7 +75,7 @@ class ChildRunner:
         with keeper as lease:
             child = self._start(run.run_id, number)
             ending = self._watch(child, lease)
-            if ending is not Ending.LEFT:
+            if ending is not ChildEnding.LEFT:
                 self._log.warning("child_ended", run_id=run.run_id, reason=ending.value)
                 _stop(child, self._limits.stop_seconds)
         report = self._conclude(run, ending, child.returncode, keeper)
@@ -110,44 +110,46 @@ class ChildRunner:
             [*self._command, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
         )
 
-    def _watch(self, child: Child, lease: LeaseKeeper) -> Ending:
+    def _watch(self, child: Child, lease: LeaseKeeper) -> ChildEnding:
         deadline = time.monotonic() + self._limits.time_seconds
         while child.poll() is None:
             if self._interruption.requested:
-                return Ending.STOPPED
+                return ChildEnding.STOPPED
             if lease.is_lost:
-                return Ending.LEASE_LOST
+                return ChildEnding.LEASE_LOST
             if lease.cancelled_by:
-                return Ending.CANCELLED
+                return ChildEnding.CANCELLED
             if time.monotonic() > deadline:
-                return Ending.TIMED_OUT
+                return ChildEnding.TIMED_OUT
             if resident_bytes(child.pid) > self._limits.memory_bytes:
-                return Ending.MEMORY
+                return ChildEnding.MEMORY
             self._interruption.wait(LOOK_SECONDS)
-        return Ending.LEFT
+        return ChildEnding.LEFT
 
-    def _conclude(self, run: Run, ending: Ending, status: int, lease: LeaseKeeper) -> RunReport:
+    def _conclude(
+        self, run: Run, ending: ChildEnding, status: int, lease: LeaseKeeper
+    ) -> RunReport:
         report = RunReport()
         match ending:
-            case Ending.LEFT if status == 0:
+            case ChildEnding.LEFT if status == 0:
                 return report
-            case Ending.LEASE_LOST:
+            case ChildEnding.LEASE_LOST:
                 self._log.error("lease_lost", run_id=run.run_id)
                 return report
-            case Ending.STOPPED:
+            case ChildEnding.STOPPED:
                 self._recorder.give_back(run, INTERRUPTED, "the scheduler was stopped")
                 return report
-            case Ending.LEFT:
+            case ChildEnding.LEFT:
                 reason = f"its process ended with status {status} before the run was over"
                 report.end(RunStatus.FAILED, "child_died", reason)
                 self._recorder.record(run, report)
                 return report
-            case Ending.CANCELLED:
+            case ChildEnding.CANCELLED:
                 report.end(RunStatus.SKIPPED, CANCELLED, f"cancelled by {lease.cancelled_by}")
-            case Ending.TIMED_OUT:
+            case ChildEnding.TIMED_OUT:
                 reason = f"not over after {self._limits.time_seconds:g} s"
                 report.end(RunStatus.FAILED, ending.value, reason)
-            case Ending.MEMORY:
+            case ChildEnding.MEMORY:
                 reason = f"used more than {self._limits.memory_bytes / MIB:,.0f} MiB"
                 report.end(RunStatus.FAILED, ending.value, reason)
         self._recorder.record_cut_off(run, report)

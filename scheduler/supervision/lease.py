@@ -5,7 +5,7 @@ import threading
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.schedule.outage import Outage
+from scheduler.schedule.outage_log import OutageLog
 from shared.errors import DataUnavailable
 from shared.tables.leases import renew
 from shared.tables.runs import get_run
@@ -35,7 +35,7 @@ class LeaseKeeper:
         self._fencing_number = fencing_number
         self._seconds = seconds
         self._log = log
-        self._database = Outage("lease", log)
+        self._database = OutageLog("lease", log)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self.is_over = False

@@ -11,7 +11,7 @@ BACKOFF_FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ChildLimits:
     """What a child process may use; `stop_seconds` is its time to end by itself when told."""
 
     time_seconds: float

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from scheduler.cycle.report import RunReport
-from scheduler.flattening import flat
 from shared.bundle.manifest import Manifest
 from shared.tables.runs import RunStatus
 
@@ -88,3 +87,14 @@ def _metrics(report: RunReport) -> dict[str, float]:
 def _is_figure(value: object) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return is_number and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """`{"classifier": {"trees": 10}}` as `{"classifier.trees": 10}`."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found

@@ -11,9 +11,9 @@ from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.candidates import CandidateStore
+from scheduler.cycle.context import CycleContext
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
-from scheduler.cycle.parts import Parts
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
 from scheduler.publisher import Publisher
@@ -41,7 +41,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 class CycleBench:
     """A cycle ready to run, and everything around it to look at."""
 
-    parts: Parts
+    context: CycleContext
     use_case: TinyUseCase
     api: PocketApi
     clock: SettableClock
@@ -51,12 +51,12 @@ class CycleBench:
 
     def run(self) -> Run:
         """Request, claim and execute one run; returns its row."""
-        run_id = request_run(self.parts.engine, "retraining", self.clock.now_us(), "test")
-        claimed = claim_next(self.parts.engine)
+        run_id = request_run(self.context.engine, "retraining", self.clock.now_us(), "test")
+        claimed = claim_next(self.context.engine)
         assert claimed is not None
-        CycleRunner(self.parts, self.recorder).execute(claimed)
+        CycleRunner(self.context, self.recorder).execute(claimed)
         self.clock.move(1_000_000)
-        finished = get_run(self.parts.engine, run_id)
+        finished = get_run(self.context.engine, run_id)
         assert finished is not None
         return finished
 
@@ -65,7 +65,7 @@ class CycleBench:
 def bench(engine: Engine, log: FilteringBoundLogger, tmp_path: Path) -> CycleBench:
     use_case, api, clock = TinyUseCase(), PocketApi(), SettableClock()
     private_key = Ed25519PrivateKey.generate()
-    parts = Parts(
+    context = CycleContext(
         use_case=use_case,
         engine=engine,
         clock=clock,
@@ -81,4 +81,4 @@ def bench(engine: Engine, log: FilteringBoundLogger, tmp_path: Path) -> CycleBen
         trusted=lambda: {key_id(private_key.public_key()): private_key.public_key()},
     )
     recorder = RunRecorder(engine, log)
-    return CycleBench(parts, use_case, api, clock, recorder, private_key, tmp_path)
+    return CycleBench(context, use_case, api, clock, recorder, private_key, tmp_path)

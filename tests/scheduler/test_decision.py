@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from scheduler.decision import (
     REQUIRED_GATES,
-    Action,
     DecisionInputs,
+    PromotionAction,
     decide,
     from_json,
     replay,
@@ -58,7 +58,7 @@ def test_no_combination_with_a_verdict_other_than_pass_promotes(
     found = list(given_inputs.verdicts)
     found.insert(place, Verdict(gate, outcome, "bad"))
 
-    assert decide(replace(given_inputs, verdicts=tuple(found))).action is Action.REFUSE
+    assert decide(replace(given_inputs, verdicts=tuple(found))).action is PromotionAction.REFUSE
 
 
 @given(st.sampled_from(BAD), st.sampled_from(REQUIRED_GATES), st.booleans())
@@ -72,8 +72,8 @@ def test_one_bad_verdict_among_good_ones_refuses_also_the_first_model(
         for verdict in good.verdicts
     )
 
-    assert decide(good).action is Action.PROMOTE
-    assert decide(replace(good, verdicts=bad)).action is Action.REFUSE
+    assert decide(good).action is PromotionAction.PROMOTE
+    assert decide(replace(good, verdicts=bad)).action is PromotionAction.REFUSE
 
 
 @given(st.sets(st.sampled_from(REQUIRED_GATES), min_size=1))
@@ -83,7 +83,7 @@ def test_missing_gates_refuse(missing: set[str]) -> None:
 
     decision = decide(replace(good, verdicts=left))
 
-    assert (decision.action, decision.code) == (Action.REFUSE, "gate_missing")
+    assert (decision.action, decision.code) == (PromotionAction.REFUSE, "gate_missing")
 
 
 @given(inputs)
@@ -119,7 +119,7 @@ def test_only_a_complete_set_of_passes_promotes(given_inputs: DecisionInputs) ->
 def test_inputs_that_do_not_fit_together_refuse(changes: dict[str, object], code: str) -> None:
     decision = decide(passing(**changes))
 
-    assert (decision.action, decision.code) == (Action.REFUSE, code)
+    assert (decision.action, decision.code) == (PromotionAction.REFUSE, code)
 
 
 def test_the_first_model_and_an_unscored_champion_are_named_in_the_code() -> None:

@@ -6,19 +6,25 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.decision import REQUIRED_GATES, Action, Decision, DecisionInputs, decide
+from scheduler.decision import (
+    REQUIRED_GATES,
+    DecisionInputs,
+    PromotionAction,
+    PromotionDecision,
+    decide,
+)
 from scheduler.publisher import NotPromoted, Publisher, PushState
 from shared.verdicts import Outcome, Verdict
 from tests.scheduler.fakes import PocketApi
 
 RAW = b"a bundle"
-ATTEMPTS: list[Callable[[Publisher, Decision, bytes], object]] = [
+ATTEMPTS: list[Callable[[Publisher, PromotionDecision, bytes], object]] = [
     lambda publisher, decision, raw: publisher.sign(decision, raw),
     lambda publisher, decision, raw: publisher.push(decision, raw, "a signature"),
 ]
 
 
-def promoted(outcome: Outcome = Outcome.PASS) -> Decision:
+def promoted(outcome: Outcome = Outcome.PASS) -> PromotionDecision:
     return decide(
         DecisionInputs(
             candidate_version="1.0.1",
@@ -35,7 +41,7 @@ def promoted(outcome: Outcome = Outcome.PASS) -> Decision:
 @pytest.mark.parametrize("attempt", ATTEMPTS)
 @pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR])
 def test_a_refused_candidate_is_neither_signed_nor_pushed(
-    attempt: Callable[[Publisher, Decision, bytes], object], outcome: Outcome
+    attempt: Callable[[Publisher, PromotionDecision, bytes], object], outcome: Outcome
 ) -> None:
     api = PocketApi()
     with pytest.raises(NotPromoted):
@@ -45,16 +51,16 @@ def test_a_refused_candidate_is_neither_signed_nor_pushed(
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
 def test_a_decision_edited_to_promote_is_found_out(
-    attempt: Callable[[Publisher, Decision, bytes], object],
+    attempt: Callable[[Publisher, PromotionDecision, bytes], object],
 ) -> None:
-    forged = replace(promoted(Outcome.FAIL), action=Action.PROMOTE)
+    forged = replace(promoted(Outcome.FAIL), action=PromotionAction.PROMOTE)
     with pytest.raises(NotPromoted):
         attempt(Publisher(PocketApi(), lambda _raw: "signed"), forged, RAW)
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
 def test_other_bytes_than_those_judged_are_not_published(
-    attempt: Callable[[Publisher, Decision, bytes], object],
+    attempt: Callable[[Publisher, PromotionDecision, bytes], object],
 ) -> None:
     with pytest.raises(NotPromoted, match="not the bytes"):
         attempt(Publisher(PocketApi(), lambda _raw: "signed"), promoted(), RAW + b"!")

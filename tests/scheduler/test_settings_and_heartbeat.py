@@ -7,8 +7,8 @@ import pytest
 
 import usecases
 from scheduler.healthcheck import problem
-from scheduler.heartbeat import Heartbeat, age_seconds, check_place
-from scheduler.settings import Settings, load_settings
+from scheduler.heartbeat import HeartbeatFile, age_seconds, check_place
+from scheduler.settings import SchedulerSettings, load_settings
 from shared.clock import MICROS_PER_SECOND
 from shared.errors import SettingsError
 from tests.scheduler.fakes import SettableClock
@@ -35,9 +35,9 @@ def test_a_database_password_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_fresh_heartbeat_is_healthy_and_an_old_or_missing_one_is_not(tmp_path: Path) -> None:
     path, clock = tmp_path / "var" / "beat", SettableClock()
-    settings = Settings(heartbeat_file=path, heartbeat_max_age_seconds=60)
+    settings = SchedulerSettings(heartbeat_file=path, heartbeat_max_age_seconds=60)
     assert problem(settings, clock) == f"no heartbeat in {path}"
-    Heartbeat(path, clock).beat()
+    HeartbeatFile(path, clock).beat()
     clock.move(59 * MICROS_PER_SECOND)
     assert problem(settings, clock) is None
     clock.move(2 * MICROS_PER_SECOND)
@@ -55,7 +55,7 @@ def test_a_file_that_is_no_heartbeat_is_refused_and_stays(tmp_path: Path) -> Non
         check_place(path)
     assert path.read_text() == "mine\n"
     path.unlink()
-    Heartbeat(path, SettableClock()).beat()
+    HeartbeatFile(path, SettableClock()).beat()
     check_place(path)
     for left_by_a_power_cut in (b"", bytes(45)):
         path.write_bytes(left_by_a_power_cut)

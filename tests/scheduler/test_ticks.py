@@ -8,7 +8,7 @@ import structlog
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from scheduler.service import Tick, build_scheduler
+from scheduler.service import PeriodicTask, build_scheduler
 from tests.api.server import wait_until
 
 EVERY_SECONDS = 0.02
@@ -28,7 +28,9 @@ def test_a_tick_that_hangs_is_told_once_and_again_when_it_hangs_again() -> None:
             over.set()
 
     with capture_logs() as lines:
-        scheduler = build_scheduler([Tick("slow", hang, EVERY_SECONDS)], structlog.get_logger())
+        scheduler = build_scheduler(
+            [PeriodicTask("slow", hang, EVERY_SECONDS)], structlog.get_logger()
+        )
         thread = threading.Thread(target=scheduler.start, daemon=True)
         thread.start()
         for number, gate in enumerate(gates, 1):

@@ -3,11 +3,10 @@ from collections.abc import Mapping
 import pytest
 from pydantic import SecretStr
 
-from scheduler.settings import Settings as SchedulerSettings
-from scheduler.settings import load_settings
+from scheduler.settings import SchedulerSettings, load_settings
 from shared.errors import SettingsError
 from shared.outbound import check_address
-from understudy.settings import Settings as CommandSettings
+from understudy.settings import CommandSettings
 
 GOOD = ("http://127.0.0.1:8000", "https://api.example/base", "http://u:p@[::1]:5000", "http://api")
 BAD: Mapping[str, str] = {

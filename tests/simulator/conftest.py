@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.clock import to_micros
-from simulator.history import Past, relive
+from simulator.history import SimulatedPast, relive
 from simulator.world import World, build_world
 
 NOW_US = to_micros(datetime(2026, 6, 1, 12, 30, tzinfo=UTC))
@@ -17,5 +17,5 @@ def world() -> World:
 
 
 @pytest.fixture(scope="session")
-def past(world: World) -> Past:
+def past(world: World) -> SimulatedPast:
     return relive(world, NOW_US, days=90)

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 import usecases
-from simulator.history import Past
+from simulator.history import SimulatedPast
 from simulator.live import Traffic, TrafficPlan, TrafficReport, live_rows
 from simulator.world import World
 
@@ -36,7 +36,7 @@ class StandInApi:
 
 
 def _send(
-    api: StandInApi, world: World, past: Past, plan: TrafficPlan
+    api: StandInApi, world: World, past: SimulatedPast, plan: TrafficPlan
 ) -> tuple[TrafficReport, list[TrafficReport]]:
     told: list[TrafficReport] = []
 
@@ -48,7 +48,7 @@ def _send(
     return asyncio.run(run()), told
 
 
-def test_every_row_is_scored_once_and_its_label_follows(world: World, past: Past) -> None:
+def test_every_row_is_scored_once_and_its_label_follows(world: World, past: SimulatedPast) -> None:
     api = StandInApi()
     plan = TrafficPlan(per_second=1_000, label_delay_seconds=0.01, count=80)
     report, told = _send(api, world, past, plan)
@@ -60,7 +60,9 @@ def test_every_row_is_scored_once_and_its_label_follows(world: World, past: Past
     assert told[-1] is report
 
 
-def test_labels_that_are_still_owed_are_delivered_at_the_end(world: World, past: Past) -> None:
+def test_labels_that_are_still_owed_are_delivered_at_the_end(
+    world: World, past: SimulatedPast
+) -> None:
     api = StandInApi()
     plan = TrafficPlan(per_second=1_000, label_delay_seconds=3_600, count=20)
     report, _ = _send(api, world, past, plan)
@@ -68,7 +70,7 @@ def test_labels_that_are_still_owed_are_delivered_at_the_end(world: World, past:
 
 
 def test_failures_are_counted_by_reason_and_do_not_stop_the_traffic(
-    world: World, past: Past
+    world: World, past: SimulatedPast
 ) -> None:
     plan = TrafficPlan(per_second=1_000, label_delay_seconds=0, count=20)
     report, _ = _send(StandInApi(status=503), world, past, plan)
@@ -76,7 +78,7 @@ def test_failures_are_counted_by_reason_and_do_not_stop_the_traffic(
     assert report.problems == {"HTTP 503": 20}
 
 
-def test_traffic_that_is_stopped_ends(world: World, past: Past) -> None:
+def test_traffic_that_is_stopped_ends(world: World, past: SimulatedPast) -> None:
     async def run() -> TrafficReport:
         transport = httpx.MockTransport(StandInApi())
         async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
@@ -88,7 +90,9 @@ def test_traffic_that_is_stopped_ends(world: World, past: Past) -> None:
     assert asyncio.run(run()).sent == 1
 
 
-def test_live_rows_happen_now_and_hold_only_what_is_known(world: World, past: Past) -> None:
+def test_live_rows_happen_now_and_hold_only_what_is_known(
+    world: World, past: SimulatedPast
+) -> None:
     rows = list(islice(live_rows(world, past.now_us, crime_share=0.2), 2_000))
     assert all("event_time" not in row.body for row in rows)
     assert all(value is not None for row in rows for value in row.body.values())
@@ -96,13 +100,15 @@ def test_live_rows_happen_now_and_hold_only_what_is_known(world: World, past: Pa
     assert 0.1 < sum(row.stolen for row in rows) / len(rows) < 0.3
 
 
-def test_every_live_row_is_a_request_that_the_use_case_accepts(world: World, past: Past) -> None:
+def test_every_live_row_is_a_request_that_the_use_case_accepts(
+    world: World, past: SimulatedPast
+) -> None:
     request = usecases.load_serving(usecases.DEFAULT).request_model
     for row in islice(live_rows(world, past.now_us, crime_share=0.2), 500):
         request.model_validate(row.body)
 
 
-def test_drift_makes_everything_dearer(world: World, past: Past) -> None:
+def test_drift_makes_everything_dearer(world: World, past: SimulatedPast) -> None:
     usual, dear = (
         [row.body["amount"] for row in islice(live_rows(world, past.now_us, 0.01, factor), 200)]
         for factor in (1.0, 3.0)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from shared.tables.engine import connect, migrate
-from simulator.history import Past
+from simulator.history import SimulatedPast
 from simulator.seeding import is_empty, seed
 from simulator.world import World
 
@@ -21,7 +21,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 def test_an_empty_database_is_filled_and_its_tiles_counted(
-    engine: Engine, world: World, past: Past
+    engine: Engine, world: World, past: SimulatedPast
 ) -> None:
     assert is_empty(engine)
     told: list[tuple[int, int]] = []
@@ -39,7 +39,7 @@ class Interrupted(Exception):
 
 
 def test_seeding_that_is_interrupted_leaves_the_database_empty(
-    engine: Engine, world: World, past: Past
+    engine: Engine, world: World, past: SimulatedPast
 ) -> None:
     def interrupt(_done: int, _total: int) -> None:
         raise Interrupted

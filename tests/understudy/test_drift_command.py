@@ -10,7 +10,7 @@ import pytest
 import usecases
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.drift.baseline import Rows, fit_baseline
-from scheduler.drift.bins import Kind
+from scheduler.drift.bins import ColumnKind
 from scheduler.drift.estimate import Performance, fit_calibration
 from scheduler.drift.reference import Reference, encode
 from shared.bundle.archive import pack
@@ -41,7 +41,7 @@ def write_bundle(folder: Path, names: tuple[str, ...]) -> None:
     learned = Rows(columns, np.arange(rows) * 60 // rows)
     scores, known = np.random.default_rng(1).random(rows), np.random.default_rng(2).random(rows)
     reference = Reference(
-        baseline=fit_baseline([learned], dict.fromkeys(names, Kind.NUMBER)),
+        baseline=fit_baseline([learned], dict.fromkeys(names, ColumnKind.NUMBER)),
         label_delay_us=0,
         calibration=fit_calibration(scores, known < scores),
         held_out=Performance(rows, rows // 2, 0.8, 0.7),

@@ -9,7 +9,7 @@ from typing import IO
 
 import pytest
 
-from understudy.processes import Service, run_together
+from understudy.processes import ServiceProcess, run_together
 
 ROOT = Path(__file__).parents[2]
 SERVES = "import signal; print('serving', flush=True); signal.pause()"
@@ -21,8 +21,8 @@ CLEANS_UP = (
 )
 
 
-def _service(name: str, code: str) -> Service:
-    return Service(name, [sys.executable, "-c", code], {})
+def _service(name: str, code: str) -> ServiceProcess:
+    return ServiceProcess(name, [sys.executable, "-c", code], {})
 
 
 def _start(*codes: str) -> "subprocess.Popen[str]":

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from understudy.api_client import read_api
 from understudy.commands.options import AsJson
-from understudy.settings import Settings, load_settings
+from understudy.settings import CommandSettings, load_settings
 from understudy.terminal import console
 
 _COLOURS = {"serving": "green", "fallback": "cyan", "ok": "green", "degraded": "yellow"}
@@ -119,7 +119,7 @@ def _candidates_table(candidates: list[dict[str, Any]]) -> Table:
     return table
 
 
-def _status_table(settings: Settings, health: dict[str, Any]) -> Table:
+def _status_table(settings: CommandSettings, health: dict[str, Any]) -> Table:
     table = _table("part", "state", "what")
     table.add_row(settings.api_url, _coloured(health["status"]), "")
     for name, component in health["components"].items():

@@ -23,7 +23,7 @@ from usecases.fraud.features import batch
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.judgement import alerts
 from usecases.fraud.training import metrics
-from usecases.fraud.training.candidate import Ask, train_candidate
+from usecases.fraud.training.candidate import TrainingRequest, train_candidate
 from usecases.fraud.training.policy import FraudPolicy, read_policy
 from usecases.fraud.training.quality.feature_context import FeatureContext
 from usecases.fraud.training.quality.feature_judge import judge_features
@@ -92,7 +92,7 @@ class FraudLearning:
         seed: int,
         progress: Progress,
     ) -> Candidate:
-        ask = Ask(
+        ask = TrainingRequest(
             matrix=matrix,
             labels=labels,
             feature_names=tuple(feature_names),

@@ -4,7 +4,7 @@ from functools import cache
 
 from jinja2 import Environment
 
-from scheduler.drift.finding import Finding
+from scheduler.drift.finding import DriftFinding
 from scheduler.drift.page import column_charts
 from scheduler.report import paper, words
 from shared.clock import to_datetime
@@ -13,7 +13,7 @@ TEMPLATE = "drift.html"
 MOST_PICTURES, PICTURES_WITHOUT_ALARM = 8, 4
 
 
-def render(use_case: str, finding: Finding, sentence: str) -> str:
+def render(use_case: str, finding: DriftFinding, sentence: str) -> str:
     """The report of one check as HTML."""
     report, known = finding.report, finding.baseline.columns
     moved = report.alarms[:MOST_PICTURES] or report.columns[:PICTURES_WITHOUT_ALARM]

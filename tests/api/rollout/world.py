@@ -12,7 +12,7 @@ from typing import Any
 import structlog
 
 from scheduler.rollout.driver import RolloutDriver
-from scheduler.rollout.duty import DatabaseDuty
+from scheduler.rollout.leadership import DatabaseLease
 from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.record import NAME, RolloutRecord
 from scheduler.scoring_api import HttpScoringApi
@@ -30,12 +30,12 @@ def driving(folder: Path, url: str, lease_seconds: float = 0.1) -> Iterator[Roll
     api = HttpScoringApi(url, read_token(folder / "keys", Role.PUSH), 10.0, 10.0)
     record = RolloutRecord(folder / "retrained_models")
     engine = connect(f"sqlite:///{folder / 'understudy.db'}")
-    duty = DatabaseDuty(engine, f"driver-{token_hex(4)}", lease_seconds)
+    lease = DatabaseLease(engine, f"driver-{token_hex(4)}", lease_seconds)
     yield RolloutDriver(
         api=api,
         policy=POLICY,
         record=record,
-        duty=duty,
+        lease=lease,
         clock=SystemClock(),
         log=structlog.get_logger(),
     )

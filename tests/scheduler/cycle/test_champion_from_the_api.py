@@ -50,7 +50,7 @@ def test_it_is_kept_among_the_candidates_with_its_signature(elsewhere: CycleBenc
 
 def test_bytes_that_no_trusted_key_signed_are_not_taken(elsewhere: CycleBench) -> None:
     stranger = Ed25519PrivateKey.generate().public_key()
-    elsewhere.parts = replace(elsewhere.parts, trusted=lambda: {key_id(stranger): stranger})
+    elsewhere.context = replace(elsewhere.context, trusted=lambda: {key_id(stranger): stranger})
     run = elsewhere.run()
 
     assert (run.status, run.code) == (RunStatus.REFUSED, "metrics_inconclusive")
@@ -85,7 +85,7 @@ def test_a_damaged_copy_here_is_made_up_for_and_left_alone(bench: CycleBench) ->
     bench.clock.move(100 * MICROS_PER_DAY)
 
     assert bench.run().decision["inputs"]["champion_scored"] is True
-    assert bench.parts.candidates.bundle(Version.parse("1.0.0")) == bytes(raw)
+    assert bench.context.candidates.bundle(Version.parse("1.0.0")) == bytes(raw)
 
 
 def test_a_full_disk_costs_the_copy_and_not_the_comparison(elsewhere: CycleBench) -> None:
@@ -96,7 +96,7 @@ def test_a_full_disk_costs_the_copy_and_not_the_comparison(elsewhere: CycleBench
             super().save_bundle(version, raw)
 
     store = FullStore(elsewhere.root / "retrained_models", keep=3)
-    elsewhere.parts = replace(elsewhere.parts, candidates=store)
+    elsewhere.context = replace(elsewhere.context, candidates=store)
     assert elsewhere.run().decision["inputs"]["champion_scored"] is True
 
 
@@ -113,7 +113,7 @@ def test_a_champion_that_cannot_be_scored_and_a_policy_that_allows_it_are_figure
     def told() -> str:
         registry = CollectorRegistry()
         policy = elsewhere.use_case.policy
-        registry.register(ChampionMetrics(elsewhere.parts.engine, policy))
+        registry.register(ChampionMetrics(elsewhere.context.engine, policy))
         return generate_latest(registry).decode()
 
     assert "understudy_champion_unscorable 0.0" in told()

@@ -11,7 +11,7 @@ from tests.scheduler.report.pages import Page
 
 def turn(bench: CycleBench, key: str, old: int, new: int) -> None:
     now_us = bench.clock.now_us()
-    with bench.parts.engine.begin() as connection:
+    with bench.context.engine.begin() as connection:
         row = {"transaction_id": key, "label": old, "label_known_at": now_us - 1}
         row |= {"label_source": "bank", "new_label": new, "replaced_at": now_us}
         connection.execute(insert(label_changes).values(row))
@@ -22,7 +22,7 @@ def test_corrections_since_the_champion_are_counted_in_the_snapshot_step_and_on_
 ) -> None:
     turn(bench, "before", 1, 0)
     bench.clock.move(1_000_000)
-    bench.parts = replace(bench.parts, reports=True)
+    bench.context = replace(bench.context, reports=True)
     first = bench.run()
     turn(bench, "t1", 1, 0)
     turn(bench, "t2", 0, 1)

@@ -45,13 +45,13 @@ class PythonUseCase(TinyUseCase):
 @pytest.fixture
 def python(bench: CycleBench) -> CycleBench:
     use_case = PythonUseCase()
-    return replace(bench, use_case=use_case, parts=replace(bench.parts, use_case=use_case))
+    return replace(bench, use_case=use_case, context=replace(bench.context, use_case=use_case))
 
 
 def test_a_model_that_is_a_python_object_is_judged_and_pushed_where_it_is_allowed(
     python: CycleBench,
 ) -> None:
-    allowed = replace(python, parts=replace(python.parts, allow_pickle=True))
+    allowed = replace(python, context=replace(python.context, allow_pickle=True))
     run = allowed.run()
     assert run.status is RunStatus.SUCCEEDED, run.message
     bundle = unpack(allowed.api.pushed[0][0])

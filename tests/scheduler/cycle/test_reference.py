@@ -10,7 +10,7 @@ def test_a_bundle_carries_what_its_model_was_trained_on_and_how_good_it_was(
     bench: CycleBench,
 ) -> None:
     run = bench.run()
-    raw = bench.parts.candidates.bundle(Version.parse(str(run.model_version)))
+    raw = bench.context.candidates.bundle(Version.parse(str(run.model_version)))
     assert raw is not None
     bundle = unpack(raw)
     reference = decode(bundle.files["baseline.json"])

@@ -78,7 +78,7 @@ def test_the_kept_held_out_set_repeats_the_candidates_scores(bench: CycleBench) 
     run = bench.run()
 
     kept = pl.read_parquet(bench.root / "test_data" / run.metrics["held_out"]["file"])
-    raw = bench.parts.candidates.bundle(Version(1, 0, 0))
+    raw = bench.context.candidates.bundle(Version(1, 0, 0))
     assert raw is not None
     model = OnnxModel.load(unpack(raw))
     matrix = kept.select(model.manifest.feature_names).to_numpy()
@@ -109,11 +109,11 @@ def test_an_equal_candidate_replaces_a_champion_past_its_age(bench: CycleBench) 
 
 def test_a_better_recipe_is_promoted_as_a_minor_version(bench: CycleBench) -> None:
     bench.use_case.weights = (1.0, 0.0, 0.8)
-    with bench.parts.engine.begin() as connection:
+    with bench.context.engine.begin() as connection:
         connection.execute(insert(features_config).values(featurename="speed", isenabled=0))
     bench.run()
     bench.use_case.weights = (2.0, 1.0, 0.0)
-    with bench.parts.engine.begin() as connection:
+    with bench.context.engine.begin() as connection:
         connection.execute(features_config.delete())
     run = bench.run()
 
@@ -238,7 +238,7 @@ def test_a_push_whose_answer_was_lost_is_found_to_have_arrived(bench: CycleBench
 
 
 def test_a_stop_request_ends_the_run_as_interrupted(bench: CycleBench) -> None:
-    bench.parts.interruption.request()
+    bench.context.interruption.request()
     run = bench.run()
 
     assert (run.status, run.code) == (RunStatus.FAILED, "interrupted")
@@ -255,7 +255,7 @@ def test_a_candidate_that_reaches_no_floor_does_not_become_the_first_model(
 
 
 def test_every_feature_switched_off_fails_the_run(bench: CycleBench) -> None:
-    with bench.parts.engine.begin() as connection:
+    with bench.context.engine.begin() as connection:
         connection.execute(insert(features_config).values(featurename="all", isenabled=0))
     run = bench.run()
 

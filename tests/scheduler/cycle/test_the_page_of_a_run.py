@@ -30,7 +30,7 @@ class ScoresOnce(TinyUseCase):
 
 @pytest.fixture
 def reporting(bench: CycleBench) -> CycleBench:
-    bench.parts = replace(bench.parts, reports=True)
+    bench.context = replace(bench.context, reports=True)
     return bench
 
 
@@ -79,7 +79,7 @@ def test_pages_without_a_candidate_do_not_pile_up(reporting: CycleBench) -> None
 
 
 def test_a_report_that_breaks_fails_no_run(reporting: CycleBench) -> None:
-    reporting.parts = replace(reporting.parts, use_case=ScoresOnce())
+    reporting.context = replace(reporting.context, use_case=ScoresOnce())
     run = reporting.run()
 
     assert run.status is RunStatus.SUCCEEDED

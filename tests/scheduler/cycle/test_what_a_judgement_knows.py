@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine
 
-from scheduler.cycle.past import compared_this_year, has_drifted
+from scheduler.cycle.history import compared_this_year, has_drifted
 from scheduler.decision import from_json, replay
 from scheduler.gates.contest import Contest
 from scheduler.gates.metrics import judge_metrics
@@ -81,7 +81,7 @@ def test_an_alarm_about_an_older_champion_is_over(engine: Engine) -> None:
 
 def test_drift_lets_an_equal_candidate_replace_a_young_champion(bench: CycleBench) -> None:
     bench.run()
-    record(bench.parts.engine, DRIFT, bench.clock.now_us(), metrics={"alarm": True})
+    record(bench.context.engine, DRIFT, bench.clock.now_us(), metrics={"alarm": True})
     run = bench.run()
 
     assert (run.status, run.model_version) == (RunStatus.SUCCEEDED, "1.0.1")
@@ -105,7 +105,7 @@ def test_rows_a_champion_learned_from_do_not_judge_its_successor(bench: CycleBen
 def test_a_bundle_tells_its_metrics_with_intervals(bench: CycleBench) -> None:
     run = bench.run()
 
-    raw = bench.parts.candidates.bundle(Version(1, 0, 0))
+    raw = bench.context.candidates.bundle(Version(1, 0, 0))
     assert raw is not None
     manifest = unpack(raw).manifest
     low, high = manifest.metric_intervals["average_precision"]
@@ -136,7 +136,7 @@ def test_a_judgement_is_repeated_to_the_last_bit_from_what_is_kept(bench: CycleB
         held_out_from_us=int(str(numbers["held_out_from_us"])),
     )
     contest = Contest(evidence, "1.0.0", new_recipe=False, unscorable_reason=None)
-    again = judge_metrics(contest, bench.use_case.policy, bench.parts.seed)
+    again = judge_metrics(contest, bench.use_case.policy, bench.context.seed)
 
     assert dict(again.numbers) == numbers
     assert again.reason == metrics_reason(run)
@@ -144,7 +144,7 @@ def test_a_judgement_is_repeated_to_the_last_bit_from_what_is_kept(bench: CycleB
 
 
 def scores_of(bench: CycleBench, version: Version, kept: pl.DataFrame) -> Floats:
-    raw = bench.parts.candidates.bundle(version)
+    raw = bench.context.candidates.bundle(version)
     assert raw is not None
     model = OnnxModel.load(unpack(raw))
     matrix = kept.select(model.manifest.feature_names).to_numpy().astype(np.float32)

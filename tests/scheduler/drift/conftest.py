@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from scheduler.drift.reports import DriftReports
-from scheduler.drift.runner import DriftParts, DriftRunner
+from scheduler.drift.runner import DriftContext, DriftRunner
 from shared.clock import MICROS_PER_DAY
 from shared.tables.runs import Run, claim_next, get_run, request_run
 from shared.tables.writer import write_decisions, write_labels
@@ -56,12 +56,12 @@ class DriftBench:
     """A job ready to run after a first model was promoted, and a clock that moves."""
 
     cycle: CycleBench
-    parts: DriftParts
+    context: DriftContext
     version: str
 
     @property
     def engine(self) -> Engine:
-        return self.parts.engine
+        return self.context.engine
 
     def serve(self, days: int, seed: int, shift: float = 0.0, version: str | None = None) -> None:
         """Traffic from now on; then it is so many days later."""
@@ -83,7 +83,7 @@ class DriftBench:
         claimed = claim_next(self.engine)
         assert claimed is not None
         assert claimed.run_id == run_id
-        DriftRunner(self.parts, self.cycle.recorder).execute(claimed)
+        DriftRunner(self.context, self.cycle.recorder).execute(claimed)
         finished = get_run(self.engine, run_id)
         assert finished is not None
         return finished
@@ -93,14 +93,14 @@ class DriftBench:
 def drift_bench(bench: CycleBench, tmp_path: Path) -> DriftBench:
     promoted = bench.run()
     assert promoted.model_version is not None
-    parts = DriftParts(
+    context = DriftContext(
         use_case=bench.use_case,
-        engine=bench.parts.engine,
+        engine=bench.context.engine,
         clock=bench.clock,
         api=bench.api,
-        served=bench.parts.served,
+        served=bench.context.served,
         reports=DriftReports(tmp_path / "drift", keep=2),
-        interruption=bench.parts.interruption,
-        log=bench.parts.log,
+        interruption=bench.context.interruption,
+        log=bench.context.log,
     )
-    return DriftBench(bench, parts, promoted.model_version)
+    return DriftBench(bench, context, promoted.model_version)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from scheduler.drift.baseline import Baseline, Rows, fit_baseline, from_json, to_json
-from scheduler.drift.bins import Kind
+from scheduler.drift.bins import ColumnKind
 from scheduler.drift.check import DriftLimits, check_drift
 
 KINDS = {
-    "amount": Kind.NUMBER,
-    "channel": Kind.CATEGORY,
-    "score": Kind.SCORE,
-    "label": Kind.LABEL,
+    "amount": ColumnKind.NUMBER,
+    "channel": ColumnKind.CATEGORY,
+    "score": ColumnKind.SCORE,
+    "label": ColumnKind.LABEL,
 }
 LIMITS = DriftLimits()
 Columns = dict[str, np.ndarray[Any, Any]]
@@ -95,7 +95,7 @@ def test_days_that_stray_by_themselves_raise_no_alarm() -> None:
         return {"amount": rng.normal(size=count) + rng.normal(0, 0.3, days)[which]}, which
 
     columns, days = straying(0, 30_000, 60)
-    known = fit_baseline([Rows(columns, days)], {"amount": Kind.NUMBER})
+    known = fit_baseline([Rows(columns, days)], {"amount": ColumnKind.NUMBER})
     false_alarms = sum(
         check_drift(known, [Rows(*straying(seed, 1_500, 3))], LIMITS).drifted
         for seed in range(1, 101)
@@ -112,7 +112,7 @@ def walking(seed: int, days: int, start: float, step: float) -> Rows:
 
 
 def test_a_column_whose_own_weeks_differ_has_to_move_further_than_they_do() -> None:
-    known = fit_baseline([walking(0, 60, 0.0, 0.2)], {"amount": Kind.NUMBER})
+    known = fit_baseline([walking(0, 60, 0.0, 0.2)], {"amount": ColumnKind.NUMBER})
     moved = check_drift(known, [walking(2, 7, 8.0, 0.2)], LIMITS).columns[0]
     assert known.columns["amount"].usual > 0.05
     assert moved.floor == 0.05 + known.columns["amount"].usual
@@ -121,7 +121,7 @@ def test_a_column_whose_own_weeks_differ_has_to_move_further_than_they_do() -> N
 
 def test_a_column_that_only_tells_the_time_is_skipped_and_said_so() -> None:
     days = np.repeat(np.arange(60), 100)
-    known = fit_baseline([Rows({"age": days * 1.0}, days)], {"age": Kind.NUMBER})
+    known = fit_baseline([Rows({"age": days * 1.0}, days)], {"age": ColumnKind.NUMBER})
     report = check_drift(known, [Rows({"age": days + 60.0}, days)], LIMITS)
     assert not report.drifted
     assert "calendar" in report.skipped["age"]

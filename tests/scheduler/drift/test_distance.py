@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from scheduler.drift.bins import Kind, fit_bins
+from scheduler.drift.bins import ColumnKind, fit_bins
 from scheduler.drift.calibration import design_effect, for_window
 from scheduler.drift.distance import chi_square, kolmogorov_smirnov
 
@@ -12,7 +12,7 @@ from scheduler.drift.distance import chi_square, kolmogorov_smirnov
 def test_binned_kolmogorov_smirnov_comes_close_to_the_exact_one() -> None:
     rng = np.random.default_rng(3)
     before, after = rng.normal(size=5_000), rng.normal(0.3, 1.0, size=800)
-    bins = fit_bins(Kind.NUMBER, before)
+    bins = fit_bins(ColumnKind.NUMBER, before)
     counts = [np.bincount(bins.codes(side), minlength=bins.size) for side in (before, after)]
     found = kolmogorov_smirnov(counts[0], counts[1], 1.0)
     exact = stats.ks_2samp(before, after, method="asymp").statistic

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from scheduler.cycle.past import has_drifted
+from scheduler.cycle.history import has_drifted
 from scheduler.drift.metrics import DriftFigures
 from shared.clock import MICROS_PER_DAY
 from shared.tables.runs import RunStatus, claim_next, list_runs
@@ -177,8 +177,8 @@ def test_an_hour_of_traffic_is_not_compared_with_whole_days(drift_bench: DriftBe
 
 def test_without_a_model_or_its_bundle_nothing_is_checked(drift_bench: DriftBench) -> None:
     drift_bench.serve(days=7, seed=1)
-    drift_bench.cycle.parts.candidates.save_bundle(
-        next(iter(drift_bench.cycle.parts.candidates.versions())), b"not a bundle"
+    drift_bench.cycle.context.candidates.save_bundle(
+        next(iter(drift_bench.cycle.context.candidates.versions())), b"not a bundle"
     )
     drift_bench.cycle.api.gives_bundles = False
     run = drift_bench.check()

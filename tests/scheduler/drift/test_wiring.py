@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.runners import runners
-from scheduler.settings import Settings
+from scheduler.settings import SchedulerSettings
 from shared.keys.tokens import Role, ensure_tokens
 from shared.tables.runs import RunStatus, claim_next, get_run, request_run
 from tests.scheduler.fakes import TinyUseCase
@@ -18,7 +18,7 @@ def test_a_drift_run_is_carried_out_where_retrainings_are(
     engine: Engine, log: FilteringBoundLogger, tmp_path: Path
 ) -> None:
     ensure_tokens(tmp_path / "keys", [Role.PUSH])
-    settings = Settings(
+    settings = SchedulerSettings(
         keys_dir=tmp_path / "keys",
         work_dir=tmp_path / "work",
         retrained_models_dir=tmp_path / "retrained_models",

@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from scheduler.replay.plan import MAX_ROUNDS, ReplayImpossible, Span, plan_spans
-from scheduler.replay.policies import Outcome, Policy, promotions, serving
+from scheduler.replay.policies import Policy, RoundOutcome, promotions, serving
 from scheduler.replay.protocol import handbook_split
 from shared.clock import MICROS_PER_DAY as DAY
 from shared.errors import TrainingFailed
@@ -44,16 +44,18 @@ def test_a_range_that_makes_no_sense_is_refused(interval: str, days: int, told: 
 
 
 def test_nobody_serves_before_the_gate_lets_a_first_model_through() -> None:
-    assert set(serving([Outcome("1.0.0", False), Outcome(None, False)]).values()) == {None}
+    assert set(serving([RoundOutcome("1.0.0", False), RoundOutcome(None, False)]).values()) == {
+        None
+    }
 
 
 def test_all_begin_with_the_same_model_and_then_go_their_own_ways() -> None:
     outcomes = [
-        Outcome("1.0.0", True),
-        Outcome("1.0.1", False),
-        Outcome("1.0.2", True),
-        Outcome(None, False),
-        Outcome("1.0.3", False),
+        RoundOutcome("1.0.0", True),
+        RoundOutcome("1.0.1", False),
+        RoundOutcome("1.0.2", True),
+        RoundOutcome(None, False),
+        RoundOutcome("1.0.3", False),
     ]
     assert set(serving(outcomes[:1]).values()) == {"1.0.0"}
     assert serving(outcomes) == {

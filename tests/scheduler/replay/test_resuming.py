@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 from scheduler.cycle.candidates import BUNDLE
 from scheduler.replay.plan import ReplayImpossible
 from scheduler.replay.record import Round
-from scheduler.replay.workshop import CANDIDATES, ROUNDS
+from scheduler.replay.workspace import CANDIDATES, ROUNDS
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect, migrate
 from shared.verdicts import Verdict

@@ -66,16 +66,16 @@ def test_one_class_alone_makes_no_curve() -> None:
 
 def test_differences_lie_inside_their_intervals_on_the_whole_and_on_slices() -> None:
     rows = scored()
-    whole, parts = list(overall(rows)), list(by_slice(rows, "auc"))
+    whole, context = list(overall(rows)), list(by_slice(rows, "auc"))
 
-    measured = [item.measured for item in whole + parts if item.measured is not None]
+    measured = [item.measured for item in whole + context if item.measured is not None]
     assert len(measured) == 5
     assert all(item.lower <= item.difference <= item.upper for item in measured)
     assert all(
         item.difference == pytest.approx(item.candidate - item.champion) for item in measured
     )
-    assert [item.rows for item in parts] == [1_500, 1_500, 0]
-    assert parts[-1].problem == "no rows to compare on"
+    assert [item.rows for item in context] == [1_500, 1_500, 0]
+    assert context[-1].problem == "no rows to compare on"
 
 
 def test_shuffling_noise_costs_nothing_and_shuffling_signal_costs_most() -> None:

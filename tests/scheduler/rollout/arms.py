@@ -4,15 +4,15 @@ from dataclasses import replace
 from math import sqrt
 from typing import Any
 
-from scheduler.rollout.look import Arm, Look, Mean
+from scheduler.rollout.look import Arm, Look, MeanEstimate
 
 ROWS, RATE, LATENCY_MS = 2_000, 0.1, 2.0
 EDGES = 10
 
 
-def share(value: float, rows: int) -> Mean:
+def share(value: float, rows: int) -> MeanEstimate:
     guarded = (value * rows + 1) / (rows + 2)
-    return Mean(value, sqrt(guarded * (1 - guarded) / rows))
+    return MeanEstimate(value, sqrt(guarded * (1 - guarded) / rows))
 
 
 def arm(rows: int = ROWS, rate: float = RATE, latency_ms: float = LATENCY_MS, **other: Any) -> Arm:
@@ -22,7 +22,7 @@ def arm(rows: int = ROWS, rate: float = RATE, latency_ms: float = LATENCY_MS, **
         "errors": 0,
         "groups": 64,
         "alert_rate": share(rate, rows),
-        "latency_ms": Mean(latency_ms, latency_ms / sqrt(rows)),
+        "latency_ms": MeanEstimate(latency_ms, latency_ms / sqrt(rows)),
         "below": tuple(share(at / EDGES, rows) for at in range(EDGES)),
     }
     return Arm(**{**said, **other})

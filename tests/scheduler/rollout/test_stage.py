@@ -9,8 +9,8 @@ import pytest
 from scheduler.rollout.look import Arm, Look
 from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.stage import (
+    StageAction,
     StageDecision,
-    Step,
     decision_from_json,
     decision_to_json,
     judge_stage,
@@ -27,15 +27,15 @@ def judged(seen: Look) -> StageDecision:
 
 def test_equal_arms_advance_to_the_next_share_and_are_promoted_after_the_last() -> None:
     decision = judged(look(share_percent=50, next_share=50))
-    assert (decision.step, decision.share_percent) == (Step.ADVANCE, 50)
-    assert judged(look()).step is Step.PROMOTE
+    assert (decision.step, decision.share_percent) == (StageAction.ADVANCE, 50)
+    assert judged(look()).step is StageAction.PROMOTE
     # The champion's part of a shadow is the same rows: nothing is split there.
-    assert judged(look(mode="shadow", share_percent=0, next_share=5)).step is Step.PROMOTE
+    assert judged(look(mode="shadow", share_percent=0, next_share=5)).step is StageAction.PROMOTE
 
 
 def test_a_young_stage_waits_whatever_its_traffic() -> None:
     decision = judged(look(stage_seconds=60.0))
-    assert (decision.step, decision.code) == (Step.HOLD, "stage_young")
+    assert (decision.step, decision.code) == (StageAction.HOLD, "stage_young")
 
 
 def test_too_little_traffic_extends_a_stage_and_never_passes_it() -> None:
@@ -43,7 +43,7 @@ def test_too_little_traffic_extends_a_stage_and_never_passes_it() -> None:
     for hours in (1, 100, 10_000):
         for seen in (look(candidate=few), look(champion=few)):
             decision = judged(replace(seen, stage_seconds=hours * 3_600.0))
-            assert (decision.step, decision.code) == (Step.HOLD, "too_little_traffic")
+            assert (decision.step, decision.code) == (StageAction.HOLD, "too_little_traffic")
 
 
 HARMS: dict[str, dict[str, Any]] = {
@@ -59,7 +59,7 @@ HARMS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("code", HARMS)
 def test_harm_rolls_back_at_once_and_names_itself(code: str) -> None:
     decision = judged(look(stage_seconds=30.0, **HARMS[code]))
-    assert (decision.step, decision.code) == (Step.ROLL_BACK, code)
+    assert (decision.step, decision.code) == (StageAction.ROLL_BACK, code)
     assert decision.reason
 
 
@@ -69,18 +69,20 @@ def test_fewer_alerts_than_the_champion_are_harm_as_well() -> None:
 
 def test_a_candidate_that_is_better_is_no_harm() -> None:
     better = arm(latency_ms=LATENCY_MS / 4)
-    assert judged(look(candidate=better, champion=with_errors(arm(), 100))).step is Step.PROMOTE
+    assert (
+        judged(look(candidate=better, champion=with_errors(arm(), 100))).step is StageAction.PROMOTE
+    )
 
 
 def test_what_is_tolerated_is_no_harm_however_much_traffic_proves_it() -> None:
     many = 10_000_000
     slightly = arm(many, rate=RATE * 1.2, latency_ms=LATENCY_MS * 1.4)
-    assert judged(look(candidate=slightly, champion=arm(many))).step is Step.PROMOTE
+    assert judged(look(candidate=slightly, champion=arm(many))).step is StageAction.PROMOTE
 
 
 def test_a_few_users_say_nothing_of_the_spread_between_users() -> None:
     one_user = arm(rate=1.0, latency_ms=100.0, groups=1)
-    assert judged(look(candidate=one_user)).step is Step.PROMOTE
+    assert judged(look(candidate=one_user)).step is StageAction.PROMOTE
 
 
 def test_missing_figures_say_nothing() -> None:

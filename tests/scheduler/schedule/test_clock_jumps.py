@@ -12,7 +12,7 @@ from scheduler.monotonic_ticks import Pause, wake_lost_ticks
 from scheduler.schedule.jobs import RETRAINING
 from scheduler.schedule.table import ScheduleRow
 from scheduler.schedule.watcher import ScheduleWatcher
-from scheduler.service import Tick, build_scheduler
+from scheduler.service import PeriodicTask, build_scheduler
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND, isoformat
 from shared.machine_clock import MachineClock
 from shared.tables.engine import connect, migrate
@@ -184,7 +184,7 @@ def test_a_pause_before_the_next_attempt_is_never_a_month(ahead: Engine) -> None
 def test_ticks_that_wait_for_a_day_that_was_set_back_are_due_at_once(
     log: FilteringBoundLogger,
 ) -> None:
-    scheduler = build_scheduler([Tick("one", lambda: None, 5.0)], log)
+    scheduler = build_scheduler([PeriodicTask("one", lambda: None, 5.0)], log)
     now = datetime.now(UTC)
     job = scheduler.add_job(lambda: None, Pause(5.0), id="two", next_run_time=now)
     assert wake_lost_ticks(scheduler, now - timedelta(days=30)) == ["one", "two"]

@@ -53,8 +53,8 @@ def worker_of(
 
 
 def cycle_worker(bench: CycleBench, engine: Engine | None = None) -> Worker:
-    runner = CycleRunner(bench.parts, bench.recorder)
-    return worker_of(engine or bench.parts.engine, bench.parts.log, runner, bench.recorder)
+    runner = CycleRunner(bench.context, bench.recorder)
+    return worker_of(engine or bench.context.engine, bench.context.log, runner, bench.recorder)
 
 
 def row(engine: Engine, run_id: int) -> Run:
@@ -64,7 +64,7 @@ def row(engine: Engine, run_id: int) -> Run:
 
 
 def test_a_requested_run_is_executed_and_the_next_one_after_it(bench: CycleBench) -> None:
-    engine, now_us = bench.parts.engine, bench.clock.now_us()
+    engine, now_us = bench.context.engine, bench.clock.now_us()
     first = request_run(engine, "retraining", now_us, "operator")
     second = request_run(engine, "retraining", now_us + 1, "operator")
     worker = cycle_worker(bench)
@@ -77,14 +77,14 @@ def test_a_requested_run_is_executed_and_the_next_one_after_it(bench: CycleBench
 
 
 def test_the_number_of_the_claim_travels_with_the_push(bench: CycleBench) -> None:
-    run_id = request_run(bench.parts.engine, "retraining", bench.clock.now_us(), "operator")
+    run_id = request_run(bench.context.engine, "retraining", bench.clock.now_us(), "operator")
     cycle_worker(bench).tick()
 
-    assert bench.api.fencing_numbers == [row(bench.parts.engine, run_id).fencing_number]
+    assert bench.api.fencing_numbers == [row(bench.context.engine, run_id).fencing_number]
 
 
 def test_what_a_dead_scheduler_left_running_is_taken_over_and_done(bench: CycleBench) -> None:
-    engine = bench.parts.engine
+    engine = bench.context.engine
     run_id = request_run(engine, "retraining", bench.clock.now_us(), "operator")
     claim_next(engine, "dead", lease_seconds=-1)
     cycle_worker(bench).tick()
@@ -163,7 +163,7 @@ def test_a_run_cancelled_while_its_scheduler_was_dead_is_not_begun_again(
 
 
 def test_a_push_that_arrived_before_its_sender_died_is_not_repeated(bench: CycleBench) -> None:
-    engine = bench.parts.engine
+    engine = bench.context.engine
     bench.run()
     [(raw, _signature)] = bench.api.pushed
     pushed = list_runs(engine)[0]
@@ -192,13 +192,13 @@ def test_a_push_that_arrived_before_its_sender_died_is_not_repeated(bench: Cycle
 def test_a_scheduler_that_lost_its_lease_while_it_trained_cannot_promote(
     bench: CycleBench,
 ) -> None:
-    engine = bench.parts.engine
+    engine = bench.context.engine
     run_id = request_run(engine, "retraining", bench.clock.now_us(), "schedule")
     lost = claim_next(engine, "slow", lease_seconds=-1)
     assert lost is not None
     taken = claim_next(engine, "quick", lease_seconds=60)
     assert taken is not None
-    report = CycleRunner(bench.parts, bench.recorder).execute(lost)
+    report = CycleRunner(bench.context, bench.recorder).execute(lost)
 
     assert report.code == "lease_lost"
     assert bench.api.pushed == []
@@ -217,7 +217,7 @@ def test_a_database_that_is_away_stops_nothing(bench: CycleBench, tmp_path: Path
 
 
 def test_an_end_that_could_not_be_recorded_is_recorded_later(bench: CycleBench) -> None:
-    engine = bench.parts.engine
+    engine = bench.context.engine
     run_id = request_run(engine, "retraining", bench.clock.now_us(), "operator")
     run = claim_next(engine)
     assert run is not None
@@ -236,7 +236,7 @@ def test_an_end_that_could_not_be_recorded_is_recorded_later(bench: CycleBench) 
 
 
 def test_a_job_that_nobody_here_knows_fails_in_words(bench: CycleBench) -> None:
-    engine = bench.parts.engine
+    engine = bench.context.engine
     run_id = request_run(engine, "gardening", bench.clock.now_us(), "operator")
     cycle_worker(bench).tick()
 

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.statistics.compare import METRICS, Comparison, NotComparable, compare, compare_sample
+from scheduler.statistics.compare import (
+    METRICS,
+    MetricComparison,
+    NotComparable,
+    compare,
+    compare_sample,
+)
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.measure import Plan
 from tests.scheduler.statistics.worlds import Draw, draw_evidence
@@ -80,7 +86,7 @@ def test_rows_of_few_customers_say_less_than_as_many_independent_ones(draw: Draw
     assert width(evidence.customers) > 1.3 * width(None)
 
 
-def _auc(evidence: Evidence, clusters: np.ndarray | None) -> Comparison:
+def _auc(evidence: Evidence, clusters: np.ndarray | None) -> MetricComparison:
     assert evidence.champion is not None
     return compare(
         evidence.champion,

@@ -20,14 +20,14 @@ from scheduler.statistics.operating_point import (
     OperatingPair,
     operating_point,
 )
-from scheduler.statistics.policy import JudgePolicy, Kind
+from scheduler.statistics.policy import JudgePolicy, PromotionKind
 from scheduler.statistics.sample import Bools, paired_sample
 from shared.verdicts import Outcome, Verdict
 from tests.scheduler.statistics.worlds import Draw, draw_evidence
 
 TOLERATED = {PRECISION: 0.03, VOLUME: 0.25, MONEY: 0.05}
 POLICY = JudgePolicy(
-    Kind.SUPERIORITY, operating_guards=TOLERATED, resamples=100, cost_per_alert=2.0
+    PromotionKind.SUPERIORITY, operating_guards=TOLERATED, resamples=100, cost_per_alert=2.0
 )
 
 

@@ -16,14 +16,14 @@ from structlog.typing import FilteringBoundLogger
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.supervision.child_runner import ChildRunner
-from scheduler.supervision.limits import Limits, Retries
+from scheduler.supervision.limits import ChildLimits, Retries
 from scheduler.supervision.memory import resident_bytes
 from shared.tables.leases import announce_push, request_cancel
 from shared.tables.runs import Run, RunStatus, claim_next, finish, get_run, request_run
 
 pytestmark = pytest.mark.slow
 
-LIMITS = Limits(time_seconds=60, memory_bytes=2**31, stop_seconds=0.5)
+LIMITS = ChildLimits(time_seconds=60, memory_bytes=2**31, stop_seconds=0.5)
 SLEEPS = "import time; time.sleep(60)"
 IGNORES = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
 GROWS = "import time\nkept = [bytearray(64 * 2**20)]\ntime.sleep(60)"
@@ -43,12 +43,17 @@ class Bench:
     interruption: Interruption
     run: Run
 
-    def execute(self, code: str, limits: Limits = LIMITS, attempts: int = 1) -> Run:
+    def execute(self, code: str, limits: ChildLimits = LIMITS, attempts: int = 1) -> Run:
         self.runner(code, limits, attempts).execute(self.run)
         return self.row()
 
     def runner(
-        self, code: str, limits: Limits = LIMITS, attempts: int = 1, *, keeps_ready: bool = False
+        self,
+        code: str,
+        limits: ChildLimits = LIMITS,
+        attempts: int = 1,
+        *,
+        keeps_ready: bool = False,
     ) -> ChildRunner:
         return ChildRunner(
             command=(sys.executable, "-c", code),

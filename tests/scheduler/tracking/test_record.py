@@ -21,7 +21,7 @@ class Ledger:
 @pytest.fixture
 def ledger(bench: CycleBench) -> Ledger:
     ledger = Ledger()
-    bench.parts = replace(bench.parts, tracker=ledger)
+    bench.context = replace(bench.context, tracker=ledger)
     return ledger
 
 

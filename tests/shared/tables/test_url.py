@@ -12,7 +12,7 @@ from shared.errors import SettingsError
 from shared.tables.engine import connect
 from shared.tables.storage_place import file_system_of
 from shared.tables.url import parse_database_url
-from understudy.settings import Settings
+from understudy.settings import CommandSettings
 
 MOUNTS = "\n".join((
     "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw",
@@ -99,13 +99,13 @@ def test_what_was_understood_once_is_understood_alike_by_every_child(name: str) 
 
 
 def test_settings_hold_the_absolute_url(tmp_path: Path) -> None:
-    settings = Settings(database_url=SecretStr("sqlite:///x.db\n"))
+    settings = CommandSettings(database_url=SecretStr("sqlite:///x.db\n"))
     assert settings.database_url.get_secret_value() == f"sqlite:///{Path.cwd()}/x.db"
 
 
 def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is a folder; name a file in it"):
-        Settings(database_url=SecretStr(f"sqlite:///{tmp_path}"))
+        CommandSettings(database_url=SecretStr(f"sqlite:///{tmp_path}"))
 
 
 def test_a_place_where_no_folder_can_be_made_is_refused(tmp_path: Path) -> None:

@@ -6,10 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.transaction import Transaction
 from shared.usecase.serving import Answer, FloatVector, ServedModel
-from usecases.fraud.answers.verdict import Verdict, reach_verdict
+from usecases.fraud.answers.verdict import RowVerdict, reach_verdict
 from usecases.fraud.judgement import Decision, Judgement, judge
 from usecases.fraud.rules.ruleset import RuleSet
-from usecases.fraud.rules.variables import Evidence
+from usecases.fraud.rules.variables import RuleEvidence
 
 RiskLevel = Literal["low", "medium", "high", "critical"]
 
@@ -64,7 +64,7 @@ class Analyst:
         model: ServedModel,
     ) -> Answer:
         judgement = judge(scores, model)
-        evidence = Evidence(transaction, vector.tolist(), judgement, model.version)
+        evidence = RuleEvidence(transaction, vector.tolist(), judgement, model.version)
         verdict = reach_verdict(self._rules, evidence)
         return Answer(
             body=self._body(evidence, verdict),
@@ -74,7 +74,7 @@ class Analyst:
             reason_codes=verdict.reasons,
         )
 
-    def _body(self, evidence: Evidence, verdict: Verdict) -> dict[str, Any]:
+    def _body(self, evidence: RuleEvidence, verdict: RowVerdict) -> dict[str, Any]:
         judgement = evidence.judgement
         return {
             "transaction_id": evidence.transaction.transaction_id,
@@ -92,7 +92,7 @@ class Analyst:
         }
 
 
-def risk_level(verdict: Verdict, judgement: Judgement) -> RiskLevel:
+def risk_level(verdict: RowVerdict, judgement: Judgement) -> RiskLevel:
     """How much attention a person should give to the row."""
     if verdict.decision is Decision.BLOCK:
         return "critical"

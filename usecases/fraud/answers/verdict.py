@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 from usecases.fraud.judgement import ANOMALY_COMPONENTS, Decision, Judgement
 from usecases.fraud.rules.rulefile import Rule
-from usecases.fraud.rules.ruleset import Findings, RuleSet
-from usecases.fraud.rules.variables import Evidence, Value, readable
+from usecases.fraud.rules.ruleset import RuleFindings, RuleSet
+from usecases.fraud.rules.variables import RuleEvidence, Value, readable
 
 Reason = dict[str, Any]
 
 
-class Verdict(NamedTuple):
+class RowVerdict(NamedTuple):
     """The decision on one row; `reasons` hold the actual values, the decisive ones first."""
 
     decision: Decision
@@ -24,7 +24,7 @@ class Verdict(NamedTuple):
     matched_rules: tuple[str, ...]
 
 
-def decide(model: Decision, findings: Findings) -> Decision:
+def decide(model: Decision, findings: RuleFindings) -> Decision:
     """Combine the model's decision with the rules' outcomes."""
     outcomes = [rule.outcome for rule in findings.matched]
     if findings.failed:
@@ -36,7 +36,7 @@ def decide(model: Decision, findings: Findings) -> Decision:
     return Decision.APPROVE if outcomes else model
 
 
-def reach_verdict(rules: RuleSet, evidence: Evidence) -> Verdict:
+def reach_verdict(rules: RuleSet, evidence: RuleEvidence) -> RowVerdict:
     """Evaluate the rules on one row and explain the outcome."""
     findings = rules.find(evidence)
     decision = decide(evidence.judgement.decision, findings)
@@ -44,7 +44,7 @@ def reach_verdict(rules: RuleSet, evidence: Evidence) -> Verdict:
     reasons += [_failure_reason(rule) for rule in findings.failed]
     reasons += model_reasons(evidence.judgement)
     reasons.sort(key=lambda reason: reason["outcome"] != decision)
-    return Verdict(decision, reasons, tuple([rule.id for rule in findings.matched]))
+    return RowVerdict(decision, reasons, tuple([rule.id for rule in findings.matched]))
 
 
 def model_reasons(judgement: Judgement) -> list[Reason]:

@@ -10,7 +10,7 @@ from cel_expr_python import cel
 
 from usecases.fraud.rules.conditions import Beginning, plain_beginning
 from usecases.fraud.rules.rulefile import Rule, RuleFileError
-from usecases.fraud.rules.variables import CelType, Evidence, Value, Variable
+from usecases.fraud.rules.variables import CelType, RuleEvidence, Value, Variable
 
 _TYPES: Mapping[CelType, Any] = {
     "bool": cel.Type.BOOL,
@@ -41,7 +41,7 @@ class CompiledRule:
         verdict: bool | str = ask(self._program, activation)
         return verdict
 
-    def ask_alone(self, evidence: Evidence) -> bool | str:
+    def ask_alone(self, evidence: RuleEvidence) -> bool | str:
         """The same, with only the variables that this rule mentions."""
         return self.ask(self._env.Activation(read_all(self.mentioned, evidence)))
 
@@ -69,7 +69,7 @@ def mentioned(rules: Sequence[Rule], table: Mapping[str, Variable]) -> tuple[Var
     return tuple(variable for name, variable in table.items() if name in words)
 
 
-def read_all(variables: Sequence[Variable], evidence: Evidence) -> dict[str, Value]:
+def read_all(variables: Sequence[Variable], evidence: RuleEvidence) -> dict[str, Value]:
     return {variable.name: variable.read(evidence) for variable in variables}
 
 

@@ -13,10 +13,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from usecases.fraud.rules.variables import CelType, Evidence, Value, Variable
+from usecases.fraud.rules.variables import CelType, RuleEvidence, Value, Variable
 
-Condition = Callable[[Evidence], bool]
-Read = Callable[[Evidence], Any]
+Condition = Callable[[RuleEvidence], bool]
+Read = Callable[[RuleEvidence], Any]
 
 _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,

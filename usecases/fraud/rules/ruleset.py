@@ -25,7 +25,7 @@ from usecases.fraud.rules.compiling import (
     refuse_twins,
 )
 from usecases.fraud.rules.rulefile import Rule, RuleFile, RuleFileError, read_rule_file
-from usecases.fraud.rules.variables import Evidence, Value, Variable, readable
+from usecases.fraud.rules.variables import RuleEvidence, Value, Variable, readable
 
 _FEW = 4
 """So many rules cost less one by one than all rules as a list."""
@@ -33,14 +33,14 @@ _LARGEST = 2.0**63
 _log = structlog.get_logger()
 
 
-class Findings(NamedTuple):
+class RuleFindings(NamedTuple):
     """The rules that are true of a row, in file order, and those that failed on it."""
 
     matched: tuple[Rule, ...]
     failed: tuple[Rule, ...]
 
 
-_NOTHING = Findings((), ())
+_NOTHING = RuleFindings((), ())
 
 
 class RuleSet:
@@ -64,7 +64,7 @@ class RuleSet:
         self._shown = {r.id: [(name, table[name].read) for name in r.shows] for r in rules}
         self._mentioned = mentioned(self.rules, table)
 
-    def find(self, evidence: Evidence) -> Findings:
+    def find(self, evidence: RuleEvidence) -> RuleFindings:
         """Evaluate every rule on one row."""
         if not _all_told(evidence):
             return self.find_by_cel(evidence)
@@ -73,13 +73,13 @@ class RuleSet:
             return _NOTHING
         open_questions = [rule for rule in likely if not rule.beginning.is_whole]
         if not open_questions:
-            return Findings(tuple([rule.rule for rule in likely]), ())
+            return RuleFindings(tuple([rule.rule for rule in likely]), ())
         if len(open_questions) > _FEW:
             return self.find_by_cel(evidence)
         verdicts = [rule.beginning.is_whole or rule.ask_alone(evidence) for rule in likely]
         return self._findings(likely, verdicts)
 
-    def _likely(self, evidence: Evidence) -> list[CompiledRule]:
+    def _likely(self, evidence: RuleEvidence) -> list[CompiledRule]:
         """The rules whose plain beginning is true."""
         likely = []
         for conditions, rule in self._beginnings:
@@ -90,7 +90,7 @@ class RuleSet:
                 likely.append(rule)
         return likely
 
-    def find_by_cel(self, evidence: Evidence) -> Findings:
+    def find_by_cel(self, evidence: RuleEvidence) -> RuleFindings:
         """The same without any shortcut: every rule by the CEL runtime."""
         try:
             activation = self._env.Activation(read_all(self._mentioned, evidence))
@@ -101,11 +101,11 @@ class RuleSet:
             verdicts = [rule.ask(activation) for rule in self._compiled]
         return self._findings(self._compiled, verdicts)
 
-    def shown(self, rule: Rule, evidence: Evidence) -> dict[str, Value]:
+    def shown(self, rule: Rule, evidence: RuleEvidence) -> dict[str, Value]:
         """The actual values a rule promises to show, as people want to read them."""
         return {name: readable(read(evidence)) for name, read in self._shown[rule.id]}
 
-    def _findings(self, asked: Sequence[CompiledRule], verdicts: Sequence[Any]) -> Findings:
+    def _findings(self, asked: Sequence[CompiledRule], verdicts: Sequence[Any]) -> RuleFindings:
         matched, failed = [], []
         for compiled, verdict in zip(asked, verdicts, strict=True):
             if verdict is True:
@@ -113,7 +113,7 @@ class RuleSet:
             elif verdict is not False:
                 failed.append(compiled.rule)
                 self._note_failure(compiled.rule, str(verdict))
-        return Findings(tuple(matched), tuple(failed))
+        return RuleFindings(tuple(matched), tuple(failed))
 
     def _note_failure(self, rule: Rule, reason: str) -> None:
         self.failures[rule.id] += 1
@@ -136,6 +136,6 @@ def load_rules(path: Path, table: Mapping[str, Variable]) -> RuleSet:
         raise RuleFileError(f"rule file {path}: {error}") from error
 
 
-def _all_told(evidence: Evidence) -> bool:
+def _all_told(evidence: RuleEvidence) -> bool:
     """Every feature is a number, and none is too large to be a whole one: all can be read."""
     return math.hypot(*evidence.features) < _LARGEST

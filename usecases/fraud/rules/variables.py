@@ -20,7 +20,7 @@ Value = bool | int | float | str
 MICROS_PER_MINUTE = MICROS_PER_HOUR // 60
 
 
-class Evidence(NamedTuple):
+class RuleEvidence(NamedTuple):
     """Everything known of one scored row; `features` in the order of the feature set."""
 
     transaction: Transaction
@@ -36,7 +36,7 @@ class Variable:
     name: str
     type: CelType
     meaning: str
-    read: Callable[[Evidence], Value]
+    read: Callable[[RuleEvidence], Value]
 
 
 def readable(value: Value) -> Value:
@@ -121,7 +121,7 @@ def _text(name: str, meaning: str) -> Variable:
 
 
 def _coordinate(name: str) -> Variable:
-    def read(evidence: Evidence) -> float:
+    def read(evidence: RuleEvidence) -> float:
         value: float | None = getattr(evidence.transaction, name)
         return 0.0 if value is None else value
 
@@ -143,10 +143,10 @@ def _local_hours(transaction: Transaction) -> int:
     return (transaction.event_time_us + offset_us) // MICROS_PER_HOUR
 
 
-def _hour(evidence: Evidence) -> int:
+def _hour(evidence: RuleEvidence) -> int:
     return _local_hours(evidence.transaction) % 24
 
 
-def _day_of_week(evidence: Evidence) -> int:
+def _day_of_week(evidence: RuleEvidence) -> int:
     # 1970-01-01 was a Thursday
     return (_local_hours(evidence.transaction) // 24 + 3) % 7

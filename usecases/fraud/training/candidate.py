@@ -37,7 +37,7 @@ class Fitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class TrainingRequest:
     """What to train on and by which recipe; rows are in the order of time."""
 
     matrix: FloatMatrix
@@ -49,7 +49,7 @@ class Ask:
     recipe: Recipe = field(default_factory=Recipe)
 
 
-def train_candidate(ask: Ask, progress: Progress) -> Candidate:
+def train_candidate(ask: TrainingRequest, progress: Progress) -> Candidate:
     """Fit, export, compare with the fitted models, choose thresholds, describe.
 
     Raises:
@@ -61,7 +61,7 @@ def train_candidate(ask: Ask, progress: Progress) -> Candidate:
         return _train(ask, progress)
 
 
-def _train(ask: Ask, progress: Progress) -> Candidate:
+def _train(ask: TrainingRequest, progress: Progress) -> Candidate:
     fitted = fit_components(ask, progress)
     progress("thresholds", 0.55)
     recent, judged = _validate(ask, fitted.classifier)
@@ -90,7 +90,7 @@ def _train(ask: Ask, progress: Progress) -> Candidate:
     )
 
 
-def fit_components(ask: Ask, progress: Progress) -> Fitted:
+def fit_components(ask: TrainingRequest, progress: Progress) -> Fitted:
     """All three on all rows; the anomaly models on those not known to be positive.
 
     Raises:
@@ -123,7 +123,7 @@ def export(fitted: Fitted, feature_count: int) -> Mapping[str, bytes]:
     return {GRAPH: to_onnx(parts, feature_count), **alone}
 
 
-def _refuse_unusable(ask: Ask) -> None:
+def _refuse_unusable(ask: TrainingRequest) -> None:
     if ask.matrix.dtype != np.float32 or ask.matrix.ndim != 2:
         raise TrainingFailed(f"features: float32 rows are needed, not {ask.matrix.dtype}")
     if len(ask.matrix) != len(ask.labels) or not len(ask.labels):
@@ -136,14 +136,14 @@ def _refuse_unusable(ask: Ask) -> None:
             raise TrainingFailed(f"features: {name} has no value in any row")
 
 
-def _columns(ask: Ask, component: str, wanted: Sequence[str]) -> list[int]:
+def _columns(ask: TrainingRequest, component: str, wanted: Sequence[str]) -> list[int]:
     found = [ask.feature_names.index(name) for name in wanted if name in ask.feature_names]
     if not found:
         raise TrainingFailed(f"{component}: all of its features are switched off: {wanted}")
     return found
 
 
-def _validate(ask: Ask, classifier: Classifier) -> tuple[slice, Scores]:
+def _validate(ask: TrainingRequest, classifier: Classifier) -> tuple[slice, Scores]:
     """The newest rows, and scores of them by a classifier that has not seen them.
 
     Where the older rows hold one class only there is no such classifier; the scores are then
@@ -158,7 +158,9 @@ def _validate(ask: Ask, classifier: Classifier) -> tuple[slice, Scores]:
     return recent, blind.score(ask.matrix[recent])
 
 
-def _thresholds(ask: Ask, scores: Mapping[str, Scores], labels: Labels) -> Mapping[str, float]:
+def _thresholds(
+    ask: TrainingRequest, scores: Mapping[str, Scores], labels: Labels
+) -> Mapping[str, float]:
     usual = labels == _NOT_KNOWN_POSITIVE
     if not usual.any():
         usual = np.ones_like(usual)

@@ -16,7 +16,7 @@ GROWTH_US = MICROS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class SplitWindow:
     """Half-open instants of the held-out rows."""
 
     start_us: int
@@ -54,7 +54,7 @@ def chronological_split(snapshot: pl.DataFrame, as_of_us: int, policy: SplitPoli
     return split
 
 
-def _held_out_window(rows: pl.DataFrame, as_of_us: int, policy: SplitPolicy) -> Window:
+def _held_out_window(rows: pl.DataFrame, as_of_us: int, policy: SplitPolicy) -> SplitWindow:
     """The last matured window, grown backwards until it holds enough positives."""
     labelled = rows.filter("labelled")["event_time"]
     if labelled.is_empty():
@@ -77,7 +77,7 @@ def _held_out_window(rows: pl.DataFrame, as_of_us: int, policy: SplitPolicy) -> 
         length = max(length, -(-needed // GROWTH_US) * GROWTH_US)
     else:
         length = longest
-    return Window(end - min(length, longest), end)
+    return SplitWindow(end - min(length, longest), end)
 
 
 def _positions(rows: pl.DataFrame, condition: pl.Expr) -> npt.NDArray[np.int64]:
@@ -86,7 +86,7 @@ def _positions(rows: pl.DataFrame, condition: pl.Expr) -> npt.NDArray[np.int64]:
 
 
 def _refuse_too_small(
-    rows: pl.DataFrame, split: Split, window: Window, policy: SplitPolicy
+    rows: pl.DataFrame, split: Split, window: SplitWindow, policy: SplitPolicy
 ) -> None:
     positive = rows["positive"].to_numpy()
     learned = int(positive[split.train].sum())

@@ -12,7 +12,7 @@ from shared.usecase.serving import ServedModel
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.judgement import judge
 from usecases.fraud.rules.ruleset import RuleSet, load_rules
-from usecases.fraud.rules.variables import Evidence, Variable, variable_table
+from usecases.fraud.rules.variables import RuleEvidence, Variable, variable_table
 
 NOW_US = 1_767_607_200_000_000  # 2026-01-05T10:00:00Z, a Monday
 RULES_PATH = Path("usecases/fraud/rules.toml")
@@ -48,17 +48,17 @@ PLAIN_TRANSACTION: Mapping[str, Any] = {
     "transaction_type": "purchase",
 }
 
-MakeEvidence = Callable[..., Evidence]
+MakeEvidence = Callable[..., RuleEvidence]
 
 
 def make_evidence(
     features: Mapping[str, float] | None = None,
     scores: tuple[float, float, float] = (0.01, 0.4, 0.5),
     **fields: Any,
-) -> Evidence:
+) -> RuleEvidence:
     known = PLAIN_FEATURES | dict(features or {})
     vector = np.array([known.get(name, 0.0) for name in FEATURE_SET.names], dtype=np.float32)
-    return Evidence(
+    return RuleEvidence(
         transaction=Transaction(**{**PLAIN_TRANSACTION, **fields}),
         features=vector.tolist(),
         judgement=judge(np.array(scores, dtype=np.float32), MODEL),

@@ -17,8 +17,8 @@ from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.judgement import Decision, judge
 from usecases.fraud.requests import TransactionRequest, to_transaction
 from usecases.fraud.rules.rulefile import Rule
-from usecases.fraud.rules.ruleset import Findings, RuleSet
-from usecases.fraud.rules.variables import Evidence, variable_table
+from usecases.fraud.rules.ruleset import RuleFindings, RuleSet
+from usecases.fraud.rules.variables import RuleEvidence, variable_table
 
 APPROVE, REVIEW, BLOCK = Decision.APPROVE, Decision.REVIEW, Decision.BLOCK
 NOW_US = 1_767_609_000_000_000
@@ -35,7 +35,7 @@ def rule(outcome: Decision, when: str = "true", rule_id: str = "probe") -> Rule:
     )
 
 
-def analyse(evidence: Evidence, model: ServedModel, rules: RuleSet) -> Answer:
+def analyse(evidence: RuleEvidence, model: ServedModel, rules: RuleSet) -> Answer:
     vector = np.array(evidence.features, dtype=np.float32)
     judged = evidence.judgement.scores
     scores = np.array([judged[name] for name in model.components], dtype=np.float32)
@@ -103,14 +103,14 @@ def test_two_models_judged_in_turn_keep_their_own_thresholds_and_components() ->
 def test_the_precedence_of_rules_and_models(
     model_says: Decision, outcomes: list[Decision], failed: bool, decision: Decision
 ) -> None:
-    findings = Findings(tuple(rule(o) for o in outcomes), (rule(BLOCK),) if failed else ())
+    findings = RuleFindings(tuple(rule(o) for o in outcomes), (rule(BLOCK),) if failed else ())
     assert decide(model_says, findings) is decision
 
 
 def test_a_block_rule_always_blocks_and_a_failed_rule_never_approves() -> None:
     for model_says, others, failed in product(Decision, product([False, True], repeat=3), (0, 1)):
         matched = [rule(o) for o, present in zip(Decision, others, strict=True) if present]
-        decision = decide(model_says, Findings(tuple(matched), (rule(REVIEW),) * failed))
+        decision = decide(model_says, RuleFindings(tuple(matched), (rule(REVIEW),) * failed))
         if others[2]:
             assert decision is BLOCK
         if failed or others[1]:

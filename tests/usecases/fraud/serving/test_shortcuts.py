@@ -12,7 +12,7 @@ from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.rules.conditions import plain_beginning
 from usecases.fraud.rules.rulefile import RuleFileError
 from usecases.fraud.rules.ruleset import RuleSet
-from usecases.fraud.rules.variables import Evidence
+from usecases.fraud.rules.variables import RuleEvidence
 
 # around the limits of the shipped rules, and what no feature should ever be
 TELLING = [
@@ -77,7 +77,7 @@ rows = st.builds(
 
 @settings(deadline=None, max_examples=150)
 @given(row=rows)
-def test_the_shipped_rules_match_what_cel_alone_says(shipped: RuleSet, row: Evidence) -> None:
+def test_the_shipped_rules_match_what_cel_alone_says(shipped: RuleSet, row: RuleEvidence) -> None:
     assert shipped.find(row) == shipped.find_by_cel(row)
 
 
@@ -165,7 +165,7 @@ def rules_text(draw: st.DrawFn) -> str:
 @settings(deadline=None, max_examples=150)
 @given(whens=st.lists(rules_text(), min_size=1, max_size=8), some=st.lists(rows, max_size=8))
 def test_any_rules_match_what_cel_alone_says(
-    table: Table, whens: list[str], some: list[Evidence]
+    table: Table, whens: list[str], some: list[RuleEvidence]
 ) -> None:
     try:
         rules = compiled(table, *whens)

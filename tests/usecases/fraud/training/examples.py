@@ -11,7 +11,7 @@ from shared.clock import MICROS_PER_DAY
 from shared.usecase.learning import Candidate, Labels
 from shared.usecase.serving import FloatMatrix
 from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.training.candidate import Ask, Fitted
+from usecases.fraud.training.candidate import Fitted, TrainingRequest
 from usecases.fraud.training.recipe import (
     AutoencoderRecipe,
     ClassifierRecipe,
@@ -31,7 +31,7 @@ QUICK = Recipe(
 
 @dataclass(frozen=True)
 class Trained:
-    ask: Ask
+    ask: TrainingRequest
     fitted: Fitted
     candidate: Candidate
 

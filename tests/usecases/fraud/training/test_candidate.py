@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import TrainingFailed
 from tests.usecases.fraud.training.examples import Trained, silent
-from usecases.fraud.training.candidate import Ask, train_candidate
+from usecases.fraud.training.candidate import TrainingRequest, train_candidate
 from usecases.fraud.training.parity import run_graph
 from usecases.fraud.training.recipe import COMPONENTS
 
@@ -47,7 +47,7 @@ def test_hyperparameters_do_not_depend_on_the_data(trained: Trained) -> None:
     assert other.hyperparameters == trained.candidate.hyperparameters
 
 
-def test_progress_only_moves_forward(ask: Ask) -> None:
+def test_progress_only_moves_forward(ask: TrainingRequest) -> None:
     shares: list[float] = []
     train_candidate(ask, lambda _, share: shares.append(share))
     assert shares == sorted(shares)
@@ -55,41 +55,41 @@ def test_progress_only_moves_forward(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize("only", [0, 1])
-def test_labels_of_one_class_are_refused_by_name(ask: Ask, only: int) -> None:
+def test_labels_of_one_class_are_refused_by_name(ask: TrainingRequest, only: int) -> None:
     labels = np.full_like(ask.labels, only)
     with pytest.raises(TrainingFailed, match=f"classifier: .* only class {only}"):
         train_candidate(replace(ask, labels=labels), silent)
 
 
-def test_positives_in_the_newest_rows_only_still_train(ask: Ask) -> None:
+def test_positives_in_the_newest_rows_only_still_train(ask: TrainingRequest) -> None:
     labels = np.zeros_like(ask.labels)
     labels[-40:] = 1
     candidate = train_candidate(replace(ask, labels=labels), silent)
     assert 0 < candidate.thresholds["review"] <= candidate.thresholds["block"] < 1
 
 
-def test_an_infinite_feature_is_refused_by_name(ask: Ask) -> None:
+def test_an_infinite_feature_is_refused_by_name(ask: TrainingRequest) -> None:
     matrix = ask.matrix.copy()
     matrix[5, ask.feature_names.index("sum_7d")] = np.inf
     with pytest.raises(TrainingFailed, match="sum_7d is infinite in 1 rows"):
         train_candidate(replace(ask, matrix=matrix), silent)
 
 
-def test_a_feature_without_any_value_is_refused_by_name(ask: Ask) -> None:
+def test_a_feature_without_any_value_is_refused_by_name(ask: TrainingRequest) -> None:
     matrix = ask.matrix.copy()
     matrix[:, ask.feature_names.index("avg_7d")] = np.nan
     with pytest.raises(TrainingFailed, match="avg_7d has no value"):
         train_candidate(replace(ask, matrix=matrix), silent)
 
 
-def test_unknown_values_in_training_rows_are_learned_from(ask: Ask) -> None:
+def test_unknown_values_in_training_rows_are_learned_from(ask: TrainingRequest) -> None:
     matrix = ask.matrix.copy()
     matrix[np.random.default_rng(0).random(matrix.shape) < 0.1] = np.nan
     candidate = train_candidate(replace(ask, matrix=matrix), silent)
     assert np.isfinite(run_graph(candidate.files["model.onnx"], matrix)).all()
 
 
-def test_features_that_are_switched_off_are_not_needed(ask: Ask) -> None:
+def test_features_that_are_switched_off_are_not_needed(ask: TrainingRequest) -> None:
     kept = [i for i, name in enumerate(ask.feature_names) if not name.startswith("merchant_")]
     names = tuple(ask.feature_names[i] for i in kept)
     fewer = replace(ask, matrix=np.ascontiguousarray(ask.matrix[:, kept]), feature_names=names)
@@ -97,7 +97,7 @@ def test_features_that_are_switched_off_are_not_needed(ask: Ask) -> None:
     assert run_graph(candidate.files["model.onnx"], fewer.matrix[:5]).shape == (5, 3)
 
 
-def test_a_component_without_any_of_its_features_is_named(ask: Ask) -> None:
+def test_a_component_without_any_of_its_features_is_named(ask: TrainingRequest) -> None:
     kept = [ask.feature_names.index(name) for name in ("hour_sin", "hour_cos")]
     fewer = replace(
         ask,

@@ -5,7 +5,7 @@ import polars as pl
 
 from usecases.fraud.training.quality.context import Blocks
 from usecases.fraud.training.quality.daily import NULLABLE, VARYING
-from usecases.fraud.training.quality.days import MIN_ROWS, Span, rows_within
+from usecases.fraud.training.quality.days import MIN_ROWS, DaySpan, rows_within
 from usecases.fraud.training.quality.finding import Finding
 from usecases.fraud.training.quality.outliers import hit_days, middle, on_days, stands_out
 
@@ -39,14 +39,14 @@ def constant_columns(blocks: Blocks) -> list[Finding]:
         days = hit_days(blocks.daily.judged, judged > 0)
         days = [day for day in days if _is_no_chance(blocks, column, day)]
         if days:
-            value = rows_within(blocks.judged, Span(days[0], days[0]))[column][0]
+            value = rows_within(blocks.judged, DaySpan(days[0], days[0]))[column][0]
             says = f"is {value!r} in every row {on_days(days)}"
             found.append(Finding("constant_column", column, says, {"days": len(days)}))
     return found
 
 
 def _is_no_chance(blocks: Blocks, column: str, day: int) -> bool:
-    rows = rows_within(blocks.judged, Span(day, day))
+    rows = rows_within(blocks.judged, DaySpan(day, day))
     if rows[column].null_count():
         return False
     # rows of one customer are alike, so customers count, not rows

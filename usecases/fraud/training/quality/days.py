@@ -22,7 +22,7 @@ day_of = (pl.col("event_time") // MICROS_PER_DAY).cast(pl.Int32).alias(DAY)
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class DaySpan:
     """Days first..last, both included."""
 
     first: int
@@ -40,12 +40,12 @@ class Span:
 class Calendar:
     """The usual days, and right after them the judged days."""
 
-    usual: Span
-    judged: Span
+    usual: DaySpan
+    judged: DaySpan
 
     @property
-    def whole(self) -> Span:
-        return Span(self.usual.first, self.judged.last)
+    def whole(self) -> DaySpan:
+        return DaySpan(self.usual.first, self.judged.last)
 
 
 def calendar_of(
@@ -60,10 +60,10 @@ def calendar_of(
     if judged < 1 or usual < MIN_USUAL_DAYS:
         return None
     days = whole[-(judged + usual) :].to_list()
-    return Calendar(Span(days[0], days[usual - 1]), Span(days[usual - 1] + 1, days[-1]))
+    return Calendar(DaySpan(days[0], days[usual - 1]), DaySpan(days[usual - 1] + 1, days[-1]))
 
 
-def rows_within(ordered: pl.DataFrame, span: Span) -> pl.DataFrame:
+def rows_within(ordered: pl.DataFrame, span: DaySpan) -> pl.DataFrame:
     """The rows of those days, without a copy; `ordered` is sorted by event_time."""
     times = ordered["event_time"]
     begin = times.search_sorted(span.first * MICROS_PER_DAY)

@@ -7,10 +7,10 @@ from sqlalchemy import Engine
 
 from shared.tables.leadership import take_leadership
 
-DUTY = "rollout"
+LEADERSHIP = "rollout"
 
 
-class Duty(Protocol):
+class LeadershipLease(Protocol):
     """The right to drive."""
 
     def take(self) -> int | None:
@@ -23,7 +23,7 @@ class Duty(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class DatabaseDuty:
+class DatabaseLease:
     """A lease in the database, extended at each look."""
 
     engine: Engine
@@ -31,4 +31,4 @@ class DatabaseDuty:
     seconds: float
 
     def take(self) -> int | None:
-        return take_leadership(self.engine, DUTY, self.owner, self.seconds)
+        return take_leadership(self.engine, LEADERSHIP, self.owner, self.seconds)

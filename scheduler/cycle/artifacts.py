@@ -9,7 +9,7 @@ from scheduler.cycle.packaging import Draft, Sealed
 
 
 @dataclass(slots=True)
-class Findings:
+class RunArtifacts:
     """Filled in as the cycle goes; None is what it did not get to."""
 
     champion: Champion | None = None

@@ -8,9 +8,9 @@ from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
+from scheduler.cycle.context import CycleContext
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
-from scheduler.cycle.parts import Parts
 from scheduler.cycle.progress import stoppable
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
@@ -23,11 +23,11 @@ from scheduler.replay.asked import Asked, Watcher
 from scheduler.replay.drift import look_back
 from scheduler.replay.history import Hindsight, switched_features
 from scheduler.replay.plan import Span
-from scheduler.replay.policies import Outcome, serving
+from scheduler.replay.policies import RoundOutcome, serving
 from scheduler.replay.record import Round
-from scheduler.replay.scores import Scores, score_period
+from scheduler.replay.scores import MetricValues, score_period
 from scheduler.replay.use_case import historic
-from scheduler.replay.workshop import HELD_OUT, Workshop
+from scheduler.replay.workspace import HELD_OUT, Workspace
 from scheduler.schedule.jobs import DRIFT, RETRAINING
 from shared.bundle.archive import unpack
 from shared.bundle.version import Version
@@ -50,21 +50,21 @@ class SettableClock:
         return self.instant_us
 
 
-class Player:
+class RoundRunner:
     """Everything the rounds of one replay share."""
 
     def __init__(
-        self, asked: Asked, workshop: Workshop, hindsight: Hindsight, watcher: Watcher
+        self, asked: Asked, workspace: Workspace, hindsight: Hindsight, watcher: Watcher
     ) -> None:
         self._asked = asked
-        self._workshop = workshop
+        self._workspace = workspace
         self._hindsight = hindsight
         self._watcher = watcher
         self._clock = SettableClock()
         self._span = asked.spans[0]
         self._models: dict[str, OnnxModel] = {}
-        recorder = RunRecorder(workshop.engine, workshop.log)
-        self._runner = CycleRunner(self._parts(), recorder)
+        recorder = RunRecorder(workspace.engine, workspace.log)
+        self._runner = CycleRunner(self._context(), recorder)
 
     def play(self, span: Span, key: str, before: Sequence[Round]) -> Round:
         started = time.perf_counter()
@@ -76,12 +76,12 @@ class Player:
         digest = self._candidate_digest(row)
         self._watcher.step(span, "what came of it")
         promoted = row["status"] == RunStatus.SUCCEEDED.value
-        outcome = Outcome(row["modelversion"] if digest else None, promoted)
+        outcome = RoundOutcome(row["modelversion"] if digest else None, promoted)
         served = serving([*(record.outcome for record in before), outcome])
         later = self._hindsight.between(span.as_of_us, span.until_us)
         labelled = later.labelled()
         versions = sorted({version for version in served.values() if version})
-        scores: dict[str, Scores] = {
+        scores: dict[str, MetricValues] = {
             version: score_period(self._asked.use_case, self._model(version), labelled)
             for version in versions
         }
@@ -101,12 +101,12 @@ class Player:
 
     def _look_for_drift(self, span: Span) -> Mapping[str, Any] | None:
         """The row of a drift check, as the daily job would have left it; the gate reads it."""
-        serving_now = self._workshop.registry.current()
+        serving_now = self._workspace.registry.current()
         if serving_now is None:
             return None
         run = self._claim(DRIFT, span)
         try:
-            bundles = ServedBundles(self._workshop.registry, self._workshop.candidates)
+            bundles = ServedBundles(self._workspace.registry, self._workspace.candidates)
             yardstick = champions_yardstick(bundles)
             model = self._model(serving_now.version)
             finding = look_back(
@@ -119,17 +119,17 @@ class Player:
             names = ", ".join(column.name for column in finding.report.alarms)
             said = f"drift in {names}" if names else "no drift"
             self._finish(run, RunStatus.SUCCEEDED, code, said, to_json(finding))
-        return self._workshop.date_run(run.run_id, span.as_of_us)
+        return self._workspace.date_run(run.run_id, span.as_of_us)
 
     def _run(self, span: Span) -> Mapping[str, Any]:
         run = self._claim(RETRAINING, span)
         self._runner.execute(run)
         # too little history is a result of a round; a database that went away is none
         switched_features(self._asked.history)
-        return self._workshop.date_run(run.run_id, span.as_of_us)
+        return self._workspace.date_run(run.run_id, span.as_of_us)
 
     def _claim(self, job: str, span: Span) -> Run:
-        engine = self._workshop.engine
+        engine = self._workspace.engine
         run_id = request_run(engine, job, span.as_of_us, REQUESTED_BY)
         claimed = claim_next(engine)
         if claimed is None or claimed.run_id != run_id:
@@ -139,35 +139,35 @@ class Player:
     def _finish(
         self, run: Run, status: RunStatus, code: str, said: str, metrics: Mapping[str, Any] | None
     ) -> None:
-        finish(self._workshop.engine, run.run_id, status, code, said, metrics=metrics)
+        finish(self._workspace.engine, run.run_id, status, code, said, metrics=metrics)
 
     def _candidate_digest(self, row: Mapping[str, Any]) -> str | None:
         if row["modelversion"] is None:
             return None
-        raw = self._workshop.candidates.bundle(Version.parse(row["modelversion"]))
+        raw = self._workspace.candidates.bundle(Version.parse(row["modelversion"]))
         return None if raw is None else unpack(raw).sha256
 
     def _model(self, version: str) -> OnnxModel:
         if version not in self._models:
-            raw = self._workshop.candidates.bundle(Version.parse(version))
+            raw = self._workspace.candidates.bundle(Version.parse(version))
             if raw is None:
                 raise DataUnavailable(f"the bundle of {version} is gone from the work folder")
             self._models[version] = OnnxModel.load(unpack(raw))
         return self._models[version]
 
-    def _parts(self) -> Parts:
-        asked, workshop = self._asked, self._workshop
-        registry = workshop.registry
-        return Parts(
+    def _context(self) -> CycleContext:
+        asked, workspace = self._asked, self._workspace
+        registry = workspace.registry
+        return CycleContext(
             use_case=historic(asked.use_case, asked.history),
-            engine=workshop.engine,
+            engine=workspace.engine,
             clock=self._clock,
             api=registry,
-            publisher=Publisher(registry, lambda raw: sign(raw, workshop.key)),
-            candidates=workshop.candidates,
-            held_out=HeldOutStore(workshop.folder / HELD_OUT, keep=1),
+            publisher=Publisher(registry, lambda raw: sign(raw, workspace.key)),
+            candidates=workspace.candidates,
+            held_out=HeldOutStore(workspace.folder / HELD_OUT, keep=1),
             interruption=Interruption(),
-            log=workshop.log,
+            log=workspace.log,
             latency_budget_ms=asked.latency_budget_ms,
             seed=asked.seed,
             reports=asked.pages,

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Engine
 
 from scheduler.rollout.driver import RolloutDriver
-from scheduler.rollout.duty import DatabaseDuty, Duty
+from scheduler.rollout.leadership import DatabaseLease, LeadershipLease
 from scheduler.rollout.record import RolloutRecord
 from scheduler.scoring_api import HttpScoringApi, StepAnswer
 from shared.clock import SystemClock
@@ -66,12 +66,12 @@ def api_of(server: Running) -> HttpScoringApi:
     return HttpScoringApi(server.url, server.token(Role.PUSH), 10.0, 10.0)
 
 
-def driver(folder: Path, api: Any, duty: Duty) -> RolloutDriver:
+def driver(folder: Path, api: Any, lease: LeadershipLease) -> RolloutDriver:
     return RolloutDriver(
         api=api,
         policy=POLICY,
         record=RolloutRecord(folder / "retrained_models"),
-        duty=duty,
+        lease=lease,
         clock=SystemClock(),
         log=structlog.get_logger(),
     )
@@ -90,7 +90,7 @@ def test_who_lost_the_lease_between_decision_and_request_is_refused(
 ) -> None:
     ready_for_a_step(serving, signer, graph(ALIKE), 1.0)
     engine, api = serving.service.engine, api_of(serving)
-    other = DatabaseDuty(engine, "other", 60)
+    other = DatabaseLease(engine, "other", 60)
 
     def somebody_takes_over() -> None:
         number = other.take()
@@ -99,7 +99,7 @@ def test_who_lost_the_lease_between_decision_and_request_is_refused(
         assert update(serving, "advance", number, share_percent=10).status_code == 200
 
     slow = SlowApi(api, somebody_takes_over, [])
-    driver(tmp_path, slow, DatabaseDuty(engine, "slow", 0.0)).tick()
+    driver(tmp_path, slow, DatabaseLease(engine, "slow", 0.0)).tick()
     (answer,) = slow.answers
     assert (answer.status, "fencing number" in answer.detail) == (409, True)
     assert shown(serving)["share_percent"] == 10
@@ -124,11 +124,11 @@ def test_one_scheduler_drives_and_the_other_does_not_even_look_twice(
 ) -> None:
     ready_for_a_step(serving, signer, graph(ALIKE), 1.0)
     api, engine = api_of(serving), serving.service.engine
-    assert DatabaseDuty(engine, "first", 60).take() is not None
-    driver(tmp_path, api, DatabaseDuty(engine, "second", 60)).tick()
+    assert DatabaseLease(engine, "first", 60).take() is not None
+    driver(tmp_path, api, DatabaseLease(engine, "second", 60)).tick()
     assert shown(serving)["share_percent"] == 5
     assert not (tmp_path / "retrained_models").exists()
-    driver(tmp_path, api, DatabaseDuty(engine, "first", 60)).tick()
+    driver(tmp_path, api, DatabaseLease(engine, "first", 60)).tick()
     assert shown(serving)["share_percent"] == 10
     api.close()
 
@@ -151,13 +151,13 @@ def test_without_a_database_nothing_is_passed_and_harm_is_still_stopped(
 
 
 def test_numbers_grow_with_every_look_and_pass_over_to_whoever_comes_next(engine: Engine) -> None:
-    first, second = DatabaseDuty(engine, "first", 60), DatabaseDuty(engine, "second", 60)
+    first, second = DatabaseLease(engine, "first", 60), DatabaseLease(engine, "second", 60)
     one, two = first.take(), first.take()
     assert one is not None
     assert two is not None
     assert one < two
     assert second.take() is None
-    assert DatabaseDuty(engine, "first", 0.0).take() is not None
+    assert DatabaseLease(engine, "first", 0.0).take() is not None
     three = second.take()
     assert three is not None
     assert three > two

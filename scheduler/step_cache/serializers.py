@@ -14,7 +14,7 @@ from shared.usecase.serving import FloatMatrix
 T = TypeVar("T")
 
 
-class Form(Protocol[T]):
+class Serializer(Protocol[T]):
     """Writes a value into an empty folder, and reads it again."""
 
     def save(self, folder: Path, value: T) -> None: ...
@@ -22,7 +22,7 @@ class Form(Protocol[T]):
     def load(self, folder: Path) -> T: ...
 
 
-class FrameForm:
+class FrameSerializer:
     """Rows as an Arrow file."""
 
     def save(self, folder: Path, value: pl.DataFrame) -> None:
@@ -32,7 +32,7 @@ class FrameForm:
         return pl.read_ipc(folder / "rows.arrow")
 
 
-class MatrixForm:
+class MatrixSerializer:
     """Features as a numpy file."""
 
     def save(self, folder: Path, value: FloatMatrix) -> None:
@@ -43,7 +43,7 @@ class MatrixForm:
         return matrix
 
 
-class CandidateForm:
+class CandidateSerializer:
     """The files of a candidate, and the rest of it as JSON."""
 
     def save(self, folder: Path, value: Candidate) -> None:
@@ -67,7 +67,7 @@ class CandidateForm:
         )
 
 
-class ValueForm:
+class JsonSerializer:
     """Whatever JSON can say."""
 
     def save(self, folder: Path, value: Any) -> None:

@@ -3,7 +3,7 @@
 from structlog.typing import FilteringBoundLogger
 
 
-class Outage:
+class OutageLog:
     """The state of one thing this service depends on."""
 
     def __init__(self, name: str, log: FilteringBoundLogger) -> None:

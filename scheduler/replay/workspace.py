@@ -40,7 +40,7 @@ CANDIDATES, ROUNDS, RUNS, HELD_OUT, LOG = (
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class Workspace:
     """Open for one process at a time."""
 
     folder: Path
@@ -85,7 +85,7 @@ class Workshop:
 
 
 @contextmanager
-def open_workshop(folder: Path) -> Iterator[Workshop]:
+def open_workspace(folder: Path) -> Iterator[Workspace]:
     """The work folder, held against other processes.
 
     Raises:
@@ -100,16 +100,16 @@ def open_workshop(folder: Path) -> Iterator[Workshop]:
             engine = connect(f"sqlite:///{folder / RUNS}")
             try:
                 migrate(engine)
-                yield _workshop(folder, engine, log)
+                yield _workspace(folder, engine, log)
             finally:
                 engine.dispose()
     except Timeout as error:
         raise ReplayImpossible(f"the same replay is running already, in {folder}") from error
 
 
-def _workshop(folder: Path, engine: Engine, log: FilteringBoundLogger) -> Workshop:
+def _workspace(folder: Path, engine: Engine, log: FilteringBoundLogger) -> Workspace:
     key = Ed25519PrivateKey.generate()
-    return Workshop(
+    return Workspace(
         folder=folder,
         engine=engine,
         rounds=RoundStore(folder / ROUNDS, folder / CANDIDATES),

@@ -3,7 +3,7 @@
 import hashlib
 
 from scheduler.cycle.run import CycleRun
-from scheduler.decision import Decision, to_json
+from scheduler.decision import PromotionDecision, to_json
 from shared.errors import UnderstudyError
 from shared.tables.leases import announce_push
 
@@ -23,7 +23,7 @@ def check_champion(run: CycleRun) -> None:
         ApiUnavailable: nobody can say what serves.
         ChampionChanged: somebody pushed or rolled back since this run began.
     """
-    serving = run.parts.api.current()
+    serving = run.context.api.current()
     version = None if serving is None else serving.version
     judged = run.report.champion_version
     if version != judged:
@@ -33,7 +33,7 @@ def check_champion(run: CycleRun) -> None:
         )
 
 
-def announce(run: CycleRun, decision: Decision, raw: bytes) -> None:
+def announce(run: CycleRun, decision: PromotionDecision, raw: bytes) -> None:
     """Write down what is about to be pushed, so that whoever takes over can ask for it.
 
     Raises:
@@ -44,10 +44,10 @@ def announce(run: CycleRun, decision: Decision, raw: bytes) -> None:
     if claim is None or claim.fencing_number is None:
         return
     is_ours = announce_push(
-        run.parts.engine,
+        run.context.engine,
         claim.run_id,
         claim.fencing_number,
-        run.parts.lease_seconds,
+        run.context.lease_seconds,
         modelversion=decision.inputs.candidate_version,
         championversion=decision.inputs.champion_version,
         candidatesha256=hashlib.sha256(raw).hexdigest(),

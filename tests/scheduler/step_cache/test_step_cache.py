@@ -17,10 +17,16 @@ from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.steps import Note
-from scheduler.work.code import code_digest, installed
-from scheduler.work.forms import CandidateForm, Form, FrameForm, MatrixForm, ValueForm
-from scheduler.work.kept import RESUME_WITHIN_US, REUSED, Work, frame_digest
-from scheduler.work.store import DIGESTS, ArtefactStore, key_of
+from scheduler.step_cache.cache import RESUME_WITHIN_US, REUSED, StepCache, frame_digest
+from scheduler.step_cache.code import code_digest, installed
+from scheduler.step_cache.serializers import (
+    CandidateSerializer,
+    FrameSerializer,
+    JsonSerializer,
+    MatrixSerializer,
+    Serializer,
+)
+from scheduler.step_cache.store import DIGESTS, ArtefactStore, key_of
 from shared.tables.runs import RunStatus
 from shared.usecase.learning import Candidate
 from tests.scheduler.conftest import CycleBench
@@ -42,11 +48,11 @@ def store(tmp_path: Path) -> ArtefactStore:
 
 
 @pytest.fixture
-def work(store: ArtefactStore, log: FilteringBoundLogger) -> Work:
-    return Work(store, "code", log)
+def step_cache(store: ArtefactStore, log: FilteringBoundLogger) -> StepCache:
+    return StepCache(store, "code", log)
 
 
-def test_a_result_is_computed_once_for_the_same_inputs(work: Work) -> None:
+def test_a_result_is_computed_once_for_the_same_inputs(step_cache: StepCache) -> None:
     calls: list[int] = []
 
     def make() -> list[int]:
@@ -55,7 +61,7 @@ def test_a_result_is_computed_once_for_the_same_inputs(work: Work) -> None:
 
     notes = [Note() for _ in range(3)]
     for note, seed in zip(notes, (7, 7, 8), strict=True):
-        assert work.once(note, "train", {"seed": seed}, ValueForm(), make) == [1, 2]
+        assert step_cache.once(note, "train", {"seed": seed}, JsonSerializer(), make) == [1, 2]
 
     assert len(calls) == 2
     assert [note.result for note in notes] == ["ok", REUSED, "ok"]
@@ -64,20 +70,20 @@ def test_a_result_is_computed_once_for_the_same_inputs(work: Work) -> None:
 def test_other_code_computes_again(store: ArtefactStore, log: FilteringBoundLogger) -> None:
     note = Note()
     for code in ("old", "new"):
-        Work(store, code, log).once(note, "train", {}, ValueForm(), lambda: 1)
+        StepCache(store, code, log).once(note, "train", {}, JsonSerializer(), lambda: 1)
 
     assert note.result == "ok"
 
 
-def test_what_is_damaged_is_computed_again(work: Work, tmp_path: Path) -> None:
-    work.once(Note(), "train", {}, ValueForm(), lambda: 1)
+def test_what_is_damaged_is_computed_again(step_cache: StepCache, tmp_path: Path) -> None:
+    step_cache.once(Note(), "train", {}, JsonSerializer(), lambda: 1)
     [kept] = (tmp_path / "work" / "train").glob("*/value.json")
     kept.write_text("{")
     note = Note()
 
-    assert work.once(note, "train", {}, ValueForm(), lambda: 2) == 2
+    assert step_cache.once(note, "train", {}, JsonSerializer(), lambda: 2) == 2
     assert note.result == "ok"
-    assert work.once(note, "train", {}, ValueForm(), lambda: 3) == 2
+    assert step_cache.once(note, "train", {}, JsonSerializer(), lambda: 3) == 2
 
 
 def same(value: Any) -> Any:
@@ -93,18 +99,18 @@ def make_candidate() -> Candidate:
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.35, 0.5, 0.75, 0.999])
 def test_one_flipped_bit_anywhere_in_a_kept_step_is_told_and_computed_again(
-    work: Work, tmp_path: Path, share: float
+    step_cache: StepCache, tmp_path: Path, share: float
 ) -> None:
     rows = pl.DataFrame({"a": np.arange(5_000.0)})
     matrix = np.random.default_rng(1).random((2_000, 3)).astype(np.float32)
-    kinds: dict[str, tuple[Form[Any], Any]] = {
-        "snapshot": (FrameForm(), rows),
-        "features": (MatrixForm(), matrix),
-        "train": (CandidateForm(), make_candidate()),
-        "as_of": (ValueForm(), 1_767_225_600_000_000),
+    kinds: dict[str, tuple[Serializer[Any], Any]] = {
+        "snapshot": (FrameSerializer(), rows),
+        "features": (MatrixSerializer(), matrix),
+        "train": (CandidateSerializer(), make_candidate()),
+        "as_of": (JsonSerializer(), 1_767_225_600_000_000),
     }
-    for step, (form, value) in kinds.items():
-        work.once(Note(), step, {}, form, partial(same, value))
+    for step, (serializer, value) in kinds.items():
+        step_cache.once(Note(), step, {}, serializer, partial(same, value))
         files = [path for path in (tmp_path / "work" / step).rglob("*") if path.is_file()]
         assert len(files) >= 2
         for path in files:
@@ -113,36 +119,40 @@ def test_one_flipped_bit_anywhere_in_a_kept_step_is_told_and_computed_again(
             path.write_bytes(raw)
             note = Note()
             with capture_logs() as logs:
-                work.once(note, step, {}, form, partial(same, value))
+                step_cache.once(note, step, {}, serializer, partial(same, value))
             assert (step, path.name, note.result) == (step, path.name, "ok")
             assert [entry["event"] for entry in logs] == ["work_unreadable"]
             note = Note()
-            work.once(note, step, {}, form, partial(same, value))
+            step_cache.once(note, step, {}, serializer, partial(same, value))
             assert note.result == REUSED
 
 
-def test_a_result_in_anothers_place_is_none(work: Work, tmp_path: Path) -> None:
+def test_a_result_in_anothers_place_is_none(step_cache: StepCache, tmp_path: Path) -> None:
     for seed in (1, 2):
-        work.once(Note(), "train", {"seed": seed}, ValueForm(), partial(same, seed))
+        step_cache.once(Note(), "train", {"seed": seed}, JsonSerializer(), partial(same, seed))
     first, second = sorted((tmp_path / "work" / "train").iterdir())
     shutil.rmtree(second)
     shutil.copytree(first, second)
     for seed in (1, 2):
-        found = work.once(Note(), "train", {"seed": seed}, ValueForm(), partial(same, seed))
+        found = step_cache.once(
+            Note(), "train", {"seed": seed}, JsonSerializer(), partial(same, seed)
+        )
         assert found == seed
 
 
-def test_a_file_more_or_less_is_damage(work: Work, tmp_path: Path) -> None:
+def test_a_file_more_or_less_is_damage(step_cache: StepCache, tmp_path: Path) -> None:
     for change in ("more", "less", "no digests"):
-        work.once(Note(), "train", {}, ValueForm(), lambda: 1)
+        step_cache.once(Note(), "train", {}, JsonSerializer(), lambda: 1)
         [folder] = (tmp_path / "work" / "train").iterdir()
         if change == "more":
             (folder / "files").mkdir()
             (folder / "files" / "x").write_bytes(b"x")
         else:
             (folder / ("value.json" if change == "less" else DIGESTS)).unlink()
-        assert work.once(Note(), "train", {}, ValueForm(), lambda: 2) == 2
-        work = Work(ArtefactStore(tmp_path / "work", GIB), "code", structlog.get_logger())
+        assert step_cache.once(Note(), "train", {}, JsonSerializer(), lambda: 2) == 2
+        step_cache = StepCache(
+            ArtefactStore(tmp_path / "work", GIB), "code", structlog.get_logger()
+        )
         shutil.rmtree(tmp_path / "work")
 
 
@@ -156,10 +166,10 @@ def test_a_disk_that_takes_nothing_does_not_end_the_run(
     tmp_path: Path, log: FilteringBoundLogger
 ) -> None:
     (tmp_path / "work").write_text("a file where the folder should be")
-    work = Work(ArtefactStore(tmp_path / "work", GIB), "code", log)
+    step_cache = StepCache(ArtefactStore(tmp_path / "work", GIB), "code", log)
 
-    assert work.once(Note(), "train", {}, ValueForm(), lambda: 1) == 1
-    work.prune()
+    assert step_cache.once(Note(), "train", {}, JsonSerializer(), lambda: 1) == 1
+    step_cache.prune()
 
 
 def test_what_was_used_last_is_kept_and_the_rest_pruned(tmp_path: Path) -> None:
@@ -201,13 +211,13 @@ def test_every_form_gives_back_what_it_was_given(tmp_path: Path) -> None:
     )
     for name in ("frame", "matrix", "candidate"):
         (tmp_path / name).mkdir()
-    FrameForm().save(tmp_path / "frame", frame)
-    MatrixForm().save(tmp_path / "matrix", matrix)
-    CandidateForm().save(tmp_path / "candidate", candidate)
+    FrameSerializer().save(tmp_path / "frame", frame)
+    MatrixSerializer().save(tmp_path / "matrix", matrix)
+    CandidateSerializer().save(tmp_path / "candidate", candidate)
 
-    assert FrameForm().load(tmp_path / "frame").equals(frame)
-    assert np.array_equal(MatrixForm().load(tmp_path / "matrix"), matrix, equal_nan=True)
-    assert CandidateForm().load(tmp_path / "candidate") == candidate
+    assert FrameSerializer().load(tmp_path / "frame").equals(frame)
+    assert np.array_equal(MatrixSerializer().load(tmp_path / "matrix"), matrix, equal_nan=True)
+    assert CandidateSerializer().load(tmp_path / "candidate") == candidate
 
 
 def test_the_digest_of_rows_sees_values_names_and_order() -> None:
@@ -226,9 +236,11 @@ def test_the_digest_of_code_is_stable_and_of_this_code(bench: CycleBench) -> Non
     assert code_digest(bench.use_case) != code_digest(object())
 
 
-def test_a_second_run_on_the_same_data_trains_nothing(bench: CycleBench, work: Work) -> None:
+def test_a_second_run_on_the_same_data_trains_nothing(
+    bench: CycleBench, step_cache: StepCache
+) -> None:
     use_case = StillWorld()
-    bench.parts = dataclasses.replace(bench.parts, work=work, use_case=use_case)
+    bench.context = dataclasses.replace(bench.context, step_cache=step_cache, use_case=use_case)
     first, second = bench.run(), bench.run()
 
     assert first.status is RunStatus.SUCCEEDED
@@ -237,14 +249,16 @@ def test_a_second_run_on_the_same_data_trains_nothing(bench: CycleBench, work: W
     assert (told["snapshot"], told["features"], told["train"]) == ("ok", REUSED, REUSED)
 
 
-def test_a_resumed_run_sees_the_data_it_began_with_for_a_day(bench: CycleBench, work: Work) -> None:
+def test_a_resumed_run_sees_the_data_it_began_with_for_a_day(
+    bench: CycleBench, step_cache: StepCache
+) -> None:
     run = bench.run()
 
-    assert work.as_of_us(run, NOW_US) == NOW_US
-    assert work.as_of_us(run, NOW_US + RESUME_WITHIN_US) == NOW_US
+    assert step_cache.as_of_us(run, NOW_US) == NOW_US
+    assert step_cache.as_of_us(run, NOW_US + RESUME_WITHIN_US) == NOW_US
     late = NOW_US + RESUME_WITHIN_US + 1
-    assert work.as_of_us(run, late) == late
-    assert work.as_of_us(run, late + 5) == late
+    assert step_cache.as_of_us(run, late) == late
+    assert step_cache.as_of_us(run, late + 5) == late
 
 
 def write(folder: Path, size: int) -> None:

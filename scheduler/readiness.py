@@ -6,10 +6,10 @@ from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
-from scheduler.heartbeat import Heartbeat
-from scheduler.schedule.outage import Outage
+from scheduler.heartbeat import HeartbeatFile
+from scheduler.schedule.outage_log import OutageLog
 from scheduler.scoring_api import HttpScoringApi
-from scheduler.settings import Settings
+from scheduler.settings import SchedulerSettings
 from shared.clock import SystemClock
 from shared.errors import DataUnavailable, SettingsError
 from shared.keys.tokens import Role, read_token
@@ -18,14 +18,17 @@ from shared.tables.engine import migrate
 RETRY_SECONDS = 2.0
 
 
-def wait_for_surroundings(
-    settings: Settings, engine: Engine, interruption: Interruption, log: FilteringBoundLogger
+def wait_until_ready(
+    settings: SchedulerSettings,
+    engine: Engine,
+    interruption: Interruption,
+    log: FilteringBoundLogger,
 ) -> None:
     """Wait for what others provide: a database to migrate, and the API's push token."""
-    heartbeat = Heartbeat(settings.heartbeat_file, SystemClock())
-    waiting: tuple[tuple[Outage, Callable[[], object]], ...] = (
-        (Outage("database", log), lambda: migrate(engine)),
-        (Outage("push_token", log), lambda: push_token(settings)),
+    heartbeat = HeartbeatFile(settings.heartbeat_file, SystemClock())
+    waiting: tuple[tuple[OutageLog, Callable[[], object]], ...] = (
+        (OutageLog("database", log), lambda: migrate(engine)),
+        (OutageLog("push_token", log), lambda: push_token(settings)),
     )
     for outage, attempt in waiting:
         while not interruption.requested:
@@ -40,7 +43,7 @@ def wait_for_surroundings(
                 break
 
 
-def push_token(settings: Settings) -> str:
+def push_token(settings: SchedulerSettings) -> str:
     """The API makes it at its first start, which may come after ours."""
     try:
         return read_token(settings.keys_dir, Role.PUSH)
@@ -48,7 +51,7 @@ def push_token(settings: Settings) -> str:
         raise DataUnavailable(str(error)) from error
 
 
-def scoring_api(settings: Settings) -> HttpScoringApi:
+def scoring_api(settings: SchedulerSettings) -> HttpScoringApi:
     """The API of the settings, with the right to push to it."""
     return HttpScoringApi(
         str(settings.api_url),

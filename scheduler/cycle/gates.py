@@ -7,7 +7,7 @@ from scheduler.cycle.evaluation import Evaluation
 from scheduler.cycle.examples import Examples, Material
 from scheduler.cycle.packaging import Draft, Sealed
 from scheduler.cycle.run import CycleRun
-from scheduler.decision import Decision, DecisionInputs, decide
+from scheduler.decision import DecisionInputs, PromotionDecision, decide
 from scheduler.gates import api_health, contest, data_quality, latency
 from scheduler.gates.judging import Judge, judged
 from scheduler.gates.metrics import judge_metrics
@@ -15,37 +15,37 @@ from scheduler.gates.metrics import judge_metrics
 
 def is_fit_to_learn_from(run: CycleRun, snapshot: pl.DataFrame) -> bool:
     """The data-quality gate; what does not pass is not learned from."""
-    use_case = run.parts.use_case
+    use_case = run.context.use_case
     return _step(run, data_quality.GATE, lambda: use_case.check_quality(snapshot, run.as_of_us))
 
 
 def has_fit_features(run: CycleRun, snapshot: pl.DataFrame, material: Material) -> bool:
     """The feature-quality gate: leaks, mixed rows, features served differently."""
-    parts = run.parts
+    context = run.context
     return _step(
         run,
         data_quality.FEATURE_GATE,
-        lambda: parts.use_case.check_features(
-            parts.engine, snapshot, material.matrix, material.split, run.as_of_us
+        lambda: context.use_case.check_features(
+            context.engine, snapshot, material.matrix, material.split, run.as_of_us
         ),
     )
 
 
 def examine(run: CycleRun, examples: Examples, unjudged: Draft, evaluation: Evaluation) -> None:
     """The three gates that look at the candidate and at the service it would go to."""
-    parts = run.parts
+    context = run.context
     rows = examples.held_out_columns(unjudged.manifest.feature_names)
     is_first = run.report.champion_version is None
-    budget_ms = parts.latency_budget_ms
-    policy, seed = parts.use_case.policy, parts.seed
+    budget_ms = context.latency_budget_ms
+    policy, seed = context.use_case.policy, context.seed
     _step(run, latency.GATE, lambda: latency.judge_latency(unjudged.model, rows, budget_ms))
     _step(
-        run, api_health.GATE, lambda: api_health.judge_api_health(parts.api, first_model=is_first)
+        run, api_health.GATE, lambda: api_health.judge_api_health(context.api, first_model=is_first)
     )
     _step(run, contest.GATE, lambda: judge_metrics(evaluation.contest, policy, seed))
 
 
-def conclude(run: CycleRun, champion: Champion | None, sealed: Sealed | None) -> Decision:
+def conclude(run: CycleRun, champion: Champion | None, sealed: Sealed | None) -> PromotionDecision:
     """Decide from the verdicts so far; the report keeps the decision with its inputs."""
     report = run.report
     with run.steps.step("decide") as note:
@@ -56,7 +56,7 @@ def conclude(run: CycleRun, champion: Champion | None, sealed: Sealed | None) ->
                 champion_version=report.champion_version,
                 first_model=champion is None,
                 champion_scored=champion is not None and champion.model is not None,
-                policy=run.parts.use_case.policy.name,
+                policy=run.context.use_case.policy.name,
                 verdicts=tuple(report.verdicts),
             )
         )

@@ -15,9 +15,9 @@ from scheduler.cycle.served_bundle import ServedBundles, no_keys
 from scheduler.cycle.steps import Note
 from scheduler.publisher import Publisher
 from scheduler.scoring_api import ScoringApi
+from scheduler.step_cache.cache import StepCache
+from scheduler.step_cache.serializers import Serializer
 from scheduler.tracking.tracker import NoTracking, Tracker
-from scheduler.work.forms import Form
-from scheduler.work.kept import Work
 from shared.clock import Clock
 from shared.keys.store import Keys
 from shared.tables.runs import LEASE_SECONDS
@@ -27,12 +27,12 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class CycleContext:
     """The collaborators of the learning cycle.
 
     Attributes:
         reports: whether a page is written for every candidate; costs a few seconds a run.
-        work: where finished steps are kept, so that no one does them twice; None keeps nothing.
+        step_cache: results of finished steps, so that no step runs twice; None keeps nothing.
         trusted: keys that may have signed the bundle of what serves.
         lease_seconds: for how long a push that is announced keeps others away.
         progress: how far a long step is, shown to whoever watches.
@@ -52,7 +52,7 @@ class Parts:
     reports: bool = True
     tracker: Tracker = field(default_factory=NoTracking)
     progress: ShowProgress = shown_progress
-    work: Work | None = None
+    step_cache: StepCache | None = None
     lease_seconds: float = LEASE_SECONDS
     allow_pickle: bool = False
     trusted: Callable[[], Keys] = no_keys
@@ -67,9 +67,11 @@ class Parts:
         note: Note,
         step: str,
         inputs: Mapping[str, Any],
-        form: Form[T],
+        serializer: Serializer[T],
         make: Callable[[], T],
     ) -> T:
         """What `make` makes of these inputs, or made of them before."""
-        work = self.work
-        return make() if work is None else work.once(note, step, inputs, form, make)
+        step_cache = self.step_cache
+        return (
+            make() if step_cache is None else step_cache.once(note, step, inputs, serializer, make)
+        )

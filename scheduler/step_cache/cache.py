@@ -9,8 +9,8 @@ import polars as pl
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.steps import Note
-from scheduler.work.forms import Form, ValueForm
-from scheduler.work.store import ArtefactStore, key_of
+from scheduler.step_cache.serializers import JsonSerializer, Serializer
+from scheduler.step_cache.store import ArtefactStore, key_of
 from shared.clock import MICROS_PER_SECOND
 from shared.tables.runs import Run
 
@@ -20,7 +20,7 @@ REUSED = "reused"
 RESUME_WITHIN_US = round(timedelta(days=1).total_seconds()) * MICROS_PER_SECOND
 
 
-class Work:
+class StepCache:
     """The results of steps; `code` is part of every key."""
 
     def __init__(self, store: ArtefactStore, code: str, log: FilteringBoundLogger) -> None:
@@ -33,16 +33,16 @@ class Work:
         note: Note,
         step: str,
         inputs: Mapping[str, Any],
-        form: Form[T],
+        serializer: Serializer[T],
         make: Callable[[], T],
     ) -> T:
         """The result that is kept for these inputs, or a new one, which is kept."""
         key = key_of({**inputs, "code": self._code})
         try:
-            found = self._load(step, key, form)
+            found = self._load(step, key, serializer)
         except FileNotFoundError:
             value = make()
-            self._keep(step, key, form, value)
+            self._keep(step, key, serializer, value)
             return value
         note.result = REUSED
         return found
@@ -51,15 +51,15 @@ class Work:
         """The instant at which an earlier attempt at this run began, if that was not long ago."""
         name = (run.run_id, run.job, run.scheduled_for)
         key = key_of({"run": name})
-        form = ValueForm()
+        serializer = JsonSerializer()
         try:
-            began_us = int(self._load("as_of", key, form))
+            began_us = int(self._load("as_of", key, serializer))
         except FileNotFoundError:
             began_us = now_us
         if 0 <= now_us - began_us <= RESUME_WITHIN_US and began_us != now_us:
             return began_us
         self._store.drop("as_of", key)
-        self._keep("as_of", key, form, now_us)
+        self._keep("as_of", key, serializer, now_us)
         return now_us
 
     def prune(self) -> None:
@@ -72,7 +72,7 @@ class Work:
         if deleted:
             self._log.info("work_pruned", bytes=deleted)
 
-    def _load(self, step: str, key: str, form: Form[T]) -> T:
+    def _load(self, step: str, key: str, serializer: Serializer[T]) -> T:
         """What is damaged counts as not there.
 
         Raises:
@@ -81,17 +81,17 @@ class Work:
         try:
             folder = self._store.find(step, key)
             if folder is not None:
-                return form.load(folder)
+                return serializer.load(folder)
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
             self._log.warning("work_unreadable", step=step, reason=str(error))
             self._store.drop(step, key)
             raise FileNotFoundError(step) from error
         raise FileNotFoundError(step)
 
-    def _keep(self, step: str, key: str, form: Form[T], value: T) -> None:
+    def _keep(self, step: str, key: str, serializer: Serializer[T], value: T) -> None:
         """Without room on the disk the run goes on, and only cannot be resumed here."""
         try:
-            self._store.keep(step, key, lambda folder: form.save(folder, value))
+            self._store.keep(step, key, lambda folder: serializer.save(folder, value))
         except OSError as error:
             self._log.warning("work_not_kept", step=step, reason=str(error))
 
