@@ -14,7 +14,7 @@ from native.sources import source_digest
 
 Function = TypeVar("Function", bound=Callable[..., object])
 _UNUSED = ("scipy", "cffi")
-_STAMP = "_source_stamp"
+_STAMP, _VERSION = "_source_stamp", "_version"
 
 
 @contextmanager
@@ -79,10 +79,15 @@ def _follow_sources(dispatcher: Any, function: Function, cache: Part) -> bool:
 
     By itself numba notices a change of the function's own file only, not of the compiled
     functions and constants of other files, and would load machine code of the old source.
+    The digest is part of the version as well, because numba compares that before it unpickles
+    the index: an index that names a class which was renamed since cannot be unpickled.
     """
     index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
-    if _STAMP not in getattr(index, "__dict__", {}):
-        cache.fall_back(f"numba's cache index has no {_STAMP}")
-        return False
-    setattr(index, _STAMP, source_digest(function))
+    for name in (_STAMP, _VERSION):
+        if name not in getattr(index, "__dict__", {}):
+            cache.fall_back(f"numba's cache index has no {name}")
+            return False
+    digest = source_digest(function)
+    setattr(index, _STAMP, digest)
+    setattr(index, _VERSION, (getattr(index, _VERSION), digest))
     return True

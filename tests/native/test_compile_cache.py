@@ -107,6 +107,32 @@ def test_unchanged_sources_are_loaded_where_the_version_is_known(program: Progra
     assert program.run() == (11, 1 if program.tested == TESTED else 0)
 
 
+ROW = """
+from typing import NamedTuple
+
+class {name}(NamedTuple):
+    number: int
+"""
+RENAMED = """
+from constants import {name}
+from native.compiled import compiled
+
+@compiled
+def answer(row):
+    return row.number
+
+print(answer({name}(7)), sum(answer.stats.cache_hits.values()))
+"""
+
+
+def test_a_class_that_was_renamed_is_no_failure_of_the_next_start(program: Program) -> None:
+    program.write(program=RENAMED.format(name="Before"), constants=ROW.format(name="Before"))
+    assert program.run()[0] == 7
+
+    program.write(program=RENAMED.format(name="After"), constants=ROW.format(name="After"))
+    assert program.run()[0] == 7
+
+
 def named(names: dict[str, Any]) -> Any:
     exec("def twice(x):\n    return 2 * x", names)
     return names["twice"]
