@@ -94,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         prog="python -m scheduler.main",
         description="Run the scheduler: it starts due runs and drives rollouts until a signal.",
-        epilog=help_text(Settings),
+        epilog=help_text(SchedulerSettings),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 

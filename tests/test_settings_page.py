@@ -71,7 +71,7 @@ def test_the_help_of_a_service_lists_its_settings_with_the_same_words(service: s
 
 
 def test_help_shows_units_bounds_and_readable_sizes() -> None:
-    shown = help_text(scheduler.settings.Settings)
+    shown = help_text(scheduler.settings.SchedulerSettings)
     assert "CONFIG_POLL_SECONDS (3 s; above 0 s, at most 8 s)" in shown
     assert "WORK_MAX_BYTES (4294967296 = 4 GiB)" in shown
     assert "ROLLOUT (immediate; immediate, shadow, canary)" in shown

@@ -29,7 +29,9 @@ class RunSettings(SettingGroup):
     )
 
 
-class CommandSettings(DataSettings, ListenSettings, ApiClientSettings, CandidateSettings, RunSettings):
+class CommandSettings(
+    DataSettings, ListenSettings, ApiClientSettings, CandidateSettings, RunSettings
+):
     """Every setting that the command line reads, read once and frozen."""
 
 

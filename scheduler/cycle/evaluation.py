@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from scheduler.cycle.champion import Champion
-from scheduler.cycle.examples import AMOUNT, ID, LABEL, TIME, USER, Examples
-from scheduler.cycle.packaging import Draft
 from scheduler.cycle.context import CycleContext
+from scheduler.cycle.examples import AMOUNT, ID, LABEL, TIME, USER, Examples
 from scheduler.cycle.history import compared_this_year, has_drifted
+from scheduler.cycle.packaging import Draft
 from scheduler.gates.contest import Contest
 from scheduler.statistics.absolute import Interval, intervals
 from scheduler.statistics.evidence import Evidence
@@ -48,7 +48,11 @@ class _Scored:
 
 
 def evaluate(
-    context: CycleContext, examples: Examples, draft: Draft, champion: Champion | None, as_of_us: int
+    context: CycleContext,
+    examples: Examples,
+    draft: Draft,
+    champion: Champion | None,
+    as_of_us: int,
 ) -> Evaluation:
     """Score the held-out rows with both models.
 

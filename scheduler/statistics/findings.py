@@ -54,7 +54,9 @@ def _told(worst: Guardrail) -> str:
     )
 
 
-def held_against(result: MetricComparison, evidence: Evidence, policy: JudgePolicy) -> ReasonedOutcome:
+def held_against(
+    result: MetricComparison, evidence: Evidence, policy: JudgePolicy
+) -> ReasonedOutcome:
     """Better; or, for a refresh, no worse than the margin while the champion is due."""
     what = f"{result.metric} {result.champion:.4f} -> {result.candidate:.4f}"
     bound = f"gain at least {result.lower:+.4f}"
