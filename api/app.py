@@ -34,6 +34,7 @@ from api.startup import start, stop
 from api.workers.peers.operations import operations
 from shared.errors import SettingsError
 from shared.keys.tokens import Role
+from shared.version import VERSION
 
 _DESCRIPTION = (
     "Scores rows with the version that was promoted last. Every answer names that version in "
@@ -53,7 +54,7 @@ class ScoringApp(FastAPI):
     def __init__(self, service: Service) -> None:
         super().__init__(
             title="Understudy scoring API",
-            version="1",
+            version=VERSION,
             description=_DESCRIPTION,
             lifespan=lambda _: _running(self),
             docs_url=None,

@@ -1,12 +1,14 @@
 """The command line: one application, put together from the groups of commands."""
 
 import sys
+from typing import Annotated
 
 import typer
 
 from shared.errors import UnderstudyError
 from shared.logs import configure_logging
 from shared.private_files import keep_files_private
+from shared.version import VERSION
 from understudy.commands import (
     audit,
     cancel,
@@ -32,6 +34,25 @@ app = typer.Typer(
 )
 for group in (services, models, runs, cancel, drift, replay, data, rows, credentials, keys, audit):
     group.register(app)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"understudy {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Keeps a tabular model in production fresh without ever promoting a worse one."""
 
 
 def main() -> None:

@@ -1,0 +1,86 @@
+"""Documents: what they link to and name exists."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from shared.version import VERSION
+
+ROOT = Path(__file__).parent.parent
+TRACKED = subprocess.run(
+    ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+).stdout.split("\0")
+PAGES = sorted(path for path in TRACKED if path.endswith(".md") and (ROOT / path).is_file())
+TEXTS = sorted(
+    path
+    for path in TRACKED
+    if path.endswith((".md", ".py", ".yml", ".yaml", ".toml", ".sh", "Makefile", ".ini"))
+    and (ROOT / path).is_file()
+)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+NAMED = re.compile(r"(?<![\w/.-])((?:docs|benchmarks|monitoring|scripts)/[\w./-]*\w\.md)\b")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    plain = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower() for heading in headings)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_every_relative_link_of_a_page_leads_somewhere(path: str) -> None:
+    broken = []
+    for target in LINK.findall(FENCE.sub("", (ROOT / path).read_text())):
+        if re.match(r"[a-z]+:", target):
+            continue
+        file, _, anchor = target.partition("#")
+        there = (ROOT / path).parent / file if file else ROOT / path
+        if not there.exists() or (anchor and anchor not in anchors(there)):
+            broken.append(target)
+    assert broken == []
+
+
+def test_every_page_that_code_and_documents_name_exists() -> None:
+    missing = [
+        f"{path}: {named}"
+        for path in TEXTS
+        if path != "tests/test_documents.py"
+        for named in NAMED.findall((ROOT / path).read_text())
+        if not (ROOT / named).is_file()
+    ]
+    assert missing == []
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z%-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {
+        (path, target)
+        for path in PAGES
+        if path != "CHANGELOG.md"
+        for target in re.findall(
+            r"[`\s]make ([a-z]+(?:[-_][a-z_]+)*)[`\s]", (ROOT / path).read_text()
+        )
+    }
+    benches = {f"bench-{file.stem}" for file in (ROOT / "benchmarks").glob("*.py")}
+    unknown = {(path, target) for path, target in named if target not in targets | benches}
+    assert {one for one in unknown if "-" in one[1]} == set()
+
+
+def test_the_newest_release_of_the_changelog_is_the_version() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert re.findall(r"^## \[?(\d+\.\d+\.\d+)", changelog, re.MULTILINE)[0] == VERSION
+
+
+def test_an_entry_of_the_changelog_is_one_line() -> None:
+    lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
+    assert [line for line in lines if line.startswith("  ")] == []
+
+
+def test_the_project_says_how_to_report_how_to_behave_and_under_which_licence() -> None:
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert "Contributor Covenant" in (ROOT / "CODE_OF_CONDUCT.md").read_text()
+    assert "docs/security.md" in (ROOT / "SECURITY.md").read_text()
