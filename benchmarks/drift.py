@@ -14,9 +14,9 @@ import numpy.typing as npt
 from scipy.signal import lfilter
 
 from benchmarks.report import Bar, finish
-from scheduler.drift.baseline import Baseline, Rows, fit_baseline
 from scheduler.drift.bins import ColumnKind
 from scheduler.drift.check import DriftLimits, check_drift
+from scheduler.drift.column_baseline import ColumnBaselines, Rows, fit_columns
 
 FEATURES = 30
 BASELINE_DAYS, CURRENT_DAYS = 60, 7
@@ -53,8 +53,8 @@ def draw(
     return Rows(dict(zip(KINDS, values, strict=True)), day_codes)
 
 
-def baseline(rng: np.random.Generator, rows_a_day: int, world: World = USUAL) -> Baseline:
-    return fit_baseline([draw(rng, rows_a_day * BASELINE_DAYS, BASELINE_DAYS, world=world)], KINDS)
+def baseline(rng: np.random.Generator, rows_a_day: int, world: World = USUAL) -> ColumnBaselines:
+    return fit_columns([draw(rng, rows_a_day * BASELINE_DAYS, BASELINE_DAYS, world=world)], KINDS)
 
 
 def alarms(

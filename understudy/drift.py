@@ -15,6 +15,12 @@ import usecases
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.served_bundle import ServedBundles
 from scheduler.drift.alarm import Response, respond
+from scheduler.drift.champion_baseline import (
+    ChampionBaseline,
+    NotChecked,
+    baseline_of_champion,
+    baseline_of_version,
+)
 from scheduler.drift.check import ColumnDrift
 from scheduler.drift.finding import SHORTEST_SPAN_US, DriftFinding, look
 from scheduler.drift.live import DriftWindow
@@ -22,12 +28,6 @@ from scheduler.drift.page.page import render
 from scheduler.drift.record import to_json
 from scheduler.drift.sentence import answer
 from scheduler.drift.stored import read_retrainings
-from scheduler.drift.yardstick import (
-    NotChecked,
-    Yardstick,
-    champions_yardstick,
-    named_yardstick,
-)
 from scheduler.readiness import scoring_api
 from scheduler.report.paper import is_our_page
 from scheduler.settings import SchedulerSettings, load_settings
@@ -92,12 +92,12 @@ def _look(
     page: NamedFile | None,
 ) -> int:
     use_case = usecases.load_learning(settings.use_case)
-    yardstick = _yardstick(request, settings)
-    with errors.status(f"comparing with {yardstick.manifest.version}"):
+    champion = _baseline(request, settings)
+    with errors.status(f"comparing with {champion.manifest.version}"):
         finding = look(
             engine,
             use_case,
-            yardstick,
+            champion,
             window,
             # whoever names the days knows what they ask for
             shortest_span_us=SHORTEST_SPAN_US if request.begin is None else 0,
@@ -121,12 +121,12 @@ def _page_file(path: Path | None) -> AbstractContextManager[NamedFile | None]:
     return nullcontext() if path is None else NamedFile(path, "--html", is_our_page)
 
 
-def _yardstick(request: DriftRequest, settings: SchedulerSettings) -> Yardstick:
+def _baseline(request: DriftRequest, settings: SchedulerSettings) -> ChampionBaseline:
     candidates = CandidateStore(settings.retrained_models_dir, settings.candidates_kept)
     if request.against is not None:
-        return named_yardstick(candidates, request.against)
+        return baseline_of_version(candidates, request.against)
     trusted = KeyStore(settings.keys_dir).accepted_keys
-    return champions_yardstick(ServedBundles(scoring_api(settings), candidates, trusted))
+    return baseline_of_champion(ServedBundles(scoring_api(settings), candidates, trusted))
 
 
 def _window(request: DriftRequest, now_us: int, days: float) -> DriftWindow:

@@ -11,7 +11,7 @@ import polars as pl
 
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.steps import StepLog
-from scheduler.drift.baseline import MAX_ROWS
+from scheduler.drift.column_baseline import MAX_ROWS
 from scheduler.step_cache.cache import frame_digest
 from scheduler.step_cache.serializers import MatrixSerializer
 from shared.bundle.manifest import TrainingData

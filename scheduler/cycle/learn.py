@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import polars as pl
 
+from scheduler.cycle.baseline import baseline_of
 from scheduler.cycle.champion import Champion, find_champion
 from scheduler.cycle.evaluation import Evaluation, evaluate, held_out_rows
 from scheduler.cycle.examples import Examples, build_examples, gather_material
@@ -15,7 +16,6 @@ from scheduler.cycle.gates import (
 )
 from scheduler.cycle.packaging import Draft, Sealed, draft, seal
 from scheduler.cycle.promotion import promote
-from scheduler.cycle.reference import reference_of
 from scheduler.cycle.run import CycleRun
 from scheduler.gates.judging import finite
 from scheduler.step_cache.serializers import CandidateSerializer, FrameSerializer
@@ -171,8 +171,8 @@ def _evaluate(
         note.rows = len(examples.held_out_labels)
         evaluation = evaluate(context, examples, unjudged, champion, run.as_of_us)
         kept = context.held_out.save(unjudged.version, held_out_rows(examples, evaluation))
-        reference = reference_of(examples, evaluation.contest.evidence.candidate)
-        sealed = seal(unjudged, evaluation.candidate_metrics, evaluation.intervals, reference)
+        baseline = baseline_of(examples, evaluation.contest.evidence.candidate)
+        sealed = seal(unjudged, evaluation.candidate_metrics, evaluation.intervals, baseline)
         context.candidates.save_bundle(unjudged.version, sealed.raw)
         served = evaluation.champion_metrics
         run.report.metrics = {

@@ -10,7 +10,7 @@ from scheduler.cycle.champion import Champion
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import Examples
 from scheduler.cycle.versions import is_new_recipe, next_version
-from scheduler.drift.reference import Reference, encode
+from scheduler.drift.baseline import Baseline, encode
 from scheduler.gates.judging import finite
 from shared.bundle.archive import Bundle, pack, unpack
 from shared.bundle.manifest import Manifest, served_signature
@@ -86,13 +86,13 @@ def seal(
     draft: Draft,
     metrics: Mapping[str, float],
     intervals: Mapping[str, tuple[float, float]],
-    reference: Reference,
+    baseline: Baseline,
 ) -> Sealed:
     """The bundle with its metrics in the manifest; the graph is the one that was scored."""
     figures = {name: value for name, value in finite(metrics).items() if value is not None}
     told = {name: bounds for name, bounds in intervals.items() if name in figures}
     update = {"metrics": figures, "metric_intervals": told}
-    files = {**draft.files, BASELINE: encode(reference)}
+    files = {**draft.files, BASELINE: encode(baseline)}
     raw = pack(draft.manifest.model_copy(update=update), files)
     return Sealed(raw, unpack(raw))
 

@@ -1,128 +1,79 @@
-"""What the champion was trained on, as counts by day: the yardstick and its own calibration."""
+"""What a bundle says in `baseline.json`: all that later traffic is compared with."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
+from scheduler.drift.column_baseline import ColumnBaselines, from_json, to_json
+from scheduler.drift.estimate import Calibration, Performance
 
-from scheduler.drift.bins import Bins, ColumnKind, Values, count_by_day, fit_bins
-from scheduler.drift.calibration import design_effect, usual_effect
-
-MAX_ROWS = 200_000
-"""Of more rows, this many evenly spaced ones are looked at: others would only find
-differences far below the floors."""
+FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Columns of the same rows, in the order of time, and the day of every row."""
-
-    columns: Mapping[str, Values]
-    days: Values
-
-    def thinned(self, most: int) -> "Rows":
-        """At most so many of them, evenly spaced."""
-        step = -(-len(self.days) // most)
-        if step <= 1:
-            return self
-        columns = {name: values[::step] for name, values in self.columns.items()}
-        return Rows(columns, self.days[::step])
-
-
-@dataclass(frozen=True, slots=True)
-class BaselineColumn:
-    """One column of the baseline.
-
-    Attributes:
-        days: how many days the rows are from.
-        design: its design effect.
-        usual: how far a week of the baseline lies from all of it, at most and beyond chance.
-    """
-
-    bins: Bins
-    counts: tuple[int, ...]
-    days: int
-    design: float
-    usual: float
-
-    @property
-    def rows(self) -> int:
-        return sum(self.counts)
-
-    @property
-    def rows_a_day(self) -> float:
-        return self.rows / max(self.days, 1)
+class NoBaseline(ValueError):
+    """Raised when a bundle's baseline.json is not one that can be compared with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """All columns, by name."""
+    """What later traffic is compared with.
 
-    columns: Mapping[str, BaselineColumn]
-
-
-def fit_baseline(groups: Sequence[Rows], kinds: Mapping[str, ColumnKind]) -> Baseline:
-    """Count every column by day, and learn how far its own days and weeks stray.
-
-    Groups hold different rows: features those that were learned from, the score those that
-    were not.
+    Attributes:
+        columns: features and labels of rows it was trained on, scores of rows it was not.
+        label_delay_us: within that time nearly all labels of the training rows were known.
+        calibration: what its scores meant on the held-out rows.
+        held_out: how good it was there.
     """
-    fitted: dict[str, BaselineColumn] = {}
-    for group in groups:
-        rows = group.thinned(MAX_ROWS)
-        which, inverse = np.unique(rows.days, return_inverse=True)
-        day_codes = inverse.reshape(-1).astype(np.int64)
-        for name, values in rows.columns.items():
-            fitted[name] = _fitted(kinds[name], values, day_codes, len(which))
-    return Baseline(fitted)
+
+    columns: ColumnBaselines
+    label_delay_us: int
+    calibration: Calibration
+    held_out: Performance
 
 
-def _fitted(kind: ColumnKind, values: Values, day_codes: Values, days: int) -> BaselineColumn:
-    bins = fit_bins(kind, values)
-    by_day = count_by_day(bins, values, day_codes, days)
-    return BaselineColumn(
-        bins=bins,
-        counts=tuple(int(count) for count in by_day.sum(axis=0)),
-        days=days,
-        design=design_effect(by_day, kind.ordered),
-        usual=usual_effect(by_day, kind.ordered),
-    )
-
-
-def to_json(baseline: Baseline) -> dict[str, Any]:
-    """For `baseline.json` of a bundle; `from_json(to_json(b)) == b`."""
-    return {
-        name: {
-            "kind": str(column.bins.kind),
-            "edges": list(column.bins.edges),
-            "categories": list(column.bins.categories),
-            "counts": list(column.counts),
-            "days": column.days,
-            "design_effect": column.design,
-            "usual_effect": column.usual,
-        }
-        for name, column in baseline.columns.items()
+def encode(baseline: Baseline) -> bytes:
+    """The bytes of `baseline.json`; a metric that is undefined is null."""
+    held_out = {
+        name: None if isinstance(value, float) and math.isnan(value) else value
+        for name, value in asdict(baseline.held_out).items()
     }
+    content = {
+        "format": FORMAT,
+        "columns": to_json(baseline.columns),
+        "label_delay_us": baseline.label_delay_us,
+        "calibration": asdict(baseline.calibration),
+        "held_out": held_out,
+    }
+    return json.dumps(content, sort_keys=True, allow_nan=False).encode()
 
 
-def from_json(stored: Mapping[str, Any]) -> Baseline:
-    """The baseline as it was stored.
+def decode(raw: bytes) -> Baseline:
+    """What was encoded.
 
     Raises:
-        KeyError: something is missing.
-        ValueError: an unknown kind, or counts that do not fit their bins.
+        NoReference: it is none, or one of another time.
     """
-    columns = {}
-    for name, item in stored.items():
-        bins = Bins(ColumnKind(item["kind"]), tuple(item["edges"]), tuple(item["categories"]))
-        if len(item["counts"]) != bins.size:
-            raise ValueError(f"baseline of {name}: {len(item['counts'])} counts, {bins.size} bins")
-        columns[name] = BaselineColumn(
-            bins=bins,
-            counts=tuple(item["counts"]),
-            days=int(item["days"]),
-            design=float(item["design_effect"]),
-            usual=float(item["usual_effect"]),
+    try:
+        content: Mapping[str, Any] = json.loads(raw)
+        if content.get("format") != FORMAT:
+            raise NoBaseline("its baseline was made by another version of this program")
+        return Baseline(
+            columns=from_json(content["columns"]),
+            label_delay_us=int(content["label_delay_us"]),
+            calibration=Calibration(
+                tuple(content["calibration"]["scores"]), tuple(content["calibration"]["shares"])
+            ),
+            held_out=_performance(content["held_out"]),
         )
-    return Baseline(columns)
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise NoBaseline(f"its baseline cannot be read: {error!r}") from error
+
+
+def _performance(stored: Mapping[str, Any]) -> Performance:
+    auc, average_precision = (
+        math.nan if stored[name] is None else float(stored[name])
+        for name in ("auc", "average_precision")
+    )
+    return Performance(int(stored["rows"]), int(stored["positives"]), auc, average_precision)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import stats
 
-from scheduler.drift.baseline import MAX_ROWS, Baseline, BaselineColumn, Rows
 from scheduler.drift.bins import ColumnKind, Counts
 from scheduler.drift.calibration import for_window
+from scheduler.drift.column_baseline import MAX_ROWS, ColumnBaseline, ColumnBaselines, Rows
 from scheduler.drift.distance import Distance, chi_square, kolmogorov_smirnov
 
 
@@ -99,13 +99,15 @@ class _Measured:
     """One column before its p-value is corrected for the others."""
 
     name: str
-    column: BaselineColumn
+    column: ColumnBaseline
     distance: Distance
     design: float
     counts: tuple[int, ...]
 
 
-def check_drift(baseline: Baseline, groups: Sequence[Rows], limits: DriftLimits) -> DriftReport:
+def check_drift(
+    baseline: ColumnBaselines, groups: Sequence[Rows], limits: DriftLimits
+) -> DriftReport:
     """Compare current rows with the baseline; columns that are not given are left out."""
     skipped: dict[str, str] = {}
     found = [item for group in groups for item in _measured(baseline, group, limits, skipped)]
@@ -125,12 +127,12 @@ def check_drift(baseline: Baseline, groups: Sequence[Rows], limits: DriftLimits)
 
 
 def _measured(
-    baseline: Baseline, group: Rows, limits: DriftLimits, skipped: dict[str, str]
+    baseline: ColumnBaselines, group: Rows, limits: DriftLimits, skipped: dict[str, str]
 ) -> Iterator[_Measured]:
     rows = group.thinned(limits.max_rows)
     count, days = len(rows.days), len(np.unique(rows.days))
     for name, values in rows.columns.items():
-        column = baseline.columns.get(name)
+        column = baseline.get(name)
         if column is None:
             continue
         reason = _unfit(column, count, limits)
@@ -143,7 +145,7 @@ def _measured(
         yield _Measured(name, column, distance, design, tuple(counts.tolist()))
 
 
-def _unfit(column: BaselineColumn, rows: int, limits: DriftLimits) -> str | None:
+def _unfit(column: ColumnBaseline, rows: int, limits: DriftLimits) -> str | None:
     if rows < limits.min_rows:
         return f"{rows} rows, {limits.min_rows} are needed"
     if column.rows < limits.min_rows:
@@ -153,7 +155,7 @@ def _unfit(column: BaselineColumn, rows: int, limits: DriftLimits) -> str | None
     return None
 
 
-def _distance(column: BaselineColumn, counts: Counts, design: float) -> Distance:
+def _distance(column: ColumnBaseline, counts: Counts, design: float) -> Distance:
     before: Counts = np.asarray(column.counts, dtype=np.int64)
     test = kolmogorov_smirnov if column.bins.kind.ordered else chi_square
     return test(before, counts, design)

@@ -6,11 +6,11 @@ from datetime import datetime
 import numpy as np
 from sqlalchemy import Engine
 
-from scheduler.drift.baseline import Baseline
+from scheduler.drift.champion_baseline import ChampionBaseline, NotChecked
 from scheduler.drift.check import DriftLimits, DriftReport, check_drift
+from scheduler.drift.column_baseline import ColumnBaselines
 from scheduler.drift.estimate import Performance, PerformanceEstimate, estimate, measure
 from scheduler.drift.live import DriftWindow, Live, read_live
-from scheduler.drift.yardstick import NotChecked, Yardstick
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.usecase.learning import LearningUseCase
 
@@ -44,7 +44,7 @@ class DriftFinding:
     trained_until: datetime
     window: DriftWindow
     label_delay_us: int
-    baseline: Baseline
+    baseline: ColumnBaselines
     report: DriftReport
     outlook: Outlook
 
@@ -52,7 +52,7 @@ class DriftFinding:
 def look(
     engine: Engine,
     use_case: LearningUseCase,
-    yardstick: Yardstick,
+    champion: ChampionBaseline,
     window: DriftWindow,
     *,
     shortest_span_us: int = SHORTEST_SPAN_US,
@@ -64,14 +64,14 @@ def look(
         DataUnavailable: the database cannot be read.
         NotChecked: there is too little to say anything.
     """
-    delay_us = yardstick.reference.label_delay_us
-    live = read_live(engine, use_case, yardstick.manifest, window, delay_us)
-    return weigh(live, yardstick, window, shortest_span_us=shortest_span_us, limits=limits)
+    delay_us = champion.baseline.label_delay_us
+    live = read_live(engine, use_case, champion.manifest, window, delay_us)
+    return weigh(live, champion, window, shortest_span_us=shortest_span_us, limits=limits)
 
 
 def weigh(
     live: Live,
-    yardstick: Yardstick,
+    champion: ChampionBaseline,
     window: DriftWindow,
     *,
     shortest_span_us: int = SHORTEST_SPAN_US,
@@ -82,10 +82,10 @@ def weigh(
     Raises:
         NotChecked: there is too little to say anything.
     """
-    reference, manifest = yardstick.reference, yardstick.manifest
+    baseline, manifest = champion.baseline, champion.manifest
     limits = limits or DriftLimits()
     _refuse_part_of_a_day(live, shortest_span_us)
-    report = check_drift(reference.baseline, live.groups, limits)
+    report = check_drift(baseline.columns, live.groups, limits)
     if report.reason is not None:
         raise NotChecked(report.reason)
     data = manifest.training_data
@@ -94,10 +94,10 @@ def weigh(
         trained_from=data.window_start,
         trained_until=data.window_end,
         window=window,
-        label_delay_us=reference.label_delay_us,
-        baseline=reference.baseline,
+        label_delay_us=baseline.label_delay_us,
+        baseline=baseline.columns,
         report=report,
-        outlook=_outlook(yardstick, live, limits.min_rows),
+        outlook=_outlook(champion, live, limits.min_rows),
     )
 
 
@@ -108,12 +108,12 @@ def _refuse_part_of_a_day(live: Live, shortest_span_us: int) -> None:
         raise NotChecked(f"the {rows} rows are from {hours:.1f} hours; whole days are compared")
 
 
-def _outlook(yardstick: Yardstick, live: Live, min_rows: int) -> Outlook:
-    reference = yardstick.reference
+def _outlook(champion: ChampionBaseline, live: Live, min_rows: int) -> Outlook:
+    baseline = champion.baseline
     expected = matured = promised = None
     if len(live.scores) >= min_rows:
-        expected = estimate(live.scores, reference.calibration)
+        expected = estimate(live.scores, baseline.calibration)
     if len(live.labelled_scores) >= min_rows and np.unique(live.labelled_positive).size == 2:
         matured = measure(live.labelled_scores, live.labelled_positive)
-        promised = estimate(live.labelled_scores, reference.calibration)
-    return Outlook(expected, reference.held_out, matured, promised)
+        promised = estimate(live.labelled_scores, baseline.calibration)
+    return Outlook(expected, baseline.held_out, matured, promised)

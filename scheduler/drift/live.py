@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Engine, Row, Select, func, select
 
+from scheduler.cycle.baseline import SCORE
 from scheduler.cycle.examples import LABEL, TEXTS
-from scheduler.cycle.reference import SCORE
-from scheduler.drift.baseline import MAX_ROWS, Rows
+from scheduler.drift.column_baseline import MAX_ROWS, Rows
 from scheduler.drift.estimate import Floats
 from shared.bundle.manifest import Manifest
 from shared.clock import MICROS_PER_DAY

@@ -13,13 +13,13 @@ from scheduler.cycle.report import RunReport
 from scheduler.cycle.served_bundle import ServedBundles
 from scheduler.cycle.steps import StepLog
 from scheduler.drift.alarm import Response, respond
+from scheduler.drift.champion_baseline import NotChecked, baseline_of_champion
 from scheduler.drift.finding import DriftFinding, look
 from scheduler.drift.live import DriftWindow
 from scheduler.drift.record import to_json
 from scheduler.drift.reports import DriftReports
 from scheduler.drift.sentence import answer
 from scheduler.drift.stored import REQUESTED_BY, read_retrainings
-from scheduler.drift.yardstick import NotChecked, champions_yardstick
 from scheduler.schedule.jobs import RETRAINING
 from scheduler.scoring_api import ApiUnavailable, ScoringApi
 from shared.clock import MICROS_PER_DAY, Clock
@@ -94,12 +94,12 @@ class DriftRunner:
     def _check(self, run: Run, steps: StepLog, report: RunReport) -> None:
         context, now_us = self._context, self._context.clock.now_us()
         with steps.step("champion") as note:
-            yardstick = champions_yardstick(context.served)
-            version = yardstick.manifest.version
+            champion = baseline_of_champion(context.served)
+            version = champion.manifest.version
             report.champion_version = note.details["version"] = version
         window = DriftWindow(now_us - round(context.window_days * MICROS_PER_DAY), now_us, now_us)
         with steps.step("compare") as note:
-            finding = look(context.engine, context.use_case, yardstick, window)
+            finding = look(context.engine, context.use_case, champion, window)
             report.data_size = note.rows = finding.report.rows
             note.result = DRIFTED if finding.report.drifted else NO_DRIFT
         with steps.step("respond") as note:

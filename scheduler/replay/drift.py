@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from scheduler.cycle.baseline import SCORE
 from scheduler.cycle.examples import LABEL, LABEL_KNOWN_AT, TEXTS, TIME
-from scheduler.cycle.reference import SCORE
-from scheduler.drift.baseline import Rows
+from scheduler.drift.champion_baseline import ChampionBaseline
+from scheduler.drift.column_baseline import Rows
 from scheduler.drift.finding import DriftFinding, weigh
 from scheduler.drift.live import DriftWindow, Live
-from scheduler.drift.yardstick import Yardstick
 from scheduler.replay.history import Hindsight, Later
 from scheduler.replay.scores import headline_scores
 from shared.clock import MICROS_PER_DAY, to_micros
@@ -32,7 +32,7 @@ def look_back(
     use_case: LearningUseCase,
     hindsight: Hindsight,
     model: OnnxModel,
-    yardstick: Yardstick,
+    champion: ChampionBaseline,
     as_of_us: int,
 ) -> DriftFinding:
     """Compare the week before an instant with what the champion was trained on.
@@ -42,7 +42,7 @@ def look_back(
     """
     window = DriftWindow(as_of_us - WINDOW_US, as_of_us, as_of_us)
     served = _arrived(hindsight.between(window.start_us, window.end_us), as_of_us)
-    earlier = window.earlier(yardstick.reference.label_delay_us)
+    earlier = window.earlier(champion.baseline.label_delay_us)
     matured = _known(hindsight.between(earlier.start_us, earlier.end_us), as_of_us)
     made_us = to_micros(model.manifest.created_at)
     ours, known = _since(served, made_us), _since(matured, made_us)
@@ -59,7 +59,7 @@ def look_back(
         labelled_positive=known.rows[LABEL].to_numpy() == 1,
         span_us=int(times[-1] - times[0]) if len(times) else 0,
     )
-    return weigh(live, yardstick, window)
+    return weigh(live, champion, window)
 
 
 def _arrived(later: Later, as_of_us: int) -> Later:

@@ -15,9 +15,9 @@ from scheduler.cycle.progress import stoppable
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
 from scheduler.cycle.served_bundle import ServedBundles
+from scheduler.drift.champion_baseline import NotChecked, baseline_of_champion
 from scheduler.drift.record import to_json
 from scheduler.drift.runner import DRIFTED, NO_DRIFT, NOT_CHECKED
-from scheduler.drift.yardstick import NotChecked, champions_yardstick
 from scheduler.publisher import Publisher
 from scheduler.replay.asked import Asked, Watcher
 from scheduler.replay.drift import look_back
@@ -107,10 +107,10 @@ class RoundRunner:
         run = self._claim(DRIFT, span)
         try:
             bundles = ServedBundles(self._workspace.registry, self._workspace.candidates)
-            yardstick = champions_yardstick(bundles)
+            champion = baseline_of_champion(bundles)
             model = self._model(serving_now.version)
             finding = look_back(
-                self._asked.use_case, self._hindsight, model, yardstick, span.as_of_us
+                self._asked.use_case, self._hindsight, model, champion, span.as_of_us
             )
         except NotChecked as error:
             self._finish(run, RunStatus.SKIPPED, NOT_CHECKED, str(error), None)

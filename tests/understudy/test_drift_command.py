@@ -9,10 +9,10 @@ import pytest
 
 import usecases
 from scheduler.cycle.candidates import CandidateStore
-from scheduler.drift.baseline import Rows, fit_baseline
+from scheduler.drift.baseline import Baseline, encode
 from scheduler.drift.bins import ColumnKind
+from scheduler.drift.column_baseline import Rows, fit_columns
 from scheduler.drift.estimate import Performance, fit_calibration
-from scheduler.drift.reference import Reference, encode
 from shared.bundle.archive import pack
 from shared.bundle.manifest import Manifest, TrainingData, served_signature
 from shared.bundle.version import Version
@@ -40,8 +40,8 @@ def write_bundle(folder: Path, names: tuple[str, ...]) -> None:
     columns = {name: matrix[:, place] for place, name in enumerate(names)}
     learned = Rows(columns, np.arange(rows) * 60 // rows)
     scores, known = np.random.default_rng(1).random(rows), np.random.default_rng(2).random(rows)
-    reference = Reference(
-        baseline=fit_baseline([learned], dict.fromkeys(names, ColumnKind.NUMBER)),
+    baseline = Baseline(
+        columns=fit_columns([learned], dict.fromkeys(names, ColumnKind.NUMBER)),
         label_delay_us=0,
         calibration=fit_calibration(scores, known < scores),
         held_out=Performance(rows, rows // 2, 0.8, 0.7),
@@ -73,7 +73,7 @@ def write_bundle(folder: Path, names: tuple[str, ...]) -> None:
     )
     raw = pack(
         manifest,
-        {"model.onnx": linear_graph([0.1] * len(names)), "baseline.json": encode(reference)},
+        {"model.onnx": linear_graph([0.1] * len(names)), "baseline.json": encode(baseline)},
     )
     CandidateStore(folder, keep=3).save_bundle(Version.parse("1.0.0"), raw)
 

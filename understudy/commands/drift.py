@@ -43,7 +43,7 @@ def drift(
     """Check now whether live traffic has moved away from what the champion was trained on.
 
     Compared are the rows the API scored: every feature as it was served, what the rows say in
-    words, the champion's scores, and labels that have matured. The yardstick is baseline.json
+    words, the champion's scores, and labels that have matured. The baseline is baseline.json
     in the champion's bundle. **An alarm needs both**: significance (adjusted p at most 1 %,
     days that resemble themselves taken into account) and an effect above a floor.
 

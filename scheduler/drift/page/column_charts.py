@@ -6,8 +6,8 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from scheduler.drift.baseline import BaselineColumn
 from scheduler.drift.check import ColumnDrift
+from scheduler.drift.column_baseline import ColumnBaseline
 from scheduler.report.canvas import CANDIDATE, CHAMPION, INK, MUTED, POSITIVE, drawing
 
 ROW_HEIGHT, WIDTH, HALF_WIDTH, HALF_HEIGHT = 0.27, 7.4, 5.2, 3.1
@@ -38,7 +38,7 @@ def distances(columns: Sequence[ColumnDrift]) -> Markup:
     return sheet.svg
 
 
-def distribution(column: ColumnDrift, baseline: BaselineColumn) -> Markup:
+def distribution(column: ColumnDrift, baseline: ColumnBaseline) -> Markup:
     """Then and now of one column."""
     alt = (
         f"{column.name}: training rows against current rows; effect {column.effect:.3f}, "
@@ -52,7 +52,7 @@ def distribution(column: ColumnDrift, baseline: BaselineColumn) -> Markup:
     return sheet.svg
 
 
-def _cumulated(axes: Axes, column: ColumnDrift, baseline: BaselineColumn) -> None:
+def _cumulated(axes: Axes, column: ColumnDrift, baseline: ColumnBaseline) -> None:
     """Shares of rows up to a value; the largest gap between the lines is the effect."""
     edges = np.asarray(baseline.bins.edges)
     sides = (
@@ -67,7 +67,7 @@ def _cumulated(axes: Axes, column: ColumnDrift, baseline: BaselineColumn) -> Non
     axes.set(ylim=(-0.02, 1.02), xlabel=column.name, ylabel="share of rows up to here")
 
 
-def _shares(axes: Axes, column: ColumnDrift, baseline: BaselineColumn) -> None:
+def _shares(axes: Axes, column: ColumnDrift, baseline: ColumnBaseline) -> None:
     names = [*baseline.bins.categories, _OTHER, _MISSING]
     before = np.asarray(baseline.counts) / max(sum(baseline.counts), 1)
     after = np.asarray(column.counts) / max(sum(column.counts), 1)

@@ -15,7 +15,7 @@ MOST_PICTURES, PICTURES_WITHOUT_ALARM = 8, 4
 
 def render(use_case: str, finding: DriftFinding, sentence: str) -> str:
     """The report of one check as HTML."""
-    report, known = finding.report, finding.baseline.columns
+    report, known = finding.report, finding.baseline
     moved = report.alarms[:MOST_PICTURES] or report.columns[:PICTURES_WITHOUT_ALARM]
     pictures = [
         (column, column_charts.distribution(column, known[column.name])) for column in moved

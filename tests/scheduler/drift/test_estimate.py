@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from scheduler.drift.baseline import Baseline
+from scheduler.drift.baseline import Baseline, NoBaseline, decode, encode
 from scheduler.drift.estimate import Calibration, Performance, estimate, fit_calibration, measure
-from scheduler.drift.reference import NoReference, Reference, decode, encode
 
 
 def rows(seed: int, count: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -48,21 +47,21 @@ def test_one_class_has_no_metrics_and_no_warning() -> None:
     assert np.isnan(estimate(scores, Calibration((0.0, 1.0), (0.0, 0.0))).auc.mean)
 
 
-def test_a_reference_survives_the_bundle_and_anything_else_is_refused() -> None:
-    reference = Reference(
-        baseline=Baseline({}),
+def test_a_baseline_survives_the_bundle_and_anything_else_is_refused() -> None:
+    baseline = Baseline(
+        columns={},
         label_delay_us=7,
         calibration=Calibration((0.0, 1.0), (0.0, 0.5)),
         held_out=Performance(10, 2, 0.9, 0.5),
     )
-    assert decode(encode(reference)) == reference
+    assert decode(encode(baseline)) == baseline
     for raw in (b"{}", b"[]", b"no", b'{"format": 1, "columns": {}}'):
-        with pytest.raises(NoReference):
+        with pytest.raises(NoBaseline):
             decode(raw)
 
 
 def test_an_undefined_metric_is_null_in_the_bundle() -> None:
     undefined = Performance(10, 0, float("nan"), float("nan"))
-    raw = encode(Reference(Baseline({}), 0, Calibration((0.0,), (0.0,)), undefined))
+    raw = encode(Baseline({}, 0, Calibration((0.0,), (0.0,)), undefined))
     assert b"NaN" not in raw
     assert np.isnan(decode(raw).held_out.auc)

@@ -1,4 +1,4 @@
-"""From a run's examples to the yardstick that goes into the bundle with the candidate."""
+"""From a run's examples to the baseline that goes into the bundle with the candidate."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ import numpy.typing as npt
 import polars as pl
 
 from scheduler.cycle.examples import LABEL, LABEL_KNOWN_AT, TEXTS, TIME, Examples, thinned_step
-from scheduler.drift.baseline import Rows, fit_baseline
+from scheduler.drift.baseline import Baseline
 from scheduler.drift.bins import ColumnKind, kind_of
+from scheduler.drift.column_baseline import Rows, fit_columns
 from scheduler.drift.estimate import Floats, fit_calibration, measure
-from scheduler.drift.reference import Reference
 from shared.clock import MICROS_PER_DAY
 
 SCORE = "score"
@@ -20,7 +20,7 @@ is new, and a season ago is not what next week should look like."""
 _NEARLY_ALL = 0.99
 
 
-def reference_of(examples: Examples, scores: Floats) -> Reference:
+def baseline_of(examples: Examples, scores: Floats) -> Baseline:
     """Training rows for what comes in, held-out rows for what goes out.
 
     `scores` are the candidate's on the held-out rows: on rows it has learned from it is surer
@@ -40,8 +40,8 @@ def reference_of(examples: Examples, scores: Floats) -> Reference:
     held_out = Rows({SCORE: scores}, examples.held_out[TIME].to_numpy() // MICROS_PER_DAY)
     kinds = {name: _kind(name, values) for name, values in learned.columns.items()}
     positive = examples.held_out_labels == 1
-    return Reference(
-        baseline=fit_baseline([learned, held_out], kinds | {SCORE: ColumnKind.SCORE}),
+    return Baseline(
+        columns=fit_columns([learned, held_out], kinds | {SCORE: ColumnKind.SCORE}),
         label_delay_us=_label_delay_us(rows),
         calibration=fit_calibration(scores, positive),
         held_out=measure(scores, positive),

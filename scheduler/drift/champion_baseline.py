@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.packaging import BASELINE
 from scheduler.cycle.served_bundle import BundleUnavailable, ServedBundles
-from scheduler.drift.reference import NoReference, Reference, decode
+from scheduler.drift.baseline import Baseline, NoBaseline, decode
 from shared.bundle.archive import Bundle, unpack
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
@@ -17,14 +17,14 @@ class NotChecked(UnderstudyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class ChampionBaseline:
     """The champion's description, and what it was trained on."""
 
     manifest: Manifest
-    reference: Reference
+    baseline: Baseline
 
 
-def champions_yardstick(bundles: ServedBundles) -> Yardstick:
+def baseline_of_champion(bundles: ServedBundles) -> ChampionBaseline:
     """That of the model that serves.
 
     Raises:
@@ -35,18 +35,18 @@ def champions_yardstick(bundles: ServedBundles) -> Yardstick:
     if serving is None:
         raise NotChecked("the API serves no model yet")
     try:
-        return _yardstick(unpack(bundles.bundle(serving)))
+        return _baseline(unpack(bundles.bundle(serving)))
     except (BundleUnavailable, BundleError) as error:
         raise NotChecked(f"the bundle of {serving.version} cannot be read: {error}") from error
 
 
-def named_yardstick(candidates: CandidateStore, version: str) -> Yardstick:
+def baseline_of_version(candidates: CandidateStore, version: str) -> ChampionBaseline:
     """That of a version kept here, whatever serves.
 
     Raises:
         NotChecked: it is not kept here, or has nothing to compare with.
     """
-    return _yardstick(_bundle(candidates, version))
+    return _baseline(_bundle(candidates, version))
 
 
 def _bundle(candidates: CandidateStore, version: str) -> Bundle:
@@ -59,11 +59,11 @@ def _bundle(candidates: CandidateStore, version: str) -> Bundle:
         raise NotChecked(f"the bundle of {version} cannot be read: {error}") from error
 
 
-def _yardstick(bundle: Bundle) -> Yardstick:
+def _baseline(bundle: Bundle) -> ChampionBaseline:
     version = bundle.manifest.version
     if BASELINE not in bundle.files:
         raise NotChecked(f"the bundle of {version} has no {BASELINE}")
     try:
-        return Yardstick(bundle.manifest, decode(bundle.files[BASELINE]))
-    except NoReference as error:
+        return ChampionBaseline(bundle.manifest, decode(bundle.files[BASELINE]))
+    except NoBaseline as error:
         raise NotChecked(f"{version}: {error}; the next promotion brings one") from error
