@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from shared.rows.column_coherence import column_faults
 from shared.rows.metrics import METRICS, is_metric_of
-from shared.rows.schema import Kind, TaskKind
+from shared.rows.schema import Kind
+from shared.tasks import TaskKind
 
 if TYPE_CHECKING:
     from shared.rows.declaration import Declaration

@@ -13,7 +13,7 @@ from shared.rows.coherence import faults_of
 from shared.rows.declaration_faults import explain, explain_toml
 from shared.rows.metrics import default_metric
 from shared.rows.quantities import HeldOut
-from shared.rows.schema import MAX_NUMBER, Column, Kind, MomentPart, Roles, RowSchema, TaskKind
+from shared.rows.schema import MAX_NUMBER, Column, Kind, MomentPart, Roles, RowSchema
 from shared.rows.sections import (
     STRICT,
     Columns,
@@ -26,6 +26,7 @@ from shared.rows.sections import (
     TrainSection,
     UseCaseSection,
 )
+from shared.tasks import Task, TaskKind
 
 FILE_NAME = "usecase.toml"
 _HELD_OUT_WITHOUT_TIME = HeldOut(None, 0.2)
@@ -67,7 +68,7 @@ class Declaration(BaseModel):
         return RowSchema(
             name=use_case.name,
             version=use_case.version,
-            task=use_case.task,
+            task=Task(use_case.task, _names(self)),
             roles=Roles(
                 label=label.column,
                 row_id=use_case.row_id,
@@ -79,7 +80,6 @@ class Declaration(BaseModel):
                 delay_us=label.delay,
             ),
             columns=columns,
-            classes=_classes(self),
         )
 
     @property
@@ -104,8 +104,11 @@ def _matches(name: str, pattern: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
-def _classes(declared: Declaration) -> tuple[str, ...]:
+def _names(declared: Declaration) -> tuple[str, ...]:
+    """The classes or items of the task."""
     label = declared.label
+    if declared.items:
+        return declared.items
     if declared.use_case.task is TaskKind.BINARY and label.positive is not None:
         return (label.negative or f"not {label.positive}", label.positive)
     return label.classes or ()

@@ -3,15 +3,27 @@
 import re
 from collections.abc import Mapping
 
-from shared.rows.schema import TaskKind
+from shared.tasks import TaskKind
 
 METRICS: Mapping[TaskKind, tuple[str, ...]] = {
-    TaskKind.BINARY: ("average_precision", "auc", "log_loss", "brier", "accuracy"),
-    TaskKind.MULTICLASS: ("log_loss", "accuracy", "macro_f1"),
-    TaskKind.REGRESSION: ("rmse", "mae", "r2", "pinball"),
+    TaskKind.BINARY: (
+        "average_precision",
+        "auc",
+        "log_loss",
+        "brier",
+        "accuracy",
+        "macro_f1",
+        "balanced_accuracy",
+    ),
+    TaskKind.MULTICLASS: ("log_loss", "accuracy", "macro_f1", "balanced_accuracy", "brier"),
+    TaskKind.REGRESSION: ("rmse", "mae", "mse", "r2", "pinball_90"),
     TaskKind.RANKING: ("ndcg_at_5", "precision_at_5", "recall_at_5", "f1_at_5", "rmse", "mae"),
 }
-_AT_K = re.compile(r"(ndcg|precision|recall|f1)_at_[1-9]\d?")
+# every k and every quantile has a measure of its own
+_NUMBERED = {
+    TaskKind.RANKING: re.compile(r"(ndcg|precision|recall|f1)_at_[1-9]\d{0,2}"),
+    TaskKind.REGRESSION: re.compile(r"pinball_([1-9]|[1-9]\d)"),
+}
 
 
 def default_metric(task: TaskKind) -> str:
@@ -19,5 +31,6 @@ def default_metric(task: TaskKind) -> str:
 
 
 def is_metric_of(task: TaskKind, name: str) -> bool:
-    """Whether a task can be judged by this metric; a ranking also by any k up to 99."""
-    return name in METRICS[task] or (task is TaskKind.RANKING and bool(_AT_K.fullmatch(name)))
+    """Whether a task can be judged by this metric."""
+    numbered = _NUMBERED.get(task)
+    return name in METRICS[task] or (numbered is not None and bool(numbered.fullmatch(name)))

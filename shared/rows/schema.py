@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
+from shared.tasks import Task
+
 MAX_NUMBER = 1e30
 """The largest magnitude of a number: finite in float32, and so is every share of it."""
 
@@ -30,15 +32,6 @@ class MomentPart(StrEnum):
     DAY = "day"
     MONTH = "month"
     YEAR = "year"
-
-
-class TaskKind(StrEnum):
-    """What is predicted."""
-
-    BINARY = "binary"
-    MULTICLASS = "multiclass"
-    REGRESSION = "regression"
-    RANKING = "ranking"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +96,13 @@ class RowSchema:
 
     Attributes:
         version: raised whenever a change is not additive; the MAJOR of model versions.
-        classes: names of the label's classes in the order of their index; binary: negative,
-            positive. Empty for regression and ranking.
     """
 
     name: str
     version: int
-    task: TaskKind
+    task: Task
     roles: Roles
     columns: tuple[Column, ...]
-    classes: tuple[str, ...] = field(default=())
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -15,7 +15,9 @@ from shared.rows.quantities import (
     parse_margin,
     parse_slice,
 )
-from shared.rows.schema import Kind, MomentPart, TaskKind
+from shared.rows.schema import Kind, MomentPart
+from shared.tasks import TaskKind
+from shared.tasks.task import MAX_CLASSES
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,47}")
 MODEL_OF_YOURS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -90,7 +92,7 @@ class LabelSection(BaseModel):
     column: SourceName | None = None
     positive: Class | None = None
     negative: Class | None = None
-    classes: Annotated[tuple[Class, ...], Field(min_length=2, max_length=1_000)] | None = None
+    classes: Annotated[tuple[Class, ...], Field(min_length=2, max_length=MAX_CLASSES)] | None = None
     items: SourceName | None = None
     delay: Duration = 0
     known_at: SourceName | None = None

@@ -4,9 +4,10 @@ import polars as pl
 from sqlalchemy import Engine, Select, select
 
 from shared.rows.encode_frame import POLARS_TYPES
-from shared.rows.schema import Kind, RowSchema, TaskKind
+from shared.rows.schema import Kind, RowSchema
 from shared.rows.tables import RowTables
 from shared.tables.engine import database_errors
+from shared.tasks import TaskKind
 
 _HEAD = ("row_id", "entity", "event_time", "ingested_at")
 _TAIL = ("label", "label_known_at", "label_source", "label_sent_by", "sent_by")
@@ -15,7 +16,7 @@ _ROWS_PER_FETCH = 50_000
 
 def snapshot_schema(schema: RowSchema) -> dict[str, pl.DataType]:
     """The columns of a snapshot in order, with their types."""
-    label = pl.Binary() if schema.task is TaskKind.RANKING else pl.Float64()
+    label = pl.Binary() if schema.task.kind is TaskKind.RANKING else pl.Float64()
     texts = {name: pl.String() for name in ("label_source", "label_sent_by", "sent_by")}
     return {
         "row_id": pl.String(),

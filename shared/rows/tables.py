@@ -23,7 +23,8 @@ from sqlalchemy import (
 from sqlalchemy.types import JSON
 
 from shared.rows.schema import Column as Declared
-from shared.rows.schema import Kind, RowSchema, TaskKind
+from shared.rows.schema import Kind, RowSchema
+from shared.tasks import TaskKind
 
 SENDER_CHARACTERS = 64
 # SQLite only auto-increments INTEGER PRIMARY KEY; PostgreSQL wants BIGINT
@@ -64,7 +65,7 @@ def tables_of(schema: RowSchema) -> RowTables:
 
 def label_type(schema: RowSchema) -> Any:
     """DOUBLE holds the index of a class or a value; a ranking's label is a float32 vector."""
-    return LargeBinary() if schema.task is TaskKind.RANKING else Float(53)
+    return LargeBinary() if schema.task.kind is TaskKind.RANKING else Float(53)
 
 
 def _column_type(column: Declared) -> Any:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Engine
 
-from shared.rows.schema import Column, Kind, Roles, RowSchema, TaskKind
+from shared.rows.schema import Column, Kind, Roles, RowSchema
 from shared.rows.table_changes import make_tables
 from shared.rows.tables import RowTables, tables_of
 from shared.tables.engine import connect
+from shared.tasks import Task
 from tests.postgres import postgres
 from tests.shared.tables.conftest import database_url
 
@@ -22,9 +23,9 @@ COLUMNS = (
 )
 
 
-def churn(*columns: Column, version: int = 1, task: TaskKind = TaskKind.BINARY) -> RowSchema:
+def churn(*columns: Column, version: int = 1, task: Task | None = None) -> RowSchema:
     roles = Roles(label="churned", entity="customer", time="as_of")
-    return RowSchema("churn", version, task, roles, columns or COLUMNS, ("no", "yes"))
+    return RowSchema("churn", version, task or Task.binary("yes", "no"), roles, columns or COLUMNS)
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 
 from shared.rows.declaration import DeclarationError, parse_declaration, read_declaration
 from shared.rows.quantities import HeldOut, Margin, SliceRule
-from shared.rows.schema import Kind, MomentPart, TaskKind
+from shared.rows.schema import Kind, MomentPart
+from shared.tasks import TaskKind
 
 DAY_US = 86_400_000_000
 
@@ -56,8 +57,8 @@ reasons = 3
 def test_the_declaration_of_the_handbook_is_read_whole() -> None:
     declared = parse_declaration(CHURN)
     schema = declared.row_schema
-    assert (schema.name, schema.version, schema.task) == ("churn", 1, TaskKind.BINARY)
-    assert schema.classes == ("not yes", "yes")
+    assert (schema.name, schema.version, schema.task.kind) == ("churn", 1, TaskKind.BINARY)
+    assert schema.task.names == ("not yes", "yes")
     assert (schema.roles.entity, schema.roles.time, schema.roles.label) == (
         "customer_id",
         "as_of",
@@ -227,7 +228,7 @@ def test_the_other_tasks_are_declared_by_what_their_label_is() -> None:
         '[label]\ncolumn = "species"\nclasses = ["setosa", "virginica", "versicolor"]\n'
         '[columns]\npetal = { kind = "number", from = "petal length (cm)" }\n'
     )
-    assert iris.row_schema.classes == ("setosa", "virginica", "versicolor")
+    assert iris.row_schema.task.names == ("setosa", "virginica", "versicolor")
     assert iris.row_schema.column("petal").source == "petal length (cm)"
     assert iris.held_out == HeldOut(None, 0.2)
     assert iris.metric == "log_loss"

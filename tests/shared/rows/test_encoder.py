@@ -9,14 +9,15 @@ from hypothesis import strategies as st
 from shared.rows.encode_frame import POLARS_TYPES, encode_frame
 from shared.rows.encoder import RowEncoder, feature_set_of
 from shared.rows.hashing import colliding_words, slots_for, word_hashes
-from shared.rows.schema import Column, Kind, MomentPart, Roles, Row, RowSchema, TaskKind
+from shared.rows.schema import Column, Kind, MomentPart, Roles, Row, RowSchema
+from shared.tasks import Task
 
 SECOND_US = 1_000_000
 INSTANTS = st.integers(-62_000_000_000, 250_000_000_000).map(lambda s: s * SECOND_US + 7)
 
 
 def schema_of(*columns: Column) -> RowSchema:
-    return RowSchema("sample", 1, TaskKind.BINARY, Roles(label="y"), columns, ("no", "yes"))
+    return RowSchema("sample", 1, Task.binary("yes", "no"), Roles(label="y"), columns)
 
 
 SCHEMA = schema_of(
