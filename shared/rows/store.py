@@ -68,24 +68,24 @@ class StoredLabels:
 
 def insert_rows(
     connection: Connection, tables: RowTables, records: Sequence[Mapping[str, Any]]
-) -> int:
-    """Store rows that are not there yet; how many that were.
+) -> frozenset[str]:
+    """Store rows that are not there yet, with their labels; the ids of those that were stored.
 
-    Every record has the same keys: columns of the table, without those of the label.
+    Every record has the same keys, columns of the table. Of two with one id the first counts.
     """
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(tables.rows).on_conflict_do_nothing(index_elements=["row_id"])
-    stored = 0
+    stored: set[str] = set()
     for chunk in _chunks(records):
         fresh = {record["row_id"]: record for record in reversed(chunk)}
         rows = tables.rows
         known = select(rows.c.row_id).where(among(connection, rows, list(fresh)))
-        for row_id in connection.scalars(known):
+        for row_id in connection.scalars(known).all():
             del fresh[row_id]
         if fresh:
             connection.execute(statement, list(fresh.values()))
-        stored += len(fresh)
-    return stored
+        stored |= fresh.keys()
+    return frozenset(stored)
 
 
 def store_labels(

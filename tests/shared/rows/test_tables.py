@@ -32,7 +32,7 @@ def label(row_id: str, value: float, known_at_us: int, source: str = "feedback")
 
 def write(engine: Engine, tables: RowTables, *records: dict[str, object]) -> int:
     with engine.begin() as connection:
-        return insert_rows(connection, tables, records)
+        return len(insert_rows(connection, tables, records))
 
 
 def test_rows_come_back_as_they_were_written(engine: Engine, tables: RowTables) -> None:

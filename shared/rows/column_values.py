@@ -1,0 +1,79 @@
+"""One declared column out of one source column, by its kind."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+from shared.importing.numbers import NumberStyle
+from shared.importing.texts import read_texts
+from shared.importing.times import TimeReading, read_instants
+from shared.rows.reading import Read, first, nothing, read_number_series, told
+from shared.rows.schema import Column, Kind
+
+FLAG_WORDS = {
+    "true": True, "false": False, "yes": True, "no": False, "y": True, "n": False, "t": True,
+    "f": False, "1": True, "0": False, "1.0": True, "0.0": False, "on": True, "off": False,
+}  # fmt: skip
+_SHOWN_VALUES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How a source writes numbers and instants."""
+
+    numbers: NumberStyle
+    times: TimeReading
+
+
+def read_column(column: Column, source: pl.Series, written: Written) -> Read:
+    """The values of a declared column; whatever is required is looked at elsewhere."""
+    return _READERS[column.kind](column, source, written)
+
+
+def _number(column: Column, source: pl.Series, written: Written) -> Read:
+    values, unreadable = read_number_series(source, written.numbers)
+    problems = told(source, unreadable, f"{column.name} is {{}}, which is no number")
+    beyond = (values < column.minimum) | (values > column.maximum)
+    bounds = f"{column.name} is {{}}, outside of {column.minimum:g} to {column.maximum:g}"
+    return Read(values, first(problems, told(source, beyond.fill_null(value=False), bounds)))
+
+
+def _flag(column: Column, source: pl.Series, _written: Written) -> Read:
+    if source.dtype == pl.Boolean:
+        return Read(source, nothing(len(source)))
+    texts = read_texts(source, is_identifier=True, is_numeric=True)
+    values = texts.str.to_lowercase().replace_strict(
+        FLAG_WORDS, default=None, return_dtype=pl.Boolean
+    )
+    unreadable = texts.is_not_null() & values.is_null()
+    return Read(
+        values, told(source, unreadable, f"{column.name} is {{}}, which is neither yes nor no")
+    )
+
+
+def _category(column: Column, source: pl.Series, _written: Written) -> Read:
+    texts = read_texts(source, is_identifier=False, is_numeric=False)
+    if not column.values:
+        return Read(texts, nothing(len(source)))
+    unknown = texts.is_not_null() & ~texts.is_in(list(column.values))
+    shown = ", ".join(column.values[:_SHOWN_VALUES])
+    more = ", ..." if len(column.values) > _SHOWN_VALUES else ""
+    text = (
+        f"{column.name} is {{}}, none of its values ({shown}{more}): add it to them, or make "
+        'it an open category, kind = "category" without values'
+    )
+    return Read(texts, told(texts, unknown, text))
+
+
+def _moment(column: Column, source: pl.Series, written: Written) -> Read:
+    read = read_instants([source], written.times, column.name)
+    return Read(read.value, read.problem)
+
+
+_READERS: dict[Kind, Callable[[Column, pl.Series, Written], Read]] = {
+    Kind.NUMBER: _number,
+    Kind.FLAG: _flag,
+    Kind.CATEGORY: _category,
+    Kind.MOMENT: _moment,
+}

@@ -1,0 +1,183 @@
+"""Rows of a file or a query as rows of a declared use case; of each that does not fit, why.
+
+Whole columns at a time: values first, then one problem after the other. A row without a problem
+is accepted. How numbers and instants are written is declared, not guessed, so that the same row
+is read alike today and in a year.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from shared.clock import MICROS_PER_DAY, isoformat
+from shared.importing.files import PLACES, Piece
+from shared.importing.numbers import NumberStyle
+from shared.importing.texts import read_texts
+from shared.importing.time_texts import Order
+from shared.importing.times import TimeReading, read_instants
+from shared.rows.column_values import Written, read_column
+from shared.rows.declaration import Declaration, DeclarationError
+from shared.rows.label_values import read_label
+from shared.rows.reading import (
+    Read,
+    first,
+    nothing,
+    or_else,
+    together,
+    told,
+)
+from shared.rows.row_ids import RowIds
+from shared.rows.schema import Column
+
+EARLIEST_US = -2_208_988_800_000_000
+"""The year 1900: older instants are a wrong unit or origin."""
+MAX_AHEAD_US = MICROS_PER_DAY
+REASON = "reason"
+
+
+@dataclass(frozen=True, slots=True)
+class ConvertedRows:
+    """Accepted rows as they are stored; rejected ones as they came, with their reasons.
+
+    Attributes:
+        accepted: row_id, entity, event_time, ingested_at, the declared columns, label and
+            label_known_at.
+        rejected: row, line and reason, then the columns of the source.
+    """
+
+    accepted: pl.DataFrame
+    rejected: pl.DataFrame
+
+
+class RowConverter:
+    """Converts the pieces of one import, in order."""
+
+    def __init__(self, declared: Declaration, now_us: int) -> None:
+        self._declared = declared
+        self._schema = declared.row_schema
+        self._now_us = now_us
+        self._ids = RowIds()
+        numbers, times = declared.numbers, declared.time
+        style = NumberStyle(numbers.decimal or ".", numbers.thousands)
+        order: Order | None = None
+        if times.day_first is not None:
+            order = "day first" if times.day_first else "month first"
+        reading = TimeReading(times.zone or "UTC", times.unit, 0, times.format, order)
+        self._written = Written(style, reading)
+
+    def convert(self, piece: Piece) -> ConvertedRows:
+        """Convert one piece that has `needed_sources`.
+
+        Raises:
+            MappingError: a column has a type that cannot be read at all.
+        """
+        read = {column.name: self._column(column, piece.frame) for column in self._schema.columns}
+        times = self._event_time(piece.frame)
+        labels = read_label(self._declared, piece.frame, self._written.numbers)
+        known_at = self._known_at(piece.frame, times.values, labels.values)
+        all_read = [*read.values(), times, labels, known_at]
+        reasons = together([one.problems for one in all_read], piece.frame.height)
+        ids, missing = self._row_ids(piece.frame)
+        reasons = together([reasons, missing], piece.frame.height)
+        values = pl.DataFrame(
+            {
+                "row_id": ids,
+                "entity": self._entities(piece.frame, ids),
+                "event_time": times.values,
+                "ingested_at": times.values,
+                **{name: one.values for name, one in read.items()},
+                "label": labels.values,
+                "label_known_at": known_at.values,
+            }
+        )
+        is_bad = reasons.is_not_null()
+        places = pl.DataFrame({PLACES[0]: piece.rows, PLACES[1]: piece.lines, REASON: reasons})
+        theirs = piece.frame.rename({name: f"\0{name}" for name in piece.frame.columns})
+        rejected = pl.concat([places, theirs], how="horizontal").filter(is_bad)
+        return ConvertedRows(values.filter(~is_bad), rejected)
+
+    def _column(self, column: Column, frame: pl.DataFrame) -> Read:
+        source = frame[column.source]
+        read = read_column(column, source, self._written)
+        missing = f"{column.name} is missing (required = false allows that)"
+        if not column.required:
+            return read
+        lacking = read.values.is_null() & read.problems.is_null()
+        return Read(read.values, or_else(read.problems, lacking, missing))
+
+    def _event_time(self, frame: pl.DataFrame) -> Read:
+        name = self._schema.roles.time
+        if name is None:
+            now = pl.Series([self._now_us] * frame.height, dtype=pl.Int64)
+            return Read(now, nothing(frame.height))
+        read = read_instants([frame[name]], self._written.times, name)
+        value, latest = read.value, self._now_us + MAX_AHEAD_US
+        lacking = value.is_null() & read.problem.is_null()
+        problems = or_else(read.problem, lacking, f"{name}, the time of the row, is missing")
+        future = f"{name} is {{}}, in the future (now is {isoformat(self._now_us)[:19]}Z)"
+        late = (value > latest).fill_null(value=False)
+        old = (value < EARLIEST_US).fill_null(value=False)
+        problems = first(problems, told(frame[name], late, future))
+        return Read(value, first(problems, told(frame[name], old, f"{name} is {{}}, before 1900")))
+
+    def _known_at(self, frame: pl.DataFrame, times: pl.Series, labels: pl.Series) -> Read:
+        roles = self._schema.roles
+        labelled = labels.is_not_null()
+        if roles.known_at is None or roles.known_at not in frame.columns:
+            table = pl.DataFrame({"known": times + roles.delay_us, "labelled": labelled})
+            known = table.select(pl.when("labelled").then("known").alias("known"))["known"]
+            return Read(known, nothing(frame.height))
+        read = read_instants([frame[roles.known_at]], self._written.times, roles.known_at)
+        lacking = labelled & read.value.is_null() & read.problem.is_null()
+        early = (labelled & (read.value < times)).fill_null(value=False)
+        problems = or_else(read.problem, lacking, f"{roles.known_at} is missing beside a label")
+        text = f"{roles.known_at} is {{}}, earlier than the row itself"
+        table = pl.DataFrame({"known": read.value, "labelled": labelled})
+        known = table.select(pl.when("labelled").then("known").alias("known"))["known"]
+        return Read(known, first(problems, told(frame[roles.known_at], early, text)))
+
+    def _row_ids(self, frame: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
+        name = self._schema.roles.row_id
+        if name is None:
+            about_the_label = {self._schema.roles.label, self._schema.roles.known_at}
+            content = [one for one in frame.columns if one not in about_the_label]
+            return self._ids.of_content(frame.select(content)), nothing(frame.height)
+        ids = read_texts(frame[name], is_identifier=True, is_numeric=False)
+        return ids, or_else(nothing(frame.height), ids.is_null(), f"{name} is missing")
+
+    def _entities(self, frame: pl.DataFrame, ids: pl.Series) -> pl.Series:
+        name = self._schema.roles.entity
+        if name is None:
+            return ids
+        entities = read_texts(frame[name], is_identifier=True, is_numeric=False)
+        # a row of no known entity depends on no other
+        return pl.select(pl.coalesce(entities, ids)).to_series()
+
+
+def needed_sources(declared: Declaration, present: Sequence[str], name: str) -> tuple[str, ...]:
+    """The columns of a source that are read, each once; those of the label where they exist.
+
+    Raises:
+        DeclarationError: a declared column is not there, or is there more than once.
+    """
+    schema, roles = declared.row_schema, declared.row_schema.roles
+    wanted = {column.source: f"columns.{column.name}" for column in schema.columns}
+    for key, source in (("row_id", roles.row_id), ("entity", roles.entity), ("time", roles.time)):
+        if source is not None:
+            wanted[source] = f"use_case.{key}"
+    missing = [f"{source!r} ({key})" for source, key in wanted.items() if source not in present]
+    if missing:
+        raise DeclarationError(
+            f"{name} has no column {', '.join(missing)}; it has {', '.join(present)}: write its "
+            "name as from, or remove it from usecase.toml"
+        )
+    optional = [source for source in (roles.label, roles.known_at) if source in present]
+    names = tuple(dict.fromkeys([*wanted, *(source for source in optional if source)]))
+    twice = [source for source in names if list(present).count(source) > 1]
+    if twice:
+        raise DeclarationError(
+            f"{name}: column {twice[0]!r} is there {list(present).count(twice[0])} times: rename "
+            "all but the one that is meant"
+        )
+    return names

@@ -1,0 +1,59 @@
+"""Labels of a source as they are stored: the index of a class, a value, or a vector of items."""
+
+import numpy as np
+import polars as pl
+
+from shared.importing.numbers import NumberStyle
+from shared.importing.texts import read_texts
+from shared.rows.declaration import Declaration
+from shared.rows.reading import Read, nothing, read_number_series, told
+from shared.tasks import TaskKind
+
+_SHOWN_CLASSES = 6
+
+
+def read_label(declared: Declaration, frame: pl.DataFrame, style: NumberStyle) -> Read:
+    """The labels of a frame; null where there is none, or where the source has no such column."""
+    task = declared.row_schema.task
+    if task.kind is TaskKind.RANKING:
+        return _items(declared, frame, style)
+    column = declared.label.column
+    if column is None or column not in frame.columns:
+        return Read(pl.Series([None] * frame.height, dtype=pl.Float64), nothing(frame.height))
+    source = frame[column]
+    if task.kind is TaskKind.REGRESSION:
+        values, unreadable = read_number_series(source, style)
+        wrong = unreadable | ~values.is_finite().fill_null(value=True)
+        return Read(values, told(source, wrong, f"{column} is {{}}, which is no number"))
+    return _classes(declared, column, source)
+
+
+def class_texts(source: pl.Series) -> pl.Series:
+    """The text that a class goes by: `1`, `1.0` and `"1"` are one class; blank is null."""
+    return read_texts(source, is_identifier=True, is_numeric=True)
+
+
+def _classes(declared: Declaration, column: str, source: pl.Series) -> Read:
+    names, label = declared.row_schema.task.names, declared.label
+    texts = class_texts(source)
+    index = {name: float(at) for at, name in enumerate(names)}
+    # without a negative class every other word is one
+    others = 0.0 if label.positive is not None and label.negative is None else None
+    values = texts.replace_strict(index, default=others, return_dtype=pl.Float64)
+    table = pl.DataFrame({"text": texts, "value": values})
+    values = table.select(pl.when(pl.col("text").is_not_null()).then("value").alias("v"))["v"]
+    shown = ", ".join(names[:_SHOWN_CLASSES]) + (", ..." if len(names) > _SHOWN_CLASSES else "")
+    unknown = texts.is_not_null() & values.is_null()
+    text = f"{column} is {{}}, none of the classes ({shown}): add it under [label]"
+    return Read(values, told(texts, unknown, text))
+
+
+def _items(declared: Declaration, frame: pl.DataFrame, style: NumberStyle) -> Read:
+    """The vector of items as float32; null where a row rates none."""
+    schema = declared.row_schema
+    sources = [schema.column(name).source for name in schema.roles.items]
+    columns = [read_number_series(frame[source], style)[0].to_numpy() for source in sources]
+    matrix = np.column_stack(columns).astype("<f4")
+    known = ~np.isnan(matrix).all(axis=1)
+    vectors = [row.tobytes() if there else None for row, there in zip(matrix, known, strict=True)]
+    return Read(pl.Series(vectors, dtype=pl.Binary), nothing(frame.height))

@@ -1,0 +1,60 @@
+"""Columns as they are read: values, and for each that cannot be used a sentence that says why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from shared.importing.numbers import NumberStyle, read_numbers, tidy
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A column's values, and why there is none where a value was written; null: no problem."""
+
+    values: pl.Series
+    problems: pl.Series
+
+
+def read_number_series(source: pl.Series, style: NumberStyle) -> tuple[pl.Series, pl.Series]:
+    """Numbers of a column of any type, and where something is written that is none."""
+    if source.dtype == pl.String:
+        values = read_numbers(source, style)
+        return values, tidy(source).is_not_null() & values.is_null()
+    if source.dtype.is_numeric() or source.dtype in (pl.Boolean, pl.Null):
+        values = source.cast(pl.Float64, strict=False).fill_nan(None)
+        return values, pl.Series([False] * len(source))
+    texts = source.cast(pl.String)
+    return pl.Series([None] * len(source), dtype=pl.Float64), texts.is_not_null()
+
+
+def told(source: pl.Series, where: pl.Series, text: str) -> pl.Series:
+    """The text with the value in it, where it holds."""
+    before, after = text.split("{}")
+    shown = pl.concat_str(
+        [pl.lit(before + "'"), pl.col("value").str.slice(0, 60), pl.lit("'" + after)]
+    )
+    table = pl.DataFrame({"value": source.cast(pl.String, strict=False), "where": where})
+    return table.select(pl.when("where").then(shown).alias("told"))["told"]
+
+
+def or_else(problems: pl.Series, where: pl.Series, text: str) -> pl.Series:
+    table = pl.DataFrame({"problem": problems, "where": where})
+    text_there = pl.when("where").then(pl.lit(text))
+    return table.select(pl.coalesce("problem", text_there).alias("problem"))["problem"]
+
+
+def first(one: pl.Series, other: pl.Series) -> pl.Series:
+    return pl.select(pl.coalesce(one, other)).to_series()
+
+
+def together(problems: Sequence[pl.Series], height: int) -> pl.Series:
+    """All problems of a row in one text; null where there is none."""
+    table = pl.DataFrame({str(at): problem for at, problem in enumerate(problems)})
+    joined = pl.concat_str(pl.all(), separator="; ", ignore_nulls=True)
+    text = table.select(joined.alias("all"))["all"] if height else nothing(0)
+    return pl.DataFrame({"t": text}).select(pl.when(pl.col("t") != "").then("t").alias("t"))["t"]
+
+
+def nothing(length: int) -> pl.Series:
+    return pl.Series([None] * length, dtype=pl.String)

@@ -1,0 +1,129 @@
+"""Where declared rows come from: files and folders, or a query on another database."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import polars as pl
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.clock import to_datetime
+from shared.errors import DataUnavailable, SettingsError
+from shared.importing.files import PLACES, Piece, open_table
+from shared.importing.mapping import CsvRules
+from shared.importing.sources import sources
+from shared.tables.url import parse_database_url
+
+_ROWS_PER_FETCH = 50_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Source(Protocol):
+    """One table of rows, whatever it lies in."""
+
+    @property
+    def name(self) -> str: ...
+
+    def column_names(self) -> tuple[str, ...]: ...
+
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]: ...
+
+
+@contextmanager
+def opened_files(paths: Sequence[Path], csv: CsvRules) -> Iterator[list[Source]]:
+    """Every table below the paths, for as long as it is read.
+
+    Raises:
+        DataUnavailable: a path cannot be read.
+        MappingError: a folder holds no table, or a file has another encoding.
+    """
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-rows-")))
+        tables: list[Source] = []
+        try:
+            for number, source in enumerate(sources(list(paths))):
+                place = folder / str(number)
+                place.mkdir()
+                path = stack.enter_context(source.opened(place))
+                tables.append(stack.enter_context(open_table(path, source.name, csv, place)))
+        except OSError as error:
+            said = f"{error.filename}: {error.strerror}" if error.strerror else str(error)
+            raise DataUnavailable(f"cannot read {said}") from error
+        yield tables
+
+
+class QuerySource:
+    """A query; `:since` in it is the instant of the previous import, 1970 at first."""
+
+    name = "the query"
+
+    def __init__(self, url: str, sql: str, since_us: int | None) -> None:
+        try:
+            parsed = parse_database_url(url)
+        except SettingsError as error:
+            # what it says begins with the name of another setting
+            said = str(error).removeprefix("DATABASE_URL: ")
+            raise SettingsError(f"the database of source.sql: {said}") from error
+        self._engine = create_engine(parsed)
+        since = _EPOCH if since_us is None else to_datetime(since_us)
+        is_text = parsed.get_backend_name() == "sqlite"
+        self._parameters = {"since": since.isoformat(sep=" ")[:26] if is_text else since}
+        self._statement = text(sql)
+        self._names: tuple[str, ...] | None = None
+
+    def column_names(self) -> tuple[str, ...]:
+        if self._names is None:
+            with self._reading() as result:
+                self._names = tuple(result.keys())
+        return self._names
+
+    def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
+        """All rows in pieces.
+
+        Raises:
+            DataUnavailable: the database does not answer the query.
+        """
+        done = 0
+        with self._reading() as result:
+            names = tuple(result.keys())
+            for part in result.partitions(_ROWS_PER_FETCH):
+                rows = [tuple(row) for row in part]
+                frame = _frame(names, rows).select(columns)
+                places = pl.Series(PLACES[0], range(done + 1, done + len(rows) + 1), pl.Int64)
+                done += len(rows)
+                nowhere = pl.Series(PLACES[1], [None] * len(rows), dtype=pl.Int64)
+                yield Piece(frame, places, nowhere, 0.5)
+
+    @contextmanager
+    def _reading(self) -> Iterator[Any]:
+        names = self._statement.compile().params
+        bound = {name: value for name, value in self._parameters.items() if name in names}
+        try:
+            with self._engine.connect() as connection:
+                streamed = connection.execution_options(stream_results=True)
+                yield streamed.execute(self._statement, bound)
+        except SQLAlchemyError as error:
+            cause = getattr(error, "orig", None) or error
+            raise DataUnavailable(f"source.sql failed: {str(cause).strip()}") from error
+        finally:
+            self._engine.dispose()
+
+
+def _frame(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> pl.DataFrame:
+    columns = {}
+    for at, name in enumerate(names):
+        values = [row[at] for row in rows]
+        kinds = {type(value) for value in values if value is not None}
+        # a column of several types, or of one that polars does not know, is read as text
+        if kinds <= {int, float} or kinds <= {bool} or kinds <= {str} or kinds <= {datetime}:
+            columns[name] = pl.Series(name, values, strict=False)
+        else:
+            texts = [None if value is None else str(value) for value in values]
+            columns[name] = pl.Series(name, texts, dtype=pl.String)
+        if columns[name].dtype == pl.Null:
+            columns[name] = columns[name].cast(pl.String)
+    return pl.DataFrame(columns)
