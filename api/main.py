@@ -12,7 +12,7 @@ from api.settings import Settings, load_settings
 from api.workers.port import bound
 from api.workers.worker_context import WorkerContext
 from shared.errors import SettingsError
-from shared.logs import configure_logging
+from shared.logs import configure_service_logging, start_failed
 from shared.private_files import keep_files_private
 from shared.setting_docs import described, help_text
 
@@ -25,13 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
     keep_files_private()
     try:
         settings = load_settings()
-        configure_logging(
-            "api", settings.log_level, settings.log_format, settings.log_file, settings.log_limits
-        )
+        configure_service_logging("api", settings)
         return _serve(settings)
     except SettingsError as error:
-        print(f"api: {error}", file=sys.stderr)  # noqa: T201 - before or instead of the log
-        return 2
+        return start_failed("api", error)
 
 
 def _serve(settings: Settings) -> int:

@@ -23,7 +23,7 @@ from scheduler.service import stop_on_signals
 from scheduler.settings import SchedulerSettings, load_settings
 from scheduler.supervision.limits import Retries
 from shared.errors import DataUnavailable, SettingsError
-from shared.logs import configure_logging
+from shared.logs import configure_service_logging, start_failed
 from shared.private_files import keep_files_private
 from shared.tables.engine import connect
 from shared.tables.runs import Run, RunStatus, get_run
@@ -113,17 +113,10 @@ def main() -> int:
     keep_files_private()
     try:
         settings = load_settings()
-        configure_logging(
-            "scheduler",
-            settings.log_level,
-            settings.log_format,
-            settings.log_file,
-            settings.log_limits,
-        )
+        configure_service_logging("scheduler", settings)
         return carry_out(settings, usecases.load_learning(settings.use_case), sys.argv[1:])
     except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+        return start_failed("scheduler", error)
 
 
 if __name__ == "__main__":

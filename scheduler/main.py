@@ -25,7 +25,7 @@ from scheduler.wiring import wire
 from shared.clock import Clock, SystemClock
 from shared.clock_metrics import ClockMetrics
 from shared.errors import SettingsError
-from shared.logs import configure_logging
+from shared.logs import configure_service_logging, start_failed
 from shared.machine_clock import MACHINE_CLOCK
 from shared.private_files import keep_files_private
 from shared.setting_docs import help_text
@@ -75,18 +75,11 @@ def main(arguments: Sequence[str] = ()) -> int:
     keep_files_private()
     try:
         settings = load_settings()
-        configure_logging(
-            "scheduler",
-            settings.log_level,
-            settings.log_format,
-            settings.log_file,
-            settings.log_limits,
-        )
+        configure_service_logging("scheduler", settings)
         usecases.check_learning(settings.use_case)
         run(settings)
     except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+        return start_failed("scheduler", error)
     return 0
 
 

@@ -7,11 +7,14 @@ means that the clock was set back, is due at once.
 """
 
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from apscheduler.schedulers.base import BaseScheduler
 from apscheduler.triggers.base import BaseTrigger
+
+from shared.clock import to_datetime
+from shared.machine_clock import wall_ns
 
 LOOK_SECONDS = 1.0
 # What a tick may be late by before it counts as lost.
@@ -45,6 +48,6 @@ def keep_ticking(scheduler: BaseScheduler, stopping: threading.Event) -> None:
     def look() -> None:
         # waits by elapsed time, so it needs no clock to notice that one was set
         while not stopping.wait(LOOK_SECONDS):
-            wake_lost_ticks(scheduler, datetime.now(UTC))
+            wake_lost_ticks(scheduler, to_datetime(wall_ns() // 1000))
 
     threading.Thread(target=look, name="ticks", daemon=True).start()

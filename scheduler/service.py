@@ -6,13 +6,12 @@ instances of one job) are switched off here.
 """
 
 import contextvars
-import logging
 import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from types import FrameType
 
 from apscheduler import events
@@ -23,6 +22,8 @@ from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
 from scheduler.monotonic_ticks import Pause, keep_ticking
+from shared.clock import to_datetime
+from shared.machine_clock import wall_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,6 @@ class PeriodicTask:
 
 def build_scheduler(ticks: Sequence[PeriodicTask], log: FilteringBoundLogger) -> BlockingScheduler:
     """A scheduler in UTC, without any memory of its own, whose failures reach the log."""
-    # Every failure is told by the listener below; said twice it only hides the next one.
-    logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
     scheduler = BlockingScheduler(
         jobstores={"default": MemoryJobStore()},
         executors={"default": ThreadPoolExecutor(len(ticks))},
@@ -54,7 +53,7 @@ def build_scheduler(ticks: Sequence[PeriodicTask], log: FilteringBoundLogger) ->
             _in_context(contextvars.copy_context(), tick.call),
             Pause(tick.every_seconds),
             id=tick.name,
-            next_run_time=datetime.now(UTC),
+            next_run_time=to_datetime(wall_ns() // 1000),
         )
     patient = {tick.name for tick in ticks if tick.is_long}
     _listen(scheduler, patient, log)

@@ -9,12 +9,14 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from shared.log_limits import BoundedFileHandler, EventQuota, LogLimits
 from shared.private_files import close_to_others
+from shared.settings import LogSettings
 
 LogFormat = Literal["console", "json"]
 
@@ -46,8 +48,12 @@ _INTERNAL = frozenset({"exc_info", "stack_info", "_record", "_from_structlog"})
 # Line breaks and control characters would let a value forge a second line.
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
 
-# Libraries that tell at INFO what only their authors want to know.
-_TALKATIVE = ("alembic", "apscheduler", "httpx", "httpcore", "numba", "uvicorn.error")
+# Libraries whose INFO lines help only their authors.
+_LIBRARY_LEVELS = {
+    **dict.fromkeys(("alembic", "httpx", "httpcore", "numba", "uvicorn.error"), logging.WARNING),
+    # The scheduler's listener logs every failure; APScheduler would log it a second time.
+    "apscheduler": logging.CRITICAL,
+}
 
 
 def configure_logging(
@@ -63,12 +69,7 @@ def configure_logging(
 
     `to_stderr`: standard output is for what a command was asked for, as JSON perhaps.
     """
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        mask_secrets,
-    ]
+    shared = _first_processors()
     quota = EventQuota(limits.lines_per_minute)
     structlog.configure(
         processors=[quota, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -88,8 +89,50 @@ def configure_logging(
         to_terminal = handler is handlers[0] and stream.isatty()
         handler.setFormatter(_formatter(fmt, shared, colors=to_terminal))
     logging.basicConfig(handlers=handlers, level=level.upper(), force=True)
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, library_level in _LIBRARY_LEVELS.items():
+        logging.getLogger(name).setLevel(library_level)
+
+
+def configure_service_logging(service: str, settings: LogSettings) -> None:
+    """Configure the logs of a service's process as its settings say; call once, from main."""
+    configure_logging(
+        service, settings.log_level, settings.log_format, settings.log_file, settings.log_limits
+    )
+
+
+def json_logger(file: TextIO) -> FilteringBoundLogger:
+    """A logger of JSON lines into one file, beside the log of the process and masked like it."""
+    processors: list[Any] = [
+        *_first_processors(),
+        structlog.processors.format_exc_info,
+        mask_exception,
+        structlog.processors.JSONRenderer(),
+    ]
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.WriteLogger(file),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+    )
+    return logger
+
+
+def _first_processors() -> list[Any]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        mask_secrets,
+    ]
+
+
+def start_failed(service: str, error: Exception) -> int:
+    """Report an unusable setting on standard error, as the log may not exist yet.
+
+    Returns:
+        The exit status of such a start.
+    """
+    sys.stderr.write(f"{service}: {error}\n")
+    return 2
 
 
 def mask_secrets(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:

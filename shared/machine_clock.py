@@ -27,6 +27,11 @@ _TRIES = 5
 _log = structlog.get_logger()
 
 
+wall_ns = time.time_ns
+"""The wall clock as it stands, in nanoseconds: only for comparing with the times of files and
+with the clocks of libraries, which are stamped by it. Everything else asks a `Clock`."""
+
+
 def _elapsed_clock() -> Callable[[], int]:
     """Nanoseconds since the start of the machine, sleep included where the system counts it."""
     try:

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import BigInteger, String
+
+from shared.tables.schema import metadata
 
 ROOT = Path(__file__).parent.parent
 ALLOWED = {
@@ -80,3 +83,47 @@ def test_the_retraining_service_never_imports_the_scoring_service() -> None:
 def test_no_file_grows_beyond_four_hundred_lines(room: str) -> None:
     long = [str(p) for p in sources(room) if len(p.read_text().splitlines()) > 400]
     assert long == []
+
+
+def calls_in(path: Path) -> set[str]:
+    """Every dotted name that a file calls or passes on, such as `time.time`."""
+    tree = ast.parse(path.read_text(), str(path))
+    return {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
+@pytest.mark.parametrize("room", sorted(ALLOWED))
+def test_only_the_clock_modules_read_the_wall_clock(room: str) -> None:
+    """Elapsed time is `time.monotonic`; now is a `Clock`; times of files go with `wall_ns`."""
+    wall = {"time.time", "time.time_ns", "datetime.now", "datetime.utcnow", "datetime.today"}
+    wall |= {"date.today"} | {f"datetime.{name}" for name in wall}
+    readers = {str(path.relative_to(ROOT)) for path in sources(room) if calls_in(path) & wall}
+    assert readers <= {"shared/clock.py", "shared/machine_clock.py"}
+
+
+@pytest.mark.parametrize("room", sorted({*ALLOWED, "understudy"}))
+def test_one_module_configures_logging_and_all_others_log_with_structlog(room: str) -> None:
+    ways = {"structlog.configure", "structlog.wrap_logger", "logging.getLogger"}
+    ways |= {"logging.basicConfig", "logging.info", "logging.warning", "logging.error"}
+    others = {str(path.relative_to(ROOT)) for path in sources(room) if calls_in(path) & ways}
+    assert others <= {"shared/logs.py"}
+
+
+def test_instants_in_tables_are_integers_but_for_the_tables_that_people_read() -> None:
+    """Text instants are those of ADR 0007: tables that are edited or read with SQL."""
+    texts = {
+        f"{table.name}.{column.name}"
+        for table in metadata.sorted_tables
+        for column in table.columns
+        if isinstance(column.type, String) and column.type.length == 40
+    }
+    assert {name.partition(".")[0] for name in texts} == {
+        "datachanges", "modeltrainingruns", "retrainingconfig",
+    }  # fmt: skip
+    suffixes = ("_at", "until", "notbefore", "event_time", "nextdue", "checkedat", "since")
+    wrong = [
+        f"{table.name}.{column.name}"
+        for table in metadata.sorted_tables
+        for column in table.columns
+        if column.name.endswith(suffixes) and not isinstance(column.type, BigInteger)
+    ]
+    assert wrong == []

@@ -4,12 +4,12 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
+from shared.clock import SystemClock, to_datetime
 from shared.errors import SettingsError, UnderstudyError
 
 # Beside a database file of SQLite, and beside the registry's own files.
@@ -90,7 +90,7 @@ def _move_aside(paths: list[Path], beside: Path, console: Console) -> Path | Non
     if not paths:
         console.print("There is nothing to move aside.")
         return None
-    aside = beside / f"before-reset-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    aside = beside / f"before-reset-{to_datetime(SystemClock.now_us()):%Y%m%dT%H%M%SZ}"
     aside.mkdir(parents=True)
     for path in paths:
         # models of three folders may have one name

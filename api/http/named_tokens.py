@@ -15,6 +15,7 @@ from shared.keys.tokens import (
     named_token_files,
     token_digest,
 )
+from shared.machine_clock import wall_ns
 
 _log = structlog.get_logger()
 _LOOK_SECONDS = 1.0
@@ -52,7 +53,7 @@ class NamedTokens:
         stamp = tuple(_changed_at(named_folder(self._keys_dir, role)) for role in self._roles)
         if stamp == self._stamp:
             return
-        is_settled = time.time_ns() - max(stamp, default=0) > _SETTLED_SECONDS * 1e9
+        is_settled = wall_ns() - max(stamp, default=0) > _SETTLED_SECONDS * 1e9
         self._stamp = stamp if is_settled else None
         found = dict(self._read())
         if found != self._callers:

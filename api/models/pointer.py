@@ -4,7 +4,6 @@ Every change through the service writes the pointer and then the ledger. A point
 something else than the ledger, beyond the moment in between, was written by somebody's hand.
 """
 
-import time
 from dataclasses import dataclass
 
 import structlog
@@ -13,6 +12,7 @@ from api.metrics import Metrics
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
 from shared.clock import Clock
+from shared.machine_clock import wall_ns
 
 _log = structlog.get_logger()
 _WHO = "registry"
@@ -84,7 +84,7 @@ class Pointer:
     def names_a_stranger(self, wanted: str) -> Behind | None:
         """For a moment, a version that the ledger does not know is half of a promotion."""
         try:
-            age_seconds = time.time() - self._registry.pointer.stat().st_mtime
+            age_seconds = (wall_ns() - self._registry.pointer.stat().st_mtime_ns) / 1e9
         except OSError:
             return None
         if age_seconds <= _HALF_A_PROMOTION_SECONDS:

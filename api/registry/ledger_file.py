@@ -1,7 +1,6 @@
 """`ledger.json`: read strictly; what is left of a damaged one is saved, never taken for empty."""
 
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from api.registry.files import write_whole
 from api.registry.ledger import Acceptance, Activation, Ledger
+from shared.machine_clock import wall_ns
 
 _log = structlog.get_logger()
 Model = TypeVar("Model", bound=BaseModel)
@@ -57,7 +57,7 @@ class LedgerFile:
 
     def put_aside(self) -> None:
         """Keep the damaged one for whoever wants to look at it."""
-        aside = self.path.with_name(f"{self.path.name}.damaged-{time.time_ns()}")
+        aside = self.path.with_name(f"{self.path.name}.damaged-{wall_ns()}")
         try:
             self.path.rename(aside)
         except FileNotFoundError:

@@ -11,7 +11,7 @@ from api.serving import serve
 from api.settings import load_settings
 from api.workers.worker_context import read_context
 from shared.errors import SettingsError
-from shared.logs import configure_logging
+from shared.logs import configure_service_logging, start_failed
 from shared.private_files import keep_files_private
 
 
@@ -20,15 +20,12 @@ def main() -> int:
     keep_files_private()
     try:
         settings = load_settings()
-        configure_logging(
-            "api", settings.log_level, settings.log_format, settings.log_file, settings.log_limits
-        )
+        configure_service_logging("api", settings)
         context = read_context(sys.argv[1:])
         structlog.contextvars.bind_contextvars(worker=context.number)
         serve(settings, context)
     except SettingsError as error:
-        print(f"api: {error}", file=sys.stderr)  # noqa: T201 - before or instead of the log
-        return 2
+        return start_failed("api", error)
     return 0
 
 

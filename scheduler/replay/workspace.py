@@ -5,7 +5,6 @@ left half done is cleared away at the next start, which tells the finished round
 again: their runs, their versions, and what they promoted.
 """
 
-import logging
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine, delete, insert, select, update
@@ -26,6 +24,7 @@ from scheduler.replay.registry import LocalRegistry
 from scheduler.replay.store import RoundStore
 from shared.clock import isoformat
 from shared.keys.signing import key_id
+from shared.logs import json_logger
 from shared.tables.engine import connect, database_errors, migrate
 from shared.tables.runs import RunStatus
 from shared.tables.schema import features_config, model_training_runs
@@ -129,15 +128,4 @@ def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
 def _log_file(path: Path) -> Iterator[FilteringBoundLogger]:
     """What the cycle logs, as JSON lines: on a terminal it would drown the replay."""
     with path.open("a", encoding="utf-8") as file:
-        log: FilteringBoundLogger = structlog.wrap_logger(
-            structlog.WriteLogger(file),
-            processors=[
-                structlog.contextvars.merge_contextvars,
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(),
-            ],
-            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        )
-        yield log
+        yield json_logger(file)

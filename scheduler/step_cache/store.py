@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from shared.machine_clock import wall_ns
 
 _UNFINISHED = ".unfinished-"
 DIGESTS = "digests.json"
@@ -90,7 +91,7 @@ class ArtefactStore:
             try:
                 used = folder.stat().st_mtime
                 if folder.name.startswith(_UNFINISHED):
-                    if time.time() - used > ABANDONED_SECONDS:
+                    if wall_ns() / 1e9 - used > ABANDONED_SECONDS:
                         shutil.rmtree(folder, ignore_errors=True)
                     continue
                 size = sum(file.stat().st_size for file in folder.rglob("*"))

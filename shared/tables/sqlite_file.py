@@ -18,6 +18,7 @@ import structlog
 from filelock import FileLock
 
 from shared.errors import SettingsError
+from shared.machine_clock import wall_ns
 from shared.private_files import close_to_others
 from shared.tables.storage_place import make_folder
 
@@ -124,7 +125,7 @@ class SqliteFile:
             if identity is None or not (is_missing or identity in self._strays):
                 continue
             if ending == _WAL and beside.stat().st_size:
-                beside.rename(f"{beside}.of-removed-{time.time_ns() // 1_000_000_000}")
+                beside.rename(f"{beside}.of-removed-{wall_ns() // 1_000_000_000}")
             else:
                 beside.unlink(missing_ok=True)
         self._strays = set()

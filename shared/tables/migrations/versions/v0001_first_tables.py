@@ -1,10 +1,10 @@
 """The first schema: both transaction logs, merchant tiles, configuration and runs."""
 
-from datetime import UTC, datetime
-
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.types import JSON
+
+from shared.clock import SystemClock, isoformat
 
 revision = "0001"
 down_revision = None
@@ -147,6 +147,6 @@ def _create_configuration() -> None:
         sa.Column("featurename", sa.String(64), primary_key=True),
         sa.Column("isenabled", sa.SmallInteger, nullable=False),
     )
-    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    now = isoformat(SystemClock.now_us())
     weekly = {"configid": 1, "interval": "1W", "isenabled": 1, "createdat": now, "updatedat": now}
     op.bulk_insert(config, [weekly])
