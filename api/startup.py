@@ -7,6 +7,7 @@ import structlog
 from api.http.write_quota import DISK_LOOK_SECONDS
 from api.journal.entries import VERSION, decided_from_record, decode, is_quarantined
 from api.journal.sink import Stored
+from api.memory import GIVE_BACK_SECONDS, give_back_freed
 from api.models.crash_recovery import end_crashed_trials, roll_back_crashing_version
 from api.models.proof import PROOF_SECONDS
 from api.rollout.controller import RECONCILE_SECONDS
@@ -47,6 +48,7 @@ def start(service: Service) -> None:
     service.file_watcher.every(REPORT_SECONDS, service.roster.report)
     service.file_watcher.every(PUBLISH_SECONDS, service.merged_metrics.publish)
     service.file_watcher.every(LOOK_SECONDS, service.machine_clock.look)
+    service.file_watcher.every(GIVE_BACK_SECONDS, give_back_freed)
     warn_of_doubtful_place(service.engine.url)
     if service.peers is not None:
         service.peers.prepare()

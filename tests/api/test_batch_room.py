@@ -1,4 +1,4 @@
-"""So many bytes of batches are taken apart at once; the others wait their turn."""
+"""A bounded number of batches and bytes is parsed at once; the others wait their turn."""
 
 import asyncio
 
@@ -10,16 +10,19 @@ from api.scoring.batch_room import BatchRoom
 
 @given(st.lists(st.integers(1, 15), max_size=20))
 def test_the_bound_holds_order_is_kept_and_everybody_gets_in(sizes: list[int]) -> None:
-    room, entered = BatchRoom(10), []
-    inside = [0]
+    room, entered = BatchRoom(10, room_batches=3), []
+    inside, batches = [0], [0]
 
     async def enter(at: int, size: int) -> None:
         async with room.of(size):
             inside[0] += size
+            batches[0] += 1
+            assert batches[0] <= 3
             entered.append(at)
             assert inside[0] <= 10 or inside[0] == size
             await asyncio.sleep(0)
             inside[0] -= size
+            batches[0] -= 1
 
     async def all_of_them() -> None:
         await asyncio.gather(*(enter(at, size) for at, size in enumerate(sizes)))

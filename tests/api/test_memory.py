@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 
-from api.memory import forget_code
+from api.memory import forget_code, give_back_freed
 from benchmarks.constant_model import bundle
 from benchmarks.load import resident_mib
 from benchmarks.services import Services
@@ -50,6 +50,23 @@ def test_code_that_was_needed_once_goes_back_and_still_works() -> None:
     # what comes back is read from the file; what was written to had never left
     with httpx.Client() as client:
         assert client.build_request("GET", "http://127.0.0.1/").method == "GET"
+
+
+def test_freed_blocks_between_those_in_use_go_back() -> None:
+    blocks = [bytearray(60_000) for _ in range(4_000)]
+    before = anonymous_kib()
+    kept = blocks[::8]
+    del blocks
+
+    give_back_freed()
+
+    assert len(kept) == 500
+    assert anonymous_kib() < before - 100_000
+
+
+def anonymous_kib() -> int:
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]
+    return next(int(line.split()[1]) for line in lines if line.startswith("Anonymous"))
 
 
 def mapped_from_files_kib() -> int:
