@@ -173,7 +173,7 @@ def _table(drifts: Sequence[ColumnDrift]) -> Table:
 
 
 def _warning(finding: DriftFinding) -> list[str]:
-    expected, held_out = finding.outlook.expected, finding.outlook.held_out
+    expected, held_out = finding.expectation.expected, finding.expectation.held_out
     if expected is None:
         return []
     return [

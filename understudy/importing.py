@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from shared.clock import SystemClock
 from shared.importing.importer import ImportSummary, import_files, preview
 from shared.importing.mapping import INSTANTS, MappingError, read_mapping
-from shared.importing.mending import Mended
+from shared.importing.mending import MendedRows
 from shared.importing.propose import propose
 from shared.tables.data_changes import is_synthetic
 from understudy.progress import shown
@@ -127,7 +127,7 @@ def propose_mapping(file: Path, out: Path | None, console: Console) -> int:
     return 0
 
 
-def _add_mended(table: Table, mended: Mended) -> None:
+def _add_mended(table: Table, mended: MendedRows) -> None:
     """What became of rows that were there before."""
     told = {
         "labels that arrived": mended.labels_new,

@@ -15,7 +15,7 @@ from shared.settings import (
 )
 
 
-class RunSettings(SettingGroup):
+class CommandRunSettings(SettingGroup):
     """`understudy run`."""
 
     logs_dir: AbsolutePath = Field(
@@ -30,7 +30,7 @@ class RunSettings(SettingGroup):
 
 
 class CommandSettings(
-    DataSettings, ListenSettings, ApiClientSettings, CandidateSettings, RunSettings
+    DataSettings, ListenSettings, ApiClientSettings, CandidateSettings, CommandRunSettings
 ):
     """Every setting that the command line reads, read once and frozen."""
 

@@ -6,7 +6,7 @@ from scheduler.cycle.examples import TIME, Examples
 from scheduler.cycle.packaging import Draft
 from scheduler.cycle.run import CycleRun
 from scheduler.report.curves import view
-from scheduler.report.data import Examined, Floats, Gain, HeldOut, Importance
+from scheduler.report.data import Examined, Floats, Gain, HeldOutSummary, Importance
 from scheduler.report.gains import RESAMPLES, Scored, by_slice, overall
 from scheduler.report.importance import importances, sample_rows
 from scheduler.statistics.evidence import Evidence
@@ -94,10 +94,10 @@ def _importances(
     return features, importances(score, matrix, positive, together, rng)
 
 
-def _held_out(run: CycleRun, examples: Examples) -> HeldOut:
+def _held_out(run: CycleRun, examples: Examples) -> HeldOutSummary:
     instants = examples.held_out[TIME]
     kept = (run.report.metrics or {}).get("held_out", {})
-    return HeldOut(
+    return HeldOutSummary(
         rows=examples.held_out.height,
         positives=int(np.count_nonzero(examples.held_out_labels)),
         start=to_datetime(int(instants.min())),  # type: ignore[arg-type]

@@ -19,7 +19,7 @@ SHORTEST_SPAN_US = MICROS_PER_DAY - 2 * MICROS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class PerformanceExpectation:
     """What scores promise without labels; an early warning, and never asked by a gate.
 
     Attributes:
@@ -46,7 +46,7 @@ class DriftFinding:
     label_delay_us: int
     baseline: ColumnBaselines
     report: DriftReport
-    outlook: Outlook
+    expectation: PerformanceExpectation
 
 
 def look(
@@ -97,7 +97,7 @@ def weigh(
         label_delay_us=baseline.label_delay_us,
         baseline=baseline.columns,
         report=report,
-        outlook=_outlook(champion, live, limits.min_rows),
+        expectation=_expectation(champion, live, limits.min_rows),
     )
 
 
@@ -108,7 +108,7 @@ def _refuse_part_of_a_day(live: Live, shortest_span_us: int) -> None:
         raise NotChecked(f"the {rows} rows are from {hours:.1f} hours; whole days are compared")
 
 
-def _outlook(champion: ChampionBaseline, live: Live, min_rows: int) -> Outlook:
+def _expectation(champion: ChampionBaseline, live: Live, min_rows: int) -> PerformanceExpectation:
     baseline = champion.baseline
     expected = matured = promised = None
     if len(live.scores) >= min_rows:
@@ -116,4 +116,4 @@ def _outlook(champion: ChampionBaseline, live: Live, min_rows: int) -> Outlook:
     if len(live.labelled_scores) >= min_rows and np.unique(live.labelled_positive).size == 2:
         matured = measure(live.labelled_scores, live.labelled_positive)
         promised = estimate(live.labelled_scores, baseline.calibration)
-    return Outlook(expected, baseline.held_out, matured, promised)
+    return PerformanceExpectation(expected, baseline.held_out, matured, promised)

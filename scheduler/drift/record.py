@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from scheduler.drift.check import ColumnDrift
-from scheduler.drift.finding import DriftFinding, Outlook
+from scheduler.drift.finding import DriftFinding, PerformanceExpectation
 from scheduler.drift.memory import ALARM
 from shared.clock import isoformat
 
@@ -29,7 +29,7 @@ def to_json(finding: DriftFinding) -> dict[str, Any]:
         "days": report.days,
         "columns": [_column(column) for column in report.columns],
         "not_checked": dict(report.skipped),
-        "outlook": {"note": ONLY_A_WARNING, **_outlook(finding.outlook)},
+        "outlook": {"note": ONLY_A_WARNING, **_expectation(finding.expectation)},
     }
 
 
@@ -47,12 +47,12 @@ def _column(column: ColumnDrift) -> dict[str, Any]:
     }
 
 
-def _outlook(outlook: Outlook) -> Mapping[str, Any]:
+def _expectation(expectation: PerformanceExpectation) -> Mapping[str, Any]:
     parts = {
-        "expected": outlook.expected,
-        "held_out": outlook.held_out,
-        "matured": outlook.matured,
-        "promised": outlook.promised,
+        "expected": expectation.expected,
+        "held_out": expectation.held_out,
+        "matured": expectation.matured,
+        "promised": expectation.promised,
     }
     return {name: None if part is None else _plain(asdict(part)) for name, part in parts.items()}
 

@@ -101,7 +101,7 @@ class Importance:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldOut:
+class HeldOutSummary:
     """The rows both models were judged on."""
 
     rows: int
@@ -116,7 +116,7 @@ class HeldOut:
 class Examined:
     """What was measured of the candidate, before anybody decided."""
 
-    held_out: HeldOut
+    held_out: HeldOutSummary
     candidate: ModelView | None
     champion: ModelView | None
     gains: tuple[Gain, ...]

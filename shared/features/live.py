@@ -97,8 +97,8 @@ class LiveHistory:
         if stored is None:
             return None
         rows = _merge(stored.rows, newest)
-        twins = len(rows) < len(stored.rows) + len(newest)
-        if twins or transaction.transaction_id in rows:
+        duplicates = len(rows) < len(stored.rows) + len(newest)
+        if duplicates or transaction.transaction_id in rows:
             return None
         return self._whole(transaction, rows, stored, pending)
 

@@ -21,7 +21,7 @@ from shared.errors import DataUnavailable
 from shared.importing.convert import NUMBERS, TEXTS, Converted, convert
 from shared.importing.files import Piece, SourceTable, open_table
 from shared.importing.mapping import TARGETS, Mapping
-from shared.importing.mending import Mended, Mending
+from shared.importing.mending import MendedRows, Mending
 from shared.importing.profile import Readings, look_over
 from shared.importing.rejects import RejectsFile
 from shared.importing.sources import files_of, sources
@@ -53,7 +53,7 @@ class ImportSummary:
     losses: Counter[str] = field(default_factory=Counter)
     notes: tuple[str, ...] = ()
     number: int = 0
-    mended: Mended = field(default_factory=Mended)
+    mended: MendedRows = field(default_factory=MendedRows)
 
     def details(self) -> dict[str, Any]:
         """Its counts, for the list of changes."""

@@ -192,8 +192,10 @@ class Mapping(BaseModel):
 
     @model_validator(mode="after")
     def _only_instants_are_in_two_columns(self) -> Self:
-        apart = [ours for ours, theirs in self.columns.items() if not isinstance(theirs, str)]
-        wrong = [ours for ours in apart if ours not in INSTANTS]
+        in_two_columns = [
+            ours for ours, theirs in self.columns.items() if not isinstance(theirs, str)
+        ]
+        wrong = [ours for ours in in_two_columns if ours not in INSTANTS]
         if wrong:
             raise ValueError(f"[columns] {wrong[0]}: only an instant may be in two columns")
         return self

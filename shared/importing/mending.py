@@ -21,7 +21,7 @@ _NOT_COMPARED = ("transaction_id", "sent_by", *_LABEL)
 
 
 @dataclass(slots=True)
-class Mended:
+class MendedRows:
     """What became of rows that were there before.
 
     Attributes:
@@ -47,7 +47,7 @@ class Mending:
     mapping: Mapping
     update: bool
 
-    def mend(self, connection: Connection, rows: pl.DataFrame, mended: Mended) -> None:
+    def mend(self, connection: Connection, rows: pl.DataFrame, mended: MendedRows) -> None:
         """Look at rows of which some were stored before; those just stored show no difference."""
         stored = _stored(connection, rows["transaction_id"].to_list())
         both = rows.with_columns(first=pl.col("transaction_id").is_first_distinct()).join(
@@ -57,7 +57,7 @@ class Mending:
             self._labels(connection, both.filter("first"), mended)
         self._others(connection, both, mended)
 
-    def _labels(self, connection: Connection, both: pl.DataFrame, mended: Mended) -> None:
+    def _labels(self, connection: Connection, both: pl.DataFrame, mended: MendedRows) -> None:
         known, before = pl.col("label_known_at"), pl.col("label_known_at:stored")
         told = both.filter(pl.col("label").is_not_null())
         new = told.filter(pl.col("label:stored").is_null())
@@ -72,7 +72,7 @@ class Mending:
         labels = [Label(name, value, at, by, sender) for name, value, at, by in told.iter_rows()]
         write_labels(connection, labels)
 
-    def _others(self, connection: Connection, both: pl.DataFrame, mended: Mended) -> None:
+    def _others(self, connection: Connection, both: pl.DataFrame, mended: MendedRows) -> None:
         columns = [name for name in TARGETS
                    if name in self.mapping.columns and name not in _NOT_COMPARED]  # fmt: skip
         same = [pl.col(name).eq_missing(pl.col(f"{name}:stored")) for name in columns]

@@ -28,9 +28,9 @@ def slots_for(words: int) -> int:
 def colliding_words(words: Iterable[str], slots: int) -> Mapping[str, str]:
     """Words that are encoded exactly like an earlier one: word -> the earlier word."""
     first: dict[tuple[int, ...], str] = {}
-    twins: dict[str, str] = {}
+    duplicates: dict[str, str] = {}
     for word in words:
         earlier = first.setdefault(word_hashes(word)[:slots], word)
         if earlier != word:
-            twins[word] = earlier
-    return twins
+            duplicates[word] = earlier
+    return duplicates

@@ -27,11 +27,11 @@ class Inserted:
 
     Attributes:
         records: those that were new, in their order.
-        twins: what the tiles depend on, of the copies that the other log holds of them.
+        duplicates: what the tiles depend on, of the copies that the other log holds of them.
     """
 
     records: Sequence[RowValues]
-    twins: Mapping[str, Seen]
+    duplicates: Mapping[str, Seen]
 
 
 def insert_new(
@@ -57,7 +57,7 @@ def insert_new(
         ids = connection.scalars(text(query), {"rowid": before})
         first = _first_of_each(columns, records)
         records = [first[key] for key in ids]
-    return Inserted(records, _twins_after(connection, table, other, before) if new else {})
+    return Inserted(records, _duplicates_after(connection, table, other, before) if new else {})
 
 
 def seen_columns(columns: Sequence[str], records: Sequence[RowValues]) -> dict[str, list[Any]]:
@@ -121,7 +121,9 @@ def _last_row(connection: Connection, table: Table) -> int:
     return connection.scalar(text(f"SELECT max(rowid) FROM {table.name}")) or 0  # noqa: S608
 
 
-def _twins_after(connection: Connection, table: Table, other: Table, rowid: int) -> dict[str, Seen]:
+def _duplicates_after(
+    connection: Connection, table: Table, other: Table, rowid: int
+) -> dict[str, Seen]:
     """What the other log holds of the rows that SQLite inserted after the given one."""
     wanted = ", ".join(f"other.{name}" for name in ("transaction_id", *Seen._fields))
     # CROSS: the new rows first, each looked up in the other log, whatever its statistics say
@@ -145,8 +147,8 @@ def _copy_new(
     if fresh:
         statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN"
         _copy(connection, statement, list(fresh.values()))
-    twins = seen_rows(connection, other, list(fresh)) if fresh else {}
-    return Inserted(list(fresh.values()), twins)
+    duplicates = seen_rows(connection, other, list(fresh)) if fresh else {}
+    return Inserted(list(fresh.values()), duplicates)
 
 
 def _copy(connection: Connection, statement: str, records: Sequence[RowValues]) -> None:

@@ -98,7 +98,7 @@ def _append(
     inserted = insert_new(connection, table, other, columns, records)
     if inserted.records:
         count_columns(connection, seen_columns(columns, inserted.records))
-    if inserted.twins:
+    if inserted.duplicates:
         _correct_copies(connection, columns, inserted, from_api=from_api)
     return len(inserted.records)
 
@@ -109,17 +109,17 @@ def _correct_copies(
     """Count out again what the other log holds too: both copies are one transaction."""
     changes = TileChanges()
     key = columns.index("transaction_id")
-    copies = [record for record in inserted.records if record[key] in inserted.twins]
+    copies = [record for record in inserted.records if record[key] in inserted.duplicates]
     rows = zip(*seen_columns(columns, copies).values(), strict=True)
     known_before = []
     for copy, seen in zip(copies, map(Seen._make, rows), strict=True):
-        twin = inserted.twins[copy[key]]
-        changes.add(twin, -1)
+        duplicate = inserted.duplicates[copy[key]]
+        changes.add(duplicate, -1)
         changes.add(seen, -1)
-        if from_api and twin.ingested_at < seen.ingested_at:
-            known_before.append({"id": copy[key], "since": twin.ingested_at})
-            seen = seen._replace(ingested_at=twin.ingested_at)  # noqa: PLW2901 - its true instant
-        changes.add(merged(twin, seen) if from_api else merged(seen, twin))
+        if from_api and duplicate.ingested_at < seen.ingested_at:
+            known_before.append({"id": copy[key], "since": duplicate.ingested_at})
+            seen = seen._replace(ingested_at=duplicate.ingested_at)  # noqa: PLW2901 - its true instant
+        changes.add(merged(duplicate, seen) if from_api else merged(seen, duplicate))
     changes.write(connection)
     _keep_first_ingestion(connection, known_before)
 

@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.decision import DecisionInputs, decide
 from scheduler.report.curves import view
-from scheduler.report.data import BundleFacts, Examined, HeldOut, Importance, ReportData
+from scheduler.report.data import BundleFacts, Examined, HeldOutSummary, Importance, ReportData
 from scheduler.report.gains import Scored, by_slice, overall
 from scheduler.report.page import render
 from shared.bundle.manifest import Manifest, TrainingData, served_signature
@@ -62,7 +62,9 @@ def examined() -> Examined:
     rows = scored()
     assert rows.champion is not None
     return Examined(
-        held_out=HeldOut(3_000, int(rows.positive.sum()), START, END, "held_out.parquet", DIGEST),
+        held_out=HeldOutSummary(
+            3_000, int(rows.positive.sum()), START, END, "held_out.parquet", DIGEST
+        ),
         candidate=view("1.0.1", rows.candidate, rows.positive),
         champion=view("1.0.0", rows.champion, rows.positive),
         gains=tuple(overall(rows)),

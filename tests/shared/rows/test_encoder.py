@@ -93,9 +93,9 @@ def test_a_category_of_more_than_a_thousand_words_takes_two_slots() -> None:
 
 def test_words_that_share_a_hash_are_found_and_a_second_slot_tells_them_apart() -> None:
     words = [f"word-{number}" for number in range(12_000)]
-    twins = colliding_words(words, 1)
-    assert twins
-    for word, earlier in twins.items():
+    duplicates = colliding_words(words, 1)
+    assert duplicates
+    for word, earlier in duplicates.items():
         assert word_hashes(word)[0] == word_hashes(earlier)[0]
     assert colliding_words(words, 2) == {}
 

@@ -81,7 +81,7 @@ def ask(program: Any, activation: Any) -> Any:
         return str(error)
 
 
-def refuse_twins(rules: Sequence[Rule]) -> None:
+def refuse_duplicates(rules: Sequence[Rule]) -> None:
     """Raises RuleFileError when two rules have one id."""
     for rule_id, times in Counter(rule.id for rule in rules).items():
         if times > 1:

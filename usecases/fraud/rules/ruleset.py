@@ -22,7 +22,7 @@ from usecases.fraud.rules.compiling import (
     mentioned,
     new_environment,
     read_all,
-    refuse_twins,
+    refuse_duplicates,
 )
 from usecases.fraud.rules.rulefile import Rule, RuleFile, RuleFileError, read_rule_file
 from usecases.fraud.rules.variables import RuleEvidence, Value, Variable, readable
@@ -56,7 +56,7 @@ class RuleSet:
         self.rules = tuple(rules)
         self.failures: Counter[str] = Counter()
         self._env = new_environment(table)
-        refuse_twins(self.rules)
+        refuse_duplicates(self.rules)
         self._compiled = [compile_rule(self._env, rule, table) for rule in self.rules]
         self._beginnings = [(rule.beginning.conditions, rule) for rule in self._compiled]
         # a line break before the bracket, so that a comment at the end of a rule ends there

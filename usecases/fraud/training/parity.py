@@ -16,7 +16,7 @@ from usecases.fraud.training.trees import Target, thresholds
 TOLERANCE = 1e-5
 
 
-class Component(Protocol):
+class FittedComponent(Protocol):
     """A fitted component in its own library's arithmetic."""
 
     def score(self, matrix: FloatMatrix) -> npt.NDArray[np.float64]: ...
@@ -29,15 +29,15 @@ class Parity:
     Attributes:
         largest_difference: over all rows and components; NaN when any score is NaN.
         rows_on_a_split: rows with a value that is exactly some tree's threshold.
-        rows_apart: rows that differ by more than the tolerance.
-        rows_apart_on_a_split: those of them that lie on a threshold.
+        differing_rows: rows that differ by more than the tolerance.
+        differing_rows_on_a_split: those of them that lie on a threshold.
     """
 
     rows: int
     largest_difference: float
     rows_on_a_split: int
-    rows_apart: int
-    rows_apart_on_a_split: int
+    differing_rows: int
+    differing_rows_on_a_split: int
 
 
 def run_graph(graph: bytes, matrix: FloatMatrix) -> FloatMatrix:
@@ -50,20 +50,23 @@ def run_graph(graph: bytes, matrix: FloatMatrix) -> FloatMatrix:
 
 
 def compare(
-    components: Sequence[Component], targets: Sequence[Target], graph: bytes, matrix: FloatMatrix
+    components: Sequence[FittedComponent],
+    targets: Sequence[Target],
+    graph: bytes,
+    matrix: FloatMatrix,
 ) -> Parity:
     """Score the same rows both ways."""
     native = np.column_stack([component.score(matrix) for component in components])
-    apart = np.abs(native - run_graph(graph, matrix)).max(axis=1)
+    difference = np.abs(native - run_graph(graph, matrix)).max(axis=1)
     on_a_split = rows_on_a_split(targets, matrix)
     # A NaN on either side is a difference too.
-    differs = ~(apart <= TOLERANCE)
+    differs = ~(difference <= TOLERANCE)
     return Parity(
         rows=len(matrix),
-        largest_difference=float(apart.max()),
+        largest_difference=float(difference.max()),
         rows_on_a_split=int(on_a_split.sum()),
-        rows_apart=int(differs.sum()),
-        rows_apart_on_a_split=int((differs & on_a_split).sum()),
+        differing_rows=int(differs.sum()),
+        differing_rows_on_a_split=int((differs & on_a_split).sum()),
     )
 
 
@@ -73,7 +76,7 @@ def require(parity: Parity) -> None:
     Raises:
         TrainingFailed: rows that lie on no split have other scores in the graph.
     """
-    unexplained = parity.rows_apart - parity.rows_apart_on_a_split
+    unexplained = parity.differing_rows - parity.differing_rows_on_a_split
     if unexplained:
         raise TrainingFailed(
             f"export: {unexplained} of {parity.rows} rows score differently in the graph, "

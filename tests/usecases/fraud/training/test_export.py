@@ -28,7 +28,7 @@ def test_the_fused_graph_agrees_with_the_native_models_on_fresh_rows(
 ) -> None:
     parity = parity_of(trained.fitted, trained.candidate.files["model.onnx"], fresh_rows)
     assert parity.rows == len(fresh_rows)
-    assert parity.rows_apart == 0
+    assert parity.differing_rows == 0
     assert parity.largest_difference <= TOLERANCE
 
 
@@ -40,7 +40,7 @@ def test_rows_on_a_split_are_counted_and_still_agree(
         rows[:, feature] = np.resize(values, len(rows))
     parity = parity_of(trained.fitted, trained.candidate.files["model.onnx"], rows)
     assert parity.rows_on_a_split == len(rows)
-    assert parity.rows_apart_on_a_split == parity.rows_apart == 0
+    assert parity.differing_rows_on_a_split == parity.differing_rows == 0
 
 
 def test_rows_on_no_split_are_not_counted(trained: Trained) -> None:
@@ -51,11 +51,11 @@ def test_rows_on_no_split_are_not_counted(trained: Trained) -> None:
 
 def test_a_graph_that_disagrees_off_the_splits_is_refused() -> None:
     with pytest.raises(TrainingFailed, match="2 of 10 rows"):
-        require(Parity(10, 0.3, 5, rows_apart=4, rows_apart_on_a_split=2))
+        require(Parity(10, 0.3, 5, differing_rows=4, differing_rows_on_a_split=2))
 
 
 def test_rows_that_disagree_on_a_split_are_only_reported() -> None:
-    require(Parity(10, 0.3, 5, rows_apart=4, rows_apart_on_a_split=4))
+    require(Parity(10, 0.3, 5, differing_rows=4, differing_rows_on_a_split=4))
 
 
 @pytest.mark.parametrize("position", range(3))
