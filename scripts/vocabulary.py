@@ -137,7 +137,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "scheduler/surroundings.py": "scheduler/readiness.py",
         "scheduler/work/forms.py": "scheduler/step_cache/serializers.py",
         "scheduler/work/kept.py": "scheduler/step_cache/cache.py",
-        "shared/features/beforehand.py": "shared/features/precompile.py",
+        "shared/features/beforehand.py": "native/precompile.py",
         "shared/tables/duties.py": "shared/tables/leadership.py",
         "usecases/fraud/features/tick.py": "usecases/fraud/features/row_batch.py",
     }

@@ -13,10 +13,12 @@ from typing import Any, cast
 from sqlalchemy import Engine
 from sqlalchemy.dialects import sqlite
 
+from native.catalogue import WAL_INDEX
+from native.parts import Part
+from native.sqlite_library import LIBRARY, SqliteConnection, SqliteError
+from native.wal_index import UnknownFormat, WalIndex
 from shared.errors import DataUnavailable
-from shared.features import sqlite_c
 from shared.features.reader import Fetch, PriorRow, Statement
-from shared.features.wal_index import WalIndex
 from shared.tables.engine import database_errors, file_of, is_behind_pooler
 from shared.tables.read_deadline import ends_at
 from shared.tables.sqlite_file import SqliteFile
@@ -57,8 +59,9 @@ class PooledFetch:
 class SqliteFetch:
     """Keeps one connection a thread, with the pragmas the engine gives it."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, wal_index: Part = WAL_INDEX) -> None:
         self._engine = engine
+        self._wal_index_part = wal_index
         self._file = file_of(engine) or SqliteFile(str(engine.url.database))
         self._thread = threading.local()
         self._dialect = sqlite.dialect(paramstyle="named")
@@ -96,12 +99,15 @@ class SqliteFetch:
         return self._version_changed() if index is None else index.changed()
 
     def _wal_index(self) -> WalIndex | None:
-        if sqlite_c.LIBRARY is None:
+        if LIBRARY is None or not self._wal_index_part.in_use:
             return None
         try:
-            return WalIndex(
-                sqlite_c.SqliteConnection(sqlite_c.LIBRARY, str(self._engine.url.database))
-            )
+            return WalIndex(SqliteConnection(LIBRARY, str(self._engine.url.database)))
+        except SqliteError as error:
+            raise DataUnavailable(f"could not read history: {error}") from error
+        except UnknownFormat as error:
+            self._wal_index_part.fall_back(str(error))
+            return None
         except OSError:
             return None
 

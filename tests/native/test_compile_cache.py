@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ class Program:
     """A compiled function that uses another file's function and a third file's constant."""
 
     folder: Path
-    tested: dict[str, tuple[str, ...]]
+    tested: Mapping[str, tuple[str, ...]]
 
     def write(self, **files: str) -> None:
         for name, text in files.items():
@@ -125,6 +126,7 @@ print(answer({name}(7)), sum(answer.stats.cache_hits.values()))
 """
 
 
+@pytest.mark.coupling
 def test_a_class_that_was_renamed_is_no_failure_of_the_next_start(program: Program) -> None:
     program.write(program=RENAMED.format(name="Before"), constants=ROW.format(name="Before"))
     assert program.run()[0] == 7

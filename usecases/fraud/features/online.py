@@ -6,11 +6,11 @@ import numpy as np
 from sqlalchemy import Engine
 
 from native.compiled import without_linear_algebra
+from native.precompile import call_precompiled
 from shared.features.fetch import fetch_from
 from shared.features.guard import ReadGuard
 from shared.features.live import LiveHistory, Past
 from shared.features.pending import PendingRows
-from shared.features.precompile import call_precompiled
 from shared.features.reader import HistoryReader
 from shared.features.stored_rows import watch
 from shared.features.sums_cache import SumsCache

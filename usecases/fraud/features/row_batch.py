@@ -6,10 +6,15 @@ that its block cannot tell is left to the caller, and the block is void, as it i
 take a row: later rows of that user are left as well, so that each user's rows keep their order.
 """
 
-import numpy as np
+from collections.abc import Sequence
+from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from native.catalogue import RAW_ADDRESSES
 from native.compiled import compiled_briefly
-from shared.features.pointers import integers_at
+from native.pointers import integers_at
 from usecases.fraud.features.kernel import fill_last
 from usecases.fraud.features.layout import (
     AMOUNT,
@@ -50,19 +55,57 @@ ROW_AMOUNT, ROW_LAT, ROW_LON, ROW_HOME_LAT, ROW_HOME_LON = range(14, 19)
 WORDS = 19
 FORMAT = "14q5d"
 
-UNTOLD = 0
+_UNTOLD = 0
 """What becomes of the address of a block that could not tell a row."""
 
 TELL, ADD = 1, 2
 """What is wanted of a row, or both: its features, and that later rows see it."""
 
 
-@compiled_briefly
-def take(addresses: Micros, rows: Micros, wanted: int, out: Out) -> bool:
-    """Take up rows in order, each with the block of its user; True if nothing is left to do.
+Told = npt.NDArray[np.bool_]
 
-    Else some addresses are UNTOLD, or some blocks void.
+
+class Holder(Protocol):
+    """Holds a user's block, which starts at this address."""
+
+    @property
+    def address(self) -> int: ...
+
+    @property
+    def block(self) -> Micros: ...
+
+
+def take_at_addresses(
+    holders: Sequence[Holder], rows: Micros, wanted: int, out: Out
+) -> Told | None:
+    """Take up rows in order, each with the block of its user; None if nothing is left to do.
+
+    Else which rows were told; some blocks may be void.
     """
+    addresses = np.array([holder.address for holder in holders], dtype=np.int64)
+    if _take(addresses, rows, wanted, out):
+        return None
+    told: Told = addresses != _UNTOLD
+    return told
+
+
+def take_blocks(holders: Sequence[Holder], rows: Micros, wanted: int, out: Out) -> Told | None:
+    """The same by a call for each row."""
+    numbers = rows.view(np.float64)
+    told = np.empty(len(holders), dtype=np.bool_)
+    all_well = True
+    for at, holder in enumerate(holders):
+        told[at] = _take_row(holder.block, rows[at], numbers[at], wanted, out)
+        all_well = all_well and bool(told[at]) and holder.block[SIZE] != VOID
+    return None if all_well else told
+
+
+take = take_at_addresses if RAW_ADDRESSES.in_use else take_blocks
+
+
+@compiled_briefly
+def _take(addresses: Micros, rows: Micros, wanted: int, out: Out) -> bool:
+    """True if nothing is left to do; else some addresses are _UNTOLD, or some blocks void."""
     numbers = rows.view(np.float64)
     all_well = True
     for i in range(len(addresses)):
@@ -71,7 +114,7 @@ def take(addresses: Micros, rows: Micros, wanted: int, out: Out) -> bool:
         told = _take_row(block, rows[i], numbers[i], wanted, out)
         all_well = all_well and told and block[SIZE] != VOID
         if not told:
-            addresses[i] = UNTOLD
+            addresses[i] = _UNTOLD
     return all_well
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from native import sqlite_calls as sqlite
 from native.compiled import compiled
-from shared.features import sqlite_c as sqlite
-from shared.features.text_hash import text_hash
+from native.text_hash import text_hash
 from usecases.fraud.features.layout import (
     AMOUNT,
     BEGIN,

@@ -3,13 +3,17 @@
 import ctypes
 import threading
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from sqlalchemy import Engine, bindparam, false, select
 from sqlalchemy.dialects import sqlite
 
-from shared.features import sqlite_c
+from native.catalogue import COMPILED_READING
+from native.parts import Part
+from native.sqlite_library import LIBRARY, SqliteConnection, SqliteError
+from native.text_hash import agrees_with_python
+from shared.errors import DataUnavailable
 from shared.features.fetch import is_sqlite_file
 from shared.features.live import FOREVER, WINDOW_US, rows_to_read
 from shared.features.reader import Statement
@@ -43,7 +47,7 @@ class StoredWindows:
         self._most = (max_prior_rows, rows_to_read(max_prior_rows), ROOM_TO_COME)
         dialect = sqlite.dialect(paramstyle="named")
         self._statements = [each.compile(dialect=dialect) for each in statements]
-        self._open = partial(sqlite_c.SqliteConnection, library, database)
+        self._open = partial(SqliteConnection, library, database)
         self._file = file or SqliteFile(database)
         self._thread = threading.local()
 
@@ -56,7 +60,12 @@ class StoredWindows:
         return self._read(transaction, transaction.event_time_us, transaction.ingested_at_us)
 
     def _read(self, transaction: Transaction, end_us: int, known_us: int) -> UserWindow | None:
-        questions = self._questions()
+        try:
+            questions = self._questions()
+        except SqliteError as error:
+            raise _unavailable(error) from error
+        if questions is None:
+            return None
         event_us, ingested_us = transaction.event_time_us, transaction.ingested_at_us
         result, block = read_past(
             questions,
@@ -68,40 +77,59 @@ class StoredWindows:
         if result == FAILED:
             failure = self._thread.connection.failure()
             self._thread.__dict__.clear()
-            raise failure
+            raise _unavailable(failure)
         return UserWindow(block) if result == GOOD else None
 
-    def _questions(self) -> Micros:
+    def _questions(self) -> Micros | None:
+        """This thread's statements; None where compiled code would find other hashes."""
         generation = self._file.generation
         if self._thread.__dict__.get("generation") != generation:
             self._thread.__dict__.clear()
             self._thread.generation = generation
         try:
-            questions: Micros = self._thread.questions
+            questions: Micros | None = self._thread.questions
         except AttributeError:
-            connection = self._open()
-            lines = [
-                connection.prepare(str(each), names, each.params)
-                for each, names in zip(self._statements, _PARAMETERS, strict=True)
-            ]
-            self._thread.connection = connection
-            self._thread.questions = questions = np.array(lines, dtype=np.int64)
+            questions = self._thread.questions = self._prepared() if _hashes_agree() else None
         return questions
+
+    def _prepared(self) -> Micros:
+        connection = self._open()
+        lines = [
+            connection.prepare(str(each), names, each.params)
+            for each, names in zip(self._statements, _PARAMETERS, strict=True)
+        ]
+        self._thread.connection = connection
+        return np.array(lines, dtype=np.int64)
+
+
+@cache
+def _hashes_agree() -> bool:
+    """Whether rows that compiled code reads get the codes of rows that Python encodes."""
+    if not agrees_with_python():
+        COMPILED_READING.fall_back("its hashes of text are not this Python's")
+    return COMPILED_READING.in_use
+
+
+def _unavailable(error: SqliteError) -> DataUnavailable:
+    return DataUnavailable(f"could not read history: {error}")
 
 
 def stored_windows(
-    engine: Engine, statements: Sequence[Statement], max_prior_rows: int
+    engine: Engine,
+    statements: Sequence[Statement],
+    max_prior_rows: int,
+    part: Part = COMPILED_READING,
 ) -> StoredWindows | None:
-    """For this database; None where it is not a file of SQLite's, or its code is out of reach."""
-    if sqlite_c.LIBRARY is None or not is_sqlite_file(engine):
+    """For this database; None where it is no file of SQLite's, or the part is not in use."""
+    if not is_sqlite_file(engine) or LIBRARY is None or not part.in_use:
         return None
     database = str(engine.url.database)
-    return StoredWindows(sqlite_c.LIBRARY, database, statements, max_prior_rows, file_of(engine))
+    return StoredWindows(LIBRARY, database, statements, max_prior_rows, file_of(engine))
 
 
 def warm_up(transaction: Transaction) -> None:
     """Compile what reads, over a database that holds nothing."""
-    if sqlite_c.LIBRARY is not None:
+    if LIBRARY is not None and COMPILED_READING.in_use:
         nothing: Statement = select(bindparam("user_id")).where(false())
-        windows = StoredWindows(sqlite_c.LIBRARY, ":memory:", (nothing,) * 3, MAX_PRIOR_ROWS)
+        windows = StoredWindows(LIBRARY, ":memory:", (nothing,) * 3, MAX_PRIOR_ROWS)
         windows.lasting(transaction)

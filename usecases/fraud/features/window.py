@@ -34,13 +34,14 @@ class UserWindow:
     """A block of rows, in order. Used by one thread at a time.
 
     Attributes:
+        block: the rows as the kernel reads them; another one when there is room for more.
         address: of the block, until the next row is given room.
         taken: places that have been given away; some may have stayed empty.
         expires_at: to be read anew from then on.
         place: this and `used` belong to whoever keeps it.
     """
 
-    __slots__ = ("_block", "_room", "address", "expires_at", "place", "taken", "used")
+    __slots__ = ("_room", "address", "block", "expires_at", "place", "taken", "used")
 
     def __init__(self, block: Micros) -> None:
         self.expires_at = 0.0
@@ -62,7 +63,7 @@ class UserWindow:
 
     @property
     def size(self) -> int:
-        return int(self._block[SIZE])
+        return int(self.block[SIZE])
 
     @property
     def is_void(self) -> bool:
@@ -71,7 +72,7 @@ class UserWindow:
     def has(self, transaction_id: str) -> bool:
         # a hash: taking another row for this one only costs reading anew
         begin = HEADER + ID * self._room
-        return bool((self._block[begin : begin + self.size] == hash(transaction_id)).any())
+        return bool((self.block[begin : begin + self.size] == hash(transaction_id)).any())
 
     def give_room(self, places: int = 1) -> None:
         """Give away places behind the rows."""
@@ -93,16 +94,16 @@ class UserWindow:
 
     def _make_room(self, places: int) -> None:
         """Grow, or let go of rows that no longer count."""
-        size, most = self.size, int(self._block[MOST])
+        size, most = self.size, int(self.block[MOST])
         if size >= 2 * most:
             keep, waiting = most + most // 2, self.taken - size
             room = keep + waiting + places + most // 4 + ROOM_TO_COME
-            less = newest_of(self._block, most, keep, room)
+            less = newest_of(self.block, most, keep, room)
             if len(less):
                 self.taken = self._hold(less) + waiting
                 return
-            self._block[SIZE] = VOID
-        self._hold(wider(self._block, self._room + max(self._room // 4, places, ROOM_TO_COME)))
+            self.block[SIZE] = VOID
+        self._hold(wider(self.block, self._room + max(self._room // 4, places, ROOM_TO_COME)))
 
     def _take(
         self, transactions: Sequence[Transaction], sums: Sums, wanted: int, out: FloatMatrix
@@ -111,9 +112,9 @@ class UserWindow:
         rows = new_rows(count)
         for at, transaction in enumerate(transactions):
             put_row(rows, at, 0, transaction, sums)
-        return bool(take(np.array([self.address] * count, dtype=np.int64), rows, wanted, out))
+        return take([self] * count, rows, wanted, out) is None
 
     def _hold(self, block: Micros) -> int:
-        self._block = block
+        self.block = block
         size, self._room, self.address = facts_of(block)
         return size

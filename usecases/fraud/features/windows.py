@@ -11,8 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-import numpy as np
-
 from shared.errors import DataUnavailable
 from shared.features.live import LiveHistory
 from shared.features.stored_rows import StoredRows
@@ -22,7 +20,7 @@ from shared.usecase.serving import FloatMatrix, FloatVector
 from usecases.fraud.features.encoding import new_rows, put_row
 from usecases.fraud.features.kept import KeptWindows
 from usecases.fraud.features.pasts import Pasts
-from usecases.fraud.features.row_batch import ADD, TELL, UNTOLD, take
+from usecases.fraud.features.row_batch import ADD, TELL, take
 from usecases.fraud.features.window import UserWindow
 
 MAX_AGE_SECONDS = 60.0
@@ -93,9 +91,8 @@ class RecentWindows:
                 put_row(rows, at, line, transaction, self._live.sums(transaction))
             held = [window for window in windows if window is not None]
             # only now: a window that was given room may have moved
-            addresses = np.array([window.address for window in held], dtype=np.int64)
-            if not take(addresses, rows, TELL | ADD, out):
-                told = addresses != UNTOLD
+            told = take(held, rows, TELL | ADD, out)
+            if told is not None:
                 lines = [line for line, is_told in zip(lines, told, strict=True) if is_told]
                 self._drop_void(zip(transactions, windows, strict=True))
             self._windows.keep_bounds()

@@ -51,6 +51,7 @@ def stored_of(engine: Engine) -> StoredWindows:
     return found
 
 
+@pytest.mark.coupling
 @pytest.mark.parametrize("most", [MAX_PRIOR_ROWS, 1, 20])
 def test_any_history_gets_the_bits_of_reading_row_by_row(engine: Engine, most: int) -> None:
     dice = random.Random(11)

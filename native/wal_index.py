@@ -9,11 +9,15 @@ a process closes a file, all its locks on it are gone, SQLite's own among them.
 """
 
 import ctypes
+import struct
 from ctypes import POINTER, Structure, byref, c_int, c_void_p
 
-from shared.features.sqlite_c import OK, SqliteConnection
+from native.sqlite_library import OK, SqliteConnection
 
 _HEADER_BYTES = 48
+# version, unused, counter of changes, whether it is filled in, byte order, size of a page
+_HEADER = struct.Struct("=IIIBBH")
+_FORMAT_VERSION = 3_007_000
 _REGION_BYTES = 32 * 1024
 _FILE_POINTER = 7
 _WITH_SHARED_MEMORY = 2
@@ -36,6 +40,10 @@ class _File(Structure):
     _fields_ = (("methods", POINTER(_Methods)),)
 
 
+class UnknownFormat(Exception):
+    """The memory does not hold what SQLite documents."""
+
+
 class WalIndex:
     """The header of a database's WAL index, which stays in place as long as the connection."""
 
@@ -44,7 +52,8 @@ class WalIndex:
 
         Raises:
             OSError: there is none: the database is not in WAL mode.
-            DataUnavailable: the database cannot be read.
+            SqliteError: the database cannot be read.
+            UnknownFormat: what is there is no such header.
         """
         # also makes sure that there is an index
         if connection.ask("PRAGMA journal_mode") != "wal":
@@ -53,6 +62,7 @@ class WalIndex:
         self._connection = connection
         self._header = (ctypes.c_char * _HEADER_BYTES).from_address(_address(connection))
         self._seen = b""
+        _check_header(self._header.raw, int(connection.ask("PRAGMA page_size")))
 
     def changed(self) -> bool:
         """Whether it differs from the last look; at first, yes."""
@@ -61,6 +71,21 @@ class WalIndex:
             return False
         self._seen = header
         return True
+
+
+def _check_header(header: bytes, page_bytes: int) -> None:
+    """It says its format's version, that it is filled in, and how large a page is.
+
+    Raises:
+        UnknownFormat: it does not.
+    """
+    version, _, _, is_filled_in, _, page = _HEADER.unpack_from(header)
+    # 65536 does not fit and is written as 1
+    said = 65_536 if page == 1 else page
+    if (version, is_filled_in, said) != (_FORMAT_VERSION, 1, page_bytes):
+        raise UnknownFormat(
+            f"SQLite's WAL index says version {version}, filled in {is_filled_in}, pages of {said}"
+        )
 
 
 def _address(connection: SqliteConnection) -> int:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from native.compiled import compiled
-from shared.features.precompile import call_precompiled
+from native.precompile import call_precompiled
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 MODULE = """
-from shared.features.precompile import call_precompiled
+from native.precompile import call_precompiled
 from native.compiled import compiled
 
 @compiled

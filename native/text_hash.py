@@ -4,16 +4,33 @@ Python hashes the characters, in one, two or four bytes each; for ASCII that is 
 is the one Python drew when it started, so nobody can prepare two texts with one hash.
 """
 
+import ctypes
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
+from native.catalogue import COMPILED_READING
 from native.compiled import compiled, without_linear_algebra
-from shared.features.pointers import bytes_at, pointer_to
+from native.pointers import bytes_at, pointer_to
 
-with without_linear_algebra():
-    # the library's own translation of what CPython does; a test holds it to hash()
-    from numba.cpython.hashing import _Py_HashBytes
 
+def _hash_of_bytes() -> Any:
+    """Numba's own translation of what CPython does; None where there is none."""
+    if not COMPILED_READING.in_use:
+        return None
+    try:
+        with without_linear_algebra():
+            from numba.cpython.hashing import (  # noqa: PLC0415 - only what is checked is imported
+                _Py_HashBytes,
+            )
+    except ImportError as error:
+        COMPILED_READING.fall_back(str(error))
+        return None
+    return _Py_HashBytes
+
+
+_Py_HashBytes = _hash_of_bytes()
 Bytes = npt.NDArray[np.uint8]
 
 
@@ -57,3 +74,18 @@ def text_hash(address: int, length: int) -> int:
         return _wide_hash(text)
     code: int = _Py_HashBytes(pointer_to(address), length)
     return code
+
+
+# ASCII, and characters of one, two and four bytes, of lengths that end inside a word and behind
+_SAMPLES = ("", "a", "merchant-0123456789", "Zoë", "Łódź-12", "店長", "🦉 owl", "x" * 128)
+
+
+def agrees_with_python() -> bool:
+    """Whether texts of every kind have the hash that this Python gives them."""
+    return all(_hash_of_text(text) == hash(text) for text in _SAMPLES)
+
+
+def _hash_of_text(text: str) -> int:
+    told = text.encode()
+    memory = ctypes.create_string_buffer(told)
+    return text_hash(ctypes.addressof(memory), len(told))

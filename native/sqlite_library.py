@@ -1,7 +1,7 @@
-"""SQLite's C interface for compiled code, which steps through rows without an object for any.
+"""SQLite's C interface in the library that Python's sqlite3 is linked to.
 
-The functions are those of the very library that Python's sqlite3 is linked to: a second copy of
-SQLite in a process would let go of the locks of the first (sqlite.org/howtocorrupt.html, 2.2.1).
+Always that one: a second copy of SQLite in a process would let go of the locks of the first
+(sqlite.org/howtocorrupt.html, 2.2.1).
 """
 
 import _sqlite3
@@ -9,41 +9,35 @@ import ctypes
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from native.compiled import without_linear_algebra
-from shared.errors import DataUnavailable
-
-with without_linear_algebra():
-    import llvmlite.binding
-    from numba import types
-
 OK, ROW, DONE, NULL = 0, 100, 101, 5
 _READ_ONLY, _NO_MUTEX = 0x1, 0x8000
 # A reader waits for nobody in WAL mode; what blocks it longer is worth going on without.
 _BUSY_TIMEOUT_MS = 250
+STEPPING = (
+    "step",
+    "reset",
+    "bind_int64",
+    "bind_text",
+    "column_int64",
+    "column_double",
+    "column_type",
+    "column_text",
+    "column_bytes",
+)
+"""Functions that compiled code calls, without the prefix `sqlite3_`."""
 
-# addresses are integers here: both travel in the same registers
-_POINTER, _INT, _LONG = types.intp, types.int32, types.int64
-_SIGNATURES: dict[str, Any] = {
-    "step": _INT(_POINTER),
-    "reset": _INT(_POINTER),
-    "bind_int64": _INT(_POINTER, _INT, _LONG),
-    "bind_text": _INT(_POINTER, _INT, _POINTER, _INT, _POINTER),
-    "column_int64": _LONG(_POINTER, _INT),
-    "column_double": types.float64(_POINTER, _INT),
-    "column_type": _INT(_POINTER, _INT),
-    "column_text": _POINTER(_POINTER, _INT),
-    "column_bytes": _INT(_POINTER, _INT),
-}
+
+class SqliteError(Exception):
+    """SQLite's own words for what went wrong."""
 
 
 def _library() -> ctypes.CDLL | None:
     """Python's SQLite, if it can be called from outside."""
-    library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
     try:
-        for name in _SIGNATURES:
-            address = ctypes.cast(library[f"sqlite3_{name}"], ctypes.c_void_p).value
-            llvmlite.binding.add_symbol(f"python_sqlite3_{name}", address)
-    except AttributeError:
+        library = ctypes.CDLL(getattr(_sqlite3, "__file__", None))
+        for name in STEPPING:
+            library[f"sqlite3_{name}"]
+    except (AttributeError, OSError):
         return None
     library.sqlite3_errmsg.restype = ctypes.c_char_p
     library.sqlite3_column_text.restype = ctypes.c_char_p
@@ -51,22 +45,7 @@ def _library() -> ctypes.CDLL | None:
 
 
 LIBRARY = _library()
-"""None: there is no way to it, and Python's own module has to do."""
-
-
-def _function(name: str) -> Any:
-    return types.ExternalFunction(f"python_sqlite3_{name}", _SIGNATURES[name])
-
-
-step = _function("step")
-reset = _function("reset")
-bind_int64 = _function("bind_int64")
-bind_text = _function("bind_text")
-column_int64 = _function("column_int64")
-column_double = _function("column_double")
-column_type = _function("column_type")
-column_text = _function("column_text")
-column_bytes = _function("column_bytes")
+"""None: its functions cannot be reached, and Python's own module has to do."""
 
 
 class SqliteConnection:
@@ -76,7 +55,7 @@ class SqliteConnection:
         """Open it.
 
         Raises:
-            DataUnavailable: it cannot be opened.
+            SqliteError: it cannot be opened.
         """
         self._library = library
         self._handle = ctypes.c_void_p()
@@ -94,7 +73,7 @@ class SqliteConnection:
         """The address of a statement, and the numbers of its parameters of these names.
 
         Raises:
-            DataUnavailable: the database does not know what it is about, or cannot be read.
+            SqliteError: the database does not know what it is about, or cannot be read.
         """
         library, statement = self._library, ctypes.c_void_p()
         handed_back = ctypes.byref(statement)
@@ -114,7 +93,7 @@ class SqliteConnection:
         """The first value of the first row, as text.
 
         Raises:
-            DataUnavailable: there is none.
+            SqliteError: there is none.
         """
         statement = ctypes.c_void_p(self.prepare(text, (), {})[0])
         code = self._library.sqlite3_step(statement)
@@ -131,10 +110,10 @@ class SqliteConnection:
         )
         return done
 
-    def failure(self) -> DataUnavailable:
+    def failure(self) -> SqliteError:
         """What went wrong last."""
         reason = self._library.sqlite3_errmsg(self._handle) or b"out of memory"
-        return DataUnavailable(f"could not read history: {reason.decode(errors='replace')}")
+        return SqliteError(reason.decode(errors="replace"))
 
     def close(self) -> None:
         for statement in self._statements:

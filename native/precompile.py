@@ -1,0 +1,76 @@
+"""Compiled functions made ready by another process, where they are not on disk yet.
+
+Whoever compiles keeps what the compiler needed for it, 50 to 250 MiB, for as long as it lives.
+"""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, cast
+
+import structlog
+
+from native.catalogue import COMPILE_CACHE, COMPILE_EVENTS
+from native.compiled import without_linear_algebra
+from native.parts import Part
+
+_COMPILES = "numba:compile"
+
+
+class _NotOnDisk(Exception):
+    """Raised by what would have to be compiled."""
+
+
+def call_precompiled(work: Callable[[], None], events: Part = COMPILE_EVENTS) -> None:
+    """Call a module's function that calls compiled functions; compile them elsewhere first.
+
+    Where another process cannot leave them on disk they are compiled here after all.
+    """
+    refusing = _refusing_to_compile(events) if COMPILE_CACHE.in_use else None
+    if refusing is None:
+        work()
+        return
+    try:
+        with refusing:
+            work()
+    except _NotOnDisk:
+        _in_another_process(work)
+        work()
+
+
+def _refusing_to_compile(events: Part) -> AbstractContextManager[object] | None:
+    """Lets this thread load, but not compile; None where numba does not tell that it compiles."""
+    if not events.in_use:
+        return None
+    try:
+        with without_linear_algebra():
+            from numba.core.event import Listener, install_listener  # noqa: PLC0415
+    except ImportError as error:
+        events.fall_back(str(error))
+        return None
+    refused = threading.get_ident()
+
+    class Refusal(Listener):  # type: ignore[misc]
+        def on_start(self, _event: Any) -> None:
+            if threading.get_ident() == refused:
+                raise _NotOnDisk
+
+        def on_end(self, _event: Any) -> None:
+            """Nothing has begun."""
+
+    return cast(AbstractContextManager[object], install_listener(_COMPILES, Refusal()))
+
+
+def _in_another_process(work: Callable[[], None]) -> None:
+    structlog.get_logger().info("compiling", module=work.__module__)
+    code = f"from {work.__module__} import {work.__qualname__} as work; work()"
+    subprocess.run(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
