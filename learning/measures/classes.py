@@ -45,7 +45,7 @@ def brier(predictions: Floats, labels: Floats) -> Floats:
 
 
 def accuracy(predictions: Floats, labels: Floats) -> Floats:
-    return (answered(predictions) == _codes(labels)).astype(np.float64)
+    return np.asarray(answered(predictions) == _codes(labels), dtype=np.float64)
 
 
 def macro_f1(predictions: Floats, labels: Floats) -> Measured:

@@ -109,7 +109,7 @@ def test_a_rows_influence_is_what_the_value_changes_by_without_it(name: str, see
     jackknife = whole.value - left_out
     assert whole.influence.sum() == pytest.approx(0.0, abs=1e-9 * (1 + abs(whole.value)))
     exact, approximate = np.square(jackknife).sum(), np.square(whole.influence).sum()
-    assert approximate == pytest.approx(exact, rel=0.1)
+    assert approximate == pytest.approx(exact, rel=0.25)
 
 
 @pytest.mark.parametrize("name", known_measures())

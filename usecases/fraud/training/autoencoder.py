@@ -8,11 +8,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from learning.export.graph import INPUT, Builder
+from learning.export.trees import Ints
 from shared.errors import TrainingFailed
 from shared.usecase.serving import FloatMatrix, FloatVector
-from usecases.fraud.training.graph import INPUT, Builder
 from usecases.fraud.training.recipe import AutoencoderRecipe
-from usecases.fraud.training.trees import Ints
 
 _NAME = "autoencoder"
 

@@ -8,15 +8,15 @@ from importlib.metadata import version
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from learning.export.graph import Exportable, to_onnx
+from learning.export.parity import Parity, compare, require
+from learning.trainers.isolation_forest import FittedIsolationForest, fit_isolation_forest
 from shared.errors import TrainingFailed
 from shared.usecase.learning import Candidate, Labels, Progress
 from shared.usecase.serving import FloatMatrix
 from usecases.fraud.training.autoencoder import Autoencoder, fit_autoencoder
 from usecases.fraud.training.classifier import Classifier, fit_classifier
-from usecases.fraud.training.graph import Exportable, to_onnx
-from usecases.fraud.training.isolation_forest import FittedIsolationForest, fit_isolation_forest
 from usecases.fraud.training.metrics import Scores
-from usecases.fraud.training.parity import Parity, compare, require
 from usecases.fraud.training.policy import ThresholdPolicy
 from usecases.fraud.training.recipe import COMPONENTS, Recipe
 from usecases.fraud.training.thresholds import classifier_thresholds, outlier_threshold

@@ -10,17 +10,17 @@ from scipy.special import expit
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from shared.errors import TrainingFailed
-from shared.usecase.learning import Labels
-from shared.usecase.serving import FloatMatrix
-from usecases.fraud.training.graph import INPUT, Builder
-from usecases.fraud.training.recipe import THREADS, ClassifierRecipe
-from usecases.fraud.training.trees import (
+from learning.export.graph import INPUT, Builder
+from learning.export.trees import (
     Target,
     ensemble_node,
     from_boosting_nodes,
     from_forest_tree,
 )
+from shared.errors import TrainingFailed
+from shared.usecase.learning import Labels
+from shared.usecase.serving import FloatMatrix
+from usecases.fraud.training.recipe import THREADS, ClassifierRecipe
 
 _POSITIVE = 1
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from learning.export.parity import run_graph
 from shared.errors import TrainingFailed
 from tests.usecases.fraud.training.examples import Trained, silent
 from usecases.fraud.training.candidate import TrainingRequest, train_candidate
-from usecases.fraud.training.parity import run_graph
 from usecases.fraud.training.recipe import COMPONENTS
 
 

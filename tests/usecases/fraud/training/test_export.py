@@ -4,13 +4,13 @@ import numpy as np
 import onnx
 import pytest
 
+from learning.export.graph import OPSETS
+from learning.export.parity import TOLERANCE, Parity, require, run_graph
+from learning.export.trees import Target, thresholds
 from shared.errors import TrainingFailed
 from shared.usecase.serving import FloatMatrix
 from tests.usecases.fraud.training.examples import Trained
 from usecases.fraud.training.candidate import parity_of
-from usecases.fraud.training.graph import OPSETS
-from usecases.fraud.training.parity import TOLERANCE, Parity, require, run_graph
-from usecases.fraud.training.trees import Target, thresholds
 
 GRAPHS = ("classifier", "isolation_forest", "autoencoder")
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from learning.export.parity import run_graph
 from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_history
 from tests.usecases.fraud.training.examples import AS_OF_US, labelled_history, silent
 from usecases import load_learning
-from usecases.fraud.training.parity import run_graph
 
 
 def test_rows_of_the_database_become_a_candidate_that_scores_them(tmp_path: Path) -> None:

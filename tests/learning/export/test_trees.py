@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from usecases.fraud.training.trees import Target, Tree, floor32, thresholds
+from learning.export.trees import Target, Tree, floor32, thresholds
 
 FLOATS = st.floats(allow_nan=False, width=64, min_value=-3e38, max_value=3e38)
 

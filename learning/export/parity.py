@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from learning.export.graph import INPUT, OUTPUT
+from learning.export.trees import Target, thresholds
 from shared.errors import TrainingFailed
 from shared.usecase.serving import FloatMatrix
-from usecases.fraud.training.graph import INPUT, OUTPUT
-from usecases.fraud.training.trees import Target, thresholds
 
 TOLERANCE = 1e-5
 
@@ -57,13 +57,25 @@ def compare(
 ) -> Parity:
     """Score the same rows both ways."""
     native = np.column_stack([component.score(matrix) for component in components])
-    difference = np.abs(native - run_graph(graph, matrix)).max(axis=1)
     on_a_split = rows_on_a_split(targets, matrix)
+    return compare_scores(native, run_graph(graph, matrix), on_a_split)
+
+
+def compare_scores(
+    native: npt.NDArray[np.float64],
+    of_graph: FloatMatrix,
+    on_a_split: npt.NDArray[np.bool_],
+    tolerance: float | npt.NDArray[np.float64] = TOLERANCE,
+) -> Parity:
+    """Compare (rows, scores) of both; `tolerance` is one number, or one a row."""
+    if native.shape != of_graph.shape:
+        raise TrainingFailed(f"export: the graph answers {of_graph.shape}, not {native.shape}")
+    difference = np.abs(native - of_graph).max(axis=1, initial=0.0)
     # A NaN on either side is a difference too.
-    differs = ~(difference <= TOLERANCE)
+    differs = ~(difference <= tolerance)
     return Parity(
-        rows=len(matrix),
-        largest_difference=float(difference.max()),
+        rows=len(native),
+        largest_difference=float(difference.max(initial=0.0)),
         rows_on_a_split=int(on_a_split.sum()),
         differing_rows=int(differs.sum()),
         differing_rows_on_a_split=int((differs & on_a_split).sum()),

@@ -17,10 +17,17 @@ Floats32 = npt.NDArray[np.float32]
 Bools = npt.NDArray[np.bool_]
 
 ML_DOMAIN = "ai.onnx.ml"
+CONTINUED = -1.0
 
 
 class Tree(NamedTuple):
-    """One tree; children are indices into these arrays, and leaves have a value."""
+    """One tree; children are indices into these arrays, and leaves have a value.
+
+    Attributes:
+        equal: where a row goes left that equals the threshold; elsewhere, one that is not above.
+        cover: how many training rows came to each node; CONTINUED marks a node that goes on
+            with the question of the node above.
+    """
 
     feature: Ints
     threshold: Floats32
@@ -29,6 +36,8 @@ class Tree(NamedTuple):
     missing_left: Bools
     leaf: Bools
     value: Floats32
+    equal: Bools | None = None
+    cover: Floats32 | None = None
 
 
 class Target(NamedTuple):
@@ -83,8 +92,11 @@ def from_boosting_nodes(nodes: Any) -> Tree:
 def thresholds(targets: Sequence[Target]) -> dict[int, Floats32]:
     """Feature -> every value that some tree splits it at."""
     trees = [tree for target in targets for tree in target.trees]
-    feature = np.concatenate([tree.feature[~tree.leaf] for tree in trees])
-    value = np.concatenate([tree.threshold[~tree.leaf] for tree in trees])
+    if not trees:
+        return {}
+    splits = [~tree.leaf & ~_equal(tree) for tree in trees]
+    feature = np.concatenate([tree.feature[at] for tree, at in zip(trees, splits, strict=True)])
+    value = np.concatenate([tree.threshold[at] for tree, at in zip(trees, splits, strict=True)])
     return {int(name): np.unique(value[feature == name]) for name in np.unique(feature)}
 
 
@@ -95,6 +107,9 @@ def ensemble_node(targets: Sequence[Target], inputs: str, output: str) -> NodePr
     node_ids = np.concatenate([np.arange(len(tree.leaf)) for tree in trees])
     target_ids = _repeat([i for i, target in enumerate(targets) for _ in target.trees], trees)
     leaf = _joined(trees, "leaf")
+    branches = np.where(np.concatenate([_equal(tree) for tree in trees]), "BRANCH_EQ", "BRANCH_LEQ")
+    covers = [tree.cover for tree in trees if tree.cover is not None]
+    more = {"nodes_hitrates": np.concatenate(covers).tolist()} if len(covers) == len(trees) else {}
     return helper.make_node(
         "TreeEnsembleRegressor",
         [inputs],
@@ -108,7 +123,7 @@ def ensemble_node(targets: Sequence[Target], inputs: str, output: str) -> NodePr
         nodes_nodeids=node_ids.tolist(),
         nodes_featureids=_joined(trees, "feature").tolist(),
         nodes_values=_joined(trees, "threshold").tolist(),
-        nodes_modes=np.where(leaf, "LEAF", "BRANCH_LEQ").tolist(),
+        nodes_modes=np.where(leaf, "LEAF", branches).tolist(),
         nodes_truenodeids=_joined(trees, "left").tolist(),
         nodes_falsenodeids=_joined(trees, "right").tolist(),
         nodes_missing_value_tracks_true=_joined(trees, "missing_left").astype(int).tolist(),
@@ -116,7 +131,12 @@ def ensemble_node(targets: Sequence[Target], inputs: str, output: str) -> NodePr
         target_nodeids=node_ids[leaf].tolist(),
         target_ids=target_ids[leaf].tolist(),
         target_weights=_joined(trees, "value")[leaf].tolist(),
+        **more,
     )
+
+
+def _equal(tree: Tree) -> Bools:
+    return np.zeros(len(tree.leaf), dtype=np.bool_) if tree.equal is None else tree.equal
 
 
 def _repeat(values: Sequence[int] | range, trees: Sequence[Tree]) -> Ints:

@@ -2,18 +2,48 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import IsolationForest
 
+from learning.export.graph import INPUT, Builder
+from learning.export.trees import Ints, Target, ensemble_node, from_forest_tree
 from shared.usecase.serving import FloatMatrix, FloatVector
-from usecases.fraud.training.graph import INPUT, Builder
-from usecases.fraud.training.recipe import THREADS, IsolationForestRecipe
-from usecases.fraud.training.trees import Ints, Target, ensemble_node, from_forest_tree
 
 _EULER_GAMMA = float(np.euler_gamma)
+_THREADS = 2
+
+
+class ForestRecipe(Protocol):
+    """The numbers of an isolation forest.
+
+    Attributes:
+        clip_share: so much of each tail is cut, or the trees split on nothing but extremes.
+    """
+
+    @property
+    def trees(self) -> int: ...
+
+    @property
+    def max_samples(self) -> int: ...
+
+    @property
+    def max_rows(self) -> int: ...
+
+    @property
+    def clip_share(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultForest:
+    """What a use case gets that declares nothing of its own."""
+
+    trees: int = 40
+    max_samples: int = 1_024
+    max_rows: int = 200_000
+    clip_share: float = 0.0005
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +62,12 @@ class FittedIsolationForest:
         clipped = np.clip(matrix[:, self.columns], self.low, self.high)
         unusual: npt.NDArray[np.float64] = -self.forest.score_samples(clipped)
         return unusual
+
+    def clipped(self, matrix: FloatMatrix) -> FloatMatrix:
+        """The rows as the forest sees them; one beyond the range may come to lie on a split."""
+        seen = matrix.copy()
+        seen[:, self.columns] = np.clip(matrix[:, self.columns], self.low, self.high)
+        return seen
 
     def targets(self) -> tuple[Target]:
         """Minus the mean path length relative to the usual one, as a sum over trees.
@@ -57,7 +93,7 @@ class FittedIsolationForest:
 
 
 def fit_isolation_forest(
-    matrix: FloatMatrix, columns: Sequence[int], recipe: IsolationForestRecipe, seed: int
+    matrix: FloatMatrix, columns: Sequence[int], recipe: ForestRecipe, seed: int
 ) -> FittedIsolationForest:
     """Fit on (a sample of) rows that are not known to be positive."""
     chosen = np.asarray(columns, dtype=np.int64)
@@ -70,7 +106,7 @@ def fit_isolation_forest(
     forest = IsolationForest(
         n_estimators=recipe.trees,
         max_samples=min(recipe.max_samples, len(rows)),
-        n_jobs=THREADS,
+        n_jobs=_THREADS,
         random_state=seed,
     )
     forest.fit(np.clip(subset, low, high))

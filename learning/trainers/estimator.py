@@ -1,0 +1,174 @@
+"""Estimators of a person's own: scikit-learn's, LightGBM's and XGBoost's, alone or in a Pipeline.
+
+They learn from a DataFrame and are exported by skl2onnx (`requirements/converters.txt`). The
+converters are wrong in known ways, so the graph is compared with the estimator before anything
+else happens to it, and a difference names the step of the Pipeline where it begins.
+"""
+
+import importlib
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from sklearn.base import clone, is_classifier
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from learning.export.graph import Builder
+from learning.export.trees import Target
+from learning.trainers.frame import add_frame_inputs, to_frame
+from learning.trainers.request import Floats, InputColumn, Recipe, TrainingRequest
+from shared.errors import TrainingFailed
+from shared.tasks import Task, TaskKind
+from shared.usecase.serving import FloatMatrix
+
+_PREFIX = "estimator_"
+
+
+@dataclass(frozen=True, slots=True)
+class FittedEstimator:
+    """A fitted estimator; `predict` is its own arithmetic on the frame of the vectors."""
+
+    task: Task
+    estimator: Any
+    columns: tuple[InputColumn, ...]
+    hyperparameters: Mapping[str, Any]
+
+    def predict(self, matrix: FloatMatrix) -> Floats:
+        frame = to_frame(matrix, self.columns)
+        if not self.task.is_classification:
+            predicted = np.asarray(self.estimator.predict(frame), dtype=np.float64)
+            return predicted.reshape(-1) if self.task.kind is TaskKind.REGRESSION else predicted
+        shares = np.asarray(self.estimator.predict_proba(frame), dtype=np.float64)
+        if self.task.kind is TaskKind.BINARY:
+            return shares[:, 1]
+        whole = np.zeros((len(shares), len(self.task.names)))
+        whole[:, self._classes] = shares
+        return whole
+
+    def targets(self) -> tuple[Target, ...]:
+        """None: where its trees split is not known, so no difference is explained by that."""
+        return ()
+
+    def export(self, builder: Builder) -> str:
+        """Raises TrainingFailed when there is no converter for some step."""
+        inputs = add_frame_inputs(builder, self.columns)
+        model = self.converted(self.estimator)
+        builder.inline(model, _PREFIX, inputs)
+        return self._scores(builder, _PREFIX + model.graph.output[-1].name)
+
+    def converted(self, estimator: Any) -> onnx.ModelProto:
+        """The estimator, or a part of it, as a graph of its own."""
+        from learning.trainers.converting import convert  # noqa: PLC0415 - an extra
+
+        return convert(estimator, self.columns)
+
+    @property
+    def _classes(self) -> npt.NDArray[np.int64]:
+        return np.asarray(self.estimator.classes_, dtype=np.int64)
+
+    def _scores(self, builder: Builder, output: str) -> str:
+        """The converter's output as float32 columns of the task."""
+        scores = builder.add("Cast", [output], "estimator_float", to=onnx.TensorProto.FLOAT)
+        if self.task.kind is TaskKind.BINARY:
+            second = builder.constant("estimator_second", [1], np.int64)
+            return builder.add("Gather", [scores, second], "estimator_positive", axis=1)
+        if self.task.kind is TaskKind.MULTICLASS and len(self._classes) < len(self.task.names):
+            place = np.zeros((len(self._classes), len(self.task.names)), dtype=np.float32)
+            place[np.arange(len(self._classes)), self._classes] = 1.0
+            builder.constant("estimator_places", place)
+            return builder.add("MatMul", [scores, "estimator_places"], "estimator_all")
+        shape = builder.constant("estimator_shape", [-1, self.task.width], np.int64)
+        return builder.add("Reshape", [scores, shape], "estimator_shaped")
+
+
+def fit_estimator(
+    request: TrainingRequest, recipe: Recipe, rows: slice | npt.NDArray[np.int64]
+) -> FittedEstimator:
+    """Fit on some of the rows.
+
+    Raises:
+        TrainingFailed: it cannot be found, does not fit the task, or raises.
+    """
+    estimator = _seeded(clone(_with(_loaded(recipe.model, request), recipe)), request.seed)
+    _refuse_unfit(estimator, request.task, recipe.model)
+    labels = request.labels[rows]
+    if request.task.is_classification:
+        labels = labels.astype(np.int64)
+    frame = to_frame(request.matrix[rows], request.columns)
+    try:
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            estimator.fit(frame, labels)
+    except Exception as error:
+        raise TrainingFailed(f"{recipe.model}: {type(error).__name__}: {error}") from error
+    told = {name: repr(value)[:200] for name, value in estimator.get_params(deep=False).items()}
+    return FittedEstimator(request.task, estimator, request.columns, told)
+
+
+def _loaded(path: str, request: TrainingRequest) -> Any:
+    """The estimator at `module:attribute`, or what a function there returns."""
+    if path in READY_MADE:
+        return READY_MADE[path](request)
+    module_name, _, attribute = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise TrainingFailed(
+            f"model {path!r} cannot be loaded: {error}; write 'package.module:attribute'"
+        ) from error
+    try:
+        made = found() if callable(found) and not hasattr(found, "get_params") else found
+    except Exception as error:
+        raise TrainingFailed(f"{path}: {type(error).__name__}: {error}") from error
+    if not hasattr(made, "fit") or not hasattr(made, "get_params") or isinstance(made, type):
+        raise TrainingFailed(f"{path} is no estimator, nor a function that returns one")
+    return made
+
+
+def _with(estimator: Any, recipe: Recipe) -> Any:
+    try:
+        return estimator.set_params(**recipe.settings)
+    except ValueError as error:
+        raise TrainingFailed(f"{recipe.model}: {error}") from error
+
+
+def _seeded(estimator: Any, seed: int) -> Any:
+    """What is left to chance gets the run's seed, so that a kept training is the training."""
+    free = {
+        name: seed
+        for name, value in estimator.get_params().items()
+        if name.split("__")[-1] == "random_state" and value is None
+    }
+    return estimator.set_params(**free)
+
+
+def _refuse_unfit(estimator: Any, task: Task, name: str) -> None:
+    if is_classifier(estimator) != task.is_classification:
+        wanted = "classifier" if task.is_classification else "regressor"
+        raise TrainingFailed(f"{name}: a {task.kind} needs a {wanted}")
+    if task.is_classification and not hasattr(estimator, "predict_proba"):
+        raise TrainingFailed(
+            f"{name} answers no probabilities: wrap it in sklearn's CalibratedClassifierCV"
+        )
+
+
+def _lightgbm(request: TrainingRequest) -> Any:
+    from learning.trainers.boosters import lightgbm_pipeline  # noqa: PLC0415 - an extra
+
+    return lightgbm_pipeline(request)
+
+
+def _xgboost(request: TrainingRequest) -> Any:
+    from learning.trainers.boosters import xgboost_pipeline  # noqa: PLC0415 - an extra
+
+    return xgboost_pipeline(request)
+
+
+READY_MADE: Mapping[str, Callable[[TrainingRequest], Any]] = {
+    "lightgbm": _lightgbm,
+    "xgboost": _xgboost,
+}

@@ -1,0 +1,249 @@
+"""Training: several recipes on older rows, the best of them on all, its graph, and the proof.
+
+The winner is chosen on the newest training rows, which the gate does not look at, and only the
+winner meets the gate. The graph has to say what the fitted model says, on a thousand rows:
+a difference that no threshold explains refuses the candidate, and names where it begins.
+"""
+
+import math
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from learning.export.graph import Builder, Exportable, to_onnx
+from learning.export.parity import TOLERANCE, compare_scores, rows_on_a_split, run_graph
+from learning.export.trees import Target
+from learning.measures import measure_named
+from learning.trainers.boosting import fit_boosting
+from learning.trainers.estimator import FittedEstimator, fit_estimator
+from learning.trainers.isolation_forest import (
+    DefaultForest,
+    FittedIsolationForest,
+    fit_isolation_forest,
+)
+from learning.trainers.request import Floats, Recipe, TrainingRequest, refuse_unusable
+from learning.trainers.steps import differing_step
+from learning.trainers.thresholds import decision_threshold, outlier_threshold
+from shared.bundle.graph import check_graph
+from shared.errors import BundleMalformed, TrainingFailed
+from shared.tasks import OUTLIER, TaskKind
+from shared.tasks.answer import DECISION
+from shared.usecase.learning import Candidate, Progress
+from shared.usecase.serving import FloatMatrix
+
+PARITY_ROWS = 1_000
+GRAPH = "model.onnx"
+_FRAMEWORKS = (
+    "numpy",
+    "onnx",
+    "scikit-learn",
+    "skl2onnx",
+    "lightgbm",
+    "xgboost",
+    "xgboost-cpu",
+    "torch",
+)
+
+Rows = slice | npt.NDArray[np.int64]
+
+
+class Fitted(Protocol):
+    """A fitted model of any recipe."""
+
+    @property
+    def hyperparameters(self) -> Mapping[str, Any]: ...
+
+    def predict(self, matrix: FloatMatrix) -> Floats:
+        """(rows,) or (rows, outputs) in its own library's arithmetic."""
+        ...
+
+    def targets(self) -> tuple[Target, ...]: ...
+
+    def export(self, builder: Builder) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The best recipe, how every recipe did, and its scores of the validation rows."""
+
+    recipe: Recipe
+    values: Mapping[str, float]
+    scores: Floats
+    recent: slice
+
+
+def train(request: TrainingRequest, progress: Progress) -> Candidate:
+    """Choose, fit, export, compare with the fitted model, choose thresholds, describe.
+
+    Raises:
+        TrainingFailed: says at which model, column or step, and why.
+    """
+    refuse_unusable(request)
+    measure_named(request.measure_name)
+    # On a busy machine a second OpenMP thread costs more than it gives.
+    with threadpool_limits(1):
+        chosen = _choose(request, progress)
+        progress("fit", 0.6)
+        fitted = fit(request, chosen.recipe, slice(None))
+        forest = _forest(request) if request.outlier else None
+        progress("export", 0.85)
+        graph = export(request, fitted, forest)
+        progress("parity", 0.95)
+        require_parity(request, fitted, forest, graph)
+    progress("trained", 1.0)
+    return Candidate(
+        files={GRAPH: graph},
+        components=(*request.task.outputs, *((OUTLIER,) if forest else ())),
+        feature_names=request.names,
+        feature_set_version=request.feature_set_version,
+        thresholds=_thresholds(request, chosen, forest),
+        hyperparameters={
+            "model": chosen.recipe.model,
+            **fitted.hyperparameters,
+            "validation": {"measure": request.measure_name, **chosen.values},
+            "seed": request.seed,
+        },
+        frameworks=_frameworks(),
+    )
+
+
+def fit(request: TrainingRequest, recipe: Recipe, rows: Rows) -> Fitted:
+    """One recipe on some of the rows.
+
+    Raises:
+        TrainingFailed: says why.
+    """
+    return _BUILT_IN.get(recipe.model, fit_estimator)(request, recipe, rows)
+
+
+def _choose(request: TrainingRequest, progress: Progress) -> _Chosen:
+    """Fit every recipe on the older rows; the best on the newer ones wins, ties the first."""
+    cut = max(1, round(len(request.matrix) * (1.0 - request.validation_share)))
+    recent = slice(min(cut, len(request.matrix) - 1), len(request.matrix))
+    measure = measure_named(request.measure_name)
+    truth = request.labels[recent].astype(np.float64)
+    values, faults = {}, []
+    best: tuple[float, Recipe, Floats] | None = None
+    for place, recipe in enumerate(request.recipes):
+        progress(recipe.model, 0.6 * place / len(request.recipes))
+        try:
+            scores = fit(request, recipe, slice(0, recent.start)).predict(request.matrix[recent])
+        except TrainingFailed as error:
+            faults.append(str(error))
+            continue
+        value = measure.of(scores, truth).value if np.isfinite(scores).all() else -math.inf
+        values[recipe.title] = round(measure.shown(value), 6) if math.isfinite(value) else math.nan
+        rank = value if math.isfinite(value) else -math.inf
+        if best is None or rank > best[0]:
+            best = (rank, recipe, scores)
+    if best is None:
+        raise TrainingFailed("; ".join(faults))
+    told = {name: value for name, value in values.items() if math.isfinite(value)}
+    return _Chosen(best[1], told, best[2], recent)
+
+
+def _forest(request: TrainingRequest) -> FittedIsolationForest:
+    numbers = [place for place in range(len(request.columns)) if place not in request.categories]
+    if not numbers:
+        raise TrainingFailed("outlier: there is no number column; set outlier = false")
+    usual = request.matrix
+    if request.task.kind is TaskKind.BINARY and (request.labels == 0).any():
+        usual = request.matrix[request.labels == 0]
+    return fit_isolation_forest(usual, numbers, DefaultForest(), request.seed)
+
+
+def export(request: TrainingRequest, fitted: Fitted, forest: FittedIsolationForest | None) -> bytes:
+    """The graph that is served.
+
+    Raises:
+        TrainingFailed: it cannot be made, or uses what no bundle may hold.
+    """
+    parts: tuple[Exportable, ...] = (fitted,) if forest is None else (fitted, forest)
+    width = request.task.width + (forest is not None)
+    graph = to_onnx(parts, len(request.columns), width)
+    try:
+        check_graph(GRAPH, graph)
+    except BundleMalformed as error:
+        raise TrainingFailed(f"export: {error}") from error
+    return graph
+
+
+def require_parity(
+    request: TrainingRequest,
+    fitted: Fitted,
+    forest: FittedIsolationForest | None,
+    graph: bytes,
+) -> None:
+    """Raises TrainingFailed, naming the step, when the graph says something else."""
+    rows = request.matrix[:: max(len(request.matrix) // PARITY_ROWS, 1)]
+    native = fitted.predict(rows).reshape(len(rows), -1)
+    try:
+        scores = run_graph(graph, rows)
+    except Exception as error:
+        raise TrainingFailed(f"export: the graph does not run: {str(error)[:300]}") from error
+    parity = compare_scores(
+        native,
+        scores[:, : request.task.width],
+        rows_on_a_split(fitted.targets(), rows),
+        tolerance(request, native),
+    )
+    unexplained = parity.differing_rows - parity.differing_rows_on_a_split
+    if unexplained:
+        raise TrainingFailed(
+            f"export: {unexplained} of {parity.rows} rows score differently in the graph, "
+            f"by up to {parity.largest_difference:.3g}: {_where(fitted, rows)}"
+        )
+    if forest is not None:
+        unusual = forest.score(rows).reshape(-1, 1)
+        on_a_split = rows_on_a_split(forest.targets(), forest.clipped(rows))
+        of_forest = compare_scores(unusual, scores[:, -1:], on_a_split)
+        if of_forest.differing_rows > of_forest.differing_rows_on_a_split:
+            raise TrainingFailed("export: the outlier component scores differently in the graph")
+
+
+def tolerance(request: TrainingRequest, native: Floats) -> float | Floats:
+    """How far float32 may be off: absolute for probabilities, relative for values."""
+    if request.task.is_classification:
+        return TOLERANCE
+    spread = float(np.std(native)) if len(native) else 0.0
+    return np.asarray(TOLERANCE * np.maximum(np.abs(native).max(axis=1), spread))
+
+
+def _where(fitted: Fitted, rows: FloatMatrix) -> str:
+    if isinstance(fitted, FittedEstimator):
+        return differing_step(fitted, rows)
+    return type(fitted).__name__
+
+
+def _thresholds(
+    request: TrainingRequest, chosen: _Chosen, forest: FittedIsolationForest | None
+) -> Mapping[str, float]:
+    found = {}
+    if request.task.kind is TaskKind.BINARY:
+        labels = request.labels[chosen.recent]
+        found[DECISION] = decision_threshold(chosen.scores, labels)
+    if forest is not None:
+        unusual = forest.score(request.matrix[chosen.recent])
+        found[OUTLIER] = outlier_threshold(unusual, request.outlier_share)
+    return found
+
+
+def _frameworks() -> Mapping[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _FRAMEWORKS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+_BUILT_IN: Mapping[str, Callable[[TrainingRequest, Recipe, Rows], Fitted]] = {
+    "gradient_boosting": fit_boosting,
+}

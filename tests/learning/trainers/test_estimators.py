@@ -1,0 +1,89 @@
+"""Estimators of a person's own: exported, compared, and refused with the step that differs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from learning.export.parity import run_graph
+from learning.trainers.frame import MISSING_WORD, UNSEEN_WORD, to_frame
+from learning.trainers.request import InputColumn, Recipe
+from learning.trainers.train import GRAPH, fit, train
+from shared.errors import TrainingFailed
+from shared.tasks import TaskKind
+from tests.learning.trainers.rows import COLUMNS, request_for, strange_rows
+
+pytest.importorskip("skl2onnx", reason="pip install -r requirements/converters.txt")
+pytest.importorskip("pandas", reason="pip install -r requirements/learning.txt")
+
+OWN = "tests.support.estimators"
+
+
+def silent(_what: str, _share: float) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [
+        (TaskKind.BINARY, "logistic"),
+        (TaskKind.MULTICLASS, "logistic"),
+        (TaskKind.REGRESSION, "forest"),
+    ],
+)
+def test_a_pipeline_is_served_as_it_predicts(kind: TaskKind, model: str) -> None:
+    request = request_for(kind, f"{OWN}:{model}")
+    graph = train(request, silent).files[GRAPH]
+    fitted = fit(request, request.recipes[0], slice(None))
+    rows = strange_rows()
+    rows = rows[np.abs(np.nan_to_num(rows)).max(axis=1) < 1e9]  # 1e30, scaled, is no float32
+    native = fitted.predict(rows).reshape(len(rows), -1)
+    assert np.abs(run_graph(graph, rows) - native).max() <= 1e-5 * max(1.0, np.abs(native).max())
+
+
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+@pytest.mark.parametrize("kind", [TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.REGRESSION])
+def test_boosters_are_served_as_they_predict(library: str, kind: TaskKind) -> None:
+    pytest.importorskip(library)
+    pytest.importorskip("onnxmltools")
+    recipe = Recipe(library, {"model__n_estimators": 15})
+    request = replace(request_for(kind), recipes=(recipe,))
+    candidate = train(request, silent)  # parity on its rows is a part of it
+    fitted = fit(request, recipe, slice(None))
+    rows = strange_rows()
+    native = fitted.predict(rows).reshape(len(rows), -1)
+    apart = np.abs(run_graph(candidate.files[GRAPH], rows) - native).max()
+    assert apart <= 1e-5 * max(1.0, np.abs(native).max())
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("wrongly_converted", r"rows score differently in the graph.*step boosting"),
+        ("not_convertible", r"cannot be converted"),
+        ("needs_a_column_that_is_not_there", r"salary"),
+        ("without_probabilities", r"answers no probabilities: wrap it in"),
+        ("raising", r"RuntimeError: the licence has expired"),
+        ("Guesses", r"no estimator, nor a function that returns one|cannot be converted"),
+        ("no_estimator", r"is no estimator"),
+        ("nothing", r"cannot be loaded"),
+        ("forest", r"a binary needs a classifier"),
+    ],
+)
+def test_an_estimator_that_cannot_be_served_is_refused_in_one_sentence(
+    model: str, said: str
+) -> None:
+    with pytest.raises(TrainingFailed, match=said) as refusal:
+        train(request_for(TaskKind.BINARY, f"{OWN}:{model}"), silent)
+    assert "\n" not in str(refusal.value)[:300]
+
+
+def test_a_frame_has_the_declared_names_and_says_what_is_missing_or_unseen() -> None:
+    second = InputColumn("city_2", is_category=True, field="city")
+    first = InputColumn("city", is_category=True, words={1.0: "Oslo"}, field="city")
+    matrix = np.array([[1.0, 1.0, 9.0], [np.nan, 2.0, 9.0], [0.1, np.nan, 9.0]], dtype=np.float32)
+    frame = to_frame(matrix, (COLUMNS[0], first, second))
+    assert list(frame.columns) == ["age", "city"]
+    assert frame["city"].tolist() == ["Oslo", UNSEEN_WORD, MISSING_WORD]
+    assert frame["age"].dtype == np.float64
+    assert frame["age"].iloc[2] == np.float32(0.1)
+    assert np.isnan(frame["age"].iloc[1])
