@@ -84,3 +84,25 @@ def test_the_project_says_how_to_report_how_to_behave_and_under_which_licence() 
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     assert "Contributor Covenant" in (ROOT / "CODE_OF_CONDUCT.md").read_text()
     assert "docs/security.md" in (ROOT / "SECURITY.md").read_text()
+
+
+def decisions() -> list[Path]:
+    return sorted((ROOT / "docs" / "adr").glob("0*.md"))
+
+
+@pytest.mark.parametrize("page", decisions(), ids=lambda page: page.name)
+def test_a_decision_says_its_situation_decision_price_and_status(page: Path) -> None:
+    text = page.read_text()
+    missing = [
+        part for part in ("Status", "Situation", "Decision", "Price") if f"**{part}" not in text
+    ]
+    assert missing == []
+    assert re.search(r"\*\*Status[:.]\*\*\s+(accepted|superseded)", text, re.IGNORECASE)
+
+
+def test_the_table_of_decisions_holds_each_with_its_title_and_status() -> None:
+    table = (ROOT / "docs" / "adr" / "README.md").read_text()
+    for page in decisions():
+        title = page.read_text().partition("\n")[0].removeprefix("# ")[5:]
+        row = rf"^\| \[{page.name[:4]}\]\({re.escape(page.name)}\) \| {re.escape(title)} \| \w+"
+        assert re.search(row, table, re.MULTILINE), f"docs/adr/README.md lacks {page.name}"
