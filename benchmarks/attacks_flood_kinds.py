@@ -13,7 +13,7 @@ Flood = Callable[[], Iterator[bytes]]
 
 # Connections that an attacker keeps open, where that is the attack.
 HELD = 400
-_RECEIVE_BYTES = 64 * 1024
+_BUFFER_BYTES = 64 * 1024
 _HOST = b"Host: localhost\r\n"
 _PART = 64 * 1024
 _MIB = 1024 * 1024
@@ -98,9 +98,10 @@ def attack(port: int, name: str) -> None:
 
 
 def _connected(port: int) -> socket.socket:
-    """With a small buffer: what a stranger does not read fills his machine, not ours."""
+    """With small buffers: those of a stranger fill the memory of another machine, not of ours."""
     connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BYTES)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
     connection.settimeout(5)
     connection.connect(("127.0.0.1", port))
     return connection
