@@ -13,8 +13,8 @@ from api.workers.port import bound
 from api.workers.worker_context import WorkerContext
 from shared.errors import SettingsError
 from shared.logs import configure_service_logging, start_failed
-from shared.private_files import keep_files_private
 from shared.setting_docs import described, help_text
+from shared.system.files import keep_files_private
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -24,7 +24,7 @@ from scheduler.settings import SchedulerSettings, load_settings
 from scheduler.supervision.limits import Retries
 from shared.errors import DataUnavailable, SettingsError
 from shared.logs import configure_service_logging, start_failed
-from shared.private_files import keep_files_private
+from shared.system.files import keep_files_private
 from shared.tables.engine import connect
 from shared.tables.runs import Run, RunStatus, get_run
 from shared.usecase.learning import LearningUseCase

@@ -1,11 +1,11 @@
-"""The heartbeat: a file renamed into place, so a reader never sees half of it."""
+"""The heartbeat file of the scheduler, and how old the last beat is."""
 
-import os
 import re
 from pathlib import Path
 
 from shared.clock import MICROS_PER_SECOND, Clock, isoformat
 from shared.errors import SettingsError
+from shared.system.files import write_whole
 
 # What beats write, and what a power cut may make of it: nothing, or zeros.
 _OURS = re.compile(rb"[\x00\s0-9T:Z.-]*")
@@ -21,10 +21,8 @@ class HeartbeatFile:
 
     def beat(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         now_us = self._clock.now_us()
-        temporary.write_text(f"{now_us} {isoformat(now_us)}\n")
-        temporary.replace(self._path)
+        write_whole(self._path, f"{now_us} {isoformat(now_us)}\n".encode(), durable=False)
 
 
 def check_place(path: Path) -> None:

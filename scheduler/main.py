@@ -27,8 +27,8 @@ from shared.clock_metrics import ClockMetrics
 from shared.errors import SettingsError
 from shared.logs import configure_service_logging, start_failed
 from shared.machine_clock import MACHINE_CLOCK
-from shared.private_files import keep_files_private
 from shared.setting_docs import help_text
+from shared.system.files import keep_files_private
 from shared.tables.engine import connect
 from shared.tables.storage_place import warn_of_doubtful_place
 

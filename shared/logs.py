@@ -15,8 +15,8 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from shared.log_limits import BoundedFileHandler, EventQuota, LogLimits
-from shared.private_files import close_to_others
 from shared.settings import LogSettings
+from shared.system.files import close_to_others
 
 LogFormat = Literal["console", "json"]
 

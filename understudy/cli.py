@@ -7,7 +7,7 @@ import typer
 
 from shared.errors import UnderstudyError
 from shared.logs import configure_logging
-from shared.private_files import keep_files_private
+from shared.system.files import keep_files_private
 from shared.version import VERSION
 from understudy.commands import (
     audit,

@@ -34,7 +34,7 @@ from scheduler.settings import SchedulerSettings, load_settings
 from shared.clock import MICROS_PER_DAY, SystemClock, to_micros
 from shared.errors import UnderstudyError
 from shared.keys.store import KeyStore
-from shared.named_files import NamedFile
+from shared.system.named_files import NamedFile
 from shared.tables.engine import connect, migrate
 from understudy.terminal import console, errors
 

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy import Engine
 
 import usecases
-from scheduler.cycle.candidates import write_whole
 from scheduler.replay.asked import Asked
 from scheduler.replay.csv_text import csv_text
 from scheduler.replay.history import connect_read_only, newest_event_us
@@ -23,6 +22,7 @@ from scheduler.replay.summary import describe, judged, summarize, verdict
 from scheduler.settings import SchedulerSettings, load_settings
 from shared.clock import SystemClock, isoformat, to_micros
 from shared.intervals import Interval
+from shared.system.files import write_whole_within
 from shared.usecase.learning import LearningUseCase
 from understudy.handbook import HANDBOOK
 from understudy.replay_screen import Screen, show
@@ -107,8 +107,8 @@ def _report(request: ReplayRequest, asked: Asked, rounds: list[Round], folder: P
         settings=settings,
         published=HANDBOOK if request.is_handbook else None,
     )
-    write_whole(folder / CSV, csv_text(rounds).encode())
-    write_whole(folder / PAGE, render(page).encode())
+    write_whole_within(folder / CSV, csv_text(rounds).encode())
+    write_whole_within(folder / PAGE, render(page).encode())
     if request.as_json:
         sys.stdout.write(json.dumps(_summary(request, rounds, folder)) + "\n")
     else:

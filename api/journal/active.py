@@ -4,8 +4,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from api.journal.durable import sync_file, sync_names
 from api.journal.segments import segment_path
+from shared.system.files import sync_directory, sync_file
 
 
 class ActiveSegment:
@@ -75,7 +75,7 @@ class ActiveSegment:
         try:
             if self._fsync:
                 # The records would be on disk, and no name lead to them.
-                sync_names(self._directory)
+                sync_directory(self._directory)
         except OSError:
             os.close(descriptor)
             raise

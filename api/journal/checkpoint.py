@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import orjson
 
-from api.registry.files import TEMPORARY_PREFIX, write_whole
+from shared.system.files import TEMPORARY_PREFIX, write_whole
 
 
 class Position(NamedTuple):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import structlog
 
-from api.journal.durable import sync_file, sync_names
 from api.journal.frames import Region
 from api.journal.recovery import UNREADABLE, Defect
 from api.journal.segments import segment_path
+from shared.system.files import sync_directory, sync_file
 
 _log = structlog.get_logger()
 _COPIES = ("*.damaged", f"*{UNREADABLE}")
@@ -101,4 +101,4 @@ def _copy(path: Path, region: Region) -> None:
         file.write(content)
         file.flush()
         sync_file(file.fileno())
-    sync_names(target.parent)
+    sync_directory(target.parent)

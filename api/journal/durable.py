@@ -5,49 +5,15 @@ transactions when the power fails. The journal forgets what the database has, so
 that drain it, and those that store labels, flush the WAL with every commit.
 """
 
-import errno
-import fcntl
-import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, event
 
-from api.registry.files import sync_directory
+from shared.system.files import sync_directory
 
 _FULL = ("synchronous = FULL", "fullfsync = ON")
-# macOS: fsync alone leaves data in the disk's own memory
-_FULL_FSYNC = getattr(fcntl, "F_FULLFSYNC", None)
-_WITHOUT = {errno.EINVAL, errno.EACCES, errno.ENOTSUP}
-
-
-def sync_file(descriptor: int) -> None:
-    """Data and length of a file are on disk when this returns."""
-    if _FULL_FSYNC is not None:
-        fcntl.fcntl(descriptor, _FULL_FSYNC)
-    elif hasattr(os, "fdatasync"):
-        os.fdatasync(descriptor)
-    else:
-        os.fsync(descriptor)
-
-
-def sync_path(path: Path) -> None:
-    """The same for a file that is not open."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        sync_file(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_names(directory: Path) -> None:
-    """Names made, changed and removed in a folder are on disk, where folders can be synced."""
-    try:
-        sync_directory(directory)
-    except OSError as error:
-        if error.errno not in _WITHOUT:
-            raise
 
 
 def commit_durably(engine: Engine) -> None:
@@ -83,7 +49,7 @@ class DatabaseNames:
             return
         found = (_inode(self._database), _inode(Path(f"{self._database}-wal")))
         if found != self._synced:
-            sync_names(self._database.parent)
+            sync_directory(self._database.parent)
             self._synced = found
 
 

@@ -17,11 +17,11 @@ import structlog
 from api.journal.active import ActiveSegment
 from api.journal.checkpoint import Checkpoint, Position
 from api.journal.damage import DamageLog, Tell
-from api.journal.durable import sync_names, sync_path
 from api.journal.frames import Region, frame
 from api.journal.recovery import Defect, recover
 from api.journal.segments import lock_directory, records_between, segment_path
 from shared.errors import SettingsError
+from shared.system.files import sync_directory, sync_path
 
 _log = structlog.get_logger()
 # A journal is cut into this many segments, so that space comes back while it drains.
@@ -191,7 +191,7 @@ class Journal:
             with self._lock:
                 self._older_bytes -= self._sizes.pop(number)
         if old and self._fsync:
-            sync_names(self._directory)
+            sync_directory(self._directory)
 
     def _empty(self) -> None:
         """Give back the active segment as well: on a full disk it is what keeps it full."""
@@ -282,5 +282,5 @@ class Journal:
         for number in self._sizes:
             if number >= self._drained.segment:
                 sync_path(segment_path(self._directory, number))
-        sync_names(self._directory)
-        sync_names(self._directory.parent)
+        sync_directory(self._directory)
+        sync_directory(self._directory.parent)

@@ -8,11 +8,11 @@ from typing import Protocol
 import orjson
 
 from api.journal.checkpoint import Position
-from api.journal.durable import sync_file, sync_names
 from api.journal.entries import COLUMNS, decode_row
 from api.journal.frames import Region
 from api.journal.segments import first_between
 from api.journal.sink import JournalRecord, RowRefused, Sink, Stored
+from shared.system.files import sync_directory, sync_file
 from shared.transaction import Label
 
 BATCH = 1_000
@@ -124,7 +124,7 @@ class InProcessWriter:
             file.flush()
             # The position will say that it is kept.
             sync_file(file.fileno())
-        sync_names(self._directory)
+        sync_directory(self._directory)
         what = "label" if isinstance(record, Label) else "decision"
         written.refused.append((what, reason))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.clock import Clock, isoformat
+from shared.system.files import sync_file
 
 # What the first line has for a predecessor.
 FIRST = "0" * 64
@@ -50,7 +51,7 @@ class AuditTrail:
             chained = line | details | {"before": _digest(_last_line(descriptor))}
             # all of it in ASCII: no reader can take a character for the end of the line
             os.write(descriptor, _new_line(descriptor) + json.dumps(chained).encode() + b"\n")
-            os.fsync(descriptor)
+            sync_file(descriptor)
 
     @contextmanager
     def _alone(self) -> Iterator[int]:

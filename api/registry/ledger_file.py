@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from api.registry.files import write_whole
 from api.registry.ledger import Acceptance, Activation, Ledger
 from shared.machine_clock import wall_ns
+from shared.system.files import write_whole
 
 _log = structlog.get_logger()
 Model = TypeVar("Model", bound=BaseModel)

@@ -14,7 +14,6 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
-from api.registry.files import TEMPORARY_PREFIX, write_directory, write_whole
 from api.registry.history import audit_lines, rebuilt
 from api.registry.ledger import Acceptance, Ledger
 from api.registry.ledger_file import LedgerFile
@@ -23,6 +22,7 @@ from api.registry.revoked import RevokedMarks
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_SECOND
 from shared.errors import ModelLoadError
+from shared.system.files import TEMPORARY_PREFIX, write_directory, write_whole
 
 __all__ = ["KEEP_VERSIONS", "Mended", "Meta", "Registry", "StoredVersion"]
 _log = structlog.get_logger()

@@ -10,9 +10,9 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
-from api.registry.files import write_whole
 from api.registry.ledger import Acceptance, Ledger
 from shared.bundle.version import Version
+from shared.system.files import write_whole
 
 _log = structlog.get_logger()
 _SUFFIX = ".json"

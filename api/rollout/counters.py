@@ -17,8 +17,8 @@ import numpy.typing as npt
 import orjson
 import structlog
 
-from api.registry.files import write_whole
 from api.rollout.arm_counts import StageCounts
+from shared.system.files import write_whole
 
 _log = structlog.get_logger()
 # Enough to see a split that is off by a tenth; the files stay below 160 kB a process.

@@ -5,8 +5,8 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
-from api.registry.files import write_whole
 from api.rollout.state import Rollouts
+from shared.system.files import write_whole
 
 _log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import structlog
 
-from api.registry.files import TEMPORARY_PREFIX, write_whole
+from shared.system.files import TEMPORARY_PREFIX, write_whole
 
 _log = structlog.get_logger()
 # What every worker tells at once when it serves.

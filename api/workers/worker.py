@@ -12,7 +12,7 @@ from api.settings import load_settings
 from api.workers.worker_context import read_context
 from shared.errors import SettingsError
 from shared.logs import configure_service_logging, start_failed
-from shared.private_files import keep_files_private
+from shared.system.files import keep_files_private
 
 
 def main() -> int:

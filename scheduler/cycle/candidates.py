@@ -1,13 +1,13 @@
-"""The candidates on disk: one folder a version, each file renamed into place."""
+"""The candidates on disk: one folder for each version."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from shared.bundle.version import Version
+from shared.system.files import TEMPORARY_PREFIX, write_whole_within
 
 BUNDLE, SIGNATURE, VERDICTS = "bundle.zip", "bundle.sig", "verdicts.json"
 REPORT, NO_CANDIDATE = "report.html", "no_candidate"
@@ -23,22 +23,22 @@ class CandidateStore:
         self._keep = keep
 
     def save_bundle(self, version: Version, raw: bytes) -> None:
-        write_whole(self._root / str(version) / BUNDLE, raw)
+        write_whole_within(self._root / str(version) / BUNDLE, raw)
 
     def save_signature(self, version: Version, signature: str) -> None:
-        write_whole(self._root / str(version) / SIGNATURE, f"{signature}\n".encode())
+        write_whole_within(self._root / str(version) / SIGNATURE, f"{signature}\n".encode())
 
     def save_verdicts(self, version: Version, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, indent=2, sort_keys=True, allow_nan=False)
-        write_whole(self._root / str(version) / VERDICTS, f"{text}\n".encode())
+        write_whole_within(self._root / str(version) / VERDICTS, f"{text}\n".encode())
 
     def save_report(self, version: Version, html: str) -> None:
-        write_whole(self._root / str(version) / REPORT, html.encode())
+        write_whole_within(self._root / str(version) / REPORT, html.encode())
 
     def save_report_without_candidate(self, run_id: int, html: str) -> None:
         """For a run that was refused before anything was trained; the latest are kept."""
         folder = self._root / NO_CANDIDATE
-        write_whole(folder / f"run_{run_id}.html", html.encode())
+        write_whole_within(folder / f"run_{run_id}.html", html.encode())
         pages = sorted(folder.glob("run_*.html"), key=lambda path: path.stat().st_mtime_ns)
         for page in pages[: -self._keep]:
             page.unlink()
@@ -73,23 +73,13 @@ class CandidateStore:
         return tuple(surplus)
 
     def _is_ours(self, version: Version) -> bool:
-        return {path.name for path in self.folder(version).iterdir()} <= WRITTEN
+        names = (path.name for path in self.folder(version).iterdir())
+        return all(name in WRITTEN or name.startswith(TEMPORARY_PREFIX) for name in names)
 
     def _packed_at(self, version: Version) -> tuple[int, Version]:
         """Latest by time, not by number: a refused minor must not outlive later patches."""
         path = self._root / str(version) / BUNDLE
         return (path.stat().st_mtime_ns if path.exists() else 0, version)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that readers see either nothing or all of it, also after a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def _version(name: str) -> Version | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from scheduler.cycle.candidates import write_whole
 from shared.bundle.version import Version
+from shared.system.files import write_whole_within
 
 _PREFIX, _SUFFIX = "held_out_", ".parquet"
 
@@ -34,8 +34,8 @@ class HeldOutStore:
         content = buffer.getvalue()
         path = self._root / f"{_PREFIX}{version}{_SUFFIX}"
         digest = hashlib.sha256(content).hexdigest()
-        write_whole(path, content)
-        write_whole(digest_path(path), f"{digest}  {path.name}\n".encode())
+        write_whole_within(path, content)
+        write_whole_within(digest_path(path), f"{digest}  {path.name}\n".encode())
         self._prune()
         return HeldOutFile(path, digest)
 

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scheduler.cycle.candidates import write_whole
 from scheduler.drift.finding import DriftFinding
 from scheduler.drift.page.page import render
 from scheduler.drift.record import to_json
+from shared.system.files import write_whole_within
 
 _PREFIX = "drift_run_"
 
@@ -24,8 +24,8 @@ class DriftReports:
         content: dict[str, Any] = {"run_id": run_id, "answer": sentence, **to_json(finding)}
         text = json.dumps(content, indent=2, allow_nan=False)
         page = self._root / f"{_PREFIX}{run_id}.html"
-        write_whole(page, render(use_case, finding, sentence).encode())
-        write_whole(page.with_suffix(".json"), f"{text}\n".encode())
+        write_whole_within(page, render(use_case, finding, sentence).encode())
+        write_whole_within(page.with_suffix(".json"), f"{text}\n".encode())
         self._prune()
         return page.name
 

@@ -4,11 +4,12 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from scheduler.cycle.candidates import BUNDLE, write_whole
+from scheduler.cycle.candidates import BUNDLE
 from scheduler.cycle.held_out import digest_path
 from scheduler.replay.record import Round, from_json, to_json
 from shared.bundle.archive import unpack
 from shared.errors import BundleError
+from shared.system.files import write_whole_within
 
 
 class RoundStore:
@@ -21,8 +22,8 @@ class RoundStore:
     def save(self, record: Round) -> None:
         path, content = self._path(record.span.number), to_json(record)
         digest = hashlib.sha256(content).hexdigest()
-        write_whole(digest_path(path), f"{digest}  {path.name}\n".encode())
-        write_whole(path, content)
+        write_whole_within(digest_path(path), f"{digest}  {path.name}\n".encode())
+        write_whole_within(path, content)
 
     def finished(self, keys: Sequence[str]) -> list[Round]:
         """The first rounds of a plan, as far as they are there, whole and of these keys."""

@@ -5,12 +5,12 @@ Every line holds its look and its policy, so it can be decided again alone: `rep
 """
 
 import json
-import os
 from pathlib import Path
 
 from scheduler.cycle.candidates import ROLLOUT
 from scheduler.rollout.stage import StageDecision, decision_to_json
 from shared.clock import isoformat
+from shared.system.files import append_line, make_folder
 
 NAME = ROLLOUT
 
@@ -28,9 +28,6 @@ class RolloutRecord:
             OSError: it could not be kept.
         """
         folder = self._root / decision.look.version
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         line = {"at": isoformat(now_us), **decision_to_json(decision)}
-        with (folder / NAME).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line, allow_nan=False) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(folder / NAME, json.dumps(line, allow_nan=False).encode())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.machine_clock import wall_ns
+from shared.system.files import move, sync_tree
 
 _UNFINISHED = ".unfinished-"
 DIGESTS = "digests.json"
@@ -60,8 +61,8 @@ class ArtefactStore:
         try:
             write(unfinished)
             (unfinished / DIGESTS).write_text(_digests(unfinished, f"{step}/{key}"))
-            _to_disk(unfinished)
-            unfinished.rename(place)
+            sync_tree(unfinished)
+            move(unfinished, place)
         except FileExistsError:
             pass
         except OSError:
@@ -119,11 +120,3 @@ def _digests(folder: Path, name: str) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _to_disk(folder: Path) -> None:
-    """A name may only appear after its content, also when the power goes."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())

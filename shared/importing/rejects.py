@@ -10,7 +10,7 @@ from typing import IO, Any, Self
 import polars as pl
 
 from shared.errors import DataUnavailable
-from shared.named_files import NamedFile
+from shared.system.named_files import NamedFile
 
 OPTION = "--rejected"
 _FIRST = ["row", "line", "reason"]

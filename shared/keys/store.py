@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 from filelock import FileLock
 
 from shared.errors import SettingsError
-from shared.keys.files import create_once, replace_whole
 from shared.keys.signing import key_id
+from shared.system.files import create_once, make_folder, move, write_whole
 
 Keys = Mapping[str, Ed25519PublicKey]
 _LOCK_SECONDS = 10
@@ -77,7 +77,7 @@ class KeyStore:
         with self._changing():
             fresh = Ed25519PrivateKey.generate()
             fresh_id = self._trust(fresh.public_key())
-            replace_whole(self._private_path, _private_pem(fresh))
+            write_whole(self._private_path, _private_pem(fresh), mode=0o600)
         return fresh_id
 
     def retire(self, old: str, *, compromised: bool = False) -> None:
@@ -97,8 +97,8 @@ class KeyStore:
                 for path in found:
                     path.unlink()
             elif found[0] != self._retired_path(old):
-                self._retired_dir.mkdir(exist_ok=True)
-                found[0].replace(self._retired_path(old))
+                make_folder(self._retired_dir)
+                move(found[0], self._retired_path(old))
 
     def _trust(self, public: Ed25519PublicKey) -> str:
         name = key_id(public)

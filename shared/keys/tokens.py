@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from shared.errors import SettingsError
-from shared.keys.files import create_once
+from shared.system.files import create_once
 
 # 32 random bytes: guessing is hopeless, so a fast comparison of digests is enough.
 _TOKEN_BYTES = 32

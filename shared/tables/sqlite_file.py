@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from shared.errors import SettingsError
 from shared.machine_clock import wall_ns
-from shared.private_files import close_to_others
+from shared.system.files import close_to_others
 from shared.tables.storage_place import make_folder
 
 # A second at most passes until a removed or replaced file is noticed.

@@ -2,9 +2,9 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
-from api.registry.files import write_whole
 from api.workers.file_watcher import FileWatcher
 from api.workers.run_dir import RunDir
+from shared.system.files import write_whole
 from tests.api.server import wait_until
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scheduler.cycle.candidates import CandidateStore
 from shared.bundle.version import Version
+from shared.system.files import TEMPORARY_PREFIX
 
 
 def version(patch: int) -> Version:
@@ -32,6 +33,12 @@ def test_a_folder_with_a_persons_file_stays(tmp_path: Path) -> None:
     (tmp_path / "1.0.1" / "notes.txt").write_text("why this one was refused")
     assert store.prune(frozenset()) == (version(0),)
     assert (tmp_path / "1.0.1" / "notes.txt").exists()
+
+
+def test_a_write_that_was_cut_off_keeps_no_candidate_alive(tmp_path: Path) -> None:
+    store = filled(tmp_path, 4)
+    (tmp_path / "1.0.1" / f"{TEMPORARY_PREFIX}report.html-1a2b").write_bytes(b"half")
+    assert store.prune(frozenset()) == (version(0), version(1))
 
 
 def test_the_versions_of_a_registry_that_is_named_by_mistake_stay(tmp_path: Path) -> None:

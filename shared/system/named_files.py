@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from shared.errors import UnderstudyError
+from shared.system.files import move, sync_file
 
 IsOurs = Callable[[bytes], bool]
 _HEAD_BYTES = 4_096
@@ -100,7 +101,7 @@ class NamedFile:
     def _settle(self, file: IO[str], temporary: Path, *, broke_off: bool) -> None:
         try:
             file.flush()
-            os.fsync(file.fileno())
+            sync_file(file.fileno())
         finally:
             file.close()
         if not self._is_written:
@@ -115,7 +116,7 @@ class NamedFile:
                 temporary.unlink()
                 return
             self._move_earlier_aside()
-        temporary.replace(self._place)
+        move(temporary, self._place)
 
     def _move_earlier_aside(self) -> None:
         if self._keep_earlier and self._place.exists():

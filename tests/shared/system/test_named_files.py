@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.named_files import NamedFile, PlaceRefused
+from shared.system.named_files import NamedFile, PlaceRefused
 
 OURS = "ours,"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.private_files import close_to_others
+from shared.system.files import close_to_others
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def modes_below(folder: Path) -> set[tuple[str, str]]:
