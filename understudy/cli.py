@@ -17,6 +17,7 @@ from understudy.commands import (
     drift,
     keys,
     models,
+    new,
     replay,
     rows,
     runs,
@@ -32,7 +33,20 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for group in (services, models, runs, cancel, drift, replay, data, rows, credentials, keys, audit):
+for group in (
+    services,
+    new,
+    models,
+    runs,
+    cancel,
+    drift,
+    replay,
+    data,
+    rows,
+    credentials,
+    keys,
+    audit,
+):
     group.register(app)
 
 

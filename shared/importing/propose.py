@@ -88,7 +88,7 @@ def propose(path: Path, words: LabelWords) -> tuple[str, list[Guess], list[str]]
     with tempfile.TemporaryDirectory(prefix="understudy-mapping-") as place:
         source = sources([path])[0]
         with source.opened(Path(place)) as file:
-            rules = _csv_rules(file)
+            rules = csv_rules(file)
             sample = _sample(file, source.name, rules, Path(place))
     guesses = _guesses(sample, words)
     taken = {guess.ours for guess in guesses}
@@ -96,7 +96,8 @@ def propose(path: Path, words: LabelWords) -> tuple[str, list[Guess], list[str]]
     return _toml(path, rules, sample, guesses, missing), guesses, missing
 
 
-def _csv_rules(path: Path) -> CsvRules:
+def csv_rules(path: Path) -> CsvRules:
+    """How a file is written, guessed from how it begins; a Parquet file needs no rules."""
     head = _head(path)
     if head[:4] == _PARQUET:
         return CsvRules()

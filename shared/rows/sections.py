@@ -22,6 +22,7 @@ from shared.tasks.task import MAX_CLASSES
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,47}")
 MODEL_OF_YOURS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 GRADIENT_BOOSTING = "gradient_boosting"
+MODELS = (GRADIENT_BOOSTING, "lightgbm", "xgboost", "denoising_autoencoder")
 STRICT = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
 
@@ -34,11 +35,10 @@ def _identifier(written: Any) -> str:
 
 
 def _model(written: Any) -> str:
-    is_known = written == GRADIENT_BOOSTING
+    is_known = written in MODELS
     if not is_known and not (isinstance(written, str) and MODEL_OF_YOURS.fullmatch(written)):
         raise ValueError(
-            f'write "{GRADIENT_BOOSTING}", or "module:name" of an estimator or of a function '
-            "that makes one"
+            f'write one of {", ".join(MODELS)}, or "module:name" of an estimator of yours'
         )
     return str(written)
 
@@ -151,13 +151,22 @@ class TimeSection(BaseModel):
 
 
 class TrainSection(BaseModel):
-    """What is fitted on how much of the past."""
+    """What is fitted on how much of the past.
+
+    Attributes:
+        model: None: the model that suits the task.
+        settings: what differs from the defaults of `model`.
+        candidates: further models; the best on validation rows is taken.
+        outlier: add a component that says how unusual a row is.
+    """
 
     model_config = STRICT
 
-    model: Model = GRADIENT_BOOSTING
+    model: Model | None = None
+    settings: Mapping[str, StrictBool | int | float | str] = {}
     candidates: Annotated[tuple[Model, ...], Field(max_length=10)] = ()
     window: Duration | None = None
+    outlier: StrictBool = False
 
 
 class JudgeSection(BaseModel):

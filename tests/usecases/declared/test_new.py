@@ -1,0 +1,325 @@
+"""`understudy new`: a file becomes a declaration, or one sentence says what is missing."""
+
+import gzip
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from shared.clock import to_micros
+from shared.rows.declaration import FILE_NAME, read_declaration
+from shared.rows.encoder import RowEncoder
+from shared.rows.schema import Kind
+from shared.tasks import TaskKind
+from tests.support.declared_files import churn, iris, prices
+from understudy.proposing import propose_use_case
+from usecases.declared.proposal.new import NewFolder, new_use_case
+from usecases.declared.proposal.request import CannotPropose, NewUseCase
+
+NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))
+
+
+def written(folder: Path, frame: pl.DataFrame, name: str = "rows.csv") -> Path:
+    path = folder / name
+    frame.write_parquet(path) if name.endswith(".parquet") else frame.write_csv(path)
+    return path
+
+
+def asked(file: Path, label: str, **more: object) -> NewUseCase:
+    return NewUseCase("sample", label, (file,), **more)  # type: ignore[arg-type]
+
+
+def proposed(folder: Path, frame: pl.DataFrame, label: str, **more: object) -> NewFolder:
+    file = written(folder, frame)
+    return new_use_case(asked(file, label, **more), folder / "usecases", NOW_US)
+
+
+def kinds(made: NewFolder) -> dict[str, str]:
+    return {column.source: str(column.kind) for column in made.declared.row_schema.columns}
+
+
+def warnings(made: NewFolder, column: str) -> str:
+    [guess] = [guess for guess in made.proposal.guesses if guess.source == column]
+    return " ".join(guess.warnings)
+
+
+def refusal(folder: Path, frame: pl.DataFrame, label: str, **more: object) -> str:
+    """What is said; nothing may be left behind."""
+    file = written(folder, frame)
+    with pytest.raises(CannotPropose) as raised:
+        new_use_case(asked(file, label, **more), folder / "usecases", NOW_US)
+    assert not list((folder / "usecases").glob("*"))
+    assert not list((folder / "usecases").glob(".*"))
+    said = str(raised.value)
+    assert "\n" not in said
+    return said
+
+
+def test_a_churn_table_becomes_a_declaration_that_reads_back(tmp_path: Path) -> None:
+    made = proposed(tmp_path, churn(1_500), "churned", time="as_of", entity="customer_id")
+    assert kinds(made) == {
+        "tenure_months": "number",
+        "MonthlyCharges": "number",
+        "contract": "category",
+        "city": "category",
+        "has_fibre": "flag",
+        "support_calls": "number",
+        "last_call": "moment",
+    }
+    schema = read_declaration(made.folder / FILE_NAME).row_schema
+    assert schema == made.declared.row_schema
+    assert schema.task.names == ("no", "yes")
+    assert schema.column("contract").values == ("month", "two years", "year")
+    assert schema.column("city").is_open
+    assert not schema.column("last_call").required
+    assert (made.counts.read, made.counts.rejected) == (1_500, 0)
+    text = (made.folder / FILE_NAME).read_text()
+    assert 30 <= len(text.splitlines()) <= 60
+    assert len(RowEncoder(schema).names) == 7
+
+
+def test_a_regression_and_a_multiclass_are_told_by_their_labels(tmp_path: Path) -> None:
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.mkdir()
+    second.mkdir()
+    houses = proposed(first, prices(800), "price", time="sold_on")
+    flowers = proposed(second, iris(300), "species", no_time=True)
+    assert houses.proposal.label.task is TaskKind.REGRESSION
+    assert houses.proposal.row_id == "house_id"
+    assert houses.declared.row_schema.column("living_area_m2").source == "living area (m2)"
+    assert flowers.declared.row_schema.task.names == ("setosa", "versicolor", "virginica")
+    assert flowers.declared.use_case.no_time
+
+
+def test_parquet_gz_and_a_folder_are_read_alike(tmp_path: Path) -> None:
+    frame = churn(600)
+    plain = written(tmp_path, frame)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    packed = folder / "one.csv.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    parquet = written(tmp_path, frame, "rows.parquet")
+    found = []
+    for number, file in enumerate((plain, packed, folder, parquet)):
+        request = asked(file, "churned", time="as_of", entity="customer_id")
+        found.append(new_use_case(request, tmp_path / str(number), NOW_US))
+    assert len({str(kinds(made)) for made in found}) == 1
+    assert [made.counts.read for made in found] == [600] * 4
+
+
+def test_what_leaks_is_told(tmp_path: Path) -> None:
+    frame = churn(1_000)
+    is_positive = pl.col("churned") == "yes"
+    frame = frame.with_columns(
+        copy=pl.when(is_positive).then(pl.lit("left")).otherwise(pl.lit("stays")),
+        score=is_positive.cast(pl.Float64) + pl.col("support_calls") / 100,
+        reason=pl.when(is_positive).then(pl.lit("moved")),
+        last_call=pl.when(pl.col("has_fibre") == "yes")
+        .then(pl.lit("2026-05-01"))
+        .otherwise(pl.lit("2026-05-02")),
+        ticket=pl.int_range(pl.len()).cast(pl.String).str.pad_start(9, "T"),
+        always=pl.lit("x"),
+        nearly_empty=pl.when(pl.int_range(pl.len()) < 20).then(1.5),
+        cancel_date=pl.lit(None, pl.String),
+    )
+    made = proposed(tmp_path, frame, "churned", time="as_of", entity="customer_id")
+    assert "copy" not in kinds(made)
+    assert "copy of the label" in warnings(made, "copy")
+    assert "alone ranks the label 1.000 of 1" in warnings(made, "score")
+    assert "filled in afterwards" in warnings(made, "reason") or "alone ranks" in warnings(
+        made, "reason"
+    )
+    assert "after the time of the row in 100%" in warnings(made, "last_call")
+    assert "constant: always 'x'" in warnings(made, "always")
+    assert "nearly empty: 20 of 1,000" in warnings(made, "nearly_empty")
+    assert "it is empty" in warnings(made, "cancel_date")
+    assert "ticket" not in kinds(made)
+    assert made.proposal.row_id == "ticket"
+
+
+HONEST: dict[str, tuple[pl.DataFrame, str, dict[str, Any]]] = {
+    "churn": (churn(2_000), "churned", {"time": "as_of", "entity": "customer_id"}),
+    "prices": (prices(2_000), "price", {"time": "sold_on"}),
+    "iris": (iris(600), "species", {"no_time": True}),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_honest_columns_are_not_called_leaks(tmp_path: Path, name: str) -> None:
+    frame, label, more = HONEST[name]
+    made = proposed(tmp_path, frame, label, **more)
+    assert {guess.warnings for guess in made.proposal.guesses if guess.kind} == {()}
+
+
+def test_a_column_by_whose_name_it_is_known_afterwards_is_told(tmp_path: Path) -> None:
+    frame = churn(500).with_columns(cancellation_fee=pl.col("MonthlyCharges") * 2)
+    made = proposed(tmp_path, frame, "churned", time="as_of", entity="customer_id")
+    assert "known only after the label" in warnings(made, "cancellation_fee")
+
+
+def test_a_value_of_another_type_far_down_the_file_is_found(tmp_path: Path) -> None:
+    frame = churn(3_000).with_columns(pl.col("tenure_months").cast(pl.String))
+    frame = frame.with_columns(
+        tenure_months=pl.when(pl.int_range(pl.len()) == 2_899)
+        .then(pl.lit("a year"))
+        .otherwise("tenure_months")
+    )
+    made = proposed(tmp_path, frame, "churned", time="as_of", entity="customer_id")
+    assert kinds(made)["tenure_months"] == "number"
+    assert "'a year' in row 2,900 is no number" in warnings(made, "tenure_months")
+    assert made.counts.rejected == 1
+    [example] = made.counts.examples.values()
+    assert example.startswith("tenure_months is 'a year', which is no number (row 2,900")
+
+
+def test_numbers_with_a_decimal_comma_are_read_and_declared(tmp_path: Path) -> None:
+    frame = churn(400).with_columns(
+        MonthlyCharges=pl.col("MonthlyCharges").cast(pl.String).str.replace(".", ",", literal=True)
+    )
+    made = proposed(tmp_path, frame, "churned", time="as_of", entity="customer_id")
+    assert kinds(made)["MonthlyCharges"] == "number"
+    assert made.declared.numbers.decimal == ","
+    assert made.counts.rejected == 0
+
+
+def test_a_ranking_takes_the_columns_of_its_items(tmp_path: Path) -> None:
+    ratings = {"rating_tea": [1, 2, 5], "rating_mate": [5, 4, 1]}
+    frame = pl.DataFrame({"user": ["a", "b", "c"], "age": [30, 40, 51], **ratings})
+    made = proposed(tmp_path, frame, "rating_*", no_time=True, entity="user")
+    assert made.declared.row_schema.task.kind is TaskKind.RANKING
+    assert made.declared.row_schema.roles.items == ("rating_tea", "rating_mate")
+
+
+def stamped(text: str) -> pl.Expr:
+    return pl.lit(text).alias("as_of")
+
+
+CHURN = churn(300)
+NAMED = {"time": "as_of", "entity": "customer_id"}
+REFUSED: dict[str, tuple[pl.DataFrame, str, dict[str, Any], list[str]]] = {
+    "a label that does not exist": (
+        CHURN, "churnd", NAMED, ["--label churnd", "no such column", "did you mean 'churned'?"],
+    ),
+    "a label of one class": (
+        CHURN.with_columns(churned=pl.lit("no")), "churned", NAMED,
+        ["label column 'churned' has one class only, 'no'", "--label"],
+    ),
+    "a label without a value": (
+        CHURN.with_columns(churned=pl.lit(None, pl.String)), "churned", NAMED,
+        ["label column 'churned' has no value in any of 300 rows", "--label"],
+    ),
+    "a label of very many classes": (
+        pl.DataFrame({"x": range(10_000), "y": [f"class {n}" for n in range(10_000)]}), "y",
+        {"no_time": True}, ["'y' has more than 5,000 classes", "at most 256"],
+    ),
+    "a label that may be classes or amounts": (
+        pl.DataFrame({"x": range(100), "y": [n % 7 for n in range(100)]}), "y",
+        {"no_time": True}, ["'y' holds 7 whole numbers", "--task multiclass or --task regression"],
+    ),
+    "a regression of words": (
+        CHURN, "contract", {**NAMED, "task": TaskKind.REGRESSION},
+        ["label column 'contract'", "no number", "--task multiclass"],
+    ),
+    "no time": (
+        CHURN, "churned", {}, ["as_of, last_call may be it", "--time COLUMN", "--no-time"],
+    ),
+    "a time and none": (
+        CHURN, "churned", {**NAMED, "no_time": True}, ["--time as_of and --no-time"],
+    ),
+    "a time that does not exist": (
+        CHURN, "churned", {"time": "asof"}, ["--time asof", "did you mean 'as_of'?"],
+    ),
+    "an entity that does not exist": (
+        CHURN, "churned", {"time": "as_of", "entity": "who"}, ["--entity who", "no such column"],
+    ),
+    "a time that does not parse": (
+        CHURN, "churned", {"time": "contract"}, ["--time contract", "is no date and time"],
+    ),
+    "a time that may be day first or month first": (
+        CHURN.with_columns(stamped("05/06/2025")), "churned", NAMED,
+        ["--time as_of", "none of its days is above 12", "--day-first, --month-first"],
+    ),
+    "a time of numbers that count something": (
+        CHURN.with_columns(as_of=pl.int_range(pl.len())), "churned", NAMED, ["--time as_of"],
+    ),
+    "a time in the future": (
+        CHURN.with_columns(stamped("2031-01-05")), "churned", NAMED,
+        ["300 of 300 rows would be rejected", "as_of is '2031-01-05", "in the future"],
+    ),
+    "a file without rows": (CHURN.head(0), "churned", NAMED, ["rows.csv holds no rows"]),
+    "a file of thousands of columns": (
+        pl.DataFrame({f"c{n}": [1.0, 2.0] for n in range(5_000)}), "c0", {"no_time": True},
+        ["rows.csv has 5,000 columns, a table takes 1,500"],
+    ),
+    "nothing but the label": (
+        CHURN.select("churned"), "churned", {"no_time": True}, ["no column is left to learn from"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_must_not_be_guessed_is_asked_for_and_nothing_is_left_behind(
+    tmp_path: Path, name: str
+) -> None:
+    frame, label, more, parts = REFUSED[name]
+    said = refusal(tmp_path, frame, label, **more)
+    for part in parts:
+        assert part in said
+
+
+def test_three_formats_in_one_time_column_are_all_read(tmp_path: Path) -> None:
+    formats = ("2025-07-01", "2 Jul 2025", "2025-07-03T10:15:00+02:00")
+    frame = churn(300).with_columns(
+        as_of=pl.Series([formats[number % 3] for number in range(300)]), last_call=pl.lit(None)
+    )
+    made = proposed(tmp_path, frame, "churned", time="as_of")
+    assert made.counts.rejected == 0
+
+
+def test_duplicate_names_in_the_header_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "twice.csv"
+    path.write_text("a,b,a,y\n1,2,3,yes\n4,5,6,no\n")
+    with pytest.raises(CannotPropose, match="'a' is there 2 times: rename all but one"):
+        new_use_case(asked(path, "y", no_time=True), tmp_path / "usecases", NOW_US)
+    assert not (tmp_path / "usecases").exists()
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    request = asked(tmp_path / "none.csv", "y", no_time=True)
+    with pytest.raises(CannotPropose, match=r"cannot read .*none\.csv"):
+        new_use_case(request, tmp_path / "usecases", NOW_US)
+
+
+def test_a_use_case_that_is_there_stays_as_it_is(tmp_path: Path) -> None:
+    made = proposed(tmp_path, iris(60), "species", no_time=True)
+    before = (made.folder / FILE_NAME).read_bytes()
+    with pytest.raises(CannotPropose, match="sample is there already"):
+        proposed(tmp_path, churn(60), "churned", no_time=True)
+    assert (made.folder / FILE_NAME).read_bytes() == before
+
+
+def test_the_table_is_whole_at_eighty_columns(tmp_path: Path) -> None:
+    frame = churn(400).with_columns(
+        pl.lit(1.5).alias("a_column_with_a_name_that_is_much_longer_than_the_terminal_is_wide_" * 2)
+    )
+    file = written(tmp_path, frame)
+    screen = StringIO()
+    console = Console(file=screen, width=80)
+    request = asked(file, "churned", time="as_of", entity="customer_id")
+    propose_use_case(request, tmp_path / "usecases", console)
+    text = screen.getvalue()
+    assert "…" not in text
+    assert "terminal_is_wide_" in text.replace("\n", "").replace("│", "").replace(" ", "")
+    for word in ("contract", "category", "left out", "Written:", "understudy run --use-case"):
+        assert word in text
+    assert all(len(line) <= 80 for line in text.splitlines() if "│" in line)
+
+
+def test_kinds_of_columns_are_said_with_a_reason(tmp_path: Path) -> None:
+    made = proposed(tmp_path, churn(500), "churned", time="as_of", entity="customer_id")
+    assert all(guess.why for guess in made.proposal.guesses)
+    assert {guess.kind for guess in made.proposal.guesses} == set(Kind)

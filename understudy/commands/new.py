@@ -1,0 +1,94 @@
+"""`understudy new`: from a file and a label column to a declared use case."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.tasks import TaskKind
+from understudy.terminal import console
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command()(new)
+
+
+From = Annotated[
+    list[Path] | None,
+    typer.Option("--from", help="CSV, Parquet, .gz, .zip, or a folder of them; may be repeated."),
+]
+Label = Annotated[
+    str, typer.Option(help="The column to predict; 'rating_*' for a ranking.", show_default=False)
+]
+Time = Annotated[str | None, typer.Option(help="The column that says when a row was true.")]
+NoTime = Annotated[
+    bool, typer.Option("--no-time", help="The rows have no order in time: no future is held out.")
+]
+Entity = Annotated[
+    str | None, typer.Option(help="The column whose rows depend on each other, e.g. a customer.")
+]
+DayFirst = Annotated[
+    bool | None, typer.Option("--day-first/--month-first", help="How 05/01/2026 is meant.")
+]
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="The name of the use case.", show_default=False)],
+    *,
+    label: Label,
+    files: From = None,
+    sql: Annotated[str | None, typer.Option(help="A query instead of files.")] = None,
+    database: Annotated[
+        str, typer.Option(help="The environment variable with the URL of --sql's database.")
+    ] = "SOURCE_DATABASE_URL",
+    time: Time = None,
+    no_time: NoTime = False,
+    task: Annotated[TaskKind | None, typer.Option(help="Default: by the label's values.")] = None,
+    entity: Entity = None,
+    day_first: DayFirst = None,
+    time_format: Annotated[
+        str | None, typer.Option(help="How the time is written, e.g. %d.%m.%Y.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Where the use case's folder goes. Default: usecases.")
+    ] = None,
+) -> None:
+    """Make a use case of a file and a label column: writes usecases/NAME/usecase.toml.
+
+    Guesses what each column is and says why; warns of columns that know the label too well, that
+    are known only after it, that are constant or empty. What must not be guessed is asked for.
+    Nothing is written where something is missing.
+
+    **Exit status**: 0 written, 2 nothing was written.
+
+    **Examples**
+
+        understudy new churn --from customers.csv --label churned --time as_of
+
+        understudy new iris --from iris.csv --label species --no-time
+
+        understudy new prices --from sales/ --label price --time sold_on --entity house_id
+
+        understudy new claims --sql "select * from claims where updated > :since" --label paid
+        --time opened_at
+    """
+    from understudy.proposing import propose_use_case  # noqa: PLC0415 - imports polars and scipy
+    from usecases.declared.proposal.request import CannotPropose, NewUseCase  # noqa: PLC0415
+
+    if bool(files) == bool(sql):
+        raise CannotPropose("where do the rows come from? Write --from FILE, or --sql QUERY")
+    asked = NewUseCase(
+        name=name,
+        label=label,
+        files=tuple(files or ()),
+        sql=sql,
+        database=database,
+        time=time,
+        no_time=no_time,
+        task=task,
+        entity=entity,
+        day_first=day_first,
+        time_format=time_format,
+    )
+    propose_use_case(asked, folder, console)

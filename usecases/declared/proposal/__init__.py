@@ -1,0 +1,1 @@
+"""What `understudy new` does: looks a file over, guesses kinds, writes a usecase.toml."""

@@ -1,0 +1,156 @@
+"""Facts about the columns of a source, counted over all of its rows."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from shared.importing.files import Piece
+from shared.importing.numbers import tidy
+from shared.importing.texts import read_texts
+from shared.importing.time_texts import read_time_texts
+from shared.rows.column_values import FLAG_WORDS
+
+MOST_COUNTED = 5_000
+"""More distinct values than this are not told apart any further."""
+# signs, currencies and marks between groups; letters make a word of it
+_WRITTEN_NUMBER = r"^[(+-]?\s*\p{Sc}?\s*\d[\d.,'\s\x{a0}\x{202f}]*\s*(?:\p{Sc}|%)?\)?$"
+_SAMPLED_TIMES = 2_000
+_SAMPLED_ROWS = 40_000
+_MOST_SAMPLED = 200_000
+
+
+@dataclass(slots=True)
+class Facts:
+    """What was counted of one column.
+
+    Attributes:
+        filled: rows with a value.
+        numbers: of them, those that are numbers.
+        plain: of them, those written as a program writes numbers.
+        not_a_number: the first value that is none, and its row.
+        counts: how often each value occurs, up to MOST_COUNTED values.
+        is_full: there were more values than that.
+        moments: of a sample, the share that is a date.
+        dtype: the type in the source; text for every column of a CSV file.
+    """
+
+    name: str
+    dtype: pl.DataType = field(default_factory=pl.String)
+    rows: int = 0
+    filled: int = 0
+    numbers: int = 0
+    plain: int = 0
+    whole: int = 0
+    not_a_number: tuple[str, int] | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    is_full: bool = False
+    moments: float = 0.0
+    low: float = float("inf")
+    high: float = float("-inf")
+
+    @property
+    def distinct(self) -> int:
+        return len(self.counts)
+
+    @property
+    def filled_share(self) -> float:
+        return self.filled / self.rows if self.rows else 0.0
+
+    @property
+    def is_temporal(self) -> bool:
+        return isinstance(self.dtype, pl.Datetime | pl.Date)
+
+    @property
+    def is_numeric(self) -> bool:
+        return self.dtype.is_numeric() or (self.filled > 0 and self.numbers == self.filled)
+
+    @property
+    def is_unique(self) -> bool:
+        """Whether (nearly) every row has a value of its own."""
+        if self.is_full:
+            return sum(self.counts.values()) <= 1.02 * self.distinct
+        return self.filled == self.rows and self.distinct >= 0.98 * self.filled
+
+    @property
+    def are_flags(self) -> bool:
+        words = {word.lower() for word in self.counts}
+        return 0 < len(words) <= 2 and words <= FLAG_WORDS.keys()
+
+
+class Survey:
+    """The facts of every column, and a sample of rows to compare columns by."""
+
+    def __init__(self, columns: Iterable[str]) -> None:
+        self.facts = {name: Facts(name) for name in columns}
+        self._sampled: list[pl.DataFrame] = []
+        self._sampled_rows = 0
+
+    @property
+    def rows(self) -> int:
+        return next(iter(self.facts.values())).rows if self.facts else 0
+
+    def sample(self) -> pl.DataFrame:
+        """Rows from all over the source."""
+        return pl.concat(self._sampled) if self._sampled else pl.DataFrame()
+
+    def add(self, piece: Piece) -> None:
+        """Count one piece."""
+        for name, facts in self.facts.items():
+            _count(facts, piece.frame[name], piece.rows)
+        if self._sampled_rows < _MOST_SAMPLED:
+            step = max(1, piece.frame.height // _SAMPLED_ROWS)
+            taken = piece.frame.gather_every(step)
+            first = self._sampled[0].schema if self._sampled else taken.schema
+            # files of one folder may hold a column in several types
+            self._sampled.append(
+                taken.select(pl.col(n).cast(kind, strict=False) for n, kind in first.items())
+            )
+            self._sampled_rows += taken.height
+
+
+def _count(facts: Facts, column: pl.Series, rows: pl.Series) -> None:
+    first = facts.rows == 0
+    facts.rows += len(column)
+    if first or column.dtype.is_temporal():
+        facts.dtype = column.dtype
+    texts = read_texts(column, is_identifier=True, is_numeric=True)
+    said = texts.drop_nulls()
+    if column.dtype == pl.String:
+        said = texts.filter(tidy(texts).is_not_null().fill_null(value=False))
+    facts.filled += len(said)
+    if first and column.dtype == pl.String and len(said):
+        sampled = said.head(_SAMPLED_TIMES)
+        read = read_time_texts(sampled, "day first").naive_us
+        facts.moments = 1.0 - read.null_count() / len(sampled)
+    _count_numbers(facts, texts, said, rows)
+    _count_values(facts, said)
+
+
+def _count_numbers(facts: Facts, texts: pl.Series, said: pl.Series, rows: pl.Series) -> None:
+    plain = said.cast(pl.Float64, strict=False)
+    facts.plain += len(plain) - plain.null_count()
+    table = pl.DataFrame({"text": said, "plain": plain})
+    odd = table.filter(pl.col("plain").is_null())["text"]
+    # written in another way, perhaps: 1.234,50 or $5
+    written = odd.str.contains(_WRITTEN_NUMBER)
+    facts.numbers += len(plain) - len(odd) + int(written.fill_null(value=False).sum())
+    if facts.not_a_number is None and not bool(written.all()):
+        wrong = odd.filter(~written.fill_null(value=False))[0]
+        at = (texts == wrong).arg_true()[0]
+        facts.not_a_number = (str(wrong), int(rows[int(at)]))
+    numbers = plain.drop_nulls().filter(plain.drop_nulls().is_finite())
+    if len(numbers):
+        facts.whole += int((numbers == numbers.floor()).sum())
+        # plus nought: -0.0 is shown as 0
+        facts.low = min(facts.low, float(numbers.min())) + 0.0  # type: ignore[arg-type]
+        facts.high = max(facts.high, float(numbers.max())) + 0.0  # type: ignore[arg-type]
+
+
+def _count_values(facts: Facts, said: pl.Series) -> None:
+    if facts.is_full:
+        return
+    counted = said.alias("value").value_counts()
+    facts.counts.update(dict(counted.iter_rows()))
+    facts.is_full = len(facts.counts) > MOST_COUNTED

@@ -1,0 +1,128 @@
+"""The task that a label column suggests, and what a label column must not be."""
+
+import math
+from dataclasses import dataclass
+
+import polars as pl
+
+from shared.rows.label_values import class_texts
+from shared.tasks import TaskKind
+from shared.tasks.task import MAX_CLASSES
+from usecases.declared.proposal.facts import Facts
+from usecases.declared.proposal.request import CannotPropose
+
+_POSITIVE_WORDS = ("yes", "true", "1", "y", "t", "positive", "bad", "default", "churned", "fraud")
+_CERTAINLY_VALUES = 50
+_FEWEST_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class LabelGuess:
+    """The task and its classes, with the reason.
+
+    Attributes:
+        classes: binary: negative, positive; multiclass: by name.
+    """
+
+    task: TaskKind
+    classes: tuple[str, ...]
+    why: str
+    warnings: tuple[str, ...] = ()
+
+
+def guess_label(facts: Facts, asked: TaskKind | None) -> LabelGuess:
+    """The task of a label.
+
+    Raises:
+        CannotPropose: nothing can be learned from the column, or it may be meant in two ways.
+    """
+    name = facts.name
+    if facts.filled == 0:
+        raise CannotPropose(
+            f"label column {name!r} has no value in any of {facts.rows:,} rows: name another "
+            "column with --label"
+        )
+    if facts.distinct == 1:
+        raise CannotPropose(
+            f"label column {name!r} has one class only, {next(iter(facts.counts))!r}: bring rows "
+            "of at least one other, or name another column with --label"
+        )
+    task = asked or _task_of(facts)
+    if task is TaskKind.REGRESSION:
+        return _regression(facts)
+    if task is TaskKind.BINARY:
+        return _binary(facts)
+    return _multiclass(facts)
+
+
+def _task_of(facts: Facts) -> TaskKind:
+    if facts.distinct == 2:
+        return TaskKind.BINARY
+    if not facts.is_numeric:
+        return TaskKind.MULTICLASS
+    if facts.whole < facts.filled or facts.distinct > _CERTAINLY_VALUES:
+        return TaskKind.REGRESSION
+    raise CannotPropose(
+        f"label column {facts.name!r} holds {facts.distinct} whole numbers, which may be classes "
+        "or amounts: write --task multiclass or --task regression"
+    )
+
+
+def _regression(facts: Facts) -> LabelGuess:
+    if not facts.is_numeric:
+        example = facts.not_a_number[0] if facts.not_a_number else "a text"
+        raise CannotPropose(
+            f"label column {facts.name!r} holds {example!r}, which is no number: a regression "
+            "needs numbers; write --task multiclass, or name another column with --label"
+        )
+    return LabelGuess(TaskKind.REGRESSION, (), f"numbers from {facts.low:g} to {facts.high:g}")
+
+
+def _binary(facts: Facts) -> LabelGuess:
+    if facts.distinct != 2:
+        raise CannotPropose(
+            f"label column {facts.name!r} holds {facts.distinct:,} values and a binary task needs "
+            "two: write --task multiclass or --task regression, or name another with --label"
+        )
+    named = [word for word in facts.counts if word.lower() in _POSITIVE_WORDS]
+    rarer = min(facts.counts, key=lambda word: facts.counts[word])
+    positive = named[0] if len(named) == 1 else rarer
+    negative = next(word for word in facts.counts if word != positive)
+    share = facts.counts[positive] / facts.filled
+    how = "by its name" if len(named) == 1 else "the rarer one"
+    why = f"two values; {positive!r} is positive ({how}), {share:.1%} of the labels"
+    return LabelGuess(TaskKind.BINARY, (negative, positive), why, _few(facts))
+
+
+def _multiclass(facts: Facts) -> LabelGuess:
+    if facts.is_full or facts.distinct > MAX_CLASSES:
+        many = "more than 5,000" if facts.is_full else f"{facts.distinct:,}"
+        more = "--task regression, or " if facts.is_numeric else ""
+        raise CannotPropose(
+            f"label column {facts.name!r} has {many} classes and at most {MAX_CLASSES} can be told "
+            f"apart: {more}put rare ones together, or name another column with --label"
+        )
+    why = f"{facts.distinct} classes"
+    return LabelGuess(TaskKind.MULTICLASS, tuple(sorted(facts.counts)), why, _few(facts))
+
+
+def _few(facts: Facts) -> tuple[str, ...]:
+    rare = [word for word, count in sorted(facts.counts.items()) if count < _FEWEST_ROWS]
+    if not rare:
+        return ()
+    counted = ", ".join(f"{word!r} ({facts.counts[word]})" for word in rare[:4])
+    return (f"classes with fewer than {_FEWEST_ROWS} rows: {counted}",)
+
+
+def numeric_labels(guess: LabelGuess, source: pl.Series) -> pl.Series:
+    """Labels of a sample as numbers: the position of a class, or the value."""
+    if guess.task is TaskKind.REGRESSION:
+        if source.dtype == pl.String:
+            return source.str.strip_chars().cast(pl.Float64, strict=False)
+        return source.cast(pl.Float64, strict=False)
+    index = {word: float(at) for at, word in enumerate(guess.classes)}
+    return (
+        class_texts(source)
+        .replace_strict(index, default=math.nan, return_dtype=pl.Float64)
+        .fill_nan(None)
+    )

@@ -1,0 +1,290 @@
+"""A proposal: every column of a source with a guess and a reason, and the roles that were named."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import cast
+
+import polars as pl
+
+from shared.clock import MICROS_PER_DAY
+from shared.importing.files import PLACES, Piece, SourceTable
+from shared.importing.mapping import CsvRules, Mapping, MappingError, TimeRules
+from shared.importing.numbers import NumberStyle
+from shared.importing.profile import look_over
+from shared.importing.times import TimeReading, read_instants
+from shared.rows.schema import Kind
+from shared.rows.sources import Source
+from shared.tasks import TaskKind
+from usecases.declared.proposal.facts import Facts, Survey
+from usecases.declared.proposal.kinds import Guess, guess_kind, safe_name, style_of
+from usecases.declared.proposal.label_guess import LabelGuess, guess_label, numeric_labels
+from usecases.declared.proposal.leaks import copies_label, known_late_warning, leak_warning
+from usecases.declared.proposal.request import MOST_COLUMNS, CannotPropose, NewUseCase
+
+_NEARLY_ALL = 0.9
+_ZONE = "UTC"
+_LONGEST_HELD_OUT_DAYS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """Everything that a usecase.toml is written from.
+
+    Attributes:
+        row_id: the source column that names a row; None: ids are made of the content.
+        reading: how instants are written; None: there are none.
+        held_out_days: the newest fifth of the time that the rows span, at most 60 days.
+        style: how numbers are written, where not plainly.
+    """
+
+    asked: NewUseCase
+    rows: int
+    label: LabelGuess
+    guesses: tuple[Guess, ...]
+    row_id: str | None
+    row_id_why: str
+    reading: TimeReading | None
+    held_out_days: int
+    style: NumberStyle | None
+    csv: CsvRules
+    notes: tuple[str, ...]
+
+
+def propose(asked: NewUseCase, sources: Sequence[Source], csv: CsvRules) -> Proposal:
+    """Look all rows over and guess.
+
+    Raises:
+        CannotPropose: something must not be guessed; names the column and the option.
+    """
+    columns = _columns_of(asked, sources)
+    survey = Survey(columns)
+    for source in sources:
+        for piece in source.pieces(columns):
+            survey.add(piece)
+    if survey.rows == 0:
+        raise CannotPropose(f"{sources[0].name} holds no rows: bring at least one")
+    items = _items(asked, columns)
+    _check_time(asked, survey)
+    label = (
+        LabelGuess(TaskKind.RANKING, (), f"{len(items)} items")
+        if items
+        else guess_label(survey.facts[asked.label], asked.task)
+    )
+    sample = survey.sample()
+    reading = _reading(asked, sample)
+    times = None if asked.time is None else _instants(sample, asked.time, reading)
+    row_id, why = _row_id(asked, survey)
+    roles = {asked.label, asked.entity, asked.time, row_id}
+    guesses = _guesses([f for n, f in survey.facts.items() if n not in roles or n in items])
+    if not items:
+        labels = numeric_labels(label, sample[asked.label])
+        guesses = [_with_leaks(guess, sample, labels, label.task) for guess in guesses]
+    guesses = [_with_times(guess, sample, reading, times) for guess in guesses]
+    numbers = {g.source: survey.facts[g.source] for g in guesses if g.kind is Kind.NUMBER}
+    if not any(guess.kind for guess in guesses):
+        raise CannotPropose("no column is left to learn from: bring columns besides the label")
+    style = style_of(numbers)
+    return Proposal(
+        asked, survey.rows, label, tuple(guesses), row_id, why, reading, _held_out_days(times),
+        style, csv, _notes(asked, survey, guesses),
+    )  # fmt: skip
+
+
+def _held_out_days(times: pl.Series | None) -> int:
+    known = None if times is None else times.drop_nulls()
+    if known is None or known.is_empty():
+        return _LONGEST_HELD_OUT_DAYS
+    span_us = int(known.max()) - int(known.min())  # type: ignore[arg-type]
+    return max(1, min(_LONGEST_HELD_OUT_DAYS, round(span_us / MICROS_PER_DAY / 5)))
+
+
+def _columns_of(asked: NewUseCase, sources: Sequence[Source]) -> tuple[str, ...]:
+    names = sources[0].column_names()
+    for source in sources[1:]:
+        missing = [name for name in names if name not in source.column_names()]
+        if missing:
+            raise CannotPropose(
+                f"{source.name} has no column {missing[0]!r}, which {sources[0].name} has: bring "
+                "files with the same columns"
+            )
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise CannotPropose(
+            f"{sources[0].name}: column {twice[0]!r} is there {names.count(twice[0])} times: "
+            "rename all but one"
+        )
+    if len(names) > MOST_COLUMNS:
+        raise CannotPropose(
+            f"{sources[0].name} has {len(names):,} columns, a table takes {MOST_COLUMNS:,}: leave "
+            "columns out, or select those that count with --sql"
+        )
+    wanted = {"--label": asked.label, "--time": asked.time, "--entity": asked.entity}
+    for option, name in wanted.items():
+        if name is not None and not name.endswith("*") and name not in names:
+            raise CannotPropose(_not_there(option, name, names, sources[0].name))
+    return names
+
+
+def _not_there(option: str, name: str, names: Sequence[str], source: str) -> str:
+    close = get_close_matches(name, names, 1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return f"{option} {name}: {source} has no such column{hint} It has {shown}"
+
+
+def _items(asked: NewUseCase, columns: Sequence[str]) -> tuple[str, ...]:
+    if not asked.label.endswith("*"):
+        if asked.task is TaskKind.RANKING:
+            raise CannotPropose(
+                "--task ranking needs the columns of its items: write --label 'rating_*'"
+            )
+        return ()
+    items = tuple(name for name in columns if name.startswith(asked.label[:-1]))
+    if len(items) < 2:
+        raise CannotPropose(
+            f"--label {asked.label} matches {len(items)} columns: a ranking needs at least two"
+        )
+    return items
+
+
+def _check_time(asked: NewUseCase, survey: Survey) -> None:
+    if asked.time is None and not asked.no_time:
+        dated = [f.name for f in survey.facts.values() if _is_dated(f)]
+        shown = f" ({', '.join(dated[:5])} may be it)" if dated else ""
+        raise CannotPropose(
+            f"which column says when a row was true?{shown} Write --time COLUMN; or --no-time, "
+            "after which no future is held out"
+        )
+    if asked.time is not None and asked.no_time:
+        raise CannotPropose(f"--time {asked.time} and --no-time contradict each other: leave one")
+
+
+def _is_dated(facts: Facts) -> bool:
+    return facts.is_temporal or (facts.moments > _NEARLY_ALL and not facts.is_numeric)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """A sample that `look_over` reads as if it were a file."""
+
+    frame: pl.DataFrame
+
+    def pieces(self, columns: tuple[str, ...]) -> list[Piece]:
+        rows = pl.Series(PLACES[0], range(1, self.frame.height + 1), pl.Int64)
+        return [Piece(self.frame.select(columns), rows, rows, 1.0)]
+
+
+def _reading(asked: NewUseCase, sample: pl.DataFrame) -> TimeReading:
+    """How the instants of the time column are written.
+
+    Raises:
+        CannotPropose: the column holds no instants, or may be meant in two ways.
+    """
+    if asked.time is None:
+        order = (
+            None if asked.day_first is None else "day first" if asked.day_first else ("month first")
+        )
+        return TimeReading(_ZONE, None, 0, asked.time_format, order)  # type: ignore[arg-type]
+    rules = TimeRules(zone=_ZONE, format=asked.time_format, day_first=asked.day_first)
+    mapping = Mapping.model_construct(columns={"event_time": asked.time}, time=rules)
+    try:
+        found = look_over([cast(SourceTable, _Sampled(sample))], mapping, (), ())
+    except MappingError as error:
+        raise CannotPropose(
+            f"--time {asked.time}: {error} (here: --day-first, --month-first or --time-format)"
+        ) from error
+    reading = found.times["event_time"]
+    read = read_instants([sample[asked.time]], reading, asked.time)
+    said = sample.height - sample[asked.time].null_count()
+    unread = sample.filter(read.problem.is_not_null())
+    if said == 0:
+        raise CannotPropose(f"--time {asked.time}: the column is empty; name another, or --no-time")
+    if unread.height > (1 - _NEARLY_ALL) * said:
+        raise CannotPropose(
+            f"--time {asked.time}: {unread[0, asked.time]!r} is no date and time, and "
+            f"{unread.height:,} of {said:,} values like it: name another column, say "
+            "--time-format, or write --no-time"
+        )
+    return reading
+
+
+def _instants(sample: pl.DataFrame, column: str, reading: TimeReading) -> pl.Series:
+    return read_instants([sample[column]], reading, column).value
+
+
+def _row_id(asked: NewUseCase, survey: Survey) -> tuple[str | None, str]:
+    """A column that names a row: unique in every row, and called like an id."""
+    if asked.entity is not None and survey.facts[asked.entity].is_unique:
+        return asked.entity, "one row for each entity"
+    for name, facts in survey.facts.items():
+        taken = name in (asked.label, asked.time, asked.entity)
+        if (
+            not taken
+            and guess_kind(facts, "x").why.startswith("nearly every row")
+            and (facts.is_full or facts.distinct == facts.rows)
+        ):
+            return name, "every row has its own value"
+    return None, "no column names rows: ids are made of their content"
+
+
+def _guesses(all_facts: Sequence[Facts]) -> list[Guess]:
+    guesses: list[Guess] = []
+    for facts in all_facts:
+        taken = frozenset(guess.name for guess in guesses)
+        guesses.append(guess_kind(facts, safe_name(facts.name, taken)))
+    return guesses
+
+
+def _with_leaks(guess: Guess, sample: pl.DataFrame, labels: pl.Series, task: TaskKind) -> Guess:
+    if guess.kind is None:
+        return guess
+    column = sample[guess.source]
+    if copies_label(column, labels):
+        why = "it is a copy of the label"
+        return replace(guess, kind=None, why=why, warnings=(why,))
+    warning = leak_warning(guess.kind, column, labels, task)
+    return guess if warning is None else replace(guess, warnings=(*guess.warnings, warning))
+
+
+def _with_times(
+    guess: Guess, sample: pl.DataFrame, reading: TimeReading, times: pl.Series | None
+) -> Guess:
+    """What a moment says about itself, and whether it can be read as the time is."""
+    if guess.kind is None:
+        return guess
+    moments = None
+    if guess.kind is Kind.MOMENT:
+        read = read_instants([sample[guess.source]], reading, guess.source)
+        moments = read.value
+        said = sample.height - sample[guess.source].null_count()
+        if int(read.problem.is_not_null().sum()) > (1 - _NEARLY_ALL) * said:
+            why = "its dates are written otherwise than those of the time column"
+            return replace(guess, kind=None, why=why, warnings=(why,))
+    warning = known_late_warning(guess.source, guess.kind, moments, times)
+    return guess if warning is None else replace(guess, warnings=(*guess.warnings, warning))
+
+
+def _notes(asked: NewUseCase, survey: Survey, guesses: Sequence[Guess]) -> tuple[str, ...]:
+    notes = []
+    if asked.entity is None:
+        left_out = {guess.source for guess in guesses if guess.kind is None}
+        repeated = [
+            f.name for f in survey.facts.values()
+            if f.name.lower().endswith(("id", "_key")) and f.name not in left_out
+            and f.distinct >= 2 and f.filled / max(1, f.distinct) >= 2 and not math.isnan(f.filled)
+        ]  # fmt: skip
+        if repeated:
+            notes.append(
+                f"{repeated[0]} occurs in several rows: if they depend on each other, write "
+                f"--entity {repeated[0]}"
+            )
+    if asked.time is not None:
+        future = survey.facts[asked.time]
+        if future.filled < future.rows:
+            notes.append(
+                f"{asked.time} is missing in {future.rows - future.filled:,} rows: such rows are "
+                "rejected"
+            )
+    return tuple(notes)

@@ -1,0 +1,37 @@
+"""What a person asks `understudy new` for, and how it refuses."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shared.errors import UnderstudyError
+from shared.tasks import TaskKind
+
+MOST_COLUMNS = 1_500
+"""PostgreSQL's tables take 1,600 columns, SQLite's 2,000; some are ours."""
+
+
+class CannotPropose(UnderstudyError):
+    """Raised when something must not be guessed; names the column and the option that says it."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewUseCase:
+    """The options of `understudy new`.
+
+    Attributes:
+        files: what is read; empty with `sql`.
+        database: the environment variable with the URL of the database of `sql`.
+        day_first: whether 05/01/2026 is in January, where the column cannot say.
+    """
+
+    name: str
+    label: str
+    files: tuple[Path, ...] = ()
+    sql: str | None = None
+    database: str = "SOURCE_DATABASE_URL"
+    time: str | None = None
+    no_time: bool = False
+    task: TaskKind | None = None
+    entity: str | None = None
+    day_first: bool | None = None
+    time_format: str | None = None
