@@ -17,7 +17,7 @@ from api.http.docs_page import PATH as DOCS
 from api.http.docs_page import docs_page
 from api.http.errors import add_handlers
 from api.http.headers import AnswerLayer
-from api.http.problems import ProblemBody
+from api.http.shared_responses import add_shared_responses
 from api.http.threads import RouteThreads
 from api.routes.alerts import add_alert_routes
 from api.routes.bundles import add_bundle_route
@@ -32,6 +32,7 @@ from api.scoring.routes import add_scoring_routes
 from api.service import Service
 from api.startup import start, stop
 from api.workers.peers.operations import operations
+from shared.contracts.problems import ProblemBody
 from shared.errors import SettingsError
 from shared.keys.tokens import Role
 from shared.version import VERSION
@@ -117,6 +118,7 @@ class ScoringApp(FastAPI):
             parts = schema.setdefault("components", {})
             parts.setdefault("schemas", {}).update(_problem_schemas())
             parts["securitySchemes"] = _security_schemes()
+            add_shared_responses(schema)
             self.openapi_schema = schema
         return self.openapi_schema
 

@@ -20,12 +20,12 @@ import numpy.typing as npt
 from api.rollout.arm_counts import LATENCY_CAP_MS, SCORE_EDGES, ArmCounts
 from api.rollout.arm_statistics import arm_statistics
 from api.rollout.bucket import BUCKETS, GROUPS, Splitter, limit_of
-from api.rollout.state import SHARES
 from benchmarks.report import Bar, finish
 from scheduler.rollout.look import look_from
 from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.sequential import mean_differs
 from scheduler.rollout.stage import StageAction, judge_stage
+from shared.contracts.rollouts import SHARES, Arms, Mode, RolloutView, RolloutWorkers
 
 LOOKS = 60
 USERS = 20_000
@@ -151,21 +151,27 @@ def stage(task: Task, rng: np.random.Generator) -> str | None:
     return None
 
 
-def shown(share: int, candidate: Arm, champion: Arm) -> dict[str, object]:
+def shown(share: int, candidate: Arm, champion: Arm) -> RolloutView:
     """What GET /current_model would show."""
-    arms = {
-        "candidate": arm_statistics(candidate.tally, len(candidate.users)).model_dump(),
-        "champion": arm_statistics(champion.tally, len(champion.users)).model_dump(),
-    }
-    return {
-        "mode": "canary",
-        "version": "1.0.1",
-        "champion": "1.0.0",
-        "share_percent": share,
-        "next_share": None,
-        "stage_seconds": 0.0,
-        "arms": arms,
-    }
+    arms = Arms(
+        candidate=arm_statistics(candidate.tally, len(candidate.users)),
+        champion=arm_statistics(champion.tally, len(champion.users)),
+    )
+    return RolloutView(
+        mode=Mode.CANARY,
+        version="1.0.1",
+        champion="1.0.0",
+        share_percent=share,
+        shares=list(SHARES),
+        next_share=None,
+        began_at="",
+        stage_since="",
+        stage_seconds=0.0,
+        begun_by="benchmark",
+        arms=arms,
+        shadow=None,
+        workers=RolloutWorkers(following=1, total=1, troubles={}),
+    )
 
 
 def tasks(rollouts: int) -> list[Task]:

@@ -4,18 +4,22 @@ Every call has a timeout. Only a connection that could not be made is retried: w
 have reached the API is looked at with `current()` instead of being sent twice.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import httpx
 
 from shared.bundle.archive import MAX_BUNDLE_BYTES
 from shared.bundle.version import Version
+from shared.contracts.headers import BUNDLE_SIGNATURE, FENCING_NUMBER, ROLLOUT
+from shared.contracts.health import HealthStatus
+from shared.contracts.models import CurrentModel, ModelChanged, Models
+from shared.contracts.problems import NO_MODEL_CODE, ProblemBody
+from shared.contracts.reading import Contract, ContractBroken, parse_contract, parse_if_agreed
+from shared.contracts.rollouts import Mode, RolloutRequest, RolloutView
 from shared.errors import UnderstudyError
 
-NO_MODEL = "no-model"
-IMMEDIATE = "immediate"
+_DETAIL_CHARACTERS = 500
 CONNECT_TIMEOUT_SECONDS = 3.0
 CONNECT_RETRIES = 2
 
@@ -128,7 +132,7 @@ class HttpScoringApi:
         push_token: str,
         timeout_seconds: float,
         push_timeout_seconds: float,
-        rollout: str = IMMEDIATE,
+        rollout: str = Mode.IMMEDIATE,
     ) -> None:
         self._rollout = rollout
         self._push_timeout = httpx.Timeout(push_timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS)
@@ -144,24 +148,18 @@ class HttpScoringApi:
         self._client.close()
 
     def current(self) -> Serving | None:
-        response = self._get("/current_model")
-        body = _members(response)
-        if response.is_success and isinstance(body.get("version"), str):
-            digest = body.get("sha256")
-            rollout = body.get("rollout")
-            on_trial = rollout.get("version") if isinstance(rollout, dict) else None
-            return Serving(body["version"], digest if isinstance(digest, str) else None, on_trial)
-        if str(body.get("type", "")).endswith(NO_MODEL):
+        found = self._current_model()
+        if found is None:
             return None
-        raise ApiUnavailable(f"GET /current_model answered {response.status_code}")
+        on_trial = None if found.rollout is None else found.rollout.version
+        return Serving(found.version, found.sha256, on_trial)
 
     def known_versions(self) -> frozenset[Version]:
         response = self._get("/models")
         if not response.is_success:
             raise ApiUnavailable(f"GET /models answered {response.status_code}")
-        models = _members(response).get("models", [])
-        texts = [entry.get("version") for entry in models if isinstance(entry, dict)]
-        return frozenset(Version.parse(text) for text in texts if isinstance(text, str))
+        found = _agreed(Models, response)
+        return frozenset(Version.parse(model.version) for model in found.models)
 
     def bundle(self, version: str) -> SignedBundle:
         path, raw = f"/models/{version}/bundle", bytearray()
@@ -175,60 +173,68 @@ class HttpScoringApi:
             raise ApiUnavailable(f"GET {path}: {_cause(error)}") from error
         if response.status_code != httpx.codes.OK:
             raise BundleRefused(f"GET {path} answered {response.status_code}")
-        return SignedBundle(bytes(raw), response.headers.get("X-Bundle-Signature", ""))
+        return SignedBundle(bytes(raw), response.headers.get(BUNDLE_SIGNATURE, ""))
 
     def probe(self, path: str) -> Probe:
         response = self._get(path)
-        state = _members(response).get("status")
-        return Probe(
-            path,
-            response.status_code,
-            response.elapsed.total_seconds() * 1_000,
-            state if isinstance(state, str) else None,
-        )
+        if response.is_success:
+            said: HealthStatus | None = _agreed(HealthStatus, response)
+        else:
+            said = parse_if_agreed(HealthStatus, response.content)
+        milliseconds = response.elapsed.total_seconds() * 1_000
+        state = None if said is None else said.status
+        return Probe(path, response.status_code, milliseconds, state)
 
     def push(self, raw: bytes, signature: str, fencing_number: int | None = None) -> PushAnswer:
-        headers = {"Content-Type": "application/octet-stream", "X-Bundle-Signature": signature}
-        if self._rollout != IMMEDIATE:
-            headers["X-Rollout"] = self._rollout
+        headers = {"Content-Type": "application/octet-stream", BUNDLE_SIGNATURE: signature}
+        if self._rollout != Mode.IMMEDIATE:
+            headers[ROLLOUT] = self._rollout
         if fencing_number is not None:
-            headers["X-Fencing-Number"] = str(fencing_number)
+            headers[FENCING_NUMBER] = str(fencing_number)
         try:
             response = self._client.post(
                 "/update_model", content=raw, headers=headers, timeout=self._push_timeout
             )
         except httpx.HTTPError as error:
             raise ApiUnavailable(f"POST /update_model: {_cause(error)}") from error
-        body = _members(response)
+        if not response.is_success:
+            return PushAnswer(response.status_code, None, None, None, _detail(response))
+        changed = _agreed(ModelChanged, response)
         return PushAnswer(
             status=response.status_code,
-            version=body.get("version"),
-            previous=body.get("previous"),
-            activated_at=body.get("activated_at"),
-            detail=str(body.get("detail", ""))[:500],
-            partial=_partial(body),
+            version=changed.version,
+            previous=changed.previous,
+            activated_at=changed.activated_at,
+            detail="",
+            partial=_partial(changed),
         )
 
-    def rollout(self) -> Mapping[str, Any] | None:
+    def rollout(self) -> RolloutView | None:
         """What GET /current_model shows of a version on trial; None: there is none."""
-        response = self._get("/current_model")
-        body = _members(response)
-        if not response.is_success and not str(body.get("type", "")).endswith(NO_MODEL):
-            raise ApiUnavailable(f"GET /current_model answered {response.status_code}")
-        shown = body.get("rollout")
-        return shown if isinstance(shown, dict) else None
+        found = self._current_model()
+        return None if found is None else found.rollout
 
     def update_rollout(
-        self, body: Mapping[str, Any], fencing_number: int | None = None
+        self, request: RolloutRequest, fencing_number: int | None = None
     ) -> StepAnswer:
         """POST /update_rollout."""
-        headers = {} if fencing_number is None else {"X-Fencing-Number": str(fencing_number)}
+        headers = {} if fencing_number is None else {FENCING_NUMBER: str(fencing_number)}
+        body = request.model_dump(mode="json", exclude_none=True)
         try:
-            response = self._client.post("/update_rollout", json=dict(body), headers=headers)
+            response = self._client.post("/update_rollout", json=body, headers=headers)
         except httpx.HTTPError as error:
             raise ApiUnavailable(f"POST /update_rollout: {_cause(error)}") from error
-        detail = str(_members(response).get("detail", ""))[:500]
-        return StepAnswer(response.status_code, detail)
+        return StepAnswer(response.status_code, "" if response.is_success else _detail(response))
+
+    def _current_model(self) -> CurrentModel | None:
+        """None: there is no model yet."""
+        response = self._get("/current_model")
+        if response.is_success:
+            return _agreed(CurrentModel, response)
+        problem = parse_if_agreed(ProblemBody, response.content)
+        if problem is not None and problem.code == NO_MODEL_CODE:
+            return None
+        raise ApiUnavailable(f"GET /current_model answered {response.status_code}")
 
     def _get(self, path: str) -> httpx.Response:
         try:
@@ -237,24 +243,28 @@ class HttpScoringApi:
             raise ApiUnavailable(f"GET {path}: {_cause(error)}") from error
 
 
-def _partial(body: dict[str, Any]) -> str | None:
+def _partial(changed: ModelChanged) -> str | None:
     """An API of several workers says which of them could not follow."""
-    workers = body.get("workers")
-    if body.get("partial") is not True or not isinstance(workers, dict):
+    if not changed.partial:
         return None
-    failed = workers.get("failed") or []
-    told = [f"worker {one.get('worker')}: {one.get('reason')}" for one in failed]
-    serving = f"{workers.get('serving')} of {workers.get('total')} workers serve it"
-    return "; ".join([serving, *told])[:500]
+    workers = changed.workers
+    told = [f"worker {one.worker}: {one.reason}" for one in workers.failed]
+    serving = f"{workers.serving} of {workers.total} workers serve it"
+    return "; ".join([serving, *told])[:_DETAIL_CHARACTERS]
 
 
-def _members(response: httpx.Response) -> dict[str, Any]:
-    """The JSON object of a body; empty when it is anything else."""
+def _agreed(model: type[Contract], response: httpx.Response) -> Contract:
+    request = f"{response.request.method} {response.request.url.path}"
     try:
-        body = response.json()
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
+        return parse_contract(model, response.content, request)
+    except ContractBroken as error:
+        raise ApiUnavailable(str(error)) from error
+
+
+def _detail(response: httpx.Response) -> str:
+    """Why something was refused: the API's own words, or the status of whoever stands before it."""
+    problem = parse_if_agreed(ProblemBody, response.content)
+    return (response.reason_phrase if problem is None else problem.detail)[:_DETAIL_CHARACTERS]
 
 
 def _cause(error: httpx.HTTPError) -> str:

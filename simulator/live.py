@@ -10,8 +10,11 @@ from uuid import uuid4
 
 import httpx
 import numpy as np
+from pydantic import BaseModel
 
 from shared.clock import MICROS_PER_DAY
+from shared.contracts.feedback import FeedbackAnswer, FeedbackRequest, LabelIn
+from shared.contracts.reading import Contract, ContractBroken, parse_contract
 from simulator.crimes import commit
 from simulator.events import Crime, EventStage
 from simulator.history import named_rows
@@ -55,6 +58,14 @@ class TrafficReport:
     problems: Counter[str] = field(default_factory=Counter)
 
 
+class Scored(BaseModel):
+    """What is read of the answer of POST /predict."""
+
+    version: str
+    is_fraud: bool
+    review_required: bool
+
+
 Tell = Callable[[TrafficReport], None]
 
 
@@ -91,7 +102,7 @@ class Traffic:
         self._plan = plan
         self._tell = tell
         self._free = asyncio.Semaphore(MOST_UNDER_WAY)
-        self._due: deque[tuple[float, dict[str, Any]]] = deque()
+        self._due: deque[tuple[float, LabelIn]] = deque()
         self._stopped = asyncio.Event()
         self.report = TrafficReport()
 
@@ -127,23 +138,25 @@ class Traffic:
             return
 
     async def _send(self, row: LiveRow) -> None:
-        answer = await self._post(self._client, "/predict", row.body)
+        raw = await self._post(self._client, "/predict", row.body)
         self._free.release()
+        answer = None if raw is None else self._read(Scored, raw, "POST /predict")
         if answer is None:
             return
         self._count(row, answer)
         due = asyncio.get_running_loop().time() + self._plan.label_delay_seconds
         source = "chargeback" if row.stolen else "maturity"
-        truth = {"transaction_id": row.body["transaction_id"], "label": int(row.stolen)}
-        self._due.append((due, {**truth, "source": source}))
+        transaction_id = str(row.body["transaction_id"])
+        label = LabelIn(transaction_id=transaction_id, label=1 if row.stolen else 0, source=source)
+        self._due.append((due, label))
 
-    def _count(self, row: LiveRow, answer: dict[str, Any]) -> None:
-        flagged = bool(answer.get("review_required") or answer.get("is_fraud"))
+    def _count(self, row: LiveRow, answer: Scored) -> None:
+        flagged = answer.review_required or answer.is_fraud
         self.report.sent += 1
         self.report.stolen += row.stolen
         self.report.flagged += flagged
         self.report.caught += row.stolen and flagged
-        self.report.versions[str(answer.get("version"))] += 1
+        self.report.versions[answer.version] += 1
 
     async def _deliver_labels(self) -> None:
         while True:
@@ -153,15 +166,18 @@ class Traffic:
 
     async def _deliver_until(self, moment: float) -> None:
         while self._due and self._due[0][0] <= moment:
-            batch: list[dict[str, Any]] = []
+            batch: list[LabelIn] = []
             while self._due and self._due[0][0] <= moment and len(batch) < LABELS_PER_REQUEST:
                 batch.append(self._due.popleft()[1])
-            if await self._post(self._feedback, "/feedback", {"labels": batch}) is not None:
+            body = FeedbackRequest(labels=batch).model_dump(mode="json", exclude_none=True)
+            raw = await self._post(self._feedback, "/feedback", body)
+            answer = None if raw is None else self._read(FeedbackAnswer, raw, "POST /feedback")
+            if answer is not None:
                 self.report.labels += len(batch)
 
     async def _post(
         self, client: httpx.AsyncClient, path: str, body: dict[str, Any]
-    ) -> dict[str, Any] | None:
+    ) -> bytes | None:
         """The answer, or None when there was none to use; the report says why."""
         try:
             response = await client.post(path, json=body)
@@ -171,8 +187,14 @@ class Traffic:
         if response.is_error:
             self._fail(f"HTTP {response.status_code}")
             return None
-        answer: dict[str, Any] = response.json()
-        return answer
+        return response.content
+
+    def _read(self, model: type[Contract], raw: bytes, request: str) -> Contract | None:
+        try:
+            return parse_contract(model, raw, request)
+        except ContractBroken as error:
+            self._fail(str(error))
+            return None
 
     def _fail(self, why: str) -> None:
         self.report.failed += 1

@@ -1,9 +1,9 @@
 """Reading from the API, with an error that says what to do when it is not there."""
 
-from typing import Any
-
 import httpx
 
+from shared.contracts.problems import ProblemBody
+from shared.contracts.reading import Contract, parse_contract, parse_if_agreed
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role, read_token
 from understudy.settings import CommandSettings
@@ -15,25 +15,29 @@ class ApiNotThere(UnderstudyError):
     """Raised when the API does not answer, or answers something else than was asked for."""
 
 
-def read_api(settings: CommandSettings, path: str, expected: tuple[int, ...] = (200,)) -> Any:
-    """The JSON of a GET.
+def read_api(
+    settings: CommandSettings,
+    path: str,
+    model: type[Contract],
+    expected: tuple[int, ...] = (200,),
+) -> Contract:
+    """The answer to a GET.
 
     Raises:
-        ApiNotThere: nobody answers at API_URL, or the answer is an error.
+        ApiNotThere: no process answers at API_URL, or the answer is an error.
+        ContractBroken: the answer lacks what this release reads.
     """
     url = settings.api_url.rstrip("/") + path
     try:
         answer = httpx.get(url, headers=_credentials(settings), timeout=TIMEOUT_SECONDS)
-        if answer.status_code not in expected:
-            raise ApiNotThere(f"{url} answers {answer.status_code}: {_detail(answer)}")
-        return answer.json()
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise ApiNotThere(
             f"the API at {settings.api_url} does not answer ({error}); "
             "start it with `understudy run`, or set API_URL"
         ) from error
-    except ValueError as error:
-        raise ApiNotThere(f"{url} does not answer JSON; is API_URL right?") from error
+    if answer.status_code not in expected:
+        raise ApiNotThere(f"{url} answers {answer.status_code}: {_detail(answer)}")
+    return parse_contract(model, answer.content, url)
 
 
 def _credentials(settings: CommandSettings) -> dict[str, str]:
@@ -45,7 +49,5 @@ def _credentials(settings: CommandSettings) -> dict[str, str]:
 
 
 def _detail(answer: httpx.Response) -> str:
-    try:
-        return str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return answer.reason_phrase
+    problem = parse_if_agreed(ProblemBody, answer.content)
+    return answer.reason_phrase if problem is None else problem.detail

@@ -9,7 +9,8 @@ generous enough for that.
 from collections.abc import Iterable
 from typing import Any
 
-from api.http.problems import INVALID_REQUEST, FieldProblem, Problem
+from api.http.problems import INVALID_REQUEST, Problem
+from shared.contracts.problems import FieldProblem
 
 # A body this small holds little whatever is in it.
 _SMALL_BYTES = 1_024

@@ -15,10 +15,10 @@ from api.http.problems import (
     MEDIA_TYPE,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
-    FieldProblem,
     Problem,
 )
 from api.http.validation import field_problems
+from shared.contracts.problems import FieldProblem
 from shared.errors import DataUnavailable
 
 _log = structlog.get_logger()

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, Field
+
+from shared.contracts.problems import NO_MODEL_CODE, PROBLEM_TYPE, FieldProblem
 
 MEDIA_TYPE = "application/problem+json"
-_URN = "urn:understudy:problem:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class ProblemKind:
 
     @property
     def type(self) -> str:
-        return _URN + self.code
+        return PROBLEM_TYPE + self.code
 
 
 MALFORMED = ProblemKind("malformed-request", 400, "This is not HTTP as it is read here")
@@ -66,7 +66,7 @@ HEADERS_TOO_LARGE = ProblemKind("headers-too-large", 431, "The headers are large
 INTERNAL = ProblemKind("internal-error", 500, "The service failed; the log has the details")
 SCORING_FAILED = ProblemKind("scoring-failed", 500, "The model gave no usable score")
 REGISTRY_FAILED = ProblemKind("registry-failed", 500, "The registry could not be written")
-NO_MODEL = ProblemKind("no-model", 503, "No model is served yet")
+NO_MODEL = ProblemKind(NO_MODEL_CODE, 503, "No model is served yet")
 WORKER_UNAVAILABLE = ProblemKind(
     "worker-unavailable", 503, "The worker that keeps this entity does not answer now"
 )
@@ -77,24 +77,6 @@ BUSY = ProblemKind("busy", 503, "There is no room for this now")
 DATABASE_UNAVAILABLE = ProblemKind(
     "database-unavailable", 503, "The database cannot be reached now"
 )
-
-
-class FieldProblem(BaseModel):
-    """What is wrong with one field and what would be right."""
-
-    field: str = Field(description="Where it is, dots between the steps; empty: the whole body")
-    problem: str
-    remedy: str
-
-
-class ProblemBody(BaseModel):
-    """The JSON of every error (RFC 9457)."""
-
-    type: str = Field(description="Stable name of the kind of problem")
-    title: str
-    status: int
-    detail: str
-    errors: list[FieldProblem] = Field(default_factory=list)
 
 
 class Problem(Exception):
@@ -137,10 +119,11 @@ def documented(*kinds: ProblemKind) -> dict[int | str, dict[str, Any]]:
     by_status: dict[int, list[ProblemKind]] = {}
     for kind in (*kinds, INTERNAL):
         by_status.setdefault(kind.status, []).append(kind)
-    return {status: _response(status, found) for status, found in sorted(by_status.items())}
+    return {status: problem_response(status, found) for status, found in sorted(by_status.items())}
 
 
-def _response(status: int, kinds: Sequence[ProblemKind]) -> dict[str, Any]:
+def problem_response(status: int, kinds: Sequence[ProblemKind]) -> dict[str, Any]:
+    """One response of the docs: problems of one status."""
     examples = {
         kind.code: {
             "value": {"type": kind.type, "title": kind.title, "status": status, "detail": "..."}

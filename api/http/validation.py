@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from api.http.problems import INVALID_REQUEST, FieldProblem, Problem
+from api.http.problems import INVALID_REQUEST, Problem
+from shared.contracts.problems import FieldProblem
 
 # Errors of one body that are told; more would only repeat themselves.
 _MAX_TOLD = 10

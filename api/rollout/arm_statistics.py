@@ -11,39 +11,11 @@ from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, Field
 
 from api.rollout.arm_counts import LATENCY_EDGES_MS, SCORE_EDGES, ArmCounts
+from shared.contracts.rollouts import ArmMean, ArmStatistics, ScoreShare
 
 _Sums = npt.NDArray[np.float64]
-
-
-class ArmMean(BaseModel):
-    """A mean over rows and how sure it is."""
-
-    mean: float
-    standard_error: float = Field(description="Counts users, not rows: rows of one are alike")
-
-
-class ScoreShare(BaseModel):
-    """How many scores lie below an edge."""
-
-    below: float
-    share: ArmMean
-
-
-class ArmStatistics(BaseModel):
-    """What one arm did in this stage."""
-
-    users: int = Field(description="Distinct users, counted up to a bound; for the split's test")
-    requests: int = Field(description="Rows of this arm, failed ones included")
-    errors: int = Field(description="Rows its model failed to score")
-    alerts: int
-    groups: int = Field(description="Groups of users, of 64, that sent rows")
-    alert_rate: ArmMean | None
-    latency_ms: ArmMean | None = Field(description="A row's whole work; rows of batches not timed")
-    latency_p99_ms: float | None = Field(description="Upper edge of the bin it lies in")
-    scores: list[ScoreShare]
 
 
 def arm_statistics(counts: ArmCounts, users: int) -> ArmStatistics:

@@ -24,11 +24,12 @@ from api.rollout.counters import clear_other_stages
 from api.rollout.file import RolloutFile
 from api.rollout.reconciler import TrialReconciler
 from api.rollout.refusals import NoRollout, RolloutConflict
-from api.rollout.state import SHARES, Mode, Rollout, RolloutOutcome, Rollouts
+from api.rollout.state import Rollout, RolloutOutcome, Rollouts
 from api.rollout.trial_factory import TrialFactory
 from api.workers.roster import Workers
 from api.workers.run_dir import RunDir, WorkerReport
 from shared.clock import Clock
+from shared.contracts.rollouts import SHARES, Mode
 
 _log = structlog.get_logger()
 _WRITE_WAIT_SECONDS = 5.0

@@ -2,61 +2,20 @@
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, Field
-
-from api.rollout.arm_statistics import ArmStatistics, arm_statistics
+from api.rollout.arm_statistics import arm_statistics
 from api.rollout.controller import RolloutController
 from api.rollout.counters import total
-from api.rollout.state import SHARES, Ended, Mode, Rollout
+from api.rollout.state import Ended, Rollout
 from shared.clock import MICROS_PER_SECOND, isoformat
-
-
-class ShadowState(BaseModel):
-    """How the process beside the service fares, over all workers."""
-
-    dropped: int = Field(description="Rows that its queue had no room for")
-    restarts: int
-    gave_up: str | None = Field(description="Why it is not started any more")
-
-
-class RolloutWorkers(BaseModel):
-    """Which workers have this stage."""
-
-    following: int
-    total: int
-    troubles: dict[int, str] = Field(description="Why a worker cannot try the candidate")
-
-
-class RolloutView(BaseModel):
-    """A version on trial beside the champion."""
-
-    mode: Mode
-    version: str
-    champion: str
-    share_percent: int = Field(description="Of users who get the version's answers")
-    shares: list[int] = Field(description="The stages of a canary; after the last: promotion")
-    next_share: int | None
-    began_at: str
-    stage_since: str
-    stage_seconds: float = Field(description="The figures of the arms are of this time")
-    begun_by: str
-    arms: dict[str, ArmStatistics] = Field(description="`champion` and `candidate`")
-    shadow: ShadowState | None
-    workers: RolloutWorkers
-
-
-class EndedView(BaseModel):
-    """How the last rollout ended."""
-
-    mode: Mode
-    version: str
-    champion: str
-    share_percent: int
-    outcome: str = Field(description="promoted, aborted or superseded")
-    reason: str
-    who: str
-    began_at: str
-    ended_at: str
+from shared.contracts.rollouts import (
+    SHARES,
+    Arms,
+    EndedView,
+    Mode,
+    RolloutView,
+    RolloutWorkers,
+    ShadowState,
+)
 
 
 def rollout_view(rollout_controller: RolloutController, now_us: int) -> RolloutView | None:
@@ -78,10 +37,10 @@ def rollout_view(rollout_controller: RolloutController, now_us: int) -> RolloutV
         stage_since=isoformat(rollout.stage_since_us),
         stage_seconds=max(0.0, (now_us - rollout.stage_since_us) / MICROS_PER_SECOND),
         begun_by=rollout.who,
-        arms={
-            "champion": arm_statistics(arms.champion, champions),
-            "candidate": arm_statistics(arms.candidate, candidates),
-        },
+        arms=Arms(
+            champion=arm_statistics(arms.champion, champions),
+            candidate=arm_statistics(arms.candidate, candidates),
+        ),
         shadow=shadow if rollout.mode is Mode.SHADOW else None,
         workers=_workers(rollout_controller, rollout),
     )

@@ -9,16 +9,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SHARES = (5, 10, 25, 50)
-"""The stages of a canary, in percent of users; after the last comes promotion, to all."""
-
-
-class Mode(StrEnum):
-    """How a pushed version comes into service."""
-
-    IMMEDIATE = "immediate"
-    SHADOW = "shadow"
-    CANARY = "canary"
+from shared.contracts.rollouts import SHARES, Mode
 
 
 class RolloutOutcome(StrEnum):

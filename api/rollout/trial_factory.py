@@ -15,8 +15,9 @@ from api.rollout.shadow import Shadow
 from api.rollout.shadow_child import ChildConfig
 from api.rollout.shadow_process import ShadowProcess
 from api.rollout.shadow_record import ShadowRecordFormat
-from api.rollout.state import Mode, Rollout
+from api.rollout.state import Rollout
 from api.rollout.trial import Trial
+from shared.contracts.rollouts import Mode
 from shared.errors import ModelLoadError
 from shared.usecase.serving import ServingUseCase
 

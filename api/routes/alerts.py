@@ -1,9 +1,6 @@
 """POST /alert: a webhook for alerts; rolls back when one is about the version that is serving."""
 
-from typing import Literal
-
 from fastapi import FastAPI, Request
-from pydantic import BaseModel, Field
 
 from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, REGISTRY_FAILED
@@ -14,21 +11,13 @@ from api.rollout.change_request import ChangeRequest
 from api.rollout.refusals import NoRollout
 from api.routes.alert_payload import VERSION_LABEL, FiringAlert, Webhook
 from api.service import Service
+from shared.contracts.alerts import AlertAnswer
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
 
 # Fifty thousand alerts; whoever sends them has shown a token.
 _LIMIT = 16 * 1024 * 1024
 _VALUES = 1_000_000
-
-
-class AlertAnswer(BaseModel):
-    """What was done about it."""
-
-    action: Literal["rolled-back", "none"]
-    reason: str
-    version: str = Field(description="What is served now")
-    previous: str | None = None
 
 
 def add_alert_routes(app: FastAPI, service: Service) -> None:

@@ -7,9 +7,9 @@ from fastapi import FastAPI, Path, Response
 from api.http.auth import RouteSpec, add_route
 from api.http.problems import INVALID_REQUEST, UNKNOWN_VERSION, Problem
 from api.service import Service
+from shared.contracts.headers import BUNDLE_SIGNATURE
 from shared.keys.tokens import Role
 
-SIGNATURE_HEADER = "X-Bundle-Signature"
 _MEDIA_TYPE = "application/octet-stream"
 _ANSWER = {
     "responses": {
@@ -17,7 +17,7 @@ _ANSWER = {
             "description": "The bundle itself, as it was pushed",
             "content": {_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
             "headers": {
-                SIGNATURE_HEADER: {
+                BUNDLE_SIGNATURE: {
                     "description": "keyid:base64, over the body's bytes",
                     "schema": {"type": "string"},
                 }
@@ -43,7 +43,7 @@ def add_bundle_route(app: FastAPI, service: Service) -> None:
             stored = service.registry.read(version)
         except OSError as error:
             raise Problem(UNKNOWN_VERSION, f"the bundle of {version} cannot be read") from error
-        headers = {SIGNATURE_HEADER: stored.signature.strip(), "Cache-Control": "no-store"}
+        headers = {BUNDLE_SIGNATURE: stored.signature.strip(), "Cache-Control": "no-store"}
         return Response(stored.raw, media_type=_MEDIA_TYPE, headers=headers)
 
     spec = RouteSpec(

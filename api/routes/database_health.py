@@ -1,18 +1,16 @@
 """How the database is: reached, with tables of this version, in its file, and read in time."""
 
 import time
-from typing import Literal
 
 from sqlalchemy import Engine
 
+from shared.contracts.health import State
 from shared.errors import DataUnavailable
 from shared.tables.engine import file_of, is_current
 from shared.tables.read_standing import standing_of
 
 # For so long after the file was removed or replaced, what it held is likely to be missed.
 _REMEMBERED_SECONDS = 3_600.0
-
-State = Literal["ok", "degraded", "down"]
 
 
 def database_standing(engine: Engine) -> tuple[State, str]:

@@ -3,7 +3,6 @@
 from typing import Literal
 
 from fastapi import FastAPI, Response
-from pydantic import BaseModel, Field
 
 from api.http.auth import RouteSpec, add_route
 from api.http.problems import JOURNAL_FULL, NO_MODEL, SCORING_FAILED, Problem
@@ -15,39 +14,10 @@ from api.service import Service
 from api.workers.peers.network import Peers
 from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.clock_metrics import clock_trouble
+from shared.contracts.health import Alive, Component, Health, Ready
 
 # Many times what the largest round takes.
 _LONG_LAG_SECONDS = 60.0
-
-
-class Component(BaseModel):
-    """One part of the service; `detail` says what is wrong, or how it stands."""
-
-    state: Literal["ok", "degraded", "down"]
-    detail: str
-    figures: dict[str, int | float | str | bool | None] = Field(default_factory=dict)
-
-
-class Health(BaseModel):
-    """`down` only when nothing can be scored."""
-
-    status: Literal["ok", "degraded", "down"]
-    components: dict[str, Component]
-
-
-class Ready(BaseModel):
-    status: Literal["ready"] = "ready"
-    version: str
-    behind: str | None = Field(
-        default=None, description="What this worker should serve and cannot, and why"
-    )
-    history: str | None = Field(
-        default=None, description="Why rows are scored without their history, while they are"
-    )
-
-
-class Alive(BaseModel):
-    status: Literal["alive"] = "alive"
 
 
 def add_health_routes(app: FastAPI, service: Service) -> None:

@@ -4,7 +4,6 @@ from contextlib import suppress
 from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
 from api.http.auth import RouteSpec, add_route, caller
@@ -28,11 +27,19 @@ from api.models.push import Push
 from api.models.serving_state import Change
 from api.rollout.change_request import ChangeRequest
 from api.rollout.refusals import NoRollout
-from api.rollout.state import Mode
 from api.routes.orders import Order, received
-from api.routes.views import CurrentModel, Models, current_model, every_model
+from api.routes.views import current_model, every_model
 from api.service import Service
 from shared.clock import isoformat
+from shared.contracts.models import (
+    CurrentModel,
+    ModelChanged,
+    Models,
+    NotFollowing,
+    RollbackRequest,
+    WorkersView,
+)
+from shared.contracts.rollouts import Mode
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
 
@@ -72,71 +79,18 @@ Wanted = Annotated[
 WantedHeader = Annotated[Mode | None, Header(description="The same, for those who prefer headers")]
 
 
-class NotFollowing(BaseModel):
-    """A worker that does not serve the version, and why."""
-
-    worker: int
-    reason: str
-
-
-class WorkersView(BaseModel):
-    """Who serves the version."""
-
-    serving: int
-    total: int
-    failed: list[NotFollowing]
-
-
-class Changed(BaseModel):
-    """What is served from now on, or on trial."""
-
-    version: str
-    previous: str | None
-    activated_at: str = Field(description="RFC 3339, UTC")
-    workers: WorkersView
-    partial: bool = Field(description="Some worker serves another version")
-    rollout: Mode = Field(
-        default=Mode.IMMEDIATE,
-        description="With `shadow` and `canary`: `version` is on trial, `previous` serves on",
-    )
-
-    @classmethod
-    def settled(cls, service: Service, change: Change, mode: Mode = Mode.IMMEDIATE) -> "Changed":
-        """Wait until every worker serves it, or tries it, or has had its time."""
-        on_trial = None if mode is Mode.IMMEDIATE else service.rollout_controller.followed()
-        workers = on_trial or service.roster.await_convergence(change.version)
-        failed = [NotFollowing(worker=left.worker, reason=left.reason) for left in workers.failed]
-        return cls(
-            version=change.version,
-            previous=change.previous,
-            activated_at=isoformat(change.activated_at_us),
-            workers=WorkersView(serving=workers.serving, total=workers.total, failed=failed),
-            partial=workers.partial,
-            rollout=mode,
-        )
-
-
-class RollbackRequest(BaseModel):
-    """To which version, and why."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={"examples": [{"reason": "alert rate doubled since the promotion"}]},
-    )
-
-    version: str | None = Field(
-        default=None,
-        max_length=64,
-        description="Left out: end a rollout if one is on, else the version served before",
-    )
-    reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
-    leaving: str | None = Field(
-        default=None,
-        max_length=64,
-        description="Only if this version serves; otherwise 409 `version-changed`",
-    )
-    not_after: AwareDatetime | None = Field(
-        default=None, description="Only until this instant; later 409 `order-expired`"
+def _settled(service: Service, change: Change, mode: Mode = Mode.IMMEDIATE) -> ModelChanged:
+    """Wait until every worker serves it, or tries it, or has had its time."""
+    on_trial = None if mode is Mode.IMMEDIATE else service.rollout_controller.followed()
+    workers = on_trial or service.roster.await_convergence(change.version)
+    failed = [NotFollowing(worker=left.worker, reason=left.reason) for left in workers.failed]
+    return ModelChanged(
+        version=change.version,
+        previous=change.previous,
+        activated_at=isoformat(change.activated_at_us),
+        workers=WorkersView(serving=workers.serving, total=workers.total, failed=failed),
+        partial=workers.partial,
+        rollout=mode,
     )
 
 
@@ -155,20 +109,22 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
         x_fencing_number: Fencing = None,
         rollout: Wanted = None,
         x_rollout: WantedHeader = None,
-    ) -> Changed:
+    ) -> ModelChanged:
         mode = rollout or x_rollout or Mode.IMMEDIATE
         return await _push(service, request, x_bundle_signature, x_fencing_number, mode)
 
     order_received = Depends(received(service))
 
-    def rollback(request: Request, body: RollbackRequest, order: Order = order_received) -> Changed:
+    def rollback(
+        request: Request, body: RollbackRequest, order: Order = order_received
+    ) -> ModelChanged:
         who = caller(request).name
         order.check(body.not_after, service.clock.now_us())
         try:
             change = _roll_back(service, body, who, order)
         except (UnderstudyError, OSError) as error:
             raise as_problem(error) from error
-        return Changed.settled(service, change)
+        return _settled(service, change)
 
     tags = {"tags": ["models"]}
     specs = (
@@ -199,7 +155,7 @@ def _roll_back(service: Service, body: RollbackRequest, who: str, order: Order) 
 
 async def _push(
     service: Service, request: Request, signature: str, fencing_number: int | None, mode: Mode
-) -> Changed:
+) -> ModelChanged:
     """The bundle from the wire into service; every refusal is counted and audited."""
     who = caller(request).name
     try:
@@ -207,7 +163,7 @@ async def _push(
         raw = await read_body(request.scope, request.receive, service.settings.bundle_max_bytes)
         push = Push(raw, signature, fencing_number, who)
         change, mode = await run_in_threadpool(service.rollout_controller.push, push, mode)
-        return await run_in_threadpool(Changed.settled, service, change, mode)
+        return await run_in_threadpool(_settled, service, change, mode)
     except ClientGone:
         refusal = Problem(INVALID_REQUEST, "the upload was cut short")
     except Problem as problem:

@@ -3,35 +3,17 @@
 from contextlib import suppress
 
 from fastapi import FastAPI, Request
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.config import JsonDict
 
 from api.http.auth import RouteSpec, add_route, caller
 from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.rollout.change_request import ChangeRequest
 from api.rollout.refusals import NoRollout, RolloutConflict
 from api.service import Service
+from shared.contracts.models import Revoked, RevokeRequest
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
 
 _LIMIT = 16 * 1024
-_EXAMPLE: JsonDict = {"version": "1.0.3", "reason": "trained on rows that were tampered with"}
-
-
-class RevokeRequest(BaseModel):
-    """Which version, and why."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
-
-    version: str = Field(max_length=64)
-    reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
-
-
-class Revoked(BaseModel):
-    """The version that is never served again, and the one that serves."""
-
-    revoked: str
-    version: str = Field(description="What is served now")
 
 
 def add_revocation_route(app: FastAPI, service: Service) -> None:

@@ -1,10 +1,8 @@
 """POST /update_rollout: the next share, promotion, or the end of what is being rolled out."""
 
-from enum import StrEnum
 from typing import Annotated
 
 from fastapi import FastAPI, Header, Request
-from pydantic import BaseModel, ConfigDict, Field
 
 from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import (
@@ -18,8 +16,8 @@ from api.http.problems import (
 )
 from api.models.problems import as_problem
 from api.rollout.change_request import ChangeRequest
-from api.rollout.state import SHARES, Mode
 from api.service import Service
+from shared.contracts.rollouts import Action, RolloutChanged, RolloutRequest
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
 
@@ -36,55 +34,6 @@ _PROBLEMS = (
 Fencing = Annotated[
     int | None, Header(ge=0, le=2**53, description="Grows with every scheduler's lease")
 ]
-
-
-class Action(StrEnum):
-    """What to do with the rollout."""
-
-    ADVANCE = "advance"
-    PROMOTE = "promote"
-    ABORT = "abort"
-
-
-class RolloutRequest(BaseModel):
-    """A step of a rollout, and why."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "action": "advance",
-                    "version": "1.0.2",
-                    "share_percent": 10,
-                    "reason": "no sign of harm at 5 %",
-                }
-            ]
-        },
-    )
-
-    action: Action
-    version: str = Field(max_length=64, description="The one that is rolled out; else 409")
-    share_percent: int | None = Field(
-        default=None,
-        strict=True,
-        description=f"With `advance`: one of {', '.join(map(str, SHARES))}, and more than now; "
-        "left out: the next one",
-    )
-    from_share_percent: int | None = Field(
-        default=None, strict=True, description="Refuse the step unless this is the share now"
-    )
-    reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
-
-
-class RolloutChanged(BaseModel):
-    """Where the rollout is now."""
-
-    action: Action
-    version: str = Field(description="What the champion's users get answers from, from now on")
-    rollout: Mode | None = Field(description="null: it is over")
-    share_percent: int | None
-    partial: bool = Field(description="Some worker has not followed within two seconds")
 
 
 def add_rollout_routes(app: FastAPI, service: Service) -> None:

@@ -2,60 +2,13 @@
 
 from typing import Any
 
-from pydantic import BaseModel, Field
-
 from api.http.problems import NO_MODEL, Problem
-from api.rollout.schemas import EndedView, RolloutView, ended_view, rollout_view
+from api.rollout.schemas import ended_view, rollout_view
 from api.service import Service
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
 from shared.clock import isoformat
-
-
-class ModelSummary(BaseModel):
-    """One version that was accepted at some time."""
-
-    version: str
-    state: str = Field(description="serving, fallback, stored, rolled-back, revoked or removed")
-    accepted_at: str
-    last_activated_at: str | None
-    rolled_back_at: str | None
-    rolled_back_reason: str | None
-    revoked_at: str | None
-    revoked_reason: str | None
-    sha256: str
-    signed_by: str
-    parent_version: str | None
-    size_bytes: int | None
-    metrics: dict[str, float | None] | None
-
-
-class Models(BaseModel):
-    """Newest first; versions whose files were removed stay listed."""
-
-    models: list[ModelSummary]
-
-
-class CurrentModel(BaseModel):
-    """The version that is served and where it comes from."""
-
-    version: str
-    fallback: str | None = Field(description="What a rollback without a version goes to")
-    newest_accepted: str | None = Field(description="A push has to be newer than this")
-    activated_at: str
-    sha256: str
-    created_at: str
-    description: str
-    components: list[str]
-    feature_set_version: str
-    feature_names: list[str]
-    thresholds: dict[str, float]
-    metrics: dict[str, float | None]
-    training_data: dict[str, Any]
-    parent_version: str | None
-    frameworks: dict[str, str]
-    rollout: RolloutView | None = Field(description="The version on trial, if there is one")
-    last_rollout: EndedView | None
+from shared.contracts.models import CurrentModel, Models, ModelSummary
 
 
 def current_model(service: Service) -> CurrentModel:

@@ -4,9 +4,10 @@ Whoever may date rows back at will writes other people's past: a history of odd 
 makes the next one usual, or one of odd ones that blocks a stranger.
 """
 
-from api.http.problems import INVALID_REQUEST, FieldProblem, Problem
+from api.http.problems import INVALID_REQUEST, Problem
 from api.scoring.row import Row
 from shared.clock import MICROS_PER_HOUR, isoformat
+from shared.contracts.problems import FieldProblem
 
 MAX_OFF_US = MICROS_PER_HOUR
 _REMEDY = (

@@ -12,8 +12,9 @@ from operator import attrgetter
 import orjson
 from pydantic import BaseModel
 
-from api.http.problems import IDEMPOTENCY_CONFLICT, FieldProblem, Problem
+from api.http.problems import IDEMPOTENCY_CONFLICT, Problem
 from shared.clock import MICROS_PER_SECOND
+from shared.contracts.problems import FieldProblem
 from shared.transaction import ATTRIBUTE_OF, GENERATED_PREFIX, Transaction
 
 ToTransaction = Callable[[BaseModel, int], Transaction]

@@ -21,9 +21,9 @@ from api.http.problems import (
     UNSUPPORTED_MEDIA,
     WORKER_UNAVAILABLE,
     WRONG_ROLE,
-    ProblemBody,
     documented,
 )
+from shared.contracts.problems import ProblemBody
 from shared.usecase.serving import ScoringRoute, ServingUseCase
 
 _PROBLEMS = documented(

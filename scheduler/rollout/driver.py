@@ -54,13 +54,7 @@ class RolloutDriver:
         shown = self._api.rollout()
         if shown is None:
             return
-        try:
-            look = look_from(shown)
-        except (KeyError, TypeError) as error:
-            raise ApiUnavailable(
-                f"GET /current_model: no rollout as known here: {error}"
-            ) from error
-        decision = judge_stage(look, self._policy)
+        decision = judge_stage(look_from(shown), self._policy)
         try:
             number = self._lease.take()
         except DataUnavailable as error:

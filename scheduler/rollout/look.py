@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from shared.contracts.rollouts import ArmMean, ArmStatistics, RolloutView
+
 
 @dataclass(frozen=True, slots=True)
 class MeanEstimate:
@@ -53,24 +55,18 @@ class Look:
     gave_up: str | None = None
 
 
-def look_from(shown: Mapping[str, Any]) -> Look:
-    """The `rollout` member of GET /current_model.
-
-    Raises:
-        KeyError, TypeError: it is not one.
-    """
-    arms = shown["arms"]
-    shadow = shown.get("shadow") or {}
+def look_from(shown: RolloutView) -> Look:
+    """The look at what GET /current_model shows of a rollout."""
     return Look(
-        mode=shown["mode"],
-        version=shown["version"],
-        champion=shown["champion"],
-        share_percent=shown["share_percent"],
-        next_share=shown["next_share"],
-        stage_seconds=shown["stage_seconds"],
-        candidate=_arm(arms["candidate"]),
-        champion_arm=_arm(arms["champion"]),
-        gave_up=shadow.get("gave_up"),
+        mode=shown.mode.value,
+        version=shown.version,
+        champion=shown.champion,
+        share_percent=shown.share_percent,
+        next_share=shown.next_share,
+        stage_seconds=shown.stage_seconds,
+        candidate=_arm(shown.arms.candidate),
+        champion_arm=_arm(shown.arms.champion),
+        gave_up=None if shown.shadow is None else shown.shadow.gave_up,
     )
 
 
@@ -84,16 +80,20 @@ def from_json(stored: Mapping[str, Any]) -> Look:
     return Look(**{**stored, **arms})
 
 
-def _arm(shown: Mapping[str, Any]) -> Arm:
+def _arm(shown: ArmStatistics) -> Arm:
     return Arm(
-        users=shown["users"],
-        requests=shown["requests"],
-        errors=shown["errors"],
-        groups=shown["groups"],
-        alert_rate=_mean(shown["alert_rate"]),
-        latency_ms=_mean(shown["latency_ms"]),
-        below=tuple(MeanEstimate(**item["share"]) for item in shown["scores"]),
+        users=shown.users,
+        requests=shown.requests,
+        errors=shown.errors,
+        groups=shown.groups,
+        alert_rate=_estimate(shown.alert_rate),
+        latency_ms=_estimate(shown.latency_ms),
+        below=tuple(MeanEstimate(one.share.mean, one.share.standard_error) for one in shown.scores),
     )
+
+
+def _estimate(shown: ArmMean | None) -> MeanEstimate | None:
+    return None if shown is None else MeanEstimate(shown.mean, shown.standard_error)
 
 
 def _stored_arm(stored: Mapping[str, Any]) -> Arm:
@@ -103,5 +103,5 @@ def _stored_arm(stored: Mapping[str, Any]) -> Arm:
     )
 
 
-def _mean(shown: Mapping[str, float] | None) -> MeanEstimate | None:
-    return None if shown is None else MeanEstimate(**shown)
+def _mean(stored: Mapping[str, float] | None) -> MeanEstimate | None:
+    return None if stored is None else MeanEstimate(**stored)

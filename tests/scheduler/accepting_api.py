@@ -14,7 +14,7 @@ from typing import Any
 
 from shared.bundle.archive import unpack
 from shared.bundle.version import Version
-from tests.scheduler.standin_api import NO_MODEL
+from tests.support.api_answers import NO_MODEL, changed, current_model, models, problem
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,21 @@ class AcceptingApi(ThreadingHTTPServer):
                 return self._refuse("not a newer version")
             self.accepted.append(Acceptance(version, bundle.sha256, fencing_number))
         previous = str(latest.version) if latest else None
-        return 200, {"version": str(version), "previous": previous, "activated_at": "now"}
+        return 200, changed(str(version), previous)
 
     def answer(self, path: str) -> tuple[int, dict[str, Any]]:
         accepted = list(self.accepted)
         if path in {"/current_model", "/readyz"} and not accepted:
             return 503, NO_MODEL
         if path == "/current_model":
-            return 200, {"version": str(accepted[-1].version), "sha256": accepted[-1].sha256}
+            return 200, current_model(str(accepted[-1].version), accepted[-1].sha256)
         if path == "/models":
-            return 200, {"models": [{"version": str(one.version)} for one in accepted]}
+            return 200, models(*(str(one.version) for one in accepted))
         return 200, {"status": "ok"}
 
     def _refuse(self, why: str) -> tuple[int, dict[str, Any]]:
         self.refused.append(why)
-        return 409, {"detail": why}
+        return 409, problem("version-conflict", 409, why)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-NO_MODEL: dict[str, Any] = {"type": "urn:understudy:problem:no-model", "status": 503}
+from tests.support.api_answers import NO_MODEL
 
 
 class StandInApi(ThreadingHTTPServer):
@@ -21,7 +21,7 @@ class StandInApi(ThreadingHTTPServer):
             "/current_model": (503, NO_MODEL),
             "/models": (200, {"models": []}),
             "/readyz": (503, NO_MODEL),
-            "/livez": (200, {}),
+            "/livez": (200, {"status": "alive"}),
             "/api/health": (200, {"status": "ok"}),
         }
         self.received: list[tuple[str, dict[str, str], bytes]] = []

@@ -13,6 +13,7 @@ from shared.tables.job_schedules import read_schedules
 from shared.tables.runs import list_runs
 from tests.scheduler.processes import SchedulerProcess, start
 from tests.scheduler.standin_api import StandInApi, standin_api
+from tests.support.api_answers import current_model
 
 LIBRARY = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 AHEAD_SECONDS = 8
@@ -22,7 +23,7 @@ AHEAD_SECONDS = 8
 def api() -> Iterator[StandInApi]:
     with standin_api() as server:
         # a model serves, so nobody asks for a first one
-        server.answers["/current_model"] = (200, {"version": "1.0.0", "sha256": "ab"})
+        server.answers["/current_model"] = (200, current_model("1.0.0"))
         yield server
 
 

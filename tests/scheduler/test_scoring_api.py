@@ -8,6 +8,7 @@ import pytest
 from scheduler.scoring_api import ApiUnavailable, HttpScoringApi, Serving
 from shared.bundle.version import Version
 from tests.scheduler.standin_api import StandInApi, standin_api
+from tests.support.api_answers import changed, current_model, models, problem
 
 
 @pytest.fixture
@@ -34,19 +35,47 @@ def test_no_model_yet_is_told_apart_from_trouble(
 
 
 def test_the_serving_version_is_read(client: HttpScoringApi, server: StandInApi) -> None:
-    server.answers["/current_model"] = (200, {"version": "1.2.3", "sha256": "ab"})
+    server.answers["/current_model"] = (200, current_model("1.2.3"))
     assert client.current() == Serving("1.2.3", "ab")
 
 
+def test_a_member_that_is_missing_is_named(client: HttpScoringApi, server: StandInApi) -> None:
+    answer = current_model("1.2.3")
+    del answer["sha256"]
+    server.answers["/current_model"] = (200, answer)
+    with pytest.raises(ApiUnavailable, match=r"GET /current_model: .*sha256: Field required"):
+        client.current()
+
+
+def test_a_newer_api_may_say_more(client: HttpScoringApi, server: StandInApi) -> None:
+    server.answers["/current_model"] = (200, current_model("1.2.3") | {"flavour": "new"})
+    assert client.current() == Serving("1.2.3", "ab")
+
+
+def test_what_stands_before_the_api_is_told_by_its_status(
+    client: HttpScoringApi, server: StandInApi
+) -> None:
+    server.answers["/update_model"] = (502, b"<html>")
+    assert client.push(b"raw", "key:sig").detail == "Bad Gateway"
+
+
+def test_an_answer_to_a_push_that_cannot_be_read_is_no_refusal(
+    client: HttpScoringApi, server: StandInApi
+) -> None:
+    server.answers["/update_model"] = (200, {"version": "1.0.0"})
+    with pytest.raises(ApiUnavailable, match="previous: Field required"):
+        client.push(b"raw", "key:sig")
+
+
 def test_all_versions_are_read(client: HttpScoringApi, server: StandInApi) -> None:
-    server.answers["/models"] = (200, {"models": [{"version": "1.0.0"}, {"version": "1.0.1"}]})
+    server.answers["/models"] = (200, models("1.0.0", "1.0.1"))
     assert client.known_versions() == {Version(1, 0, 0), Version(1, 0, 1)}
 
 
 def test_a_push_carries_the_bytes_the_token_and_the_signature(
     client: HttpScoringApi, server: StandInApi
 ) -> None:
-    server.answers["/update_model"] = (200, {"version": "1.0.0", "previous": None})
+    server.answers["/update_model"] = (200, changed("1.0.0"))
     answer = client.push(b"raw", "key:sig")
 
     assert answer.accepted
@@ -59,8 +88,7 @@ def test_a_push_carries_the_bytes_the_token_and_the_signature(
 def test_a_push_that_not_all_workers_followed_is_told_apart_and_says_who_did_not(
     client: HttpScoringApi, server: StandInApi
 ) -> None:
-    workers = {"serving": 1, "total": 2, "failed": [{"worker": 1, "reason": "unknown key"}]}
-    answer = {"version": "1.0.1", "workers": workers, "partial": True}
+    answer = changed("1.0.1", failed={1: "unknown key"}, total=2)
     server.answers["/update_model"] = (200, answer)
     pushed = client.push(b"bundle", "signature")
     assert pushed.accepted
@@ -72,7 +100,7 @@ def test_a_push_that_not_all_workers_followed_is_told_apart_and_says_who_did_not
 def test_a_refused_push_tells_the_apis_own_words(
     client: HttpScoringApi, server: StandInApi
 ) -> None:
-    server.answers["/update_model"] = (409, {"detail": "1.0.0 is not newer"})
+    server.answers["/update_model"] = (409, problem("version-conflict", 409, "1.0.0 is not newer"))
     answer = client.push(b"raw", "key:sig")
 
     assert not answer.accepted

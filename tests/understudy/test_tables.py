@@ -12,28 +12,28 @@ import pytest
 
 from shared.tables.engine import connect, migrate
 from shared.tables.runs import RunStatus, claim_next, finish, request_run
+from tests.support.api_answers import summary
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
-MODEL = {
-    "version": "1.0.0",
-    "state": "serving",
-    "accepted_at": "2026-11-21T04:01:32.478212Z",
-    "last_activated_at": "2026-11-21T04:01:32.478212Z",
-    "size_bytes": 3 * 1024 * 1024,
-    "metrics": {"auc": 0.97, "average_precision": None},
-}
+MODEL = summary(
+    "1.0.0",
+    state="serving",
+    last_activated_at="2026-11-21T04:01:32.478212Z",
+    size_bytes=3 * 1024 * 1024,
+    metrics={"auc": 0.97, "average_precision": None},
+).model_dump(mode="json")
 
 
 class KnownAnswers(BaseHTTPRequestHandler):
     """Says what the API says while one version serves and the database is away."""
 
     answers: ClassVar[dict[str, Any]] = {
-        "/models": {"models": [MODEL]},
+        "/models": {"models": [MODEL | {"flavour": "a newer API says more"}]},
         "/api/health": {
             "status": "degraded",
             "components": {
                 "model": {"state": "ok", "detail": "serving", "figures": {"version": "1.0.0"}},
-                "database": {"state": "down", "detail": "cannot be reached", "figures": None},
+                "database": {"state": "down", "detail": "cannot be reached"},
             },
         },
     }

@@ -1,12 +1,13 @@
 """`understudy audit`: who changed what is served, when and why, and whether the trail is whole."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
+from shared.contracts.audit import AuditLine
+from shared.contracts.reading import parse_if_agreed
 from shared.errors import DataUnavailable
 from understudy.terminal import console, errors
 
@@ -46,19 +47,14 @@ def audit(
     lines, broken = raw.splitlines(), broken_lines(raw)
     table = Table(*_SHOWN)
     for line in reversed(lines[-limit:]):
-        told = _read(line)
-        table.add_row(*(str(told.get(name, "")) for name in _SHOWN))
+        told = parse_if_agreed(AuditLine, line)
+        if told is None:
+            table.add_row("", "", "", "", "not a line of the trail")
+        else:
+            table.add_row(told.at, told.what, told.who, told.version or "", told.why)
     console.print(table)
     if broken:
         warning = f"the trail was tampered with; see lines {broken}"
         errors.print(warning, style="red", markup=False)
         raise typer.Exit(1)
     console.print(f"{len(lines)} lines, each follows from the one before it")
-
-
-def _read(line: bytes) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except ValueError:
-        found = None
-    return found if isinstance(found, dict) else {"why": "not a line of the trail"}

@@ -2,12 +2,16 @@
 
 import json
 import sys
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import typer
 from rich.table import Table
 
+from shared.contracts.health import Health
+from shared.contracts.models import Models, ModelSummary
+from shared.contracts.reading import parse_if_agreed
+from shared.contracts.runs import CandidateRecord
 from understudy.api_client import read_api
 from understudy.commands.options import AsJson
 from understudy.settings import CommandSettings, load_settings
@@ -36,16 +40,17 @@ def versions(as_json: AsJson = False) -> None:
         understudy versions --json
     """
     settings = load_settings()
-    models: list[dict[str, Any]] = read_api(settings, "/models")["models"]
+    models = read_api(settings, "/models", Models).models
     candidates = _candidates(settings.retrained_models_dir)
     if as_json:
-        _write_json({"models": models, "candidates": candidates})
+        told = [model.model_dump(mode="json") for model in models]
+        _write_json({"models": told, "candidates": [asdict(one) for one in candidates]})
         return
     console.print(_models_table(models))
-    total = sum(model["size_bytes"] or 0 for model in models)
+    total = sum(model.size_bytes or 0 for model in models)
     console.print(f"{_mib(total)} in the registry\n", highlight=False)
     console.print(_candidates_table(candidates))
-    total = sum(candidate["size_bytes"] for candidate in candidates)
+    total = sum(candidate.size_bytes for candidate in candidates)
     console.print(f"{_mib(total)} in {settings.retrained_models_dir}", highlight=False)
 
 
@@ -61,73 +66,86 @@ def status(as_json: AsJson = False) -> None:
         until understudy status; do sleep 1; done
     """
     settings = load_settings()
-    health: dict[str, Any] = read_api(settings, "/api/health", (200, 503))
+    health = read_api(settings, "/api/health", Health, (200, 503))
     if as_json:
-        _write_json(health)
+        _write_json(health.model_dump(mode="json"))
     else:
         console.print(_status_table(settings, health))
-    raise typer.Exit(0 if health["status"] == "ok" else 1)
+    raise typer.Exit(0 if health.status == "ok" else 1)
 
 
-def _models_table(models: list[dict[str, Any]]) -> Table:
+def _models_table(models: list[ModelSummary]) -> Table:
     table = _table("version", "state", "accepted", "served since", "size", "metrics")
     for model in models:
         table.add_row(
-            model["version"],
-            _coloured(model["state"]),
-            model["accepted_at"][:19],
-            (model["last_activated_at"] or "")[:19],
-            "" if model["size_bytes"] is None else _mib(model["size_bytes"]),
-            _metrics(model["metrics"] or {}),
+            model.version,
+            _coloured(model.state),
+            model.accepted_at[:19],
+            (model.last_activated_at or "")[:19],
+            "" if model.size_bytes is None else _mib(model.size_bytes),
+            _metrics(model.metrics or {}),
         )
     return table
 
 
-def _candidates(folder: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class _Candidate:
+    """One folder of RETRAINED_MODELS_DIR."""
+
+    version: str
+    size_bytes: int
+    report: str | None
+    status: str | None
+    run_id: int | None
+
+
+def _candidates(folder: Path) -> list[_Candidate]:
     """What the scheduler keeps, newest first."""
     found = [path for path in folder.glob("*.*.*") if path.is_dir()]
     found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return [
-        {
-            "version": path.name,
-            "size_bytes": sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
-            "report": str(path / "report.html") if (path / "report.html").exists() else None,
-            **_outcome(path / "verdicts.json"),
-        }
-        for path in found
-    ]
+    return list(map(_candidate, found))
 
 
-def _outcome(path: Path) -> dict[str, Any]:
+def _candidate(path: Path) -> _Candidate:
+    record, report = _record(path / "verdicts.json"), path / "report.html"
+    return _Candidate(
+        version=path.name,
+        size_bytes=sum(file.stat().st_size for file in path.rglob("*") if file.is_file()),
+        report=str(report) if report.exists() else None,
+        status=None if record is None else record.status,
+        run_id=None if record is None else record.run_id,
+    )
+
+
+def _record(path: Path) -> CandidateRecord | None:
+    """None while the run is under way, and where the file is damaged."""
     try:
-        record = json.loads(path.read_bytes())
-        return {"status": record["status"], "run_id": record["run_id"]}
-    except (OSError, ValueError, KeyError):
-        return {"status": None, "run_id": None}
+        return parse_if_agreed(CandidateRecord, path.read_bytes())
+    except OSError:
+        return None
 
 
-def _candidates_table(candidates: list[dict[str, Any]]) -> Table:
+def _candidates_table(candidates: list[_Candidate]) -> Table:
     table = _table("candidate", "came of it", "run", "size", "report")
     for candidate in candidates:
         table.add_row(
-            candidate["version"],
-            candidate["status"] or "",
-            str(candidate["run_id"] or ""),
-            _mib(candidate["size_bytes"]),
-            candidate["report"] or "",
+            candidate.version,
+            candidate.status or "",
+            str(candidate.run_id or ""),
+            _mib(candidate.size_bytes),
+            candidate.report or "",
         )
     return table
 
 
-def _status_table(settings: CommandSettings, health: dict[str, Any]) -> Table:
+def _status_table(settings: CommandSettings, health: Health) -> Table:
     table = _table("part", "state", "what")
-    table.add_row(settings.api_url, _coloured(health["status"]), "")
-    for name, component in health["components"].items():
-        figures = (component.get("figures") or {}).items()
+    table.add_row(settings.api_url, _coloured(health.status), "")
+    for name, component in health.components.items():
+        figures = component.figures.items()
         told = ", ".join(f"{key} {value}" for key, value in figures if value is not None)
-        detail = component["detail"]
-        what = f"{detail} ({told})" if told else detail
-        table.add_row(name, _coloured(component["state"]), what)
+        what = f"{component.detail} ({told})" if told else component.detail
+        table.add_row(name, _coloured(component.state), what)
     return table
 
 

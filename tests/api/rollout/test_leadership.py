@@ -1,6 +1,6 @@
 """Two schedulers, one rollout: who lost the lease does not move it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from scheduler.rollout.leadership import DatabaseLease, LeadershipLease
 from scheduler.rollout.record import RolloutRecord
 from scheduler.scoring_api import HttpScoringApi, StepAnswer
 from shared.clock import SystemClock
+from shared.contracts.rollouts import RolloutRequest, RolloutView
 from shared.errors import DataUnavailable
 from shared.keys.tokens import Role
 from shared.tables.engine import connect, migrate
@@ -42,14 +43,14 @@ class SlowApi:
     meanwhile: Any
     answers: list[StepAnswer]
 
-    def rollout(self) -> Mapping[str, Any] | None:
+    def rollout(self) -> RolloutView | None:
         return self.api.rollout()
 
     def update_rollout(
-        self, body: Mapping[str, Any], fencing_number: int | None = None
+        self, request: RolloutRequest, fencing_number: int | None = None
     ) -> StepAnswer:
         self.meanwhile()
-        answer = self.api.update_rollout(body, fencing_number)
+        answer = self.api.update_rollout(request, fencing_number)
         self.answers.append(answer)
         return answer
 

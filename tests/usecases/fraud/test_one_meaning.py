@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from api.routes.feedback import LabelIn
 from shared.clock import to_micros
+from shared.contracts.feedback import LabelIn
 from usecases.fraud.requests import TransactionRequest, to_transaction
 
 NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))

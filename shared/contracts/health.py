@@ -1,0 +1,47 @@
+"""Is it alive, is it ready, how is it: the answers of the health routes."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+State = Literal["ok", "degraded", "down"]
+
+
+class HealthStatus(BaseModel):
+    """What every health route says, when it answers at all."""
+
+    status: str
+
+
+class Component(BaseModel):
+    """One part of the service; `detail` says what is wrong, or how it stands."""
+
+    state: State
+    detail: str
+    figures: dict[str, int | float | str | bool | None] = Field(default_factory=dict)
+
+
+class Health(BaseModel):
+    """`down` only when nothing can be scored."""
+
+    status: State
+    components: dict[str, Component]
+
+
+class Ready(BaseModel):
+    """Rows can be scored."""
+
+    status: Literal["ready"] = "ready"
+    version: str
+    behind: str | None = Field(
+        default=None, description="What this worker should serve and cannot, and why"
+    )
+    history: str | None = Field(
+        default=None, description="Why rows are scored without their history, while they are"
+    )
+
+
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"

@@ -1,0 +1,31 @@
+"""Errors as JSON (RFC 9457), and the names of those that clients tell apart."""
+
+from pydantic import BaseModel, Field
+
+PROBLEM_TYPE = "urn:understudy:problem:"
+"""What the `type` of every problem begins with; its code follows."""
+
+NO_MODEL_CODE = "no-model"
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field and what would be right."""
+
+    field: str = Field(description="Where it is, dots between the steps; empty: the whole body")
+    problem: str
+    remedy: str
+
+
+class ProblemBody(BaseModel):
+    """The JSON of every error (RFC 9457)."""
+
+    type: str = Field(description="Stable name of the kind of problem")
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] = Field(default_factory=list)
+
+    @property
+    def code(self) -> str:
+        """The part of the type that names the kind."""
+        return self.type.removeprefix(PROBLEM_TYPE)

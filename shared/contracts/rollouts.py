@@ -1,0 +1,148 @@
+"""A version on trial: what GET /current_model shows of it, and POST /update_rollout."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SHARES = (5, 10, 25, 50)
+"""The stages of a canary, in percent of users; after the last comes promotion, to all."""
+
+
+class Mode(StrEnum):
+    """How a pushed version comes into service."""
+
+    IMMEDIATE = "immediate"
+    SHADOW = "shadow"
+    CANARY = "canary"
+
+
+class ArmMean(BaseModel):
+    """A mean over rows and how sure it is."""
+
+    mean: float
+    standard_error: float = Field(description="Counts users, not rows: rows of one are alike")
+
+
+class ScoreShare(BaseModel):
+    """How many scores lie below an edge."""
+
+    below: float
+    share: ArmMean
+
+
+class ArmStatistics(BaseModel):
+    """What one arm did in this stage."""
+
+    users: int = Field(description="Distinct users, counted up to a bound; for the split's test")
+    requests: int = Field(description="Rows of this arm, failed ones included")
+    errors: int = Field(description="Rows its model failed to score")
+    alerts: int
+    groups: int = Field(description="Groups of users, of 64, that sent rows")
+    alert_rate: ArmMean | None
+    latency_ms: ArmMean | None = Field(description="A row's whole work; rows of batches not timed")
+    latency_p99_ms: float | None = Field(description="Upper edge of the bin it lies in")
+    scores: list[ScoreShare]
+
+
+class Arms(BaseModel):
+    """Both arms of a rollout."""
+
+    champion: ArmStatistics
+    candidate: ArmStatistics
+
+
+class ShadowState(BaseModel):
+    """How the process beside the service fares, over all workers."""
+
+    dropped: int = Field(description="Rows that its queue had no room for")
+    restarts: int
+    gave_up: str | None = Field(description="Why it is not started any more")
+
+
+class RolloutWorkers(BaseModel):
+    """Which workers have this stage."""
+
+    following: int
+    total: int
+    troubles: dict[int, str] = Field(description="Why a worker cannot try the candidate")
+
+
+class RolloutView(BaseModel):
+    """A version on trial beside the champion."""
+
+    mode: Mode
+    version: str
+    champion: str
+    share_percent: int = Field(description="Of users who get the version's answers")
+    shares: list[int] = Field(description="The stages of a canary; after the last: promotion")
+    next_share: int | None
+    began_at: str
+    stage_since: str
+    stage_seconds: float = Field(description="The figures of the arms are of this time")
+    begun_by: str
+    arms: Arms
+    shadow: ShadowState | None
+    workers: RolloutWorkers
+
+
+class EndedView(BaseModel):
+    """How the last rollout ended."""
+
+    mode: Mode
+    version: str
+    champion: str
+    share_percent: int
+    outcome: str = Field(description="promoted, aborted or superseded")
+    reason: str
+    who: str
+    began_at: str
+    ended_at: str
+
+
+class Action(StrEnum):
+    """What to do with the rollout."""
+
+    ADVANCE = "advance"
+    PROMOTE = "promote"
+    ABORT = "abort"
+
+
+class RolloutRequest(BaseModel):
+    """A step of a rollout, and why."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "action": "advance",
+                    "version": "1.0.2",
+                    "share_percent": 10,
+                    "reason": "no sign of harm at 5 %",
+                }
+            ]
+        },
+    )
+
+    action: Action
+    version: str = Field(max_length=64, description="The one that is rolled out; else 409")
+    share_percent: int | None = Field(
+        default=None,
+        strict=True,
+        description=f"With `advance`: one of {', '.join(map(str, SHARES))}, and more than now; "
+        "left out: the next one",
+    )
+    from_share_percent: int | None = Field(
+        default=None, strict=True, description="Refuse the step unless this is the share now"
+    )
+    reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
+
+
+class RolloutChanged(BaseModel):
+    """Where the rollout is now."""
+
+    action: Action
+    version: str = Field(description="What the champion's users get answers from, from now on")
+    rollout: Mode | None = Field(description="null: it is over")
+    share_percent: int | None
+    partial: bool = Field(description="Some worker has not followed within two seconds")
