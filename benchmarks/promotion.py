@@ -36,8 +36,11 @@ ROWS_PER_CUSTOMER = 13
 POSITIVES_PER_HIT_CUSTOMER = 1.5
 SHARES = {"row": 0.75, "customer": 0.2, "day": 0.05}
 SHIPPED = {kind: from_promotion(read_policy().promotion, kind, seed=0) for kind in PromotionKind}
-BARE = {kind: replace(policy, guard_metrics={}) for kind, policy in SHIPPED.items()}
+BARE = {
+    kind: replace(policy, guard_metrics={}, operating_guards={}) for kind, policy in SHIPPED.items()
+}
 NEWEST_SHARE = 0.1
+ALERT_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,19 @@ def guarded(evidence: Evidence, rng: np.random.Generator) -> Evidence:
     bands = np.searchsorted(np.quantile(amounts, (0.25, 0.5, 0.75)), amounts)
     slices = {f"band {band}": bands == band for band in range(4)}
     slices["newest"] = rng.random(len(amounts)) < NEWEST_SHARE
-    return replace(evidence, amounts=amounts, slices=slices)
+    return replace(
+        evidence,
+        amounts=amounts,
+        slices=slices,
+        champion_alerts=highest(evidence.champion),
+        candidate_alerts=highest(evidence.candidate),
+    )
+
+
+def highest(scores: npt.NDArray[np.float64] | None) -> npt.NDArray[np.bool_]:
+    """The rows that a model alerts on; `benchmarks/operating.py` is about thresholds."""
+    assert scores is not None
+    return np.asarray(scores >= np.quantile(scores, 1.0 - ALERT_SHARE), dtype=np.bool_)
 
 
 def run(task: Task) -> tuple[str, Counter[str]]:

@@ -81,6 +81,7 @@ def _context(
         lease_seconds=settings.lease_seconds,
         allow_pickle=settings.allow_pickle_models,
         trusted=keys.accepted_keys,
+        train_as_of=settings.train_as_of,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from scheduler.cycle.as_of import parse_as_of
 from shared.intervals import Interval
 from shared.local_paths import AbsolutePath
 from shared.outbound import SecretAddress
@@ -91,6 +92,12 @@ class RunSettings(SettingGroup):
         description="Seconds to stop after SIGTERM: half for the running step, the rest to return "
         "the run. 0 stops at once.",
     )
+    train_as_of: str | None = Field(
+        default=None,
+        description="Instant whose knowledge runs use, for data that ended long ago: "
+        "`end-of-data` (the newest row), a day (its beginning in UTC) or an instant with a zone. "
+        "None: now.",
+    )
     training_seed: int = Field(
         default=20260101,
         ge=0,
@@ -101,6 +108,11 @@ class RunSettings(SettingGroup):
         gt=0,
         description="Milliseconds that a candidate may take for one row, at the 95th percentile.",
     )
+
+    @field_validator("train_as_of")
+    @classmethod
+    def _is_an_instant(cls, value: str | None) -> str | None:
+        return None if value is None else parse_as_of(value)
 
 
 class RunFileSettings(SettingGroup):

@@ -37,6 +37,7 @@ def report_data(run: CycleRun, run_id: int) -> ReportData:
         use_case=run.context.use_case.name,
         run_id=run_id,
         as_of=to_datetime(run.as_of_us),
+        began=to_datetime(run.as_of.began_us) if run.as_of.is_declared else None,
         status=report.status.value,
         code=report.code,
         message=report.message,

@@ -35,6 +35,7 @@ class CycleContext:
         step_cache: results of finished steps, so that no step runs twice; None keeps nothing.
         trusted: keys that may have signed the bundle of what serves.
         lease_seconds: for how long a push that is announced keeps others away.
+        train_as_of: the instant that runs are about (see `resolve_as_of`); None: now.
         progress: how far a long step is, shown to whoever watches.
     """
 
@@ -56,6 +57,7 @@ class CycleContext:
     lease_seconds: float = LEASE_SECONDS
     allow_pickle: bool = False
     trusted: Callable[[], Keys] = no_keys
+    train_as_of: str | None = None
 
     @property
     def served(self) -> ServedBundles:

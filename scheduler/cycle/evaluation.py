@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from scheduler.cycle.as_of import AsOf
 from scheduler.cycle.champion import Champion
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import AMOUNT, ID, LABEL, TIME, USER, Examples
@@ -48,11 +49,7 @@ class _Scored:
 
 
 def evaluate(
-    context: CycleContext,
-    examples: Examples,
-    draft: Draft,
-    champion: Champion | None,
-    as_of_us: int,
+    context: CycleContext, examples: Examples, draft: Draft, champion: Champion | None, as_of: AsOf
 ) -> Evaluation:
     """Score the held-out rows with both models.
 
@@ -65,7 +62,7 @@ def evaluate(
     if champion is not None and champion.model is not None:
         scored = _scored(context, champion.model, examples)
     contest = Contest(
-        evidence=_evidence(context, examples, (candidate, scored), champion, as_of_us),
+        evidence=_evidence(context, examples, (candidate, scored), champion, as_of),
         champion_version=str(champion.version) if champion else None,
         new_recipe=draft.new_recipe,
         unscorable_reason=champion.unscorable_reason if champion else None,
@@ -88,7 +85,7 @@ def _evidence(
     examples: Examples,
     scored: tuple[_Scored, _Scored | None],
     champion: Champion | None,
-    as_of_us: int,
+    as_of: AsOf,
 ) -> Evidence:
     """The held-out rows with everything a judgement of them rests on.
 
@@ -109,9 +106,9 @@ def _evidence(
         slices=context.use_case.slices(examples.held_out, examples.held_out_matrix),
         champion_alerts=None if other is None else other.alerts,
         candidate_alerts=candidate.alerts,
-        champion_age_days=None if made_us is None else (as_of_us - made_us) / MICROS_PER_DAY,
-        drifted=has_drifted(context.engine, made_us),
-        round_number=compared_this_year(context.engine, as_of_us) + 1,
+        champion_age_days=None if made_us is None else (as_of.as_of_us - made_us) / MICROS_PER_DAY,
+        drifted=has_drifted(context.engine, made_us, as_of.as_of_us),
+        round_number=compared_this_year(context.engine, as_of.began_us) + 1,
         trained_until_us=max(to_micros(data.window_end) for data in learned_from),
         held_out_from_us=int(examples.held_out[TIME].to_numpy().min()),
     )

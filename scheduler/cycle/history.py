@@ -29,10 +29,11 @@ def compared_this_year(engine: Engine, as_of_us: int) -> int:
         return sum(_compared(verdicts) for verdicts in connection.scalars(query))
 
 
-def has_drifted(engine: Engine, since_us: int | None) -> bool:
+def has_drifted(engine: Engine, since_us: int | None, until_us: int | None = None) -> bool:
     """Whether the newest finished drift check raised the alarm.
 
-    An alarm from before `since_us`, when the champion was made, was about an older model.
+    An alarm from before `since_us`, when the champion was made, was about an older model; one
+    after `until_us` is about rows that the run does not look at.
 
     Raises:
         DataUnavailable: the database cannot be read.
@@ -44,6 +45,7 @@ def has_drifted(engine: Engine, since_us: int | None) -> bool:
             table.c.finishedat.is_not(None),
             table.c.metrics.is_not(None),
             table.c.scheduledfor > ("" if since_us is None else isoformat(since_us)),
+            *([] if until_us is None else [table.c.scheduledfor <= isoformat(until_us)]),
         )
         .order_by(table.c.runid.desc())
         .limit(1)

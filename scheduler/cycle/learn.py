@@ -19,7 +19,7 @@ from scheduler.cycle.promotion import promote
 from scheduler.cycle.run import CycleRun
 from scheduler.gates.judging import finite
 from scheduler.step_cache.serializers import CandidateSerializer, FrameSerializer
-from shared.clock import to_micros
+from shared.clock import isoformat, to_micros
 from shared.tables.label_changes import count_corrections
 from shared.tables.runs import RunStatus
 from shared.usecase.learning import Candidate
@@ -101,6 +101,8 @@ def _snapshot(run: CycleRun) -> pl.DataFrame:
         )
         run.report.data_size = note.rows = snapshot.height
         note.details |= _corrections(run)
+        if run.as_of.is_declared:
+            note.details["as_of"] = isoformat(run.as_of_us)
         return snapshot
 
 
@@ -158,7 +160,7 @@ def _package(
 ) -> Draft:
     with run.steps.step("package") as note:
         own = run.announced_version
-        unjudged = draft(run.context, candidate, examples, champion, run.as_of_us, own=own)
+        unjudged = draft(run.context, candidate, examples, champion, run.as_of, own=own)
         run.report.model_version = note.details["version"] = str(unjudged.version)
         return unjudged
 
@@ -169,7 +171,7 @@ def _evaluate(
     context = run.context
     with run.steps.step("evaluate") as note:
         note.rows = len(examples.held_out_labels)
-        evaluation = evaluate(context, examples, unjudged, champion, run.as_of_us)
+        evaluation = evaluate(context, examples, unjudged, champion, run.as_of)
         kept = context.held_out.save(unjudged.version, held_out_rows(examples, evaluation))
         baseline = baseline_of(examples, evaluation.contest.evidence.candidate)
         sealed = seal(unjudged, evaluation.candidate_metrics, evaluation.intervals, baseline)

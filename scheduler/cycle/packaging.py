@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, select
 
+from scheduler.cycle.as_of import AsOf
 from scheduler.cycle.champion import Champion
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import Examples
@@ -50,7 +51,7 @@ def draft(
     candidate: Candidate,
     examples: Examples,
     champion: Champion | None,
-    as_of_us: int,
+    as_of: AsOf,
     *,
     own: Version | None = None,
 ) -> Draft:
@@ -71,7 +72,7 @@ def draft(
         context.use_case.schema_version,
         new_recipe=new_recipe,
     )
-    manifest = _manifest(context, candidate, examples, version, as_of_us)
+    manifest = _manifest(context, candidate, examples, version, as_of)
     if champion is not None:
         manifest = manifest.model_copy(update={"parent_version": str(champion.version)})
     files = {
@@ -105,13 +106,13 @@ def _recorded_versions(engine: Engine) -> frozenset[Version]:
 
 
 def _manifest(
-    context: CycleContext, candidate: Candidate, examples: Examples, version: Version, as_of_us: int
+    context: CycleContext, candidate: Candidate, examples: Examples, version: Version, as_of: AsOf
 ) -> Manifest:
     inputs, outputs = served_signature(len(candidate.feature_names), len(candidate.components))
     return Manifest(
         model_name=context.use_case.name,
         version=str(version),
-        created_at=to_datetime(as_of_us),
+        created_at=to_datetime(as_of.as_of_us),
         use_case=context.use_case.name,
         frameworks=_frameworks(candidate),
         python_version=platform.python_version(),
@@ -125,8 +126,13 @@ def _manifest(
         hyperparameters=dict(candidate.hyperparameters),
         metrics={},
         training_data=examples.training_data,
-        description=f"Trained from the snapshot of {isoformat(as_of_us)}.",
+        description=_description(as_of),
     )
+
+
+def _description(as_of: AsOf) -> str:
+    told = f"Trained from the snapshot of {isoformat(as_of.as_of_us)}"
+    return f"{told}, on {isoformat(as_of.began_us)}." if as_of.is_declared else f"{told}."
 
 
 def _frameworks(candidate: Candidate) -> dict[str, str]:

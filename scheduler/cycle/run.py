@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from scheduler.cycle.artifacts import RunArtifacts
+from scheduler.cycle.as_of import AsOf
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import StepLog
@@ -15,16 +16,20 @@ class CycleRun:
     """Handed from step to step.
 
     Attributes:
-        as_of_us: the instant whose knowledge the run may use.
+        as_of: the instant whose knowledge the run may use, and when it began.
         claim: the row of the run as it was claimed; None where nothing is claimed.
     """
 
     context: CycleContext
     steps: StepLog
     report: RunReport
-    as_of_us: int
+    as_of: AsOf
     artifacts: RunArtifacts = field(default_factory=RunArtifacts)
     claim: Run | None = None
+
+    @property
+    def as_of_us(self) -> int:
+        return self.as_of.as_of_us
 
     @property
     def announced_version(self) -> Version | None:

@@ -2,6 +2,7 @@
 
 import structlog
 
+from scheduler.cycle.as_of import resolve_as_of
 from scheduler.cycle.candidate_page import write_candidate_page
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import NotEnoughHistory
@@ -17,6 +18,7 @@ from scheduler.decision import to_json
 from scheduler.scoring_api import ApiUnavailable
 from scheduler.tracking.record import tracked_run
 from shared.bundle.version import Version
+from shared.clock import isoformat
 from shared.errors import BundleError, DataUnavailable, ModelLoadError, TrainingFailed
 from shared.tables.runs import Run, RunStatus
 
@@ -47,13 +49,15 @@ class CycleRunner:
         with structlog.contextvars.bound_contextvars(run_id=run.run_id):
             context.log.info("run_started", job=run.job, requested_by=run.requested_by)
             steps = StepLog(context.log, context.interruption)
-            cycle = CycleRun(context, steps, report, self._as_of_us(run), claim=run)
-            self._learn(cycle)
-            write_candidate_page(cycle, run.run_id)
+            cycle = self._begin(run, steps, report)
+            if cycle is not None:
+                self._learn(cycle)
+                write_candidate_page(cycle, run.run_id)
             report.steps = steps.records
             self._keep_verdicts(run, report)
             self._recorder.record(run, report)
-            self._track(run, cycle)
+            if cycle is not None:
+                self._track(run, cycle)
             if context.step_cache is not None:
                 context.step_cache.prune()
             context.log.info(
@@ -66,7 +70,19 @@ class CycleRunner:
             )
         return report
 
-    def _as_of_us(self, run: Run) -> int:
+    def _begin(self, run: Run, steps: StepLog, report: RunReport) -> CycleRun | None:
+        """None where the instant that the run is about cannot be told; the report says why."""
+        context, began_us = self._context, self._began_us(run)
+        try:
+            as_of = resolve_as_of(context.train_as_of, context.engine, began_us)
+        except DataUnavailable as error:
+            report.end(RunStatus.FAILED, CODES[DataUnavailable], str(error))
+            return None
+        if as_of.is_declared:
+            context.log.info("training_as_of", as_of=isoformat(as_of.as_of_us))
+        return CycleRun(context, steps, report, as_of, claim=run)
+
+    def _began_us(self, run: Run) -> int:
         """Now; of a run that is resumed, the instant at which it began."""
         now_us = self._context.clock.now_us()
         step_cache = self._context.step_cache

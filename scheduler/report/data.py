@@ -141,6 +141,7 @@ class ReportData:
     """One run of the cycle; what it did not get to is None or empty.
 
     Attributes:
+        began: when the run began, where that was later than the instant it is about.
         status: how the run ended: SUCCEEDED, REFUSED or FAILED.
         unscorable_reason: why there is a champion, but no scores of it.
     """
@@ -148,6 +149,7 @@ class ReportData:
     use_case: str
     run_id: int
     as_of: datetime
+    began: datetime | None
     status: str
     code: str
     message: str

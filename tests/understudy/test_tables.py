@@ -65,9 +65,25 @@ def one_refused_run(tmp_path: Path) -> int:
     run_id = request_run(engine, "retraining", 1_800_000_000_000_000, "schedule")
     assert claim_next(engine) is not None
     verdict = {"gate": "metrics", "outcome": "FAIL", "reason": "worse than the champion"}
-    finish(engine, run_id, RunStatus.REFUSED, "metrics_fail", "worse", verdicts=[verdict])
+    metrics = {
+        "candidate": {"alert_volume": 36.8, "alert_precision": 0.6, "alert_money": 4090.3},
+        "champion": {"alert_volume": 35.3, "alert_precision": 0.7107},
+        "intervals": {"alert_precision": [0.55, 0.65]},
+    }
+    finish(
+        engine, run_id, RunStatus.REFUSED, "metrics_fail", "worse",
+        verdicts=[verdict], metrics=metrics,
+    )  # fmt: skip
     engine.dispose()
     return run_id
+
+
+def test_a_run_shows_what_people_would_get(understudy: Command, one_refused_run: int) -> None:
+    shown = understudy("runs", "show", str(one_refused_run)).stdout
+    lines = {line.split("  ")[0]: line.split() for line in shown.splitlines()}
+    assert lines["alerts a day"][3:] == ["35.3", "36.8"]
+    assert lines["precision"][1:] == ["0.711", "0.600", "0.550", "to", "0.650"]
+    assert lines["money a day"][3:] == ["-", "4,090.3"]
 
 
 def test_runs_say_how_they_ended_and_why(understudy: Command, one_refused_run: int) -> None:

@@ -89,6 +89,42 @@ def show(
         console.print(
             f"{verdict['gate']:>16}  {verdict['outcome']:<12} {verdict['reason']}", highlight=False
         )
+    operating = _operating_table(run.metrics)
+    if operating is not None:
+        console.print("\nalerts at the served thresholds, on the held-out rows")
+        console.print(operating)
+
+
+_OPERATING = {
+    "alert_volume": "alerts a day",
+    "alert_precision": "precision",
+    "alert_recall": "recall",
+    "alert_money": "money a day",
+    "alert_saved": "saved a day",
+    "alert_missed": "missed a day",
+}
+
+
+def _operating_table(metrics: Any) -> Table | None:
+    """Both models' alerts; None where the run did not get as far, or is an older one."""
+    told = metrics if isinstance(metrics, dict) else {}
+    champion, candidate = (told.get(role) or {} for role in ("champion", "candidate"))
+    if "alert_volume" not in candidate:
+        return None
+    table = Table(box=None, pad_edge=False)
+    for name in ("", "champion", "candidate", "candidate, 95 %"):
+        table.add_column(name, justify="right" if name else "left")
+    for name, said in _OPERATING.items():
+        bounds = (told.get("intervals") or {}).get(name)
+        between = "" if bounds is None else f"{_figure(bounds[0])} to {_figure(bounds[1])}"
+        table.add_row(said, _figure(champion.get(name)), _figure(candidate.get(name)), between)
+    return table
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:,.1f}"
 
 
 def _table(found: list[Run]) -> Table:

@@ -25,7 +25,17 @@ def register(app: typer.Typer) -> None:
     app.command()(traffic)
 
 
-def run(workers: Workers = None) -> None:
+AsOf = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        help="Train on what was known then, for data that ended long ago: end-of-data (the newest "
+        "row), a day, or an instant with a zone. Default: TRAIN_AS_OF, now.",
+    ),
+]
+
+
+def run(workers: Workers = None, as_of: AsOf = None) -> None:
     """Start both services; an empty database is filled with simulated history first.
 
     The scheduler trains the first model, examines it and pushes it; the API serves it about a
@@ -40,16 +50,28 @@ def run(workers: Workers = None) -> None:
 
         API_PORT=9000 understudy run --workers 2
 
+        SEED_EMPTY_DATABASE=false understudy run --as-of end-of-data
+
         DATABASE_URL=postgresql://me:secret@localhost/understudy understudy run
     """
     from understudy.run import run_services  # noqa: PLC0415 - each command imports its own
     from understudy.seed import seed_if_empty  # noqa: PLC0415
 
     settings = load_settings()
+    declared = None if as_of is None else _declared(as_of)
     with open_database(settings) as engine:
         if settings.seed_empty_database:
             seed_if_empty(engine, customers=1_000, days=180, seed_number=7)
-    raise typer.Exit(run_services(settings, console, workers))
+    raise typer.Exit(run_services(settings, console, workers, declared))
+
+
+def _declared(as_of: str) -> str:
+    from scheduler.cycle.as_of import parse_as_of  # noqa: PLC0415
+
+    try:
+        return parse_as_of(as_of)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--as-of") from error
 
 
 def seed(customers: Customers = 1_000, days: Days = 180, seed_number: SeedNumber = 7) -> None:

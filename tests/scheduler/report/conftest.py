@@ -91,6 +91,7 @@ def refused(verdicts: tuple[Verdict, ...]) -> ReportData:
         use_case="tiny",
         run_id=12,
         as_of=END,
+        began=None,
         status="SUCCEEDED" if decision.promotes else "REFUSED",
         code=decision.code,
         message=decision.reason,

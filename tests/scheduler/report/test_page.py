@@ -3,10 +3,15 @@
 import re
 from dataclasses import replace
 
+import numpy as np
+
 from scheduler.report import canvas
 from scheduler.report.page import render
+from scheduler.statistics.operating_figures import operating_figures
+from scheduler.statistics.policy import JudgePolicy, PromotionKind
 from shared.verdicts import Outcome, Verdict
-from tests.scheduler.report.conftest import NASTY, examined, refused, verdicts
+from tests.scheduler.fakes import POLICY
+from tests.scheduler.report.conftest import NASTY, examined, passed, refused, scored, verdicts
 from tests.scheduler.report.pages import Page
 
 
@@ -107,3 +112,32 @@ def test_a_run_that_broke_off_before_any_gate_says_so() -> None:
 
     assert "was not promoted because the run broke off: no memory." in text
     assert "The run ended before any gate" in text
+
+
+def test_the_first_screen_says_what_people_would_get() -> None:
+    rows = scored()
+    assert rows.champion is not None
+    evidence = replace(
+        rows.evidence(),
+        champion_alerts=rows.champion >= 0.5,
+        candidate_alerts=rows.candidate >= 0.5,
+        amounts=np.full(len(rows.candidate), 10.0),
+    )
+    found = operating_figures(evidence, JudgePolicy(PromotionKind.SUPERIORITY))
+    data = replace(
+        refused(verdicts(passed("metrics"))), examined=replace(examined(), operating=found)
+    )
+    html = render(data)
+    page = Page(html)
+    assert html.index('id="operating"') < html.index("<nav")
+    assert "precision of the alerts" in page.text
+    assert f"{found.candidate['alert_precision']:.4f}" in page.text
+    [label] = [
+        str(item["aria-label"])
+        for item in page.named("svg")
+        if "served thresholds" in str(item.get("aria-label"))
+    ]
+    assert "champion" in label
+    assert "More alerts than people can look at" not in page.text
+    few = replace(data, policy=replace(POLICY, daily_alerts=1))
+    assert "More alerts than people can look at" in Page(render(few)).text

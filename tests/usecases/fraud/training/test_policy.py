@@ -13,7 +13,7 @@ SHIPPED = POLICY_FILE.read_text(encoding="utf-8")
 
 def test_the_shipped_policy_is_valid() -> None:
     policy = read_policy()
-    assert policy.promotion.name == "fraud-3"
+    assert policy.promotion.name == "fraud-4"
     assert policy.promotion.primary_metric in {"auc", "average_precision"}
     assert policy.promotion.first_model_min["auc"] > 0.5
     assert policy.promotion.allow_unscorable_champion is False
