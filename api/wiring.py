@@ -93,7 +93,7 @@ def build_service(
     peers: Peers | None = None
     if total > 1:
         peers = Peers(run_dir, use_case.request_model, settings.peer_wait_seconds, metrics)
-    lookup = DecisionLookup(reading, use_case.feature_set.version, registry.thresholds)
+    lookup = DecisionLookup(reading, use_case.feature_set, registry.thresholds)
     verifier = Verifier(
         use_case,
         KeyStore(settings.keys_dir),

@@ -37,9 +37,12 @@ from usecases.fraud.training.candidate import TrainingRequest, train_candidate
 from usecases.fraud.training.policy import read_policy
 from usecases.fraud.training.recipe import (
     AutoencoderRecipe,
+    BoostingRecipe,
     ClassifierRecipe,
+    ForestRecipe,
     IsolationForestRecipe,
     Recipe,
+    RowDraw,
 )
 
 NOW_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -51,16 +54,19 @@ METRIC = "average_precision"
 LATENCY_BUDGET_MS = 50.0
 """Ten times the shipped one: a busy machine is no property of a policy."""
 
+SMALL_ROWS = RowDraw(
+    max_positives=4_000, negatives_per_positive=50, min_negatives=10_000, max_negatives=15_000
+)
+SMALL_BLEND = ClassifierRecipe(
+    newest_share=1.0,
+    forest_share=0.6,
+    forest=ForestRecipe(trees=20, min_samples_leaf=10, max_features=0.5, rows=SMALL_ROWS),
+    boosting=BoostingRecipe(trees=50, learning_rate=0.15, max_leaves=15, l2=1.0, rows=SMALL_ROWS),
+)
 SMALL_RECIPE = Recipe(
-    classifier=ClassifierRecipe(
-        forest_trees=20,
-        boosting_iterations=50,
-        boosting_learning_rate=0.15,
-        min_negatives=10_000,
-        max_negatives=15_000,
-    ),
+    classifier=read_policy().classifier.model_copy(update={"candidates": {"small": SMALL_BLEND}}),
     isolation_forest=IsolationForestRecipe(trees=10),
-    autoencoder=AutoencoderRecipe(steps=50),
+    autoencoder=AutoencoderRecipe(networks=1, steps=50),
 )
 BARS = {
     "lead_over_never": (">=", 0.05),

@@ -62,12 +62,13 @@ def check_fits(manifest: Manifest, use_case: ServingUseCase) -> None:
         raise ModelLoadError(
             f"major version {major} means another request schema than {use_case.schema_version}"
         )
-    if manifest.feature_set_version != features.version:
+    known = features.names_of(manifest.feature_set_version)
+    if not known:
         raise ModelLoadError(
             f"the bundle was trained on feature set {manifest.feature_set_version!r}; "
-            f"this service computes {features.version!r}"
+            f"this service computes {' and '.join(map(repr, features.versions))}: train it anew"
         )
-    unknown = sorted(set(manifest.feature_names) - set(features.names))
+    unknown = sorted(set(manifest.feature_names) - set(known))
     if unknown:
         raise ModelLoadError(f"the bundle wants features nobody computes: {unknown}")
 

@@ -37,7 +37,7 @@ from shared.tables.engine import database_errors, to_json
 from shared.tables.read_standing import standing_of
 from shared.tables.schema import api_transaction_logs, quarantined_transaction_logs
 from shared.transaction import Label, Transaction
-from shared.usecase.serving import ServedModel
+from shared.usecase.serving import FeatureSet, ServedModel
 
 # no transaction_id holds a NUL
 _QUARANTINED = "\0"
@@ -132,9 +132,9 @@ class DecisionLookup:
     Keys are transaction_ids, or those of `quarantine_key` for the log of quarantined rows.
     """
 
-    def __init__(self, engine: Engine, feature_set_version: str, thresholds: Thresholds) -> None:
+    def __init__(self, engine: Engine, feature_set: FeatureSet, thresholds: Thresholds) -> None:
         self._engine = engine
-        self._feature_set_version = feature_set_version
+        self._feature_set = feature_set
         self._thresholds = thresholds
         self._fetch = fetch_from(engine)
         self._guard = ReadGuard(standing=standing_of(engine))
@@ -176,7 +176,7 @@ class DecisionLookup:
             return None
         # A vector of another feature set cannot be answered from; the row still counts once.
         has_vector = row["feature_vector"] is not None and bool(row["component_scores"])
-        if not has_vector or row["feature_set_version"] != self._feature_set_version:
+        if not has_vector or not self._feature_set.names_of(row["feature_set_version"]):
             return PastDecision(transaction_from_row(dict(row)), None)
         decided = decided_from_row(dict(row), self._thresholds(row["model_version"]))
         return PastDecision(decided.transaction, decided)

@@ -54,10 +54,11 @@ def compare(
     targets: Sequence[Target],
     graph: bytes,
     matrix: FloatMatrix,
+    wide: FloatMatrix | None = None,
 ) -> Parity:
-    """Score the same rows both ways."""
+    """Score the same rows both ways; `wide` is what the trees read of them."""
     native = np.column_stack([component.score(matrix) for component in components])
-    on_a_split = rows_on_a_split(targets, matrix)
+    on_a_split = rows_on_a_split(targets, matrix if wide is None else wide)
     return compare_scores(native, run_graph(graph, matrix), on_a_split)
 
 

@@ -75,11 +75,15 @@ def from_forest_tree(tree: Any, leaf_values: npt.ArrayLike, columns: Ints) -> Tr
     )
 
 
-def from_boosting_nodes(nodes: Any) -> Tree:
-    """A tree of scikit-learn's histogram gradient boosting, fitted on the served matrix."""
+def from_boosting_nodes(nodes: Any, columns: Ints | None = None) -> Tree:
+    """A tree of scikit-learn's histogram gradient boosting.
+
+    `columns` as for a forest; None: it was fitted on the served matrix.
+    """
     leaf = nodes["is_leaf"].astype(bool)
+    feature = np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64)
     return Tree(
-        feature=np.where(leaf, 0, nodes["feature_idx"]).astype(np.int64),
+        feature=feature if columns is None else np.where(leaf, 0, columns[feature]),
         threshold=np.where(leaf, np.float32(0), floor32(nodes["num_threshold"])),
         left=np.where(leaf, 0, nodes["left"]).astype(np.int64),
         right=np.where(leaf, 0, nodes["right"]).astype(np.int64),

@@ -20,11 +20,14 @@ is new, and a season ago is not what next week should look like."""
 _NEARLY_ALL = 0.99
 
 
-def baseline_of(examples: Examples, scores: Floats) -> Baseline:
+def baseline_of(
+    examples: Examples, scores: Floats, categories: frozenset[str] = frozenset()
+) -> Baseline:
     """Training rows for what comes in, held-out rows for what goes out.
 
     `scores` are the candidate's on the held-out rows: on rows it has learned from it is surer
-    of itself than it will ever be again.
+    of itself than it will ever be again. `categories` are features that are codes of words:
+    drift is looked for in the words themselves.
     """
     rows = examples.train_rows
     step = thinned_step(len(examples.train_matrix))
@@ -34,6 +37,7 @@ def baseline_of(examples: Examples, scores: Floats) -> Baseline:
     columns |= {
         name: examples.train_matrix[::step, place]
         for place, name in enumerate(examples.feature_names)
+        if name not in categories
     }
     columns[LABEL] = examples.train_labels[::step]
     learned = _newest(columns, rows[TIME].to_numpy())

@@ -51,9 +51,10 @@ def find_champion(
 
 def _mismatch(model: Model, feature_set: FeatureSet) -> str | None:
     """Why this copy says nothing about what serves, if so."""
-    if model.manifest.feature_set_version != feature_set.version:
+    known = feature_set.names_of(model.manifest.feature_set_version)
+    if not known:
         return f"it needs feature set {model.manifest.feature_set_version}"
-    unknown = set(model.manifest.feature_names) - set(feature_set.names)
+    unknown = set(model.manifest.feature_names) - set(known)
     if unknown:
         return f"it needs unknown features: {', '.join(sorted(unknown))}"
     return None

@@ -173,7 +173,11 @@ def _evaluate(
         note.rows = len(examples.held_out_labels)
         evaluation = evaluate(context, examples, unjudged, champion, run.as_of)
         kept = context.held_out.save(unjudged.version, held_out_rows(examples, evaluation))
-        baseline = baseline_of(examples, evaluation.contest.evidence.candidate)
+        baseline = baseline_of(
+            examples,
+            evaluation.contest.evidence.candidate,
+            context.use_case.feature_set.categories,
+        )
         sealed = seal(unjudged, evaluation.candidate_metrics, evaluation.intervals, baseline)
         context.candidates.save_bundle(unjudged.version, sealed.raw)
         served = evaluation.champion_metrics

@@ -6,7 +6,7 @@ from typing import Any
 
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
-from shared.usecase.learning import Candidate
+from shared.usecase.learning import CHOSEN, Candidate
 
 
 def is_new_recipe(candidate: Candidate, champion: Manifest | None) -> bool:
@@ -46,5 +46,9 @@ def next_version(
 
 
 def _canonical(values: Mapping[str, Any]) -> str:
-    """Text that is equal for values that are equal once they have been through JSON."""
-    return json.dumps(dict(values), sort_keys=True, default=str)
+    """Text that is equal for values that are equal once they have been through JSON.
+
+    What a training chose by itself is no part of its recipe: the recipe says how to choose.
+    """
+    declared = {name: value for name, value in values.items() if name != CHOSEN}
+    return json.dumps(declared, sort_keys=True, default=str)

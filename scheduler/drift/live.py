@@ -19,7 +19,7 @@ from shared.tables.engine import database_errors
 from shared.tables.schema import api_transaction_logs as table
 from shared.transaction import OUR_RULES
 from shared.usecase.learning import LearningUseCase
-from shared.usecase.serving import FloatMatrix
+from shared.usecase.serving import FeatureSet, FloatMatrix
 
 _COLUMNS = (
     *(table.c[name] for name in TEXTS),
@@ -143,22 +143,29 @@ def _texts(rows: Sequence[Row[Any]]) -> dict[str, npt.NDArray[Any]]:
 def _features(
     use_case: LearningUseCase, manifest: Manifest, rows: Sequence[Row[Any]]
 ) -> Iterator[Rows]:
-    """A vector has the whole feature set; the champion was trained on some of it."""
-    names = use_case.feature_set.names
-    size = len(names) * _FLOAT.itemsize
-    fitting = [
-        row
-        for row in rows
-        if row.feature_set_version == manifest.feature_set_version
-        and row.feature_vector is not None
-        and len(row.feature_vector) == size
-    ]
-    if manifest.feature_set_version != use_case.feature_set.version:
+    """A vector has the whole feature set; the champion was trained on some of it.
+
+    Codes of words are left out: the words themselves are among the texts.
+    """
+    known = use_case.feature_set
+    names = known.names_of(manifest.feature_set_version)
+    if not set(manifest.feature_names).issubset(names) or not names:
         return
-    raw = b"".join(bytes(row.feature_vector) for row in fitting)
+    fitting = [row for row in rows if _holds(row, known, len(names))]
+    # later versions of the set begin with what this one names
+    size = len(names) * _FLOAT.itemsize
+    raw = b"".join(bytes(row.feature_vector[:size]) for row in fitting)
     matrix: FloatMatrix = np.frombuffer(raw, dtype=_FLOAT).reshape(len(fitting), len(names))
-    columns = {name: matrix[:, names.index(name)] for name in manifest.feature_names}
-    yield Rows(columns, _days(fitting))
+    watched = [name for name in manifest.feature_names if name not in known.categories]
+    yield Rows({name: matrix[:, names.index(name)] for name in watched}, _days(fitting))
+
+
+def _holds(row: Row[Any], known: FeatureSet, wanted: int) -> bool:
+    """Whether a row's vector is whole, and has at least the features wanted."""
+    width = len(known.names_of(row.feature_set_version))
+    if row.feature_vector is None or width < wanted:
+        return False
+    return len(row.feature_vector) == width * _FLOAT.itemsize
 
 
 def _scores(use_case: LearningUseCase, manifest: Manifest, rows: Sequence[Row[Any]]) -> Floats:

@@ -84,7 +84,10 @@ def _columns(use_case: LearningUseCase, model: OnnxModel, later: Later) -> dict[
     texts = {name: later.rows[name].to_numpy() for name in TEXTS if name in later.rows.columns}
     names = use_case.feature_set.names
     wanted = model.manifest.feature_names
-    return texts | {name: later.matrix[:, names.index(name)] for name in wanted}
+    words = use_case.feature_set.categories
+    return texts | {
+        name: later.matrix[:, names.index(name)] for name in wanted if name not in words
+    }
 
 
 def _days(later: Later) -> Days:

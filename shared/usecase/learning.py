@@ -19,6 +19,11 @@ Progress = Callable[[str, float], None]
 
 Labels = npt.NDArray[np.int8]
 
+CHOSEN = "chosen"
+"""The member of `hyperparameters` that tells what a training chose for its rows, and why.
+
+It may differ from run to run; the other members make the recipe."""
+
 
 @dataclass(frozen=True, slots=True)
 class Split:

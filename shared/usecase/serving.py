@@ -1,7 +1,7 @@
 """The half of a use case that the scoring service loads: request -> vector -> answer."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,11 +25,27 @@ class FeatureSet:
     Attributes:
         version: changes whenever a definition changes; recorded in bundles and decisions.
         groups: feature name -> group name; FeaturesConfig can switch off either.
+        categories: names of the features that are codes of words: equal or not, never near.
+        older: earlier version -> how many of the leading names it had, with the same values;
+            bundles trained on it are still served, and its vectors still read.
     """
 
     version: str
     names: tuple[str, ...]
     groups: Mapping[str, str]
+    categories: frozenset[str] = frozenset()
+    older: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """Those that can be served, the newest first."""
+        return (self.version, *self.older)
+
+    def names_of(self, version: str | None) -> tuple[str, ...]:
+        """What a version of this set names; nothing where it is not known."""
+        if version == self.version:
+            return self.names
+        return self.names[: self.older.get(version or "", 0)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from usecases.fraud.training.quality.feature_judge import judge_features
 from usecases.fraud.training.quality.judge import judge_quality
 from usecases.fraud.training.quality.quarantine import quarantine
 from usecases.fraud.training.quality.served import read_served
+from usecases.fraud.training.recipe import Recipe
 from usecases.fraud.training.slices import Mask, slices_of
 from usecases.fraud.training.snapshot import read_snapshot
 from usecases.fraud.training.split import chronological_split
@@ -81,7 +82,14 @@ class FraudLearning:
         as_of_us: int,
     ) -> Verdict:
         served = read_served(engine, as_of_us, FEATURE_SET)
-        context = FeatureContext(self._policy.quality, FEATURE_SET.names, matrix, split, served)
+        context = FeatureContext(
+            self._policy.quality,
+            FEATURE_SET.names,
+            matrix,
+            split,
+            served,
+            FEATURE_SET.categories,
+        )
         return judge_features(snapshot, context)
 
     def train(
@@ -99,6 +107,7 @@ class FraudLearning:
             feature_set_version=FEATURE_SET.version,
             thresholds=self._policy.thresholds,
             seed=seed,
+            recipe=Recipe(self._policy.classifier),
         )
         return train_candidate(ask, progress)
 

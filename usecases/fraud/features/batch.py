@@ -9,7 +9,13 @@ from shared.features.chunks import in_chunks
 from shared.features.tile_sums import TileColumns, sums_as_of
 from shared.features.tiles import TileWindows
 from shared.usecase.serving import FloatMatrix
-from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US, MAX_PRIOR_ROWS
+from usecases.fraud.features.catalogue import (
+    FEATURE_SET,
+    KERNEL_FEATURES,
+    LABEL_DELAY_US,
+    MAX_PRIOR_ROWS,
+)
+from usecases.fraud.features.categories import COLUMNS, Words
 from usecases.fraud.features.kernel import fill_rows
 from usecases.fraud.features.layout import UNKNOWN, Codes, Floats, History, HistoryTable, Micros
 from usecases.fraud.features.rows import CELLS_PER_DEGREE
@@ -35,7 +41,7 @@ def compute(
     label_delay_us: int = LABEL_DELAY_US,
     max_prior_rows: int = MAX_PRIOR_ROWS,
 ) -> FloatMatrix:
-    """Every feature of every row, (rows, 43), in the order of the frame.
+    """Every feature of every row, (rows, 47), in the order of the frame.
 
     Each row sees what had been ingested and labelled when it came, never the future: the
     frame may hold all rows and labels known today. Its columns are those of the transaction
@@ -50,6 +56,8 @@ def compute(
         fill_rows(table, start, stop, np.zeros(merchants, np.int64), matrix)
 
     in_chunks(frame.height, work)
+    for place, (column, words) in enumerate(COLUMNS.items(), KERNEL_FEATURES):
+        matrix[:, place] = word_codes(words, frame[column])
     return matrix
 
 
@@ -126,6 +134,17 @@ def _codes(texts: pl.Series) -> Codes:
     known = pl.Enum(texts.unique().drop_nulls())
     codes = texts.cast(known).to_physical().cast(pl.Int32).fill_null(UNKNOWN)
     return codes.to_numpy().copy()
+
+
+def word_codes(words: Words, texts: pl.Series) -> npt.NDArray[np.float32]:
+    """What one row's words become, of a whole column; null is NaN."""
+    texts = texts.cast(pl.String)
+    known = texts.unique().drop_nulls()
+    places = texts.cast(pl.Enum(known)).to_physical().cast(pl.Int64).fill_null(UNKNOWN)
+    # UNKNOWN looks at the last entry
+    table = np.array([*(words[word] for word in known), np.nan], dtype=np.float32)
+    codes: npt.NDArray[np.float32] = table[places.to_numpy()]
+    return codes
 
 
 def _micros(instants: pl.Series) -> Micros:

@@ -61,8 +61,24 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
 }
 
+KERNEL_FEATURES = sum(len(names) for names in GROUPS.values())
+"""The numbers that the kernel computes come first; then come the codes of categories."""
+
+CODES: tuple[str, ...] = (
+    "transaction_type_code",
+    "merchant_category_code",
+    "channel_code",
+    "country_code",
+)
+"""What the row says in words, in the order of `usecases.fraud.features.categories.COLUMNS`."""
+
+GROUPS["categories"] = CODES
+
 FEATURE_SET = FeatureSet(
-    version="1",
+    version="2",
     names=tuple(name for names in GROUPS.values() for name in names),
     groups={name: group for group, names in GROUPS.items() for name in names},
+    categories=frozenset(CODES),
+    # version 1 had no codes; its features are the same to the last bit
+    older={"1": KERNEL_FEATURES},
 )

@@ -15,6 +15,7 @@ import numpy as np
 from shared.features.reader import PriorRow
 from shared.features.tiles import Sums
 from shared.transaction import Transaction
+from usecases.fraud.features.categories import codes_of
 from usecases.fraud.features.layout import (
     AMOUNT,
     CATEGORY,
@@ -78,6 +79,7 @@ def put_row(rows: Micros, at: int, line: int, transaction: Transaction, sums: Su
         _NAN if lon is None else lon,
         _NAN if home_lat is None else home_lat,
         _NAN if home_lon is None else home_lon,
+        *codes_of(transaction),
     )
 
 

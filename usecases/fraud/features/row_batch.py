@@ -15,6 +15,7 @@ import numpy.typing as npt
 from native.catalogue import RAW_ADDRESSES
 from native.compiled import compiled_briefly
 from native.pointers import integers_at
+from usecases.fraud.features.catalogue import KERNEL_FEATURES
 from usecases.fraud.features.kernel import fill_last
 from usecases.fraud.features.layout import (
     AMOUNT,
@@ -52,8 +53,11 @@ LINE, ROW_EVENT, ROW_INGESTED, ROW_ID, ROW_OFFSET, ROW_SHOP, ROW_CATEGORY, ROW_R
 ROW_AMOUNT, ROW_LAT, ROW_LON, ROW_HOME_LAT, ROW_HOME_LON = range(14, 19)
 """Then doubles."""
 
-WORDS = 19
-FORMAT = "14q5d"
+ROW_CODES, CODES = 19, 4
+"""Then the codes of categories, which go into the features as they are."""
+
+WORDS = ROW_CODES + CODES
+FORMAT = "14q9d"
 
 _UNTOLD = 0
 """What becomes of the address of a block that could not tell a row."""
@@ -163,6 +167,8 @@ def _tell(block: Micros, row: Micros, real: Floats, out: Out) -> None:
     rest = Rest(block[FIRST_SEEN], block[STAMP], row[SUMS : SUMS + 6], row[ROW_OFFSET],
                 real[ROW_HOME_LAT], real[ROW_HOME_LON], block[MOST])  # fmt: skip
     fill_last(integers_of(block), numbers_of(block), block[SIZE], rest, out)
+    for code in range(CODES):
+        out[KERNEL_FEATURES + code] = real[ROW_CODES + code]
 
 
 @compiled_briefly

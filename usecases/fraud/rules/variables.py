@@ -47,7 +47,12 @@ def readable(value: Value) -> Value:
 def variable_table(feature_set: FeatureSet) -> Mapping[str, Variable]:
     """All variables by name; where a field and a feature share a name, the field is meant."""
     declared = {v.name: v for v in (*_field_variables(), *_score_variables())}
-    features = (_feature(name, at, feature_set) for at, name in enumerate(feature_set.names))
+    features = (
+        _feature(name, at, feature_set)
+        for at, name in enumerate(feature_set.names)
+        # a rule reads the word itself
+        if name not in feature_set.categories
+    )
     return declared | {v.name: v for v in features if v.name not in declared}
 
 

@@ -12,12 +12,14 @@ from learning.export.graph import Exportable, to_onnx
 from learning.export.parity import Parity, compare, require
 from learning.trainers.isolation_forest import FittedIsolationForest, fit_isolation_forest
 from shared.errors import TrainingFailed
-from shared.usecase.learning import Candidate, Labels, Progress
+from shared.usecase.learning import CHOSEN, Candidate, Labels, Progress
 from shared.usecase.serving import FloatMatrix
+from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.training.autoencoder import Autoencoder, fit_autoencoder
-from usecases.fraud.training.classifier import Classifier, fit_classifier
+from usecases.fraud.training.choosing import Choice, Examples, choose
+from usecases.fraud.training.classifier import Classifier
 from usecases.fraud.training.metrics import Scores
-from usecases.fraud.training.policy import ThresholdPolicy
+from usecases.fraud.training.policy import ThresholdPolicy, read_policy
 from usecases.fraud.training.recipe import COMPONENTS, Recipe
 from usecases.fraud.training.thresholds import classifier_thresholds, outlier_threshold
 
@@ -36,9 +38,18 @@ class Fitted:
     autoencoder: Autoencoder
 
 
+def shipped_recipe() -> Recipe:
+    """What the policy file says of the classifier, and the anomaly models as they are."""
+    return Recipe(read_policy().classifier)
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """What to train on and by which recipe; rows are in the order of time."""
+    """What to train on and by which recipe; rows are in the order of time.
+
+    Attributes:
+        categories: names of the features that are codes of words.
+    """
 
     matrix: FloatMatrix
     labels: Labels
@@ -46,7 +57,14 @@ class TrainingRequest:
     feature_set_version: str
     thresholds: ThresholdPolicy
     seed: int
-    recipe: Recipe = field(default_factory=Recipe)
+    categories: frozenset[str] = FEATURE_SET.categories
+    recipe: Recipe = field(default_factory=shipped_recipe)
+
+    @property
+    def examples(self) -> Examples:
+        """What the classifier learns from."""
+        words = [at for at, name in enumerate(self.feature_names) if name in self.categories]
+        return Examples(self.matrix, self.labels, words, self.seed)
 
 
 def train_candidate(ask: TrainingRequest, progress: Progress) -> Candidate:
@@ -62,16 +80,17 @@ def train_candidate(ask: TrainingRequest, progress: Progress) -> Candidate:
 
 
 def _train(ask: TrainingRequest, progress: Progress) -> Candidate:
-    fitted = fit_components(ask, progress)
-    progress("thresholds", 0.55)
-    recent, judged = _validate(ask, fitted.classifier)
+    progress("choice", 0.0)
+    choice = choose(ask.examples, ask.recipe.classifier)
+    fitted = fit_components(ask, progress, choice.name)
     progress("export", 0.9)
     files = export(fitted, len(ask.feature_names))
     progress("parity", 0.95)
+    recent = choice.newest
     some = ask.matrix[:: max(len(ask.matrix) // PARITY_ROWS, 1)]
     require(parity_of(fitted, files[GRAPH], some))
     scores = {
-        COMPONENTS[0]: judged,
+        COMPONENTS[0]: _judged(ask, fitted.classifier, choice),
         COMPONENTS[1]: fitted.isolation_forest.score(ask.matrix[recent]),
         COMPONENTS[2]: fitted.autoencoder.score(ask.matrix[recent]),
     }
@@ -82,7 +101,7 @@ def _train(ask: TrainingRequest, progress: Progress) -> Candidate:
         feature_names=ask.feature_names,
         feature_set_version=ask.feature_set_version,
         thresholds=_thresholds(ask, scores, ask.labels[recent]),
-        hyperparameters=ask.recipe.hyperparameters(),
+        hyperparameters={**ask.recipe.hyperparameters(), CHOSEN: choice.told()},
         frameworks={
             "python": platform.python_version(),
             **{name: version(name) for name in _FRAMEWORKS},
@@ -90,20 +109,23 @@ def _train(ask: TrainingRequest, progress: Progress) -> Candidate:
     )
 
 
-def fit_components(ask: TrainingRequest, progress: Progress) -> Fitted:
+def fit_components(ask: TrainingRequest, progress: Progress, name: str | None = None) -> Fitted:
     """All three on all rows; the anomaly models on those not known to be positive.
+
+    `name` is the candidate that was chosen for the classifier; None: the first one.
 
     Raises:
         TrainingFailed: one class only, no feature left for a component, or no finite loss.
     """
     recipe = ask.recipe
-    progress("classifier", 0.0)
-    classifier = fit_classifier(ask.matrix, ask.labels, recipe.classifier, ask.seed)
+    progress("classifier", 0.4)
+    chosen = recipe.classifier.candidates[name or next(iter(recipe.classifier.candidates))]
+    classifier = ask.examples.fitter(recipe.classifier).fit(chosen)
     usual = ask.matrix[ask.labels == _NOT_KNOWN_POSITIVE]
-    progress("isolation_forest", 0.4)
+    progress("isolation_forest", 0.7)
     columns = _columns(ask, COMPONENTS[1], recipe.isolation_forest.features)
     forest = fit_isolation_forest(usual, columns, recipe.isolation_forest, ask.seed)
-    progress("autoencoder", 0.45)
+    progress("autoencoder", 0.75)
     columns = _columns(ask, COMPONENTS[2], recipe.autoencoder.features)
     autoencoder = fit_autoencoder(usual, columns, recipe.autoencoder, ask.seed)
     return Fitted(classifier, forest, autoencoder)
@@ -132,7 +154,8 @@ def _refuse_unusable(ask: TrainingRequest) -> None:
         column = ask.matrix[:, position]
         if np.isinf(column).any():
             raise TrainingFailed(f"features: {name} is infinite in {np.isinf(column).sum()} rows")
-        if np.isnan(column).all():
+        # nobody has to say a category
+        if np.isnan(column).all() and name not in ask.categories:
             raise TrainingFailed(f"features: {name} has no value in any row")
 
 
@@ -143,19 +166,15 @@ def _columns(ask: TrainingRequest, component: str, wanted: Sequence[str]) -> lis
     return found
 
 
-def _validate(ask: TrainingRequest, classifier: Classifier) -> tuple[slice, Scores]:
-    """The newest rows, and scores of them by a classifier that has not seen them.
+def _judged(ask: TrainingRequest, classifier: Classifier, choice: Choice) -> Scores:
+    """Scores of the newest rows by a classifier that has not seen them.
 
-    Where the older rows hold one class only there is no such classifier; the scores are then
+    Where the other rows hold one class only there is no such classifier; the scores are then
     those of the shipped one, which knows these rows.
     """
-    cut = round(len(ask.labels) * (1.0 - ask.recipe.validation_share))
-    recent = slice(cut, len(ask.labels))
-    older = ask.labels[:cut]
-    if len(np.unique(older)) < 2:
-        return recent, classifier.score(ask.matrix[recent])
-    blind = fit_classifier(ask.matrix[:cut], older, ask.recipe.classifier, ask.seed)
-    return recent, blind.score(ask.matrix[recent])
+    if choice.newest_scores is not None:
+        return choice.newest_scores
+    return classifier.score(ask.matrix[choice.newest])
 
 
 def _thresholds(
@@ -174,4 +193,4 @@ def parity_of(fitted: Fitted, graph: bytes, rows: FloatMatrix) -> Parity:
     """How the served graph and the fitted models agree on some rows."""
     components = (fitted.classifier, fitted.isolation_forest, fitted.autoencoder)
     targets = (*fitted.classifier.targets(), *fitted.isolation_forest.targets())
-    return compare(components, targets, graph, rows)
+    return compare(components, targets, graph, rows, fitted.classifier.vocabulary.widen(rows))

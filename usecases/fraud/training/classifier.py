@@ -1,6 +1,7 @@
-"""The supervised component: extremely randomised trees and gradient boosting, blended."""
+"""The supervised component: gradient boosting, alone or blended with randomised trees."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ from scipy.special import expit
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from learning.export.graph import INPUT, Builder
+from learning.export.graph import Builder
 from learning.export.trees import (
+    Ints,
     Target,
     ensemble_node,
     from_boosting_nodes,
@@ -20,57 +22,249 @@ from learning.export.trees import (
 from shared.errors import TrainingFailed
 from shared.usecase.learning import Labels
 from shared.usecase.serving import FloatMatrix
-from usecases.fraud.training.recipe import THREADS, ClassifierRecipe
+from usecases.fraud.training.recipe import (
+    THREADS,
+    BoostingRecipe,
+    ClassifierRecipe,
+    ForestRecipe,
+    RowDraw,
+    WordsRecipe,
+)
+from usecases.fraud.training.words import Vocabulary, fit_vocabulary
 
 _POSITIVE = 1
+
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class FittedForest:
+    """Extremely randomised trees.
+
+    Attributes:
+        columns: of the prepared matrix, those the trees were fitted on.
+    """
+
+    trees: Any
+    columns: Ints
+
+    def score(self, prepared: FloatMatrix) -> Scores:
+        found: Scores = self.trees.predict_proba(prepared[:, self.columns])[:, _POSITIVE]
+        return found
+
+    def target(self, share: float, vocabulary: Vocabulary) -> Target:
+        """Its part of a blend, as a sum over trees."""
+        fitted = [each.tree_ for each in self.trees.estimators_]
+        columns = vocabulary.wide_columns[self.columns]
+        share /= len(fitted)
+        return Target(
+            [
+                from_forest_tree(tree, tree.value[:, 0, _POSITIVE] * share, columns)
+                for tree in fitted
+            ]
+        )
+
+    @property
+    def node_visits(self) -> float:
+        """How many splits a training row passes on its way, on average."""
+        return sum(
+            float(tree.n_node_samples[tree.children_left >= 0].sum() / tree.n_node_samples[0])
+            for tree in (each.tree_ for each in self.trees.estimators_)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FittedBoosting:
+    """Gradient boosting.
+
+    Attributes:
+        log_odds_shift: takes its log-odds from the drawn rows back to all rows.
+    """
+
+    trees: Any
+    log_odds_shift: float
+
+    def score(self, prepared: FloatMatrix) -> Scores:
+        found: Scores = expit(self.trees.decision_function(prepared) + self.log_odds_shift)
+        return found
+
+    def target(self, vocabulary: Vocabulary) -> Target:
+        """Its log-odds, as a sum over trees."""
+        columns = vocabulary.wide_columns
+        trees = [from_boosting_nodes(nodes, columns) for nodes in self._nodes()]
+        base = float(self.trees._baseline_prediction[0, 0])  # noqa: SLF001 - no public access
+        return Target(trees, base + self.log_odds_shift)
+
+    @property
+    def node_visits(self) -> float:
+        """How many splits a training row passes on its way, on average."""
+        return sum(
+            float(nodes["count"][nodes["is_leaf"] == 0].sum() / nodes["count"][0])
+            for nodes in self._nodes()
+        )
+
+    def _nodes(self) -> list[Any]:
+        return [predictor.nodes for (predictor,) in self.trees._predictors]  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A fitted blend; `score` is a probability, in scikit-learn's own arithmetic.
+    """A fitted blend; `score` is a probability, in scikit-learn's own arithmetic."""
 
-    Attributes:
-        log_odds_shift: takes the boosting's log-odds from the drawn rows back to all rows.
-    """
-
-    forest: Any
-    boosting: Any
+    vocabulary: Vocabulary
+    forest: FittedForest | None
+    boosting: FittedBoosting
     forest_share: float
-    log_odds_shift: float
 
-    def score(self, matrix: FloatMatrix) -> npt.NDArray[np.float64]:
-        forest = self.forest.predict_proba(matrix)[:, _POSITIVE]
-        boosting = expit(self.boosting.decision_function(matrix) + self.log_odds_shift)
-        blend: npt.NDArray[np.float64] = (
-            self.forest_share * forest + (1.0 - self.forest_share) * boosting
+    def score(self, matrix: FloatMatrix) -> Scores:
+        prepared = self.vocabulary.prepare(matrix)
+        boosting = self.boosting.score(prepared)
+        if self.forest is None:
+            return boosting
+        blend: Scores = (
+            self.forest_share * self.forest.score(prepared) + (1.0 - self.forest_share) * boosting
         )
         return blend
 
-    def targets(self) -> tuple[Target, Target]:
-        """The forest's part of the blend and the boosting's log-odds, as sums over trees."""
-        estimators = self.forest.estimators_
-        share = self.forest_share / len(estimators)
-        columns = np.arange(self.forest.n_features_in_)
-        forest = [
-            from_forest_tree(fitted.tree_, fitted.tree_.value[:, 0, _POSITIVE] * share, columns)
-            for fitted in estimators
-        ]
-        boosting = [
-            from_boosting_nodes(predictor.nodes)
-            for (predictor,) in self.boosting._predictors  # noqa: SLF001 - no public access
-        ]
-        base = float(self.boosting._baseline_prediction[0, 0])  # noqa: SLF001
-        return Target(forest), Target(boosting, base + self.log_odds_shift)
+    @property
+    def node_visits(self) -> float:
+        """What a row costs: the splits it passes."""
+        forest = 0.0 if self.forest is None else self.forest.node_visits
+        return forest + self.boosting.node_visits
+
+    def targets(self) -> tuple[Target, ...]:
+        """The boosting's log-odds and the forest's part of the blend, over widened rows."""
+        boosting = self.boosting.target(self.vocabulary)
+        if self.forest is None:
+            return (boosting,)
+        return boosting, self.forest.target(self.forest_share, self.vocabulary)
 
     def export(self, builder: Builder) -> str:
-        forest, boosting = self.targets()
+        inputs = self.vocabulary.export(builder, "classifier")
+        boosting, *forest = self.targets()
         # Two nodes: with one target each, the runtime takes its fast path.
-        builder.nodes.append(ensemble_node([forest], INPUT, "classifier_forest"))
-        builder.nodes.append(ensemble_node([boosting], INPUT, "classifier_log_odds"))
+        builder.nodes.append(ensemble_node([boosting], inputs, "classifier_log_odds"))
+        if not forest:
+            return builder.add("Sigmoid", ["classifier_log_odds"], "classifier")
+        builder.nodes.append(ensemble_node(forest, inputs, "classifier_forest"))
         builder.constant("classifier_boosting_share", 1.0 - self.forest_share)
         builder.add("Sigmoid", ["classifier_log_odds"], "classifier_boosting")
         builder.add("Mul", ["classifier_boosting", "classifier_boosting_share"], "classifier_rest")
         return builder.add("Add", ["classifier_forest", "classifier_rest"], "classifier")
+
+
+class Fitter:
+    """Fits candidates on the same rows; what two of them have in common is fitted once.
+
+    Raises:
+        TrainingFailed: the labels hold one class only.
+    """
+
+    def __init__(
+        self,
+        matrix: FloatMatrix,
+        labels: Labels,
+        words: tuple[Sequence[int], WordsRecipe],
+        seed: int,
+        max_negatives: int | None = None,
+    ) -> None:
+        """`words` are the columns that hold codes, and how to learn them."""
+        classes = np.unique(labels)
+        if len(classes) < 2:
+            held = f"only class {classes[0]}" if len(classes) else "no rows"
+            raise TrainingFailed(f"classifier: the {len(labels)} training labels hold {held}")
+        self._matrix, self._labels, self._words, self._seed = matrix, labels, words, seed
+        self._max_negatives = max_negatives
+        self._windows: dict[float, _Window] = {}
+        self._fitted: dict[Any, Any] = {}
+
+    def fit(self, recipe: ClassifierRecipe) -> Classifier:
+        window = self._window(recipe.newest_share)
+        forest = None
+        if recipe.forest is not None:
+            forest = self._once(recipe.newest_share, recipe.forest, window.fit_forest)
+        boosting = self._once(recipe.newest_share, recipe.boosting, window.fit_boosting)
+        return Classifier(window.vocabulary, forest, boosting, recipe.forest_share)
+
+    def _once(self, newest_share: float, recipe: Any, fit: Any) -> Any:
+        key = (newest_share, recipe.model_dump_json())
+        if key not in self._fitted:
+            self._fitted[key] = fit(recipe, self._seed, self._max_negatives)
+        return self._fitted[key]
+
+    def _window(self, newest_share: float) -> "_Window":
+        if newest_share not in self._windows:
+            since = len(self._labels) - max(round(len(self._labels) * newest_share), 1)
+            if len(np.unique(self._labels[since:])) < 2:
+                since = 0
+            matrix, labels = self._matrix[since:], self._labels[since:]
+            columns, recipe = self._words
+            vocabulary = fit_vocabulary(matrix, labels, columns, recipe)
+            self._windows[newest_share] = _Window(matrix, labels, vocabulary)
+        return self._windows[newest_share]
+
+
+def fit_classifier(
+    matrix: FloatMatrix, labels: Labels, recipe: ClassifierRecipe, seed: int
+) -> Classifier:
+    """One candidate on rows without words.
+
+    Raises:
+        TrainingFailed: the labels hold one class only.
+    """
+    nothing = WordsRecipe(min_rows=1, max_words=1, prior_rows=1)
+    return Fitter(matrix, labels, ((), nothing), seed).fit(recipe)
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The newest rows, and the words in them."""
+
+    matrix: FloatMatrix
+    labels: Labels
+    vocabulary: Vocabulary
+
+    def fit_forest(
+        self, recipe: ForestRecipe, seed: int, max_negatives: int | None
+    ) -> FittedForest:
+        draw = _draw(self.labels, recipe.rows, seed, max_negatives)
+        drawn, targets = self.vocabulary.prepare(self.matrix[draw.rows]), self.labels[draw.rows]
+        columns = self.vocabulary.told
+        forest = ExtraTreesClassifier(
+            recipe.trees,
+            min_samples_leaf=recipe.min_samples_leaf,
+            max_features=recipe.max_features,
+            n_jobs=THREADS,
+            random_state=seed,
+        )
+        forest.fit(drawn[:, columns], targets, sample_weight=draw.weights(targets))
+        # Threads add up their trees in the order they finish: the last bit would be chance.
+        forest.set_params(n_jobs=1)
+        return FittedForest(forest, columns)
+
+    def fit_boosting(
+        self, recipe: BoostingRecipe, seed: int, max_negatives: int | None
+    ) -> FittedBoosting:
+        draw = _draw(self.labels, recipe.rows, seed, max_negatives)
+        matrix = self.matrix
+        if len(draw.rows) < len(matrix):
+            matrix = matrix[draw.rows]
+        # float64, as scikit-learn wants it: else it would make another copy
+        drawn = self.vocabulary.prepare(matrix, np.float64)
+        boosting = HistGradientBoostingClassifier(
+            learning_rate=recipe.learning_rate,
+            max_iter=recipe.trees,
+            max_leaf_nodes=recipe.max_leaves,
+            l2_regularization=recipe.l2,
+            # The default stops early above 10,000 rows: the recipe would depend on the size.
+            early_stopping=False,
+            random_state=seed,
+        )
+        # OpenMP threads wait by spinning: on a busy machine two take many times as long as one.
+        with threadpool_limits(1):
+            # Unweighted: binning with weights takes scikit-learn longer than all else together.
+            boosting.fit(drawn, self.labels[draw.rows])
+        return FittedBoosting(boosting, draw.log_odds_shift)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,56 +282,20 @@ class _Draw:
         return np.where(labels == _POSITIVE, 1.0, self.negative_weight)
 
 
-def fit_classifier(
-    matrix: FloatMatrix, labels: Labels, recipe: ClassifierRecipe, seed: int
-) -> Classifier:
-    """Fit both halves on the same draw of rows.
-
-    Raises:
-        TrainingFailed: the labels hold one class only.
-    """
-    classes = np.unique(labels)
-    if len(classes) < 2:
-        held = f"only class {classes[0]}" if len(classes) else "no rows"
-        raise TrainingFailed(f"classifier: the {len(labels)} training labels hold {held}")
-    draw = _draw(labels, recipe, seed)
-    drawn, targets = matrix[draw.rows], labels[draw.rows]
-    forest = ExtraTreesClassifier(
-        recipe.forest_trees,
-        min_samples_leaf=recipe.forest_min_samples_leaf,
-        max_features=recipe.forest_max_features,
-        n_jobs=THREADS,
-        random_state=seed,
-    )
-    boosting = HistGradientBoostingClassifier(
-        learning_rate=recipe.boosting_learning_rate,
-        max_iter=recipe.boosting_iterations,
-        max_leaf_nodes=recipe.boosting_max_leaf_nodes,
-        l2_regularization=recipe.boosting_l2,
-        # The default stops early above 10,000 rows: the recipe would depend on the size.
-        early_stopping=False,
-        random_state=seed,
-    )
-    forest.fit(drawn, targets, sample_weight=draw.weights(targets))
-    # Threads add up their trees in the order they finish: the last bit would be chance.
-    forest.set_params(n_jobs=1)
-    # OpenMP threads wait by spinning: on a busy machine two take many times as long as one.
-    with threadpool_limits(1):
-        # Unweighted: binning with weights takes scikit-learn longer than all else together.
-        boosting.fit(drawn, targets)
-    return Classifier(forest, boosting, recipe.forest_share, draw.log_odds_shift)
-
-
-def _draw(labels: Labels, recipe: ClassifierRecipe, seed: int) -> _Draw:
+def _draw(labels: Labels, wanted: RowDraw, seed: int, max_negatives: int | None) -> _Draw:
     """The newest positives, and a random sample of the negatives since the first of them."""
     positives, negatives = np.flatnonzero(labels == _POSITIVE), np.flatnonzero(labels != _POSITIVE)
-    if len(positives) > recipe.max_positives:
-        positives = positives[-recipe.max_positives :]
+    if len(positives) > wanted.max_positives:
+        positives = positives[-wanted.max_positives :]
         # Positives and negatives of the same time, or the probabilities would be too high.
         since = negatives[negatives > positives[0]]
         negatives = since if len(since) else negatives
-    wanted = max(recipe.negatives_per_positive * len(positives), recipe.min_negatives)
-    wanted = min(wanted, recipe.max_negatives, len(negatives))
-    drawn = np.random.default_rng(seed).choice(negatives, wanted, replace=False, shuffle=False)
+    count = max(wanted.negatives_per_positive * len(positives), wanted.min_negatives)
+    count = min(count, wanted.max_negatives, len(negatives), max_negatives or len(negatives))
+    if count == len(negatives):
+        drawn = negatives
+    else:
+        rng = np.random.default_rng(seed)
+        drawn = rng.choice(negatives, count, replace=False, shuffle=False)
     rows = np.sort(np.concatenate([positives, drawn]))
     return _Draw(rows, negative_weight=len(negatives) / len(drawn))

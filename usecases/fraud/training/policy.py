@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from shared.clock import MICROS_PER_DAY
 from shared.usecase.policy_file import StrictTable, read_policy_file
 from shared.usecase.promotion import PromotionPolicy
+from usecases.fraud.training.recipe import ClassifierChoice
 
 POLICY_FILE = Path(__file__).parent.parent / "policy.toml"
 
@@ -60,6 +61,7 @@ class FraudPolicy(StrictTable):
     split: SplitPolicy
     quality: QualityPolicy
     thresholds: ThresholdPolicy
+    classifier: ClassifierChoice
 
 
 def read_policy(path: Path = POLICY_FILE) -> FraudPolicy:

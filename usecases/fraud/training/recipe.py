@@ -1,36 +1,105 @@
 """The recipe: every number that makes a model what it is; changing one makes a new recipe."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+
+from shared.usecase.policy_file import StrictTable
 
 COMPONENTS = ("classifier", "isolation_forest", "autoencoder")
 THREADS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class ClassifierRecipe:
-    """Extremely randomised trees blended with gradient boosting.
-
-    Boosting ranks the bulk well, but its bins hide rare thresholds; trees with random cuts
-    find those and do not overfit the few positives. Together they beat either.
+class RowDraw(StrictTable):
+    """Which rows a model is fitted on: positives, and a random sample of negatives.
 
     Attributes:
-        negatives_per_positive: surplus negatives say little; those drawn count for the rest.
         max_positives: where there are more, only the rows since that many are learned from.
+        negatives_per_positive: surplus negatives say little; those drawn count for the rest.
     """
 
-    forest_trees: int = 40
-    forest_min_samples_leaf: int = 10
-    forest_max_features: float = 0.5
-    forest_share: float = 0.6
-    boosting_iterations: int = 100
-    boosting_learning_rate: float = 0.075
-    boosting_max_leaf_nodes: int = 15
-    boosting_l2: float = 1.0
-    negatives_per_positive: int = 50
-    min_negatives: int = 20_000
-    max_negatives: int = 40_000
-    max_positives: int = 4_000
+    max_positives: PositiveInt
+    negatives_per_positive: PositiveInt
+    min_negatives: PositiveInt
+    max_negatives: PositiveInt
+
+
+class ForestRecipe(StrictTable):
+    """Extremely randomised trees: random cuts find rare thresholds that bins hide."""
+
+    trees: PositiveInt
+    min_samples_leaf: PositiveInt
+    max_features: float = Field(gt=0, le=1)
+    rows: RowDraw
+
+
+class BoostingRecipe(StrictTable):
+    """Histogram gradient boosting, without early stopping."""
+
+    trees: PositiveInt
+    learning_rate: PositiveFloat
+    max_leaves: int = Field(ge=2, le=255)
+    l2: float = Field(ge=0)
+    rows: RowDraw
+
+
+class ClassifierRecipe(StrictTable):
+    """One candidate: boosting, alone or blended with a forest.
+
+    Attributes:
+        newest_share: only this share of the training rows, the newest, is learned from.
+        forest_share: of the forest in the blend; 0: no forest.
+    """
+
+    newest_share: float = Field(gt=0, le=1)
+    forest_share: float = Field(ge=0, lt=1)
+    forest: ForestRecipe | None = None
+    boosting: BoostingRecipe
+
+    @model_validator(mode="after")
+    def _forest_where_it_has_a_share(self) -> "ClassifierRecipe":
+        if (self.forest is None) != (self.forest_share == 0):
+            raise ValueError("needs a forest exactly where forest_share is above 0")
+        return self
+
+
+class WordsRecipe(StrictTable):
+    """Which words a classifier knows; all others are one and the same to it.
+
+    Attributes:
+        min_rows: a word that fewer training rows have is not known.
+        max_words: of more, the most frequent are known.
+        prior_rows: words are ordered by their rate of positives, drawn to that of all rows as
+            if each had so many more rows of the usual kind.
+    """
+
+    min_rows: PositiveInt
+    max_words: PositiveInt
+    prior_rows: PositiveInt
+
+
+class ClassifierChoice(StrictTable):
+    """The candidates, and how one is chosen: by average precision on rows it has not seen.
+
+    Attributes:
+        validation_share: the newest share of the training rows, by which candidates are
+            chosen and thresholds set; the model that is shipped has learned from them too.
+        parts: so many parts of that size, where the training rows are between `parts_from_rows`
+            and `parts_to_rows`; else one: fewer rows cannot tell, more need no second look.
+        max_negatives: candidates are compared by models of at most so many negatives.
+        max_node_visits: a candidate whose trees cost a row more than so many nodes is not taken.
+    """
+
+    validation_share: float = Field(gt=0, le=0.3)
+    parts: int = Field(ge=1, le=3)
+    parts_from_rows: PositiveInt
+    parts_to_rows: PositiveInt
+    max_negatives: PositiveInt
+    max_node_visits: PositiveInt
+    words: WordsRecipe
+    candidates: Mapping[str, ClassifierRecipe] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +107,7 @@ class IsolationForestRecipe:
     """What is easy to separate from the rest is unusual.
 
     Attributes:
-        features: few and telling; with all 43 the unusual drowns in noise.
+        features: few and telling; with all of them the unusual drowns in noise.
         clip_share: so much of each tail is cut, or the trees split on nothing but extremes.
     """
 
@@ -60,9 +129,11 @@ class IsolationForestRecipe:
 
 @dataclass(frozen=True, slots=True)
 class AutoencoderRecipe:
-    """What a narrow network cannot rebuild is unusual.
+    """What narrow networks cannot rebuild is unusual.
 
     Attributes:
+        networks: so many, each from another start; their mean error is the score, since one
+            network's ranking depends on where it began.
         noise: added to the inputs in training, so that the network learns where rows usually
             lie and not to copy them.
         clip_sigmas: standardised inputs end here; one absurd value must not fill the score.
@@ -79,6 +150,7 @@ class AutoencoderRecipe:
         "merchant_fraud_rate_7d_lag",
         "merchant_fraud_rate_30d_lag",
     )
+    networks: int = 4
     hidden: int = 16
     bottleneck: int = 2
     steps: int = 400
@@ -90,17 +162,15 @@ class AutoencoderRecipe:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """All components.
+    """All components; what is said of the classifier stands in the policy file."""
 
-    Attributes:
-        validation_share: the newest share of the training rows, by which thresholds are
-            chosen; the model that is shipped has learned from them too.
-    """
-
-    classifier: ClassifierRecipe = field(default_factory=ClassifierRecipe)
+    classifier: ClassifierChoice
     isolation_forest: IsolationForestRecipe = field(default_factory=IsolationForestRecipe)
     autoencoder: AutoencoderRecipe = field(default_factory=AutoencoderRecipe)
-    validation_share: float = 0.2
 
     def hyperparameters(self) -> dict[str, Any]:
-        return asdict(self)
+        return {
+            "classifier": self.classifier.model_dump(mode="json"),
+            "isolation_forest": asdict(self.isolation_forest),
+            "autoencoder": asdict(self.autoencoder),
+        }

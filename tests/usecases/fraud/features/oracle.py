@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from shared.transaction import Label, Transaction
 from tests.usecases.fraud.features.frames import DAY, HOUR, MINUTE, SECOND
+from usecases.fraud.features.categories import CHANNELS, COUNTRIES, MERCHANT_CATEGORIES, TYPES
 
 SETTLE = 120 * SECOND
 LAG = 7 * 24
@@ -34,6 +35,17 @@ def features(
         **_counterparty(row, prior),
         **_geo(row, prior),
         **_merchant_risk(row, rows, labels),
+        **_codes(row),
+    }
+
+
+def _codes(row: Transaction) -> dict[str, float]:
+    """What a category's text says is another test's; here it is that of this row."""
+    return {
+        "transaction_type_code": TYPES[row.transaction_type],
+        "merchant_category_code": MERCHANT_CATEGORIES[row.merchant_category],
+        "channel_code": CHANNELS[row.channel],
+        "country_code": COUNTRIES[row.country],
     }
 
 

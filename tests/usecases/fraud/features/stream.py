@@ -70,6 +70,8 @@ def _row(
         amount=round(dice.lognormvariate(3.5, 1.2), 2),
         merchant_category=dice.choice(_CATEGORIES),
         country=dice.choice(_COUNTRIES),
+        transaction_type=dice.choice(("purchase", "withdrawal")),
+        channel=dice.choice((None, "online", "pos")),
         device_id=dice.choice((None, "phone", "laptop")),
         utc_offset_min=dice.choice((None, 60, 120, -300)),
         lat=None if lat is None else lat + dice.gauss(0, 0.1),

@@ -20,7 +20,7 @@ def test_the_fraud_use_case_is_found_by_name() -> None:
     assert serving.name == "fraud"
     assert [route.path for route in serving.routes] == ["/predict", "/api/analyze-transaction"]
     assert serving.routes[0].batch_path == "/predict/batch"
-    assert len(serving.feature_set.names) == 43
+    assert len(serving.feature_set.names) == 47
 
 
 def test_every_example_of_every_route_becomes_a_transaction() -> None:

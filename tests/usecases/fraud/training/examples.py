@@ -1,7 +1,8 @@
 """Small made-up data: feature rows for training, snapshots for quality and split."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +15,61 @@ from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.training.candidate import Fitted, TrainingRequest
 from usecases.fraud.training.recipe import (
     AutoencoderRecipe,
+    BoostingRecipe,
+    ClassifierChoice,
     ClassifierRecipe,
+    ForestRecipe,
     IsolationForestRecipe,
     Recipe,
+    RowDraw,
+    WordsRecipe,
 )
 from usecases.fraud.training.snapshot import SCHEMA
 
 AS_OF_US = 1_700_000_000_000_000
 
+
+def drawn(**given: int) -> RowDraw:
+    usual = {
+        "max_positives": 4_000,
+        "negatives_per_positive": 50,
+        "min_negatives": 20_000,
+        "max_negatives": 40_000,
+    }
+    return RowDraw(**(usual | given))
+
+
+def blend(
+    share: float = 0.6, learning_rate: float = 0.075, trees: int = 20, **given: int
+) -> ClassifierRecipe:
+    """A small classifier; `given` are the rows it draws, a share of 0 means no forest."""
+    rows = drawn(**given)
+    forest = ForestRecipe(trees=trees, min_samples_leaf=10, max_features=0.5, rows=rows)
+    return ClassifierRecipe(
+        newest_share=1.0,
+        forest_share=share,
+        forest=forest if share else None,
+        boosting=BoostingRecipe(
+            trees=trees, learning_rate=learning_rate, max_leaves=15, l2=1.0, rows=rows
+        ),
+    )
+
+
+def choice_among(candidates: Mapping[str, ClassifierRecipe], **given: Any) -> ClassifierChoice:
+    usual = {
+        "validation_share": 0.2,
+        "parts": 2,
+        "parts_from_rows": 1_000_000,
+        "parts_to_rows": 1_000_000,
+        "max_negatives": 100_000,
+        "max_node_visits": 5_000,
+        "words": WordsRecipe(min_rows=20, max_words=50, prior_rows=50),
+    }
+    return ClassifierChoice(candidates=candidates, **(usual | given))
+
+
 QUICK = Recipe(
-    classifier=ClassifierRecipe(forest_trees=20, boosting_iterations=20),
+    classifier=choice_among({"blend": blend()}),
     isolation_forest=IsolationForestRecipe(trees=20, max_samples=256),
     autoencoder=AutoencoderRecipe(steps=60, batch_rows=256),
 )

@@ -39,4 +39,4 @@ def test_rows_of_the_database_become_a_candidate_that_scores_them(tmp_path: Path
 def test_the_use_case_says_who_it_is_without_reading_anything() -> None:
     use_case = load_learning("fraud")
     assert (use_case.name, use_case.schema_version) == ("fraud", 1)
-    assert len(use_case.feature_set.names) == 43
+    assert len(use_case.feature_set.names) == 47

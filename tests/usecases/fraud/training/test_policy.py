@@ -32,6 +32,9 @@ def test_the_shipped_policy_is_valid() -> None:
         ("margin = 0.01", 'margin = "wide"', "promotion.margin = 'wide' should be a valid number"),
         ("margin = 0.01", "margn = 0.01", "promotion.margn is not a setting: remove it"),
         ('refresh = "non_inferiority"', 'refresh = "hope"', "should be 'superiority' or"),
+        ("parts = 3", "parts = 9", "classifier.parts = 9"),
+        ("newest_share = 0.5", "newest = 0.5", "classifier.candidates.recent.newest_share is miss"),
+        ("forest_share = 0.6", "forest_share = 0.0", "needs a forest exactly where"),
         ("cost = 0.0", "f1 = 0.1", "promotion.guard_metrics.f1"),
     ],
 )

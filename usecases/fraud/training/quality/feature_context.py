@@ -12,13 +12,18 @@ from usecases.fraud.training.quality.served import Served
 
 @dataclass(frozen=True, slots=True)
 class FeatureContext:
-    """Everything but the snapshot; `matrix` has its rows in the order of the snapshot."""
+    """Everything but the snapshot; `matrix` has its rows in the order of the snapshot.
+
+    Attributes:
+        categories: names of the features that are codes of words.
+    """
 
     policy: QualityPolicy
     names: tuple[str, ...]
     matrix: FloatMatrix
     split: Split
     served: Served
+    categories: frozenset[str] = frozenset()
 
     def label_of(self, snapshot: pl.DataFrame) -> pl.Series:
         """Labels of the rows that are learned from."""

@@ -28,7 +28,7 @@ def log(
     engine: Engine,
     rows: pl.DataFrame,
     matrix: np.ndarray,
-    version: str = "1",
+    version: str = FEATURE_SET.version,
     reasons: list[dict[str, str]] | None = None,
 ) -> None:
     """Rows as the API would have logged them."""

@@ -1,0 +1,135 @@
+"""Words that a classifier knows: the same places in Python and in the graph, and one for others."""
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.usecase.learning import Labels
+from shared.usecase.serving import FloatMatrix
+from tests.usecases.fraud.training.examples import QUICK, blend, choice_among, example_rows, silent
+from usecases.fraud.features.catalogue import FEATURE_SET
+from usecases.fraud.features.categories import MERCHANT_CATEGORIES
+from usecases.fraud.training.candidate import (
+    TrainingRequest,
+    fit_components,
+    parity_of,
+    train_candidate,
+)
+from learning.export.parity import TOLERANCE, run_graph
+from usecases.fraud.training.policy import FraudPolicy
+from usecases.fraud.training.recipe import WordsRecipe
+from usecases.fraud.training.words import UNKNOWN, fit_vocabulary
+
+CATEGORY = FEATURE_SET.names.index("merchant_category_code")
+COUNTRY = FEATURE_SET.names.index("country_code")
+CODES = range(FEATURE_SET.names.index("transaction_type_code"), len(FEATURE_SET.names))
+WORDS = WordsRecipe(min_rows=20, max_words=50, prior_rows=50)
+RISKY, USUAL, RARE, NEVER = (
+    MERCHANT_CATEGORIES[word] for word in ("casino", "bakery", "zoo", "never seen")
+)
+
+
+def worded_rows(count: int, seed: int) -> tuple[FloatMatrix, Labels]:
+    """Positives are nearly all in one category; a few rows say another, half no country."""
+    matrix, _ = example_rows(count, seed)
+    rng = np.random.default_rng(seed)
+    matrix[:, CODES.start : CODES.stop] = np.nan
+    matrix[:, CATEGORY] = rng.choice([RISKY, USUAL], count, p=[0.1, 0.9])
+    matrix[:5, CATEGORY] = RARE
+    matrix[:, COUNTRY] = np.where(rng.random(count) < 0.5, np.nan, 70_000.0)
+    chance = np.where(matrix[:, CATEGORY] == RISKY, 0.5, 0.005)
+    return matrix, (rng.random(count) < chance).astype(np.int8)
+
+
+@pytest.fixture(scope="module")
+def worded(policy: FraudPolicy) -> TrainingRequest:
+    matrix, labels = worded_rows(3_000, seed=1)
+    return TrainingRequest(
+        matrix=matrix,
+        labels=labels,
+        feature_names=FEATURE_SET.names,
+        feature_set_version=FEATURE_SET.version,
+        thresholds=policy.thresholds,
+        seed=0,
+        recipe=QUICK,
+    )
+
+
+@pytest.fixture(scope="module")
+def graph(worded: TrainingRequest) -> bytes:
+    return train_candidate(worded, silent).files["model.onnx"]
+
+
+def with_category(rows: FloatMatrix, code: float) -> FloatMatrix:
+    changed = rows.copy()
+    changed[:, CATEGORY] = code
+    return changed
+
+
+def test_risky_words_come_last_and_others_have_one_place() -> None:
+    matrix, labels = worded_rows(3_000, seed=1)
+    found = fit_vocabulary(matrix, labels, list(CODES), WORDS)
+    assert set(found.columns) == {CATEGORY, COUNTRY}
+    assert set(found.silent) == set(CODES) - {CATEGORY, COUNTRY}
+    rows = np.vstack([with_category(matrix[:1], code) for code in (USUAL, RISKY, RARE, NEVER)])
+    places = found.look_up(rows)[:, found.columns.tolist().index(CATEGORY)]
+    assert places.tolist() == [0.0, 1.0, UNKNOWN, UNKNOWN]
+    nothing = found.look_up(with_category(matrix[:1], np.nan))
+    assert nothing[0, found.columns.tolist().index(CATEGORY)] == UNKNOWN
+
+
+def test_the_word_decides_where_nothing_else_does(worded: TrainingRequest, graph: bytes) -> None:
+    rows = worded_rows(200, seed=9)[0]
+    risky = run_graph(graph, with_category(rows, RISKY))[:, 0]
+    usual = run_graph(graph, with_category(rows, USUAL))[:, 0]
+    assert np.median(risky) > 10 * np.median(usual)
+
+
+@settings(max_examples=25, deadline=None)
+@given(words=st.lists(st.text(min_size=1, max_size=30), min_size=2, max_size=4))
+def test_all_words_that_nobody_has_seen_are_one_word_with_a_finite_score(
+    graph: bytes, words: list[str]
+) -> None:
+    rows = worded_rows(20, seed=9)[0]
+    known = {"casino", "bakery"}
+    scores = [
+        run_graph(graph, with_category(rows, MERCHANT_CATEGORIES[word]))
+        for word in words
+        if word not in known
+    ]
+    expected = run_graph(graph, with_category(rows, NEVER))
+    for found in scores:
+        assert np.isfinite(found).all()
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.6])
+def test_the_graph_reads_words_as_the_fitted_models_do(
+    worded: TrainingRequest, share: float
+) -> None:
+    recipe = replace(QUICK, classifier=choice_among({"only": blend(share)}))
+    ask = replace(worded, recipe=recipe)
+    fitted = fit_components(ask, silent)
+    rows = worded_rows(500, seed=5)[0]
+    for at, code in enumerate((RISKY, USUAL, RARE, NEVER, np.nan, 0.0, -1.0, 1e9)):
+        rows[at * 50 : (at + 1) * 50, CATEGORY] = code
+    parity = parity_of(fitted, train_candidate(ask, silent).files["model.onnx"], rows)
+    assert parity.rows_apart == 0
+    assert parity.largest_difference <= TOLERANCE
+
+
+def test_without_words_the_graph_has_no_look_up(worded: TrainingRequest) -> None:
+    kept = [at for at in range(len(worded.feature_names)) if at not in CODES]
+    plain = replace(
+        worded,
+        matrix=np.ascontiguousarray(worded.matrix[:, kept]),
+        feature_names=tuple(worded.feature_names[at] for at in kept),
+    )
+    for ask, wanted in ((worded, 1), (plain, 0)):
+        model = onnx.load_from_string(train_candidate(ask, silent).files["model.onnx"])
+        operators = [node.op_type for node in model.graph.node]
+        assert operators.count("LabelEncoder") == wanted
