@@ -10,7 +10,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 export TORCH_INDEX
 PYTEST_WORKERS ?= auto
 
-.PHONY: help run test test-again check format test-compose test-long test-fuzz test-tracking clean
+.PHONY: help run test test-again check format test-compose test-long test-fuzz test-tracking bench-elsewhere clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -62,6 +62,10 @@ check: $(VENV)/.dev ## lint, format, types, known vulnerabilities
 format: $(VENV)/.dev ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench-elsewhere: $(VENV)/.dev ## the recipe on data of yours: DATA, MAPPING, TRAIN_BEFORE, TEST_FROM
+	@$(BIN)/python -m benchmarks.elsewhere --data "$(DATA)" --mapping "$(MAPPING)" \
+		--train-before "$(TRAIN_BEFORE)" --test-from "$(TEST_FROM)"
 
 bench-%: $(VENV)/.dev ## run benchmarks/NAME.py; ends with one JSON line
 	$(BIN)/python -m benchmarks.$*
