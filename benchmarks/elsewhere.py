@@ -167,6 +167,9 @@ def shipped_scores(halves: Halves, seed: int) -> npt.NDArray[np.float64]:
 def plain_scores(halves: Halves) -> npt.NDArray[np.float64]:
     """Histogram gradient boosting as its manual shows it."""
     train, test = halves.train.astype(np.float64), halves.test.astype(np.float64)
+    # a column without any value makes scikit-learn fail
+    empty = np.isnan(train).all(axis=0)
+    train[:, empty], test[:, empty] = 0.0, 0.0
     categorical = []
     for column, name in enumerate(USE_CASE.feature_set.names):
         if name in USE_CASE.feature_set.categories:
@@ -203,7 +206,7 @@ def _halves(engine: Engine, train_before_us: int, test_from_us: int) -> Halves:
     known = train & (pl.col("label_known_at") <= test_from_us)
     judged = labelled & (pl.col("event_time") >= test_from_us)
     span = rows.select(pl.from_epoch("event_time", time_unit="us").dt.date()).to_series()
-    found = f"; the rows are of {span.min()} to {span.max()}"
+    found = f"; the rows are of {span.min()!s} to {span.max()!s}"
     halves = []
     for name, wanted in (("TRAIN_BEFORE", train), ("TEST_FROM", judged)):
         at = np.flatnonzero(rows.select(wanted.fill_null(value=False)).to_series().to_numpy())

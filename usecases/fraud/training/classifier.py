@@ -250,7 +250,7 @@ class _Window:
         if len(draw.rows) < len(matrix):
             matrix = matrix[draw.rows]
         # float64, as scikit-learn wants it: else it would make another copy
-        drawn = self.vocabulary.prepare(matrix, np.float64)
+        drawn = _without_empty(self.vocabulary.prepare(matrix, np.float64))
         boosting = HistGradientBoostingClassifier(
             learning_rate=recipe.learning_rate,
             max_iter=recipe.trees,
@@ -265,6 +265,14 @@ class _Window:
             # Unweighted: binning with weights takes scikit-learn longer than all else together.
             boosting.fit(drawn, self.labels[draw.rows])
         return FittedBoosting(boosting, draw.log_odds_shift)
+
+
+def _without_empty(drawn: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Zeros in columns without any value, of which scikit-learn's boosting makes no bins."""
+    for column in np.flatnonzero(np.isnan(drawn[0])):
+        if np.isnan(drawn[:, column]).all():
+            drawn[:, column] = 0.0
+    return drawn
 
 
 @dataclass(frozen=True, slots=True)

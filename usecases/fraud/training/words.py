@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from learning.export.graph import INPUT, Builder
+from learning.export.trees import ML_DOMAIN, Ints
 from shared.usecase.learning import Labels
 from shared.usecase.serving import FloatMatrix, FloatVector
-from learning.export.graph import INPUT, Builder
 from usecases.fraud.training.recipe import WordsRecipe
-from learning.export.trees import ML_DOMAIN, Ints
 
 UNKNOWN = -1.0
 _POSITIVE = 1

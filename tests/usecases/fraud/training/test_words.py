@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from learning.export.parity import TOLERANCE, run_graph
 from shared.usecase.learning import Labels
 from shared.usecase.serving import FloatMatrix
 from tests.usecases.fraud.training.examples import QUICK, blend, choice_among, example_rows, silent
@@ -19,7 +20,6 @@ from usecases.fraud.training.candidate import (
     parity_of,
     train_candidate,
 )
-from learning.export.parity import TOLERANCE, run_graph
 from usecases.fraud.training.policy import FraudPolicy
 from usecases.fraud.training.recipe import WordsRecipe
 from usecases.fraud.training.words import UNKNOWN, fit_vocabulary
@@ -118,7 +118,7 @@ def test_the_graph_reads_words_as_the_fitted_models_do(
     for at, code in enumerate((RISKY, USUAL, RARE, NEVER, np.nan, 0.0, -1.0, 1e9)):
         rows[at * 50 : (at + 1) * 50, CATEGORY] = code
     parity = parity_of(fitted, train_candidate(ask, silent).files["model.onnx"], rows)
-    assert parity.rows_apart == 0
+    assert parity.differing_rows == 0
     assert parity.largest_difference <= TOLERANCE
 
 
