@@ -16,7 +16,14 @@ import structlog
 
 from benchmarks.report import Bar, finish
 from shared.keys.tokens import Role
-from tests.api.attacks.poison import CONTROLS, POISON, Poison, Stranger, Twins, twins
+from tests.api.attacks.poison import (
+    CONTROLS,
+    POISON,
+    PairedServices,
+    Poison,
+    Stranger,
+    paired_services,
+)
 
 Attack = Callable[[Path], tuple[int, list[str]]]
 """Tries some attacks in a folder; says how many, and what each that took has changed."""
@@ -38,7 +45,7 @@ def main() -> None:
 def poison_figures(folder: Path) -> dict[str, float]:
     """How many attacks were tried, and how many of them changed anything."""
     done = {name: attack(folder / name) for name, attack in POISONERS.items()}
-    with twins(folder / "controls") as pair:
+    with paired_services(folder / "controls") as pair:
         controls = sum(pair.effect(with_token(poison, pair)) is not None for poison in CONTROLS)
     taken = {name: found for name, (_, found) in done.items()}
     for name, found in taken.items():
@@ -52,7 +59,7 @@ def poison_figures(folder: Path) -> dict[str, float]:
     }
 
 
-def with_token(poison: Poison, pair: Twins) -> Poison:
+def with_token(poison: Poison, pair: PairedServices) -> Poison:
     """The same rows by somebody who holds the scorer's token."""
     headers = pair.attacked.bearer(Role.SCORER)
     return Poison(
@@ -63,7 +70,7 @@ def with_token(poison: Poison, pair: Twins) -> Poison:
 
 def _against(*poison: Poison, **settings: Any) -> Attack:
     def attack(folder: Path) -> tuple[int, list[str]]:
-        with twins(folder, **settings) as pair:
+        with paired_services(folder, **settings) as pair:
             return len(poison), [found for each in poison if (found := pair.effect(each))]
 
     return attack

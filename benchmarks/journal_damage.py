@@ -19,12 +19,12 @@ from api.journal.entries import decode
 from api.journal.frames import read_frames
 from benchmarks.constant_model import bundle
 from benchmarks.journal_load import (
-    Answered,
+    AnsweredRows,
     Case,
+    dead_letters,
     doubled,
     figures_of,
     send,
-    set_aside,
     stored_ids,
     wait_until_drained,
 )
@@ -55,7 +55,7 @@ def bars(short: bool) -> Mapping[str, Bar]:
 
 
 def one_damage(name: str, damage: Damage, dice: random.Random) -> dict[str, float]:
-    answered = Answered()
+    answered = AnsweredRows()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         with Services(root, **_UNDRAINED) as services:
@@ -78,16 +78,16 @@ def one_damage(name: str, damage: Damage, dice: random.Random) -> dict[str, floa
             return {
                 "damages": 1.0,
                 "hit": float(len(hit)),
-                "lost": float(len(lost) + set_aside(services)),
+                "lost": float(len(lost) + dead_letters(services)),
                 "untold": float(bool(hit) and not told and name not in _UNTELLABLE),
                 "doubled": doubled(services, stored),
             }
 
 
-Place = tuple[Path, int, int]
+RecordSpan = tuple[Path, int, int]
 
 
-def records(folder: Path) -> dict[str, tuple[Place, bytes]]:
+def records(folder: Path) -> dict[str, tuple[RecordSpan, bytes]]:
     """Where each decision lies, and its bytes."""
     found = {}
     for path in sorted(folder.glob("*.journal")):
@@ -101,7 +101,7 @@ def records(folder: Path) -> dict[str, tuple[Place, bytes]]:
     return found
 
 
-def whole(folder: Path, before: Mapping[str, tuple[Place, bytes]]) -> set[str]:
+def whole(folder: Path, before: Mapping[str, tuple[RecordSpan, bytes]]) -> set[str]:
     """Those whose bytes are where they were."""
     now = {path: path.read_bytes() for path in folder.glob("*.journal") if path.is_file()}
     return {

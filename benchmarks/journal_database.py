@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.constant_model import bundle
 from benchmarks.journal_load import (
     CLIENTS,
-    Answered,
+    AnsweredRows,
     Case,
     figures_of,
     send,
@@ -37,7 +37,7 @@ FIGURE = "understudy_database_file_changes"
 
 def run(short: bool, dice: random.Random) -> dict[str, float]:
     faults = FAULTS_SHORT if short else FAULTS
-    answered, told = Answered(), list[float]()
+    answered, told = AnsweredRows(), list[float]()
     ways = (taken_away, removed, removed_with_all_beside_it, replaced, emptied)
     lost = rows = 0
     with tempfile.TemporaryDirectory() as name, Services(Path(name)) as services:
@@ -79,7 +79,7 @@ def bars(short: bool) -> Mapping[str, Bar]:
     }
 
 
-def start(services: Services, run_name: str, answered: Answered) -> list[threading.Thread]:
+def start(services: Services, run_name: str, answered: AnsweredRows) -> list[threading.Thread]:
     """Clients that send some rows each."""
     clients = [
         threading.Thread(

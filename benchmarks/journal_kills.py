@@ -11,11 +11,11 @@ from pathlib import Path
 
 from benchmarks.constant_model import bundle
 from benchmarks.journal_load import (
-    Answered,
+    AnsweredRows,
     Case,
+    dead_letters,
     doubled,
     retry,
-    set_aside,
     start_clients,
     stored_ids,
 )
@@ -27,7 +27,7 @@ KILLS, KILLS_SHORT = 200, 8
 
 
 def run(short: bool, dice: random.Random) -> dict[str, float]:
-    kills, answered = KILLS_SHORT if short else KILLS, Answered()
+    kills, answered = KILLS_SHORT if short else KILLS, AnsweredRows()
     with tempfile.TemporaryDirectory() as name, Services(Path(name)) as services:
         services.start_api()
         push(services.url, services.folder / "keys", bundle("1.0.0"))
@@ -47,7 +47,9 @@ def bars(short: bool) -> Mapping[str, Bar]:
     }
 
 
-def live_and_die(services: Services, answered: Answered, dice: random.Random, life: int) -> bool:
+def live_and_die(
+    services: Services, answered: AnsweredRows, dice: random.Random, life: int
+) -> bool:
     """Load, a kill in the middle of it, and a new start; whether the drain was killed first."""
     pid = services.pid("api")
     clients = start_clients(services.port, str(life), answered)
@@ -79,12 +81,12 @@ def kill_drain(parent: int) -> bool:
     return False
 
 
-def count(services: Services, answered: Answered) -> dict[str, float]:
+def count(services: Services, answered: AnsweredRows) -> dict[str, float]:
     stored = stored_ids(services)
     return {
         "answered": float(len(answered.answers)),
         "stored": float(len(stored)),
-        "lost": float(len(answered.answers.keys() - set(stored)) + set_aside(services)),
+        "lost": float(len(answered.answers.keys() - set(stored)) + dead_letters(services)),
         "doubled": doubled(services, stored),
         "answered_otherwise": float(answered.otherwise),
     }

@@ -26,7 +26,7 @@ class Case(NamedTuple):
 
 
 @dataclass
-class Answered:
+class AnsweredRows:
     """Every row that got its 200, and what it said."""
 
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Answered:
     otherwise: int = 0
 
 
-def start_clients(port: int, run: str, answered: Answered) -> list[threading.Thread]:
+def start_clients(port: int, run: str, answered: AnsweredRows) -> list[threading.Thread]:
     """Clients that send without a pause until the server is gone."""
     clients = [
         threading.Thread(target=send, args=(port, f"{run}-{number}", answered))
@@ -45,7 +45,7 @@ def start_clients(port: int, run: str, answered: Answered) -> list[threading.Thr
     return clients
 
 
-def send(port: int, run: str, answered: Answered, rows: int = 1_000_000) -> None:
+def send(port: int, run: str, answered: AnsweredRows, rows: int = 1_000_000) -> None:
     """Rows one after the other until the server is gone."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     for number in range(rows):
@@ -75,7 +75,7 @@ def post(connection: http.client.HTTPConnection, body: dict[str, Any]) -> bytes:
     return content
 
 
-def retry(services: Services, answered: Answered, dice: random.Random) -> None:
+def retry(services: Services, answered: AnsweredRows, dice: random.Random) -> None:
     """Send some rows again: nothing new is decided, though their users have more rows by now."""
     connection = http.client.HTTPConnection("127.0.0.1", services.port, timeout=30)
     some = dice.sample(sorted(answered.answers), min(RETRIED_EACH_LIFE, len(answered.answers)))
@@ -97,7 +97,7 @@ def doubled(services: Services, stored: list[str]) -> float:
     return float(len(stored) - len(set(stored)) + abs((tiled or 0) - len(stored)))
 
 
-def set_aside(services: Services) -> int:
+def dead_letters(services: Services) -> int:
     """Files of records that the database would not take."""
     found = (services.folder / "journal").rglob("set-aside*.jsonl")
     return sum(path.is_file() for path in found)

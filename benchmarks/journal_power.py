@@ -21,11 +21,11 @@ from pathlib import Path
 
 from benchmarks.constant_model import bundle
 from benchmarks.journal_load import (
-    Answered,
+    AnsweredRows,
     Case,
+    dead_letters,
     doubled,
     send,
-    set_aside,
     start_clients,
     stored_ids,
     wait_until_drained,
@@ -63,7 +63,7 @@ def one_disk(fsync: str, cuts: int, dice: random.Random) -> dict[str, float]:
     """Life after life on one disk; the last one is told to stop."""
     settings = _SETTINGS | {"JOURNAL_FSYNC": fsync}
     promised: set[str] = set()
-    answered = Answered()
+    answered = AnsweredRows()
     with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as other:
         root, shadow = Path(name), Path(other) / "shadow"
         with Services(root, **settings) as services:
@@ -81,14 +81,14 @@ def one_disk(fsync: str, cuts: int, dice: random.Random) -> dict[str, float]:
             return {
                 "answered": float(len(answered.answers)),
                 "promised": float(len(promised)),
-                "lost": float(len(promised - set(stored)) + set_aside(services)),
+                "lost": float(len(promised - set(stored)) + dead_letters(services)),
                 "lost_unpromised": float(len(answered.answers.keys() - promised - set(stored))),
                 "doubled": doubled(services, stored),
             }
 
 
 def live_until_cut(
-    root: Path, folder: Path, settings: Mapping[str, str], answered: Answered, life: str,
+    root: Path, folder: Path, settings: Mapping[str, str], answered: AnsweredRows, life: str,
     dice: random.Random,
 ) -> set[str]:  # fmt: skip
     """What has to be there in the end: with flushes every answer, else what was drained."""

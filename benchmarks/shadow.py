@@ -32,7 +32,7 @@ PACE_SECONDS = 0.004
 BARS: dict[str, Bar] = {"shadow_p99_added_ms": ("<=", 1.0), "failed": ("==", 0)}
 
 
-class Trials:
+class VersionPushes:
     """Pushes the same model under ever newer versions."""
 
     def __init__(self, services: Services, raw: bytes) -> None:
@@ -76,7 +76,9 @@ class Trials:
         return {"Authorization": f"Bearer {read_token(self._keys, Role.PUSH)}"}
 
 
-def race(services: Services, trials: Trials, rounds: int, seconds: float) -> dict[str, float]:
+def race(
+    services: Services, trials: VersionPushes, rounds: int, seconds: float
+) -> dict[str, float]:
     bodies = write_bodies(services.folder / "bodies.jsonl", range(USERS))
     url, pid = f"{services.url}/predict", services.pid("api")
     press(url, pid, bodies, "warm-up-", 2)
@@ -145,7 +147,7 @@ def main() -> None:
         with on_core(SERVER_CORE):
             services.start_api()
         push(services.url, services.folder / "keys", raw)
-        figures = race(services, Trials(services, raw), asked.rounds, asked.seconds)
+        figures = race(services, VersionPushes(services, raw), asked.rounds, asked.seconds)
     finish("shadow", figures, BARS)
 
 

@@ -24,10 +24,10 @@ from api.route_metrics import RouteMetrics
 from api.scoring.reply import EncodedReply
 from shared.keys.tokens import Role
 
-Work = Callable[[bytes, Caller], EncodedReply]
+RequestWork = Callable[[bytes, Caller], EncodedReply]
 
 
-class PacedWork(ABC):
+class PacedRequestWork(ABC):
     """Work that can be done on the event loop without holding it for long."""
 
     @abstractmethod
@@ -41,12 +41,14 @@ class PacedWork(ABC):
 class Execution(Protocol):
     """Where the synchronous work of one request runs."""
 
-    def __call__(self, work: Work, body: bytes, caller: Caller) -> Awaitable[EncodedReply]: ...
+    def __call__(
+        self, work: RequestWork, body: bytes, caller: Caller
+    ) -> Awaitable[EncodedReply]: ...
 
 
-async def inline(work: Work, body: bytes, caller: Caller) -> EncodedReply:
+async def inline(work: RequestWork, body: bytes, caller: Caller) -> EncodedReply:
     """On the event loop: for sources that answer in microseconds."""
-    if isinstance(work, PacedWork):
+    if isinstance(work, PacedRequestWork):
         return await work.paced(body, caller)
     return work(body, caller)
 
@@ -54,7 +56,7 @@ async def inline(work: Work, body: bytes, caller: Caller) -> EncodedReply:
 def in_threads(executor: Executor) -> Execution:
     """In a pool: for sources that wait for a network."""
 
-    async def run(work: Work, body: bytes, caller: Caller) -> EncodedReply:
+    async def run(work: RequestWork, body: bytes, caller: Caller) -> EncodedReply:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(executor, partial(work, body, caller))
 
@@ -67,7 +69,7 @@ class ScoringEndpoint:
     def __init__(
         self,
         *,
-        work: Work,
+        work: RequestWork,
         execution: Execution,
         limit_bytes: int,
         authenticator: Authenticator,

@@ -46,7 +46,7 @@ class NoOthers:
 
 
 @dataclass(slots=True)
-class Kept:
+class KeptLabels:
     """What became of labels.
 
     Attributes:
@@ -69,7 +69,7 @@ class LabelKeeper:
         self._cache = cache
         self._others = others
 
-    def keep(self, labels: Iterable[Label]) -> Kept:
+    def keep(self, labels: Iterable[Label]) -> KeptLabels:
         """Keep one label of each transaction, the one known last.
 
         An id that nobody knows is looked for without the blanks around it, too.
@@ -105,8 +105,8 @@ class LabelKeeper:
             self._journal.append([encode_label(label) for label in pending])
         return {label.transaction_id for label in pending}
 
-    def _keep(self, labels: Sequence[Label]) -> Kept:
-        kept = Kept()
+    def _keep(self, labels: Sequence[Label]) -> KeptLabels:
+        kept = KeptLabels()
         if not labels:
             return kept
         kept.queued |= self._journaled(self.keep_if_pending, labels)

@@ -7,7 +7,7 @@ from api.http.fast_path import FastRoute, FastRoutes, Headers
 from api.route_metrics import RouteMetrics
 from api.scoring.batching import MicroBatcher, Recipient, RowRoute
 from api.scoring.docs import batch_route, row_route
-from api.scoring.endpoint import Execution, ScoringEndpoint, Work, inline
+from api.scoring.endpoint import Execution, RequestWork, ScoringEndpoint, inline
 from api.scoring.requests import BatchParser, RowParser, elements_of_a_batch
 from api.scoring.work import BatchWork, RowWork
 from api.service import Service
@@ -103,7 +103,7 @@ def _batch_endpoint(service: Service, route: ScoringRoute, path: str) -> Scoring
 
 
 def _endpoint(
-    service: Service, work: Work, execution: Execution, path: str, limit_bytes: int
+    service: Service, work: RequestWork, execution: Execution, path: str, limit_bytes: int
 ) -> ScoringEndpoint:
     metrics: RouteMetrics = service.metrics.route(path)
     return ScoringEndpoint(

@@ -9,7 +9,7 @@ from api.http.problems import Problem
 from api.route_metrics import RouteMetrics
 from api.scoring.batch import SLICE_ROWS, Batch
 from api.scoring.batching import MicroBatcher, RowRoute, score_isolated
-from api.scoring.endpoint import PacedWork
+from api.scoring.endpoint import PacedRequestWork
 from api.scoring.lane import ScoringLane
 from api.scoring.reply import EncodedReply
 from api.scoring.requests import BatchParser, RowParser
@@ -21,7 +21,7 @@ from shared.usecase.serving import ScoringRoute
 _FEW_BYTES = 1_024
 
 
-class RowWork(PacedWork):
+class RowWork(PacedRequestWork):
     """Scores the body of one row; while scoring is slow, together with the rows of others."""
 
     def __init__(
@@ -54,7 +54,7 @@ class RowWork(PacedWork):
         return EncodedReply(orjson.dumps(answered.body), answered.version)
 
 
-class BatchWork(PacedWork):
+class BatchWork(PacedRequestWork):
     """Scores the body of a batch; on the event loop a slice at a turn, with others in between."""
 
     def __init__(

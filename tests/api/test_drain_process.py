@@ -23,7 +23,7 @@ from tests.api.tiny import stored_rows
 
 
 @pytest.fixture
-def apart(settings: Settings) -> Settings:
+def isolated(settings: Settings) -> Settings:
     return settings.model_copy(update={"journal_drain_in": "process"})
 
 
@@ -51,13 +51,13 @@ def drained(server: Running) -> None:
 
 
 def test_a_relative_path_is_the_same_file_in_the_drain_whose_folder_is_another(
-    apart: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    isolated: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "elsewhere"
     folder.mkdir()
     monkeypatch.chdir(folder)
     given = {"database_url": "sqlite:///var/relative.db", "journal_dir": "var/journal"}
-    settings = Settings.model_validate({**apart.model_dump(), **given})
+    settings = Settings.model_validate({**isolated.model_dump(), **given})
     with Running(settings) as server:
         server.score(amount=1.0, transaction_id="here")
         drained(server)
@@ -65,9 +65,9 @@ def test_a_relative_path_is_the_same_file_in_the_drain_whose_folder_is_another(
     assert [row["transaction_id"] for row in rows] == ["here"]
 
 
-def test_a_drain_that_is_killed_is_replaced_and_nothing_is_lost(apart: Settings) -> None:
+def test_a_drain_that_is_killed_is_replaced_and_nothing_is_lost(isolated: Settings) -> None:
     before = children()
-    with Running(apart) as server:
+    with Running(isolated) as server:
         server.score(amount=1.0, transaction_id="a")
         drained(server)
         first = drain_of(before)
@@ -102,16 +102,16 @@ def test_it_does_and_tells_what_a_drain_in_this_process_does_and_tells(
     segment.write_bytes(segment.read_bytes().replace(b'"damaged"', b'"dmgd..."'))
     span = journal.undrained()
     assert span is not None
-    apart = writer.write_batch(*span)
+    isolated = writer.write_batch(*span)
     engine = connect(settings.database_url.get_secret_value())
     here = InProcessWriter(tmp_path / "j", DatabaseSink(engine)).write_batch(*span)
-    assert (apart.position, apart.count) == (here.position, here.count)
-    assert apart.damage == here.damage
-    assert [region.kind for _, region in apart.damage] == ["damaged"]
-    assert sorted(apart.refused) == sorted(here.refused)
-    assert [name for part in apart.stored for name in part.transaction_ids] == ["a", "b"]
+    assert (isolated.position, isolated.count) == (here.position, here.count)
+    assert isolated.damage == here.damage
+    assert [region.kind for _, region in isolated.damage] == ["damaged"]
+    assert sorted(isolated.refused) == sorted(here.refused)
+    assert [name for part in isolated.stored for name in part.transaction_ids] == ["a", "b"]
     assert {stored["transaction_id"] for stored in stored_rows(engine)} == {"a", "b"}
-    assert writer.write_batch(apart.position, span[1]).count == 0
+    assert writer.write_batch(isolated.position, span[1]).count == 0
     engine.dispose()
     journal.close()
 

@@ -11,7 +11,7 @@ from api.http.problems import JOURNAL_FULL, Problem
 from api.journal.journal import JournalFull
 from api.route_metrics import RouteMetrics
 from api.scoring.batching import RowRoute
-from api.scoring.endpoint import Work, inline
+from api.scoring.endpoint import RequestWork, inline
 from api.scoring.requests import RowParser
 from api.scoring.routes import batch_work, row_work
 from api.service import Service
@@ -21,7 +21,7 @@ from api.workers.peers.server import Answer, Operation
 from shared.transaction import Label
 from shared.usecase.serving import ScoringRoute
 
-Outcome = Awaitable[tuple[int, bytes, bytes]]
+PeerOutcome = Awaitable[tuple[int, bytes, bytes]]
 _HEADERS = rendered(JSON_HEADERS)
 
 
@@ -41,7 +41,7 @@ class _Tasks:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[None]] = set()
 
-    def run(self, work: Callable[[bytes, bytes], Outcome]) -> Operation:
+    def run(self, work: Callable[[bytes, bytes], PeerOutcome]) -> Operation:
         async def answered(context: bytes, body: bytes, answer: Answer) -> None:
             answer(*await work(context, body))
 
@@ -72,8 +72,8 @@ def _rows(service: Service, route: ScoringRoute, tasks: _Tasks) -> Operation:
     return operation
 
 
-def _scored(service: Service, work: Work, tasks: _Tasks) -> Operation:
-    def scored(context: bytes, body: bytes) -> Outcome:
+def _scored(service: Service, work: RequestWork, tasks: _Tasks) -> Operation:
+    def scored(context: bytes, body: bytes) -> PeerOutcome:
         sender = decoded_sender(context)
         return outcome(service.execution, work, body, sender, service.models)
 

@@ -17,7 +17,7 @@ from api.http.problems import WORKER_UNAVAILABLE, Problem
 from api.metrics import Metrics
 from api.models.model_slot import ModelSlot
 from api.scoring.batching import MicroBatcher, Recipient, RowRoute
-from api.scoring.endpoint import Execution, Work
+from api.scoring.endpoint import Execution, RequestWork
 from api.scoring.reply import EncodedReply
 from api.workers.peers.link import Call
 from api.workers.peers.network import Peers
@@ -113,7 +113,7 @@ class ForwardedRows:
         self._operation = operation
         self._metrics = metrics
 
-    async def __call__(self, work: Work, body: bytes, caller: Caller) -> EncodedReply:
+    async def __call__(self, work: RequestWork, body: bytes, caller: Caller) -> EncodedReply:
         owner = self._peers.ownership.of_body(body)
         if owner.number == self._peers.number:
             return await self._inner(work, body, caller)
@@ -152,7 +152,7 @@ class ForwardedBatches:
         self._max_rows = max_rows
         self._max_elements = max_elements
 
-    async def __call__(self, work: Work, body: bytes, caller: Caller) -> EncodedReply:
+    async def __call__(self, work: RequestWork, body: bytes, caller: Caller) -> EncodedReply:
         check_elements(body, self._max_elements)
         parts = split(body, self._peers.ownership, self._max_rows)
         if not parts or (len(parts) == 1 and parts[0].owner == self._peers.number):
@@ -162,7 +162,7 @@ class ForwardedBatches:
         status, headers, merged = merge(parts, answers)
         return EncodedReply(merged, "", status, headers)
 
-    async def _part(self, work: Work, part: Part, caller: Caller) -> PartAnswer:
+    async def _part(self, work: RequestWork, part: Part, caller: Caller) -> PartAnswer:
         if part.owner == self._peers.number:
             # lets the calls to others leave before the loop is held by this part
             await asyncio.sleep(0)
@@ -181,7 +181,7 @@ class ForwardedBatches:
 
 
 async def outcome(
-    execution: Execution, work: Work, body: bytes, caller: Caller, models: ModelSlot
+    execution: Execution, work: RequestWork, body: bytes, caller: Caller, models: ModelSlot
 ) -> tuple[int, bytes, bytes]:
     """Status, header lines and body of whatever becomes of a request."""
     try:

@@ -34,7 +34,7 @@ _STRANGERS = 8
 
 
 @dataclass(slots=True)
-class Tally:
+class AnswerCounts:
     """What was sent and what came back."""
 
     cases: int = 0
@@ -42,7 +42,7 @@ class Tally:
     operations: set[str] = field(default_factory=set)
 
 
-def fuzz(server: Running, cases: int, first_seed: int = 1) -> Tally:
+def fuzz(server: Running, cases: int, first_seed: int = 1) -> AnswerCounts:
     """Send at least so many cases, spread over all operations, half of them against the schema.
 
     Raises:
@@ -50,7 +50,7 @@ def fuzz(server: Running, cases: int, first_seed: int = 1) -> Tally:
     """
     schema = schemathesis.openapi.from_dict(server.client.get("/openapi.json").json())
     operations = [_operation(found) for found in schema.get_all_operations()]
-    tally = Tally()
+    tally = AnswerCounts()
     share = -(-cases // (len(operations) * 2))
     with requests.Session() as session:
         for operation in operations:
@@ -92,7 +92,7 @@ def _run(strategy: Any, send: Callable[[Any], None], cases: int, first_seed: int
 
 
 def _sender(
-    url: str, session: requests.Session, credentials: Mapping[str, Any], tally: Tally
+    url: str, session: requests.Session, credentials: Mapping[str, Any], tally: AnswerCounts
 ) -> Callable[[Any], None]:
     def send(case: Any) -> None:
         tally.cases += 1

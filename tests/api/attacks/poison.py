@@ -190,7 +190,7 @@ class NoSmokeTest:
 
 
 @dataclass(slots=True)
-class Twins:
+class PairedServices:
     """Two services that know the same, of which one is attacked."""
 
     attacked: Running
@@ -237,14 +237,14 @@ class Twins:
 
 
 @contextmanager
-def twins(folder: Path, **settings: Any) -> Iterator[Twins]:
+def paired_services(folder: Path, **settings: Any) -> Iterator[PairedServices]:
     """Both services, serving one model, with the same past."""
     clock = WorldClock()
     with ExitStack() as stack:
         attacked, other = (
             stack.enter_context(_server(folder / name, clock, settings)) for name in ("a", "b")
         )
-        yield Twins(attacked, other, clock)
+        yield PairedServices(attacked, other, clock)
 
 
 @contextmanager

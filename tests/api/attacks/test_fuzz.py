@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import usecases
-from tests.api.attacks.fuzz import Tally, fuzz
+from tests.api.attacks.fuzz import AnswerCounts, fuzz
 from tests.api.bundles import Signer
 from tests.api.server import Running, serve_settings
 from tests.api.test_default_use_case import COMPONENTS, THRESHOLDS
@@ -37,7 +37,7 @@ def shipped(template: Path, tmp_path: Path) -> Iterator[Running]:
         yield server
 
 
-def holds(tally: Tally, server: Running, cases: int) -> None:
+def holds(tally: AnswerCounts, server: Running, cases: int) -> None:
     assert tally.cases >= cases
     paths = server.client.get("/openapi.json").json()["paths"]
     assert len(tally.operations) == sum(len(operations) for operations in paths.values())
