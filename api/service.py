@@ -24,7 +24,7 @@ from api.scoring.endpoint import Execution
 from api.scoring.idempotency import DecisionCache
 from api.scoring.labels import LabelKeeper
 from api.scoring.lane import ScoringLane
-from api.scoring.scorer import Scorer
+from api.scoring.pipeline import ScoringPipeline
 from api.scoring.user_locks import MonotonicClock
 from api.settings import Settings
 from api.workers.file_watcher import FileWatcher
@@ -67,7 +67,7 @@ class Service:
     journal: Journal
     drain: Drain
     cache: DecisionCache
-    scorer: Scorer
+    pipeline: ScoringPipeline
     batcher: MicroBatcher
     peers: Peers | None
     lane: ScoringLane

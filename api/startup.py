@@ -12,6 +12,7 @@ from api.models.crash_recovery import end_crashed_trials, roll_back_crashing_ver
 from api.models.proof import PROOF_SECONDS
 from api.rollout.controller import RECONCILE_SECONDS
 from api.scoring.idempotency import quarantine_key
+from api.scoring.stages import Recorded
 from api.service import Service
 from api.workers.file_watcher import RETRY_SECONDS
 from api.workers.merged_metrics import PUBLISH_SECONDS
@@ -135,7 +136,7 @@ def _recall_pending(service: Service) -> None:
             name = quarantine_key(name)
         else:
             service.source.remember(decided.transaction)
-        service.cache.put([(name, payload, decided.served)])
+        service.cache.put([Recorded(name, payload, decided.served)])
         recalled.append(name)
     if service.peers is not None:
         service.peers.claims.claim(recalled)

@@ -37,7 +37,7 @@ from api.scoring.idempotency import DecisionCache, DecisionLookup, IdempotencySt
 from api.scoring.labels import LabelKeeper, NoOthers
 from api.scoring.lane import ScoringLane
 from api.scoring.model_router import ModelRouter
-from api.scoring.scorer import Scorer, ScoringParts
+from api.scoring.pipeline import PipelineParts, ScoringPipeline
 from api.scoring.user_locks import MonotonicClock, NoLocks, StripedLocks, UserLocks
 from api.service import LoopDispatcher, Service
 from api.settings import Settings, refuse_unnamed_reach
@@ -84,7 +84,7 @@ def build_service(
     total, root = settings.api_workers, settings.journal_dir
     journal, drain = journals.journal(journal_dir(root, context.number, total))
     orphaned_journals = OrphanedJournals(root, total, journals.journal)
-    execution, user_locks = _how_to_run(settings, engine, strict)
+    execution, user_locks = _how_to_run(settings, engine)
     cache = DecisionCache(settings.answered_capacity)
     read_seconds = settings.history_deadline_ms / 1_000
     reading = connect_for_reading(engine, read_seconds)
@@ -120,7 +120,7 @@ def build_service(
         settings.scoring_budget_seconds,
     )
     breaker = Breaker(models, roster.roll_back, limits, metrics)
-    parts = ScoringParts(
+    parts = PipelineParts(
         use_case=use_case,
         source=source,
         models=models,
@@ -134,7 +134,7 @@ def build_service(
         metrics=metrics,
         read_seconds=None if reading is engine else read_seconds,
     )
-    scorer, lane = Scorer(parts), ScoringLane(models)
+    pipeline, lane = ScoringPipeline(parts), ScoringLane(models)
     loader = ModelLoader(registry, verifier)
     rollout_controller = RolloutController(
         registry=registry,
@@ -172,8 +172,8 @@ def build_service(
         journal=journal,
         drain=drain,
         cache=cache,
-        scorer=scorer,
-        batcher=MicroBatcher(scorer, models, lane),
+        pipeline=pipeline,
+        batcher=MicroBatcher(pipeline, models, lane),
         lane=lane,
         peers=peers,
         labels=LabelKeeper(
@@ -242,15 +242,13 @@ def _smoke_test(settings: Settings) -> SmokeTest:
     )
 
 
-def _how_to_run(
-    settings: Settings, engine: Engine, clock: MonotonicClock
-) -> tuple[Execution, UserLocks]:
+def _how_to_run(settings: Settings, engine: Engine) -> tuple[Execution, UserLocks]:
     """SQLite and a graph answer in microseconds, a network or somebody's Python do not."""
     quick = engine.dialect.name == "sqlite" and not settings.allow_pickle_models
     if quick and settings.scoring_in_threads == "auto":
-        return inline, NoLocks(clock)
+        return inline, NoLocks()
     pool = ThreadPoolExecutor(settings.scoring_threads, thread_name_prefix="scoring")
-    return in_threads(pool), StripedLocks(clock)
+    return in_threads(pool), StripedLocks()
 
 
 def _authenticator(settings: Settings) -> Authenticator:

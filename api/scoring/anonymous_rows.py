@@ -1,13 +1,14 @@
-"""What a row that came without credentials may not do: lie about when it happened.
+"""Limits on the event time of rows that come without credentials.
 
-Whoever may date rows back at will writes other people's past: a history of odd payments that
-makes the next one usual, or one of odd ones that blocks a stranger.
+A caller that may date rows back at will writes other people's past: a history of odd payments that
+makes the next one usual, or one that gets a stranger blocked.
 """
 
 from api.http.problems import INVALID_REQUEST, Problem
-from api.scoring.row import Row
+from api.scoring.stages import Received
 from shared.clock import MICROS_PER_HOUR, isoformat
 from shared.contracts.problems import FieldProblem
+from shared.transaction import Transaction
 
 MAX_OFF_US = MICROS_PER_HOUR
 _REMEDY = (
@@ -16,20 +17,19 @@ _REMEDY = (
 )
 
 
-def judge(row: Row) -> None:
-    """Refuse an anonymous row that is dated back, or ahead, by more than an hour.
+def judge(received: Received, transaction: Transaction, now_us: int) -> tuple[bool, Problem | None]:
+    """Whether an anonymous row is quarantined, and why it is refused, if it is.
 
-    A row that names no instant but an hour of the day of more than an hour ago, as people do
-    who only have that, is scored as it stands and quarantined: it is nobody's past.
+    A row dated more than an hour back or ahead is refused. One that names no instant but an hour of
+    the day, as people do who only have that, is scored as it is and quarantined: no other row's
+    features see it.
     """
-    row.is_quarantined = not row.caller.is_trusted
-    transaction = row.transaction
-    if abs(transaction.event_time_us - transaction.ingested_at_us) <= MAX_OFF_US:
-        return
-    if getattr(row.request, "event_time", None) is None:
-        row.is_quarantined = True
-    else:
-        row.refusal = _misdated(transaction.event_time_us, transaction.ingested_at_us)
+    is_quarantined = not received.caller.is_trusted
+    if abs(transaction.event_time_us - now_us) <= MAX_OFF_US:
+        return is_quarantined, None
+    if getattr(received.request, "event_time", None) is None:
+        return True, None
+    return is_quarantined, _misdated(transaction.event_time_us, now_us)
 
 
 def _misdated(event_time_us: int, now_us: int) -> Problem:

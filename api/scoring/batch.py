@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from api.http.callers import Caller
 from api.http.failures import as_problem
@@ -13,10 +13,9 @@ from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
 from api.http.validation import invalid
 from api.models.loaded import LiveModel
 from api.scoring.model_router import Isolation
-from api.scoring.reply import EncodedReply
+from api.scoring.pipeline import ScoringPipeline
 from api.scoring.requests import Instances
-from api.scoring.row import Reply, Row
-from api.scoring.scorer import Scorer
+from api.scoring.stages import EncodedReply, Received, Reply, RowOutcome
 from shared.usecase.serving import ScoringRoute
 
 SLICE_ROWS = 64
@@ -33,9 +32,9 @@ class Batch:
     """
 
     def __init__(
-        self, scorer: Scorer, instances: Instances, route: ScoringRoute, caller: Caller
+        self, pipeline: ScoringPipeline, instances: Instances, route: ScoringRoute, caller: Caller
     ) -> None:
-        self._scorer = scorer
+        self._pipeline = pipeline
         self._instances = instances
         self._route = route
         self._caller = caller
@@ -52,16 +51,21 @@ class Batch:
         return len(self._instances)
 
     def answer_slice(self, most: int) -> None:
-        """Score the next rows, so many at most."""
-        rows = [self._row(instance) for instance in self._instances.take(most)]
-        good = [row for row in rows if isinstance(row, Row)]
-        problem = self._end or self._score(good)
-        for row in good:
-            if problem is not None:
-                row.outcome = problem
-        told = [_told(self._count + at, row) for at, row in enumerate(rows)]
-        self._count += len(rows)
-        self._answers.append(orjson.dumps(told)[1:-1])
+        """Score the next rows, at most this many."""
+        instances = self._instances.take(most)
+        received = [
+            Received(instance, self._route, self._caller, self._started)
+            for instance in instances
+            if not isinstance(instance, ValidationError)
+        ]
+        scored = iter(self._outcomes(received))
+        outcomes = (
+            invalid(instance) if isinstance(instance, ValidationError) else next(scored)
+            for instance in instances
+        )
+        shown = [_shown(self._count + at, outcome) for at, outcome in enumerate(outcomes)]
+        self._count += len(instances)
+        self._answers.append(orjson.dumps(shown)[1:-1])
 
     def reply(self) -> EncodedReply:
         """The answer to the whole.
@@ -75,28 +79,26 @@ class Batch:
         end = b'],"version":%s}' % orjson.dumps(version)
         return EncodedReply(b'{"predictions":[' + b",".join(self._answers) + end, version)
 
-    def _row(self, instance: BaseModel | ValidationError) -> Row | ValidationError:
-        if isinstance(instance, ValidationError):
-            return instance
-        return Row(instance, self._route, self._caller, self._started)
-
-    def _score(self, rows: Sequence[Row]) -> Problem | None:
+    def _outcomes(self, received: Sequence[Received]) -> Sequence[RowOutcome]:
+        """Those of one slice; if it fails as a whole, the problem is that of each of its rows."""
+        if self._end is not None:
+            return [self._end] * len(received)
         try:
-            self._model = self._scorer.score(
-                rows, isolation=Isolation.WHOLE_BATCH, model=self._model
+            result = self._pipeline.run(
+                received, isolation=Isolation.WHOLE_BATCH, model=self._model
             )
         except Exception as error:  # noqa: BLE001 - earlier slices stand whatever happens to this
             problem = as_problem(error, self._route.batch_path or self._route.path)
         else:
-            return None
+            self._model = result.model
+            return result.outcomes
         if problem.kind in _FINAL:
             self._end = problem
         self._first_problem = self._first_problem or problem
-        return problem
+        return [problem] * len(received)
 
 
-def _told(place: int, row: Row | ValidationError) -> dict[str, Any]:
-    outcome: Reply | Problem = invalid(row) if isinstance(row, ValidationError) else row.outcome
+def _shown(index: int, outcome: RowOutcome) -> dict[str, Any]:
     if isinstance(outcome, Reply):
         return outcome.body
-    return {"index": place, "error": outcome.body()}
+    return {"index": index, "error": outcome.body()}

@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import orjson
@@ -22,9 +21,9 @@ from api.models.model_slot import ModelSlot
 from api.route_metrics import RouteMetrics
 from api.scoring.lane import ScoringLane
 from api.scoring.model_router import Isolation
+from api.scoring.pipeline import ScoringPipeline
 from api.scoring.requests import RowParser
-from api.scoring.row import Reply, Row
-from api.scoring.scorer import Scorer
+from api.scoring.stages import Received, Reply, RowOutcome
 from shared.usecase.serving import ScoringRoute
 
 # Most of what sharing saves is saved by then, and so many rows hold the loop for two milliseconds.
@@ -61,9 +60,9 @@ class PendingRequest:
 class _FutureRecipient:
     """A coroutine that waits for a row's outcome, and counts its answer itself."""
 
-    outcome: "asyncio.Future[Reply | Problem]"
+    outcome: "asyncio.Future[RowOutcome]"
 
-    def tell(self, outcome: Reply | Problem) -> None:
+    def resolve(self, outcome: RowOutcome) -> None:
         if not self.outcome.done():
             self.outcome.set_result(outcome)
 
@@ -71,8 +70,8 @@ class _FutureRecipient:
 class MicroBatcher:
     """Collects on the event loop, and scores at its next turn."""
 
-    def __init__(self, scorer: Scorer, models: ModelSlot, lane: ScoringLane) -> None:
-        self._scorer = scorer
+    def __init__(self, pipeline: ScoringPipeline, models: ModelSlot, lane: ScoringLane) -> None:
+        self._pipeline = pipeline
         self._models = models
         self._lane = lane
         self._pending: list[PendingRequest] = []
@@ -100,7 +99,7 @@ class MicroBatcher:
         Raises:
             Problem: of this row.
         """
-        outcome: asyncio.Future[Reply | Problem] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[RowOutcome] = asyncio.get_running_loop().create_future()
         self.add(body, row_route, caller, _FutureRecipient(outcome))
         found = await outcome
         if isinstance(found, Problem):
@@ -129,46 +128,57 @@ class MicroBatcher:
     def _score(self) -> None:
         began = time.perf_counter()
         requests = self._take()
-        rows = self._parsed(requests)
-        score_isolated(self._scorer, [row for _, row in rows])
-        self._answer(rows)
+        received = self._received(requests)
+        outcomes = score_isolated(self._pipeline, [row for _, row in received])
+        self._answer(received, outcomes)
         if requests:
             self._lane.took(len(requests), time.perf_counter() - began)
 
     def _score_on_thread(self) -> None:
-        rows = self._parsed(self._take())
+        received = self._received(self._take())
+        outcomes: list[RowOutcome] = []
+
+        def score() -> None:
+            outcomes.extend(score_isolated(self._pipeline, [row for _, row in received]))
 
         def done() -> None:
-            self._answer(rows)
+            self._answer(received, outcomes)
             self._next()
 
-        self._lane.offload(partial(score_isolated, self._scorer, [row for _, row in rows]), done)
+        self._lane.offload(score, done)
 
     def _take(self) -> list[PendingRequest]:
         count = self._lane.rows_at_once(MAX_ROWS)
         requests, self._pending = self._pending[:count], self._pending[count:]
         return requests
 
-    def _parsed(self, requests: Sequence[PendingRequest]) -> list[tuple[PendingRequest, Row]]:
-        rows: list[tuple[PendingRequest, Row]] = []
+    def _received(
+        self, requests: Sequence[PendingRequest]
+    ) -> list[tuple[PendingRequest, Received]]:
+        """Requests that could be parsed; the others are answered."""
+        received = []
         for request in requests:
+            row_route = request.row_route
             try:
-                parsed = request.row_route.parse(request.body)
+                parsed = row_route.parse(request.body)
             except Problem as problem:
-                self._tell(request, problem)
+                self._reply(request, problem)
             else:
-                rows.append(
-                    (request, Row(parsed, request.row_route.route, request.caller, request.started))
-                )
-        return rows
+                row = Received(parsed, row_route.route, request.caller, request.started)
+                received.append((request, row))
+        return received
 
-    def _answer(self, rows: Sequence[tuple[PendingRequest, Row]]) -> None:
-        for request, row in rows:
-            self._tell(request, row.outcome)
+    def _answer(
+        self,
+        received: Sequence[tuple[PendingRequest, Received]],
+        outcomes: Sequence[RowOutcome],
+    ) -> None:
+        for (request, _), outcome in zip(received, outcomes, strict=True):
+            self._reply(request, outcome)
 
-    def _tell(self, request: PendingRequest, outcome: Reply | Problem) -> None:
+    def _reply(self, request: PendingRequest, outcome: RowOutcome) -> None:
         if isinstance(request.recipient, _FutureRecipient):
-            request.recipient.tell(outcome)
+            request.recipient.resolve(outcome)
             return
         if isinstance(outcome, Reply):
             status = 200
@@ -189,15 +199,13 @@ class MicroBatcher:
         return self._head[1]
 
 
-def score_isolated(scorer: Scorer, rows: Sequence[Row]) -> None:
+def score_isolated(pipeline: ScoringPipeline, rows: Sequence[Received]) -> Sequence[RowOutcome]:
     """Score rows of different callers: together, or one by one when anything goes wrong."""
     if not rows:
-        return
+        return ()
     try:
-        scorer.score(rows, isolation=Isolation.PER_ROW)
+        return pipeline.run(rows, isolation=Isolation.PER_ROW).outcomes
     except Exception as error:  # noqa: BLE001 - becomes a logged 500 of one row
         if len(rows) == 1:
-            rows[0].outcome = as_problem(error, rows[0].route.path)
-            return
-        for row in rows:
-            score_isolated(scorer, [row])
+            return (as_problem(error, rows[0].route.path),)
+        return [outcome for row in rows for outcome in score_isolated(pipeline, [row])]

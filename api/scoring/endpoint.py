@@ -21,7 +21,7 @@ from api.http.headers import problem_headers
 from api.http.write_quota import WriteQuota
 from api.models.model_slot import ModelSlot
 from api.route_metrics import RouteMetrics
-from api.scoring.reply import EncodedReply
+from api.scoring.stages import EncodedReply
 from shared.keys.tokens import Role
 
 RequestWork = Callable[[bytes, Caller], EncodedReply]

@@ -120,10 +120,10 @@ def _endpoint(
 def row_work(service: Service, route: ScoringRoute) -> RowWork:
     """Scores the body of one row."""
     parse = RowParser(service.use_case.request_model)
-    return RowWork(service.scorer, parse, route, service.batcher, service.lane)
+    return RowWork(service.pipeline, parse, route, service.batcher, service.lane)
 
 
 def batch_work(service: Service, route: ScoringRoute) -> BatchWork:
     """Scores the body of a batch."""
     parse = BatchParser(service.use_case.request_model, service.settings.batch_max_rows)
-    return BatchWork(service.scorer, parse, route, service.lane)
+    return BatchWork(service.pipeline, parse, route, service.lane)

@@ -11,10 +11,9 @@ from api.scoring.batch import SLICE_ROWS, Batch
 from api.scoring.batching import MicroBatcher, RowRoute, score_isolated
 from api.scoring.endpoint import PacedRequestWork
 from api.scoring.lane import ScoringLane
-from api.scoring.reply import EncodedReply
+from api.scoring.pipeline import ScoringPipeline
 from api.scoring.requests import BatchParser, RowParser
-from api.scoring.row import Row
-from api.scoring.scorer import Scorer
+from api.scoring.stages import EncodedReply, Received
 from shared.usecase.serving import ScoringRoute
 
 # a handful of rows, which take no longer than their turn would
@@ -26,13 +25,13 @@ class RowWork(PacedRequestWork):
 
     def __init__(
         self,
-        scorer: Scorer,
+        pipeline: ScoringPipeline,
         parse: RowParser,
         route: ScoringRoute,
         batcher: MicroBatcher,
         lane: ScoringLane,
     ) -> None:
-        self._scorer = scorer
+        self._pipeline = pipeline
         self._parse = parse
         self._route = route
         self._batcher = batcher
@@ -41,11 +40,11 @@ class RowWork(PacedRequestWork):
         self._row_route = RowRoute(route, parse, RouteMetrics())
 
     def __call__(self, body: bytes, caller: Caller) -> EncodedReply:
-        row = Row(self._parse(body), self._route, caller, time.perf_counter())
-        score_isolated(self._scorer, [row])
-        if isinstance(row.outcome, Problem):
-            raise row.outcome
-        return EncodedReply(orjson.dumps(row.outcome.body), row.outcome.version)
+        received = Received(self._parse(body), self._route, caller, time.perf_counter())
+        (outcome,) = score_isolated(self._pipeline, [received])
+        if isinstance(outcome, Problem):
+            raise outcome
+        return EncodedReply(orjson.dumps(outcome.body), outcome.version)
 
     async def paced(self, body: bytes, caller: Caller) -> EncodedReply:
         if self._lane.is_free:
@@ -58,9 +57,9 @@ class BatchWork(PacedRequestWork):
     """Scores the body of a batch; on the event loop a slice at a turn, with others in between."""
 
     def __init__(
-        self, scorer: Scorer, parse: BatchParser, route: ScoringRoute, lane: ScoringLane
+        self, pipeline: ScoringPipeline, parse: BatchParser, route: ScoringRoute, lane: ScoringLane
     ) -> None:
-        self._scorer = scorer
+        self._pipeline = pipeline
         self._parse = parse
         self._route = route
         self._lane = lane
@@ -91,4 +90,4 @@ class BatchWork(PacedRequestWork):
             return begun[0].reply()
 
     def _batch(self, body: bytes, caller: Caller) -> Batch:
-        return Batch(self._scorer, self._parse(body), self._route, caller)
+        return Batch(self._pipeline, self._parse(body), self._route, caller)

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +90,50 @@ class TaskPrediction:
     is_alert: bool
 
 
+class Reservation:
+    """Rows that later rows see, for as long as they are being decided: rolled back or committed.
+
+    Attributes:
+        matrix: their features, (rows, features), float32.
+    """
+
+    __slots__ = ("_forget", "_transactions", "matrix")
+
+    def __init__(
+        self,
+        matrix: FloatMatrix,
+        transactions: Sequence[Transaction],
+        forget: Callable[[Sequence[str]], None],
+    ) -> None:
+        """`forget` takes the ids of rows that are not to be seen any more."""
+        self.matrix = matrix
+        self._transactions = transactions
+        self._forget = forget
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.roll_back()
+
+    def commit(self, without: Sequence[str] = ()) -> None:
+        """Keep the rows visible, but for those of these ids."""
+        self._transactions = ()
+        if without:
+            self._forget(without)
+
+    def roll_back(self) -> None:
+        """Make the rows invisible again, unless they were committed."""
+        rows, self._transactions = self._transactions, ()
+        if rows:
+            self._forget([row.transaction_id for row in rows])
+
+
 class FeatureSource(Protocol):
     """Turns a transaction into its feature vector from what is known at its ingestion."""
 
@@ -96,11 +141,10 @@ class FeatureSource(Protocol):
         """All features of the set, shape (len(names),), float32."""
         ...
 
-    def vectors(self, transactions: Sequence[Transaction]) -> FloatMatrix:
-        """Features of rows in the order they came in, (rows, features), float32.
+    def reserve(self, transactions: Sequence[Transaction]) -> "Reservation":
+        """Features of rows in the order they came in, each visible to all rows after it.
 
-        Each row is remembered before the next is looked at, as if they had come one by one;
-        an error leaves all of them to `withdraw`.
+        They stay visible once the reservation is committed. An error here leaves none visible.
         """
         ...
 
@@ -110,10 +154,6 @@ class FeatureSource(Protocol):
 
     def forget(self, transaction_ids: Sequence[str]) -> None:
         """The database has these rows now; drop the copies in memory."""
-        ...
-
-    def withdraw(self, transaction_ids: Sequence[str]) -> None:
-        """These remembered rows were never recorded; they are nobody's past."""
         ...
 
     def learned(self, labels: Sequence[Label]) -> None:

@@ -47,7 +47,7 @@ class Desk:
         callers = [FakeCaller() for _ in rows]
 
         async def tick() -> None:
-            batcher = MicroBatcher(service.scorer, service.models, service.lane)
+            batcher = MicroBatcher(service.pipeline, service.models, service.lane)
             for row, recipient in zip(rows, callers, strict=True):
                 batcher.add(orjson.dumps(row), row_route, ANYBODY, recipient)
             # each turn takes a part of them

@@ -1,16 +1,16 @@
 """The clock jumps while rows are scored: events keep their time, ingestion its order."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
-from api.scoring.user_locks import MonotonicClock, NoLocks, StripedLocks, UserLocks
+from api.scoring.user_locks import MonotonicClock
 from api.settings import Settings
 from api.wiring import build_service
 from shared.machine_clock import MachineClock
 from tests.api.server import Running
-from tests.api.test_user_locks import StoppedClock, transaction
+from tests.api.test_user_locks import StoppedClock
 from tests.api.tiny import TinyUseCase, stored_rows
 
 SECOND = 1_000_000
@@ -108,20 +108,14 @@ def test_a_clock_that_stayed_ahead_and_was_set_back_gives_events_the_time_and_st
     assert stamps == sorted(set(stamps))
 
 
-@pytest.mark.parametrize("kind", [NoLocks, StripedLocks])
-def test_stamps_are_a_strict_order_whatever_the_clock_does(
-    kind: type[NoLocks] | type[StripedLocks],
-) -> None:
+def test_stamps_are_a_strict_order_whatever_the_clock_does() -> None:
     inner = StoppedClock()
     clock = MonotonicClock(inner)
-    user_locks: UserLocks = kind(clock)
     stamps, present = [], []
     for inner.now in (NOW, NOW, NOW + HOUR, NOW, NOW - HOUR, NOW + 1, NOW + 2 * HOUR):
-        now_us = clock.now_us()
+        now_us, stamp_us = clock.ingestion()
         present.append(now_us)
-        row = transaction("t")
-        stamped = user_locks.stamped(replace(row, ingested_at_us=now_us))
-        stamps.append(stamped.ingested_at_us)
+        stamps.append(stamp_us)
     assert stamps == sorted(set(stamps))
     assert [round((one - NOW) / HOUR) for one in present] == [0, 0, 1, 0, -1, 0, 2]
     assert clock.ahead_us() <= 1

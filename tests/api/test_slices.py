@@ -32,7 +32,7 @@ def body_of(rows: list[dict[str, Any]]) -> bytes:
 def batch_of(server: Running, rows: list[dict[str, Any]]) -> Batch:
     service = server.service
     parse = BatchParser(service.use_case.request_model, LARGE)
-    return Batch(service.scorer, parse(body_of(rows)), service.use_case.routes[0], SOMEBODY)
+    return Batch(service.pipeline, parse(body_of(rows)), service.use_case.routes[0], SOMEBODY)
 
 
 def test_a_large_batch_lets_the_event_loop_turn_after_each_slice(serving: Running) -> None:

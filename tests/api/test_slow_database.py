@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
-from api.scoring.scorer import WITHOUT_HISTORY
+from api.scoring.pipeline import WITHOUT_HISTORY
 from api.wiring import build_service
 from shared.clock import SystemClock
 from shared.tables.engine import connect

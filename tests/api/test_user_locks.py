@@ -6,6 +6,7 @@ import numpy as np
 
 from api.journal.entries import Decided, encode_decision
 from api.scoring.idempotency import DecisionCache
+from api.scoring.stages import Recorded
 from api.scoring.user_locks import MonotonicClock, StripedLocks
 from api.settings import Settings
 from shared.transaction import Transaction
@@ -52,7 +53,7 @@ def test_a_strict_clock_never_repeats_itself_nor_goes_back() -> None:
 
 
 def test_batches_with_common_users_do_not_wait_for_each_other_forever() -> None:
-    turns = StripedLocks(MonotonicClock(StoppedClock()))
+    turns = StripedLocks()
     done: list[int] = []
 
     def work(number: int) -> None:
@@ -87,7 +88,7 @@ def test_in_a_thread_pool_rows_of_one_user_still_see_each_other_in_order(
 def test_the_cache_keeps_what_the_database_lacks_and_bounds_the_rest() -> None:
     cache = DecisionCache(capacity=2)
     for name in "abcd":
-        cache.put([(name, encode_decision(decided(name), ANSWER, "1", 0.0), MODEL)])
+        cache.put([Recorded(name, encode_decision(decided(name), ANSWER, "1", 0.0), MODEL)])
     assert cache.is_pending("a")
     cache.stored(["a", "b"])
     assert cache.get("a") is not None

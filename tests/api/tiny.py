@@ -18,8 +18,8 @@ from shared.usecase.serving import (
     Answer,
     FeatureSet,
     FeatureSource,
-    FloatMatrix,
     FloatVector,
+    Reservation,
     ScoringRoute,
     ServedModel,
     TaskPrediction,
@@ -109,12 +109,16 @@ class TinySource:
         seen |= self._stored(transaction.user_id)
         return np.array([transaction.amount, len(seen)], dtype=np.float32)
 
-    def vectors(self, transactions: Sequence[Transaction]) -> FloatMatrix:
+    def reserve(self, transactions: Sequence[Transaction]) -> Reservation:
         matrix = np.empty((len(transactions), len(FEATURES.names)), dtype=np.float32)
-        for row, transaction in zip(matrix, transactions, strict=True):
-            row[:] = self.vector(transaction)
-            self.remember(transaction)
-        return matrix
+        try:
+            for row, transaction in zip(matrix, transactions, strict=True):
+                row[:] = self.vector(transaction)
+                self.remember(transaction)
+        except BaseException:
+            self.forget([row.transaction_id for row in transactions])
+            raise
+        return Reservation(matrix, transactions, self.forget)
 
     def remember(self, transaction: Transaction) -> None:
         self.remembered[transaction.transaction_id] = transaction
@@ -122,9 +126,6 @@ class TinySource:
     def forget(self, transaction_ids: Sequence[str]) -> None:
         for transaction_id in transaction_ids:
             self.remembered.pop(transaction_id, None)
-
-    def withdraw(self, transaction_ids: Sequence[str]) -> None:
-        self.forget(transaction_ids)
 
     def learned(self, labels: Sequence[Label]) -> None:
         self.learned_ids += [label.transaction_id for label in labels]

@@ -18,7 +18,7 @@ from api.metrics import Metrics
 from api.models.model_slot import ModelSlot
 from api.scoring.batching import MicroBatcher, Recipient, RowRoute
 from api.scoring.endpoint import Execution, RequestWork
-from api.scoring.reply import EncodedReply
+from api.scoring.stages import EncodedReply
 from api.workers.peers.link import Call
 from api.workers.peers.network import Peers
 from api.workers.peers.senders import encoded_sender

@@ -17,7 +17,7 @@ from shared.features.sums_cache import SumsCache
 from shared.features.tiles import NO_SUMS, TileWindows
 from shared.tables.read_standing import standing_of
 from shared.transaction import Label, Transaction
-from shared.usecase.serving import FloatMatrix, FloatVector
+from shared.usecase.serving import FloatMatrix, FloatVector, Reservation
 from usecases.fraud.features import stored
 from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US, MAX_PRIOR_ROWS
 from usecases.fraud.features.encoding import PRIOR_COLUMNS
@@ -77,12 +77,16 @@ class FraudFeatureSource:
                 return found
         return self.pasts.features_alone(transaction, sums)
 
-    def vectors(self, transactions: Sequence[Transaction]) -> FloatMatrix:
+    def reserve(self, transactions: Sequence[Transaction]) -> Reservation:
         matrix = np.empty((len(transactions), len(FEATURE_SET.names)), dtype=np.float32)
-        for begin in range(0, len(transactions), _TOGETHER):
-            end = begin + _TOGETHER
-            self._fill(transactions[begin:end], matrix[begin:end])
-        return matrix
+        try:
+            for begin in range(0, len(transactions), _TOGETHER):
+                end = begin + _TOGETHER
+                self._fill(transactions[begin:end], matrix[begin:end])
+        except BaseException:
+            self._withdraw([row.transaction_id for row in transactions])
+            raise
+        return Reservation(matrix, transactions, self._withdraw)
 
     def _fill(self, transactions: Sequence[Transaction], matrix: FloatMatrix) -> None:
         left = set(range(len(transactions)))
@@ -103,7 +107,8 @@ class FraudFeatureSource:
         if self.windows is not None:
             self.windows.remember(transaction)
 
-    def withdraw(self, transaction_ids: Sequence[str]) -> None:
+    def _withdraw(self, transaction_ids: Sequence[str]) -> None:
+        """Rows that were never recorded are in no later row's past."""
         users = self.live.withdraw(transaction_ids)
         if self.windows is not None:
             self.windows.drop(users)

@@ -12,6 +12,7 @@ from shared.features.live import rows_to_read
 from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_decisions
 from shared.transaction import Transaction
+from tests.support.reserved import reserved
 from tests.usecases.fraud.features.frames import (
     DAY,
     HOUR,
@@ -77,7 +78,7 @@ def served_in_a_stream(
         for _ in range(dice.randrange(1, together + 1)):
             now_us += dice.choice((SECOND, MINUTE, HOUR))
             tick.append(guest(dice, len(stream) + len(tick), now_us))
-        vectors += [vector[OF_USERS].tobytes() for vector in source.vectors(tick)]
+        vectors += [vector[OF_USERS].tobytes() for vector in reserved(source, tick)]
         stream += tick
         pending += tick
         held = source.windows.held("guest")

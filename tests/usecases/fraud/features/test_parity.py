@@ -15,6 +15,7 @@ from shared.tables.schema import api_transaction_logs, transaction_history_logs
 from shared.tables.writer import write_decisions, write_history, write_labels
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import FloatMatrix, FloatVector
+from tests.support.reserved import reserved
 from tests.usecases.fraud.features.frames import record
 from tests.usecases.fraud.features.stream import labels_of, rushes
 from usecases.fraud.features.batch import compute
@@ -60,7 +61,7 @@ class Replay:
             vectors = [self.source.vector(rows[0])]
             self.source.remember(rows[0])
         else:
-            vectors = list(self.source.vectors(rows))
+            vectors = list(reserved(self.source, rows))
         for row, vector in zip(rows, vectors, strict=True):
             self.scored_while_pending += bool(self._pending)
             if self.served.setdefault(row.transaction_id, vector) is vector:

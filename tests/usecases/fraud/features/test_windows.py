@@ -15,6 +15,7 @@ from shared.tables.engine import connect, migrate
 from shared.tables.schema import api_transaction_logs
 from shared.tables.writer import write_decisions, write_history
 from shared.transaction import Transaction
+from tests.support.reserved import reserved
 from tests.usecases.fraud.features.frames import (
     DAY,
     HOUR,
@@ -103,7 +104,7 @@ def test_rows_that_come_in_together_get_the_bits_of_rows_one_by_one(
             rows.append(_any_row(dice, 100 * tick + number, now_us - late_us, now_us))
         if dice.random() < 0.2:
             _store_elsewhere(dice, elsewhere, replace(rows[0], transaction_id=f"other{tick}"))
-        vectors = source.vectors(rows)
+        vectors = reserved(source, rows)
         for row, vector in zip(rows, vectors, strict=True):
             assert vector.tobytes() == plain.vector(row).tobytes(), (tick, row)
             plain.remember(row)
@@ -119,7 +120,7 @@ def test_rows_that_come_in_together_get_the_bits_of_rows_one_by_one(
 def test_more_rows_than_are_taken_together_see_each_other(url: str) -> None:
     source = FraudFeatureSource(connect(url))
     rows = [transaction(number, START + number) for number in range(600)]
-    counts = source.vectors(rows)[:, FEATURE_SET.names.index("cnt_24h")]
+    counts = reserved(source, rows)[:, FEATURE_SET.names.index("cnt_24h")]
     assert counts.tolist() == list(range(600))
 
 
@@ -128,15 +129,15 @@ def test_a_row_whose_window_is_void_is_told_anew_and_so_are_those_after_it(url: 
     first = transaction(1, START)
     late = transaction(2, START - HOUR, ingested_at_us=START + 1)
     last = transaction(3, START + MINUTE)
-    counts = source.vectors([first, late, last])[:, FEATURE_SET.names.index("cnt_24h")]
+    counts = reserved(source, [first, late, last])[:, FEATURE_SET.names.index("cnt_24h")]
     assert counts.tolist() == [0.0, 0.0, 2.0]
 
 
-def test_rows_that_came_together_and_were_withdrawn_are_nobodys_past(url: str) -> None:
+def test_rows_that_are_left_out_of_a_commit_are_in_no_later_past(url: str) -> None:
     source = FraudFeatureSource(connect(url))
     rows = [transaction(number, START + number) for number in range(3)]
-    source.vectors(rows)
-    source.withdraw([row.transaction_id for row in rows[1:]])
+    with source.reserve(rows) as reservation:
+        reservation.commit(without=[row.transaction_id for row in rows[1:]])
     assert count_24h(source, transaction(9, START + MINUTE)) == 1.0
 
 
@@ -203,12 +204,10 @@ def test_a_strangers_row_among_those_that_were_drained_is_seen(url: str, strange
     assert count_24h(source, transaction(11, START + HOUR)) == 4.0
 
 
-def test_a_row_that_was_withdrawn_is_nobodys_past(url: str) -> None:
+def test_a_reservation_that_is_not_committed_is_rolled_back(url: str) -> None:
     source = FraudFeatureSource(connect(url))
-    row = transaction(1, START)
-    source.vector(row)
-    source.remember(row)
-    source.withdraw([row.transaction_id])
+    with source.reserve([transaction(1, START)]):
+        assert count_24h(source, transaction(3, START + MINUTE)) == 1.0
     assert count_24h(source, transaction(2, START + MINUTE)) == 0.0
 
 

@@ -1,0 +1,348 @@
+"""The scoring pipeline: requests become accepted rows, vectors, scores, and recorded decisions.
+
+Every path runs it: micro-batches of the fast path, single rows of the FastAPI route, slices of
+batches, and rows that other workers forward. It is synchronous: the caller decides where it runs.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from pydantic import BaseModel
+
+from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
+from api.http.validation import senseless
+from api.journal.entries import encode_decision
+from api.journal.journal import Journal, JournalFull
+from api.metrics import Metrics
+from api.models.loaded import LiveModel
+from api.models.model_slot import ModelSlot
+from api.rollout.trial import Trial
+from api.scoring.anonymous_rows import MAX_OFF_US, judge
+from api.scoring.answering import answered, compare
+from api.scoring.conflicts import conflict, conflicting_fields
+from api.scoring.idempotency import (
+    DecisionCache,
+    IdempotencyStore,
+    PastDecision,
+    quarantine_key,
+)
+from api.scoring.model_router import Isolation, ModelRouter, RoutedScores
+from api.scoring.reservation import RowReservation
+from api.scoring.stages import (
+    ENTITY,
+    ROW_ID,
+    Accepted,
+    Featured,
+    Received,
+    Recorded,
+    Reply,
+    RowOutcome,
+    Scored,
+    reply_of,
+)
+from api.scoring.user_locks import MonotonicClock, UserLocks
+from api.workers.peers.claims import Claims
+from shared.tables.read_deadline import missed, reading_until
+from shared.transaction import Transaction
+from shared.usecase.serving import HISTORY_UNAVAILABLE, FeatureSource, ServingUseCase
+
+WITHOUT_HISTORY = {"code": HISTORY_UNAVAILABLE}
+"""Among the reason codes of a stored decision whose history could not be read, or not in time."""
+
+# Of a long batch each part of this many rows may read for as long as a request of one row.
+_ROWS_A_DEADLINE = 50
+_NO_DEADLINE = nullcontext()
+_RETRY = {"Retry-After": "5"}
+
+Outcomes = list[RowOutcome | None]
+"""By the positions of the rows; None: the row is still in the pipeline."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineParts:
+    """What scoring needs; made once by its builder.
+
+    Attributes:
+        claims: which worker decides about an id; None where there is only one.
+        clock: the present and the ingestion time of each row.
+        read_seconds: how long a request may read history; None: no deadline.
+    """
+
+    use_case: ServingUseCase
+    source: FeatureSource
+    models: ModelSlot
+    router: ModelRouter
+    journal: Journal
+    cache: DecisionCache
+    decisions: IdempotencyStore
+    user_locks: UserLocks
+    claims: Claims | None
+    clock: MonotonicClock
+    metrics: Metrics
+    read_seconds: float | None = None
+
+
+class PipelineResult(NamedTuple):
+    """What became of the rows of one run.
+
+    Attributes:
+        outcomes: one for each row, in the order given.
+        model: the version that serves, or that stood in for it.
+    """
+
+    outcomes: Sequence[RowOutcome]
+    model: LiveModel
+
+
+class ScoringPipeline:
+    """Scores rows in the order given, each with those before it in its past."""
+
+    def __init__(self, parts: PipelineParts) -> None:
+        self._parts = parts
+        self._feature_set_version = parts.use_case.feature_set.version
+
+    def run(
+        self, received: Sequence[Received], *, isolation: Isolation, model: LiveModel | None = None
+    ) -> PipelineResult:
+        """Give every row its outcome.
+
+        `model` is the version to score with, where it is not simply the live one.
+
+        Raises:
+            Problem: no model, the model failed, or the journal is full; nothing was counted.
+        """
+        model = model or self._live_model()
+        outcomes: Outcomes = [None] * len(received)
+        locks = self._parts.user_locks
+        with locks.of(_lock_keys(received)), self._reading(len(received)):
+            accepted = self._accept(received, outcomes)
+            fresh, duplicates = self._deduplicate(accepted, outcomes)
+            scored: Sequence[Scored] = ()
+            if fresh:
+                model, scored = self._decide(fresh, model, isolation, outcomes)
+            _answer_duplicates(duplicates, scored, outcomes)
+        return PipelineResult([found for found in outcomes if found is not None], model)
+
+    def _live_model(self) -> LiveModel:
+        model = self._parts.models.live
+        if model is None:
+            raise Problem(NO_MODEL, "the first model has not been promoted yet", headers=_RETRY)
+        return model
+
+    def _reading(self, rows: int) -> AbstractContextManager[None]:
+        """One deadline for all reads of a request, by the rows it holds."""
+        seconds = self._parts.read_seconds
+        if seconds is None:
+            return _NO_DEADLINE
+        parts = math.ceil(rows / _ROWS_A_DEADLINE) or 1
+        return reading_until(time.monotonic() + seconds * parts)
+
+    def _accept(self, received: Sequence[Received], outcomes: Outcomes) -> list[Accepted]:
+        """Rows that make sense, stamped with their ingestion time; the others have a problem."""
+        to_transaction, ingestion = self._parts.use_case.to_transaction, self._parts.clock.ingestion
+        accepted = []
+        for position, one in enumerate(received):
+            now_us, stamp_us = ingestion()
+            try:
+                transaction = to_transaction(one.request, now_us)
+            except ValueError as error:
+                outcomes[position] = senseless(error)
+                continue
+            if stamp_us != now_us:
+                # the clock was set back
+                transaction = replace(transaction, ingested_at_us=stamp_us)
+            accepted.append(_accepted(one, position, transaction, now_us))
+        return accepted
+
+    def _deduplicate(
+        self, rows: Sequence[Accepted], outcomes: Outcomes
+    ) -> tuple[list[Accepted], list[tuple[Accepted, Accepted]]]:
+        """Rows to decide, and rows whose id came earlier among them; others have an outcome."""
+        known = self._known(rows)
+        first: dict[str, Accepted] = {}
+        duplicates = []
+        for row in rows:
+            name = row.key
+            if name in known and self._is_settled(row, known[name], outcomes):
+                continue
+            if row.refusal is not None:
+                outcomes[row.position] = row.refusal
+                continue
+            earlier = first.setdefault(name, row)
+            if earlier is not row and not self._is_refused(row, earlier.transaction, outcomes):
+                duplicates.append((row, earlier))
+        return self._claim(list(first.values()), outcomes), duplicates
+
+    def _known(self, rows: Sequence[Accepted]) -> dict[str, PastDecision]:
+        """What is known of the rows' ids, by their keys."""
+        named = [row for row in rows if row.is_named]
+        known = self._parts.decisions.among([row.key for row in named])
+        # It counted when it came, and would not any more: it is the same row all the same.
+        late = [row for row in named if row.is_quarantined and row.received.caller.is_trusted]
+        if late:
+            ids = {row.key: row.transaction.transaction_id for row in late}
+            before = self._parts.decisions.among(list(ids.values()))
+            known |= {key: before[name] for key, name in ids.items() if name in before}
+        return known
+
+    def _is_settled(self, row: Accepted, known: PastDecision, outcomes: Outcomes) -> bool:
+        """Whether a row whose id was decided before has its outcome by that."""
+        if self._is_refused(row, known.transaction, outcomes):
+            return True
+        if known.decided is None:
+            return False
+        outcomes[row.position] = reply_of(row.received.route, known.decided)
+        return True
+
+    def _is_refused(self, row: Accepted, first: Transaction, outcomes: Outcomes) -> bool:
+        """Whether the row's id was decided with another payload, which its outcome then says."""
+        to_transaction, request = self._parts.use_case.to_transaction, row.received.request
+        fields = conflicting_fields(request, row.transaction, first, to_transaction)
+        if fields:
+            self._refuse(row, request, fields, outcomes)
+        return bool(fields)
+
+    def _refuse(
+        self, row: Accepted, request: BaseModel, fields: list[str], outcomes: Outcomes
+    ) -> None:
+        outcomes[row.position] = conflict(request, fields)
+        self._parts.metrics.idempotency_conflicts.inc()
+
+    def _claim(self, rows: list[Accepted], outcomes: Outcomes) -> list[Accepted]:
+        """The rows this worker may decide; an id that another one holds is another user's."""
+        claims = self._parts.claims
+        if claims is None:
+            return rows
+        refused = claims.claim([row.key for row in rows if row.is_named])
+        if not refused:
+            return rows
+        for row in rows:
+            if row.key in refused:
+                self._refuse(row, row.received.request, [ENTITY], outcomes)
+        return [row for row in rows if row.key not in refused]
+
+    def _decide(
+        self,
+        rows: Sequence[Accepted],
+        model: LiveModel,
+        isolation: Isolation,
+        outcomes: Outcomes,
+    ) -> tuple[LiveModel, Sequence[Scored]]:
+        parts, trial = self._parts, self._parts.models.trial
+        missed_before = missed()
+        with RowReservation(parts.source, parts.claims, rows) as reserved:
+            featured = Featured(rows, reserved.matrix, is_whole=missed() == missed_before)
+            users = [row.transaction.user_id for row in rows]
+            scores = parts.router.score(model, trial, users, featured.matrix, isolation=isolation)
+            scored, unscored = answered(featured, scores, parts.models.fallback, parts.router.blame)
+            if not featured.is_whole:
+                self._mark(scored)
+            self._record(scored, scores, trial, isolation)
+            reserved.commit([row for row, _ in unscored])
+        for row, decided, answer in scored:
+            outcomes[row.position] = Reply(answer.body, decided.served.version)
+        for row, problem in unscored:
+            outcomes[row.position] = problem
+        if trial is None:
+            compare(scored, featured.matrix, scores, parts.models.comparison)
+        return scores.champion, scored
+
+    def _mark(self, scored: Sequence[Scored]) -> None:
+        """Say in the records that the history could not be read, or not all of it."""
+        for _, _, answer in scored:
+            answer.reason_codes = [*answer.reason_codes, WITHOUT_HISTORY]
+        self._parts.metrics.without_history.inc(len(scored))
+
+    def _record(
+        self,
+        scored: Sequence[Scored],
+        scores: RoutedScores,
+        trial: Trial | None,
+        isolation: Isolation,
+    ) -> None:
+        """Journal decisions, all or none, and make them known to what is scored later.
+
+        Raises:
+            Problem: they could not be kept, so they were not made.
+        """
+        parts, now = self._parts, time.perf_counter()
+        recorded = [self._recorded(one, now) for one in scored]
+        try:
+            parts.journal.append([one.record for one in recorded])
+        except JournalFull as error:
+            raise Problem(JOURNAL_FULL, str(error), headers=_RETRY) from error
+        parts.cache.put(recorded)
+        parts.metrics.versions.answered(
+            [
+                (decided.served.version, answer.decision, now - row.received.started)
+                for row, decided, answer in scored
+            ]
+        )
+        quarantined = sum([row.is_quarantined for row, _, _ in scored])
+        if quarantined:
+            parts.metrics.quarantined.inc(quarantined)
+        if trial is not None:
+            for one in scored:
+                # how long a row of a batch took is not known
+                is_timed = isolation is Isolation.PER_ROW
+                trial.noted(one.decided, _own_milliseconds(one, scores, now) if is_timed else None)
+
+    def _recorded(self, scored: Scored, now: float) -> Recorded:
+        row, decided, answer = scored
+        record = encode_decision(
+            decided,
+            answer,
+            self._feature_set_version,
+            round((now - row.received.started) * 1e3, 3),
+            is_quarantined=row.is_quarantined,
+        )
+        return Recorded(row.key, record, decided.served)
+
+
+def _accepted(received: Received, position: int, transaction: Transaction, now_us: int) -> Accepted:
+    caller, name = received.caller, transaction.transaction_id
+    is_named = ROW_ID in received.request.model_fields_set
+    if caller.is_anonymous:
+        off_us = transaction.event_time_us - now_us
+        if not caller.is_trusted or not -MAX_OFF_US <= off_us <= MAX_OFF_US:
+            is_quarantined, refusal = judge(received, transaction, now_us)
+            key = quarantine_key(name) if is_quarantined else name
+            return Accepted(received, position, transaction, key, is_named, is_quarantined, refusal)
+    return Accepted(received, position, transaction, name, is_named)
+
+
+def _answer_duplicates(
+    duplicates: Sequence[tuple[Accepted, Accepted]], scored: Sequence[Scored], outcomes: Outcomes
+) -> None:
+    """Rows whose id came earlier in this run get what that row got."""
+    if not duplicates:
+        return
+    decided = {one.row.position: one.decided for one in scored}
+    for row, first in duplicates:
+        before = decided.get(first.position)
+        outcomes[row.position] = (
+            outcomes[first.position] if before is None else reply_of(row.received.route, before)
+        )
+
+
+def _lock_keys(received: Sequence[Received]) -> Iterator[str]:
+    """What rows are locked by: their users, and their ids, which two users may have sent.
+
+    A user or an id that is not named is made for this row alone.
+    """
+    for one in received:
+        for name in (ENTITY, ROW_ID):
+            key = getattr(one.request, name, None)
+            if key is not None:
+                yield key
+
+
+def _own_milliseconds(scored: Scored, scores: RoutedScores, now: float) -> float:
+    """How long the row took, without what its neighbours' version took meanwhile."""
+    own = scores.seconds.get(scored.decided.served.version, 0.0)
+    others = sum(scores.seconds.values()) - own
+    return round((now - scored.row.received.started - others) * 1e3, 3)
