@@ -9,6 +9,7 @@ import pytest
 
 from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_history
+from tests.support.reserved import reserved
 from tests.usecases.fraud.features.frames import DAY, HOUR, START, record, transaction
 from usecases.fraud.features.online import FraudFeatureSource
 
@@ -19,13 +20,14 @@ ASK = """
 import sys
 from native.catalogue import states
 from shared.tables.engine import connect
+from tests.support.reserved import reserved
 from tests.usecases.fraud.features.frames import HOUR, START, transaction
 from usecases.fraud.features.online import FraudFeatureSource
 
 source = FraudFeatureSource(connect(sys.argv[1]))
 for number in (901, 902):
     row = transaction(number, START + number * HOUR, user_id="Zoë", merchant_id="店")
-    print(source.vectors([row]).tobytes().hex())
+    print(reserved(source, [row]).tobytes().hex())
 print(sorted(name for name, is_in_use in states().items() if is_in_use))
 """
 
@@ -43,8 +45,8 @@ def test_a_process_without_them_computes_the_same_features(tmp_path: Path) -> No
         write_history(connection, [record(row) for row in rows])
     source = FraudFeatureSource(engine)
     here = [
-        source.vectors(
-            [transaction(number, START + number * HOUR, user_id="Zoë", merchant_id="店")]
+        reserved(
+            source, [transaction(number, START + number * HOUR, user_id="Zoë", merchant_id="店")]
         )
         for number in (901, 902)
     ]
