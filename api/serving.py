@@ -18,12 +18,12 @@ from api.http.fast_path import FastPathProtocol, FastRoutes, protocol_for
 from api.http.headers import no_version
 from api.http.hosts import Hosts
 from api.http.leaning import untested
-from api.memory import keep_small, release_startup_pages
 from api.scoring.routes import fast_routes
 from api.service import Service
 from api.settings import Settings
 from api.wiring import build_service
 from api.workers.worker_context import WorkerContext
+from native.linux import keep_small, release_startup_pages
 from shared.clock import SystemClock
 
 # Requests under way get this long; then the journal is drained.

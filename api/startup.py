@@ -7,7 +7,6 @@ import structlog
 from api.http.write_quota import DISK_LOOK_SECONDS
 from api.journal.entries import VERSION, decided_from_record, decode, is_quarantined
 from api.journal.sink import Stored
-from api.memory import GIVE_BACK_SECONDS, give_back_freed
 from api.models.crash_recovery import end_crashed_trials, roll_back_crashing_version
 from api.models.proof import PROOF_SECONDS
 from api.rollout.controller import RECONCILE_SECONDS
@@ -18,6 +17,7 @@ from api.workers.file_watcher import RETRY_SECONDS
 from api.workers.merged_metrics import PUBLISH_SECONDS
 from api.workers.orphaned_journals import wait_for_orphans
 from api.workers.roster import REPORT_SECONDS
+from native.linux import GIVE_BACK_SECONDS, give_back_freed
 from shared.tables.engine import file_of
 from shared.tables.sqlite_file import WATCH_SECONDS
 from shared.tables.storage_place import warn_of_doubtful_place

@@ -1,6 +1,11 @@
 """Every part there is, so that one place can list, report and switch them."""
 
+import ctypes
+import os
+import socket
 import sqlite3
+import sys
+from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -46,12 +51,78 @@ WAL_INDEX = Part(
     probe=_no_library,
 )
 
+
+def _lacks(*functions: str) -> Callable[[], str | None]:
+    """A probe for functions of the C library."""
+
+    def probe() -> str | None:
+        libc = ctypes.CDLL(None)
+        missing = [name for name in functions if not hasattr(libc, name)]
+        return f"the C library has no {', '.join(missing)}" if missing else None
+
+    return probe
+
+
+def _glibc(_package: str) -> str:
+    """Its version, such as 2.36; "none" with another C library."""
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").removeprefix("glibc ") or "none"
+    except (ValueError, OSError):
+        return "none"
+
+
+def _no_smaps() -> str | None:
+    readable = sys.platform == "linux" and os.access("/proc/self/smaps", os.R_OK)
+    return None if readable else "the system does not say what is mapped (/proc/self/smaps)"
+
+
+def _not_linux() -> str | None:
+    return None if sys.platform == "linux" else f"{sys.platform} has no such call"
+
+
+ALLOCATOR = Part(
+    "allocator",
+    tested={"glibc": ("2",)},
+    without="freed memory stays with the process",
+    versions=_glibc,
+    probe=_lacks("mallopt", "malloc_trim", "mallinfo2"),
+)
+
+CODE_PAGES = Part(
+    "code-pages",
+    without="the memory that only a start needs stays with the process",
+    probe=lambda: _no_smaps() or _lacks("madvise")(),
+)
+
+PARENT_DEATH = Part(
+    "parent-death",
+    without="a child that runs outlives its parent by up to half a second",
+    probe=lambda: _not_linux() or _lacks("prctl")(),
+)
+
+PEER_CREDENTIALS = Part(
+    "peer-credentials",
+    without="only the mode of RUN_DIR keeps other users from the workers' sockets",
+    probe=lambda: None if hasattr(socket, "SO_PEERCRED") else "sockets do not name their peer",
+)
+
+REQUEST_PARSER = Part(
+    "request-parser",
+    tested={"pydantic": ("2.14",)},
+    without="each row is parsed through one more call of Python",
+)
+
 PARTS: tuple[Part, ...] = (
     COMPILE_CACHE,
     COMPILE_EVENTS,
     RAW_ADDRESSES,
     COMPILED_READING,
     WAL_INDEX,
+    ALLOCATOR,
+    CODE_PAGES,
+    PARENT_DEATH,
+    PEER_CREDENTIALS,
+    REQUEST_PARSER,
 )
 
 

@@ -4,9 +4,6 @@ A process of its own, so that a run which hangs, leaks or crashes takes nothing 
 dies with its parent, and records how its run ended itself.
 """
 
-import ctypes
-import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +11,7 @@ import structlog
 from sqlalchemy import Engine
 
 import usecases
+from native.linux import die_with
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import INTERRUPTED, RunRecorder
 from scheduler.cycle.report import RunReport
@@ -29,8 +27,6 @@ from shared.tables.engine import connect
 from shared.tables.runs import Run, RunStatus, get_run
 from shared.usecase.learning import LearningUseCase
 
-# of prctl(2): the signal to get when the parent ends
-_PR_SET_PDEATHSIG = 1
 DATABASE_RETRY_SECONDS = 2.0
 NOT_OVER = 75
 
@@ -41,14 +37,6 @@ class _ChildRecorder(RunRecorder):
     def record(self, run: Run, report: RunReport) -> None:
         if report.code not in {INTERRUPTED, "lease_lost"}:
             super().record(run, report)
-
-
-def die_with(parent_pid: int) -> None:
-    """Be killed when the parent ends, however that happens (Linux; elsewhere fencing has to do)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_pid:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def carry_out(

@@ -92,7 +92,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "api/journal/child_carrier.py": "api/journal/subprocess_writer.py",
         "api/journal/keeping.py": "api/journal/factory.py",
         "api/journal/short_turns.py": "api/journal/cooperative_yield.py",
-        "api/memory.py": "native/linux",
+        "api/memory.py": "native/linux.py",
         "api/models/live.py": "api/models/model_slot.py",
         "api/models/shelf.py": "api/models/model_loader.py",
         "api/models/stage.py": "api/models/serving_state.py",

@@ -15,7 +15,7 @@ from api.journal.checkpoint import Position
 from api.journal.cooperative_yield import CooperativeYield
 from api.journal.sink import DatabaseSink
 from api.journal.writer import InProcessWriter, WrittenBatch
-from api.memory import forget_code
+from native.linux import forget_code
 from shared.errors import DataUnavailable, UnderstudyError
 from shared.tables.engine import connect
 

@@ -14,6 +14,7 @@ from api.http.elements import (
     check_members,
 )
 from api.http.validation import invalid
+from native.request_parser import json_parser
 
 Instance = BaseModel | ValidationError
 
@@ -35,17 +36,16 @@ class RowParser:
     """Parses the body of one row."""
 
     def __init__(self, model: type[BaseModel]) -> None:
-        self._parse = model.__pydantic_validator__.validate_json
+        self._parse = json_parser(model)
         self._elements = max(OF_A_ROW, 4 * len(model.model_fields))
 
     def __call__(self, body: bytes) -> BaseModel:
         """Raises Problem, which tells which fields are wrong."""
         check_elements(body, self._elements)
         try:
-            parsed: BaseModel = self._parse(body)
+            return self._parse(body)
         except ValidationError as error:
             raise invalid(error) from None
-        return parsed
 
 
 class Instances:

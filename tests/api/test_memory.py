@@ -4,11 +4,11 @@ from pathlib import Path
 
 import httpx
 
-from api.memory import forget_code, give_back_freed
 from benchmarks.constant_model import bundle
 from benchmarks.load import resident_mib
 from benchmarks.services import Services
 from benchmarks.serving_world import push
+from native.linux import forget_code, give_back_freed
 
 RESIDENT_MIB = 256
 USERS, ROWS_A_BATCH, BATCHES = 1_000, 500, 8

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,6 @@ from shared.errors import SettingsError
 
 # What the kernel takes for the address of such a socket, less the byte that ends it.
 _MAX_PATH_BYTES = 107
-_CREDENTIALS = struct.Struct("3i")
 
 
 def prepared(folder: Path) -> Path:
@@ -64,11 +62,3 @@ def listen(path: Path) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
-
-
-def is_ours(connection: socket.socket) -> bool:
-    """Whether the process at the other end belongs to this user."""
-    size = _CREDENTIALS.size
-    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
-    _pid, user, _group = _CREDENTIALS.unpack(raw)
-    return bool(user == os.geteuid())

@@ -11,7 +11,6 @@ from typing import cast
 
 import structlog
 
-from api.workers.peers.address import is_ours
 from api.workers.peers.frames import (
     ALIVE,
     ANSWER,
@@ -22,6 +21,7 @@ from api.workers.peers.frames import (
     FrameReader,
     encoded,
 )
+from native.linux import peer_is_ours
 
 _log = structlog.get_logger()
 BEAT_SECONDS = 0.5
@@ -46,7 +46,7 @@ class PeerConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._loop = asyncio.get_running_loop()
-        if not is_ours(transport.get_extra_info("socket")):
+        if not peer_is_ours(transport.get_extra_info("socket")):
             _log.warning("peer_of_another_user_refused")
             transport.close()
             return

@@ -1,0 +1,99 @@
+"""Small processes that end with their parent: with the kernel's help, and without."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from native import linux
+from native.parts import Part
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.coupling
+
+
+def pure() -> Part:
+    return Part("sample", without="", switched_off=lambda: "all")
+
+
+def native() -> Part:
+    return Part("sample", without="", switched_off=lambda: "")
+
+
+EITHER = pytest.mark.parametrize("part", [native, pure])
+
+PARENT = """
+import subprocess, sys
+child = [sys.executable, "-c", sys.argv[1]]
+process = subprocess.Popen(child, stdout=sys.stdout)
+process.wait()
+"""
+CHILD = """
+import os, sys, time
+from native import linux
+from native.parts import Part
+linux.die_with(os.getppid(), Part("sample", without="", switched_off=lambda: {switch!r}))
+print("alive", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("switch", ["", "all"], ids=["native", "pure"])
+def test_a_child_ends_soon_after_its_parent_was_killed(switch: str) -> None:
+    child = CHILD.format(switch=switch)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, child],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    lines = iter(parent.stdout.readline, "")
+    assert any(line.strip() == "alive" for line in lines)
+    parent.kill()
+    began = time.monotonic()
+    # the pipe ends when the last process that holds it does
+    parent.stdout.read()
+    assert time.monotonic() - began < 30
+    parent.stdout.close()
+    parent.wait()
+
+
+@EITHER
+def test_a_child_whose_parent_has_gone_already_does_not_begin(part: Callable[[], Part]) -> None:
+    switch = "all" if part is pure else ""
+    code = CHILD.format(switch=switch).replace("os.getppid()", "1_999_999")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "alive" in done.stdout) == (-9, False)
+
+
+@EITHER
+def test_a_process_of_this_user_is_ours(part: Callable[[], Part]) -> None:
+    one, other = socket.socketpair()
+    with one, other:
+        assert linux.peer_is_ours(one, part())
+
+
+@EITHER
+def test_a_process_goes_on_after_its_memory_was_returned(part: Callable[[], Part]) -> None:
+    switch = "all" if part is pure else ""
+    code = (
+        "from native import linux\n"
+        "from native.parts import Part\n"
+        f"def part(): return Part('sample', without='', switched_off=lambda: {switch!r})\n"
+        "linux.keep_small(part())\n"
+        "import json, decimal, sqlite3\n"
+        "linux.release_startup_pages(part(), part())\n"
+        "linux.give_back_freed(part())\n"
+        "print(json.dumps(str(decimal.Decimal('1.5') * 2)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == '"3.0"'
