@@ -16,20 +16,44 @@ if TYPE_CHECKING:
     from shared.usecase.learning import LearningUseCase
 
 DEFAULT = "fraud"
+DECLARATION = "usecase.toml"
 
 
 def load_serving(name: str) -> ServingUseCase:
-    """The serving half of a use case.
+    """The serving half of a use case: its own module, or one made from its declaration.
 
     Raises:
-        SettingsError: there is no such folder.
+        SettingsError: there is no such folder, or its usecase.toml says something impossible.
     """
-    return cast(ServingUseCase, _load(name, "serving"))
+    folder = declared_folder(name)
+    if folder is None:
+        return cast(ServingUseCase, _load(name, "serving"))
+    from usecases.declared.serving import serving_of  # noqa: PLC0415 - fraud needs none of it
+
+    return cast(ServingUseCase, serving_of(folder))
 
 
 def load_learning(name: str) -> "LearningUseCase":
-    """The learning half of a use case; imports training libraries."""
-    return cast("LearningUseCase", _load(name, "learning"))
+    """The learning half of a use case; imports training libraries.
+
+    Raises:
+        SettingsError: there is no such folder, or its usecase.toml says something impossible.
+    """
+    folder = declared_folder(name)
+    if folder is None:
+        return cast("LearningUseCase", _load(name, "learning"))
+    from usecases.declared.learning import learning_of  # noqa: PLC0415 - imports training libraries
+
+    return cast("LearningUseCase", learning_of(folder))
+
+
+def declared_folder(name: str) -> Path | None:
+    """The folder of a use case that is declared only; None where it has modules of its own."""
+    if not name.isidentifier():
+        return None
+    folder = Path(__file__).parent / name
+    is_declared = (folder / DECLARATION).is_file() and not (folder / "serving.py").is_file()
+    return folder if is_declared else None
 
 
 def check_learning(name: str) -> None:
@@ -38,13 +62,15 @@ def check_learning(name: str) -> None:
     Raises:
         SettingsError: there is no such folder.
     """
+    if declared_folder(name) is not None:
+        return
     module_name = f"usecases.{name}.learning"
     try:
         found = importlib.util.find_spec(module_name)
     except ModuleNotFoundError:
         found = None
     if found is None:
-        raise SettingsError(f"USE_CASE={name!r}: there is no module {module_name}")
+        raise SettingsError(_no_use_case(name, module_name))
 
 
 def promotion_policy(name: str) -> "PromotionPolicy | None":
@@ -60,6 +86,13 @@ def promotion_policy(name: str) -> "PromotionPolicy | None":
         return None
 
 
+def _no_use_case(name: str, module_name: str) -> str:
+    return (
+        f"USE_CASE={name!r}: there is no module {module_name} and no "
+        f"usecases/{name}/{DECLARATION}; `understudy new {name}` makes one"
+    )
+
+
 def _load(name: str, half: str) -> object:
     module_name = f"usecases.{name}.{half}"
     try:
@@ -67,6 +100,6 @@ def _load(name: str, half: str) -> object:
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith(f"usecases.{name}"):
             raise
-        raise SettingsError(f"USE_CASE={name!r}: there is no module {module_name}") from error
+        raise SettingsError(_no_use_case(name, module_name)) from error
     use_case: object = module.use_case()
     return use_case

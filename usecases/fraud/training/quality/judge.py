@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from shared.quality.finding import Finding, Number
+from shared.quality.verdict import conclude
 from shared.verdicts import Verdict
 from usecases.fraud.training.policy import QualityPolicy
 from usecases.fraud.training.quality.amounts import changed_unit, rounded_amounts
 from usecases.fraud.training.quality.clocks import early_events, shifted_rhythm
 from usecases.fraud.training.quality.columns import constant_columns, null_bursts
 from usecases.fraud.training.quality.context import Blocks, Context, context_of
-from usecases.fraud.training.quality.finding import Finding, Number
 from usecases.fraud.training.quality.identities import (
     repeated_transactions,
     reused_devices,
@@ -28,7 +29,6 @@ from usecases.fraud.training.quality.senders import new_senders
 from usecases.fraud.training.quality.swapped import swapped_numbers
 from usecases.fraud.training.quality.texts import unseen_texts
 from usecases.fraud.training.quality.totals import total_faults
-from usecases.fraud.training.quality.verdict import conclude
 from usecases.fraud.training.quality.volume import duplicated_days, truncated_days
 
 GATE = "data_quality"

@@ -5,10 +5,10 @@ Only matured days are looked at: on a newer day the few labels that are known ar
 
 import numpy as np
 
+from shared.quality.finding import Finding
 from usecases.fraud.training.quality.context import Blocks
 from usecases.fraud.training.quality.daily import Floats
 from usecases.fraud.training.quality.days import MIN_ROWS
-from usecases.fraud.training.quality.finding import Finding
 from usecases.fraud.training.quality.outliers import Mask, hit_days, middle, on_days
 
 MATURED = 0.8

@@ -5,8 +5,8 @@ import numpy.typing as npt
 import polars as pl
 from scipy.stats import rankdata
 
+from shared.quality.finding import Finding, Severity
 from usecases.fraud.training.quality.feature_context import FeatureContext
-from usecases.fraud.training.quality.finding import Finding, Severity
 
 MIN_POSITIVES = 30
 POSITIVES, NEGATIVES = 5_000, 20_000

@@ -2,8 +2,8 @@
 
 import polars as pl
 
+from shared.quality.finding import Finding, Number
 from usecases.fraud.training.quality.context import Blocks
-from usecases.fraud.training.quality.finding import Finding, Number
 
 MIN_SHARE = 0.005
 MISSING_ROWS = 50.0

@@ -5,7 +5,7 @@ import polars as pl
 from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
-from usecases.fraud.training.quality.finding import Finding, Severity
+from shared.quality.finding import Finding, Severity
 from usecases.fraud.training.snapshot import SCHEMA
 
 

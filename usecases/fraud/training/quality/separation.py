@@ -2,8 +2,8 @@
 
 import polars as pl
 
+from shared.quality.finding import Finding, Severity
 from usecases.fraud.training.quality.feature_context import FeatureContext
-from usecases.fraud.training.quality.finding import Finding, Severity
 
 
 def mixed_rows(snapshot: pl.DataFrame, context: FeatureContext) -> list[Finding]:

@@ -4,9 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from shared.quality.finding import Finding, Number
 from shared.usecase.serving import FloatMatrix
 from usecases.fraud.training.quality.feature_context import FeatureContext
-from usecases.fraud.training.quality.finding import Finding, Number
 
 MIN_COMPARED = 50
 TOLERANCE = 1e-3

@@ -4,9 +4,9 @@ from itertools import combinations
 
 import numpy as np
 
+from shared.quality.finding import Finding
 from usecases.fraud.training.quality.context import Blocks
 from usecases.fraud.training.quality.daily import MEASURES, QUARTILES, Floats
-from usecases.fraud.training.quality.finding import Finding
 from usecases.fraud.training.quality.outliers import Mask, hit_days, middle, on_days, stands_out
 
 CLOSER = 0.25

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import polars as pl
 
 from shared.clock import MICROS_PER_DAY, isoformat
+from shared.quality.finding import Finding, Number, Severity
 from usecases.fraud.training.quality.context import Context
-from usecases.fraud.training.quality.finding import Finding, Number, Severity
 
 
 def total_faults(snapshot: pl.DataFrame, context: Context) -> list[Finding]:

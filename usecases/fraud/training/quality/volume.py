@@ -10,11 +10,11 @@ import numpy as np
 import polars as pl
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
+from shared.quality.finding import Finding, Severity
 from shared.tables.data_changes import IMPORT_SENDER
 from usecases.fraud.training.quality.context import Blocks
 from usecases.fraud.training.quality.daily import Floats
 from usecases.fraud.training.quality.days import DAY, MIN_ROWS, day_of, day_text
-from usecases.fraud.training.quality.finding import Finding, Severity
 from usecases.fraud.training.quality.hours import HOURS, counts_between
 from usecases.fraud.training.quality.outliers import on_days
 

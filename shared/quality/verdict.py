@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from shared.quality.finding import Finding, Number, Severity
 from shared.verdicts import Outcome, Verdict
-from usecases.fraud.training.quality.finding import Finding, Number, Severity
 
 TOLD_IN_FULL = 3
 

@@ -1,0 +1,38 @@
+"""The features of a declared row: its own vector. There is no history to remember or forget."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shared.rows.encoder import RowEncoder
+from shared.rows.schema import Row, RowSchema
+from shared.transaction import Label
+from shared.usecase.serving import FloatMatrix, FloatVector
+
+
+class RowFeatures:
+    """Implements `FeatureSource` for rows that depend on nothing but themselves."""
+
+    def __init__(self, schema: RowSchema) -> None:
+        self._encoder = RowEncoder(schema)
+        self._width = len(self._encoder.names)
+
+    def vector(self, transaction: Row) -> FloatVector:
+        return self._encoder.vector(transaction)
+
+    def vectors(self, transactions: Sequence[Row]) -> FloatMatrix:
+        if not transactions:
+            return np.empty((0, self._width), dtype=np.float32)
+        return self._encoder.matrix(transactions)
+
+    def remember(self, transaction: Row) -> None:
+        """Nothing: no later row depends on it."""
+
+    def forget(self, transaction_ids: Sequence[str]) -> None:
+        """Nothing was remembered."""
+
+    def withdraw(self, transaction_ids: Sequence[str]) -> None:
+        """Nothing was remembered."""
+
+    def learned(self, labels: Sequence[Label]) -> None:
+        """No feature is made of labels."""

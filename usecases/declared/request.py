@@ -1,0 +1,198 @@
+"""The request of a declared use case: a strict model made of its columns.
+
+Unknown fields, numbers as texts, NaN and numbers that no float32 holds are refused by name.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from secrets import token_hex
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    create_model,
+)
+
+from shared.clock import isoformat, to_micros
+from shared.rows.schema import Column, Kind, Row, RowSchema, Value
+from shared.rows.sections import IDENTIFIER
+from shared.transaction import GENERATED_PREFIX, MAX_AHEAD_US, TEXT_PATTERN, one_form
+
+EARLIEST_US = -2_208_988_800_000_000
+"""The year 1900: an older instant is a wrong unit or origin."""
+LONGEST_WORD = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFields:
+    """What the fields about a row are called in a request.
+
+    Attributes:
+        entity, time: None where the use case has none.
+    """
+
+    row_id: str
+    entity: str | None
+    time: str | None
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Each once: a row's id and its entity may be one column."""
+        return tuple(dict.fromkeys(name for name in (self.row_id, self.entity, self.time) if name))
+
+
+def role_fields(schema: RowSchema) -> RoleFields:
+    """The names of the source where they can be names of a field, else those of the table."""
+
+    def field(source: str | None, standard: str) -> str:
+        is_usable = source and IDENTIFIER.fullmatch(source) and source not in schema.names
+        return str(source) if is_usable else standard
+
+    roles = schema.roles
+    return RoleFields(
+        field(roles.row_id, "row_id"),
+        None if roles.entity is None else field(roles.entity, "entity"),
+        None if roles.time is None else field(roles.time, "event_time"),
+    )
+
+
+def request_model(schema: RowSchema) -> type[BaseModel]:
+    """The body of /predict; pydantic checks it, /docs shows it."""
+    fields = role_fields(schema)
+    about: dict[str, Any] = {
+        fields.row_id: (
+            Identifier | None,
+            Field(None, description="Your id, needed for feedback. Default: a new one, answered."),
+        )
+    }
+    if fields.entity is not None:
+        about.setdefault(
+            fields.entity,
+            (
+                Identifier | None,
+                Field(None, repr=False, description="Whose row it is. Default: nobody known."),
+            ),
+        )
+    if fields.time is not None:
+        about[fields.time] = (
+            Moment | None,
+            Field(None, description="RFC 3339 with a zone: when the row is true. Default: now."),
+        )
+    fields_of_columns: dict[str, Any] = {column.name: _field(column) for column in schema.columns}
+    model: type[BaseModel] = create_model(
+        f"{schema.name.title().replace('_', '')}Request",
+        __config__=ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True),
+        __doc__=f"One row of {schema.name} to score.",
+        **{**about, **fields_of_columns},
+    )
+    return model
+
+
+class RowMaker:
+    """Turns requests of one schema into rows."""
+
+    def __init__(self, schema: RowSchema) -> None:
+        self._fields = role_fields(schema)
+        self._columns = schema.columns
+        self._moments = {c.name for c in schema.columns if c.kind is Kind.MOMENT}
+
+    def row(self, request: BaseModel, now_us: int) -> Row:
+        """The row a request stands for, defaults filled in.
+
+        Raises:
+            ValueError: well-typed but without sense; the text begins with the field's name.
+        """
+        sent = request.__dict__
+        fields = self._fields
+        row_id = sent[fields.row_id] or token_hex(16)
+        entity = None if fields.entity is None else sent[fields.entity]
+        return Row(
+            row_id,
+            entity or GENERATED_PREFIX + row_id,
+            self._event_time(sent, now_us),
+            now_us,
+            tuple([self._value(column, sent[column.name]) for column in self._columns]),
+        )
+
+    def _value(self, column: Column, sent: Any) -> Value:
+        if sent is None:
+            return column.default
+        return to_micros(sent) if column.name in self._moments else sent
+
+    def _event_time(self, sent: Mapping[str, Any], now_us: int) -> int:
+        name = self._fields.time
+        moment = None if name is None else sent[name]
+        if moment is None:
+            return now_us
+        instant_us = to_micros(moment)
+        if instant_us > now_us + MAX_AHEAD_US:
+            raise ValueError(
+                f"{name}: {moment.isoformat()} is more than one day after now, {isoformat(now_us)}"
+            )
+        if instant_us < EARLIEST_US:
+            raise ValueError(f"{name}: before 1900-01-01T00:00:00Z")
+        return instant_us
+
+
+def _field(column: Column) -> tuple[Any, Any]:
+    kind, description = _TYPES[column.kind](column), column.description or _described(column)
+    if column.required:
+        return kind, Field(description=description)
+    return kind | None, Field(None, description=f"{description} Default: {_default(column)}.")
+
+
+def _number(column: Column) -> Any:
+    return Annotated[float, Field(strict=True, ge=column.minimum, le=column.maximum)]
+
+
+def _flag(_column: Column) -> Any:
+    return StrictBool
+
+
+def _category(column: Column) -> Any:
+    return Literal[column.values] if column.values else Word
+
+
+def _moment(_column: Column) -> Any:
+    return Moment
+
+
+def _described(column: Column) -> str:
+    if column.kind is Kind.CATEGORY and not column.values:
+        return "Any word; one that training has not seen is scored as unseen."
+    return {
+        Kind.NUMBER: "A number.",
+        Kind.FLAG: "true or false.",
+        Kind.CATEGORY: "One of these words.",
+        Kind.MOMENT: "RFC 3339 with a zone.",
+    }[column.kind]
+
+
+def _default(column: Column) -> str:
+    return "missing" if column.default is None else repr(column.default)
+
+
+def _text_moment(value: Any) -> Any:
+    # pydantic would read 1700000000, and "1700000000", as Unix seconds or milliseconds by size
+    if isinstance(value, datetime) or (isinstance(value, str) and "-" in value[1:]):
+        return value
+    raise ValueError("write an RFC 3339 date and time with a zone, e.g. 2026-01-05T10:15:00Z")
+
+
+_Text = Field(min_length=1, max_length=LONGEST_WORD, pattern=TEXT_PATTERN)
+Identifier = Annotated[str, _Text, AfterValidator(one_form)]
+Word = Annotated[str, _Text, AfterValidator(one_form)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_text_moment)]
+_TYPES = {
+    Kind.NUMBER: _number,
+    Kind.FLAG: _flag,
+    Kind.CATEGORY: _category,
+    Kind.MOMENT: _moment,
+}

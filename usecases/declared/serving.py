@@ -1,0 +1,92 @@
+"""The serving half of a declared use case: request model, vector and answers from its file."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from pydantic import BaseModel
+from sqlalchemy import Engine
+
+from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
+from shared.rows.encoder import feature_set_of
+from shared.rows.examples import read_examples
+from shared.rows.schema import Row, RowSchema
+from shared.tasks import Task, TaskKind
+from shared.usecase.serving import (
+    FeatureSet,
+    FloatVector,
+    Responder,
+    ScoringRoute,
+    ServedModel,
+    TaskPrediction,
+)
+from usecases.declared.answers import Predictor, answer_model, best_output, first_output
+from usecases.declared.features import RowFeatures
+from usecases.declared.request import RowMaker, request_model
+
+Prediction = Callable[[FloatVector, ServedModel], TaskPrediction]
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredServing:
+    """What the scoring service asks of a use case, made from a declaration."""
+
+    declared: Declaration
+    row_schema: RowSchema
+    request_model: type[BaseModel]
+    feature_set: FeatureSet
+    routes: Sequence[ScoringRoute]
+    maker: RowMaker
+
+    @property
+    def name(self) -> str:
+        return self.row_schema.name
+
+    @property
+    def schema_version(self) -> int:
+        return self.row_schema.version
+
+    @property
+    def task(self) -> Task:
+        return self.row_schema.task
+
+    @property
+    def prediction(self) -> Prediction:
+        scalar = self.task.kind in (TaskKind.BINARY, TaskKind.REGRESSION)
+        return first_output if scalar else best_output
+
+    def to_transaction(self, request: BaseModel, now_us: int) -> Row:
+        return self.maker.row(request, now_us)
+
+    def feature_source(self, engine: Engine) -> RowFeatures:  # noqa: ARG002 - no row is read
+        return RowFeatures(self.row_schema)
+
+    def warm_up(self) -> None:
+        """Nothing is compiled."""
+
+
+def serving_of(folder: Path) -> DeclaredServing:
+    """The serving half of the declaration in a folder.
+
+    Raises:
+        DeclarationError: names every key that is wrong, and the remedy.
+    """
+    declared = read_declaration(folder / FILE_NAME)
+    schema = declared.row_schema
+    route = ScoringRoute(
+        path="/predict",
+        summary=f"Predict one row of {schema.name}",
+        response_model=answer_model(schema),
+        respond=cast(Responder, Predictor(schema)),
+        examples=read_examples(folder, schema),
+        batch_path="/predict/batch",
+    )
+    return DeclaredServing(
+        declared=declared,
+        row_schema=schema,
+        request_model=request_model(schema),
+        feature_set=feature_set_of(schema),
+        routes=(route,),
+        maker=RowMaker(schema),
+    )
