@@ -9,7 +9,7 @@ from pathlib import Path
 
 SUFFIXES = frozenset({".py", ".toml", ".yaml", ".json"})
 # Beside the use case's own package: splits, snapshots, features and forms are made there.
-_OURS = ("shared", "scheduler", "usecases")
+_OURS = ("shared", "scheduler", "usecases", "learning")
 
 
 def code_digest(use_case: object) -> str:

@@ -1,0 +1,194 @@
+"""The learning half of a declared use case: each question passed to the module that knows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from sqlalchemy import Engine
+
+from learning.measures import point_values
+from learning.trainers.request import InputColumn, Recipe, TrainingRequest
+from learning.trainers.train import train
+from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
+from shared.rows.encode_frame import encode_frame
+from shared.rows.encoder import feature_set_of
+from shared.rows.hashing import word_hashes
+from shared.rows.schema import RowSchema
+from shared.rows.sections import GRADIENT_BOOSTING
+from shared.rows.slots import Slot, SlotKind, slots_of
+from shared.rows.snapshot import read_rows
+from shared.rows.table_changes import make_tables
+from shared.rows.tables import RowTables, tables_of
+from shared.tasks import Task, TaskKind
+from shared.tasks.answer import DECISION, DEFAULT_DECISION
+from shared.usecase.learning import Candidate, Labels, Progress, Quarantine, Split
+from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.serving import FeatureSet, FloatMatrix
+from shared.verdicts import Verdict
+from usecases.declared.policy import promotion_policy
+from usecases.declared.quality.features import judge_features, read_served
+from usecases.declared.quality.judge import judge_quality, quarantine_rows
+from usecases.declared.slices import slices_of
+from usecases.declared.split import split_rows
+
+MOST_WORDS = 20_000
+"""Words of one category that an estimator of a person's own is told by name."""
+
+
+@dataclass
+class DeclaredLearning:
+    """Implements `LearningUseCase` for a declaration.
+
+    Attributes:
+        words: the words of each open category as the latest split saw them; the vector holds
+            hashes, and an estimator that takes a DataFrame wants the words back.
+    """
+
+    declared: Declaration
+    words: dict[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def row_schema(self) -> RowSchema:
+        return self.declared.row_schema
+
+    @property
+    def tables(self) -> RowTables:
+        return tables_of(self.row_schema)
+
+    @property
+    def name(self) -> str:
+        return self.row_schema.name
+
+    @property
+    def schema_version(self) -> int:
+        return self.row_schema.version
+
+    @property
+    def task(self) -> Task:
+        return self.row_schema.task
+
+    @property
+    def feature_set(self) -> FeatureSet:
+        return feature_set_of(self.row_schema)
+
+    @property
+    def policy(self) -> PromotionPolicy:
+        return promotion_policy(self.declared)
+
+    def snapshot(self, engine: Engine, as_of_us: int) -> pl.DataFrame:
+        make_tables(engine, self.tables)
+        return read_rows(engine, self.tables, as_of_us)
+
+    def quarantine(self, snapshot: pl.DataFrame, as_of_us: int) -> Quarantine:
+        return quarantine_rows(snapshot, as_of_us, self.declared)
+
+    def check_quality(self, snapshot: pl.DataFrame, as_of_us: int) -> Verdict:
+        return judge_quality(snapshot, as_of_us, self.declared)
+
+    def features(self, snapshot: pl.DataFrame) -> FloatMatrix:
+        return encode_frame(self.row_schema, snapshot)
+
+    def split(self, snapshot: pl.DataFrame, as_of_us: int) -> Split:
+        for column in self.row_schema.columns:
+            if column.is_open:
+                counted = snapshot[column.name].drop_nulls().value_counts(sort=True)
+                self.words[column.name] = counted.head(MOST_WORDS)[column.name].to_list()
+        return split_rows(snapshot, as_of_us, self.declared)
+
+    def check_features(
+        self,
+        engine: Engine,
+        snapshot: pl.DataFrame,
+        matrix: FloatMatrix,
+        split: Split,
+        as_of_us: int,  # noqa: ARG002 - the snapshot holds only what was known then
+    ) -> Verdict:
+        served = read_served(engine, self.tables)
+        return judge_features(snapshot, matrix, split, served, self.declared)
+
+    def train(
+        self,
+        matrix: FloatMatrix,
+        labels: Labels,
+        feature_names: Sequence[str],
+        seed: int,
+        progress: Progress,
+    ) -> Candidate:
+        by_name = {slot.name: slot for slot in slots_of(self.row_schema)}
+        request = TrainingRequest(
+            task=self.task,
+            matrix=matrix,
+            labels=labels,
+            columns=tuple(self._input(by_name[name]) for name in feature_names),
+            feature_set_version=self.feature_set.version,
+            recipes=_recipes(self.declared),
+            measure=self.declared.metric,
+            outlier=self.declared.train.outlier,
+            seed=seed,
+        )
+        return train(request, progress)
+
+    def headline(self, scores: FloatMatrix) -> npt.NDArray[np.float64]:
+        return scores[:, 0].astype(np.float64)
+
+    def alerts(
+        self, scores: FloatMatrix, components: Sequence[str], thresholds: Mapping[str, float]
+    ) -> npt.NDArray[np.bool_]:
+        del components
+        if self.task.kind is not TaskKind.BINARY:
+            return np.zeros(len(scores), dtype=np.bool_)
+        limit = thresholds.get(DECISION, DEFAULT_DECISION)
+        is_alert: npt.NDArray[np.bool_] = scores[:, 0] >= limit
+        return is_alert
+
+    def metrics(
+        self, scores: npt.NDArray[np.float64], labels: Labels, held_out: pl.DataFrame
+    ) -> Mapping[str, float]:
+        del held_out
+        judge = self.declared.judge
+        truth = labels.astype(np.float64)
+        return point_values(self.task, scores, truth, (*judge.guards, *judge.floors))
+
+    def slices(
+        self, held_out: pl.DataFrame, features: FloatMatrix
+    ) -> Mapping[str, npt.NDArray[np.bool_]]:
+        del features
+        return slices_of(held_out, self.declared)
+
+    def _input(self, slot: Slot) -> InputColumn:
+        if slot.kind is SlotKind.NUMBER:
+            return InputColumn(slot.name)
+        if slot.kind is SlotKind.INDEX:
+            words = {float(at): word for at, word in enumerate(slot.words)}
+        else:
+            seen = self.words.get(slot.column, ())
+            words = {float(word_hashes(word)[slot.position]): word for word in seen}
+        return InputColumn(slot.name, is_category=True, words=words, field=slot.column)
+
+
+def _recipes(declared: Declaration) -> tuple[Recipe, ...]:
+    told = declared.train
+    ranking = declared.use_case.task is TaskKind.RANKING
+    model = told.model or ("denoising_autoencoder" if ranking else GRADIENT_BOOSTING)
+    first = Recipe(model, dict(told.settings))
+    return (first, *(Recipe(name) for name in told.candidates if name != model))
+
+
+def stored_labels(task: Task, labels: pl.Series) -> npt.NDArray[np.float64]:
+    """Labels of a snapshot as numbers: one a row, or one a row and item."""
+    if task.kind is not TaskKind.RANKING:
+        return labels.cast(pl.Float64).to_numpy()
+    vectors = [np.frombuffer(raw, dtype="<f4") for raw in labels]
+    return np.stack(vectors).astype(np.float64) if vectors else np.empty((0, task.width))
+
+
+def learning_of(folder: Path) -> DeclaredLearning:
+    """The learning half of the declaration in a folder.
+
+    Raises:
+        DeclarationError: names every key that is wrong, and the remedy.
+    """
+    return DeclaredLearning(read_declaration(folder / FILE_NAME))

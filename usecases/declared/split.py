@@ -1,0 +1,71 @@
+"""The split of a declared snapshot: the newest matured rows are held out, or a share of entities.
+
+Without a time no future can be held out. Then whole entities are, by a hash of their name: rows
+that depend on each other are never on both sides, and an entity stays on its side for ever.
+"""
+
+from hashlib import blake2b
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from shared.rows.declaration import Declaration
+from shared.usecase.learning import Split
+
+_BYTES = 8
+_LARGEST = 2.0 ** (8 * _BYTES)
+LARGEST_HELD_OUT_SHARE = 0.35
+"""Of the labelled time, whatever is declared: the rest has to be learned from."""
+
+Positions = npt.NDArray[np.int64]
+
+
+def split_rows(snapshot: pl.DataFrame, as_of_us: int, declared: Declaration) -> Split:
+    """Positions of labelled rows to learn from, and of those to judge on."""
+    held_out = declared.held_out
+    if held_out.share is not None:
+        return _by_entity(snapshot, held_out.share)
+    return _by_time(snapshot, as_of_us, declared, held_out.duration_us or 0)
+
+
+def _by_time(
+    snapshot: pl.DataFrame, as_of_us: int, declared: Declaration, duration_us: int
+) -> Split:
+    times = snapshot["event_time"]
+    labelled = snapshot["label"].is_not_null()
+    delay_us = declared.row_schema.roles.delay_us
+    matured = times.filter(labelled & (times <= as_of_us - delay_us))
+    if matured.is_empty():
+        return Split(_nowhere(), _nowhere())
+    first, last = int(matured.min()), int(matured.max())  # type: ignore[arg-type]
+    begin = last - min(duration_us, round((last - first) * LARGEST_HELD_OUT_SHARE))
+    window_us = declared.train.window
+    oldest = first if window_us is None else begin - window_us
+    # what was still unknown when the held-out window began must not be learned from
+    known = snapshot["label_known_at"] <= begin
+    is_train = labelled & known & times.is_between(oldest, begin - delay_us)
+    is_held_out = labelled & (times > begin) & (times <= last)
+    return Split(_where(is_train), _where(is_held_out))
+
+
+def _by_entity(snapshot: pl.DataFrame, share: float) -> Split:
+    entities = snapshot["entity"].unique()
+    chosen = [name for name in entities if _place(name) < share]
+    labelled = snapshot["label"].is_not_null()
+    is_held_out = snapshot["entity"].is_in(chosen)
+    return Split(_where(labelled & ~is_held_out), _where(labelled & is_held_out))
+
+
+def _place(entity: str) -> float:
+    """Where an entity lies in [0, 1), the same for ever."""
+    digest = blake2b(entity.encode(), digest_size=_BYTES, person=b"held out").digest()
+    return int.from_bytes(digest) / _LARGEST
+
+
+def _where(mask: pl.Series) -> Positions:
+    return mask.fill_null(value=False).arg_true().to_numpy().astype(np.int64)
+
+
+def _nowhere() -> Positions:
+    return np.empty(0, dtype=np.int64)
