@@ -31,7 +31,7 @@ from usecases.fraud.features.rows import new_block
 from usecases.fraud.features.window import UserWindow
 
 MOST = 8
-OF_USERS = slice(0, -len(GROUPS["merchant_risk"]))
+OF_USERS = slice(0, FEATURE_SET.names.index(GROUPS["merchant_risk"][0]))
 """The features that do not wait for the database."""
 FIRST_SEEN = FEATURE_SET.names.index("days_since_first_seen")
 
