@@ -34,8 +34,5 @@ class Version:
     def next_minor(self) -> "Version":
         return Version(self.major, self.minor + 1, 0)
 
-    def next_major(self) -> "Version":
-        return Version(self.major + 1, 0, 0)
-
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}.{self.patch}"

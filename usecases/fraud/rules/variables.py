@@ -70,7 +70,7 @@ def _field_variables() -> tuple[Variable, ...]:
         Variable("amount", "double", "major units of currency", lambda e: e.transaction.amount),
         _text("currency", "ISO 4217 code"),
         _text("transaction_id", "the transaction"),
-        _text("user_id", "whose history the features tell"),
+        _text("user_id", "whose history the features describe"),
         _text("merchant_id", "the counterparty"),
         _text("transaction_type", "purchase, transfer, withdrawal, ..."),
         _text("merchant_category", 'default ""'),
@@ -134,12 +134,12 @@ def _coordinate(name: str) -> Variable:
 
 
 def _component(name: str) -> Variable:
-    meaning = "anomaly score, higher is stranger; 0.0 if the model has no such component"
+    meaning = "anomaly score, higher is more unusual; 0.0 if the model has no such component"
     return Variable(name, "double", meaning, lambda e: e.judgement.scores[name])
 
 
 def _threshold(name: str) -> Variable:
-    meaning = "the serving model's threshold"
+    meaning = "the live model's threshold"
     return Variable(f"threshold_{name}", "double", meaning, lambda e: e.judgement.thresholds[name])
 
 
