@@ -1,4 +1,4 @@
-"""`python -m api.smoke BUNDLE`: load and score a bundle where a bad one can do no harm.
+"""`python -m api.smoke BUNDLE BYTES SECONDS PARENT_PID`: load and score a bundle in isolation.
 
 Run in a child process with limits on memory, processor time and files. The bytes have
 been authenticated by then; this is for models that are broken, endless or too large.
@@ -18,6 +18,7 @@ from shared.bundle.archive import unpack
 from shared.errors import UnderstudyError
 from shared.scoring.loading import load_model
 from shared.scoring.model import Model
+from shared.system.child_processes import end_with_parent
 
 _SEED = 20_240_131
 ALLOW_PICKLE = "allow-pickle"
@@ -66,8 +67,9 @@ def _scores(model: Model, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float
 
 
 def main(arguments: list[str]) -> int:
-    path, memory_bytes, cpu_seconds, *flags = arguments
+    path, memory_bytes, cpu_seconds, parent_pid, *flags = arguments
     _limit(int(memory_bytes), int(cpu_seconds))
+    end_with_parent(int(parent_pid))
     try:
         bundle = unpack(Path(path).read_bytes())
         row_seconds = check(load_model(bundle, allow_pickle=ALLOW_PICKLE in flags))

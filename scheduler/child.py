@@ -11,7 +11,6 @@ import structlog
 from sqlalchemy import Engine
 
 import usecases
-from native.linux import die_with
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import INTERRUPTED, RunRecorder
 from scheduler.cycle.report import RunReport
@@ -22,6 +21,7 @@ from scheduler.settings import SchedulerSettings, load_settings
 from scheduler.supervision.limits import Retries
 from shared.errors import DataUnavailable, SettingsError
 from shared.logs import configure_service_logging, start_failed
+from shared.system.child_processes import end_with_parent
 from shared.system.files import keep_files_private
 from shared.tables.engine import connect
 from shared.tables.runs import Run, RunStatus, get_run
@@ -43,7 +43,7 @@ def carry_out(
     settings: SchedulerSettings, use_case: LearningUseCase, arguments: Sequence[str]
 ) -> int:
     """The life of the process; the exit status is 0 when the run was recorded."""
-    die_with(int(arguments[0]))
+    end_with_parent(int(arguments[0]), by_kernel=True)
     # one line from the parent; nothing is to be stopped before, so signals still kill
     told = sys.stdin.readline().split()
     if not told:

@@ -1,5 +1,6 @@
 """Child processes side by side: when one ends, or we are told to stop, all end."""
 
+import io
 import os
 import signal
 import subprocess
@@ -9,7 +10,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import IO
+from typing import IO, cast
+
+from shared.system.child_processes import ChildProcess, start_child, stop_children
 
 # Both services promise to stop within 10 s; the rest is for a busy machine.
 STOP_SECONDS = 20.0
@@ -30,7 +33,7 @@ class ServiceProcess:
 
 @dataclass(frozen=True, slots=True)
 class _Child:
-    process: "subprocess.Popen[str]"
+    process: ChildProcess
     relay: threading.Thread
 
 
@@ -64,19 +67,15 @@ def _all_run(children: Sequence[_Child]) -> bool:
 
 
 def _start(service: ServiceProcess, width: int) -> _Child:
-    process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
+    process = start_child(
         service.command,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", **service.environment},
-        stdin=subprocess.DEVNULL,
+        environment={**os.environ, "PYTHONUNBUFFERED": "1", **service.environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        # Ctrl-C goes to us alone: we decide the order in which they end
-        start_new_session=True,
     )
+    lines = io.TextIOWrapper(cast(IO[bytes], process.stdout), errors="replace")
     prefix = f"{service.name:<{width}} | "
-    relay = threading.Thread(target=_relay, args=(process.stdout, prefix), daemon=True)
+    relay = threading.Thread(target=_relay, args=(lines, prefix), daemon=True)
     relay.start()
     return _Child(process, relay)
 
@@ -89,16 +88,8 @@ def _relay(lines: IO[str], prefix: str) -> None:
 
 
 def _stop(children: Sequence[_Child]) -> list[int]:
+    stop_children([child.process for child in children], STOP_SECONDS)
     for child in children:
-        if child.process.poll() is None:
-            child.process.terminate()
-    deadline = time.monotonic() + STOP_SECONDS
-    for child in children:
-        try:
-            child.process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            child.process.kill()
-            child.process.wait()
         # the last lines say why; a grandchild that holds the pipe may not hold us
         child.relay.join(_LAST_LINES_SECONDS)
     return [child.process.returncode for child in children]

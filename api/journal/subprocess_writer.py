@@ -5,9 +5,7 @@ how far it may read, a line of JSON each way; it only reads the journal, so one 
 its parent can do no harm. One that dies is replaced at the next batch.
 """
 
-import os
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +18,13 @@ from api.journal.frames import Region
 from api.journal.sink import Sink, Stored
 from api.journal.writer import WrittenBatch
 from shared.errors import DataUnavailable
+from shared.system.child_processes import (
+    INSTALLATION,
+    ChildProcess,
+    kill_child,
+    module_command,
+    start_child,
+)
 from shared.transaction import Label
 
 _CLOSE_SECONDS = 10
@@ -41,7 +46,7 @@ class SubprocessWriter:
             "batch": batch,
         }
         self._sink = sink
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: ChildProcess | None = None
         self._lock = threading.Lock()
 
     @property
@@ -73,8 +78,7 @@ class SubprocessWriter:
         try:
             child.wait(_CLOSE_SECONDS)
         except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
+            kill_child(child)
         if child.stdout is not None:
             child.stdout.close()
 
@@ -96,11 +100,10 @@ class SubprocessWriter:
             raise ChildDied("the process that drains the journal does not answer") from error
         return said
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "api.journal.writer_child"],
-            cwd=Path(__file__).parents[2],
-            env=os.environ,
+    def _start(self) -> ChildProcess:
+        child = start_child(
+            module_command("api.journal.writer_child"),
+            folder=INSTALLATION,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -111,7 +114,7 @@ class SubprocessWriter:
         return child
 
 
-def _write(child: subprocess.Popen[bytes], said: dict[str, Any]) -> None:
+def _write(child: ChildProcess, said: dict[str, Any]) -> None:
     if child.stdin is None:
         raise OSError("no way to talk to the child")
     child.stdin.write(orjson.dumps(said) + b"\n")

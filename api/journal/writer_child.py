@@ -29,7 +29,7 @@ _STEPS_BETWEEN_LOOKS = 1_000
 
 def main() -> None:
     """Answer questions until the parent is gone."""
-    # The parent says when to end; a Ctrl-C meant for it comes here as well.
+    # The parent says when to end: it closes the pipe of the questions, or dies.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     _lower_priority()

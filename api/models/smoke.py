@@ -3,20 +3,21 @@
 import json
 import math
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import api
 from api.smoke import ALLOW_PICKLE
 from shared.errors import ModelLoadError
-from shared.telemetry import SWITCHES
-
-_ROOT = Path(api.__file__).resolve().parent.parent
+from shared.system.child_processes import (
+    bare_environment,
+    how_it_ended,
+    kill_child,
+    module_command,
+    start_child,
+)
 
 
 class SmokeTest(Protocol):
@@ -41,24 +42,18 @@ class ChildSmokeTest:
         with tempfile.TemporaryDirectory(prefix="understudy-smoke-") as folder:
             path = Path(folder) / "bundle.zip"
             path.write_bytes(raw)
-            limits = (str(self.memory_bytes), str(math.ceil(self.timeout_seconds)))
+            numbers = (self.memory_bytes, math.ceil(self.timeout_seconds), os.getpid())
             flags = [ALLOW_PICKLE] if self.allow_pickle else []
-            return self._run(
-                [sys.executable, "-m", "api.smoke", str(path), *limits, *flags], folder
-            )
+            arguments = (str(path), *map(str, numbers), *flags)
+            return self._run(module_command("api.smoke", *arguments), folder)
 
     def _run(self, command: list[str], folder: str) -> float | None:
-        # No setting and no secret of the service goes into the child.
-        ours = {"PYTHONPATH": str(_ROOT), "HOME": folder, "OMP_NUM_THREADS": "1"}
-        environment = {**SWITCHES, **ours}
-        child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        child = start_child(
             command,
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
+            folder=folder,
+            environment=bare_environment(folder),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
         )
         try:
             output, _ = child.communicate(timeout=self.timeout_seconds)
@@ -68,21 +63,20 @@ class ChildSmokeTest:
             ) from error
         finally:
             if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)
+                kill_child(child)
                 child.communicate()
         return _judge(child.returncode, output)
 
 
 def _judge(returncode: int, output: bytes) -> float | None:
     if returncode < 0:
-        name = signal.Signals(-returncode).name
-        raise ModelLoadError(f"the model's test process was ended by {name}")
+        raise ModelLoadError(f"the model's test process {how_it_ended(returncode)}")
     try:
         told = json.loads(output)
         problem, row_seconds = told["problem"], told.get("row_seconds")
     except (ValueError, KeyError, TypeError) as error:
         raise ModelLoadError(
-            f"the model's test process ended with status {returncode} and no verdict"
+            f"the model's test process {how_it_ended(returncode)} and no verdict"
         ) from error
     if problem is not None:
         raise ModelLoadError(str(problem))

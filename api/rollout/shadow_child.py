@@ -10,7 +10,6 @@ import os
 import resource
 import select
 import sys
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from api.rollout.counters import Counters
 from api.rollout.shadow_record import ShadowRecordFormat
 from shared.bundle.archive import unpack
 from shared.scoring.loading import load_model
+from shared.system.child_processes import end_with_parent
 from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel
 
 _IDLE_SECONDS = 0.25
@@ -100,7 +100,8 @@ class Shadow:
 def main(arguments: list[str]) -> int:
     config = ChildConfig.model_validate_json(arguments[0])
     _confine(config.memory_bytes)
-    threading.Thread(target=_end_with, args=(config.parent_pid,), daemon=True).start()
+    # A model that never returns would not notice that the queue was closed.
+    end_with_parent(config.parent_pid)
     shadow = Shadow(config)
     # Only now: an import at this priority would take minutes on a busy core.
     _step_aside()
@@ -139,13 +140,6 @@ def _step_aside() -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except (AttributeError, OSError):
         os.nice(19)
-
-
-def _end_with(parent_pid: int) -> None:
-    """A model that never returns would not notice that the queue was closed."""
-    while os.getppid() == parent_pid:
-        time.sleep(1)
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -7,18 +7,21 @@ next one. Whatever the process does, all that serving ever does is a write that 
 import fcntl
 import os
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
-import api
 from api.rollout.shadow_child import ChildConfig
-from shared.telemetry import SWITCHES
+from shared.system.child_processes import (
+    INSTALLATION,
+    ChildProcess,
+    bare_environment,
+    how_it_ended,
+    kill_child,
+    module_command,
+    start_child,
+)
 
-_ROOT = Path(api.__file__).resolve().parent.parent
-# No setting and no secret of the service goes into the child.
-_ENVIRONMENT = {"PYTHONPATH": str(_ROOT), "HOME": "/nonexistent", "OMP_NUM_THREADS": "1"}
 _END_SECONDS = 2.0
 # Imports and the model's session, on a busy machine.
 _START_SECONDS = 60.0
@@ -39,7 +42,7 @@ class ShadowProcess:
         changes = {"rows_fd": self._rows_read, "beat_fd": self._beat_write}
         self._config = config.model_copy(update=changes)
         self._hang_seconds = hang_seconds
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: ChildProcess | None = None
         self._patient_until = 0.0
         self._cpu_at_beat = 0.0
 
@@ -58,21 +61,13 @@ class ShadowProcess:
     def start(self) -> None:
         # What the last process left there is no sign of life of this one.
         self._has_beaten()
-        # No setting and no secret of the service goes into the child.
-        self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "api.rollout.shadow_child", self._config.model_dump_json()],
-            cwd=_ROOT,
-            env={
-                **SWITCHES,
-                "PYTHONPATH": str(_ROOT),
-                "HOME": "/nonexistent",
-                "OMP_NUM_THREADS": "1",
-            },
-            stdin=subprocess.DEVNULL,
+        self._child = start_child(
+            module_command("api.rollout.shadow_child", self._config.model_dump_json()),
+            folder=INSTALLATION,
+            environment=bare_environment("/nonexistent"),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            pass_fds=(self._rows_read, self._beat_write),
-            start_new_session=True,
+            descriptors=(self._rows_read, self._beat_write),
         )
         self._patient_until = time.monotonic() + _START_SECONDS
 
@@ -84,7 +79,7 @@ class ShadowProcess:
         status = child.poll()
         if status is not None:
             self._child = None
-            return f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
+            return how_it_ended(status)
         if self._has_beaten():
             self._patient_until = time.monotonic() + self._hang_seconds
             self._cpu_at_beat = _cpu_seconds(child.pid)
@@ -113,8 +108,7 @@ class ShadowProcess:
 
     def _kill(self) -> None:
         if self._child is not None:
-            self._child.kill()
-            self._child.wait()
+            kill_child(self._child)
             self._child = None
 
     def _has_beaten(self) -> bool:

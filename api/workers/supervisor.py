@@ -8,7 +8,6 @@ import fcntl
 import os
 import signal
 import socket
-import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from api.workers.port import bound
 from api.workers.run_dir import STATE, RunDir
 from api.workers.worker_context import DUMP_STACKS_SIGNAL
 from shared.errors import SettingsError
+from shared.system.child_processes import ChildProcess, start_child, stop_children
 
 _log = structlog.get_logger()
 _POLL_SECONDS = 0.05
@@ -49,7 +49,7 @@ class _Worker:
     started_at: float = 0.0
     due_at: float = 0.0
     kill_at: float | None = None
-    process: "subprocess.Popen[bytes] | None" = None
+    process: ChildProcess | None = None
 
 
 def supervise(settings: Settings, command: Sequence[str]) -> int:
@@ -80,7 +80,6 @@ class WorkerPool:
         self._command = command
         self._run_dir = run_dir
         self._listener = listener
-        self._lifeline, self._held = os.pipe()
         hang_seconds, numbers = settings.worker_hang_seconds, range(settings.api_workers)
         self._workers = [_Worker(number, HeartbeatMonitor(hang_seconds)) for number in numbers]
         self._any_was_ready = False
@@ -94,8 +93,6 @@ class WorkerPool:
                 time.sleep(_POLL_SECONDS)
         finally:
             ended_well = self._stop()
-            os.close(self._held)
-            os.close(self._lifeline)
             for worker in self._workers:
                 worker.heart.close()
         return (0 if ended_well else 1) if status is None else status
@@ -126,22 +123,19 @@ class WorkerPool:
         worker.starts += 1
         worker.started_at, worker.kill_at = now, None
         worker.heart.begin()
-        descriptors = (self._listener.fileno(), self._lifeline, worker.heart.descriptor)
+        descriptors = (self._listener.fileno(), worker.heart.descriptor)
         said = {
             "--number": worker.number,
             "--starts": worker.starts,
             "--hangs": worker.hangs,
             "--listener": descriptors[0],
-            "--lifeline": descriptors[1],
-            "--heartbeat": descriptors[2],
+            "--heartbeat": descriptors[1],
+            "--parent": os.getpid(),
         }
-        worker.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        worker.process = start_child(
             [*self._command, *(str(word) for pair in said.items() for word in pair)],
-            env={**os.environ, "API_WORKERS": str(len(self._workers))},
-            stdin=subprocess.DEVNULL,
-            pass_fds=descriptors,
-            # Ctrl-C goes to this process alone, which then stops them in order.
-            start_new_session=True,
+            environment={**os.environ, "API_WORKERS": str(len(self._workers))},
+            descriptors=descriptors,
         )
         _log.info(
             "worker_started", worker=worker.number, pid=worker.process.pid, starts=worker.starts
@@ -164,16 +158,8 @@ class WorkerPool:
     def _stop(self) -> bool:
         """Whether all ended by themselves and well."""
         running = [worker.process for worker in self._workers if worker.process is not None]
-        for process in running:
-            process.terminate()
-        deadline = time.monotonic() + _STOP_SECONDS
-        for process in running:
-            try:
-                process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                _log.error("worker_killed", pid=process.pid, after_seconds=_STOP_SECONDS)
-                process.kill()
-                process.wait()
+        for process in stop_children(running, _STOP_SECONDS):
+            _log.error("worker_killed", pid=process.pid, after_seconds=_STOP_SECONDS)
         _log.info("workers_stopped", workers=len(running))
         return all(process.returncode == 0 for process in running)
 

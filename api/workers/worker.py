@@ -1,6 +1,6 @@
 """One of several workers: started by the supervisor, on the socket it was handed.
 
-python -m api.workers.worker --number 0 --listener FD --lifeline FD --starts 1
+python -m api.workers.worker --number 0 --listener FD --parent PID --starts 1
 """
 
 import sys

@@ -2,11 +2,11 @@
 
 import argparse
 import faulthandler
-import os
 import signal
 import socket
-import threading
 from dataclasses import dataclass
+
+from shared.system.child_processes import end_with_parent
 
 DUMP_STACKS_SIGNAL = signal.SIGUSR1
 
@@ -32,17 +32,11 @@ class WorkerContext:
 def read_context(arguments: list[str]) -> WorkerContext:
     """Read the command line; from here on the worker ends when its supervisor does."""
     parser = argparse.ArgumentParser(description=__doc__)
-    for name in ("number", "starts", "hangs", "listener", "lifeline", "heartbeat"):
+    for name in ("number", "starts", "hangs", "listener", "heartbeat", "parent"):
         parser.add_argument(f"--{name}", type=int, required=True)
     said = parser.parse_args(arguments)
-    threading.Thread(target=_end_with, args=(said.lifeline,), daemon=True).start()
+    end_with_parent(said.parent, signal.SIGTERM)
     # Asked by the supervisor before it ends a worker that hangs: where is it?
     faulthandler.register(DUMP_STACKS_SIGNAL, all_threads=True)
     listener = socket.socket(fileno=said.listener)
     return WorkerContext(said.number, said.starts, said.hangs, listener, said.heartbeat)
-
-
-def _end_with(lifeline: int) -> None:
-    """The supervisor holds the other end: when it dies, however it dies, this returns."""
-    os.read(lifeline, 1)
-    os.kill(os.getpid(), signal.SIGTERM)

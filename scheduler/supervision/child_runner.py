@@ -1,13 +1,12 @@
 """Carries out a run in a child process, and ends that process when it has to end."""
 
 import os
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
-from typing import IO, TypeAlias, cast
+from typing import IO, cast
 
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
@@ -18,12 +17,12 @@ from scheduler.cycle.report import RunReport
 from scheduler.supervision.lease import LeaseKeeper
 from scheduler.supervision.limits import ChildLimits
 from scheduler.supervision.memory import resident_bytes
+from shared.system.child_processes import ChildProcess, kill_child, start_child, stop_child
 from shared.tables.leases import CANCELLED
 from shared.tables.runs import Run, RunStatus
 
 LOOK_SECONDS = 0.2
 MIB = 2**20
-Child: TypeAlias = "subprocess.Popen[bytes]"
 
 
 class ChildEnding(StrEnum):
@@ -60,7 +59,7 @@ class ChildRunner:
         keeps_ready: bool = False,
     ) -> None:
         self._keeps_ready = keeps_ready
-        self._ready: Child | None = None
+        self._ready: ChildProcess | None = None
         self._command = tuple(command)
         self._engine = engine
         self._recorder = recorder
@@ -77,7 +76,7 @@ class ChildRunner:
             ending = self._watch(child, lease)
             if ending is not ChildEnding.LEFT:
                 self._log.warning("child_ended", run_id=run.run_id, reason=ending.value)
-                _stop(child, self._limits.stop_seconds)
+                stop_child(child, self._limits.stop_seconds)
         report = self._conclude(run, ending, child.returncode, keeper)
         self.prepare()
         return report
@@ -93,10 +92,10 @@ class ChildRunner:
         """End the child that waits; it has not begun with anything."""
         child, self._ready = self._ready, None
         if child is not None:
-            child.kill()
+            kill_child(child)
             child.communicate()
 
-    def _start(self, run_id: int, fencing_number: int) -> Child:
+    def _start(self, run_id: int, fencing_number: int) -> ChildProcess:
         self.prepare()
         child, self._ready = self._ready or self._spawn(), None
         # one that died meanwhile does not read it, which the watch will find
@@ -104,13 +103,10 @@ class ChildRunner:
             told.write(f"{run_id} {fencing_number}\n".encode())
         return child
 
-    def _spawn(self) -> Child:
-        # a session of its own: Ctrl-C reaches us alone, and all its descendants can be ended
-        return subprocess.Popen(  # noqa: S603 - our own command
-            [*self._command, str(os.getpid())], stdin=subprocess.PIPE, start_new_session=True
-        )
+    def _spawn(self) -> ChildProcess:
+        return start_child([*self._command, str(os.getpid())], stdin=subprocess.PIPE)
 
-    def _watch(self, child: Child, lease: LeaseKeeper) -> ChildEnding:
+    def _watch(self, child: ChildProcess, lease: LeaseKeeper) -> ChildEnding:
         deadline = time.monotonic() + self._limits.time_seconds
         while child.poll() is None:
             if self._interruption.requested:
@@ -154,12 +150,3 @@ class ChildRunner:
                 report.end(RunStatus.FAILED, ending.value, reason)
         self._recorder.record_cut_off(run, report)
         return report
-
-
-def _stop(child: Child, grace_seconds: float) -> None:
-    child.terminate()
-    try:
-        child.wait(grace_seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()

@@ -28,11 +28,11 @@ def _service(name: str, code: str) -> ServiceProcess:
 def _start(*codes: str) -> "subprocess.Popen[str]":
     """A supervisor in a process of its own: signals belong to a process."""
     services = ", ".join(
-        f"Service({f's{number}'!r}, [sys.executable, '-c', {code!r}], {{}})"
+        f"ServiceProcess({f's{number}'!r}, [sys.executable, '-c', {code!r}], {{}})"
         for number, code in enumerate(codes)
     )
     code = (
-        "import sys\nfrom understudy.processes import Service, run_together\n"
+        "import sys\nfrom understudy.processes import ServiceProcess, run_together\n"
         f"sys.exit(run_together([{services}], lambda line: print(line, flush=True)))\n"
     )
     return subprocess.Popen(

@@ -78,8 +78,8 @@ def light_crew(folder: Path, ending: str) -> "subprocess.Popen[str]":
 
 
 WAITS = (
-    "import os, signal, sys; from api.workers.worker_context import take_place\n"
-    "place = take_place(sys.argv[1:]); signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+    "import os, signal, sys; from api.workers.worker_context import read_context\n"
+    "place = read_context(sys.argv[1:]); signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
     "os.write(1, b'waits %d\\n' % os.getpid())\n"
     "while True: signal.pause()\n"
 )
