@@ -133,7 +133,7 @@ def fold(engine: Engine, start: datetime) -> Fold:
     as_of_us = to_micros(start) + FOLD_US
     rows = USE_CASE.snapshot(engine, as_of_us)
     matrix = USE_CASE.features(rows)
-    split = handbook_split(rows, as_of_us)
+    split = handbook_split(rows, as_of_us, "user_id")
     ask = TrainingRequest(
         matrix=np.ascontiguousarray(matrix[split.train]),
         labels=rows[split.train]["label"].cast(pl.Int8).to_numpy(),
@@ -154,7 +154,7 @@ def book(history: pl.DataFrame, labels: Labels) -> Figures:
     features = book_features(history)
     found: dict[str, list[Figures]] = {name: [] for name in PUBLISHED}
     for start in FOLDS:
-        split = handbook_split(history, to_micros(start) + FOLD_US)
+        split = handbook_split(history, to_micros(start) + FOLD_US, "user_id")
         for name, scores in book_scores(features, labels, split).items():
             found[name].append(judged(history, split, scores))
             say(f"{start:%m-%d} the book's {name}: {found[name][-1]}")

@@ -1,14 +1,11 @@
 """The instant whose knowledge a run uses: now, or an earlier one for data that ended long ago."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine, func, select
-
 from shared.clock import MICROS_PER_DAY, isoformat, to_micros
 from shared.errors import DataUnavailable
-from shared.tables.engine import database_errors
-from shared.tables.schema import api_transaction_logs, transaction_history_logs
 
 END_OF_DATA = "end-of-data"
 
@@ -53,7 +50,9 @@ def parse_as_of(text: str) -> str:
     return isoformat(to_micros(moment))
 
 
-def resolve_as_of(declared: str | None, engine: Engine, now_us: int) -> AsOf:
+def resolve_as_of(
+    declared: str | None, newest_row_us: Callable[[], int | None], now_us: int
+) -> AsOf:
     """The instant that a run which begins now is about; never later than now.
 
     Raises:
@@ -64,16 +63,9 @@ def resolve_as_of(declared: str | None, engine: Engine, now_us: int) -> AsOf:
     if declared != END_OF_DATA:
         instant = to_micros(datetime.fromisoformat(declared))
         return AsOf(min(now_us, instant), now_us, is_declared=True)
-    newest = _newest_row_us(engine)
+    newest = newest_row_us()
     if newest is None:
         raise DataUnavailable(
             "TRAIN_AS_OF is end-of-data, and there is no row: import some (understudy import)"
         )
     return AsOf(min(now_us, newest), now_us, is_declared=True)
-
-
-def _newest_row_us(engine: Engine) -> int | None:
-    tables = (transaction_history_logs, api_transaction_logs)
-    with database_errors("look for the newest row"), engine.connect() as connection:
-        found = [connection.scalar(select(func.max(table.c.event_time))) for table in tables]
-    return max((int(instant) for instant in found if instant is not None), default=None)

@@ -6,12 +6,13 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from scheduler.cycle.examples import LABEL, LABEL_KNOWN_AT, TEXTS, TIME, Examples, thinned_step
+from scheduler.cycle.examples import Examples, thinned_step
 from scheduler.drift.baseline import Baseline
 from scheduler.drift.bins import ColumnKind, kind_of
 from scheduler.drift.column_baseline import Rows, fit_columns
 from scheduler.drift.estimate import Floats, fit_calibration, measure
 from shared.clock import MICROS_PER_DAY
+from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME
 
 SCORE = "score"
 BASELINE_DAYS = 56
@@ -32,7 +33,7 @@ def baseline_of(
     rows = examples.train_rows
     step = thinned_step(len(examples.train_matrix))
     columns: dict[str, npt.NDArray[Any]] = {
-        name: rows[name].to_numpy() for name in TEXTS if name in rows.columns
+        name: rows[name].to_numpy() for name in examples.columns.words if name in rows.columns
     }
     columns |= {
         name: examples.train_matrix[::step, place]

@@ -8,7 +8,7 @@ import polars as pl
 from scheduler.cycle.as_of import AsOf
 from scheduler.cycle.champion import Champion
 from scheduler.cycle.context import CycleContext
-from scheduler.cycle.examples import AMOUNT, ID, LABEL, TIME, USER, Examples
+from scheduler.cycle.examples import Examples
 from scheduler.cycle.history import compared_this_year, has_drifted
 from scheduler.cycle.packaging import Draft
 from scheduler.gates.contest import Contest
@@ -20,6 +20,7 @@ from scheduler.statistics.sample import Bools
 from scheduler.statistics.sample import Floats as Scores
 from shared.clock import MICROS_PER_DAY, to_micros
 from shared.scoring.model import Model
+from shared.usecase.columns import LABEL, TIME
 
 SLICE = "slice: "
 
@@ -120,8 +121,9 @@ def held_out_rows(examples: Examples, evaluation: Evaluation) -> pl.DataFrame:
     Features under their names, who the rows belong to, when they happened, what was at
     stake, and membership of each slice as `slice: NAME`.
     """
-    rows = examples.held_out
-    kept = [name for name in (ID, USER, TIME, AMOUNT) if name in rows.columns]
+    rows, columns = examples.held_out, examples.columns
+    about = (columns.row_id, columns.entity, TIME, columns.stake)
+    kept = [name for name in about if name is not None and name in rows.columns]
     taken = {LABEL: examples.held_out_labels} | {
         f"{SLICE}{name}": mask for name, mask in evaluation.contest.evidence.slices.items()
     }

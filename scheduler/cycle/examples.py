@@ -18,14 +18,9 @@ from shared.bundle.manifest import TrainingData
 from shared.clock import MICROS_PER_DAY, to_datetime
 from shared.errors import DataUnavailable
 from shared.tables.config import enabled_features
+from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME, RowColumns
 from shared.usecase.learning import Labels, Split
 from shared.usecase.serving import FloatMatrix
-
-ID, USER, TIME, LABEL = "transaction_id", "user_id", "event_time", "label"
-AMOUNT = "amount"
-LABEL_KNOWN_AT = "label_known_at"
-TEXTS = ("transaction_type", "channel", "merchant_category", "country", "currency")
-"""What a row says in words; drift in it is watched, whether or not a feature is made of it."""
 
 
 class NotEnoughHistory(DataUnavailable):
@@ -41,6 +36,7 @@ class Examples:
         train_rows: evenly spaced training rows as they were stored (see `thinned_step`).
         held_out_matrix: all features of the set, since a champion may use others.
         held_out: the held-out rows of the snapshot, in the same order.
+        columns: which of its columns say whose row it is, and what is at stake.
     """
 
     feature_names: tuple[str, ...]
@@ -52,16 +48,18 @@ class Examples:
     held_out_matrix: FloatMatrix
     held_out_labels: Labels
     held_out: pl.DataFrame
+    columns: RowColumns
 
     def held_out_columns(self, names: Sequence[str]) -> FloatMatrix:
         """The held-out rows as a model with these feature names wants them."""
         return _columns(self.held_out_matrix, self.all_names, names)
 
     def customers(self) -> npt.NDArray[np.int64] | None:
-        """A number for the customer of every held-out row; None where rows have none."""
-        if USER not in self.held_out.columns:
+        """A number for the entity of every held-out row; None where each stands alone."""
+        entity = self.columns.entity
+        if entity is None or entity not in self.held_out.columns:
             return None
-        known = self.held_out[USER].rank("dense").cast(pl.Int64)
+        known = self.held_out[entity].rank("dense").cast(pl.Int64)
         # a row of nobody we know depends on no other
         alone = pl.int_range(self.held_out.height, eager=True) + self.held_out.height + 1
         return known.fill_null(alone).to_numpy()
@@ -73,9 +71,10 @@ class Examples:
 
     def amounts(self) -> npt.NDArray[np.float64] | None:
         """What every held-out row has at stake, where rows have amounts."""
-        if AMOUNT not in self.held_out.columns:
+        stake = self.columns.stake
+        if stake is None or stake not in self.held_out.columns:
             return None
-        return self.held_out[AMOUNT].cast(pl.Float64).to_numpy()
+        return self.held_out[stake].cast(pl.Float64).to_numpy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +124,16 @@ def gather_material(
 
 
 def build_examples(
-    snapshot: pl.DataFrame, material: Material, all_names: tuple[str, ...]
+    snapshot: pl.DataFrame,
+    material: Material,
+    all_names: tuple[str, ...],
+    columns: RowColumns,
 ) -> Examples:
     """Copies of what is needed, so that snapshot and matrix can be let go."""
     matrix, split, names = material.matrix, material.split, material.feature_names
     train_matrix = _columns(matrix, all_names, names, split.train)
     # whole rows only of the held-out part: a million others would be copied for nothing
-    train = snapshot.select(ID, TIME, LABEL)[split.train]
+    train = snapshot.select(columns.row_id, TIME, LABEL)[split.train]
     held_out = snapshot[split.held_out]
     train_labels = _labels(train)
     return Examples(
@@ -139,11 +141,12 @@ def build_examples(
         all_names=all_names,
         train_matrix=train_matrix,
         train_labels=train_labels,
-        train_rows=_stored(snapshot, split.train[:: thinned_step(len(split.train))]),
-        training_data=_describe(train, train_matrix, train_labels),
+        train_rows=_stored(snapshot, columns, split.train[:: thinned_step(len(split.train))]),
+        training_data=_describe(train, columns.row_id, train_matrix, train_labels),
         held_out_matrix=np.ascontiguousarray(matrix[split.held_out]),
         held_out_labels=_labels(held_out),
         held_out=held_out,
+        columns=columns,
     )
 
 
@@ -152,8 +155,10 @@ def thinned_step(rows: int) -> int:
     return -(-rows // MAX_ROWS)
 
 
-def _stored(snapshot: pl.DataFrame, rows: npt.NDArray[np.int64]) -> pl.DataFrame:
-    wanted = (TIME, LABEL_KNOWN_AT, *TEXTS)
+def _stored(
+    snapshot: pl.DataFrame, columns: RowColumns, rows: npt.NDArray[np.int64]
+) -> pl.DataFrame:
+    wanted = (TIME, LABEL_KNOWN_AT, *columns.words)
     return snapshot.select(name for name in wanted if name in snapshot.columns)[rows]
 
 
@@ -174,14 +179,16 @@ def _labels(rows: pl.DataFrame) -> Labels:
     return rows[LABEL].cast(pl.Int8).to_numpy()
 
 
-def _describe(train: pl.DataFrame, matrix: FloatMatrix, labels: Labels) -> TrainingData:
+def _describe(
+    train: pl.DataFrame, row_id: str, matrix: FloatMatrix, labels: Labels
+) -> TrainingData:
     instants = train[TIME].to_numpy()
     return TrainingData(
         rows=train.height,
         positives=int(np.count_nonzero(labels)),
         window_start=_moment(instants.min()),
         window_end=_moment(instants.max()),
-        sha256=_digest(train, matrix, labels),
+        sha256=_digest(train[row_id], matrix, labels),
     )
 
 
@@ -189,9 +196,9 @@ def _moment(instant_us: np.int64) -> datetime:
     return to_datetime(int(instant_us))
 
 
-def _digest(train: pl.DataFrame, matrix: FloatMatrix, labels: Labels) -> str:
+def _digest(ids: pl.Series, matrix: FloatMatrix, labels: Labels) -> str:
     """One hash of who the rows are, what was known of them, and what they were labelled."""
-    digest = hashlib.sha256("\n".join(train[ID].to_list()).encode())
+    digest = hashlib.sha256("\n".join(ids.to_list()).encode())
     digest.update(np.ascontiguousarray(labels).data)
     digest.update(matrix.data)
     return digest.hexdigest()

@@ -86,7 +86,9 @@ def _examples(run: CycleRun) -> Examples | None:
     material = gather_material(context, run.steps, snapshot, run.as_of_us)
     if not has_fit_features(run, snapshot, material):
         return None
-    return build_examples(snapshot, material, context.use_case.feature_set.names)
+    return build_examples(
+        snapshot, material, context.use_case.feature_set.names, context.use_case.columns
+    )
 
 
 def _snapshot(run: CycleRun) -> pl.DataFrame:

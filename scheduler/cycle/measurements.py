@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scheduler.cycle.examples import TIME, Examples
+from scheduler.cycle.examples import Examples
 from scheduler.cycle.packaging import Draft
 from scheduler.cycle.run import CycleRun
 from scheduler.report.curves import view
@@ -13,6 +13,7 @@ from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.measure import Plan
 from scheduler.statistics.sample import Codes
 from shared.clock import to_datetime
+from shared.usecase.columns import TIME
 from shared.usecase.serving import FloatMatrix
 
 

@@ -74,7 +74,11 @@ class CycleRunner:
         """None where the instant that the run is about cannot be told; the report says why."""
         context, began_us = self._context, self._began_us(run)
         try:
-            as_of = resolve_as_of(context.train_as_of, context.engine, began_us)
+            as_of = resolve_as_of(
+                context.train_as_of,
+                lambda: context.use_case.newest_row_us(context.engine),
+                began_us,
+            )
         except DataUnavailable as error:
             report.end(RunStatus.FAILED, CODES[DataUnavailable], str(error))
             return None

@@ -10,25 +10,23 @@ import numpy.typing as npt
 from sqlalchemy import Engine, Row, Select, func, select
 
 from scheduler.cycle.baseline import SCORE
-from scheduler.cycle.examples import LABEL, TEXTS
 from scheduler.drift.column_baseline import MAX_ROWS, Rows
 from scheduler.drift.estimate import Floats
 from shared.bundle.manifest import Manifest
 from shared.clock import MICROS_PER_DAY
 from shared.tables.engine import database_errors
-from shared.tables.schema import api_transaction_logs as table
 from shared.transaction import OUR_RULES
+from shared.usecase.columns import LABEL
 from shared.usecase.learning import LearningUseCase
 from shared.usecase.serving import FeatureSet, FloatMatrix
 
 _COLUMNS = (
-    *(table.c[name] for name in TEXTS),
-    table.c.event_time,
-    table.c.label,
-    table.c.model_version,
-    table.c.component_scores,
-    table.c.feature_set_version,
-    table.c.feature_vector,
+    "event_time",
+    "label",
+    "model_version",
+    "component_scores",
+    "feature_set_version",
+    "feature_vector",
 )
 _FLOAT = np.dtype("<f4")
 
@@ -83,15 +81,15 @@ def read_live(
     Raises:
         DataUnavailable: the database cannot be read.
     """
-    served = _read(engine, window, labelled=False)
-    matured = _read(engine, window.earlier(label_delay_us), labelled=True)
+    served = _read(engine, use_case, window, labelled=False)
+    matured = _read(engine, use_case, window.earlier(label_delay_us), labelled=True)
     ours = [row for row in served if row.model_version == manifest.version]
     known = [row for row in matured if row.model_version == manifest.version]
     scores, labels = _scores(use_case, manifest, ours), [row.label for row in matured]
     instants = [row.event_time for row in served]
     return Live(
         groups=(
-            Rows(_texts(served), _days(served)),
+            Rows(_words(served, use_case.columns.words), _days(served)),
             *_features(use_case, manifest, served),
             Rows({SCORE: scores}, _days(ours)),
             Rows({LABEL: np.array(labels, dtype=np.int8)}, _days(matured)),
@@ -103,21 +101,26 @@ def read_live(
     )
 
 
-def _read(engine: Engine, window: DriftWindow, *, labelled: bool) -> list[Row[Any]]:
+def _read(
+    engine: Engine, use_case: LearningUseCase, window: DriftWindow, *, labelled: bool
+) -> list[Row[Any]]:
     """In the order of time; of very many rows, evenly spaced ones."""
-    query = _query(window, labelled=labelled)
+    query = _query(use_case, window, labelled=labelled)
     counted = query.with_only_columns(func.count())
     with (
         database_errors("read what was served"),
         engine.connect().execution_options(stream_results=True) as connection,
     ):
         count: int = connection.scalar(counted) or 0
-        rows: Iterator[Row[Any]] = iter(connection.execute(query.order_by(table.c.event_time)))
+        ordered = query.order_by(query.selected_columns.event_time)
+        rows: Iterator[Row[Any]] = iter(connection.execute(ordered))
         return list(islice(rows, 0, None, max(-(-count // MAX_ROWS), 1)))
 
 
-def _query(window: DriftWindow, *, labelled: bool) -> Select[Any]:
-    query = select(*_COLUMNS).where(
+def _query(use_case: LearningUseCase, window: DriftWindow, *, labelled: bool) -> Select[Any]:
+    table = use_case.served
+    names = dict.fromkeys((*use_case.columns.words, *_COLUMNS))
+    query = select(*(table.c[name] for name in names)).where(
         table.c.event_time >= window.start_us,
         table.c.event_time < window.end_us,
         table.c.ingested_at <= window.as_of_us,
@@ -136,8 +139,11 @@ def _days(rows: Sequence[Row[Any]]) -> npt.NDArray[np.int64]:
     return np.array([row.event_time // MICROS_PER_DAY for row in rows], dtype=np.int64)
 
 
-def _texts(rows: Sequence[Row[Any]]) -> dict[str, npt.NDArray[Any]]:
-    return {name: np.array([getattr(row, name) for row in rows], dtype=object) for name in TEXTS}
+def _words(rows: Sequence[Row[Any]], names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """By position: a declared column may be called like a method of a row."""
+    return {
+        name: np.array([row[at] for row in rows], dtype=object) for at, name in enumerate(names)
+    }
 
 
 def _features(

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import polars as pl
 
 from scheduler.cycle.baseline import SCORE
-from scheduler.cycle.examples import LABEL, LABEL_KNOWN_AT, TEXTS, TIME
 from scheduler.drift.champion_baseline import ChampionBaseline
 from scheduler.drift.column_baseline import Rows
 from scheduler.drift.finding import DriftFinding, weigh
@@ -21,6 +20,7 @@ from scheduler.replay.history import Hindsight, Later
 from scheduler.replay.scores import headline_scores
 from shared.clock import MICROS_PER_DAY, to_micros
 from shared.scoring.session import OnnxModel
+from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME
 from shared.usecase.learning import LearningUseCase
 
 INGESTED = "ingested_at"
@@ -81,7 +81,8 @@ def _since(later: Later, instant_us: int) -> Later:
 
 
 def _columns(use_case: LearningUseCase, model: OnnxModel, later: Later) -> dict[str, Any]:
-    texts = {name: later.rows[name].to_numpy() for name in TEXTS if name in later.rows.columns}
+    texts = {name: later.rows[name].to_numpy() for name in use_case.columns.words
+             if name in later.rows.columns}  # fmt: skip
     names = use_case.feature_set.names
     wanted = model.manifest.feature_names
     words = use_case.feature_set.categories

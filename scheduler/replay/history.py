@@ -12,11 +12,11 @@ from sqlalchemy import Engine, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from scheduler.cycle.examples import LABEL, TIME
 from scheduler.replay.plan import ReplayImpossible, Span
 from shared.clock import isoformat
 from shared.tables.engine import connect, database_errors
 from shared.tables.schema import api_transaction_logs, features_config, transaction_history_logs
+from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import Labels, LearningUseCase
 from shared.usecase.serving import FloatMatrix
 

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from scheduler.cycle.examples import LABEL, TIME, USER
 from scheduler.replay.use_case import Passing
 from shared.clock import MICROS_PER_DAY
 from shared.errors import TrainingFailed
+from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import LearningUseCase, Split
 
 WEEK_DAYS = 7
@@ -25,7 +25,7 @@ Mask = npt.NDArray[np.bool_]
 
 class _Handbook(Passing):
     def split(self, snapshot: pl.DataFrame, as_of_us: int) -> Split:
-        return handbook_split(snapshot, as_of_us)
+        return handbook_split(snapshot, as_of_us, self._inner.columns.entity)
 
 
 def handbook(use_case: LearningUseCase) -> LearningUseCase:
@@ -33,7 +33,7 @@ def handbook(use_case: LearningUseCase) -> LearningUseCase:
     return cast(LearningUseCase, _Handbook(use_case))
 
 
-def handbook_split(snapshot: pl.DataFrame, as_of_us: int) -> Split:
+def handbook_split(snapshot: pl.DataFrame, as_of_us: int, entity: str | None) -> Split:
     """Training week, delay week, test week, delay week, then `as_of_us`.
 
     Raises:
@@ -46,7 +46,8 @@ def handbook_split(snapshot: pl.DataFrame, as_of_us: int) -> Split:
     labelled = snapshot[LABEL].is_not_null().to_numpy()
     train = labelled & (day >= train_day) & (day < train_day + WEEK_DAYS)
     test = labelled & (day >= test_day) & (day < test_day + WEEK_DAYS)
-    test &= ~_known_compromised(snapshot, day, train_day)
+    if entity is not None:
+        test &= ~_known_compromised(snapshot, entity, day, train_day)
     if not train.any() or not test.any():
         raise TrainingFailed(
             f"split: {train.sum()} rows in the training week, {test.sum()} in the test week"
@@ -54,9 +55,11 @@ def handbook_split(snapshot: pl.DataFrame, as_of_us: int) -> Split:
     return Split(np.flatnonzero(train), np.flatnonzero(test))
 
 
-def _known_compromised(snapshot: pl.DataFrame, day: npt.NDArray[np.int64], train_day: int) -> Mask:
+def _known_compromised(
+    snapshot: pl.DataFrame, entity: str, day: npt.NDArray[np.int64], train_day: int
+) -> Mask:
     """Rows of customers with a positive since the training began, a delay before the row."""
-    rows = pl.DataFrame({"user": snapshot[USER], "day": day})
+    rows = pl.DataFrame({"user": snapshot[entity], "day": day})
     positive = snapshot[LABEL].fill_null(0).to_numpy() == 1
     first = (
         rows.filter(positive & (day >= train_day)).group_by("user").agg(first=pl.col("day").min())

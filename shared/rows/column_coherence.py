@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 RESERVED = frozenset(
     {
         "row_id", "entity", "event_time", "ingested_at", "label", "label_known_at",
-        "label_source", "sent_by", "label_sent_by",
+        "label_source", "sent_by", "label_sent_by", "decided_at", "score", "component_scores",
+        "decision", "matched_rules", "reason_codes", "model_version", "feature_set_version",
+        "feature_vector", "latency_ms",
     }
 )  # fmt: skip
 """Columns that every table of rows has besides the declared ones."""

@@ -75,6 +75,7 @@ def feature_set_of(schema: RowSchema) -> FeatureSet:
         version=encoding_version(schema),
         names=tuple(slot.name for slot in slots),
         groups={slot.name: slot.column for slot in slots},
+        categories=frozenset(slot.name for slot in slots if slot.is_categorical),
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Float,
+    FromClause,
     Index,
     Integer,
     LargeBinary,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    select,
 )
 from sqlalchemy.types import JSON
 
@@ -61,6 +63,14 @@ def tables_of(schema: RowSchema) -> RowTables:
         _decisions(f"{prefix}_decisions", metadata),
         _label_changes(f"{prefix}_label_changes", schema, metadata),
     )
+
+
+def served_rows(tables: RowTables) -> FromClause:
+    """Rows that were answered, with what was answered; one table of both."""
+    rows, decisions = tables.rows, tables.decisions
+    more = [column for column in decisions.columns if column.name != "row_id"]
+    both = rows.join(decisions, rows.c.row_id == decisions.c.row_id)
+    return select(*rows.columns, *more).select_from(both).subquery("served")
 
 
 def label_type(schema: RowSchema) -> Any:

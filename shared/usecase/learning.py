@@ -7,9 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sqlalchemy import Engine
+from sqlalchemy import Engine, FromClause
 
 from shared.bundle.manifest import Flavour
+from shared.usecase.columns import RowColumns
 from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.serving import FeatureSet, FloatMatrix
 from shared.verdicts import Verdict
@@ -88,6 +89,24 @@ class LearningUseCase(Protocol):
 
     @property
     def policy(self) -> PromotionPolicy: ...
+
+    @property
+    def columns(self) -> RowColumns:
+        """The columns of a snapshot that say whose row it is, and what is at stake."""
+        ...
+
+    @property
+    def served(self) -> FromClause:
+        """Rows that the API scored, as a table: a row's own columns, its label, its decision."""
+        ...
+
+    def newest_row_us(self, engine: Engine) -> int | None:
+        """The newest event time of all stored rows; None where there is no row.
+
+        Raises:
+            DataUnavailable: the database cannot be read.
+        """
+        ...
 
     def snapshot(self, engine: Engine, as_of_us: int) -> pl.DataFrame:
         """Rows of both logs, deduplicated, with labels known at `as_of_us` only.

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import onnx
 import polars as pl
 from onnx import TensorProto, helper, numpy_helper
-from sqlalchemy import Engine
+from sqlalchemy import Engine, FromClause, func, select
 
 from scheduler.scoring_api import (
     ApiUnavailable,
@@ -22,6 +22,8 @@ from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.errors import DataUnavailable, TrainingFailed
+from shared.tables.schema import api_transaction_logs
+from shared.usecase.columns import RowColumns
 from shared.usecase.learning import Candidate, Labels, Progress, Quarantine, Split
 from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.serving import FeatureSet, FloatMatrix
@@ -30,6 +32,7 @@ from shared.verdicts import Outcome, Verdict
 NOW_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 NAMES = ("size", "speed", "noise")
 FEATURE_SET = FeatureSet("1", NAMES, dict.fromkeys(NAMES, "all"))
+COLUMNS = RowColumns("transaction_id", "user_id")
 POLICY = PromotionPolicy(
     name="tiny",
     primary_metric="average_precision",
@@ -72,7 +75,19 @@ class TinyUseCase:
     name: str = "tiny"
     schema_version: int = 1
     feature_set: FeatureSet = FEATURE_SET
+    columns: RowColumns = COLUMNS
     trained_on: list[tuple[str, ...]] = field(default_factory=list)
+
+    @property
+    def served(self) -> FromClause:
+        return api_transaction_logs
+
+    def newest_row_us(self, engine: Engine) -> int | None:
+        with engine.connect() as connection:
+            newest: int | None = connection.scalar(
+                select(func.max(api_transaction_logs.c.event_time))
+            )
+            return newest
 
     def snapshot(self, engine: Engine, as_of_us: int) -> pl.DataFrame:
         if self.snapshot_error:

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sqlalchemy import Engine
+from sqlalchemy import Engine, FromClause, func, select
 
 from learning.measures import point_values
 from learning.trainers.request import InputColumn, Recipe, TrainingRequest
@@ -16,14 +17,16 @@ from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
 from shared.rows.encode_frame import encode_frame
 from shared.rows.encoder import feature_set_of
 from shared.rows.hashing import word_hashes
-from shared.rows.schema import RowSchema
+from shared.rows.schema import Kind, RowSchema
 from shared.rows.sections import GRADIENT_BOOSTING
 from shared.rows.slots import Slot, SlotKind, slots_of
 from shared.rows.snapshot import read_rows
 from shared.rows.table_changes import make_tables
-from shared.rows.tables import RowTables, tables_of
+from shared.rows.tables import RowTables, served_rows, tables_of
+from shared.tables.engine import database_errors
 from shared.tasks import Task, TaskKind
 from shared.tasks.answer import DECISION, DEFAULT_DECISION
+from shared.usecase.columns import RowColumns
 from shared.usecase.learning import Candidate, Labels, Progress, Quarantine, Split
 from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.serving import FeatureSet, FloatMatrix
@@ -54,7 +57,7 @@ class DeclaredLearning:
     def row_schema(self) -> RowSchema:
         return self.declared.row_schema
 
-    @property
+    @cached_property
     def tables(self) -> RowTables:
         return tables_of(self.row_schema)
 
@@ -77,6 +80,23 @@ class DeclaredLearning:
     @property
     def policy(self) -> PromotionPolicy:
         return promotion_policy(self.declared)
+
+    @property
+    def columns(self) -> RowColumns:
+        roles, columns = self.row_schema.roles, self.row_schema.columns
+        words = tuple(column.name for column in columns if column.kind is Kind.CATEGORY)
+        return RowColumns("row_id", roles.entity and "entity", roles.stake, words)
+
+    @cached_property
+    def served(self) -> FromClause:
+        return served_rows(self.tables)
+
+    def newest_row_us(self, engine: Engine) -> int | None:
+        make_tables(engine, self.tables)
+        query = select(func.max(self.tables.rows.c.event_time))
+        with database_errors("look for the newest row"), engine.connect() as connection:
+            newest: int | None = connection.scalar(query)
+            return newest
 
     def snapshot(self, engine: Engine, as_of_us: int) -> pl.DataFrame:
         make_tables(engine, self.tables)

@@ -6,8 +6,11 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sqlalchemy import Engine
+from sqlalchemy import Engine, FromClause, func, select
 
+from shared.tables.engine import database_errors
+from shared.tables.schema import api_transaction_logs, transaction_history_logs
+from shared.usecase.columns import RowColumns
 from shared.usecase.learning import (
     Candidate,
     Labels,
@@ -37,6 +40,12 @@ from usecases.fraud.training.split import chronological_split
 
 NAME = "fraud"
 SCHEMA_VERSION = 1
+COLUMNS = RowColumns(
+    row_id="transaction_id",
+    entity="user_id",
+    stake="amount",
+    words=("transaction_type", "channel", "merchant_category", "country", "currency"),
+)
 
 
 class FraudLearning:
@@ -57,6 +66,20 @@ class FraudLearning:
     @property
     def policy(self) -> PromotionPolicy:
         return self._policy.promotion
+
+    @property
+    def columns(self) -> RowColumns:
+        return COLUMNS
+
+    @property
+    def served(self) -> FromClause:
+        return api_transaction_logs
+
+    def newest_row_us(self, engine: Engine) -> int | None:
+        tables = (transaction_history_logs, api_transaction_logs)
+        with database_errors("look for the newest row"), engine.connect() as connection:
+            found = [connection.scalar(select(func.max(table.c.event_time))) for table in tables]
+        return max((int(instant) for instant in found if instant is not None), default=None)
 
     def snapshot(self, engine: Engine, as_of_us: int) -> pl.DataFrame:
         return read_snapshot(engine, as_of_us)

@@ -16,6 +16,7 @@ from shared.tables.schema import api_transaction_logs, transaction_history_logs
 from tests.scheduler.conftest import CycleBench
 from tests.scheduler.cycle.test_what_a_judgement_knows import record
 from tests.scheduler.fakes import NOW_US
+from usecases.fraud.learning import FraudLearning
 
 OLD = "2020-06-30T00:00:00.000000Z"
 OLD_US = 1_593_475_200_000_000
@@ -67,13 +68,17 @@ def test_what_is_no_instant_is_refused_with_what_is_allowed(written: str, told: 
 
 
 def test_the_end_of_the_data_is_the_newest_row_and_never_later_than_now(engine: Engine) -> None:
+
+    def newest() -> int | None:
+        return FraudLearning().newest_row_us(engine)
+
     with pytest.raises(DataUnavailable, match="understudy import"):
-        resolve_as_of(END_OF_DATA, engine, NOW_US)
+        resolve_as_of(END_OF_DATA, newest, NOW_US)
     store(engine, transaction_history_logs, "old", OLD_US)
-    assert resolve_as_of(END_OF_DATA, engine, NOW_US).as_of_us == OLD_US
+    assert resolve_as_of(END_OF_DATA, newest, NOW_US).as_of_us == OLD_US
     store(engine, transaction_history_logs, "ahead", NOW_US + MICROS_PER_DAY)
-    assert resolve_as_of(END_OF_DATA, engine, NOW_US).as_of_us == NOW_US
-    assert resolve_as_of(None, engine, NOW_US).as_of_us == NOW_US
+    assert resolve_as_of(END_OF_DATA, newest, NOW_US).as_of_us == NOW_US
+    assert resolve_as_of(None, newest, NOW_US).as_of_us == NOW_US
 
 
 def test_old_data_is_trained_on_and_judged_as_of_then(bench: CycleBench) -> None:

@@ -81,7 +81,7 @@ def _history() -> pl.DataFrame:
 
 def test_the_handbooks_weeks_lie_a_week_apart_and_end_a_week_before_the_round() -> None:
     history = _history()
-    split = handbook_split(history, START + 28 * DAY)
+    split = handbook_split(history, START + 28 * DAY, "user_id")
     days = (history["event_time"].to_numpy() - START) // DAY
     assert set(days[split.train]) == set(range(7))
     assert set(days[split.held_out]) == set(range(14, 21))
@@ -89,7 +89,7 @@ def test_the_handbooks_weeks_lie_a_week_apart_and_end_a_week_before_the_round() 
 
 def test_customers_known_to_be_compromised_leave_the_test_week_when_that_is_known() -> None:
     history = _history()
-    split = handbook_split(history, START + 28 * DAY)
+    split = handbook_split(history, START + 28 * DAY, "user_id")
     judged = history[split.held_out]
     days = {
         user: set((judged.filter(user_id=user)["event_time"].to_numpy() - START) // DAY)
@@ -103,4 +103,4 @@ def test_customers_known_to_be_compromised_leave_the_test_week_when_that_is_know
 
 def test_a_week_without_rows_is_no_training() -> None:
     with pytest.raises(TrainingFailed, match="0 rows in the training week"):
-        handbook_split(_history(), START + 70 * DAY)
+        handbook_split(_history(), START + 70 * DAY, "user_id")
