@@ -13,7 +13,7 @@ import argparse
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from benchmarks.promotion_tasks import run_rounds, task_bars, task_figures, task_rounds
 from benchmarks.report import Bar, finish
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.judge import judge
@@ -242,15 +243,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--years", type=int, default=2_000)
     parser.add_argument("--rounds", type=int, default=2_000, help="rounds of each other world")
+    parser.add_argument("--task-years", type=int, default=1_000, help="of each task's measure")
+    parser.add_argument("--task-rounds", type=int, default=300, help="of each power figure")
+    parser.add_argument("--only-tasks", action="store_true", help="leave card fraud's worlds out")
     parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
     options = parser.parse_args()
-    found = []
-    todo = tasks(options.years, options.rounds)
+    worlds = [] if options.only_tasks else tasks(options.years, options.rounds)
+    others = list(task_rounds(options.task_years, options.task_rounds))
     with ProcessPoolExecutor(options.processes) as pool:
-        for done, result in enumerate(pool.map(run, todo), start=1):
-            found.append(result)
-            sys.stderr.write(f"{done}/{len(todo)} {result[0]}\n")
-    finish("promotion", figures_of(totals(found), options.years), bars())
+        found = _reported(pool.map(run, worlds), len(worlds))
+        of_tasks = _reported(pool.map(run_rounds, others), len(others))
+    figures = task_figures(totals(of_tasks), options.task_years)
+    limits = task_bars()
+    if not options.only_tasks:
+        figures = figures_of(totals(found), options.years) | figures
+        limits = bars() | limits
+    finish("promotion", figures, limits)
+
+
+def _reported(
+    results: Iterator[tuple[str, Counter[str]]], count: int
+) -> list[tuple[str, Counter[str]]]:
+    found = []
+    for done, result in enumerate(results, start=1):
+        found.append(result)
+        sys.stderr.write(f"{done}/{count} {result[0]}\n")
+    return found
 
 
 if __name__ == "__main__":

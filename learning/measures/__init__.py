@@ -5,9 +5,10 @@ from learning.measures.catalogue import (
     known_measures,
     measure_named,
     point_values,
+    shown_measures,
 )
-from learning.measures.margin import Margin
 from learning.measures.measure import Measure, Measured
+from shared.tasks.margin import Margin
 
 __all__ = [
     "Margin",
@@ -17,4 +18,5 @@ __all__ = [
     "known_measures",
     "measure_named",
     "point_values",
+    "shown_measures",
 ]

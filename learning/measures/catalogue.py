@@ -75,6 +75,11 @@ def default_measure(task: Task) -> str:
     return _SHOWN[task.kind][0]
 
 
+def shown_measures(task: Task) -> tuple[str, ...]:
+    """What a report shows of a task."""
+    return _SHOWN[task.kind]
+
+
 def point_values(
     task: Task,
     predictions: npt.NDArray[np.floating],

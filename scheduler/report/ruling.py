@@ -12,6 +12,7 @@ from scheduler.report.words import metric_name, number
 from scheduler.statistics.absolute import Path
 from scheduler.statistics.policy import PromotionKind
 from scheduler.statistics.verdict_numbers import COMPARED
+from shared.tasks import Margin
 from shared.usecase.promotion import PromotionPolicy
 from shared.verdicts import Verdict
 
@@ -78,7 +79,7 @@ def _asked(policy: PromotionPolicy, found: Mapping[str, Any]) -> str:
     drift = "the data had drifted" if found.get("drifted") else "no drift was known"
     return (
         f"Non-inferiority and freshness: the lower bound of the gain in {metric} had to be above "
-        f"{-policy.margin:g}, {least}, and the champion older than "
+        f"-{Margin.parse(policy.margin)}, {least}, and the champion older than "
         f"{policy.champion_max_age_days:g} days (it was {told}) or the data drifted ({drift}); "
         "or the gain had to be above 0."
     )

@@ -5,16 +5,20 @@ The verdict says which path it took, so that a promotion by it can be found agai
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
-from scheduler.statistics.compare import compare_sample
+from learning.measures import measure_named, shown_measures
+from scheduler.statistics.compare import METRICS, compare_sample, estimator_of, shown
 from scheduler.statistics.evidence import Evidence
+from scheduler.statistics.intervals import one_sided
+from scheduler.statistics.measure import Plan
 from scheduler.statistics.policy import JudgePolicy
 from scheduler.statistics.sample import NotComparable, PairedSample
-from scheduler.statistics.verdict_numbers import Numbers
+from scheduler.statistics.verdict_numbers import Numbers, support_numbers
+from shared.tasks import TaskKind
 from shared.verdicts import Outcome, Verdict
 
 GATE = "metrics"
@@ -48,14 +52,14 @@ def judge_absolute(
         "held_out_from_us": evidence.held_out_from_us,
         "trained_until_us": evidence.trained_until_us,
     }
-    constant = np.zeros(len(evidence.candidate))
     try:
-        sample = replace(evidence, champion=constant).sample()
+        sample = replace(evidence, champion=np.zeros_like(evidence.candidate)).sample()
     except NotComparable as problem:
         return Verdict(GATE, Outcome.INCONCLUSIVE, f"cannot measure: {problem.reason}", numbers)
-    numbers |= {"positives": sample.positives, "negatives": sample.negatives}
-    if sample.positives < policy.min_positives:
-        reason = f"{sample.positives} matured positives, {policy.min_positives} are needed"
+    numbers |= support_numbers(sample)
+    support = sample.support
+    if support.count < policy.min_positives:
+        reason = f"{support.count} matured {support.what}, {policy.min_positives} are needed"
         return Verdict(GATE, Outcome.INCONCLUSIVE, reason, numbers)
     if not floors:
         reason = "the policy declares no floor (first_model_min) to be reached"
@@ -73,29 +77,59 @@ def _held_to(
     reached: list[str] = []
     missed: list[str] = []
     for metric, floor in floors.items():
-        result = compare_sample(sample, metric, policy.yearly_alpha, policy.plan)
-        lower = result.champion + result.lower
-        numbers |= {f"{metric}.candidate": result.candidate, f"{metric}.lower": lower}
+        found = measured_alone(sample, metric, policy.yearly_alpha, policy.plan)
+        value, bound = (shown(metric, number) for number in (found.value, found.lower))
+        numbers |= {f"{metric}.candidate": value, f"{metric}.lower": bound}
         numbers[f"{metric}.floor"] = floor
-        said = f"{metric} {result.candidate:.4f}, at least {lower:.4f} (floor {floor:g})"
-        (reached if lower >= floor else missed).append(said)
+        side = "least" if bound <= value else "most"
+        said = f"{metric} {value:.4f}, at {side} {bound:.4f} (floor {floor:g})"
+        (reached if found.lower >= shown(metric, floor) else missed).append(said)
     return reached, missed
 
 
+@dataclass(frozen=True, slots=True)
+class MeasuredAlone:
+    """One model's value, larger is better, and its one-sided bounds."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+def measured_alone(sample: PairedSample, metric: str, alpha: float, plan: Plan) -> MeasuredAlone:
+    """The candidate without regard to the champion of the sample."""
+    if metric in METRICS:
+        result = compare_sample(sample, metric, alpha, plan)
+        reach = (result.champion + result.lower, result.champion + result.upper)
+        return MeasuredAlone(result.candidate, *reach)
+    estimate = estimator_of(metric)(sample, plan)
+    spread = estimate.spread if estimate.spread_at is None else estimate.spread_at(0.0)
+    lower, upper, _ = one_sided(estimate.candidate, spread, alpha)
+    return MeasuredAlone(estimate.candidate, lower, upper)
+
+
 def intervals(evidence: Evidence, policy: JudgePolicy) -> Mapping[str, Interval]:
-    """Where the truth of the candidate's metrics may lie (95 %), for those that are shares.
+    """Where the truth of the candidate's metrics may lie (95 %), as people know them.
 
     Empty where the rows allow no statement.
     """
     try:
-        sample = replace(evidence, champion=np.zeros(len(evidence.candidate))).sample()
+        sample = replace(evidence, champion=np.zeros_like(evidence.candidate)).sample()
     except NotComparable:
         return {}
     plan = replace(policy.plan, resamples=INTERVAL_RESAMPLES)
+    is_binary = evidence.task.kind is TaskKind.BINARY
+    told = SHARES if is_binary else shown_measures(evidence.task)
+    more = (policy.primary_metric, *policy.guard_metrics)
     found = {}
-    for metric in SHARES:
-        result = compare_sample(sample, metric, INTERVAL_ALPHA, plan)
-        bounds = (result.champion + result.lower, result.champion + result.upper)
+    for metric in dict.fromkeys((*told, *(name for name in more if name not in METRICS))):
+        alone = measured_alone(sample, metric, INTERVAL_ALPHA, plan)
+        low, high = (0.0, 1.0) if metric in METRICS else measure_named(metric).bounds
+        bounds = (max(alone.lower, low), min(alone.upper, high))
         if np.isfinite(bounds).all():
-            found[metric] = (max(bounds[0], 0.0), min(bounds[1], 1.0))
+            found[metric] = _ordered(shown(metric, bounds[0]), shown(metric, bounds[1]))
     return found
+
+
+def _ordered(first: float, second: float) -> Interval:
+    return min(first, second), max(first, second)

@@ -1,19 +1,22 @@
 """Champion against candidate on the same rows: the gain, its one-sided bounds, its p-value."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 import numpy.typing as npt
 
+from learning.measures import measure_named
 from scheduler.statistics.budget import cost_at_budget, recall_at_budget
+from scheduler.statistics.by_influence import estimator_by_influence
 from scheduler.statistics.intervals import Spread, one_sided
 from scheduler.statistics.measure import Measure, Plan
 from scheduler.statistics.ranking import auc, average_precision
 from scheduler.statistics.sample import NotComparable, PairedSample, paired_sample
+from shared.tasks import Margin
 
-__all__ = ["METRICS", "MetricComparison", "NotComparable", "compare", "compare_sample"]
+__all__ = ["METRICS", "MetricComparison", "NotComparable", "compare", "compare_sample", "shown"]
 
 METRICS: Mapping[str, Measure] = MappingProxyType(
     {
@@ -23,6 +26,22 @@ METRICS: Mapping[str, Measure] = MappingProxyType(
         "cost": cost_at_budget,
     }
 )
+
+
+def estimator_of(metric: str) -> Measure:
+    """How a metric is compared: as above, or by what each row adds to its error.
+
+    Raises:
+        ValueError: an unknown metric.
+    """
+    if metric in METRICS:
+        return METRICS[metric]
+    return estimator_by_influence(measure_named(metric))
+
+
+def shown(metric: str, value: float) -> float:
+    """A value as people know it: a loss without its minus sign, and back."""
+    return value if metric in METRICS else measure_named(metric).shown(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +65,28 @@ class MetricComparison:
     positives: int
     negatives: int
     spread: Spread
+    alpha: float = 0.5
+    spread_at: Callable[[float], Spread] | None = field(default=None, compare=False)
 
-    def p_lost_more_than(self, tolerance: float) -> float:
+    def p_lost_more_than(self, tolerance: float | Margin) -> float:
         """P-value of the hypothesis that no more than `tolerance` is lost; small is harm."""
-        return one_sided(-(self.difference + tolerance), self.spread, 0.5)[2]
+        kept, spread = self._kept(Margin.parse(tolerance))
+        return one_sided(-kept, spread, 0.5)[2]
+
+    def is_no_worse_than(self, margin: float | Margin) -> bool:
+        """Whether the lower bound of what is left of the margin is above 0."""
+        kept, spread = self._kept(Margin.parse(margin))
+        return one_sided(kept, spread, self.alpha)[0] > 0.0
+
+    def _kept(self, margin: Margin) -> tuple[float, Spread]:
+        """What is left of the margin, and how uncertain that is.
+
+        A relative margin moves with the champion's value, which is an estimate, too.
+        """
+        kept = self.difference + margin.of(self.champion)
+        if not margin.is_relative or self.spread_at is None:
+            return kept, self.spread
+        return kept, self.spread_at(margin.champion_weight(self.champion))
 
 
 def compare(
@@ -78,16 +115,14 @@ def compare(
 
 
 def compare_sample(sample: PairedSample, metric: str, alpha: float, plan: Plan) -> MetricComparison:
-    """Compare on checked rows, by any of `METRICS`; a cost is negative, so more is better.
+    """Compare on checked rows, by any metric; costs and losses are negative: more is better.
 
     Raises:
         ValueError: an unknown metric or an alpha outside (0, 0.5].
     """
-    if metric not in METRICS:
-        raise ValueError(f"unknown metric {metric!r}; known: {', '.join(METRICS)}")
     if not 0.0 < alpha <= 0.5:
         raise ValueError(f"alpha must be in (0, 0.5], not {alpha}")
-    estimate = METRICS[metric](sample, plan)
+    estimate = estimator_of(metric)(sample, plan)
     gain = estimate.candidate - estimate.champion
     lower, upper, p_value = one_sided(gain, estimate.spread, alpha)
     return MetricComparison(
@@ -101,4 +136,6 @@ def compare_sample(sample: PairedSample, metric: str, alpha: float, plan: Plan) 
         sample.positives,
         sample.negatives,
         estimate.spread,
+        alpha,
+        estimate.spread_at,
     )

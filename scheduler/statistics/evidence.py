@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler.statistics.sample import (
+    BINARY,
     Bools,
     Floats,
     NotComparable,
@@ -15,6 +16,7 @@ from scheduler.statistics.sample import (
     group_codes,
     paired_sample,
 )
+from shared.tasks import Task
 
 Column = npt.NDArray[Any]
 
@@ -33,6 +35,7 @@ class Evidence:
         round_number: which comparison of this year it is, from 1.
         trained_until_us: end of the later of both training windows.
         held_out_from_us: start of the held-out rows; must lie later.
+        task: what the models answer; scores and labels have a column an output where it has.
     """
 
     champion: Floats | None
@@ -49,6 +52,7 @@ class Evidence:
     round_number: int = 1
     trained_until_us: int | None = None
     held_out_from_us: int | None = None
+    task: Task = BINARY
 
     def sample(self, mask: Bools | None = None) -> PairedSample:
         """The checked rows, or those of one slice.
@@ -67,6 +71,7 @@ class Evidence:
             self._clusters(rows),
             days=None if self.days is None else self.days[rows],
             amounts=None if self.amounts is None else self.amounts[rows],
+            task=self.task,
         )
 
     def _require_later_rows(self) -> None:

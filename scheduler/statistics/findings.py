@@ -3,11 +3,12 @@
 import math
 from dataclasses import dataclass
 
-from scheduler.statistics.compare import MetricComparison
+from scheduler.statistics.compare import MetricComparison, shown
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.guardrails import Guardrail, Guardrails
 from scheduler.statistics.operating_point import MONEY, PRECISION, RECALL, VOLUME
 from scheduler.statistics.policy import JudgePolicy, PromotionKind
+from shared.tasks import Margin
 from shared.verdicts import Outcome
 
 SAID = {
@@ -58,7 +59,7 @@ def held_against(
     result: MetricComparison, evidence: Evidence, policy: JudgePolicy
 ) -> ReasonedOutcome:
     """Better; or, for a refresh, no worse than the margin while the champion is due."""
-    what = f"{result.metric} {result.champion:.4f} -> {result.candidate:.4f}"
+    what = f"{result.metric} {_values(result)}"
     bound = f"gain at least {result.lower:+.4f}"
     if result.lower > 0.0:
         return ReasonedOutcome(Outcome.PASS, f"better: {what}, {bound}")
@@ -66,8 +67,9 @@ def held_against(
         return ReasonedOutcome(Outcome.FAIL, f"worse: {what}")
     if policy.kind is PromotionKind.SUPERIORITY:
         return ReasonedOutcome(Outcome.INCONCLUSIVE, f"not shown to be better: {what}, {bound}")
-    if not result.lower > -policy.margin:
-        needed = f"margin {-policy.margin:+.4f}"
+    margin = Margin.parse(policy.margin)
+    if not result.is_no_worse_than(margin):
+        needed = f"margin {-margin.of(result.champion):+.4f}"
         return ReasonedOutcome(
             Outcome.INCONCLUSIVE, f"not shown to be no worse: {what}, {bound}, {needed}"
         )
@@ -77,6 +79,14 @@ def held_against(
             Outcome.INCONCLUSIVE, f"no worse, but the champion is still fresh: {what}"
         )
     return ReasonedOutcome(Outcome.PASS, f"no worse and {due}: {what}, {bound}")
+
+
+def _values(result: MetricComparison) -> str:
+    """Both values as people know them: a loss without its minus sign."""
+    champion, candidate = (
+        shown(result.metric, value) for value in (result.champion, result.candidate)
+    )
+    return f"{champion:.4f} -> {candidate:.4f}"
 
 
 def _due(evidence: Evidence, policy: JudgePolicy) -> str | None:

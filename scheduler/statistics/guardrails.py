@@ -21,6 +21,7 @@ from scheduler.statistics.operating_point import (
 )
 from scheduler.statistics.policy import JudgePolicy
 from scheduler.statistics.sample import Bools, NotComparable, PairedSample
+from shared.tasks import Margin
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,11 @@ def measure_guardrails(
     found: list[Guardrail] = []
     unmeasured: dict[str, str] = {}
     for metric, tolerance in policy.guard_metrics.items():
-        result = compare_sample(whole, metric, policy.guard_alpha, plan)
+        try:
+            result = compare_sample(whole, metric, policy.guard_alpha, plan)
+        except NotComparable as problem:
+            unmeasured[metric] = problem.reason
+            continue
         found.append(_asked(metric, result, tolerance))
     for name, mask in evidence.slices.items():
         try:
@@ -74,8 +79,9 @@ def measure_guardrails(
     return Guardrails(measured, unmeasured | dict(operating.unmeasured), operating.left_out)
 
 
-def _asked(name: str, result: MetricComparison, tolerance: float) -> Guardrail:
-    return Guardrail(name, result, tolerance, result.p_lost_more_than(tolerance))
+def _asked(name: str, result: MetricComparison, tolerance: float | str) -> Guardrail:
+    margin = Margin.parse(tolerance)
+    return Guardrail(name, result, margin.of(result.champion), result.p_lost_more_than(margin))
 
 
 def _operating(

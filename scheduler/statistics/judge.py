@@ -19,6 +19,7 @@ from scheduler.statistics.verdict_numbers import (
     comparison_numbers,
     context,
     guard_numbers,
+    support_numbers,
 )
 from shared.verdicts import Outcome, Verdict
 
@@ -33,9 +34,10 @@ def judge(evidence: Evidence, policy: JudgePolicy) -> Verdict:
         sample = evidence.sample()
     except NotComparable as problem:
         return Verdict(GATE, Outcome.INCONCLUSIVE, f"cannot compare: {problem.reason}", numbers)
-    numbers |= {"alpha": alpha, "positives": sample.positives, "negatives": sample.negatives}
-    if sample.positives < policy.min_positives:
-        reason = f"{sample.positives} matured positives, {policy.min_positives} are needed"
+    numbers |= {"alpha": alpha} | support_numbers(sample)
+    support = sample.support
+    if support.count < policy.min_positives:
+        reason = f"{support.count} matured {support.what}, {policy.min_positives} are needed"
         return Verdict(GATE, Outcome.INCONCLUSIVE, reason, numbers)
     finding = _measure(evidence, sample, policy, alpha, numbers)
     return Verdict(GATE, finding.outcome, finding.reason, numbers)
@@ -45,7 +47,10 @@ def _measure(
     evidence: Evidence, sample: PairedSample, policy: JudgePolicy, alpha: float, numbers: Numbers
 ) -> ReasonedOutcome:
     """The primary comparison, then the guardrails; adds every figure to `numbers`."""
-    primary = compare_sample(sample, policy.primary_metric, alpha, policy.plan)
+    try:
+        primary = compare_sample(sample, policy.primary_metric, alpha, policy.plan)
+    except NotComparable as problem:
+        return ReasonedOutcome(Outcome.INCONCLUSIVE, f"cannot compare: {problem.reason}")
     numbers |= comparison_numbers(primary.metric, primary)
     if not all(map(math.isfinite, (primary.champion, primary.difference, primary.lower))):
         return ReasonedOutcome(Outcome.INCONCLUSIVE, f"{primary.metric} could not be measured")

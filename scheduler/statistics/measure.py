@@ -24,11 +24,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class PairedEstimate:
-    """Both models' values, larger is better, and how uncertain their difference is."""
+    """Both models' values, larger is better, and how uncertain their difference is.
+
+    Attributes:
+        spread_at: how uncertain candidate - w * champion is; None: as for w = 1.
+    """
 
     champion: float
     candidate: float
     spread: Spread
+    spread_at: Callable[[float], Spread] | None = None
 
 
 Measure = Callable[[PairedSample, Plan], PairedEstimate]

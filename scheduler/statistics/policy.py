@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from scheduler.statistics.compare import METRICS
 from scheduler.statistics.measure import Plan
 from scheduler.statistics.operating_point import FIGURES
+from shared.rows.metrics import checked_metric
+from shared.tasks import Margin
 from shared.usecase.promotion import PromotionKind, PromotionPolicy
 
 __all__ = ["JudgePolicy", "PromotionKind", "from_promotion"]
@@ -17,14 +18,14 @@ class JudgePolicy:
 
     kind: PromotionKind
     primary_metric: str = "auc"
-    margin: float = 0.01
+    margin: float | str = 0.01
     yearly_alpha: float = 0.05
     rounds_per_year: int = 52
     min_positives: int = 100
     champion_max_age_days: float = 28.0
-    guard_metrics: Mapping[str, float] = field(default_factory=dict)
+    guard_metrics: Mapping[str, float | str] = field(default_factory=dict)
     operating_guards: Mapping[str, float] = field(default_factory=dict)
-    slice_tolerance: float = 0.01
+    slice_tolerance: float | str = 0.01
     guard_alpha: float = 0.05
     resamples: int = 2_000
     daily_alerts: int = 100
@@ -32,9 +33,8 @@ class JudgePolicy:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        unknown = {self.primary_metric, *self.guard_metrics} - set(METRICS)
-        if unknown:
-            raise ValueError(f"unknown metric {', '.join(sorted(unknown))}; known: {set(METRICS)}")
+        for metric in (self.primary_metric, *self.guard_metrics):
+            checked_metric(metric)
         if not 0.0 < self.yearly_alpha <= 0.5 or not 0.0 < self.guard_alpha <= 0.5:
             raise ValueError("yearly_alpha and guard_alpha must be in (0, 0.5]")
         if min(self.rounds_per_year, self.min_positives, self.daily_alerts) < 1:
@@ -42,9 +42,10 @@ class JudgePolicy:
         unknown = set(self.operating_guards) - set(FIGURES)
         if unknown:
             raise ValueError(f"unknown figure {', '.join(sorted(unknown))}; known: {FIGURES}")
-        tolerances = (*self.guard_metrics.values(), *self.operating_guards.values())
-        if not min(self.margin, self.slice_tolerance, *tolerances, 1.0) >= 0.0:
-            raise ValueError("margin and tolerances must not be negative")
+        for tolerance in (self.margin, self.slice_tolerance, *self.guard_metrics.values()):
+            Margin.parse(tolerance)
+        if not min(*self.operating_guards.values(), 1.0, 1.0) >= 0.0:
+            raise ValueError("tolerances must not be negative")
         if self.resamples < 100:
             raise ValueError("fewer than 100 resamples say nothing")
 

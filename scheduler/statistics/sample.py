@@ -6,9 +6,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from shared.tasks import Support, Task, TaskKind, support_of
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int64]
+
+BINARY = Task.binary()
 
 
 class NotComparable(Exception):
@@ -28,7 +32,10 @@ class PairedSample:
     """Scores of both models and the truth of the same rows.
 
     Attributes:
-        positive: True where the label is 1.
+        champion, candidate: one number a row, or one for each output of the task.
+        positive: True where the label is 1; of other tasks than binary, everywhere.
+        truth: the labels; None: `positive` has them.
+        task: what the scores are of.
         ways: for each way rows depend on each other (customers, then days), a group number
             a row.
         days: which day's alert budget the row competes for; None: all rows share one.
@@ -41,6 +48,19 @@ class PairedSample:
     ways: tuple[Codes, ...] = ()
     days: Codes | None = None
     amounts: Floats | None = None
+    truth: Floats | None = None
+    task: Task = BINARY
+
+    @property
+    def labels(self) -> Floats:
+        return self.positive.astype(np.float64) if self.truth is None else self.truth
+
+    @property
+    def support(self) -> Support:
+        """How much there is to judge by; of a binary task, the positives."""
+        if self.task.kind is TaskKind.BINARY:
+            return Support(self.positives, "positives")
+        return support_of(self.task, self.labels, self.ways[0] if self.ways else None)
 
     @property
     def positives(self) -> int:
@@ -64,14 +84,20 @@ def paired_sample(
     *,
     days: npt.NDArray[Any] | None = None,
     amounts: npt.ArrayLike | None = None,
+    task: Task = BINARY,
 ) -> PairedSample:
     """Check the rows and give them one form.
 
     `clusters` has shape (n,) or (n, ways): rows with an equal entry depend on each other.
 
     Raises:
-        NotComparable: empty, unequal lengths, NaN or infinite, not 0/1, or one class only.
+        NotComparable: empty, unequal lengths, NaN or infinite, labels of another task, or
+            (binary) one class only.
     """
+    if task.kind is not TaskKind.BINARY:
+        arms = (outputs(task, "champion", champion), outputs(task, "candidate", candidate))
+        day_codes = None if days is None else group_codes(days)
+        return _of_task(task, arms, truth_of(task, labels), clusters, day_codes)
     before, after = numbers("champion scores", champion), numbers("candidate scores", candidate)
     positive = _positive(labels)
     rows = len(positive)
@@ -86,6 +112,56 @@ def paired_sample(
         raise NotComparable("one class only: " + ("no positives" if count == 0 else "no negatives"))
     day_codes = None if days is None else group_codes(days)
     return PairedSample(before, after, positive, _ways(clusters, rows), day_codes, money)
+
+
+def _of_task(
+    task: Task,
+    arms: tuple[Floats, Floats],
+    truth: Floats,
+    clusters: npt.NDArray[Any] | None,
+    days: Codes | None,
+) -> PairedSample:
+    rows = len(truth)
+    if {rows} != {len(arms[0]), len(arms[1])} or (days is not None and len(days) != rows):
+        raise NotComparable("scores, labels and days differ in length")
+    if rows == 0:
+        raise NotComparable("no rows to compare on")
+    everywhere = np.ones(rows, dtype=np.bool_)
+    ways = _ways(clusters, rows)
+    return PairedSample(*arms, everywhere, ways, days, truth=truth, task=task)
+
+
+def outputs(task: Task, whose: str, values: npt.ArrayLike) -> Floats:
+    """Finite outputs, one column for each where the task has several.
+
+    Raises:
+        NotComparable: another shape, or NaN or infinite values.
+    """
+    table = np.asarray(values, dtype=np.float64)
+    wanted = table.shape[:1] if task.kind is TaskKind.REGRESSION else (len(table), task.width)
+    if table.shape != wanted:
+        raise NotComparable(f"{whose} scores have the shape {table.shape}, not {wanted}")
+    if not np.isfinite(table).all():
+        raise NotComparable(f"{whose} scores hold NaN or infinite values")
+    return table
+
+
+def truth_of(task: Task, labels: npt.ArrayLike) -> Floats:
+    """Labels as the measures take them: positions of classes, values, or ratings.
+
+    Raises:
+        NotComparable: labels of another task.
+    """
+    truth = np.asarray(labels, dtype=np.float64)
+    if task.kind is TaskKind.RANKING:
+        if truth.ndim != 2 or truth.shape[1] != task.width or np.isinf(truth).any():
+            raise NotComparable(f"labels have the shape {truth.shape}, not {task.width} ratings")
+        return truth
+    if truth.ndim != 1 or not np.isfinite(truth).all():
+        raise NotComparable("labels must be one finite number a row")
+    if task.is_classification and not np.isin(truth, np.arange(task.width)).all():
+        raise NotComparable(f"labels must be positions of the {task.width} classes")
+    return truth
 
 
 def group_codes(values: npt.NDArray[Any]) -> Codes:

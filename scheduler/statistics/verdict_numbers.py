@@ -5,6 +5,8 @@ from scheduler.statistics.compare import MetricComparison
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.guardrails import Guardrails
 from scheduler.statistics.policy import JudgePolicy
+from scheduler.statistics.sample import PairedSample
+from shared.tasks import TaskKind
 
 Numbers = dict[str, float | int | str | bool | None]
 
@@ -30,6 +32,14 @@ def context(evidence: Evidence, policy: JudgePolicy) -> Numbers:
         "held_out_from_us": evidence.held_out_from_us,
         "trained_until_us": evidence.trained_until_us,
     }
+
+
+def support_numbers(sample: PairedSample) -> Numbers:
+    """How much there was to judge by."""
+    if sample.task.kind is TaskKind.BINARY:
+        return {"positives": sample.positives, "negatives": sample.negatives}
+    support = sample.support
+    return {"rows": len(sample.positive), "support": support.count, "support_of": support.what}
 
 
 def alpha_numbers(evidence: Evidence, policy: JudgePolicy) -> Numbers:

@@ -26,6 +26,22 @@ _NUMBERED = {
 }
 
 
+BUDGETED = ("recall_at_budget", "cost")
+"""Metrics of a fixed number of alerts a day; binary, and only in a policy file."""
+
+
+def checked_metric(name: str) -> str:
+    """The name itself, where some task can be judged by it.
+
+    Raises:
+        ValueError: there is no such metric; names those that there are.
+    """
+    if name in BUDGETED or any(is_metric_of(task, name) for task in TaskKind):
+        return name
+    known = sorted({*BUDGETED, *(metric for metrics in METRICS.values() for metric in metrics)})
+    raise ValueError(f"unknown metric {name!r}; known: {', '.join(known)}")
+
+
 def default_metric(task: TaskKind) -> str:
     return METRICS[task][0]
 

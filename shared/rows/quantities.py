@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND
+from shared.tasks import Margin
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _UNITS_US = {
@@ -17,14 +18,6 @@ _UNITS_US = {
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _SLICE = re.compile(r"([a-z][a-z0-9_]*)(?:\s*/\s*(\d+))?")
 MOST_SLICE_PARTS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Margin:
-    """How much of a metric may be lost: absolute, or relative to the champion's value."""
-
-    amount: float
-    is_relative: bool
 
 
 @dataclass(frozen=True, slots=True)

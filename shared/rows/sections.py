@@ -8,7 +8,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
 from shared.rows.quantities import (
     HeldOut,
-    Margin,
     SliceRule,
     parse_duration,
     parse_held_out,
@@ -16,7 +15,7 @@ from shared.rows.quantities import (
     parse_slice,
 )
 from shared.rows.schema import Kind, MomentPart
-from shared.tasks import TaskKind
+from shared.tasks import Margin, TaskKind
 from shared.tasks.task import MAX_CLASSES
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,47}")

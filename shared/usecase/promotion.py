@@ -2,17 +2,28 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool
 from pydantic.dataclasses import dataclass
 
-Metric = Literal["auc", "average_precision", "recall_at_budget", "cost"]
+from shared.rows.metrics import checked_metric
+from shared.tasks.margin import Margin
+
+Metric = Annotated[str, AfterValidator(checked_metric)]
 Figure = Literal["alert_precision", "alert_recall", "alert_volume", "alert_money"]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Share = Annotated[Number, Field(gt=0, le=0.5)]
 Tolerance = Annotated[Number, Field(ge=0)]
+
+
+def _loss(declared: Any) -> Any:
+    return Margin.parse(declared).declared
+
+
+Loss = Annotated[float | str, BeforeValidator(_loss)]
+"""How much of a metric may be lost: an amount, or a share of the champion's value ("2 %")."""
 
 
 class PromotionKind(StrEnum):
@@ -33,11 +44,13 @@ class PromotionPolicy:
     Attributes:
         new_recipe: what is asked of other features, algorithms or hyperparameters.
         refresh: what is asked of the same recipe on newer rows.
-        margin: a refresh may lose at most this much of the primary metric.
+        margin: a refresh may lose at most this much of the primary metric; 0.01, or "2 %" of
+            what the champion has.
         yearly_alpha: chance per year to promote an equal candidate as better, or one worse
             by the margin as no worse.
         rounds_per_year: how many comparisons a year are planned.
-        min_positives: fewer matured positives are INCONCLUSIVE, on every path.
+        min_positives: fewer matured positives are INCONCLUSIVE, on every path; of other tasks,
+            fewer rows of the smallest class, rows (regression) or entities (ranking).
         first_model_min: metric -> floor for the lower bound of a candidate that is compared
             with nobody: the first model, and one whose champion cannot be scored.
         guard_metrics: further metrics -> how much of each may be lost before it is harm.
@@ -55,7 +68,7 @@ class PromotionPolicy:
 
     name: Annotated[str, Field(min_length=1)]
     primary_metric: Metric
-    margin: Tolerance
+    margin: Loss
     yearly_alpha: Share
     rounds_per_year: Count
     min_positives: Count
@@ -63,9 +76,9 @@ class PromotionPolicy:
     first_model_min: Mapping[Metric, Number]
     new_recipe: PromotionKind = PromotionKind.SUPERIORITY
     refresh: PromotionKind = PromotionKind.NON_INFERIORITY
-    guard_metrics: Mapping[Metric, Tolerance] = Field(default_factory=dict)
+    guard_metrics: Mapping[Metric, Loss] = Field(default_factory=dict)
     operating_guards: Mapping[Figure, Tolerance] = Field(default_factory=dict)
-    slice_tolerance: Tolerance = 0.01
+    slice_tolerance: Loss = 0.01
     guard_alpha: Share = 0.05
     resamples: Annotated[Count, Field(ge=100)] = 2_000
     daily_alerts: Count = 100

@@ -43,7 +43,7 @@ def test_without_floors_or_positives_or_scores_nothing_passes(draw: Draw) -> Non
 
 def test_a_floor_for_an_unknown_metric_is_a_mistake(draw: Draw) -> None:
     with pytest.raises(ValueError, match="unknown metric"):
-        judge_absolute(draw(), {"accuracy": 0.5}, Path.FIRST_MODEL, POLICY)
+        judge_absolute(draw(), {"f1": 0.5}, Path.FIRST_MODEL, POLICY)
 
 
 def test_rows_inside_the_training_window_prove_nothing_of_a_first_model(draw: Draw) -> None:

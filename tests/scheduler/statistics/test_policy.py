@@ -1,14 +1,16 @@
 """What is declared is what is judged by; numbers that make no sense are refused."""
 
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from scheduler.statistics.compare import METRICS
+from scheduler.statistics.compare import METRICS, estimator_of
 from scheduler.statistics.policy import JudgePolicy, PromotionKind, from_promotion
-from shared.usecase.promotion import Metric, PromotionPolicy
+from shared.rows.metrics import BUDGETED
+from shared.rows.metrics import METRICS as DECLARABLE
+from shared.usecase.promotion import PromotionPolicy
 
 DECLARED = PromotionPolicy(
     name="weekly",
@@ -45,7 +47,17 @@ def test_a_new_recipe_has_to_be_better_and_a_refresh_no_worse() -> None:
 
 
 def test_a_policy_may_name_every_metric_that_can_be_measured() -> None:
-    assert set(get_args(Metric)) == set(METRICS)
+    names = {metric for metrics in DECLARABLE.values() for metric in metrics}
+    assert set(METRICS) <= {*names, *BUDGETED}
+    for name in {*names, *METRICS, "ndcg_at_10", "pinball_5"}:
+        assert replace(DECLARED, primary_metric=name).primary_metric == name
+        assert callable(estimator_of(name))
+
+
+def test_a_loss_may_be_a_share_of_what_the_champion_has() -> None:
+    relative = replace(DECLARED, margin="2 %", guard_metrics={"log_loss": "5 %"})
+    policy = from_promotion(relative, PromotionKind.NON_INFERIORITY, seed=1)
+    assert (policy.margin, policy.guard_metrics) == ("2 %", {"log_loss": "5 %"})
 
 
 @pytest.mark.parametrize(
@@ -53,7 +65,7 @@ def test_a_policy_may_name_every_metric_that_can_be_measured() -> None:
     [
         ({"kind": "hope"}, "kind"),
         ({"margn": 0.1}, "margn"),
-        ({"primary_metric": "accuracy"}, "primary_metric"),
+        ({"primary_metric": "f1"}, "primary_metric"),
         ({"guard_metrics": {"f1": 0.1}}, "f1"),
         ({"yearly_alpha": 0.9}, "yearly_alpha"),
         ({"margin": -0.1}, "margin"),
@@ -75,9 +87,10 @@ def test_a_declared_policy_that_makes_no_sense_is_refused(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"primary_metric": "accuracy"}, "unknown metric accuracy"),
+        ({"primary_metric": "f1"}, "unknown metric 'f1'"),
         ({"guard_alpha": 0.0}, "guard_alpha"),
-        ({"margin": -0.1}, "negative"),
+        ({"margin": -0.1}, "margin"),
+        ({"operating_guards": {"alert_precision": -0.1}}, "negative"),
         ({"daily_alerts": 0}, "1 or more"),
         ({"resamples": 10}, "resamples"),
     ],

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from shared.rows.declaration import DeclarationError, parse_declaration, read_declaration
-from shared.rows.quantities import HeldOut, Margin, SliceRule
+from shared.rows.quantities import HeldOut, SliceRule
 from shared.rows.schema import Kind, MomentPart
-from shared.tasks import TaskKind
+from shared.tasks import Margin, TaskKind
 
 DAY_US = 86_400_000_000
 

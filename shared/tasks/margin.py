@@ -18,12 +18,14 @@ class Margin:
             raise ValueError(f"a margin is 0 or more, and less than 100 %, not {self}")
 
     @classmethod
-    def parse(cls, declared: str | float) -> "Margin":
-        """Of `0.01` or `"2 %"`.
+    def parse(cls, declared: "str | float | Margin") -> "Margin":
+        """Of `0.01` or `"2 %"`; a margin stays what it is.
 
         Raises:
             ValueError: neither, or negative.
         """
+        if isinstance(declared, Margin):
+            return declared
         if isinstance(declared, int | float) and not isinstance(declared, bool):
             return cls(float(declared))
         found = _PERCENT.fullmatch(declared) if isinstance(declared, str) else None
@@ -44,6 +46,11 @@ class Margin:
         if not self.is_relative:
             return 1.0
         return 1.0 + self.amount if champion < 0 else 1.0 - self.amount
+
+    @property
+    def declared(self) -> str | float:
+        """As it is written down."""
+        return str(self) if self.is_relative else self.amount
 
     def __str__(self) -> str:
         return f"{self.amount * 100:g} %" if self.is_relative else f"{self.amount:g}"
