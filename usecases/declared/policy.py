@@ -2,8 +2,7 @@
 
 from shared.errors import SettingsError
 from shared.rows.declaration import Declaration
-from shared.rows.quantities import Margin
-from shared.tasks import TaskKind
+from shared.tasks import Margin, TaskKind
 from shared.usecase.promotion import Metric, PromotionPolicy
 
 JUDGED_METRICS: tuple[Metric, ...] = ("auc", "average_precision", "recall_at_budget")
