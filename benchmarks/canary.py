@@ -25,7 +25,7 @@ from scheduler.rollout.look import look_from
 from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.sequential import mean_differs
 from scheduler.rollout.stage import StageAction, judge_stage
-from shared.contracts.rollouts import SHARES, Arms, Mode, RolloutView, RolloutWorkers
+from shared.contracts.rollouts import SHARES, Mode, RolloutArms, RolloutView, RolloutWorkers
 
 LOOKS = 60
 USERS = 20_000
@@ -153,7 +153,7 @@ def stage(task: Task, rng: np.random.Generator) -> str | None:
 
 def shown(share: int, candidate: Arm, champion: Arm) -> RolloutView:
     """What GET /current_model would show."""
-    arms = Arms(
+    arms = RolloutArms(
         candidate=arm_statistics(candidate.tally, len(candidate.users)),
         champion=arm_statistics(champion.tally, len(champion.users)),
     )

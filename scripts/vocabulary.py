@@ -144,6 +144,34 @@ MODULES: Mapping[str, str] = MappingProxyType(
 )
 
 
+ONE_MEANING = frozenset(
+    {
+        "Action",
+        "Comparison",
+        "Decision",
+        "Estimate",
+        "Evidence",
+        "Finding",
+        "Findings",
+        "Heartbeat",
+        "Kind",
+        "Mean",
+        "Outcome",
+        "Record",
+        "Row",
+        "Rule",
+        "Scores",
+        "Settings",
+        "Step",
+        "Table",
+        "Tick",
+        "Verdict",
+        "Window",
+    }
+)
+"""Class names that stood for two to five things; each names at most one class now."""
+
+
 @dataclass(frozen=True)
 class Retired:
     """A retired word that stands in the code."""

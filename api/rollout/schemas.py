@@ -9,9 +9,9 @@ from api.rollout.state import Ended, Rollout
 from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.contracts.rollouts import (
     SHARES,
-    Arms,
     EndedView,
     Mode,
+    RolloutArms,
     RolloutView,
     RolloutWorkers,
     ShadowState,
@@ -37,7 +37,7 @@ def rollout_view(rollout_controller: RolloutController, now_us: int) -> RolloutV
         stage_since=isoformat(rollout.stage_since_us),
         stage_seconds=max(0.0, (now_us - rollout.stage_since_us) / MICROS_PER_SECOND),
         begun_by=rollout.who,
-        arms=Arms(
+        arms=RolloutArms(
             champion=arm_statistics(arms.champion, champions),
             candidate=arm_statistics(arms.candidate, candidates),
         ),

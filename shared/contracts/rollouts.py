@@ -44,7 +44,7 @@ class ArmStatistics(BaseModel):
     scores: list[ScoreShare]
 
 
-class Arms(BaseModel):
+class RolloutArms(BaseModel):
     """Both arms of a rollout."""
 
     champion: ArmStatistics
@@ -80,7 +80,7 @@ class RolloutView(BaseModel):
     stage_since: str
     stage_seconds: float = Field(description="The figures of the arms are of this time")
     begun_by: str
-    arms: Arms
+    arms: RolloutArms
     shadow: ShadowState | None
     workers: RolloutWorkers
 

@@ -94,16 +94,16 @@ def hash_collisions(snapshot: pl.DataFrame, schema: RowSchema) -> list[Finding]:
         if not column.is_open:
             continue
         words = snapshot[column.name].drop_nulls().unique(maintain_order=True)
-        twins = colliding_words(words, column.hash_slots)
-        if not twins:
+        duplicates = colliding_words(words, column.hash_slots)
+        if not duplicates:
             continue
-        word, other = next(iter(twins.items()))
+        word, other = next(iter(duplicates.items()))
         remedy = (
             f'write {column.name} = {{ kind = "category", slots = {MAX_SLOTS} }}'
             if column.hash_slots < MAX_SLOTS
             else "rename one of them"
         )
         says = f"has the words {word!r} and {other!r} with one hash: {remedy}"
-        numbers: dict[str, Number] = {"words": len(twins), "word": word}
+        numbers: dict[str, Number] = {"words": len(duplicates), "word": word}
         found.append(Finding("hash_collision", column.name, says, numbers))
     return found
