@@ -69,12 +69,12 @@ class ScoringApp(FastAPI):
         self.refusal: str | None = None
         # Whole answers that are the same for everybody: they need no router.
         self.made_once: dict[str, ASGIApp] = {}
-        self._layer = AnswerLayer(self._answer, service.models, service.metrics)
+        self._layer = AnswerLayer(self._answer, service.models.slot, service.metrics)
         self._entry: ASGIApp = self._dispatch
         origins = [name.strip() for name in service.settings.cors_origins.split(",") if name]
         if origins:
             self._entry = _with_origins(self._dispatch, origins)
-        self._entry = OriginGuard(self._entry, origins, service.models, service.metrics)
+        self._entry = OriginGuard(self._entry, origins, service.models.slot, service.metrics)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -165,19 +165,21 @@ async def _running(app: ScoringApp) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
 
     def through_loop(work: Callable[[], None]) -> None:
-        loop.call_soon_threadsafe(service.lane.post, work)
+        loop.call_soon_threadsafe(service.scoring.lane.post, work)
 
-    service.dispatcher.use(through_loop)
-    service.heartbeat.begin(loop, lambda: service.lane.seconds_at_work < _LONG_PIECE_SECONDS)
+    service.scoring.dispatcher.use(through_loop)
+    service.workers.heartbeat.begin(
+        loop, lambda: service.scoring.lane.seconds_at_work < _LONG_PIECE_SECONDS
+    )
     try:
-        if service.peers is not None:
-            await service.peers.open(operations(service))
+        if service.workers.peers is not None:
+            await service.workers.peers.open(operations(service))
         yield
     finally:
-        if service.peers is not None:
-            await service.peers.close()
-        await asyncio.to_thread(service.lane.close)
-        service.dispatcher.use(None)
+        if service.workers.peers is not None:
+            await service.workers.peers.close()
+        await asyncio.to_thread(service.scoring.lane.close)
+        service.scoring.dispatcher.use(None)
         app.state.threads.stop()
         await asyncio.to_thread(stop, service)
 

@@ -48,13 +48,13 @@ def serve(settings: Settings, context: WorkerContext) -> None:
 
 def protocol(service: Service) -> type[FastPathProtocol]:
     """How this service speaks HTTP; its connections are among its figures."""
-    settings, models = service.settings, service.models
+    settings, models = service.settings, service.models.slot
     made = _protocol(settings, fast_routes(service), lambda: models.version_header)
     service.metrics.registry.register(ConnectionMetrics(made.pool))
     service.metrics.watch(
         "anonymous_writes_refused",
         "1 while rows of callers without a token are refused, for their rate or a full disk",
-        lambda: service.write_quota.is_spent,
+        lambda: service.access.write_quota.is_spent,
     )
     return made
 

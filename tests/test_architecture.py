@@ -79,6 +79,25 @@ def test_the_retraining_service_never_imports_the_scoring_service() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def imported_modules(folder: str) -> set[str]:
+    """Dotted names that the files of a folder import from, also for type checkers alone."""
+    trees = [ast.parse(path.read_text(), str(path)) for path in sources(folder)]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    return {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+
+
+def test_versions_know_nothing_of_rollouts_which_are_built_on_them() -> None:
+    found = {name for name in imported_modules("api/models") if name.startswith("api.rollout")}
+    assert found == set()
+
+
+def test_only_the_composition_root_and_what_it_runs_know_the_whole_service() -> None:
+    """Packages take the parts they need; routes, start-up and peers take the service."""
+    packages = ("http", "journal", "models", "registry", "rollout")
+    knowing = [name for name in packages if "api.service" in imported_modules(f"api/{name}")]
+    assert knowing == []
+
+
 @pytest.mark.parametrize("room", sorted(ROOMS - {"tests"}))
 def test_no_file_grows_beyond_four_hundred_lines(room: str) -> None:
     long = [str(p) for p in sources(room) if len(p.read_text().splitlines()) > 400]

@@ -15,11 +15,18 @@ from api.settings import Settings
 class JournalFactory:
     """Makes the journal of a folder and what drains it."""
 
-    def __init__(self, settings: Settings, sink: Sink, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sink: Sink,
+        metrics: Metrics,
+        stored: Callable[[Stored], None],
+    ) -> None:
+        """`stored` is called with what the database has, on a drain's thread."""
         self._settings = settings
         self._sink = sink
         self._metrics = metrics
-        self.tell: Callable[[Stored], None] = _nobody
+        self._stored = stored
 
     def journal(self, folder: Path) -> tuple[Journal, Drain]:
         settings = self._settings
@@ -39,15 +46,8 @@ class JournalFactory:
         url = self._settings.database_url.get_secret_value()
         return SubprocessWriter(folder, url, self._sink)
 
-    def _stored(self, batch: Stored) -> None:
-        self.tell(batch)
-
     def _refused(self, what: str) -> None:
         self._metrics.dead_lettered.labels(what).inc()
 
     def _damaged(self, kind: str) -> None:
         self._metrics.journal_damage.labels(kind).inc()
-
-
-def _nobody(_stored: Stored) -> None:
-    """Nobody wants to know yet."""

@@ -4,7 +4,7 @@ import threading
 
 from api.models.comparison import Comparison, compared
 from api.models.loaded import LiveModel
-from api.rollout.trial import Trial
+from api.models.trial import Trial
 
 NO_VERSION = "none"
 
@@ -37,7 +37,7 @@ class ModelSlot:
         `fresh_seconds`: for how long the version is compared with its fallback.
         """
         with self._lock:
-            if self.trial is not None and self.trial.rollout.champion != live.version:
+            if self.trial is not None and self.trial.champion != live.version:
                 # Whatever changed what is served, a trial against the old champion ends with it.
                 self.trial = None
             self.fallback = fallback
@@ -48,7 +48,7 @@ class ModelSlot:
     def try_out(self, trial: Trial | None) -> bool:
         """Put a version on trial, or none; False: its champion is not the live one."""
         with self._lock:
-            if trial is not None and trial.rollout.champion != self.version:
+            if trial is not None and trial.champion != self.version:
                 return False
             self.trial = trial
             return True

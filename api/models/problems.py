@@ -20,12 +20,13 @@ from api.http.problems import (
 from api.models.refusals import (
     FencingStale,
     NoFallback,
+    NoRollout,
     NotServing,
+    RolloutConflict,
     StillServing,
     VersionNotNewer,
     VersionUnknown,
 )
-from api.rollout.refusals import NoRollout, RolloutConflict
 from shared.errors import (
     BundleError,
     BundleTooLarge,

@@ -45,6 +45,7 @@ class Promoter:
         *,
         registry: Registry,
         verifier: Verifier,
+        loader: ModelLoader,
         slot: ModelSlot,
         audit: AuditTrail,
         clock: Clock,
@@ -53,7 +54,7 @@ class Promoter:
     ) -> None:
         self._registry = registry
         self._verifier = verifier
-        self._loader = ModelLoader(registry, verifier)
+        self._loader = loader
         self._state = ServingState(self._loader, slot, metrics, crashes)
         self._audit = audit
         self.pointer = Pointer(registry, audit, clock, metrics)

@@ -35,3 +35,11 @@ class VersionUnknown(Refusal):
     def __init__(self, text: str, known: Sequence[str]) -> None:
         super().__init__(text)
         self.known = list(known)
+
+
+class NoRollout(Refusal):
+    """Raised when no version is being rolled out."""
+
+
+class RolloutConflict(Refusal):
+    """Raised when the rollout is another one, or further on, than the caller believes."""

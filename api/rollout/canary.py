@@ -12,10 +12,10 @@ import structlog
 from api.journal.entries import Decided
 from api.models.loaded import LiveModel, usable
 from api.models.pace import Pace
+from api.models.trial import ModelScores
 from api.rollout.bucket import Splitter, limit_of
 from api.rollout.counters import Counters
 from api.rollout.state import Rollout
-from api.rollout.trial import Scored
 from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, TaskPrediction
 
 _log = structlog.get_logger()
@@ -36,6 +36,7 @@ class Canary:
         broken: Callable[[str], None],
     ) -> None:
         self.rollout = rollout
+        self.champion, self.version = rollout.champion, rollout.version
         self.candidate = candidate
         self.counters = counters
         self._judge = judge
@@ -48,7 +49,7 @@ class Canary:
     def pace(self) -> Pace:
         return self.candidate.pace
 
-    def try_candidate(self, users: Sequence[str], matrix: FloatMatrix) -> dict[int, Scored]:
+    def try_candidate(self, users: Sequence[str], matrix: FloatMatrix) -> dict[int, ModelScores]:
         if self._failures >= BROKEN_AFTER:
             return {}
         place = self._splitter.place

@@ -5,6 +5,8 @@ takes effect here first is always the safe half: a trial is dropped from memory 
 is written, and a version is promoted by the same steps as any other.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from secrets import token_hex
@@ -16,6 +18,7 @@ from api.models.model_slot import ModelSlot
 from api.models.order import check_step
 from api.models.promoter import Promoter
 from api.models.push import Push
+from api.models.refusals import NoRollout, RolloutConflict
 from api.models.serving_state import Change
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
@@ -23,7 +26,6 @@ from api.rollout.change_request import ChangeRequest
 from api.rollout.counters import clear_other_stages
 from api.rollout.file import RolloutFile
 from api.rollout.reconciler import TrialReconciler
-from api.rollout.refusals import NoRollout, RolloutConflict
 from api.rollout.state import Rollout, RolloutOutcome, Rollouts
 from api.rollout.trial_factory import TrialFactory
 from api.workers.roster import Workers
@@ -87,9 +89,7 @@ class RolloutController:
 
     def flush(self) -> None:
         """Write what this process counted, for whoever sums it up now."""
-        trial = self._slot.trial
-        if trial is not None:
-            trial.counters.flush()
+        self._reconciler.flush()
 
     def followed(self) -> Workers | None:
         """Who has the stage in force, within two seconds; None: there is none."""
@@ -185,6 +185,22 @@ class RolloutController:
         live = self._slot.live
         activated_us = self._clock.now_us() if live is None else live.activated_at_us
         return Change(self._slot.version, rollout.version, activated_us)
+
+    def end_crashed(self, died: Iterable[str]) -> None:
+        """End the trials of versions that a process died in: one death is enough on trial.
+
+        Call before the trial is taken up again.
+        """
+        for version in sorted(died):
+            request = ChangeRequest(
+                version, "candidate_crashed: a process died inside of its code", "crash"
+            )
+            try:
+                # Another worker may have said so already, or it was the champion.
+                with suppress(NoRollout, RolloutConflict):
+                    self.abort(request)
+            except OSError as error:
+                _log.error("crashed_rollout_not_recorded", version=version, reason=str(error))
 
     def catch_up(self) -> None:
         """Take over what the file says now."""

@@ -11,7 +11,7 @@ from api.models.loaded import LiveModel
 from api.models.model_slot import ModelSlot
 from api.rollout.canary import Canary
 from api.rollout.state import Rollout
-from api.rollout.trial import Trial
+from api.rollout.trial import RolloutTrial
 from api.rollout.trial_factory import TrialFactory
 from api.workers.file_watcher import RETRY_SECONDS
 from api.workers.roster import CONVERGE_SECONDS, LaggingWorker, Workers
@@ -39,7 +39,7 @@ class TrialReconciler:
         self._run_dir = run_dir
         self._broken = broken
         self._lock = threading.Lock()
-        self._active: Trial | None = None
+        self._active: RolloutTrial | None = None
         self._trouble: str | None = None
         self._retry_at = 0.0
 
@@ -65,6 +65,12 @@ class TrialReconciler:
         if active is not None:
             active.settle()
 
+    def flush(self) -> None:
+        """Write what this process counted so far."""
+        active = self._active
+        if active is not None:
+            active.counters.flush()
+
     def loaded(self, version: str) -> LiveModel | None:
         """The candidate, if this process has it in memory."""
         active = self._active
@@ -87,7 +93,7 @@ class TrialReconciler:
     def told(self) -> dict[int, WorkerReport]:
         return self._run_dir.reports(TOLD)
 
-    def _try(self, wanted: Rollout) -> Trial | None:
+    def _try(self, wanted: Rollout) -> RolloutTrial | None:
         """None when the candidate cannot be tried here; it is tried again after a while."""
         broken = partial(self._broken, wanted.version)
         try:

@@ -11,13 +11,13 @@ import structlog
 
 from api.journal.entries import Decided
 from api.models.pace import Pace
+from api.models.trial import ModelScores
 from api.rollout.bucket import Splitter
 from api.rollout.canary import Judge
 from api.rollout.counters import Counters
 from api.rollout.shadow_process import ShadowProcess
 from api.rollout.shadow_record import ShadowRecordFormat
 from api.rollout.state import Rollout
-from api.rollout.trial import Scored
 from shared.usecase.serving import FloatMatrix
 
 _log = structlog.get_logger()
@@ -36,6 +36,7 @@ class Shadow:
         counters: Counters,
     ) -> None:
         self.rollout = rollout
+        self.champion, self.version = rollout.champion, rollout.version
         self.process = process
         self.counters = counters
         # its own process, so however slow it is nobody waits
@@ -52,7 +53,7 @@ class Shadow:
         self,
         users: Sequence[str],  # noqa: ARG002 - the champion answers everybody
         matrix: FloatMatrix,  # noqa: ARG002
-    ) -> dict[int, Scored]:
+    ) -> dict[int, ModelScores]:
         return {}
 
     def noted(self, decided: Decided, latency_ms: float | None) -> None:  # noqa: ARG002

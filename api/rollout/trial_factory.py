@@ -16,7 +16,7 @@ from api.rollout.shadow_child import ChildConfig
 from api.rollout.shadow_process import ShadowProcess
 from api.rollout.shadow_record import ShadowRecordFormat
 from api.rollout.state import Rollout
-from api.rollout.trial import Trial
+from api.rollout.trial import RolloutTrial
 from shared.contracts.rollouts import Mode
 from shared.errors import ModelLoadError
 from shared.usecase.serving import ServingUseCase
@@ -47,7 +47,7 @@ class TrialFactory:
 
     def make(
         self, rollout: Rollout, candidate: LiveModel | None, broken: Callable[[str], None]
-    ) -> Trial:
+    ) -> RolloutTrial:
         """The trial, ready to score; `candidate` spares loading it again.
 
         Raises:

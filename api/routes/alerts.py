@@ -5,10 +5,9 @@ from fastapi import FastAPI, Request
 from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, REGISTRY_FAILED
 from api.models.problems import as_problem
-from api.models.refusals import NoFallback, NotServing
+from api.models.refusals import NoFallback, NoRollout, NotServing
 from api.models.serving_state import Change
 from api.rollout.change_request import ChangeRequest
-from api.rollout.refusals import NoRollout
 from api.routes.alert_payload import VERSION_LABEL, FiringAlert, Webhook
 from api.service import Service
 from shared.contracts.alerts import AlertAnswer
@@ -25,7 +24,7 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
 
     def alert(request: Request, body: Webhook) -> AlertAnswer:
         firing = body.firing()
-        serving = service.models.version
+        serving = service.models.slot.version
         rollout = service.rollout_controller.rollout
         on_trial = None if rollout is None else rollout.version
         blamed = next((a for a in firing if a.version == on_trial), None)
@@ -36,12 +35,14 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
             reason = f"{len(firing)} firing with a {VERSION_LABEL}, none with {serving}"
             return AlertAnswer(action="none", reason=reason, version=serving)
         try:
-            change = service.promoter.rollback(
+            change = service.models.promoter.rollback(
                 None, about[0].summary, caller(request).name, leaving=serving
             )
         except (NoFallback, NotServing) as error:
             # Asking again would not help, and Alertmanager repeats whatever is not answered 2xx.
-            return AlertAnswer(action="none", reason=str(error), version=service.models.version)
+            return AlertAnswer(
+                action="none", reason=str(error), version=service.models.slot.version
+            )
         except (UnderstudyError, OSError) as error:
             raise as_problem(error) from error
         return _rolled_back(change, about[0].summary)
@@ -51,7 +52,7 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
     spec = RouteSpec(
         "POST", "/alert", alert, Role.ALERT, _LIMIT, problems, options, json_elements=_LIMIT
     )
-    add_route(app, service.authenticator, spec)
+    add_route(app, service.access.authenticator, spec)
 
 
 def _end_trial(service: Service, version: str, blamed: FiringAlert, who: str) -> AlertAnswer:
@@ -59,7 +60,7 @@ def _end_trial(service: Service, version: str, blamed: FiringAlert, who: str) ->
     try:
         change = service.rollout_controller.abort(ChangeRequest(version, blamed.summary, who))
     except NoRollout as error:
-        return AlertAnswer(action="none", reason=str(error), version=service.models.version)
+        return AlertAnswer(action="none", reason=str(error), version=service.models.slot.version)
     except (UnderstudyError, OSError) as error:
         raise as_problem(error) from error
     return _rolled_back(change, blamed.summary)

@@ -37,10 +37,10 @@ def add_bundle_route(app: FastAPI, service: Service) -> None:
     """
 
     def get_bundle(version: Version) -> Response:
-        if version not in service.registry.stored():
+        if version not in service.models.registry.stored():
             raise Problem(UNKNOWN_VERSION, f"the registry has no bundle of {version[:40]!r}")
         try:
-            stored = service.registry.read(version)
+            stored = service.models.registry.read(version)
         except OSError as error:
             raise Problem(UNKNOWN_VERSION, f"the bundle of {version} cannot be read") from error
         headers = {BUNDLE_SIGNATURE: stored.signature.strip(), "Cache-Control": "no-store"}
@@ -59,4 +59,4 @@ def add_bundle_route(app: FastAPI, service: Service) -> None:
         },
         extra=_ANSWER,
     )
-    add_route(app, service.authenticator, spec)
+    add_route(app, service.access.authenticator, spec)

@@ -22,7 +22,7 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
 
     def feedback(body: FeedbackRequest, request: Request) -> FeedbackAnswer:
         now_us, sent_by = service.clock.now_us(), caller(request).name
-        kept = service.labels.keep(
+        kept = service.scoring.labels.keep(
             Label(
                 item.transaction_id,
                 item.label,
@@ -32,7 +32,7 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
             )
             for place, item in enumerate(body.labels)
         )
-        service.dispatcher(partial(service.source.learned, kept.stored))
+        service.scoring.dispatcher(partial(service.scoring.source.learned, kept.stored))
         return FeedbackAnswer(
             stored=len(kept.stored), queued=len(kept.queued), unknown=sorted(kept.unknown)
         )
@@ -43,7 +43,7 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
         "POST", "/feedback", feedback, Role.FEEDBACK, limit, (JOURNAL_FULL, WORKER_UNAVAILABLE),
         options, json_elements=_MAX_ELEMENTS,
     )  # fmt: skip
-    add_route(app, service.authenticator, spec)
+    add_route(app, service.access.authenticator, spec)
 
 
 def _known_at_us(label: LabelIn, place: int, now_us: int) -> int:

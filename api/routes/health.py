@@ -32,18 +32,18 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
 
     async def readyz() -> Ready:
         _check_scoring(service)
-        refusal = service.journal.refusal
-        if service.models.live is None:
+        refusal = service.journaling.journal.refusal
+        if service.models.slot.live is None:
             raise Problem(NO_MODEL, "the first model has not been promoted yet")
         if refusal is not None:
             raise Problem(JOURNAL_FULL, refusal)
-        behind = service.promoter.behind
+        behind = service.models.promoter.behind
         why = None if behind is None else f"{behind.version}: {behind.reason}"
-        state, detail, _ = history_standing(service.reading)
+        state, detail, _ = history_standing(service.database.reading)
         history = None if state == "ok" else detail
-        return Ready(version=service.models.version, behind=why, history=history)
+        return Ready(version=service.models.slot.version, behind=why, history=history)
 
-    figures = SharedRendering(service.merged_metrics.render, "figures")
+    figures = SharedRendering(service.workers.merged_metrics.render, "figures")
 
     async def metrics() -> Response:
         return Response(await figures(), media_type=CONTENT_TYPE)
@@ -59,7 +59,7 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
                 options={**tags, "summary": "Figures for Prometheus", "response_class": Response}),
     )  # fmt: skip
     for spec in specs:
-        add_route(app, service.authenticator, spec)
+        add_route(app, service.access.authenticator, spec)
 
 
 def _check_scoring(service: Service) -> None:
@@ -68,9 +68,11 @@ def _check_scoring(service: Service) -> None:
     Raises:
         Problem: rows have been on the scoring thread for as long as a worker may hang.
     """
-    limit, seconds = service.settings.worker_hang_seconds, service.lane.seconds_at_work
+    limit, seconds = service.settings.worker_hang_seconds, service.scoring.lane.seconds_at_work
     if limit and seconds > limit:
-        told = f"version {service.models.version} has been at the same rows for {seconds:.0f} s"
+        told = (
+            f"version {service.models.slot.version} has been at the same rows for {seconds:.0f} s"
+        )
         raise Problem(SCORING_FAILED, told)
 
 
@@ -83,8 +85,8 @@ def _health(service: Service) -> Health:
         "history": _history(service),
         "clock": _clock(service),
     }
-    if service.peers is not None:
-        components["peers"] = _peers(service.peers)
+    if service.workers.peers is not None:
+        components["peers"] = _peers(service.workers.peers)
     if components["database"].state != "down":
         components["retraining"] = _retraining(service)
     states = {component.state for component in components.values()}
@@ -94,7 +96,7 @@ def _health(service: Service) -> Health:
 
 
 def _model(service: Service) -> Component:
-    live, fallback = service.models.live, service.models.fallback
+    live, fallback = service.models.slot.live, service.models.slot.fallback
     if live is None:
         return Component(state="down", detail="the first model has not been promoted yet")
     figures = {
@@ -110,7 +112,7 @@ def _model(service: Service) -> Component:
 
 
 def _workers(service: Service) -> Component:
-    workers, behind = service.roster.status(), service.promoter.behind
+    workers, behind = service.workers.roster.status(), service.models.promoter.behind
     figures = {"serving": workers.serving, "total": workers.total}
     told = [f"worker {left.worker}: {left.reason}" for left in workers.failed]
     if behind is not None:
@@ -131,8 +133,8 @@ def _peers(peers: Peers) -> Component:
 
 
 def _journal(service: Service) -> Component:
-    journal, orphans = service.journal, service.orphaned_journals
-    lag_seconds = max(service.drain.lag_seconds, orphans.lag_seconds)
+    journal, orphans = service.journaling.journal, service.journaling.orphaned
+    lag_seconds = max(service.journaling.drain.lag_seconds, orphans.lag_seconds)
     copies, missing = journal.damage.copies() + orphans.damaged_parts(), journal.damage.missing
     figures = {
         "backlog": journal.backlog + orphans.backlog,
@@ -145,11 +147,11 @@ def _journal(service: Service) -> Component:
     if journal.refusal is not None:
         return Component(state="down", detail=journal.refusal, figures=figures)
     wrong = []
-    if service.write_quota.is_disk_low:
+    if service.access.write_quota.is_disk_low:
         wrong.append("the disk is nearly full: rows of callers without a token are refused")
     # The driver's own words may name hosts and users; the log has them.
-    if service.drain.trouble is not None or lag_seconds > _LONG_LAG_SECONDS:
-        wrong.append(f"decisions wait for the database{_doing(service.drain.trouble)}")
+    if service.journaling.drain.trouble is not None or lag_seconds > _LONG_LAG_SECONDS:
+        wrong.append(f"decisions wait for the database{_doing(service.journaling.drain.trouble)}")
     if orphans.trouble is not None:
         wrong.append("decisions in the folder of another worker wait for the database")
     if copies:
@@ -168,12 +170,12 @@ def _doing(trouble: str | None) -> str:
 
 
 def _database(service: Service) -> Component:
-    state, detail = database_standing(service.engine)
+    state, detail = database_standing(service.database.engine)
     return Component(state=state, detail=detail)
 
 
 def _history(service: Service) -> Component:
-    state, detail, figures = history_standing(service.reading)
+    state, detail, figures = history_standing(service.database.reading)
     return Component(state=state, detail=detail, figures=figures)
 
 
@@ -197,5 +199,5 @@ def _clock(service: Service) -> Component:
 
 
 def _retraining(service: Service) -> Component:
-    state, detail, figures = schedule_standing(service.engine, service.clock.now_us())
+    state, detail, figures = schedule_standing(service.database.engine, service.clock.now_us())
     return Component(state=state, detail=detail, figures=figures)

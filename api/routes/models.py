@@ -24,9 +24,9 @@ from api.http.problems import (
 )
 from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.models.push import Push
+from api.models.refusals import NoRollout
 from api.models.serving_state import Change
 from api.rollout.change_request import ChangeRequest
-from api.rollout.refusals import NoRollout
 from api.routes.orders import Order, received
 from api.routes.views import current_model, every_model
 from api.service import Service
@@ -82,7 +82,7 @@ WantedHeader = Annotated[Mode | None, Header(description="The same, for those wh
 def _settled(service: Service, change: Change, mode: Mode = Mode.IMMEDIATE) -> ModelChanged:
     """Wait until every worker serves it, or tries it, or has had its time."""
     on_trial = None if mode is Mode.IMMEDIATE else service.rollout_controller.followed()
-    workers = on_trial or service.roster.await_convergence(change.version)
+    workers = on_trial or service.workers.roster.await_convergence(change.version)
     failed = [NotFollowing(worker=left.worker, reason=left.reason) for left in workers.failed]
     return ModelChanged(
         version=change.version,
@@ -139,7 +139,7 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
                 options={**tags, "summary": "Step back to an older version"}),
     )  # fmt: skip
     for spec in specs:
-        add_route(app, service.authenticator, spec)
+        add_route(app, service.access.authenticator, spec)
 
 
 def _roll_back(service: Service, body: RollbackRequest, who: str, order: Order) -> Change:
@@ -148,7 +148,7 @@ def _roll_back(service: Service, body: RollbackRequest, who: str, order: Order) 
     if body.version is None and rollout is not None and body.leaving in (None, rollout.version):
         with suppress(NoRollout):
             return service.rollout_controller.abort(ChangeRequest(None, body.reason, who))
-    return service.promoter.rollback(
+    return service.models.promoter.rollback(
         body.version, body.reason, who, leaving=body.leaving, seen=order.pointer
     )
 
@@ -171,5 +171,5 @@ async def _push(
     except (UnderstudyError, OSError) as error:
         refusal = as_problem(error)
         refusal.__cause__ = error
-    await run_in_threadpool(service.promoter.refused, refusal.kind.code, refusal.detail, who)
+    await run_in_threadpool(service.models.promoter.refused, refusal.kind.code, refusal.detail, who)
     raise refusal

@@ -44,6 +44,6 @@ def received(service: Service) -> Callable[[Request], Awaitable[Order]]:
     async def order(request: Request) -> Order:
         if await request.is_disconnected():
             raise Problem(ORDER_EXPIRED, "the caller has gone")
-        return Order(time.monotonic(), service.registry.current())
+        return Order(time.monotonic(), service.models.registry.current())
 
     return order

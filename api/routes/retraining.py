@@ -16,7 +16,7 @@ JOB = "retraining"
 
 def add_retraining_routes(app: FastAPI, service: Service) -> None:
     """POST /api/mlops/trigger-retraining, GET /api/mlops/runs and /runs/{id}."""
-    engine = service.engine
+    engine = service.database.engine
 
     def trigger(request: Request, response: Response) -> RunRequested:
         run_id = request_run(engine, JOB, service.clock.now_us(), caller(request).name)
@@ -46,4 +46,4 @@ def add_retraining_routes(app: FastAPI, service: Service) -> None:
                 options={**tags, "summary": "One training run"}),
     )  # fmt: skip
     for spec in specs:
-        add_route(app, service.authenticator, spec)
+        add_route(app, service.access.authenticator, spec)

@@ -6,8 +6,8 @@ from fastapi import FastAPI, Request
 
 from api.http.auth import RouteSpec, add_route, caller
 from api.models.problems import ROLLBACK_PROBLEMS, as_problem
+from api.models.refusals import NoRollout, RolloutConflict
 from api.rollout.change_request import ChangeRequest
-from api.rollout.refusals import NoRollout, RolloutConflict
 from api.service import Service
 from shared.contracts.models import Revoked, RevokeRequest
 from shared.errors import UnderstudyError
@@ -27,7 +27,7 @@ def add_revocation_route(app: FastAPI, service: Service) -> None:
                 service.rollout_controller.abort(
                     ChangeRequest(body.version, f"revoked: {body.reason}", who)
                 )
-            now = service.revoker.revoke(body.version, body.reason, who)
+            now = service.models.revoker.revoke(body.version, body.reason, who)
         except (UnderstudyError, OSError) as error:
             raise as_problem(error) from error
         return Revoked(revoked=body.version, version=now)
@@ -36,4 +36,4 @@ def add_revocation_route(app: FastAPI, service: Service) -> None:
     spec = RouteSpec(
         "POST", "/revoke_model", revoke, Role.OPERATOR, _LIMIT, ROLLBACK_PROBLEMS, options
     )
-    add_route(app, service.authenticator, spec)
+    add_route(app, service.access.authenticator, spec)

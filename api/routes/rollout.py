@@ -53,7 +53,7 @@ def add_rollout_routes(app: FastAPI, service: Service) -> None:
         rollout = service.rollout_controller.rollout
         return RolloutChanged(
             action=body.action,
-            version=service.models.version,
+            version=service.models.slot.version,
             rollout=None if rollout is None else rollout.mode,
             share_percent=None if rollout is None else rollout.share_percent,
             partial=partial,
@@ -61,7 +61,7 @@ def add_rollout_routes(app: FastAPI, service: Service) -> None:
 
     options = {"tags": ["models"], "summary": "Move on, promote or end what is rolled out"}
     spec = RouteSpec("POST", "/update_rollout", update, Role.PUSH, _LIMIT, _PROBLEMS, options)
-    add_route(app, service.authenticator, spec)
+    add_route(app, service.access.authenticator, spec)
 
 
 def _carry_out(service: Service, change_request: ChangeRequest, body: RolloutRequest) -> bool:
@@ -69,7 +69,7 @@ def _carry_out(service: Service, change_request: ChangeRequest, body: RolloutReq
     rollout_controller = service.rollout_controller
     if body.action is Action.PROMOTE:
         change = rollout_controller.promote(change_request)
-        return service.roster.await_convergence(change.version).partial
+        return service.workers.roster.await_convergence(change.version).partial
     if body.action is Action.ABORT:
         rollout_controller.abort(change_request)
         return False

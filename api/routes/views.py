@@ -13,11 +13,11 @@ from shared.contracts.models import CurrentModel, Models, ModelSummary
 
 def current_model(service: Service) -> CurrentModel:
     """Raises Problem when nothing is served yet."""
-    live, fallback = service.models.live, service.models.fallback
+    live, fallback = service.models.slot.live, service.models.slot.fallback
     if live is None:
         raise Problem(NO_MODEL, "the first model has not been promoted yet")
     manifest: Manifest = live.model.manifest
-    newest = service.registry.ledger.newest
+    newest = service.models.registry.ledger.newest
     return CurrentModel(
         version=live.version,
         fallback=None if fallback is None else fallback.version,
@@ -40,13 +40,13 @@ def current_model(service: Service) -> CurrentModel:
 
 
 def every_model(service: Service) -> Models:
-    versions = sorted(service.registry.ledger.accepted, key=Version.parse, reverse=True)
+    versions = sorted(service.models.registry.ledger.accepted, key=Version.parse, reverse=True)
     return Models(models=[_summary(service, version) for version in versions])
 
 
 def _summary(service: Service, version: str) -> ModelSummary:
-    ledger = service.registry.ledger
-    accepted, meta = ledger.accepted[version], service.registry.meta(version)
+    ledger = service.models.registry.ledger
+    accepted, meta = ledger.accepted[version], service.models.registry.meta(version)
     rolled_back, activated = accepted.rolled_back_at_us, ledger.activated_at_us(version)
     revoked = accepted.revoked_at_us
     manifest: dict[str, Any] = {} if meta is None else meta.manifest
@@ -68,13 +68,13 @@ def _summary(service: Service, version: str) -> ModelSummary:
 
 
 def _state(service: Service, version: str, *, stored: bool) -> str:
-    models = service.models
+    models = service.models.slot
     if models.live is not None and models.live.version == version:
         return "serving"
     if models.fallback is not None and models.fallback.version == version:
         return "fallback"
-    if service.registry.ledger.is_revoked(version):
+    if service.models.registry.ledger.is_revoked(version):
         return "revoked"
     if not stored:
         return "removed"
-    return "rolled-back" if service.registry.ledger.was_left(version) else "stored"
+    return "rolled-back" if service.models.registry.ledger.was_left(version) else "stored"

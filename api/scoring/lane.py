@@ -18,6 +18,8 @@ from api.models.model_slot import ModelSlot
 from api.scoring.batch_room import BatchRoom
 
 Piece = Callable[[], None]
+Dispatch = Callable[[Piece], None]
+"""Runs a piece where scoring runs, soon; sources need not be safe for other threads then."""
 
 LOOP_SECONDS = 0.01
 """What a piece on the event loop may take: so long everybody else waits."""
@@ -185,3 +187,20 @@ class _Thread:
     def _run(self) -> None:
         while (piece := self._pieces.get()) is not None:
             piece()
+
+
+class LoopDispatcher:
+    """Calls directly until an event loop runs, then through it."""
+
+    def __init__(self) -> None:
+        self._through: Dispatch | None = None
+
+    def use(self, through: Dispatch | None) -> None:
+        """From now on; None: directly."""
+        self._through = through
+
+    def __call__(self, piece: Piece) -> None:
+        if self._through is None:
+            piece()
+        else:
+            self._through(piece)

@@ -10,7 +10,7 @@ import numpy as np
 from api.http.problems import SCORING_FAILED, Problem
 from api.models.breaker import Breaker
 from api.models.loaded import LiveModel
-from api.rollout.trial import Scored, Trial
+from api.models.trial import ModelScores, Trial
 from shared.usecase.serving import FloatMatrix
 
 
@@ -34,7 +34,7 @@ class RoutedScores:
         seconds: what each version's part took, by version.
     """
 
-    rows: Sequence[Scored]
+    rows: Sequence[ModelScores]
     all_usable: bool
     champion: LiveModel
     seconds: dict[str, float]
@@ -86,7 +86,7 @@ class ModelRouter:
     ) -> RoutedScores:
         began = time.perf_counter()
         found = trial.try_candidate(users, matrix)
-        seconds = {trial.rollout.version: time.perf_counter() - began}
+        seconds = {trial.version: time.perf_counter() - began}
         all_usable = True
         rest = [at for at in range(len(matrix)) if at not in found]
         if rest:

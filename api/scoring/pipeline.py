@@ -20,7 +20,7 @@ from api.journal.journal import Journal, JournalFull
 from api.metrics import Metrics
 from api.models.loaded import LiveModel
 from api.models.model_slot import ModelSlot
-from api.rollout.trial import Trial
+from api.models.trial import Trial
 from api.scoring.anonymous_rows import MAX_OFF_US, judge
 from api.scoring.answering import answered, compare
 from api.scoring.conflicts import conflict, conflicting_fields

@@ -37,12 +37,14 @@ def fast_routes(service: Service) -> FastRoutes:
 
     Answers of the short way carry no origins, so there is none where pages of others may ask.
     """
-    if service.execution is not inline or service.settings.cors_origins:
+    if service.scoring.execution is not inline or service.settings.cors_origins:
         return FastRoutes()
-    batcher: MicroBatcher | EntityRouter = service.batcher
-    if service.peers is not None:
-        routes, models, metrics = service.use_case.routes, service.models, service.metrics
-        batcher = EntityRouter(service.batcher, service.peers, routes, models, metrics)
+    batcher: MicroBatcher | EntityRouter = service.scoring.batcher
+    if service.workers.peers is not None:
+        routes, models, metrics = service.use_case.routes, service.models.slot, service.metrics
+        batcher = EntityRouter(
+            service.scoring.batcher, service.workers.peers, routes, models, metrics
+        )
     fast_routes: dict[bytes, FastRoute] = {
         route.path.encode(): _FastRoute(service, route, batcher)
         for route in service.use_case.routes
@@ -55,8 +57,8 @@ class _FastRoute:
         self, service: Service, route: ScoringRoute, batcher: MicroBatcher | EntityRouter
     ) -> None:
         self.limit_bytes = service.settings.body_max_bytes
-        self._scorer = service.authenticator.scorer
-        self._quota = service.write_quota
+        self._scorer = service.access.authenticator.scorer
+        self._quota = service.access.write_quota
         parse = RowParser(service.use_case.request_model)
         self._row_route = RowRoute(route, parse, service.metrics.route(route.path))
         self._batcher = batcher
@@ -75,7 +77,7 @@ class _FastRoute:
 
 
 def _row_endpoint(service: Service, route: ScoringRoute) -> ScoringEndpoint:
-    execution, peers = service.execution, service.peers
+    execution, peers = service.scoring.execution, service.workers.peers
     if peers is not None:
         operation = row_operation(service.use_case.routes, route)
         execution = ForwardedRows(execution, peers, operation, service.metrics)
@@ -84,14 +86,14 @@ def _row_endpoint(service: Service, route: ScoringRoute) -> ScoringEndpoint:
 
 
 def _batch_endpoint(service: Service, route: ScoringRoute, path: str) -> ScoringEndpoint:
-    settings, execution, peers = service.settings, service.execution, service.peers
+    settings, execution, peers = service.settings, service.scoring.execution, service.workers.peers
     if peers is not None:
         operation = batch_operation(service.use_case.routes, route)
         execution = ForwardedBatches(
             execution,
             peers,
             operation,
-            models=service.models,
+            models=service.models.slot,
             metrics=service.metrics,
             max_rows=settings.batch_max_rows,
             max_elements=elements_of_a_batch(
@@ -110,9 +112,9 @@ def _endpoint(
         work=work,
         execution=execution,
         limit_bytes=limit_bytes,
-        authenticator=service.authenticator,
-        quota=service.write_quota,
-        models=service.models,
+        authenticator=service.access.authenticator,
+        quota=service.access.write_quota,
+        models=service.models.slot,
         metrics=metrics,
     )
 
@@ -120,10 +122,12 @@ def _endpoint(
 def row_work(service: Service, route: ScoringRoute) -> RowWork:
     """Scores the body of one row."""
     parse = RowParser(service.use_case.request_model)
-    return RowWork(service.pipeline, parse, route, service.batcher, service.lane)
+    return RowWork(
+        service.scoring.pipeline, parse, route, service.scoring.batcher, service.scoring.lane
+    )
 
 
 def batch_work(service: Service, route: ScoringRoute) -> BatchWork:
     """Scores the body of a batch."""
     parse = BatchParser(service.use_case.request_model, service.settings.batch_max_rows)
-    return BatchWork(service.pipeline, parse, route, service.lane)
+    return BatchWork(service.scoring.pipeline, parse, route, service.scoring.lane)

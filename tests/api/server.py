@@ -129,4 +129,4 @@ class Running:
 
     def drained(self) -> None:
         """Wait until the database has every decision and scoring knows it."""
-        wait_until(lambda: self.service.journal.backlog == 0)
+        wait_until(lambda: self.service.journaling.journal.backlog == 0)

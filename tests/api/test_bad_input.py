@@ -46,7 +46,7 @@ def test_a_bad_row_is_told_by_field_with_a_remedy(steady: Running, body: bytes, 
         assert problem["type"] == "urn:understudy:problem:invalid-request"
         assert problem["errors"][0]["field"] == field
         assert problem["errors"][0]["remedy"]
-    assert steady.service.journal.backlog == 0
+    assert steady.service.journaling.journal.backlog == 0
 
 
 def test_an_answer_never_repeats_what_was_sent(steady: Running) -> None:

@@ -18,7 +18,7 @@ def test_a_batch_is_scored_and_names_its_version(serving: Running) -> None:
     assert [row["probability"] for row in answer.json()["predictions"]] == [0.5, 1.0]
     assert answer.json()["version"] == answer.headers["X-Model-Version"] == "1.0.0"
     serving.drained()
-    assert count_rows(serving.service.engine) == 2
+    assert count_rows(serving.service.database.engine) == 2
 
 
 def test_a_bad_row_gets_its_own_error_and_the_rest_are_scored(serving: Running) -> None:
@@ -33,7 +33,7 @@ def test_a_bad_row_gets_its_own_error_and_the_rest_are_scored(serving: Running) 
         assert row["error"]["status"] == 422
         assert row["error"]["errors"][0]["remedy"]
     serving.drained()
-    assert count_rows(serving.service.engine) == 2
+    assert count_rows(serving.service.database.engine) == 2
 
 
 def test_a_senseless_row_gets_its_own_error(serving: Running) -> None:
@@ -56,7 +56,7 @@ def test_an_id_that_comes_twice_in_a_batch_counts_once(serving: Running) -> None
     again = batch(serving, row).json()["predictions"]
     assert again == [first]
     serving.drained()
-    assert count_rows(serving.service.engine) == 1
+    assert count_rows(serving.service.database.engine) == 1
 
 
 @pytest.mark.parametrize(
@@ -88,4 +88,4 @@ def test_what_the_journal_has_no_room_for_gets_its_own_error_and_the_rows_before
         whole = batch(server, *rows)
         assert whole.status_code == 503
         assert whole.json()["type"] == "urn:understudy:problem:journal-full"
-        assert server.service.journal.backlog == len(decided)
+        assert server.service.journaling.journal.backlog == len(decided)

@@ -47,7 +47,9 @@ class Desk:
         callers = [FakeCaller() for _ in rows]
 
         async def tick() -> None:
-            batcher = MicroBatcher(service.pipeline, service.models, service.lane)
+            batcher = MicroBatcher(
+                service.scoring.pipeline, service.models.slot, service.scoring.lane
+            )
             for row, recipient in zip(rows, callers, strict=True):
                 batcher.add(orjson.dumps(row), row_route, ANYBODY, recipient)
             # each turn takes a part of them
@@ -69,7 +71,7 @@ def test_everybody_gets_the_answer_to_the_own_row(desk: Desk) -> None:
         n / 2 for n in range(3 * MAX_ROWS)
     ]
     desk.server.drained()
-    assert count_rows(desk.server.service.engine) == 3 * MAX_ROWS
+    assert count_rows(desk.server.service.database.engine) == 3 * MAX_ROWS
 
 
 def test_a_row_that_makes_no_sense_is_nobody_elses_trouble(desk: Desk) -> None:
@@ -94,7 +96,7 @@ def test_an_id_that_two_callers_send_at_once_is_decided_once(desk: Desk) -> None
     (other,) = desk.ask({"amount": 1.0, "transaction_id": "t"}, path="/decide")
     assert other.body["transaction_id"] == "t"
     desk.server.drained()
-    assert count_rows(desk.server.service.engine) == 1
+    assert count_rows(desk.server.service.database.engine) == 1
 
 
 @both_faults
@@ -123,7 +125,7 @@ def test_a_row_that_nobody_can_score_gets_its_own_problem(
     assert (good.status, bad.status) == (200, 500)
     assert bad.body["type"] == "urn:understudy:problem:scoring-failed"
     running.drained()
-    assert count_rows(running.service.engine) == 1
+    assert count_rows(running.service.database.engine) == 1
 
 
 def test_without_a_model_everybody_is_told(running: Running) -> None:
@@ -144,5 +146,5 @@ def test_rows_the_journal_has_no_room_for_are_refused_and_are_nobodys_past(
         kept = [n for n, recipient in enumerate(callers) if recipient.status == 200]
         assert {recipient.status for recipient in callers} == {200, 503}
         assert 0 < len(kept) < 400
-        remembered = server.service.source.remembered  # type: ignore[attr-defined]
+        remembered = server.service.scoring.source.remembered  # type: ignore[attr-defined]
         assert {row.user_id for row in remembered.values()} == {f"u{n}" for n in kept}

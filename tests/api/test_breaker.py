@@ -61,7 +61,7 @@ def test_failing_rows_are_answered_by_the_fallback_and_a_few_of_them_step_back(
         assert "understudy_breaker_failures_total 5.0" in metrics
         assert "understudy_breaker_trips_total 1.0" in metrics
         server.drained()
-        rows = {row["transaction_id"]: row for row in stored_rows(server.service.engine)}
+        rows = {row["transaction_id"]: row for row in stored_rows(server.service.database.engine)}
         assert rows["t4"]["model_version"] == "1.0.0"
     (line,) = breaker_lines(settings)
     assert (line["version"], line["previous"], line["who"]) == ("1.0.0", "1.0.1", "breaker")

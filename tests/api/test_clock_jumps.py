@@ -47,8 +47,10 @@ def server(settings: Settings, machine: Machine) -> Iterator[Running]:
 
 def times(server: Running) -> tuple[list[int], list[int]]:
     """Event times and ingestion stamps as stored, in the order of scoring."""
-    server.service.drain.stop()
-    rows = sorted(stored_rows(server.service.engine), key=lambda row: int(row["transaction_id"]))
+    server.service.journaling.drain.stop()
+    rows = sorted(
+        stored_rows(server.service.database.engine), key=lambda row: int(row["transaction_id"])
+    )
     return [row["event_time"] for row in rows], [row["ingested_at"] for row in rows]
 
 

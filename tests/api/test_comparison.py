@@ -63,7 +63,7 @@ def test_every_row_of_a_quiet_service_is_scored_by_both_versions(
 
 
 def is_compared(server: Running) -> bool:
-    return server.service.models.comparison is not None
+    return server.service.models.slot.comparison is not None
 
 
 def rows(server: Running) -> float:
@@ -91,7 +91,7 @@ def test_without_a_fallback_or_for_a_proven_version_nothing_is_compared(
 ) -> None:
     with Running(settings) as server:
         assert not is_compared(server)
-        registry = server.service.registry
+        registry = server.service.models.registry
         registry.save(registry.ledger.with_served_well("1.0.0", 2))
         assert server.push(signer.bundle("1.0.1"), signer).status_code == 200
         assert is_compared(server)
@@ -105,7 +105,7 @@ def test_a_version_that_came_by_rollback_without_having_served_well_is_judged_to
     install(settings, signer, "1.0.1", "1.0.2")
     with Running(settings) as server:
         assert server.rollback().json()["version"] == "1.0.1"
-        comparison = server.service.models.comparison
+        comparison = server.service.models.slot.comparison
         assert comparison is not None
         assert (comparison.live.version, comparison.predecessor.version) == ("1.0.1", "1.0.0")
 

@@ -117,7 +117,7 @@ def test_another_payload_is_refused_and_the_same_is_answered_as_before(
         decided = server.client.post("/decide", json={"amount": 2.0, "transaction_id": "t"})
         assert named(decided) == ["user_id"]
         server.drained()
-        assert count_rows(server.service.engine) == 1
+        assert count_rows(server.service.database.engine) == 1
         text = server.client.get("/metrics").text
         assert "understudy_idempotency_conflicts_total 2.0" in text
 
@@ -170,7 +170,7 @@ def test_in_a_batch_another_payload_gets_its_own_error(serving: Running) -> None
     found = [row.get("error", {}).get("type") for row in answer.json()["predictions"]]
     assert found == [None, CONFLICT, None, CONFLICT]
     serving.drained()
-    assert count_rows(serving.service.engine) == 2
+    assert count_rows(serving.service.database.engine) == 2
 
 
 @pytest.mark.parametrize("mode", ["auto", "on"])
@@ -187,4 +187,4 @@ def test_of_payloads_that_come_at_once_one_is_decided(settings: Settings, mode: 
             statuses = [one.result().status_code for one in asked]
             assert sorted(statuses) == [200] * 4 + [409] * 12
         server.drained()
-        assert count_rows(server.service.engine) == 3
+        assert count_rows(server.service.database.engine) == 3

@@ -80,11 +80,11 @@ def test_a_retry_gets_the_same_bytes_and_counts_once(shipped: Running) -> None:
     body = {"amount": 900.0, "user_id": "u", "merchant_id": "m", "transaction_id": "retried"}
     first = send(shipped, FULL, body)
     shipped.drained()
-    rows = count_rows(shipped.service.engine)
+    rows = count_rows(shipped.service.database.engine)
     again = send(shipped, FULL, body)
     assert again.content == first.content
     shipped.drained()
-    assert count_rows(shipped.service.engine) == rows
+    assert count_rows(shipped.service.database.engine) == rows
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def drain_of(before: list[int]) -> int:
 
 def drained(server: Running) -> None:
     # A process that starts at low priority takes its time on a busy machine.
-    wait_until(lambda: server.service.journal.backlog == 0, 60)
+    wait_until(lambda: server.service.journaling.journal.backlog == 0, 60)
 
 
 def test_a_relative_path_is_the_same_file_in_the_drain_whose_folder_is_another(
@@ -77,10 +77,13 @@ def test_a_drain_that_is_killed_is_replaced_and_nothing_is_lost(isolated: Settin
         drained(server)
         second = drain_of(before)
         assert second != first
-        assert {row["transaction_id"] for row in stored_rows(server.service.engine)} == {"a", "b"}
+        assert {row["transaction_id"] for row in stored_rows(server.service.database.engine)} == {
+            "a",
+            "b",
+        }
         # A retry is answered from memory or from the database alike.
         assert server.score(amount=1.0, transaction_id="a").json()["probability"] == 0.5
-        wait_until(lambda: server.service.drain.trouble is None)
+        wait_until(lambda: server.service.journaling.drain.trouble is None)
     wait_until(lambda: children() == before, 30)
 
 
@@ -154,13 +157,13 @@ def test_while_another_process_holds_the_database_scoring_goes_on(settings: Sett
         first = server.score(amount=1.0, user_id="u", transaction_id="t")
         assert first.status_code == 200
         assert server.score(amount=1.0, user_id="u").json()["seen_before"] == 1
-        assert server.service.journal.backlog == 2
+        assert server.service.journaling.journal.backlog == 2
         wait_until(lambda: "understudy_journal_lag_seconds 0.0" not in metrics_of(server))
         assert server.client.get("/readyz").status_code == 200
         slot.execute("ROLLBACK")
         slot.close()
         server.drained()
-        assert len(stored_rows(server.service.engine)) == 2
+        assert len(stored_rows(server.service.database.engine)) == 2
         assert "understudy_journal_lag_seconds 0.0" in metrics_of(server)
 
 

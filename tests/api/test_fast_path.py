@@ -92,7 +92,7 @@ def test_many_connections_at_once_get_each_its_own_answer(serving: Running) -> N
     with ThreadPoolExecutor(16) as clients:
         assert all(clients.map(ask, range(80)))
     serving.drained()
-    assert count_rows(serving.service.engine) == 40
+    assert count_rows(serving.service.database.engine) == 40
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def feedback(server: Running, *labels: dict[str, Any]) -> httpx.Response:
 
 
 def labels_of(server: Running) -> dict[str, tuple[Any, Any]]:
-    rows = stored_rows(server.service.engine)
+    rows = stored_rows(server.service.database.engine)
     return {row["transaction_id"]: (row["label"], row["label_source"]) for row in rows}
 
 
@@ -28,7 +28,7 @@ def test_a_label_is_stored_and_the_feature_source_hears_of_it(serving: Running) 
     answer = feedback(serving, {"transaction_id": "t", "label": 1, "source": "chargeback"})
     assert answer.json() == {"stored": 1, "queued": 0, "unknown": []}
     assert labels_of(serving) == {"t": (1, "chargeback")}
-    source = serving.service.source
+    source = serving.service.scoring.source
     assert isinstance(source, TinySource)
     wait_until(lambda: source.learned_ids == ["t"])
 
@@ -86,7 +86,7 @@ def test_a_correction_is_in_the_next_snapshot_and_the_past_stays_what_it_was(
     between_us = SystemClock().now_us()
     feedback(serving, {"transaction_id": "t", "label": 0, "source": "analyst"})
     serving.drained()
-    engine = serving.service.engine
+    engine = serving.service.database.engine
     known = [
         read_snapshot(engine, instant_us).row(0, named=True)
         for instant_us in (between_us, SystemClock().now_us())

@@ -64,7 +64,7 @@ def test_many_labels_at_once_leave_the_lock_as_patient_as_it_was(serving: Runnin
         thread.start()
     for thread in threads:
         thread.join()
-    with serving.service.engine.connect() as connection:
+    with serving.service.database.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 15_000
 
 
@@ -109,7 +109,7 @@ def test_a_label_may_say_since_when_it_is_known(serving: Running) -> None:
     for name in ("label_known_at", "known_at"):
         label = {"transaction_id": "t", "label": 1, name: "2026-01-02T03:04:05Z"}
         assert feedback(serving, label).json()["stored"] == 1
-    with serving.service.engine.connect() as connection:
+    with serving.service.database.engine.connect() as connection:
         query = "SELECT label_known_at FROM apitransactionlogs"
         assert connection.exec_driver_sql(query).scalar_one() == 1_767_323_045_000_000
     for wrong in (

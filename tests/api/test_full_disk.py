@@ -55,7 +55,7 @@ def test_on_a_full_disk_nothing_is_answered_that_is_not_kept(
         assert server.score(amount=1.0, transaction_id="last").status_code == 200
     # Told to stop, it has drained.
     with Running(settings) as server:
-        assert {row["transaction_id"] for row in stored_rows(server.service.engine)} == {
+        assert {row["transaction_id"] for row in stored_rows(server.service.database.engine)} == {
             *kept,
             "last",
         }
@@ -81,9 +81,9 @@ def test_a_disk_that_the_journal_filled_is_free_again_once_it_is_drained(
         wait_until(lambda: server.client.get("/readyz").status_code == 200, 15)
         assert server.score(amount=1.0, transaction_id="last").status_code == 200
         server.drained()
-        stored = {row["transaction_id"] for row in stored_rows(server.service.engine)}
+        stored = {row["transaction_id"] for row in stored_rows(server.service.database.engine)}
     assert stored == answered | {"last"}
     # What a next start would read begins where the disk was emptied.
     with Running(settings) as server:
-        assert server.service.journal.backlog == 0
+        assert server.service.journaling.journal.backlog == 0
         assert server.score(amount=1.0, transaction_id="last").json()["probability"] == 0.5

@@ -24,7 +24,7 @@ def test_without_a_model_it_is_alive_but_not_ready(running: Running) -> None:
 
 
 def test_an_interval_that_does_not_parse_is_reported(serving: Running) -> None:
-    with serving.service.engine.begin() as connection:
+    with serving.service.database.engine.begin() as connection:
         connection.execute(update(retraining_config).values(interval="every full moon"))
     retraining = serving.client.get("/api/health").json()["components"]["retraining"]
     assert retraining["state"] == "degraded"

@@ -35,7 +35,7 @@ class LateWriter(InProcessWriter):
 
 
 def ids(server: Running) -> set[str]:
-    return {str(stored["transaction_id"]) for stored in stored_rows(server.service.engine)}
+    return {str(stored["transaction_id"]) for stored in stored_rows(server.service.database.engine)}
 
 
 def journal_of(server: Running) -> dict[str, object]:
@@ -130,7 +130,7 @@ def test_whatever_else_lies_in_its_folder_the_service_starts_drains_and_answers(
     (folder / "000000000010.journal").symlink_to("nowhere")
     with Running(settings) as server:
         assert server.score(amount=1.0, transaction_id="later").status_code == 200
-        server.service.journal.append([row("refused", amount=-1.0)])
+        server.service.journaling.journal.append([row("refused", amount=-1.0)])
         server.drained()
         assert ids(server) == {"a", "b", "later"}
         assert server.client.get("/readyz").status_code == 200

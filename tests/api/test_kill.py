@@ -53,12 +53,12 @@ def test_a_killed_server_loses_no_answered_decision_and_counts_none_twice(
         assert child.stdout is not None
         child.stdout.close()
     with Running(settings) as server:
-        wait_until(lambda: server.service.journal.backlog == 0)
+        wait_until(lambda: server.service.journaling.journal.backlog == 0)
         # A retry after the kill is answered as before.
-        before = stored_rows(server.service.engine)
+        before = stored_rows(server.service.database.engine)
         assert server.score(amount=1.0, transaction_id=answered[-1]).json()["probability"] == 0.5
         server.drained()
-        stored = [row["transaction_id"] for row in stored_rows(server.service.engine)]
+        stored = [row["transaction_id"] for row in stored_rows(server.service.database.engine)]
     assert len(answered) > KILLS
     assert set(answered) <= set(stored)
     assert len(stored) == len(set(stored)) == len(before)
@@ -78,5 +78,5 @@ def test_told_to_stop_a_server_drains_its_journal_and_ends_well(settings: Settin
     child.stdout.close()
     # Nothing is left for a next start: the database alone has all of it.
     with Running(settings) as server:
-        assert server.service.journal.backlog == 0
-        assert len(stored_rows(server.service.engine)) == 20
+        assert server.service.journaling.journal.backlog == 0
+        assert len(stored_rows(server.service.database.engine)) == 20

@@ -21,7 +21,7 @@ def away(settings: Settings) -> Iterator[Running]:
 
 def back(server: Running) -> None:
     (server.settings.journal_dir.parent / "understudy.db").rmdir()
-    wait_until(lambda: server.service.journal.backlog == 0, 15)
+    wait_until(lambda: server.service.journaling.journal.backlog == 0, 15)
 
 
 def test_while_the_database_is_down_scoring_goes_on_and_it_drains_by_itself(away: Running) -> None:
@@ -47,7 +47,7 @@ def test_feedback_is_kept_until_the_database_is_back(away: Running) -> None:
 
 def test_health_and_metrics_tell_of_the_outage(away: Running) -> None:
     away.score(amount=1.0)
-    wait_until(lambda: away.service.drain.trouble is not None)
+    wait_until(lambda: away.service.journaling.drain.trouble is not None)
     health = away.client.get("/api/health").json()
     assert health["status"] == "degraded"
     assert health["components"]["database"]["state"] == "down"

@@ -61,7 +61,7 @@ def test_each_path_answers_and_stores_the_same(serving: Running) -> None:
     own = ("transaction_id", "user_id", "event_time", "ingested_at", "latency_ms")
     stored = [
         {name: value for name, value in row.items() if name not in own}
-        for row in stored_rows(serving.service.engine)
+        for row in stored_rows(serving.service.database.engine)
     ]
     assert stored == [stored[0]] * len(PATHS)
 
@@ -70,7 +70,7 @@ def test_a_row_gets_its_instant_once_and_is_stored_with_it(counting: Running) ->
     for number, path in enumerate(PATHS):
         send(counting, path, {"amount": 1.0, "user_id": f"u{number}"})
     counting.drained()
-    rows = stored_rows(counting.service.engine)
+    rows = stored_rows(counting.service.database.engine)
     use_case = counting.service.use_case
     assert isinstance(use_case, CountingUseCase)
     assert [row["ingested_at"] for row in rows] == use_case.instants
@@ -84,7 +84,7 @@ def test_what_a_run_returns_is_in_the_order_of_its_rows(serving: Running) -> Non
     def received(**fields: Any) -> Received:
         return Received(service.use_case.request_model(**fields), route, SOMEBODY, 0.0)
 
-    result = service.pipeline.run(
+    result = service.scoring.pipeline.run(
         [
             received(amount=1.0, transaction_id="a"),
             received(amount=2.0, transaction_id="a"),
@@ -100,12 +100,12 @@ def test_what_a_run_returns_is_in_the_order_of_its_rows(serving: Running) -> Non
     assert isinstance(third, Reply)
     assert again == first
     serving.drained()
-    assert count_rows(service.engine) == 2
+    assert count_rows(service.database.engine) == 2
 
 
 def test_a_reservation_is_rolled_back_unless_it_is_committed(serving: Running) -> None:
     service = serving.service
-    source = service.source
+    source = service.scoring.source
     assert isinstance(source, TinySource)
 
     def row(name: str, *, is_quarantined: bool = False) -> Accepted:

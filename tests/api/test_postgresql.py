@@ -62,7 +62,7 @@ def health(server: Running) -> dict[str, Any]:
 def seen_before(server: Running, transaction_id: str) -> float:
     """How many rows of its user the day before it counted, as it was served."""
     place = USE_CASE.feature_set.names.index("cnt_24h")
-    rows = {row["transaction_id"]: row for row in stored_rows(server.service.engine)}
+    rows = {row["transaction_id"]: row for row in stored_rows(server.service.database.engine)}
     vector = np.frombuffer(rows[transaction_id]["feature_vector"], dtype=np.float32)
     return float(vector[place])
 
@@ -90,15 +90,15 @@ def test_scoring_outlives_a_killed_database_and_nothing_is_lost_or_doubled(
         assert predict(server, "t1").content == first.content
         assert server.client.get("/readyz").status_code == 200
         assert feedback(server, {"transaction_id": "t2", "label": 0}).json()["queued"] == 1
-        wait_until(lambda: service.drain.trouble is not None)
+        wait_until(lambda: service.journaling.drain.trouble is not None)
         told = health(server)
         assert (told["database"]["state"], told["journal"]["state"]) == ("down", "degraded")
 
         database.start()
-        wait_until(lambda: service.journal.backlog == 0, 20)
+        wait_until(lambda: service.journaling.journal.backlog == 0, 20)
         third = predict(server, "t3")
         server.drained()
-        stored = [row["transaction_id"] for row in stored_rows(service.engine)]
+        stored = [row["transaction_id"] for row in stored_rows(service.database.engine)]
         assert sorted(stored) == ["t1", "t2", "t3", "t4"]
         assert third.json()["version"] == "1.0.0"
         # Without the database a row knows what the journal still holds of its user: t4 knew t3.
@@ -122,9 +122,9 @@ def test_rows_of_strangers_are_quarantined_and_found_again(
         assert server.push(bundle(signer), signer).status_code == 200
         first = predict(server, "t").json()
         server.drained()
-        service.cache.stored(["\0t"])
+        service.scoring.cache.stored(["\0t"])
         assert feedback(server, {"transaction_id": "t", "label": 1}).json()["stored"] == 1
         assert predict(server, "t").json() == first
-        assert stored_rows(service.engine) == []
-        (row,) = quarantined_rows(service.engine)
+        assert stored_rows(service.database.engine) == []
+        (row,) = quarantined_rows(service.database.engine)
         assert (row["sent_by"], row["label"], row["label_sent_by"]) == ("anonymous", 1, "feedback")

@@ -71,7 +71,7 @@ def test_anonymous_rows_from_anywhere_are_scored_and_nobodys_past(exposed: Runni
     exposed.drained()
     # what is stored is seen as little as what waits
     assert exposed.score(amount=1.0, user_id="u").json()["seen_before"] == 1
-    engine = exposed.service.engine
+    engine = exposed.service.database.engine
     assert [row["sent_by"] for row in stored_rows(engine)] == ["scorer"]
     kept = {row["transaction_id"]: row["sent_by"] for row in quarantined_rows(engine)}
     assert kept.items() >= {f"stranger-{n}": "anonymous" for n in range(3)}.items()
@@ -94,7 +94,7 @@ def test_an_anonymous_row_neither_takes_an_id_nor_reads_its_decision(exposed: Ru
         assert mine["probability"] == 0.5
         assert exposed.score(amount=9.0, transaction_id="t").json()["probability"] == 4.5
         exposed.drained()
-    engine = exposed.service.engine
+    engine = exposed.service.database.engine
     assert [row["amount"] for row in stored_rows(engine)] == [1.0]
     assert [row["amount"] for row in quarantined_rows(engine)] == [9.0]
 
@@ -106,11 +106,11 @@ def test_a_decision_about_a_quarantined_row_survives_a_kill_and_is_still_nobodys
     slow = settings.model_copy(update=exposed)
     with Running(slow) as server:
         server.score(amount=3.0, user_id="u", transaction_id="t")
-        left = list(server.service.journal.pending())
+        left = list(server.service.journaling.journal.pending())
     with Running(slow) as server:
         assert server.score(amount=3.0, user_id="u", transaction_id="t").json()["seen_before"] == 0
-        assert [row["amount"] for row in quarantined_rows(server.service.engine)] == [3.0]
-        source = server.service.source
+        assert [row["amount"] for row in quarantined_rows(server.service.database.engine)] == [3.0]
+        source = server.service.scoring.source
         assert isinstance(source, TinySource)
         assert source.remembered == {}
     assert len(left) == 1
@@ -127,7 +127,7 @@ def test_a_row_that_cannot_be_scored_takes_nothing_from_its_namesake(
         assert server.client.post("/score", json=body, headers=headers).is_success
         assert server.push(broken, signer).is_success
         server.score(amount=FAILS, user_id="u", transaction_id="t")
-        source = server.service.source
+        source = server.service.scoring.source
         assert isinstance(source, TinySource)
         assert set(source.remembered) == {"t"}
 
@@ -137,9 +137,9 @@ def test_a_label_of_a_quarantined_row_is_kept_with_it(exposed: Running) -> None:
     told = feedback(exposed, {"transaction_id": "t", "label": 1}).json()
     assert told["unknown"] == []
     exposed.drained()
-    (row,) = quarantined_rows(exposed.service.engine)
+    (row,) = quarantined_rows(exposed.service.database.engine)
     assert (row["label"], row["label_sent_by"]) == (1, "feedback")
-    assert stored_rows(exposed.service.engine) == []
+    assert stored_rows(exposed.service.database.engine) == []
 
 
 @pytest.mark.parametrize("path", ["/score", "/score?long"])
@@ -189,7 +189,7 @@ def test_what_a_proxy_passes_on_does_not_come_from_this_machine(
     known = serving.bearer(Role.SCORER) | passed_on
     assert serving.client.post(path, json=body, headers=known).status_code == 200
     serving.drained()
-    engine = serving.service.engine
+    engine = serving.service.database.engine
     assert [row["sent_by"] for row in quarantined_rows(engine)] == ["anonymous"]
     assert [row["sent_by"] for row in stored_rows(engine)] == ["scorer"]
 
@@ -200,4 +200,6 @@ def test_a_proxy_of_a_private_network_is_named_by_the_setting(settings: Settings
         passed_on = {"X-Forwarded-For": "10.0.0.7"}
         assert server.client.post("/score", json={"amount": 1.0}, headers=passed_on).is_success
         server.drained()
-        assert [row["sent_by"] for row in stored_rows(server.service.engine)] == ["anonymous"]
+        assert [row["sent_by"] for row in stored_rows(server.service.database.engine)] == [
+            "anonymous"
+        ]

@@ -19,7 +19,9 @@ class NoSmoke:
 
 
 def promoter_of(settings: Settings) -> Promoter:
-    promoter = build_service(settings, TinyUseCase(), SystemClock(), smoke=NoSmoke()).promoter
+    promoter = build_service(
+        settings, TinyUseCase(), SystemClock(), smoke=NoSmoke()
+    ).models.promoter
     promoter.restore()
     return promoter
 

@@ -57,11 +57,11 @@ def restarted(settings: Settings) -> str:
         assert answer.status_code == 200, answer.text
         version = str(answer.json()["version"])
         assert answer.json()["probability"] == 1.0 + bias_of(version)
-        registry = server.service.registry
+        registry = server.service.models.registry
         assert version == registry.current()
         assert version in registry.ledger.accepted
         # Nothing on disk is torn, and nothing lies about.
-        loader = ModelLoader(registry, server.service.promoter._verifier)
+        loader = ModelLoader(registry, server.service.models.promoter._verifier)
         for stored in registry.stored():
             assert loader.load(stored).version == stored
         assert not list(settings.prod_models_dir.rglob(".tmp-*"))

@@ -50,7 +50,7 @@ def test_it_is_told_and_what_is_acknowledged_afterwards_is_in_the_new_file(
     server: Running, happens: Callable[[Path], None]
 ) -> None:
     server.score(amount=1.0, transaction_id="before")
-    wait_until(lambda: server.service.journal.backlog == 0, 60)
+    wait_until(lambda: server.service.journaling.journal.backlog == 0, 60)
 
     happens(file_of(server.settings))
     server.score(amount=1.0, transaction_id="meanwhile")
@@ -59,17 +59,17 @@ def test_it_is_told_and_what_is_acknowledged_afterwards_is_in_the_new_file(
     assert "understudy_database_file_changes 1.0" in server.client.get("/metrics").text
 
     server.score(amount=1.0, transaction_id="after")
-    wait_until(lambda: server.service.journal.backlog == 0, 60)
+    wait_until(lambda: server.service.journaling.journal.backlog == 0, 60)
     assert stored(server.settings) - {"meanwhile"} == {"after"}
 
 
 def test_what_the_drains_process_logs_is_none_of_its_answers(server: Running, capfd: Any) -> None:
     for number in range(3):
         server.score(amount=1.0, transaction_id=f"t{number}")
-        wait_until(lambda: server.service.journal.backlog == 0, 60)
+        wait_until(lambda: server.service.journaling.journal.backlog == 0, 60)
         file_of(server.settings).unlink()
         server.score(amount=1.0, transaction_id=f"u{number}")
-        wait_until(lambda: server.service.journal.backlog == 0, 60)
+        wait_until(lambda: server.service.journaling.journal.backlog == 0, 60)
         assert "does not answer" not in capfd.readouterr().out
 
 
@@ -100,7 +100,7 @@ def test_under_load_nothing_is_lost_that_was_answered_after_it_was_told(server: 
     more()
     stop.set()
     loader.join()
-    wait_until(lambda: server.service.journal.backlog == 0, 60)
+    wait_until(lambda: server.service.journaling.journal.backlog == 0, 60)
     assert set(answered[told:]) <= stored(server.settings)
 
 
@@ -109,11 +109,11 @@ def test_a_database_whose_tables_cannot_be_made_is_told_in_words(settings: Setti
     path.write_bytes(b"this is no database, and nobody can make tables in it" * 100)
     with Running(settings) as server:
         assert server.score(amount=1.0, transaction_id="kept").status_code == 200
-        wait_until(lambda: server.service.drain.trouble is not None)
+        wait_until(lambda: server.service.journaling.drain.trouble is not None)
         components = server.client.get("/api/health").json()["components"]
         assert components["database"]["state"] == "down"
         assert components["journal"]["state"] == "degraded"
         assert "could not migrate the database" in components["journal"]["detail"]
         path.unlink()
-        wait_until(lambda: server.service.journal.backlog == 0, 30)
+        wait_until(lambda: server.service.journaling.journal.backlog == 0, 30)
     assert stored(settings) == {"kept"}

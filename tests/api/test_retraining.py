@@ -18,7 +18,7 @@ def test_a_triggered_run_can_be_claimed_and_followed(serving: Running) -> None:
     run_id = trigger(serving)
     shown = serving.client.get(f"/api/mlops/runs/{run_id}").json()
     assert (shown["status"], shown["requested_by"]) == ("REQUESTED", "trigger")
-    engine = serving.service.engine
+    engine = serving.service.database.engine
     claimed = claim_next(engine)
     assert claimed is not None
     assert claimed.run_id == run_id

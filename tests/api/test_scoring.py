@@ -19,7 +19,7 @@ def test_a_row_is_scored_by_the_model_and_the_answer_names_it(serving: Running) 
 def test_the_decision_reaches_the_database_with_everything_that_led_to_it(serving: Running) -> None:
     transaction_id = serving.client.post("/decide", json={"amount": 3.0}).json()["transaction_id"]
     serving.drained()
-    (row,) = stored_rows(serving.service.engine)
+    (row,) = stored_rows(serving.service.database.engine)
     assert row["transaction_id"] == transaction_id
     assert row["decision"] == "review"
     assert row["component_scores"] == {"classifier": 1.5, "outlier": 1.5}
@@ -42,7 +42,7 @@ def test_a_user_sees_the_row_just_scored_before_and_after_the_database_has_it(
 
 def test_rows_the_database_has_are_dropped_from_memory(serving: Running) -> None:
     serving.score(amount=1.0)
-    source = serving.service.source
+    source = serving.service.scoring.source
     assert isinstance(source, TinySource)
     wait_until(lambda: not source.remembered)
 
@@ -53,7 +53,7 @@ def test_a_retried_id_answers_as_before_and_counts_once(serving: Running) -> Non
     assert again.json() == first.json()
     serving.drained()
     assert serving.score(amount=1.0, user_id="u", transaction_id="t").json() == first.json()
-    assert count_rows(serving.service.engine) == 1
+    assert count_rows(serving.service.database.engine) == 1
 
 
 def test_a_retry_after_a_swap_is_answered_by_the_version_that_decided(
@@ -72,7 +72,7 @@ def test_a_retry_on_another_route_answers_about_the_same_decision(serving: Runni
     other = serving.client.post("/decide", json={"amount": 3.0, "transaction_id": "t"})
     assert other.json() == {"transaction_id": "t", "decision": "review"}
     serving.drained()
-    assert count_rows(serving.service.engine) == 1
+    assert count_rows(serving.service.database.engine) == 1
 
 
 def test_a_restarted_service_remembers_from_the_database(settings: Settings) -> None:
@@ -118,4 +118,4 @@ def test_ids_of_two_users_sent_at_once_are_stored_once_each(serving: Running) ->
             serving.score(amount=1.0, transaction_id=f"t{number}")
             other.post("/score", json={"amount": 1.0, "transaction_id": f"t{number}"})
     serving.drained()
-    assert count_rows(serving.service.engine) == 20
+    assert count_rows(serving.service.database.engine) == 20

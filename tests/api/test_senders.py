@@ -32,7 +32,9 @@ def named(server: Running, role: Role, name: str) -> dict[str, str]:
 
 def senders(server: Running) -> dict[str, str | None]:
     server.drained()
-    return {row["transaction_id"]: row["sent_by"] for row in stored_rows(server.service.engine)}
+    return {
+        row["transaction_id"]: row["sent_by"] for row in stored_rows(server.service.database.engine)
+    }
 
 
 @pytest.mark.parametrize("path", ["/score", "/score?long"])
@@ -93,9 +95,9 @@ def test_a_label_says_who_sent_it_and_so_does_the_one_it_replaced(serving: Runni
     bank = named(serving, Role.FEEDBACK, "bank")
     body = {"labels": [{"transaction_id": "t", "label": 0}]}
     wait_until(lambda: serving.client.post("/feedback", json=body, headers=bank).status_code == 200)
-    (row,) = stored_rows(serving.service.engine)
+    (row,) = stored_rows(serving.service.database.engine)
     assert (row["label"], row["label_sent_by"]) == (0, "bank")
-    with serving.service.engine.connect() as connection:
+    with serving.service.database.engine.connect() as connection:
         (replaced,) = connection.execute(labels_known_then(row["label_known_at"] - 1)).all()
     assert replaced.label_sent_by == "feedback"
 
@@ -106,7 +108,7 @@ def test_a_label_that_waits_in_the_journal_keeps_its_sender(settings: Settings) 
         server.score(amount=1.0, transaction_id="t")
         assert feedback(server, {"transaction_id": "t", "label": 1}).json()["queued"] == 1
     with Running(settings) as server:
-        (row,) = stored_rows(server.service.engine)
+        (row,) = stored_rows(server.service.database.engine)
         assert (row["sent_by"], row["label_sent_by"]) == ("anonymous", "feedback")
 
 
@@ -114,7 +116,7 @@ def test_the_journal_holds_the_sender_before_the_answer_leaves(settings: Setting
     slow = settings.model_copy(update={"journal_drain_seconds": 60.0})
     with Running(slow) as server:
         server.score(amount=1.0, transaction_id="t")
-        (payload,) = server.service.journal.pending()
+        (payload,) = server.service.journaling.journal.pending()
         assert not is_quarantined(payload)
         row = decode_row(payload)
         assert isinstance(row, tuple)

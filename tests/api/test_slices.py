@@ -32,7 +32,9 @@ def body_of(rows: list[dict[str, Any]]) -> bytes:
 def batch_of(server: Running, rows: list[dict[str, Any]]) -> Batch:
     service = server.service
     parse = BatchParser(service.use_case.request_model, LARGE)
-    return Batch(service.pipeline, parse(body_of(rows)), service.use_case.routes[0], SOMEBODY)
+    return Batch(
+        service.scoring.pipeline, parse(body_of(rows)), service.use_case.routes[0], SOMEBODY
+    )
 
 
 def test_a_large_batch_lets_the_event_loop_turn_after_each_slice(serving: Running) -> None:
@@ -58,7 +60,7 @@ def test_a_large_batch_lets_the_event_loop_turn_after_each_slice(serving: Runnin
 
 
 def test_of_many_batches_one_slice_is_scored_at_each_turn(serving: Running) -> None:
-    lane = ScoringLane(serving.service.models)
+    lane = ScoringLane(serving.service.models.slot)
     pieces: list[int] = []
     seen: list[int] = []
 
@@ -83,7 +85,7 @@ def test_of_many_batches_one_slice_is_scored_at_each_turn(serving: Running) -> N
 def test_a_swap_in_the_middle_of_a_batch_leaves_it_to_the_version_that_began_it(
     serving: Running,
 ) -> None:
-    models = serving.service.models
+    models = serving.service.models.slot
     batch = batch_of(serving, [{"amount": 1.0}] * 10)
     batch.answer_slice(4)
     assert models.live is not None
@@ -112,7 +114,7 @@ def test_a_slice_that_no_version_can_score_gets_its_own_errors_and_the_others_co
         == ("urn:understudy:problem:scoring-failed")
     )
     running.drained()
-    assert count_rows(running.service.engine) == 3
+    assert count_rows(running.service.database.engine) == 3
 
 
 def test_an_id_that_comes_again_in_a_later_slice_is_answered_as_before(serving: Running) -> None:

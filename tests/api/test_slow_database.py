@@ -138,14 +138,14 @@ def test_of_a_locked_table_one_request_a_second_is_delayed_and_once(
         told = server.client.get("/metrics").text
         assert "understudy_history_unreadable 1.0" in told
         assert "understudy_rows_without_history_total 40.0" in told
-    wait_until(lambda: server.service.journal.backlog == 0, 60)
+    wait_until(lambda: server.service.journaling.journal.backlog == 0, 60)
     wait_until(
         lambda: predict(server, f"{time.time()}").is_success and ready(server)["history"] is None,
         20,
     )
     marked = {
         row["transaction_id"]
-        for row in stored_rows(server.service.engine)
+        for row in stored_rows(server.service.database.engine)
         if WITHOUT_HISTORY in (row["reason_codes"] or [])
     }
     assert {f"slow-{number}" for number in range(40)} <= marked

@@ -158,7 +158,7 @@ def test_others_are_answered_while_sixty_four_connections_wait_for_a_slow_versio
         before = len(crowd.statuses)
         wait_until(lambda: len(crowd.statuses) > before + 3 * CONNECTIONS, seconds=20)
     assert set(crowd.statuses) == {200}
-    assert slow.service.lane.is_free
+    assert slow.service.scoring.lane.is_free
 
 
 def test_rows_and_batches_of_a_slow_version_see_each_other_and_are_all_recorded(
@@ -177,17 +177,17 @@ def test_rows_and_batches_of_a_slow_version_see_each_other_and_are_all_recorded(
         seen = sorted(count for counts in pool.map(one, range(8)) for count in counts)
     assert seen == list(range(16))
     slow.drained()
-    assert len(stored_rows(slow.service.engine)) == 16
+    assert len(stored_rows(slow.service.database.engine)) == 16
 
 
 def test_a_slow_version_that_is_left_gives_the_event_loop_its_rows_back(
     slow: Running, signer: Signer
 ) -> None:
     assert slow.score(amount=2.0).status_code == 200
-    assert not slow.service.lane.is_free
+    assert not slow.service.scoring.lane.is_free
     slow.rollback()
     assert slow.score(amount=2.0).json()["version"] == "1.0.0"
-    assert slow.service.lane.is_free
+    assert slow.service.scoring.lane.is_free
 
 
 def test_a_server_stops_while_rows_wait_for_a_slow_version(slow: Running) -> None:
@@ -195,7 +195,7 @@ def test_a_server_stops_while_rows_wait_for_a_slow_version(slow: Running) -> Non
         wait_until(lambda: len(crowd.statuses) >= 1)
         slow.stop()
         wait_until(lambda: not slow.is_alive(), seconds=20)
-    assert slow.service.journal.backlog == 0
+    assert slow.service.journaling.journal.backlog == 0
 
 
 def becomes_slow(pace: Pace, rows: int, *seconds: float) -> list[bool]:
@@ -215,7 +215,7 @@ def test_a_version_is_slow_after_two_slow_calls_or_a_first_one() -> None:
 
 
 def test_no_more_rows_are_taken_up_together_than_are_quick(serving: Running) -> None:
-    models = serving.service.models
+    models = serving.service.models.slot
     lane = ScoringLane(models)
     assert models.live is not None
     models.live.pace.row_seconds = 0.0001
@@ -238,7 +238,7 @@ def test_the_service_itself_leaves_a_version_that_is_too_slow_while_rows_wait_fo
     with Running(tight, service=service) as server:
         push(server, signer, "1.0.1", turns=12)
         with Crowd(server.url, connections=16):
-            wait_until(lambda: service.models.version == "1.0.0", seconds=60)
+            wait_until(lambda: service.models.slot.version == "1.0.0", seconds=60)
         metrics = server.client.get("/metrics").text
         assert "understudy_breaker_trips_total 1.0" in metrics
         assert "understudy_breaker_failures_total 0.0" in metrics
@@ -288,7 +288,7 @@ def test_a_call_that_was_interrupted_is_not_the_versions_fault(
 ) -> None:
     with Running(settings) as server:
         push(server, signer, "1.0.1", turns=1)
-        models = server.service.models
+        models = server.service.models.slot
         assert models.live is not None
         busy = ModelOnABusyMachine(models.live.model)
         models.assign(replace(models.live, model=busy), models.fallback)
@@ -324,15 +324,14 @@ def test_a_pickled_version_that_sleeps_for_each_row_is_left_while_others_are_ans
                 began = time.monotonic()
                 assert server.client.get(path).status_code == 200
                 assert time.monotonic() - began < GENEROUS_SECONDS, path
-            wait_until(lambda: service.models.version == "1.0.0", seconds=60)
+            wait_until(lambda: service.models.slot.version == "1.0.0", seconds=60)
     (line,) = [line for line in audit(settings) if line["what"] == "breaker"]
     assert (line["version"], line["previous"]) == ("1.0.0", "1.0.1")
 
 
-def test_a_process_whose_model_hangs_says_that_it_is_not_alive(slow: Running) -> None:
+def test_a_process_whose_model_hangs_says_that_it_is_not_alive(settings: Settings) -> None:
     over = threading.Event()
-    impatient = slow.settings.model_copy(update={"worker_hang_seconds": 0.2})
-    slow.service.settings = impatient
+    impatient = settings.model_copy(update={"worker_hang_seconds": 0.2})
 
     def hang() -> None:
         over.wait(60)
@@ -340,12 +339,13 @@ def test_a_process_whose_model_hangs_says_that_it_is_not_alive(slow: Running) ->
     def done() -> None:
         """Nobody waits for what hung."""
 
-    slow.service.dispatcher(lambda: slow.service.lane.offload(hang, done))
-    try:
-        wait_until(lambda: slow.client.get("/livez").status_code == 500)
-        assert slow.client.get("/readyz").json()["type"].endswith("scoring-failed")
-        assert slow.client.get("/api/health").status_code == 200
-    finally:
-        over.set()
-    wait_until(lambda: slow.client.get("/livez").status_code == 200)
-    assert slow.score(amount=2.0).status_code == 200
+    with Running(impatient) as server:
+        server.service.scoring.dispatcher(lambda: server.service.scoring.lane.offload(hang, done))
+        try:
+            wait_until(lambda: server.client.get("/livez").status_code == 500)
+            assert server.client.get("/readyz").json()["type"].endswith("scoring-failed")
+            assert server.client.get("/api/health").status_code == 200
+        finally:
+            over.set()
+        wait_until(lambda: server.client.get("/livez").status_code == 200)
+        assert server.score(amount=2.0).status_code == 200

@@ -83,14 +83,14 @@ def test_two_pushes_of_one_version_at_once_serve_it_once(
     settings: Settings, signer: Signer
 ) -> None:
     service = build_service(settings, TinyUseCase(), SystemClock(), smoke=NoSmoke())
-    service.promoter.restore()
+    service.models.promoter.restore()
     raw = signer.bundle("1.0.1")
     push = Push(raw, signer.sign(raw), None, "test")
     outcomes: list[str] = []
 
     def attempt() -> None:
         try:
-            outcomes.append(service.promoter.push(push).version)
+            outcomes.append(service.models.promoter.push(push).version)
         except Exception as error:  # noqa: BLE001 - what it is, is the outcome
             outcomes.append(type(error).__name__)
 

@@ -79,7 +79,7 @@ def test_in_a_thread_pool_rows_of_one_user_still_see_each_other_in_order(
         same = clients.map(lambda _: server.score(amount=1.0, transaction_id="t").text, range(20))
         assert len(set(same)) == 1
         server.drained()
-        rows = [row for row in stored_rows(server.service.engine) if row["user_id"] == "u"]
+        rows = [row for row in stored_rows(server.service.database.engine) if row["user_id"] == "u"]
     rows.sort(key=lambda row: int(row["ingested_at"]))
     seen = [int(np.frombuffer(row["feature_vector"], "<f4")[1]) for row in rows]
     assert seen == list(range(60))

@@ -191,7 +191,7 @@ def test_an_order_is_not_carried_out_after_a_change_that_it_did_not_know(
         change_by_hand(settings, "1.0.1")
         wait_until(lambda: serves(server, "1.0.1"))
         with pytest.raises(NotServing, match=r"1\.0\.1 has been put into service"):
-            server.service.promoter.rollback(None, "queued", "operator", seen="1.0.2")
+            server.service.models.promoter.rollback(None, "queued", "operator", seen="1.0.2")
         assert serves(server, "1.0.1")
 
 
@@ -207,7 +207,7 @@ def test_a_version_that_served_for_the_declared_time_and_rows_is_written_down_as
 ) -> None:
     declared = settings.model_copy(update={"served_well_seconds": 0.5, "served_well_rows": 3})
     with Running(declared) as server:
-        proof, registry = server.service.proof, server.service.registry
+        proof, registry = server.service.models.proof, server.service.models.registry
         assert server.push(signer.bundle("1.0.1"), signer).status_code == 200
         proof.look()
         assert well(registry) == []

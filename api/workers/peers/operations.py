@@ -61,13 +61,13 @@ class _Peer:
 
 
 def _rows(service: Service, route: ScoringRoute, tasks: _Tasks) -> Operation:
-    if service.execution is not inline:
+    if service.scoring.execution is not inline:
         return _scored(service, row_work(service, route), tasks)
     # the worker that accepted a row counts its answer
     row_route = RowRoute(route, RowParser(service.use_case.request_model), RouteMetrics())
 
     def operation(context: bytes, body: bytes, answer: Answer) -> None:
-        service.batcher.add(body, row_route, decoded_sender(context), _Peer(answer))
+        service.scoring.batcher.add(body, row_route, decoded_sender(context), _Peer(answer))
 
     return operation
 
@@ -75,7 +75,7 @@ def _rows(service: Service, route: ScoringRoute, tasks: _Tasks) -> Operation:
 def _scored(service: Service, work: RequestWork, tasks: _Tasks) -> Operation:
     def scored(context: bytes, body: bytes) -> PeerOutcome:
         sender = decoded_sender(context)
-        return outcome(service.execution, work, body, sender, service.models)
+        return outcome(service.scoring.execution, work, body, sender, service.models.slot)
 
     return tasks.run(scored)
 
@@ -84,7 +84,7 @@ async def _keep_labels(service: Service, body: bytes) -> tuple[int, bytes, bytes
     """Journal those labels whose decisions wait in this journal, behind them; tells their ids."""
     labels = [Label(**said) for said in orjson.loads(body)]
     try:
-        held = await asyncio.to_thread(service.labels.keep_if_pending, labels)
+        held = await asyncio.to_thread(service.scoring.labels.keep_if_pending, labels)
     except JournalFull as error:
-        return told(Problem(JOURNAL_FULL, str(error)), service.models)
+        return told(Problem(JOURNAL_FULL, str(error)), service.models.slot)
     return 200, _HEADERS, orjson.dumps(list(held))

@@ -43,7 +43,7 @@ class Attack:
 
 def outcome(attack: Attack, target: Target) -> str | None:
     """None when it was refused and changed nothing, else what went wrong."""
-    registry = target.server.service.registry
+    registry = target.server.service.models.registry
     before = set(registry.ledger.accepted), registry.current()
     try:
         answer: httpx.Response | None = attack.attempt(target)

@@ -228,10 +228,10 @@ class PairedServices:
             api_transaction_logs.c.transaction_id.in_(ids)
         )
         tiles = select(merchant_tiles).order_by(*merchant_tiles.primary_key)
-        with server.service.engine.connect() as connection:
+        with server.service.database.engine.connect() as connection:
             found = list(connection.scalars(vectors.order_by(api_transaction_logs.c.user_id)))
             counted = [tuple(row) for row in connection.execute(tiles)]
-        read = read_snapshot(server.service.engine, self.clock.now + MICROS_PER_DAY)
+        read = read_snapshot(server.service.database.engine, self.clock.now + MICROS_PER_DAY)
         columns = ("transaction_id", "user_id", "event_time", "amount", "label")
         return found, counted, read.select(columns).sort(pl.all()).rows()
 

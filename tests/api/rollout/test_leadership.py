@@ -90,7 +90,7 @@ def test_who_lost_the_lease_between_decision_and_request_is_refused(
     serving: Running, signer: Signer, tmp_path: Path
 ) -> None:
     ready_for_a_step(serving, signer, graph(ALIKE), 1.0)
-    engine, api = serving.service.engine, api_of(serving)
+    engine, api = serving.service.database.engine, api_of(serving)
     other = DatabaseLease(engine, "other", 60)
 
     def somebody_takes_over() -> None:
@@ -124,7 +124,7 @@ def test_one_scheduler_drives_and_the_other_does_not_even_look_twice(
     serving: Running, signer: Signer, tmp_path: Path
 ) -> None:
     ready_for_a_step(serving, signer, graph(ALIKE), 1.0)
-    api, engine = api_of(serving), serving.service.engine
+    api, engine = api_of(serving), serving.service.database.engine
     assert DatabaseLease(engine, "first", 60).take() is not None
     driver(tmp_path, api, DatabaseLease(engine, "second", 60)).tick()
     assert shown(serving)["share_percent"] == 5

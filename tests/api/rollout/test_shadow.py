@@ -30,7 +30,7 @@ def settings(settings: Settings) -> Settings:
 
 
 def shadow_of(server: Running) -> Shadow:
-    trial = server.service.models.trial
+    trial = server.service.models.slot.trial
     assert isinstance(trial, Shadow)
     return trial
 

@@ -61,7 +61,7 @@ def test_an_id_has_one_answer_whichever_worker_is_asked(both: tuple[Running, Run
         assert '"decision"' in decided.pop()
     for server in both:
         server.drained()
-    assert len(stored_rows(both[0].service.engine)) == 3
+    assert len(stored_rows(both[0].service.database.engine)) == 3
 
 
 def test_an_answer_that_came_from_another_worker_looks_like_any_other(
@@ -136,7 +136,7 @@ def test_one_id_of_two_users_is_decided_once_though_two_workers_own_them(
     for server in both:
         server.drained()
     assert named(second.score(amount=1.0, user_id="else", transaction_id="t0")) == ["user_id"]
-    assert len(stored_rows(first.service.engine)) == 21
+    assert len(stored_rows(first.service.database.engine)) == 21
 
 
 def test_an_id_whose_row_could_not_be_decided_is_free_again(settings: Settings) -> None:
@@ -226,7 +226,7 @@ def test_a_run_directory_that_was_cleaned_is_made_again(settings: Settings) -> N
         assert seen(first.score(amount=1.0, user_id=user_of(1))) == 0
         assert seen(second.score(amount=1.0, user_id=user_of(1))) == 1
         for server in (first, second):
-            server.service.peers.claims.keep_shared()  # type: ignore[union-attr]
+            server.service.workers.peers.claims.keep_shared()  # type: ignore[union-attr]
         first.score(amount=1.0, user_id=user_of(0), transaction_id="t")
         assert named(first.score(amount=1.0, user_id=user_of(1), transaction_id="t")) == ["user_id"]
 
@@ -273,7 +273,7 @@ def test_a_label_of_another_workers_decision_waits_while_the_database_is_locked(
             first.score(amount=1.0, user_id=user_of(1), transaction_id="t")
             answer = feedback(first, {"transaction_id": "t", "label": 1})
             assert answer.json() == {"stored": 0, "queued": 1, "unknown": []}
-            assert second.service.journal.backlog == 2
+            assert second.service.journaling.journal.backlog == 2
         second.drained()
         assert labels_of(second) == {"t": (1, "feedback")}
 

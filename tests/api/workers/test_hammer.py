@@ -66,7 +66,7 @@ def test_of_two_processes_an_id_has_one_answer_and_no_row_of_a_burst_is_missed(
         assert crew.stop() == 0
     assert {len(answers) for answers in found.values()} == {1}
     with Running(settings) as server:
-        stored = {row["transaction_id"]: row for row in stored_rows(server.service.engine)}
+        stored = {row["transaction_id"]: row for row in stored_rows(server.service.database.engine)}
         assert stored.keys() == found.keys()
         seen: dict[str, list[int]] = defaultdict(list)
         for row in stored.values():
@@ -140,7 +140,10 @@ def test_every_feature_of_two_workers_is_that_of_one(shipped: list[Running]) -> 
     for server in shipped:
         server.drained()
     two, one = (
-        {row["transaction_id"]: row["feature_vector"] for row in stored_rows(server.service.engine)}
+        {
+            row["transaction_id"]: row["feature_vector"]
+            for row in stored_rows(server.service.database.engine)
+        }
         for server in (first, alone)
     )
     assert two.keys() == one.keys() == {row["transaction_id"] for row in rows}

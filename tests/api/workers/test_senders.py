@@ -27,7 +27,7 @@ def test_a_row_that_another_worker_scores_is_its_senders(settings: Settings, pat
                 assert _send(server, path, old, {}) == "event_time"
         for server in (first, second):
             server.drained()
-        engine = first.service.engine
+        engine = first.service.database.engine
         assert {row["sent_by"] for row in stored_rows(engine)} == {"shop-a"}
         strangers = {row["transaction_id"] for row in quarantined_rows(engine)}
         assert strangers == {f"stranger-{n}-{owner}" for n in (0, 1) for owner in (0, 1)}

@@ -59,7 +59,7 @@ def test_workers_swap_together_and_one_that_dies_is_replaced_and_loses_nothing(
         assert crew.events("worker_died")[0]["status"] == -9
         assert crew.stop() == 0
     with Running(settings) as server:
-        stored = [row["transaction_id"] for row in stored_rows(server.service.engine)]
+        stored = [row["transaction_id"] for row in stored_rows(server.service.database.engine)]
     assert set(ids) <= set(stored)
     assert len(stored) == len(set(stored)) == 160
     assert [line["what"] for line in audit(settings)] == ["promotion", "rollback", "promotion"]

@@ -91,7 +91,7 @@ def test_a_worker_that_starts_later_starts_on_what_was_promoted(
         assert pushed["workers"]["failed"] == [{"worker": 1, "reason": "it is not running"}]
         with worker(settings, 1) as second:
             assert version(second) == "1.0.1"
-            wait_until(lambda: first.service.roster.status().serving == 2)
+            wait_until(lambda: first.service.workers.roster.status().serving == 2)
 
 
 def test_a_worker_that_cannot_load_a_version_says_so_everywhere(
@@ -123,7 +123,7 @@ def test_a_worker_that_cannot_load_a_version_says_so_everywhere(
         wait_until(lambda: series in first.client.get("/metrics").text)
         # As soon as it can, it does.
         borrowed.write_bytes(trusted.read_bytes())
-        second.service.promoter.try_again()
+        second.service.models.promoter.try_again()
         assert version(second) == "1.0.1"
         assert second.client.get("/readyz").json()["behind"] is None
 
@@ -152,7 +152,7 @@ def test_a_rollback_that_cannot_be_written_down_yet_is_as_soon_as_it_can_be(
             answer = first.rollback("it is wrong")
             assert answer.json()["type"] == "urn:understudy:problem:registry-failed"
             assert (version(first), version(second)) == ("1.0.0", "1.0.1")
-        first.service.promoter.try_again()
+        first.service.models.promoter.try_again()
         wait_until(lambda: version(second) == "1.0.0")
         assert version(first) == "1.0.0"
         # Neither of them would ever return to what was left.
@@ -190,12 +190,12 @@ def test_the_journals_of_workers_that_are_no_longer_there_are_drained(
     # Of two workers, nobody writes where the single process did.
     with worker(settings, 0) as first:
         wait_until(lambda: not list(settings.journal_dir.glob("*.journal")))
-        stored = {row["transaction_id"] for row in stored_rows(first.service.engine)}
+        stored = {row["transaction_id"] for row in stored_rows(first.service.database.engine)}
         assert stored == {"a", "c"}
     # The single process finds what worker 1 left.
     with Running(settings) as single:
         wait_until(lambda: not list(settings.journal_dir.glob("worker-1/*.journal")))
-        stored = {row["transaction_id"] for row in stored_rows(single.service.engine)}
+        stored = {row["transaction_id"] for row in stored_rows(single.service.database.engine)}
         assert stored == {"a", "b", "c"}
     states = [json.loads(path.read_bytes()) for path in settings.run_dir.glob("state-*.json")]
     assert states == []
@@ -215,7 +215,7 @@ def test_a_row_scored_by_one_worker_is_the_others_past_once_it_is_drained(
     assert second.score(amount=1.0, user_id="u", transaction_id="t").content == answer.content
     assert second.score(amount=1.0, user_id="u").json()["seen_before"] == 1
     both_drained(first, second)
-    assert len(stored_rows(first.service.engine)) == 2
+    assert len(stored_rows(first.service.database.engine)) == 2
 
 
 def test_the_audit_trail_has_every_change_once(

@@ -1,0 +1,40 @@
+"""Builds what decides whether a request is let in."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from api.http.auth import Authenticator, Limits
+from api.http.named_tokens import NamedTokens
+from api.http.write_quota import WriteQuota, write_quota
+from api.settings import Settings, refuse_unnamed_reach
+from shared.keys.tokens import API_ROLES, ensure_tokens, read_token
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Credentials of callers, and how much callers without any may write."""
+
+    authenticator: Authenticator
+    write_quota: WriteQuota
+
+
+def build_access(settings: Settings, engine: Engine) -> Access:
+    """Makes the tokens that are not there yet.
+
+    Raises:
+        SettingsError: a token cannot be read or made, or the reach is not stated.
+    """
+    refuse_unnamed_reach(settings)
+    ensure_tokens(settings.keys_dir, API_ROLES)
+    tokens = {role: read_token(settings.keys_dir, role) for role in API_ROLES}
+    authenticator = Authenticator(
+        tokens,
+        Limits.per_minute(settings.failed_attempts_per_minute, settings.changes_per_minute),
+        scoring_open=settings.scoring_auth == "off",
+        trust_anonymous=settings.open_scoring_reach != "anywhere",
+        # what a proxy passes on does not come from this machine
+        trust_forwarded=settings.open_scoring_reach != "loopback",
+        named=NamedTokens(settings.keys_dir, API_ROLES),
+    )
+    return Access(authenticator, write_quota(settings, engine))

@@ -1,0 +1,112 @@
+"""Builds what holds versions and changes which of them is served."""
+
+from dataclasses import dataclass
+
+from api.metrics import Metrics
+from api.models.comparison_metrics import ComparisonMetrics
+from api.models.crash_recovery import CrashRecovery
+from api.models.crashes import Crashes, CrashLimits
+from api.models.model_loader import ModelLoader
+from api.models.model_slot import ModelSlot
+from api.models.promoter import Promoter
+from api.models.proof import Declared, Proof
+from api.models.revoker import Revoker
+from api.models.rollback_metrics import LastRollback
+from api.models.smoke import ChildSmokeTest, SmokeTest
+from api.models.verify import Verifier
+from api.registry.audit import AuditTrail
+from api.registry.registry import Registry
+from api.settings import Settings
+from shared.clock import Clock
+from shared.keys.store import KeyStore
+from shared.usecase.serving import ServingUseCase
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The live version, the registry behind it, and what changes either.
+
+    Attributes:
+        slot: what is served now; the other parts write it, scoring reads it.
+    """
+
+    slot: ModelSlot
+    registry: Registry
+    loader: ModelLoader
+    audit: AuditTrail
+    crashes: Crashes
+    crash_recovery: CrashRecovery
+    promoter: Promoter
+    proof: Proof
+    revoker: Revoker
+
+
+def build_models(
+    settings: Settings,
+    use_case: ServingUseCase,
+    clock: Clock,
+    metrics: Metrics,
+    *,
+    worker: int,
+    smoke: SmokeTest | None = None,
+) -> Models:
+    """Nothing is loaded yet; `smoke` replaces the smoke test in a child process."""
+    slot = ModelSlot()
+    registry = Registry(settings.prod_models_dir, settings.served_well_seconds)
+    audit = AuditTrail(settings.prod_models_dir / "audit.jsonl", clock)
+    verifier = Verifier(
+        use_case,
+        KeyStore(settings.keys_dir),
+        smoke or _smoke_test(settings),
+        clock,
+        settings.bundle_max_bytes,
+        settings.allow_pickle_models,
+    )
+    loader = ModelLoader(registry, verifier)
+    crashes = _crashes(settings, worker, clock)
+    promoter = Promoter(
+        registry=registry,
+        verifier=verifier,
+        loader=loader,
+        slot=slot,
+        audit=audit,
+        clock=clock,
+        metrics=metrics,
+        crashes=crashes,
+    )
+    declared = Declared(settings.served_well_seconds, settings.served_well_rows)
+    metrics.registry.register(ComparisonMetrics(slot))
+    metrics.registry.register(LastRollback(registry))
+    metrics.watch("model_crashes", "Processes that died inside of a model's code", crashes.recent)
+    metrics.worker_behind.set_function(lambda: promoter.behind is not None)
+    return Models(
+        slot=slot,
+        registry=registry,
+        loader=loader,
+        audit=audit,
+        crashes=crashes,
+        crash_recovery=CrashRecovery(
+            promoter=promoter,
+            registry=registry,
+            crashes=crashes,
+            audit=audit,
+            clock=clock,
+            metrics=metrics,
+        ),
+        promoter=promoter,
+        proof=Proof(promoter, registry, metrics, clock, declared),
+        revoker=Revoker(promoter, registry, audit, clock),
+    )
+
+
+def _smoke_test(settings: Settings) -> SmokeTest:
+    return ChildSmokeTest(
+        settings.smoke_timeout_seconds,
+        settings.smoke_memory_bytes,
+        settings.allow_pickle_models,
+    )
+
+
+def _crashes(settings: Settings, worker: int, clock: Clock) -> Crashes:
+    limits = CrashLimits(settings.breaker_crashes, settings.breaker_crash_window_seconds)
+    return Crashes(settings.prod_models_dir, worker, settings.api_workers, limits, clock)

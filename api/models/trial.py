@@ -1,0 +1,44 @@
+"""A version on trial, as scoring sees it: a member of the model slot, None when there is none."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from shared.usecase.serving import FloatMatrix, FloatVector
+
+if TYPE_CHECKING:
+    from api.journal.entries import Decided
+    from api.models.loaded import LiveModel
+    from api.models.pace import Pace
+
+ModelScores = tuple["LiveModel", FloatVector]
+"""The model that answers for a row, and its scores, all of them finite."""
+
+
+class Trial(Protocol):
+    """What scoring asks of a rollout; it never fails because of the candidate."""
+
+    @property
+    def champion(self) -> str:
+        """The version it is measured against."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The version on trial."""
+        ...
+
+    @property
+    def pace(self) -> "Pace":
+        """How long the candidate takes where rows are answered."""
+        ...
+
+    def try_candidate(self, users: Sequence[str], matrix: FloatMatrix) -> dict[int, ModelScores]:
+        """Row -> which model answers it and with which scores; the others are the champion's.
+
+        Never raises: what the candidate cannot score is left out.
+        """
+        ...
+
+    def noted(self, decided: "Decided", latency_ms: float | None) -> None:
+        """A row was answered; None: its own time is not known."""
+        ...

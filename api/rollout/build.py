@@ -1,0 +1,49 @@
+"""Builds the controller of rollouts."""
+
+from api.metrics import Metrics
+from api.models.build import Models
+from api.rollout.collector import RolloutCollector
+from api.rollout.controller import RolloutController
+from api.rollout.counters import arms_dir
+from api.rollout.trial_factory import ShadowLimits, TrialFactory
+from api.settings import Settings
+from api.workers.run_dir import RunDir
+from shared.clock import Clock
+from shared.usecase.serving import ServingUseCase
+
+
+def build_rollout_controller(
+    settings: Settings,
+    use_case: ServingUseCase,
+    models: Models,
+    *,
+    clock: Clock,
+    run_dir: RunDir,
+    metrics: Metrics,
+) -> RolloutController:
+    """It has read nothing yet."""
+    limits = ShadowLimits(
+        settings.shadow_queue_bytes,
+        settings.shadow_memory_bytes,
+        settings.shadow_hang_seconds,
+        settings.allow_pickle_models,
+    )
+    trials = TrialFactory(
+        use_case,
+        models.registry,
+        models.loader,
+        models.crashes,
+        arms_dir(settings.run_dir),
+        limits,
+    )
+    controller = RolloutController(
+        registry=models.registry,
+        promoter=models.promoter,
+        slot=models.slot,
+        trials=trials,
+        audit=models.audit,
+        clock=clock,
+        run_dir=run_dir,
+    )
+    metrics.registry.register(RolloutCollector(controller))
+    return controller

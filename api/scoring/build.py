@@ -1,0 +1,133 @@
+"""Builds the scoring pipeline and what runs it."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from api.database import Database
+from api.journal.journal import Journal
+from api.metrics import Metrics
+from api.models.breaker import Breaker, BreakerLimits
+from api.models.build import Models
+from api.scoring.batching import MicroBatcher
+from api.scoring.endpoint import Execution, in_threads, inline
+from api.scoring.idempotency import DecisionCache, DecisionLookup, IdempotencyStore
+from api.scoring.labels import LabelKeeper, NoOthers
+from api.scoring.lane import LoopDispatcher, ScoringLane
+from api.scoring.model_router import ModelRouter
+from api.scoring.pending_decisions import PendingDecisions
+from api.scoring.pipeline import PipelineParts, ScoringPipeline
+from api.scoring.user_locks import MonotonicClock, NoLocks, StripedLocks, UserLocks
+from api.settings import Settings
+from api.workers.build import WorkerParts
+from api.workers.peers.labels import PeersJournals
+from api.workers.peers.network import Peers
+from shared.usecase.serving import FeatureSource, ServingUseCase
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """From a request to a recorded decision.
+
+    Attributes:
+        pending: decisions that the database does not have yet.
+        execution: where the work of a request runs.
+        labels: ground truth on its way to the database.
+    """
+
+    pending: PendingDecisions
+    breaker: Breaker
+    pipeline: ScoringPipeline
+    lane: ScoringLane
+    batcher: MicroBatcher
+    execution: Execution
+    labels: LabelKeeper
+
+    @property
+    def source(self) -> FeatureSource:
+        return self.pending.source
+
+    @property
+    def cache(self) -> DecisionCache:
+        return self.pending.cache
+
+    @property
+    def dispatcher(self) -> LoopDispatcher:
+        return self.pending.dispatcher
+
+
+def build_pending_decisions(
+    settings: Settings, use_case: ServingUseCase, database: Database, peers: Peers | None
+) -> PendingDecisions:
+    """Empty: `recall` fills it from the journal."""
+    return PendingDecisions(
+        use_case.feature_source(database.reading),
+        DecisionCache(settings.answered_capacity),
+        LoopDispatcher(),
+        None if peers is None else peers.claims,
+    )
+
+
+def build_scoring(
+    settings: Settings,
+    use_case: ServingUseCase,
+    clock: MonotonicClock,
+    metrics: Metrics,
+    *,
+    database: Database,
+    models: Models,
+    workers: WorkerParts,
+    journal: Journal,
+    pending: PendingDecisions,
+) -> Scoring:
+    """The pipeline and everything that runs it."""
+    execution, user_locks = _how_to_run(settings, database.engine)
+    breaker = _breaker(settings, models, workers, metrics)
+    cache, peers = pending.cache, workers.peers
+    lookup = DecisionLookup(database.reading, use_case.feature_set, models.registry.thresholds)
+    pipeline = ScoringPipeline(
+        PipelineParts(
+            use_case=use_case,
+            source=pending.source,
+            models=models.slot,
+            router=ModelRouter(breaker),
+            journal=journal,
+            cache=cache,
+            decisions=IdempotencyStore(cache, lookup),
+            user_locks=user_locks,
+            claims=None if peers is None else peers.claims,
+            clock=clock,
+            metrics=metrics,
+            read_seconds=database.read_seconds,
+        )
+    )
+    lane = ScoringLane(models.slot)
+    others = NoOthers() if peers is None else PeersJournals(peers)
+    return Scoring(
+        pending=pending,
+        breaker=breaker,
+        pipeline=pipeline,
+        lane=lane,
+        batcher=MicroBatcher(pipeline, models.slot, lane),
+        execution=execution,
+        labels=LabelKeeper(database.engine, journal, cache, others),
+    )
+
+
+def _breaker(settings: Settings, models: Models, workers: WorkerParts, metrics: Metrics) -> Breaker:
+    limits = BreakerLimits(
+        settings.breaker_failures,
+        settings.breaker_window_seconds,
+        settings.scoring_budget_seconds,
+    )
+    return Breaker(models.slot, workers.roster.roll_back, limits, metrics)
+
+
+def _how_to_run(settings: Settings, engine: Engine) -> tuple[Execution, UserLocks]:
+    """SQLite and a graph answer in microseconds; a network or a pickled model does not."""
+    quick = engine.dialect.name == "sqlite" and not settings.allow_pickle_models
+    if quick and settings.scoring_in_threads == "auto":
+        return inline, NoLocks()
+    pool = ThreadPoolExecutor(settings.scoring_threads, thread_name_prefix="scoring")
+    return in_threads(pool), StripedLocks()

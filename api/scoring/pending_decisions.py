@@ -1,0 +1,94 @@
+"""Decisions that the database does not have yet, in memory, so that they count all the same."""
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+import structlog
+
+from api.journal.entries import VERSION, Decided, decided_from_record, decode, is_quarantined
+from api.journal.sink import Stored
+from api.scoring.idempotency import DecisionCache, quarantine_key
+from api.scoring.lane import LoopDispatcher
+from api.scoring.stages import Recorded
+from api.workers.peers.claims import Claims
+from shared.transaction import Label
+from shared.usecase.serving import FeatureSource
+
+_log = structlog.get_logger()
+# Rows that are forgotten at once: half a millisecond.
+_ROWS_AT_ONCE = 500
+Thresholds = Callable[[str], Mapping[str, float]]
+
+
+class PendingDecisions:
+    """What scoring remembers between the journal and the database.
+
+    Attributes:
+        source: features, which see pending rows.
+        cache: decisions by their keys.
+        dispatcher: runs changes where scoring runs.
+    """
+
+    def __init__(
+        self,
+        source: FeatureSource,
+        cache: DecisionCache,
+        dispatcher: LoopDispatcher,
+        claims: Claims | None,
+    ) -> None:
+        self.source = source
+        self.cache = cache
+        self.dispatcher = dispatcher
+        self._claims = claims
+
+    def recall(self, records: Iterable[bytes], thresholds: Thresholds) -> None:
+        """Make decisions known that a killed process journaled and never drained.
+
+        Undecodable records are left to the drain, which stores them or writes them to the
+        dead-letter file. `thresholds` gives those of a version.
+        """
+        keys: list[str] = []
+        for record in records:
+            try:
+                decided = _decided(record, thresholds)
+            except (ValueError, TypeError, KeyError, AttributeError):
+                continue
+            if decided is None:
+                continue
+            key = decided.transaction.transaction_id
+            if is_quarantined(record):
+                key = quarantine_key(key)
+            else:
+                self.source.remember(decided.transaction)
+            self.cache.put([Recorded(key, record, decided.served)])
+            keys.append(key)
+        if self._claims is not None:
+            self._claims.claim(keys)
+        if keys:
+            _log.info("journal_recalled", decisions=len(keys))
+
+    def stored(self, batch: Stored) -> None:
+        """The database has these now: drop the copies. Called on a drain's thread."""
+        if batch.quarantined_ids:
+            keys = list(map(quarantine_key, batch.quarantined_ids))
+            self.dispatcher(partial(self.cache.stored, keys))
+        self.dispatcher(partial(self._forget, batch, 0))
+
+    def _forget(self, batch: Stored, begin: int) -> None:
+        """A few at a time: requests that arrive meanwhile are answered in between."""
+        end = begin + _ROWS_AT_ONCE
+        names = batch.transaction_ids[begin:end]
+        self.cache.stored(names)
+        self.source.forget(names)
+        if end < len(batch.transaction_ids):
+            self.dispatcher(partial(self._forget, batch, end))
+        elif batch.labels:
+            self.source.learned(batch.labels)
+
+
+def _decided(record: bytes, thresholds: Thresholds) -> Decided | None:
+    """The decision in a record; None: it is a label."""
+    content = decode(record)
+    if isinstance(content, Label):
+        return None
+    return decided_from_record(content, thresholds(content[VERSION]))
