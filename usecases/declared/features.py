@@ -7,7 +7,7 @@ import numpy as np
 from shared.rows.encoder import RowEncoder
 from shared.rows.schema import Row, RowSchema
 from shared.transaction import Label
-from shared.usecase.serving import FloatMatrix, FloatVector
+from shared.usecase.serving import FloatMatrix, FloatVector, Reservation
 
 
 class RowFeatures:
@@ -20,10 +20,9 @@ class RowFeatures:
     def vector(self, transaction: Row) -> FloatVector:
         return self._encoder.vector(transaction)
 
-    def vectors(self, transactions: Sequence[Row]) -> FloatMatrix:
-        if not transactions:
-            return np.empty((0, self._width), dtype=np.float32)
-        return self._encoder.matrix(transactions)
+    def reserve(self, transactions: Sequence[Row]) -> Reservation:
+        """Nothing to roll back: no row is visible to another."""
+        return Reservation(self._matrix(transactions), (), self.forget)
 
     def remember(self, transaction: Row) -> None:
         """Nothing: no later row depends on it."""
@@ -31,8 +30,10 @@ class RowFeatures:
     def forget(self, transaction_ids: Sequence[str]) -> None:
         """Nothing was remembered."""
 
-    def withdraw(self, transaction_ids: Sequence[str]) -> None:
-        """Nothing was remembered."""
-
     def learned(self, labels: Sequence[Label]) -> None:
         """No feature is made of labels."""
+
+    def _matrix(self, transactions: Sequence[Row]) -> FloatMatrix:
+        if not transactions:
+            return np.empty((0, self._width), dtype=np.float32)
+        return self._encoder.matrix(transactions)
