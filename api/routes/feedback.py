@@ -7,25 +7,29 @@ from fastapi import FastAPI, Request
 from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import INVALID_REQUEST, JOURNAL_FULL, WORKER_UNAVAILABLE, Problem
 from api.service import Service
-from shared.clock import MICROS_PER_SECOND, isoformat, to_micros
+from shared.clock import MICROS_PER_HOUR, MICROS_PER_SECOND, isoformat, to_micros
 from shared.contracts.feedback import MAX_LABELS, FeedbackAnswer, FeedbackRequest, LabelIn
 from shared.contracts.problems import FieldProblem
+from shared.instant_texts import UNSTATED
 from shared.keys.tokens import Role
+from shared.label_words import LabelWords
 from shared.transaction import Label
 
 _MAX_ELEMENTS = 6 * MAX_LABELS
 _MAX_SKEW_US = 300 * MICROS_PER_SECOND
+_FARTHEST_ZONE_US = 14 * MICROS_PER_HOUR
 
 
 def add_feedback_routes(app: FastAPI, service: Service) -> None:
     """POST /feedback."""
 
     def feedback(body: FeedbackRequest, request: Request) -> FeedbackAnswer:
+        words = service.use_case.label_words
         now_us, sent_by = service.clock.now_us(), caller(request).name
         kept = service.scoring.labels.keep(
             Label(
                 item.transaction_id,
-                item.label,
+                _label(item, place, words),
                 _known_at_us(item, place, now_us),
                 item.source,
                 sent_by,
@@ -34,16 +38,48 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
         )
         service.scoring.dispatcher(partial(service.scoring.source.learned, kept.stored))
         return FeedbackAnswer(
-            stored=len(kept.stored), queued=len(kept.queued), unknown=sorted(kept.unknown)
+            stored=len(kept.stored),
+            queued=len(kept.queued),
+            unknown=sorted(kept.unknown),
+            **_told(replaced=len(kept.replaced), outdated=len(kept.outdated)),
         )
 
-    options = {"tags": ["scoring"], "summary": "Tell what turned out to be true"}
+    options = {
+        "tags": ["scoring"],
+        "summary": "Tell what turned out to be true",
+        "response_model_exclude_unset": True,
+    }
     limit = service.settings.batch_max_bytes
     spec = RouteSpec(
         "POST", "/feedback", feedback, Role.FEEDBACK, limit, (JOURNAL_FULL, WORKER_UNAVAILABLE),
         options, json_elements=_MAX_ELEMENTS,
     )  # fmt: skip
     add_route(app, service.access.authenticator, spec)
+
+
+def _told(**counts: int) -> dict[str, int]:
+    """Counts are told where there is something to count."""
+    return {name: count for name, count in counts.items() if count}
+
+
+def _label(label: LabelIn, place: int, words: LabelWords) -> int:
+    """The label that a word stands for.
+
+    Raises:
+        Problem: it is none of the words known.
+    """
+    if not isinstance(label.label, str):
+        return label.label
+    read = words.label_of(label.label)
+    if read is not None:
+        return read
+    own = f", or one of the use case's words: {words.told}" if words.told else ""
+    error = FieldProblem(
+        field=f"labels.{place}.label",
+        problem=f"{label.label!r} is none of the words for a label",
+        remedy=f"send 1 or 0, yes or no, true or false{own}",
+    )
+    raise Problem(INVALID_REQUEST, f"{error.field}: {error.problem}", errors=[error])
 
 
 def _known_at_us(label: LabelIn, place: int, now_us: int) -> int:
@@ -55,7 +91,9 @@ def _known_at_us(label: LabelIn, place: int, now_us: int) -> int:
     if label.label_known_at is None:
         return now_us
     known_us = to_micros(label.label_known_at)
-    if 0 <= known_us <= now_us + _MAX_SKEW_US:
+    # a date without a zone is that of the sender, whose day may have begun before that of UTC
+    is_zoned = label.label_known_at.tzinfo is not UNSTATED
+    if 0 <= known_us <= now_us + (_MAX_SKEW_US if is_zoned else _FARTHEST_ZONE_US):
         return min(known_us, now_us)
     where = "before 1970" if known_us < 0 else f"after now, {isoformat(now_us)}"
     error = FieldProblem(

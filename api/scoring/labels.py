@@ -19,7 +19,7 @@ from api.scoring.idempotency import DecisionCache, quarantine_key
 from shared.errors import DataUnavailable
 from shared.tables.engine import database_errors, lasting_transaction
 from shared.tables.locks import waiting_at_most
-from shared.tables.writer import write_labels
+from shared.tables.writer import store_labels
 from shared.transaction import Label
 
 # Whoever sends labels is answered before long; the journal has the time that a lock takes.
@@ -51,11 +51,15 @@ class KeptLabels:
 
     Attributes:
         stored: those in the database, with the label it was given.
+        replaced: of those, the ids whose stored label was turned round.
+        outdated: of those, the ids whose stored label was known later and says something else.
     """
 
     stored: list[Label] = field(default_factory=list)
     queued: set[str] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
+    replaced: set[str] = field(default_factory=set)
+    outdated: set[str] = field(default_factory=set)
 
 
 class LabelKeeper:
@@ -90,6 +94,8 @@ class LabelKeeper:
         )
         kept.stored += again.stored
         kept.queued |= again.queued
+        kept.replaced |= again.replaced
+        kept.outdated |= again.outdated
         found = again.queued | {label.transaction_id for label in again.stored}
         kept.unknown = {name for name in kept.unknown if name.strip() not in found}
         return kept
@@ -111,14 +117,14 @@ class LabelKeeper:
             return kept
         kept.queued |= self._journaled(self.keep_if_pending, labels)
         rest = _without(labels, kept.queued)
-        stored = self._store(rest)
+        stored = self._store(rest, kept)
         rest = _without(rest, stored or set())
         elsewhere = self._others.keep(rest) if rest else set()
         kept.queued |= elsewhere or set()
         rest = _without(rest, kept.queued)
         if stored is not None and elsewhere:
             # a decision may have been drained between the two questions
-            stored |= self._store(rest) or set()
+            stored |= self._store(rest, kept) or set()
             rest = _without(rest, stored)
         if stored is not None:
             kept.stored = [label for label in labels if label.transaction_id in stored]
@@ -134,7 +140,7 @@ class LabelKeeper:
             self._journal.append([encode_label(label) for label in labels])
         return {label.transaction_id for label in labels}
 
-    def _store(self, labels: Sequence[Label]) -> set[str] | None:
+    def _store(self, labels: Sequence[Label], kept: Kept) -> set[str] | None:
         """Ids of those that the database has now; None while it takes none."""
         if not labels:
             return set()
@@ -144,9 +150,12 @@ class LabelKeeper:
                 lasting_transaction(self._engine) as connection,
                 waiting_at_most(connection, _LOCK_SECONDS),
             ):
-                return set(write_labels(connection, labels))
+                found = store_labels(connection, labels)
         except DataUnavailable:
             return None
+        kept.replaced |= found.replaced
+        kept.outdated |= found.outdated
+        return set(found.ids)
 
     def _is_pending(self, transaction_id: str) -> bool:
         is_pending = self._cache.is_pending

@@ -1,31 +1,47 @@
 """Ground truth: what POST /feedback takes and answers."""
 
+import re
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    PlainValidator,
+    WithJsonSchema,
 )
 from pydantic.config import JsonDict
 
+from shared.instant_texts import EXAMPLE, read_instant
+from shared.label_words import LabelWords
 from shared.transaction import TEXT_PATTERN, one_form
 
 MAX_LABELS = 10_000
-_BINARY = {
-    **dict.fromkeys(("0", "0.0", "false", "no", "n", "negative"), 0),
-    **dict.fromkeys(("1", "1.0", "true", "yes", "y", "positive"), 1),
-}
+_LONGEST_WORD = 64
 _EXAMPLE: JsonDict = {"labels": [{"transaction_id": "t-1001", "label": 1, "source": "chargeback"}]}
 
 
-def _binary(value: Any) -> Any:
-    """The usual spellings of yes and no, in JSON or as text out of a table."""
-    return _BINARY.get(str(value).strip().lower(), value)
+def _label(value: Any) -> Any:
+    """0 or 1 where the usual words for it are sent; another word stays for the use case to read."""
+    whole = re.sub(r"\.0+$", "", str(value).strip())
+    known = LabelWords().label_of(whole)
+    if known is not None:
+        return known
+    if isinstance(value, str) and 0 < len(whole) <= _LONGEST_WORD and not _is_number(whole):
+        return whole
+    raise ValueError("write 1 or 0, or a word for it such as yes, no, true, false")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _lower_case(value: Any) -> Any:
@@ -34,19 +50,23 @@ def _lower_case(value: Any) -> Any:
 
 def _text_moment(value: Any) -> Any:
     # a number could be seconds or milliseconds
-    if isinstance(value, str) and "-" in value[1:]:
-        return value
-    raise ValueError("write an RFC 3339 date and time with a zone, e.g. 2026-01-05T10:15:00Z")
+    if isinstance(value, str):
+        return read_instant(value)
+    raise ValueError(f"write a date, or a date and time, as text: {EXAMPLE}")
 
 
 Identifier = Annotated[
     str, Field(min_length=1, max_length=128, pattern=TEXT_PATTERN), AfterValidator(one_form)
 ]
-Binary = Annotated[Literal[0, 1], BeforeValidator(_binary)]
+LabelOrWord = Annotated[Literal[0, 1] | str, BeforeValidator(_label)]
 Source = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$"), BeforeValidator(_lower_case)]
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_text_moment)]
+Moment = Annotated[
+    datetime,
+    PlainValidator(_text_moment),
+    WithJsonSchema({"type": "string", "examples": [EXAMPLE, "05.01.2026", "2026-01-05 10:15"]}),
+]
 
 
 class LabelIn(BaseModel):
@@ -55,12 +75,16 @@ class LabelIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     transaction_id: Identifier
-    label: Binary
+    label: LabelOrWord = Field(
+        description="1 or 0, or a word for it: yes, no, true, false, y, n, good, bad, or one of "
+        "the use case's own (fraud: fraud, chargeback, legit, genuine ...)."
+    )
     source: Source = Field("feedback", description="Who says so; upper case is written in lower.")
     label_known_at: Moment | None = Field(
         None,
         validation_alias=AliasChoices("label_known_at", "known_at"),
-        description="RFC 3339 with a zone: since when it is known, at most now. Default: now.",
+        description="Since when it is known, at most now: a date, or a date and time, as files "
+        "have them; UTC where no zone is named. Default: now.",
     )
 
 
@@ -77,5 +101,15 @@ class FeedbackAnswer(BaseModel):
     """What became of the labels; nothing is dropped silently."""
 
     stored: int = Field(description="In the database now")
+    replaced: int = Field(
+        0,
+        description="Of those stored: turned round a stored label, which is kept (LabelChanges); "
+        "left out where there is none",
+    )
+    outdated: int = Field(
+        0,
+        description="Of those stored: known earlier than a stored label that says otherwise, which "
+        "stays; left out where there is none",
+    )
     queued: int = Field(description="In the journal, on their way to the database")
     unknown: list[str] = Field(description="Nobody has seen these transactions; not kept")

@@ -4,9 +4,8 @@ import polars as pl
 
 from shared.importing.mapping import EVERY_OTHER, LabelRules
 from shared.importing.texts import read_texts
+from shared.label_words import NEGATIVE, POSITIVE
 
-_POSITIVE = ("1", "true", "t", "y", "yes", "positive", "bad")
-_NEGATIVE = ("0", "false", "f", "n", "no", "negative", "good")
 _UNKNOWN = ("na", "n/a", "nan", "none", "null", "\\n", "<na>", "unknown", "?", "-", "pending")
 
 
@@ -28,8 +27,8 @@ def read_labels(column: pl.Series, rules: LabelRules) -> tuple[pl.Series, pl.Ser
 def _spellings(rules: LabelRules) -> dict[str, int]:
     """The words that mean 1 and 0; those of the mapping alone where it names any."""
     named = bool(rules.positive or rules.negative)
-    positive = rules.positive if named else (*_POSITIVE, *rules.also_positive)
-    negative = rules.negative if named else (*_NEGATIVE, *rules.also_negative)
+    positive = rules.positive if named else (*POSITIVE, *rules.also_positive)
+    negative = rules.negative if named else (*NEGATIVE, *rules.also_negative)
     return {word.strip().lower(): 0 for word in negative} | {
         word.strip().lower(): 1 for word in positive
     }

@@ -15,7 +15,6 @@ import codecs
 import re
 import tomllib
 from collections.abc import Mapping as Dictionary
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -33,6 +32,7 @@ from pydantic import (
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND
 from shared.errors import UnderstudyError
+from shared.label_words import LabelWords
 from shared.tables.schema import transaction_history_logs
 
 TARGETS = tuple(transaction_history_logs.columns.keys())
@@ -156,15 +156,6 @@ class LabelRules(BaseModel):
     also_negative: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class LabelWords:
-    """How the exports of a use case call its labels, and the column they are in."""
-
-    positive: tuple[str, ...] = ()
-    negative: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-
-
 class Mapping(BaseModel):
     """A checked mapping; `columns` is ours -> theirs."""
 
@@ -209,7 +200,7 @@ class Mapping(BaseModel):
             raise ValueError("[defaults] cannot name label: an unknown label is unknown")
         return self
 
-    def knowing(self, words: "LabelWords") -> "Mapping":
+    def knowing(self, words: LabelWords) -> "Mapping":
         """The same, with the words of a use case for its labels."""
         more = {"also_positive": words.positive, "also_negative": words.negative}
         return self.model_copy(update={"labels": self.labels.model_copy(update=more)})

@@ -18,8 +18,9 @@ from shared.importing.files import SourceTable
 from shared.importing.mapping import INSTANTS, Mapping, MappingError, TimeRules
 from shared.importing.numbers import PLAIN, NumberStyle, decide_style, writings
 from shared.importing.texts import numeric_texts, strip
-from shared.importing.time_texts import CUSTOMARY, Order
+from shared.importing.time_texts import Order
 from shared.importing.times import EXCEL_EPOCH_DAYS, TimeReading, Unit, counted_us
+from shared.instant_forms import SHORT_DATE
 from shared.transaction import EARLIEST_US
 
 _LATEST_US = to_micros(datetime(2100, 1, 1, tzinfo=UTC))
@@ -114,7 +115,7 @@ def _count_instants(facts: _Facts, column: pl.Series, *, whole: bool) -> None:
 
 def _count_customs(facts: _Facts, said: pl.Series) -> None:
     """Whether days or months come first, where that can be seen."""
-    parts = pl.DataFrame({"t": said}).select(pl.col("t").str.extract_groups(CUSTOMARY).alias("g"))
+    parts = pl.DataFrame({"t": said}).select(pl.col("t").str.extract_groups(SHORT_DATE).alias("g"))
     short = parts.unnest("g").drop_nulls()
     facts.over_twelve["day first"] += int((short["first"].cast(pl.Int64) > 12).sum())
     facts.over_twelve["month first"] += int((short["then"].cast(pl.Int64) > 12).sum())

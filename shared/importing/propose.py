@@ -17,13 +17,13 @@ from shared.importing.mapping import (
     REQUIRED,
     CsvRules,
     LabelRules,
-    LabelWords,
     MappingError,
 )
 from shared.importing.numbers import NumberStyle, read_numbers
 from shared.importing.sources import sources
 from shared.importing.texts import read_texts
 from shared.importing.time_texts import read_time_texts
+from shared.label_words import LabelWords
 
 _SAMPLE_ROWS = 2_000
 _HEAD_BYTES = 64 * 1024

@@ -44,7 +44,7 @@ def keep_replaced(
     replaced = {
         key: old
         for key, label in labels.items()
-        if (old := _latest(history.get(key), scored.get(key))) is not None
+        if (old := label_that_counts(history.get(key), scored.get(key))) is not None
         and _is_replaced_by(old, label)
     }
     if not replaced:
@@ -109,7 +109,7 @@ def _turned_to(label: int) -> ColumnElement[int]:
     return func.sum(case((is_turned, 1), else_=0))
 
 
-def _latest(history: Seen | None, scored: Seen | None) -> Seen | None:
+def label_that_counts(history: Seen | None, scored: Seen | None) -> Seen | None:
     """The copy whose label counts: of two, the one known later, or the API's."""
     known = [seen for seen in (history, scored) if seen is not None and seen.label is not None]
     return max(reversed(known), key=lambda seen: seen.label_known_at or 0, default=None)

@@ -4,14 +4,14 @@ Writing the same transaction_id again is harmless: a row that exists stays as it
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, bindparam, update
 from sqlalchemy.types import JSON
 
 from shared.tables.bulk import Inserted, RowValues, insert_new, seen_columns, seen_rows
 from shared.tables.engine import to_json
-from shared.tables.label_changes import keep_replaced
+from shared.tables.label_changes import keep_replaced, label_that_counts
 from shared.tables.locks import lock_for_writing
 from shared.tables.schema import (
     api_transaction_logs,
@@ -58,8 +58,26 @@ def write_quarantined_records(
     return len(insert_new(connection, log, api_transaction_logs, columns, records).records)
 
 
+class StoredLabels(NamedTuple):
+    """What became of labels whose rows are in a log, by id.
+
+    Attributes:
+        replaced: turned round a stored label, which is kept in LabelChanges.
+        outdated: known earlier than the stored label, which stays.
+    """
+
+    ids: list[str]
+    replaced: set[str]
+    outdated: set[str]
+
+
 def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
-    """Store ground truth in all logs; returns the ids that at least one of them has.
+    """The ids of `store_labels` alone."""
+    return store_labels(connection, labels).ids
+
+
+def store_labels(connection: Connection, labels: Sequence[Label]) -> StoredLabels:
+    """Store ground truth in all logs; tells of the ids that at least one of them has.
 
     A label of a quarantined row counts in no tile and teaches nothing.
 
@@ -73,7 +91,7 @@ def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
         if rival is None or label.label_known_at_us >= rival.label_known_at_us:
             latest[label.transaction_id] = label
     if not latest:
-        return []
+        return StoredLabels([], set(), set())
     lock_for_writing(connection)
     history = seen_rows(connection, transaction_history_logs, list(latest))
     api = seen_rows(connection, api_transaction_logs, list(latest))
@@ -83,8 +101,19 @@ def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
     _update_labels(connection, api_transaction_logs, api, latest)
     quarantined = seen_rows(connection, quarantined_transaction_logs, list(latest))
     _update_labels(connection, quarantined_transaction_logs, quarantined, latest)
-    known = history.keys() | api.keys() | quarantined.keys()
-    return [key for key in latest if key in known]
+    known = [key for key in latest if key in history or key in api or key in quarantined]
+    stored = {key: label_that_counts(history.get(key), api.get(key)) for key in known}
+    outdated = {
+        key
+        for key, old in stored.items()
+        if old is not None and not _is_news(old, latest[key]) and old.label != latest[key].label
+    }
+    turned = {
+        key
+        for key, old in stored.items()
+        if old is not None and _is_news(old, latest[key]) and old.label != latest[key].label
+    }
+    return StoredLabels(known, turned, outdated)
 
 
 def _append(

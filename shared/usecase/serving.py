@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
+from shared.label_words import LabelWords
 from shared.transaction import Label, Transaction
 
 HISTORY_UNAVAILABLE = "HISTORY_UNAVAILABLE"
@@ -206,6 +207,11 @@ class ServingUseCase(Protocol):
 
     @property
     def feature_set(self) -> FeatureSet: ...
+
+    @property
+    def label_words(self) -> LabelWords:
+        """What people call its labels, beside 0 and 1; /feedback and an import take them."""
+        ...
 
     @property
     def routes(self) -> Sequence[ScoringRoute]: ...

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, func, select
 
 from shared.clock import to_micros
 from shared.errors import DataUnavailable
+from shared.label_words import LabelWords
 from shared.tables.engine import database_errors
 from shared.tables.schema import api_transaction_logs as logs
 from shared.transaction import Label, Transaction
@@ -139,6 +140,9 @@ class TinySource:
             return set()
 
 
+LABEL_WORDS = LabelWords(positive=("churned",), negative=("stayed",))
+
+
 @dataclass(frozen=True, slots=True)
 class TinyUseCase:
     routes: Sequence[ScoringRoute] = (
@@ -152,6 +156,7 @@ class TinyUseCase:
     schema_version: int = 1
     request_model: type[BaseModel] = TinyRequest
     feature_set: FeatureSet = FEATURES
+    label_words: LabelWords = LABEL_WORDS
     prediction: Callable[[FloatVector, ServedModel], TaskPrediction] = prediction
 
     def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:

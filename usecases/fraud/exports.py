@@ -1,6 +1,6 @@
 """How exports call what this use case learns: the words of an import and of its proposal."""
 
-from shared.importing.mapping import LabelWords
+from shared.label_words import LabelWords
 
 LABEL_WORDS = LabelWords(
     positive=("fraud", "fraudulent", "chargeback", "scam"),

@@ -8,6 +8,7 @@ from typing import cast
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
+from shared.label_words import LabelWords
 from shared.transaction import Transaction
 from shared.usecase.serving import (
     FeatureSet,
@@ -20,6 +21,7 @@ from shared.usecase.serving import (
 from usecases.fraud.answers.analysis import AnalysisResponse, Analyst
 from usecases.fraud.answers.examples import EXAMPLES
 from usecases.fraud.answers.predict import PredictionResponse, predict
+from usecases.fraud.exports import LABEL_WORDS
 from usecases.fraud.features import online
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.judgement import prediction
@@ -39,6 +41,7 @@ class FraudServing:
     schema_version: int = 1
     request_model: type[BaseModel] = TransactionRequest
     feature_set: FeatureSet = FEATURE_SET
+    label_words: LabelWords = LABEL_WORDS
     prediction: Callable[[FloatVector, ServedModel], TaskPrediction] = prediction
 
     def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:

@@ -15,8 +15,9 @@ from sqlalchemy import Engine, text
 
 from shared.errors import DataUnavailable
 from shared.importing.importer import ImportSummary, import_files, preview
-from shared.importing.mapping import LabelWords, Mapping, MappingError, read_mapping
+from shared.importing.mapping import Mapping, MappingError, read_mapping
 from shared.importing.propose import propose
+from shared.label_words import LabelWords
 
 NOW_US = 1_780_000_000_000_000
 COLUMNS = {"transaction_id": "id", "user_id": "user", "event_time": "when", "amount": "sum",

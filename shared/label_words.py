@@ -1,0 +1,27 @@
+"""The words for labels: those that databases and people use, and those of a use case."""
+
+from dataclasses import dataclass
+
+POSITIVE = ("1", "true", "t", "y", "yes", "positive", "bad")
+NEGATIVE = ("0", "false", "f", "n", "no", "negative", "good")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelWords:
+    """How the exports of a use case call its labels, and the column they are in."""
+
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+
+    def label_of(self, word: str) -> int | None:
+        """1 or 0, whatever its case and the blanks around it; None: not a word for a label."""
+        said = " ".join(word.split()).lower()
+        if said in (*POSITIVE, *self.positive):
+            return 1
+        return 0 if said in (*NEGATIVE, *self.negative) else None
+
+    @property
+    def told(self) -> str:
+        """The use case's own words, for people."""
+        return ", ".join((*self.positive, *self.negative))
