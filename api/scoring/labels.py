@@ -140,7 +140,7 @@ class LabelKeeper:
             self._journal.append([encode_label(label) for label in labels])
         return {label.transaction_id for label in labels}
 
-    def _store(self, labels: Sequence[Label], kept: Kept) -> set[str] | None:
+    def _store(self, labels: Sequence[Label], kept: KeptLabels) -> set[str] | None:
         """Ids of those that the database has now; None while it takes none."""
         if not labels:
             return set()

@@ -58,7 +58,7 @@ def write_quarantined_records(
     return len(insert_new(connection, log, api_transaction_logs, columns, records).records)
 
 
-class StoredLabels(NamedTuple):
+class WrittenLabels(NamedTuple):
     """What became of labels whose rows are in a log, by id.
 
     Attributes:
@@ -76,7 +76,7 @@ def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
     return store_labels(connection, labels).ids
 
 
-def store_labels(connection: Connection, labels: Sequence[Label]) -> StoredLabels:
+def store_labels(connection: Connection, labels: Sequence[Label]) -> WrittenLabels:
     """Store ground truth in all logs; tells of the ids that at least one of them has.
 
     A label of a quarantined row counts in no tile and teaches nothing.
@@ -91,7 +91,7 @@ def store_labels(connection: Connection, labels: Sequence[Label]) -> StoredLabel
         if rival is None or label.label_known_at_us >= rival.label_known_at_us:
             latest[label.transaction_id] = label
     if not latest:
-        return StoredLabels([], set(), set())
+        return WrittenLabels([], set(), set())
     lock_for_writing(connection)
     history = seen_rows(connection, transaction_history_logs, list(latest))
     api = seen_rows(connection, api_transaction_logs, list(latest))
@@ -113,7 +113,7 @@ def store_labels(connection: Connection, labels: Sequence[Label]) -> StoredLabel
         for key, old in stored.items()
         if old is not None and _is_news(old, latest[key]) and old.label != latest[key].label
     }
-    return StoredLabels(known, turned, outdated)
+    return WrittenLabels(known, turned, outdated)
 
 
 def _append(

@@ -8,6 +8,7 @@ from typing import cast
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
+from shared.label_words import LabelWords
 from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
 from shared.rows.encoder import feature_set_of
 from shared.rows.examples import read_examples
@@ -42,6 +43,16 @@ class DeclaredServing:
     @property
     def name(self) -> str:
         return self.row_schema.name
+
+    @property
+    def label_words(self) -> LabelWords:
+        """The words of the declared label, where it is declared by words."""
+        label = self.declared.label
+        if self.row_schema.task.kind is not TaskKind.BINARY:
+            return LabelWords()
+        words = ([word] if word else [] for word in (label.positive, label.negative))
+        positive, negative = ([str(word).strip().lower() for word in said] for said in words)
+        return LabelWords(positive=tuple(positive), negative=tuple(negative))
 
     @property
     def schema_version(self) -> int:
