@@ -76,8 +76,8 @@ class LabelIn(BaseModel):
 
     transaction_id: Identifier
     label: LabelOrWord = Field(
-        description="1 or 0, or a word for it: yes, no, true, false, y, n, good, bad, or one of "
-        "the use case's own (fraud: fraud, chargeback, legit, genuine ...)."
+        description="1 or 0, or a word for it: yes, no, true, false, y, n, good, bad, or one that "
+        "the use case declares."
     )
     source: Source = Field("feedback", description="Who says so; upper case is written in lower.")
     label_known_at: Moment | None = Field(
