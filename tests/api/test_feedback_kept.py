@@ -158,7 +158,7 @@ def test_a_date_as_chargeback_files_have_it_says_since_when_a_label_is_known(
     serving.drained()
     label = {"transaction_id": "t", "label": 1, "label_known_at": written}
     assert feedback(serving, label).json()["stored"] == 1
-    with serving.service.engine.connect() as connection:
+    with serving.service.database.engine.connect() as connection:
         query = "SELECT label_known_at FROM apitransactionlogs"
         assert connection.exec_driver_sql(query).scalar_one() == 1_767_312_000_000_000
 
@@ -189,6 +189,6 @@ def test_a_label_that_is_turned_round_is_kept_and_counted_and_an_older_one_is_to
     older = feedback(serving, {"transaction_id": "t", "label": 1, "known_at": "2026-01-05"})
     assert older.json() == {"stored": 1, "outdated": 1, "queued": 0, "unknown": []}
     assert labels_of(serving)["t"][0] == 0
-    with serving.service.engine.connect() as connection:
+    with serving.service.database.engine.connect() as connection:
         query = "SELECT label, new_label FROM labelchanges"
         assert connection.exec_driver_sql(query).all() == [(1, 0)]
