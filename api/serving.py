@@ -6,7 +6,6 @@ import socket
 import sys
 from collections.abc import Callable
 
-import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -14,21 +13,22 @@ import usecases
 from api.app import create_app
 from api.http.bounds import Bounds, connections_possible
 from api.http.connections import ConnectionMetrics
-from api.http.fast_path import FastPathProtocol, FastRoutes, protocol_for
+from api.http.fast_routes import FastRoutes
 from api.http.headers import no_version
 from api.http.hosts import Hosts
-from api.http.leaning import untested
+from api.http.http_stack import HttpStack, http_stack
 from api.scoring.routes import fast_routes
 from api.service import Service
 from api.settings import Settings
 from api.wiring import build_service
 from api.workers.worker_context import WorkerContext
+from native.catalogue import FAST_HTTP
 from native.linux import keep_small, release_startup_pages
+from native.parts import Part
 from shared.clock import SystemClock
 
 # Requests under way get this long; then the journal is drained.
 _GRACE_SECONDS = 5
-_log = structlog.get_logger()
 NOT_STARTED = 3
 
 
@@ -43,13 +43,13 @@ def serve(settings: Settings, context: WorkerContext) -> None:
     keep_small()
     use_case = usecases.load_serving(settings.use_case)
     service = build_service(settings, use_case, SystemClock(), context=context)
-    run(create_app(service), settings, context.listener, protocol(service))
+    run(create_app(service), settings, context.listener, stack_of(service))
 
 
-def protocol(service: Service) -> type[FastPathProtocol]:
-    """How this service speaks HTTP; its connections are among its figures."""
+def stack_of(service: Service, part: Part = FAST_HTTP) -> HttpStack:
+    """How this service speaks HTTP; its connections are among its metrics."""
     settings, models = service.settings, service.models.slot
-    made = _protocol(settings, fast_routes(service), lambda: models.version_header)
+    made = _stack(settings, fast_routes(service), lambda: models.version_header, part)
     service.metrics.registry.register(ConnectionMetrics(made.pool))
     service.metrics.watch(
         "anonymous_writes_refused",
@@ -59,13 +59,15 @@ def protocol(service: Service) -> type[FastPathProtocol]:
     return made
 
 
-def _protocol(
-    settings: Settings, routes: FastRoutes, version: Callable[[], bytes] = no_version
-) -> type[FastPathProtocol]:
+def _stack(
+    settings: Settings,
+    routes: FastRoutes,
+    version: Callable[[], bytes] = no_version,
+    part: Part = FAST_HTTP,
+) -> HttpStack:
     bounds = Bounds(connections=connections_possible(settings.max_connections))
-    return protocol_for(
-        routes, bounds, Hosts(f"{settings.allowed_hosts},{_own_name(settings)}"), version
-    )
+    hosts = Hosts(f"{settings.allowed_hosts},{_own_name(settings)}")
+    return http_stack(routes, bounds, hosts, version, part)
 
 
 def _own_name(settings: Settings) -> str:
@@ -77,20 +79,20 @@ def run(
     app: ASGIApp,
     settings: Settings,
     listener: socket.socket | None = None,
-    http: type[FastPathProtocol] | None = None,
+    stack: HttpStack | None = None,
 ) -> None:
     """Serve an application until told to stop, which is an orderly end and not a failure."""
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server raises the signal again when it has ended; this is where it lands.
         signal.signal(number, _end)
-    for found in untested():
-        _log.warning("untested_dependency", found=found, remedy="install requirements.txt")
+    stack = stack or _stack(settings, FastRoutes())
     config = uvicorn.Config(
-        app,
+        stack.wrap(app),
         host=settings.api_host,
         port=settings.api_port,
         loop="uvloop",
-        http=http or _protocol(settings, FastRoutes()),
+        http=stack.protocol,
+        h11_max_incomplete_event_size=stack.incomplete_bytes,
         ws="none",
         access_log=False,
         log_config=None,

@@ -6,9 +6,8 @@ and allowed, with credentials that are enough - is taken here. Every other reque
 one that has to be refused for its headers, goes uvicorn's own way to the same address.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from collections.abc import Callable
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
@@ -17,11 +16,11 @@ from api.http.bounded import BoundedProtocol
 from api.http.bounds import Bounds
 from api.http.callers import Caller
 from api.http.connections import Connections
+from api.http.fast_routes import FastRoute, FastRoutes
 from api.http.headers import no_version, rendered
 from api.http.hosts import Hosts
 from api.http.problems import Problem
 
-Headers = Sequence[tuple[bytes, bytes]]
 _JSON = b"application/json"
 _FEW_HEADERS = 32
 # Headers that change what a request means, or who may read its answer.
@@ -35,37 +34,6 @@ _UNUSUAL = frozenset(
         b"upgrade",
     }
 )
-
-
-class FastRoute(Protocol):
-    """One address."""
-
-    @property
-    def limit_bytes(self) -> int: ...
-
-    def admits(self, headers: Headers) -> Caller | None:
-        """Who sends these, if they may ask."""
-        ...
-
-    def take(self, body: bytes, caller: Caller, recipient: "FastPathProtocol") -> None:
-        """Call the caller's `answer`, soon."""
-        ...
-
-
-def _flush_nothing() -> None:
-    """Where there is no short way, nobody waits for an answer on it."""
-
-
-@dataclass(frozen=True, slots=True)
-class FastRoutes:
-    """Ways by the address as the request line has it.
-
-    Attributes:
-        flush: have everybody answered who waits for it, now.
-    """
-
-    by_url: Mapping[bytes, FastRoute] = field(default_factory=dict)
-    flush: Callable[[], None] = _flush_nothing
 
 
 class FastPathProtocol(BoundedProtocol):

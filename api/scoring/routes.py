@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from api.http.callers import Caller
-from api.http.fast_path import FastRoute, FastRoutes, Headers
+from api.http.fast_routes import FastRoute, FastRoutes, Headers
 from api.route_metrics import RouteMetrics
 from api.scoring.batching import MicroBatcher, Recipient, RowRoute
 from api.scoring.docs import batch_route, row_route

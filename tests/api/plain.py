@@ -3,12 +3,12 @@
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.api.server import wait_until
 
@@ -31,12 +31,16 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @contextmanager
-def behind(protocol: type[asyncio.Protocol], **options: Any) -> Iterator[Address]:
+def behind(
+    protocol: type[asyncio.Protocol],
+    wrap: Callable[[ASGIApp], ASGIApp] | None = None,
+    **options: Any,
+) -> Iterator[Address]:
     """The application behind this protocol; `options` are uvicorn's."""
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, http=protocol, loop="uvloop", lifespan="off", log_config=None, access_log=False,
-        **options,
+        wrap(app) if wrap else app, http=protocol, loop="uvloop", lifespan="off",
+        log_config=None, access_log=False, **options,
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -14,9 +14,11 @@ from pydantic import SecretStr
 
 from api.app import ScoringApp, create_app
 from api.service import Service
-from api.serving import protocol
+from api.serving import stack_of
 from api.settings import Settings
 from api.wiring import build_service
+from native.catalogue import FAST_HTTP
+from native.parts import Part
 from shared.clock import SystemClock
 from shared.keys.tokens import Role, read_token
 from shared.usecase.serving import ServingUseCase
@@ -55,13 +57,16 @@ class Running:
         settings: Settings,
         use_case: ServingUseCase | None = None,
         service: Service | None = None,
+        http: Part = FAST_HTTP,
     ) -> None:
         self.settings = settings
         self.service = service or build_service(settings, use_case or TinyUseCase(), SystemClock())
         self.app: ScoringApp = create_app(self.service)
         self._socket = socket.create_server(("127.0.0.1", 0))
+        stack = stack_of(self.service, http)
         config = uvicorn.Config(
-            self.app, loop="uvloop", http=protocol(self.service),
+            stack.wrap(self.app), loop="uvloop", http=stack.protocol,
+            h11_max_incomplete_event_size=stack.incomplete_bytes,
             ws="none", access_log=False, log_config=None, server_header=False, proxy_headers=False,
             timeout_graceful_shutdown=5,
         )  # fmt: skip

@@ -8,11 +8,10 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import pytest
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from api.http.bounds import KIB, Bounds
-from api.http.fast_path import FastPathProtocol, FastRoutes, protocol_for
-from api.http.leaning import OF_CYCLE, OF_PROTOCOL, untested
+from api.http.fast_path import FastPathProtocol, protocol_for
+from api.http.fast_routes import FastRoutes
 from tests.api.plain import BODY, Address, behind, talk, told
 from tests.api.server import Running, wait_until
 
@@ -101,13 +100,6 @@ def test_what_has_no_end_is_refused_and_closed(address: Address, sent: bytes, st
     assert statuses(content) == [status]
     assert b"urn:understudy:problem:" in content
     assert b"connection: close" in content
-
-
-def test_what_we_lean_on_inside_of_uvicorn_is_there() -> None:
-    assert list(untested()) == [], "run this module, then raise the version in api/http/leaning.py"
-    assert [name for name in OF_PROTOCOL if not hasattr(HttpToolsProtocol, name)] == []
-    assigned = RequestResponseCycle.__init__.__code__.co_names
-    assert [name for name in OF_CYCLE if name not in assigned] == []
 
 
 def test_a_head_at_its_bounds_is_taken_whole_or_in_pieces(address: Address) -> None:

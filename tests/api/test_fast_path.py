@@ -1,5 +1,6 @@
 """Plain requests skip ASGI, and nobody can tell but by the clock."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.http.callers import Caller, anonymous
-from api.http.fast_path import FastPathProtocol, FastRoutes, protocol_for
+from api.http.fast_path import protocol_for
+from api.http.fast_routes import FastRoutes, Recipient
 from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.plain import Address, behind, talk, told
@@ -179,8 +181,8 @@ class Echo:
     def admits(self, headers: object) -> Caller:
         return anonymous(Role.SCORER, is_trusted=True)
 
-    def take(self, body: bytes, caller: Caller, recipient: FastPathProtocol) -> None:
-        recipient.loop.call_soon(recipient.answer, 200, b"", body)
+    def take(self, body: bytes, caller: Caller, recipient: Recipient) -> None:
+        asyncio.get_running_loop().call_soon(recipient.answer, 200, b"", body)
 
 
 @pytest.fixture

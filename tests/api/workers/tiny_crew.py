@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from api.app import create_app
-from api.serving import protocol, run
+from api.serving import run, stack_of
 from api.settings import Settings
 from api.wiring import build_service
 from api.workers.supervisor import supervise
@@ -39,7 +39,7 @@ def main(folder: Path, arguments: list[str]) -> int:
 def serve_tiny(settings: Settings, arguments: list[str]) -> None:
     place = read_context(arguments)
     service = build_service(settings, TinyUseCase(), SystemClock(), context=place)
-    run(create_app(service), settings, place.listener, protocol(service))
+    run(create_app(service), settings, place.listener, stack_of(service))
 
 
 if __name__ == "__main__":

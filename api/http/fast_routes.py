@@ -1,0 +1,48 @@
+"""Addresses whose plain requests skip ASGI, as the protocol sees them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from api.http.callers import Caller
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+class Recipient(Protocol):
+    """The connection that a reply goes to."""
+
+    def answer(self, status: int, headers: bytes, body: bytes) -> None:
+        """Send the reply; `headers` are lines, without the length."""
+        ...
+
+
+class FastRoute(Protocol):
+    """One address."""
+
+    @property
+    def limit_bytes(self) -> int: ...
+
+    def admits(self, headers: Headers) -> Caller | None:
+        """Who sends these, if they may ask."""
+        ...
+
+    def take(self, body: bytes, caller: Caller, recipient: Recipient) -> None:
+        """Call the recipient's `answer`, soon."""
+        ...
+
+
+def _flush_nothing() -> None:
+    """Where there is no fast route, no request waits on one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FastRoutes:
+    """Routes by the address as the request line has it.
+
+    Attributes:
+        flush: answer every request that waits, now.
+    """
+
+    by_url: Mapping[bytes, FastRoute] = field(default_factory=dict)
+    flush: Callable[[], None] = _flush_nothing
