@@ -6,9 +6,9 @@ same name in capitals, and its description is the text of docs/operations/settin
 """
 
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from native.catalogue import PartNames
@@ -29,6 +29,15 @@ class SettingGroup(BaseSettings):
         frozen=True, extra="ignore", env_ignore_empty=True, validate_default=True
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _below_var_dir(cls, given: Any) -> Any:
+        """What is not set itself lies below VAR_DIR, where that is set or follows from USE_CASE."""
+        if not isinstance(given, dict) or "var_dir" not in cls.model_fields:
+            return given
+        root = _var_dir(cls, given)
+        return given if root is None else {**_moved(cls, root), **given, "var_dir": root}
+
 
 Chosen = TypeVar("Chosen", bound=SettingGroup)
 
@@ -41,6 +50,12 @@ class DataSettings(SettingGroup):
         default=SecretStr("sqlite:///var/understudy.db"),
         description="Database of transactions, labels and runs: a SQLite file on a local disk, or "
         "postgresql://user:password@host:5432/name.",
+    )
+    var_dir: AbsolutePath | None = Field(
+        default=None,
+        description="Folder of everything that is kept: database, keys, journal, logs, models and "
+        "candidates, each unless it is set itself. None: var/NAME where USE_CASE names another "
+        "use case than its default, so that several live beside each other; else the defaults.",
     )
     keys_dir: AbsolutePath = Field(
         default=Path("var/keys"),
@@ -138,6 +153,34 @@ class PickleSettings(SettingGroup):
         description="Accept models that are pickled Python objects. Loading one runs its code; it "
         "must still be signed, and it is tried in a child process first. Set it for both services.",
     )
+
+
+_IN_VAR = "var"
+_BESIDE_VAR = ("prod_models", "retrained_models", "test_data")
+
+
+def _var_dir(kind: type[SettingGroup], given: dict[str, Any]) -> Path | None:
+    """The folder that everything is kept in; None: every setting has its own default."""
+    if given.get("var_dir"):
+        return Path(str(given["var_dir"])).absolute()
+    field, name = kind.model_fields.get("use_case"), str(given.get("use_case") or "")
+    is_usual = field is None or name in ("", field.default)
+    return None if is_usual or not name.isidentifier() else Path(_IN_VAR, name).absolute()
+
+
+def _moved(kind: type[SettingGroup], root: Path) -> dict[str, Any]:
+    """The defaults of paths, below another folder."""
+    moved: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        default = field.default
+        if isinstance(default, Path) and not default.is_absolute():
+            if default.parts[0] == _IN_VAR:
+                moved[name] = root.joinpath(*default.parts[1:])
+            elif default.parts[0] in _BESIDE_VAR:
+                moved[name] = root / default
+        elif name == "database_url":
+            moved[name] = f"sqlite:///{root}/understudy.db"
+    return moved
 
 
 def load(kind: type[Chosen]) -> Chosen:

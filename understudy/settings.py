@@ -13,6 +13,7 @@ from shared.settings import (
     SettingGroup,
     load,
 )
+from usecases.settings import UseCaseSettings
 
 
 class CommandRunSettings(SettingGroup):
@@ -30,7 +31,12 @@ class CommandRunSettings(SettingGroup):
 
 
 class CommandSettings(
-    DataSettings, ListenSettings, ApiClientSettings, CandidateSettings, CommandRunSettings
+    DataSettings,
+    UseCaseSettings,
+    ListenSettings,
+    ApiClientSettings,
+    CandidateSettings,
+    CommandRunSettings,
 ):
     """Every setting that the command line reads, read once and frozen."""
 
