@@ -34,7 +34,7 @@ from shared.bundle.graph import check_graph
 from shared.errors import BundleMalformed, TrainingFailed
 from shared.tasks import OUTLIER, TaskKind
 from shared.tasks.answer import DECISION
-from shared.usecase.learning import Candidate, Progress
+from shared.usecase.learning import Candidate, Progress, baseline_path
 from shared.usecase.serving import FloatMatrix
 
 PARITY_ROWS = 1_000
@@ -98,7 +98,7 @@ def train(request: TrainingRequest, progress: Progress) -> Candidate:
         require_parity(request, fitted, forest, graph)
     progress("trained", 1.0)
     return Candidate(
-        files={GRAPH: graph},
+        files={GRAPH: graph, **_baselines(request, fitted)},
         components=(*request.task.outputs, *((OUTLIER,) if forest else ())),
         feature_names=request.names,
         feature_set_version=request.feature_set_version,
@@ -244,6 +244,22 @@ def _frameworks() -> Mapping[str, str]:
     return found
 
 
+def _fit_ranking(request: TrainingRequest, recipe: Recipe, rows: Rows) -> Fitted:
+    from learning.trainers.ranking import fit_ranking  # noqa: PLC0415 - torch takes a second
+
+    return fit_ranking(request, recipe, rows)
+
+
+def _baselines(request: TrainingRequest, fitted: Fitted) -> Mapping[str, bytes]:
+    """Graphs of what the model has to beat, where its recipe trains such beside it."""
+    graphs = getattr(fitted, "baseline_graphs", None)
+    if graphs is None:
+        return {}
+    made: Mapping[str, bytes] = graphs(len(request.columns), request.task)
+    return {baseline_path(name): graph for name, graph in made.items()}
+
+
 _BUILT_IN: Mapping[str, Callable[[TrainingRequest, Recipe, Rows], Fitted]] = {
     "gradient_boosting": fit_boosting,
+    "denoising_autoencoder": _fit_ranking,
 }

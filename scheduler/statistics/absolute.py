@@ -11,6 +11,7 @@ from enum import StrEnum
 import numpy as np
 
 from learning.measures import measure_named, shown_measures
+from scheduler.statistics.baselines import not_beaten
 from scheduler.statistics.compare import METRICS, compare_sample, estimator_of, shown
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.intervals import one_sided
@@ -65,6 +66,9 @@ def judge_absolute(
         reason = "the policy declares no floor (first_model_min) to be reached"
         return Verdict(GATE, Outcome.INCONCLUSIVE, reason, numbers)
     reached, missed = _held_to(sample, floors, policy, numbers)
+    lost = not_beaten(evidence, policy, numbers)
+    if lost is not None:
+        return Verdict(GATE, lost.outcome, lost.reason, numbers)
     if missed:
         return Verdict(GATE, Outcome.FAIL, f"below its floor: {'; '.join(missed)}", numbers)
     return Verdict(GATE, Outcome.PASS, f"every floor reached: {'; '.join(reached)}", numbers)

@@ -35,6 +35,7 @@ class Evidence:
         round_number: which comparison of this year it is, from 1.
         trained_until_us: end of the later of both training windows.
         held_out_from_us: start of the held-out rows; must lie later.
+        baselines: name -> scores of a simple model that the candidate has to beat.
         task: what the models answer; scores and labels have a column an output where it has.
     """
 
@@ -53,6 +54,7 @@ class Evidence:
     trained_until_us: int | None = None
     held_out_from_us: int | None = None
     task: Task = BINARY
+    baselines: Mapping[str, Floats] = field(default_factory=dict)
 
     def sample(self, mask: Bools | None = None) -> PairedSample:
         """The checked rows, or those of one slice.

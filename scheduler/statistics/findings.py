@@ -59,7 +59,7 @@ def held_against(
     result: MetricComparison, evidence: Evidence, policy: JudgePolicy
 ) -> ReasonedOutcome:
     """Better; or, for a refresh, no worse than the margin while the champion is due."""
-    what = f"{result.metric} {_values(result)}"
+    what = f"{result.metric} {told_values(result)}"
     bound = f"gain at least {result.lower:+.4f}"
     if result.lower > 0.0:
         return ReasonedOutcome(Outcome.PASS, f"better: {what}, {bound}")
@@ -81,7 +81,7 @@ def held_against(
     return ReasonedOutcome(Outcome.PASS, f"no worse and {due}: {what}, {bound}")
 
 
-def _values(result: MetricComparison) -> str:
+def told_values(result: MetricComparison) -> str:
     """Both values as people know them: a loss without its minus sign."""
     champion, candidate = (
         shown(result.metric, value) for value in (result.champion, result.candidate)

@@ -7,6 +7,7 @@ was measured as worse is FAIL. There is no branch that passes by default.
 import math
 
 from scheduler.statistics.alpha_spending import round_alpha
+from scheduler.statistics.baselines import not_beaten
 from scheduler.statistics.compare import compare_sample
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.findings import ReasonedOutcome, held_against, objection
@@ -57,7 +58,8 @@ def _measure(
     numbers |= alpha_numbers(evidence, policy)
     guards = measure_guardrails(evidence, sample, policy, policy.plan)
     numbers |= guard_numbers(guards)
-    return objection(guards, policy) or held_against(primary, evidence, policy)
+    lost = not_beaten(evidence, policy, numbers)
+    return objection(guards, policy) or lost or held_against(primary, evidence, policy)
 
 
 def _alpha(evidence: Evidence, policy: JudgePolicy) -> float:

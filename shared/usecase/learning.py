@@ -26,6 +26,14 @@ CHOSEN = "chosen"
 It may differ from run to run; the other members make the recipe."""
 
 
+BASELINES = "baselines/"
+"""Where a bundle keeps graphs of baselines: what is simple, and has to be beaten."""
+
+
+def baseline_path(name: str) -> str:
+    return f"{BASELINES}{name}.onnx"
+
+
 @dataclass(frozen=True, slots=True)
 class Split:
     """Row positions of one snapshot: learn from the past, judge on the later past.

@@ -1,0 +1,80 @@
+"""Ranking: the network is served as it predicts, with the baselines that it has to beat."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from learning.export.parity import run_graph
+from learning.measures import measure_named
+from learning.trainers.request import InputColumn, Recipe, TrainingRequest
+from learning.trainers.train import GRAPH, fit, train
+from shared.errors import TrainingFailed
+from shared.tasks import Task
+from shared.usecase.learning import baseline_path
+
+ITEMS = 12
+QUICK = Recipe("denoising_autoencoder", {"steps": 400})
+
+
+def silent(_what: str, _share: float) -> None: ...
+
+
+def tastes(rows: int = 1_500, seed: int = 0) -> TrainingRequest:
+    """Three kinds of users, each with a taste of its own that no sum of ratings tells."""
+    rng = np.random.default_rng(seed)
+    liked = np.random.default_rng(1).normal(0, 1.5, (3, ITEMS))
+    kind = rng.integers(3, size=rows)
+    now, later = (3 + liked[kind] + rng.normal(0, 1, (rows, ITEMS)) for _ in range(2))
+    now[rng.random(now.shape) < 0.6] = np.nan
+    later[rng.random(later.shape) < 0.3] = np.nan
+    later[:, 0] = 3.0
+    names = [f"item {place}" for place in range(ITEMS)]
+    return TrainingRequest(
+        Task.ranking(names), now.astype(np.float32), later.astype(np.float32),
+        tuple(InputColumn(name) for name in names), "1", recipes=(QUICK,),
+    )  # fmt: skip
+
+
+def test_the_network_and_both_baselines_are_served_as_they_predict() -> None:
+    request = tastes()
+    candidate = train(request, silent)
+    fitted = fit(request, QUICK, slice(None))
+    rows = request.matrix[:100]
+    assert candidate.components == request.task.outputs
+    assert np.abs(run_graph(candidate.files[GRAPH], rows) - fitted.predict(rows)).max() < 1e-4
+    for name, baseline in fitted.baselines.items():  # type: ignore[attr-defined]
+        graph = candidate.files[baseline_path(name)]
+        assert np.abs(run_graph(graph, rows) - baseline.predict(rows)).max() < 1e-4
+
+
+def test_the_network_beats_the_users_own_vector_where_tastes_are_shared() -> None:
+    request = tastes()
+    fitted = fit(request, QUICK, slice(0, 1_000))
+    later = slice(1_000, 1_500)
+    measure = measure_named("ndcg_at_5")
+    own, network = (
+        measure.of(model.predict(request.matrix[later]), request.labels[later].astype(float)).value
+        for model in (fitted.baselines["own_vector"], fitted)  # type: ignore[attr-defined]
+    )
+    assert network > own + 0.05
+
+
+def test_training_again_makes_the_same_graph() -> None:
+    request = replace(tastes(400), recipes=(Recipe("denoising_autoencoder", {"steps": 50}),))
+    assert train(request, silent).files == train(request, silent).files
+
+
+def test_what_cannot_be_ranked_is_refused() -> None:
+    request = tastes(300)
+    for wrong, said in (
+        (
+            replace(request, task=Task.regression(), labels=request.matrix[:, 0] * 0),
+            "one finite number a row",
+        ),
+        (replace(request, recipes=(Recipe(),)), "gradient_boosting has no ranking"),
+        (replace(request, recipes=(Recipe("denoising_autoencoder", {"depth": 1}),)), "no setting"),
+        (replace(request, labels=request.labels[:, :3]), "items are due"),
+    ):
+        with pytest.raises(TrainingFailed, match=said):
+            train(wrong, silent)
