@@ -97,7 +97,7 @@ CODE_PAGES = Part(
 
 PARENT_DEATH = Part(
     "parent-death",
-    without="a child that runs outlives its parent by up to half a second",
+    without="a child in machine code that keeps the interpreter lock outlives its parent",
     probe=lambda: _not_linux() or _lacks("prctl")(),
 )
 

@@ -1,4 +1,4 @@
-"""Calls of glibc and Linux that keep a process small and end it with its parent."""
+"""Calls of glibc and Linux that keep a process small, and say who is around it."""
 
 import ctypes
 import gc
@@ -7,8 +7,6 @@ import re
 import signal
 import socket
 import struct
-import threading
-import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -26,7 +24,6 @@ _OWN_MAPPING_BYTES = 256 * 1024
 _MADV_DONTNEED = 4
 # <sys/prctl.h>: the signal to get when the parent ends
 _PR_SET_PDEATHSIG = 1
-_LOOK_AT_PARENT_SECONDS = 0.5
 # pid, user and group of the process at the other end of a socket
 _CREDENTIALS = struct.Struct("3i")
 GIVE_BACK_SECONDS = 1.0
@@ -101,17 +98,13 @@ def forget_code(pages: Part = CODE_PAGES) -> None:
         _libc().madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _MADV_DONTNEED)
 
 
-def die_with(parent_pid: int, death: Part = PARENT_DEATH) -> None:
-    """Be killed when the parent ends, however that happens.
+def signal_when_parent_ends(number: signal.Signals, death: Part = PARENT_DEATH) -> None:
+    """Have the kernel send this process a signal when the thread that started it ends.
 
-    Without the kernel's help a thread looks at the parent twice a second.
+    It reaches a process whose machine code keeps the interpreter lock; a watching thread does not.
     """
-    if death.in_use and _libc().prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) != 0:
+    if death.in_use and _libc().prctl(_PR_SET_PDEATHSIG, number) != 0:
         death.fall_back("prctl(PR_SET_PDEATHSIG) is refused")
-    if not death.in_use:
-        threading.Thread(target=_watch_parent, args=(parent_pid,), daemon=True).start()
-    # it may have ended before
-    _end_without(parent_pid)
 
 
 def peer_is_ours(connection: socket.socket, credentials: Part = PEER_CREDENTIALS) -> bool:
@@ -133,17 +126,6 @@ def _libc() -> Any:
     if hasattr(libc, "mallinfo2"):
         libc.mallinfo2.restype = _AllocatorFigures
     return libc
-
-
-def _watch_parent(parent_pid: int) -> None:
-    while True:
-        _end_without(parent_pid)
-        time.sleep(_LOOK_AT_PARENT_SECONDS)
-
-
-def _end_without(parent_pid: int) -> None:
-    if os.getppid() != parent_pid:
-        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _unchanged_parts() -> Iterator[tuple[int, int]]:

@@ -6,6 +6,7 @@ the fallback and the log says so in one line.
 """
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -89,13 +90,7 @@ class Part:
         self.reason = reason
         self._is_in_use = reason is None
         if reason is not None:
-            _log.warning(
-                "native_part_not_in_use",
-                part=self.name,
-                reason=reason,
-                effect=self.without,
-                remedy="see docs/couplings.md",
-            )
+            _warn("native_part_not_in_use", part=self.name, reason=reason, effect=self.without)
 
     def _objection(self) -> str | None:
         if {self.name, ALL} & {name.strip() for name in self._switched_off().split(",")}:
@@ -105,6 +100,16 @@ class Part:
             if not any(_covers(prefix, found) for prefix in prefixes):
                 return f"{package} {found} is untested (tested: {', '.join(prefixes)})"
         return None if self._probe is None else self._probe()
+
+
+def _warn(event: str, **values: str) -> None:
+    """To the log; in a process that has none, to standard error: a parent may read the output."""
+    values["remedy"] = "see docs/couplings.md"
+    if structlog.is_configured():
+        _log.warning(event, **values)
+        return
+    told = " ".join(f"{name}={value!r}" for name, value in values.items())
+    sys.stderr.write(f"{event} {told}\n")
 
 
 def _covers(prefix: str, found: str) -> bool:

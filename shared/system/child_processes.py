@@ -12,7 +12,6 @@
 | child  | `end_with_parent`      | end when the parent does, however that ends                  |
 """
 
-import ctypes
 import os
 import select
 import signal
@@ -25,6 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TypeAlias
 
+from native.linux import signal_when_parent_ends
 from shared.telemetry import SWITCHES
 
 ChildProcess: TypeAlias = subprocess.Popen[bytes]
@@ -32,8 +32,6 @@ ChildProcess: TypeAlias = subprocess.Popen[bytes]
 INSTALLATION = Path(__file__).resolve().parents[2]
 """The folder that our packages are imported from."""
 
-# of prctl(2): the signal to get when the parent ends
-_PR_SET_PDEATHSIG = 1
 _PARENT_POLL_SECONDS = 1.0
 
 
@@ -124,8 +122,8 @@ def end_with_parent(
     the signal itself. Linux does so already when the *thread* of the parent that started this
     process ends, so it is for parents whose thread stays.
     """
-    if by_kernel and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+    if by_kernel:
+        signal_when_parent_ends(number)
     watch = threading.Thread(
         target=_end_after, args=(parent_pid, number), name="parent-watch", daemon=True
     )

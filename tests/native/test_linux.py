@@ -1,5 +1,6 @@
-"""Small processes that end with their parent: with the kernel's help, and without."""
+"""Processes stay small, end with their parent and know their peers, natively and without."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -28,49 +29,33 @@ EITHER = pytest.mark.parametrize("part", [native, pure])
 
 PARENT = """
 import subprocess, sys
-child = [sys.executable, "-c", sys.argv[1]]
-process = subprocess.Popen(child, stdout=sys.stdout)
-process.wait()
+subprocess.Popen([sys.executable, "-c", sys.argv[1]]).wait()
 """
 CHILD = """
-import os, sys, time
-from native import linux
-from native.parts import Part
-linux.die_with(os.getppid(), Part("sample", without="", switched_off=lambda: {switch!r}))
+import os, signal, time
+from shared.system.child_processes import end_with_parent
+end_with_parent(os.getppid(), by_kernel=True)
 print("alive", flush=True)
 time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("switch", ["", "all"], ids=["native", "pure"])
+@pytest.mark.parametrize("switch", ["", "parent-death"], ids=["native", "pure"])
 def test_a_child_ends_soon_after_its_parent_was_killed(switch: str) -> None:
-    child = CHILD.format(switch=switch)
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, child],
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, CHILD],
         cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "NATIVE_PARTS_OFF": switch},
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert parent.stdout is not None
-    lines = iter(parent.stdout.readline, "")
-    assert any(line.strip() == "alive" for line in lines)
-    parent.kill()
-    began = time.monotonic()
-    # the pipe ends when the last process that holds it does
-    parent.stdout.read()
+    ) as parent:
+        assert parent.stdout is not None
+        assert any(line.strip() == "alive" for line in iter(parent.stdout.readline, ""))
+        parent.kill()
+        began = time.monotonic()
+        # the pipe ends when the last process that holds it does
+        parent.stdout.read()
     assert time.monotonic() - began < 30
-    parent.stdout.close()
-    parent.wait()
-
-
-@EITHER
-def test_a_child_whose_parent_has_gone_already_does_not_begin(part: Callable[[], Part]) -> None:
-    switch = "all" if part is pure else ""
-    code = CHILD.format(switch=switch).replace("os.getppid()", "1_999_999")
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, "alive" in done.stdout) == (-9, False)
 
 
 @EITHER
@@ -96,4 +81,4 @@ def test_a_process_goes_on_after_its_memory_was_returned(part: Callable[[], Part
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.splitlines()[-1] == '"3.0"'
+    assert done.stdout.strip() == '"3.0"'
