@@ -1,6 +1,5 @@
 """The service with the use case it ships with: real requests, features and rules."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,34 +7,16 @@ from typing import Any
 import httpx
 import pytest
 
-import usecases
-from tests.api.bundles import Signer
-from tests.api.server import Running, serve_settings
+from tests.api.server import Running
+from tests.api.shipped import USE_CASE, running_shipped
 from tests.api.tiny import count_rows
 
-USE_CASE = usecases.load_serving(usecases.DEFAULT)
-COMPONENTS = ("classifier", "isolation_forest", "autoencoder")
-THRESHOLDS = {"review": 0.4, "block": 0.8, "isolation_forest": 0.6, "autoencoder": 0.5}
 FULL = "/api/analyze-transaction"
 
 
 @pytest.fixture(scope="module")
 def shipped(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("shipped")
-    shutil.copytree(template, folder, dirs_exist_ok=True)
-    shutil.rmtree(folder / "prod_models")
-    with Running(serve_settings(folder), USE_CASE) as server:
-        signer = Signer(server.settings.keys_dir)
-        raw = signer.bundle(
-            "1.0.0",
-            use_case=USE_CASE.name,
-            components=COMPONENTS,
-            feature_names=USE_CASE.feature_set.names,
-            feature_set_version=USE_CASE.feature_set.version,
-            thresholds=THRESHOLDS,
-        )
-        answer = server.push(raw, signer)
-        assert answer.status_code == 200, answer.text
+    with running_shipped(template, tmp_path_factory.mktemp("shipped")) as server:
         yield server
 
 

@@ -1,0 +1,45 @@
+"""The walks of docs/architecture.md name functions that exist."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "architecture.md").read_text()
+STOP = re.compile(r"^\| \d+ \| `([\w/]+\.py):([\w.]+)` \|", re.MULTILINE)
+
+
+def stops(heading: str) -> list[tuple[str, str]]:
+    """File and qualified name of each stop below a heading."""
+    section = PAGE.partition(f"## {heading}")[2].partition("\n## ")[0]
+    return [(path, name) for path, name in STOP.findall(section)]
+
+
+REQUEST = stops("One POST /predict, step by step")
+CANDIDATE = stops("One candidate, step by step")
+
+
+def functions_in(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text(), str(path))
+    found = set()
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            methods = (ast.FunctionDef, ast.AsyncFunctionDef)
+            found |= {f"{node.name}.{one.name}" for one in node.body if isinstance(one, methods)}
+    return found
+
+
+@pytest.mark.parametrize(("path", "name"), [*REQUEST, *CANDIDATE])
+def test_each_stop_exists(path: str, name: str) -> None:
+    assert (ROOT / path).is_file()
+    assert name in functions_in(ROOT / path)
+
+
+def test_the_walks_are_short() -> None:
+    """Stops and files of each; raise neither without a reason."""
+    assert (len(REQUEST), len(CANDIDATE)) <= (45, 40)
+    assert len({path for path, _ in CANDIDATE}) <= 30
