@@ -10,7 +10,7 @@ import usecases
 from tests.api.attacks.fuzz import AnswerCounts, fuzz
 from tests.api.bundles import Signer
 from tests.api.server import Running, serve_settings
-from tests.api.test_default_use_case import COMPONENTS, THRESHOLDS
+from tests.api.shipped import COMPONENTS, THRESHOLDS
 
 USE_CASE = usecases.load_serving(usecases.DEFAULT)
 

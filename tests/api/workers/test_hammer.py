@@ -20,7 +20,7 @@ from shared.clock import SystemClock
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer
 from tests.api.server import Running, serve_settings, wait_until
-from tests.api.test_default_use_case import COMPONENTS, THRESHOLDS, USE_CASE
+from tests.api.shipped import COMPONENTS, THRESHOLDS, USE_CASE
 from tests.api.test_registry import NoSmoke
 from tests.api.tiny import stored_rows
 from tests.api.workers.crew import Crew
