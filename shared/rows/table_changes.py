@@ -14,12 +14,14 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     inspect,
+    select,
     text,
 )
 from sqlalchemy.schema import CreateColumn
 
 from shared.errors import SettingsError
 from shared.rows.tables import RowTables
+from shared.tables.data_changes import IMPORT_SENDER
 from shared.tables.engine import MIGRATION_LOCK, database_errors, lasting_transaction
 
 # by the type in the database; FLOAT before the integers that SQLite would also take
@@ -55,6 +57,8 @@ def make_tables(engine: Engine, tables: RowTables) -> tuple[str, ...]:
                 table.create(link)
             return ()
         missing = _missing_columns(found, tables)
+        if missing:
+            _refuse_second_ids(link, tables, missing[0])
         for name in missing:
             definition = CreateColumn(tables.rows.c[name]).compile(dialect=link.dialect)
             link.execute(text(f"ALTER TABLE {tables.rows.name} ADD COLUMN {definition}"))
@@ -101,6 +105,20 @@ def _missing_columns(found: Inspector, tables: RowTables) -> tuple[str, ...]:
                 f"it back, or {remedy}"
             )
     return tuple(column.name for column in tables.rows.columns if column.name not in stored)
+
+
+def _refuse_second_ids(link: Connection, tables: RowTables, added: str) -> None:
+    """Ids made of content change with the columns: rows read again would be stored twice."""
+    schema, rows = tables.schema, tables.rows
+    if schema.roles.row_id is not None:
+        return
+    imported = select(rows.c.row_id).where(rows.c.sent_by.like(f"{IMPORT_SENDER}%")).limit(1)
+    if link.execute(imported).first() is not None:
+        raise DeclarationChanged(
+            f"columns.{added} was added to {schema.name}, whose imported rows have ids made of "
+            "their content: read again with this column they would be stored twice; declare "
+            f"use_case.row_id with version = {schema.version + 1}, or raise the version alone"
+        )
 
 
 def _kind_of(kind: object) -> str:

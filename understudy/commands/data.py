@@ -7,8 +7,10 @@ from typing import Annotated
 
 import typer
 
+import usecases
+from shared.errors import SettingsError
 from shared.importing import REJECTED
-from understudy.settings import load_settings
+from understudy.settings import CommandSettings, load_settings
 from understudy.terminal import console, open_database
 
 
@@ -21,11 +23,19 @@ def register(app: typer.Typer) -> None:
 
 
 Files = Annotated[
-    list[Path],
-    typer.Argument(help="Parquet, CSV, .gz, .zip, or folders of them.", show_default=False),
+    list[Path] | None,
+    typer.Argument(
+        help="Parquet, CSV, .gz, .zip, or folders of them. Default for a declared use case: its "
+        "source.",
+        show_default=False,
+    ),
 ]
 MappingFile = Annotated[
-    Path, typer.Option(help="TOML: which of its columns is which.", show_default=False)
+    Path | None,
+    typer.Option(
+        help="TOML: which of its columns is which; a declared use case needs none.",
+        show_default=False,
+    ),
 ]
 Rejected = Annotated[
     Path | None,
@@ -48,15 +58,15 @@ Beside = Annotated[
 
 
 def import_(
-    files: Files,
+    files: Files = None,
     *,
-    mapping: MappingFile,
+    mapping: MappingFile = None,
     rejected: Rejected = None,
     dry_run: DryRun = False,
     update: Update = False,
     beside_synthetic: Beside = False,
 ) -> None:
-    """Import your own transactions into TransactionHistoryLogs.
+    """Import your own rows: transactions with a mapping, or those of a declared use case.
 
     The mapping says which column of the files is which of ours; `understudy mapping FILE`
     proposes one, and docs/importing.md says everything it can say. Rows that do not fit go to
@@ -78,6 +88,8 @@ def import_(
 
         understudy import old.csv --mapping docs/examples/full-mapping.toml --rejected bad.csv
 
+        USE_CASE=churn understudy import
+
     **The smallest mapping**
 
         [columns]
@@ -96,14 +108,31 @@ def import_(
         refuse_synthetic,
     )
 
+    settings = load_settings()
+    folder = usecases.declared_folder(settings.use_case)
+    if folder is not None:
+        _import_declared(settings, folder, files or [])
+        return
+    if not files or mapping is None:
+        raise SettingsError("name the files and --mapping; `understudy mapping FILE` proposes one")
     if dry_run:
         raise typer.Exit(preview_transactions(files, mapping, console))
     first = files[0]
     rejects = rejected or _place_for_rejects(first.with_name(first.name + REJECTED))
-    with open_database(load_settings()) as engine:
+    with open_database(settings) as engine:
         refuse_synthetic(engine, is_meant=beside_synthetic)
         summary = import_transactions(engine, files, mapping, rejects, console, update=update)
     if summary.read and summary.rejected == summary.read:
+        raise typer.Exit(1)
+
+
+def _import_declared(settings: CommandSettings, folder: Path, files: list[Path]) -> None:
+    """Exit status 1: every row was rejected."""
+    from understudy.importing_declared import import_declared  # noqa: PLC0415
+
+    with open_database(settings) as engine:
+        counts = import_declared(engine, folder, files, console)
+    if counts.read and counts.rejected == counts.read:
         raise typer.Exit(1)
 
 

@@ -1,14 +1,19 @@
 """`understudy run`, and the history and traffic of the synthetic world."""
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
+import usecases
 from api.setting_groups import WorkerSettings
 from shared.setting_docs import described
 from understudy.commands.options import Customers, Days, SeedNumber
 from understudy.settings import load_settings
 from understudy.terminal import console, open_database
+from usecases.settings import UseCaseSettings
 
 Workers = Annotated[
     int | None,
@@ -35,8 +40,17 @@ AsOf = Annotated[
 ]
 
 
-def run(workers: Workers = None, as_of: AsOf = None) -> None:
-    """Start both services; an empty database is filled with simulated history first.
+UseCase = Annotated[
+    str | None,
+    typer.Option("--use-case", help=described(UseCaseSettings, "use_case"),
+                 show_default="USE_CASE"),
+]  # fmt: skip
+
+
+def run(workers: Workers = None, as_of: AsOf = None, use_case: UseCase = None) -> None:
+    """Start both services; an empty database of the default use case is filled first.
+
+    A declared use case imports its source, and its data are kept in var/NAME (VAR_DIR).
 
     The scheduler trains the first model, examines it and pushes it; the API serves it about a
     minute later. Ctrl-C stops both. The API listens on API_HOST:API_PORT (127.0.0.1:8000), logs
@@ -50,6 +64,8 @@ def run(workers: Workers = None, as_of: AsOf = None) -> None:
 
         API_PORT=9000 understudy run --workers 2
 
+        understudy run --use-case churn
+
         SEED_EMPTY_DATABASE=false understudy run --as-of end-of-data
 
         DATABASE_URL=postgresql://me:secret@localhost/understudy understudy run
@@ -57,12 +73,25 @@ def run(workers: Workers = None, as_of: AsOf = None) -> None:
     from understudy.run import run_services  # noqa: PLC0415 - each command imports its own
     from understudy.seed import seed_if_empty  # noqa: PLC0415
 
+    if use_case is not None:
+        # both services are children, and read it there
+        os.environ["USE_CASE"] = use_case
     settings = load_settings()
+    usecases.check_learning(settings.use_case)
+    folder = usecases.declared_folder(settings.use_case)
     declared = None if as_of is None else _declared(as_of)
     with open_database(settings) as engine:
-        if settings.seed_empty_database:
+        if folder is not None:
+            _import_source(engine, folder)
+        elif settings.seed_empty_database and settings.use_case == usecases.DEFAULT:
             seed_if_empty(engine, customers=1_000, days=180, seed_number=7)
     raise typer.Exit(run_services(settings, console, workers, declared))
+
+
+def _import_source(engine: Engine, folder: Path) -> None:
+    from understudy.importing_declared import import_declared  # noqa: PLC0415
+
+    import_declared(engine, folder, [], console)
 
 
 def _declared(as_of: str) -> str:
@@ -88,6 +117,9 @@ def seed(customers: Customers = 1_000, days: Days = 180, seed_number: SeedNumber
     from understudy.seed import seed_if_empty  # noqa: PLC0415
 
     settings = load_settings()
+    if settings.use_case != usecases.DEFAULT:
+        console.print(f"{settings.use_case} has no simulated past; import rows of your own")
+        return
     if not settings.seed_empty_database:
         console.print("SEED_EMPTY_DATABASE is off; nothing to do")
         return

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, FromClause, func, select
 from learning.measures import point_values
 from learning.trainers.request import InputColumn, Recipe, TrainingRequest
 from learning.trainers.train import train
+from shared.clock import Clock, SystemClock
 from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
 from shared.rows.encode_frame import encode_frame
 from shared.rows.encoder import feature_set_of
@@ -34,6 +35,7 @@ from shared.verdicts import Verdict
 from usecases.declared.policy import promotion_policy
 from usecases.declared.quality.features import judge_features, read_served
 from usecases.declared.quality.judge import judge_quality, quarantine_rows
+from usecases.declared.refresh import refresh
 from usecases.declared.slices import slices_of
 from usecases.declared.split import split_rows
 
@@ -46,11 +48,14 @@ class DeclaredLearning:
     """Implements `LearningUseCase` for a declaration.
 
     Attributes:
+        folder: relative files of its source lie there.
         words: the words of each open category as the latest split saw them; the vector holds
             hashes, and an estimator that takes a DataFrame wants the words back.
     """
 
     declared: Declaration
+    folder: Path = Path()
+    clock: Clock = field(default_factory=SystemClock)
     words: dict[str, Sequence[str]] = field(default_factory=dict)
 
     @property
@@ -99,7 +104,7 @@ class DeclaredLearning:
             return newest
 
     def snapshot(self, engine: Engine, as_of_us: int) -> pl.DataFrame:
-        make_tables(engine, self.tables)
+        refresh(engine, self.declared, self.folder, self.clock.now_us())
         return read_rows(engine, self.tables, as_of_us)
 
     def quarantine(self, snapshot: pl.DataFrame, as_of_us: int) -> Quarantine:
@@ -211,4 +216,4 @@ def learning_of(folder: Path) -> DeclaredLearning:
     Raises:
         DeclarationError: names every key that is wrong, and the remedy.
     """
-    return DeclaredLearning(read_declaration(folder / FILE_NAME))
+    return DeclaredLearning(read_declaration(folder / FILE_NAME), folder)

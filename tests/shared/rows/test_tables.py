@@ -99,6 +99,15 @@ def test_a_column_that_is_declared_later_is_added_and_old_rows_have_none(
     assert read_rows(engine, grown, 5_000)["region"].to_list() == ["north", None]
 
 
+def test_a_new_column_is_refused_where_imported_rows_would_be_stored_twice(
+    engine: Engine, tables: RowTables
+) -> None:
+    write(engine, tables, record("made of content", sent_by="import/1"))
+    grown = tables_of(churn(*COLUMNS, Column("region", Kind.CATEGORY, "region")))
+    with pytest.raises(DeclarationChanged, match=r"columns\.region was added.*stored twice"):
+        make_tables(engine, grown)
+
+
 def test_a_column_that_vanished_is_refused_with_the_remedy(
     engine: Engine, tables: RowTables
 ) -> None:

@@ -1,0 +1,101 @@
+"""A declared source is read before every run: new rows, labels that arrived, queries from where
+they stood; the command line imports it, and never fills it with another use case's past."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from sqlalchemy import Engine
+
+from shared.clock import to_micros
+from shared.errors import DataUnavailable, SettingsError
+from shared.tables.engine import connect
+from understudy.importing_declared import import_declared
+from usecases.declared.learning import DeclaredLearning, learning_of
+
+NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))
+HEAD = "key,at,size,y\n"
+TOML = """
+[use_case]
+name = "sample"
+task = "binary"
+row_id = "key"
+time = "at"
+[label]
+column = "y"
+positive = "yes"
+negative = "no"
+[columns]
+size = "number"
+[source]
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = connect(f"sqlite:///{tmp_path}/understudy.db")
+    yield engine
+    engine.dispose()
+
+
+def use_case(folder: Path, source: str = 'files = "rows.csv"') -> DeclaredLearning:
+    (folder / "usecase.toml").write_text(TOML + source)
+    return learning_of(folder)
+
+
+def test_every_snapshot_reads_the_files_beside_the_declaration_again(
+    engine: Engine, tmp_path: Path
+) -> None:
+    learning = use_case(tmp_path)
+    rows = tmp_path / "rows.csv"
+    rows.write_text(HEAD + "a,2026-01-01,1,\n")
+    assert learning.snapshot(engine, NOW_US)["label"].to_list() == [None]
+    rows.write_text(HEAD + "a,2026-01-01,1,yes\nb,2026-01-02,2,no\n")
+    assert learning.snapshot(engine, NOW_US)["label"].to_list() == [1.0, 0.0]
+
+
+def test_a_source_that_is_away_keeps_nothing_from_being_learned(
+    engine: Engine, tmp_path: Path
+) -> None:
+    learning = use_case(tmp_path)
+    with pytest.raises(DataUnavailable, match=r"rows\.csv"):
+        learning.snapshot(engine, NOW_US)
+    rows = tmp_path / "rows.csv"
+    rows.write_text(HEAD + "a,2026-01-01,1,yes\n")
+    learning.snapshot(engine, NOW_US)
+    rows.unlink()
+    assert learning.snapshot(engine, NOW_US).height == 1
+
+
+def test_a_query_goes_on_from_where_it_stood(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "theirs.db"
+    with sqlite3.connect(theirs) as connection:
+        connection.execute("create table t (key, at, size, y, changed)")
+        connection.execute("insert into t values ('a', '2026-01-01', 1, 'no', '2026-01-01')")
+    connection.close()
+    learning = use_case(tmp_path, 'sql = "select * from t where changed > :since"')
+    with pytest.raises(SettingsError, match="SOURCE_DATABASE_URL"):
+        learning.snapshot(engine, NOW_US)
+    monkeypatch.setenv("SOURCE_DATABASE_URL", f"sqlite:///{theirs}")
+    assert learning.snapshot(engine, NOW_US).height == 1
+    with sqlite3.connect(theirs) as connection:
+        # older than the import that has been: not asked for again
+        connection.execute("insert into t values ('old', '2026-01-01', 1, 'no', '2026-01-02')")
+        connection.execute("insert into t values ('new', '2026-01-01', 1, 'no', '2999-01-01')")
+    connection.close()
+    assert sorted(learning.snapshot(engine, NOW_US)["row_id"]) == ["a", "new"]
+
+
+def test_the_command_says_what_became_of_the_rows(engine: Engine, tmp_path: Path) -> None:
+    use_case(tmp_path)
+    (tmp_path / "rows.csv").write_text(HEAD + "a,2026-01-01,1,yes\nb,2026-01-02,many,no\n")
+    screen = StringIO()
+    counts = import_declared(engine, tmp_path, [], Console(file=screen, width=80))
+    assert (counts.inserted, counts.rejected) == (1, 1)
+    assert "size is 'many', which is no number" in " ".join(screen.getvalue().split())

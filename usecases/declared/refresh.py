@@ -1,0 +1,136 @@
+"""New rows and labels of a declared use case, from its source, before every run and by command."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Engine, select
+
+from shared.errors import DataUnavailable, SettingsError
+from shared.rows.declaration import Declaration
+from shared.rows.importer import ImportCounts, KeepRejected, Progress, import_rows
+from shared.rows.sources import QuerySource, Source, opened_files
+from shared.rows.table_changes import make_tables
+from shared.rows.tables import tables_of
+from shared.tables.data_changes import begin_change, end_change, list_changes, sender_of
+from shared.tables.engine import database_errors, migrate
+
+_log = structlog.get_logger()
+_LOOKED_THROUGH = 1_000
+
+
+def import_source(
+    engine: Engine,
+    declared: Declaration,
+    folder: Path,
+    now_us: int,
+    *,
+    files: Sequence[Path] = (),
+    progress: Progress = lambda _share, _counts: None,
+    keep_rejected: KeepRejected = lambda _rows: None,
+) -> ImportCounts:
+    """Import `files`, or what the declaration names as its source.
+
+    Raises:
+        DeclarationError: a column is not in the source; nothing was written.
+        DeclarationChanged: the declaration does not fit the rows that are stored.
+        DataUnavailable: the source or the database fails; what was written stays.
+    """
+    migrate(engine)
+    tables = tables_of(declared.row_schema)
+    make_tables(engine, tables)
+    name = declared.use_case.name
+    with _opened(engine, declared, folder, files) as sources:
+        about = {"use_case": name, "sources": [one.name for one in sources]}
+        with database_errors("begin an import"), engine.begin() as connection:
+            number = begin_change(connection, "import", now_us, None, about)
+        counts = import_rows(
+            engine,
+            tables,
+            declared,
+            sources,
+            now_us,
+            sent_by=sender_of(number),
+            progress=progress,
+            keep_rejected=keep_rejected,
+        )
+    told = {
+        "rows": counts.inserted,
+        "repeated": counts.repeated,
+        "rejected": counts.rejected,
+        "labels": asdict(counts.labels),
+    }
+    with database_errors("end an import"), engine.begin() as connection:
+        # the next query begins where this one began: what changed meanwhile comes again
+        end_change(connection, number, {**about, **told, "read_until_us": now_us})
+    return counts
+
+
+def refresh(engine: Engine, declared: Declaration, folder: Path, now_us: int) -> None:
+    """Bring the rows up to date; a source that is away does not keep stored rows from use.
+
+    Raises:
+        DeclarationError: a column is not in the source.
+        DeclarationChanged: the declaration does not fit the rows that are stored.
+        DataUnavailable: the source is away and there is no row, or the database is away.
+    """
+    source = declared.source
+    if source.files is None and source.sql is None:
+        make_tables(engine, tables_of(declared.row_schema))
+        return
+    try:
+        counts = import_source(engine, declared, folder, now_us)
+    except DataUnavailable as error:
+        rows = tables_of(declared.row_schema).rows
+        with database_errors("look for rows"), engine.connect() as connection:
+            if connection.execute(select(rows.c.row_id).limit(1)).first() is None:
+                raise
+        _log.warning("source_unavailable", reason=str(error), remedy="stored rows are used")
+        return
+    _log.info(
+        "source_imported",
+        rows=counts.inserted,
+        repeated=counts.repeated,
+        rejected=counts.rejected,
+        labels_new=counts.labels.new,
+        labels_changed=counts.labels.changed,
+    )
+    for reason, count in counts.reasons.most_common(3):
+        _log.warning("rows_rejected", rows=count, reason=counts.examples[reason])
+
+
+@contextmanager
+def _opened(
+    engine: Engine, declared: Declaration, folder: Path, files: Sequence[Path]
+) -> Iterator[Sequence[Source]]:
+    source = declared.source
+    if not files and source.sql is not None:
+        url = os.environ.get(source.database)
+        if not url:
+            raise SettingsError(
+                f"{source.database}: source.sql of {declared.use_case.name} is read from the "
+                "database with this URL; set it"
+            )
+        yield [QuerySource(url, source.sql, _read_until_us(engine, declared.use_case.name))]
+        return
+    paths = list(files) or [folder / name for name in source.files or ()]
+    if not paths:
+        raise SettingsError(
+            f"{declared.use_case.name} declares no source: name files, or write [source] files"
+        )
+    with opened_files(paths, declared.csv) as tables:
+        yield tables
+
+
+def _read_until_us(engine: Engine, name: str) -> int | None:
+    """When the newest import that came to its end began; None: there was none."""
+    for change in list_changes(engine, _LOOKED_THROUGH):
+        details = change.details
+        if change.kind == "import" and details.get("use_case") == name:
+            until = details.get("read_until_us")
+            if isinstance(until, int):
+                return until
+    return None
