@@ -66,7 +66,7 @@ SMALL_BLEND = ClassifierRecipe(
 SMALL_RECIPE = Recipe(
     classifier=read_policy().classifier.model_copy(update={"candidates": {"small": SMALL_BLEND}}),
     isolation_forest=IsolationForestRecipe(trees=10),
-    autoencoder=AutoencoderRecipe(networks=1, steps=50),
+    autoencoder=AutoencoderRecipe(steps=50),
 )
 BARS = {
     "lead_over_never": (">=", 0.05),

@@ -4,14 +4,15 @@
 `understudy import` takes, computes the features, trains on the rows before one date, with the
 labels known by the other, and judges the graph that would be served on the rows since. Three
 seeds, of which the median counts. Plain is scikit-learn's own boosting on the same inputs, on
-all rows: 200 trees, words as its own categories where it takes so many, no early stopping.
+all rows, words as its own categories where it takes so many, no early stopping. Two settings of
+it are measured and the better one counts: its defaults with 200 trees, and slower, smaller ones.
 """
 
 import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,10 @@ from usecases.fraud.training.candidate import TrainingRequest, train_candidate
 from usecases.fraud.training.policy import read_policy
 
 SEEDS = (0, 1, 2)
+PLAIN: Mapping[str, Mapping[str, float]] = {
+    "defaults": {},
+    "slow": {"learning_rate": 0.05, "max_leaf_nodes": 15, "l2_regularization": 1.0},
+}
 PLAIN_TREES = 200
 MOST_CATEGORIES = 255
 """What scikit-learn's boosting takes of a column; of one with more, the codes are numbers."""
@@ -136,8 +141,9 @@ def measure(
         "test_positives": int(halves.test_labels.sum()),
     }
     began = time.perf_counter()
-    plain = _judged(halves, plain_scores(halves))
-    say(f"plain: {plain} in {time.perf_counter() - began:.0f} s")
+    measured = [_judged(halves, scores) for scores in plain_scores(halves)]
+    plain = max(measured, key=lambda each: each["ap"])
+    say(f"plain: {measured} in {time.perf_counter() - began:.0f} s")
     shipped = [_judged(halves, shipped_scores(halves, seed)) for seed in range(seeds)]
     ours = {name: float(np.median([each[name] for each in shipped])) for name in plain}
     figures |= ours | {f"{name}_plain": value for name, value in plain.items()}
@@ -164,7 +170,7 @@ def shipped_scores(halves: Halves, seed: int) -> npt.NDArray[np.float64]:
     return scores
 
 
-def plain_scores(halves: Halves) -> npt.NDArray[np.float64]:
+def plain_scores(halves: Halves) -> Iterator[npt.NDArray[np.float64]]:
     """Histogram gradient boosting as its manual shows it."""
     train, test = halves.train.astype(np.float64), halves.test.astype(np.float64)
     # a column without any value makes scikit-learn fail
@@ -178,16 +184,17 @@ def plain_scores(halves: Halves) -> npt.NDArray[np.float64]:
                 categorical.append(column)
                 for matrix in (train, test):
                     matrix[:, column] = _places(matrix[:, column], known)
-    boosting = HistGradientBoostingClassifier(
-        max_iter=PLAIN_TREES,
-        early_stopping=False,
-        categorical_features=categorical or None,
-        random_state=0,
-    )
-    with threadpool_limits(1):
-        boosting.fit(train, halves.train_labels)
-        scores: npt.NDArray[np.float64] = boosting.predict_proba(test)[:, 1]
-    return scores
+    for settings in PLAIN.values():
+        boosting = HistGradientBoostingClassifier(
+            max_iter=PLAIN_TREES,
+            early_stopping=False,
+            categorical_features=categorical or None,
+            random_state=0,
+            **settings,
+        )
+        with threadpool_limits(1):
+            boosting.fit(train, halves.train_labels)
+            yield boosting.predict_proba(test)[:, 1]
 
 
 def _places(

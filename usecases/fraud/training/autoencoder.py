@@ -1,13 +1,12 @@
-"""The autoencoder on its own standardised features: narrow torch networks, exported by hand."""
+"""The autoencoder on its own standardised features: a narrow torch network, exported by hand."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-import scipy.linalg
 import torch
+from torch import nn
 
 from learning.export.graph import INPUT, Builder
 from learning.export.trees import Ints
@@ -16,16 +15,14 @@ from shared.usecase.serving import FloatMatrix, FloatVector
 from usecases.fraud.training.recipe import AutoencoderRecipe
 
 _NAME = "autoencoder"
+_NEARLY_NOTHING = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Autoencoder:
-    """Score: mean squared error of rebuilding the standardised row; higher is more unusual.
+    """Score: mean squared error of rebuilding the standardised row; higher is more unusual."""
 
-    The mean is over several networks: what one of them ranks high depends on where it began.
-    """
-
-    networks: "Networks"
+    network: nn.Sequential
     columns: Ints
     fill: FloatVector
     mean: FloatVector
@@ -41,36 +38,33 @@ class Autoencoder:
     def score(self, matrix: FloatMatrix) -> npt.NDArray[np.float64]:
         with torch.no_grad():
             rows = self.standardise(matrix)
-            error = torch.mean((self.networks(rows) - rows) ** 2, dim=(0, 2))
+            error = torch.mean((self.network(rows) - rows) ** 2, dim=1)
         return error.numpy().astype(np.float64)
 
     def export(self, builder: Builder) -> str:
-        """All networks side by side: a row is repeated for each, and weights are blocks."""
         rows = self._export_standardise(builder)
         rebuilt = rows
-        layers = self.networks.layers
-        for position, (weight, bias) in enumerate(layers):
+        for position, layer in enumerate(self.network):
             output = f"{_NAME}_{position}"
-            blocks = scipy.linalg.block_diag(*weight.detach().numpy())
-            weights = builder.constant(f"{output}_w", blocks)
-            biases = builder.constant(f"{output}_b", bias.detach().numpy().reshape(-1))
-            rebuilt = builder.add("Gemm", [rebuilt, weights, biases], output)
-            if self.networks.is_bent(position):
-                rebuilt = builder.add("Relu", [rebuilt], f"{output}_bent")
+            if isinstance(layer, nn.Linear):
+                weight = builder.constant(f"{output}_w", layer.weight.detach().numpy())
+                bias = builder.constant(f"{output}_b", layer.bias.detach().numpy())
+                rebuilt = builder.add("Gemm", [rebuilt, weight, bias], output, transB=1)
+            else:
+                rebuilt = builder.add("Relu", [rebuilt], output)
         error = builder.add("Sub", [rebuilt, rows], f"{_NAME}_error")
         squared = builder.add("Mul", [error, error], f"{_NAME}_squared")
-        width = self.networks.count * len(self.columns)
+        width = len(self.columns)
         share = builder.constant(f"{_NAME}_share", np.full((width, 1), 1.0 / width))
         # Not ReduceMean: it adds in an order that depends on where in memory a row begins, so
         # that the last bit of a score would hang on the rows beside it.
         return builder.add("MatMul", [squared, share], _NAME)
 
     def _export_standardise(self, builder: Builder) -> str:
-        count = self.networks.count
-        columns = builder.constant(f"{_NAME}_columns", np.tile(self.columns, count), np.int64)
-        fill = builder.constant(f"{_NAME}_fill", np.tile(self.fill, count))
-        mean = builder.constant(f"{_NAME}_mean", np.tile(self.mean, count))
-        scale = builder.constant(f"{_NAME}_scale", np.tile(self.inverse_deviation, count))
+        columns = builder.constant(f"{_NAME}_columns", self.columns, np.int64)
+        fill = builder.constant(f"{_NAME}_fill", self.fill)
+        mean = builder.constant(f"{_NAME}_mean", self.mean)
+        scale = builder.constant(f"{_NAME}_scale", self.inverse_deviation)
         low = builder.constant(f"{_NAME}_low", -self.clip_sigmas)
         high = builder.constant(f"{_NAME}_high", self.clip_sigmas)
         subset = builder.add("Gather", [INPUT, columns], f"{_NAME}_subset", axis=1)
@@ -79,47 +73,6 @@ class Autoencoder:
         centred = builder.add("Sub", [filled, mean], f"{_NAME}_centred")
         scaled = builder.add("Mul", [centred, scale], f"{_NAME}_scaled")
         return builder.add("Clip", [scaled, low, high], f"{_NAME}_rows")
-
-
-class Networks:
-    """Networks of one shape, each with weights of its own, run and trained together.
-
-    Attributes:
-        layers: weights (networks, inputs, outputs) and biases (networks, 1, outputs).
-    """
-
-    def __init__(self, width: int, recipe: AutoencoderRecipe, seed: int) -> None:
-        self.count = recipe.networks
-        sizes = (width, recipe.hidden, recipe.bottleneck, recipe.hidden, width)
-        generator = torch.Generator().manual_seed(seed)
-        self.layers = [self._layer(before, after, generator) for before, after in pairwise(sizes)]
-
-    def __call__(self, rows: torch.Tensor) -> torch.Tensor:
-        """(rows, features), or a set of rows for each network, to (networks, rows, features)."""
-        found = rows.expand(self.count, *rows.shape) if rows.dim() == 2 else rows
-        for position, (weight, bias) in enumerate(self.layers):
-            found = torch.baddbmm(bias, found, weight)
-            if self.is_bent(position):
-                found = torch.relu(found)
-        return found
-
-    def is_bent(self, position: int) -> bool:
-        """Not at the bottleneck, where a unit that never fires would be lost for good."""
-        return position in (0, 2)
-
-    def parameters(self) -> list[torch.Tensor]:
-        return [parameter for layer in self.layers for parameter in layer]
-
-    def _layer(
-        self, before: int, after: int, generator: torch.Generator
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Uniform up to one over the root of the inputs, as torch's own layers begin."""
-        shapes = ((self.count, before, after), (self.count, 1, after))
-        weight, bias = (
-            ((torch.rand(shape, generator=generator) * 2 - 1) / before**0.5).requires_grad_()
-            for shape in shapes
-        )
-        return weight, bias
 
 
 def fit_autoencoder(
@@ -134,7 +87,7 @@ def fit_autoencoder(
     subset = matrix[:, chosen].astype(np.float64)
     mean, deviation = np.nanmean(subset, axis=0), np.nanstd(subset, axis=0)
     unfitted = Autoencoder(
-        networks=Networks(len(chosen), recipe, seed),
+        network=_network(len(chosen), recipe, seed),
         columns=chosen,
         fill=np.nanmedian(subset, axis=0).astype(np.float32),
         mean=mean.astype(np.float32),
@@ -142,21 +95,61 @@ def fit_autoencoder(
         inverse_deviation=(1.0 / np.where(deviation > 0, deviation, 1.0)).astype(np.float32),
         clip_sigmas=recipe.clip_sigmas,
     )
-    _descend(unfitted.networks, unfitted.standardise(matrix), recipe, seed)
+    rows = unfitted.standardise(matrix)
+    _start_at_principal_components(unfitted.network, rows)
+    _descend(unfitted.network, rows, recipe, seed)
     return unfitted
 
 
-def _descend(networks: Networks, rows: torch.Tensor, recipe: AutoencoderRecipe, seed: int) -> None:
+def _network(width: int, recipe: AutoencoderRecipe, seed: int) -> nn.Sequential:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Linear(width, recipe.hidden),
+            nn.ReLU(),
+            # straight at the bottleneck: a unit that never fires would be lost for good
+            nn.Linear(recipe.hidden, recipe.bottleneck),
+            nn.Linear(recipe.bottleneck, recipe.hidden),
+            nn.ReLU(),
+            nn.Linear(recipe.hidden, width),
+        )
+
+
+def _start_at_principal_components(network: nn.Sequential, rows: torch.Tensor) -> None:
+    """Let the network begin as the linear one that rebuilds best, whatever the seed.
+
+    From weights drawn at random each seed ends elsewhere, with as many rankings of the top rows.
+    A component passes a bent layer in two units, once for each sign; what remains of the random
+    weights is small, and free to bend.
+    """
+    into, encode, decode, out = (layer for layer in network if isinstance(layer, nn.Linear))
+    components = min(encode.out_features, into.out_features // 2, rows.shape[1])
+    _, directions = torch.linalg.eigh(torch.cov(rows.T).reshape(rows.shape[1], rows.shape[1]))
+    with torch.no_grad():
+        for layer in (into, encode, decode, out):
+            layer.weight *= _NEARLY_NOTHING
+            layer.bias.zero_()
+        for at in range(components):
+            direction = directions[:, -1 - at]
+            for unit, sign in ((2 * at, 1.0), (2 * at + 1, -1.0)):
+                into.weight[unit] = sign * direction
+                encode.weight[at, unit] = sign
+                decode.weight[unit, at] = sign
+                out.weight[:, unit] = sign * direction
+
+
+def _descend(
+    network: nn.Sequential, rows: torch.Tensor, recipe: AutoencoderRecipe, seed: int
+) -> None:
     """Random slices of one tensor: a DataLoader costs three times the training itself."""
     # Such small products gain nothing from a second thread, and lose much on a busy machine.
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(seed)
-    optimiser = torch.optim.Adam(networks.parameters(), lr=recipe.learning_rate)
+    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     for _ in range(recipe.steps):
         batch = rows[torch.randint(len(rows), (recipe.batch_rows,), generator=generator)]
-        noise = recipe.noise * torch.randn((networks.count, *batch.shape), generator=generator)
-        # of each network by itself: together they would share one step
-        loss = torch.mean((networks(batch + noise) - batch) ** 2) * networks.count
+        noise = recipe.noise * torch.randn(batch.shape, generator=generator)
+        loss = torch.mean((network(batch + noise) - batch) ** 2)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -129,11 +129,10 @@ class IsolationForestRecipe:
 
 @dataclass(frozen=True, slots=True)
 class AutoencoderRecipe:
-    """What narrow networks cannot rebuild is unusual.
+    """What a narrow network cannot rebuild is unusual.
 
     Attributes:
-        networks: so many, each from another start; their mean error is the score, since one
-            network's ranking depends on where it began.
+        steps: few, from the principal components on; many wander off, each seed elsewhere.
         noise: added to the inputs in training, so that the network learns where rows usually
             lie and not to copy them.
         clip_sigmas: standardised inputs end here; one absurd value must not fill the score.
@@ -150,10 +149,9 @@ class AutoencoderRecipe:
         "merchant_fraud_rate_7d_lag",
         "merchant_fraud_rate_30d_lag",
     )
-    networks: int = 4
     hidden: int = 16
     bottleneck: int = 2
-    steps: int = 400
+    steps: int = 100
     batch_rows: int = 1_024
     learning_rate: float = 0.003
     noise: float = 0.5
