@@ -95,6 +95,9 @@ def fit_autoencoder(
         inverse_deviation=(1.0 / np.where(deviation > 0, deviation, 1.0)).astype(np.float32),
         clip_sigmas=recipe.clip_sigmas,
     )
+    # Such small products gain nothing from a second thread, and lose much on a busy machine; and
+    # how two threads add up is chance.
+    torch.set_num_threads(1)
     rows = unfitted.standardise(matrix)
     _start_at_principal_components(unfitted.network, rows)
     _descend(unfitted.network, rows, recipe, seed)
@@ -124,7 +127,9 @@ def _start_at_principal_components(network: nn.Sequential, rows: torch.Tensor) -
     """
     into, encode, decode, out = (layer for layer in network if isinstance(layer, nn.Linear))
     components = min(encode.out_features, into.out_features // 2, rows.shape[1])
-    _, directions = torch.linalg.eigh(torch.cov(rows.T).reshape(rows.shape[1], rows.shape[1]))
+    width = rows.shape[1]
+    covariance = torch.cov(rows.T.double()).reshape(width, width)
+    directions = torch.linalg.eigh(covariance).eigenvectors.to(rows.dtype)
     with torch.no_grad():
         for layer in (into, encode, decode, out):
             layer.weight *= _NEARLY_NOTHING
@@ -142,8 +147,6 @@ def _descend(
     network: nn.Sequential, rows: torch.Tensor, recipe: AutoencoderRecipe, seed: int
 ) -> None:
     """Random slices of one tensor: a DataLoader costs three times the training itself."""
-    # Such small products gain nothing from a second thread, and lose much on a busy machine.
-    torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate)
     for _ in range(recipe.steps):
