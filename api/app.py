@@ -13,11 +13,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.auth import security
 from api.http.browsers import OriginGuard
-from api.http.docs_page import PATH as DOCS
-from api.http.docs_page import docs_page
 from api.http.errors import add_handlers
 from api.http.headers import AnswerLayer
-from api.http.shared_responses import add_shared_responses
+from api.http.openapi import PATH as DOCS
+from api.http.openapi import add_shared_responses, docs_page
 from api.http.threads import RouteThreads
 from api.routes.alerts import add_alert_routes
 from api.routes.bundles import add_bundle_route

@@ -7,6 +7,8 @@ import base64
 import binascii
 import hmac
 import math
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address, ip_network
@@ -17,11 +19,16 @@ from fastapi import FastAPI, Request
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.bodies import ClientGone, Headers, header, read_body, require_json
-from api.http.callers import Caller, anonymous
-from api.http.elements import OF_A_ROW, check_elements
-from api.http.limits import RateLimit
-from api.http.named_tokens import CallersByDigest, no_named_tokens
+from api.http.bodies import (
+    OF_A_ROW,
+    ClientGone,
+    Headers,
+    check_elements,
+    header,
+    read_body,
+    require_json,
+)
+from api.http.callers import Caller, CallersByDigest, anonymous, no_named_tokens
 from api.http.problems import (
     INVALID_REQUEST,
     NO_CREDENTIALS,
@@ -36,6 +43,10 @@ from api.http.problems import (
 from api.http.threads import Purpose, RouteThreads, purpose_of
 from shared.keys.tokens import Role, token_digest
 
+# A stranger with many addresses may not fill the memory: the longest unseen is forgotten.
+_MAX_KEYS = 10_000
+_MINUTE = 60.0
+
 _log = structlog.get_logger()
 
 BASIC_USER = "operator"
@@ -47,6 +58,31 @@ LIMITED = frozenset({Role.PUSH, Role.OPERATOR, Role.ALERT, Role.TRIGGER})
 _SAYS_WHO = frozenset({b"authorization", b"x-forwarded-for", b"forwarded"})
 # Who pushes a model has to see what is served, and holds no other token.
 ALSO_ADMITTED = {Role.READ: frozenset({Role.PUSH})}
+
+
+class RateLimit:
+    """`per_minute` requests at once, and as many a minute from then on; 0: no limit."""
+
+    def __init__(self, per_minute: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._step = _MINUTE / per_minute if per_minute else 0.0
+        self._now = now
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+
+    def wait_seconds(self, key: str) -> float:
+        """Count one request; more than 0: it is over the limit and was not counted."""
+        if not self._step:
+            return 0.0
+        now = self._now()
+        full_at = max(self._full_at.get(key, now), now) + self._step
+        over = full_at - now - _MINUTE
+        # sums of steps are not exact, and the last one of a minute is still within it
+        if over > self._step / 2:
+            return over
+        self._full_at[key] = full_at
+        self._full_at.move_to_end(key)
+        if len(self._full_at) > _MAX_KEYS:
+            self._full_at.popitem(last=False)
+        return 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from api.http.auth import Authenticator, Limits
-from api.http.named_tokens import NamedTokens
+from api.http.callers import NamedTokens
 from api.http.write_quota import WriteQuota, write_quota
 from api.settings import Settings, refuse_unnamed_reach
 from shared.keys.tokens import API_ROLES, ensure_tokens, read_token

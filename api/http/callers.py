@@ -1,8 +1,32 @@
-"""Who sends a request: a named token, a role's own token, or nobody known."""
+"""Who sends a request: a named token, a role's own token, or a caller without credentials."""
 
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
-from shared.keys.tokens import ANONYMOUS, Role
+import structlog
+
+from shared.keys.tokens import (
+    ANONYMOUS,
+    MIN_TOKEN_CHARACTERS,
+    Role,
+    named_folder,
+    named_token_files,
+    token_digest,
+)
+from shared.machine_clock import wall_ns
+
+_log = structlog.get_logger()
+_LOOK_SECONDS = 1.0
+# A folder changed so recently may change again within the resolution of its time stamp.
+_SETTLED_SECONDS = 2.0
+
+CallersByDigest = Mapping[bytes, "Caller"]
+"""Digest of a token -> who sends with it."""
+
+_Stamp = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +51,61 @@ class Caller:
 def anonymous(role: Role, *, is_trusted: bool) -> Caller:
     """The caller of an open route who sends no credentials."""
     return Caller(role, ANONYMOUS, is_anonymous=True, is_trusted=is_trusted)
+
+
+class NamedTokens:
+    """Looks at the folders at most once a second, and only when a token is offered."""
+
+    def __init__(
+        self, keys_dir: Path, roles: Iterable[Role], now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._keys_dir = keys_dir
+        self._roles = tuple(roles)
+        self._now = now
+        self._looked_at = float("-inf")
+        self._stamp: _Stamp | None = None
+        self._callers: CallersByDigest = MappingProxyType({})
+
+    def __call__(self) -> CallersByDigest:
+        """The tokens there are now; one that was added or removed is noticed within a second."""
+        now = self._now()
+        if now - self._looked_at >= _LOOK_SECONDS:
+            self._looked_at = now
+            self._look()
+        return self._callers
+
+    def _look(self) -> None:
+        stamp = tuple(_changed_at(named_folder(self._keys_dir, role)) for role in self._roles)
+        if stamp == self._stamp:
+            return
+        is_settled = wall_ns() - max(stamp, default=0) > _SETTLED_SECONDS * 1e9
+        self._stamp = stamp if is_settled else None
+        found = dict(self._read())
+        if found != self._callers:
+            self._callers = MappingProxyType(found)
+            _log.info("named_tokens_read", count=len(found))
+
+    def _read(self) -> Iterator[tuple[bytes, Caller]]:
+        for role in self._roles:
+            for name, path in named_token_files(self._keys_dir, role):
+                try:
+                    token = path.read_bytes().strip()
+                except OSError as error:
+                    _log.warning("named_token_unreadable", file=str(path), error=error.strerror)
+                    continue
+                if len(token) < MIN_TOKEN_CHARACTERS:
+                    _log.warning("named_token_too_short", file=str(path))
+                    continue
+                yield token_digest(token), Caller(role, name)
+
+
+def _changed_at(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def no_named_tokens() -> CallersByDigest:
+    """Where only the roles' own tokens count."""
+    return {}

@@ -1,7 +1,7 @@
 """How far the journal has been drained: a position, replaced as a whole or not at all.
 
 The position never says too much: what lies before it is committed to the disk of the database
-(see `api.journal.durable`). It may say too little, or be lost: draining twice is harmless. It
+(see `api.journal.sink`). It may say too little, or be lost: draining twice is harmless. It
 counts only if its checksum holds and a record ends there (see `api.journal.recovery`).
 """
 

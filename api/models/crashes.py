@@ -1,26 +1,109 @@
-"""Deaths inside of a version's code: found by the next process, counted over all workers.
+"""Crashes inside a version's code: marked in a file, found by the next process, counted for all.
 
-`crashes/worker-N` in the registry is what a worker is doing; `crashes/deaths.jsonl` is what became
-of it. The registry, because RUN_DIR may be gone after a restart.
+A crash in native code cannot be caught. While a model runs, a file says which version it is; the
+process that takes the place of the dead one reads it. The file need not reach the disk for that:
+what was written outlives the process, though not the machine.
+
+`crashes/worker-N` in the registry is the file of a worker, `crashes/deaths.jsonl` the list of
+crashes. They are in the registry because RUN_DIR may be gone after a restart.
 """
 
 import json
 import os
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import structlog
 
 from api.models.comparison import FRESH_SECONDS
-from api.models.crash_marker import MARKER_BYTES, CrashMarker, marked, unmarked
 from api.models.loaded import LiveModel
+from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_SECOND, Clock
+from shared.scoring.model import Model
+from shared.usecase.serving import FloatMatrix
+
+# Longer than any version's name.
+MARKER_BYTES = 64
+_EMPTY = bytes(MARKER_BYTES)
 
 _log = structlog.get_logger()
 _PREFIX = "worker-"
+
+
+class CrashMarker:
+    """A place in the file for one role; several threads may be inside of the same code."""
+
+    def __init__(self, place: int) -> None:
+        self._offset = place * MARKER_BYTES
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._descriptor = -1
+
+    def use(self, descriptor: int) -> None:
+        """Write there from now on; -1: nowhere."""
+        with self._lock:
+            self._descriptor = descriptor
+
+    def enter(self, name: bytes) -> None:
+        with self._lock:
+            self._inside += 1
+            self._write(name)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._write(_EMPTY)
+
+    def _write(self, said: bytes) -> None:
+        try:
+            os.pwrite(self._descriptor, said, self._offset)
+        except OSError:
+            # Not to know who it was, should it crash, is no reason not to score.
+            return
+
+
+class MarkedModel:
+    """Says so while it scores, until it has been in service for long enough."""
+
+    def __init__(self, model: Model, marker: CrashMarker, seconds: float | None) -> None:
+        self.unmarked = model
+        self._marker = marker
+        self._name = model.manifest.version.encode().ljust(MARKER_BYTES, b"\0")
+        self._until = None if seconds is None else time.monotonic() + seconds
+
+    @property
+    def manifest(self) -> Manifest:
+        return self.unmarked.manifest
+
+    @property
+    def sha256(self) -> str:
+        return self.unmarked.sha256
+
+    def score(self, matrix: FloatMatrix) -> FloatMatrix:
+        if self._until is not None and time.monotonic() > self._until:
+            return self.unmarked.score(matrix)
+        self._marker.enter(self._name)
+        try:
+            return self.unmarked.score(matrix)
+        finally:
+            self._marker.leave()
+
+
+def marked(live: LiveModel, marker: CrashMarker, seconds: float | None) -> LiveModel:
+    """The same version, watched anew; None: for as long as it is used."""
+    model = unmarked(live).model
+    return replace(live, model=MarkedModel(model, marker, seconds))
+
+
+def unmarked(live: LiveModel) -> LiveModel:
+    model = live.model
+    return replace(live, model=model.unmarked) if isinstance(model, MarkedModel) else live
 
 
 @dataclass(frozen=True, slots=True)

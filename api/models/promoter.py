@@ -15,9 +15,8 @@ from api.models.crashes import Crashes
 from api.models.loaded import LiveModel
 from api.models.model_loader import ModelLoader
 from api.models.model_slot import ModelSlot
-from api.models.order import check_order
 from api.models.pointer import Behind, Pointer
-from api.models.push import Push
+from api.models.push import Push, check_order
 from api.models.refusals import NotServing
 from api.models.rollback import Rollback
 from api.models.serving_state import Change, ServingState

@@ -7,8 +7,7 @@ from shared.usecase.serving import FloatMatrix, FloatVector
 
 if TYPE_CHECKING:
     from api.journal.entries import Decided
-    from api.models.loaded import LiveModel
-    from api.models.pace import Pace
+    from api.models.loaded import LiveModel, Pace
 
 ModelScores = tuple["LiveModel", FloatVector]
 """The model that answers for a row, and its scores, all of them finite."""

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from api.models.loaded import LiveModel, check_fits, make_live
-from api.models.pace import Pace
+from api.models.loaded import LiveModel, Pace, check_fits, make_live
 from api.models.smoke import SmokeTest
 from shared.bundle.archive import Bundle, unpack
 from shared.clock import Clock

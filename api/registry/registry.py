@@ -10,14 +10,13 @@ import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import structlog
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from api.registry.history import audit_lines, rebuilt
-from api.registry.ledger import Acceptance, Ledger
-from api.registry.ledger_file import LedgerFile
-from api.registry.meta import Meta, StoredVersion
+from api.registry.ledger import Acceptance, Instant, Ledger, LedgerFile
 from api.registry.revoked import RevokedMarks
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_SECOND
@@ -30,6 +29,53 @@ BUNDLE, SIGNATURE, META = "bundle.zip", "bundle.sig", "meta.json"
 KEEP_VERSIONS = 10
 # A version that was in service for this long has shown what it does.
 SERVED_WELL_SECONDS = 600.0
+
+
+class ManifestHead(BaseModel):
+    """Members of a stored manifest that are read without its bundle."""
+
+    model_config = ConfigDict(extra="allow")
+
+    thresholds: dict[str, float] = Field(default_factory=dict)
+    metrics: dict[str, float | None] | None = None
+    parent_version: str | None = None
+
+
+class Meta(BaseModel):
+    """Beside each bundle: how it came here, and its manifest without the file list."""
+
+    version: str
+    sha256: str
+    key_id: str
+    accepted_at_us: Instant
+    size_bytes: int
+    manifest: dict[str, Any]
+
+    @field_validator("manifest")
+    @classmethod
+    def _can_be_shown(cls, manifest: dict[str, Any]) -> dict[str, Any]:
+        ManifestHead.model_validate(manifest)
+        return manifest
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        return ManifestHead.model_validate(self.manifest).thresholds
+
+    def acceptance(self) -> Acceptance:
+        return Acceptance(
+            version=self.version,
+            sha256=self.sha256,
+            key_id=self.key_id,
+            accepted_at_us=self.accepted_at_us,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """The bytes as they were pushed."""
+
+    raw: bytes
+    signature: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from api.metrics import Metrics
 from api.models.build import Models
+from api.rollout.arm_counts import arms_dir
 from api.rollout.collector import RolloutCollector
 from api.rollout.controller import RolloutController
-from api.rollout.counters import arms_dir
 from api.rollout.trial_factory import ShadowLimits, TrialFactory
 from api.settings import Settings
 from api.workers.run_dir import RunDir

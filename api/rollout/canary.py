@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from api.journal.entries import Decided
-from api.models.loaded import LiveModel, usable
-from api.models.pace import Pace
+from api.models.loaded import LiveModel, Pace, usable
 from api.models.trial import ModelScores
+from api.rollout.arm_counts import Counters
 from api.rollout.bucket import Splitter, limit_of
-from api.rollout.counters import Counters
 from api.rollout.state import Rollout
 from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, TaskPrediction
 

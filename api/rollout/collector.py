@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from api.rollout.arm_counts import ArmCounts, StageCounts
+from api.rollout.arm_counts import ArmCounts, StageCounts, total
 from api.rollout.controller import RolloutController
-from api.rollout.counters import total
 
 _ARM = ["arm", "version"]
 

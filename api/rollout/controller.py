@@ -15,18 +15,15 @@ import structlog
 
 from api.models.loaded import LiveModel
 from api.models.model_slot import ModelSlot
-from api.models.order import check_step
 from api.models.promoter import Promoter
-from api.models.push import Push
+from api.models.push import Push, check_step
 from api.models.refusals import NoRollout, RolloutConflict
 from api.models.serving_state import Change
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
-from api.rollout.change_request import ChangeRequest
-from api.rollout.counters import clear_other_stages
-from api.rollout.file import RolloutFile
+from api.rollout.arm_counts import clear_other_stages
 from api.rollout.reconciler import TrialReconciler
-from api.rollout.state import Rollout, RolloutOutcome, Rollouts
+from api.rollout.state import ChangeRequest, Rollout, RolloutFile, RolloutOutcome, Rollouts
 from api.rollout.trial_factory import TrialFactory
 from api.workers.roster import Workers
 from api.workers.run_dir import RunDir, WorkerReport

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from api.rollout.arm_counts import total
 from api.rollout.arm_statistics import arm_statistics
 from api.rollout.controller import RolloutController
-from api.rollout.counters import total
 from api.rollout.state import Ended, Rollout
 from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.contracts.rollouts import (

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 import structlog
 
 from api.journal.entries import Decided
-from api.models.pace import Pace
+from api.models.loaded import Pace
 from api.models.trial import ModelScores
+from api.rollout.arm_counts import Counters
 from api.rollout.bucket import Splitter
 from api.rollout.canary import Judge
-from api.rollout.counters import Counters
 from api.rollout.shadow_process import ShadowProcess
 from api.rollout.shadow_record import ShadowRecordFormat
 from api.rollout.state import Rollout

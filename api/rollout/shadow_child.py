@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel
 
-from api.rollout.counters import Counters
+from api.rollout.arm_counts import Counters
 from api.rollout.shadow_record import ShadowRecordFormat
 from shared.bundle.archive import unpack
 from shared.scoring.loading import load_model

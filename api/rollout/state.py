@@ -5,11 +5,33 @@ whatever reason, the rollout is over on every worker without anybody writing a w
 rollback can never leave a canary behind.
 """
 
+from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+import structlog
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.contracts.rollouts import SHARES, Mode
+from shared.system.files import write_whole
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRequest:
+    """Who wants a rollout changed, and why.
+
+    Attributes:
+        version: the one that is believed to be on trial; None: whichever it is.
+        share_percent: the share it is believed to have; None: whatever it is.
+    """
+
+    version: str | None
+    why: str
+    who: str
+    fencing_number: int | None = None
+    share_percent: int | None = None
 
 
 class RolloutOutcome(StrEnum):
@@ -107,3 +129,23 @@ class Rollouts(BaseModel):
         """The rollout that is in force while this version serves."""
         rollout = self.current
         return rollout if rollout is not None and rollout.champion == serving else None
+
+
+class RolloutFile:
+    """The one file."""
+
+    def __init__(self, registry_root: Path) -> None:
+        self.path = registry_root / "rollout.json"
+
+    def read(self, known: Rollouts) -> Rollouts:
+        """What it says; `known` is still so while it cannot be read."""
+        try:
+            return Rollouts.model_validate_json(self.path.read_bytes())
+        except FileNotFoundError:
+            return Rollouts()
+        except (OSError, ValidationError) as error:
+            _log.error("rollout_unreadable", error=str(error)[:500])
+            return known
+
+    def write(self, rollouts: Rollouts) -> None:
+        write_whole(self.path, rollouts.model_dump_json(indent=2).encode() + b"\n")

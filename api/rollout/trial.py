@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from api.models.trial import Trial
-from api.rollout.counters import Counters
+from api.rollout.arm_counts import Counters
 from api.rollout.state import Rollout
 
 

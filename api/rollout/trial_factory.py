@@ -9,8 +9,8 @@ from api.models.crashes import Crashes
 from api.models.loaded import LiveModel
 from api.models.model_loader import ModelLoader
 from api.registry.registry import BUNDLE, Registry
+from api.rollout.arm_counts import Counters
 from api.rollout.canary import Canary
-from api.rollout.counters import Counters
 from api.rollout.shadow import Shadow
 from api.rollout.shadow_child import ChildConfig
 from api.rollout.shadow_process import ShadowProcess

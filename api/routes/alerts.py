@@ -1,22 +1,91 @@
 """POST /alert: a webhook for alerts; rolls back when one is about the version that is serving."""
 
+from typing import Any
+
 from fastapi import FastAPI, Request
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, REGISTRY_FAILED
 from api.models.problems import as_problem
 from api.models.refusals import NoFallback, NoRollout, NotServing
 from api.models.serving_state import Change
-from api.rollout.change_request import ChangeRequest
-from api.routes.alert_payload import VERSION_LABEL, FiringAlert, Webhook
+from api.rollout.state import ChangeRequest
 from api.service import Service
 from shared.contracts.alerts import AlertAnswer
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
 
+VERSION_LABEL = "model_version"
+# Grafana fires these when a rule could not be evaluated: they say nothing about a version.
+_NOT_EVALUATED = frozenset({"DatasourceNoData", "DatasourceError"})
+_SUMMARY_CHARACTERS = 500
+_EXAMPLE: JsonDict = {
+    "version": "4",
+    "status": "firing",
+    "alerts": [
+        {
+            "status": "firing",
+            "labels": {"alertname": "ScoreDrift", VERSION_LABEL: "1.0.1"},
+            "annotations": {"summary": "the score distribution moved"},
+        }
+    ],
+}
+
 # Fifty thousand alerts; whoever sends them has shown a token.
 _LIMIT = 16 * 1024 * 1024
 _VALUES = 1_000_000
+
+
+class FiringAlert(BaseModel):
+    """One alert that fires."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: str
+    summary: str
+
+
+class Webhook(BaseModel):
+    """A group of alerts; members that are not listed are ignored."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    version: Any = Field(default=None, description="Of the payload's format; every one is read")
+    status: Any = Field(default=None, description="For alerts that carry no status of their own")
+    alerts: list[Any] = Field(description="Alerts with `status`, `labels` and `annotations`")
+    common_labels: Any = Field(
+        default=None, alias="commonLabels", description="For alerts that carry fewer labels"
+    )
+
+    def firing(self) -> list[FiringAlert]:
+        """Alerts that fire and name a version, in their order."""
+        found = (self._read(alert) for alert in self.alerts)
+        return [alert for alert in found if alert is not None]
+
+    def _read(self, alert: Any) -> FiringAlert | None:
+        if not isinstance(alert, dict) or not _fires(alert.get("status") or self.status):
+            return None
+        labels = _members(self.common_labels) | _members(alert.get("labels"))
+        version = str(labels.get(VERSION_LABEL, "")).strip()
+        name = str(labels.get("alertname", "alert"))
+        if not version or name in _NOT_EVALUATED:
+            return None
+        texts = _members(alert.get("annotations"))
+        text = texts.get("summary") or texts.get("description") or ""
+        return FiringAlert(
+            version=version, summary=f"{name}: {text}".strip(": ")[:_SUMMARY_CHARACTERS]
+        )
+
+
+def _fires(status: Any) -> bool:
+    # "alerting" is what Grafana called it before its unified alerting
+    return str(status).lower() in ("firing", "alerting")
+
+
+def _members(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def add_alert_routes(app: FastAPI, service: Service) -> None:

@@ -1,23 +1,145 @@
 """Is it alive, is it ready, how is it: three questions with three answers."""
 
-from typing import Literal
+import time
+from typing import Literal, NamedTuple
 
 from fastapi import FastAPI, Response
+from sqlalchemy import Engine
 
 from api.http.auth import RouteSpec, add_route
 from api.http.problems import JOURNAL_FULL, NO_MODEL, SCORING_FAILED, Problem
 from api.http.shared_rendering import SharedRendering
 from api.metrics import CONTENT_TYPE
-from api.routes.database_health import database_standing, history_standing
-from api.routes.schedule_health import schedule_standing
 from api.service import Service
 from api.workers.peers.network import Peers
 from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.clock_metrics import clock_trouble
-from shared.contracts.health import Alive, Component, Health, Ready
+from shared.contracts.health import Alive, Component, Health, Ready, State
+from shared.errors import DataUnavailable
+from shared.intervals import Interval, next_due
+from shared.tables.config import RetrainingConfig, read_retraining_config
+from shared.tables.engine import file_of, is_current
+from shared.tables.job_schedules import JobSchedule, read_schedules
+from shared.tables.read_standing import standing_of
+
+# For so long after the file was removed or replaced, what it held is likely to be missed.
+_REMEMBERED_SECONDS = 3_600.0
+
+JOB = "retraining"
+# a scheduler writes every ten seconds that it has looked
+UNATTENDED_SECONDS = 60
+# the clocks of two machines may differ by this much
+AHEAD_SECONDS = 60
+
+Figures = dict[str, int | float | str | bool | None]
 
 # Many times what the largest round takes.
 _LONG_LAG_SECONDS = 60.0
+
+
+def database_standing(engine: Engine) -> tuple[State, str]:
+    """State and detail; the driver's own words may name hosts and users, and stay in the log."""
+    try:
+        is_ready = is_current(engine)
+    except DataUnavailable:
+        return "down", "cannot be reached; scoring goes on and decisions wait in the journal"
+    if not is_ready:
+        detail = (
+            "answers, but its tables are missing or not those of this version; decisions wait in "
+            "the journal until they can be made"
+        )
+        return "down", detail
+    file = file_of(engine)
+    changed_at = None if file is None else file.changed_at
+    if changed_at is not None and time.monotonic() - changed_at < _REMEMBERED_SECONDS:
+        detail = (
+            "answers; its file was removed or replaced within the last hour: what that file held "
+            "is not in this one"
+        )
+        return "degraded", detail
+    return "ok", "answers"
+
+
+def history_standing(reading: Engine) -> tuple[State, str, dict[str, float]]:
+    """Whether what requests read of the past comes in time."""
+    standing = standing_of(reading)
+    seconds, figures = standing.failing_seconds, {"missed_reads": float(standing.missed_reads)}
+    if seconds is None:
+        return "ok", "read in time", figures
+    detail = "cannot be read in time; rows are scored without what the database knows of the past"
+    return "degraded", detail, figures | {"for_seconds": round(seconds, 1)}
+
+
+class Standing(NamedTuple):
+    """A state, what it means, and figures."""
+
+    state: Literal["ok", "degraded"]
+    detail: str
+    figures: Figures
+
+
+def schedule_standing(engine: Engine, now_us: int) -> Standing:
+    """What the configuration says, what is in force, and whether a scheduler looks after it."""
+    try:
+        config = read_retraining_config(engine)
+        stored = {schedule.job: schedule for schedule in read_schedules(engine)}.get(JOB)
+    except DataUnavailable as error:
+        return Standing("degraded", str(error), {})
+    figures = _figures(config, stored)
+    trouble = _trouble(config, stored, now_us)
+    if trouble is not None:
+        return Standing("degraded", trouble, figures)
+    detail = "on schedule" if config.is_enabled else "switched off by IsEnabled = 0"
+    return Standing("ok", detail, figures)
+
+
+def _figures(config: RetrainingConfig, stored: JobSchedule | None) -> Figures:
+    return {
+        "interval": config.interval,
+        "interval_in_force": None if stored is None else stored.interval,
+        "enabled": config.is_enabled,
+        "last_run": None if config.last_run is None else config.last_run.isoformat(),
+        "next_run": None if config.next_run is None else config.next_run.isoformat(),
+    }
+
+
+def _ahead_of_time(stored: JobSchedule, now_us: int) -> str | None:
+    """Whether a scheduler whose clock ran ahead has answered what is not due yet."""
+    seconds = (stored.checked_at_us - now_us) / MICROS_PER_SECOND
+    if seconds > AHEAD_SECONDS:
+        return f"a scheduler's clock is {seconds:,.0f} s ahead of this service's, or was"
+    if not stored.is_enabled or stored.next_due_us is None:
+        return None
+    try:
+        interval = Interval.parse(stored.interval)
+    except ValueError as error:
+        return f"in force is an interval that this version refuses: {error}"
+    due_us = next_due(interval, stored.anchor_us, now_us)
+    if stored.next_due_us <= due_us + AHEAD_SECONDS * MICROS_PER_SECOND:
+        return None
+    return (
+        f"the next run stands for {isoformat(stored.next_due_us)}, though one is due at "
+        f"{isoformat(due_us)}: a scheduler's clock ran ahead; a scheduler that runs takes it back"
+    )
+
+
+def _trouble(config: RetrainingConfig, stored: JobSchedule | None, now_us: int) -> str | None:
+    try:
+        Interval.parse(config.interval)
+    except ValueError as error:
+        in_force = "the last good one" if stored is None else stored.interval
+        return f"RetrainingConfig.Interval: {error}; {in_force} stays in force"
+    if stored is None:
+        return None
+    if stored.problem is not None:
+        return f"RetrainingConfig.Interval: {stored.problem}"
+    ahead = _ahead_of_time(stored, now_us)
+    if ahead is not None:
+        return ahead
+    silent_seconds = (now_us - stored.checked_at_us) / MICROS_PER_SECOND
+    if silent_seconds > UNATTENDED_SECONDS:
+        return f"no scheduler has looked at the schedule for {silent_seconds:.0f} s"
+    return None
 
 
 def add_health_routes(app: FastAPI, service: Service) -> None:

@@ -1,7 +1,11 @@
 """What is served, and every way to change it."""
 
+import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Annotated
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -14,6 +18,7 @@ from api.http.problems import (
     INVALID_REQUEST,
     MODEL_UNUSABLE,
     NO_MODEL,
+    ORDER_EXPIRED,
     REGISTRY_FAILED,
     ROLLOUT_CONFLICT,
     STALE_FENCING,
@@ -26,15 +31,17 @@ from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.models.push import Push
 from api.models.refusals import NoRollout
 from api.models.serving_state import Change
-from api.rollout.change_request import ChangeRequest
-from api.routes.orders import Order, received
-from api.routes.views import current_model, every_model
+from api.rollout.schemas import ended_view, rollout_view
+from api.rollout.state import ChangeRequest
 from api.service import Service
-from shared.clock import isoformat
+from shared.bundle.manifest import Manifest
+from shared.bundle.version import Version
+from shared.clock import isoformat, to_micros
 from shared.contracts.models import (
     CurrentModel,
     ModelChanged,
     Models,
+    ModelSummary,
     NotFollowing,
     RollbackRequest,
     WorkersView,
@@ -42,6 +49,9 @@ from shared.contracts.models import (
 from shared.contracts.rollouts import Mode
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
+
+# Longer than any order takes, and shorter than it takes a person to do something else about it.
+MAX_WAIT_SECONDS = 5.0
 
 _ROLLBACK_LIMIT = 16 * 1024
 _PUSH_PROBLEMS = (
@@ -72,11 +82,109 @@ Fencing = Annotated[
     int | None, Header(ge=0, le=2**53, description="Grows with every scheduler's lease")
 ]
 
-
 Wanted = Annotated[
     Mode | None, Query(description="How the version comes into service; default: immediate")
 ]
 WantedHeader = Annotated[Mode | None, Header(description="The same, for those who prefer headers")]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """When it was received, and which version `current_version.txt` named then."""
+
+    received: float
+    pointer: str | None
+
+    def check(self, not_after: datetime | None, now_us: int) -> None:
+        """Raises Problem when it is too late to carry it out."""
+        waited = time.monotonic() - self.received
+        if waited > MAX_WAIT_SECONDS:
+            raise Problem(
+                ORDER_EXPIRED,
+                f"it waited {waited:.1f} s, {MAX_WAIT_SECONDS:g} s at most; ask again",
+            )
+        if not_after is not None and now_us > to_micros(not_after):
+            raise Problem(ORDER_EXPIRED, f"not_after is over: it is {isoformat(now_us)}")
+
+
+def received(service: Service) -> Callable[[Request], Awaitable[Order]]:
+    """A dependency of routes that change what is served; runs before the order waits."""
+
+    async def order(request: Request) -> Order:
+        if await request.is_disconnected():
+            raise Problem(ORDER_EXPIRED, "the caller has gone")
+        return Order(time.monotonic(), service.models.registry.current())
+
+    return order
+
+
+def current_model(service: Service) -> CurrentModel:
+    """Raises Problem when nothing is served yet."""
+    live, fallback = service.models.slot.live, service.models.slot.fallback
+    if live is None:
+        raise Problem(NO_MODEL, "the first model has not been promoted yet")
+    manifest: Manifest = live.model.manifest
+    newest = service.models.registry.ledger.newest
+    return CurrentModel(
+        version=live.version,
+        fallback=None if fallback is None else fallback.version,
+        newest_accepted=None if newest is None else str(newest),
+        activated_at=isoformat(live.activated_at_us),
+        sha256=live.model.sha256,
+        created_at=manifest.created_at.isoformat(),
+        description=manifest.description,
+        components=list(manifest.components),
+        feature_set_version=manifest.feature_set_version,
+        feature_names=list(manifest.feature_names),
+        thresholds=manifest.thresholds,
+        metrics=manifest.metrics,
+        training_data=manifest.training_data.model_dump(mode="json"),
+        parent_version=manifest.parent_version,
+        frameworks=manifest.frameworks,
+        rollout=rollout_view(service.rollout_controller, service.clock.now_us()),
+        last_rollout=ended_view(service.rollout_controller.rollouts.last),
+    )
+
+
+def every_model(service: Service) -> Models:
+    versions = sorted(service.models.registry.ledger.accepted, key=Version.parse, reverse=True)
+    return Models(models=[_summary(service, version) for version in versions])
+
+
+def _summary(service: Service, version: str) -> ModelSummary:
+    ledger = service.models.registry.ledger
+    accepted, meta = ledger.accepted[version], service.models.registry.meta(version)
+    rolled_back, activated = accepted.rolled_back_at_us, ledger.activated_at_us(version)
+    revoked = accepted.revoked_at_us
+    manifest: dict[str, Any] = {} if meta is None else meta.manifest
+    return ModelSummary(
+        version=version,
+        state=_state(service, version, stored=meta is not None),
+        accepted_at=isoformat(accepted.accepted_at_us),
+        last_activated_at=None if activated is None else isoformat(activated),
+        rolled_back_at=None if rolled_back is None else isoformat(rolled_back),
+        rolled_back_reason=accepted.rolled_back_reason,
+        revoked_at=None if revoked is None else isoformat(revoked),
+        revoked_reason=accepted.revoked_reason,
+        sha256=accepted.sha256,
+        signed_by=accepted.key_id,
+        parent_version=manifest.get("parent_version"),
+        size_bytes=None if meta is None else meta.size_bytes,
+        metrics=manifest.get("metrics"),
+    )
+
+
+def _state(service: Service, version: str, *, stored: bool) -> str:
+    models = service.models.slot
+    if models.live is not None and models.live.version == version:
+        return "serving"
+    if models.fallback is not None and models.fallback.version == version:
+        return "fallback"
+    if service.models.registry.ledger.is_revoked(version):
+        return "revoked"
+    if not stored:
+        return "removed"
+    return "rolled-back" if service.models.registry.ledger.was_left(version) else "stored"
 
 
 def _settled(service: Service, change: Change, mode: Mode = Mode.IMMEDIATE) -> ModelChanged:

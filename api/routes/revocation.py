@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from api.http.auth import RouteSpec, add_route, caller
 from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.models.refusals import NoRollout, RolloutConflict
-from api.rollout.change_request import ChangeRequest
+from api.rollout.state import ChangeRequest
 from api.service import Service
 from shared.contracts.models import Revoked, RevokeRequest
 from shared.errors import UnderstudyError

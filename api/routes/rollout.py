@@ -15,7 +15,7 @@ from api.http.problems import (
     STALE_FENCING,
 )
 from api.models.problems import as_problem
-from api.rollout.change_request import ChangeRequest
+from api.rollout.state import ChangeRequest
 from api.service import Service
 from shared.contracts.rollouts import Action, RolloutChanged, RolloutRequest
 from shared.errors import UnderstudyError

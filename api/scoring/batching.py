@@ -14,11 +14,11 @@ from typing import Protocol
 import orjson
 
 from api.http.callers import Caller
-from api.http.failures import as_problem
+from api.http.errors import as_problem
 from api.http.headers import JSON_HEADERS, problem_headers, rendered
 from api.http.problems import Problem
+from api.metrics import RouteMetrics
 from api.models.model_slot import ModelSlot
-from api.route_metrics import RouteMetrics
 from api.scoring.lane import ScoringLane
 from api.scoring.model_router import Isolation
 from api.scoring.pipeline import ScoringPipeline

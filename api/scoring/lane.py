@@ -1,21 +1,25 @@
-"""The one lane that scoring takes: on the event loop while rows are quick, else on a thread.
+"""The lane of scoring: on the event loop while rows are quick, else on one thread.
 
-History in memory is not for two threads at once, so whatever reads or changes it runs here, one
-piece after the other. A piece on the thread leaves the loop to operators, health and figures;
-other pieces wait for it without holding anything up.
+History in memory is not safe for two threads at once, so whatever reads or changes it runs here,
+one piece after the other. A piece on the thread leaves the loop to operators, health and metrics;
+other pieces wait for it without blocking anything.
 """
 
 import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 
 from api.models.model_slot import ModelSlot
-from api.scoring.batch_room import BatchRoom
+
+MIB = 1024 * 1024
+ROOM_BYTES = 8 * MIB
+# The answers of a batch grow while it is scored: those of a wrong row to ten times the row.
+ROOM_BATCHES = 8
 
 Piece = Callable[[], None]
 Dispatch = Callable[[Piece], None]
@@ -30,6 +34,59 @@ THREAD_SECONDS = 0.1
 # of a version that nobody has measured: it was loaded without a test, after a restart
 _UNKNOWN_ROWS = 4
 _STOP_SECONDS = 2.0
+
+
+class BatchRoom:
+    """Room for some batches and bytes in all, on one event loop; first come, first served.
+
+    One that is larger than the room has it to itself. Those that wait are bodies only, which
+    the protocol bounds in sum.
+    """
+
+    def __init__(self, room_bytes: int = ROOM_BYTES, room_batches: int = ROOM_BATCHES) -> None:
+        self._room_bytes = room_bytes
+        self._room_batches = room_batches
+        self._used_bytes = 0
+        self._used_batches = 0
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
+
+    @asynccontextmanager
+    async def of(self, body_bytes: int) -> AsyncIterator[None]:
+        """Room for one body, as soon as it is its turn."""
+        if self._waiting or not self._fits(body_bytes):
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((body_bytes, turn))
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._release(body_bytes)
+                raise
+        else:
+            self._take(body_bytes)
+        try:
+            yield
+        finally:
+            self._release(body_bytes)
+
+    def _fits(self, body_bytes: int) -> bool:
+        if self._used_batches == 0:
+            return True
+        is_full = self._used_batches >= self._room_batches
+        return not is_full and self._used_bytes + body_bytes <= self._room_bytes
+
+    def _take(self, body_bytes: int) -> None:
+        self._used_bytes += body_bytes
+        self._used_batches += 1
+
+    def _release(self, body_bytes: int) -> None:
+        self._used_bytes -= body_bytes
+        self._used_batches -= 1
+        while self._waiting and self._fits(self._waiting[0][0]):
+            size, turn = self._waiting.popleft()
+            if not turn.done():
+                self._take(size)
+                turn.set_result(None)
 
 
 class ScoringLane:

@@ -22,15 +22,15 @@ from api.models.loaded import LiveModel
 from api.models.model_slot import ModelSlot
 from api.models.trial import Trial
 from api.scoring.anonymous_rows import MAX_OFF_US, judge
-from api.scoring.answering import answered, compare
-from api.scoring.conflicts import conflict, conflicting_fields
 from api.scoring.idempotency import (
     DecisionCache,
     IdempotencyStore,
     PastDecision,
+    conflict,
+    conflicting_fields,
     quarantine_key,
 )
-from api.scoring.model_router import Isolation, ModelRouter, RoutedScores
+from api.scoring.model_router import Isolation, ModelRouter, RoutedScores, answered, compare
 from api.scoring.reservation import RowReservation
 from api.scoring.stages import (
     ENTITY,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, cast
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, WrapValidator, create_model
 from pydantic_core import to_json
 
-from api.http.elements import (
+from api.http.bodies import (
     OF_A_ROW,
     OF_AN_ENVELOPE,
     OF_EACH_ROW,

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from api.http.callers import Caller
 from api.http.fast_routes import FastRoute, FastRoutes, Headers
-from api.route_metrics import RouteMetrics
+from api.metrics import RouteMetrics
 from api.scoring.batching import MicroBatcher, Recipient, RowRoute
 from api.scoring.docs import batch_route, row_route
 from api.scoring.endpoint import Execution, RequestWork, ScoringEndpoint, inline

@@ -5,7 +5,7 @@
 | `Received` | a parsed request, its route, its caller | fast path, FastAPI route, batch, peer |
 | `Accepted` | the transaction, stamped with its ingestion time | `ScoringPipeline` |
 | `Featured` | accepted rows and their feature vectors | `ScoringPipeline` |
-| `Scored` | a decision and its answer | `api.scoring.answering` |
+| `Scored` | a decision and its answer | `api.scoring.model_router` |
 | `Recorded` | a decision as the journal keeps it | `ScoringPipeline`, and recovery at start-up |
 
 A row leaves the pipeline as a `Reply` or as a `Problem`. None of these types is changed after it

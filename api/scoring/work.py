@@ -1,23 +1,117 @@
-"""The work of one request: a row or a batch, from its body to its answer."""
+"""The work of one request: a row or a batch, from its body to its answer.
+
+A batch is scored a slice at a time; a row that cannot be scored gets its own error.
+"""
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
 from api.http.callers import Caller
-from api.http.problems import Problem
-from api.route_metrics import RouteMetrics
-from api.scoring.batch import SLICE_ROWS, Batch
+from api.http.errors import as_problem
+from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
+from api.http.validation import invalid
+from api.metrics import RouteMetrics
+from api.models.loaded import LiveModel
 from api.scoring.batching import MicroBatcher, RowRoute, score_isolated
 from api.scoring.endpoint import PacedRequestWork
 from api.scoring.lane import ScoringLane
+from api.scoring.model_router import Isolation
 from api.scoring.pipeline import ScoringPipeline
-from api.scoring.requests import BatchParser, RowParser
-from api.scoring.stages import EncodedReply, Received
+from api.scoring.requests import BatchParser, Instances, RowParser
+from api.scoring.stages import EncodedReply, Received, Reply, RowOutcome
 from shared.usecase.serving import ScoringRoute
+
+SLICE_ROWS = 64
+# what keeps one slice from being decided keeps the next from it, too
+_FINAL = (JOURNAL_FULL, NO_MODEL)
 
 # a handful of rows, which take no longer than their turn would
 _FEW_BYTES = 1_024
+
+
+class Batch:
+    """Answers every row, by a prediction or by its problem, as if they had come one by one.
+
+    Each slice is decided and recorded as a whole, so a slice that fails leaves those before it
+    as they are: its rows get the problem as their own. All slices are of one version, unless
+    another one had to stand in for it.
+    """
+
+    def __init__(
+        self, pipeline: ScoringPipeline, instances: Instances, route: ScoringRoute, caller: Caller
+    ) -> None:
+        self._pipeline = pipeline
+        self._instances = instances
+        self._route = route
+        self._caller = caller
+        self._started = time.perf_counter()
+        self._model: LiveModel | None = None
+        self._count = 0
+        self._answers: list[bytes] = []
+        self._first_problem: Problem | None = None
+        self._end: Problem | None = None
+
+    @property
+    def left(self) -> int:
+        """Rows that are not answered yet."""
+        return len(self._instances)
+
+    def answer_slice(self, most: int) -> None:
+        """Score the next rows, at most this many."""
+        instances = self._instances.take(most)
+        received = [
+            Received(instance, self._route, self._caller, self._started)
+            for instance in instances
+            if not isinstance(instance, ValidationError)
+        ]
+        scored = iter(self._outcomes(received))
+        outcomes = (
+            invalid(instance) if isinstance(instance, ValidationError) else next(scored)
+            for instance in instances
+        )
+        shown = [_shown(self._count + at, outcome) for at, outcome in enumerate(outcomes)]
+        self._count += len(instances)
+        self._answers.append(orjson.dumps(shown)[1:-1])
+
+    def reply(self) -> EncodedReply:
+        """The answer to the whole.
+
+        Raises:
+            Problem: no slice was decided, for this reason.
+        """
+        if self._model is None:
+            raise self._first_problem or ValueError("a batch without a slice")
+        version = self._model.version
+        end = b'],"version":%s}' % orjson.dumps(version)
+        return EncodedReply(b'{"predictions":[' + b",".join(self._answers) + end, version)
+
+    def _outcomes(self, received: Sequence[Received]) -> Sequence[RowOutcome]:
+        """Those of one slice; if it fails as a whole, the problem is that of each of its rows."""
+        if self._end is not None:
+            return [self._end] * len(received)
+        try:
+            result = self._pipeline.run(
+                received, isolation=Isolation.WHOLE_BATCH, model=self._model
+            )
+        except Exception as error:  # noqa: BLE001 - earlier slices stand whatever happens to this
+            problem = as_problem(error, self._route.batch_path or self._route.path)
+        else:
+            self._model = result.model
+            return result.outcomes
+        if problem.kind in _FINAL:
+            self._end = problem
+        self._first_problem = self._first_problem or problem
+        return [problem] * len(received)
+
+
+def _shown(index: int, outcome: RowOutcome) -> dict[str, Any]:
+    if isinstance(outcome, Reply):
+        return outcome.body
+    return {"index": index, "error": outcome.body()}
 
 
 class RowWork(PacedRequestWork):

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import structlog
 
-from api.journal.damage import DamageLog
 from api.journal.drain import Drain
 from api.journal.journal import Journal
+from api.journal.recovery import DamageLog
 from api.journal.segments import segment_numbers
 from shared.errors import SettingsError
 

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.routes.alert_payload import Webhook
+from api.routes.alerts import Webhook
 from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer, install

@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.scoring.batch_room import BatchRoom
+from api.scoring.lane import BatchRoom
 
 
 @given(st.lists(st.integers(1, 15), max_size=20))

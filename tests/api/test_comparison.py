@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from api.metrics import Metrics
+from api.metrics import AllVersions, Metrics
 from api.models.comparison import Comparison, compared
 from api.models.loaded import LiveModel, make_live
 from api.settings import Settings
-from api.version_metrics import AllVersions
 from shared.bundle.archive import unpack
 from shared.scoring.loading import load_model
 from shared.usecase.serving import FloatMatrix

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.scoring.conflicts import conflicting_fields
+from api.scoring.idempotency import conflicting_fields
 from api.settings import Settings
 from tests.api.server import Running
 from tests.api.test_batching import Desk

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from api.journal.cooperative_yield import CooperativeYield
-from api.journal.writer_child import rest_inside_statements
+from api.journal.writer_child import CooperativeYield, rest_inside_statements
 from shared.tables.engine import connect
 
 COUNT = (

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from api.journal.durable import insist_on_durable_commit
-from api.journal.sink import DatabaseSink
+from api.journal.sink import DatabaseSink, insist_on_durable_commit
 from shared.tables.engine import connect
 from tests.postgres import Postgres, postgres
 

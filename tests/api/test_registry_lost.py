@@ -12,8 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from api.registry.history import audit_lines, retold
-from api.registry.ledger import Ledger
-from api.registry.ledger_file import LedgerFile
+from api.registry.ledger import Ledger, LedgerFile
 from api.registry.registry import Registry
 from api.settings import Settings
 from tests.api.bundles import Signer, install

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, update
 
-from api.routes.schedule_health import UNATTENDED_SECONDS, schedule_standing
+from api.routes.health import UNATTENDED_SECONDS, schedule_standing
 from shared.clock import MICROS_PER_SECOND
 from shared.tables.engine import connect, migrate
 from shared.tables.job_schedules import JobSchedule, schedule_transaction, write_schedule

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.http.named_tokens import NamedTokens
+from api.http.callers import NamedTokens
 from api.journal.entries import decode_row, is_quarantined
 from api.settings import Settings
 from shared.errors import SettingsError

@@ -11,10 +11,10 @@ import httpx
 import orjson
 
 from api.http.callers import Caller, anonymous
-from api.scoring.batch import SLICE_ROWS, Batch
 from api.scoring.lane import ScoringLane
 from api.scoring.requests import BatchParser
 from api.scoring.routes import batch_work
+from api.scoring.work import SLICE_ROWS, Batch
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer
 from tests.api.faulty import FAILS, WORKS, error_model

@@ -9,14 +9,13 @@ import orjson
 from api.http.headers import JSON_HEADERS, rendered
 from api.http.problems import JOURNAL_FULL, Problem
 from api.journal.journal import JournalFull
-from api.route_metrics import RouteMetrics
+from api.metrics import RouteMetrics
 from api.scoring.batching import RowRoute
 from api.scoring.endpoint import RequestWork, inline
 from api.scoring.requests import RowParser
 from api.scoring.routes import batch_work, row_work
 from api.service import Service
-from api.workers.peers.router import outcome, told
-from api.workers.peers.senders import decoded_sender
+from api.workers.peers.router import decoded_sender, outcome, told
 from api.workers.peers.server import Answer, Operation
 from shared.transaction import Label
 from shared.usecase.serving import ScoringRoute

@@ -6,12 +6,17 @@ ordinary routes. With one worker none of it is there.
 
 import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
 
+import orjson
+from pydantic_core import to_json
+
+from api.http.bodies import check_elements
 from api.http.callers import Caller
-from api.http.elements import check_elements
-from api.http.failures import as_problem
+from api.http.errors import as_problem
 from api.http.headers import JSON_HEADERS, problem_headers, rendered
 from api.http.problems import WORKER_UNAVAILABLE, Problem
 from api.metrics import Metrics
@@ -21,11 +26,119 @@ from api.scoring.endpoint import Execution, RequestWork
 from api.scoring.stages import EncodedReply
 from api.workers.peers.link import Call
 from api.workers.peers.network import Peers
-from api.workers.peers.senders import encoded_sender
-from api.workers.peers.split import Part, PartAnswer, merge, split
+from api.workers.peers.ownership import Ownership, parsed
+from shared.keys.tokens import Role
 from shared.usecase.serving import ScoringRoute
 
 LABELS = 0
+
+
+@lru_cache(maxsize=1_000)
+def encoded_sender(sender: Caller) -> bytes:
+    """The context of a call."""
+    said = [str(sender.role), sender.name, sender.is_anonymous, sender.is_trusted]
+    return orjson.dumps(said)
+
+
+@lru_cache(maxsize=1_000)
+def decoded_sender(context: bytes) -> Caller:
+    """The sender that a context tells of."""
+    role, name, is_anonymous, is_trusted = orjson.loads(context)
+    return Caller(Role(role), name, is_anonymous=is_anonymous, is_trusted=is_trusted)
+
+
+@dataclass(slots=True)
+class Part:
+    """The rows of one owner, and their places in the batch.
+
+    Attributes:
+        is_repeatable: every row has an id of its own, so sending them twice has the effect of once.
+    """
+
+    owner: int
+    places: list[int] = field(default_factory=list)
+    rows: list[Any] = field(default_factory=list)
+    is_repeatable: bool = True
+
+    def body(self) -> bytes:
+        """As the rows came: NaN stays what it is, and is refused where it is scored."""
+        try:
+            found = orjson.dumps({"instances": self.rows})
+        except orjson.JSONEncodeError:  # an integer of more than 64 bits
+            found = b"null"
+        # orjson writes null for NaN and infinities
+        if b"null" in found:
+            return to_json({"instances": self.rows}, inf_nan_mode="constants")
+        return found
+
+
+class PartAnswer(NamedTuple):
+    """What became of a part; `headers` are whole lines."""
+
+    status: int
+    headers: bytes
+    body: bytes
+
+
+def split(body: bytes, ownership: Ownership, max_rows: int) -> list[Part]:
+    """Parts in the order of their first rows; none where the batch cannot be taken apart.
+
+    A row whose id came earlier in the batch goes where that went: only there is it recognised.
+    """
+    rows = _rows(body)
+    if not 0 < len(rows) <= max_rows:
+        return []
+    parts: dict[int, Part] = {}
+    first: dict[str, int] = {}
+    for place, row in enumerate(rows):
+        number, is_named = ownership.of(row)
+        if is_named:
+            number = first.setdefault(row["transaction_id"], number)
+        part = parts.setdefault(number, Part(number))
+        part.places.append(place)
+        part.rows.append(row)
+        part.is_repeatable = part.is_repeatable and is_named
+    return list(parts.values())
+
+
+def merge(parts: Sequence[Part], answers: Sequence[PartAnswer]) -> PartAnswer:
+    """One answer, its rows in the order of the batch.
+
+    It names the version of the first part that was scored. The rows of a part that was refused
+    as a whole have its problem each; where no part was scored, its problem is the answer.
+    """
+    scored = [answer for answer in answers if answer.status == 200]
+    if not scored:
+        return answers[0]
+    predictions: list[Any] = [None] * sum(len(part.places) for part in parts)
+    version = None
+    for part, answer in zip(parts, answers, strict=True):
+        content = orjson.loads(answer.body)
+        if answer.status == 200:
+            version = version or content["version"]
+            found = content["predictions"]
+        else:
+            found = [{"index": 0, "error": content}] * len(part.places)
+        for place, prediction in zip(part.places, found, strict=True):
+            predictions[place] = _at(place, prediction)
+    body = orjson.dumps({"predictions": predictions, "version": version})
+    return PartAnswer(200, scored[0].headers, body)
+
+
+def _rows(body: bytes) -> Sequence[Any]:
+    try:
+        content = parsed(body)
+    except ValueError:
+        return ()
+    rows = content.get("instances") if isinstance(content, dict) else None
+    return rows if isinstance(rows, list) else ()
+
+
+def _at(place: int, prediction: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row's error says where the row is in the whole batch."""
+    if prediction.keys() == {"index", "error"}:
+        return {**prediction, "index": place}
+    return prediction
 
 
 def row_operation(routes: Sequence[ScoringRoute], route: ScoringRoute) -> int:

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http import limits
-from api.http.limits import RateLimit
+from api.http import auth
+from api.http.auth import RateLimit
 
 
 class HandClock:
@@ -37,9 +37,9 @@ def test_zero_means_no_limit() -> None:
 
 def test_many_strangers_do_not_fill_the_memory() -> None:
     limit = RateLimit(1, HandClock())
-    for number in range(limits._MAX_KEYS + 500):
+    for number in range(auth._MAX_KEYS + 500):
         limit.wait_seconds(str(number))
-    assert len(limit._full_at) == limits._MAX_KEYS
+    assert len(limit._full_at) == auth._MAX_KEYS
 
 
 @given(st.integers(1, 200), st.lists(st.floats(0, 90), max_size=100))

@@ -17,7 +17,7 @@ from api.workers.peers.claims import Claims
 from api.workers.peers.frames import ALIVE, ANSWER, CALL, Frame, FrameError, FrameReader, encoded
 from api.workers.peers.link import Call, PeerLink
 from api.workers.peers.ownership import Ownership
-from api.workers.peers.split import Part, PartAnswer, merge, split
+from api.workers.peers.router import Part, PartAnswer, merge, split
 from tests.api.tiny import TinyRequest
 from usecases.fraud.requests import TransactionRequest
 

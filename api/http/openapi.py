@@ -1,17 +1,27 @@
-"""GET /docs: the interactive page, with a policy that lets its own script run and no other.
-
-The viewer comes from one address of a public network, as in FastAPI itself; whoever may not
-reach that, or would not trust it with a token, reads /openapi.json instead.
-"""
+"""The documentation: the page at /docs, and answers in /openapi.json that every route can give."""
 
 import base64
 import hashlib
 import re
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from fastapi import Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
+
+from api.http.problems import (
+    ADDRESS_TOO_LONG,
+    BUSY,
+    FOREIGN_ORIGIN,
+    HEADERS_TOO_LARGE,
+    MALFORMED,
+    MEDIA_TYPE,
+    TOO_SLOW,
+    WRONG_HOST,
+    ProblemKind,
+    problem_response,
+)
 
 PATH = "/docs"
 _VIEWER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/"
@@ -22,6 +32,14 @@ _WITHOUT_VIEWER = (
     'is in <a href="/openapi.json">/openapi.json</a>.</p>'
 )
 _INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+OF_CONNECTIONS = (MALFORMED, TOO_SLOW, ADDRESS_TOO_LONG, WRONG_HOST, HEADERS_TOO_LARGE, BUSY)
+"""What the protocol answers to any request."""
+
+OF_WRITERS = (FOREIGN_ORIGIN,)
+"""What pages of other origins are answered, unless they only read."""
+
+_READING = frozenset({"get", "head", "options"})
 
 
 def docs_page(title: str) -> Callable[[Request], Awaitable[HTMLResponse]]:
@@ -58,3 +76,26 @@ def _policy(scripts: list[str]) -> str:
             "frame-ancestors 'none'",
         )
     )
+
+
+def add_shared_responses(schema: dict[str, Any]) -> None:
+    """Add them to every operation of an OpenAPI document."""
+    kinds = (*OF_CONNECTIONS, *OF_WRITERS)
+    parts = schema.setdefault("components", {}).setdefault("responses", {})
+    parts.update({kind.code: problem_response(kind.status, (kind,)) for kind in kinds})
+    for operations in schema["paths"].values():
+        for method, operation in operations.items():
+            for kind in OF_CONNECTIONS if method in _READING else kinds:
+                _add(operation.setdefault("responses", {}), kind)
+
+
+def _add(responses: dict[str, Any], kind: ProblemKind) -> None:
+    """A reference, or one problem more where the route itself answers this status."""
+    status = str(kind.status)
+    known = responses.setdefault(status, {"$ref": f"#/components/responses/{kind.code}"})
+    if "$ref" in known:
+        return
+    shared = problem_response(kind.status, (kind,))
+    known["description"] = f"{known['description']}; {shared['description']}"
+    examples = shared["content"][MEDIA_TYPE]["examples"]
+    known["content"][MEDIA_TYPE]["examples"].update(examples)
