@@ -103,14 +103,8 @@ class RequestLimitSettings(SettingGroup):
 
 
 class WorkerSettings(SettingGroup):
-    """Workers."""
+    """Several workers."""
 
-    api_workers: int = Field(
-        default=1,
-        ge=1,
-        le=64,
-        description="Processes that score, on one port; `--workers N` sets the same.",
-    )
     worker_hang_seconds: float = Field(
         default=30,
         ge=0,

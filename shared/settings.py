@@ -107,7 +107,7 @@ class NativeSettings(SettingGroup):
 
 
 class ListenSettings(SettingGroup):
-    """Where the API listens."""
+    """Address and workers of the API."""
 
     api_host: str = Field(
         default="127.0.0.1",
@@ -119,6 +119,12 @@ class ListenSettings(SettingGroup):
         ge=0,
         le=65_535,
         description="Port the API listens on. 0 lets the operating system choose a free one.",
+    )
+    api_workers: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes that score, on one port; `--workers N` sets the same.",
     )
 
 

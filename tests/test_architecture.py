@@ -104,6 +104,19 @@ def test_no_file_grows_beyond_four_hundred_lines(room: str) -> None:
     assert long == []
 
 
+def test_the_command_line_starts_where_only_one_service_is_installed() -> None:
+    """Each image holds one service and the command line; commands import the rest themselves."""
+    code = (
+        "import sys, understudy.cli\n"
+        "rooms = ('api', 'scheduler', 'learning', 'simulator')\n"
+        "print([m for m in sys.modules if m.split('.')[0] in rooms])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 def calls_in(path: Path) -> set[str]:
     """Every dotted name that a file calls or passes on, such as `time.time`."""
     tree = ast.parse(path.read_text(), str(path))

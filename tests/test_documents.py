@@ -2,13 +2,19 @@
 
 import re
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import typer.main
+from typer.core import TyperGroup
 
 from scripts import decisions as decisions_page
+from scripts.shape_figures import PACKAGES
 from shared.version import VERSION
+from understudy.cli import app
 
+OWN_PACKAGES = {*PACKAGES, "benchmarks", "scripts"}
 ROOT = Path(__file__).parent.parent
 TRACKED = subprocess.run(
     ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
@@ -107,3 +113,57 @@ def test_the_table_of_decisions_holds_each_with_its_title_and_status() -> None:
     table = (ROOT / "docs" / "adr" / "README.md").read_text()
     assert table == decisions_page.page(decisions_page.ADR), "run python -m scripts.decisions"
     assert "unknown" not in table
+
+
+PLAIN = [path for path in PAGES if path not in {"benchmarks/HISTORY.md", "docs/glossary.md"}]
+RIDDLES = re.compile(
+    r"\b(whoever|nobody|somebody|so many|what serves|dear|is told|are told|step(?:s|ped)? back)\b",
+    re.IGNORECASE,
+)
+
+
+@pytest.mark.parametrize("path", PLAIN)
+def test_a_page_uses_plain_words(path: str) -> None:
+    """CONTRIBUTING.md, Words: any caller, no process, reports, this many, the live version."""
+    assert RIDDLES.findall(FENCE.sub("", (ROOT / path).read_text())) == []
+
+
+def test_every_decision_that_code_and_documents_cite_exists() -> None:
+    numbers = {page.name[:4] for page in decisions()}
+    unknown = [
+        f"{path}: {number}"
+        for path in TEXTS
+        for number in re.findall(r"\bADR (\d{4})\b", (ROOT / path).read_text())
+        if number not in numbers
+    ]
+    assert unknown == []
+
+
+def test_every_command_that_a_page_shows_exists() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    shown = {
+        (path, command)
+        for path in PAGES
+        for command in re.findall(
+            r"(?:understudy|-m understudy) ([a-z][a-z-]+)\b", _code((ROOT / path).read_text())
+        )
+    }
+    assert len(shown) > 20
+    assert {one for one in shown if one[1] not in group.commands} == set()
+
+
+def test_every_module_that_a_page_runs_exists() -> None:
+    missing = {
+        f"{path}: {module}"
+        for path in PAGES
+        if path != "benchmarks/HISTORY.md"
+        for module in re.findall(r"python -m ([a-z_.]+)", (ROOT / path).read_text())
+        if module.split(".")[0] in OWN_PACKAGES and find_spec(module.rstrip(".")) is None
+    }
+    assert missing == set()
+
+
+def _code(page: str) -> str:
+    """The code of a page: fenced blocks and what stands between backticks."""
+    return "\n".join([*FENCE.findall(page), *re.findall(r"`([^`\n]+)`", FENCE.sub("", page))])

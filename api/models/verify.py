@@ -22,7 +22,7 @@ class Authentic:
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """The steps of DESIGN §4 in their order."""
+    """The checks of a bundle, in order: signature, digests, format, a first score."""
 
     use_case: ServingUseCase
     keys: KeyStore

@@ -45,7 +45,7 @@ class TrainingData(_Frozen):
 
 
 class Manifest(_Frozen):
-    """See DESIGN §4; `files` maps every other file of the bundle to its sha256.
+    """What a bundle says of itself; `files` maps every other file of the bundle to its sha256.
 
     `flavour` says how the model is kept: a graph, or a pickle that needs ALLOW_PICKLE_MODELS.
     """

@@ -25,7 +25,7 @@ ANONYMOUS = "anonymous"
 
 
 class Role(StrEnum):
-    """Who may do what; see DESIGN §5."""
+    """The roles of callers; docs/security.md says what each may do."""
 
     SCORER = "scorer"
     FEEDBACK = "feedback"

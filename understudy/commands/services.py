@@ -8,17 +8,16 @@ import typer
 from sqlalchemy import Engine
 
 import usecases
-from api.setting_groups import WorkerSettings
 from shared.setting_docs import described
 from understudy.commands.options import Customers, Days, SeedNumber
-from understudy.settings import load_settings
+from understudy.settings import CommandSettings, load_settings
 from understudy.terminal import console, open_database
 from usecases.settings import UseCaseSettings
 
 Workers = Annotated[
     int | None,
     typer.Option(
-        min=1, max=64, help=described(WorkerSettings, "api_workers"), show_default="API_WORKERS"
+        min=1, max=64, help=described(CommandSettings, "api_workers"), show_default="API_WORKERS"
     ),
 ]
 
