@@ -159,3 +159,16 @@ def test_instants_in_tables_are_integers_but_for_the_tables_that_people_read() -
         if column.name.endswith(suffixes) and not isinstance(column.type, BigInteger)
     ]
     assert wrong == []
+
+
+def test_no_test_takes_a_helper_from_another_test() -> None:
+    """Helpers of several test modules stand in tests/support/ or in a module of their own."""
+    taken = [
+        f"{path.relative_to(ROOT)}: {module}"
+        for room in ("tests", "benchmarks")
+        for path in sources(room)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (module := node.module or "").startswith("tests.")
+        if module.rpartition(".")[2].startswith(("test_", "conftest"))
+    ]
+    assert taken == []

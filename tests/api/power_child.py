@@ -8,7 +8,7 @@ from api.journal.journal import Journal
 from api.journal.sink import DatabaseSink
 from api.journal.writer import InProcessWriter
 from shared.tables.engine import connect
-from tests.api.test_drain import row
+from tests.support.journals import row
 
 
 def main() -> None:

@@ -1,63 +1,17 @@
 """Rows of different callers are scored together and stay strangers."""
 
-import asyncio
-from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 import pytest
 
-from api.http.callers import anonymous
-from api.scoring.batching import MAX_ROWS, MicroBatcher, RowRoute
-from api.scoring.requests import RowParser
+from api.scoring.batching import MAX_ROWS
 from api.settings import Settings
-from shared.keys.tokens import Role
 from tests.api.bundles import Signer
 from tests.api.faulty import FAILS, WORKS, error_model, nan_model
 from tests.api.server import Running
-from tests.api.test_breaker import both_faults, promote
 from tests.api.tiny import count_rows
-
-ANYBODY = anonymous(Role.SCORER, is_trusted=True)
-
-
-@dataclass
-class FakeCaller:
-    """Keeps what it is told."""
-
-    status: int = 0
-    headers: bytes = b""
-    body: dict[str, Any] = field(default_factory=dict)
-
-    def answer(self, status: int, headers: bytes, body: bytes) -> None:
-        self.status, self.headers, self.body = status, headers, orjson.loads(body)
-
-
-@dataclass
-class Desk:
-    """Asks a service for many rows in one tick."""
-
-    server: Running
-
-    def ask(self, *rows: dict[str, Any], path: str = "/score") -> list[FakeCaller]:
-        service = self.server.service
-        (route,) = [route for route in service.use_case.routes if route.path == path]
-        parse = RowParser(service.use_case.request_model)
-        row_route = RowRoute(route, parse, service.metrics.route(path))
-        callers = [FakeCaller() for _ in rows]
-
-        async def tick() -> None:
-            batcher = MicroBatcher(
-                service.scoring.pipeline, service.models.slot, service.scoring.lane
-            )
-            for row, recipient in zip(rows, callers, strict=True):
-                batcher.add(orjson.dumps(row), row_route, ANYBODY, recipient)
-            # each turn takes a part of them
-            for _ in range(len(rows)):
-                await asyncio.sleep(0)
-
-        asyncio.run(tick())
-        return callers
+from tests.support.api_desk import Desk
+from tests.support.api_pushes import both_faults, promote
 
 
 @pytest.fixture

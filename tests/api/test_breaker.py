@@ -1,6 +1,5 @@
 """Versions that throw or answer NaN are stepped back from by the process itself."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,19 +11,11 @@ from api.smoke import check
 from shared.bundle.archive import unpack
 from shared.scoring.loading import load_model
 from tests.api.bundles import Signer, bias_of
-from tests.api.faulty import FAILS, WORKS, error_model, nan_model
+from tests.api.faulty import FAILS, WORKS, nan_model
 from tests.api.server import Running, wait_until
-from tests.api.test_push import audit
 from tests.api.tiny import stored_rows
-from tests.api.workers.test_together import worker
-
-Graph = Callable[[str], bytes]
-both_faults = pytest.mark.parametrize("fault", [nan_model, error_model])
-
-
-def promote(server: Running, signer: Signer, fault: Graph) -> None:
-    pushed = server.push(signer.bundle("1.0.1", {"model.onnx": fault("1.0.1")}), signer)
-    assert pushed.status_code == 200, pushed.text
+from tests.support.api_pushes import Graph, audit, both_faults, promote
+from tests.support.api_workers import worker
 
 
 def version(server: Running) -> str:

@@ -10,8 +10,8 @@ from api.settings import Settings
 from api.wiring import build_service
 from shared.machine_clock import MachineClock
 from tests.api.server import Running
-from tests.api.test_user_locks import StoppedClock
 from tests.api.tiny import TinyUseCase, stored_rows
+from tests.support.clocks import StoppedClock
 
 SECOND = 1_000_000
 HOUR = 3_600 * SECOND

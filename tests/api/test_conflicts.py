@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,12 +10,12 @@ from hypothesis import strategies as st
 from api.scoring.idempotency import conflicting_fields
 from api.settings import Settings
 from tests.api.server import Running
-from tests.api.test_batching import Desk
 from tests.api.tiny import count_rows
+from tests.support.api_calls import CONFLICT, named
+from tests.support.api_desk import Desk
 from usecases.fraud.requests import TransactionRequest
 from usecases.fraud.serving import use_case
 
-CONFLICT = "urn:understudy:problem:idempotency-conflict"
 NOW_US = 1_790_000_000_000_000
 HOUR_US = 3_600_000_000
 OPTIONAL: dict[str, list[Any]] = {
@@ -47,12 +46,6 @@ def compared(first: dict[str, Any], again: dict[str, Any], later_us: int = 0) ->
     request = TransactionRequest(transaction_id="t", **again)
     sent = TO_TRANSACTION(request, NOW_US + later_us)
     return conflicting_fields(request, sent, decided, TO_TRANSACTION)
-
-
-def named(answer: httpx.Response) -> list[str]:
-    body = answer.json()
-    assert (answer.status_code, body["type"]) == (409, CONFLICT)
-    return [error["field"] for error in body["errors"]]
 
 
 @given(payloads(), st.integers(1, 40 * HOUR_US))

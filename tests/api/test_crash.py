@@ -20,9 +20,9 @@ from tests.api.bundles import Signer, install
 from tests.api.rollout.driving import users
 from tests.api.rollout.faults import TRAP, crashes
 from tests.api.server import Running, wait_until
-from tests.api.test_kill import start
-from tests.api.test_push import audit
 from tests.api.workers.crew import Crew, lives
+from tests.support.api_processes import start
+from tests.support.api_pushes import audit
 
 pytestmark = pytest.mark.slow
 

@@ -2,7 +2,6 @@ import base64
 import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 from sqlalchemy import Engine
 
 from api.journal.checkpoint import Position
-from api.journal.drain import Drain, DrainEvents
-from api.journal.entries import COLUMNS, decode, decode_row, encode_label, encode_row
+from api.journal.drain import Drain
+from api.journal.entries import COLUMNS, decode, decode_row, encode_label
 from api.journal.journal import Journal
 from api.journal.sink import DatabaseSink, JournalRecord, Stored
 from api.journal.writer import InProcessWriter, WrittenBatch
@@ -22,6 +21,7 @@ from shared.tables.engine import connect
 from shared.transaction import Label
 from tests.api.server import wait_until
 from tests.api.tiny import stored_rows
+from tests.support.journals import Seen, row
 
 
 class AwaySink:
@@ -56,15 +56,6 @@ class BusyWriter(InProcessWriter):
         return written
 
 
-@dataclass
-class Seen:
-    stored: list[Stored] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-
-    def events(self) -> DrainEvents:
-        return DrainEvents(self.stored.append, self.refused.append)
-
-
 @pytest.fixture
 def engine(settings: Settings) -> Iterator[Engine]:
     made = connect(settings.database_url.get_secret_value())
@@ -78,15 +69,6 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     made.open()
     yield made
     made.close()
-
-
-def row(transaction_id: str, **changes: Any) -> bytes:
-    said = {
-        "transaction_id": transaction_id, "user_id": "u", "event_time": 1, "ingested_at": 1,
-        "amount": 1.0, "currency": "EUR", "merchant_id": "m", "transaction_type": "purchase",
-        "model_version": "1.0.0", "component_scores": '{"classifier":0.5}',
-    }  # fmt: skip
-    return encode_row(tuple(map((said | changes).get, COLUMNS[:-1])), bytes(8))
 
 
 def without_a_sender(record: bytes) -> bytes:

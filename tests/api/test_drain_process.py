@@ -18,8 +18,8 @@ from api.settings import Settings
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect
 from tests.api.server import Running, wait_until
-from tests.api.test_drain import row
 from tests.api.tiny import stored_rows
+from tests.support.journals import row
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Plain requests skip ASGI, and nobody can tell but by the clock."""
 
 import asyncio
-import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,40 +20,7 @@ from shared.keys.tokens import Role
 from tests.api.plain import Address, behind, talk, told
 from tests.api.server import Running, serve_settings, wait_until
 from tests.api.tiny import count_rows
-
-
-def request(amount: float, **more: str) -> bytes:
-    body = orjson.dumps({"amount": amount, **more})
-    head = f"POST /score HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
-    return head.encode() + b"Content-Type: application/json\r\n\r\n" + body
-
-
-LIVE = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-def address_of(server: Running) -> Address:
-    url = httpx.URL(server.url)
-    return url.host, url.port or 0
-
-
-def answers(connection: socket.socket, count: int) -> list[tuple[int, bytes]]:
-    """Statuses and bodies of the next answers."""
-    found: list[tuple[int, bytes]] = []
-    content = b""
-    while len(found) < count:
-        head, end, rest = content.partition(b"\r\n\r\n")
-        length = next(
-            (int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")),
-            0,
-        )
-        if end and len(rest) >= length:
-            found.append((int(head[9:12]), rest[:length]))
-            content = rest[length:]
-            continue
-        part = connection.recv(65_536)
-        assert part, content
-        content += part
-    return found
+from tests.support.raw_requests import LIVE, address_of, answers, request
 
 
 def test_requests_of_both_ways_sent_without_waiting_are_answered_in_turn(steady: Running) -> None:

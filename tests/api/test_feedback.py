@@ -1,6 +1,5 @@
 from typing import Any
 
-import httpx
 import pytest
 
 from api.settings import Settings
@@ -8,18 +7,9 @@ from shared.clock import SystemClock
 from shared.keys.tokens import Role
 from shared.tables.label_changes import Corrections, count_corrections
 from tests.api.server import Running, wait_until
-from tests.api.tiny import TinySource, stored_rows
+from tests.api.tiny import TinySource
+from tests.support.api_calls import feedback, labels_of
 from usecases.fraud.training.snapshot import read_snapshot
-
-
-def feedback(server: Running, *labels: dict[str, Any]) -> httpx.Response:
-    headers = server.bearer(Role.FEEDBACK)
-    return server.client.post("/feedback", json={"labels": list(labels)}, headers=headers)
-
-
-def labels_of(server: Running) -> dict[str, tuple[Any, Any]]:
-    rows = stored_rows(server.service.database.engine)
-    return {row["transaction_id"]: (row["label"], row["label_source"]) for row in rows}
 
 
 def test_a_label_is_stored_and_the_feature_source_hears_of_it(serving: Running) -> None:

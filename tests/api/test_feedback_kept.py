@@ -1,10 +1,7 @@
 """What was acknowledged of a label is kept, and what cannot be kept is refused by name."""
 
-import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,20 +10,8 @@ from api.settings import Settings
 from shared.clock import SystemClock, isoformat
 from shared.keys.tokens import Role
 from tests.api.server import Running
-from tests.api.test_feedback import feedback, labels_of
-
-
-@contextmanager
-def write_lock(settings: Settings) -> Iterator[None]:
-    """Somebody writes to the database and does not end."""
-    path = settings.database_url.get_secret_value().removeprefix("sqlite:///")
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        other.execute("ROLLBACK")
-        other.close()
+from tests.support.api_calls import feedback, labels_of
+from tests.support.sqlite_locks import write_lock
 
 
 def test_a_label_waits_in_the_journal_while_somebody_holds_the_write_lock(

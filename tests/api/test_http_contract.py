@@ -19,7 +19,7 @@ from native.catalogue import FAST_HTTP
 from native.parts import Part
 from tests.api.plain import BODY, Address, behind, talk, told
 from tests.api.server import Running, serve_settings, wait_until
-from tests.api.test_bounds import CHUNKED, FLOODS, GET, HASTY, HOST, asked, statuses
+from tests.support.raw_requests import CHUNKED, FLOODS, GET, HASTY, HOST, asked, statuses
 
 pytestmark = pytest.mark.coupling
 PURE = Part("fast-http", without="", switched_off=lambda: "all")

@@ -12,7 +12,7 @@ import pytest
 from api.journal.journal import Journal, JournalFull
 from api.journal.segments import segment_path
 from shared.errors import SettingsError
-from tests.api.test_journal_damage import BOUND, Tells, drain, newest, opened
+from tests.support.damaged_journals import BOUND, Tells, drain, newest, opened
 
 
 @pytest.mark.parametrize("removed", [lambda path: newest(path).unlink(), shutil.rmtree])
@@ -74,7 +74,7 @@ def test_a_full_disk_on_which_everything_is_drained_takes_records_again(tmp_path
     script = f"""
 import os, resource, signal
 from pathlib import Path
-from tests.api.test_journal_damage import drain, opened
+from tests.support.damaged_journals import (drain, opened)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal = opened(Path({str(tmp_path)!r}))
 journal.append([b"x" * 3000])

@@ -16,8 +16,8 @@ from api.journal.writer import InProcessWriter, WrittenBatch
 from api.settings import Settings
 from shared.tables.engine import connect
 from tests.api.server import Running, wait_until
-from tests.api.test_drain import Seen, row
 from tests.api.tiny import stored_rows
+from tests.support.journals import Seen, row
 
 
 class LateWriter(InProcessWriter):

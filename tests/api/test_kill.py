@@ -1,28 +1,17 @@
 """A real server process is killed while it answers; what it had answered is never lost."""
 
-import os
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import httpx
 
 from api.settings import Settings
 from tests.api.server import Running, wait_until
 from tests.api.tiny import stored_rows
+from tests.support.api_processes import start
 
 KILLS = 3
-
-
-def start(folder: Path) -> tuple[subprocess.Popen[str], str]:
-    child = subprocess.Popen(
-        [sys.executable, "-m", "tests.api.tiny_server", str(folder)],
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())}, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert child.stdout is not None
-    return child, child.stdout.readline().strip()
 
 
 def send_until_it_dies(url: str, round_number: int, answered: list[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.server import Running, wait_until
-from tests.api.test_feedback import feedback, labels_of
+from tests.support.api_calls import feedback, labels_of
 
 
 @pytest.fixture

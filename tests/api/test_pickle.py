@@ -10,8 +10,8 @@ from api.settings import Settings
 from tests.api.bundles import Signer, install
 from tests.api.pickles import Footprint, bundle, half, pickled, slow
 from tests.api.server import Running, wait_until
-from tests.api.test_push import refused, rezipped
-from tests.api.workers.test_together import worker
+from tests.support.api_pushes import refused, rezipped
+from tests.support.api_workers import worker
 
 
 @pytest.fixture

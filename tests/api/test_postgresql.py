@@ -1,57 +1,21 @@
 """The shipped use case on a real PostgreSQL, which is killed and comes back."""
 
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
-import pytest
 from pydantic import SecretStr
 
-import usecases
 from api.wiring import build_service
 from shared.clock import SystemClock
 from tests.api.bundles import Signer
 from tests.api.mortal_postgres import MortalPostgres
 from tests.api.server import Running, serve_settings, wait_until
-from tests.api.test_feedback import feedback, labels_of
-from tests.api.test_reach import quarantined_rows
-from tests.api.test_registry import NoSmoke
 from tests.api.tiny import stored_rows
-from tests.postgres import is_installed
-
-USE_CASE = usecases.load_serving(usecases.DEFAULT)
-
-
-@pytest.fixture
-def database() -> Iterator[MortalPostgres]:
-    if not is_installed():
-        if os.environ.get("CI") == "true":
-            pytest.fail("CI must have PostgreSQL server binaries; install postgresql")
-        pytest.skip("PostgreSQL server binaries are not on this machine")
-    with MortalPostgres() as server:
-        yield server
-
-
-def predict(server: Running, transaction_id: str, user: str = "u") -> httpx.Response:
-    body = {"amount": 20.0, "user_id": user, "merchant_id": "m", "transaction_id": transaction_id}
-    answer = server.client.post("/predict", json=body)
-    assert answer.status_code == 200, answer.text
-    return answer
-
-
-def bundle(signer: Signer) -> bytes:
-    return signer.bundle(
-        "1.0.0",
-        use_case=USE_CASE.name,
-        components=("classifier", "isolation_forest", "autoencoder"),
-        feature_names=USE_CASE.feature_set.names,
-        feature_set_version=USE_CASE.feature_set.version,
-        thresholds={"review": 0.4, "block": 0.8, "isolation_forest": 0.6, "autoencoder": 0.5},
-    )
+from tests.support.api_calls import feedback, labels_of, quarantined_rows
+from tests.support.api_on_postgresql import USE_CASE, bundle, predict
+from tests.support.api_registries import NoSmoke
 
 
 def health(server: Running) -> dict[str, Any]:

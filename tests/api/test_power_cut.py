@@ -15,8 +15,8 @@ from api.journal.writer import InProcessWriter
 from benchmarks.journal_power import STATES, left_by_a_cut
 from benchmarks.sync_tracer import Shadow, supported
 from shared.tables.engine import connect
-from tests.api.test_drain import row
 from tests.api.tiny import stored_rows
+from tests.support.journals import row
 
 pytestmark = pytest.mark.skipif(not supported(), reason="knows the kernel's calls of Linux only")
 

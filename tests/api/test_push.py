@@ -1,6 +1,3 @@
-import io
-import json
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,31 +11,7 @@ from shared.keys.signing import sign
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer, graph, install
 from tests.api.server import Running
-
-
-def refused(server: Running, answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
-    """The push was refused, audited and counted, and the old model serves on."""
-    assert answer.status_code == status, answer.text
-    problem: dict[str, Any] = answer.json()
-    assert problem["type"] == f"urn:understudy:problem:{kind}"
-    assert server.score(amount=3.0).json()["version"] == "1.0.0"
-    last = audit(server.settings)[-1]
-    assert (last["what"], last["code"], last["who"]) == ("push-refused", kind, "push")
-    assert f'push_refusals_total{{reason="{kind}"}} 1.0' in server.client.get("/metrics").text
-    return problem
-
-
-def audit(settings: Settings) -> list[dict[str, Any]]:
-    path = settings.prod_models_dir / "audit.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def rezipped(raw: bytes, changed: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(raw)) as old, zipfile.ZipFile(buffer, "w") as new:
-        for entry in old.infolist():
-            new.writestr(entry, changed.get(entry.filename) or old.read(entry))
-    return buffer.getvalue()
+from tests.support.api_pushes import audit, refused, rezipped
 
 
 def test_a_signed_bundle_is_served_from_the_answer_on(serving: Running, signer: Signer) -> None:

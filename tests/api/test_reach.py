@@ -1,32 +1,19 @@
 """Whose rows become history depends on who can reach an open port, and a setting says who."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
 
 from api.settings import Settings, load_settings
 from api.wiring import build_service
 from shared.clock import SystemClock
 from shared.errors import SettingsError
 from shared.keys.tokens import Role
-from shared.tables.schema import quarantined_transaction_logs as quarantine
 from tests.api.bundles import Signer
 from tests.api.faulty import FAILS, nan_model
 from tests.api.server import Running
-from tests.api.test_feedback import feedback
 from tests.api.tiny import TinySource, TinyUseCase, stored_rows
-
-
-def quarantined_rows(engine: Engine) -> list[dict[str, Any]]:
-    with engine.connect() as connection:
-        return [dict(row) for row in connection.execute(select(quarantine)).mappings()]
-
-
-def ago(**span: float) -> str:
-    return (datetime.now(UTC) - timedelta(**span)).isoformat()
+from tests.support.api_calls import ago, feedback, quarantined_rows
 
 
 @pytest.fixture

@@ -1,29 +1,12 @@
 import pytest
 
-from api.models.promoter import Promoter
 from api.models.push import Push
 from api.registry.ledger import Acceptance, Ledger
 from api.registry.registry import Registry
 from api.settings import Settings
-from api.wiring import build_service
-from shared.clock import SystemClock
 from tests.api.bundles import Signer, install
 from tests.api.server import Running
-from tests.api.tiny import TinyUseCase
-
-
-class NoSmoke:
-    """Stands in for the child process, which has nothing to do with the registry."""
-
-    def run(self, raw: bytes) -> None: ...
-
-
-def promoter_of(settings: Settings) -> Promoter:
-    promoter = build_service(
-        settings, TinyUseCase(), SystemClock(), smoke=NoSmoke()
-    ).models.promoter
-    promoter.restore()
-    return promoter
+from tests.support.api_registries import promoter_of
 
 
 def test_leftovers_of_a_killed_write_are_removed(settings: Settings) -> None:

@@ -18,8 +18,8 @@ from api.settings import Settings
 from tests.api.bundles import Signer, bias_of, install
 from tests.api.cut import Cut
 from tests.api.server import Running, serve_settings
-from tests.api.test_push import audit
-from tests.api.test_registry import promoter_of
+from tests.support.api_pushes import audit
+from tests.support.api_registries import promoter_of
 
 pytestmark = pytest.mark.slow
 

@@ -17,7 +17,7 @@ from api.registry.registry import Registry
 from api.settings import Settings
 from tests.api.bundles import Signer, install
 from tests.api.server import Running, serve_settings
-from tests.api.test_push import audit
+from tests.support.api_pushes import audit
 
 Spoil = Callable[[Path], object]
 STRANGE: dict[str, dict[str, object]] = {

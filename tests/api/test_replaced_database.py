@@ -12,8 +12,8 @@ from api.settings import Settings
 from shared.tables.engine import connect
 from tests.api.server import Running, wait_until
 from tests.api.tiny import stored_rows
-from tests.shared.tables.test_sqlite_file import emptied, removed, removed_with_all_beside_it
-from tests.shared.tables.test_sqlite_file import replaced as replaced_by_another
+from tests.support.database_files import emptied, removed, removed_with_all_beside_it
+from tests.support.database_files import replaced as replaced_by_another
 
 pytestmark = pytest.mark.slow
 

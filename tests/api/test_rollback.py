@@ -1,20 +1,13 @@
 import shutil
 
-import httpx
 import pytest
 
 from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer, install
 from tests.api.server import Running
-from tests.api.test_push import audit
-
-
-def alert(server: Running, version: str, status: str = "firing") -> httpx.Response:
-    labels = {"alertname": "ScoreDrift", "model_version": version}
-    item = {"status": status, "labels": labels, "annotations": {"summary": "it moved"}}
-    payload = {"version": "4", "status": status, "receiver": "understudy", "alerts": [item]}
-    return server.client.post("/alert", json=payload, headers=server.bearer(Role.ALERT))
+from tests.support.api_calls import alert
+from tests.support.api_pushes import audit
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from shared.keys.tokens import (
 )
 from shared.tables.label_changes import labels_known_then
 from tests.api.server import Running, wait_until
-from tests.api.test_feedback import feedback
 from tests.api.tiny import stored_rows
+from tests.support.api_calls import feedback
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -22,11 +22,11 @@ from shared.tables.engine import connect
 from tests.api.bundles import Signer
 from tests.api.mortal_postgres import MortalPostgres
 from tests.api.server import Running, serve_settings, wait_until
-from tests.api.test_postgresql import USE_CASE, bundle, database, predict
-from tests.api.test_registry import NoSmoke
 from tests.api.tiny import stored_rows
 from tests.pooler import running_pooler
 from tests.postgres import Postgres
+from tests.support.api_on_postgresql import USE_CASE, bundle, database, predict
+from tests.support.api_registries import NoSmoke
 
 pytestmark = pytest.mark.slow
 

@@ -27,9 +27,9 @@ from tests.api.bundles import Signer, bias_of, graph
 from tests.api.pickles import bundle, sleepy
 from tests.api.plain import talk
 from tests.api.server import Running, wait_until
-from tests.api.test_fast_path import LIVE, address_of, answers, request
-from tests.api.test_push import audit
 from tests.api.tiny import TinyUseCase, stored_rows
+from tests.support.api_pushes import audit
+from tests.support.raw_requests import LIVE, address_of, answers, request
 
 pytestmark = pytest.mark.slow
 

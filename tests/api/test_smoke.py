@@ -1,56 +1,11 @@
-import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from api.models.smoke import ChildSmokeTest
 from shared.errors import ModelLoadError
-from tests.api.bundles import Signer, graph
+from tests.api.bundles import Signer
+from tests.support.api_pushes import endless, greedy
 
 MIB = 1024 * 1024
-
-
-def endless() -> bytes:
-    """A loop that only ends after 2**62 rounds."""
-    round_ = helper.make_graph(
-        [
-            helper.make_node("Identity", ["go_on"], ["goes_on"]),
-            helper.make_node("Identity", ["carried"], ["carries"]),
-        ],
-        "round",
-        [
-            helper.make_tensor_value_info("number", TensorProto.INT64, []),
-            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("carried", TensorProto.FLOAT, [None, 2]),
-        ],
-        [
-            helper.make_tensor_value_info("goes_on", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("carries", TensorProto.FLOAT, [None, 2]),
-        ],
-    )
-    rounds = numpy_helper.from_array(np.array(2**62, np.int64), "rounds")
-    forever = numpy_helper.from_array(np.array(True), "forever")
-    return graph(
-        "1.0.0",
-        nodes=[
-            helper.make_node("Constant", [], ["rounds"], value=rounds),
-            helper.make_node("Constant", [], ["forever"], value=forever),
-            helper.make_node("Loop", ["rounds", "forever", "features"], ["scores"], body=round_),
-        ],
-    )
-
-
-def greedy() -> bytes:
-    """Ten GiB of zeros in the middle."""
-    shape = numpy_helper.from_array(np.array([10 * 1024, 256 * 1024], np.int64), "shape")
-    return graph(
-        "1.0.0",
-        nodes=[
-            helper.make_node("Constant", [], ["shape"], value=shape),
-            helper.make_node("ConstantOfShape", ["shape"], ["huge"]),
-            helper.make_node("ReduceSum", ["huge"], ["sum"], keepdims=0),
-            helper.make_node("Add", ["features", "sum"], ["scores"]),
-        ],
-    )
 
 
 @pytest.fixture

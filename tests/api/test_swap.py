@@ -12,8 +12,8 @@ from api.wiring import build_service
 from shared.clock import SystemClock
 from tests.api.bundles import Signer, bias_of
 from tests.api.server import Running
-from tests.api.test_registry import NoSmoke
 from tests.api.tiny import TinyUseCase
+from tests.support.api_registries import NoSmoke
 
 
 @dataclass

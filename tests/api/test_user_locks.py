@@ -1,6 +1,5 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,18 +12,7 @@ from shared.transaction import Transaction
 from shared.usecase.serving import Answer, ServedModel
 from tests.api.server import Running
 from tests.api.tiny import stored_rows
-
-
-@dataclass
-class StoppedClock:
-    """Tells what it is set to."""
-
-    now: int = 5
-    calls: list[int] = field(default_factory=list)
-
-    def now_us(self) -> int:
-        return self.now
-
+from tests.support.clocks import StoppedClock
 
 MODEL = ServedModel("1.0.0", ("classifier",), {})
 ANSWER = Answer({}, 0.0, "approve")

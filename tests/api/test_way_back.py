@@ -17,8 +17,8 @@ from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer, install
 from tests.api.server import Running, wait_until
-from tests.api.test_push import audit
-from tests.api.workers.test_together import worker
+from tests.support.api_pushes import audit
+from tests.support.api_workers import worker
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.monitoring.test_rules import tool
+from tests.support.promtool import tool
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.monitoring_world import scaled
-from tests.monitoring.test_rules import MONITORING, run, tool
+from tests.support.promtool import MONITORING, run, tool
 
 FILES = ("prometheus.yml", "rules.yml", "alertmanager.yml")
 

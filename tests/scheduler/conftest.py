@@ -1,7 +1,6 @@
 """A database with its tables, and the parts of a cycle around a tiny use case."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,11 @@ from scheduler.cycle.context import CycleContext
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
-from scheduler.cycle.runner import CycleRunner
 from scheduler.publisher import Publisher
 from shared.keys.signing import key_id, sign
 from shared.tables.engine import connect, migrate
-from shared.tables.runs import Run, claim_next, get_run, request_run
 from tests.scheduler.fakes import PocketApi, SettableClock, TinyUseCase
+from tests.support.cycle_bench import CycleBench
 
 
 @pytest.fixture
@@ -35,30 +33,6 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     migrate(engine)
     yield engine
     engine.dispose()
-
-
-@dataclass
-class CycleBench:
-    """A cycle ready to run, and everything around it to look at."""
-
-    context: CycleContext
-    use_case: TinyUseCase
-    api: PocketApi
-    clock: SettableClock
-    recorder: RunRecorder
-    private_key: Ed25519PrivateKey
-    root: Path
-
-    def run(self) -> Run:
-        """Request, claim and execute one run; returns its row."""
-        run_id = request_run(self.context.engine, "retraining", self.clock.now_us(), "test")
-        claimed = claim_next(self.context.engine)
-        assert claimed is not None
-        CycleRunner(self.context, self.recorder).execute(claimed)
-        self.clock.move(1_000_000)
-        finished = get_run(self.context.engine, run_id)
-        assert finished is not None
-        return finished
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.support.command_line import Command
+
 ROOT = Path(__file__).parents[2]
-Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture

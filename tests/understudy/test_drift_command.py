@@ -20,7 +20,7 @@ from shared.clock import MICROS_PER_DAY, SystemClock, to_datetime
 from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_decisions
 from tests.scheduler.fakes import linear_graph
-from tests.understudy.conftest import Command
+from tests.support.command_line import Command
 from understudy.drift import DRIFT, NO_DRIFT, NOT_CHECKED, DriftRequest, check_now
 
 pytestmark = pytest.mark.slow

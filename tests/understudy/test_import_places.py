@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 
 from shared.tables.engine import connect
 from shared.tables.schema import transaction_history_logs
-from tests.understudy.conftest import Command
+from tests.support.command_line import Command
 from understudy.commands.data import _place_for_rejects
 
 pytestmark = pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 from api.settings import Settings
 from tests.api.bundles import Signer
 from tests.api.server import Running
-from tests.api.test_smoke import endless, greedy
+from tests.support.api_pushes import endless, greedy
 
 
 def children() -> set[str]:

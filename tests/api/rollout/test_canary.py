@@ -18,8 +18,8 @@ from tests.api.rollout.driving import (
 )
 from tests.api.rollout.faults import TRAP, answers_nan
 from tests.api.server import Running, wait_until
-from tests.api.test_push import audit
-from tests.api.test_rollback import alert
+from tests.support.api_calls import alert
+from tests.support.api_pushes import audit
 
 pytestmark = pytest.mark.slow
 

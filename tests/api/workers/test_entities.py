@@ -12,12 +12,11 @@ import pytest
 from api.settings import Settings
 from tests.api.plain import talk
 from tests.api.server import Running, wait_until
-from tests.api.test_conflicts import named
-from tests.api.test_fast_path import LIVE, address_of, answers, request
-from tests.api.test_feedback import feedback, labels_of
-from tests.api.test_feedback_kept import write_lock
 from tests.api.tiny import stored_rows
-from tests.api.workers.test_together import user_of, worker
+from tests.support.api_calls import feedback, labels_of, named
+from tests.support.api_workers import user_of, worker
+from tests.support.raw_requests import LIVE, address_of, answers, request
+from tests.support.sqlite_locks import write_lock
 
 
 @pytest.fixture(params=["auto", "on"])

@@ -21,9 +21,9 @@ from shared.keys.tokens import Role
 from tests.api.bundles import Signer
 from tests.api.server import Running, serve_settings, wait_until
 from tests.api.shipped import COMPONENTS, THRESHOLDS, USE_CASE
-from tests.api.test_registry import NoSmoke
 from tests.api.tiny import stored_rows
 from tests.api.workers.crew import Crew
+from tests.support.api_registries import NoSmoke
 
 pytestmark = pytest.mark.slow
 

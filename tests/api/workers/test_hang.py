@@ -15,7 +15,7 @@ from tests.api.bundles import Signer
 from tests.api.rollout.faults import TRAP, hangs
 from tests.api.server import wait_until
 from tests.api.workers.crew import Crew, lives
-from tests.api.workers.test_together import user_of
+from tests.support.api_workers import user_of
 
 pytestmark = pytest.mark.slow
 

@@ -5,9 +5,9 @@ import pytest
 from api.settings import Settings
 from shared.keys.tokens import Role, ensure_named_token
 from tests.api.server import Running
-from tests.api.test_reach import ago, quarantined_rows
 from tests.api.tiny import stored_rows
-from tests.api.workers.test_together import user_of, worker
+from tests.support.api_calls import ago, quarantined_rows
+from tests.support.api_workers import user_of, worker
 
 
 @pytest.mark.parametrize("path", ["/score", "/score?slow", "/score/batch"])

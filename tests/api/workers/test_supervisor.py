@@ -12,9 +12,9 @@ import pytest
 from api.settings import Settings
 from tests.api.bundles import Signer
 from tests.api.server import Running, wait_until
-from tests.api.test_push import audit
 from tests.api.tiny import stored_rows
 from tests.api.workers.crew import ROOT, Crew, lives
+from tests.support.api_pushes import audit
 
 pytestmark = pytest.mark.slow
 

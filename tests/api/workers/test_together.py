@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,35 +10,20 @@ import pytest
 
 from api.registry.lock import RegistryLock
 from api.settings import Settings
-from api.wiring import build_service
-from api.workers.worker_context import WorkerContext
-from shared.clock import SystemClock
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer, bias_of, install
 from tests.api.server import Running, wait_until
-from tests.api.test_push import audit
-from tests.api.test_registry import NoSmoke
-from tests.api.tiny import TinyUseCase, stored_rows
+from tests.api.tiny import stored_rows
+from tests.support.api_pushes import audit
+from tests.support.api_workers import user_of, worker
 
 pytestmark = pytest.mark.slow
-
-
-def worker(settings: Settings, number: int, total: int = 2) -> Running:
-    own = settings.model_copy(update={"api_workers": total})
-    place = WorkerContext(number, starts=1)
-    service = build_service(own, TinyUseCase(), SystemClock(), smoke=NoSmoke(), context=place)
-    return Running(own, service=service)
 
 
 @pytest.fixture
 def both(settings: Settings) -> Iterator[tuple[Running, Running]]:
     with worker(settings, 0) as first, worker(settings, 1) as second:
         yield first, second
-
-
-def user_of(owner: int, workers: int = 2) -> str:
-    """A user whose rows this worker owns."""
-    return next(f"u{n}" for n in range(100) if zlib.crc32(f"u{n}".encode()) % workers == owner)
 
 
 def version(server: Running) -> str:

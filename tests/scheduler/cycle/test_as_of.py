@@ -13,9 +13,8 @@ from shared.clock import MICROS_PER_DAY, to_micros
 from shared.errors import DataUnavailable
 from shared.tables.runs import RunStatus
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
-from tests.scheduler.conftest import CycleBench
-from tests.scheduler.cycle.test_what_a_judgement_knows import record
 from tests.scheduler.fakes import NOW_US
+from tests.support.cycle_bench import CycleBench, record
 from usecases.fraud.learning import FraudLearning
 
 OLD = "2020-06-30T00:00:00.000000Z"

@@ -3,7 +3,7 @@
 from scheduler.drift.baseline import decode
 from shared.bundle.archive import unpack
 from shared.bundle.version import Version
-from tests.scheduler.conftest import CycleBench
+from tests.support.cycle_bench import CycleBench
 
 
 def test_a_bundle_carries_what_its_model_was_trained_on_and_how_good_it_was(

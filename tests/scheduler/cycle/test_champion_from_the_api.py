@@ -13,7 +13,7 @@ from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY
 from shared.keys.signing import key_id, sign
 from shared.tables.runs import Run, RunStatus
-from tests.scheduler.conftest import CycleBench
+from tests.support.cycle_bench import CycleBench
 
 
 @pytest.fixture

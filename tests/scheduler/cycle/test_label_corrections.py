@@ -5,8 +5,8 @@ from dataclasses import replace
 from sqlalchemy import insert
 
 from shared.tables.schema import label_changes
-from tests.scheduler.conftest import CycleBench
 from tests.scheduler.report.pages import Page
+from tests.support.cycle_bench import CycleBench
 
 
 def turn(bench: CycleBench, key: str, old: int, new: int) -> None:

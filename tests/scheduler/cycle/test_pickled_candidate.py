@@ -13,8 +13,8 @@ from shared.bundle.archive import unpack
 from shared.tables.runs import RunStatus
 from shared.usecase.learning import Candidate, Labels, Progress
 from shared.usecase.serving import FloatMatrix
-from tests.scheduler.conftest import CycleBench
 from tests.scheduler.fakes import NAMES, TinyUseCase
+from tests.support.cycle_bench import CycleBench
 
 
 def pickled_scores(weights: npt.NDArray[np.float32]) -> bytes:

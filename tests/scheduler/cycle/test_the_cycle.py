@@ -15,7 +15,7 @@ from shared.scoring.session import OnnxModel
 from shared.tables.runs import RunStatus
 from shared.tables.schema import features_config
 from shared.verdicts import Outcome
-from tests.scheduler.conftest import CycleBench
+from tests.support.cycle_bench import CycleBench
 
 STEPS_OF_A_PROMOTION = [
     "champion",

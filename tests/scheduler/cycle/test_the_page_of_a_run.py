@@ -9,8 +9,8 @@ import pytest
 from shared.tables.runs import RunStatus
 from shared.usecase.serving import FloatMatrix
 from shared.verdicts import Outcome
-from tests.scheduler.conftest import CycleBench
 from tests.scheduler.fakes import TinyUseCase
+from tests.support.cycle_bench import CycleBench
 
 pytestmark = pytest.mark.slow
 

@@ -18,20 +18,14 @@ from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY
 from shared.scoring.session import OnnxModel
-from shared.tables.runs import Run, RunStatus, claim_next, finish, request_run
-from tests.scheduler.conftest import CycleBench
+from shared.tables.runs import Run, RunStatus, request_run
 from tests.scheduler.fakes import NOW_US
+from tests.support.cycle_bench import CycleBench, record
 
 JANUARY_US = NOW_US  # the clock of the tests begins with a year
 COMPARED = [{"gate": "metrics", "outcome": "FAIL", "reason": "", "numbers": {"compared": True}}]
 ALONE = [{"gate": "metrics", "outcome": "PASS", "reason": "", "numbers": {"path": "first_model"}}]
 BEFORE = [{"gate": "data_quality", "outcome": "FAIL", "reason": "", "numbers": {}}]
-
-
-def record(engine: Engine, job: str, due_us: int, **columns: object) -> None:
-    run_id = request_run(engine, job, due_us, "test")
-    claim_next(engine)
-    finish(engine, run_id, RunStatus.SUCCEEDED, "ok", "", **columns)  # type: ignore[arg-type]
 
 
 def metrics_of(run: Run) -> dict[str, object]:

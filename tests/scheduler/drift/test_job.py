@@ -12,8 +12,8 @@ from scheduler.drift.metrics import DriftFigures
 from shared.clock import MICROS_PER_DAY
 from shared.tables.runs import RunStatus, claim_next, list_runs
 from shared.tables.schema import model_training_runs
-from tests.scheduler.drift.conftest import DriftBench
 from tests.scheduler.report.pages import Page
+from tests.support.drift_bench import DriftBench
 
 
 def retrainings_by_drift(bench: DriftBench) -> int:

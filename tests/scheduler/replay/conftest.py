@@ -1,7 +1,6 @@
 """A replay ready to run, over a past of thirty weeks that turns half-way."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,35 +8,10 @@ from sqlalchemy import Engine
 
 from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only
-from scheduler.replay.plan import Span, plan_spans
-from scheduler.replay.record import Round
-from scheduler.replay.replay import replay
-from shared.intervals import Interval
 from shared.tables.engine import connect, migrate
 from tests.scheduler.fakes import NOW_US
-from tests.scheduler.replay.chronicle import START_US, WEEK_US, Chronicle
-
-
-@dataclass
-class Notebook:
-    """A watcher that writes everything down."""
-
-    found: int = 0
-    played: list[int] = field(default_factory=list)
-    steps: list[str] = field(default_factory=list)
-    folder: Path = Path()
-
-    def reading(self) -> None:
-        self.steps.append("reading")
-
-    def planned(self, folder: Path, finished: Sequence[Round], total: int) -> None:
-        self.found, self.folder = len(finished), folder
-
-    def step(self, span: Span, what: str) -> None:
-        self.steps.append(what)
-
-    def ended(self, record: Round) -> None:
-        self.played.append(record.span.number)
+from tests.scheduler.replay.chronicle import WEEK_US, Chronicle
+from tests.support.replay_bench import ReplayBench, weekly
 
 
 @pytest.fixture
@@ -49,24 +23,6 @@ def history(tmp_path: Path) -> Iterator[Engine]:
     engine = connect_read_only(url)
     yield engine
     engine.dispose()
-
-
-@dataclass
-class ReplayBench:
-    """What is asked, changed a little from time to time."""
-
-    asked: Asked
-
-    def play(self, **changes: object) -> tuple[list[Round], Notebook]:
-        notebook = Notebook()
-        asked = replace(self.asked, **changes)  # type: ignore[arg-type]
-        return replay(asked, notebook), notebook
-
-
-def weekly(first: int, last: int, every: str = "1W") -> tuple[Span, ...]:
-    """Due instants between two weeks of the past."""
-    begin, end = START_US + first * WEEK_US, START_US + last * WEEK_US
-    return plan_spans(Interval.parse(every), begin, end)
 
 
 @pytest.fixture

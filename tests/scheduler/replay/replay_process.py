@@ -8,7 +8,7 @@ from scheduler.replay.history import connect_read_only
 from scheduler.replay.replay import replay
 from tests.scheduler.fakes import NOW_US
 from tests.scheduler.replay.chronicle import Chronicle
-from tests.scheduler.replay.conftest import Notebook, weekly
+from tests.support.replay_bench import Notebook, weekly
 
 
 def main() -> None:

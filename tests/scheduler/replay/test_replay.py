@@ -16,7 +16,7 @@ from shared.tables.engine import connect, database_errors
 from shared.tables.runs import RunStatus
 from shared.verdicts import Outcome
 from tests.scheduler.replay.chronicle import WEEK_US, Chronicle
-from tests.scheduler.replay.conftest import ReplayBench, weekly
+from tests.support.replay_bench import ReplayBench, weekly
 
 
 def test_each_policy_serves_what_it_would_have_served(bench: ReplayBench) -> None:

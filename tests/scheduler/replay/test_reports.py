@@ -15,7 +15,7 @@ from scheduler.replay.published import Published
 from scheduler.replay.record import Round, from_json, to_json
 from scheduler.replay.summary import describe, judged, mean, summarize, verdict
 from tests.scheduler.replay.chronicle import Chronicle
-from tests.scheduler.replay.conftest import ReplayBench, weekly
+from tests.support.replay_bench import ReplayBench, weekly
 
 METRIC = "average_precision"
 BOOK = Published("a book", ("average_precision",), {"random forest": (0.678,)})

@@ -25,7 +25,7 @@ from shared.errors import DataUnavailable
 from shared.tables.engine import connect, migrate
 from shared.verdicts import Verdict
 from tests.scheduler.replay.chronicle import Chronicle
-from tests.scheduler.replay.conftest import ReplayBench, weekly
+from tests.support.replay_bench import ReplayBench, weekly
 
 pytestmark = pytest.mark.slow
 

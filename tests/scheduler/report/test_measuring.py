@@ -9,7 +9,7 @@ from scheduler.report.data import Floats
 from scheduler.report.gains import by_slice, overall
 from scheduler.report.importance import importances, sample_rows
 from shared.usecase.serving import FloatMatrix
-from tests.scheduler.report.conftest import scored
+from tests.support.report_data import scored
 
 
 def test_a_thinned_curve_keeps_its_area() -> None:

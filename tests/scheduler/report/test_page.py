@@ -11,8 +11,8 @@ from scheduler.statistics.operating_figures import operating_figures
 from scheduler.statistics.policy import JudgePolicy, PromotionKind
 from shared.verdicts import Outcome, Verdict
 from tests.scheduler.fakes import POLICY
-from tests.scheduler.report.conftest import NASTY, examined, passed, refused, scored, verdicts
 from tests.scheduler.report.pages import Page
+from tests.support.report_data import NASTY, examined, passed, refused, scored, verdicts
 
 
 def test_the_page_needs_nothing_but_itself(nasty_page: str) -> None:

@@ -14,8 +14,8 @@ from scheduler.statistics.evidence import Evidence
 from shared.usecase.promotion import PromotionPolicy
 from shared.verdicts import Outcome, Verdict
 from tests.scheduler.fakes import POLICY
-from tests.scheduler.report.conftest import refused, scored, verdicts
 from tests.scheduler.report.pages import Page
+from tests.support.report_data import refused, scored, verdicts
 
 GUARDED = replace(POLICY, primary_metric="auc", guard_metrics={"average_precision": 0.02})
 

@@ -7,7 +7,7 @@ import pytest
 from scheduler.report.data import ReportData
 from scheduler.report.sentence import why
 from shared.verdicts import Outcome, Verdict
-from tests.scheduler.report.conftest import GATES, passed, refused, verdicts
+from tests.support.report_data import GATES, passed, refused, verdicts
 
 
 def metrics(outcome: Outcome, reason: str) -> ReportData:

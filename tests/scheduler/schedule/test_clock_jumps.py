@@ -23,7 +23,7 @@ from shared.tables.runs import RunStatus, claim_next, list_runs, request_run
 from shared.tables.schema import duties, model_training_runs
 from tests.postgres import Postgres, postgres
 from tests.scheduler.fakes import NOW_US, SettableClock
-from tests.scheduler.schedule.test_watcher import PocketTable
+from tests.support.schedule_tables import PocketTable
 
 __all__ = ["postgres"]
 MONTH_US = 30 * MICROS_PER_DAY

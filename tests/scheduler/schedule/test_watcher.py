@@ -13,31 +13,14 @@ from scheduler.schedule.jobs import RETRAINING
 from scheduler.schedule.table import DatabaseScheduleTable, FixedSchedule, ScheduleRow
 from scheduler.schedule.watcher import ScheduleWatcher
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND, isoformat
-from shared.errors import DataUnavailable
 from shared.tables.config import read_retraining_config
 from shared.tables.job_schedules import JobSchedule, read_schedules
 from shared.tables.runs import RunStatus, claim_next, finish, list_runs, request_run
 from tests.scheduler.fakes import NOW_US, SettableClock
+from tests.support.schedule_tables import PocketTable
 
 MINUTE = 60 * MICROS_PER_SECOND
 WINDOW_DAYS = 2
-
-
-@dataclass
-class PocketTable:
-    """RetrainingConfig in memory, which may be away."""
-
-    row: ScheduleRow
-    away: bool = False
-    shown_us: int | None = None
-
-    def read(self) -> ScheduleRow:
-        if self.away:
-            raise DataUnavailable("no database")
-        return self.row
-
-    def show(self, next_due_us: int | None) -> None:
-        self.shown_us = next_due_us
 
 
 @dataclass

@@ -17,7 +17,7 @@ from shared.errors import DataUnavailable
 from shared.tables.engine import connect
 from shared.tables.leases import announce_push, request_cancel
 from shared.tables.runs import Run, RunStatus, claim_next, get_run, list_runs, request_run
-from tests.scheduler.conftest import CycleBench
+from tests.support.cycle_bench import CycleBench
 
 ATTEMPTS = 3
 

@@ -29,8 +29,8 @@ from scheduler.step_cache.serializers import (
 from scheduler.step_cache.store import DIGESTS, ArtefactStore, key_of
 from shared.tables.runs import RunStatus
 from shared.usecase.learning import Candidate
-from tests.scheduler.conftest import CycleBench
 from tests.scheduler.fakes import NAMES, NOW_US, TinyUseCase
+from tests.support.cycle_bench import CycleBench
 
 GIB = 2**30
 

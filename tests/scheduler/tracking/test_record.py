@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from scheduler.tracking.record import TrackedRun
-from tests.scheduler.conftest import CycleBench
+from tests.support.cycle_bench import CycleBench
 
 
 @dataclass

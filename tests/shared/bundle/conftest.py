@@ -1,31 +1,14 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from shared.bundle.manifest import Manifest, TrainingData, served_signature
+from tests.support.tiny_graphs import tiny_graph
 
 FEATURES = ("amount", "hour")
 COMPONENTS = ("classifier", "isolation_forest")
-
-
-def tiny_graph() -> bytes:
-    """A real graph: two scores, each a weighted sum of the two features."""
-    weights = np.array([[0.5, 0.1], [0.25, 0.2]], dtype=np.float32)
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["features", "weights"], ["scores"])],
-        "tiny",
-        [helper.make_tensor_value_info("features", TensorProto.FLOAT, [None, 2])],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [None, 2])],
-        [onnx.numpy_helper.from_array(weights, "weights")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 9
-    raw: bytes = model.SerializeToString()
-    return raw
 
 
 @pytest.fixture

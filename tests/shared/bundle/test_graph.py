@@ -11,7 +11,7 @@ from onnx import onnx_ml_pb2
 from shared.bundle.graph import check_graph
 from shared.bundle.onnx_schema import model_class
 from shared.errors import BundleMalformed
-from tests.shared.bundle.conftest import tiny_graph
+from tests.support.tiny_graphs import tiny_graph
 
 SHAPES = {
     FieldDescriptor.TYPE_STRING: FieldDescriptor.TYPE_BYTES,

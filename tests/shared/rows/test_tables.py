@@ -8,7 +8,7 @@ from shared.rows.snapshot import read_rows, snapshot_schema
 from shared.rows.store import RowLabel, insert_rows, store_labels
 from shared.rows.table_changes import DeclarationChanged, make_tables
 from shared.rows.tables import RowTables, tables_of
-from tests.shared.rows.conftest import COLUMNS, churn
+from tests.support.churn_rows import COLUMNS, churn
 
 LONG = "a plan whose name is longer than sixteen letters"
 

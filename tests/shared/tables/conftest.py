@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from shared.tables.engine import connect, migrate
-from tests.postgres import Postgres, postgres
+from tests.postgres import postgres
 
 __all__ = ["postgres"]
 
@@ -15,14 +15,6 @@ __all__ = ["postgres"]
 @pytest.fixture
 def sqlite_url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/understudy.db"
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/understudy.db"
-    server: Postgres = request.getfixturevalue("postgres")
-    return server.new_database()
 
 
 @pytest.fixture

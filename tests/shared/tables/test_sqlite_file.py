@@ -15,9 +15,14 @@ from sqlalchemy import Engine, text
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect, file_of, lasting_transaction, migrate
 from shared.tables.sqlite_file import SqliteFile
-
-COUNT = text("SELECT count(*) FROM featuresconfig")
-ADD = text("INSERT INTO featuresconfig VALUES (:name, 1)")
+from tests.support.database_files import (
+    ADD,
+    add,
+    emptied,
+    removed,
+    removed_with_all_beside_it,
+    replaced,
+)
 
 
 @pytest.fixture
@@ -34,23 +39,12 @@ def engine(path: Path) -> Iterator[Engine]:
     made.dispose()
 
 
-def add(engine: Engine, name: str) -> None:
-    with lasting_transaction(engine) as connection:
-        connection.execute(ADD, {"name": name})
+COUNT = text("SELECT count(*) FROM featuresconfig")
 
 
 def names(engine: Engine) -> list[str]:
     with engine.connect() as connection:
         return list(connection.scalars(text("SELECT featurename FROM featuresconfig")))
-
-
-def removed(path: Path) -> None:
-    path.unlink()
-
-
-def removed_with_all_beside_it(path: Path) -> None:
-    for each in path.parent.glob(f"{path.name}*"):
-        each.unlink()
 
 
 def removed_with_its_folder(path: Path) -> None:
@@ -59,20 +53,6 @@ def removed_with_its_folder(path: Path) -> None:
 
 def moved_away(path: Path) -> None:
     path.rename(path.with_name("taken.db"))
-
-
-def replaced(path: Path) -> None:
-    other = path.with_name("other.db")
-    engine = connect(f"sqlite:///{other}")
-    migrate(engine)
-    with engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    engine.dispose()
-    other.replace(path)
-
-
-def emptied(path: Path) -> None:
-    os.truncate(path, 0)
 
 
 WAYS = (removed, removed_with_all_beside_it, removed_with_its_folder, moved_away, replaced, emptied)

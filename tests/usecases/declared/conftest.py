@@ -1,37 +1,21 @@
 """Declared use cases from one end to the other: a file, its declaration, its tables, its rows."""
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from sqlalchemy import Engine
 
-from shared.clock import to_micros
 from shared.rows.importer import import_rows
 from shared.rows.sources import opened_files
 from shared.rows.table_changes import make_tables
 from shared.tables.engine import connect
+from tests.support.declared_bench import NOW_US, Imported
 from tests.support.declared_files import churn, iris, prices
-from usecases.declared.learning import DeclaredLearning, learning_of
+from usecases.declared.learning import learning_of
 from usecases.declared.proposal.new import new_use_case
 from usecases.declared.proposal.request import NewUseCase
-from usecases.declared.serving import DeclaredServing, serving_of
-
-NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))
-
-
-@dataclass(frozen=True)
-class Imported:
-    """A use case that was proposed from a file and has its rows in a database."""
-
-    learning: DeclaredLearning
-    serving: DeclaredServing
-    engine: Engine
-    snapshot: pl.DataFrame
-
+from usecases.declared.serving import serving_of
 
 TABLES: dict[str, tuple[pl.DataFrame, str, dict[str, Any]]] = {
     "churn": (churn(4_000), "churned", {"time": "as_of", "entity": "customer_id"}),

@@ -12,7 +12,7 @@ from shared.tasks import TaskKind
 from shared.usecase.learning import Candidate
 from shared.usecase.serving import ServedModel
 from shared.verdicts import Outcome
-from tests.usecases.declared.conftest import NOW_US, Imported
+from tests.support.declared_bench import NOW_US, Imported
 from usecases.declared.features import RowFeatures
 from usecases.declared.learning import stored_labels
 

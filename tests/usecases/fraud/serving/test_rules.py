@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +9,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from shared.usecase.serving import FeatureSet
-from usecases.fraud.judgement import Decision
-from usecases.fraud.rules.rulefile import MAX_RULES, Rule, RuleFileError, read_rule_file
+from tests.support.fraud_rules import Table, compiled, rule
+from usecases.fraud.rules.rulefile import MAX_RULES, RuleFileError, read_rule_file
 from usecases.fraud.rules.ruleset import RuleSet, load_rules
-from usecases.fraud.rules.variables import Variable, variable_table
-
-Table = Mapping[str, Variable]
-
-
-def rule(when: str, rule_id: str = "probe", shows: tuple[str, ...] = ()) -> Rule:
-    return Rule(
-        id=rule_id,
-        when=when,
-        outcome=Decision.REVIEW,
-        reason_code="PROBE",
-        message="a probe",
-        shows=shows,
-    )
-
-
-def compiled(table: Table, *whens: str) -> RuleSet:
-    rules = [rule(when, f"probe_{n}") for n, when in enumerate(whens)]
-    return RuleSet(rules, "1.0.0", table)
+from usecases.fraud.rules.variables import variable_table
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.usecases.fraud.serving.conftest import PLAIN_TRANSACTION, make_evidence
-from tests.usecases.fraud.serving.test_rules import Table, compiled
+from tests.support.fraud_rules import PLAIN_TRANSACTION, Table, compiled, make_evidence
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.rules.conditions import plain_beginning
 from usecases.fraud.rules.rulefile import RuleFileError
