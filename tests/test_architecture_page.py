@@ -1,23 +1,12 @@
 """The walks of docs/architecture.md name functions that exist."""
 
 import ast
-import re
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-PAGE = (ROOT / "docs" / "architecture.md").read_text()
-STOP = re.compile(r"^\| \d+ \| `([\w/]+\.py):([\w.]+)` \|", re.MULTILINE)
+from tests.support.walks import REQUEST, ROOT, stops
 
-
-def stops(heading: str) -> list[tuple[str, str]]:
-    """File and qualified name of each stop below a heading."""
-    section = PAGE.partition(f"## {heading}")[2].partition("\n## ")[0]
-    return [(path, name) for path, name in STOP.findall(section)]
-
-
-REQUEST = stops("One POST /predict, step by step")
 CANDIDATE = stops("One candidate, step by step")
 
 

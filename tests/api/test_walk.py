@@ -11,7 +11,7 @@ import pytest
 
 from tests.api.server import Running
 from tests.api.shipped import running_shipped
-from tests.test_architecture_page import REQUEST
+from tests.support.walks import REQUEST
 
 ROOT = Path(__file__).parents[2]
 ROW = {"user_id": "u", "merchant_id": "m", "amount": 5.0, "transaction_type": "purchase"}
