@@ -117,9 +117,10 @@ def test_answers_that_are_not_read_do_not_hold_a_connection(
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         connection.settimeout(1)
         with suppress(OSError):
-            while True:
+            # more answers than the kernel keeps, and no more than a busy machine makes in time
+            for _ in range(400):
                 connection.sendall(GET * 30)
-        wait_until(lambda: len(stack.pool) == 0, seconds=20)
+        wait_until(lambda: len(stack.pool) == 0, seconds=90)
 
 
 def test_among_too_many_connections_the_silent_make_room(
