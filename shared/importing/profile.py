@@ -15,11 +15,24 @@ import polars as pl
 
 from shared.clock import isoformat, to_micros
 from shared.importing.files import SourceTable
-from shared.importing.mapping import INSTANTS, Mapping, MappingError, TimeRules
-from shared.importing.numbers import PLAIN, NumberStyle, decide_style, writings
+from shared.importing.mapping import INSTANTS, Mapping, MappingError, NumberRules, TimeRules
+from shared.importing.numbers import (
+    PLAIN,
+    NumberStyle,
+    decide_style,
+    read_numbers,
+    tidy,
+    writings,
+)
 from shared.importing.texts import numeric_texts, strip
 from shared.importing.time_texts import Order
-from shared.importing.times import EXCEL_EPOCH_DAYS, TimeReading, Unit, counted_us
+from shared.importing.times import (
+    EXCEL_EPOCH_DAYS,
+    TimeReading,
+    Unit,
+    counted_us,
+    read_instants,
+)
 from shared.instant_forms import SHORT_DATE
 from shared.transaction import EARLIEST_US
 
@@ -73,6 +86,38 @@ def look_over(
                 theirs = [piece.frame[column] for column in mapping.columns_of(name)]
                 _count(found, name, theirs, numbers, texts)
     return _decide(mapping, facts, numbers, texts)
+
+
+def instant_problem(column: pl.Series) -> str | None:
+    """Why the instants of a sample could not be read without being told more, if so."""
+    facts, rules = _Facts(), TimeRules(zone="UTC")
+    if not (column.dtype == pl.String or column.dtype.is_numeric() or column.dtype.is_temporal()):
+        return "its values are no dates"
+    _count_instants(facts, column, whole=True)
+    try:
+        reading, _ = _time_reading(rules, facts, column.name)
+    except MappingError as error:
+        return str(error)
+    problems = read_instants([column], reading, "it").problem
+    said = len(column) - column.null_count()
+    if len(problems) - problems.null_count() <= (1.0 - _NEARLY_ALL) * said:
+        return None
+    return "its values are not read as dates: write unit, format or day_first under [time]"
+
+
+def number_problem(column: pl.Series) -> str | None:
+    """Why the numbers of a sample could not be read without being told more, if so."""
+    if column.dtype != pl.String:
+        return None if column.dtype.is_numeric() else "its values are no numbers"
+    try:
+        style = decide_style(writings(column), NumberRules(), column.name, "")
+    except MappingError as error:
+        return str(error)
+    said = tidy(column).drop_nulls()
+    read = read_numbers(said, style)
+    if read.null_count() <= (1.0 - _NEARLY_ALL) * len(said):
+        return None
+    return "its values are no plain numbers: see [numbers]"
 
 
 def _count(

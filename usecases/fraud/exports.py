@@ -3,7 +3,16 @@
 from shared.label_words import LabelWords
 
 LABEL_WORDS = LabelWords(
-    positive=("fraud", "fraudulent", "chargeback", "scam"),
-    negative=("legit", "legitimate", "genuine", "not fraud", "non-fraud", "nonfraud", "ok"),
-    columns=("isfraud", "fraud", "txfraud", "fraudlabel", "fraudflag", "chargeback"),
-)
+    positive=(
+        "fraud", "fraudulent", "chargeback", "scam",
+        "betrug", "betr\u00fcgerisch", "fraude", "frode", "frauduleux", "fraudulento",
+    ),
+    negative=(
+        "legit", "legitimate", "genuine", "not fraud", "non-fraud", "nonfraud", "ok",
+        "kein betrug", "in ordnung", "echt", "l\u00e9gitime", "leg\u00edtimo",
+    ),
+    columns=(
+        "isfraud", "fraud", "txfraud", "fraudlabel", "fraudflag", "chargeback", "fraudulent",
+        "fraudreported", "betrug", "fraude",
+    ),
+)  # fmt: skip

@@ -18,6 +18,7 @@ from shared.importing.importer import ImportSummary, import_files, preview
 from shared.importing.mapping import Mapping, MappingError, read_mapping
 from shared.importing.propose import propose
 from shared.label_words import LabelWords
+from usecases.fraud.exports import LABEL_WORDS
 
 NOW_US = 1_780_000_000_000_000
 COLUMNS = {"transaction_id": "id", "user_id": "user", "event_time": "when", "amount": "sum",
@@ -249,6 +250,46 @@ def test_a_proposal_can_be_imported_as_it_is(engine: Engine, tmp_path: Path) -> 
     assert {guess.ours for guess in guesses} >= {"transaction_id", "amount", "label"}
     assert _import(engine, [file], read_mapping(target)).inserted == 2
     assert _stored(engine, "amount", "label") == [(12.5, 0), (1299.99, 1)]
+
+
+@pytest.mark.parametrize(
+    ("head", "rows", "expected"),
+    [
+        (
+            "Buchungs-Nr.;Kundennummer;Buchungszeit;Betrag;H\u00e4ndler;Pr\u00fcfergebnis",
+            ("a1;k1;05.01.2026 10:15:30;1.299,99;h1;in Ordnung",
+             "a2;k1;15.01.2026 10:15:30;7,50;h1;Betrug",
+             "a3;k2;16.01.2026 10:15:30;7,50;h1;in Ordnung"),
+            {"merchant_id": "H\u00e4ndler", "label": "Pr\u00fcfergebnis"},
+        ),
+        (
+            "no;cust;when_it_was;amt;mrch;outcome",
+            ("11;1;1767608130000;5.0;7;N", "12;1;1767608131000;5.0;7;Y",
+             "13;2;1767608132000;5.0;7;N"),
+            {"transaction_id": "no", "event_time": "when_it_was", "label": "outcome"},
+        ),
+    ],
+)  # fmt: skip
+def test_names_of_other_languages_and_values_are_guessed_by_and_can_be_imported(
+    engine: Engine, tmp_path: Path, head: str, rows: tuple[str, ...], expected: dict[str, str]
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes("\n".join((head, *rows, "")).encode("cp1252"))
+    proposal, guesses, missing = propose(file, LABEL_WORDS)
+    assert missing == []
+    assert not [guess.why for guess in guesses if "BUT" in guess.why]
+    assert {guess.ours: guess.theirs for guess in guesses}.items() >= expected.items()
+    target = tmp_path / "m.toml"
+    target.write_text(proposal)
+    assert _import(engine, [file], read_mapping(target).knowing(LABEL_WORDS)).inserted == 3
+    assert sorted(label for (label,) in _stored(engine, "label")) == [0, 0, 1]
+
+
+def test_a_guess_by_values_is_not_made_where_two_columns_look_alike(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("id,a,b\n1,y,n\n2,n,n\n3,n,y\n")
+    _, guesses, _ = propose(file, LABEL_WORDS)
+    assert "label" not in {guess.ours for guess in guesses}
 
 
 def test_a_preview_writes_nothing(engine: Engine, tmp_path: Path) -> None:
