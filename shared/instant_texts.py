@@ -68,9 +68,7 @@ def _customary(text: str) -> list[re.Pattern[str]]:
         return [_DAY_FIRST]
     if then > 12:
         return [_MONTH_FIRST]
-    raise ValueError(
-        f"day and month cannot be told apart in {found[0]!r}: write the year first, like 2026-01-05"
-    )
+    raise ValueError("day and month cannot be told apart: write the year first, like 2026-01-05")
 
 
 def _moment(parts: dict[str, str | None]) -> datetime:

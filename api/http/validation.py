@@ -30,6 +30,7 @@ _REMEDIES: Mapping[str, str] = {
     "too_short": "send at least one element",
     "too_long": "split it over several requests",
 }
+_OURS, _REMEDY_FOLLOWS = "Value error, ", ": write "
 _FALLBACK = "see /docs for its type and an example"
 
 
@@ -44,14 +45,17 @@ def invalid(error: ValidationError) -> Problem:
 
 def field_problems(found: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
     """Pydantic's error dicts as problems of fields."""
-    return [
-        FieldProblem(
-            field=".".join(str(part) for part in item["loc"]),
-            problem=str(item["msg"]),
-            remedy=_remedy(str(item["type"])),
-        )
-        for item in islice(found, _MAX_TOLD)
-    ]
+    return [_field_problem(item) for item in islice(found, _MAX_TOLD)]
+
+
+def _field_problem(item: Mapping[str, Any]) -> FieldProblem:
+    """Our own checks say both problem and remedy, as `problem: write ...`."""
+    field = ".".join(str(part) for part in item["loc"])
+    text = str(item["msg"]).removeprefix(_OURS)
+    problem, separator, remedy = text.partition(_REMEDY_FOLLOWS)
+    if item["type"] == "value_error" and separator:
+        return FieldProblem(field=field, problem=problem, remedy=f"write {remedy}")
+    return FieldProblem(field=field, problem=text, remedy=_remedy(str(item["type"])))
 
 
 def _another_kind(count: int) -> FieldProblem:

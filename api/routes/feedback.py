@@ -76,7 +76,7 @@ def _label(label: LabelIn, place: int, words: LabelWords) -> int:
     own = f", or one of the use case's words: {words.told}" if words.told else ""
     error = FieldProblem(
         field=f"labels.{place}.label",
-        problem=f"{label.label!r} is none of the words for a label",
+        problem="this is none of the words for a label",
         remedy=f"send 1 or 0, yes or no, true or false{own}",
     )
     raise Problem(INVALID_REQUEST, f"{error.field}: {error.problem}", errors=[error])

@@ -33,7 +33,7 @@ def _label(value: Any) -> Any:
         return known
     if isinstance(value, str) and 0 < len(whole) <= _LONGEST_WORD and not _is_number(whole):
         return whole
-    raise ValueError("write 1 or 0, or a word for it such as yes, no, true, false")
+    raise ValueError("this is no label: write 1 or 0, or a word such as yes, no, true, false")
 
 
 def _is_number(text: str) -> bool:
@@ -52,7 +52,7 @@ def _text_moment(value: Any) -> Any:
     # a number could be seconds or milliseconds
     if isinstance(value, str):
         return read_instant(value)
-    raise ValueError(f"write a date, or a date and time, as text: {EXAMPLE}")
+    raise ValueError(f"numbers can be seconds or milliseconds: write a text, like {EXAMPLE}")
 
 
 Identifier = Annotated[
