@@ -46,7 +46,7 @@ _LONG_PIECE_SECONDS = 2.0
 
 
 class ScoringApp(FastAPI):
-    """FastAPI with a short way: scoring addresses go straight to their raw callables.
+    """FastAPI with raw routes: scoring addresses go straight to their callables.
 
     The router would find the same callables behind middleware and a search by pattern.
     """
@@ -66,7 +66,7 @@ class ScoringApp(FastAPI):
         self.raw_routes: dict[str, ASGIApp] = {}
         # Why the service cannot start, when that is a matter of settings.
         self.refusal: str | None = None
-        # Whole answers that are the same for everybody: they need no router.
+        # Answers that are the same for every request: they need no router.
         self.made_once: dict[str, ASGIApp] = {}
         self._layer = AnswerLayer(self._answer, service.models.slot, service.metrics)
         self._entry: ASGIApp = self._dispatch
@@ -82,7 +82,7 @@ class ScoringApp(FastAPI):
             await super().__call__(scope, receive, self._plainly(send))
 
     def _plainly(self, send: Send) -> Send:
-        """A setting that cannot be used is told in one line, without a traceback."""
+        """A setting that cannot be used is reported in one line, without a traceback."""
 
         async def tell(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "lifespan.startup.failed" and self.refusal is not None:
@@ -142,7 +142,7 @@ def create_app(service: Service) -> ScoringApp:
 
 
 def _serve_schema_made_once(app: ScoringApp) -> None:
-    """Before FastAPI's own route, which makes a hundred kilobytes of JSON for whoever asks."""
+    """Before FastAPI's own route, which renders a hundred kilobytes of JSON for each request."""
     text: list[bytes] = []
 
     async def schema(scope: Scope, receive: Receive, send: Send) -> None:

@@ -196,12 +196,12 @@ class Metrics:
             "rows_quarantined", "Rows scored and kept out of history, windows and training"
         )
         self.swaps = self._counter("swaps", "Versions taken into service")
-        self.rollbacks = self._counter("rollbacks", "Steps back to an older version")
+        self.rollbacks = self._counter("rollbacks", "Rollbacks to an older version")
         self.hand_changes = self._counter(
             "hand_changes", "Times that current_version.txt was changed by hand"
         )
         self.breaker_failures = self._counter(
-            "breaker_failures", "Rows that what serves could not score and another version could"
+            "breaker_failures", "Rows the live version failed on and the fallback scored"
         )
         self.breaker_overruns = self._counter(
             "breaker_overruns",
@@ -210,7 +210,7 @@ class Metrics:
         self.without_history = self._counter(
             "rows_without_history", "Rows scored although their history could not be read in time"
         )
-        self.breaker_trips = self._counter("breaker_trips", "Steps back by the process itself")
+        self.breaker_trips = self._counter("breaker_trips", "Rollbacks by the circuit breaker")
         self.idempotency_conflicts = self._counter(
             "idempotency_conflicts", "Rows refused: their id was decided with another payload"
         )

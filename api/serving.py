@@ -97,7 +97,7 @@ def run(
         access_log=False,
         log_config=None,
         server_header=False,
-        # who asks is who connects: a header that says otherwise would evade the limits
+        # the client is the connected peer: a header that says otherwise would evade the limits
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )

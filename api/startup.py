@@ -16,7 +16,7 @@ from shared.tables.sqlite_file import WATCH_SECONDS
 from shared.tables.storage_place import warn_of_doubtful_place
 
 _log = structlog.get_logger()
-# A jump of the clock is noticed when nobody asks for anything, too.
+# A jump of the clock is noticed without any request, too.
 LOOK_SECONDS = 1.0
 _EVERYBODYS = "those of anonymous callers become history and training data"
 _WHAT_BECOMES_OF_ROWS = {
@@ -100,7 +100,7 @@ def _warn_of_open_scoring(service: Service) -> None:
 
 
 def stop(service: Service) -> None:
-    """Carry what is left into the database, if it is there."""
+    """Store what remains in the database, if it is available."""
     service.scoring.breaker.close()
     service.workers.file_watcher.stop()
     service.rollout_controller.stop()

@@ -54,9 +54,9 @@ BASIC_USER = "operator"
 OPENABLE = frozenset({Role.SCORER, Role.READ})
 # Roles that change something and are not the service's daily work.
 LIMITED = frozenset({Role.PUSH, Role.OPERATOR, Role.ALERT, Role.TRIGGER})
-# Headers that say who sends a request: a token, or a proxy on behalf of another machine.
+# Headers that name the sender: a token, or a proxy on behalf of another machine.
 _SAYS_WHO = frozenset({b"authorization", b"x-forwarded-for", b"forwarded"})
-# Who pushes a model has to see what is served, and holds no other token.
+# A scheduler that pushes a model has to see what is served, and holds no other token.
 ALSO_ADMITTED = {Role.READ: frozenset({Role.PUSH})}
 
 
@@ -160,7 +160,7 @@ class Authenticator:
         return held
 
     def scorer(self, headers: Headers) -> Caller | None:
-        """Who wants a row scored; None when `admit` has to refuse it. Counts nothing."""
+        """The caller of a scoring route; None when `admit` has to refuse it. Counts nothing."""
         anyone = self._open_scorer
         for name, value in headers:
             if name in _SAYS_WHO:
@@ -172,7 +172,7 @@ class Authenticator:
         return anyone
 
     def _forwarded(self) -> Caller | None:
-        """Who sends what a proxy passed on: from wherever that can be reached."""
+        """The caller behind a proxy: it may be any machine that reaches the proxy."""
         if self._forwarded_scorer is not self._open_scorer and not self._has_told_of_proxy:
             self._has_told_of_proxy = True
             _log.warning(
@@ -229,7 +229,7 @@ def _basic_password(value: bytes) -> bytes:
 
 
 def _address(scope: Scope) -> str:
-    """Who asks, as far as a limit is concerned: in IPv6 a household has a whole network."""
+    """The client, as far as a limit is concerned: in IPv6 a household has a whole network."""
     host = (scope.get("client") or ("",))[0]
     try:
         found = ip_address(host)
@@ -269,7 +269,7 @@ class RouteSpec:
     """One route as the door sees it.
 
     Attributes:
-        role: whose credentials it takes; None: open to everybody.
+        role: whose credentials it takes; None: open to every caller.
         json_limit_bytes: read a JSON body of at most this size; None: the route reads its own.
         options: passed on to the framework's route.
         extra: merged into the operation in the docs.
@@ -290,7 +290,7 @@ class RouteSpec:
 
 
 def caller(request: Request) -> Caller:
-    """Who the door let in."""
+    """The authenticated caller of a request."""
     return cast(Caller, request.scope[_CALLER])
 
 

@@ -101,7 +101,7 @@ def _too_large(limit_bytes: int) -> Problem:
 
 
 def check_elements(body: bytes, most: int) -> None:
-    """Refuse a body that holds more values than so many, or nests deeper than that.
+    """Refuse a body that holds more than this many values, or nests too deep.
 
     Raises:
         Problem: it does.
@@ -118,7 +118,7 @@ def check_elements(body: bytes, most: int) -> None:
 
 
 def check_members(rows: Iterable[Any], most: int) -> None:
-    """Refuse rows of which one has more members than so many, before any is validated.
+    """Refuse rows of which one has more than this many members, before any is validated.
 
     Raises:
         Problem: one has.

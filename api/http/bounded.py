@@ -284,7 +284,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
             self._say_and_close(problem)
 
     def _hang_up_on_reader(self) -> None:
-        """Whoever reads this body is told that the rest will not come."""
+        """The reader of this body learns that the rest will not come."""
         self.cycle.disconnected = True
         self.cycle.message_event.set()
 

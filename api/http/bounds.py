@@ -1,4 +1,4 @@
-"""What one connection, and all of them together, may cost before anybody has shown credentials."""
+"""What one connection, and all of them together, may cost before any credentials are checked."""
 
 import resource
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ _LOOK_SECONDS = 1.0
 _SETTLED_SECONDS = 2.0
 
 CallersByDigest = Mapping[bytes, "Caller"]
-"""Digest of a token -> who sends with it."""
+"""Digest of a token -> its caller."""
 
 _Stamp = tuple[int, ...]
 

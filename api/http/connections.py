@@ -1,4 +1,4 @@
-"""All connections of one process: how many there are, who waits too long, what they hold."""
+"""All connections of one process: how many there are, which are idle, and what they hold."""
 
 import asyncio
 import heapq

@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 
 def as_problem(error: Exception, path: str) -> Problem:
-    """A problem tells itself; anything else goes to the log and is told without internals."""
+    """A problem is answered as it is; anything else is logged, and answered without internals."""
     if not isinstance(error, Problem):
         _log.error("request_failed", path=path, exc_info=error)
         release(error)
@@ -37,7 +37,7 @@ def as_problem(error: Exception, path: str) -> Problem:
 
 
 def release(error: BaseException) -> None:
-    """Let go of where it was raised and why, once nobody will ask.
+    """Drop the traceback and the cause once they are not needed any more.
 
     A traceback holds every frame that it went through, and a frame that has a name for the
     error closes a circle: the body of the request, and all that was parsed of it, would stay

@@ -23,7 +23,7 @@ from api.http.problems import Problem
 
 _JSON = b"application/json"
 _FEW_HEADERS = 32
-# Headers that change what a request means, or who may read its answer.
+# Headers that change what a request means, or which pages may read its answer.
 _UNUSUAL = frozenset(
     {
         b"content-encoding",
@@ -163,7 +163,7 @@ class FastPathProtocol(BoundedProtocol):
     def _is_plain(self) -> bool:
         parser = self.parser
         return (
-            # who sends without waiting for answers may not hold the loop
+            # a client that sends without waiting for answers may not hold the loop
             not self._awaits_reply
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused

@@ -24,7 +24,7 @@ class FastRoute(Protocol):
     def limit_bytes(self) -> int: ...
 
     def admits(self, headers: Headers) -> Caller | None:
-        """Who sends these, if they may ask."""
+        """The caller that sends these, if it is admitted."""
         ...
 
     def take(self, body: bytes, caller: Caller, recipient: Recipient) -> None:

@@ -48,7 +48,7 @@ def rendered(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def no_version() -> bytes:
-    """Where nothing is served, or nobody is asked what."""
+    """Where no version is served, or it is not known here."""
     return b"none"
 
 

@@ -92,7 +92,7 @@ class ChunkMeter:
         self._has_body = True
 
     def fed(self, size: int, body_bytes: int) -> None:
-        """So much was fed, and the body has so many bytes by now."""
+        """Account for data that was fed to the parser; the body has `body_bytes` by now."""
         self._framing += size
         self._stalled = 0 if self._has_body else self._stalled + size
         self._has_body = False

@@ -8,7 +8,7 @@ name, nor turn an address into a name of theirs.
 import socket
 from ipaddress import ip_address
 
-# Values of the header that were found good; nobody needs more than a few.
+# Values of the header that were accepted; a service has few names.
 _MOST_KNOWN = 64
 ANY = "*"
 

@@ -42,7 +42,7 @@ VERSION_CONFLICT = ProblemKind(
 STALE_FENCING = ProblemKind("stale-fencing-number", 409, "A newer scheduler has pushed since")
 NO_ROLLOUT = ProblemKind("no-rollout", 409, "No version is being rolled out")
 ROLLOUT_CONFLICT = ProblemKind("rollout-conflict", 409, "The rollout does not allow this now")
-NO_FALLBACK = ProblemKind("no-fallback", 409, "There is no version to step back to")
+NO_FALLBACK = ProblemKind("no-fallback", 409, "There is no version to roll back to")
 IDEMPOTENCY_CONFLICT = ProblemKind(
     "idempotency-conflict", 409, "This transaction_id was decided with another payload"
 )

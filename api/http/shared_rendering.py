@@ -1,4 +1,4 @@
-"""One rendering for all who ask at the same time, and pauses between two.
+"""One rendering for all requests at the same time, and pauses between two.
 
 Rendering figures holds the interpreter for milliseconds. Whoever asks is told nothing older than
 the question, and a thousand who ask cost little more than one.
@@ -27,14 +27,14 @@ class SharedRendering:
         """A rendering that begins after this call."""
         if self._next is None:
             self._next = asyncio.create_task(self._rendered())
-        # one of many who wait may go away
+        # one of many waiting requests may be cancelled
         return await asyncio.shield(self._next)
 
     async def _rendered(self) -> bytes:
         loop = asyncio.get_running_loop()
         async with self._one_at_a_time:
             await asyncio.sleep(max(0.0, self._free_at - loop.time()))
-            # who asks from here on wants to know what happens from here on
+            # requests from here on get a new rendering
             self._next = None
             began = loop.time()
             text = await loop.run_in_executor(self._thread, self._render)

@@ -1,4 +1,4 @@
-"""Threads by what a route is for: whoever fills one kind does not keep the others waiting.
+"""Threads by what a route is for: callers that fill one kind do not delay the others.
 
 The framework has forty threads for all routes together. Callers who wait for a database took
 them all, and an operator's rollback stood in line behind them.

@@ -34,7 +34,7 @@ class WriteQuota:
 
     Args:
         bytes_per_second: 0: as much as they like.
-        reserve_bytes: that stay free for everybody else, on the disks of these folders.
+        reserve_bytes: kept free on the disks of these folders.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class WriteQuota:
         if self.is_disk_low:
             self.look()
         if self.is_disk_low:
-            detail = "the disk is nearly full, and what is left is for callers with a token"
+            detail = "the disk is nearly full, and the rest of it is for callers with a token"
             raise Problem(JOURNAL_FULL, detail, headers={"Retry-After": "5"})
         wait_seconds = self._even_at - self._now() - BURST_SECONDS
         if wait_seconds > 0:

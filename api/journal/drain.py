@@ -26,14 +26,14 @@ _BUSY_WAIT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class DrainEvents:
-    """Who wants to know, called on the drain's thread."""
+    """Callbacks, called on the drain's thread."""
 
     stored: Callable[[Stored], None]
     refused: Callable[[str], None]
 
 
 class Drain:
-    """One thread; `stop` carries over what is left and gives up when the database is away.
+    """One thread; `stop` stores what remains and gives up while the database is unavailable.
 
     Attributes:
         trouble: why nothing is carried over now, if so.
@@ -110,7 +110,7 @@ class Drain:
 
     def _done(self, written: WrittenBatch) -> None:
         for what, reason in written.refused:
-            _log.error("journal_record_set_aside", what=what, reason=reason)
+            _log.error("journal_record_dead_lettered", what=what, reason=reason)
             self._events.refused(what)
         for stored in written.stored:
             self._events.stored(stored)

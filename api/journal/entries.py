@@ -18,7 +18,7 @@ import orjson
 from shared.transaction import ATTRIBUTE_OF, Label, Transaction
 from shared.usecase.serving import Answer, FloatVector, ServedModel
 
-# 1 had lists and objects in the JSON columns, 1 and 2 did not say who sent the row
+# 1 had lists and objects in the JSON columns, 1 and 2 did not name the sender
 _OBJECTS, _UNSENT, _DECISION, _QUARANTINED = 1, 2, 3, 4
 # kind, bytes of the id, bytes of the vector; JSON begins with a brace, never with the kind
 _HEADER = struct.Struct("<BHH")
@@ -59,7 +59,7 @@ LogRow = tuple[Any, ...]
 
 
 class QuarantinedLogRow(tuple[Any, ...]):
-    """A `LogRow` that nobody else may see: not history, not training data, in no window."""
+    """A quarantined `LogRow`: not history, not training data, in no window."""
 
     __slots__ = ()
 
@@ -117,7 +117,7 @@ def encode_label(label: Label) -> bytes:
 
 
 def is_quarantined(payload: bytes) -> bool:
-    """Whether a record is a decision about a row that nobody else may see."""
+    """Whether a record is a decision about a quarantined row."""
     return payload[:1] == b"\x04"
 
 

@@ -34,7 +34,7 @@ class Region(NamedTuple):
 
     Attributes:
         kind: `torn` where the file ends inside of what was being written when the process or the
-            machine stopped, which nobody was told was kept; `unreadable` where the disk gives no
+            machine stopped, and which was never acknowledged; `unreadable` where the disk gives no
             bytes; else `damaged`.
     """
 

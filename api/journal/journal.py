@@ -33,7 +33,7 @@ class JournalFull(Exception):
 
 
 def _tell_nobody(_kind: str) -> None:
-    """Nobody counts what is damaged."""
+    """Damage is not counted."""
 
 
 class Journal:
@@ -101,7 +101,7 @@ class Journal:
                 self._owner = -1
 
     def remove(self) -> None:
-        """Leave nothing of a drained journal but copies of what was damaged or set aside."""
+        """Leave nothing of a drained journal but copies of damaged parts and dead letters."""
         with self._lock:
             self._rotate()
             drained = self._end
@@ -243,7 +243,7 @@ class Journal:
             raise JournalFull(self._disk_trouble) from error
 
     def keep_name(self) -> None:
-        """Write the active segment anew if somebody removed it, or the whole folder, meanwhile.
+        """Write the active segment anew if it, or the whole folder, was removed meanwhile.
 
         Records would be acknowledged that no drain and no later start could find. Where it cannot
         be written anew they are refused.

@@ -207,7 +207,7 @@ class DamageLog:
             self._keep(defect.segment, defect.region)
 
     def lost(self, records: int) -> None:
-        """Records that were written are not there any more, and nobody knows where they lay."""
+        """Records that were written are gone; where they were is unknown."""
         self.missing += records
         self._tell("missing")
         _log.error("journal_records_missing", records=records)

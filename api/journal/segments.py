@@ -80,7 +80,7 @@ def first_between(
     limit: int,
     now_and_then: Callable[[], object],
 ) -> RecordBatch:
-    """The first whole records between two positions, at most so many."""
+    """The first whole records between two positions, at most `limit`."""
     payloads: list[bytes] = []
     damage: list[tuple[int, Region]] = []
     for number, chunk in _chunks_between(directory, begin, end):
@@ -101,7 +101,7 @@ def _chunks_between(directory: Path, begin: Position, end: Position) -> Iterator
     for number in segment_numbers(directory):
         if begin.segment <= number <= end.segment:
             first = begin.offset if number == begin.segment else 0
-            # Behind the end somebody may be writing at this moment.
+            # Behind the end, records may be being written at this moment.
             stop = end.offset if number == end.segment else None
             for chunk in _readable(segment_path(directory, number), first, stop):
                 yield number, chunk
@@ -112,7 +112,7 @@ def _readable(path: Path, first: int, stop: int | None) -> Iterator[Chunk]:
     try:
         yield from read_frames(path, first, stop)
     except FileNotFoundError:
-        return  # somebody removed it; what it held will be missed
+        return  # it was removed; what it held will be reported as missing
     except OSError as error:
         if error.errno not in _UNREADABLE:
             raise
@@ -184,7 +184,7 @@ class ActiveSegment:
             self._descriptor = -1
 
     def is_nameless(self, number: int) -> bool:
-        """Whether somebody removed the file, or the whole folder, while it is written to."""
+        """Whether the file, or the whole folder, was removed while it is written to."""
         if self._descriptor < 0:
             return False
         try:

@@ -59,7 +59,7 @@ def insist_on_durable_commit(connection: Connection) -> None:
 
 
 class DatabaseNames:
-    """The names of SQLite's files: whoever made the WAL may not have synced its folder."""
+    """The names of SQLite's files: the process that made the WAL may not have synced its folder."""
 
     def __init__(self, engine: Engine) -> None:
         database = engine.url.database if engine.dialect.name == "sqlite" else None
@@ -88,10 +88,10 @@ class RowRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a batch did: labels whose transaction nobody knows are told, not dropped.
+    """What a batch did: labels without a known transaction are reported, not dropped.
 
     Attributes:
-        quarantined_ids: transaction_ids of rows that nobody else sees; in `transaction_ids`
+        quarantined_ids: transaction_ids of quarantined rows; in `transaction_ids`
             are the others.
     """
 
@@ -170,7 +170,7 @@ class DatabaseSink:
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
-        """After one, the tables are looked at again: somebody may have made the database anew."""
+        """After one, the tables are checked again: the database may have been created anew."""
         try:
             yield
         except DataUnavailable:

@@ -28,7 +28,7 @@ from shared.system.child_processes import (
 from shared.transaction import Label
 
 _CLOSE_SECONDS = 10
-# Several times what a thread takes at once: nobody waits for it meanwhile.
+# Several times what a thread takes at once: no request waits for it.
 BATCH = 5_000
 
 
@@ -55,7 +55,7 @@ class SubprocessWriter:
         return None if self._child is None else self._child.pid
 
     def prepare(self) -> None:
-        # Here, and before anybody reads: a child of its own would be waited for.
+        # Here, and before the first read: a child process for it would have to be awaited.
         self._sink.prepare()
 
     def write_batch(self, begin: Position, end: Position) -> WrittenBatch:
@@ -109,7 +109,7 @@ class SubprocessWriter:
         )
         with self._lock:
             self._child = child
-        # Not among the arguments: everybody may read those, and the URL may hold a password.
+        # Not among the arguments: any user may read those, and the URL may hold a password.
         _write(child, self._hello)
         return child
 

@@ -23,8 +23,8 @@ class WrittenBatch:
     """One batch that is on the disk of the database, or in the file for what it will never take.
 
     Attributes:
-        position: behind its last record, or the end if nothing is left before that.
-        refused: what was set aside, and why.
+        position: behind its last record, or the end if no record remains before that.
+        refused: what went to the dead-letter file, and why.
         damage: what lay between its records and is none, each with the number of its segment.
     """
 
@@ -60,7 +60,7 @@ class BatchWriter(Protocol):
 
 
 def _go_on() -> None:
-    """Where nobody waits for the processor."""
+    """No yielding: no other work waits for this processor."""
 
 
 class InProcessWriter:

@@ -36,7 +36,7 @@ _STEPS_BETWEEN_LOOKS = 1_000
 
 
 class CooperativeYield:
-    """Called often by whoever works, it rests when a turn is over."""
+    """Called often by a long computation; it sleeps briefly once a time slice is used up."""
 
     def __init__(self) -> None:
         self._began_ns = time.thread_time_ns()

@@ -1,1 +1,1 @@
-"""What is served: verified, loaded, swapped and stepped back from."""
+"""Model versions: verified, loaded, swapped and rolled back."""

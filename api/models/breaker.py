@@ -1,8 +1,8 @@
-"""The circuit breaker: a version that throws, answers NaN or takes too long is left by itself.
+"""The circuit breaker: rolls back a version that throws, answers NaN or takes too long.
 
-Rows it fails on are answered by the other version in memory. Only a row that the other one
-can score counts against the version: a row that nobody can score is to blame itself, or
-anyone who finds such a row could undo a promotion. Nothing here runs while all is well.
+Rows it fails on are answered by the other version in memory. Only a row that the other one can
+score counts against the version; otherwise one malformed row could trigger a rollback. Nothing here
+runs while all is well.
 """
 
 import threading
@@ -78,7 +78,7 @@ def _seconds(model: LiveModel, row: FloatMatrix) -> float:
 
 @dataclass(frozen=True, slots=True)
 class BreakerLimits:
-    """So many failures within so many seconds; 0 failures: never step back.
+    """Roll back after this many failures within this time. 0 failures disables it.
 
     Attributes:
         row_seconds: a call that takes longer a row is a failure, unless its fallback is as slow;
@@ -113,7 +113,7 @@ class Breaker:
         """Another version's scores of rows that this one could not score.
 
         Raises:
-            Problem: the failure itself, when nobody else can score all of these rows either.
+            Problem: the failure itself, when no other version can score all of these rows either.
         """
         for other in self._others(failing):
             scores = _scores(other, matrix)
@@ -151,13 +151,13 @@ class Breaker:
         self._failed(failing.version, 1, failure.detail)
 
     def close(self) -> None:
-        """Wait for a step back under way."""
+        """Wait for a rollback under way."""
         tripping = self._tripping
         if tripping is not None:
             tripping.join()
 
     def _others(self, failing: LiveModel) -> list[LiveModel]:
-        """What else is in memory; first what serves by now, if that has changed."""
+        """The other versions in memory; first the live one, if that has changed."""
         loaded = (self._models.live, self._models.fallback)
         return [model for model in loaded if model and model.version != failing.version]
 

@@ -100,7 +100,7 @@ class Comparison:
 def compared(
     live: "LiveModel", fallback: "LiveModel | None", fresh_seconds: float, known: Comparison | None
 ) -> Comparison | None:
-    """The comparison of what serves now; the known one, where it is of the same two.
+    """The comparison of the live version; the known one, where it is of the same two.
 
     None: there is nothing to compare with, or the version is not fresh.
     """

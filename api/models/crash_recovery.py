@@ -45,7 +45,7 @@ class CrashRecovery:
                 self._promoter.pointer.open_registry()
                 self._roll_back(current)
         except OSError as error:
-            _log.error("crashing_version_not_left", reason=str(error))
+            _log.error("crashing_version_rollback_failed", reason=str(error))
 
     def _roll_back(self, current: str) -> None:
         """Callers are alone with the registry."""
@@ -60,4 +60,4 @@ class CrashRecovery:
         step = Rollback(target, current, current, _WHO, _WHO, reason, self._clock.now_us())
         step.record(registry, self._audit)
         self._metrics.rollbacks.inc()
-        _log.error("crashing_version_left", version=target, left=current, reason=reason)
+        _log.error("crashing_version_rolled_back", version=target, left=current, reason=reason)

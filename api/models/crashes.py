@@ -64,7 +64,7 @@ class CrashMarker:
         try:
             os.pwrite(self._descriptor, said, self._offset)
         except OSError:
-            # Not to know who it was, should it crash, is no reason not to score.
+            # Scoring goes on without a marker: only the cause of a crash would be unknown.
             return
 
 
@@ -108,7 +108,7 @@ def unmarked(live: LiveModel) -> LiveModel:
 
 @dataclass(frozen=True, slots=True)
 class CrashLimits:
-    """So many deaths inside of one version within so many seconds; 0: never step back."""
+    """Roll back after this many crashes inside one version within this time. 0 disables it."""
 
     crashes: int
     window_seconds: float
@@ -182,7 +182,7 @@ class Crashes:
         found = []
         for path in self._folder.glob(f"{_PREFIX}[0-9]*"):
             text = path.name.removeprefix(_PREFIX)
-            # What somebody else has put there, a copy or a folder, is not ours to read.
+            # Copies and folders that were put there by hand are not read.
             if not (text.isdecimal() and path.is_file()):
                 continue
             number = int(text)
@@ -195,11 +195,11 @@ class Crashes:
         raw = path.read_bytes()
         path.unlink()
         champion, candidate = (_version(raw[at : at + MARKER_BYTES]) for at in (0, MARKER_BYTES))
-        # If both were at work it was the one that nobody knows.
+        # If both were at work, the candidate is blamed: the champion has served before.
         version = candidate or champion
         if version is None:
             return None
-        _log.error("died_inside_version", version=version)
+        _log.error("crashed_inside_version", version=version)
         if not self.recent():
             self._deaths.unlink(missing_ok=True)
         line = {"version": version, "at_us": self._clock.now_us(), "file": path.name}
@@ -219,7 +219,7 @@ class Crashes:
 
 
 def _version(raw: bytes) -> str | None:
-    """None: nobody was inside, or the machine died with us and left something else."""
+    """None: no model was running, or the machine crashed and left something else."""
     try:
         return str(Version.parse(raw.rstrip(b"\0").decode()))
     except ValueError:

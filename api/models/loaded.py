@@ -13,7 +13,7 @@ from shared.scoring.model import Model
 from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, ServingUseCase
 
 SLOW_SECONDS = 0.02
-"""A call of one row that takes longer keeps everybody else on the event loop waiting."""
+"""A call of one row that takes longer delays everything else on the event loop."""
 
 QUICK_SECONDS = 0.005
 """A slow version is quick again when a call, of whatever number of rows, takes less."""
@@ -113,7 +113,9 @@ def check_fits(manifest: Manifest, use_case: ServingUseCase) -> None:
         )
     unknown = sorted(set(manifest.feature_names) - set(known))
     if unknown:
-        raise ModelLoadError(f"the bundle wants features nobody computes: {unknown}")
+        raise ModelLoadError(
+            f"the bundle needs features that this service does not compute: {unknown}"
+        )
 
 
 def make_live(model: Model, use_case: ServingUseCase, activated_at_us: int) -> LiveModel:

@@ -10,7 +10,7 @@ NO_VERSION = "none"
 
 
 class ModelSlot:
-    """What is served now, and the version before it, loaded, to step back to at once.
+    """What is served now, and its fallback, loaded, for an immediate rollback.
 
     Readers take `live` once and use only that: assignment of a reference is atomic.
     """
@@ -38,7 +38,7 @@ class ModelSlot:
         """
         with self._lock:
             if self.trial is not None and self.trial.champion != live.version:
-                # Whatever changed what is served, a trial against the old champion ends with it.
+                # Whatever changed the live version, a trial against the old champion ends with it.
                 self.trial = None
             self.fallback = fallback
             self.comparison = compared(live, fallback, fresh_seconds, self.comparison)

@@ -1,7 +1,7 @@
-"""`current_version.txt` and who moved it: restored when lost, audited when changed by hand.
+"""`current_version.txt`: restored when lost, audited when changed by hand.
 
 Every change through the service writes the pointer and then the ledger. A pointer that says
-something else than the ledger, beyond the moment in between, was written by somebody's hand.
+something else than the ledger, beyond the moment in between, was written by hand.
 """
 
 from dataclasses import dataclass

@@ -66,7 +66,7 @@ ROLLBACK_PROBLEMS = (
 
 
 def as_problem(error: UnderstudyError | OSError) -> Problem:
-    """The problem that tells why; a fault of the disk is told without its paths."""
+    """The problem that says why; a fault of the disk is reported without its paths."""
     for kind_of_error, kind in _KINDS:
         if not isinstance(error, kind_of_error):
             continue

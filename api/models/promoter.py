@@ -1,7 +1,7 @@
 """Every change of what is served: push, rollback, the restore at start-up, and catching up.
 
-The files of the registry are the truth. Whoever changes them holds their lock and has read
-them afresh; every other worker sees that they are others and takes over what they say.
+The files of the registry are the truth. They are changed under their lock, after they were read
+again. Other workers notice that the files changed and reload them.
 """
 
 import threading
@@ -32,7 +32,7 @@ _log = structlog.get_logger()
 # Another push is in its smoke test for as long as that may take, and then some.
 _PUSH_WAIT_SECONDS = 60.0
 _WRITE_WAIT_SECONDS = 5.0
-# Stepping back takes less than two seconds, whatever another process is doing.
+# A rollback takes less than two seconds, whatever another process is doing.
 _ROLLBACK_WAIT_SECONDS = 1.0
 
 
@@ -61,9 +61,9 @@ class Promoter:
         self._metrics = metrics
         self._push_lock = RegistryLock(registry.root / ".push.lock")
         self._write_lock = RegistryLock(registry.root / ".write.lock")
-        # Inside this process: who may assign the reference.
+        # Inside this process: held while the reference is assigned.
         self._swap_lock = threading.Lock()
-        # A step back that could not be written down yet.
+        # A rollback that could not be recorded yet.
         self._owed: Rollback | None = None
         self.behind: Behind | None = None
 
@@ -106,7 +106,7 @@ class Promoter:
         pointer still names it. `what` is its name in the audit trail.
 
         Raises:
-            NoFallback, VersionUnknown, NotServing: there is nothing to step back to, or from.
+            NoFallback, VersionUnknown, NotServing: there is no version to roll back to, or from.
             UnderstudyError: the version does not load any more.
             OSError: the older version serves here; it is written down as soon as it can be.
         """
@@ -125,7 +125,7 @@ class Promoter:
                 step.record(self._registry, self._audit)
                 self._owed = None
             finally:
-                # Stepping back may not depend on a disk that is full.
+                # A rollback must not depend on a disk that is full.
                 change = self._state.serve(model, now_us)
                 self._metrics.rollbacks.inc()
                 _log.warning(
@@ -166,7 +166,7 @@ class Promoter:
                 self.behind = Behind(str(current), "it does not load here; the log says why")
 
     def catch_up(self) -> None:
-        """Take over what another process, or somebody's hand, made current."""
+        """Serve what another process, or an operator by hand, made current."""
         with self._swap_lock:
             self._registry.refresh()
             wanted = self._registry.current()
@@ -255,8 +255,8 @@ class Promoter:
             raise NotServing(f"version {now} has been put into service since this was asked for")
         if leaving is None:
             return
-        # Another worker may have stepped back already, and this one not yet seen it. What the
-        # pointer names and cannot be served here is no reason to keep what serves.
+        # Another worker may have rolled back already, unnoticed by this one. If what the pointer
+        # names cannot be served here, that is no reason to keep the live version.
         current = now or leaving
         if self.behind is not None and self.behind.version == current:
             current = leaving

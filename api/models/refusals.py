@@ -1,4 +1,4 @@
-"""Why a change of the served version is refused, besides what the bundle itself is guilty of."""
+"""Why a change of the live version is refused, besides faults of the bundle itself."""
 
 from collections.abc import Sequence
 
@@ -18,11 +18,11 @@ class FencingStale(Refusal):
 
 
 class NoFallback(Refusal):
-    """Raised when there is nothing to step back to."""
+    """Raised when there is no version to roll back to."""
 
 
 class NotServing(Refusal):
-    """Raised when the version to step back from is not the one that serves any more."""
+    """Raised when the version to roll back from is not the live one any more."""
 
 
 class StillServing(Refusal):

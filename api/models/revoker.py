@@ -1,4 +1,4 @@
-"""Taking a version out of the world: it is never served again, whatever asks for it."""
+"""Revocation of a version: it is never served again."""
 
 import structlog
 
@@ -24,12 +24,12 @@ class Revoker:
         self._clock = clock
 
     def revoke(self, version: str, reason: str, who: str) -> str:
-        """Step back from a version if it serves, then bar it; returns what is served now.
+        """Roll back from a version if it serves, then bar it; returns what is served now.
 
         Raises:
             VersionUnknown: it was never accepted here.
-            StillServing: it serves, and there is nothing to step back to.
-            UnderstudyError, OSError: stepping back failed, or nothing could be written.
+            StillServing: it serves, and there is no version to roll back to.
+            UnderstudyError, OSError: the rollback failed, or nothing could be written.
         """
         if self._serves(version):
             try:
@@ -44,7 +44,7 @@ class Revoker:
                 raise StillServing(f"version {version} has come back into service; ask again")
             self._audit.write("revocation", who, reason, version=version)
             self._registry.revoke(version, reason, self._clock.now_us())
-        # It may be the one that is kept in memory to step back to.
+        # It may be the fallback that is kept in memory.
         self._promoter.catch_up()
         _log.warning(
             "version_revoked", version=version, reason=reason, serving=self._promoter.serving

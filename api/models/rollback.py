@@ -1,4 +1,4 @@
-"""One step back as it is written down, at once or as soon as the registry can be written again."""
+"""A rollback as it is recorded, at once or as soon as the registry can be written again."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from shared.bundle.version import Version
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """From one version to another, why, and who asked for it.
+    """From which version to which, why, and at whose request.
 
     Attributes:
         what: its name in the audit trail.
@@ -29,7 +29,7 @@ class Rollback:
 
     @property
     def blamed(self) -> bool:
-        """Whether the version that is left is not returned to.
+        """Whether the version rolled back from is barred as a fallback.
 
         A return by name to a newer version says nothing against the one before it.
         """

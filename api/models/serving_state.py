@@ -1,4 +1,4 @@
-"""What this process serves, and what it could serve at once: the reference and its fallback."""
+"""The live version and its fallback: how either changes."""
 
 from dataclasses import dataclass, replace
 
@@ -29,7 +29,7 @@ class ServingState:
         self._slot = slot
         self._metrics = metrics
         self._crashes = crashes
-        # What was stepped back from, for as long as nothing else is served: to return at once.
+        # The version before a rollback, while nothing else is served: to return at once.
         self._left: LiveModel | None = None
 
     @property
@@ -48,7 +48,7 @@ class ServingState:
         return Change(model.version, None if left is None else left.version, now_us)
 
     def renew_fallback(self) -> None:
-        """The ledger has changed, and with it perhaps what to step back to."""
+        """The ledger has changed, and with it perhaps the fallback."""
         live, fallback = self._slot.live, self._slot.fallback
         if live is None:
             return
@@ -68,10 +68,10 @@ class ServingState:
         return {model.version for model in models if model is not None}
 
     def target(self, version: str | None) -> LiveModel:
-        """The model to step back to, loaded; None: the fallback."""
+        """The model to roll back to, loaded; None: the fallback."""
         live, fallback = self._slot.live, self._slot.fallback
         if version is None and fallback is None:
-            raise NoFallback("no earlier version that was not stepped back from is on disk")
+            raise NoFallback("no earlier version that was not rolled back is on disk")
         if fallback is not None and version in (None, fallback.version):
             return fallback
         known = self._loader.versions()
@@ -88,7 +88,7 @@ class ServingState:
         return self._crashes.fresh_seconds(model.activated_at_us)
 
     def _fallback_of(self, model: LiveModel) -> LiveModel | None:
-        """Loaded now: stepping back must not need a disk."""
+        """Loaded now: a rollback must not need a disk."""
         name = self._loader.fallback_for(model.version)
         if name is None:
             return None

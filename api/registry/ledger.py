@@ -88,7 +88,7 @@ class Ledger(BaseModel):
     accepted: dict[str, Acceptance] = Field(default_factory=dict)
     activations: tuple[Activation, ...] = ()
     fencing_number: int = Field(default=0, ge=0)
-    # Of steps of rollouts: whoever drives them is not who pushes.
+    # Of steps of rollouts: the process that drives them is not the one that pushes.
     step_fencing_number: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
@@ -114,7 +114,7 @@ class Ledger(BaseModel):
         )
 
     def with_step(self, fencing_number: int | None) -> "Ledger":
-        """Somebody with this number moved a rollout; nobody with a lesser one does any more."""
+        """A rollout was moved with this fencing number; lower ones are refused from now on."""
         return self._but(step_fencing_number=max(self.step_fencing_number, fencing_number or 0))
 
     def with_activation(self, version: str, now_us: int) -> "Ledger":
@@ -158,7 +158,7 @@ class Ledger(BaseModel):
         return marked.with_ending(version, Ending.REVOKED, now_us)
 
     def with_hand_change(self, version: str, now_us: int) -> "Ledger":
-        """Somebody wrote another version into the pointer; an older one means the newer is bad."""
+        """Another version was written into the pointer by hand; an older one bars the newer."""
         last, ledger = self.served_last, self
         if last is not None and Version.parse(version) < Version.parse(last.version):
             ledger = ledger.with_rollback(last.version, f"left by hand for {version}", now_us)
@@ -174,7 +174,7 @@ class Ledger(BaseModel):
         return next(found, None)
 
     def was_left(self, version: str) -> bool:
-        """Whether it was rolled back from, and nobody has put it into service since."""
+        """Whether it was rolled back, and has not been put into service since."""
         accepted = self.accepted.get(version)
         if accepted is None or accepted.rolled_back_at_us is None:
             return False
@@ -295,7 +295,7 @@ class LedgerFile:
         write_whole(self.path, ledger.model_dump_json(indent=2).encode() + b"\n")
 
     def put_aside(self) -> None:
-        """Keep the damaged one for whoever wants to look at it."""
+        """Keep the damaged one for inspection."""
         aside = self.path.with_name(f"{self.path.name}.damaged-{wall_ns()}")
         try:
             self.path.rename(aside)

@@ -1,4 +1,4 @@
-"""Who may write to the registry: one at a time, over all threads of all workers.
+"""The lock of the registry: one writer at a time, over all threads of all workers.
 
 The kernel lets go of the lock when its holder dies, however it dies.
 """

@@ -1,7 +1,7 @@
 """Which users are in a canary: a keyed hash of the user, so the same user always falls alike.
 
 A user is in while its bucket lies below the share. The bucket never changes during a
-rollout, so a growing share only ever adds users and nobody flips back. Every rollout has a
+rollout, so a growing share only ever adds users and no user changes back. Every rollout has a
 salt of its own: it is not always the same users who go first.
 
 A row that names no user gets an id of its own from the use case, so it is split by row; sent

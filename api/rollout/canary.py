@@ -19,7 +19,7 @@ from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, TaskPr
 
 _log = structlog.get_logger()
 Judge = Callable[[FloatVector, ServedModel], TaskPrediction]
-# So many failures without a single score in between are no bad luck.
+# This many failures without a single score in between are no coincidence.
 BROKEN_AFTER = 10
 
 

@@ -32,7 +32,7 @@ from shared.contracts.rollouts import SHARES, Mode
 
 _log = structlog.get_logger()
 _WRITE_WAIT_SECONDS = 5.0
-# Stepping back takes less than two seconds, whatever another process is doing.
+# Ending a rollout takes less than two seconds, whatever another process is doing.
 _ABORT_WAIT_SECONDS = 1.0
 RECONCILE_SECONDS = 0.5
 
@@ -85,11 +85,11 @@ class RolloutController:
         return self._reconciler.told()
 
     def flush(self) -> None:
-        """Write what this process counted, for whoever sums it up now."""
+        """Write what this process counted, so that a sum over all processes is current."""
         self._reconciler.flush()
 
     def followed(self) -> Workers | None:
-        """Who has the stage in force, within two seconds; None: there is none."""
+        """Which workers have the stage in force, within two seconds; None: there is none."""
         rollout = self.rollout
         return None if rollout is None else self._reconciler.followed(rollout)
 
@@ -139,7 +139,7 @@ class RolloutController:
         return grown
 
     def promote(self, request: ChangeRequest) -> Change:
-        """Serve the version to everybody.
+        """Serve the version to all users.
 
         Raises:
             NoRollout, FencingStale: nothing was changed.
@@ -159,7 +159,7 @@ class RolloutController:
         return change
 
     def abort(self, request: ChangeRequest) -> Change:
-        """The champion answers everybody again, from now on.
+        """The champion answers all users again, from now on.
 
         Raises:
             NoRollout, FencingStale: nothing was changed.
@@ -258,7 +258,7 @@ class RolloutController:
         self._rollouts, self._dropped = rollouts, None
 
     def _fence(self, request: ChangeRequest) -> None:
-        """Whoever has a lesser number is not heard from now on."""
+        """Requests with a lower fencing number are refused from now on."""
         ledger = self._registry.ledger.with_step(request.fencing_number)
         if ledger != self._registry.ledger:
             self._registry.save(ledger)

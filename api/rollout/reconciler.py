@@ -79,7 +79,7 @@ class TrialReconciler:
         return None
 
     def followed(self, rollout: Rollout) -> Workers:
-        """Who has this stage, as soon as everybody has, or cannot, or had time enough."""
+        """Which workers have this stage, once all have it, report that they cannot, or had time."""
         deadline = time.monotonic() + CONVERGE_SECONDS
         while True:
             told, numbers = self._run_dir.reports(TOLD), range(self._run_dir.total)

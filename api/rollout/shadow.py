@@ -1,4 +1,4 @@
-"""A shadow: the candidate scores a copy of live rows in another process; nobody waits for it.
+"""A shadow: the candidate scores a copy of live rows in another process; no answer waits for it.
 
 A row costs serving one write into a pipe that never blocks. When the pipe is full the row is
 dropped and counted. When the process dies or hangs it is started again, a few times.
@@ -39,19 +39,19 @@ class Shadow:
         self.champion, self.version = rollout.champion, rollout.version
         self.process = process
         self.counters = counters
-        # its own process, so however slow it is nobody waits
+        # a process of its own: however slow it is, no answer waits
         self.pace = Pace()
         self._record = record
         self._judge = judge
         self._splitter = Splitter(rollout.salt)
-        # A descriptor that was closed may be somebody else's file by now.
+        # The number of a closed descriptor may belong to another file by now.
         self._lock = threading.Lock()
         self._is_open = True
         self._is_running = False
 
     def try_candidate(
         self,
-        users: Sequence[str],  # noqa: ARG002 - the champion answers everybody
+        users: Sequence[str],  # noqa: ARG002 - the champion answers all users
         matrix: FloatMatrix,  # noqa: ARG002
     ) -> dict[int, ModelScores]:
         return {}

@@ -1,4 +1,4 @@
-"""`python -m api.rollout.shadow_child CONFIG`: scores copies of live rows, answers nobody.
+"""`python -m api.rollout.shadow_child CONFIG`: scores copies of live rows, and answers no request.
 
 It runs when nobody else wants to, within a limit of memory, and is the first that the kernel
 ends when memory is short. It ends when the serving process closes the queue or dies. Each
@@ -135,7 +135,7 @@ def _confine(memory_bytes: int) -> None:
 
 
 def _step_aside() -> None:
-    """Run only when nobody else wants to: whoever wakes up takes the processor at once."""
+    """Run only while the processor is idle: any other process that wakes up takes it at once."""
     try:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     except (AttributeError, OSError):

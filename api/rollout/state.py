@@ -1,7 +1,7 @@
 """What is being rolled out, as it stands in `rollout.json`: pure state and its transitions.
 
 A rollout is tied to the champion it is measured against. When another version serves, for
-whatever reason, the rollout is over on every worker without anybody writing a word: a
+whatever reason, the rollout is over on every worker without any write: a
 rollback can never leave a canary behind.
 """
 
@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
-    """Who wants a rollout changed, and why.
+    """A requested change of a rollout: by whom, and why.
 
     Attributes:
         version: the one that is believed to be on trial; None: whichever it is.

@@ -33,7 +33,7 @@ _EXAMPLE: JsonDict = {
     ],
 }
 
-# Fifty thousand alerts; whoever sends them has shown a token.
+# Fifty thousand alerts; their sender has shown a token.
 _LIMIT = 16 * 1024 * 1024
 _VALUES = 1_000_000
 
@@ -125,7 +125,7 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
 
 
 def _end_trial(service: Service, version: str, blamed: FiringAlert, who: str) -> AlertAnswer:
-    """The alert is about the version on trial: nobody gets its answers any more."""
+    """The alert is about the version on trial: no user gets its answers any more."""
     try:
         change = service.rollout_controller.abort(ChangeRequest(version, blamed.summary, who))
     except NoRollout as error:

@@ -1,4 +1,4 @@
-"""GET /models/{version}/bundle: the signed bytes of a version, for whoever may replace it."""
+"""GET /models/{version}/bundle: the signed bytes of a version, for roles that may replace it."""
 
 from typing import Annotated
 

@@ -22,7 +22,7 @@ from shared.tables.engine import file_of, is_current
 from shared.tables.job_schedules import JobSchedule, read_schedules
 from shared.tables.read_standing import standing_of
 
-# For so long after the file was removed or replaced, what it held is likely to be missed.
+# For this long after the file was removed or replaced, its content is likely to be missing.
 _REMEMBERED_SECONDS = 3_600.0
 
 JOB = "retraining"
@@ -143,7 +143,7 @@ def _trouble(config: RetrainingConfig, stored: JobSchedule | None, now_us: int) 
 
 
 def add_health_routes(app: FastAPI, service: Service) -> None:
-    """GET /api/health, /livez, /readyz, /metrics: open to everybody."""
+    """GET /api/health, /livez, /readyz, /metrics: without credentials."""
 
     def health() -> Health:
         return _health(service)
@@ -185,7 +185,7 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
 
 
 def _check_scoring(service: Service) -> None:
-    """Whoever restarts what does not answer /livez does so for a model that hangs.
+    """A supervisor that restarts on a failing /livez restarts for a model that hangs, too.
 
     Raises:
         Problem: rows have been on the scoring thread for as long as a worker may hang.

@@ -85,7 +85,7 @@ Fencing = Annotated[
 Wanted = Annotated[
     Mode | None, Query(description="How the version comes into service; default: immediate")
 ]
-WantedHeader = Annotated[Mode | None, Header(description="The same, for those who prefer headers")]
+WantedHeader = Annotated[Mode | None, Header(description="The same as a header")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,14 +244,14 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
                 options={**tags, "summary": "Push a signed bundle"}, extra=_PUSH_BODY),
         RouteSpec("POST", "/rollback_model", rollback, Role.OPERATOR, _ROLLBACK_LIMIT,
                 problems=ROLLBACK_PROBLEMS,
-                options={**tags, "summary": "Step back to an older version"}),
+                options={**tags, "summary": "Roll back to an older version"}),
     )  # fmt: skip
     for spec in specs:
         add_route(app, service.access.authenticator, spec)
 
 
 def _roll_back(service: Service, body: RollbackRequest, who: str, order: Order) -> Change:
-    """The newest change goes first: while a version is on trial, that one is left."""
+    """The newest change is undone first: while a version is on trial, the trial ends."""
     rollout = service.rollout_controller.rollout
     if body.version is None and rollout is not None and body.leaving in (None, rollout.version):
         with suppress(NoRollout):

@@ -23,7 +23,7 @@ def add_revocation_route(app: FastAPI, service: Service) -> None:
         who = caller(request).name
         try:
             with suppress(NoRollout, RolloutConflict):
-                # Whoever is shown it on trial is not from here on.
+                # If it is on trial, users do not get it from here on.
                 service.rollout_controller.abort(
                     ChangeRequest(body.version, f"revoked: {body.reason}", who)
                 )

@@ -1,8 +1,8 @@
-"""Rows of many callers, scored together: what came in while the loop was busy is one tick.
+"""Micro-batches: rows that arrived while the event loop was busy are scored together.
 
-A row alone costs ten calls into other libraries; in a tick they are shared. Nobody waits for
-a tick to fill: under little load it holds one row, and it grows with the load, for as long as
-its rows are quick. Rows of a slow version are scored on a thread meanwhile (`api.scoring.lane`).
+A row alone costs ten calls into other libraries; a micro-batch shares them. No request waits for a
+batch to fill: under little load it holds one row, and it grows with the load, for as long as its
+rows are quick. Rows of a slow version are scored on a thread meanwhile (`api.scoring.lane`).
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from api.scoring.requests import RowParser
 from api.scoring.stages import Received, Reply, RowOutcome
 from shared.usecase.serving import ScoringRoute
 
-# Most of what sharing saves is saved by then, and so many rows hold the loop for two milliseconds.
+# Larger batches save little more, and these rows already hold the loop for two milliseconds.
 MAX_ROWS = 64
 
 
@@ -107,7 +107,7 @@ class MicroBatcher:
         return found
 
     def flush(self) -> None:
-        """Answer now whoever is next, if that is quick; the others are answered in their turn."""
+        """Score the next batch now, if that is quick; the others are scored in their turn."""
         if self._pending and self._lane.is_free:
             self._score()
 

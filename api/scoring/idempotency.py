@@ -257,8 +257,8 @@ def conflicting_fields(
 def conflict(request: BaseModel, fields: list[str]) -> Problem:
     """The answer to a payload that differs; shows nothing of the first but the fields' names.
 
-    Whoever names another user is told of that field alone: which of the others are right would
-    let a stranger find a decision out, one field after the other.
+    A request for another user learns of that field alone: which of the others are right would let a
+    stranger reconstruct a decision, one field after the other.
     """
     told = [ENTITY] if ENTITY in fields else fields
     detail = f"this transaction_id was decided before with another {', '.join(told)}"

@@ -22,7 +22,7 @@ from shared.tables.locks import waiting_at_most
 from shared.tables.writer import store_labels
 from shared.transaction import Label
 
-# Whoever sends labels is answered before long; the journal has the time that a lock takes.
+# A caller that sends labels is answered soon; the journal can wait for a lock.
 _LOCK_SECONDS = 1.0
 _MAX_NAMED = 20
 
@@ -76,7 +76,7 @@ class LabelKeeper:
     def keep(self, labels: Iterable[Label]) -> KeptLabels:
         """Keep one label of each transaction, the one known last.
 
-        An id that nobody knows is looked for without the blanks around it, too.
+        An unknown id is looked for without the blanks around it, too.
 
         Raises:
             Problem: some can be neither stored nor journaled now.

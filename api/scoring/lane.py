@@ -26,12 +26,12 @@ Dispatch = Callable[[Piece], None]
 """Runs a piece where scoring runs, soon; sources need not be safe for other threads then."""
 
 LOOP_SECONDS = 0.01
-"""What a piece on the event loop may take: so long everybody else waits."""
+"""What a piece on the event loop may take: everything else waits for it."""
 
 THREAD_SECONDS = 0.1
-"""What a piece on the thread may take: so long other pieces wait."""
+"""What a piece on the thread may take: other pieces wait for it."""
 
-# of a version that nobody has measured: it was loaded without a test, after a restart
+# of a version that was not measured: it was loaded without a test, after a restart
 _UNKNOWN_ROWS = 4
 _STOP_SECONDS = 2.0
 
@@ -108,7 +108,7 @@ class ScoringLane:
 
     @property
     def is_slow(self) -> bool:
-        """Whether what serves, or is on trial, is too slow for the event loop."""
+        """Whether the live version, or one on trial, is too slow for the event loop."""
         live, trial = self._models.live, self._models.trial
         if live is None:
             return False
@@ -137,7 +137,7 @@ class ScoringLane:
         return most if each * most <= seconds else max(1, int(seconds / each))
 
     def took(self, rows: int, seconds: float) -> None:
-        """So many rows took so long, all included."""
+        """This many rows took this long, all included."""
         each, known = seconds / rows, self._row_seconds
         self._row_seconds = each if each < known else (each + known) / 2
 
@@ -205,12 +205,12 @@ class _Slice:
     def run(self) -> None:
         try:
             self.work()
-        except BaseException as error:  # noqa: BLE001 - belongs to whoever waits for it
+        except BaseException as error:  # noqa: BLE001 - raised where it is awaited
             self.error = error
 
     def tell(self) -> None:
         if self.done.done():
-            return  # whoever waited has gone
+            return  # the request was cancelled
         if self.error is None:
             self.done.set_result(None)
         else:

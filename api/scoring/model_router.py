@@ -34,11 +34,11 @@ class Isolation(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RoutedScores:
-    """Every row's scores and who made them.
+    """Every row's scores and the version that made them.
 
     Attributes:
         all_usable: every number is finite.
-        champion: who scored the rows that no candidate took; the batch as a whole is its.
+        champion: the version that scored the rows no candidate took; it names the batch.
         seconds: what each version's part took, by version.
     """
 
@@ -49,7 +49,7 @@ class RoutedScores:
 
 
 class ModelRouter:
-    """Scores matrices; knows nobody's users but by their ids.
+    """Scores matrices; users are known by their ids only.
 
     `isolation`: the rows are of different callers, so none may be answered by another version
     because of its neighbour: a matrix with a row that cannot be scored is refused.

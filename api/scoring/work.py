@@ -130,7 +130,7 @@ class RowWork(PacedRequestWork):
         self._route = route
         self._batcher = batcher
         self._lane = lane
-        # whoever awaits an answer counts it
+        # the endpoint that awaits an answer counts it
         self._row_route = RowRoute(route, parse, RouteMetrics())
 
     def __call__(self, body: bytes, caller: Caller) -> EncodedReply:

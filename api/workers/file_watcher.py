@@ -1,4 +1,4 @@
-"""The follower: looks at a few files ten times a second and tells who wants to know of a change.
+"""The file watcher: checks a few files ten times a second and calls back on a change.
 
 Files are the truth that workers share; each is replaced as a whole, so a look at its inode,
 time and size is enough to see that it is another one.

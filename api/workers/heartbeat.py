@@ -17,7 +17,7 @@ _LEAST_HANG_SECONDS = 2.0
 
 
 class Heartbeat:
-    """The worker's end of the pipe; None: nobody listens."""
+    """The worker's end of the pipe; None: there is no supervisor."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
@@ -36,8 +36,8 @@ class Heartbeat:
 class HeartbeatMonitor:
     """The supervisor's end, for one process after the other.
 
-    Silence is counted in looks, not in clock time: when the machine stood still, nobody beat
-    and nobody looked.
+    Silence is counted in looks, not in clock time: when the machine was suspended, there
+    were neither beats nor looks.
     """
 
     def __init__(self, hang_seconds: float) -> None:

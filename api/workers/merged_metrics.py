@@ -1,4 +1,4 @@
-"""/metrics of several workers: whoever is asked tells its own figures and what the others noted.
+"""/metrics of several workers: the one that is asked adds what the others published.
 
 Every series carries `worker`: a sum over workers that come and go would make counters fall.
 The figures of the others are at most as old as the pause between two notes.

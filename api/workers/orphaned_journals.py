@@ -1,4 +1,4 @@
-"""Which journal belongs to whom, and who carries those that belong to nobody any more.
+"""Which folder a worker's journal is in, and the drains of journals without a worker.
 
 One process writes to JOURNAL_DIR itself, several to a folder each below it. After the number
 of workers was changed, or a worker did not come back, worker 0 drains what was left behind.
@@ -39,7 +39,7 @@ def orphaned_folders(root: Path, total: int) -> list[Path]:
 
 
 def wait_for_orphans(root: Path, total: int) -> None:
-    """Let abandoned decisions become everybody's past first: their ids may be sent again at once.
+    """Let orphaned decisions be stored first: their ids may be sent again at once.
 
     A database that is away is not waited for longer than that.
     """
@@ -50,7 +50,7 @@ def wait_for_orphans(root: Path, total: int) -> None:
 
 def _unowned_folders(root: Path, total: int) -> list[Path]:
     own = {journal_dir(root, number, total) for number in range(total)}
-    # `worker-0-copy` is somebody's own
+    # `worker-0-copy` was made by hand
     of_workers = (path for path in root.glob(f"{_PREFIX}*") if _NAME.fullmatch(path.name))
     return sorted({root, *of_workers} - own)
 
@@ -59,7 +59,7 @@ def _has_segments(folder: Path) -> bool:
     try:
         return bool(segment_numbers(folder))
     except OSError:
-        return True  # whoever opens it is told why it cannot be read
+        return True  # opening it will say why it cannot be read
 
 
 class OrphanedJournals:
@@ -134,7 +134,7 @@ class OrphanedJournals:
         try:
             journal.open()
         except (SettingsError, OSError) as error:
-            # Somebody writes to it after all, or it cannot be read; the next look tries again.
+            # Another process writes to it, or it cannot be read; the next look tries again.
             journal.close()
             if folder not in self._refused:
                 _log.error("journal_not_inherited", folder=folder.name, error=str(error))

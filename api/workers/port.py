@@ -1,6 +1,6 @@
 """The port: taken before anything is loaded, so that one that is in use is said at once.
 
-It is bound and does not listen yet: who connects before somebody serves is refused at once and
+It is bound and does not listen yet: a client that connects too early is refused at once and
 can try again, instead of waiting for as long as a start takes.
 """
 

@@ -1,4 +1,4 @@
-"""How all workers stand: each tells the others, and whoever made a change waits for them."""
+"""The state of all workers: each reports its own, and a change waits until all have it."""
 
 import time
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from shared.errors import UnderstudyError
 _log = structlog.get_logger()
 
 REPORT_SECONDS = 1.0
-# Every worker serves a change within two seconds, or is told of as one that does not.
+# Every worker serves a change within two seconds, or is reported as lagging.
 CONVERGE_SECONDS = 2.0
 _POLL_SECONDS = 0.01
 _NOT_RUNNING, _TOO_SLOW = "it is not running", f"it did not follow within {CONVERGE_SECONDS:g} s"
@@ -30,7 +30,7 @@ class LaggingWorker:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Who serves a version and who does not."""
+    """Which workers serve a version, and which lag behind."""
 
     serving: int
     total: int
@@ -42,7 +42,7 @@ class Workers:
 
 
 class WorkerRoster:
-    """This worker's word to the others, and theirs."""
+    """Reports this worker's state, and reads that of the others."""
 
     def __init__(self, run_dir: RunDir, promoter: Promoter) -> None:
         self._run_dir = run_dir
@@ -64,7 +64,7 @@ class WorkerRoster:
         try:
             self._promoter.rollback(None, reason, "breaker", leaving=version, what="breaker")
         except (UnderstudyError, OSError) as error:
-            _log.warning("breaker_did_not_step_back", version=version, reason=str(error))
+            _log.warning("breaker_rollback_failed", version=version, reason=str(error))
         self.report()
 
     def leave(self) -> None:
@@ -72,7 +72,7 @@ class WorkerRoster:
         self._run_dir.retract(STATE)
 
     def await_convergence(self, version: str, wait_seconds: float = CONVERGE_SECONDS) -> Workers:
-        """Who serves this version, as soon as everybody does or has said that it cannot."""
+        """Which workers serve this version, once all do or have reported that they cannot."""
         self.report()
         deadline = time.monotonic() + wait_seconds
         while True:
@@ -83,7 +83,7 @@ class WorkerRoster:
             time.sleep(_POLL_SECONDS)
 
     def status(self) -> Workers:
-        """Who serves what this worker serves."""
+        """Which workers serve what this worker serves."""
         return self._status(self._promoter.serving)
 
     def _status(self, version: str) -> Workers:

@@ -21,7 +21,7 @@ WorkerReport = dict[str, Any]
 
 
 class RunDir:
-    """One worker's view: it writes `WHAT-NUMBER.json` and reads everybody's.
+    """One worker's view: it writes `WHAT-NUMBER.json` and reads those of all.
 
     Attributes:
         number: which worker this is, from 0.

@@ -1,4 +1,4 @@
-"""The supervisor: opens the port, starts the workers, starts again whoever dies or hangs.
+"""The supervisor: opens the port, starts the workers, and restarts those that die or hang.
 
 It scores nothing and reads no model. The socket is one and stays open: a connection that is
 not accepted yet when a worker dies is accepted by another.
@@ -28,9 +28,9 @@ _log = structlog.get_logger()
 _POLL_SECONDS = 0.05
 # Requests under way and the last of the journal get this long.
 _STOP_SECONDS = 15.0
-# Who lived this long died of something else than of its start.
+# A worker that ran this long is not counted as a failed start.
 _LIVED_SECONDS = 10.0
-# So many of them before anybody ever served: it will not get better.
+# After this many failed starts before any worker served, the supervisor gives up.
 _QUICK_DEATHS = 5
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 30.0
 
@@ -85,7 +85,7 @@ class WorkerPool:
         self._any_was_ready = False
 
     def run(self, told_to_stop: Sequence[int]) -> int:
-        """Keep everybody running; 0 when told to stop and all ended well."""
+        """Keep all workers running; 0 when stopped by a signal and all ended well."""
         status = None
         try:
             while not told_to_stop and status is None:

@@ -1,4 +1,4 @@
-"""Which of the workers a process is, and what it was handed by the one that started it."""
+"""Which worker a process is, and what its supervisor handed to it."""
 
 import argparse
 import faulthandler
@@ -19,7 +19,7 @@ class WorkerContext:
         starts: how often there has been a worker of this number, this one included.
         hangs: how many of those before hung and were ended.
         listener: the port that all share; None: open it yourself.
-        heartbeat: where to tell that the event loop turns; None: nobody wants to know.
+        heartbeat: where to signal that the event loop turns; None: there is no supervisor.
     """
 
     number: int = 0

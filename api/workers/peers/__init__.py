@@ -1,1 +1,1 @@
-"""Workers as peers: a row is scored by the worker that owns its entity, whoever accepted it."""
+"""Workers as peers: a row is scored by the worker that owns its entity, whichever accepted it."""

@@ -32,7 +32,7 @@ _BUCKETS = 32_768
 _BYTES = _BUCKETS * _BUCKET.size
 # The database has what was decided longer ago, if it is there.
 _VALID_SECONDS = 3_600
-# Nobody holds the lock for longer than a few microseconds a row, unless it is stopped.
+# The lock is held for a few microseconds a row, unless its process is stopped.
 _LOCK_SECONDS = 0.05
 
 
@@ -55,7 +55,7 @@ class Claims:
         self._descriptor, self._table = descriptor, mmap.mmap(descriptor, _BYTES)
 
     def keep_shared(self) -> None:
-        """Map the table that is there now, if somebody removed the one that was.
+        """Map the table that is there now, if the mapped one was removed.
 
         Raises:
             OSError: there can be none.

@@ -2,7 +2,7 @@
 
 A call waits for a worker that is down until its successor is there, for a bounded time; what is
 in flight when a worker dies is sent again if it carries an id of its own, and is given up
-otherwise, because nobody knows whether it was counted.
+otherwise, because it may have been counted.
 """
 
 import asyncio
@@ -172,7 +172,7 @@ class PeerLink(asyncio.Protocol):
             self._give_up(frame.call)
 
     async def _connect(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Until somebody who is alive listens there, or nothing waits any more."""
+        """Retry until a live process listens there, or no call waits any more."""
         try:
             while self._waiting and self._transport is None:
                 if self._opened is None:

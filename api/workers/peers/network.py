@@ -108,7 +108,7 @@ class Peers:
         self._listens_on = identity_of(self._socket(self.number))
 
     async def _keep_listening(self) -> None:
-        """Open the socket and the claims again when somebody cleaned the run directory."""
+        """Open the socket and the claims again when the run directory was cleaned."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
             try:

@@ -40,7 +40,7 @@ def parsed(body: bytes) -> Any:
 
 
 class Ownership:
-    """This worker's view of who owns what."""
+    """Which worker owns a row."""
 
     def __init__(self, number: int, total: int, request_model: type[BaseModel]) -> None:
         self.number = number

@@ -74,7 +74,7 @@ class PeerConnection(asyncio.Protocol):
         if frame.kind != CALL or frame.number >= len(self._operations):
             raise FrameError(f"no operation {frame.number}")
         if time.monotonic_ns() > frame.expires_ns:
-            # nobody waits for it any more
+            # no caller waits for it any more
             self._send(encoded(EXPIRED, frame.call))
             return
         self.unanswered += 1
