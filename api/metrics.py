@@ -66,7 +66,7 @@ class AllRoutes(Collector):
             "understudy_requests", "Answers given", labels=("route", "status")
         )
         times = HistogramMetricFamily(
-            "understudy_request_seconds", "Time to the answer", labels=("route",)
+            "understudy_request_seconds", "Time to the response", labels=("route",)
         )
         edges = [*map(str, _BUCKETS), "+Inf"]
         for path, counts in list(self._routes.items()):
@@ -130,11 +130,13 @@ class AllVersions(Collector):
         labels = ("version", "activation")
         failed = CounterMetricFamily(
             "understudy_version_failed_rows",
-            "Rows that a version failed on and its fallback answered",
+            "Rows a version failed on and its fallback scored, by version",
             labels=labels,
         )
         times = HistogramMetricFamily(
-            "understudy_version_row_seconds", "Time to a row's record, by version", labels=labels
+            "understudy_version_row_seconds",
+            "Time to the journal record of a row, by version",
+            labels=labels,
         )
         made = CounterMetricFamily(
             "understudy_version_decisions", "Rows scored, by version", labels=(*labels, "decision")
@@ -193,13 +195,11 @@ class Metrics:
         self.versions = AllVersions()
         self.registry.register(self.versions)
         self.quarantined = self._counter(
-            "rows_quarantined", "Rows scored and kept out of history, windows and training"
+            "rows_quarantined", "Rows scored and quarantined: not in history, windows or training"
         )
-        self.swaps = self._counter("swaps", "Versions taken into service")
-        self.rollbacks = self._counter("rollbacks", "Rollbacks to an older version")
-        self.hand_changes = self._counter(
-            "hand_changes", "Times that current_version.txt was changed by hand"
-        )
+        self.swaps = self._counter("swaps", "Changes of the live version")
+        self.rollbacks = self._counter("rollbacks", "Rollbacks")
+        self.hand_changes = self._counter("hand_changes", "Changes of current_version.txt by hand")
         self.breaker_failures = self._counter(
             "breaker_failures", "Rows the live version failed on and the fallback scored"
         )
@@ -208,33 +208,38 @@ class Metrics:
             "Calls in which the live version alone exceeded SCORING_BUDGET_SECONDS",
         )
         self.without_history = self._counter(
-            "rows_without_history", "Rows scored although their history could not be read in time"
+            "rows_without_history",
+            "Rows scored without history, because it could not be read in time",
         )
         self.breaker_trips = self._counter("breaker_trips", "Rollbacks by the circuit breaker")
         self.idempotency_conflicts = self._counter(
-            "idempotency_conflicts", "Rows refused: their id was decided with another payload"
+            "idempotency_conflicts",
+            "Rows refused with 409: their transaction_id was decided with another payload",
         )
         self.forwarded_rows = self._counter(
-            "forwarded_rows", "Rows handed to the worker that owns their entity"
+            "forwarded_rows", "Rows forwarded to the worker that owns their entity"
         )
         self.peer_calls_given_up = self._counter(
-            "peer_calls_given_up", "Calls that another worker did not answer in time"
+            "peer_calls_given_up",
+            "Calls that another worker did not answer in time (503 worker-unavailable)",
         )
         self.refusals = self._counter("push_refusals", "Pushes refused", "reason")
         self.dead_lettered = self._counter(
-            "journal_set_aside", "Records the database will never take", "what"
+            "journal_set_aside",
+            "Dead letters: journal records that the database will never accept",
+            "what",
         )
         self.journal_damage = self._counter(
             "journal_damage",
-            "Parts of the journal that are no record: damaged, missing, unreadable, or torn, which"
+            "Invalid parts of the journal: damaged, missing, unreadable, or torn, which"
             " is what was being written when the process or the machine stopped",
             "kind",
         )
         self._model = self._gauge("model_info", "1 for the version that is served", "version")
-        self.workers = self._gauge("workers", "Processes there are meant to be")
+        self.workers = self._gauge("workers", "Declared number of workers")
         self.worker_starts = self._gauge("worker_starts", "Starts of this worker, by its number")
         self.worker_hangs = self._counter(
-            "worker_hangs", "Times a worker of this number hung and was ended"
+            "worker_hangs", "Kills of this worker because it hung, by its number"
         )
         self.worker_behind = self._gauge(
             "worker_behind", "1 while a worker cannot serve what was promoted"

@@ -74,13 +74,13 @@ def serve_metrics(
 
 def _of_runs(counts: Sequence[JobCounts]) -> Iterable[Metric]:
     ended = CounterMetricFamily(
-        "understudy_runs", "Runs that are over", labels=[_JOB, "outcome", "status"]
+        "understudy_runs", "Runs in a final state", labels=[_JOB, "outcome", "status"]
     )
     open_runs = GaugeMetricFamily(
         "understudy_runs_unfinished", "Runs that wait or are in progress", labels=[_JOB, "status"]
     )
-    last = _gauge("understudy_run_last_success_timestamp_seconds", "When a run was last done")
-    since = _gauge("understudy_runs_due_since_success", "Due instants since then that were not")
+    last = _gauge("understudy_run_last_success_timestamp_seconds", "End of the last successful run")
+    since = _gauge("understudy_runs_due_since_success", "Due instants since the last success")
     for one in counts:
         for status, number in one.by_status.items():
             if status in OUTCOMES:
@@ -97,7 +97,7 @@ def _of_schedules(schedules: Sequence[JobSchedule]) -> Iterable[Metric]:
     enabled = _gauge("understudy_schedule_enabled", "1 while the schedule is switched on")
     wrong = _gauge("understudy_schedule_problem", "1 while its configuration does not parse")
     checked = _gauge(
-        "understudy_schedule_checked_timestamp_seconds", "When a scheduler last looked at it"
+        "understudy_schedule_checked_timestamp_seconds", "Time of the last look of a scheduler"
     )
     upcoming = _gauge("understudy_schedule_next_due_timestamp_seconds", "The next due instant")
     for one in schedules:

@@ -20,18 +20,21 @@ class ClockMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         standing = self._clock.standing()
         jumps = CounterMetricFamily(
-            "understudy_clock_jumps", "Jumps that were followed", labels=["direction"]
+            "understudy_clock_jumps",
+            "Jumps of the wall clock that were followed",
+            labels=["direction"],
         )
         jumps.add_metric(["forward"], standing.jumps_forward)
         jumps.add_metric(["back"], standing.jumps_back)
         yield jumps
         spikes = CounterMetricFamily(
-            "understudy_clock_spikes", "Jumps that went back before they were followed"
+            "understudy_clock_spikes",
+            "Jumps of the wall clock that went back before they were followed",
         )
         spikes.add_metric([], standing.spikes)
         yield spikes
         gap = GaugeMetricFamily(
-            "understudy_clock_gap_seconds", "How far the wall clock is ahead of what is believed"
+            "understudy_clock_gap_seconds", "How far the wall clock is ahead of the clock in use"
         )
         gap.add_metric([], standing.gap_seconds)
         yield gap

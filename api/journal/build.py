@@ -87,7 +87,7 @@ def _watch(metrics: Metrics, parts: Journaling, worker: int) -> None:
     journal, drain, orphaned = parts.journal, parts.drain, parts.orphaned
     metrics.watch(
         "journal_lag_seconds",
-        "How long the oldest record has waited for the database, at most",
+        "Age of the oldest record that is not in the database, at most",
         lambda: max(drain.lag_seconds, orphaned.lag_seconds),
     )
     metrics.watch(
@@ -97,17 +97,17 @@ def _watch(metrics: Metrics, parts: Journaling, worker: int) -> None:
     )
     metrics.watch(
         "journal_missing_parts",
-        "Segments or records of the journal that this process found gone",
+        "Missing segments or records of the journal",
         lambda: journal.damage.missing,
     )
     metrics.watch("journal_bytes", "Size of the journal on disk", lambda: journal.bytes_used)
-    metrics.watch("journal_bytes_limit", "Its declared bound", lambda: journal.max_bytes)
+    metrics.watch("journal_bytes_limit", "JOURNAL_MAX_BYTES", lambda: journal.max_bytes)
     metrics.watch(
         "journal_refusing", "1 while decisions are refused", lambda: journal.refusal is not None
     )
     metrics.watch(
         "journal_damaged_parts",
-        "Damaged parts of the journal that wait in its folder for a person",
+        "Copies of damaged parts in the journal's folder",
         # worker 0 looks after the folders that have no worker
         lambda: journal.damage.copies() + (0 if worker else orphaned.damaged_parts()),
     )

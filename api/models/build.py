@@ -76,7 +76,7 @@ def build_models(
     declared = Declared(settings.served_well_seconds, settings.served_well_rows)
     metrics.registry.register(ComparisonMetrics(slot))
     metrics.registry.register(LastRollback(registry))
-    metrics.watch("model_crashes", "Processes that died inside of a model's code", crashes.recent)
+    metrics.watch("model_crashes", "Processes that died inside model code", crashes.recent)
     metrics.worker_behind.set_function(lambda: promoter.behind is not None)
     return Models(
         slot=slot,

@@ -25,17 +25,17 @@ class ComparisonMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         rows = GaugeMetricFamily(
             "understudy_compared_rows",
-            "Rows that a fresh version and its predecessor have both scored",
+            "Rows scored by both a fresh version and its predecessor",
             labels=_LABELS,
         )
         seconds = GaugeMetricFamily(
             "understudy_compared_seconds",
-            "What their models took for these rows",
+            "Seconds that each model took for these rows",
             labels=(*_LABELS, "by"),
         )
         decisions = GaugeMetricFamily(
             "understudy_compared_decisions",
-            "What they decided about these rows",
+            "Decisions of each about these rows",
             labels=(*_LABELS, "by", "decision"),
         )
         found = self._models.comparison
@@ -60,7 +60,7 @@ class LastRollback(Collector):
     def collect(self) -> Iterable[Metric]:
         told = GaugeMetricFamily(
             "understudy_last_rollback_timestamp_seconds",
-            "When a version was left last, for which one, and why",
+            "Time of the last rollback: from which version, to which, and why",
             labels=("left", "to", "reason"),
         )
         ledger = self._registry.ledger

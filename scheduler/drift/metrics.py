@@ -25,11 +25,11 @@ class DriftFigures(Collector):
             return []
         alarm = GaugeMetricFamily("understudy_drift_alarm", "1 while the newest check is an alarm")
         looked = GaugeMetricFamily(
-            "understudy_drift_checked_timestamp_seconds", "When the newest check was made"
+            "understudy_drift_checked_timestamp_seconds", "Time of the newest drift check"
         )
         ratio = GaugeMetricFamily(
             "understudy_drift_effect_ratio",
-            "How far a column moved, as a multiple of the smallest effect that matters",
+            "Effect of the drift of a column, as a multiple of its floor",
             labels=["column"],
         )
         if checked is not None:
