@@ -112,4 +112,4 @@ class FeedbackAnswer(BaseModel):
         "stays; left out where there is none",
     )
     queued: int = Field(description="In the journal, on their way to the database")
-    unknown: list[str] = Field(description="Nobody has seen these transactions; not kept")
+    unknown: list[str] = Field(description="Unknown transactions; their labels are not kept")

@@ -23,11 +23,11 @@ def audit(
     file: Annotated[Path, typer.Argument(help="The trail, beside the registry of the API.")] = Path(
         "prod_models/audit.jsonl"
     ),
-    limit: Annotated[int, typer.Option(min=1, help="So many lines, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="Number of lines, newest first.")] = 20,
 ) -> None:
     """Print the audit trail, and check that no line of it was changed, removed or put in.
 
-    Each line carries the digest of the one before it. Exit status 1: somebody tampered with it,
+    Each line carries the digest of the one before it. Exit status 1: it was tampered with,
     and the lines where it shows are named. A trail whose end was cut off still holds together.
 
     **Examples**

@@ -73,7 +73,7 @@ def import_(
     a file of their own, with reasons.
 
     Rows that are there already stay, so an import can be repeated; labels that arrived or
-    changed since are stored, other differences are told, and set with --update. Every import
+    changed since are stored, other differences are reported, and set with --update. Every import
     has a number: `understudy rows undo` takes it back.
 
     **Exit status**: 0 imported, 1 every row was rejected, 2 nothing was written.
@@ -180,7 +180,7 @@ def rebuild_tiles() -> None:
 
 
 def reset(
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Begin anew: database, journal, models and candidates are moved aside, none is deleted.
 

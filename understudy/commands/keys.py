@@ -97,7 +97,7 @@ def retire(
     """Take no more pushes signed by a key.
 
     Versions that the API accepted under it still load, unless it is `--compromised`: then they
-    do not, from the API's next start on. What serves at this moment serves on; step back from it
+    do not, from the API's next start on. The live version stays live; roll it back
     with POST /revoke_model.
 
     **Examples**

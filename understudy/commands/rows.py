@@ -29,8 +29,8 @@ After = Annotated[
 ]
 Above = Annotated[float | None, typer.Option("--amount-above", help="amount above.", **_OPTIONS)]
 Reason = Annotated[str, typer.Option(help="Why; kept with the change.", show_default=False)]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
-Limit = Annotated[int, typer.Option(min=1, help="So many rows are shown.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+Limit = Annotated[int, typer.Option(min=1, help="Number of rows shown.")]
 
 rows_app = typer.Typer(
     help="""Find stored rows, mend or remove them, and take such a change back.

@@ -35,7 +35,9 @@ def register(app: typer.Typer) -> None:
 @runs.callback(invoke_without_command=True)
 def show_runs(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=1_000, help="So many, newest first.")] = 20,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1_000, help="Number of runs, newest first.")
+    ] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Print the runs of the scheduler, newest first, from the table ModelTrainingRuns.

@@ -130,12 +130,12 @@ def traffic(  # noqa: PLR0917 - typer makes options of them
     rate: Annotated[float, typer.Option(min=0.01, max=1_000, help="Rows a second.")] = 2.0,
     crime_share: Annotated[float, typer.Option(min=0, max=0.5, help="Share of crimes.")] = 0.01,
     label_delay: Annotated[
-        float, typer.Option(min=0, help="Seconds until the truth is told to /feedback.")
+        float, typer.Option(min=0, help="Seconds until a label is sent to /feedback.")
     ] = 60.0,
     amount_factor: Annotated[
         float, typer.Option(min=0.01, help="Drift: amounts are this many times as high.")
     ] = 1.0,
-    count: Annotated[int | None, typer.Option(min=1, help="Stop after so many rows.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, help="Stop after this many rows.")] = None,
     customers: Customers = 1_000,
     seed_number: SeedNumber = 7,
 ) -> None:
