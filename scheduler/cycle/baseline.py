@@ -10,8 +10,15 @@ from scheduler.cycle.examples import Examples, thinned_step
 from scheduler.drift.baseline import Baseline
 from scheduler.drift.bins import ColumnKind, kind_of
 from scheduler.drift.column_baseline import Rows, fit_columns
-from scheduler.drift.estimate import Floats, fit_calibration, measure
+from scheduler.drift.estimate import (
+    NOT_CALIBRATED,
+    Floats,
+    fit_calibration,
+    measure,
+    not_measured,
+)
 from shared.clock import MICROS_PER_DAY
+from shared.tasks import TaskKind
 from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME
 
 SCORE = "score"
@@ -40,16 +47,19 @@ def baseline_of(
         for place, name in enumerate(examples.feature_names)
         if name not in categories
     }
-    columns[LABEL] = examples.train_labels[::step]
+    is_binary = examples.task.kind is TaskKind.BINARY
+    if examples.task.kind is not TaskKind.RANKING:
+        columns[LABEL] = examples.train_labels[::step]
     learned = _newest(columns, rows[TIME].to_numpy())
     held_out = Rows({SCORE: scores}, examples.held_out[TIME].to_numpy() // MICROS_PER_DAY)
     kinds = {name: _kind(name, values) for name, values in learned.columns.items()}
+    kinds |= {LABEL: ColumnKind.SCORE} if examples.task.kind is TaskKind.REGRESSION else {}
     positive = examples.held_out_labels == 1
     return Baseline(
         columns=fit_columns([learned, held_out], kinds | {SCORE: ColumnKind.SCORE}),
         label_delay_us=_label_delay_us(rows),
-        calibration=fit_calibration(scores, positive),
-        held_out=measure(scores, positive),
+        calibration=fit_calibration(scores, positive) if is_binary else NOT_CALIBRATED,
+        held_out=measure(scores, positive) if is_binary else not_measured(len(scores)),
     )
 
 

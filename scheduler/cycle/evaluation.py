@@ -1,10 +1,11 @@
 """Evaluation: champion and candidate score the same held-out rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from learning.export.parity import run_graph
 from scheduler.cycle.as_of import AsOf
 from scheduler.cycle.champion import Champion
 from scheduler.cycle.context import CycleContext
@@ -20,7 +21,9 @@ from scheduler.statistics.sample import Bools
 from scheduler.statistics.sample import Floats as Scores
 from shared.clock import MICROS_PER_DAY, to_micros
 from shared.scoring.model import Model
+from shared.tasks import Task, TaskKind
 from shared.usecase.columns import LABEL, TIME
+from shared.usecase.learning import BASELINES
 
 SLICE = "slice: "
 
@@ -32,6 +35,7 @@ class Evaluation:
     Attributes:
         intervals: where the truth of the candidate's metrics may lie (95 %).
         operating: what both models' alerts are worth at the thresholds they are served with.
+        headline: one number a row of the candidate, by which drift is looked for.
     """
 
     contest: Contest
@@ -39,13 +43,19 @@ class Evaluation:
     champion_metrics: Mapping[str, float] | None
     intervals: Mapping[str, Interval]
     operating: OperatingFigures
+    headline: Scores
 
 
 @dataclass(frozen=True, slots=True)
 class _Scored:
-    """The held-out rows as one model sees them; `alerts` by its own thresholds."""
+    """The held-out rows as one model sees them; `alerts` by its own thresholds.
+
+    Attributes:
+        predicted: what metrics are of: the headline, or all outputs of the task.
+    """
 
     headline: Scores
+    predicted: Scores
     alerts: Bools
 
 
@@ -63,21 +73,26 @@ def evaluate(
     if champion is not None and champion.model is not None:
         scored = _scored(context, champion.model, examples)
     contest = Contest(
-        evidence=_evidence(context, examples, (candidate, scored), champion, as_of),
+        evidence=replace(
+            _evidence(context, examples, (candidate, scored), champion, as_of),
+            baselines=_baselines(draft, examples, context.use_case.task),
+        ),
         champion_version=str(champion.version) if champion else None,
         new_recipe=draft.new_recipe,
         unscorable_reason=champion.unscorable_reason if champion else None,
     )
-    operating = operating_figures(contest.evidence, policy)
+    is_binary = context.use_case.task.kind is TaskKind.BINARY
+    operating = operating_figures(contest.evidence, policy) if is_binary else OperatingFigures()
     served = None
     if scored is not None:
-        served = {**_metrics(context, scored.headline, examples), **operating.champion}
+        served = {**_metrics(context, scored.predicted, examples), **operating.champion}
     return Evaluation(
         contest,
-        {**_metrics(context, candidate.headline, examples), **operating.candidate},
+        {**_metrics(context, candidate.predicted, examples), **operating.candidate},
         served,
         {**intervals(contest.evidence, policy), **operating.intervals},
         operating,
+        candidate.headline,
     )
 
 
@@ -95,11 +110,11 @@ def _evidence(
     manifest = champion.manifest if champion else None
     made_us = to_micros(manifest.created_at) if manifest else None
     candidate, other = scored
-    champion_scores = None if other is None else other.headline
+    champion_scores = None if other is None else other.predicted
     learned_from = [examples.training_data, *([manifest.training_data] if manifest else [])]
     return Evidence(
         champion=champion_scores,
-        candidate=candidate.headline,
+        candidate=candidate.predicted,
         labels=examples.held_out_labels,
         customers=examples.customers(),
         days=examples.days(),
@@ -111,8 +126,13 @@ def _evidence(
         drifted=has_drifted(context.engine, made_us, as_of.as_of_us),
         round_number=compared_this_year(context.engine, as_of.began_us) + 1,
         trained_until_us=max(to_micros(data.window_end) for data in learned_from),
-        held_out_from_us=int(examples.held_out[TIME].to_numpy().min()),
+        held_out_from_us=_first_us(examples) if examples.is_by_time else None,
+        task=context.use_case.task,
     )
+
+
+def _first_us(examples: Examples) -> int:
+    return int(examples.held_out[TIME].to_numpy().min())
 
 
 def held_out_rows(examples: Examples, evaluation: Evaluation) -> pl.DataFrame:
@@ -138,7 +158,19 @@ def _scored(context: CycleContext, model: Model, examples: Examples) -> _Scored:
     scores = model.score(examples.held_out_columns(manifest.feature_names))
     use_case = context.use_case
     alerts = use_case.alerts(scores, manifest.components, manifest.thresholds)
-    return _Scored(use_case.headline(scores), alerts)
+    headline = use_case.headline(scores)
+    is_binary = use_case.task.kind is TaskKind.BINARY
+    return _Scored(headline, headline if is_binary else use_case.task.predictions(scores), alerts)
+
+
+def _baselines(draft: Draft, examples: Examples, task: Task) -> Mapping[str, Scores]:
+    """Scores of the simple models that were trained beside the candidate."""
+    rows = examples.held_out_columns(draft.manifest.feature_names)
+    return {
+        path.removeprefix(BASELINES).removesuffix(".onnx"): task.predictions(run_graph(raw, rows))
+        for path, raw in draft.files.items()
+        if path.startswith(BASELINES)
+    }
 
 
 def _metrics(context: CycleContext, scores: Scores, examples: Examples) -> Mapping[str, float]:

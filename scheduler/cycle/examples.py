@@ -18,9 +18,12 @@ from shared.bundle.manifest import TrainingData
 from shared.clock import MICROS_PER_DAY, to_datetime
 from shared.errors import DataUnavailable
 from shared.tables.config import enabled_features
+from shared.tasks import Task, TaskKind
 from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME, RowColumns
 from shared.usecase.learning import Labels, Split
 from shared.usecase.serving import FloatMatrix
+
+BINARY = Task.binary()
 
 
 class NotEnoughHistory(DataUnavailable):
@@ -37,6 +40,7 @@ class Examples:
         held_out_matrix: all features of the set, since a champion may use others.
         held_out: the held-out rows of the snapshot, in the same order.
         columns: which of its columns say whose row it is, and what is at stake.
+        is_by_time: whether the held-out rows are later than those that are learned from.
     """
 
     feature_names: tuple[str, ...]
@@ -49,10 +53,19 @@ class Examples:
     held_out_labels: Labels
     held_out: pl.DataFrame
     columns: RowColumns
+    task: Task = BINARY
+    is_by_time: bool = True
 
     def held_out_columns(self, names: Sequence[str]) -> FloatMatrix:
         """The held-out rows as a model with these feature names wants them."""
         return _columns(self.held_out_matrix, self.all_names, names)
+
+    @property
+    def held_out_positives(self) -> int:
+        """Of a binary task; others have none."""
+        if self.task.kind is not TaskKind.BINARY:
+            return 0
+        return int(np.count_nonzero(self.held_out_labels))
 
     def customers(self) -> npt.NDArray[np.int64] | None:
         """A number for the entity of every held-out row; None where each stands alone."""
@@ -88,6 +101,7 @@ class Material:
     feature_names: tuple[str, ...]
     matrix: FloatMatrix
     split: Split
+    task: Task = BINARY
 
 
 def gather_material(
@@ -120,7 +134,7 @@ def gather_material(
             )
         note.rows = len(split.train)
         note.details = {"held_out_rows": len(split.held_out)}
-    return Material(names, matrix, split)
+    return Material(names, matrix, split, context.use_case.task)
 
 
 def build_examples(
@@ -135,18 +149,23 @@ def build_examples(
     # whole rows only of the held-out part: a million others would be copied for nothing
     train = snapshot.select(columns.row_id, TIME, LABEL)[split.train]
     held_out = snapshot[split.held_out]
-    train_labels = _labels(train)
+    task = material.task
+    train_labels = _labels(train, task)
     return Examples(
         feature_names=names,
         all_names=all_names,
         train_matrix=train_matrix,
         train_labels=train_labels,
         train_rows=_stored(snapshot, columns, split.train[:: thinned_step(len(split.train))]),
-        training_data=_describe(train, columns.row_id, train_matrix, train_labels),
+        training_data=_describe(
+            train[columns.row_id], train[TIME], train_matrix, train_labels, task
+        ),
         held_out_matrix=np.ascontiguousarray(matrix[split.held_out]),
-        held_out_labels=_labels(held_out),
+        held_out_labels=_labels(held_out, task),
         held_out=held_out,
         columns=columns,
+        task=task,
+        is_by_time=split.is_by_time,
     )
 
 
@@ -175,20 +194,27 @@ def _columns(
     return np.ascontiguousarray(matrix[index])
 
 
-def _labels(rows: pl.DataFrame) -> Labels:
-    return rows[LABEL].cast(pl.Int8).to_numpy()
+def _labels(rows: pl.DataFrame, task: Task) -> Labels:
+    labels = rows[LABEL]
+    if task.kind is TaskKind.BINARY:
+        return labels.cast(pl.Int8).to_numpy()
+    if task.kind is not TaskKind.RANKING:
+        return labels.cast(pl.Float64).to_numpy()
+    ratings = np.frombuffer(b"".join(labels.to_list()), dtype="<f4")
+    return ratings.reshape(labels.len(), task.width)
 
 
 def _describe(
-    train: pl.DataFrame, row_id: str, matrix: FloatMatrix, labels: Labels
+    ids: pl.Series, times: pl.Series, matrix: FloatMatrix, labels: Labels, task: Task
 ) -> TrainingData:
-    instants = train[TIME].to_numpy()
+    instants = times.to_numpy()
+    is_binary = task.kind is TaskKind.BINARY
     return TrainingData(
-        rows=train.height,
-        positives=int(np.count_nonzero(labels)),
+        rows=len(ids),
+        positives=int(np.count_nonzero(labels)) if is_binary else 0,
         window_start=_moment(instants.min()),
         window_end=_moment(instants.max()),
-        sha256=_digest(train[row_id], matrix, labels),
+        sha256=_digest(ids, matrix, labels),
     )
 
 

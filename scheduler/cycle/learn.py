@@ -177,7 +177,7 @@ def _evaluate(
         kept = context.held_out.save(unjudged.version, held_out_rows(examples, evaluation))
         baseline = baseline_of(
             examples,
-            evaluation.contest.evidence.candidate,
+            evaluation.headline,
             context.use_case.feature_set.categories,
         )
         sealed = seal(unjudged, evaluation.candidate_metrics, evaluation.intervals, baseline)
@@ -189,7 +189,7 @@ def _evaluate(
             "intervals": {name: list(bounds) for name, bounds in evaluation.intervals.items()},
             "held_out": {
                 "rows": note.rows,
-                "positives": int(examples.held_out_labels.sum()),
+                "positives": examples.held_out_positives,
                 "file": kept.path.name,
                 "sha256": kept.sha256,
             },

@@ -13,6 +13,7 @@ from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.measure import Plan
 from scheduler.statistics.sample import Codes
 from shared.clock import to_datetime
+from shared.tasks import TaskKind
 from shared.usecase.columns import TIME
 from shared.usecase.serving import FloatMatrix
 
@@ -22,6 +23,8 @@ def measure(run: CycleRun) -> Examined | None:
     found = run.artifacts
     if found.examples is None or found.draft is None or found.evaluation is None:
         return None
+    if found.examples.task.kind is not TaskKind.BINARY:
+        return None  # the pictures are those of positives and negatives
     contest, seed = found.evaluation.contest, run.context.seed
     policy = run.context.use_case.policy
     plan = Plan(RESAMPLES, seed, policy.daily_alerts, policy.cost_per_alert)

@@ -153,7 +153,8 @@ def _card(manifest: Manifest) -> str:
             "",
             f"- components: {', '.join(manifest.components)}",
             f"- features: {len(manifest.feature_names)} of set {manifest.feature_set_version}",
-            f"- learned from {data.rows} rows, {data.positives} of them positive",
+            f"- learned from {data.rows} rows"
+            + (f", {data.positives} of them positive" if data.positives else ""),
             f"- window: {data.window_start.isoformat()} to {data.window_end.isoformat()}",
             f"- sha256 of the training rows: {data.sha256}",
             "",

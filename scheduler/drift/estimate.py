@@ -30,6 +30,10 @@ class Calibration:
         return np.asarray(np.interp(scores, self.scores, self.shares))
 
 
+NOT_CALIBRATED = Calibration((), ())
+"""Of a task whose scores are no probabilities: nothing is estimated without labels."""
+
+
 @dataclass(frozen=True, slots=True)
 class Performance:
     """Metrics on rows whose labels are known; NaN where one class only is there."""
@@ -73,6 +77,11 @@ def measure(scores: Floats, positive: Flags) -> Performance:
     order = np.argsort(-scores, kind="stable")
     auc, average_precision = _metrics(positive[order], _ends(scores[order]))
     return Performance(len(scores), int(positive.sum()), auc, average_precision)
+
+
+def not_measured(rows: int) -> Performance:
+    """Of a task that has no positives."""
+    return Performance(rows, 0, np.nan, np.nan)
 
 
 def estimate(scores: Floats, calibration: Calibration, seed: int = 0) -> PerformanceEstimate:

@@ -9,7 +9,13 @@ from sqlalchemy import Engine
 from scheduler.drift.champion_baseline import ChampionBaseline, NotChecked
 from scheduler.drift.check import DriftLimits, DriftReport, check_drift
 from scheduler.drift.column_baseline import ColumnBaselines
-from scheduler.drift.estimate import Performance, PerformanceEstimate, estimate, measure
+from scheduler.drift.estimate import (
+    NOT_CALIBRATED,
+    Performance,
+    PerformanceEstimate,
+    estimate,
+    measure,
+)
 from scheduler.drift.live import DriftWindow, Live, read_live
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.usecase.learning import LearningUseCase
@@ -111,6 +117,8 @@ def _refuse_part_of_a_day(live: Live, shortest_span_us: int) -> None:
 def _expectation(champion: ChampionBaseline, live: Live, min_rows: int) -> PerformanceExpectation:
     baseline = champion.baseline
     expected = matured = promised = None
+    if baseline.calibration == NOT_CALIBRATED:
+        return PerformanceExpectation(None, baseline.held_out, None, None)
     if len(live.scores) >= min_rows:
         expected = estimate(live.scores, baseline.calibration)
     if len(live.labelled_scores) >= min_rows and np.unique(live.labelled_positive).size == 2:

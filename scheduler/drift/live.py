@@ -15,6 +15,7 @@ from scheduler.drift.estimate import Floats
 from shared.bundle.manifest import Manifest
 from shared.clock import MICROS_PER_DAY
 from shared.tables.engine import database_errors
+from shared.tasks import TaskKind
 from shared.transaction import OUR_RULES
 from shared.usecase.columns import LABEL
 from shared.usecase.learning import LearningUseCase
@@ -87,12 +88,16 @@ def read_live(
     known = [row for row in matured if row.model_version == manifest.version]
     scores, labels = _scores(use_case, manifest, ours), [row.label for row in matured]
     instants = [row.event_time for row in served]
+    kind = np.float64 if use_case.task.kind is TaskKind.REGRESSION else np.int64
     return Live(
         groups=(
             Rows(_words(served, use_case.columns.words), _days(served)),
             *_features(use_case, manifest, served),
             Rows({SCORE: scores}, _days(ours)),
-            Rows({LABEL: np.array(labels, dtype=np.int8)}, _days(matured)),
+            Rows(
+                {LABEL: np.array(labels, dtype=kind)},
+                _days(matured),
+            ),
         ),
         scores=scores,
         labelled_scores=_scores(use_case, manifest, known),

@@ -11,7 +11,7 @@ from enum import StrEnum
 import numpy as np
 
 from learning.measures import measure_named, shown_measures
-from scheduler.statistics.baselines import not_beaten
+from scheduler.statistics.baselines import constant_scores, not_beaten
 from scheduler.statistics.compare import METRICS, compare_sample, estimator_of, shown
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.intervals import one_sided
@@ -62,6 +62,8 @@ def judge_absolute(
     if support.count < policy.min_positives:
         reason = f"{support.count} matured {support.what}, {policy.min_positives} are needed"
         return Verdict(GATE, Outcome.INCONCLUSIVE, reason, numbers)
+    if not floors and policy.first_model_beats_constant:
+        return _held_to_constant(evidence, policy, numbers)
     if not floors:
         reason = "the policy declares no floor (first_model_min) to be reached"
         return Verdict(GATE, Outcome.INCONCLUSIVE, reason, numbers)
@@ -72,6 +74,18 @@ def judge_absolute(
     if missed:
         return Verdict(GATE, Outcome.FAIL, f"below its floor: {'; '.join(missed)}", numbers)
     return Verdict(GATE, Outcome.PASS, f"every floor reached: {'; '.join(reached)}", numbers)
+
+
+def _held_to_constant(evidence: Evidence, policy: JudgePolicy, numbers: Numbers) -> Verdict:
+    """PASS when it beats its baselines, and the best answer that ignores the row."""
+    constant = {"constant": constant_scores(evidence)}
+    held_to = replace(evidence, baselines={**evidence.baselines, **constant})
+    lost = not_beaten(held_to, policy, numbers)
+    if lost is not None:
+        return Verdict(GATE, lost.outcome, lost.reason, numbers)
+    gain = numbers["baseline.constant.lower"]
+    reason = f"beats the best constant answer: {policy.primary_metric} by at least {gain:.4f}"
+    return Verdict(GATE, Outcome.PASS, reason, numbers)
 
 
 def _held_to(

@@ -7,12 +7,15 @@ correction for the others: that two baselines are both called beaten by mistake 
 import math
 from dataclasses import replace
 
+import numpy as np
+
 from scheduler.statistics.compare import compare_sample
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.findings import ReasonedOutcome, told_values
 from scheduler.statistics.policy import JudgePolicy
-from scheduler.statistics.sample import NotComparable
+from scheduler.statistics.sample import Floats, NotComparable
 from scheduler.statistics.verdict_numbers import Numbers, comparison_numbers
+from shared.tasks import TaskKind
 from shared.verdicts import Outcome
 
 
@@ -44,3 +47,21 @@ def _against(
         return ReasonedOutcome(Outcome.FAIL, f"worse than its baseline: {what}")
     bound = f"gain at least {result.lower:+.4f}"
     return ReasonedOutcome(Outcome.INCONCLUSIVE, f"not shown to beat its baseline: {what}, {bound}")
+
+
+def constant_scores(evidence: Evidence) -> Floats:
+    """The best answer that ignores the row, as scores of every row.
+
+    The held-out rows' own shares or means: better than any that training could have known.
+    """
+    labels = np.asarray(evidence.labels, dtype=np.float64)
+    kind, rows = evidence.task.kind, len(labels)
+    if kind is TaskKind.MULTICLASS:
+        codes = labels.astype(np.int64)
+        shares = np.bincount(codes, minlength=evidence.task.width) / rows
+        return np.tile(shares, (rows, 1))
+    if kind is TaskKind.RANKING:
+        known = ~np.isnan(labels)
+        sums = np.where(known, labels, 0.0).sum(axis=0)
+        return np.tile(sums / np.maximum(known.sum(axis=0), 1), (rows, 1))
+    return np.full(rows, labels.mean())

@@ -31,6 +31,7 @@ class JudgePolicy:
     daily_alerts: int = 100
     cost_per_alert: float = 0.0
     seed: int = 0
+    first_model_beats_constant: bool = False
 
     def __post_init__(self) -> None:
         for metric in (self.primary_metric, *self.guard_metrics):
@@ -73,4 +74,5 @@ def from_promotion(declared: PromotionPolicy, kind: PromotionKind, seed: int) ->
         daily_alerts=declared.daily_alerts,
         cost_per_alert=declared.cost_per_alert,
         seed=seed,
+        first_model_beats_constant=declared.first_model_beats_constant,
     )

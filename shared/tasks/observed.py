@@ -9,6 +9,10 @@ steps that double, so that a version that answers something else entirely is see
 from bisect import bisect_right
 from collections.abc import Sequence
 from math import floor, isfinite
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from shared.tasks.task import Task, TaskKind
 
@@ -36,6 +40,18 @@ def comparison_value(task: Task, outputs: Sequence[float]) -> float:
     best = max(range(task.width), key=outputs.__getitem__)
     sure = outputs[best] if task.kind is TaskKind.MULTICLASS else 0.0
     return best + min(max(sure, 0.0), _BELOW_ONE)
+
+
+def comparison_values(task: Task, scores: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """The same of many rows, one row of outputs each."""
+    if task.kind in (TaskKind.BINARY, TaskKind.REGRESSION):
+        return np.asarray(scores[:, 0], dtype=np.float64)
+    outputs = scores[:, : task.width]
+    best = outputs.argmax(axis=1)
+    if task.kind is TaskKind.RANKING:
+        return np.asarray(best, dtype=np.float64)
+    sure = np.clip(outputs[np.arange(len(best)), best].astype(np.float64), 0.0, _BELOW_ONE)
+    return np.asarray(best + sure, dtype=np.float64)
 
 
 def comparison_edges(task: Task, reference: Sequence[float] = ()) -> tuple[float, ...]:

@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 OUTLIER = "outlier"
 """The output of the optional outlier component; always the last one."""
@@ -70,6 +74,12 @@ class Task:
         """How many outputs there are, without the outlier component."""
         scalar = self.kind in (TaskKind.BINARY, TaskKind.REGRESSION)
         return 1 if scalar else len(self.names)
+
+    def predictions(self, scores: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Graph outputs as measures take them: one number a row, or one for each output."""
+        if self.width == 1:
+            return np.asarray(scores[:, 0], dtype=np.float64)
+        return np.asarray(scores[:, : self.width], dtype=np.float64)
 
     @property
     def is_classification(self) -> bool:

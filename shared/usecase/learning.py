@@ -10,6 +10,7 @@ import polars as pl
 from sqlalchemy import Engine, FromClause
 
 from shared.bundle.manifest import Flavour
+from shared.tasks import Task
 from shared.usecase.columns import RowColumns
 from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.serving import FeatureSet, FloatMatrix
@@ -18,7 +19,8 @@ from shared.verdicts import Verdict
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share done, in [0, 1]."""
 
-Labels = npt.NDArray[np.int8]
+Labels = npt.NDArray[Any]
+"""One number a row (a class's position, a value), or one a row and item for a ranking."""
 
 CHOSEN = "chosen"
 """The member of `hyperparameters` that tells what a training chose for its rows, and why.
@@ -40,10 +42,14 @@ class Split:
 
     Between them lies the label delay, so that no label used in training became known
     inside the held-out window's features, and none in the window is still unknown.
+
+    Attributes:
+        is_by_time: False where rows have no time: entities are held out, always the same ones.
     """
 
     train: npt.NDArray[np.int64]
     held_out: npt.NDArray[np.int64]
+    is_by_time: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +100,11 @@ class LearningUseCase(Protocol):
 
     @property
     def feature_set(self) -> FeatureSet: ...
+
+    @property
+    def task(self) -> Task:
+        """What is predicted."""
+        ...
 
     @property
     def policy(self) -> PromotionPolicy: ...
@@ -168,7 +179,7 @@ class LearningUseCase(Protocol):
         ...
 
     def headline(self, scores: FloatMatrix) -> npt.NDArray[np.float64]:
-        """One ranking score a row out of the component scores."""
+        """One number a row out of the component scores: what drift and canaries look at."""
         ...
 
     def alerts(
@@ -184,7 +195,10 @@ class LearningUseCase(Protocol):
     def metrics(
         self, scores: npt.NDArray[np.float64], labels: Labels, held_out: pl.DataFrame
     ) -> Mapping[str, float]:
-        """Point estimates for the manifest; NaN where a metric is undefined."""
+        """Point estimates for the manifest; NaN where a metric is undefined.
+
+        `scores` is the headline of a binary task, else the task's own outputs.
+        """
         ...
 
     def slices(

@@ -62,6 +62,8 @@ class PromotionPolicy:
         guard_alpha: common error (Holm) of calling harm where there is none.
         daily_alerts: how many rows a day people can look at.
         cost_per_alert: what one look costs, in the unit of the amounts.
+        first_model_beats_constant: where no floor is declared, a candidate that is compared with
+            nobody has to beat the best constant answer by its lower bound.
         allow_unscorable_champion: whether a champion that cannot be scored here may be
             replaced by a candidate that reaches the floors; recorded in the decision.
     """
@@ -84,6 +86,7 @@ class PromotionPolicy:
     daily_alerts: Count = 100
     cost_per_alert: Tolerance = 0.0
     allow_unscorable_champion: StrictBool = False
+    first_model_beats_constant: StrictBool = False
 
     def kind(self, *, new_recipe: bool) -> PromotionKind:
         """What this candidate has to show."""

@@ -23,6 +23,7 @@ from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.errors import DataUnavailable, TrainingFailed
 from shared.tables.schema import api_transaction_logs
+from shared.tasks import Task
 from shared.usecase.columns import RowColumns
 from shared.usecase.learning import Candidate, Labels, Progress, Quarantine, Split
 from shared.usecase.promotion import PromotionPolicy
@@ -105,6 +106,10 @@ class TinyUseCase:
                 **{name: values[:, place] for place, name in enumerate(NAMES)},
             }
         )
+
+    @property
+    def task(self) -> Task:
+        return Task.binary()
 
     def quarantine(self, snapshot: pl.DataFrame, as_of_us: int) -> Quarantine:
         return Quarantine(snapshot, {}, 0)

@@ -25,7 +25,7 @@ from shared.rows.snapshot import read_rows
 from shared.rows.table_changes import make_tables
 from shared.rows.tables import RowTables, served_rows, tables_of
 from shared.tables.engine import database_errors
-from shared.tasks import Task, TaskKind
+from shared.tasks import Task, TaskKind, comparison_values
 from shared.tasks.answer import DECISION, DEFAULT_DECISION
 from shared.usecase.columns import RowColumns
 from shared.usecase.learning import Candidate, Labels, Progress, Quarantine, Split
@@ -157,7 +157,7 @@ class DeclaredLearning:
         return train(request, progress)
 
     def headline(self, scores: FloatMatrix) -> npt.NDArray[np.float64]:
-        return scores[:, 0].astype(np.float64)
+        return comparison_values(self.task, scores)
 
     def alerts(
         self, scores: FloatMatrix, components: Sequence[str], thresholds: Mapping[str, float]

@@ -54,7 +54,8 @@ def _by_entity(snapshot: pl.DataFrame, share: float) -> Split:
     chosen = [name for name in entities if _place(name) < share]
     labelled = snapshot["label"].is_not_null()
     is_held_out = snapshot["entity"].is_in(chosen)
-    return Split(_where(labelled & ~is_held_out), _where(labelled & is_held_out))
+    train, held_out = _where(labelled & ~is_held_out), _where(labelled & is_held_out)
+    return Split(train, held_out, is_by_time=False)
 
 
 def _place(entity: str) -> float:

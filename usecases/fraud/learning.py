@@ -10,6 +10,7 @@ from sqlalchemy import Engine, FromClause, func, select
 
 from shared.tables.engine import database_errors
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
+from shared.tasks import Task
 from shared.usecase.columns import RowColumns
 from shared.usecase.learning import (
     Candidate,
@@ -40,6 +41,7 @@ from usecases.fraud.training.split import chronological_split
 
 NAME = "fraud"
 SCHEMA_VERSION = 1
+TASK = Task.binary()
 COLUMNS = RowColumns(
     row_id="transaction_id",
     entity="user_id",
@@ -62,6 +64,10 @@ class FraudLearning:
     @property
     def feature_set(self) -> FeatureSet:
         return FEATURE_SET
+
+    @property
+    def task(self) -> Task:
+        return TASK
 
     @property
     def policy(self) -> PromotionPolicy:

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.task_worlds import TaskWorld, draw_task
+from benchmarks.task_worlds import TASK_METRICS, TaskWorld, draw_task
 from scheduler.statistics.absolute import Path, judge_absolute
+from scheduler.statistics.baselines import constant_scores
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.judge import judge
 from scheduler.statistics.policy import JudgePolicy, PromotionKind
@@ -45,6 +46,18 @@ def test_a_baseline_that_is_not_beaten_refuses(*, first: bool) -> None:
     spoilt = drawn.candidate + rng.standard_normal(drawn.candidate.shape)
     worse = judged(replace(drawn, candidate=spoilt, champion=spoilt), first=first)
     assert worse.outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("metric", TASK_METRICS)
+def test_without_floors_a_first_model_has_to_beat_the_best_constant_answer(metric: str) -> None:
+    policy = replace(POLICY, primary_metric=metric, first_model_beats_constant=True)
+    drawn = replace(draw_task(TaskWorld(metric, 1_500), np.random.default_rng(1)), champion=None)
+    verdict = judge_absolute(drawn, {}, Path.FIRST_MODEL, policy)
+    assert verdict.outcome is Outcome.PASS, verdict.reason
+    constant = replace(drawn, candidate=constant_scores(drawn))
+    assert judge_absolute(constant, {}, Path.FIRST_MODEL, policy).outcome is Outcome.INCONCLUSIVE
+    bare = replace(policy, first_model_beats_constant=False)
+    assert judge_absolute(drawn, {}, Path.FIRST_MODEL, bare).outcome is Outcome.INCONCLUSIVE
 
 
 def judged(drawn: Evidence, *, first: bool):  # type: ignore[no-untyped-def]  # noqa: ANN201
