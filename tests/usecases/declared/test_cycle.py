@@ -18,7 +18,7 @@ from shared.keys.signing import key_id, sign
 from shared.tables.engine import migrate
 from shared.tables.runs import Run, RunStatus, claim_next, get_run, request_run
 from tests.scheduler.fakes import PocketApi, SettableClock
-from tests.usecases.declared.conftest import NOW_US, Imported
+from tests.support.declared_bench import NOW_US, Imported
 
 
 @dataclass
