@@ -1,4 +1,4 @@
-"""The application: FastAPI with every route, and the layer that all answers pass through."""
+"""The FastAPI application with every route, and the layer that all answers pass through."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, MutableMapping

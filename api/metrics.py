@@ -183,7 +183,7 @@ def _running(buckets: Sequence[int]) -> list[tuple[str, float]]:
 
 
 class Metrics:
-    """Every figure of the service."""
+    """Every metric of the service."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""One process that serves: its parts, its server, its orderly end."""
+"""One serving process: its parts, its server, its graceful shutdown."""
 
 import faulthandler
 import signal
@@ -108,7 +108,7 @@ def run(
 
 
 class _Server(uvicorn.Server):
-    """Puts memory in order between starting and the first request."""
+    """Releases start-up memory before the first request."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

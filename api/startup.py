@@ -1,4 +1,4 @@
-"""Starting and stopping: what was in memory comes back, what is in the journal goes out."""
+"""Start-up and shutdown: recover pending decisions, restore the model, drain the journal."""
 
 import structlog
 

@@ -87,7 +87,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How often a minute; 0: as often as they like.
+    """Rate limits, per minute; 0: no limit.
 
     Attributes:
         failures: refused attempts from one address.
@@ -103,7 +103,7 @@ class Limits:
 
 
 class Authenticator:
-    """Knows the digest of every token, never the tokens themselves."""
+    """Authenticates callers; keeps digests of tokens, not the tokens."""
 
     def __init__(
         self,
@@ -266,7 +266,7 @@ _CALLER = "understudy.caller"
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """One route as the door sees it.
+    """One route, and what it needs: role, limit of the body, documentation.
 
     Attributes:
         role: whose credentials it takes; None: open to every caller.
@@ -295,7 +295,7 @@ def caller(request: Request) -> Caller:
 
 
 def add_route(app: FastAPI, authenticator: Authenticator, address: RouteSpec) -> None:
-    """Put a route behind the door and document what the door answers."""
+    """Add a route that checks credentials and limits first, and document those answers."""
     kinds = address.problems
     if address.role is not None:
         kinds += (NO_CREDENTIALS, WRONG_ROLE, TOO_MANY)
@@ -316,7 +316,7 @@ def add_route(app: FastAPI, authenticator: Authenticator, address: RouteSpec) ->
 
 
 def security(role: Role | None) -> dict[str, Any]:
-    """What the docs say of the credentials."""
+    """The credentials of a role, for the documentation."""
     if role is None:
         return {}
     return {"security": [{"basic" if role is Role.TRIGGER else str(role): []}]}

@@ -18,7 +18,7 @@ OF_EACH_ROW, OF_AN_ENVELOPE = 64, 64
 
 
 class ClientGone(Exception):
-    """Raised when the caller hung up before the body was complete."""
+    """Raised when the client disconnected before the body was complete."""
 
 
 def header(headers: Headers, name: bytes) -> bytes | None:

@@ -1,4 +1,4 @@
-"""Pages of other origins may not make a visitor's browser change anything here, or write rows.
+"""Protection from cross-site requests: pages of other origins change nothing and write no rows.
 
 A browser says which page a request comes from; programs do not, and are not checked. Credentials
 are in headers that no foreign page can add, so this is for what is open: scoring and labels.

@@ -1,4 +1,4 @@
-"""Head and body of an answer in one write: one system call, and the caller is woken once.
+"""Head and body of an answer in one write: one system call, one wake-up of the client.
 
 uvicorn writes the head when it has it and the body when it has that. Behind a caller who
 waits, each write costs as much as scoring a model.
@@ -20,7 +20,7 @@ class CoalescedWriteProtocol(HttpToolsProtocol):
 
 
 class _CoalescingTransport:
-    """A transport; everything but writing and closing is the real one's."""
+    """A transport that joins head and body; all else is passed on to the real one."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport

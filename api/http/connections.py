@@ -18,7 +18,7 @@ _DROPPED_SHARE = 20
 
 
 class Standing(IntEnum):
-    """What a connection is doing; the lower, the sooner it makes room for another."""
+    """What a connection is doing; those with lower values are closed first."""
 
     REFUSED = 0
     # nothing whole has come yet
@@ -31,7 +31,7 @@ class Standing(IntEnum):
 
 
 class Connection(Protocol):
-    """What is asked of one."""
+    """What the pool needs of a connection."""
 
     heard_at: float
 
@@ -106,7 +106,7 @@ def _worth(connection: Connection) -> tuple[Standing, float]:
 
 
 class ConnectionMetrics(Collector):
-    """How many there are, what they hold, and how many were refused, for Prometheus."""
+    """Counts of connections, their memory, and refusals, for Prometheus."""
 
     def __init__(self, pool: Connections) -> None:
         self._pool = pool

@@ -1,9 +1,9 @@
-"""The short way: a plain scoring request skips ASGI; its body goes to a tick.
+"""The fast path: a plain scoring request skips ASGI; its body goes to a micro-batch.
 
-A task, three coroutines and two messages cost as much as scoring a row does. So a request
+A task, three coroutines and two messages cost as much as scoring a row. So a request
 that is plain - POST to a scoring address, HTTP/1.1, kept alive, JSON of a length that is said
 and allowed, with credentials that are enough - is taken here. Every other request, and each
-one that has to be refused for its headers, goes uvicorn's own way to the same address.
+one that has to be refused for its headers, falls back to uvicorn's own path to the same address.
 """
 
 from collections.abc import Callable
@@ -37,16 +37,16 @@ _UNUSUAL = frozenset(
 
 
 class FastPathProtocol(BoundedProtocol):
-    """uvicorn's protocol; subclasses made by `protocol_for` know the ways."""
+    """uvicorn's protocol with a fast path; `protocol_for` makes subclasses with the routes."""
 
     routes = FastRoutes()
     _route: FastRoute | None = None
-    # Whose request it is, while there is a way.
+    # The caller, while a request is on the fast path.
     _caller: Caller
     _body = b""
-    # From the first byte of a short request to its answer.
+    # From the first byte of a request on the fast path to its answer.
     _has_request = False
-    # A short request is in a tick.
+    # A request on the fast path waits for its micro-batch.
     _awaits_reply = False
     _ends = False
 
@@ -130,7 +130,7 @@ class FastPathProtocol(BoundedProtocol):
             super().shutdown()
 
     def _fast_route(self) -> FastRoute | None:
-        """The way this request may take; None: uvicorn's."""
+        """The fast route of this request; None: it falls back to ASGI."""
         route = self.routes.by_url.get(self.url)
         if route is None or not self._is_plain() or not self._is_small_json(route):
             return None
@@ -218,7 +218,7 @@ def protocol_for(
 
 
 class _Unanswered:
-    """Stands where uvicorn looks for the request before, while that has no answer yet."""
+    """Stands in for the previous request, while that has no answer yet."""
 
     response_complete = False
 

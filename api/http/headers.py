@@ -1,4 +1,4 @@
-"""Headers of every answer, and the outermost layer that puts them on."""
+"""Headers of every answer, and the outermost layer, which adds them."""
 
 import time
 from collections.abc import Iterable
@@ -60,7 +60,7 @@ def last_answer(problem: Problem, version: bytes, common: Iterable[tuple[bytes, 
 
 
 class AnswerLayer:
-    """Names the serving version, counts, and turns whatever escapes into a 500 problem."""
+    """Adds the live version, counts answers, and turns uncaught exceptions into a 500 problem."""
 
     def __init__(self, app: ASGIApp, models: ModelSlot, metrics: Metrics) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The names this service goes by: a page cannot get at it by pointing its own name here.
+"""The host names of this service: protects from DNS rebinding.
 
 A browser sends along the name that its page was loaded from. Whoever owns a name can make it
 resolve to this machine a moment later (DNS rebinding); they cannot make a browser send another

@@ -1,4 +1,4 @@
-"""Problems as RFC 9457 tells them: one catalogue of stable types, one exception, one body."""
+"""Problem details (RFC 9457): one catalogue of stable types, one exception, one body."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What callers without credentials may write: so much a second, and never the last of a disk.
+"""The write quota of callers without credentials: bytes per second, and a reserve of the disk.
 
 A row costs more in the journal and the database than in its request; the charge is what it
 comes to at most, roughly. Callers with a token are neither charged nor refused.
@@ -30,10 +30,10 @@ DISK_LOOK_SECONDS = 1.0
 
 
 class WriteQuota:
-    """One for a process; `is_spent` is looked at before a row is taken.
+    """One per process; `is_spent` is read before a row is accepted.
 
     Args:
-        bytes_per_second: 0: as much as they like.
+        bytes_per_second: 0: no limit.
         reserve_bytes: kept free on the disks of these folders.
     """
 
@@ -54,7 +54,7 @@ class WriteQuota:
         self.is_spent = False
 
     def charge(self, body: bytes) -> None:
-        """Count what the rows in this body will come to."""
+        """Charge the rows of this body."""
         cost = ROW_BYTES * (body.count(b"{") or 1) + _COPIES * len(body)
         now = self._now()
         self._even_at = max(self._even_at, now) + cost * self._seconds_per_byte

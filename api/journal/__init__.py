@@ -1,1 +1,1 @@
-"""Decisions on local disk before the answer leaves, and on their way to the database."""
+"""A write-ahead log: decisions are on local disk before the answer leaves, then in the database."""

@@ -1,4 +1,4 @@
-"""How far the journal has been drained: a position, replaced as a whole or not at all.
+"""The checkpoint: how far the journal has been drained, replaced atomically.
 
 The position never says too much: what lies before it is committed to the disk of the database
 (see `api.journal.sink`). It may say too little, or be lost: draining twice is harmless. It

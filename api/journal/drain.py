@@ -1,6 +1,6 @@
-"""The drain: a thread that has the journal carried into the database, round by round.
+"""The drain: a thread that has the journal written to the database, round by round.
 
-A round carries what waits when it begins. Rows that came meanwhile wait for the next one: the
+A round writes what waits when it begins. Rows that came meanwhile wait for the next one: the
 more rows there are in a transaction, the less each of them costs.
 """
 

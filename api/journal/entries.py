@@ -1,4 +1,4 @@
-"""What a record of the journal says: a decision or a label.
+"""The records of the journal: decisions and labels, encoded and decoded.
 
 A decision is a short header, its id, the vector as served and the other columns as one JSON
 list, in which JSON columns are text, as the table takes them: written once, in the request, and

@@ -1,4 +1,4 @@
-"""Framing: how a record lies in a segment, and how reading goes on behind one that is damaged.
+"""Framing of records in a segment, and how reading continues after a damaged one.
 
 A frame is four bytes that no text contains, the length, a CRC-32 and the payload. Where a frame
 does not hold, reading goes on at the next one that does: damage costs what it hit, no more.

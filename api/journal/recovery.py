@@ -1,4 +1,4 @@
-"""What a start finds in the folder of a journal, and where draining and writing go on.
+"""Recovery at start-up: what a journal holds, and where draining and writing continue.
 
 Four rules keep what is acknowledged from then on:
 - Writing begins in a new segment, behind every segment there is and behind the saved position, so
@@ -35,7 +35,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """Something in the journal that is not as it was written.
+    """A defect of the journal: bytes that are not as they were written.
 
     Attributes:
         region: where, if it is a part of a segment.
@@ -180,7 +180,7 @@ def _is_accounted_for(directory: Path, number: int) -> bool:
 
 
 class DamageLog:
-    """What is wrong with one journal, and copies of the bytes that are no record.
+    """The defects of one journal, with copies of the damaged bytes.
 
     A torn tail is copied too, and is no damage: it was being written when the process or the
     machine stopped.

@@ -1,4 +1,4 @@
-"""Carries in a process of its own, so that storing rows never holds up answering.
+"""Writes batches in a subprocess, so that storing rows never delays answers.
 
 A thread would share the interpreter's lock with the requests, row by row. The child is told
 how far it may read, a line of JSON each way; it only reads the journal, so one that outlives
@@ -37,7 +37,7 @@ class ChildDied(Exception):
 
 
 class SubprocessWriter:
-    """Starts its process when there is something to carry."""
+    """Starts its process with the first batch."""
 
     def __init__(self, directory: Path, database_url: str, sink: Sink, batch: int = BATCH) -> None:
         self._hello = {

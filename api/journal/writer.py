@@ -1,4 +1,4 @@
-"""Carries records from the journal into the database, a batch at a time, and says what it did."""
+"""Writes records of the journal to the database, a batch at a time, and reports what it did."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ BATCH = 1_000
 
 @dataclass(frozen=True, slots=True)
 class WrittenBatch:
-    """One batch that is on the disk of the database, or in the file for what it will never take.
+    """One batch that is on the disk of the database, or in the dead-letter file.
 
     Attributes:
         position: behind its last record, or the end if no record remains before that.
@@ -47,15 +47,15 @@ class BatchWriter(Protocol):
         ...
 
     def write_batch(self, begin: Position, end: Position) -> WrittenBatch:
-        """Carry over the first records between two positions.
+        """Write the first records between two positions.
 
         Raises:
-            DataUnavailable: try again later; carrying records twice has the effect of once.
+            DataUnavailable: try again later; writing records twice has the effect of once.
         """
         ...
 
     def close(self) -> None:
-        """Nothing more is to be carried."""
+        """No more batches follow."""
         ...
 
 
@@ -64,7 +64,7 @@ def _go_on() -> None:
 
 
 class InProcessWriter:
-    """Carries in this process."""
+    """Writes batches in this process."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class InProcessWriter:
         written.stored.append(stored)
 
     def _dead_letter(self, record: object, reason: str, written: WrittenBatch) -> None:
-        """Keep what cannot be stored in a file of its own, where a person finds it."""
+        """Write what cannot be stored to the dead-letter file, for an operator."""
         line = orjson.dumps({"reason": reason, "record": record}, default=_text)
         with _dead_letter_path(self._directory).open("ab") as file:
             file.write(line + b"\n")

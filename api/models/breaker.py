@@ -91,7 +91,7 @@ class BreakerLimits:
 
 
 class Breaker:
-    """Counts failures of the version that serves, and trips once for each."""
+    """Counts failures of the live version, and trips at most once per version."""
 
     def __init__(
         self, models: ModelSlot, roll_back: RollBack, limits: BreakerLimits, metrics: Metrics

@@ -36,7 +36,7 @@ _PREFIX = "worker-"
 
 
 class CrashMarker:
-    """A place in the file for one role; several threads may be inside of the same code."""
+    """The marker of one role in the file; several threads may run the same model."""
 
     def __init__(self, place: int) -> None:
         self._offset = place * MARKER_BYTES
@@ -69,7 +69,7 @@ class CrashMarker:
 
 
 class MarkedModel:
-    """Says so while it scores, until it has been in service for long enough."""
+    """A model that is marked while it scores, until it has served for long enough."""
 
     def __init__(self, model: Model, marker: CrashMarker, seconds: float | None) -> None:
         self.unmarked = model
@@ -115,7 +115,7 @@ class CrashLimits:
 
 
 class Crashes:
-    """One worker's file, and the list of all."""
+    """The markers of one worker, and the list of all crashes."""
 
     def __init__(
         self, registry_root: Path, number: int, total: int, limits: CrashLimits, clock: Clock

@@ -23,7 +23,7 @@ _TIMES = 2
 
 # one call may have been interrupted by another process
 class Pace:
-    """One version's calls in this process. A float more or less is no harm: no lock.
+    """How long one version takes in this process; without a lock, since estimates may be off.
 
     Attributes:
         row_seconds: by the last calls; None: there was none, and nothing was measured before.

@@ -17,7 +17,7 @@ _REASON_CHARACTERS = 200
 
 
 class ComparisonMetrics(Collector):
-    """Gauges, because they count from the activation and not from the start of the process."""
+    """A fresh version beside its predecessor; gauges, because they count from the activation."""
 
     def __init__(self, models: ModelSlot) -> None:
         self._models = models
@@ -52,7 +52,7 @@ class ComparisonMetrics(Collector):
 
 
 class LastRollback(Collector):
-    """From the ledger, so that every worker, also one that starts later, says the same."""
+    """The last rollback, read from the ledger, so that every worker reports the same."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry

@@ -1,4 +1,4 @@
-"""Versions on disk as models in memory: which there are, and in which order to try them."""
+"""Loads versions from the registry: which there are, and in which order to try them."""
 
 from dataclasses import replace
 

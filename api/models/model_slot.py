@@ -1,4 +1,4 @@
-"""The one reference to what is served now."""
+"""The model slot: the one reference to the live version."""
 
 import threading
 

@@ -29,7 +29,7 @@ class Behind:
 
 
 class Pointer:
-    """Callers of what writes hold the registry's lock and have read the ledger afresh."""
+    """The pointer file; callers of methods that write hold the registry's lock."""
 
     def __init__(
         self, registry: Registry, audit: AuditTrail, clock: Clock, metrics: Metrics

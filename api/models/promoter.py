@@ -1,4 +1,4 @@
-"""Every change of what is served: push, rollback, the restore at start-up, and catching up.
+"""Every change of the live version: push, rollback, restore at start-up, and catching up.
 
 The files of the registry are the truth. They are changed under their lock, after they were read
 again. Other workers notice that the files changed and reload them.
@@ -37,7 +37,7 @@ _ROLLBACK_WAIT_SECONDS = 1.0
 
 
 class Promoter:
-    """Pushes wait for each other, and a rollback never waits for a push's checks."""
+    """Promotes versions and rolls them back; a rollback never waits for a push's checks."""
 
     def __init__(
         self,

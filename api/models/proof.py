@@ -20,14 +20,14 @@ _WRITE_WAIT_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What it takes; rows are those of one worker since the activation."""
+    """The declared time and rows; rows are those of one worker since the activation."""
 
     seconds: float
     rows: int
 
 
 class Proof:
-    """Looks at the live version now and then; any worker may be the one that writes it down."""
+    """Checks the live version periodically; any worker may record that it served well."""
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ _WRITE_WAIT_SECONDS = 5.0
 
 
 class Revoker:
-    """Not by restart, rollback or push; other workers learn it from the ledger."""
+    """Bars a version from restart, rollback and push; other workers learn it from the ledger."""
 
     def __init__(
         self, promoter: Promoter, registry: Registry, audit: AuditTrail, clock: Clock

@@ -20,7 +20,7 @@ class Change:
 
 
 class ServingState:
-    """Callers hold the swap's lock; readers of the holder need none."""
+    """The live version and its fallback; changed under the swap's lock, read without it."""
 
     def __init__(
         self, loader: ModelLoader, slot: ModelSlot, metrics: Metrics, crashes: Crashes

@@ -1,8 +1,8 @@
 """A canary: some users get the candidate's answers, and it never costs them one.
 
-A row that the candidate fails on is answered by the champion and counts as the candidate's
-error. A row that nobody can score counts for nobody, or whoever finds one could end every
-rollout. When the candidate fails on many rows in a row, the process stops asking it, at once.
+A row that the candidate fails on is answered by the champion and counts as the candidate's error. A
+row that neither version can score does not count; otherwise one malformed row could end a rollout.
+When the candidate fails on many rows in a row, the process stops using it at once.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Figures of the arms for Prometheus, read from the counts when they are asked for."""
+"""Metrics of both arms for Prometheus, read from the counts on each scrape."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,7 +12,7 @@ _ARM = ["arm", "version"]
 
 
 class RolloutCollector(Collector):
-    """Nothing while nothing is rolled out; counts begin anew with each stage."""
+    """Empty while no version is rolled out; counts begin anew with each stage."""
 
     def __init__(self, rollout_controller: RolloutController) -> None:
         self._controller = rollout_controller

@@ -38,7 +38,7 @@ RECONCILE_SECONDS = 0.5
 
 
 class RolloutController:
-    """One a process; the trial it holds is the one that its scoring sees."""
+    """Changes rollouts; one per process."""
 
     def __init__(
         self,

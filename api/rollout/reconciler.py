@@ -1,4 +1,4 @@
-"""Keeps what scoring sees in step with what is in force, and tells the other workers so."""
+"""The reconciler: keeps the trial that scoring sees equal to the rollout in force."""
 
 import threading
 import time

@@ -132,7 +132,7 @@ class Rollouts(BaseModel):
 
 
 class RolloutFile:
-    """The one file."""
+    """Reads and replaces the file."""
 
     def __init__(self, registry_root: Path) -> None:
         self.path = registry_root / "rollout.json"

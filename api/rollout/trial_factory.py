@@ -36,7 +36,7 @@ class ShadowLimits:
 
 @dataclass(frozen=True, slots=True)
 class TrialFactory:
-    """Knows where a version's files are and what the use case thinks of scores."""
+    """Makes trials from a version's files and the use case's predictions."""
 
     use_case: ServingUseCase
     registry: Registry

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, how is it: three questions with three answers."""
+"""Health routes: liveness, readiness, the state of every part, and metrics."""
 
 import time
 from typing import Literal, NamedTuple

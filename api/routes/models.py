@@ -1,4 +1,4 @@
-"""What is served, and every way to change it."""
+"""Routes of versions: what is served, push, and rollback."""
 
 import time
 from collections.abc import Awaitable, Callable

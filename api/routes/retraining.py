@@ -1,4 +1,4 @@
-"""Ask for a training run and see what became of it; the database is where both services meet."""
+"""Routes of training runs: request one, and read its state from the database."""
 
 from typing import Annotated
 

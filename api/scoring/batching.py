@@ -68,7 +68,7 @@ class _FutureRecipient:
 
 
 class MicroBatcher:
-    """Collects on the event loop, and scores at its next turn."""
+    """Collects requests on the event loop, and scores them at its next turn."""
 
     def __init__(self, pipeline: ScoringPipeline, models: ModelSlot, lane: ScoringLane) -> None:
         self._pipeline = pipeline

@@ -79,7 +79,7 @@ _CachedRecord = tuple[bytes, ServedModel]
 
 
 class DecisionCache:
-    """Everything the database does not have yet, and the last few thousand it has.
+    """Decisions the database does not have yet, and the last few thousand it has.
 
     The first part is bounded by the journal, the second by `capacity`.
     """
@@ -216,7 +216,7 @@ def _those_of_a_json_list(table: Table) -> Select[Any]:
 
 
 class IdempotencyStore:
-    """Asks memory first, then the database, once for all."""
+    """Past decisions: from memory first, the others from the database in one query."""
 
     def __init__(self, cache: DecisionCache, lookup: DecisionLookup) -> None:
         self._cache = cache

@@ -31,7 +31,7 @@ Append = Callable[[Sequence[Label]], set[str]]
 
 
 class OtherWorkers(Protocol):
-    """Those whose journals may hold a label's decision."""
+    """The other workers, whose journals may hold a label's decision."""
 
     def keep(self, labels: Sequence[Label]) -> set[str] | None:
         """Ids of the labels that they have journaled; None: not all of them could be asked."""
@@ -39,7 +39,7 @@ class OtherWorkers(Protocol):
 
 
 class NoOthers:
-    """There is one worker."""
+    """For a service of one worker."""
 
     def keep(self, labels: Sequence[Label]) -> set[str]:  # noqa: ARG002
         return set()
@@ -47,7 +47,7 @@ class NoOthers:
 
 @dataclass(slots=True)
 class KeptLabels:
-    """What became of labels.
+    """How each label was kept.
 
     Attributes:
         stored: those in the database, with the label it was given.

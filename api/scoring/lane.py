@@ -90,7 +90,7 @@ class BatchRoom:
 
 
 class ScoringLane:
-    """Everything but the pieces themselves happens on the event loop.
+    """Runs pieces of scoring one after the other; its own methods run on the event loop.
 
     Attributes:
         batches: how many of them may be taken apart at once.
@@ -218,7 +218,7 @@ class _Slice:
 
 
 class _Thread:
-    """Started with the first piece; ends with the process, whatever it is doing."""
+    """A daemon thread, started with the first piece."""
 
     def __init__(self) -> None:
         self._pieces: SimpleQueue[Piece | None] = SimpleQueue()

@@ -33,9 +33,9 @@ def add_scoring_routes(app: FastAPI, service: Service) -> None:
 
 
 def fast_routes(service: Service) -> FastRoutes:
-    """The short way to every route of single rows; none where scoring has to wait for others.
+    """The fast path to every route of single rows; none where scoring runs in threads.
 
-    Answers of the short way carry no origins, so there is none where pages of others may ask.
+    Its answers carry no CORS headers, so there is none where other origins are allowed.
     """
     if service.scoring.execution is not inline or service.settings.cors_origins:
         return FastRoutes()
@@ -66,7 +66,7 @@ class _FastRoute:
     def admits(self, headers: Headers) -> Caller | None:
         caller = self._scorer(headers)
         if self._quota.is_spent and caller is not None and caller.is_anonymous:
-            # refused on the other way, with its reason
+            # refused by the FastAPI route, with its reason
             return None
         return caller
 

@@ -1,4 +1,4 @@
-"""Builds what a worker says of itself, and what it hears of the others."""
+"""Builds what a worker reports to the others, and how it follows them."""
 
 from dataclasses import dataclass
 

@@ -38,7 +38,7 @@ class _Chore:
 
 
 class FileWatcher:
-    """One thread; everything it calls runs there, one after the other."""
+    """One thread that calls back on changes, and runs periodic tasks."""
 
     def __init__(
         self, poll_seconds: float = POLL_SECONDS, retry_seconds: float = RETRY_SECONDS

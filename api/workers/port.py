@@ -1,4 +1,4 @@
-"""The port: taken before anything is loaded, so that one that is in use is said at once.
+"""Binds the port before anything is loaded, so that a port in use is reported at once.
 
 It is bound and does not listen yet: a client that connects too early is refused at once and
 can try again, instead of waiting for as long as a start takes.

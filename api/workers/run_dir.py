@@ -1,4 +1,4 @@
-"""The run directory: small files in which each worker says how it stands, for the others to read.
+"""The run directory: small files in which each worker reports its state to the others.
 
 Nothing here is needed to score; a directory that cannot be written costs what is told, not
 what is served. Files of dead processes are not read.

@@ -71,7 +71,7 @@ def supervise(settings: Settings, command: Sequence[str]) -> int:
 
 
 class WorkerPool:
-    """The workers and what became of them."""
+    """The worker processes and their restarts."""
 
     def __init__(
         self, settings: Settings, command: Sequence[str], run_dir: RunDir, listener: socket.socket

@@ -1,4 +1,4 @@
-"""One of several workers: started by the supervisor, on the socket it was handed.
+"""The entry point of a worker: started by the supervisor, on an inherited socket.
 
 python -m api.workers.worker --number 0 --listener FD --parent PID --starts 1
 """

@@ -13,7 +13,7 @@ DUMP_STACKS_SIGNAL = signal.SIGUSR1
 
 @dataclass(frozen=True, slots=True)
 class WorkerContext:
-    """The only worker, unless told otherwise.
+    """The number, counters and descriptors of a worker; by default those of the only one.
 
     Attributes:
         starts: how often there has been a worker of this number, this one included.

@@ -1,4 +1,4 @@
-"""Where workers meet: one socket a worker, in a folder that only this user can enter."""
+"""Sockets of workers: one each, in a folder that only this user can enter."""
 
 import os
 import socket

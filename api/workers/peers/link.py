@@ -1,4 +1,4 @@
-"""The accepting worker's side: one connection to one other worker, kept, with many calls on it.
+"""The accepting worker's side: one persistent connection to each other worker, with many calls.
 
 A call waits for a worker that is down until its successor is there, for a bounded time; what is
 in flight when a worker dies is sent again if it carries an id of its own, and is given up

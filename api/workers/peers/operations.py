@@ -1,4 +1,4 @@
-"""What other workers may ask of this one: to score rows and batches, and to keep labels."""
+"""The operations of a worker for its peers: score rows and batches, and keep labels."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -54,7 +54,7 @@ class _Tasks:
 
 @dataclass(slots=True)
 class _Peer:
-    """A caller of the micro-batches that waits in another worker."""
+    """A recipient in another worker."""
 
     answer: Answer
 
