@@ -25,7 +25,7 @@ from native.metrics import NativeParts
 from shared.clock import MICROS_PER_SECOND
 
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
-# Versions whose figures are told; more would make /metrics grow with every promotion.
+# Versions with metrics; more would make /metrics grow with every promotion.
 _KEPT = 8
 # Answers of a version that was never in service here: on trial, or in another's stead.
 _NEVER_ACTIVATED = ""

@@ -81,7 +81,7 @@ def run(
     listener: socket.socket | None = None,
     stack: HttpStack | None = None,
 ) -> None:
-    """Serve an application until told to stop, which is an orderly end and not a failure."""
+    """Serve an application until SIGTERM or SIGINT, which is a graceful end and not a failure."""
     for number in (signal.SIGTERM, signal.SIGINT):
         # The server raises the signal again when it has ended; this is where it lands.
         signal.signal(number, _end)

@@ -34,7 +34,7 @@ def smoke_rows(features: int) -> npt.NDArray[np.float32]:
 
 
 def check(model: Model) -> float:
-    """Score the smoke rows, together and one by one; tells the seconds of one alone.
+    """Score the smoke rows, together and one by one; returns the seconds of one alone.
 
     Raises:
         ValueError: says what is wrong with the answer.

@@ -112,7 +112,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
         if self._thrown_bytes > self.pool.bounds.thrown_bytes and not self._raw.is_closing():
             self._raw.pause_reading()
 
-    # what the parser tells
+    # what the parser reports
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -86,7 +86,7 @@ class GuardedProtocol(asyncio.Protocol):
         self._paused_at = None
         self._inner.resume_writing()
 
-    # what the application tells
+    # what the application reports
 
     def asked(self) -> None:
         """A request's head is whole."""

@@ -19,7 +19,7 @@ COMMON: tuple[tuple[bytes, bytes], ...] = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
-# What else a browser has to be told, on everything but a scored row: no page may frame, embed or
+# Further headers for browsers, on everything but a scored row: no page may frame, embed or
 # run any of this, nor learn where a reader came from.
 BROWSER: tuple[tuple[bytes, bytes], ...] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),

@@ -30,7 +30,7 @@ class Refusal(Exception):
 
 
 def check_half_head(url: bytes, headers: int, size: int, bounds: Bounds) -> None:
-    """A head that is not all here: what of it the parser has told, and its bytes so far."""
+    """A head that is not all here: what the parser has reported of it, and its bytes so far."""
     if len(url) > bounds.address_bytes:
         raise _too_long(bounds)
     if size > bounds.head_bytes or headers > bounds.headers:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from api.http.problems import INVALID_REQUEST, Problem
 from shared.contracts.problems import FieldProblem
 
-# Errors of one body that are told; more would only repeat themselves.
+# Errors of one body that are reported; more would only repeat themselves.
 _MAX_TOLD = 10
 # Further errors are not looked at: each would cost more than checking a good row.
 _MAX_READ = 100

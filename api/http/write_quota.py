@@ -103,7 +103,7 @@ class WriteQuota:
         try:
             disk = os.statvfs(folder)
         except OSError:
-            # not there yet, or not for us to see: writing will tell
+            # not there yet, or not readable: writing will show
             return False
         total = disk.f_blocks * disk.f_frsize
         if total < _SMALL_DISK_BYTES:

@@ -183,12 +183,12 @@ def _to_text(value: Any) -> str:
 
 
 def decided_from_record(record: DecisionRecord, thresholds: Mapping[str, float]) -> Decided:
-    """The scored transaction that a record of the journal tells of."""
+    """The scored transaction in a record of the journal."""
     return decided_from_row(dict(zip(COLUMNS, record, strict=True)), thresholds)
 
 
 def decided_from_row(row: Mapping[str, Any], thresholds: Mapping[str, float]) -> Decided:
-    """The scored transaction that a row, by its columns, tells of."""
+    """The scored transaction in a row of the log."""
     scores: dict[str, float] = row["component_scores"]
     return Decided(
         transaction_from_row(row),

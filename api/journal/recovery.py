@@ -187,7 +187,7 @@ class DamageLog:
     """
 
     def __init__(self, directory: Path, tell: Tell) -> None:
-        """`tell` is called with the kind of each finding, once."""
+        """`tell` is called once for each defect, with its kind."""
         self._directory = directory
         self._tell = tell
         self._known: set[Defect] = set()

@@ -72,7 +72,7 @@ class SubprocessWriter:
         if child is None:
             return
         if child.stdin is not None:
-            # What a dead child was not told any more cannot be flushed to it.
+            # What was not sent to a dead child cannot be flushed to it.
             with suppress(OSError):
                 child.stdin.close()
         try:

@@ -22,7 +22,7 @@ from shared.system.child_processes import (
 
 class SmokeTest(Protocol):
     def run(self, raw: bytes) -> float | None:
-        """Load and score a bundle away from the service; tells the seconds a row took, if known.
+        """Load and score a bundle outside the service; returns the seconds a row took, if known.
 
         Raises:
             ModelLoadError: it does not work, or not within its limits.

@@ -42,7 +42,7 @@ class AuditLine:
         return self.what in _TAKEN_INTO_SERVICE
 
     def applied_to(self, ledger: Ledger) -> Ledger:
-        """The ledger after what this line tells."""
+        """The ledger after the change in this line."""
         if self.what == "promotion":
             ledger = ledger.with_accepted(self._acceptance(ledger), _number(self.members))
         if self.what in _LEFT and self.previous is not None and self.members.get("blamed", True):

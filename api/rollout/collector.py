@@ -23,7 +23,7 @@ class RolloutCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         rollout = self._controller.rollout
-        # Sums over all workers, so one of them tells them.
+        # Sums over all workers, so one of them reports them.
         if rollout is None or self._controller.worker != 0:
             return
         share = GaugeMetricFamily(

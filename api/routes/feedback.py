@@ -58,7 +58,7 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
 
 
 def _told(**counts: int) -> dict[str, int]:
-    """Counts are told where there is something to count."""
+    """Counts are given where there is something to count."""
     return {name: count for name, count in counts.items() if count}
 
 

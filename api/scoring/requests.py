@@ -40,7 +40,7 @@ class RowParser:
         self._elements = max(OF_A_ROW, 4 * len(model.model_fields))
 
     def __call__(self, body: bytes) -> BaseModel:
-        """Raises Problem, which tells which fields are wrong."""
+        """Raises Problem, which names the fields that are wrong."""
         check_elements(body, self._elements)
         try:
             return self._parse(body)

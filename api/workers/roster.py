@@ -49,7 +49,7 @@ class WorkerRoster:
         self._promoter = promoter
 
     def catch_up(self) -> None:
-        """The registry's files have changed: take over what they say, and tell."""
+        """The registry's files have changed: reload them, and report."""
         self._promoter.catch_up()
         self.report()
 

@@ -15,7 +15,7 @@ import structlog
 from shared.system.files import TEMPORARY_PREFIX, write_whole
 
 _log = structlog.get_logger()
-# What every worker tells at once when it serves.
+# What every worker reports when it serves.
 STATE = "state"
 WorkerReport = dict[str, Any]
 

@@ -53,7 +53,7 @@ class _Worker:
 
 
 def supervise(settings: Settings, command: Sequence[str]) -> int:
-    """Run workers until told to stop; the exit status to end with.
+    """Run workers until a signal to stop; returns the exit status.
 
     Raises:
         SettingsError: the port or the run directory cannot be used.

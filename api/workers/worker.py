@@ -16,7 +16,7 @@ from shared.system.files import keep_files_private
 
 
 def main() -> int:
-    """Serve until told to stop."""
+    """Serve until a signal to stop."""
     keep_files_private()
     try:
         settings = load_settings()

@@ -80,7 +80,7 @@ def _scored(service: Service, work: RequestWork, tasks: _Tasks) -> Operation:
 
 
 async def _keep_labels(service: Service, body: bytes) -> tuple[int, bytes, bytes]:
-    """Journal those labels whose decisions wait in this journal, behind them; tells their ids."""
+    """Journal labels behind their decisions in this journal; answers with their ids."""
     labels = [Label(**said) for said in orjson.loads(body)]
     try:
         held = await asyncio.to_thread(service.scoring.labels.keep_if_pending, labels)

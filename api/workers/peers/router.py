@@ -42,7 +42,7 @@ def encoded_sender(sender: Caller) -> bytes:
 
 @lru_cache(maxsize=1_000)
 def decoded_sender(context: bytes) -> Caller:
-    """The sender that a context tells of."""
+    """The sender in a context."""
     role, name, is_anonymous, is_trusted = orjson.loads(context)
     return Caller(Role(role), name, is_anonymous=is_anonymous, is_trusted=is_trusted)
 
