@@ -2,8 +2,15 @@
 
 from dataclasses import dataclass
 
-POSITIVE = ("1", "true", "t", "y", "yes", "positive", "bad")
-NEGATIVE = ("0", "false", "f", "n", "no", "negative", "good")
+# yes and no, true and false in English, German, French, Spanish and Italian
+POSITIVE = (
+    "1", "true", "t", "y", "yes", "positive", "bad",
+    "ja", "oui", "si", "s\u00ed", "s\u00ec", "wahr", "vrai", "verdadero", "vero",
+)  # fmt: skip
+NEGATIVE = (
+    "0", "false", "f", "n", "no", "negative", "good",
+    "nein", "non", "falsch", "faux", "falso",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from rich.text import Text
 from sqlalchemy import Engine
 
 from shared.clock import SystemClock
+from shared.importing.convert import Converted
 from shared.importing.importer import ImportSummary, import_files, preview
 from shared.importing.mapping import INSTANTS, MappingError, read_mapping
 from shared.importing.mending import MendedRows
@@ -93,11 +94,18 @@ def preview_transactions(files: list[Path], mapping_file: Path, console: Console
             if value is not None:
                 table.add_row(name, Text(str(value)))
         console.print(table)
-    for reason in found.rejected["reason"].to_list():
-        console.print(f"rejected: {reason}", markup=False, highlight=False, soft_wrap=True)
+    lines = [f"row {row} rejected: {reason}" for row, reason in _rejected(found)]
+    lines += [f"{count}: {loss}" for loss, count in found.losses.items() if count]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     _print_notes(console, notes)
     console.print("Nothing was written.")
     return 0 if found.accepted.height else 1
+
+
+def _rejected(found: Converted) -> list[tuple[int, str]]:
+    """Number and reason of every rejected row."""
+    return list(found.rejected.select("row", "reason").iter_rows())
 
 
 def propose_mapping(file: Path, out: Path | None, console: Console) -> int:
@@ -118,7 +126,7 @@ def propose_mapping(file: Path, out: Path | None, console: Console) -> int:
         raise MappingError(f"cannot write {out}: {error.strerror}") from error
     table = Table("here", "in the file", "why")
     for guess in guesses:
-        table.add_row(guess.ours, Text(guess.theirs), guess.why)
+        table.add_row(guess.ours, Text(guess.theirs), Text(guess.why))
     console.print(table)
     for name in missing:
         console.print(f"No column seems to be {name}: name it in {out}.", soft_wrap=True)

@@ -15,6 +15,7 @@ from shared.importing.labels import read_labels
 from shared.importing.mapping import INSTANTS, LabelRules
 from shared.importing.profile import instant_problem, number_problem
 from shared.importing.texts import read_texts
+from shared.importing.time_texts import read_time_texts
 from shared.label_words import LabelWords
 
 _MOST_LABELS = 6
@@ -24,7 +25,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "transaction_id": (
         "buchungsnr", "buchungsnummer", "buchungsid", "umsatzid", "vorgangsnummer", "belegnummer",
         "transactionid", "txid", "txnid", "transid", "paymentid", "id", "uuid", "reference", "ref",
-        "orderid", "transnum", "guid", "trxid",
+        "orderid", "bookingref", "bookingid", "transnum", "guid", "trxid",
     ),
     "user_id": (
         "kundennummer", "kundennr", "kundenid", "kontonummer", "kontonr", "iban", "cust", "custid",
@@ -36,7 +37,9 @@ _NAMES: dict[str, tuple[str, ...]] = {
         "buchungszeit", "buchungszeitpunkt", "buchungsdatum", "zeitpunkt", "zeitstempel", "datum",
         "fecha", "dateheure", "ts", "eventtime", "timestamp", "transactiontime", "transactiondate",
         "txdatetime", "datetime",
-        "transdatetranstime", "bookedat", "createdat", "created", "date", "time", "occurredat",
+        "transdatetranstime", "bookedat", "booked", "bookingdate", "bookingtime", "posted",
+        "postedat", "postingdate", "valuedate", "createdat", "created", "date", "time",
+        "occurredat",
         "transactiondt", "paidat",
     ),
     "amount": ("amount", "amt", "transactionamount", "txamount", "value", "sum", "total", "betrag",
@@ -133,7 +136,14 @@ def _looks_like(ours: str, column: pl.Series, words: LabelWords) -> bool:
     if ours == "event_time":
         return distinct > 1 and instant_problem(column) is None
     is_id = column.dtype == pl.String or column.dtype.is_integer()
-    return is_id and len(texts) == len(column) and distinct == len(texts) > 1
+    if not is_id or _are_mostly_times(texts):
+        return False
+    return len(texts) == len(column) and distinct == len(texts) > 1
+
+
+def _are_mostly_times(texts: pl.Series) -> bool:
+    read = read_time_texts(texts, "day first").naive_us
+    return 2 * read.null_count() < len(texts)
 
 
 def _doubt(ours: str, column: pl.Series, words: LabelWords) -> str | None:

@@ -73,6 +73,7 @@ class TinyUseCase:
     snapshot_error: str | None = None
     training_error: str | None = None
     weights: tuple[float, ...] = (2.0, 1.0, 0.0)
+    review: float = 0.5
     name: str = "tiny"
     schema_version: int = 1
     feature_set: FeatureSet = FEATURE_SET
@@ -159,7 +160,7 @@ class TinyUseCase:
             components=("classifier",),
             feature_names=tuple(feature_names),
             feature_set_version="1",
-            thresholds={"review": 0.5},
+            thresholds={"review": self.review},
             hyperparameters={"kind": "linear"},
             frameworks={"numpy": np.__version__},
         )

@@ -87,6 +87,9 @@ def show(
         _write_json(_plain(run))
         return
     console.print(_table([run]))
+    for step in run.steps or ():
+        if step.get("as_of"):
+            console.print(f"trained on what was known as of {step['as_of'][:19]}Z (TRAIN_AS_OF)")
     for verdict in run.verdicts or ():
         console.print(
             f"{verdict['gate']:>16}  {verdict['outcome']:<12} {verdict['reason']}", highlight=False
