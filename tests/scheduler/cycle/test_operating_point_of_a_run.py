@@ -5,9 +5,8 @@ from dataclasses import replace
 from scheduler.schedule.jobs import DRIFT
 from shared.bundle.archive import unpack
 from shared.tables.runs import RunStatus
-from tests.scheduler.conftest import CycleBench
-from tests.scheduler.cycle.test_what_a_judgement_knows import record
 from tests.scheduler.fakes import POLICY
+from tests.support.cycle_bench import CycleBench, record
 
 STRICT, LAX = 0.93, 0.85
 GUARDED = replace(
