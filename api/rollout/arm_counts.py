@@ -30,7 +30,6 @@ SCORE_EDGES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8)
 LATENCY_EDGES_MS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1_000.0)
 LATENCY_CAP_MS = 1_000.0
 """One row that waited for a disk shall not be the mean of an hour."""
-_BINS = len(SCORE_EDGES) + 1
 _LATENCY_BINS = len(LATENCY_EDGES_MS) + 1
 
 _log = structlog.get_logger()
@@ -46,20 +45,28 @@ class ArmCounts:
         errors: rows that the arm's model failed to score.
         rows: rows scored, by group; alerts and score bins are of these.
         timed: rows whose latency is in `latency_ms`; rows of batches have none of their own.
+        edges: of the score bins; those of the champion's own predictions where they are no
+            probabilities, or all of them would lie in one bin.
     """
 
     errors: int = 0
+    edges: tuple[float, ...] = SCORE_EDGES
     rows: list[int] = field(default_factory=lambda: [0] * GROUPS)
     alerts: list[int] = field(default_factory=lambda: [0] * GROUPS)
-    bins: list[int] = field(default_factory=lambda: [0] * (GROUPS * _BINS))
+    bins: list[int] = field(default_factory=list)
     timed: list[int] = field(default_factory=lambda: [0] * GROUPS)
     latency_ms: list[float] = field(default_factory=lambda: [0] * GROUPS)
     latency_squares: float = 0.0
     latency_bins: list[int] = field(default_factory=lambda: [0] * _LATENCY_BINS)
 
+    def __post_init__(self) -> None:
+        if not self.bins:
+            self.bins = [0] * (GROUPS * (len(self.edges) + 1))
+
     def scored(self, group: int, score: float, *, is_alert: bool) -> None:
         self.rows[group] += 1
-        self.bins[group * _BINS + bisect_right(SCORE_EDGES, score)] += 1
+        edges = self.edges
+        self.bins[group * (len(edges) + 1) + bisect_right(edges, score)] += 1
         if is_alert:
             self.alerts[group] += 1
 
@@ -72,6 +79,10 @@ class ArmCounts:
 
     def add(self, other: "ArmCounts") -> None:
         """Add what another worker counted."""
+        if self.edges != other.edges:
+            if any(self.rows):
+                raise ValueError("the score bins have other edges")
+            self.edges, self.bins = other.edges, [0] * len(other.bins)
         self.errors += other.errors
         self.latency_squares += other.latency_squares
         for name in ("rows", "alerts", "bins", "timed", "latency_ms", "latency_bins"):
@@ -84,9 +95,10 @@ class ArmCounts:
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "ArmCounts":
         """Raises KeyError, TypeError or ValueError when this program did not write it."""
-        counts = cls(**{name: stored[name] for name in cls.__slots__})
+        known = {name: stored[name] for name in cls.__slots__}
+        counts = cls(**known | {"edges": tuple(map(float, stored["edges"]))})
         # Lists of another length were written by another release.
-        ArmCounts().add(counts)
+        cls(edges=counts.edges).add(counts)
         return counts
 
 
@@ -141,8 +153,10 @@ def arms_dir(run_dir: Path) -> Path:
 class Counters:
     """What this process counted in one stage; written now and then by `flush`."""
 
-    def __init__(self, folder: Path, stage_key: str) -> None:
-        self.arms = StageCounts()
+    def __init__(
+        self, folder: Path, stage_key: str, edges: tuple[float, ...] = SCORE_EDGES
+    ) -> None:
+        self.arms = StageCounts(ArmCounts(edges=edges), ArmCounts(edges=edges))
         self.lock = threading.Lock()
         self._folder = folder
         self._stem = f"{stage_key}.{token_hex(4)}"

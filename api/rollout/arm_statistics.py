@@ -12,7 +12,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from api.rollout.arm_counts import LATENCY_EDGES_MS, SCORE_EDGES, ArmCounts
+from api.rollout.arm_counts import LATENCY_EDGES_MS, ArmCounts
 from shared.contracts.rollouts import ArmMean, ArmStatistics, ScoreShare
 
 _Sums = npt.NDArray[np.float64]
@@ -24,7 +24,7 @@ def arm_statistics(counts: ArmCounts, users: int) -> ArmStatistics:
     below = bins.cumsum(axis=1)[:, :-1]
     shares = [
         ScoreShare(below=edge, share=share)
-        for at, edge in enumerate(SCORE_EDGES)
+        for at, edge in enumerate(counts.edges)
         if (share := _share(below[:, at], rows)) is not None
     ]
     return ArmStatistics(

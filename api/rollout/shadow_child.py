@@ -36,6 +36,7 @@ class ChildConfig(BaseModel):
     Attributes:
         judge: `module:function`, the use case's outlook.
         columns: of the vector, those that the model reads.
+        edges: of the bins in which scores are counted.
     """
 
     bundle: Path
@@ -50,6 +51,7 @@ class ChildConfig(BaseModel):
     allow_pickle: bool
     folder: Path
     stage_key: str
+    edges: tuple[float, ...]
 
 
 class Shadow:
@@ -66,7 +68,7 @@ class Shadow:
         module, _, name = config.judge.partition(":")
         self._judge = getattr(importlib.import_module(module), name)
         self._format = ShadowRecordFormat(config.features)
-        self.counters = Counters(config.folder, config.stage_key)
+        self.counters = Counters(config.folder, config.stage_key, config.edges)
 
     @property
     def bytes_a_round(self) -> int:

@@ -11,6 +11,7 @@ from api.models.model_loader import ModelLoader
 from api.registry.registry import BUNDLE, Registry
 from api.rollout.arm_counts import Counters
 from api.rollout.canary import Canary
+from api.rollout.score_edges import score_edges
 from api.rollout.shadow import Shadow
 from api.rollout.shadow_child import ChildConfig
 from api.rollout.shadow_process import ShadowProcess
@@ -53,7 +54,8 @@ class TrialFactory:
         Raises:
             UnderstudyError, OSError: the candidate does not load here.
         """
-        counters = Counters(self.counters_dir, rollout.stage_key)
+        edges = score_edges(self.registry, rollout.champion)
+        counters = Counters(self.counters_dir, rollout.stage_key, edges)
         if rollout.mode is Mode.SHADOW:
             return self._shadow(rollout, counters)
         model = candidate or self.loader.load_and_try(rollout.version)
@@ -79,6 +81,7 @@ class TrialFactory:
             allow_pickle=self.limits.allow_pickle,
             folder=self.counters_dir.resolve(),
             stage_key=rollout.stage_key,
+            edges=counters.arms.champion.edges,
         )
         record = ShadowRecordFormat(len(names))
         process = ShadowProcess(config, self.limits.queue_bytes, self.limits.hang_seconds)
