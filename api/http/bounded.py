@@ -14,12 +14,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from api.http.bounds import Bounds
 from api.http.coalesced_write import CoalescedWriteProtocol
-from api.http.connections import Connections, Standing
+from api.http.connections import Connections, ConnectionState
 from api.http.headers import last_answer, no_version
 from api.http.heads import (
     NO_UPGRADE,
     ChunkMeter,
-    Refusal,
+    HeadRefused,
     check_half_head,
     check_head,
     check_host,
@@ -97,13 +97,13 @@ class BoundedProtocol(CoalescedWriteProtocol):
                 check_half_head(self.url, len(self.headers), self._head_bytes, self.pool.bounds)
             elif self._chunks is not None:
                 self._chunks.fed(len(data), self._body_bytes)
-        except Refusal as refusal:
+        except HeadRefused as refusal:
             self.refuse(refusal.problem)
         except httptools.HttpParserUpgrade:
             self.refuse(Problem(MALFORMED, NO_UPGRADE))
         except httptools.HttpParserError as error:
             found = error.__context__
-            told = found.problem if isinstance(found, Refusal) else None
+            told = found.problem if isinstance(found, HeadRefused) else None
             self.refuse(told or Problem(MALFORMED, "Invalid HTTP request received."))
 
     def _throw_away(self, size: int) -> None:
@@ -133,12 +133,12 @@ class BoundedProtocol(CoalescedWriteProtocol):
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade():
-            raise Refusal(MALFORMED, NO_UPGRADE)
+            raise HeadRefused(MALFORMED, NO_UPGRADE)
         version = self.parser.get_http_version()
         check_head(self.url, self.headers, version, self.pool.bounds)
         check_host(self.url, self.headers, self.hosts)
         if len(self.pipeline) >= self.pool.bounds.pipelined:
-            raise Refusal(BUSY, "wait for the answers to earlier requests")
+            raise HeadRefused(BUSY, "wait for the answers to earlier requests")
         chunked = has_chunks(self.headers, version)
         self._chunks = ChunkMeter(self.pool.bounds.framing_bytes) if chunked else None
         self._is_metered = self.url not in self.pool.bounds.unmetered
@@ -177,7 +177,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
             self.pool.body_bytes > bounds.body_buffer_bytes
             and self._counted_bytes > bounds.body_part_bytes
         ):
-            raise Refusal(BUSY, "other large bodies are being read; send this one again")
+            raise HeadRefused(BUSY, "other large bodies are being read; send this one again")
 
     def _release(self) -> None:
         self.pool.body_bytes -= self._counted_bytes
@@ -186,16 +186,16 @@ class BoundedProtocol(CoalescedWriteProtocol):
     # time
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ConnectionState:
         if self._is_refused:
-            return Standing.REFUSED
+            return ConnectionState.REFUSED
         if not self._has_asked:
-            return Standing.UNPROVEN
+            return ConnectionState.UNPROVEN
         if self._paused_at is not None:
-            return Standing.UNREAD
+            return ConnectionState.UNREAD
         if self._is_answering:
-            return Standing.WAITING if self._is_whole else Standing.SENDING
-        return Standing.IDLE if self._is_whole else Standing.SENDING
+            return ConnectionState.WAITING if self._is_whole else ConnectionState.SENDING
+        return ConnectionState.IDLE if self._is_whole else ConnectionState.SENDING
 
     @property
     def _is_answering(self) -> bool:

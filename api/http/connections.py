@@ -17,7 +17,7 @@ _SWEEP_SECONDS = 0.5
 _DROPPED_SHARE = 20
 
 
-class Standing(IntEnum):
+class ConnectionState(IntEnum):
     """What a connection is doing; those with lower values are closed first."""
 
     REFUSED = 0
@@ -36,7 +36,7 @@ class Connection(Protocol):
     heard_at: float
 
     @property
-    def standing(self) -> Standing: ...
+    def standing(self) -> ConnectionState: ...
 
     def look(self, now: float) -> None:
         """Close it, if it has waited too long."""
@@ -81,7 +81,7 @@ class Connections:
     def _make_room(self) -> bool:
         count = max(1, self.bounds.connections // _DROPPED_SHARE)
         least = heapq.nsmallest(count, self._open, key=_worth)
-        dropped = [found for found in least if found.standing is not Standing.WAITING]
+        dropped = [found for found in least if found.standing is not ConnectionState.WAITING]
         for connection in dropped:
             self.refused["made-room"] += 1
             self._open.discard(connection)
@@ -101,7 +101,7 @@ class Connections:
             self._sweep_soon()
 
 
-def _worth(connection: Connection) -> tuple[Standing, float]:
+def _worth(connection: Connection) -> tuple[ConnectionState, float]:
     return connection.standing, connection.heard_at
 
 

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.http.guarded_protocol import GuardedProtocol
 from api.http.headers import problem_headers
-from api.http.heads import Refusal, check_head, check_host
+from api.http.heads import HeadRefused, check_head, check_host
 from api.http.problems import TOO_SLOW, Problem
 
 
@@ -31,7 +31,7 @@ class GuardedApp:
         try:
             exchange.check()
             await self._app(scope, exchange.receive, exchange.send)
-        except Refusal as refusal:
+        except HeadRefused as refusal:
             await exchange.refuse(refusal.problem)
         finally:
             guard.answered()
@@ -73,7 +73,7 @@ class _Exchange:
             return await self._refused(
                 Problem(TOO_SLOW, "send requests faster, or in smaller parts")
             )
-        except Refusal as refusal:
+        except HeadRefused as refusal:
             return await self._refused(refusal.problem)
         return message
 

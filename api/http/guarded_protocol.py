@@ -13,9 +13,9 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from api.http.bounds import Bounds
-from api.http.connections import Connections, Standing
+from api.http.connections import Connections, ConnectionState
 from api.http.headers import last_answer, no_version
-from api.http.heads import Refusal
+from api.http.heads import HeadRefused
 from api.http.hosts import Hosts
 from api.http.problems import BUSY, TOO_SLOW, Problem
 
@@ -111,21 +111,21 @@ class GuardedProtocol(asyncio.Protocol):
             self.pool.body_bytes > bounds.body_buffer_bytes
             and self._counted_bytes > bounds.body_part_bytes
         ):
-            raise Refusal(BUSY, "other large bodies are being read; send this one again")
+            raise HeadRefused(BUSY, "other large bodies are being read; send this one again")
 
     # what the pool asks
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ConnectionState:
         if self._is_refused:
-            return Standing.REFUSED
+            return ConnectionState.REFUSED
         if not self._has_asked:
-            return Standing.UNPROVEN
+            return ConnectionState.UNPROVEN
         if self._paused_at is not None:
-            return Standing.UNREAD
+            return ConnectionState.UNREAD
         if self._is_answering:
-            return Standing.WAITING
-        return Standing.SENDING if self._has_bytes else Standing.IDLE
+            return ConnectionState.WAITING
+        return ConnectionState.SENDING if self._has_bytes else ConnectionState.IDLE
 
     def look(self, now: float) -> None:
         bounds = self.pool.bounds

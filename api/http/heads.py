@@ -21,7 +21,7 @@ NO_UPGRADE = "send the request without Upgrade and CONNECT: nothing is spoken he
 _LINE_BYTES = 4
 
 
-class Refusal(Exception):
+class HeadRefused(Exception):
     """Raised inside of the parser's callbacks; ends the parsing."""
 
     def __init__(self, kind: ProblemKind, detail: str) -> None:
@@ -49,7 +49,7 @@ def check_head(url: bytes, headers: Headers, version: str, bounds: Bounds) -> No
     ):
         raise _too_large(bounds)
     if version not in ("1.0", "1.1"):
-        raise Refusal(MALFORMED, "send HTTP/1.1")
+        raise HeadRefused(MALFORMED, "send HTTP/1.1")
 
 
 def check_host(url: bytes, headers: Headers, hosts: Hosts) -> None:
@@ -57,13 +57,13 @@ def check_host(url: bytes, headers: Headers, hosts: Hosts) -> None:
     named = [value for name, value in headers if name == b"host"]
     host = named[0] if named else b""
     if len(named) > 1:
-        raise Refusal(MALFORMED, "send one Host header")
+        raise HeadRefused(MALFORMED, "send one Host header")
     if not url.startswith(b"/") and url.partition(b"//")[2].partition(b"/")[0] != host:
-        raise Refusal(MALFORMED, "send the path alone, or the same host in both places")
+        raise HeadRefused(MALFORMED, "send the path alone, or the same host in both places")
     if not hosts.allows(host):
         shown = host[:100].decode("latin-1")
         remedy = f"ALLOWED_HOSTS: add {shown!r} if callers are to use that name"
-        raise Refusal(WRONG_HOST, remedy)
+        raise HeadRefused(WRONG_HOST, remedy)
 
 
 def has_chunks(headers: Headers, version: str) -> bool:
@@ -72,9 +72,9 @@ def has_chunks(headers: Headers, version: str) -> bool:
     if not codings:
         return False
     if len(codings) > 1 or codings[0].strip().lower() != b"chunked":
-        raise Refusal(MALFORMED, "the only Transfer-Encoding read here is chunked")
+        raise HeadRefused(MALFORMED, "the only Transfer-Encoding read here is chunked")
     if version != "1.1":
-        raise Refusal(MALFORMED, "HTTP/1.0 has no Transfer-Encoding; send Content-Length")
+        raise HeadRefused(MALFORMED, "HTTP/1.0 has no Transfer-Encoding; send Content-Length")
     return True
 
 
@@ -97,16 +97,16 @@ class ChunkMeter:
         self._stalled = 0 if self._has_body else self._stalled + size
         self._has_body = False
         if self._stalled > self._limit or self._framing > self._limit + body_bytes:
-            raise Refusal(MALFORMED, "the chunks hold more framing than body; send larger ones")
+            raise HeadRefused(MALFORMED, "the chunks hold more framing than body; send larger ones")
 
 
-def _too_long(bounds: Bounds) -> Refusal:
-    return Refusal(ADDRESS_TOO_LONG, f"an address has at most {bounds.address_bytes} bytes")
+def _too_long(bounds: Bounds) -> HeadRefused:
+    return HeadRefused(ADDRESS_TOO_LONG, f"an address has at most {bounds.address_bytes} bytes")
 
 
-def _too_large(bounds: Bounds) -> Refusal:
+def _too_large(bounds: Bounds) -> HeadRefused:
     told = (
         f"send at most {bounds.headers} headers, {bounds.head_bytes} bytes in all and "
         f"{bounds.header_bytes} bytes in one"
     )
-    return Refusal(HEADERS_TOO_LARGE, told)
+    return HeadRefused(HEADERS_TOO_LARGE, told)

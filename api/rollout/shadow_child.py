@@ -54,7 +54,7 @@ class ChildConfig(BaseModel):
     edges: tuple[float, ...]
 
 
-class Shadow:
+class ShadowScorer:
     """The model and what it has scored so far."""
 
     def __init__(self, config: ChildConfig) -> None:
@@ -104,14 +104,14 @@ def main(arguments: list[str]) -> int:
     _confine(config.memory_bytes)
     # A model that never returns would not notice that the queue was closed.
     end_with_parent(config.parent_pid)
-    shadow = Shadow(config)
+    shadow = ShadowScorer(config)
     # Only now: an import at this priority would take minutes on a busy core.
     _step_aside()
     _serve(config, shadow)
     return 0
 
 
-def _serve(config: ChildConfig, shadow: Shadow) -> None:
+def _serve(config: ChildConfig, shadow: ShadowScorer) -> None:
     flush_at = 0.0
     while True:
         with suppress(BlockingIOError):

@@ -70,7 +70,7 @@ def history_standing(reading: Engine) -> tuple[State, str, dict[str, float]]:
     return "degraded", detail, figures | {"for_seconds": round(seconds, 1)}
 
 
-class Standing(NamedTuple):
+class PartState(NamedTuple):
     """A state, what it means, and figures."""
 
     state: Literal["ok", "degraded"]
@@ -78,19 +78,19 @@ class Standing(NamedTuple):
     figures: Figures
 
 
-def schedule_standing(engine: Engine, now_us: int) -> Standing:
+def schedule_standing(engine: Engine, now_us: int) -> PartState:
     """What the configuration says, what is in force, and whether a scheduler looks after it."""
     try:
         config = read_retraining_config(engine)
         stored = {schedule.job: schedule for schedule in read_schedules(engine)}.get(JOB)
     except DataUnavailable as error:
-        return Standing("degraded", str(error), {})
+        return PartState("degraded", str(error), {})
     figures = _figures(config, stored)
     trouble = _trouble(config, stored, now_us)
     if trouble is not None:
-        return Standing("degraded", trouble, figures)
+        return PartState("degraded", trouble, figures)
     detail = "on schedule" if config.is_enabled else "switched off by IsEnabled = 0"
-    return Standing("ok", detail, figures)
+    return PartState("ok", detail, figures)
 
 
 def _figures(config: RetrainingConfig, stored: JobSchedule | None) -> Figures:
