@@ -64,7 +64,9 @@ SMALL_BLEND = ClassifierRecipe(
     boosting=BoostingRecipe(trees=50, learning_rate=0.15, max_leaves=15, l2=1.0, rows=SMALL_ROWS),
 )
 SMALL_RECIPE = Recipe(
-    classifier=read_policy().classifier.model_copy(update={"candidates": {"small": SMALL_BLEND}}),
+    classifier=read_policy().classifier.model_copy(
+        update={"baseline": "small", "candidates": {"small": SMALL_BLEND}}
+    ),
     isolation_forest=IsolationForestRecipe(trees=10),
     autoencoder=AutoencoderRecipe(steps=50),
 )

@@ -26,11 +26,16 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--only", choices=WORLDS)
     asked.add_argument("--seeds", type=int, default=3)
+    asked.add_argument("--world", type=int, default=1, help="the seed of the second world")
     options = asked.parse_args()
     figures: Figures = {}
     bars: dict[str, Bar] = {}
     for name in WORLDS if options.only is None else (options.only,):
-        found = of_simulator(options.seeds) if name == "simulator" else of_second(options.seeds)
+        found = (
+            of_simulator(options.seeds)
+            if name == "simulator"
+            else of_second(options.seeds, options.world)
+        )
         figures |= {f"{name}_{key}": value for key, value in found.items()}
         bars[f"{name}_ap_over_plain"] = (">=", -0.005)
     finish("worlds", figures, bars)
@@ -49,9 +54,9 @@ def of_simulator(seeds: int) -> Figures:
     return figures
 
 
-def of_second(seeds: int) -> Figures:
+def of_second(seeds: int, world: int) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
-        data, mapping = write_second_world(Path(folder))
+        data, mapping = write_second_world(Path(folder), world)
         return of_files(data, mapping, TRAIN_BEFORE_US, TEST_FROM_US, seeds)
 
 

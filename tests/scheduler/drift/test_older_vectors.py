@@ -11,9 +11,9 @@ from shared.clock import MICROS_PER_DAY
 from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_decisions
 from shared.usecase.serving import FeatureSet
-from tests.scheduler.drift.conftest import scored_rows
 from tests.scheduler.fakes import NAMES, NOW_US, TinyUseCase
 from tests.scheduler.report.conftest import manifest
+from tests.support.drift_bench import scored_rows
 
 NEWER = FeatureSet(
     "2",

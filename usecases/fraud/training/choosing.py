@@ -1,7 +1,7 @@
 """Which candidate a training takes: the one that ranks rows best that it has not seen.
 
 Every candidate is fitted without a part of the training rows and judged on that part. Plain
-gradient boosting is one of the candidates, so what is taken is never worse there.
+gradient boosting is the baseline: another candidate is taken only where it is clearly better.
 """
 
 from collections.abc import Mapping, Sequence
@@ -143,10 +143,18 @@ def _mean(parts: Sequence[Validated]) -> Validated:
 
 
 def _best(table: Mapping[str, Validated], recipe: ClassifierChoice) -> str:
-    """The first one where none could be judged, or none is within the budget."""
+    """The first one where none could be judged, or none is within the budget.
+
+    Another one than the baseline has to be clearly better, so the choice is never worse there.
+    """
     cheap = {
         name: each for name, each in table.items() if each.node_visits <= recipe.max_node_visits
     }
     if not cheap:
         return next(iter(recipe.candidates))
-    return max(cheap, key=lambda name: cheap[name].average_precision)
+    best = max(cheap, key=lambda name: cheap[name].average_precision)
+    baseline = cheap.get(recipe.baseline)
+    if baseline is None:
+        return best
+    lead = cheap[best].average_precision - baseline.average_precision
+    return best if lead > recipe.margin else recipe.baseline

@@ -89,6 +89,8 @@ class ClassifierChoice(StrictTable):
         parts: so many parts of that size, where the training rows are between `parts_from_rows`
             and `parts_to_rows`; else one: fewer rows cannot tell, more need no second look.
         max_negatives: candidates are compared by models of at most so many negatives.
+        baseline: the candidate that is taken unless another one is better by more than
+            `margin`: a smaller difference on some thousand rows is luck.
         max_node_visits: a candidate whose trees cost a row more than so many nodes is not taken.
     """
 
@@ -98,8 +100,16 @@ class ClassifierChoice(StrictTable):
     parts_to_rows: PositiveInt
     max_negatives: PositiveInt
     max_node_visits: PositiveInt
+    baseline: str
+    margin: float = Field(ge=0, lt=1)
     words: WordsRecipe
     candidates: Mapping[str, ClassifierRecipe] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _baseline_is_a_candidate(self) -> "ClassifierChoice":
+        if self.baseline not in self.candidates:
+            raise ValueError(f"names {self.baseline!r} as its baseline, which is no candidate")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,8 @@ def choice_among(candidates: Mapping[str, ClassifierRecipe], **given: Any) -> Cl
         "parts_to_rows": 1_000_000,
         "max_negatives": 100_000,
         "max_node_visits": 5_000,
+        "baseline": next(iter(candidates)),
+        "margin": 0.0,
         "words": WordsRecipe(min_rows=20, max_words=50, prior_rows=50),
     }
     return ClassifierChoice(candidates=candidates, **(usual | given))

@@ -31,6 +31,15 @@ def test_the_best_on_unseen_rows_is_taken_in_whatever_order_they_stand(
     assert choice.rows == 600
 
 
+def test_the_baseline_is_taken_where_another_is_not_better_by_the_margin() -> None:
+    named = {"good": GOOD, "poor": POOR}
+    table = choose(examples(), choice_among(named)).table
+    lead = table["good"].average_precision - table["poor"].average_precision
+    for margin, taken in ((lead + 0.01, "poor"), (lead - 0.01, "good")):
+        recipe = choice_among(named, baseline="poor", margin=margin)
+        assert choose(examples(), recipe).name == taken
+
+
 def test_nothing_is_taken_that_costs_a_row_too_much() -> None:
     recipe = choice_among({"good": GOOD, "poor": POOR}, max_node_visits=20)
     choice = choose(examples(), recipe)

@@ -32,6 +32,7 @@ def test_the_shipped_policy_is_valid() -> None:
         ("margin = 0.01", 'margin = "wide"', "promotion.margin = 'wide' .* is no margin"),
         ("margin = 0.01", "margn = 0.01", "promotion.margn is not a setting: remove it"),
         ('refresh = "non_inferiority"', 'refresh = "hope"', "should be 'superiority' or"),
+        ('baseline = "plain"', 'baseline = "plane"', "names 'plane' as its baseline"),
         ("parts = 3", "parts = 9", "classifier.parts = 9"),
         ("newest_share = 0.5", "newest = 0.5", "classifier.candidates.recent.newest_share is miss"),
         ("forest_share = 0.6", "forest_share = 0.0", "needs a forest exactly where"),
