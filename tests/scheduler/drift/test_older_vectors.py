@@ -11,8 +11,8 @@ from shared.clock import MICROS_PER_DAY
 from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_decisions
 from shared.usecase.serving import FeatureSet
+from tests.api.bundles import manifest
 from tests.scheduler.fakes import NAMES, NOW_US, TinyUseCase
-from tests.scheduler.report.conftest import manifest
 from tests.support.drift_bench import scored_rows
 
 NEWER = FeatureSet(
@@ -45,7 +45,7 @@ def test_a_champion_is_compared_with_every_vector_that_has_its_features(
     engine: Engine, version: str, rows: int
 ) -> None:
     names = NEWER.names_of(version)
-    said = manifest().model_copy(update={"feature_set_version": version, "feature_names": names})
+    said = manifest("1.0.0", feature_set_version=version, feature_names=names)
     live = read_live(engine, TinyUseCase(feature_set=NEWER), said, WINDOW, 0)
     engine.dispose()
     [features] = [group for group in live.groups if "size" in group.columns]
