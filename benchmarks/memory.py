@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from scheduler.supervision.memory import descendants
+from scheduler.supervision.child_runner import descendants
 
 KIB = 1024
 SAMPLE_SECONDS = 0.1

@@ -17,8 +17,7 @@ from scheduler.publisher import Publisher
 from scheduler.readiness import scoring_api
 from scheduler.schedule.jobs import DRIFT, RETRAINING, JobRunner
 from scheduler.settings import SchedulerSettings
-from scheduler.step_cache.cache import StepCache
-from scheduler.step_cache.code import code_digest
+from scheduler.step_cache.cache import StepCache, code_digest
 from scheduler.step_cache.store import ArtefactStore
 from scheduler.tracking.tracker import Tracker
 from scheduler.tracking.wiring import tracker_for

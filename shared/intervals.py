@@ -7,7 +7,7 @@ a missed tick never moves the schedule, and two schedulers agree on every due in
 from dataclasses import dataclass, field
 
 from shared.schedules.grammar import parse_rule
-from shared.schedules.rule import ScheduleRule
+from shared.schedules.walltime import ScheduleRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from shared.importing.mapping import INSTANTS, MappingError, read_mapping
 from shared.importing.mending import MendedRows
 from shared.importing.propose import propose
 from shared.tables.data_changes import is_synthetic
-from understudy.progress import shown
+from understudy.terminal import shown
 from usecases.fraud.exports import LABEL_WORDS
 
 REASONS_SHOWN = 12

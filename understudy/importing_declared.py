@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from shared.clock import SystemClock
 from shared.rows.declaration import FILE_NAME, read_declaration
 from shared.rows.importer import ImportCounts
-from understudy.progress import shown
+from understudy.terminal import shown
 from usecases.declared.refresh import import_source
 
 _SHOWN_REASONS = 12

@@ -1,11 +1,103 @@
 """`understudy run`: both services as processes of their own, on one machine."""
 
+import io
+import os
+import signal
+import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import IO, cast
 
 from rich.console import Console
 
-from understudy.processes import ServiceProcess, run_together
+from shared.system.child_processes import ChildProcess, start_child, stop_children
 from understudy.settings import CommandSettings
+
+# Child processes side by side: when one ends, or we are told to stop, all end.
+
+# Both services promise to stop within 10 s; the rest is for a busy machine.
+STOP_SECONDS = 20.0
+_POLL_SECONDS = 0.2
+_LAST_LINES_SECONDS = 2.0
+# Who was asked to stop and did: some servers end by the very signal after cleaning up.
+_ENDED_WELL = (0, -signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceProcess:
+    """A process to keep running."""
+
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    process: ChildProcess
+    relay: threading.Thread
+
+
+def run_together(services: Sequence[ServiceProcess], say: Callable[[str], None]) -> int:
+    """Run until one ends or a signal comes; returns 0 only when we were told to stop."""
+    # a list, not an Event: setting one inside a handler can deadlock with the thread it stopped
+    told_to_stop: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        told_to_stop.append(number)
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    width = max(len(service.name) for service in services)
+    children = [_start(service, width) for service in services]
+    try:
+        while not told_to_stop and _all_run(children):
+            time.sleep(_POLL_SECONDS)
+        for service, child in zip(services, children, strict=True):
+            if not told_to_stop and child.process.poll() is not None:
+                say(f"{service.name} ended with exit status {child.process.returncode}; stopping")
+    finally:
+        codes = _stop(children)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    stopped_well = all(code in _ENDED_WELL for code in codes)
+    return 0 if told_to_stop and stopped_well else 1
+
+
+def _all_run(children: Sequence[_Child]) -> bool:
+    return all(child.process.poll() is None for child in children)
+
+
+def _start(service: ServiceProcess, width: int) -> _Child:
+    process = start_child(
+        service.command,
+        environment={**os.environ, "PYTHONUNBUFFERED": "1", **service.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    lines = io.TextIOWrapper(cast(IO[bytes], process.stdout), errors="replace")
+    prefix = f"{service.name:<{width}} | "
+    relay = threading.Thread(target=_relay, args=(lines, prefix), daemon=True)
+    relay.start()
+    return _Child(process, relay)
+
+
+def _relay(lines: IO[str], prefix: str) -> None:
+    with lines:
+        for line in lines:
+            sys.stdout.write(prefix + line)
+            sys.stdout.flush()
+
+
+def _stop(children: Sequence[_Child]) -> list[int]:
+    stop_children([child.process for child in children], STOP_SECONDS)
+    for child in children:
+        # the last lines say why; a grandchild that holds the pipe may not hold us
+        child.relay.join(_LAST_LINES_SECONDS)
+    return [child.process.returncode for child in children]
 
 
 def run_services(

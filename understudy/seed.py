@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 from shared.clock import SystemClock
 from simulator.seeding import is_empty, seed
 from simulator.world import build_world
-from understudy.progress import shown
+from understudy.terminal import shown
 
 
 def seed_if_empty(engine: Engine, *, customers: int, days: int, seed_number: int) -> int:

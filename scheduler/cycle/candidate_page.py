@@ -1,13 +1,127 @@
 """The last step of a cycle: lay a page beside the bundle that says what became of it."""
 
-from scheduler.cycle.artifacts import RunArtifacts
+import numpy as np
+
+from scheduler.cycle.examples import Examples
 from scheduler.cycle.interruption import Interrupted
-from scheduler.cycle.measurements import measure
-from scheduler.cycle.run import CycleRun
-from scheduler.report.data import BundleFacts, ReportData
+from scheduler.cycle.packaging import Draft
+from scheduler.cycle.run import CycleRun, RunArtifacts
+from scheduler.report.curves import view
+from scheduler.report.data import (
+    BundleFacts,
+    Examined,
+    Floats,
+    Gain,
+    HeldOutSummary,
+    Importance,
+    ReportData,
+)
+from scheduler.report.gains import RESAMPLES, Scored, by_slice, overall
+from scheduler.report.importance import importances, sample_rows
 from scheduler.report.page import render
+from scheduler.statistics.evidence import Evidence
+from scheduler.statistics.measure import Plan
+from scheduler.statistics.sample import Codes
 from shared.bundle.version import Version
 from shared.clock import to_datetime
+from shared.tasks import TaskKind
+from shared.usecase.columns import TIME
+from shared.usecase.serving import FloatMatrix
+
+# What people will ask about a candidate, measured once more when the decision is made.
+
+
+def measure(run: CycleRun) -> Examined | None:
+    """Everything that can be measured of the candidate; None when the run did not get there."""
+    found = run.artifacts
+    if found.examples is None or found.draft is None or found.evaluation is None:
+        return None
+    if found.examples.task.kind is not TaskKind.BINARY:
+        return None  # the pictures are those of positives and negatives
+    contest, seed = found.evaluation.contest, run.context.seed
+    policy = run.context.use_case.policy
+    plan = Plan(RESAMPLES, seed, policy.daily_alerts, policy.cost_per_alert)
+    scored = _scored(contest.evidence, plan)
+    rng = np.random.default_rng(seed)
+    looked_at = sample_rows(scored.positive, rng)
+    features, groups = _importances(run, found.examples, found.draft, looked_at, rng)
+    champion = None
+    if scored.champion is not None:
+        champion = view(str(contest.champion_version), scored.champion, scored.positive)
+    return Examined(
+        held_out=_held_out(run, found.examples),
+        candidate=view(str(found.draft.version), scored.candidate, scored.positive),
+        champion=champion,
+        gains=tuple(overall(scored)),
+        slices=_slices(run, scored),
+        features=features,
+        groups=groups,
+        importance_rows=len(looked_at),
+        operating=found.evaluation.operating,
+    )
+
+
+def _slices(run: CycleRun, scored: Scored) -> tuple[Gain, ...]:
+    found = []
+    for gain in by_slice(scored, run.context.use_case.policy.primary_metric):
+        run.context.interruption.raise_if_requested()
+        found.append(gain)
+    return tuple(found)
+
+
+def _scored(evidence: Evidence, plan: Plan) -> Scored:
+    clusters = None
+    if evidence.customers is not None and evidence.days is not None:
+        clusters = np.column_stack((evidence.customers, evidence.days))
+    return Scored(
+        np.asarray(evidence.labels == 1, dtype=np.bool_),
+        evidence.candidate,
+        evidence.champion,
+        clusters,
+        evidence.slices,
+        plan,
+    )
+
+
+def _importances(
+    run: CycleRun,
+    examples: Examples,
+    draft: Draft,
+    rows: Codes,
+    rng: np.random.Generator,
+) -> tuple[tuple[Importance, ...], tuple[Importance, ...]]:
+    """Of single features and of whole groups; nothing where one class is missing."""
+    positive = np.asarray(examples.held_out_labels[rows] == 1, dtype=np.bool_)
+    if positive.all() or not positive.any():
+        return (), ()
+    names = draft.manifest.feature_names
+    matrix = np.ascontiguousarray(examples.held_out_columns(names)[rows])
+    use_case = run.context.use_case
+
+    def score(changed: FloatMatrix) -> Floats:
+        run.context.interruption.raise_if_requested()
+        return use_case.headline(draft.model.score(changed))
+
+    group_of = use_case.feature_set.groups
+    alone = {name: [place] for place, name in enumerate(names)}
+    together: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        together.setdefault(group_of[name], []).append(place)
+    features = importances(score, matrix, positive, alone, rng)
+    return features, importances(score, matrix, positive, together, rng)
+
+
+def _held_out(run: CycleRun, examples: Examples) -> HeldOutSummary:
+    instants = examples.held_out[TIME]
+    kept = (run.report.metrics or {}).get("held_out", {})
+    return HeldOutSummary(
+        rows=examples.held_out.height,
+        positives=int(np.count_nonzero(examples.held_out_labels)),
+        start=to_datetime(int(instants.min())),  # type: ignore[arg-type]
+        end=to_datetime(int(instants.max())),  # type: ignore[arg-type]
+        file=kept.get("file"),
+        sha256=kept.get("sha256"),
+    )
 
 
 def write_candidate_page(run: CycleRun, run_id: int) -> None:

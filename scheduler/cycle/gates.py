@@ -8,15 +8,15 @@ from scheduler.cycle.examples import Examples, Material
 from scheduler.cycle.packaging import Draft, Sealed
 from scheduler.cycle.run import CycleRun
 from scheduler.decision import DecisionInputs, PromotionDecision, decide
-from scheduler.gates import api_health, contest, data_quality, latency
-from scheduler.gates.judging import Judge, judged
+from scheduler.gates import api_health, contest, latency
+from scheduler.gates.judging import DATA_QUALITY, FEATURE_QUALITY, Judge, judged
 from scheduler.gates.metrics import judge_metrics
 
 
 def is_fit_to_learn_from(run: CycleRun, snapshot: pl.DataFrame) -> bool:
     """The data-quality gate; what does not pass is not learned from."""
     use_case = run.context.use_case
-    return _step(run, data_quality.GATE, lambda: use_case.check_quality(snapshot, run.as_of_us))
+    return _step(run, DATA_QUALITY, lambda: use_case.check_quality(snapshot, run.as_of_us))
 
 
 def has_fit_features(run: CycleRun, snapshot: pl.DataFrame, material: Material) -> bool:
@@ -24,7 +24,7 @@ def has_fit_features(run: CycleRun, snapshot: pl.DataFrame, material: Material) 
     context = run.context
     return _step(
         run,
-        data_quality.FEATURE_GATE,
+        FEATURE_QUALITY,
         lambda: context.use_case.check_features(
             context.engine, snapshot, material.matrix, material.split, run.as_of_us
         ),

@@ -2,13 +2,27 @@
 
 from dataclasses import dataclass, field
 
-from scheduler.cycle.artifacts import RunArtifacts
 from scheduler.cycle.as_of import AsOf
+from scheduler.cycle.champion import Champion
 from scheduler.cycle.context import CycleContext
+from scheduler.cycle.evaluation import Evaluation
+from scheduler.cycle.examples import Examples
+from scheduler.cycle.packaging import Draft, Sealed
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import StepLog
 from shared.bundle.version import Version
 from shared.tables.runs import Run
+
+
+@dataclass(slots=True)
+class RunArtifacts:
+    """Filled in as the cycle goes; None is what it did not get to."""
+
+    champion: Champion | None = None
+    examples: Examples | None = None
+    draft: Draft | None = None
+    evaluation: Evaluation | None = None
+    sealed: Sealed | None = None
 
 
 @dataclass(frozen=True, slots=True)

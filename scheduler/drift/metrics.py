@@ -7,7 +7,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 
-from scheduler.drift.memory import ALARM
+from scheduler.drift.alarm import ALARM
 from scheduler.drift.stored import newest_check
 from shared.errors import DataUnavailable
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from scheduler.drift.alarm import ALARM
 from scheduler.drift.check import ColumnDrift
 from scheduler.drift.finding import DriftFinding, PerformanceExpectation
-from scheduler.drift.memory import ALARM
 from shared.clock import isoformat
 
 ONLY_A_WARNING = "an estimate without labels: an early warning, never asked by a gate"

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Engine, select
 
-from scheduler.drift.memory import Checked, Retrainings
+from scheduler.drift.alarm import Checked, Retrainings
 from scheduler.schedule.jobs import DRIFT, RETRAINING
 from shared.clock import to_micros
 from shared.tables.engine import database_errors

@@ -7,6 +7,10 @@ from dataclasses import replace
 from scheduler.cycle.interruption import Interrupted
 from shared.verdicts import Outcome, Verdict
 
+DATA_QUALITY = "data_quality"
+FEATURE_QUALITY = "feature_quality"
+
+
 Number = float | int | str | bool | None
 Judge = Callable[[], Verdict]
 

@@ -4,16 +4,112 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import numpy as np
+import numpy.typing as npt
 from jinja2 import Environment
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
 from scheduler.replay.policies import Policy
-from scheduler.replay.policy_charts import over_time, summed_differences
 from scheduler.replay.published import Published
 from scheduler.replay.record import Round
 from scheduler.replay.summary import describe, ended, judged, metric_names, summarize, verdict
 from scheduler.report import paper, words
+from scheduler.report.canvas import CANDIDATE, CHAMPION, GRID, INK, MUTED, NEGATIVE, drawing
+from scheduler.report.data import Floats
+from scheduler.report.words import metric_name
 from scheduler.tracking.record import flat
 from shared.clock import to_datetime
+
+# The figures of a replay: each policy's metric over time, and what the gate gained or lost.
+
+Moments = npt.NDArray[np.datetime64]
+
+WIDTH, HEIGHT = 7.4, 2.9
+# lines differ by more than colour
+_LOOKS = {
+    Policy.NEVER: (NEGATIVE, ":", "^"),
+    Policy.ALWAYS: (CHAMPION, "--", "s"),
+    Policy.GATE: (CANDIDATE, "-", "o"),
+}
+
+
+def over_time(rounds: Sequence[Round], name: str) -> Markup | None:
+    """One line a policy; a ring where the gate promoted."""
+    series = {policy: _values(rounds, policy, name) for policy in Policy}
+    if all(np.isnan(values).all() for values in series.values()):
+        return None
+    moments = _moments(rounds)
+    alt = f"{metric_name(name)} by round: " + "; ".join(
+        f"{policy.value} " + ", ".join("-" if np.isnan(v) else f"{v:.3f}" for v in values)
+        for policy, values in series.items()
+    )
+    with drawing(f"over-time-{name}", f"{alt}.", WIDTH, HEIGHT, top=0.35) as sheet:
+        axes = sheet.axes[0]
+        for policy, values in series.items():
+            colour, line, marker = _LOOKS[policy]
+            axes.plot(
+                moments, values, color=colour, linestyle=line, marker=marker, markersize=4,
+                label=policy.value,
+            )  # fmt: skip
+        promoted = [at for at, record in enumerate(rounds) if record.outcome.promoted]
+        axes.plot(
+            moments[promoted],
+            series[Policy.GATE][promoted],
+            linestyle="none", marker="o", markersize=10, markerfacecolor="none",
+            markeredgecolor=INK, label="promoted",
+        )  # fmt: skip
+        _dates(axes, rounds)
+        axes.set_ylabel(metric_name(name))
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 0.99), ncols=4, borderaxespad=0.1)
+    return sheet.svg
+
+
+def summed_differences(rounds: Sequence[Round], name: str) -> Markup | None:
+    """What the gate is ahead by, added up round by round; up is better for the gate."""
+    gate = _values(rounds, Policy.GATE, name)
+    ahead = {
+        policy: np.cumsum(np.nan_to_num(gate - _values(rounds, policy, name)))
+        for policy in (Policy.NEVER, Policy.ALWAYS)
+    }
+    if np.isnan(gate).all():
+        return None
+    moments = _moments(rounds)
+    told = "; ".join(f"{values[-1]:+.3f} on {policy.value}" for policy, values in ahead.items())
+    alt = f"{metric_name(name)} that the gate is ahead by, summed up: {told}."
+    with drawing(f"ahead-{name}", alt, WIDTH, HEIGHT, top=0.35) as sheet:
+        axes = sheet.axes[0]
+        axes.axhline(0.0, color=GRID, linewidth=1)
+        for policy, values in ahead.items():
+            colour, line, marker = _LOOKS[policy]
+            axes.step(
+                moments, values, where="post", color=colour, linestyle=line, marker=marker,
+                markersize=4, label=f"against {policy.value}",
+            )  # fmt: skip
+        _dates(axes, rounds)
+        axes.set_ylabel("summed difference", color=MUTED)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 0.99), ncols=2, borderaxespad=0.1)
+    return sheet.svg
+
+
+def _moments(rounds: Sequence[Round]) -> Moments:
+    return np.array([record.span.as_of_us for record in rounds]).astype("datetime64[us]")
+
+
+def _values(rounds: Sequence[Round], policy: Policy, name: str) -> Floats:
+    found = [record.scored(policy).get(name) for record in rounds]
+    return np.array([np.nan if value is None else value for value in found])
+
+
+def _dates(axes: Axes, rounds: Sequence[Round]) -> None:
+    ends = np.array([rounds[0].span.as_of_us, rounds[-1].span.until_us]).astype("datetime64[us]")
+    axes.set_xlim(*date2num(ends))  # type: ignore[no-untyped-call]
+    locator = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    formatter = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_formatter(formatter)
+
 
 TEMPLATE = "replay.html"
 DRAWN = 3

@@ -1,6 +1,6 @@
 """The Handbook's protocol as a split: a week to learn, a week of delay, a week to be judged.
 
-The book of Le Borgne et al. (its figures are in understudy/handbook.py) learns from seven days,
+The book of Le Borgne et al. (its figures are in understudy/replay.py) learns from seven days,
 leaves seven for the labels to arrive, and tests on the seven after them. Customers known to be
 compromised leave the test: those with a positive among the training days, or one known by the test
 day minus the delay. A round as of an instant takes the newest test week of which every label is

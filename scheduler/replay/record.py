@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from scheduler.drift.memory import ALARM
+from scheduler.drift.alarm import ALARM
 from scheduler.replay.plan import Span
 from scheduler.replay.policies import Policy, RoundOutcome
 from scheduler.replay.scores import MetricValues

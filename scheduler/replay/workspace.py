@@ -5,29 +5,141 @@ left half done is cleared away at the next start, which tells the finished round
 again: their runs, their versions, and what they promoted.
 """
 
+import hashlib
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from filelock import FileLock, Timeout
 from sqlalchemy import Engine, delete, insert, select, update
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.cycle.candidates import CandidateStore
+from scheduler.cycle.candidates import BUNDLE, CandidateStore
+from scheduler.cycle.held_out import digest_path
 from scheduler.replay.plan import MAX_ROUNDS, ReplayImpossible
-from scheduler.replay.record import Round
-from scheduler.replay.registry import LocalRegistry
-from scheduler.replay.store import RoundStore
+from scheduler.replay.record import Round, from_json, to_json
+from scheduler.scoring_api import BundleRefused, Probe, PushAnswer, Serving, SignedBundle
+from shared.bundle.archive import unpack
+from shared.bundle.version import Version
 from shared.clock import isoformat
-from shared.keys.signing import key_id
+from shared.errors import BundleError, SignatureInvalid
+from shared.keys.signing import key_id, verify
 from shared.logs import json_logger
+from shared.system.files import write_whole_within
 from shared.tables.engine import connect, database_errors, migrate
 from shared.tables.runs import RunStatus
 from shared.tables.schema import features_config, model_training_runs
+
+# A registry in memory that stands where the scoring API would: it takes what is promoted.
+#
+# It checks a push as the API does (signature, version), serves nobody, and says so: a probe of
+# its health answers 200 and is named a stand-in, so that no verdict claims what nobody measured.
+
+STAND_IN = "stand-in of a replay, not measured"
+
+
+class LocalRegistry:
+    """Implements `ScoringApi` for one process and one replay."""
+
+    def __init__(self, trusted: Mapping[str, Ed25519PublicKey]) -> None:
+        self._trusted = trusted
+        self._serving: Serving | None = None
+        self._accepted: set[Version] = set()
+
+    def restore(self, version: str, sha256: str) -> None:
+        """Serve what an earlier process of this replay promoted."""
+        self._serving = Serving(version, sha256)
+        self._accepted.add(Version.parse(version))
+
+    def current(self) -> Serving | None:
+        return self._serving
+
+    def known_versions(self) -> frozenset[Version]:
+        return frozenset(self._accepted)
+
+    def bundle(self, version: str) -> SignedBundle:
+        raise BundleRefused(f"a replay keeps the bundle of {version} in its own folder only")
+
+    def probe(self, path: str) -> Probe:
+        return Probe(path, HTTPStatus.OK, 0.0, STAND_IN)
+
+    def push(
+        self,
+        raw: bytes,
+        signature: str,
+        fencing_number: int | None = None,  # noqa: ARG002 - one process, nobody to be fenced off
+    ) -> PushAnswer:
+        try:
+            verify(raw, signature, self._trusted)
+            bundle = unpack(raw)
+        except SignatureInvalid as error:
+            return _refused(HTTPStatus.FORBIDDEN, str(error))
+        except BundleError as error:
+            return _refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+        version = bundle.manifest.parsed_version
+        if any(version <= known for known in self._accepted):
+            return _refused(HTTPStatus.CONFLICT, f"{version} is not newer than what was accepted")
+        previous = self._serving.version if self._serving else None
+        self.restore(str(version), bundle.sha256)
+        return PushAnswer(HTTPStatus.OK, str(version), previous, None, "")
+
+
+def _refused(status: HTTPStatus, why: str) -> PushAnswer:
+    return PushAnswer(status, None, None, None, why)
+
+
+# Finished rounds on disk: each a file that is renamed into place, so it is whole or not there.
+
+
+class RoundStore:
+    """`rounds/0001.json` and so on, each with its digest, beside the candidates they speak of."""
+
+    def __init__(self, folder: Path, candidates: Path) -> None:
+        self._folder = folder
+        self._candidates = candidates
+
+    def save(self, record: Round) -> None:
+        path, content = self._path(record.span.number), to_json(record)
+        digest = hashlib.sha256(content).hexdigest()
+        write_whole_within(digest_path(path), f"{digest}  {path.name}\n".encode())
+        write_whole_within(path, content)
+
+    def finished(self, keys: Sequence[str]) -> list[Round]:
+        """The first rounds of a plan, as far as they are there, whole and of these keys."""
+        found: list[Round] = []
+        for number, key in enumerate(keys, start=1):
+            record = self._read(number)
+            if record is None or record.key != key or not self._has_bundle(record):
+                break
+            found.append(record)
+        return found
+
+    def _read(self, number: int) -> Round | None:
+        try:
+            path = self._path(number)
+            content, kept = path.read_bytes(), digest_path(path).read_text()
+            is_whole = kept.split() == [hashlib.sha256(content).hexdigest(), path.name]
+            return from_json(content) if is_whole else None
+        except (OSError, ValueError):
+            return None
+
+    def _has_bundle(self, record: Round) -> bool:
+        if record.bundle_sha256 is None:
+            return True
+        path = self._candidates / str(record.candidate) / BUNDLE
+        try:
+            return unpack(path.read_bytes()).sha256 == record.bundle_sha256
+        except (OSError, BundleError):
+            return False
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:04d}.json"
+
 
 CANDIDATES, ROUNDS, RUNS, HELD_OUT, LOG = (
     "candidates",

@@ -5,12 +5,13 @@ of calling harm anywhere, where there is none, at the declared error. A guardrai
 be measured is not a guardrail that was passed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from scheduler.statistics.compare import MetricComparison, compare_sample
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.holm import holm
 from scheduler.statistics.measure import Plan
 from scheduler.statistics.operating_point import (
     MIN_ALERTS,
@@ -22,6 +23,22 @@ from scheduler.statistics.operating_point import (
 from scheduler.statistics.policy import JudgePolicy
 from scheduler.statistics.sample import Bools, NotComparable, PairedSample
 from shared.tasks import Margin
+
+# Holm's correction (1979): many questions asked at once keep one common error.
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjusted p-values in the order given: reject where they are at most the common alpha.
+
+    The k-th smallest is multiplied by how many are left, and never falls below an earlier one.
+    """
+    raw = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(raw)
+    left = np.arange(len(raw), 0, -1)
+    stepped = np.maximum.accumulate(np.minimum(raw[order] * left, 1.0))
+    adjusted = np.empty_like(raw)
+    adjusted[order] = stepped
+    return [float(value) for value in adjusted]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import IO, cast
 
 from sqlalchemy import Engine
@@ -14,12 +16,112 @@ from structlog.typing import FilteringBoundLogger
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import INTERRUPTED, RunRecorder
 from scheduler.cycle.report import RunReport
-from scheduler.supervision.lease import LeaseKeeper
+from scheduler.schedule.outage_log import OutageLog
 from scheduler.supervision.limits import ChildLimits
-from scheduler.supervision.memory import resident_bytes
+from shared.errors import DataUnavailable
 from shared.system.child_processes import ChildProcess, kill_child, start_child, stop_child
-from shared.tables.leases import CANCELLED
-from shared.tables.runs import Run, RunStatus
+from shared.tables.leases import CANCELLED, renew
+from shared.tables.runs import Run, RunStatus, get_run
+
+# Keeps the lease of a run in progress, and learns with it whether the run should end.
+
+# three attempts before it runs out
+SHARE_OF_LEASE = 1 / 3
+JOIN_SECONDS = 1.0
+
+
+class LeaseKeeper:
+    """Extends the lease in a thread of its own: a slow database must not stop the watch.
+
+    While the database is away nobody can take the run over either; who holds it is settled
+    when it is back. Without it nothing is pushed: the push is announced there first.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        run_id: int,
+        fencing_number: int,
+        seconds: float,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._engine = engine
+        self._run_id = run_id
+        self._fencing_number = fencing_number
+        self._seconds = seconds
+        self._log = log
+        self._database = OutageLog("lease", log)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self.is_over = False
+        self.is_lost = False
+        self.cancelled_by: str | None = None
+
+    def __enter__(self) -> "LeaseKeeper":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(JOIN_SECONDS)
+
+    def _keep(self) -> None:
+        while not self._ended.wait(self._seconds * SHARE_OF_LEASE):
+            if self.is_over or self.is_lost:
+                return
+            try:
+                self._extend()
+            except DataUnavailable as error:
+                self._database.away(error)
+
+    def _extend(self) -> None:
+        holding = renew(self._engine, self._run_id, self._fencing_number, self._seconds)
+        self._database.back()
+        if self._ended.is_set():
+            return
+        if holding is None:
+            # either the child has recorded the end, or somebody else has the run
+            run = get_run(self._engine, self._run_id)
+            self.is_over = run is not None and run.fencing_number == self._fencing_number
+            self.is_lost = not self.is_over
+            return
+        if holding.cancel_requested_by and not holding.is_pushing:
+            self.cancelled_by = holding.cancel_requested_by
+
+
+# The memory a process and its descendants really use (Linux).
+#
+# The address space says little here: a cycle that has 0.5 GiB resident has 1.5 GiB mapped
+# before it begins, since OpenMP, numba and torch reserve far more than they touch. So no
+# RLIMIT_AS; the resident size is watched instead.
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_bytes(pid: int) -> int:
+    """0 where there is no /proc, or no such process any more."""
+    return sum(_resident(one) for one in (pid, *descendants(pid)))
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def descendants(pid: int) -> list[int]:
+    """Children of a process, and theirs; those that are gone by now are left out."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            direct = [int(child) for child in task.read_text().split()]
+        except OSError:
+            continue
+        for child in direct:
+            found += [child, *descendants(child)]
+    return found
+
 
 LOOK_SECONDS = 0.2
 MIB = 2**20

@@ -10,9 +10,213 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from shared.importing.csv_scan import OPEN_QUOTE, Bytes, Layout, Removed, scan
+from native.compiled import compiled
 from shared.importing.mapping import CsvRules, MappingError
+
+# The layout of a CSV file: where its rows begin, and which lines are no rows.
+#
+# A quote that never closes would swallow every line up to the next quote. So a quoted text may go
+# on over a line's end only where it closes as it should, in front of a delimiter or a line's end;
+# otherwise its first line is no row, and reading goes on with the next line.
+
+Bytes = npt.NDArray[np.uint8]
+Numbers = npt.NDArray[np.int64]
+
+OPEN_QUOTE = -1
+_LF, _CR, _BACKSLASH = 10, 13, 92
+_DELIMITER, _QUOTE, _ESCAPING = 0, 1, 2
+_ROWS, _FIELDS, _LINES, _ESCAPES, _REMOVED, _BREAKS = range(6)
+# One text over more lines than this is a quote that was forgotten.
+_MAX_LINES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A line of the file that is no row of its table.
+
+    Attributes:
+        row: which row it would be, the first behind the header is 1.
+        line: its line in the file, the header's is 1.
+        begin, end: its bytes, the line's end among them.
+        fields: how many it has; OPEN_QUOTE: a quote opens and never closes.
+    """
+
+    row: int
+    line: int
+    begin: int
+    end: int
+    fields: int
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a scan found.
+
+    Attributes:
+        rows: all behind the header, the removed ones included.
+        fields: how many the header has.
+        breaks: rows (of all) whose line is not the one behind the row before, with their line.
+        escapes: places of backslashes that stand in front of a quote inside a quoted text.
+    """
+
+    rows: int
+    fields: int
+    removed: tuple[Removed, ...]
+    breaks: Numbers
+    escapes: Numbers
+
+    def lines_of(self, rows: Numbers) -> Numbers:
+        """The lines of the file on which these rows begin."""
+        at = np.searchsorted(self.breaks[:, 0], rows, side="right") - 1
+        lines: Numbers = self.breaks[at, 1] + (rows - self.breaks[at, 0])
+        return lines
+
+    def kept(self, first: int, count: int) -> Numbers:
+        """Numbers of `count` rows that are left, from the `first` of them (0) on."""
+        gone = np.fromiter((row.row for row in self.removed), np.int64, len(self.removed))
+        # the n-th row that is left has n rows before it and those removed up to there
+        places = np.arange(first, first + count, dtype=np.int64)
+        shift = np.searchsorted(gone - 1 - np.arange(len(gone)), places, side="right")
+        return places + shift + 1
+
+
+def scan(text: Bytes, delimiter: str, quote: str = '"') -> Layout:
+    """Find the rows of a file in UTF-8 or another encoding in which ASCII stands for itself."""
+    marks = np.array([ord(delimiter), ord(quote), 0], np.int64)
+    escapes = np.empty(_pairs(text, marks[_QUOTE]), np.int64)
+    plain = _scan(text, marks, escapes)
+    if plain[0][_ESCAPES] == 0:
+        return _layout(plain, escapes[:0])
+    marks[_ESCAPING] = 1
+    escaped = _scan(text, marks, escapes)
+    found = escaped if len(escaped[1]) <= len(plain[1]) else plain
+    return _layout(found, escapes[: escaped[0][_ESCAPES]] if found is escaped else escapes[:0])
+
+
+def _layout(found: tuple[Numbers, Numbers, Numbers], escapes: Numbers) -> Layout:
+    counts, removed, breaks = found
+    lines = tuple(Removed(*(int(value) for value in line)) for line in removed)
+    return Layout(int(counts[_ROWS]), int(counts[_FIELDS]), lines, breaks, escapes)
+
+
+@compiled
+def _scan(text: Bytes, marks: Numbers, escapes: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+    removed, breaks = np.empty((16, 5), np.int64), np.empty((16, 2), np.int64)
+    counts = np.zeros(6, np.int64)
+    at, line, next_line = 0, 1, 0
+    while at < len(text):
+        if _ends_line(text[at]):
+            at = _behind_line_end(text, at)
+            line += 1
+            continue
+        escapes_before = counts[_ESCAPES]
+        counts[_LINES] = 1
+        end, fields = _record(text, at, marks, counts, escapes)
+        if fields == OPEN_QUOTE:
+            end, counts[_LINES], counts[_ESCAPES] = _behind_line(text, at), 1, escapes_before
+        if counts[_FIELDS] == 0 and fields != OPEN_QUOTE:
+            counts[_FIELDS] = fields
+        else:
+            counts[_ROWS] += 1
+            if line != next_line:
+                breaks = _appended(breaks, counts, _BREAKS)
+                breaks[counts[_BREAKS] - 1] = np.array([counts[_ROWS], line])
+            if fields != counts[_FIELDS]:
+                removed = _appended(removed, counts, _REMOVED)
+                removed[counts[_REMOVED] - 1] = np.array([counts[_ROWS], line, at, end, fields])
+            next_line = line + 1
+        line += counts[_LINES]
+        at = end
+    return counts, removed[: counts[_REMOVED]], breaks[: counts[_BREAKS]]
+
+
+@compiled
+def _record(
+    text: Bytes, at: int, marks: Numbers, counts: Numbers, escapes: Numbers
+) -> tuple[int, int]:
+    """Behind the record's end, and its number of fields or OPEN_QUOTE."""
+    fields = 1
+    while True:
+        if at < len(text) and text[at] == marks[_QUOTE]:
+            at = _behind_quoted(text, at + 1, marks, counts, escapes)
+            if at < 0:
+                return at, OPEN_QUOTE
+        while at < len(text) and text[at] != marks[_DELIMITER] and not _ends_line(text[at]):
+            at += 1
+        if at == len(text) or text[at] != marks[_DELIMITER]:
+            return _behind_line_end(text, at), fields
+        fields += 1
+        at += 1
+
+
+@compiled
+def _behind_quoted(text: Bytes, at: int, marks: Numbers, counts: Numbers, escapes: Numbers) -> int:
+    """Behind the quote that closes; -1: there is none."""
+    quote, first_line = marks[_QUOTE], counts[_LINES]
+    while at < len(text) and counts[_LINES] <= first_line + _MAX_LINES:
+        byte = text[at]
+        follower = text[at + 1] if at + 1 < len(text) else _LF
+        if byte == _BACKSLASH and follower == quote and marks[_ESCAPING]:
+            escapes[counts[_ESCAPES]] = at
+            counts[_ESCAPES] += 1
+            at += 2
+        elif byte == quote and follower == quote:
+            at += 2
+        elif byte == quote:
+            if follower == marks[_DELIMITER] or _ends_line(follower):
+                return at + 1
+            # As Arrow reads "Joe's" Bar: closed, and the rest belongs to it. Behind a line's end
+            # it is the first quote of another row.
+            counts[_ESCAPES] += int(text[at - 1] == _BACKSLASH and not marks[_ESCAPING])
+            return at + 1 if counts[_LINES] == first_line else -1
+        elif _ends_line(byte):
+            at = _behind_line_end(text, at)
+            counts[_LINES] += 1
+        else:
+            at += 1
+    return -1
+
+
+@compiled
+def _pairs(text: Bytes, quote: int) -> int:
+    """How often a backslash stands in front of a quote."""
+    found = 0
+    for at in range(len(text) - 1):
+        found += int(text[at] == _BACKSLASH and text[at + 1] == quote)
+    return found
+
+
+@compiled
+def _ends_line(byte: int) -> bool:
+    return byte in (_LF, _CR)
+
+
+@compiled
+def _behind_line_end(text: Bytes, at: int) -> int:
+    if at + 1 < len(text) and text[at] == _CR and text[at + 1] == _LF:
+        return at + 2
+    return min(at + 1, len(text))
+
+
+@compiled
+def _behind_line(text: Bytes, at: int) -> int:
+    while at < len(text) and not _ends_line(text[at]):
+        at += 1
+    return _behind_line_end(text, at)
+
+
+@compiled
+def _appended(rows: Numbers, counts: Numbers, which: int) -> Numbers:
+    """The rows with room for one more, which is counted."""
+    counts[which] += 1
+    if counts[which] <= len(rows):
+        return rows
+    larger = np.empty((len(rows) * 2, rows.shape[1]), np.int64)
+    larger[: len(rows)] = rows
+    return larger
+
 
 _CHUNK_BYTES = 8 * 1024 * 1024
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}

@@ -6,9 +6,19 @@ a daily job is due once on each of these days too.
 """
 
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from shared.clock import to_datetime, to_micros
+
+
+class ScheduleRule(Protocol):
+    """Due instants in microseconds; `anchor_us` is where a rule without one of its own begins."""
+
+    def next_due(self, anchor_us: int, after_us: int) -> int:
+        """The first due instant strictly later than `after_us`."""
+        ...
+
 
 UTC_ZONE = ZoneInfo("UTC")
 # The widest jump of a wall clock in use is an hour, the widest in history a day.

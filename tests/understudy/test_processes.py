@@ -9,7 +9,7 @@ from typing import IO
 
 import pytest
 
-from understudy.processes import ServiceProcess, run_together
+from understudy.run import ServiceProcess, run_together
 
 ROOT = Path(__file__).parents[2]
 SERVES = "import signal; print('serving', flush=True); signal.pause()"
@@ -32,7 +32,7 @@ def _start(*codes: str) -> "subprocess.Popen[str]":
         for number, code in enumerate(codes)
     )
     code = (
-        "import sys\nfrom understudy.processes import ServiceProcess, run_together\n"
+        "import sys\nfrom understudy.run import ServiceProcess, run_together\n"
         f"sys.exit(run_together([{services}], lambda line: print(line, flush=True)))\n"
     )
     return subprocess.Popen(

@@ -2,10 +2,9 @@
 
 import pytest
 
-from scheduler.drift.alarm import respond
+from scheduler.drift.alarm import Retrainings, respond
 from scheduler.drift.bins import ColumnKind
 from scheduler.drift.check import ColumnDrift, DriftReport
-from scheduler.drift.memory import Retrainings
 from shared.clock import MICROS_PER_DAY
 
 MOVED = ColumnDrift("amount", ColumnKind.NUMBER, 0.2, 0.05, 1e-9, 1e-8, 1.5, alarm=True)

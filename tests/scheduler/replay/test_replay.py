@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from scheduler.replay.plan import ReplayImpossible
 from scheduler.replay.policies import Policy
-from scheduler.replay.registry import STAND_IN
 from scheduler.replay.summary import summarize
+from scheduler.replay.workspace import STAND_IN
 from shared.clock import isoformat
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect, database_errors

@@ -8,11 +8,10 @@ from sqlalchemy import Engine
 from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.monotonic_ticks import Pause, wake_lost_ticks
 from scheduler.schedule.jobs import RETRAINING
 from scheduler.schedule.table import ScheduleRow
 from scheduler.schedule.watcher import ScheduleWatcher
-from scheduler.service import PeriodicTask, build_scheduler
+from scheduler.service import Pause, PeriodicTask, build_scheduler, wake_lost_ticks
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND, isoformat
 from shared.machine_clock import MachineClock
 from shared.tables.engine import connect, migrate

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from scheduler.statistics.average_precision import PrecisionSlots
+from scheduler.statistics.ranking import PrecisionSlots
 
 ROWS = st.lists(
     st.tuples(st.integers(-4, 4), st.booleans(), st.integers(0, 5)), min_size=2, max_size=60

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.statistics.alerts import DailyAlerts
+from scheduler.statistics.budget import DailyAlerts
 from scheduler.statistics.compare import compare_sample
 from scheduler.statistics.measure import Plan
 from scheduler.statistics.sample import paired_sample

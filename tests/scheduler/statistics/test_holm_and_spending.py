@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scheduler.statistics.alpha_spending import round_alpha
-from scheduler.statistics.holm import holm
+from scheduler.statistics.guardrails import holm
 
 
 def test_holm_gives_the_worked_example_of_the_literature() -> None:

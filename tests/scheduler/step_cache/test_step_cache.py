@@ -17,8 +17,14 @@ from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.steps import Note
-from scheduler.step_cache.cache import RESUME_WITHIN_US, REUSED, StepCache, frame_digest
-from scheduler.step_cache.code import code_digest, installed
+from scheduler.step_cache.cache import (
+    RESUME_WITHIN_US,
+    REUSED,
+    StepCache,
+    code_digest,
+    frame_digest,
+    installed,
+)
 from scheduler.step_cache.serializers import (
     CandidateSerializer,
     FrameSerializer,

@@ -15,9 +15,8 @@ from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
-from scheduler.supervision.child_runner import ChildRunner
+from scheduler.supervision.child_runner import ChildRunner, resident_bytes
 from scheduler.supervision.limits import ChildLimits, Retries
-from scheduler.supervision.memory import resident_bytes
 from shared.tables.leases import announce_push, request_cancel
 from shared.tables.runs import Run, RunStatus, claim_next, finish, get_run, request_run
 

@@ -10,10 +10,9 @@ from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.tracking.mlflow_server import MlflowPublisher
-from scheduler.tracking.patience import PatientTracker
 from scheduler.tracking.record import TrackedRun
 from scheduler.tracking.tracker import NoTracking
-from scheduler.tracking.wiring import tracker_for
+from scheduler.tracking.wiring import PatientTracker, tracker_for
 from tests.scheduler.tracking.runs import a_run
 
 

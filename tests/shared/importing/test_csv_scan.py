@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.importing.csv_scan import OPEN_QUOTE, Layout, scan
+from shared.importing.csv_files import OPEN_QUOTE, Layout, scan
 
 
 def _scan(text: str) -> Layout:

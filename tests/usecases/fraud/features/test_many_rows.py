@@ -25,10 +25,10 @@ from tests.usecases.fraud.features.frames import (
 )
 from usecases.fraud.features.batch import compute
 from usecases.fraud.features.catalogue import FEATURE_SET, GROUPS
-from usecases.fraud.features.kept import KeptWindows
 from usecases.fraud.features.online import FraudFeatureSource
 from usecases.fraud.features.rows import new_block
 from usecases.fraud.features.window import UserWindow
+from usecases.fraud.features.windows import KeptWindows
 
 MOST = 8
 OF_USERS = slice(0, FEATURE_SET.names.index(GROUPS["merchant_risk"][0]))
