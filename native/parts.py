@@ -74,7 +74,7 @@ class Part:
 
     @property
     def in_use(self) -> bool:
-        """Whether to take the fast way; the first question decides."""
+        """Whether to use the part; decided at the first call."""
         with self._lock:
             if self._is_in_use is None:
                 self._decide(self._objection())

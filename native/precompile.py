@@ -1,6 +1,6 @@
 """Compiled functions made ready by another process, where they are not on disk yet.
 
-Whoever compiles keeps what the compiler needed for it, 50 to 250 MiB, for as long as it lives.
+A process that compiles keeps the memory that its compiler took, 50 to 250 MiB, until it ends.
 """
 
 import subprocess

@@ -1,7 +1,7 @@
 """Python's hash of a text, made in compiled code of the UTF-8 that SQLite hands over.
 
 Python hashes the characters, in one, two or four bytes each; for ASCII that is UTF-8. The key
-is the one Python drew when it started, so nobody can prepare two texts with one hash.
+is drawn when Python starts, so two texts with one hash cannot be prepared.
 """
 
 import ctypes

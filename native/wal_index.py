@@ -1,4 +1,4 @@
-"""Whether anybody has committed to a SQLite database, told from its shared memory.
+"""Notices commits of other connections to a SQLite database, in its shared memory.
 
 The first 48 bytes of the WAL index, whose format SQLite documents (walformat.html), hold a
 counter of transactions and a checksum over themselves, and change with every commit. Looking

@@ -33,12 +33,14 @@ class ShadowProcess:
     """At most one process at a time on one queue."""
 
     def __init__(self, config: ChildConfig, queue_bytes: int, hang_seconds: float) -> None:
-        self._rows_read, self._rows_write = os.pipe2(os.O_CLOEXEC)
+        self._rows_read, self._rows_write = os.pipe()
         os.set_blocking(self._rows_write, False)
-        with suppress(OSError):
-            # A kernel that allows less keeps its own size, which is a bound as well.
+        with suppress(OSError, AttributeError):
+            # Linux only. A kernel that allows less keeps its own size, which is a bound as well.
             fcntl.fcntl(self._rows_write, fcntl.F_SETPIPE_SZ, queue_bytes)
-        self._beat_read, self._beat_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._beat_read, self._beat_write = os.pipe()
+        os.set_blocking(self._beat_read, False)
+        os.set_blocking(self._beat_write, False)
         changes = {"rows_fd": self._rows_read, "beat_fd": self._beat_write}
         self._config = config.model_copy(update=changes)
         self._hang_seconds = hang_seconds

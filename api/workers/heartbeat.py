@@ -42,7 +42,9 @@ class HeartbeatMonitor:
 
     def __init__(self, hang_seconds: float) -> None:
         self._hang_seconds = max(hang_seconds, _LEAST_HANG_SECONDS) if hang_seconds else inf
-        self._read, self.descriptor = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        self._read, self.descriptor = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self.descriptor, False)
         self._is_beating = False
         self._silent_seconds = 0.0
 
