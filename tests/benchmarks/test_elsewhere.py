@@ -61,6 +61,7 @@ def given(tmp_path: Path) -> Callable[..., list[str]]:
     return arguments
 
 
+@pytest.mark.slow
 def test_one_line_with_the_figures_of_the_recipe_and_of_plain_boosting(
     given: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:

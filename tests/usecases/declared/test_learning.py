@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 
+from learning.export.parity import run_graph
 from shared.rows.schema import Row
 from shared.tasks import TaskKind
 from shared.usecase.learning import Candidate
@@ -32,9 +32,7 @@ def candidate(use_case: Imported) -> Candidate:
 
 
 def scores_of(candidate: Candidate, matrix: np.ndarray) -> np.ndarray:
-    session = ort.InferenceSession(candidate.files["model.onnx"])
-    [scores] = session.run(None, {"features": matrix})
-    return np.asarray(scores)
+    return run_graph(candidate.files["model.onnx"], matrix)
 
 
 def test_clean_rows_pass_the_gates(use_case: Imported) -> None:

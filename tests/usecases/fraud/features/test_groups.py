@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from shared.transaction import Label, Transaction
@@ -230,4 +231,4 @@ def test_features_do_not_depend_on_the_order_of_the_frame() -> None:
     rows = [transaction(n, START + n * HOUR, merchant_id=f"m{n % 3}") for n in range(20)]
     there = compute(frame(rows))
     back = compute(frame(rows[::-1]))
-    assert (there == back[::-1]).all()
+    np.testing.assert_array_equal(there, back[::-1])
