@@ -162,18 +162,15 @@ class HttpScoringApi:
         return frozenset(Version.parse(model.version) for model in found.models)
 
     def bundle(self, version: str) -> SignedBundle:
-        path, raw = f"/models/{version}/bundle", bytearray()
+        path = f"/models/{version}/bundle"
         try:
             with self._client.stream("GET", path, timeout=self._push_timeout) as response:
-                for chunk in response.iter_bytes():
-                    raw += chunk
-                    if len(raw) > MAX_BUNDLE_BYTES:
-                        raise BundleRefused(f"GET {path} answered more than a bundle may have")
+                raw = _read_at_most(MAX_BUNDLE_BYTES, response, path)
         except httpx.HTTPError as error:
             raise ApiUnavailable(f"GET {path}: {_cause(error)}") from error
         if response.status_code != httpx.codes.OK:
             raise BundleRefused(f"GET {path} answered {response.status_code}")
-        return SignedBundle(bytes(raw), response.headers.get(BUNDLE_SIGNATURE, ""))
+        return SignedBundle(raw, response.headers.get(BUNDLE_SIGNATURE, ""))
 
     def probe(self, path: str) -> Probe:
         response = self._get(path)
@@ -251,6 +248,15 @@ def _partial(changed: ModelChanged) -> str | None:
     told = [f"worker {one.worker}: {one.reason}" for one in workers.failed]
     serving = f"{workers.serving} of {workers.total} workers serve it"
     return "; ".join([serving, *told])[:_DETAIL_CHARACTERS]
+
+
+def _read_at_most(limit_bytes: int, response: httpx.Response, path: str) -> bytes:
+    raw = bytearray()
+    for chunk in response.iter_bytes():
+        raw += chunk
+        if len(raw) > limit_bytes:
+            raise BundleRefused(f"GET {path} answered more than a bundle may have")
+    return bytes(raw)
 
 
 def _agreed(model: type[Contract], response: httpx.Response) -> Contract:

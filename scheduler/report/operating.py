@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
+from matplotlib.axes import Axes
 
 from scheduler.report.canvas import CANDIDATE, CHAMPION, drawing
 from scheduler.report.words import metric_name, number
@@ -63,11 +64,7 @@ def operating_chart(found: OperatingFigures) -> Markup | None:
     with drawing("operating", alt, WIDTH, HEIGHT, panels=len(DRAWN), left=0.85, top=0.3) as sheet:
         for axes, metric in zip(sheet.axes, DRAWN, strict=True):
             for role, (values, intervals) in shown.items():
-                colour, marker, height = _LOOKS[role]
-                if metric in intervals:
-                    axes.plot(intervals[metric], [height, height], color=colour, linewidth=2)
-                if metric in values:
-                    axes.plot([values[metric]], [height], marker=marker, color=colour)
+                _draw_point(axes, _LOOKS[role], values.get(metric), intervals.get(metric))
             axes.set_title(metric_name(metric), fontsize=9)
             axes.set_ylim(-0.6, 1.6)
             axes.set_yticks([])
@@ -76,3 +73,13 @@ def operating_chart(found: OperatingFigures) -> Markup | None:
         heights = [_LOOKS[role][2] for role in shown]
         sheet.axes[0].set_yticks(heights, list(shown))
     return sheet.svg
+
+
+def _draw_point(
+    axes: Axes, look: tuple[str, str, float], value: float | None, interval: Interval | None
+) -> None:
+    colour, marker, height = look
+    if interval is not None:
+        axes.plot(interval, [height, height], color=colour, linewidth=2)
+    if value is not None:
+        axes.plot([value], [height], marker=marker, color=colour)

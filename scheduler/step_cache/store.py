@@ -92,13 +92,17 @@ class ArtefactStore:
             try:
                 used = folder.stat().st_mtime
                 if folder.name.startswith(_UNFINISHED):
-                    if wall_ns() / 1e9 - used > ABANDONED_SECONDS:
-                        shutil.rmtree(folder, ignore_errors=True)
+                    _remove_abandoned(folder, used)
                     continue
                 size = sum(file.stat().st_size for file in folder.rglob("*"))
             except FileNotFoundError:  # another process prunes as well
                 continue
             yield used, size, folder
+
+
+def _remove_abandoned(folder: Path, used: float) -> None:
+    if wall_ns() / 1e9 - used > ABANDONED_SECONDS:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _verify(folder: Path, name: str) -> None:

@@ -94,11 +94,7 @@ def import_files(
                 summary.number = begin_change(connection, "import", now_us, None, {"files": names})
             mending = Mending(summary.number, mapping, update)
             work = _Import(engine, mapping, readings, rejects, now_us, summary, mending)
-            for number, table in enumerate(tables):
-                work.refuse_lines(table)
-                for piece in table.pieces(mapping.sources):
-                    work.add(piece)
-                    progress((number + piece.share) / len(tables), summary)
+            work.add_tables(tables, progress)
             with database_errors("end an import"), engine.begin() as connection:
                 details = {"files": names, **summary.details()}
                 end_change(connection, summary.number, details)
@@ -154,6 +150,14 @@ class _Import:
     now_us: int
     summary: ImportSummary
     mending: Mending
+
+    def add_tables(self, tables: list[SourceTable], progress: Progress) -> None:
+        """Import the rows of these tables, in their order."""
+        for number, table in enumerate(tables):
+            self.refuse_lines(table)
+            for piece in table.pieces(self.mapping.sources):
+                self.add(piece)
+                progress((number + piece.share) / len(tables), self.summary)
 
     def refuse_lines(self, table: SourceTable) -> None:
         """Lines that are no rows come back like rows that do not fit."""

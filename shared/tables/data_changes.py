@@ -264,12 +264,17 @@ def _take_labels_back(connection: Connection, number: int) -> int:
         rows = {row[0]: row[1] for row in connection.execute(query)}
         ids = list(rows)
         for begin in range(0, len(ids), CHUNK):
-            part = ids[begin : begin + CHUNK]
-            with recounted(connection, part):
-                for key in part:
-                    _label_as_before(connection, log, key, rows[key])
+            _labels_as_before(
+                connection, log, {key: rows[key] for key in ids[begin : begin + CHUNK]}
+            )
         relabelled += len(rows)
     return relabelled
+
+
+def _labels_as_before(connection: Connection, log: Table, known: dict[str, int | None]) -> None:
+    with recounted(connection, list(known)):
+        for key, known_at in known.items():
+            _label_as_before(connection, log, key, known_at)
 
 
 def _label_as_before(connection: Connection, log: Table, key: str, known_at: int | None) -> None:

@@ -175,12 +175,15 @@ class PeerLink(asyncio.Protocol):
         """Retry until a live process listens there, or no call waits any more."""
         try:
             while self._waiting and self._transport is None:
-                if self._opened is None:
-                    with suppress(OSError), short_path(self._path) as address:
-                        await loop.create_unix_connection(lambda: self, address)
+                await self._open(loop)
                 await asyncio.sleep(_RETRY_SECONDS)
         finally:
             self._connecting = None
+
+    async def _open(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._opened is None:
+            with suppress(OSError), short_path(self._path) as address:
+                await loop.create_unix_connection(lambda: self, address)
 
     def _send(self, number: int, call: Call, loop: asyncio.AbstractEventLoop) -> None:
         call.is_sent = True

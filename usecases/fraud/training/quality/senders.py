@@ -10,6 +10,7 @@ compared with what is usually sent: nearly all of it about an entity that usuall
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -80,13 +81,12 @@ def new_senders(snapshot: pl.DataFrame, context: Context) -> list[Finding]:
             at=pl.col(feed.instant),
             judged=feed.which,
         )
-        for newcomer in _newcomers(sent, new_us):
+        before = snapshot.filter(pl.col("ingested_at") < new_us)
+        for newcomer, entity in product(_newcomers(sent, new_us), ENTITIES):
             since = sent.filter(pl.col("at") >= newcomer.since_us)
-            for entity in ENTITIES:
-                known = snapshot.filter(pl.col("ingested_at") < new_us)[entity].drop_nulls()
-                hit = _written(since, newcomer.name, entity, known)
-                if not hit.is_empty() and not _is_told(found, newcomer.name, entity):
-                    found.append(_told(feed, newcomer, entity, hit))
+            hit = _written(since, newcomer.name, entity, before[entity].drop_nulls())
+            if not hit.is_empty() and not _is_told(found, newcomer.name, entity):
+                found.append(_told(feed, newcomer, entity, hit))
     return sorted(found, key=lambda one: -int(one.numbers["own"] or 0))
 
 
