@@ -1,8 +1,10 @@
 """From settings to a service: each package builds its own parts, here they are put together."""
 
+import usecases
 from api.database import build_database
 from api.http.build import build_access
 from api.journal.build import build_journaling
+from api.journal.entries import RecordFormat
 from api.metrics import Metrics
 from api.models.build import build_models
 from api.models.smoke import SmokeTest
@@ -36,11 +38,14 @@ def build_service(
     monotonic = MonotonicClock(clock)
     database = build_database(settings, metrics)
     run_dir = RunDir(settings.run_dir, worker.number, settings.api_workers)
-    peers = build_peers(settings, use_case, run_dir, metrics)
+    records = RecordFormat(usecases.row_store(settings.use_case))
+    peers = build_peers(settings, use_case, run_dir, metrics, records.rows.fields)
     models = build_models(settings, use_case, clock, metrics, worker=worker.number, smoke=smoke)
     workers = build_workers(worker, run_dir, peers, models.promoter, metrics)
-    pending = build_pending_decisions(settings, use_case, database, peers)
-    journaling = build_journaling(settings, database.engine, metrics, worker.number, pending.stored)
+    pending = build_pending_decisions(settings, use_case, database, peers, records)
+    journaling = build_journaling(
+        settings, database.engine, metrics, worker.number, pending.stored, records=records
+    )
     scoring = build_scoring(
         settings,
         use_case,
@@ -51,6 +56,7 @@ def build_service(
         workers=workers,
         journal=journaling.journal,
         pending=pending,
+        records=records,
     )
     return Service(
         settings=settings,

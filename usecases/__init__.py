@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, cast
 from pydantic import ValidationError
 
 from shared.errors import SettingsError
+from shared.tables.transaction_store import TRANSACTIONS
 from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.row_store import RowStore
 from shared.usecase.serving import ServingUseCase
 
 if TYPE_CHECKING:
@@ -45,6 +47,21 @@ def load_learning(name: str) -> "LearningUseCase":
     from usecases.declared.learning import learning_of  # noqa: PLC0415 - imports training libraries
 
     return cast("LearningUseCase", learning_of(folder))
+
+
+def row_store(name: str) -> RowStore:
+    """How rows of a use case are stored; imports nothing that only scoring or learning needs.
+
+    Raises:
+        SettingsError: its usecase.toml says something impossible.
+    """
+    folder = declared_folder(name)
+    if folder is None:
+        return TRANSACTIONS
+    from shared.rows.declaration import read_declaration  # noqa: PLC0415 - fraud needs none of it
+    from shared.rows.row_store import DeclaredRowStore  # noqa: PLC0415
+
+    return DeclaredRowStore(read_declaration(folder / DECLARATION).row_schema)
 
 
 def declared_folder(name: str) -> Path | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from api.journal.drain import Drain, DrainEvents
+from api.journal.entries import RecordFormat
 from api.journal.journal import Journal
 from api.journal.sink import DatabaseSink, Sink, Stored
 from api.journal.subprocess_writer import SubprocessWriter
@@ -25,12 +26,14 @@ class JournalFactory:
         sink: Sink,
         metrics: Metrics,
         stored: Callable[[Stored], None],
+        records: RecordFormat,
     ) -> None:
         """`stored` is called with what the database has, on a drain's thread."""
         self._settings = settings
         self._sink = sink
         self._metrics = metrics
         self._stored = stored
+        self._format = records
 
     def journal(self, folder: Path) -> tuple[Journal, Drain]:
         settings = self._settings
@@ -46,9 +49,9 @@ class JournalFactory:
 
     def _writer(self, folder: Path) -> BatchWriter:
         if self._settings.journal_drain_in == "thread":
-            return InProcessWriter(folder, self._sink)
+            return InProcessWriter(folder, self._sink, records=self._format)
         url = self._settings.database_url.get_secret_value()
-        return SubprocessWriter(folder, url, self._sink)
+        return SubprocessWriter(folder, url, self._sink, use_case=self._settings.use_case)
 
     def _refused(self, what: str) -> None:
         self._metrics.dead_lettered.labels(what).inc()
@@ -72,9 +75,12 @@ def build_journaling(
     metrics: Metrics,
     worker: int,
     stored: Callable[[Stored], None],
+    *,
+    records: RecordFormat,
 ) -> Journaling:
     """Opens no file yet; `stored` is called with what the database has, on the drains' threads."""
-    factory = JournalFactory(settings, DatabaseSink(engine), metrics, stored)
+    sink = DatabaseSink(engine, records=records)
+    factory = JournalFactory(settings, sink, metrics, stored, records)
     root, total = settings.journal_dir, settings.api_workers
     journal, drain = factory.journal(journal_dir(root, worker, total))
     orphaned = OrphanedJournals(root, total, factory.journal)

@@ -9,13 +9,14 @@ of older versions, which are still understood.
 import base64
 import struct
 from collections.abc import Callable, Mapping
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
-from shared.transaction import ATTRIBUTE_OF, Label, Transaction
+from shared.tables.transaction_store import TRANSACTIONS
+from shared.transaction import Label
+from shared.usecase.row_store import RowStore
 from shared.usecase.serving import Answer, FloatVector, ServedModel
 
 # 1 had lists and objects in the JSON columns, 1 and 2 did not name the sender
@@ -24,9 +25,7 @@ _OBJECTS, _UNSENT, _DECISION, _QUARANTINED = 1, 2, 3, 4
 _HEADER = struct.Struct("<BHH")
 _unpack = _HEADER.unpack_from
 
-_values_of = attrgetter(*ATTRIBUTE_OF.values())
-COLUMNS = (
-    *ATTRIBUTE_OF,
+_DECISION_COLUMNS = (
     "score",
     "component_scores",
     "decision",
@@ -38,21 +37,12 @@ COLUMNS = (
     "sent_by",
     "feature_vector",
 )
-"""Columns of apitransactionlogs in the order of a record; the vector is the last."""
+"""Columns behind those of the row; the vector is the last of a record."""
 
-VERSION = COLUMNS.index("model_version")
-_VALUES = len(COLUMNS) - 1
-# values by the kind of record: what a later kind has more, stands last
-_VALUES_OF = {
-    _OBJECTS: _VALUES - 1,
-    _UNSENT: _VALUES - 1,
-    _DECISION: _VALUES,
-    _QUARANTINED: _VALUES,
-}
-_JSON_AT = tuple(map(COLUMNS.index, ("component_scores", "matched_rules", "reason_codes")))
+_JSON_COLUMNS = ("component_scores", "matched_rules", "reason_codes")
 
 DecisionRecord = tuple[Any, ...]
-"""Values in the order of `COLUMNS`; JSON columns are objects."""
+"""Values in the order of `RecordFormat.columns`; JSON columns are objects."""
 
 LogRow = tuple[Any, ...]
 """The same with JSON columns as text."""
@@ -65,43 +55,18 @@ class QuarantinedLogRow(tuple[Any, ...]):
 
 
 class Decided(NamedTuple):
-    """A scored transaction: enough to give the same answer again.
+    """A scored row: enough to give the same answer again.
 
     Attributes:
+        transaction: the row, as its use case has it.
         sent_by: the name of the caller who sent it; None where that was not recorded.
     """
 
-    transaction: Transaction
+    transaction: Any
     vector: FloatVector
     scores: FloatVector
     served: ServedModel
     sent_by: str | None = None
-
-
-def encode_decision(
-    decided: Decided,
-    answer: Answer,
-    feature_set_version: str,
-    latency_ms: float,
-    *,
-    is_quarantined: bool = False,
-) -> bytes:
-    """The record of a decision; its vector holds the whole feature set, in its order."""
-    served = decided.served
-    values = (
-        *_values_of(decided.transaction),
-        answer.score,
-        _to_text(dict(zip(served.components, decided.scores.tolist(), strict=True))),
-        answer.decision,
-        _to_text(answer.matched_rules),
-        _to_text(answer.reason_codes),
-        served.version,
-        feature_set_version,
-        latency_ms,
-        decided.sent_by,
-    )
-    vector = decided.vector.astype("<f4", copy=False).tobytes()
-    return encode_row(values, vector, is_quarantined=is_quarantined)
 
 
 def encode_row(values: LogRow, vector: bytes, *, is_quarantined: bool = False) -> bytes:
@@ -121,85 +86,131 @@ def is_quarantined(payload: bytes) -> bool:
     return payload[:1] == b"\x04"
 
 
-def decode(payload: bytes) -> DecisionRecord | Label:
-    """What was decided, the vector as bytes, or a label.
+class RecordFormat:
+    """Records of one use case: what a decision's values are, by the columns of its rows."""
 
-    Raises:
-        ValueError: this program did not write the record.
-    """
-    row = decode_row(payload)
-    if isinstance(row, Label):
-        return row
-    return _with_json(row, orjson.loads)
+    def __init__(self, rows: RowStore) -> None:
+        self.rows = rows
+        self.columns = (*rows.columns, *_DECISION_COLUMNS)
+        self.version_at = self.columns.index("model_version")
+        self._json_at = tuple(map(self.columns.index, _JSON_COLUMNS))
+        values = len(self.columns) - 1
+        # values by the kind of record: what a later kind has more, stands last
+        self._values_of = {
+            _OBJECTS: values - 1,
+            _UNSENT: values - 1,
+            _DECISION: values,
+            _QUARANTINED: values,
+        }
 
+    def encode_decision(
+        self,
+        decided: Decided,
+        answer: Answer,
+        feature_set_version: str,
+        latency_ms: float,
+        *,
+        is_quarantined: bool = False,
+    ) -> bytes:
+        """The record of a decision; its vector holds the whole feature set, in its order."""
+        served = decided.served
+        values = (
+            *self.rows.values(decided.transaction),
+            answer.score,
+            _to_text(dict(zip(served.components, decided.scores.tolist(), strict=True))),
+            answer.decision,
+            _to_text(answer.matched_rules),
+            _to_text(answer.reason_codes),
+            served.version,
+            feature_set_version,
+            latency_ms,
+            decided.sent_by,
+        )
+        vector = decided.vector.astype("<f4", copy=False).tobytes()
+        return encode_row(values, vector, is_quarantined=is_quarantined)
 
-def decode_row(payload: bytes) -> LogRow | Label:
-    """Values for the writer, the vector as bytes, or a label; a `QuarantinedLogRow` is one.
+    def decode(self, payload: bytes) -> DecisionRecord | Label:
+        """What was decided, the vector as bytes, or a label.
 
-    Raises:
-        ValueError: this program did not write the record.
-    """
-    if payload[:1] == b"{":
-        return _decode_object(payload)
-    try:
-        kind, id_bytes, vector_bytes = _unpack(payload)
-    except struct.error as error:  # too short
-        raise ValueError("the record is neither a decision nor a label") from error
-    begin = _HEADER.size + id_bytes
-    end = begin + vector_bytes
-    values = orjson.loads(payload[end:]) if kind in _VALUES_OF else ()
-    if len(values) != _VALUES_OF.get(kind):
-        raise ValueError("the record is neither a decision nor a label")
-    if kind in (_DECISION, _QUARANTINED):
-        row = (*values, payload[begin:end])
-        return row if kind == _DECISION else QuarantinedLogRow(row)
-    row = (*values, None, payload[begin:end])
-    return row if kind == _UNSENT else _with_json(row, _to_text)
+        Raises:
+            ValueError: this program did not write the record.
+        """
+        row = self.decode_row(payload)
+        if isinstance(row, Label):
+            return row
+        return self._with_json(row, orjson.loads)
 
+    def decode_row(self, payload: bytes) -> LogRow | Label:
+        """Values for the writer, the vector as bytes, or a label; a `QuarantinedLogRow` is one.
 
-def _decode_object(payload: bytes) -> LogRow | Label:
-    content: dict[str, dict[str, Any]] = orjson.loads(payload)
-    match content:
-        case {"label": dict(said)}:
-            return Label(**said)
-        case {"decision": {"feature_vector": str(vector), "component_scores": dict()} as row}:
-            row["feature_vector"] = base64.b64decode(vector)
-            return _with_json(tuple(map(row.get, COLUMNS)), _to_text)
-        case _:
+        Raises:
+            ValueError: this program did not write the record, or for another use case.
+        """
+        if payload[:1] == b"{":
+            return self._decode_object(payload)
+        try:
+            kind, id_bytes, vector_bytes = _unpack(payload)
+        except struct.error as error:  # too short
+            raise ValueError("the record is neither a decision nor a label") from error
+        begin = _HEADER.size + id_bytes
+        end = begin + vector_bytes
+        values = orjson.loads(payload[end:]) if kind in self._values_of else ()
+        if len(values) != self._values_of.get(kind):
             raise ValueError("the record is neither a decision nor a label")
+        if kind in (_DECISION, _QUARANTINED):
+            row = (*values, payload[begin:end])
+            return row if kind == _DECISION else QuarantinedLogRow(row)
+        row = (*values, None, payload[begin:end])
+        return row if kind == _UNSENT else self._with_json(row, _to_text)
 
+    def _decode_object(self, payload: bytes) -> LogRow | Label:
+        content: dict[str, dict[str, Any]] = orjson.loads(payload)
+        match content:
+            case {"label": dict(said)}:
+                return Label(**said)
+            case {"decision": {"feature_vector": str(vector), "component_scores": dict()} as row}:
+                row["feature_vector"] = base64.b64decode(vector)
+                return self._with_json(tuple(map(row.get, self.columns)), _to_text)
+            case _:
+                raise ValueError("the record is neither a decision nor a label")
 
-def _with_json(row: tuple[Any, ...], change: Callable[[Any], Any]) -> tuple[Any, ...]:
-    """The row with its JSON columns as text, or as what the text says."""
-    values = list(row)
-    for at in _JSON_AT:
-        if values[at] is not None:
-            values[at] = change(values[at])
-    return tuple(values)
+    def _with_json(self, row: tuple[Any, ...], change: Callable[[Any], Any]) -> tuple[Any, ...]:
+        """The row with its JSON columns as text, or as what the text says."""
+        values = list(row)
+        for at in self._json_at:
+            if values[at] is not None:
+                values[at] = change(values[at])
+        return tuple(values)
+
+    def decided_from_record(
+        self, record: DecisionRecord, thresholds: Mapping[str, float]
+    ) -> Decided:
+        """The scored row that a record of the journal tells of."""
+        return self.decided_from_row(dict(zip(self.columns, record, strict=True)), thresholds)
+
+    def decided_from_row(self, row: Mapping[str, Any], thresholds: Mapping[str, float]) -> Decided:
+        """The scored row that a row of a table, by its columns, tells of."""
+        scores: dict[str, float] = row["component_scores"]
+        return Decided(
+            self.rows.row(row),
+            np.frombuffer(row["feature_vector"], dtype="<f4"),
+            np.array(list(scores.values()), dtype=np.float32),
+            ServedModel(row["model_version"], tuple(scores), thresholds),
+            row["sent_by"],
+        )
 
 
 def _to_text(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def decided_from_record(record: DecisionRecord, thresholds: Mapping[str, float]) -> Decided:
-    """The scored transaction in a record of the journal."""
-    return decided_from_row(dict(zip(COLUMNS, record, strict=True)), thresholds)
+DEFAULT_FORMAT = RecordFormat(TRANSACTIONS)
+"""Records of the use case that has tables of its own among those of the house."""
 
-
-def decided_from_row(row: Mapping[str, Any], thresholds: Mapping[str, float]) -> Decided:
-    """The scored transaction in a row of the log."""
-    scores: dict[str, float] = row["component_scores"]
-    return Decided(
-        transaction_from_row(row),
-        np.frombuffer(row["feature_vector"], dtype="<f4"),
-        np.array(list(scores.values()), dtype=np.float32),
-        ServedModel(row["model_version"], tuple(scores), thresholds),
-        row["sent_by"],
-    )
-
-
-def transaction_from_row(row: Mapping[str, Any]) -> Transaction:
-    """The transaction of a row, by its columns."""
-    values = {attribute: row[column] for column, attribute in ATTRIBUTE_OF.items()}
-    return Transaction(**values)
+COLUMNS = DEFAULT_FORMAT.columns
+VERSION = DEFAULT_FORMAT.version_at
+encode_decision = DEFAULT_FORMAT.encode_decision
+decode = DEFAULT_FORMAT.decode
+decode_row = DEFAULT_FORMAT.decode_row
+decided_from_record = DEFAULT_FORMAT.decided_from_record
+decided_from_row = DEFAULT_FORMAT.decided_from_row

@@ -17,20 +17,14 @@ from typing import Protocol, cast
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DataError, IntegrityError
 
-from api.journal.entries import COLUMNS, LogRow, QuarantinedLogRow
+from api.journal.entries import DEFAULT_FORMAT, LogRow, QuarantinedLogRow, RecordFormat
 from shared.errors import DataUnavailable
 from shared.system.files import sync_directory
 from shared.tables.engine import (
     database_errors,
     file_of,
     lasting_transaction,
-    migrate,
     prepare_for_bulk,
-)
-from shared.tables.writer import (
-    write_decision_records,
-    write_labels,
-    write_quarantined_records,
 )
 from shared.transaction import Label
 
@@ -123,13 +117,19 @@ class Sink(Protocol):
 class DatabaseSink:
     """Stores through the writer both services share; makes the tables first if need be."""
 
-    def __init__(self, engine: Engine, cache_kib: int | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        cache_kib: int | None = None,
+        records: RecordFormat = DEFAULT_FORMAT,
+    ) -> None:
         """With `cache_kib` SQLite may keep so much of the indexes in memory.
 
         From here on this engine commits durably: the journal forgets what was stored.
         """
         commit_durably(engine)
         self._engine = engine
+        self._format = records
         self._names = DatabaseNames(engine)
         self._cache_kib = cache_kib
         self._file = file_of(engine)
@@ -139,7 +139,7 @@ class DatabaseSink:
     def prepare(self) -> None:
         """Bring the tables up to date, once for each file and once after each failure."""
         if self._ready_in is None or self._ready_in != self._place():
-            migrate(self._engine)
+            self._format.rows.prepare(self._engine)
             self._ready_in = self._place()
 
     def _place(self) -> object:
@@ -160,13 +160,29 @@ class DatabaseSink:
             # Neighbours of one kind together; a label never overtakes its decision.
             for kind, part in groupby(records, key=type):
                 if kind is Label:
-                    _store_labels(connection, cast(list[Label], list(part)), stored)
+                    self._store_labels(connection, cast(list[Label], list(part)), stored)
                 elif kind is QuarantinedLogRow:
-                    _quarantine(connection, cast(list[LogRow], list(part)), stored)
+                    self._quarantine(connection, cast(list[LogRow], list(part)), stored)
                 else:
-                    _store_rows(connection, cast(list[LogRow], list(part)), stored)
+                    self._store_rows(connection, cast(list[LogRow], list(part)), stored)
         self._names.sync()
         return stored
+
+    def _store_rows(self, connection: Connection, rows: Sequence[LogRow], stored: Stored) -> None:
+        self._format.rows.write_decisions(connection, self._format.columns, rows)
+        stored.transaction_ids.extend(map(itemgetter(0), rows))
+
+    def _quarantine(self, connection: Connection, rows: Sequence[LogRow], stored: Stored) -> None:
+        self._format.rows.write_quarantined(connection, self._format.columns, rows)
+        stored.quarantined_ids.extend(map(itemgetter(0), rows))
+
+    def _store_labels(
+        self, connection: Connection, labels: Sequence[Label], stored: Stored
+    ) -> None:
+        known = set(self._format.rows.store_labels(connection, labels).ids)
+        for label in labels:
+            kind = stored.labels if label.transaction_id in known else stored.unknown_labels
+            kind.append(label)
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
@@ -185,20 +201,3 @@ def _refusals() -> Iterator[None]:
         yield
     except (DataError, IntegrityError, ValueError, TypeError, OverflowError) as error:
         raise RowRefused(str(getattr(error, "orig", None) or error)) from error
-
-
-def _store_rows(connection: Connection, rows: Sequence[LogRow], stored: Stored) -> None:
-    write_decision_records(connection, COLUMNS, rows)
-    stored.transaction_ids.extend(map(itemgetter(0), rows))
-
-
-def _quarantine(connection: Connection, rows: Sequence[LogRow], stored: Stored) -> None:
-    write_quarantined_records(connection, COLUMNS, rows)
-    stored.quarantined_ids.extend(map(itemgetter(0), rows))
-
-
-def _store_labels(connection: Connection, labels: Sequence[Label], stored: Stored) -> None:
-    known = set(write_labels(connection, labels))
-    for label in labels:
-        kind = stored.labels if label.transaction_id in known else stored.unknown_labels
-        kind.append(label)

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+import usecases
 from api.journal.checkpoint import Position
 from api.journal.frames import Region
 from api.journal.sink import Sink, Stored
@@ -39,11 +40,19 @@ class ChildDied(Exception):
 class SubprocessWriter:
     """Starts its process with the first batch."""
 
-    def __init__(self, directory: Path, database_url: str, sink: Sink, batch: int = BATCH) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        database_url: str,
+        sink: Sink,
+        batch: int = BATCH,
+        use_case: str = usecases.DEFAULT,
+    ) -> None:
         self._hello = {
             "directory": str(directory.absolute()),
             "database_url": database_url,
             "batch": batch,
+            "use_case": use_case,
         }
         self._sink = sink
         self._child: ChildProcess | None = None

@@ -8,7 +8,7 @@ from typing import Protocol
 import orjson
 
 from api.journal.checkpoint import Position
-from api.journal.entries import COLUMNS, decode_row
+from api.journal.entries import DEFAULT_FORMAT, RecordFormat
 from api.journal.frames import Region
 from api.journal.segments import first_between
 from api.journal.sink import JournalRecord, RowRefused, Sink, Stored
@@ -72,12 +72,14 @@ class InProcessWriter:
         sink: Sink,
         batch: int = BATCH,
         now_and_then: Callable[[], object] = _go_on,
+        records: RecordFormat = DEFAULT_FORMAT,
     ) -> None:
         """`now_and_then` is called often while it works."""
         self._now_and_then = now_and_then
         self._directory = directory
         self._sink = sink
         self._batch = batch
+        self._format = records
 
     def prepare(self) -> None:
         self._sink.prepare()
@@ -92,7 +94,7 @@ class InProcessWriter:
         for payload in batch.payloads:
             self._now_and_then()
             try:
-                records.append(decode_row(payload))
+                records.append(self._format.decode_row(payload))
             except (ValueError, KeyError, TypeError) as error:
                 self._dead_letter({"undecodable": payload.hex()}, str(error), written)
         self._store(records, written)
@@ -106,7 +108,7 @@ class InProcessWriter:
             stored = self._sink.store(records)
         except RowRefused as error:
             if len(records) == 1:
-                self._dead_letter(_readable(records[0]), str(error), written)
+                self._dead_letter(self._readable(records[0]), str(error), written)
                 return
             middle = len(records) // 2
             self._store(records[:middle], written)
@@ -115,6 +117,11 @@ class InProcessWriter:
         for label in stored.unknown_labels:
             self._dead_letter(label, "no transaction has this id", written)
         written.stored.append(stored)
+
+    def _readable(self, record: JournalRecord) -> object:
+        if isinstance(record, Label):
+            return record
+        return dict(zip(self._format.columns, record, strict=True))
 
     def _dead_letter(self, record: object, reason: str, written: WrittenBatch) -> None:
         """Write what cannot be stored to the dead-letter file, for an operator."""
@@ -135,10 +142,6 @@ def _dead_letter_path(directory: Path) -> Path:
     while path.exists() and not path.is_file():
         path, number = directory / f"set-aside-{number}.jsonl", number + 1
     return path
-
-
-def _readable(record: JournalRecord) -> object:
-    return record if isinstance(record, Label) else dict(zip(COLUMNS, record, strict=True))
 
 
 def _text(value: object) -> str:

@@ -17,7 +17,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Engine, event
 
+import usecases
 from api.journal.checkpoint import Position
+from api.journal.entries import RecordFormat
 from api.journal.sink import DatabaseSink
 from api.journal.writer import InProcessWriter, WrittenBatch
 from native.linux import forget_code
@@ -60,8 +62,9 @@ def main() -> None:
     engine = connect(hello["database_url"], _STATEMENT_TIMEOUT_SECONDS)
     turns = CooperativeYield()
     rest_inside_statements(engine, turns)
-    sink = DatabaseSink(engine, _CACHE_KIB)
-    writer = InProcessWriter(Path(hello["directory"]), sink, hello["batch"], turns)
+    records = RecordFormat(usecases.row_store(hello["use_case"]))
+    sink = DatabaseSink(engine, _CACHE_KIB, records)
+    writer = InProcessWriter(Path(hello["directory"]), sink, hello["batch"], turns, records)
     # Rows are no rings: the collector would look through thousands of them, again and again.
     gc.freeze()
     gc.disable()

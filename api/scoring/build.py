@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from api.database import Database
+from api.journal.entries import RecordFormat
 from api.journal.journal import Journal
 from api.metrics import Metrics
 from api.models.breaker import Breaker, BreakerLimits
@@ -58,14 +59,19 @@ class Scoring:
 
 
 def build_pending_decisions(
-    settings: Settings, use_case: ServingUseCase, database: Database, peers: Peers | None
+    settings: Settings,
+    use_case: ServingUseCase,
+    database: Database,
+    peers: Peers | None,
+    records: RecordFormat,
 ) -> PendingDecisions:
     """Empty: `recall` fills it from the journal."""
     return PendingDecisions(
         use_case.feature_source(database.reading),
-        DecisionCache(settings.answered_capacity),
+        DecisionCache(settings.answered_capacity, records),
         LoopDispatcher(),
         None if peers is None else peers.claims,
+        records,
     )
 
 
@@ -80,12 +86,14 @@ def build_scoring(
     workers: WorkerParts,
     journal: Journal,
     pending: PendingDecisions,
+    records: RecordFormat,
 ) -> Scoring:
     """The pipeline and everything that runs it."""
     execution, user_locks = _how_to_run(settings, database.engine)
     breaker = _breaker(settings, models, workers, metrics)
     cache, peers = pending.cache, workers.peers
-    lookup = DecisionLookup(database.reading, use_case.feature_set, models.registry.thresholds)
+    thresholds = models.registry.thresholds
+    lookup = DecisionLookup(database.reading, use_case.feature_set, thresholds, records)
     pipeline = ScoringPipeline(
         PipelineParts(
             use_case=use_case,
@@ -100,6 +108,7 @@ def build_scoring(
             clock=clock,
             metrics=metrics,
             read_seconds=database.read_seconds,
+            records=records,
         )
     )
     lane = ScoringLane(models.slot)
@@ -111,7 +120,7 @@ def build_scoring(
         lane=lane,
         batcher=MicroBatcher(pipeline, models.slot, lane),
         execution=execution,
-        labels=LabelKeeper(database.engine, journal, cache, others),
+        labels=LabelKeeper(database.engine, journal, cache, others, records.rows),
     )
 
 

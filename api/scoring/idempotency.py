@@ -15,7 +15,6 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -23,9 +22,9 @@ from pydantic import BaseModel
 from sqlalchemy import (
     ARRAY,
     Engine,
+    FromClause,
     Select,
     String,
-    Table,
     any_,
     bindparam,
     column,
@@ -34,35 +33,26 @@ from sqlalchemy import (
 )
 
 from api.http.problems import IDEMPOTENCY_CONFLICT, Problem
-from api.journal.entries import (
-    Decided,
-    decided_from_record,
-    decided_from_row,
-    decode,
-    transaction_from_row,
-)
+from api.journal.entries import DEFAULT_FORMAT, Decided, RecordFormat
 from shared.clock import MICROS_PER_SECOND
 from shared.contracts.problems import FieldProblem
 from shared.features.fetch import fetch_from
 from shared.features.guard import ReadGuard
 from shared.tables.engine import database_errors, to_json
 from shared.tables.read_standing import standing_of
-from shared.tables.schema import api_transaction_logs, quarantined_transaction_logs
-from shared.transaction import ATTRIBUTE_OF, GENERATED_PREFIX, Label, Transaction
+from shared.tables.transaction_store import TRANSACTIONS
+from shared.transaction import GENERATED_PREFIX, Label
+from shared.usecase.row_store import RowFields, RowStore
 from shared.usecase.serving import FeatureSet, ServedModel
 
 # no transaction_id holds a NUL
 _QUARANTINED = "\0"
 
-ToTransaction = Callable[[BaseModel, int], Transaction]
+ToTransaction = Callable[[BaseModel, int], Any]
 
-ENTITY = "user_id"
 # Time between a request's event time and its place in the order of ingestion, at most: rows of
 # one user wait for each other in threads.
 _TURN_US = 60 * MICROS_PER_SECOND
-_COLUMNS = {name: attribute for name, attribute in ATTRIBUTE_OF.items() if name != "ingested_at"}
-_values_of = attrgetter(*_COLUMNS.values())
-_REMEDY = "send the payload as it was first sent, or another transaction_id"
 
 
 def quarantine_key(transaction_id: str) -> str:
@@ -84,8 +74,9 @@ class DecisionCache:
     The first part is bounded by the journal, the second by `capacity`.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, records: RecordFormat = DEFAULT_FORMAT) -> None:
         self._capacity = capacity
+        self._format = records
         self._pending: dict[str, _CachedRecord] = {}
         self._stored: OrderedDict[str, _CachedRecord] = OrderedDict()
         self._lock = threading.Lock()
@@ -104,7 +95,13 @@ class DecisionCache:
                 elif transaction_id in stored:
                     stored.move_to_end(transaction_id)
                     found[transaction_id] = stored[transaction_id]
-        return {transaction_id: _decided(*kept) for transaction_id, kept in found.items()}
+        return {name: self._decided(*kept) for name, kept in found.items()}
+
+    def _decided(self, record: bytes, served: ServedModel) -> Decided:
+        content = self._format.decode(record)
+        if isinstance(content, Label):
+            raise TypeError("a label was kept where a decision belongs")
+        return self._format.decided_from_record(content, served.thresholds)
 
     def put(self, decisions: Iterable[tuple[str, bytes, ServedModel]]) -> None:
         """Keep decisions by their ids, as the journal has them."""
@@ -127,13 +124,6 @@ class DecisionCache:
                 self._stored.popitem(last=False)
 
 
-def _decided(record: bytes, served: ServedModel) -> Decided:
-    content = decode(record)
-    if isinstance(content, Label):
-        raise TypeError("a label was kept where a decision belongs")
-    return decided_from_record(content, served.thresholds)
-
-
 class PastDecision(NamedTuple):
     """A transaction that was decided before.
 
@@ -141,7 +131,7 @@ class PastDecision(NamedTuple):
         decided: enough to give the same answer again; None where it can be given no more.
     """
 
-    transaction: Transaction
+    transaction: Any
     decided: Decided | None
 
 
@@ -154,16 +144,24 @@ class DecisionLookup:
     Keys are transaction_ids, or those of `quarantine_key` for the log of quarantined rows.
     """
 
-    def __init__(self, engine: Engine, feature_set: FeatureSet, thresholds: Thresholds) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        feature_set: FeatureSet,
+        thresholds: Thresholds,
+        records: RecordFormat = DEFAULT_FORMAT,
+    ) -> None:
         self._engine = engine
+        self._format = records
+        self._id = records.columns[0]
         self._feature_set = feature_set
         self._thresholds = thresholds
         self._fetch = fetch_from(engine)
         self._guard = ReadGuard(standing=standing_of(engine))
         self._takes_lists = engine.dialect.name == "postgresql"
         those = _those_of_a_list if self._takes_lists else _those_of_a_json_list
-        self._stored = those(api_transaction_logs)
-        self._quarantined = those(quarantined_transaction_logs)
+        self._stored = those(records.rows.decided(quarantined=False), self._id)
+        self._quarantined = those(records.rows.decided(quarantined=True), self._id)
 
     def find(self, key: str) -> PastDecision | None:
         """What was stored under this key, if it was decided."""
@@ -189,9 +187,9 @@ class DecisionLookup:
 
     def _read(self, key: str) -> PastDecision | None:
         quarantined = quarantined_id(key)
-        table = api_transaction_logs if quarantined is None else quarantined_transaction_logs
-        transaction_id = key if quarantined is None else quarantined
-        query = select(table).where(table.c.transaction_id == transaction_id)
+        table = self._format.rows.decided(quarantined=quarantined is not None)
+        row_id = key if quarantined is None else quarantined
+        query = select(table).where(table.c[self._id] == row_id)
         with database_errors("read a decision"), self._engine.connect() as connection:
             row = connection.execute(query).mappings().one_or_none()
         if row is None:
@@ -199,20 +197,21 @@ class DecisionLookup:
         # A vector of another feature set cannot be answered from; the row still counts once.
         has_vector = row["feature_vector"] is not None and bool(row["component_scores"])
         if not has_vector or not self._feature_set.names_of(row["feature_set_version"]):
-            return PastDecision(transaction_from_row(dict(row)), None)
-        decided = decided_from_row(dict(row), self._thresholds(row["model_version"]))
+            return PastDecision(self._format.rows.row(dict(row)), None)
+        thresholds = self._thresholds(row["model_version"])
+        decided = self._format.decided_from_row(dict(row), thresholds)
         return PastDecision(decided.transaction, decided)
 
 
-def _those_of_a_list(table: Table) -> Select[Any]:
+def _those_of_a_list(table: FromClause, id_column: str) -> Select[Any]:
     ids = bindparam("ids", type_=ARRAY(String))
-    return select(table.c.transaction_id).where(table.c.transaction_id == any_(ids))
+    return select(table.c[id_column]).where(table.c[id_column] == any_(ids))
 
 
-def _those_of_a_json_list(table: Table) -> Select[Any]:
+def _those_of_a_json_list(table: FromClause, id_column: str) -> Select[Any]:
     """One bound value however many ids there are: SQLite limits the number of values."""
     each = func.json_each(bindparam("ids")).table_valued(column("value"))
-    return select(table.c.transaction_id).where(table.c.transaction_id.in_(select(each.c.value)))
+    return select(table.c[id_column]).where(table.c[id_column].in_(select(each.c.value)))
 
 
 class IdempotencyStore:
@@ -237,51 +236,62 @@ class IdempotencyStore:
 
 
 def conflicting_fields(
-    request: BaseModel, sent: Transaction, first: Transaction, to_transaction: ToTransaction
+    request: BaseModel,
+    sent: Any,
+    first: Any,
+    to_transaction: ToTransaction,
+    rows: RowStore = TRANSACTIONS,
 ) -> list[str]:
     """Names of the fields by which a request differs from what was decided under its id.
 
-    `sent` is the transaction that the request stands for now, `first` the one that was decided.
+    `sent` is the row that the request stands for now, `first` the one that was decided.
     """
-    pairs = zip(_COLUMNS, _values_of(sent), _values_of(first), strict=True)
-    differing = [name for name, ours, theirs in pairs if ours != theirs]
+    differing = {
+        name: (ours, theirs)
+        for name, ours, theirs in zip(
+            rows.columns, rows.values(sent), rows.values(first), strict=True
+        )
+        if ours != theirs and name != "ingested_at"
+    }
     if "event_time" in differing and _is_clock_of_then(request, sent, first, to_transaction):
-        differing.remove("event_time")
+        del differing["event_time"]
+    fields = {rows.field_of(name): values for name, values in differing.items()}
     return [
         name
-        for name in differing
-        if not (getattr(request, name, None) is None and _are_generated(name, sent, first))
+        for name, values in fields.items()
+        if not (getattr(request, name, None) is None and _are_generated(values))
     ]
 
 
-def conflict(request: BaseModel, fields: list[str]) -> Problem:
+def conflict(request: BaseModel, fields: list[str], named: RowFields) -> Problem:
     """The answer to a payload that differs; shows nothing of the first but the fields' names.
 
-    A request for another user learns of that field alone: which of the others are right would let a
-    stranger reconstruct a decision, one field after the other.
+    A request for another entity learns of that field alone: which of the others are right would
+    let a stranger reconstruct a decision, one field after the other.
     """
-    told = [ENTITY] if ENTITY in fields else fields
-    detail = f"this transaction_id was decided before with another {', '.join(told)}"
+    told = [named.entity] if named.entity in fields else fields
+    detail = f"this {named.row_id} was decided before with another {', '.join(map(str, told))}"
+    remedy = f"send the payload as it was first sent, or another {named.row_id}"
     errors = [
-        FieldProblem(field=name, problem=_own_value(request, name), remedy=_REMEDY) for name in told
+        FieldProblem(field=str(name), problem=_own_value(request, str(name)), remedy=remedy)
+        for name in told
     ]
     return Problem(IDEMPOTENCY_CONFLICT, detail, errors=errors)
 
 
 def _is_clock_of_then(
-    request: BaseModel, sent: Transaction, first: Transaction, to_transaction: ToTransaction
+    request: BaseModel, sent: Any, first: Any, to_transaction: ToTransaction
 ) -> bool:
     """Whether the request's event time follows the clock, and would have been the first's then."""
     try:
         then_us = to_transaction(request, first.ingested_at_us).event_time_us
     except ValueError:  # a fixed instant, too far ahead of then
         return False
-    follows_clock = then_us != sent.event_time_us
+    follows_clock: bool = then_us != sent.event_time_us
     return follows_clock and 0 <= then_us - first.event_time_us <= _TURN_US
 
 
-def _are_generated(name: str, *transactions: Transaction) -> bool:
-    values = [getattr(transaction, _COLUMNS[name]) for transaction in transactions]
+def _are_generated(values: tuple[Any, Any]) -> bool:
     return all(isinstance(value, str) and value.startswith(GENERATED_PREFIX) for value in values)
 
 

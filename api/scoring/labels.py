@@ -19,8 +19,9 @@ from api.scoring.idempotency import DecisionCache, quarantine_key
 from shared.errors import DataUnavailable
 from shared.tables.engine import database_errors, lasting_transaction
 from shared.tables.locks import waiting_at_most
-from shared.tables.writer import store_labels
+from shared.tables.transaction_store import TRANSACTIONS
 from shared.transaction import Label
+from shared.usecase.row_store import RowStore
 
 # A caller that sends labels is answered soon; the journal can wait for a lock.
 _LOCK_SECONDS = 1.0
@@ -66,12 +67,18 @@ class LabelKeeper:
     """Keeps labels; blocks while the database is asked."""
 
     def __init__(
-        self, engine: Engine, journal: Journal, cache: DecisionCache, others: OtherWorkers
+        self,
+        engine: Engine,
+        journal: Journal,
+        cache: DecisionCache,
+        others: OtherWorkers,
+        rows: RowStore = TRANSACTIONS,
     ) -> None:
         self._engine = engine
         self._journal = journal
         self._cache = cache
         self._others = others
+        self._rows = rows
 
     def keep(self, labels: Iterable[Label]) -> KeptLabels:
         """Keep one label of each transaction, the one known last.
@@ -150,7 +157,7 @@ class LabelKeeper:
                 lasting_transaction(self._engine) as connection,
                 waiting_at_most(connection, _LOCK_SECONDS),
             ):
-                found = store_labels(connection, labels)
+                found = self._rows.store_labels(connection, labels)
         except DataUnavailable:
             return None
         kept.replaced |= found.replaced

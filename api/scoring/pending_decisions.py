@@ -5,7 +5,7 @@ from functools import partial
 
 import structlog
 
-from api.journal.entries import VERSION, Decided, decided_from_record, decode, is_quarantined
+from api.journal.entries import DEFAULT_FORMAT, Decided, RecordFormat, is_quarantined
 from api.journal.sink import Stored
 from api.scoring.idempotency import DecisionCache, quarantine_key
 from api.scoring.lane import LoopDispatcher
@@ -35,11 +35,13 @@ class PendingDecisions:
         cache: DecisionCache,
         dispatcher: LoopDispatcher,
         claims: Claims | None,
+        records: RecordFormat = DEFAULT_FORMAT,
     ) -> None:
         self.source = source
         self.cache = cache
         self.dispatcher = dispatcher
         self._claims = claims
+        self._format = records
 
     def recall(self, records: Iterable[bytes], thresholds: Thresholds) -> None:
         """Make decisions known that a killed process journaled and never drained.
@@ -50,7 +52,7 @@ class PendingDecisions:
         keys: list[str] = []
         for record in records:
             try:
-                decided = _decided(record, thresholds)
+                decided = self._decided(record, thresholds)
             except (ValueError, TypeError, KeyError, AttributeError):
                 continue
             if decided is None:
@@ -85,10 +87,10 @@ class PendingDecisions:
         elif batch.labels:
             self.source.learned(batch.labels)
 
-
-def _decided(record: bytes, thresholds: Thresholds) -> Decided | None:
-    """The decision in a record; None: it is a label."""
-    content = decode(record)
-    if isinstance(content, Label):
-        return None
-    return decided_from_record(content, thresholds(content[VERSION]))
+    def _decided(self, record: bytes, thresholds: Thresholds) -> Decided | None:
+        """The decision in a record; None: it is a label."""
+        content = self._format.decode(record)
+        if isinstance(content, Label):
+            return None
+        version = content[self._format.version_at]
+        return self._format.decided_from_record(content, thresholds(version))

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
 from api.http.validation import senseless
-from api.journal.entries import encode_decision
+from api.journal.entries import DEFAULT_FORMAT, RecordFormat
 from api.journal.journal import Journal, JournalFull
 from api.metrics import Metrics
 from api.models.loaded import LiveModel
@@ -33,8 +33,6 @@ from api.scoring.idempotency import (
 from api.scoring.model_router import Isolation, ModelRouter, RoutedScores, answered, compare
 from api.scoring.reservation import RowReservation
 from api.scoring.stages import (
-    ENTITY,
-    ROW_ID,
     Accepted,
     Featured,
     Received,
@@ -48,6 +46,7 @@ from api.scoring.user_locks import MonotonicClock, UserLocks
 from api.workers.peers.claims import Claims
 from shared.tables.read_deadline import missed, reading_until
 from shared.transaction import Transaction
+from shared.usecase.row_store import RowFields
 from shared.usecase.serving import HISTORY_UNAVAILABLE, FeatureSource, ServingUseCase
 
 WITHOUT_HISTORY = {"code": HISTORY_UNAVAILABLE}
@@ -84,6 +83,7 @@ class PipelineParts:
     clock: MonotonicClock
     metrics: Metrics
     read_seconds: float | None = None
+    records: RecordFormat = DEFAULT_FORMAT
 
 
 class PipelineResult(NamedTuple):
@@ -104,6 +104,8 @@ class ScoringPipeline:
     def __init__(self, parts: PipelineParts) -> None:
         self._parts = parts
         self._feature_set_version = parts.use_case.feature_set.version
+        self._encode = parts.records.encode_decision
+        self._fields = parts.records.rows.fields
 
     def run(
         self, received: Sequence[Received], *, isolation: Isolation, model: LiveModel | None = None
@@ -118,7 +120,7 @@ class ScoringPipeline:
         model = model or self._live_model()
         outcomes: Outcomes = [None] * len(received)
         locks = self._parts.user_locks
-        with locks.of(_lock_keys(received)), self._reading(len(received)):
+        with locks.of(_lock_keys(received, self._fields)), self._reading(len(received)):
             accepted = self._accept(received, outcomes)
             fresh, duplicates = self._deduplicate(accepted, outcomes)
             scored: Sequence[Scored] = ()
@@ -155,7 +157,7 @@ class ScoringPipeline:
             if stamp_us != now_us:
                 # the clock was set back
                 transaction = replace(transaction, ingested_at_us=stamp_us)
-            accepted.append(_accepted(one, position, transaction, now_us))
+            accepted.append(_accepted(one, position, transaction, now_us, self._fields.row_id))
         return accepted
 
     def _deduplicate(
@@ -201,7 +203,8 @@ class ScoringPipeline:
     def _is_refused(self, row: Accepted, first: Transaction, outcomes: Outcomes) -> bool:
         """Whether the row's id was decided with another payload, which its outcome then says."""
         to_transaction, request = self._parts.use_case.to_transaction, row.received.request
-        fields = conflicting_fields(request, row.transaction, first, to_transaction)
+        rows = self._parts.records.rows
+        fields = conflicting_fields(request, row.transaction, first, to_transaction, rows)
         if fields:
             self._refuse(row, request, fields, outcomes)
         return bool(fields)
@@ -209,7 +212,7 @@ class ScoringPipeline:
     def _refuse(
         self, row: Accepted, request: BaseModel, fields: list[str], outcomes: Outcomes
     ) -> None:
-        outcomes[row.position] = conflict(request, fields)
+        outcomes[row.position] = conflict(request, fields, self._fields)
         self._parts.metrics.idempotency_conflicts.inc()
 
     def _claim(self, rows: list[Accepted], outcomes: Outcomes) -> list[Accepted]:
@@ -220,9 +223,10 @@ class ScoringPipeline:
         refused = claims.claim([row.key for row in rows if row.is_named])
         if not refused:
             return rows
+        entity = self._fields.entity or self._fields.row_id
         for row in rows:
             if row.key in refused:
-                self._refuse(row, row.received.request, [ENTITY], outcomes)
+                self._refuse(row, row.received.request, [entity], outcomes)
         return [row for row in rows if row.key not in refused]
 
     def _decide(
@@ -293,7 +297,7 @@ class ScoringPipeline:
 
     def _recorded(self, scored: Scored, now: float) -> Recorded:
         row, decided, answer = scored
-        record = encode_decision(
+        record = self._encode(
             decided,
             answer,
             self._feature_set_version,
@@ -303,9 +307,11 @@ class ScoringPipeline:
         return Recorded(row.key, record, decided.served)
 
 
-def _accepted(received: Received, position: int, transaction: Transaction, now_us: int) -> Accepted:
+def _accepted(
+    received: Received, position: int, transaction: Transaction, now_us: int, row_id: str
+) -> Accepted:
     caller, name = received.caller, transaction.transaction_id
-    is_named = ROW_ID in received.request.model_fields_set
+    is_named = row_id in received.request.model_fields_set
     if caller.is_anonymous:
         off_us = transaction.event_time_us - now_us
         if not caller.is_trusted or not -MAX_OFF_US <= off_us <= MAX_OFF_US:
@@ -329,14 +335,14 @@ def _answer_duplicates(
         )
 
 
-def _lock_keys(received: Sequence[Received]) -> Iterator[str]:
+def _lock_keys(received: Sequence[Received], fields: RowFields) -> Iterator[str]:
     """What rows are locked by: their users, and their ids, which two users may have sent.
 
     A user or an id that is not named is made for this row alone.
     """
     for one in received:
-        for name in (ENTITY, ROW_ID):
-            key = getattr(one.request, name, None)
+        for name in (fields.entity, fields.row_id):
+            key = getattr(one.request, name, None) if name else None
             if key is not None:
                 yield key
 

@@ -25,12 +25,6 @@ from api.journal.entries import Decided
 from shared.transaction import Transaction
 from shared.usecase.serving import Answer, FloatMatrix, ScoringRoute, ServedModel
 
-ROW_ID = "transaction_id"
-"""The field of a request that names the row."""
-
-ENTITY = "user_id"
-"""The field of a request that names whose history counts."""
-
 
 @dataclass(slots=True)
 class Received:

@@ -12,6 +12,7 @@ from api.workers.peers.network import Peers
 from api.workers.roster import WorkerRoster
 from api.workers.run_dir import RunDir
 from api.workers.worker_context import WorkerContext
+from shared.usecase.row_store import RowFields
 from shared.usecase.serving import ServingUseCase
 
 
@@ -32,12 +33,17 @@ class WorkerParts:
 
 
 def build_peers(
-    settings: Settings, use_case: ServingUseCase, run_dir: RunDir, metrics: Metrics
+    settings: Settings,
+    use_case: ServingUseCase,
+    run_dir: RunDir,
+    metrics: Metrics,
+    fields: RowFields,
 ) -> Peers | None:
     """No socket is open yet."""
     if run_dir.total == 1:
         return None
-    return Peers(run_dir, use_case.request_model, settings.peer_wait_seconds, metrics)
+    wait_seconds = settings.peer_wait_seconds
+    return Peers(run_dir, use_case.request_model, wait_seconds, metrics, fields)
 
 
 def build_workers(

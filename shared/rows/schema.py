@@ -138,3 +138,13 @@ class Row:
     event_time_us: int
     ingested_at_us: int
     values: Sequence[Value] = field(repr=False)
+
+    @property
+    def transaction_id(self) -> str:
+        """The row's id, under the name by which the API asks for it."""
+        return self.row_id
+
+    @property
+    def user_id(self) -> str:
+        """Its entity, likewise: whose rows are scored one after the other."""
+        return self.entity

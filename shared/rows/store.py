@@ -6,7 +6,7 @@ kept with the instant of its replacement.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -64,6 +64,9 @@ class StoredLabels:
     changed: int = 0
     repeated: int = 0
     unknown: int = 0
+    changed_ids: set[str] = field(default_factory=set)
+    outdated_ids: set[str] = field(default_factory=set)
+    unknown_ids: set[str] = field(default_factory=set)
 
 
 def insert_rows(
@@ -117,13 +120,17 @@ def _store_chunk(
         old = stored.get(label.row_id)
         if old is None:
             outcome.unknown += 1
+            outcome.unknown_ids.add(label.row_id)
         elif old.label is None:
             outcome.new += 1
             written.append(label)
         elif old.label == label.value or label.known_at_us < old.label_known_at:
             outcome.repeated += 1
+            if old.label != label.value:
+                outcome.outdated_ids.add(label.row_id)
         else:
             outcome.changed += 1
+            outcome.changed_ids.add(label.row_id)
             written.append(label)
             replaced.append(_change(old, label))
     if replaced:

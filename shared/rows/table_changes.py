@@ -60,8 +60,9 @@ def make_tables(engine: Engine, tables: RowTables) -> tuple[str, ...]:
         if missing:
             _refuse_second_ids(link, tables, missing[0])
         for name in missing:
-            definition = CreateColumn(tables.rows.c[name]).compile(dialect=link.dialect)
-            link.execute(text(f"ALTER TABLE {tables.rows.name} ADD COLUMN {definition}"))
+            for table in (tables.rows, tables.quarantined):
+                definition = CreateColumn(table.c[name]).compile(dialect=link.dialect)
+                link.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {definition}"))
         return missing
 
 

@@ -35,22 +35,24 @@ _ChangeId = BigInteger().with_variant(Integer, "sqlite")
 
 @dataclass(frozen=True, slots=True)
 class RowTables:
-    """The three tables of one version of one use case.
+    """The tables of one version of one use case.
 
     Attributes:
         rows: rows as they first came, with their latest label.
         decisions: what was answered for a row, with the vector it was made from.
+        quarantined: rows of strangers with what was answered, that nothing is learned from.
         label_changes: labels that a later one replaced, and when.
     """
 
     schema: RowSchema
     rows: Table
     decisions: Table
+    quarantined: Table
     label_changes: Table
 
     @property
     def all(self) -> tuple[Table, ...]:
-        return (self.rows, self.decisions, self.label_changes)
+        return (self.rows, self.decisions, self.quarantined, self.label_changes)
 
 
 def tables_of(schema: RowSchema) -> RowTables:
@@ -61,6 +63,7 @@ def tables_of(schema: RowSchema) -> RowTables:
         schema,
         _rows(f"{prefix}_rows", schema, metadata),
         _decisions(f"{prefix}_decisions", metadata),
+        _quarantined(f"{prefix}_quarantined", schema, metadata),
         _label_changes(f"{prefix}_label_changes", schema, metadata),
     )
 
@@ -88,13 +91,11 @@ def _column_type(column: Declared) -> Any:
     }[column.kind]
 
 
-def _rows(name: str, schema: RowSchema, metadata: MetaData) -> Table:
+def _row_columns(schema: RowSchema) -> list[Column[Any]]:
     # Declared columns may be null whatever the declaration requires: rows that came before a
     # column was declared have no value, and the requirement is held at the doors.
     declared = [Column(column.name, _column_type(column)) for column in schema.columns]
-    return Table(
-        name,
-        metadata,
+    return [
         Column("row_id", Text, primary_key=True),
         Column("entity", Text, nullable=False),
         Column("event_time", BigInteger, nullable=False),
@@ -105,16 +106,11 @@ def _rows(name: str, schema: RowSchema, metadata: MetaData) -> Table:
         Column("label_source", Text),
         Column("sent_by", String(SENDER_CHARACTERS)),
         Column("label_sent_by", String(SENDER_CHARACTERS)),
-        Index(f"ix_{name}_event_time", "event_time"),
-        Index(f"ix_{name}_entity", "entity", "event_time"),
-    )
+    ]
 
 
-def _decisions(name: str, metadata: MetaData) -> Table:
-    return Table(
-        name,
-        metadata,
-        Column("row_id", Text, primary_key=True),
+def _decision_columns() -> list[Column[Any]]:
+    return [
         Column("decided_at", BigInteger, nullable=False),
         Column("score", Float(53)),
         Column("component_scores", JSON),
@@ -126,8 +122,31 @@ def _decisions(name: str, metadata: MetaData) -> Table:
         # float32 little-endian, every slot that feature_set_version names, as it was served
         Column("feature_vector", LargeBinary),
         Column("latency_ms", Float(53)),
+    ]
+
+
+def _rows(name: str, schema: RowSchema, metadata: MetaData) -> Table:
+    return Table(
+        name,
+        metadata,
+        *_row_columns(schema),
+        Index(f"ix_{name}_event_time", "event_time"),
+        Index(f"ix_{name}_entity", "entity", "event_time"),
+    )
+
+
+def _decisions(name: str, metadata: MetaData) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("row_id", Text, primary_key=True),
+        *_decision_columns(),
         Index(f"ix_{name}_decided_at", "decided_at"),
     )
+
+
+def _quarantined(name: str, schema: RowSchema, metadata: MetaData) -> Table:
+    return Table(name, metadata, *_row_columns(schema), *_decision_columns())
 
 
 def _label_changes(name: str, schema: RowSchema, metadata: MetaData) -> Table:

@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from shared.rows.request_fields import role_fields
 from shared.rows.schema import Row, RowSchema
 from shared.tasks import TaskKind, answer_function, comparison_value, response_model
 from shared.tasks.answer import DECISION, DEFAULT_DECISION, AnswerFields, AnswerFunction
 from shared.usecase.serving import Answer, FloatVector, ServedModel, TaskPrediction
-from usecases.declared.request import role_fields
 
 _MOST_REMEMBERED = 8
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 import structlog
@@ -61,7 +60,7 @@ def import_source(
         "rows": counts.inserted,
         "repeated": counts.repeated,
         "rejected": counts.rejected,
-        "labels": asdict(counts.labels),
+        "labels": {"new": counts.labels.new, "changed": counts.labels.changed},
     }
     with database_errors("end an import"), engine.begin() as connection:
         # the next query begins where this one began: what changed meanwhile comes again

@@ -4,7 +4,6 @@ Unknown fields, numbers as texts, NaN and numbers that no float32 holds are refu
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from secrets import token_hex
 from typing import Annotated, Any, Literal
@@ -21,46 +20,13 @@ from pydantic import (
 )
 
 from shared.clock import isoformat, to_micros
+from shared.rows.request_fields import role_fields
 from shared.rows.schema import Column, Kind, Row, RowSchema, Value
-from shared.rows.sections import IDENTIFIER
 from shared.transaction import GENERATED_PREFIX, MAX_AHEAD_US, TEXT_PATTERN, one_form
 
 EARLIEST_US = -2_208_988_800_000_000
 """The year 1900: an older instant is a wrong unit or origin."""
 LONGEST_WORD = 256
-
-
-@dataclass(frozen=True, slots=True)
-class RoleFields:
-    """What the fields about a row are called in a request.
-
-    Attributes:
-        entity, time: None where the use case has none.
-    """
-
-    row_id: str
-    entity: str | None
-    time: str | None
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Each once: a row's id and its entity may be one column."""
-        return tuple(dict.fromkeys(name for name in (self.row_id, self.entity, self.time) if name))
-
-
-def role_fields(schema: RowSchema) -> RoleFields:
-    """The names of the source where they can be names of a field, else those of the table."""
-
-    def field(source: str | None, standard: str) -> str:
-        is_usable = source and IDENTIFIER.fullmatch(source) and source not in schema.names
-        return str(source) if is_usable else standard
-
-    roles = schema.roles
-    return RoleFields(
-        field(roles.row_id, "row_id"),
-        None if roles.entity is None else field(roles.entity, "entity"),
-        None if roles.time is None else field(roles.time, "event_time"),
-    )
 
 
 def request_model(schema: RowSchema) -> type[BaseModel]:

@@ -17,6 +17,8 @@ from api.workers.peers.ownership import Ownership
 from api.workers.peers.server import Operation, PeerConnection
 from api.workers.run_dir import RunDir
 from shared.errors import SettingsError
+from shared.tables.transaction_store import TRANSACTIONS
+from shared.usecase.row_store import RowFields
 
 _log = structlog.get_logger()
 
@@ -39,10 +41,15 @@ class Peers:
     """Calls other workers, and answers theirs; only where there are several."""
 
     def __init__(
-        self, run_dir: RunDir, request_model: type[BaseModel], wait_seconds: float, metrics: Metrics
+        self,
+        run_dir: RunDir,
+        request_model: type[BaseModel],
+        wait_seconds: float,
+        metrics: Metrics,
+        fields: RowFields = TRANSACTIONS.fields,
     ) -> None:
         self.number = run_dir.number
-        self.ownership = Ownership(run_dir.number, run_dir.total, request_model)
+        self.ownership = Ownership(run_dir.number, run_dir.total, request_model, fields)
         self._folder = run_dir.peers
         self.claims = Claims(self._folder / "claims", run_dir.number)
         others = (number for number in range(run_dir.total) if number != run_dir.number)

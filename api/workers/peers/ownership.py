@@ -12,7 +12,8 @@ import orjson
 from pydantic import BaseModel
 from pydantic_core import from_json
 
-_ENTITY, _ID = "user_id", "transaction_id"
+from shared.tables.transaction_store import TRANSACTIONS
+from shared.usecase.row_store import RowFields
 
 
 class Owner(NamedTuple):
@@ -42,10 +43,17 @@ def parsed(body: bytes) -> Any:
 class Ownership:
     """Which worker owns a row."""
 
-    def __init__(self, number: int, total: int, request_model: type[BaseModel]) -> None:
+    def __init__(
+        self,
+        number: int,
+        total: int,
+        request_model: type[BaseModel],
+        fields: RowFields = TRANSACTIONS.fields,
+    ) -> None:
         self.number = number
+        self.fields = fields
         self._total = total
-        field = request_model.model_fields.get(_ENTITY)
+        field = request_model.model_fields.get(fields.entity or "")
         default = None if field is None else field.default
         self._default_user = default if isinstance(default, str) else None
 
@@ -60,7 +68,8 @@ class Ownership:
         """The owner of a parsed row."""
         if not isinstance(row, dict):
             return Owner(self.number, is_named=False)
-        user, name = row.get(_ENTITY, self._default_user), row.get(_ID)
+        fields = self.fields
+        user, name = row.get(fields.entity, self._default_user), row.get(fields.row_id)
         is_named = isinstance(name, str)
         key = user if isinstance(user, str) else name
         if not isinstance(key, str):

@@ -93,7 +93,7 @@ def split(body: bytes, ownership: Ownership, max_rows: int) -> list[Part]:
     for place, row in enumerate(rows):
         number, is_named = ownership.of(row)
         if is_named:
-            number = first.setdefault(row["transaction_id"], number)
+            number = first.setdefault(row[ownership.fields.row_id], number)
         part = parts.setdefault(number, Part(number))
         part.places.append(place)
         part.rows.append(row)

@@ -1,0 +1,34 @@
+"""What the fields about a row are called in a request."""
+
+from dataclasses import dataclass
+
+from shared.rows.schema import RowSchema
+from shared.rows.sections import IDENTIFIER
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFields:
+    """Names of fields.
+
+    Attributes:
+        entity, time: None where the use case has none.
+    """
+
+    row_id: str
+    entity: str | None
+    time: str | None
+
+
+def role_fields(schema: RowSchema) -> RoleFields:
+    """The names of the source where they can be names of a field, else those of the table."""
+
+    def field(source: str | None, standard: str) -> str:
+        is_usable = source and IDENTIFIER.fullmatch(source) and source not in schema.names
+        return str(source) if is_usable else standard
+
+    roles = schema.roles
+    return RoleFields(
+        field(roles.row_id, "row_id"),
+        None if roles.entity is None else field(roles.entity, "entity"),
+        None if roles.time is None else field(roles.time, "event_time"),
+    )

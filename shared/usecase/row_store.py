@@ -1,0 +1,75 @@
+"""How the rows of a use case are journaled and stored: the API asks here, and knows no column."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from sqlalchemy import Connection, Engine, FromClause
+
+from shared.tables.writer import WrittenLabels
+from shared.transaction import Label
+
+
+class RowFields(NamedTuple):
+    """Fields of a request that say which row it is, and whose.
+
+    Attributes:
+        entity: its rows depend on each other; None: every row stands alone.
+    """
+
+    row_id: str
+    entity: str | None
+
+
+class RowStore(Protocol):
+    """Rows of one use case between requests, the journal and the tables.
+
+    The first of `columns` is the row's id, and `event_time` and `ingested_at` are among them.
+    """
+
+    @property
+    def fields(self) -> RowFields: ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of a row, in the order of `values`."""
+        ...
+
+    def field_of(self, column: str) -> str:
+        """The field of a request that a column comes from."""
+        ...
+
+    def values(self, row: Any) -> tuple[Any, ...]:
+        """A row as its columns; JSON can hold each."""
+        ...
+
+    def row(self, values: Mapping[str, Any]) -> Any:
+        """The row of its columns."""
+        ...
+
+    def decided(self, *, quarantined: bool) -> FromClause:
+        """Rows that were decided, with every column of a record."""
+        ...
+
+    def prepare(self, engine: Engine) -> None:
+        """Bring the tables up to date.
+
+        Raises:
+            DataUnavailable: try again later.
+        """
+        ...
+
+    def write_decisions(
+        self, connection: Connection, columns: Sequence[str], records: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Store decided rows that are not there yet; JSON columns are text."""
+        ...
+
+    def write_quarantined(
+        self, connection: Connection, columns: Sequence[str], records: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """The same for rows that are nobody's history."""
+        ...
+
+    def store_labels(self, connection: Connection, labels: Sequence[Label]) -> WrittenLabels:
+        """Store ground truth of rows that are there."""
+        ...

@@ -1,0 +1,216 @@
+"""A use case that is only declared, served: strict requests, decisions that are kept in its own
+tables, ids that count once, labels, and restarts. No column of another use case takes part."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from sqlalchemy import select
+
+import usecases
+from api.journal.entries import RecordFormat
+from api.registry.registry import Meta, Registry, StoredVersion
+from api.settings import Settings
+from shared.bundle.archive import unpack
+from shared.importing.files import PLACES, Piece
+from shared.keys.tokens import API_ROLES, Role, ensure_tokens
+from shared.rows.convert import RowConverter, needed_sources
+from shared.rows.declaration import read_declaration
+from shared.rows.tables import RowTables, served_rows, tables_of
+from shared.tables.engine import connect
+from tests.api.bundles import Signer
+from tests.api.server import Running, serve_settings, wait_until
+from usecases.churn.generate import customers
+from usecases.declared.learning import learning_of
+
+CHURN = Path(usecases.__file__).parent / "churn"
+BODY: dict[str, Any] = {
+    "tenure_months": 3,
+    "monthly_charges": 95.5,
+    "contract": "month",
+    "payment": "card",
+    "has_fibre": True,
+    "support_calls": 4,
+}
+NAMED = {**BODY, "row_id": "r-1", "customer_id": "c-1"}
+
+
+def trained() -> dict[str, Any]:
+    """A candidate on generated customers: its files and what a manifest says of it."""
+    learning = learning_of(CHURN)
+    frame = customers(1_500, seed=3)
+    now_us = 4_000_000_000_000_000
+    columns = needed_sources(learning.declared, frame.columns, "generated")
+    rows = pl.Series(PLACES[0], range(1, frame.height + 1), pl.Int64)
+    text = frame.select(pl.col(name).cast(pl.String) for name in columns)
+    accepted = (
+        RowConverter(learning.declared, now_us).convert(Piece(text, rows, rows, 1.0)).accepted
+    )
+    labelled = accepted.filter(pl.col("label").is_not_null())
+    matrix = learning.features(labelled)
+    labels: Any = labelled["label"].to_numpy()
+    names = learning.feature_set.names
+    made = learning.train(matrix, labels, names, 1, lambda _what, _share: None)
+    return {
+        "files": made.files,
+        "components": made.components,
+        "feature_names": made.feature_names,
+        "feature_set_version": made.feature_set_version,
+        "thresholds": dict(made.thresholds),
+        "use_case": "churn",
+        "model_name": "churn",
+    }
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    folder = tmp_path_factory.mktemp("churn")
+    settings = serve_settings(folder, use_case="churn")
+    ensure_tokens(settings.keys_dir, API_ROLES)
+    signer, said = Signer(settings.keys_dir), trained()
+    raw = signer.bundle("1.0.0", said.pop("files"), **said)
+    registry = Registry(settings.prod_models_dir)
+    registry.open()
+    bundle = unpack(raw)
+    meta = Meta(
+        version="1.0.0",
+        sha256=bundle.sha256,
+        key_id="key",
+        accepted_at_us=1,
+        size_bytes=len(raw),
+        manifest=bundle.manifest.model_dump(mode="json", exclude={"files"}),
+    )
+    registry.store(meta, StoredVersion(raw, signer.sign(raw)))
+    registry.point_to("1.0.0")
+    accepted = registry.ledger.with_accepted(meta.acceptance(), None)
+    registry.save(accepted.with_activation("1.0.0", 1))
+    return settings
+
+
+@pytest.fixture(scope="module")
+def server(settings: Settings) -> Iterator[Running]:
+    with Running(settings, usecases.load_serving("churn")) as running:
+        yield running
+
+
+@pytest.fixture
+def tables() -> RowTables:
+    return tables_of(read_declaration(CHURN / "usecase.toml").row_schema)
+
+
+def stored(settings: Settings, tables: RowTables, row_id: str) -> dict[str, Any] | None:
+    engine = connect(settings.database_url.get_secret_value())
+    served = served_rows(tables)
+    try:
+        with engine.connect() as connection:
+            query = select(served).where(served.c.row_id == row_id)
+            row = connection.execute(query).mappings().one_or_none()
+            return None if row is None else dict(row)
+    finally:
+        engine.dispose()
+
+
+def drained(server: Running) -> None:
+    wait_until(lambda: server.service.journaling.journal.backlog == 0)
+
+
+def test_a_row_is_answered_and_kept_in_the_tables_of_its_use_case(
+    server: Running, settings: Settings, tables: RowTables
+) -> None:
+    answer = server.client.post("/predict", json={**NAMED, "row_id": "kept"})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["row_id"] == "kept"
+    assert told["prediction"] in ("yes", "no")
+    assert 0 <= told["probability"] <= 1
+    drained(server)
+    row = stored(settings, tables, "kept")
+    assert row is not None
+    assert (row["entity"], row["contract"], row["has_fibre"]) == ("c-1", "month", 1)
+    assert row["decision"] == told["prediction"]
+    assert row["score"] == pytest.approx(told["probability"])
+    vector = np.frombuffer(row["feature_vector"], dtype="<f4")
+    assert vector[:2].tolist() == [3.0, 95.5]
+
+
+def test_an_id_that_was_decided_counts_once_whatever_it_is_called(server: Running) -> None:
+    body = {**NAMED, "row_id": "once"}
+    first = server.client.post("/predict", json=body).json()
+    assert server.client.post("/predict", json=body).json() == first
+    other = server.client.post("/predict", json={**body, "monthly_charges": 1.5})
+    assert other.status_code == 409
+    assert "row_id was decided before with another monthly_charges" in other.json()["detail"]
+    drained(server)
+    assert server.client.post("/predict", json=body).json() == first
+    stranger = server.client.post("/predict", json={**body, "customer_id": "c-2"})
+    assert "another customer_id" in stranger.json()["detail"]
+
+
+def test_the_same_id_twice_in_one_batch_is_one_row(server: Running) -> None:
+    body = {**NAMED, "row_id": "twice"}
+    answer = server.client.post("/predict/batch", json={"instances": [body, body, BODY]}).json()
+    told = answer["predictions"]
+    assert told[0] == told[1]
+    assert told[2]["row_id"] != "twice"
+
+
+BAD = {
+    "an unknown field": ({**BODY, "tenure": 1}, "tenure"),
+    "an undeclared word": ({**BODY, "contract": "weekly"}, "contract"),
+    "a number as text": ({**BODY, "monthly_charges": "95.5"}, "monthly_charges"),
+    "a number beyond any float32": ({**BODY, "monthly_charges": 1e308}, "monthly_charges"),
+    "a missing column": ({name: BODY[name] for name in BODY if name != "payment"}, "payment"),
+    "a row far in the future": ({**BODY, "as_of": "2999-01-01T00:00:00Z"}, "as_of"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_does_not_fit_is_refused_by_the_name_of_the_field(server: Running, name: str) -> None:
+    body, field = BAD[name]
+    answer = server.client.post("/predict", json=body)
+    assert answer.status_code == 422
+    assert field in [error["field"] for error in answer.json()["errors"]]
+
+
+def test_not_a_number_is_refused_by_the_name_of_the_field(server: Running) -> None:
+    raw = (
+        b'{"tenure_months": NaN, "monthly_charges": 1, "contract": "month", "payment": "card", '
+        b'"has_fibre": true, "support_calls": 1}'
+    )
+    headers = {"Content-Type": "application/json"}
+    answer = server.client.post("/predict", content=raw, headers=headers)
+    assert answer.status_code == 422
+    assert "tenure_months" in answer.text
+
+
+def test_a_label_reaches_its_row(server: Running, settings: Settings, tables: RowTables) -> None:
+    server.client.post("/predict", json={**NAMED, "row_id": "labelled"})
+    drained(server)
+    labels = [{"transaction_id": "labelled", "label": "yes"}, {"transaction_id": "x", "label": 0}]
+    headers = server.bearer(Role.FEEDBACK)
+    answer = server.client.post("/feedback", json={"labels": labels}, headers=headers).json()
+    assert (answer["stored"], answer["unknown"]) == (1, ["x"])
+    row = stored(settings, tables, "labelled")
+    assert row is not None
+    assert (row["label"], row["label_source"]) == (1.0, "feedback")
+
+
+def test_examples_of_the_docs_work_as_they_stand(server: Running) -> None:
+    page = server.client.get("/openapi.json").json()
+    content = page["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    examples = [one["value"] for one in content["examples"].values()]
+    assert len(examples) == 3
+    for body in examples:
+        assert server.client.post("/predict", json=body).status_code == 200
+
+
+def test_records_of_the_journal_are_read_back_to_the_last_bit() -> None:
+    use_case = usecases.load_serving("churn")
+    records = RecordFormat(usecases.row_store("churn"))
+    request = use_case.request_model.model_validate(NAMED)
+    row = use_case.to_transaction(request, 1_700_000_000_000_000)
+    again = records.rows.row(dict(zip(records.columns, records.rows.values(row), strict=False)))
+    assert again == row
