@@ -65,7 +65,10 @@ def _stale(newest: int | None, context: Context) -> list[Finding]:
     if age <= limit:
         return []
     moment = isoformat(context.as_of_us)
-    says = f"is {age:.1f} days before {moment} in the newest row, at most {limit:g} are allowed"
+    says = (
+        f"is {age:.1f} days before {moment} in the newest row, at most {limit:g} are allowed "
+        "(data that ended long ago: TRAIN_AS_OF=end-of-data)"
+    )
     return [_ruin("stale_data", "event_time", says, age)]
 
 
