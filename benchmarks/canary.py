@@ -22,9 +22,8 @@ from api.rollout.arm_statistics import arm_statistics
 from api.rollout.bucket import BUCKETS, GROUPS, Splitter, limit_of
 from benchmarks.report import Bar, finish
 from scheduler.rollout.look import look_from
-from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.sequential import mean_differs
-from scheduler.rollout.stage import StageAction, judge_stage
+from scheduler.rollout.stage import RolloutPolicy, StageAction, judge_stage
 from shared.contracts.rollouts import SHARES, Mode, RolloutArms, RolloutView, RolloutWorkers
 
 LOOKS = 60

@@ -13,10 +13,9 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.heartbeat import HeartbeatFile
 from scheduler.readiness import scoring_api
-from scheduler.rollout.driver import RolloutDriver
-from scheduler.rollout.leadership import DatabaseLease
-from scheduler.rollout.policy import RolloutPolicy
+from scheduler.rollout.driver import DatabaseLease, RolloutDriver
 from scheduler.rollout.record import RolloutRecord
+from scheduler.rollout.stage import RolloutPolicy
 from scheduler.schedule.first_model import REQUESTED_BY, FirstModel
 from scheduler.schedule.jobs import DRIFT, RETRAINING, JobRunner
 from scheduler.schedule.table import DatabaseScheduleTable, FixedSchedule, ScheduleTable

@@ -16,13 +16,11 @@ from sqlalchemy import Engine
 
 import usecases
 from scheduler.replay.asked import Asked
-from scheduler.replay.csv_text import csv_text
 from scheduler.replay.history import connect_read_only, newest_event_us
-from scheduler.replay.page import PageData, render
+from scheduler.replay.page import PageData, csv_text, render
 from scheduler.replay.plan import ReplayImpossible, Span, plan_spans
 from scheduler.replay.policies import Policy
-from scheduler.replay.protocol import handbook
-from scheduler.replay.published import Published
+from scheduler.replay.protocol import Published, handbook
 from scheduler.replay.record import Round
 from scheduler.replay.replay import replay
 from scheduler.replay.summary import describe, judged, summarize, verdict

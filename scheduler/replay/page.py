@@ -1,5 +1,7 @@
 """The page of a replay: one HTML text that needs nothing but itself."""
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
 from scheduler.replay.policies import Policy
-from scheduler.replay.published import Published
+from scheduler.replay.protocol import Published
 from scheduler.replay.record import Round
 from scheduler.replay.summary import describe, ended, judged, metric_names, summarize, verdict
 from scheduler.report import paper, words
@@ -20,7 +22,60 @@ from scheduler.report.canvas import CANDIDATE, CHAMPION, GRID, INK, MUTED, NEGAT
 from scheduler.report.data import Floats
 from scheduler.report.words import metric_name
 from scheduler.tracking.record import flat
-from shared.clock import to_datetime
+from shared.clock import isoformat, to_datetime
+
+# The replay as CSV: a line for each round and policy, for whoever wants to count again.
+
+_ABOUT = (
+    "round",
+    "as_of",
+    "until",
+    "status",
+    "code",
+    "reason",
+    "candidate",
+    "champion_before",
+    "drift_alarm",
+    "policy",
+    "serves",
+    "rows",
+    "positives",
+    "unlabelled",
+)
+
+
+def csv_text(rounds: Sequence[Round]) -> str:
+    """All rounds; an empty field is what is undefined, or not there."""
+    names = metric_names(rounds)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow((*_ABOUT, *names))
+    for record in rounds:
+        for policy in Policy:
+            writer.writerow(_line(record, policy, names))
+    return buffer.getvalue()
+
+
+def _line(record: Round, policy: Policy, names: Sequence[str]) -> list[object]:
+    span, run, scores = record.span, record.run, record.scored(policy)
+    return [
+        span.number,
+        isoformat(span.as_of_us),
+        isoformat(span.until_us),
+        run["status"],
+        run["statuscode"],
+        record.reason,
+        record.candidate,
+        run["championversion"],
+        record.drifted,
+        policy.value,
+        record.serving[policy],
+        record.rows,
+        record.positives,
+        record.unlabelled,
+        *(scores.get(name) for name in names),
+    ]
+
 
 # The figures of a replay: each policy's metric over time, and what the gate gained or lost.
 

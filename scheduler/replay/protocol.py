@@ -7,6 +7,8 @@ day minus the delay. A round as of an instant takes the newest test week of whic
 known, so a weekly replay is the book's prequential validation.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -18,6 +20,18 @@ from shared.clock import MICROS_PER_DAY
 from shared.errors import TrainingFailed
 from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import LearningUseCase, Split
+
+# What others published for a protocol, to stand beside what the replay measured.
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Rows of a table: model -> metric -> value."""
+
+    source: str
+    metrics: tuple[str, ...]
+    rows: Mapping[str, tuple[float, ...]]
+
 
 WEEK_DAYS = 7
 Mask = npt.NDArray[np.bool_]

@@ -5,20 +5,50 @@ two of these steps looks again after its restart and goes on from what it sees. 
 schedulers one drives; a number proves to the API that nobody has taken over since.
 """
 
+from dataclasses import dataclass
 from typing import Protocol
 
+from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.rollout.leadership import LeadershipLease
 from scheduler.rollout.look import look_from
-from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.record import RolloutRecord
-from scheduler.rollout.stage import StageAction, StageDecision, judge_stage
+from scheduler.rollout.stage import RolloutPolicy, StageAction, StageDecision, judge_stage
 from scheduler.schedule.outage_log import OutageLog
 from scheduler.scoring_api import ApiUnavailable, StepAnswer
 from shared.clock import Clock
 from shared.contracts.rollouts import Action, RolloutRequest, RolloutView
 from shared.errors import DataUnavailable
+from shared.tables.leadership import take_leadership
+
+# Who drives: one scheduler at a time, and its number proves it.
+
+LEADERSHIP = "rollout"
+
+
+class LeadershipLease(Protocol):
+    """The right to drive."""
+
+    def take(self) -> int | None:
+        """The fencing number to drive with; None: another scheduler drives.
+
+        Raises:
+            DataUnavailable: nobody can tell.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseLease:
+    """A lease in the database, extended at each look."""
+
+    engine: Engine
+    owner: str
+    seconds: float
+
+    def take(self) -> int | None:
+        return take_leadership(self.engine, LEADERSHIP, self.owner, self.seconds)
+
 
 # The API's rollout as seen from here: what it shows, and the one request that moves it on.
 

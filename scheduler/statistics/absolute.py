@@ -14,8 +14,7 @@ from learning.measures import measure_named, shown_measures
 from scheduler.statistics.baselines import constant_scores, not_beaten
 from scheduler.statistics.compare import METRICS, compare_sample, estimator_of, shown
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.intervals import one_sided
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import Plan, one_sided
 from scheduler.statistics.policy import JudgePolicy
 from scheduler.statistics.sample import NotComparable, PairedSample
 from scheduler.statistics.verdict_numbers import Numbers, support_numbers

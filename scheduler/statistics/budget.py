@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler.statistics.bootstrap import bootstrap_variance
-from scheduler.statistics.intervals import spread_over
-from scheduler.statistics.measure import PairedEstimate, Plan
+from scheduler.statistics.measure import PairedEstimate, Plan, spread_over
 from scheduler.statistics.sample import Codes, Floats, PairedSample
 
 # What a fixed number of alerts a day catches, under many row weights at once.

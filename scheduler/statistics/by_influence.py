@@ -11,8 +11,13 @@ import numpy as np
 
 from learning.measures import Measure
 from learning.measures.measure import Measured
-from scheduler.statistics.intervals import Spread, clustered_variance, spread_over
-from scheduler.statistics.measure import PairedEstimate, Plan
+from scheduler.statistics.measure import (
+    PairedEstimate,
+    Plan,
+    Spread,
+    clustered_variance,
+    spread_over,
+)
 from scheduler.statistics.sample import Codes, Floats, NotComparable, PairedSample
 
 

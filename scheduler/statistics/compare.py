@@ -10,8 +10,7 @@ import numpy.typing as npt
 from learning.measures import measure_named
 from scheduler.statistics.budget import cost_at_budget, recall_at_budget
 from scheduler.statistics.by_influence import estimator_by_influence
-from scheduler.statistics.intervals import Spread, one_sided
-from scheduler.statistics.measure import Measure, Plan
+from scheduler.statistics.measure import Measure, Plan, Spread, one_sided
 from scheduler.statistics.ranking import auc, average_precision
 from scheduler.statistics.sample import NotComparable, PairedSample, paired_sample
 from shared.tasks import Margin

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler.statistics.compare import MetricComparison
-from scheduler.statistics.intervals import Spread, one_sided, spread_over
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import Plan, Spread, one_sided, spread_over
 from scheduler.statistics.sample import Bools, Codes, Floats, PairedSample
 
 VOLUME, PRECISION, RECALL, MONEY = "alert_volume", "alert_precision", "alert_recall", "alert_money"

@@ -5,8 +5,13 @@ from scipy import sparse
 
 from scheduler.statistics.bootstrap import bootstrap_variance
 from scheduler.statistics.delong import auc_with_influence
-from scheduler.statistics.intervals import Spread, clustered_variance, spread_over
-from scheduler.statistics.measure import PairedEstimate, Plan
+from scheduler.statistics.measure import (
+    PairedEstimate,
+    Plan,
+    Spread,
+    clustered_variance,
+    spread_over,
+)
 from scheduler.statistics.sample import Bools, Codes, Floats, PairedSample
 
 # Average precision under many row weights at once, sorted once.

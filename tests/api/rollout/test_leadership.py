@@ -9,8 +9,7 @@ import pytest
 import structlog
 from sqlalchemy import Engine
 
-from scheduler.rollout.driver import RolloutDriver
-from scheduler.rollout.leadership import DatabaseLease, LeadershipLease
+from scheduler.rollout.driver import DatabaseLease, LeadershipLease, RolloutDriver
 from scheduler.rollout.record import RolloutRecord
 from scheduler.scoring_api import HttpScoringApi, StepAnswer
 from shared.clock import SystemClock

@@ -11,10 +11,9 @@ from typing import Any
 
 import structlog
 
-from scheduler.rollout.driver import RolloutDriver
-from scheduler.rollout.leadership import DatabaseLease
-from scheduler.rollout.policy import RolloutPolicy
+from scheduler.rollout.driver import DatabaseLease, RolloutDriver
 from scheduler.rollout.record import NAME, RolloutRecord
+from scheduler.rollout.stage import RolloutPolicy
 from scheduler.scoring_api import HttpScoringApi
 from shared.clock import SystemClock
 from shared.keys.tokens import Role, read_token

@@ -8,10 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from scheduler.replay.csv_text import csv_text
-from scheduler.replay.page import PageData, render
+from scheduler.replay.page import PageData, csv_text, render
 from scheduler.replay.policies import Policy
-from scheduler.replay.published import Published
+from scheduler.replay.protocol import Published
 from scheduler.replay.record import Round, from_json, to_json
 from scheduler.replay.summary import describe, judged, mean, summarize, verdict
 from tests.scheduler.replay.chronicle import Chronicle

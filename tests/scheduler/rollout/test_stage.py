@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from scheduler.rollout.look import Arm, Look
-from scheduler.rollout.policy import RolloutPolicy
 from scheduler.rollout.stage import (
+    RolloutPolicy,
     StageAction,
     StageDecision,
     decision_from_json,
