@@ -14,8 +14,10 @@ from tests.api.mortal_postgres import MortalPostgres
 from tests.api.server import Running, serve_settings, wait_until
 from tests.api.tiny import stored_rows
 from tests.support.api_calls import feedback, labels_of, quarantined_rows
-from tests.support.api_on_postgresql import USE_CASE, bundle, predict
+from tests.support.api_on_postgresql import USE_CASE, bundle, database, predict
 from tests.support.api_registries import NoSmoke
+
+__all__ = ["database"]
 
 
 def health(server: Running) -> dict[str, Any]:
