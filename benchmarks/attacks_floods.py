@@ -1,7 +1,7 @@
 """Floods of one kind after another on a real API: what a polite caller waits, what memory it takes.
 
-The attackers are processes of their own, each with a few connections; none has credentials. The
-polite caller scores ordinary rows and looks at /livez, one request after the other. Beside
+The attackers are separate processes, each with a few connections; none has credentials. The
+polite caller scores ordinary rows and examines /livez, one request after the other. Beside
 the floods: whether a rollback takes less than two seconds, and how much was logged.
 """
 
@@ -110,7 +110,7 @@ def _waited(url: str, seconds: float) -> float:
 
 
 def _rollback_seconds(url: str, folder: Path) -> float:
-    """How long an operator waits for an answer; there is nothing to step back to."""
+    """How long an operator waits for an answer; there is nothing to roll back to."""
     headers = {"Authorization": f"Bearer {read_token(folder / 'keys', Role.OPERATOR)}"}
     began = time.perf_counter()
     httpx.post(f"{url}/rollback_model", json={"reason": "a drill"}, headers=headers, timeout=60)

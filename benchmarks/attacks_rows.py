@@ -1,7 +1,7 @@
 """Rows that cost much, sent by anybody: what a stranger's row waits for them.
 
 A real API serves a fitted model. An attacker of its own process sends what is named, over and over;
-meanwhile one other caller sends ordinary rows and looks at /livez, one request after the other.
+meanwhile one other caller sends ordinary rows and examines /livez, one request after the other.
 His waiting is the figure: the bar is 50 ms at p99.9.
 """
 

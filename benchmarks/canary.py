@@ -1,6 +1,6 @@
 """Rollouts of simulated traffic, decided by the shipped driver's own judgement: `make bench-canary`
 
-Users differ: each has an alert rate, a score level and a speed of its own, and some send many
+Users differ: each has an alert rate, a score level and its own speed, and some send many
 rows. Rows are counted by the API's own tally, turned into figures by its own arithmetic, and
 judged by the scheduler's own stage decision, look after look.
 """
@@ -212,7 +212,7 @@ def split() -> dict[str, float]:
 
 
 def peeking(runs: int) -> dict[str, float]:
-    """One comparison of two equal means, looked at 60 times: both kinds of test."""
+    """One comparison of two equal means, examined 60 times: both kinds of test."""
     rng = np.random.default_rng(7)
     sums = rng.normal(size=(2, runs, LOOKS)).cumsum(axis=2) * math.sqrt(100)
     rows = 100.0 * np.arange(1, LOOKS + 1)

@@ -155,7 +155,7 @@ class Chaos:
             self._start(name)
 
     def _let_it_end(self) -> None:
-        """No more kills: what has been due until now has to end by itself."""
+        """No more kills: what has been due until now has to end on its own."""
         self._back_at = dict.fromkeys(self._back_at, 0.0)
         self._bring_back()
         self.ended_us = self.now_us()

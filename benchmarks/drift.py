@@ -1,7 +1,7 @@
 """How often the drift check cries wolf, and what it finds: `make bench-drift`.
 
 Thirty features with autocorrelated rows (AR(1) along time) and days that stray, a baseline
-of sixty days, a current window of seven. One check looks at all thirty features.
+of sixty days, a current window of seven. One check examines all thirty features.
 """
 
 import argparse

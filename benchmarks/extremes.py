@@ -1,7 +1,7 @@
 """One user with 100,000 rows in the last 30 days, and one merchant with a million rows.
 
 Both are asked for as a scorer asks: a row is told and becomes the past of the next. The first
-request of such a user reads and encodes everything once; it is told apart.
+request of such a user reads and encodes everything once; it is counted separately.
 """
 
 import random

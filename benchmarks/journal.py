@@ -1,6 +1,6 @@
 """Nothing acknowledged is lost: kills, power cuts, damaged files. `make bench-journal`
 
-The real API process, with its drain in a process of its own, answers rows and dies, again and
+The real API process, with its drain in a separate process, answers rows and dies, again and
 again, each time in a way that one of the cases knows. Each life begins on what the last one left.
 At the end the journal is drained and counted: every answered id for which the settings promise it
 has to be in the database exactly once, the merchants' tiles have to count each row once, and rows

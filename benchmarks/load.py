@@ -1,4 +1,4 @@
-"""Load from wrk on a core of its own, and what the server's process spent on it."""
+"""Load from wrk on a separate core, and what the server's process spent on it."""
 
 import os
 import shutil
@@ -120,7 +120,7 @@ def cpu_seconds(pid: int) -> float:
 
 
 def family_cpu_seconds(pid: int) -> float:
-    """The same of a process and its children: a drain of its own is part of the cost."""
+    """The same of a process and its children: its own drain is part of the cost."""
     return sum(map(cpu_seconds, (pid, *children(pid))))
 
 

@@ -42,7 +42,7 @@ def peak_mib(pid: int) -> float:
 
 
 def forget_peak(pid: int) -> None:
-    """Let the highest resident size begin anew."""
+    """Reset the highest resident size."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 

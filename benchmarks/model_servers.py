@@ -1,6 +1,6 @@
 """General model servers, each as its manual starts one: MLServer and BentoML, where installed.
 
-They live in environments of their own below RIVALS_DIR, because what they pin is not what the
+They live in separate environments below RIVALS_DIR, because what they pin is not what the
 project pins: `RIVALS_DIR/mlserver/bin/mlserver`, `RIVALS_DIR/bentoml/bin/bentoml`. One worker
 each, behind 16 connections on the core where the service was. They serve the gradient boosting
 of the classifier alone and get its 43 features for nothing: no history, no rules, no record.
@@ -126,7 +126,7 @@ def _running(server: ModelServer, folder: Path) -> Iterator[tuple[str, int]]:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ask it to end with its workers, which are sessions of their own; insist where it does not."""
+    """Ask it to end with its workers, which are separate sessions; insist where it does not."""
     family = [process.pid, *descendants(process.pid)]
     process.terminate()
     try:

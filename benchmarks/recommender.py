@@ -1,6 +1,6 @@
 """Does the ranking autoencoder beat its baselines, and by how much? 29 categories, made by rule.
 
-Users have one of six tastes, shifted by a mood of their own; a taste is a nonlinear thing (who
+Users have one of six tastes, shifted by their own mood; a taste is a nonlinear thing (who
 likes two kinds of films together dislikes each alone), so that a weighted sum does not tell it.
 A row is what a user has rated so far, sixty in a hundred ratings unknown; the label is what the
 same user rates next. Users who are judged are not those that are learned from.

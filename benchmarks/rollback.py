@@ -1,6 +1,6 @@
 """The way back, whole: a bad version comes into service, and is left. `make bench-rollback`
 
-Real API, Prometheus and Alertmanager, with the shipped rules; each case has a service of its own.
+Real API, Prometheus and Alertmanager, with the shipped rules; each case has its own service.
 A good version serves until it counts as one that served well; then a bad one is pushed, or
 something happens that must not be taken for one. Each case has to end on the last good version,
 with people told which version was left and why.
@@ -144,7 +144,7 @@ class Result:
 
 
 def run(case: Case, scale: float) -> Result:
-    """One case on a service of its own."""
+    """One case on its own service."""
     settings = {**_SERVED_WELL, **dict(case.settings), "LOG_LEVEL": "warning"}
     # Workers outlive their supervisor for a moment, and write.
     folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
@@ -168,7 +168,7 @@ def _watch(world: World, case: Case) -> Result:
     began = time.monotonic()
     limit = MOST_SECONDS * world.scale
     if case.leaves is None or case.happens is _hand_change:
-        # It serves already; the question is whether it is left alone.
+        # It serves already; the question is whether it stays in service.
         time.sleep(limit)
         seconds = 0.0
     else:

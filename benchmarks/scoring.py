@@ -139,7 +139,7 @@ def measure(fitted: Fitted, model: OnnxModel, rows: FloatMatrix) -> dict[str, fl
 
 
 def us_per_row(model: OnnxModel, rows: FloatMatrix, together: int) -> float:
-    """So many rows at a time. Never the same again soon: the processor would know their paths."""
+    """This many rows at a time. Never the same again soon: the processor would know their paths."""
     many = np.ascontiguousarray(np.resize(rows, (BATCH_ROWS, rows.shape[1])))
     started = time.perf_counter()
     for begin in range(0, len(many), together):
@@ -165,7 +165,7 @@ def median_us(score: Callable[[FloatMatrix], FloatMatrix], rows: FloatMatrix, co
 
 
 def _silent(_what: str, _share: float) -> None:
-    """Nobody watches."""
+    """No observer."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Both services as real processes on a folder of their own, for benchmarks and tests."""
+"""Both services as real processes on a separate folder, for benchmarks and tests."""
 
 import json
 import os

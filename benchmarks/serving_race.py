@@ -145,7 +145,7 @@ def _middle(ratios: Iterator[float]) -> float:
 
 
 def post_batch(services: Services, bodies: Path, run: str, rows: int) -> float:
-    """Post so many rows as one batch; the seconds it took."""
+    """Post this many rows as one batch; the seconds it took."""
     known = [orjson.loads(line) for line in bodies.read_bytes().splitlines()]
     instances = [known[at % len(known)] | {"transaction_id": f"{run}-{at}"} for at in range(rows)]
     content = orjson.dumps({"instances": instances})

@@ -107,4 +107,4 @@ def _body(draw: random.Random, user: int) -> dict[str, Any]:
 
 
 def _silent(_what: str, _share: float) -> None:
-    """Nobody watches."""
+    """No observer."""

@@ -31,7 +31,7 @@ _DETAILS = 24
 
 
 class Shadow:
-    """What is on disk for certain, below a folder of its own."""
+    """What is on disk for certain, below a separate folder."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self.root = root.resolve()
@@ -71,7 +71,7 @@ class Shadow:
 
 
 def is_tracked(relative: Path) -> bool:
-    """Whether it is the database or of the journal; the rest is left as it is."""
+    """Whether it is the database or of the journal; the rest stays unchanged."""
     name = relative.as_posix()
     of_database = name.startswith("understudy.db") and not name.endswith("-lock")
     return name == "." or of_database or name.split("/")[0] == "journal"

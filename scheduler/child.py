@@ -1,6 +1,6 @@
 """`python -m scheduler.child PARENT_PID`: wait to be told a claimed run, and carry it out.
 
-A process of its own, so that a run which hangs, leaks or crashes takes nothing with it. It
+A separate process, so that a run which hangs, leaks or crashes takes nothing with it. It
 dies with its parent, and records how its run ended itself.
 """
 

@@ -63,7 +63,7 @@ def scheduler_registry(engine: Engine, *others: Collector) -> CollectorRegistry:
 def serve_metrics(
     registry: CollectorRegistry, host: str, port: int, log: FilteringBoundLogger
 ) -> None:
-    """Answer GET /metrics in a thread of its own; a port that is taken costs only the figures."""
+    """Answer GET /metrics in a separate thread; a port that is taken costs only the figures."""
     try:
         start_http_server(port, host, registry)
     except OSError as error:

@@ -26,7 +26,7 @@ class PushState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """What became of a push; UNKNOWN: it may or may not have arrived, ask what serves.
+    """What became of a push; UNKNOWN: it may or may not have arrived; ask for the live version.
 
     `partial` says which workers of the API could not follow, if any.
     """

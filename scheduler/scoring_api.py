@@ -1,7 +1,7 @@
-"""The scoring API as seen from here: what serves, is it well, and the push of a bundle.
+"""The scoring API as seen from here: its live version, its health, and the push of a bundle.
 
 Every call has a timeout. Only a connection that could not be made is retried: whatever may
-have reached the API is looked at with `current()` instead of being sent twice.
+have reached the API is examined with `current()` instead of being sent twice.
 """
 
 from dataclasses import dataclass
@@ -103,7 +103,7 @@ class ScoringApi(Protocol):
     """What the cycle needs of the API. All methods raise ApiUnavailable."""
 
     def current(self) -> Serving | None:
-        """What serves now; None when there is no model yet."""
+        """The live version now; None when there is no model yet."""
         ...
 
     def known_versions(self) -> frozenset[Version]:

@@ -31,7 +31,7 @@ from shared.machine_clock import wall_ns
 #
 # Its own interval trigger counts in wall time: a clock that runs ahead for a moment would fire
 # every instant in between and then wait until the day it came from. Here a tick is due so many
-# seconds after it was last looked at, and one whose next instant lies too far ahead, which
+# seconds after it was last examined, and one whose next instant lies too far ahead, which
 # means that the clock was set back, is due at once.
 
 LOOK_SECONDS = 1.0
@@ -40,7 +40,7 @@ GRACE_SECONDS = 2.0
 
 
 class Pause(BaseTrigger):  # type: ignore[misc]
-    """So many seconds from now, whatever was due meanwhile."""
+    """This many seconds from now, whatever was due meanwhile."""
 
     def __init__(self, seconds: float) -> None:
         self.pause = timedelta(seconds=seconds)
@@ -61,7 +61,7 @@ def wake_lost_ticks(scheduler: BaseScheduler, now: datetime) -> list[str]:
 
 
 def keep_ticking(scheduler: BaseScheduler, stopping: threading.Event) -> None:
-    """Look for lost ticks, in a thread of its own, until told to stop."""
+    """Look for lost ticks, in a separate thread, until told to stop."""
 
     def look() -> None:
         # waits by elapsed time, so it needs no clock to notice that one was set
@@ -73,7 +73,7 @@ def keep_ticking(scheduler: BaseScheduler, stopping: threading.Event) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PeriodicTask:
-    """A function called every so many seconds, never twice at once.
+    """A function called every this many seconds, never twice at once.
 
     Attributes:
         is_long: it may run for minutes; ticks that fall into that time are nothing unusual.

@@ -48,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def with_tables(page: str) -> str:
-    """The page with its generated part written anew.
+    """The page with its generated part rewritten.
 
     Raises:
         ValueError: the page has lost one of the two marks.

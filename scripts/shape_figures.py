@@ -85,7 +85,7 @@ def measure(root: Path, files: list[Path]) -> Shape:
 
 
 def functions_of(path: str, tree: ast.Module) -> Iterator[Function]:
-    """Every function and method; a nested one counts by itself and as lines of its parent."""
+    """Every function and method; a nested one counts on its own and as lines of its parent."""
     for node in ast.walk(tree):
         if isinstance(node, FUNCTIONS):
             place = f"{path}:{node.lineno} {node.name}"
@@ -94,7 +94,7 @@ def functions_of(path: str, tree: ast.Module) -> Iterator[Function]:
 
 
 def _nesting(node: ast.AST) -> int:
-    """How many blocks lie inside each other here; functions inside are left out."""
+    """How many blocks lie inside each other here; functions inside are omitted."""
     if isinstance(node, (*FUNCTIONS, ast.Lambda)):
         return 0
     below = max((_nesting(child) for child in _statements(node)), default=0)

@@ -1,7 +1,7 @@
 """How much may be logged: so many lines a minute of each event, files of a bounded size.
 
 What strangers send must not fill a disk by being refused. The first lines of an event are
-written, the rest of the minute is counted, and the count is a line of its own.
+written, the rest of the minute is counted, and the count is its own line.
 """
 
 import fcntl
@@ -78,7 +78,7 @@ class EventQuota(logging.Filter):
         return bool(verdict)
 
     def turn(self) -> None:
-        """Begin another minute, and tell what the last one left out."""
+        """Start another minute, and report what the last one omitted."""
         with self._lock:
             seen, self._seen = self._seen, Counter()
             self._ends_at = self._now() + _MINUTE

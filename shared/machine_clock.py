@@ -48,7 +48,7 @@ class ClockState:
     Attributes:
         gap_seconds: how far the wall clock is ahead of what is believed now; 0: they agree.
         since_seconds: for how long that has been so.
-        spikes: jumps that went back by themselves before they were followed.
+        spikes: jumps that went back on their own before they were followed.
         last_jump_seconds: how far the last jump that was followed went, forward or (-) back.
         last_jump_ago_seconds: when that was; None: never.
     """

@@ -25,7 +25,7 @@ def one_form(text: str) -> str:
     return text if text.isascii() else normalize("NFC", text)
 
 
-# not frozen only because that makes the constructor three times as dear, in every request
+# not frozen only because that makes the constructor three times as expensive, in every request
 @dataclass(slots=True, kw_only=True)
 class Transaction:
     """A row to be scored or learned from; its repr leaves out who it is about.

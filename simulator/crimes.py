@@ -1,6 +1,6 @@
 """Six ways to steal, each visible in another group of features, none of them obvious.
 
-A compromised merchant shows in the merchant's own rate; a takeover, testing and a strange
+A compromised merchant shows in the merchant's own rate; a takeover, testing and an unusual
 device in the customer's rhythm and places; a big ticket in the amount; a cloned card in the
 distance that nobody can travel.
 """

@@ -52,7 +52,7 @@ class World:
     merchants: Merchants
 
     def rng(self, purpose: int) -> np.random.Generator:
-        """A generator of its own for each purpose, so that they do not disturb each other."""
+        """Its own generator for each purpose, so that they do not disturb each other."""
         return np.random.default_rng([self.seed, purpose])
 
 

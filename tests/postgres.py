@@ -68,7 +68,7 @@ def postgres() -> Iterator[Postgres]:
 
 @contextmanager
 def running_postgres() -> Iterator[Postgres]:
-    """A fresh server in a folder of its own, gone when the block ends."""
+    """A fresh server in a separate folder, gone when the block ends."""
     initdb, server = _server_binary("initdb"), _server_binary("postgres")
     if initdb is None or server is None:
         raise FileNotFoundError("PostgreSQL server binaries are not on this machine")

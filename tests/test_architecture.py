@@ -162,7 +162,7 @@ def test_instants_in_tables_are_integers_but_for_the_tables_that_people_read() -
 
 
 def test_no_test_takes_a_helper_from_another_test() -> None:
-    """Helpers of several test modules stand in tests/support/ or in a module of their own."""
+    """Helpers of several test modules stand in tests/support/ or in their own module."""
     taken = [
         f"{path.relative_to(ROOT)}: {module}"
         for room in ("tests", "benchmarks")

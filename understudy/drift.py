@@ -62,7 +62,7 @@ def check_now(request: DriftRequest) -> int:
 
     Raises:
         DriftQuestionUnclear: --from or --to is no instant, or they are the wrong way round.
-        ApiUnavailable: nobody can say what serves; --against does not ask.
+        ApiUnavailable: the live version is unknown; --against does not ask.
         DataUnavailable: the database cannot be read.
     """
     settings = load_settings()

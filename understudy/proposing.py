@@ -1,4 +1,4 @@
-"""What `understudy new` prints: every column with its kind and the reason, then what to look at."""
+"""What `understudy new` prints: every column with its kind and the reason, then what to examine."""
 
 from pathlib import Path
 

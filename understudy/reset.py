@@ -1,4 +1,4 @@
-"""`understudy reset`: begin anew; what there was is moved aside, never deleted."""
+"""`understudy reset`: start over; what there was is moved aside, never deleted."""
 
 import fcntl
 import os

@@ -28,7 +28,7 @@ from shared.tables.row_search import RowFilter, count_rows, first_rows, ids_of
 from shared.tables.schema import transaction_history_logs
 
 _SHOWN = ("transaction_id", "event_time", "user_id", "merchant_id", "amount", "label", "sent_by")
-# Ids tell copies apart, labels keep their own history.
+# Ids distinguish copies, labels keep their own history.
 _FIXED = ("transaction_id", "label", "label_known_at", "label_source", "label_sent_by", "sent_by")
 FIXABLE = tuple(
     column.name for column in transaction_history_logs.columns if column.name not in _FIXED

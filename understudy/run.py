@@ -1,4 +1,4 @@
-"""`understudy run`: both services as processes of their own, on one machine."""
+"""`understudy run`: both services as separate processes, on one machine."""
 
 import io
 import os

@@ -235,7 +235,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
             self._raw.close()
 
     def _end_soon(self, now: float) -> None:
-        """It is to end: not before what was promised earlier is sent, and not for ever."""
+        """It is to end: after what was promised earlier is sent, but within a limit of time."""
         bounds = self.pool.bounds
         if self._is_answering and not (self.cycle is not None and self.cycle.disconnected):
             return

@@ -224,7 +224,7 @@ class _Unanswered:
 
 
 class _Lines:
-    """The lines of a list of headers that is made anew once a second."""
+    """The lines of a list of headers that is rebuilt once a second."""
 
     def __init__(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []

@@ -14,7 +14,7 @@ _LONGEST_PAUSE_SECONDS = 0.25
 
 
 class SharedRendering:
-    """Renders on a thread of its own; everything else happens on one event loop."""
+    """Renders on a separate thread; everything else happens on one event loop."""
 
     def __init__(self, render: Callable[[], bytes], name: str) -> None:
         self._render = render

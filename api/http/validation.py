@@ -11,7 +11,7 @@ from shared.contracts.problems import FieldProblem
 
 # Errors of one body that are reported; more would only repeat themselves.
 _MAX_TOLD = 10
-# Further errors are not looked at: each would cost more than checking a good row.
+# Further errors are not examined: each would cost more than checking a good row.
 _MAX_READ = 100
 _REMEDIES: Mapping[str, str] = {
     "json_invalid": "send one JSON document in UTF-8",

@@ -92,7 +92,7 @@ class Drain:
             span = self._journal.undrained()
             round_end = span[1] if span else None
             while span and round_end and span[0] < round_end:
-                # the earlier: a journal that was emptied meanwhile begins anew
+                # the earlier: a journal that was emptied meanwhile starts over
                 self._done(self._writer.write_batch(span[0], min(round_end, span[1])))
                 span = self._journal.undrained()
         except DataUnavailable as error:

@@ -243,10 +243,10 @@ class Journal:
             raise JournalFull(self._disk_trouble) from error
 
     def keep_name(self) -> None:
-        """Write the active segment anew if it, or the whole folder, was removed meanwhile.
+        """Write the active segment again if it, or the whole folder, was removed meanwhile.
 
         Records would be acknowledged that no drain and no later start could find. Where it cannot
-        be written anew they are refused.
+        be rewritten they are refused.
         """
         with self._lock:
             if not self._active.is_nameless(self._end.segment):

@@ -164,7 +164,7 @@ def _take_back(directory: Path, saved: Position | None) -> None:
 def _missing(directory: Path, first: int, numbers: Sequence[int]) -> list[Defect]:
     """Gaps between the first segment that was not drained and the last, each by its first number.
 
-    A gap may be as wide as a file with a strange number makes it.
+    A gap may be as wide as a file with an unusual number makes it.
     """
     expected, gaps = first, []
     for number in numbers:

@@ -186,7 +186,7 @@ class DatabaseSink:
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
-        """After one, the tables are checked again: the database may have been created anew."""
+        """After one, the tables are checked again: the database may have been recreated."""
         try:
             yield
         except DataUnavailable:

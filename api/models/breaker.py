@@ -27,13 +27,13 @@ _AS_SLOW = 0.5
 
 _log = structlog.get_logger()
 RollBack = Callable[[str, str], None]
-"""Leave this version for this reason; called on a thread of its own."""
+"""Leave this version for this reason; called on a separate thread."""
 
 
 class Slowness:
     """Compares a version with its fallback, on one row and at the same moment.
 
-    What a call took says nothing by itself: on a machine that has too much to do every model is
+    What a call took says nothing on its own: on a machine that has too much to do every model is
     slow. Both are asked one row more, so whatever slows one down slows down the other.
 
     Attributes:

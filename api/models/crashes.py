@@ -96,7 +96,7 @@ class MarkedModel:
 
 
 def marked(live: LiveModel, marker: CrashMarker, seconds: float | None) -> LiveModel:
-    """The same version, watched anew; None: for as long as it is used."""
+    """The same version, watched again; None: for as long as it is used."""
     model = unmarked(live).model
     return replace(live, model=MarkedModel(model, marker, seconds))
 

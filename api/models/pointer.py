@@ -48,7 +48,7 @@ class Pointer:
             _log.warning("audit_trail_missing", accepted=len(self._registry.ledger.accepted))
 
     def restore(self, version: str) -> None:
-        """Write a pointer that is missing, or names no version, anew."""
+        """Write a pointer that is missing, or names no version, again."""
         ledger = self._registry.ledger
         last = ledger.served_last
         try:

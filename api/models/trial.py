@@ -34,7 +34,7 @@ class Trial(Protocol):
     def try_candidate(self, users: Sequence[str], matrix: FloatMatrix) -> dict[int, ModelScores]:
         """Row -> which model answers it and with which scores; the others are the champion's.
 
-        Never raises: what the candidate cannot score is left out.
+        Never raises: what the candidate cannot score is omitted.
         """
         ...
 

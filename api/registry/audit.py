@@ -2,7 +2,7 @@
 
 Each line carries the digest of the line before it, so that a line changed, removed or put in
 between is found out. Only the end can be cut off unseen; the line before it still stands.
-A line that a kill or a full disk left unfinished stays as it is, and the next one begins anew.
+A line that a kill or a full disk left unfinished stays as it is; the next line starts afresh.
 """
 
 import fcntl
@@ -59,7 +59,7 @@ class AuditTrail:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, 0o600)
         try:
-            # each call opens the file anew, so threads exclude each other as well
+            # each call opens the file again, so threads exclude each other as well
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield descriptor
         finally:

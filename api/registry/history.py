@@ -1,4 +1,4 @@
-"""What the audit trail says of versions, read leniently: to make a lost ledger anew."""
+"""What the audit trail says of versions, read leniently: to rebuild a lost ledger."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -74,7 +74,7 @@ class AuditLine:
 
 
 def audit_lines(path: Path) -> Iterator[AuditLine]:
-    """Lines about versions, in their order; what cannot be read is left out."""
+    """Lines about versions, in their order; what cannot be read is omitted."""
     try:
         raw = path.read_bytes()
     except OSError:
@@ -92,7 +92,7 @@ def audit_lines(path: Path) -> Iterator[AuditLine]:
 
 
 def retold(ledger: Ledger, lines: Iterator[AuditLine]) -> Ledger:
-    """The ledger after all lines; one that makes no sense is left out."""
+    """The ledger after all lines; one that makes no sense is omitted."""
     for line in lines:
         try:
             ledger = line.applied_to(ledger)

@@ -1,7 +1,7 @@
 """The ledger: every version ever accepted, and every time one was in service.
 
 Pure state. Versions stay here after their files are gone, which is what makes a replay
-or a downgrade recognisable for ever.
+or a downgrade recognisable after any time.
 """
 
 import json
@@ -126,7 +126,7 @@ class Ledger(BaseModel):
         return self._but(activations=(*before, activation)[-_KEPT_ACTIVATIONS:])
 
     def with_earlier_activation(self, version: str) -> "Ledger":
-        """For a ledger made anew: what nothing says was in service was so when it was accepted."""
+        """For a rebuilt ledger: what nothing says was in service was so when it was accepted."""
         at_us = self.accepted[version].accepted_at_us
         if self.activated_at_us(version) is not None or self.was_left(version):
             return self
@@ -213,7 +213,7 @@ class Ledger(BaseModel):
         return {*served[:2], *targets[: _KEPT_TARGETS + 1]}
 
     def with_times_trusted(self, declared_us: int) -> "Ledger":
-        """For a ledger made anew: what was in service for the declared time counts as good.
+        """For a rebuilt ledger: what was in service for the declared time counts as good.
 
         How many rows came meanwhile, nothing says any more.
         """
@@ -306,7 +306,7 @@ class LedgerFile:
 
 
 def _salvage(raw: bytes) -> Ledger:
-    """Every entry that makes sense by itself."""
+    """Every entry that makes sense on its own."""
     try:
         content = json.loads(raw)
     except (ValueError, RecursionError):

@@ -18,7 +18,7 @@ class RegistryBusy(OSError):
 
 
 class RegistryLock:
-    """A lock file; each holder opens it anew, so that threads exclude each other as well."""
+    """A lock file; each holder reopens it, so that threads exclude each other as well."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -185,7 +185,7 @@ class Registry:
         write_directory(folder, files)
 
     def describe(self, meta: Meta) -> None:
-        """Write the description of a version that is on disk anew."""
+        """Write the description of a version that is on disk again."""
         write_whole(self._versions / meta.version / META, _as_json(meta))
 
     def activate(self, version: str, ledger: Ledger) -> None:

@@ -1,6 +1,6 @@
 """Marks of revoked versions: one small file each, beside a ledger that could be lost.
 
-The ledger says the same while it is whole. When it has to be made anew, from what lies on
+The ledger says the same while it is whole. When it has to be rebuilt, from what lies on
 disk, these files are what keeps a revoked version from coming back.
 """
 

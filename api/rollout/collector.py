@@ -12,7 +12,7 @@ _ARM = ["arm", "version"]
 
 
 class RolloutCollector(Collector):
-    """Empty while no version is rolled out; counts begin anew with each stage."""
+    """Empty while no version is rolled out; counts restart with each stage."""
 
     def __init__(self, rollout_controller: RolloutController) -> None:
         self._controller = rollout_controller

@@ -39,7 +39,7 @@ class Shadow:
         self.champion, self.version = rollout.champion, rollout.version
         self.process = process
         self.counters = counters
-        # a process of its own: however slow it is, no answer waits
+        # a separate process: however slow it is, no answer waits
         self.pace = Pace()
         self._record = record
         self._judge = judge

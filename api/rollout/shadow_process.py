@@ -98,7 +98,7 @@ class ShadowProcess:
         return late > patience
 
     def close(self) -> None:
-        """End it and give everything back; what it counted is on disk if it ends by itself."""
+        """End it and give everything back; what it counted is on disk if it ends on its own."""
         os.close(self._rows_write)
         if self._child is not None:
             try:

@@ -5,8 +5,8 @@ their own: an untrusted caller can neither take an id before its owner sends it,
 decision about a row that another caller sent.
 
 The payload has to be the same, too. What a request stands for is compared with the transaction
-that was stored, column by column, so a default that was left out and the same value sent are one
-payload. Values that the service fills in anew for each request are compared by how they were made:
+that was stored, column by column, so a default that was omitted and the same value sent are one
+payload. Values that the service fills in again for each request are compared by how they were made:
 an id that was generated matches a generated one, and an event time that follows the clock matches
 the clock of then.
 """

@@ -93,7 +93,7 @@ class ScoringLane:
     """Runs pieces of scoring one after the other; its own methods run on the event loop.
 
     Attributes:
-        batches: how many of them may be taken apart at once.
+        batches: how many of them may be split at once.
     """
 
     def __init__(self, models: ModelSlot) -> None:

@@ -46,7 +46,7 @@ class PendingDecisions:
     def recall(self, records: Iterable[bytes], thresholds: Thresholds) -> None:
         """Make decisions known that a killed process journaled and never drained.
 
-        Undecodable records are left to the drain, which stores them or writes them to the
+        Undecodable records are left for the drain, which stores them or writes them to the
         dead-letter file. `thresholds` gives those of a version.
         """
         keys: list[str] = []

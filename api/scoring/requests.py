@@ -28,7 +28,7 @@ def members_of_a_row(model: type[BaseModel]) -> int:
 
 
 def elements_of_a_batch(model: type[BaseModel], max_rows: int) -> int:
-    """How many values a batch may hold; checked before it is taken apart."""
+    """How many values a batch may hold; checked before it is split."""
     return members_of_a_row(model) * max_rows + OF_AN_ENVELOPE
 
 
@@ -69,8 +69,8 @@ class Instances:
 class BatchParser:
     """Parses {"instances": [...]}; a bad row becomes its ValidationError, in its place.
 
-    Where every row is good, none of them passes through Python. A body is taken apart at once;
-    what its rows say is looked at a slice at a time, for a thousand bad rows take a while.
+    Where every row is good, none of them passes through Python. A body is split at once;
+    what its rows say is examined a slice at a time, for a thousand bad rows take a while.
     """
 
     def __init__(self, model: type[BaseModel], max_rows: int) -> None:

@@ -63,7 +63,7 @@ def _has_segments(folder: Path) -> bool:
 
 
 class OrphanedJournals:
-    """Drains orphaned folders beside this worker's own journal, on a thread of its own.
+    """Drains orphaned folders beside this worker's own journal, on a separate thread.
 
     A database that is away holds that thread, not the follower's, on which rollbacks depend.
     """

@@ -156,7 +156,7 @@ class WorkerPool:
         )
 
     def _stop(self) -> bool:
-        """Whether all ended by themselves and well."""
+        """Whether all ended on their own and well."""
         running = [worker.process for worker in self._workers if worker.process is not None]
         for process in stop_children(running, _STOP_SECONDS):
             _log.error("worker_killed", pid=process.pid, after_seconds=_STOP_SECONDS)

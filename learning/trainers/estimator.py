@@ -61,7 +61,7 @@ class FittedEstimator:
         return self._scores(builder, _PREFIX + model.graph.output[-1].name)
 
     def converted(self, estimator: Any) -> onnx.ModelProto:
-        """The estimator, or a part of it, as a graph of its own."""
+        """The estimator, or a part of it, as a separate graph."""
         from learning.trainers.converting import convert  # noqa: PLC0415 - an extra
 
         return convert(estimator, self.columns)

@@ -32,7 +32,7 @@ class FrameColumn:
 
 
 def frame_columns(columns: Sequence[InputColumn]) -> tuple[FrameColumn, ...]:
-    """A column for each that is declared; a second hash of the same word is left out."""
+    """A column for each that is declared; a second hash of the same word is omitted."""
     found: dict[str, FrameColumn] = {}
     for place, column in enumerate(columns):
         name = column.field or column.name if column.is_category else column.name
@@ -77,7 +77,7 @@ def _cut(builder: Builder, item: FrameColumn) -> str:
 
 
 def _words_node(builder: Builder, item: FrameColumn) -> str:
-    """The vocabulary: number -> word, a missing one told apart from an unseen one."""
+    """The vocabulary: number -> word, a missing one distinguished from an unseen one."""
     number = _cut(builder, item)
     words = f"input_{item.place}_words"
     known = dict(sorted(item.column.words.items()))

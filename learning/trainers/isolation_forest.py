@@ -122,7 +122,7 @@ def _depths(tree: Any) -> npt.NDArray[np.float64]:
 
 
 def _average_path(samples: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Mean depth of an unsuccessful search in a binary tree of so many samples."""
+    """Mean depth of an unsuccessful search in a binary tree of this many samples."""
     count = np.asarray(samples, dtype=np.float64)
     many = np.maximum(count, 3.0)
     mean = 2.0 * (np.log(many - 1.0) + _EULER_GAMMA) - 2.0 * (many - 1.0) / many

@@ -120,7 +120,7 @@ class RankingAutoencoder:
         return self.outputs.export_undo(builder, scaled, "items")
 
     def baseline_graphs(self, feature_count: int, task: Task) -> Mapping[str, bytes]:
-        """The baselines as graphs of their own."""
+        """The baselines as separate graphs."""
         return {
             name: to_onnx([baseline], feature_count, task.width)
             for name, baseline in self.baselines.items()

@@ -14,7 +14,7 @@ from shared.usecase.serving import FeatureSet
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """What serves; `model` is None when it cannot be scored, and then the reason says why."""
+    """The live version; `model` is None when it cannot be scored, and then the reason says why."""
 
     version: Version
     model: Model | None
@@ -34,7 +34,7 @@ def find_champion(
     """The champion, or None when the API serves no model yet.
 
     Raises:
-        ApiUnavailable: nobody can say what serves, or give its bundle.
+        ApiUnavailable: no process could report the live version or send its bundle.
     """
     serving = bundles.api.current()
     if serving is None:
@@ -50,7 +50,7 @@ def find_champion(
 
 
 def _mismatch(model: Model, feature_set: FeatureSet) -> str | None:
-    """Why this copy says nothing about what serves, if so."""
+    """Why this copy carries no information about the live version, if so."""
     known = feature_set.names_of(model.manifest.feature_set_version)
     if not known:
         return f"it needs feature set {model.manifest.feature_set_version}"

@@ -33,7 +33,7 @@ class CycleContext:
     Attributes:
         reports: whether a page is written for every candidate; costs a few seconds a run.
         step_cache: results of finished steps, so that no step runs twice; None keeps nothing.
-        trusted: keys that may have signed the bundle of what serves.
+        trusted: keys that may have signed the bundle of the live version.
         lease_seconds: for how long a push that is announced keeps others away.
         train_as_of: the instant that runs are about (see `resolve_as_of`); None: now.
         progress: how far a long step is, shown to whoever watches.

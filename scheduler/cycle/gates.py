@@ -1,4 +1,4 @@
-"""The examination: every gate as a step of its own, and the decision over all of them."""
+"""The examination: every gate as its own step, and the decision over all of them."""
 
 import polars as pl
 

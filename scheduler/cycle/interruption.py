@@ -1,4 +1,4 @@
-"""How a running cycle is asked to stop: looked at between steps and while training."""
+"""How a running cycle is asked to stop: examined between steps and while training."""
 
 import threading
 

@@ -67,7 +67,7 @@ def next_version(
 def _canonical(values: Mapping[str, Any]) -> str:
     """Text that is equal for values that are equal once they have been through JSON.
 
-    What a training chose by itself is no part of its recipe: the recipe says how to choose.
+    What a training chose on its own is no part of its recipe: the recipe says how to choose.
     """
     declared = {name: value for name, value in values.items() if name != CHOSEN}
     return json.dumps(declared, sort_keys=True, default=str)

@@ -17,10 +17,10 @@ class ChampionChanged(UnderstudyError):
 
 
 def check_champion(run: CycleRun) -> None:
-    """Leave the cycle when the comparison says nothing about what serves now.
+    """Leave the cycle when the comparison carries no information about the live version now.
 
     Raises:
-        ApiUnavailable: nobody can say what serves.
+        ApiUnavailable: the live version is unknown.
         ChampionChanged: somebody pushed or rolled back since this run began.
     """
     serving = run.context.api.current()

@@ -132,7 +132,7 @@ class CycleRunner:
             self._context.log.warning("candidate_not_kept", reason=str(error))
 
     def _prune(self, version: Version, report: RunReport) -> None:
-        """Never the candidate, never what serves, also when that is very old."""
+        """Never the candidate, never the live version, also when that is very old."""
         champion = {Version.parse(report.champion_version)} if report.champion_version else set()
         deleted = self._context.candidates.prune(frozenset({version} | champion))
         if deleted:

@@ -35,7 +35,7 @@ class ServedBundles:
     """Finds the bundles of serving versions.
 
     Attributes:
-        trusted: the keys whose accepted versions load, asked anew each time (see `KeyStore`).
+        trusted: the keys whose accepted versions load, asked again each time (see `KeyStore`).
     """
 
     api: ScoringApi
@@ -43,7 +43,7 @@ class ServedBundles:
     trusted: Callable[[], Keys] = no_keys
 
     def bundle(self, serving: Serving) -> bytes:
-        """The raw bytes of what serves.
+        """The raw bytes of the live version.
 
         Raises:
             ApiUnavailable: there is no good copy here, and the API does not answer.

@@ -1,4 +1,4 @@
-"""Whether an alarm starts a retraining: once per cool-down, and never a promotion by itself."""
+"""Whether an alarm starts a retraining: once per cool-down, and never a promotion on its own."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,7 @@
 """Columns as counts by day: enough to compare distributions, small enough to store.
 
 A number falls between quantiles of the baseline; a category is itself, or "other" when the
-baseline hardly or never saw it. What is missing has a bin of its own, so a burst of nulls is drift.
+baseline hardly or never saw it. What is missing has its own bin, so a burst of nulls is drift.
 """
 
 import math

@@ -7,7 +7,7 @@ of Rao & Scott, 1984). It is known only as well as the number of days allows, so
 confidence bound is used.
 
 Days are not independent either: a season, or a rate over thirty days, moves whole weeks, and
-weeks are looked at in the same way. How far two weeks of the baseline lie apart is what such a
+weeks are examined in the same way. How far two weeks of the baseline lie apart is what such a
 column does on its own, so a current window has to lie further away than that.
 """
 

@@ -28,7 +28,7 @@ def baseline_of_champion(bundles: ServedBundles) -> ChampionBaseline:
     """That of the model that serves.
 
     Raises:
-        ApiUnavailable: nobody can say what serves, or give its bundle.
+        ApiUnavailable: no process could report the live version or send its bundle.
         NotChecked: no model serves, or there is no bundle of it that can be trusted.
     """
     serving = bundles.api.current()

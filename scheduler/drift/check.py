@@ -37,7 +37,7 @@ class DriftLimits:
             weeks differ by is added.
         clock: a column whose own weeks lie as far apart as this only tells the time.
         min_rows: fewer rows are not checked.
-        max_rows: of more rows, this many evenly spaced ones are looked at.
+        max_rows: of more rows, this many evenly spaced ones are examined.
     """
 
     error: float = 0.01
@@ -108,7 +108,7 @@ class _Measured:
 def check_drift(
     baseline: ColumnBaselines, groups: Sequence[Rows], limits: DriftLimits
 ) -> DriftReport:
-    """Compare current rows with the baseline; columns that are not given are left out."""
+    """Compare current rows with the baseline; columns that are not given are omitted."""
     skipped: dict[str, str] = {}
     found = [item for group in groups for item in _measured(baseline, group, limits, skipped)]
     largest = max((group.days for group in groups), key=len, default=np.zeros(0))

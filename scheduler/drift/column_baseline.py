@@ -10,7 +10,7 @@ from scheduler.drift.bins import Bins, ColumnKind, Values, count_by_day, fit_bin
 from scheduler.drift.calibration import design_effect, usual_effect
 
 MAX_ROWS = 200_000
-"""Of more rows, this many evenly spaced ones are looked at: others would only find
+"""Of more rows, this many evenly spaced ones are examined: others would only find
 differences far below the floors."""
 
 

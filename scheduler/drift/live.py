@@ -55,7 +55,7 @@ class Live:
 
     Attributes:
         groups: the columns as the check takes them: each group has its own rows.
-        scores: the champion's, of the window; those of other versions are left out.
+        scores: the champion's, of the window; those of other versions are omitted.
         labelled_scores: the champion's, of rows whose labels have matured.
         labelled_positive: those labels.
         span_us: time from the first row of the window to the last.
@@ -156,7 +156,7 @@ def _features(
 ) -> Iterator[Rows]:
     """A vector has the whole feature set; the champion was trained on some of it.
 
-    Codes of words are left out: the words themselves are among the texts.
+    Codes of words are omitted: the words themselves are among the texts.
     """
     known = use_case.feature_set
     names = known.names_of(manifest.feature_set_version)

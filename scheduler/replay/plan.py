@@ -15,7 +15,7 @@ class ReplayImpossible(UnderstudyError):
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One round: at `as_of_us` it is decided what serves in [as_of_us, until_us)."""
+    """One round: at `as_of_us` the version that serves in [as_of_us, until_us) is chosen."""
 
     number: int
     as_of_us: int

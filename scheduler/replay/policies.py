@@ -1,4 +1,4 @@
-"""Three ways to decide what serves, played over the same candidates; pure."""
+"""Three policies that choose the live version, replayed over the same candidates; pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def serving(outcomes: Sequence[RoundOutcome]) -> Mapping[Policy, str | None]:
 
 
 def promotions(outcomes: Sequence[RoundOutcome]) -> Mapping[Policy, int]:
-    """How often each policy changed what serves, the first model not counted."""
+    """How often each policy changed the live version, the first model not counted."""
     served = [serving(outcomes[: count + 1]) for count in range(len(outcomes))]
     return {
         policy: max(0, len({now[policy] for now in served if now[policy] is not None}) - 1)

@@ -1,4 +1,4 @@
-"""A finished round as it is kept: what the cycle did, what serves since, and how that went."""
+"""A finished round as it is kept: what the cycle did, the live version since, and how that went."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass

@@ -13,7 +13,7 @@ from shared.usecase.learning import LearningUseCase
 MetricValues = Mapping[str, float | None]
 
 ALERT = "review"
-"""The threshold of a bundle above which a person looks at a row."""
+"""The threshold of a bundle above which a person examines a row."""
 
 ALERTS, PRECISION, RECALL = "alerts", "alert_precision", "alert_recall"
 

@@ -1,4 +1,4 @@
-"""The work folder of a replay: its candidates, and a database of its own for its runs.
+"""The work folder of a replay: its candidates, and a separate database for its runs.
 
 Nothing of the real registry, runs or schedule is ever touched. Whatever an interrupted process
 left half done is cleared away at the next start, which tells the finished rounds to the cycle

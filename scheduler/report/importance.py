@@ -1,7 +1,7 @@
 """Permutation importance: what the served graph loses when a column is shuffled.
 
 Measured on held-out rows, in area under the ROC curve: the area does not depend on how many
-rows of each class are looked at, so a sample that keeps the rare class stays honest.
+rows of each class are examined, so a sample that keeps the rare class stays honest.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ REPEATS = 2
 
 
 def sample_rows(positive: Bools, rng: np.random.Generator) -> Codes:
-    """Rows to look at: some of each class, in a fixed order for a fixed seed."""
+    """Rows to examine: some of each class, in a fixed order for a fixed seed."""
     parts = []
     for mask, most in ((positive, MAX_POSITIVES), (~positive, MAX_NEGATIVES)):
         rows = np.flatnonzero(mask)

@@ -1,4 +1,4 @@
-"""The driver: looks at what is rolled out, decides, writes the decision down, and carries it out.
+"""The driver: examines what is rolled out, decides, writes the decision down, and carries it out.
 
 All state is the API's: the stage, its age, its figures. A scheduler that is killed between any
 two of these steps looks again after its restart and goes on from what it sees. Of several

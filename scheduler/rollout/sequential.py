@@ -1,6 +1,6 @@
-"""Tests that may be looked at as often as one likes.
+"""Tests that may be examined as often as one likes.
 
-A test of fixed size, looked at sixty times, cries wolf a fifth of the time. Each p-value here
+A test of fixed size, examined sixty times, cries wolf a fifth of the time. Each p-value here
 is valid at every look at once: under the null hypothesis the chance that it *ever* falls to
 alpha is at most alpha (Ville's inequality on a mixture of likelihood ratios). So a rollout may
 be stopped at the first look that says so, and may run for as long as it takes.

@@ -32,7 +32,7 @@ class RolloutPolicy:
             comparisons, all looks and all stages.
         mismatch_alpha: the same for the test of the split, for each stage.
         stage_minimum_seconds: a stage lasts at least this long.
-        stage_minimum_requests: of each arm; less extends the stage, for ever if need be.
+        stage_minimum_requests: of each arm; less extends the stage, permanently if need be.
         alert_rate_tolerated: the alert rate may differ by this share of the champion's ...
         alert_points_tolerated: ... or by this much, whichever is more.
         latency_tolerated: mean latency may grow by this share of the champion's ...

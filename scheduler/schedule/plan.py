@@ -77,7 +77,7 @@ def answer(
 
 
 def is_from_the_future(stored: JobSchedule, now_us: int) -> bool:
-    """Whether somebody looked at a time that has not come: a clock ran ahead, or ours is slow."""
+    """Whether somebody examined a time that has not come: a clock ran ahead, or ours is slow."""
     return max(stored.checked_at_us, stored.answered_to_us) > now_us + AHEAD_US
 
 

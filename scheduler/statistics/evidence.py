@@ -95,7 +95,7 @@ class Evidence:
 
 
 def customer_codes(customers: Column) -> npt.NDArray[np.int64]:
-    """Group numbers; a row without a customer is a group of its own."""
+    """Group numbers; a row without a customer is its own group."""
     if customers.dtype != object:
         return group_codes(customers)
     known = np.array([customer is not None for customer in customers], dtype=np.bool_)

@@ -62,7 +62,7 @@ def _sources(folder: Path) -> Iterator[Path]:
 
 T = TypeVar("T")
 REUSED = "reused"
-# A run that is resumed later than this looks at the data of that day instead.
+# A run that is resumed later than this examines the data of that day instead.
 RESUME_WITHIN_US = round(timedelta(days=1).total_seconds()) * MICROS_PER_SECOND
 
 

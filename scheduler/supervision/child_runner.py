@@ -31,7 +31,7 @@ JOIN_SECONDS = 1.0
 
 
 class LeaseKeeper:
-    """Extends the lease in a thread of its own: a slow database must not stop the watch.
+    """Extends the lease in a separate thread: a slow database must not stop the watch.
 
     While the database is away nobody can take the run over either; who holds it is settled
     when it is back. Without it nothing is pushed: the push is announced there first.
@@ -111,7 +111,7 @@ def _resident(pid: int) -> int:
 
 
 def descendants(pid: int) -> list[int]:
-    """Children of a process, and theirs; those that are gone by now are left out."""
+    """Children of a process, and theirs; those that are gone by now are omitted."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:

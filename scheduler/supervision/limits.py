@@ -12,7 +12,7 @@ BACKOFF_FACTOR = 4
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
-    """What a child process may use; `stop_seconds` is its time to end by itself when told."""
+    """What a child process may use; `stop_seconds` is its time to end on its own when told."""
 
     time_seconds: float
     memory_bytes: int

@@ -54,7 +54,7 @@ class MlflowPublisher:
 
 
 def connect(tracking_uri: str) -> "MlflowClient":
-    """A client with explicit timeouts; variables that are set already are left alone."""
+    """A client with explicit timeouts; variables that are set already are not touched."""
     for variable, value in _DEFAULTS.items():
         os.environ.setdefault(variable, value)
     from mlflow import MlflowClient  # noqa: PLC0415 - seconds to import, and seldom wanted
@@ -108,7 +108,7 @@ def _register(
 
 
 def _point(client: "MlflowClient", name: str, alias: str, version: str) -> None:
-    """Let an alias name our version; one the server has never seen is left alone."""
+    """Let an alias name our version; one the server has never seen is not touched."""
     found = client.search_model_versions(f"name = '{name}' and tags.`{VERSION_TAG}` = '{version}'")
     if found:
         newest = max(found, key=lambda item: int(item.version))

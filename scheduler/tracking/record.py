@@ -17,7 +17,7 @@ class TrackedRun:
 
     Attributes:
         version: of the candidate, None when there is none.
-        serving_version: what serves after the run.
+        serving_version: the live version after the run.
         artefacts: the candidate's folder: bundle, verdicts, report.
     """
 

@@ -19,7 +19,7 @@ LOOK_SECONDS = 0.2
 
 
 class PatientTracker:
-    """Publishes in a thread of its own; a server that hangs costs `wait_seconds`, once."""
+    """Publishes in a separate thread; a server that hangs costs `wait_seconds`, once."""
 
     def __init__(
         self,

@@ -80,7 +80,7 @@ def model_class() -> Any:
         message = file.message_type.add(name=name)
         for field in fields:
             _add_field(message, field)
-    # a pool of its own: the onnx package may be in the same process
+    # a separate pool: the onnx package may be in the same process
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.ModelProto"))

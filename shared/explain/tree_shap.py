@@ -75,7 +75,7 @@ def _decide(nodes: Nodes, span: tuple[int, int], row: FloatVector, decided: Flag
 
 @compiled
 def _extend(share: float, goes: float, depth: int, weights: Floats) -> None:
-    """One more entry: subsets of so many entries weigh accordingly."""
+    """One more entry: subsets of this many entries weigh accordingly."""
     weights[depth] = 0.0
     part = 1.0 / (depth + 1)
     for k in range(depth - 1, -1, -1):

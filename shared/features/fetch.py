@@ -146,7 +146,7 @@ class SqliteFetch:
             self._thread.generation = generation
 
     def _forget(self) -> None:
-        """Begin anew with the next question."""
+        """Start over with the next question."""
         self._thread.__dict__.clear()
 
     def _compiled(self, statement: Statement) -> tuple[str, dict[str, Any]]:

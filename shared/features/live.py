@@ -127,7 +127,7 @@ class LiveHistory:
         """Whether so many new rows in the log, from this id to that, are pending ones and no other.
 
         Rows are stored in the order in which they were remembered. When the oldest and the
-        last of so many have been stored, so have those between: there is room for no stranger.
+        last of this many have been stored, so have those between: there is room for no stranger.
         """
         return self._pending.begins_with(count, first, last)
 
@@ -148,7 +148,7 @@ class LiveHistory:
             self._cache.invalidate(known_at // MICROS_PER_HOUR)
 
     def drop_sums(self) -> None:
-        """Read the sums of merchants anew: stored rows may have been changed."""
+        """Read the sums of merchants again: stored rows may have been changed."""
         self._cache.invalidate(0)
 
     def _read_sums(self, transaction: Transaction) -> Sums:
@@ -163,7 +163,7 @@ class LiveHistory:
         return self.guard.read(read, NO_SUMS)
 
     def _past(self, transaction: Transaction, most_rows: int) -> Past | None:
-        """None where so many rows are not enough to find those that count."""
+        """None where this many rows are not enough to find those that count."""
         # Pending first: a row that is stored meanwhile is then seen twice, never missed.
         pending = self._pending.newest_of(transaction.user_id, most_rows)
         newest = list(map(self._pending.row_of, pending.rows))

@@ -13,7 +13,7 @@ from shared.transaction import ATTRIBUTE_OF, Transaction
 
 _Key = tuple[int, int, str]
 _MANY = 1_000
-"""From so many rows on a user's rows are kept in order, so that the newest are at hand."""
+"""From this many rows on a user's rows are kept in order, so that the newest are at hand."""
 
 
 class NewestPending(NamedTuple):

@@ -20,7 +20,7 @@ MAX_ROWS = 20_000
 """More new rows than this are not listed one by one."""
 
 IsOurs = Callable[[int, str, str], bool]
-"""Whether a run of so many rows, from this transaction_id to that, can only be our own."""
+"""Whether a run of this many rows, from this transaction_id to that, can only be our own."""
 
 _ROWID: Any = literal_column("rowid")
 _NEWEST_CHANGE = select(func.max(data_changes.c.changeid))

@@ -1,6 +1,6 @@
 """Which column of a file may be which of ours: by its name, or by its values if no name tells.
 
-A guess by values says so, and that it has to be looked at: a file can hold two columns that are
+A guess by values says so, and that it has to be examined: a file can hold two columns that are
 unique, or two of which half the words are yes and no.
 """
 

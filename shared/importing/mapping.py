@@ -37,7 +37,7 @@ from shared.tables.schema import transaction_history_logs
 
 TARGETS = tuple(transaction_history_logs.columns.keys())
 REQUIRED = ("transaction_id", "user_id", "event_time", "amount", "merchant_id")
-# What a row of a file that says nothing about it is taken to be.
+# What a row of a file that carries no information about it is taken to be.
 STANDARD_DEFAULTS = {"currency": "EUR", "transaction_type": "purchase", "label_source": "import"}
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
@@ -98,7 +98,7 @@ class TimeRules(BaseModel):
         zone: of times that name none.
         unit: what numbers count; s, ms, us or ns since 1970 or `origin`, or Excel's days.
         origin: from where numbers count instead of 1970.
-        format: of texts in a form of their own (strptime's).
+        format: of texts in their own form (strptime's).
         day_first: whether 05/01/2026 is in January; asked for where the column cannot tell.
     """
 

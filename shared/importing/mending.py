@@ -16,7 +16,7 @@ from shared.transaction import Label
 
 _EXAMPLES = 3
 _LABEL = ("label", "label_known_at", "label_source", "label_sent_by")
-# What a second import of a row does not say anew.
+# What a second import of a row does not say again.
 _NOT_COMPARED = ("transaction_id", "sent_by", *_LABEL)
 
 

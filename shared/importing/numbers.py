@@ -1,6 +1,6 @@
 """Numbers as exports write them: signs, currencies, decimal commas and thousands.
 
-A column is looked at as a whole before one of its values is read, because `1.250` alone may
+A column is examined as a whole before one of its values is read, because `1.250` alone may
 be one and a quarter or one thousand two hundred and fifty.
 """
 

@@ -9,7 +9,7 @@ _BLANKS = " \t\r\n\x0b\x0c\u00a0\u1680\u202f\u205f\u3000\ufeff" + "".join(
 # How Excel keeps the zeros of an account: ="00123"
 _EXCEL = r'^="(.*)"$'
 _QUOTED = r"""^(?:"([^"]*)"|'([^']*)')$"""
-# How a spreadsheet shortens a long number; the digits that it left out are gone.
+# How a spreadsheet shortens a long number; the digits that it omitted are gone.
 SHORTENED = r"^[+-]?\d(?:[.,]\d+)?[eE]\+\d+$"
 _WHOLE = r"^[+-]?\d+\.0+$"
 _NUMERIC = r"^[+-]?\d+(?:\.\d+)?$"

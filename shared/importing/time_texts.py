@@ -1,4 +1,4 @@
-"""Dates and times as exports write them, taken apart into numbers.
+"""Dates and times as exports write them, split into numbers.
 
 Four families of dates, each a pattern over the whole text, are tried one after the other on
 what the one before could not read. Which of day and month comes first in 05/01/2026 is decided

@@ -54,7 +54,7 @@ class KeyStore:
         return key_id(self.private_key().public_key()) if self._private_path.exists() else None
 
     def trusted_keys(self) -> Keys:
-        """Key id -> public key, read anew at each call so that rotation needs no restart.
+        """Key id -> public key, reread at each call so that rotation needs no restart.
 
         Raises:
             SettingsError: a file in the folder is not an Ed25519 public key.

@@ -1,7 +1,7 @@
 """Tokens: one for each role, made at first start, and any number of named ones beside it.
 
 A named token carries its role like the role's own, and says who sends with it: `shop-a` scores
-with a token of its own, so its rows can be told from those of everybody else.
+with its own token, so its rows can be told from those of everybody else.
 """
 
 import hashlib
@@ -37,12 +37,12 @@ class Role(StrEnum):
 
 
 API_ROLES = tuple(Role)
-# The roles whose token another service or a client beside the API reads: a folder of their own.
+# The roles whose token another service or a client beside the API reads: a separate folder.
 _SHARED_FOLDERS = {Role.PUSH: "push", Role.FEEDBACK: "feedback"}
 
 
 def token_path(keys_dir: Path, role: Role) -> Path:
-    """The token of a role: push and feedback have folders of their own, which others may read."""
+    """The token of a role: push and feedback have separate folders, which others may read."""
     return keys_dir / _SHARED_FOLDERS.get(role, "api") / f"{role}.token"
 
 
@@ -109,7 +109,7 @@ def revoke_named_token(keys_dir: Path, role: Role, name: str) -> None:
 
 
 def named_token_files(keys_dir: Path, role: Role) -> Iterator[tuple[str, Path]]:
-    """Name and file of each named token of a role; files whose names cannot be one are left out."""
+    """Name and file of each named token of a role; files whose names cannot be one are omitted."""
     for path in sorted(named_folder(keys_dir, role).glob("*.token")):
         if is_token_name(path.stem):
             yield path.stem, path

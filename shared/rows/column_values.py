@@ -27,7 +27,7 @@ class Written:
 
 
 def read_column(column: Column, source: pl.Series, written: Written) -> Read:
-    """The values of a declared column; whatever is required is looked at elsewhere."""
+    """The values of a declared column; whatever is required is examined elsewhere."""
     return _READERS[column.kind](column, source, written)
 
 

@@ -13,7 +13,7 @@ _SEPARATOR = "\x1f"
 
 
 class RowIds:
-    """Ids for the rows of one import; rows that are alike to the last character are numbered."""
+    """Ids for the rows of one import; rows that are similar to the last character are numbered."""
 
     def __init__(self) -> None:
         self._seen: Counter[bytes] = Counter()

@@ -1,4 +1,4 @@
-"""One ONNX session on one thread: what serves, what is timed and what is judged."""
+"""One ONNX session on one thread: the live version, what is timed and what is judged."""
 
 import threading
 from dataclasses import dataclass, field
@@ -98,7 +98,7 @@ def _options() -> Any:
     # One row is 20 us of work: a second thread costs more than it gives.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    # The arena keeps the largest batch's memory for ever; a worker has a budget.
+    # The arena keeps the largest batch's memory permanently; a worker has a budget.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
     # What was inspected is what is read: never a format that the bytes might also pass for.

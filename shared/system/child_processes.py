@@ -2,7 +2,7 @@
 
 | side   | function               | for                                                          |
 |--------|------------------------|--------------------------------------------------------------|
-| parent | `start_child`          | a process in a session of its own, without a standard input  |
+| parent | `start_child`          | a process in a separate session, without a standard input  |
 | parent | `module_command`       | `python -m MODULE` with the interpreter of this process      |
 | parent | `bare_environment`     | a child that gets no setting and no secret of the service    |
 | parent | `stop_child`           | ask it to end, and kill its process group when it does not   |
@@ -56,7 +56,7 @@ def start_child(
     stderr: int | IO[bytes] | None = None,
     descriptors: Sequence[int] = (),
 ) -> ChildProcess:
-    """Start a process in a session of its own.
+    """Start a process in a separate session.
 
     Ctrl-C then reaches the parent alone, which decides in which order its children end, and
     all descendants of a child can be killed with it.

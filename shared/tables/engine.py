@@ -30,7 +30,7 @@ BULK_CACHE_KIB = 256 * 1024
 # 32 MiB of WAL, eight times SQLite's own bound: most pages of a busy log are written again and
 # again, and go into the database file once for all that.
 CHECKPOINT_PAGES = 8_000
-# Any number will do as long as nobody else in this database uses it.
+# Any number will do as long as no one else in this database uses it.
 MIGRATION_LOCK = 0x756E6465
 # Under this name a connection and its engine know their file.
 _FILE = "sqlite_file"
@@ -65,7 +65,7 @@ def connect(
 def connect_for_reading(engine: Engine, deadline_seconds: float) -> Engine:
     """What requests read through: at most this long a request; SQLite's is the engine itself.
 
-    Its connections are nobody else's: whoever waits for a lock does not keep readers from theirs.
+    Its connections are no one else's: whoever waits for a lock does not keep readers from theirs.
     """
     if engine.dialect.name == "sqlite":
         return engine

@@ -73,7 +73,7 @@ def _origin(origin: LabelOrigin | None) -> dict[str, str | None]:
 def labels_known_then(as_of_us: int) -> Select[tuple[str, int, int, str | None, str | None]]:
     """Labels that were known at that instant and have been replaced since; each id once.
 
-    Labels that are only our own opinion are left out, as they are everywhere.
+    Labels that are only our own opinion are omitted, as they are everywhere.
     """
     return select(
         label_changes.c.transaction_id,

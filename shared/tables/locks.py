@@ -12,7 +12,7 @@ from shared.machine_clock import MACHINE_CLOCK
 
 # Longer than any lease, and than any pause before another attempt.
 LONGEST_WAIT_US = MICROS_PER_DAY
-# Any number will do as long as nobody else in this database uses it.
+# Any number will do as long as no one else in this database uses it.
 WRITER_LOCK = 0x77726974
 
 

@@ -35,7 +35,7 @@ class RunStatus(StrEnum):
     """REQUESTED -> RUNNING -> one of the others, which are final.
 
     REFUSED: the work was done, but the gates kept the champion.
-    SKIPPED: left out for the reason its code tells: an overlap, a cancellation.
+    SKIPPED: omitted for the reason its code tells: an overlap, a cancellation.
     MISSED: nobody was there when it was due, and it is too late to make up for it.
     """
 

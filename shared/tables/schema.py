@@ -122,7 +122,7 @@ api_transaction_logs = Table(
     *_transaction_rules("apitransactionlogs"),
 )
 
-# Scored rows that nobody else may see (ADR 0034): no window, tile or snapshot reads them, so
+# Scored rows that no one else may see (ADR 0034): no window, tile or snapshot reads them, so
 # they have no index but that of their ids.
 quarantined_transaction_logs = Table(
     "quarantinedtransactionlogs",

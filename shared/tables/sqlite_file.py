@@ -1,6 +1,6 @@
 """The file of a SQLite database, followed by what it is and not by what it is called.
 
-SQLite goes on for ever in a file that was removed or replaced: every row is stored, and none of
+SQLite keeps writing to a file that was removed or replaced: every row is stored, and none of
 them is in the database that anybody opens later. So every connection knows which file it opened,
 and none is used for longer than its name means that file.
 """
@@ -63,7 +63,7 @@ class SqliteFile:
         return found
 
     def watch(self) -> None:
-        """What a service does every `WATCH_SECONDS`, on a thread of its own."""
+        """What a service does every `WATCH_SECONDS`, on a separate thread."""
         found = self.look()
         if found is not None and found == self._known:
             self._mend_shared_memory()

@@ -1,6 +1,6 @@
 """Merchant tiles: how many rows, and known labels, a merchant had in each hour.
 
-A tile is told apart by two clocks, the hour of the event and the hour it became known, so a
+A tile is kept by two clocks, the hour of the event and the hour it became known, so a
 window can leave out whatever it could not have known. The tiles always count the union of
 both logs, each transaction once; `merged` says which of two copies counts.
 """

@@ -188,7 +188,7 @@ class LearningUseCase(Protocol):
         """The rows that a model with these thresholds does not simply let through.
 
         `scores` has a column a component. It says of every row what the serving half says of it:
-        the candidate and the champion are compared by what people would have to look at.
+        the candidate and the champion are compared by what people would have to examine.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""A bare application behind a protocol of ours, on a port of its own."""
+"""A bare application behind a protocol of ours, on its own port."""
 
 import asyncio
 import socket

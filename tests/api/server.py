@@ -1,4 +1,4 @@
-"""A real server on a port of its own, in a thread of this process."""
+"""A real server on its own port, in a thread of this process."""
 
 import socket
 import threading

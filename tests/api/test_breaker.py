@@ -1,4 +1,4 @@
-"""Versions that throw or answer NaN are stepped back from by the process itself."""
+"""Versions that throw or answer NaN are rolled back by the process itself."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

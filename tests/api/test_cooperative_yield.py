@@ -1,4 +1,4 @@
-"""Work that can wait gives the processor up by itself, inside long statements too."""
+"""Work that can wait gives the processor up on its own, inside long statements too."""
 
 import resource
 import time

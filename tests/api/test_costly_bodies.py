@@ -16,7 +16,7 @@ UNKNOWN = b",".join(b'"a%d":1' % number for number in range(6_000))
 
 
 def some(size: int) -> bytes:
-    """The first of the unknown fields, so many bytes."""
+    """The first of the unknown fields, this many bytes."""
     return UNKNOWN[:size].rpartition(b",")[0]
 
 

@@ -23,7 +23,7 @@ ROLES = {
     "/update_rollout": Role.PUSH,
     "/alert": Role.ALERT,
 }
-# There is nothing to step back to in this service, no such version, and nothing on trial.
+# There is nothing to roll back to in this service, no such version, and nothing on trial.
 REFUSED = {"/rollback_model": 409, "/revoke_model": 404, "/update_rollout": 409}
 
 

@@ -1,4 +1,4 @@
-"""The drain in a process of its own: it carries, it may die, and it never outlives its purpose."""
+"""The drain in a separate process: it carries, it may die, and it never outlives its purpose."""
 
 import os
 import signal

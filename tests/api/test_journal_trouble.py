@@ -1,4 +1,4 @@
-"""A damaged or strange journal under a running service: it starts, it drains, and it says so."""
+"""A damaged or unusual journal under a running service: it starts, it drains, and it says so."""
 
 import os
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_a_damaged_record_is_told_by_health_and_figures_and_the_others_are_store
         text = server.client.get("/metrics").text
         assert 'understudy_journal_damage_total{kind="damaged"} 1.0' in text
         assert "understudy_journal_damaged_parts 1.0" in text
-        # Whoever has looked at it takes it away.
+        # Whoever has examined it takes it away.
         next(settings.journal_dir.glob("*.damaged")).unlink()
         assert journal_of(server)["state"] == "ok"
 

@@ -30,7 +30,7 @@ class CountingUseCase(TinyUseCase):
 
     def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:
         self.instants.append(now_us)
-        # not super(): a class with slots is made anew by its decorator
+        # not super(): a class with slots is rebuilt by its decorator
         return TinyUseCase.to_transaction(self, request, now_us)
 
 

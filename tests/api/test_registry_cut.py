@@ -159,7 +159,7 @@ def test_a_change_killed_in_the_middle_of_a_file_is_none(
         assert left_behind(settings) == ["1.0.1"]
         return
     change(promoter_of(settings))
-    # The trail goes on in a line of its own.
+    # The trail goes on in its own line.
     assert audit_lines(settings)[-1] in ("promotion", "rollback")
 
 

@@ -1,4 +1,4 @@
-"""Files of the registry that are missing, empty, damaged or strange: nothing accepted is lost."""
+"""Files of the registry that are missing, empty, damaged or unusual: nothing accepted is lost."""
 
 import json
 import shutil

@@ -38,7 +38,7 @@ GENEROUS_SECONDS = 5.0
 
 
 def slow_graph(version: str, turns: int = 24) -> bytes:
-    """A graph that multiplies large matrices once for each row: some 40 ms a row, by itself."""
+    """A graph that multiplies large matrices once for each row: some 40 ms a row, on its own."""
     size = 256
     loops: list[Any] = [
         helper.make_node("IsNaN", ["features"], ["unknown"]),

@@ -1,4 +1,4 @@
-"""Whoever waits for the database keeps its own kind waiting, and nobody else."""
+"""Whoever waits for the database keeps its own kind waiting, and no one else."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""`python -m tests.api.tiny_server FOLDER`: the tiny use case in a process of its own."""
+"""`python -m tests.api.tiny_server FOLDER`: the tiny use case in a separate process."""
 
 import socket
 import sys

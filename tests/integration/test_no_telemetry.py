@@ -1,4 +1,4 @@
-"""Nothing we start writes below the home folder or speaks to another machine by itself."""
+"""Nothing we start writes below the home folder or speaks to another machine on its own."""
 
 import importlib.util
 import os
@@ -38,7 +38,7 @@ def stray_files(calls: OutsideCalls) -> set[str]:
 def clean_environment(calls: OutsideCalls) -> dict[str, str]:
     """As a person's shell: the switches are not set yet, and nothing says that this is CI.
 
-    onnxruntime keeps still by itself where `CI` is set.
+    onnxruntime keeps still on its own where `CI` is set.
     """
     unset = {*SWITCHES, "CI"}
     kept = {name: value for name, value in os.environ.items() if name not in unset}

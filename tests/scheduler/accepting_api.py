@@ -95,7 +95,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def accepting_api() -> Iterator[AcceptingApi]:
-    """The server on a free port, in a thread of its own."""
+    """The server on a free port, in a separate thread."""
     with AcceptingApi() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()

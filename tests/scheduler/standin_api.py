@@ -56,7 +56,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def standin_api() -> Iterator[StandInApi]:
-    """The server on a free port, in a thread of its own."""
+    """The server on a free port, in a separate thread."""
     with StandInApi() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()

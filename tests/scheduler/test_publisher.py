@@ -1,4 +1,4 @@
-"""The publisher: it looks at the decision and at the bytes again before it signs or pushes."""
+"""The publisher: it checks the decision and the bytes again before it signs or pushes."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What is logged has a bound, and what is left out is counted."""
+"""What is logged has a bound, and what is omitted is counted."""
 
 import json
 import logging

@@ -31,7 +31,7 @@ class Machine:
 
 
 def wait_and_ask(machine: Machine, clock: MachineClock, seconds: int) -> int:
-    """The time at the end of so many seconds in which somebody asks once a second."""
+    """The time at the end of this many seconds in which somebody asks once a second."""
     for _ in range(seconds):
         machine.wait(SECOND)
         clock.now_us()

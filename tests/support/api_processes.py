@@ -1,4 +1,4 @@
-"""The API in a process of its own."""
+"""The API in a separate process."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The command line, run in a folder of its own."""
+"""The command line, run in a separate folder."""
 
 import subprocess
 from collections.abc import Callable

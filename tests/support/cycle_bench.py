@@ -15,7 +15,7 @@ from tests.scheduler.fakes import PocketApi, SettableClock, TinyUseCase
 
 @dataclass
 class CycleBench:
-    """A cycle ready to run, and everything around it to look at."""
+    """A cycle ready to run, and everything around it to examine."""
 
     context: CycleContext
     use_case: TinyUseCase

@@ -61,7 +61,7 @@ class DriftBench:
         return self.context.engine
 
     def serve(self, days: int, seed: int, shift: float = 0.0, version: str | None = None) -> None:
-        """Traffic from now on; then it is so many days later."""
+        """Traffic from now on; then it is this many days later."""
         start_us = self.cycle.clock.now_us()
         rows = scored_rows(start_us, days, seed, version or self.version, shift)
         with self.engine.begin() as connection:

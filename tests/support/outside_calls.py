@@ -40,7 +40,7 @@ class OutsideCalls:
         return ("strace", *options, "-o", str(self._trace))
 
     def files(self) -> set[str]:
-        """What lies in the home folder, folders left out."""
+        """What lies in the home folder, folders omitted."""
         found = (path for path in self.home.rglob("*") if not path.is_dir())
         return {str(path.relative_to(self.home)) for path in found}
 

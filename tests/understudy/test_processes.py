@@ -26,7 +26,7 @@ def _service(name: str, code: str) -> ServiceProcess:
 
 
 def _start(*codes: str) -> "subprocess.Popen[str]":
-    """A supervisor in a process of its own: signals belong to a process."""
+    """A supervisor in a separate process: signals belong to a process."""
     services = ", ".join(
         f"ServiceProcess({f's{number}'!r}, [sys.executable, '-c', {code!r}], {{}})"
         for number, code in enumerate(codes)

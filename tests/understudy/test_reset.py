@@ -1,4 +1,4 @@
-"""Beginning anew moves what there was aside, while nobody serves, and deletes nothing."""
+"""A reset moves what there was aside, while nobody serves, and deletes nothing."""
 
 import fcntl
 import os

@@ -36,7 +36,7 @@ def token(
     """Print the token of a role, for use with curl.
 
     The trigger token is the password of the user `operator`; the others are Bearer tokens. Give
-    each caller a named one: their rows can then be told apart, and one can be shut out alone.
+    each caller a named one: their rows can then be distinguished, and one can be shut out alone.
     The API notices named tokens within seconds, without a restart.
 
     **Examples**

@@ -70,7 +70,7 @@ def import_(
 
     The mapping says which column of the files is which of ours; `understudy mapping FILE`
     proposes one, and docs/importing.md says everything it can say. Rows that do not fit go to
-    a file of their own, with reasons.
+    a separate file, with reasons.
 
     Rows that are there already stay, so an import can be repeated; labels that arrived or
     changed since are stored, other differences are reported, and set with --update. Every import
@@ -167,7 +167,7 @@ def mapping(
 def rebuild_tiles() -> None:
     """Count the merchant tiles again, after rows were written to the logs by hand.
 
-    Everything that writes through this program keeps the tiles right by itself.
+    Everything that writes through this program keeps the tiles right on its own.
 
     **Examples**
 
@@ -182,7 +182,7 @@ def rebuild_tiles() -> None:
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Begin anew: database, journal, models and candidates are moved aside, none is deleted.
+    """Reset: database, journal, models and candidates are moved aside, none is deleted.
 
     Keys, tokens and logs stay. The next `understudy run` fills an empty database with the
     simulator's world again; with SEED_EMPTY_DATABASE=false it stays empty for your own rows.

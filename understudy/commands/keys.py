@@ -30,7 +30,7 @@ def show_keys(context: typer.Context, as_json: AsJson = False) -> None:
     """List the keys that sign bundles; `rotate` and `retire` change them.
 
     To replace a key: `rotate`, wait until no run signed with the old one is under way, then
-    `retire` the old one. The API follows by itself: no restart, and no push is refused.
+    `retire` the old one. The API follows on its own: no restart, and no push is refused.
 
     **Examples**
 

@@ -52,9 +52,9 @@ def replay(  # noqa: PLR0917 - typer makes options of them
     """Run the real cycle over stored history with a simulated clock.
 
     At each due instant it sees what was known then: takes the snapshot, checks the data,
-    trains, packages, compares and decides, like the scheduler does. Then it looks at what came
+    trains, packages, compares and decides, like the scheduler does. Then it examines what came
     afterwards, and how three policies would have done there by labels that became known later:
-    the first model kept for ever, every candidate promoted, and this gate.
+    the first model kept throughout, every candidate promoted, and this gate.
 
     DATABASE_URL is only read. Nothing touches the API, the registry, the runs or the schedule:
     everything is written below the work folder, and a registry in memory stands for the API.

@@ -103,7 +103,7 @@ def _declared(as_of: str) -> str:
 
 
 def seed(customers: Customers = 1_000, days: Days = 180, seed_number: SeedNumber = 7) -> None:
-    """Fill an empty database with a synthetic past; one that has rows is left alone.
+    """Fill an empty database with a synthetic past; one that has rows is not changed.
 
     **Examples**
 
@@ -143,7 +143,7 @@ def traffic(  # noqa: PLR0917 - typer makes options of them
 
     It needs a running API with a model (API_URL). The world's own pace is one row in 43 s;
     whatever is faster makes its customers busier than the model has ever seen them, which is
-    a drift of its own. Ctrl-C stops it; labels still owed are delivered before it ends.
+    its own drift. Ctrl-C stops it; labels still owed are delivered before it ends.
 
     **Examples**
 

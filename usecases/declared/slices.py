@@ -18,7 +18,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 def slices_of(held_out: pl.DataFrame, declared: Declaration) -> Mapping[str, Mask]:
-    """Name -> rows; parts with too little to compare are left out."""
+    """Name -> rows; parts with too little to compare are omitted."""
     found: dict[str, Mask] = {}
     for rule in declared.judge.slices:
         found |= _bands(held_out, rule) if rule.parts else _words(held_out, rule.column)

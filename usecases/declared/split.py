@@ -1,7 +1,7 @@
 """The split of a declared snapshot: the newest matured rows are held out, or a share of entities.
 
 Without a time no future can be held out. Then whole entities are, by a hash of their name: rows
-that depend on each other are never on both sides, and an entity stays on its side for ever.
+that depend on each other are never on both sides, and an entity always stays on its side.
 """
 
 from hashlib import blake2b
@@ -59,7 +59,7 @@ def _by_entity(snapshot: pl.DataFrame, share: float) -> Split:
 
 
 def _place(entity: str) -> float:
-    """Where an entity lies in [0, 1), the same for ever."""
+    """Where an entity lies in [0, 1), always the same."""
     digest = blake2b(entity.encode(), digest_size=_BYTES, person=b"held out").digest()
     return int.from_bytes(digest) / _LARGEST
 

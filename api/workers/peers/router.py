@@ -81,7 +81,7 @@ class PartAnswer(NamedTuple):
 
 
 def split(body: bytes, ownership: Ownership, max_rows: int) -> list[Part]:
-    """Parts in the order of their first rows; none where the batch cannot be taken apart.
+    """Parts in the order of their first rows; none where the batch cannot be split.
 
     A row whose id came earlier in the batch goes where that went: only there is it recognised.
     """

@@ -29,7 +29,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# One case in so many comes without credentials.
+# One case in this many comes without credentials.
 _STRANGERS = 8
 
 

@@ -72,7 +72,7 @@ def disguised() -> Iterator[Attack]:
 
 
 def named_versions() -> Iterator[Attack]:
-    """Versions that are none, by somebody who may step back and revoke."""
+    """Versions that are none, by somebody who may roll back and revoke."""
     refusals = {(404, "unknown-version"), (422, "invalid-request"), (413, "too-large")}
     for path in ("/rollback_model", "/revoke_model"):
         for name, version in VERSIONS.items():

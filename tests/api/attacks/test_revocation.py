@@ -41,7 +41,7 @@ def kept(settings: Settings, signer: Signer, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def revoked(settings: Settings, kept: Path) -> Iterator[Running]:
-    """A service that has stepped back to 1.0.0 because its version was revoked."""
+    """A service that has rolled back to 1.0.0 because its version was revoked."""
     with Running(settings) as server:
         assert served(server) == BAD
         answer = revoke(server)

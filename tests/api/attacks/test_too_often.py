@@ -1,4 +1,4 @@
-"""Who comes too often is told when to come again, and nobody else is kept waiting."""
+"""Who comes too often is told when to come again, and no one else is kept waiting."""
 
 from api.settings import Settings
 from shared.keys.tokens import Role

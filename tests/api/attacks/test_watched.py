@@ -27,7 +27,7 @@ PERSON = "Jane-Doe-4711"
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A service in a process of its own, and what was seen of it."""
+    """A service in a separate process, and what was seen of it."""
 
     url: str
     folder: Path

@@ -1,7 +1,7 @@
 """`python -m tests.api.attacks.watched_server FOLDER`: a service whose interpreter reports on it.
 
 Every unpickled class, outgoing connection and started command is a line of `events.jsonl`;
-an audit hook cannot be taken back, so this is a process of its own.
+an audit hook cannot be taken back, so this is a separate process.
 """
 
 import socket

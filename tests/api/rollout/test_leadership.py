@@ -95,7 +95,7 @@ def test_who_lost_the_lease_between_decision_and_request_is_refused(
     def somebody_takes_over() -> None:
         number = other.take()
         assert number is not None
-        # What the other one does is the same share again, so only the number tells them apart.
+        # What the other one does is the same share again, so only the number distinguishes them.
         assert update(serving, "advance", number, share_percent=10).status_code == 200
 
     slow = SlowApi(api, somebody_takes_over, [])

@@ -1,4 +1,4 @@
-"""A supervisor with real worker processes on a port and a folder of their own."""
+"""A supervisor with real worker processes on a port and a separate folder."""
 
 import json
 import os

@@ -32,7 +32,7 @@ Row = dict[str, Any]
 
 
 def hammer(crew: Crew, rows: Sequence[Row]) -> dict[str, set[bytes]]:
-    """All answers to each id; every request on a connection of its own."""
+    """All answers to each id; every request on a separate connection."""
     found: dict[str, set[bytes]] = defaultdict(set)
 
     def ask(row: Row) -> tuple[str, int, bytes]:

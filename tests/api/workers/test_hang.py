@@ -75,7 +75,7 @@ def test_who_has_never_beaten_is_starting_and_not_hanging() -> None:
     assert not any(listening.hangs(1.0) for _ in range(100))
     os.write(listening.descriptor, b".")
     assert [listening.hangs(1.0) for _ in range(4)] == [False, False, False, True]
-    # The next process begins anew, whatever the last one left in the pipe.
+    # The next process starts afresh, whatever the last one left in the pipe.
     os.write(listening.descriptor, b".")
     listening.begin()
     assert not any(listening.hangs(1.0) for _ in range(100))

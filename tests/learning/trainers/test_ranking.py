@@ -21,7 +21,7 @@ def silent(_what: str, _share: float) -> None: ...
 
 
 def tastes(rows: int = 1_500, seed: int = 0) -> TrainingRequest:
-    """Three kinds of users, each with a taste of its own that no sum of ratings tells."""
+    """Three kinds of users, each with its own taste that no sum of ratings tells."""
     rng = np.random.default_rng(seed)
     liked = np.random.default_rng(1).normal(0, 1.5, (3, ITEMS))
     kind = rng.integers(3, size=rows)

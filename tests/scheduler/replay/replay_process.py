@@ -1,4 +1,4 @@
-"""A replay in a process of its own, to be killed: `python replay_process.py HISTORY WORK`."""
+"""A replay in a separate process, to be killed: `python replay_process.py HISTORY WORK`."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Looks as the API would show them, with arms that are alike unless told otherwise."""
+"""Looks as the API would show them, with arms that are similar unless told otherwise."""
 
 from dataclasses import replace
 from math import sqrt

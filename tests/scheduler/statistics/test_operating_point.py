@@ -46,7 +46,7 @@ def above(scores: object, share: float) -> Bools:
 
 
 def with_precision(hits: tuple[int, int], alerts: tuple[int, int]) -> Evidence:
-    """Both models rank alike; each alerts on so many rows, of which so many are positive."""
+    """Both models rank alike; each alerts on this many rows, of which so many are positive."""
     evidence = draw_evidence(positives=400, negatives=20_000, customers=3_000)
     masks = [
         np.concatenate((np.arange(400) < hit, np.arange(20_000) < all_ - hit))

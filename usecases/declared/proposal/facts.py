@@ -13,7 +13,7 @@ from shared.importing.time_texts import read_time_texts
 from shared.rows.column_values import FLAG_WORDS
 
 MOST_COUNTED = 5_000
-"""More distinct values than this are not told apart any further."""
+"""More distinct values than this are not distinguished any further."""
 # signs, currencies and marks between groups; letters make a word of it
 _WRITTEN_NUMBER = r"^[(+-]?\s*\p{Sc}?\s*\d[\d.,'\s\x{a0}\x{202f}]*\s*(?:\p{Sc}|%)?\)?$"
 _SAMPLED_TIMES = 2_000
@@ -68,7 +68,7 @@ class Facts:
 
     @property
     def is_unique(self) -> bool:
-        """Whether (nearly) every row has a value of its own."""
+        """Whether (nearly) every row has its own value."""
         if self.is_full:
             return sum(self.counts.values()) <= 1.02 * self.distinct
         return self.filled == self.rows and self.distinct >= 0.98 * self.filled

@@ -1,4 +1,4 @@
-"""Guesses of kinds, each with its reason; and columns that are left out, with theirs."""
+"""Guesses of kinds, each with its reason; and columns that are omitted, with theirs."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Guess:
 
     Attributes:
         name: what it is called in usecase.toml.
-        kind: None: it is left out.
+        kind: None: it is omitted.
         options: more about it, as written in the file.
         warnings: what a person should look at.
     """

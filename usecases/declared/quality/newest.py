@@ -118,7 +118,7 @@ def new_words(rows: Newest, schema: RowSchema) -> list[Finding]:
             continue
         known = rows.before[column.name].drop_nulls().unique()
         now = rows.newest[column.name].drop_nulls()
-        # where every row brings a word of its own, new ones say nothing
+        # where every row brings its own word, new ones say nothing
         if len(now) < MIN_NEWEST or len(known) > 0.2 * rows.before.height or not len(known):
             continue
         unseen = now.filter(~now.is_in(known.implode()))

@@ -55,7 +55,7 @@ def _of_values(labelled: pl.DataFrame, schema: RowSchema) -> list[Finding]:
 
 
 def repeated_rows(snapshot: pl.DataFrame, schema: RowSchema) -> list[Finding]:
-    """Ids that occur twice, and rows that are alike in everything that is declared."""
+    """Ids that occur twice, and rows that are similar in everything that is declared."""
     found = []
     twice = snapshot.filter(pl.col("row_id").is_duplicated())
     if twice.height:

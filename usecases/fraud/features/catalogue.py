@@ -9,7 +9,7 @@ LABEL_DELAY_US = 7 * MICROS_PER_DAY
 MAX_PRIOR_ROWS = 2_048
 """How many prior rows of a user count at most: the newest ones of the last 30 days.
 
-Part of the definition of every feature that looks at prior rows. It bounds what one row costs,
+Part of the definition of every feature that examines prior rows. It bounds what one row costs,
 whatever a user has behind it; only `days_since_first_seen` looks further back.
 """
 

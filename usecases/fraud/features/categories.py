@@ -16,7 +16,7 @@ SMALLEST_HASH = 1_024
 """Hashes begin here, so that none is taken for a place in a list."""
 
 MAX_WORDS = 10_000
-"""So many words of a column are remembered with their codes; others are hashed again."""
+"""This many words of a column are remembered with their codes; others are hashed again."""
 
 _CODES = 2**24
 _NAN = float("nan")

@@ -143,7 +143,7 @@ def _take_row(block: Micros, row: Micros, numbers: Floats, wanted: int, out: Out
 @compiled_briefly
 def _among(ids: Micros, size: int, transaction_id: int) -> bool:
     found = False
-    for j in range(size):  # to the end: so it looks at several at once
+    for j in range(size):  # to the end: so it compares several at once
         found |= ids[j] == transaction_id
     return found
 

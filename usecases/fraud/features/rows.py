@@ -1,6 +1,6 @@
 """One user's rows in the memory the kernel reads: compiled code that puts them there.
 
-Text comes as Python's 64-bit hash of it, which is keyed anew in each process: two texts with
+Text comes as Python's 64-bit hash of it, which is keyed differently in each process: two texts with
 one hash are as likely as a guess of the key.
 """
 
@@ -52,7 +52,7 @@ _NO_TIME = -(2**63)
 
 @compiled
 def new_block(size: int, room: int) -> Micros:
-    """A block for so many rows, to be filled in; no line of stamps looks used."""
+    """A block for this many rows, to be filled in; no line of stamps looks used."""
     block = np.zeros(HEADER + (INTEGERS + NUMBERS) * room, dtype=np.int64)
     block[SIZE] = size
     block[ROOM] = room

@@ -37,7 +37,7 @@ class UserWindow:
         block: the rows as the kernel reads them; another one when there is room for more.
         address: of the block, until the next row is given room.
         taken: places that have been given away; some may have stayed empty.
-        expires_at: to be read anew from then on.
+        expires_at: to be reread from then on.
         place: this and `used` belong to whoever keeps it.
     """
 
@@ -70,7 +70,7 @@ class UserWindow:
         return self.size == VOID
 
     def has(self, transaction_id: str) -> bool:
-        # a hash: taking another row for this one only costs reading anew
+        # a hash: taking another row for this one only costs reading again
         begin = HEADER + ID * self._room
         return bool((self.block[begin : begin + self.size] == hash(transaction_id)).any())
 

@@ -1,6 +1,6 @@
 """Recent rows of active users, encoded once and kept, so that a known user costs no read.
 
-A kept window gives the same bits as reading and encoding anew: it holds what
+A kept window gives the same bits as reading and encoding again: it holds what
 `LiveHistory.lasting` promises to stay right, rows are added as they are remembered, and a
 window is dropped when the database got rows of that user from anybody else, when rows come
 out of order, and when it is old. What somebody edits or deletes by hand in the logs is

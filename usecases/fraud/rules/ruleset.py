@@ -28,7 +28,7 @@ from usecases.fraud.rules.rulefile import Rule, RuleFile, RuleFileError, read_ru
 from usecases.fraud.rules.variables import RuleEvidence, Value, Variable, readable
 
 _FEW = 4
-"""So many rules cost less one by one than all rules as a list."""
+"""This many rules cost less one by one than all rules as a list."""
 _LARGEST = 2.0**63
 _log = structlog.get_logger()
 

@@ -88,7 +88,7 @@ class ClassifierChoice(StrictTable):
             chosen and thresholds set; the model that is shipped has learned from them too.
         parts: so many parts of that size, where the training rows are between `parts_from_rows`
             and `parts_to_rows`; else one: fewer rows cannot tell, more need no second look.
-        max_negatives: candidates are compared by models of at most so many negatives.
+        max_negatives: candidates are compared by models of at most this many negatives.
         baseline: the candidate that is taken unless another one is better by more than
             `margin`: a smaller difference on some thousand rows is luck.
         max_node_visits: a candidate whose trees cost a row more than so many nodes is not taken.

@@ -18,7 +18,7 @@ HIGHEST, LOWEST = 1.0 - 1e-6, 1e-6
 def classifier_thresholds(
     scores: Scores, labels: Labels, policy: ThresholdPolicy
 ) -> Mapping[str, float]:
-    """`block`: precise enough to refuse outright; `review`: what people have time to look at."""
+    """`block`: precise enough to refuse outright; `review`: what people have time to examine."""
     block = _lowest_precise(scores, labels, policy.block_precision)
     budget = float(np.quantile(scores, 1.0 - policy.review_share)) if len(scores) else 0.5
     block = float(np.clip(block, LOWEST, HIGHEST))

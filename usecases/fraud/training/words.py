@@ -23,7 +23,7 @@ _POSITIVE = 1
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Code -> place, for the columns in which at least two words are told apart.
+    """Code -> place, for the columns in which at least two words are distinguished.
 
     Attributes:
         columns: positions of those columns in the served matrix.

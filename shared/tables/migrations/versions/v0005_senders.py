@@ -1,4 +1,4 @@
-"""Rows and labels say who sent them; rows that nobody else may see have a log of their own."""
+"""Rows and labels say who sent them; rows that no one else may see have their own log."""
 
 import sqlalchemy as sa
 from alembic import op

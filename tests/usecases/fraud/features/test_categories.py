@@ -42,7 +42,7 @@ def test_declared_words_are_their_place_and_open_ones_a_hash_that_float32_holds(
 
 
 def test_a_code_is_the_same_in_every_process() -> None:
-    """Python's own hash is keyed anew each time; bundles live longer than that."""
+    """Python's own hash is keyed differently in each process; bundles live longer than that."""
     assert MERCHANT_CATEGORIES["groceries"] == EXPECTED
     assert COUNTRIES["groceries"] != EXPECTED
 

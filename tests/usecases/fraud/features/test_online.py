@@ -121,7 +121,7 @@ def test_labels_change_a_merchants_rate_as_soon_as_they_are_learned(
 ) -> None:
     store(engine, [transaction(1, START - 9 * DAY, user_id="bob")])
     row = transaction(2, START)
-    served(source, row)  # the first row of a process reads everything anew
+    served(source, row)  # the first row of a process reads everything again
     assert served(source, row)["merchant_fraud_rate_7d_lag"] == pytest.approx(0.005)
     label = Label("t000001", 1, START - DAY, "chargeback")
     with engine.begin() as connection:

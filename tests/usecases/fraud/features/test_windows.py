@@ -1,4 +1,4 @@
-"""Kept windows: the same bits as reading anew, whoever else writes."""
+"""Kept windows: the same bits as reading again, whoever else writes."""
 
 import random
 from collections.abc import Sequence

@@ -106,7 +106,7 @@ def example_rows(count: int, seed: int) -> tuple[FloatMatrix, Labels]:
 def snapshot_of(
     event_times: npt.NDArray[np.int64], labels: Sequence[int | None], delay_days: float = 7.0
 ) -> pl.DataFrame:
-    """Clean rows at the given instants, labels known so many days later."""
+    """Clean rows at the given instants, labels known this many days later."""
     delay = round(delay_days * MICROS_PER_DAY)
     numbers = range(len(event_times))
     columns = {

@@ -18,7 +18,7 @@ EARLY_SHARE = 0.5
 EARLY_USUALLY = 0.05
 ZONE_US = 600 * MICROS_PER_SECOND
 WIDTHS = (1, 5)
-"""Days looked at together; few rows a day need several to show their rhythm."""
+"""Days examined as one; few rows a day need several to show their rhythm."""
 
 SHIFTS = (*range(2, 13), *range(-11, -1))
 EVIDENCE = 30.0

@@ -1,6 +1,6 @@
 """Labels of single days: flipped, or all negative for longer than chance allows.
 
-Only matured days are looked at: on a newer day the few labels that are known are complaints.
+Only matured days are examined: on a newer day the few labels that are known are complaints.
 """
 
 import numpy as np
@@ -55,7 +55,7 @@ def vanished_positives(blocks: Blocks) -> list[Finding]:
 
 
 def _fewest(daily: Floats, days: int) -> float:
-    """The smallest sum of so many days in a row; 0 when there are not as many."""
+    """The smallest sum of this many days in a row; 0 when there are not as many."""
     sums = np.concatenate(([0.0], daily.cumsum()))
     if not 0 < days < len(sums):
         return 0.0

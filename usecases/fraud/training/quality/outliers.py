@@ -12,7 +12,7 @@ from usecases.fraud.training.quality.days import DAY, day_text
 Mask = npt.NDArray[np.bool_]
 
 SPREADS = 8.0
-"""So many robust standard deviations; with days that depend on each other, 3 is an evening."""
+"""This many robust standard deviations; with days that depend on each other, 3 is an evening."""
 
 _MAD_TO_SIGMA = 1.4826
 

@@ -4,7 +4,7 @@ A caller is new when it was first heard of within `NEW_DAYS` while others have b
 longer. What it sends is compared with what everybody sends since it came: of an entity that was
 known before, most rows, labels or positive labels are its own, and far more than of the other
 entities. A caller that takes over everything, or a fair share of everything, stands out nowhere;
-nor does the only one there is. Where nobody else has sent enough since, what the caller sends is
+nor does the only one there is. Where no one else has sent enough since, what the caller sends is
 compared with what is usually sent: nearly all of it about an entity that usually has little.
 """
 
@@ -91,7 +91,7 @@ def new_senders(snapshot: pl.DataFrame, context: Context) -> list[Finding]:
 
 
 def _caller(sender: pl.Expr) -> pl.Expr:
-    """Who sent it; all imports are one, made by whoever may write to the database."""
+    """Who sent it; all imports are one, made by the one who may write to the database."""
     is_import = sender.is_null() | sender.str.starts_with(IMPORT_SENDER)
     return pl.when(is_import).then(pl.lit(IMPORTED)).otherwise(sender)
 

@@ -91,7 +91,7 @@ def _as_handover(hole: Finding) -> Finding:
 
 
 def _is_handover(blocks: Blocks, line: Timeline, begin: int, end: int) -> bool:
-    """Whether what is before a hole was imported, and what is behind it came in by itself."""
+    """Whether what is before a hole was imported, and what is behind it came in on its own."""
     rows = pl.concat([blocks.usual, blocks.judged])
     if "sent_by" not in rows.columns:
         return False
