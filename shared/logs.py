@@ -15,6 +15,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from shared.log_limits import BoundedFileHandler, EventQuota, LogLimits
+from shared.printable import printable, printable_line
 from shared.settings import LogSettings
 from shared.system.files import close_to_others
 
@@ -45,8 +46,8 @@ _IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 # How structlog passes on what is not a value of the event.
 _INTERNAL = frozenset({"exc_info", "stack_info", "_record", "_from_structlog"})
-# Line breaks and control characters would let a value forge a second line.
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]")
+# Line breaks would let a value forge a second line.
+_LINE_BREAKS = re.compile(r"[\x0a-\x0d\x1c-\x1e\x85\u2028\u2029]")
 
 # Libraries whose INFO lines help only their authors.
 _LIBRARY_LEVELS = {
@@ -131,7 +132,7 @@ def start_failed(service: str, error: Exception) -> int:
     Returns:
         The exit status of such a start.
     """
-    sys.stderr.write(f"{service}: {error}\n")
+    sys.stderr.write(f"{service}: {printable_line(str(error))}\n")
     return 2
 
 
@@ -144,7 +145,7 @@ def mask_exception(_logger: Any, _method: str, event: dict[str, Any]) -> dict[st
     """The same for a traceback that has become text; its lines stay lines."""
     if isinstance(event.get("exception"), str):
         # how it began and, more telling, how it ended
-        event["exception"] = _cut(mask_text(event["exception"]), _LONGEST_TRACEBACK)
+        event["exception"] = printable(_cut(mask_text(event["exception"]), _LONGEST_TRACEBACK))
     return event
 
 
@@ -167,7 +168,7 @@ def _safe(key: str, value: Any) -> Any:
     text = value if isinstance(value, str) else repr(value)
     # masked before it is cut to size, for half a secret looks like none
     text = mask_text(_cut(text, 8 * _LONGEST_TEXT))
-    return _CONTROL.sub(" ", _cut(text, _LONGEST_TEXT))
+    return printable(_LINE_BREAKS.sub(" ", _cut(text, _LONGEST_TEXT)))
 
 
 def _cut(text: str, longest: int) -> str:

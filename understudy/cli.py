@@ -1,5 +1,6 @@
 """The command line: one application, put together from the groups of commands."""
 
+import io
 import sys
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from shared.errors import UnderstudyError
 from shared.logs import configure_logging
+from shared.printable import printable_line
 from shared.system.files import keep_files_private
 from shared.version import VERSION
 from understudy.commands import (
@@ -72,11 +74,15 @@ def _options(
 def main() -> None:
     """Run a command; an expected error is one line and exit status 2."""
     keep_files_private()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # a terminal or a pipe in ASCII shows the code of what it cannot show
+            stream.reconfigure(errors="backslashreplace")
     configure_logging("understudy", to_stderr=True)
     try:
         app()
     except UnderstudyError as error:
-        errors.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        errors.print(f"error: {printable_line(str(error))}", style="red", soft_wrap=True)
         sys.exit(2)
 
 

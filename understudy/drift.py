@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.table import Table
 from sqlalchemy import Engine
 
 import usecases
@@ -36,7 +35,7 @@ from shared.errors import UnderstudyError
 from shared.keys.store import KeyStore
 from shared.system.named_files import NamedFile
 from shared.tables.engine import connect, migrate
-from understudy.terminal import console, errors
+from understudy.terminal import DataTable, console, errors
 
 NO_DRIFT, DRIFT, NOT_CHECKED = 0, 1, 3
 SHOWN = 15
@@ -163,8 +162,8 @@ def _print(finding: DriftFinding, response: Response, sentence: str) -> None:
         console.print(note, style="dim", highlight=False, soft_wrap=True)
 
 
-def _table(drifts: Sequence[ColumnDrift]) -> Table:
-    table = Table("column", "kind", "verdict", "effect", "matters from", "adjusted p", "rows")
+def _table(drifts: Sequence[ColumnDrift]) -> DataTable:
+    table = DataTable("column", "kind", "verdict", "effect", "matters from", "adjusted p", "rows")
     for column in table.columns[3:]:
         column.justify = "right"
     for drift in drifts:

@@ -5,8 +5,6 @@ from pathlib import Path
 
 import polars as pl
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from sqlalchemy import Engine
 
 from shared.clock import SystemClock
@@ -16,7 +14,7 @@ from shared.importing.mapping import INSTANTS, MappingError, read_mapping
 from shared.importing.mending import MendedRows
 from shared.importing.propose import propose
 from shared.tables.data_changes import is_synthetic
-from understudy.terminal import shown
+from understudy.terminal import DataTable, shown
 from usecases.fraud.exports import LABEL_WORDS
 
 REASONS_SHOWN = 12
@@ -89,10 +87,10 @@ def preview_transactions(files: list[Path], mapping_file: Path, console: Console
         for name in INSTANTS
     )
     for at, row in enumerate(rows.iter_rows(named=True), 1):
-        table = Table(f"row {at}", "as it would be stored")
+        table = DataTable(f"row {at}", "as it would be stored")
         for name, value in row.items():
             if value is not None:
-                table.add_row(name, Text(str(value)))
+                table.add_row(name, str(value))
         console.print(table)
     lines = [f"row {row} rejected: {reason}" for row, reason in _rejected(found)]
     lines += [f"{count}: {loss}" for loss, count in found.losses.items() if count]
@@ -124,9 +122,9 @@ def propose_mapping(file: Path, out: Path | None, console: Console) -> int:
             target.write(text)
     except OSError as error:
         raise MappingError(f"cannot write {out}: {error.strerror}") from error
-    table = Table("here", "in the file", "why")
+    table = DataTable("here", "in the file", "why")
     for guess in guesses:
-        table.add_row(guess.ours, Text(guess.theirs), Text(guess.why))
+        table.add_row(guess.ours, guess.theirs, guess.why)
     console.print(table)
     for name in missing:
         console.print(f"No column seems to be {name}: name it in {out}.", soft_wrap=True)
@@ -135,7 +133,7 @@ def propose_mapping(file: Path, out: Path | None, console: Console) -> int:
     return 0
 
 
-def _add_mended(table: Table, mended: MendedRows) -> None:
+def _add_mended(table: DataTable, mended: MendedRows) -> None:
     """What became of rows that were there before."""
     told = {
         "labels that arrived": mended.labels_new,
@@ -159,15 +157,15 @@ def _print(console: Console, summary: ImportSummary, rejects: Path, seconds: flo
         [(reason, count)] = summary.reasons.most_common(1)
         told = f"Every row was rejected; for {count:,} of {summary.read:,} because {reason}."
         console.print(told, markup=False, highlight=False, soft_wrap=True, style="red")
-    table = Table("rows", "count", title=f"{summary.read:,} rows in {seconds:.1f} s")
+    table = DataTable("rows", "count", title=f"{summary.read:,} rows in {seconds:.1f} s")
     table.columns[1].justify = "right"
     table.add_row("imported", f"{summary.inserted:,}")
     table.add_row("there already, or repeated in the file", f"{summary.duplicates:,}")
     table.add_row("rejected", f"{summary.rejected:,}")
     for reason, count in summary.reasons.most_common(REASONS_SHOWN):
-        table.add_row(Text(f"  {reason}"), f"{count:,}", style="dim")
+        table.add_row(f"  {reason}", f"{count:,}", style="dim")
     for loss, count in (+summary.losses).most_common(REASONS_SHOWN):
-        table.add_row(Text(loss), f"{count:,}")
+        table.add_row(loss, f"{count:,}")
     _add_mended(table, summary.mended)
     console.print(table)
     _print_notes(console, summary.notes)

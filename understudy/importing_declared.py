@@ -4,14 +4,12 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 from sqlalchemy import Engine
 
 from shared.clock import SystemClock
 from shared.rows.declaration import FILE_NAME, read_declaration
 from shared.rows.importer import ImportCounts
-from understudy.terminal import shown
+from understudy.terminal import DataTable, shown
 from usecases.declared.refresh import import_source
 
 _SHOWN_REASONS = 12
@@ -41,13 +39,13 @@ def import_declared(
 
 
 def _print(console: Console, counts: ImportCounts, seconds: float) -> None:
-    table = Table("rows", "count", title=f"{counts.read:,} rows in {seconds:.1f} s")
+    table = DataTable("rows", "count", title=f"{counts.read:,} rows in {seconds:.1f} s")
     table.columns[1].justify = "right"
     table.add_row("imported", f"{counts.inserted:,}")
     table.add_row("there already", f"{counts.repeated:,}")
     table.add_row("rejected", f"{counts.rejected:,}")
     for reason, count in counts.reasons.most_common(_SHOWN_REASONS):
-        table.add_row(Text(f"  {counts.examples[reason]}"), f"{count:,}", style="dim")
+        table.add_row(f"  {counts.examples[reason]}", f"{count:,}", style="dim")
     if counts.labels.new:
         table.add_row("labels that arrived", f"{counts.labels.new:,}")
     if counts.labels.changed:

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import usecases
 from shared.clock import SystemClock
 from shared.rows.declaration import FILE_NAME
 from shared.rows.importer import ImportCounts
+from understudy.terminal import DataTable
 from usecases.declared.proposal.new import NewFolder, new_use_case
 from usecases.declared.proposal.request import NewUseCase
 
@@ -32,21 +31,20 @@ def propose_use_case(asked: NewUseCase, folder: Path | None, console: Console) -
     _say(console, f"Look at every line, then: understudy run --use-case {asked.name}")
 
 
-def _columns(made: NewFolder) -> Table:
+def _columns(made: NewFolder) -> DataTable:
     proposal = made.proposal
     title = f"{made.proposal.asked.name}: {proposal.label.task}, {proposal.rows:,} rows"
-    table = Table("column", "kind", "why", title=title)
-    table.columns[0].overflow = table.columns[2].overflow = "fold"
-    table.add_row(Text(proposal.asked.label), "label", Text(proposal.label.why))
+    table = DataTable("column", "kind", "why", title=title)
+    table.add_row(proposal.asked.label, "label", proposal.label.why)
     if proposal.asked.time is not None:
-        table.add_row(Text(proposal.asked.time), "time", "as you said")
+        table.add_row(proposal.asked.time, "time", "as you said")
     if proposal.asked.entity is not None:
-        table.add_row(Text(proposal.asked.entity), "entity", "as you said")
+        table.add_row(proposal.asked.entity, "entity", "as you said")
     if proposal.row_id is not None and proposal.row_id != proposal.asked.entity:
-        table.add_row(Text(proposal.row_id), "row id", Text(proposal.row_id_why))
+        table.add_row(proposal.row_id, "row id", proposal.row_id_why)
     for guess in proposal.guesses[:_SHOWN_COLUMNS]:
         kind = "left out" if guess.kind is None else str(guess.kind)
-        table.add_row(Text(guess.source), kind, Text(guess.why), style="dim" * (not guess.kind))
+        table.add_row(guess.source, kind, guess.why, style="dim" * (not guess.kind))
     if len(proposal.guesses) > _SHOWN_COLUMNS:
         table.add_row(f"and {len(proposal.guesses) - _SHOWN_COLUMNS:,} more", "", "see the file")
     return table

@@ -11,7 +11,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from sqlalchemy import Engine
 
 import usecases
@@ -29,7 +28,7 @@ from shared.clock import SystemClock, isoformat, to_datetime, to_micros
 from shared.intervals import Interval
 from shared.system.files import write_whole_within
 from shared.usecase.learning import LearningUseCase
-from understudy.terminal import console, errors
+from understudy.terminal import DataTable, console, errors
 
 # What the Fraud Detection Handbook publishes for its protocol.
 
@@ -62,7 +61,7 @@ class Screen:
     def __init__(self, console: Console) -> None:
         columns = (
             BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
         )  # fmt: skip
         self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
         self._task = self._bar.add_task("starting", total=None)
@@ -126,8 +125,8 @@ def outcome(record: Round) -> str:
     return f"{word} {record.candidate or ''}".strip()
 
 
-def _rounds(data: PageData) -> Table:
-    table = Table(title=f"{data.metric} until the next round", title_justify="left")
+def _rounds(data: PageData) -> DataTable:
+    table = DataTable(title=f"{data.metric} until the next round", title_justify="left")
     table.add_column("as of", no_wrap=True)
     table.add_column("candidate", no_wrap=True)
     for policy in Policy:
@@ -145,11 +144,11 @@ def _rounds(data: PageData) -> Table:
     return table
 
 
-def _policies(data: PageData) -> Table:
+def _policies(data: PageData) -> DataTable:
     summaries = summarize(data.rounds)
     names = list(summaries[0].means)
     names = [data.metric, *(name for name in names if name != data.metric)][:METRICS_SHOWN]
-    table = Table("policy", title="means over the rounds compared", title_justify="left")
+    table = DataTable("policy", title="means over the rounds compared", title_justify="left")
     table.add_column("promotions", justify="right")
     for name in names:
         table.add_column(name.replace("_", " "), justify="right")
@@ -159,9 +158,9 @@ def _policies(data: PageData) -> Table:
     return table
 
 
-def _published(data: PageData) -> Table:
+def _published(data: PageData) -> DataTable:
     published = data.published
-    table = Table("model", title="the protocol's test weeks", title_justify="left")
+    table = DataTable("model", title="the protocol's test weeks", title_justify="left")
     if published is None:
         return table
     for name in published.metrics:

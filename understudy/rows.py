@@ -5,8 +5,6 @@ from typing import Any
 
 import typer
 from rich.console import Console
-from rich.table import Table as Sheet
-from rich.text import Text
 from sqlalchemy import BigInteger, Engine
 from sqlalchemy import Float as FloatType
 
@@ -26,6 +24,7 @@ from shared.tables.data_changes import (
 from shared.tables.engine import database_errors
 from shared.tables.row_search import RowFilter, count_rows, first_rows, ids_of
 from shared.tables.schema import transaction_history_logs
+from understudy.terminal import DataTable, second_of
 
 _SHOWN = ("transaction_id", "event_time", "user_id", "merchant_id", "amount", "label", "sent_by")
 # Ids distinguish copies, labels keep their own history.
@@ -45,11 +44,11 @@ def show_rows(engine: Engine, wanted: RowFilter, limit: int, console: Console) -
         counts = count_rows(connection, wanted)
         rows = first_rows(connection, wanted, _SHOWN, limit)
     for log, row in rows:
-        sheet = Sheet("column", "value", title=log, min_width=40)
+        sheet = DataTable("column", "value", title=log, min_width=40)
         for name in _SHOWN:
             if row[name] is not None:
                 value = isoformat(row[name]) if name == "event_time" else str(row[name])
-                sheet.add_row(name, Text(value))
+                sheet.add_row(name, value)
         console.print(sheet)
     _print_counts(console, counts)
 
@@ -104,15 +103,13 @@ def fix_found(
 
 def show_changes(engine: Engine, limit: int, console: Console) -> None:
     """Print changes of rows, newest first."""
-    sheet = Sheet("change", "what", "when", "who", "rows", "why")
+    sheet = DataTable("change", "what", "when", "who", "rows", "why")
     for change in list_changes(engine, limit):
         undone = "" if change.undone_by is None else f" (undone by {change.undone_by})"
         why = change.reason or ", ".join(change.details.get("files", []))
         rows = change.details.get("rows", "")
-        cells = (change.changed_at[:19], change.changed_by, rows, why)
-        sheet.add_row(
-            str(change.number), change.kind + undone, *(Text(str(cell)) for cell in cells)
-        )
+        cells = (second_of(change.changed_at), change.changed_by, rows, why)
+        sheet.add_row(str(change.number), change.kind + undone, *(str(cell) for cell in cells))
     console.print(sheet)
 
 
@@ -131,7 +128,7 @@ def undo_change(
     except LookupError as error:
         raise RowsError(str(error)) from error
     told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
-    console.print(f"Change {number} was undone: {told}.", highlight=False)
+    console.print(f"Change {number} was undone: {told}.")
 
 
 def _confirm(
@@ -191,7 +188,7 @@ def _parts(ids: list[str]) -> list[list[str]]:
 
 def _print_counts(console: Console, counts: dict[str, int]) -> None:
     for log, count in counts.items():
-        console.print(f"{count:,} rows in {log}", highlight=False)
+        console.print(f"{count:,} rows in {log}")
 
 
 def _print_done(console: Console, what: str, rows: int, number: int) -> None:

@@ -14,6 +14,7 @@ from typing import IO, cast
 
 from rich.console import Console
 
+from shared.printable import printable
 from shared.system.child_processes import ChildProcess, start_child, stop_children
 from understudy.settings import CommandSettings
 
@@ -88,7 +89,7 @@ def _start(service: ServiceProcess, width: int) -> _Child:
 def _relay(lines: IO[str], prefix: str) -> None:
     with lines:
         for line in lines:
-            sys.stdout.write(prefix + line)
+            sys.stdout.write(prefix + printable(line))
             sys.stdout.flush()
 
 

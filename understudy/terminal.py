@@ -1,11 +1,16 @@
-"""What every command needs: the consoles, and the database of the settings."""
+"""What every command needs: the consoles, tables, and the database of the settings.
+
+What commands print comes from data, so no text is markup: `[fault]` is seven characters, and a
+character that a terminal would obey is shown as a picture.
+"""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import structlog
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -14,10 +19,54 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
+from rich.table import Table
+from rich.text import Text
 from sqlalchemy import Engine
 
+from shared.printable import printable
 from shared.tables.engine import connect, migrate
 from understudy.settings import CommandSettings
+
+
+class DataConsole(Console):
+    """A console that prints text as it is: no markup, no emoji codes, no guessed colours."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text of a string; what a terminal would obey becomes visible before it is measured."""
+        return super().render_str(printable(text), **options)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """The segments of anything; the same for what was made without `render_str`."""
+        for segment in super().render(renderable, options):
+            safe = segment.text if segment.control else printable(segment.text)
+            yield segment if safe == segment.text else Segment(safe, segment.style)
+
+
+class DataTable(Table):
+    """A table of texts as they are; cells are folded where they do not fit, never cut."""
+
+    def add_column(self, header: RenderableType = "", *args: Any, **options: Any) -> None:
+        super().add_column(header, *args, **{"overflow": "fold", **options})
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        super().add_row(*(styled(c, "") if isinstance(c, str) else c for c in cells), **options)
+
+
+def styled(text: str, style: str) -> Text:
+    """Text of data in a style."""
+    return Text(printable(text), style=style)
+
+
+def second_of(instant: str | None) -> str:
+    """An RFC 3339 instant in UTC to the second, for tables."""
+    return f"{instant[:19]}Z" if instant else ""
+
 
 # Progress of long work: a bar on a terminal, a line every tenth elsewhere.
 
@@ -35,8 +84,13 @@ def shown(what: str, *, in_percent: bool = False) -> Iterator[Advance]:
         yield _lines(what, in_percent=in_percent)
         return
     far = TaskProgressColumn() if in_percent else MofNCompleteColumn()
-    columns = (TextColumn("{task.description}"), BarColumn(), far, TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        far,
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -55,8 +109,8 @@ def _lines(what: str, *, in_percent: bool) -> Advance:
     return advance
 
 
-console = Console()
-errors = Console(stderr=True)
+console = DataConsole()
+errors = DataConsole(stderr=True)
 
 
 @contextmanager

@@ -54,9 +54,9 @@ def _lines(step: str, log: FilteringBoundLogger) -> Report:
 
 @contextmanager
 def _bar(step: str) -> Iterator[Report]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     # logs go to standard output; the bar disappears when the step is done
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True, markup=False), transient=True) as bar:
         task: TaskID = bar.add_task(step, total=1.0)
 
         def call(what: str, share: float) -> None:

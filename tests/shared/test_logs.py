@@ -79,6 +79,27 @@ def test_a_value_cannot_forge_a_second_line() -> None:
     assert event["nested"] == ["a b"]
 
 
+def test_a_line_for_people_shows_what_a_terminal_would_obey(tmp_path: Path) -> None:
+    code = (
+        "import logging, structlog\n"
+        "from shared.logs import configure_logging\n"
+        "configure_logging('test', 'info', 'console')\n"
+        "hostile = '[fault] \\x1b[31m\\x9b31m \\u202e'\n"
+        "structlog.get_logger().info(hostile, why=hostile, deep={hostile: [hostile]})\n"
+        "logging.getLogger('library').warning('%s', hostile)\n"
+        "try:\n"
+        "    raise ValueError(hostile)\n"
+        "except ValueError:\n"
+        "    structlog.get_logger().exception('failed')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    shown = done.stdout + done.stderr
+    assert shown.count("[fault]") == 6
+    assert not any(character in shown for character in "\x1b\x9b\u202e")
+
+
 def test_a_transaction_shows_nobody() -> None:
     shown = repr(
         Transaction(

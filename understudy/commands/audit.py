@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from shared.contracts.audit import AuditLine
 from shared.contracts.reading import parse_if_agreed
 from shared.errors import DataUnavailable
-from understudy.terminal import console, errors
+from understudy.terminal import DataTable, console, errors, second_of
 
 _SHOWN = ("at", "what", "who", "version", "why")
 
@@ -45,13 +44,14 @@ def audit(
     except OSError as error:
         raise DataUnavailable(f"cannot read {file}: {error.strerror}") from error
     lines, broken = raw.splitlines(), broken_lines(raw)
-    table = Table(*_SHOWN)
+    table = DataTable(*_SHOWN, box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
     for line in reversed(lines[-limit:]):
         told = parse_if_agreed(AuditLine, line)
         if told is None:
             table.add_row("", "", "", "", "not a line of the trail")
         else:
-            table.add_row(told.at, told.what, told.who, told.version or "", told.why)
+            table.add_row(second_of(told.at), told.what, told.who, told.version or "", told.why)
     console.print(table)
     if broken:
         warning = f"the trail was tampered with; see lines {broken}"

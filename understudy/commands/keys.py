@@ -5,12 +5,11 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from shared.keys.store import KeyStore
 from understudy.commands.options import AsJson
 from understudy.settings import load_settings
-from understudy.terminal import console
+from understudy.terminal import DataTable, console
 
 keys = typer.Typer(no_args_is_help=False, rich_markup_mode="markdown")
 _MEANING = {
@@ -125,7 +124,7 @@ def _show(*, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps([{"key": k, "state": s} for k, s in states.items()]) + "\n")
         return
-    table = Table("key", "state", "meaning")
+    table = DataTable("key", "state", "meaning")
     for key, state in states.items():
         table.add_row(key, state, _MEANING[state])
     console.print(table if states else "no keys yet; the scheduler makes one when it starts")

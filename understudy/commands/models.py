@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from shared.contracts.health import Health
 from shared.contracts.models import Models, ModelSummary
@@ -15,10 +15,12 @@ from shared.contracts.runs import CandidateRecord
 from understudy.api_client import read_api
 from understudy.commands.options import AsJson
 from understudy.settings import CommandSettings, load_settings
-from understudy.terminal import console
+from understudy.terminal import DataTable, console, second_of, styled
 
 _COLOURS = {"serving": "green", "fallback": "cyan", "ok": "green", "degraded": "yellow"}
 _MIB = 1024 * 1024
+# what never is long, and would be hard to read on two lines
+_BOUNDED = frozenset({"accepted", "served since", "size", "run"})
 
 
 def register(app: typer.Typer) -> None:
@@ -74,14 +76,14 @@ def status(as_json: AsJson = False) -> None:
     raise typer.Exit(0 if health.status == "ok" else 1)
 
 
-def _models_table(models: list[ModelSummary]) -> Table:
+def _models_table(models: list[ModelSummary]) -> DataTable:
     table = _table("version", "state", "accepted", "served since", "size", "metrics")
     for model in models:
         table.add_row(
             model.version,
             _coloured(model.state),
-            model.accepted_at[:19],
-            (model.last_activated_at or "")[:19],
+            second_of(model.accepted_at),
+            second_of(model.last_activated_at),
             "" if model.size_bytes is None else _mib(model.size_bytes),
             _metrics(model.metrics or {}),
         )
@@ -125,7 +127,7 @@ def _record(path: Path) -> CandidateRecord | None:
         return None
 
 
-def _candidates_table(candidates: list[_Candidate]) -> Table:
+def _candidates_table(candidates: list[_Candidate]) -> DataTable:
     table = _table("candidate", "came of it", "run", "size", "report")
     for candidate in candidates:
         table.add_row(
@@ -138,7 +140,7 @@ def _candidates_table(candidates: list[_Candidate]) -> Table:
     return table
 
 
-def _status_table(settings: CommandSettings, health: Health) -> Table:
+def _status_table(settings: CommandSettings, health: Health) -> DataTable:
     table = _table("part", "state", "what")
     table.add_row(settings.api_url, _coloured(health.status), "")
     for name, component in health.components.items():
@@ -149,15 +151,15 @@ def _status_table(settings: CommandSettings, health: Health) -> Table:
     return table
 
 
-def _table(*names: str) -> Table:
-    table = Table(box=None, pad_edge=False)
+def _table(*names: str) -> DataTable:
+    table = DataTable(box=None, pad_edge=False)
     for name in names:
-        table.add_column(name, no_wrap=name != names[-1], overflow="fold")
+        table.add_column(name, no_wrap=name in _BOUNDED)
     return table
 
 
-def _coloured(state: str) -> str:
-    return f"[{_COLOURS.get(state, 'default')}]{state}[/]"
+def _coloured(state: str) -> Text:
+    return styled(state, _COLOURS.get(state, "default"))
 
 
 def _metrics(metrics: dict[str, float | None]) -> str:

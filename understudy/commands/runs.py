@@ -6,13 +6,12 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from shared.errors import UnderstudyError
 from shared.tables.runs import Run, RunStatus, get_run, list_runs
 from understudy.commands.options import AsJson
 from understudy.settings import load_settings
-from understudy.terminal import console, open_database
+from understudy.terminal import DataTable, console, open_database, second_of, styled
 
 _COLOURS = {
     RunStatus.SUCCEEDED: "green",
@@ -110,13 +109,13 @@ _OPERATING = {
 }
 
 
-def _operating_table(metrics: Any) -> Table | None:
+def _operating_table(metrics: Any) -> DataTable | None:
     """Both models' alerts; None where the run did not get as far, or is an older one."""
     told = metrics if isinstance(metrics, dict) else {}
     champion, candidate = (told.get(role) or {} for role in ("champion", "candidate"))
     if "alert_volume" not in candidate:
         return None
-    table = Table(box=None, pad_edge=False)
+    table = DataTable(box=None, pad_edge=False)
     for name in ("", "champion", "candidate", "candidate, 95 %"):
         table.add_column(name, justify="right" if name else "left")
     for name, said in _OPERATING.items():
@@ -132,8 +131,8 @@ def _figure(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 1 else f"{value:,.1f}"
 
 
-def _table(found: list[Run]) -> Table:
-    table = Table(box=None, pad_edge=False)
+def _table(found: list[Run]) -> DataTable:
+    table = DataTable(box=None, pad_edge=False)
     for name in ("run", "job", "due", "status", "version"):
         table.add_column(name, no_wrap=True)
     table.add_column("why", overflow="fold")
@@ -142,8 +141,8 @@ def _table(found: list[Run]) -> Table:
         table.add_row(
             str(run.run_id),
             run.job,
-            run.scheduled_for[:19],
-            f"[{colour}]{run.status}[/]",
+            second_of(run.scheduled_for),
+            styled(run.status, colour),
             run.model_version or "",
             _why(run),
         )
