@@ -1,0 +1,1 @@
+"""Which team solves a support ticket: several classes, declared, without code."""
