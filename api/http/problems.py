@@ -46,6 +46,9 @@ NO_FALLBACK = ProblemKind("no-fallback", 409, "There is no version to roll back 
 IDEMPOTENCY_CONFLICT = ProblemKind(
     "idempotency-conflict", 409, "This transaction_id was decided with another payload"
 )
+NO_REASONS = ProblemKind(
+    "no-reasons", 409, "The version that answers has no reasons that could be told"
+)
 VERSION_CHANGED = ProblemKind("version-changed", 409, "Another version serves by now")
 ORDER_EXPIRED = ProblemKind(
     "order-expired", 409, "The order waited for too long and was not carried out"

@@ -8,6 +8,7 @@ from api.models.loaded import LiveModel, Pace
 from api.models.verify import Authentic, Verifier
 from api.registry.registry import Meta, Registry
 from api.smoke import check
+from shared.bundle.archive import Bundle
 from shared.bundle.version import Version
 from shared.errors import DigestMismatch, ModelLoadError, UnderstudyError
 
@@ -23,6 +24,21 @@ class ModelLoader:
 
     def load(self, version: str) -> LiveModel:
         """Raises UnderstudyError or OSError when it does not load any more."""
+        authentic, size_bytes = self._authentic(version)
+        model = self._verifier.load(authentic)
+        self._describe(authentic, size_bytes)
+        return model
+
+    def bundle(self, version: str) -> Bundle:
+        """Its files, whose signature and digests hold.
+
+        Raises:
+            UnderstudyError, OSError: it cannot be read any more, or is not what was accepted.
+        """
+        return self._authentic(version)[0].bundle
+
+    def _authentic(self, version: str) -> tuple[Authentic, int]:
+        """What was accepted as this version, and its size in bytes."""
         if self._registry.ledger.is_revoked(version):
             raise ModelLoadError(f"version {version} is revoked")
         stored = self._registry.read(version)
@@ -33,9 +49,7 @@ class ModelLoader:
             raise DigestMismatch(f"what is stored as {version} is not what was accepted")
         if authentic.bundle.manifest.version != version:
             raise DigestMismatch(f"what is stored as {version} is another version")
-        model = self._verifier.load(authentic)
-        self._describe(authentic, len(stored.raw))
-        return model
+        return authentic, len(stored.raw)
 
     def load_and_try(self, version: str) -> LiveModel:
         """Load what another process accepted, and score a few rows with it.

@@ -19,6 +19,7 @@ from api.scoring.lane import LoopDispatcher, ScoringLane
 from api.scoring.model_router import ModelRouter
 from api.scoring.pending_decisions import PendingDecisions
 from api.scoring.pipeline import PipelineParts, ScoringPipeline
+from api.scoring.reasons import Explanations
 from api.scoring.user_locks import MonotonicClock, NoLocks, StripedLocks, UserLocks
 from api.settings import Settings
 from api.workers.build import WorkerParts
@@ -35,6 +36,7 @@ class Scoring:
         pending: decisions that the database does not have yet.
         execution: where the work of a request runs.
         labels: ground truth on its way to the database.
+        explanations: what tells reasons of answers.
     """
 
     pending: PendingDecisions
@@ -44,6 +46,7 @@ class Scoring:
     batcher: MicroBatcher
     execution: Execution
     labels: LabelKeeper
+    explanations: Explanations
 
     @property
     def source(self) -> FeatureSource:
@@ -121,6 +124,7 @@ def build_scoring(
         batcher=MicroBatcher(pipeline, models.slot, lane),
         execution=execution,
         labels=LabelKeeper(database.engine, journal, cache, others, records.rows),
+        explanations=Explanations(models.loader, models.slot, use_case.feature_set.names),
     )
 
 

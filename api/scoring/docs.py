@@ -15,6 +15,7 @@ from api.http.problems import (
     JOURNAL_FULL,
     NO_CREDENTIALS,
     NO_MODEL,
+    NO_REASONS,
     SCORING_FAILED,
     TOO_LARGE,
     TOO_MANY,
@@ -23,6 +24,7 @@ from api.http.problems import (
     WRONG_ROLE,
     documented,
 )
+from api.scoring.reasons import documented_option, reasoned_model
 from shared.contracts.problems import ProblemBody
 from shared.usecase.serving import ScoringRoute, ServingUseCase
 
@@ -39,6 +41,8 @@ _PROBLEMS = documented(
     JOURNAL_FULL,
     WORKER_UNAVAILABLE,
 )
+_CONFLICT = IDEMPOTENCY_CONFLICT.status
+_ROW_PROBLEMS = _PROBLEMS | {_CONFLICT: documented(IDEMPOTENCY_CONFLICT, NO_REASONS)[_CONFLICT]}
 
 
 class RowError(BaseModel):
@@ -73,13 +77,18 @@ class Documented:
 
 def row_route(route: ScoringRoute, use_case: ServingUseCase, asgi: ASGIApp) -> RawRoute:
     """The route that scores one row."""
+    rule, model, more = route.reasons, route.response_model, {}
+    if rule is not None:
+        model = reasoned_model(model)
+        more = {"parameters": [documented_option(rule)]}
     return RawRoute(
         route.path,
         Documented(asgi, use_case.request_model, route.examples),
         methods=["POST"],
         summary=route.summary,
-        response_model=route.response_model,
-        responses=_PROBLEMS,
+        response_model=model,
+        responses=_PROBLEMS if rule is None else _ROW_PROBLEMS,
+        openapi_extra=more,
         tags=["scoring"],
         name=route.path,
         operation_id=_operation_id(route.path),

@@ -63,6 +63,13 @@ def in_threads(executor: Executor) -> Execution:
     return run
 
 
+Option = Callable[[bytes], tuple[RequestWork, Execution] | None]
+"""What a query string makes of a request; None: nothing.
+
+Raises Problem where it asks for what there is not.
+"""
+
+
 class ScoringEndpoint:
     """One POST address: credentials, body, work, answer; every failure is a problem."""
 
@@ -76,7 +83,9 @@ class ScoringEndpoint:
         quota: WriteQuota,
         models: ModelSlot,
         metrics: RouteMetrics,
+        option: Option,
     ) -> None:
+        self._option = option
         self._work = work
         self._execution = execution
         self._limit_bytes = limit_bytes
@@ -104,9 +113,11 @@ class ScoringEndpoint:
     async def _reply(self, scope: Scope, receive: Receive) -> EncodedReply:
         caller = self._authenticator.admit(scope, Role.SCORER)
         require_json(scope)
+        other = self._option(scope["query_string"]) if scope["query_string"] else None
+        work, execution = other or (self._work, self._execution)
         if caller.is_anonymous:
             self._quota.check()
         body = await read_body(scope, receive, self._limit_bytes)
         if caller.is_anonymous:
             self._quota.charge(body)
-        return await self._execution(self._work, body, caller)
+        return await execution(work, body, caller)

@@ -7,7 +7,8 @@ from api.http.fast_routes import FastRoute, FastRoutes, Headers
 from api.metrics import RouteMetrics
 from api.scoring.batching import MicroBatcher, Recipient, RowRoute
 from api.scoring.docs import batch_route, row_route
-from api.scoring.endpoint import Execution, RequestWork, ScoringEndpoint, inline
+from api.scoring.endpoint import Execution, Option, RequestWork, ScoringEndpoint, inline
+from api.scoring.reasons import ReasonedWork, Teller, noting, wanted_reasons
 from api.scoring.requests import BatchParser, RowParser, elements_of_a_batch
 from api.scoring.work import BatchWork, RowWork
 from api.service import Service
@@ -16,6 +17,7 @@ from api.workers.peers.router import (
     ForwardedBatches,
     ForwardedRows,
     batch_operation,
+    reasons_operation,
     row_operation,
 )
 from shared.usecase.serving import ScoringRoute
@@ -76,13 +78,37 @@ class _FastRoute:
         self._batcher.add(body, self._row_route, caller, recipient)
 
 
+def _reasons(service: Service, route: ScoringRoute) -> Option:
+    """The option of a route of rows: `?reasons=N`."""
+    scoring, peers = service.scoring, service.workers.peers
+    operation = reasons_operation(service.use_case.routes, route)
+
+    def option(query: bytes) -> tuple[RequestWork, Execution] | None:
+        count = wanted_reasons(query, route.reasons)
+        if not count:
+            return None
+        execution = scoring.execution
+        if peers is not None:
+            prefix = bytes([count])
+            execution = ForwardedRows(execution, peers, operation, service.metrics, prefix)
+        return reasoned_work(service, route, count), execution
+
+    return option
+
+
+def _no_reasons(query: bytes) -> None:
+    """The option of batches, which tell none."""
+    wanted_reasons(query, None)
+
+
 def _row_endpoint(service: Service, route: ScoringRoute) -> ScoringEndpoint:
     execution, peers = service.scoring.execution, service.workers.peers
     if peers is not None:
         operation = row_operation(service.use_case.routes, route)
         execution = ForwardedRows(execution, peers, operation, service.metrics)
     limit_bytes = service.settings.body_max_bytes
-    return _endpoint(service, row_work(service, route), execution, route.path, limit_bytes)
+    work, option = row_work(service, route), _reasons(service, route)
+    return _endpoint(service, work, execution, route.path, limit_bytes, option)
 
 
 def _batch_endpoint(service: Service, route: ScoringRoute, path: str) -> ScoringEndpoint:
@@ -101,11 +127,16 @@ def _batch_endpoint(service: Service, route: ScoringRoute, path: str) -> Scoring
             ),
         )
     work = batch_work(service, route)
-    return _endpoint(service, work, execution, path, settings.batch_max_bytes)
+    return _endpoint(service, work, execution, path, settings.batch_max_bytes, _no_reasons)
 
 
-def _endpoint(
-    service: Service, work: RequestWork, execution: Execution, path: str, limit_bytes: int
+def _endpoint(  # noqa: PLR0917 - one after the other as ScoringEndpoint names them
+    service: Service,
+    work: RequestWork,
+    execution: Execution,
+    path: str,
+    limit_bytes: int,
+    option: Option,
 ) -> ScoringEndpoint:
     metrics: RouteMetrics = service.metrics.route(path)
     return ScoringEndpoint(
@@ -116,7 +147,20 @@ def _endpoint(
         quota=service.access.write_quota,
         models=service.models.slot,
         metrics=metrics,
+        option=option,
     )
+
+
+def reasoned_work(service: Service, route: ScoringRoute, count: int) -> RequestWork:
+    """Scores the body of one row and tells this many reasons.
+
+    Raises:
+        ValueError: the route tells none.
+    """
+    if route.reasons is None:
+        raise ValueError(f"{route.path} tells no reasons")
+    teller = Teller(service.scoring.explanations, route.reasons)
+    return ReasonedWork(row_work(service, noting(route)), teller, count)
 
 
 def row_work(service: Service, route: ScoringRoute) -> RowWork:

@@ -134,17 +134,32 @@ class RowWork(PacedRequestWork):
         self._row_route = RowRoute(route, parse, RouteMetrics())
 
     def __call__(self, body: bytes, caller: Caller) -> EncodedReply:
+        return _encoded(self.scored(body, caller))
+
+    async def paced(self, body: bytes, caller: Caller) -> EncodedReply:
+        return _encoded(await self.scored_in_turn(body, caller))
+
+    def scored(self, body: bytes, caller: Caller) -> Reply:
+        """The reply to a row, now.
+
+        Raises:
+            Problem: of this row.
+        """
         received = Received(self._parse(body), self._route, caller, time.perf_counter())
         (outcome,) = score_isolated(self._pipeline, [received])
         if isinstance(outcome, Problem):
             raise outcome
-        return EncodedReply(orjson.dumps(outcome.body), outcome.version)
+        return outcome
 
-    async def paced(self, body: bytes, caller: Caller) -> EncodedReply:
+    async def scored_in_turn(self, body: bytes, caller: Caller) -> Reply:
+        """The same, together with other rows where scoring is slow."""
         if self._lane.is_free:
-            return self(body, caller)
-        answered = await self._batcher.scored(body, self._row_route, caller)
-        return EncodedReply(orjson.dumps(answered.body), answered.version)
+            return self.scored(body, caller)
+        return await self._batcher.scored(body, self._row_route, caller)
+
+
+def _encoded(reply: Reply) -> EncodedReply:
+    return EncodedReply(orjson.dumps(reply.body), reply.version)
 
 
 class BatchWork(PacedRequestWork):

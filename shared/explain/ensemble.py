@@ -72,6 +72,8 @@ def read_ensemble(graph: bytes) -> Ensemble:
             f"{len(told)} tree ensembles say how many rows came to their nodes, one is needed: "
             "explanations are those of gradient_boosting"
         )
+    if told[0].input[0] != model.graph.input[0].name:
+        raise NotExplainable("its trees read something else than the features")
     _refuse_blends(model.graph.node, told[0].output[0])
     return _ensemble(told[0])
 

@@ -17,6 +17,7 @@ from shared.rows.quantities import (
 from shared.rows.schema import Kind, MomentPart
 from shared.tasks import Margin, TaskKind
 from shared.tasks.task import MAX_CLASSES
+from shared.usecase.serving import MOST_REASONS
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,47}")
 MODEL_OF_YOURS = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -189,4 +190,4 @@ class ServeSection(BaseModel):
 
     model_config = STRICT
 
-    reasons: Annotated[int, Field(strict=True, ge=0, le=20)] = 3
+    reasons: Annotated[int, Field(strict=True, ge=0, le=MOST_REASONS)] = 3

@@ -91,6 +91,28 @@ class TaskPrediction:
     is_alert: bool
 
 
+MOST_REASONS = 20
+"""How many reasons one answer may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonRule:
+    """How a route tells reasons of its answers, where the model has trees.
+
+    Attributes:
+        default: how many are told where the caller does not say how many.
+        names: feature -> what callers call it; contributions of one name are added.
+        value: a row's value of a name, as the caller wrote it, from the row, the name, and the
+            number in the vector.
+        target: which raw score of the model an answer rests on, 0 where there is one.
+    """
+
+    default: int
+    names: Mapping[str, str]
+    value: Callable[[Transaction, str, float | None], Any]
+    target: Callable[[FloatVector, ServedModel], int]
+
+
 class Reservation:
     """Rows that later rows see, for as long as they are being decided: rolled back or committed.
 
@@ -181,6 +203,7 @@ class ScoringRoute:
     Attributes:
         examples: name -> request body that works as it stands; shown in /docs.
         batch_path: also serve {"instances": [...]} here, when given.
+        reasons: how `?reasons=N` is answered; None: it is refused.
     """
 
     path: str
@@ -189,6 +212,7 @@ class ScoringRoute:
     respond: Responder
     examples: Mapping[str, dict[str, Any]]
     batch_path: str | None = None
+    reasons: ReasonRule | None = None
 
 
 class ServingUseCase(Protocol):

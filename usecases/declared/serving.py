@@ -24,6 +24,7 @@ from shared.usecase.serving import (
 )
 from usecases.declared.answers import Predictor, answer_model, best_output, first_output
 from usecases.declared.features import RowFeatures
+from usecases.declared.reasons import reason_rule
 from usecases.declared.request import RowMaker, request_model
 
 Prediction = Callable[[FloatVector, ServedModel], TaskPrediction]
@@ -92,6 +93,7 @@ def serving_of(folder: Path) -> DeclaredServing:
         respond=cast(Responder, Predictor(schema)),
         examples=read_examples(folder, schema),
         batch_path="/predict/batch",
+        reasons=reason_rule(schema, declared.serve.reasons),
     )
     return DeclaredServing(
         declared=declared,

@@ -13,7 +13,7 @@ from api.metrics import RouteMetrics
 from api.scoring.batching import RowRoute
 from api.scoring.endpoint import RequestWork, inline
 from api.scoring.requests import RowParser
-from api.scoring.routes import batch_work, row_work
+from api.scoring.routes import batch_work, reasoned_work, row_work
 from api.service import Service
 from api.workers.peers.router import decoded_sender, outcome, told
 from api.workers.peers.server import Answer, Operation
@@ -25,12 +25,13 @@ _HEADERS = rendered(JSON_HEADERS)
 
 
 def operations(service: Service) -> Sequence[Operation]:
-    """In the order of `api.workers.peers.router`: labels, then rows and batches of each route."""
+    """In the order of `api.workers.peers.router`: labels, rows and batches, rows with reasons."""
     tasks = _Tasks()
     found: list[Operation] = [tasks.run(lambda _, body: _keep_labels(service, body))]
     for route in service.use_case.routes:
         found.append(_rows(service, route, tasks))
         found.append(_scored(service, batch_work(service, route), tasks))
+    found += [_reasoned(service, route, tasks) for route in service.use_case.routes]
     return found
 
 
@@ -75,6 +76,14 @@ def _scored(service: Service, work: RequestWork, tasks: _Tasks) -> Operation:
     def scored(context: bytes, body: bytes) -> PeerOutcome:
         sender = decoded_sender(context)
         return outcome(service.scoring.execution, work, body, sender, service.models.slot)
+
+    return tasks.run(scored)
+
+
+def _reasoned(service: Service, route: ScoringRoute, tasks: _Tasks) -> Operation:
+    def scored(context: bytes, body: bytes) -> PeerOutcome:
+        work, sender = reasoned_work(service, route, body[0]), decoded_sender(context)
+        return outcome(service.scoring.execution, work, body[1:], sender, service.models.slot)
 
     return tasks.run(scored)
 

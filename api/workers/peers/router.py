@@ -151,6 +151,11 @@ def batch_operation(routes: Sequence[ScoringRoute], route: ScoringRoute) -> int:
     return row_operation(routes, route) + 1
 
 
+def reasons_operation(routes: Sequence[ScoringRoute], route: ScoringRoute) -> int:
+    """The number of the call that scores one row and tells reasons; how many is its first byte."""
+    return 1 + 2 * len(routes) + routes.index(route)
+
+
 def unavailable() -> Problem:
     """The owner of an entity did not answer in time; no other worker may answer instead."""
     return Problem(
@@ -218,9 +223,20 @@ class _Forwarded:
 
 
 class ForwardedRows:
-    """An `Execution` of one route's rows: here if they are this worker's, else with their owner."""
+    """An `Execution` of one route's rows: here if they are this worker's, else with their owner.
 
-    def __init__(self, inner: Execution, peers: Peers, operation: int, metrics: Metrics) -> None:
+    `prefix` comes before the body on its way to the owner.
+    """
+
+    def __init__(
+        self,
+        inner: Execution,
+        peers: Peers,
+        operation: int,
+        metrics: Metrics,
+        prefix: bytes = b"",
+    ) -> None:
+        self._prefix = prefix
         self._inner = inner
         self._peers = peers
         self._operation = operation
@@ -235,7 +251,7 @@ class ForwardedRows:
             owner.number,
             self._operation,
             encoded_sender(caller),
-            body,
+            self._prefix + body,
             is_repeatable=owner.is_named,
         )
         if answered is None:
