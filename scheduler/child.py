@@ -1,4 +1,4 @@
-"""`python -m scheduler.child PARENT_PID`: wait to be told a claimed run, and carry it out.
+"""`python -m scheduler.child PARENT_PID`: wait for a claimed run on stdin, and carry it out.
 
 A separate process, so that a run which hangs, leaks or crashes takes nothing with it. It
 dies with its parent, and records how its run ended itself.
@@ -32,7 +32,7 @@ NOT_OVER = 75
 
 
 class _ChildRecorder(RunRecorder):
-    """Leaves a run that was interrupted open: why it was told to stop, only the parent knows."""
+    """Carries out the run. An interrupted run stays open: the parent knows why it stopped."""
 
     def record(self, run: Run, report: RunReport) -> None:
         if report.code not in {INTERRUPTED, "lease_lost"}:

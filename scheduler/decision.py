@@ -16,7 +16,7 @@ REQUIRED_GATES = ("data_quality", "feature_quality", "latency", "api_health", "m
 
 
 class PromotionAction(StrEnum):
-    """What happens to a candidate."""
+    """The decision about a candidate."""
 
     PROMOTE = "PROMOTE"
     REFUSE = "REFUSE"
@@ -57,7 +57,7 @@ class PromotionDecision:
 
 
 def decide(inputs: DecisionInputs) -> PromotionDecision:
-    """PROMOTE if, and only if, every required gate said PASS and no verdict said otherwise."""
+    """PROMOTE if, and only if, every required gate returned PASS and so did all others."""
     for verdict in inputs.verdicts:
         if verdict.outcome is not Outcome.PASS:
             reason = f"{verdict.gate} {verdict.outcome}: {verdict.reason}"

@@ -7,7 +7,7 @@ from shared.clock import MICROS_PER_SECOND, Clock, isoformat
 from shared.errors import SettingsError
 from shared.system.files import write_whole
 
-# What beats write, and what a power cut may make of it: nothing, or zeros.
+# The content of a heartbeat file, and the contents a power cut may leave: empty, or zeros.
 _OURS = re.compile(rb"[\x00\s0-9T:Z.-]*")
 _LONGEST = 200
 

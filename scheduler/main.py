@@ -64,7 +64,7 @@ def run(
     log.info("scheduler_stopped", clean=is_clean)
     if not is_clean:
         # A thread that waits for the database cannot be interrupted, and Python would wait for
-        # it. The lease of a run it could not give back runs out on its own.
+        # it. The lease of a run that could not be released expires.
         logging.shutdown()
         os._exit(0)
 

@@ -1,6 +1,6 @@
-"""Figures for Prometheus, read from the database when they are asked for.
+"""Prometheus metrics, read from the database at each scrape.
 
-Nothing is counted in this process: two schedulers tell the same, and a restart loses nothing.
+The process keeps no counters: two schedulers report the same values, and a restart loses nothing.
 """
 
 from collections.abc import Iterable, Sequence
@@ -33,7 +33,7 @@ _JOB = "job_name"
 
 
 class ScheduleFigures(Collector):
-    """What became of every due instant, and how each schedule stands."""
+    """Counts of due instants by outcome, and the state of each schedule."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -17,7 +17,7 @@ class NotPromoted(UnderstudyError):
 
 
 class PushState(StrEnum):
-    """How a push ended."""
+    """The outcome of a push."""
 
     ACTIVATED = "activated"
     REFUSED = "refused"
@@ -26,7 +26,7 @@ class PushState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PushResult:
-    """What became of a push; UNKNOWN: it may or may not have arrived; ask for the live version.
+    """The result of a push. UNKNOWN: it may or may not have arrived; ask for the live version.
 
     `partial` says which workers of the API could not follow, if any.
     """

@@ -1,4 +1,4 @@
-"""What has to be there before work can begin: the database, and the token the API makes."""
+"""Waits for the preconditions of work: the database, and the token that the API creates."""
 
 from collections.abc import Callable
 

@@ -29,7 +29,7 @@ class ApiUnavailable(UnderstudyError):
 
 
 class BundleRefused(UnderstudyError):
-    """Raised when the API answered, but not with a bundle; carries its own words."""
+    """Raised when the API answered, but not with a bundle; carries the API's text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,10 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class PushAnswer:
-    """What the API answered to a push; `detail` is its own words when it refused.
+    """The API's answer to a push; `detail` is its text when it refused.
 
     Attributes:
-        partial: which of its workers do not serve the version, and why; None: all do.
+        partial: the workers that do not serve the version, and why; None: all do.
     """
 
     status: int
@@ -89,7 +89,7 @@ class PushAnswer:
 
 @dataclass(frozen=True, slots=True)
 class StepAnswer:
-    """What the API said to a step of a rollout."""
+    """The API's answer to a step of a rollout."""
 
     status: int
     detail: str
@@ -100,14 +100,14 @@ class StepAnswer:
 
 
 class ScoringApi(Protocol):
-    """What the cycle needs of the API. All methods raise ApiUnavailable."""
+    """The part of the API that the cycle uses. All methods raise ApiUnavailable."""
 
     def current(self) -> Serving | None:
         """The live version now; None when there is no model yet."""
         ...
 
     def known_versions(self) -> frozenset[Version]:
-        """Every version the API has ever accepted, as far as it tells."""
+        """Every version the API has ever accepted, as far as it reports them."""
         ...
 
     def bundle(self, version: str) -> SignedBundle:
@@ -207,7 +207,7 @@ class HttpScoringApi:
         )
 
     def rollout(self) -> RolloutView | None:
-        """What GET /current_model shows of a version on trial; None: there is none."""
+        """The trial in the answer of GET /current_model; None: there is none."""
         found = self._current_model()
         return None if found is None else found.rollout
 
@@ -268,7 +268,7 @@ def _agreed(model: type[Contract], response: httpx.Response) -> Contract:
 
 
 def _detail(response: httpx.Response) -> str:
-    """Why something was refused: the API's own words, or the status of whoever stands before it."""
+    """The reason of a refusal: the API's text, or the status that a proxy before it returned."""
     problem = parse_if_agreed(ProblemBody, response.content)
     return (response.reason_phrase if problem is None else problem.detail)[:_DETAIL_CHARACTERS]
 

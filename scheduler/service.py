@@ -1,8 +1,8 @@
-"""The process: APScheduler ticks, signals stop it, and it is gone within ten seconds.
+"""The scheduler process: APScheduler drives it, signals stop it within ten seconds.
 
-APScheduler only calls functions every few seconds; what is due, and what was asked for, is
-in the database. Its defaults that lose work (a misfire grace of one second, several
-instances of one job) are switched off here.
+APScheduler only calls functions every few seconds; due instants and requests are in the database.
+Its defaults that lose work (a misfire grace of one second, several instances of one job) are
+switched off here.
 """
 
 import contextvars
@@ -35,7 +35,7 @@ from shared.machine_clock import wall_ns
 # means that the clock was set back, is due at once.
 
 LOOK_SECONDS = 1.0
-# What a tick may be late by before it counts as lost.
+# How late a tick may be before it counts as lost.
 GRACE_SECONDS = 2.0
 
 
@@ -61,7 +61,7 @@ def wake_lost_ticks(scheduler: BaseScheduler, now: datetime) -> list[str]:
 
 
 def keep_ticking(scheduler: BaseScheduler, stopping: threading.Event) -> None:
-    """Look for lost ticks, in a separate thread, until told to stop."""
+    """Look for lost ticks, in a separate thread, until stopped."""
 
     def look() -> None:
         # waits by elapsed time, so it needs no clock to notice that one was set
@@ -76,7 +76,7 @@ class PeriodicTask:
     """A function called every this many seconds, never twice at once.
 
     Attributes:
-        is_long: it may run for minutes; ticks that fall into that time are nothing unusual.
+        is_long: it may run for minutes; ticks skipped meanwhile are normal.
     """
 
     name: str
@@ -86,7 +86,7 @@ class PeriodicTask:
 
 
 def build_scheduler(ticks: Sequence[PeriodicTask], log: FilteringBoundLogger) -> BlockingScheduler:
-    """A scheduler in UTC, without any memory of its own, whose failures reach the log."""
+    """A scheduler in UTC that keeps no state and logs every failure."""
     scheduler = BlockingScheduler(
         jobstores={"default": MemoryJobStore()},
         executors={"default": ThreadPoolExecutor(len(ticks))},

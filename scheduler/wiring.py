@@ -35,7 +35,7 @@ FIRST_MODEL_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Wired:
-    """What main needs to know of the wiring."""
+    """The assembled parts that `main` uses."""
 
     ticks: tuple[PeriodicTask, ...]
     children: ChildRunner

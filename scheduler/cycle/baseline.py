@@ -23,8 +23,9 @@ from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME
 
 SCORE = "score"
 BASELINE_DAYS = 56
-"""Eight weeks: the newest of what was learned from. In the first weeks of a history everybody
-is new, and a season ago is not what next week should look like."""
+"""Eight weeks, the newest of the training rows. Older rows mislead: in the first weeks of a history
+every entity is new, and last season's traffic differs from next week's.
+"""
 _NEARLY_ALL = 0.99
 
 

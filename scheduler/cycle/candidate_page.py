@@ -28,7 +28,7 @@ from shared.tasks import TaskKind
 from shared.usecase.columns import TIME
 from shared.usecase.serving import FloatMatrix
 
-# What people will ask about a candidate, measured once more when the decision is made.
+# The page of a candidate: figures for people, measured again when the decision is made.
 
 
 def measure(run: CycleRun) -> Examined | None:

@@ -63,8 +63,8 @@ class CandidateStore:
     def prune(self, protected: frozenset[Version]) -> tuple[Version, ...]:
         """Delete all but the latest and the protected; returns what was deleted.
 
-        A folder that holds anything else than what a run writes is left: somebody's notes, or
-        another folder than ours that the setting names by mistake, like that of the registry.
+        A folder with files that no run writes is kept: it may hold a person's notes, or the setting
+        may name the wrong folder, such as the registry's.
         """
         latest = sorted(self.versions(), key=self._packed_at, reverse=True)[: self._keep]
         surplus = sorted(filter(self._is_ours, self.versions() - set(latest) - protected))

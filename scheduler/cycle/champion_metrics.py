@@ -15,7 +15,7 @@ from shared.usecase.promotion import PromotionPolicy
 
 
 class ChampionMetrics(Collector):
-    """What the policy allows, and what the newest retraining found."""
+    """Metrics of the promotion policy's limits and of the newest retraining's results."""
 
     def __init__(self, engine: Engine, policy: PromotionPolicy | None) -> None:
         self._engine = engine

@@ -34,9 +34,9 @@ class CycleContext:
         reports: whether a page is written for every candidate; costs a few seconds a run.
         step_cache: results of finished steps, so that no step runs twice; None keeps nothing.
         trusted: keys that may have signed the bundle of the live version.
-        lease_seconds: for how long a push that is announced keeps others away.
+        lease_seconds: how long an announced push excludes other schedulers.
         train_as_of: the instant that runs are about (see `resolve_as_of`); None: now.
-        progress: how far a long step is, shown to whoever watches.
+        progress: reports the progress of a long step, for display.
     """
 
     use_case: LearningUseCase
@@ -72,7 +72,7 @@ class CycleContext:
         serializer: Serializer[T],
         make: Callable[[], T],
     ) -> T:
-        """What `make` makes of these inputs, or made of them before."""
+        """The result of `make` for these inputs, from the cache where there is one."""
         step_cache = self.step_cache
         return (
             make() if step_cache is None else step_cache.once(note, step, inputs, serializer, make)

@@ -51,7 +51,7 @@ class _Scored:
     """The held-out rows as one model sees them; `alerts` by its own thresholds.
 
     Attributes:
-        predicted: what metrics are of: the headline, or all outputs of the task.
+        predicted: the input of the metrics: the headline score, or all outputs of the task.
     """
 
     headline: Scores

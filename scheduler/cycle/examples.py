@@ -32,14 +32,14 @@ class NotEnoughHistory(DataUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What is learned from and what is judged on.
+    """The training rows and the held-out rows of one run.
 
     Attributes:
         feature_names: the features that are switched on; columns of `train_matrix`.
         train_rows: evenly spaced training rows as they were stored (see `thinned_step`).
         held_out_matrix: all features of the set, since a champion may use others.
         held_out: the held-out rows of the snapshot, in the same order.
-        columns: which of its columns say whose row it is, and what is at stake.
+        columns: the names of its entity, time and amount columns.
         is_by_time: whether the held-out rows are later than those that are learned from.
     """
 
@@ -73,7 +73,7 @@ class Examples:
         if entity is None or entity not in self.held_out.columns:
             return None
         known = self.held_out[entity].rank("dense").cast(pl.Int64)
-        # a row of nobody we know depends on no other
+        # a row without an entity is independent of all others
         alone = pl.int_range(self.held_out.height, eager=True) + self.held_out.height + 1
         return known.fill_null(alone).to_numpy()
 
@@ -83,7 +83,7 @@ class Examples:
         return days
 
     def amounts(self) -> npt.NDArray[np.float64] | None:
-        """What every held-out row has at stake, where rows have amounts."""
+        """The amount of every held-out row, where rows have amounts."""
         stake = self.columns.stake
         if stake is None or stake not in self.held_out.columns:
             return None

@@ -1,4 +1,4 @@
-"""The examination: every gate as its own step, and the decision over all of them."""
+"""Runs every gate as a separate step, and decides over all verdicts."""
 
 import polars as pl
 

@@ -1,4 +1,4 @@
-"""What earlier runs left behind that a judgement has to know: rounds spent, and drift found."""
+"""Facts of earlier runs that a judgement needs: comparison rounds spent, and drift found."""
 
 from sqlalchemy import Engine, select
 

@@ -1,4 +1,4 @@
-"""How a running cycle is asked to stop: examined between steps and while training."""
+"""The request to stop a running cycle, checked between steps and during training."""
 
 import threading
 
@@ -6,11 +6,11 @@ from shared.errors import UnderstudyError
 
 
 class Interrupted(UnderstudyError):
-    """Raised inside a cycle after somebody asked it to stop."""
+    """Raised inside a cycle after a stop was requested."""
 
 
 class Interruption:
-    """One request to stop, for good."""
+    """A stop request; it cannot be withdrawn."""
 
     def __init__(self) -> None:
         self._event = threading.Event()

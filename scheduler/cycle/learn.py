@@ -1,4 +1,4 @@
-"""The learning cycle, step by step, in the order a person would tell it."""
+"""The learning cycle: its steps in order, from snapshot to decision."""
 
 from dataclasses import asdict
 

@@ -67,7 +67,7 @@ def next_version(
 def _canonical(values: Mapping[str, Any]) -> str:
     """Text that is equal for values that are equal once they have been through JSON.
 
-    What a training chose on its own is no part of its recipe: the recipe says how to choose.
+    Values that a training run selected are not part of its recipe, which states how to select.
     """
     declared = {name: value for name, value in values.items() if name != CHOSEN}
     return json.dumps(declared, sort_keys=True, default=str)
@@ -106,8 +106,8 @@ def draft(
 ) -> Draft:
     """Name the candidate's version, write its manifest, and load it once.
 
-    `own` is the version under which an earlier attempt at this run was about to be pushed:
-    under the same name the API accepts only one of them.
+    `own` is the version that an earlier attempt of this run announced. Reusing it makes a repeated
+    push idempotent: the API accepts one bundle a version.
 
     Raises:
         ApiUnavailable: which versions are taken is not known.
@@ -192,7 +192,7 @@ def _frameworks(candidate: Candidate) -> dict[str, str]:
 
 
 def _card(manifest: Manifest) -> str:
-    """What a person wants to know first, as Markdown."""
+    """A summary of the candidate for people, as Markdown."""
     data = manifest.training_data
     return "\n".join(
         [

@@ -9,7 +9,7 @@ from shared.tables.leases import announce_push
 
 
 class LeaseLost(UnderstudyError):
-    """Raised when somebody else has taken the run over; whatever it found out is theirs."""
+    """Raised when another scheduler has taken over the run; this attempt's results are void."""
 
 
 class ChampionChanged(UnderstudyError):
@@ -17,11 +17,11 @@ class ChampionChanged(UnderstudyError):
 
 
 def check_champion(run: CycleRun) -> None:
-    """Leave the cycle when the comparison carries no information about the live version now.
+    """Raise when the champion that was compared with is not the live version any more.
 
     Raises:
         ApiUnavailable: the live version is unknown.
-        ChampionChanged: somebody pushed or rolled back since this run began.
+        ChampionChanged: a push or rollback changed the live version since this run began.
     """
     serving = run.context.api.current()
     version = None if serving is None else serving.version
@@ -34,11 +34,11 @@ def check_champion(run: CycleRun) -> None:
 
 
 def announce(run: CycleRun, decision: PromotionDecision, raw: bytes) -> None:
-    """Write down what is about to be pushed, so that whoever takes over can ask for it.
+    """Record the version that is about to be pushed, so that a successor can ask the API for it.
 
     Raises:
         DataUnavailable: the database cannot be written now.
-        LeaseLost: it is not ours to push any more.
+        LeaseLost: another scheduler holds the run now.
     """
     claim = run.claim
     if claim is None or claim.fencing_number is None:

@@ -12,7 +12,7 @@ from scheduler.cycle.interruption import Interruption
 from shared.usecase.learning import Progress as Report
 
 ShowProgress = Callable[[str, FilteringBoundLogger, Interruption], AbstractContextManager[Report]]
-"""Given a step, a log and who may stop it: where a long step tells how far it is."""
+"""Makes the progress reporter of a long step from the step's name, a log and the stop request."""
 
 QUARTERS = (0.25, 0.5, 0.75)
 

@@ -73,7 +73,7 @@ class RunRecorder:
         )
 
     def give_back(self, run: Run, code: str, message: str) -> None:
-        """Let somebody else go on with it at once; the attempt does not count."""
+        """Release the run for other schedulers to claim at once; the attempt does not count."""
         self._write(run.run_id, lambda: self._give_back(run, code, message, 0.0, counts=False))
 
     def record_cut_off(self, run: Run, report: RunReport) -> None:

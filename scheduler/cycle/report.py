@@ -1,4 +1,4 @@
-"""What a run has to show, filled in as the cycle goes, so that a failed run shows it too."""
+"""The report of a run, filled in step by step, so that a failed run has one too."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

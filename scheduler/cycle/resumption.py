@@ -10,7 +10,7 @@ def is_promoted_already(run: CycleRun) -> bool:
     """Whether the API accepted what an earlier attempt announced; then the run is over.
 
     Raises:
-        ApiUnavailable: nobody can say.
+        ApiUnavailable: the API does not answer.
     """
     claim, version = run.claim, run.announced_version
     if claim is None or version is None:

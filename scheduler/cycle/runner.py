@@ -71,7 +71,7 @@ class CycleRunner:
         return report
 
     def _begin(self, run: Run, steps: StepLog, report: RunReport) -> CycleRun | None:
-        """None where the instant that the run is about cannot be told; the report says why."""
+        """The run's reference instant; None where it is unknown, and the report says why."""
         context, began_us = self._context, self._began_us(run)
         try:
             as_of = resolve_as_of(

@@ -1,8 +1,8 @@
-"""The bundle of the version that serves: the copy kept here, or the API's own.
+"""The live version's bundle: the local copy, or the bytes fetched from the API.
 
-A scheduler that starts on another disk has no copy. Without the champion's bundle nothing can
-be compared with it, so the bytes are fetched, and taken only when a key that is trusted here
-signed them and they are the bytes that serve.
+A scheduler that starts on an empty disk has no copy, and without the champion's bundle no candidate
+can be compared. The bytes are fetched, and accepted only when a key that is trusted here signed
+them and their digest is that of the live version.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ _log = structlog.get_logger()
 
 
 class BundleUnavailable(UnderstudyError):
-    """Raised when the bytes that serve cannot be had or trusted here; it says why."""
+    """Raised when the live version's bundle cannot be fetched or trusted; says why."""
 
 
 def no_keys() -> Keys:
-    """Trusts nobody, so nothing is fetched: where the API and its bundles are stand-ins."""
+    """Trusts no key, so nothing is fetched: for replays, where the API is a stand-in."""
     return {}
 
 

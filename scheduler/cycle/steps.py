@@ -13,7 +13,7 @@ from scheduler.cycle.interruption import Interruption
 
 @dataclass(slots=True)
 class Note:
-    """What a step tells of itself while it runs; `details` are extra figures."""
+    """Receives the progress of a step while it runs; `details` are extra figures."""
 
     rows: int | None = None
     result: str = "ok"

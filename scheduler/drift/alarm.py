@@ -1,4 +1,4 @@
-"""Whether an alarm starts a retraining: once per cool-down, and never a promotion on its own."""
+"""Decides whether a drift alarm starts a retraining: once per cool-down. It never promotes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from scheduler.drift.check import DriftReport
 from shared.clock import MICROS_PER_DAY, isoformat
 
-# What earlier runs left behind; light, since the scheduler itself reads it for its figures.
+# Facts of earlier runs. Few imports, because the scheduler process reads it for its metrics.
 
 ALARM = "alarm"
 """The key in a check's metrics that says whether there is one."""
@@ -22,10 +22,10 @@ class Checked:
 
 @dataclass(frozen=True, slots=True)
 class Retrainings:
-    """What the stored runs say of retraining.
+    """The state of retraining, from the stored runs.
 
     Attributes:
-        unfinished: number of the run that waits or is in progress, whoever asked for it.
+        unfinished: number of the run that waits or is in progress, of any origin.
         by_drift: number of the newest run that was asked for because of drift.
         by_drift_us: when that was.
     """
@@ -37,10 +37,10 @@ class Retrainings:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What to do about a report, and why.
+    """The reaction to a drift report, and its reason.
 
     Attributes:
-        advice: what a person should do, as half a sentence.
+        advice: what a person should do, as a clause.
     """
 
     starts_run: bool

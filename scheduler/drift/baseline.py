@@ -1,4 +1,4 @@
-"""What a bundle says in `baseline.json`: all that later traffic is compared with."""
+"""The content of a bundle's `baseline.json`: the distributions traffic is compared with."""
 
 import json
 import math
@@ -18,13 +18,13 @@ class NoBaseline(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What later traffic is compared with.
+    """The distributions that later traffic is compared with.
 
     Attributes:
-        columns: features and labels of rows it was trained on, scores of rows it was not.
-        label_delay_us: within that time nearly all labels of the training rows were known.
-        calibration: what its scores meant on the held-out rows.
-        held_out: how good it was there.
+        columns: features and labels of its training rows, scores of held-out rows.
+        label_delay_us: the delay within which nearly all labels of the training rows became known.
+        calibration: calibration of its scores on the held-out rows.
+        held_out: its metrics there.
     """
 
     columns: ColumnBaselines
@@ -50,10 +50,10 @@ def encode(baseline: Baseline) -> bytes:
 
 
 def decode(raw: bytes) -> Baseline:
-    """What was encoded.
+    """Decode a baseline.
 
     Raises:
-        NoReference: it is none, or one of another time.
+        NoReference: the text is not a baseline, or one of another format version.
     """
     try:
         content: Mapping[str, Any] = json.loads(raw)

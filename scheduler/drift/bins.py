@@ -1,7 +1,7 @@
 """Columns as counts by day: enough to compare distributions, small enough to store.
 
-A number falls between quantiles of the baseline; a category is itself, or "other" when the
-baseline hardly or never saw it. What is missing has its own bin, so a burst of nulls is drift.
+A number falls between quantiles of the baseline; a category has its own bin, or "other" when it is
+rare or absent in the baseline. Missing values have their own bin, so a burst of nulls is drift.
 """
 
 import math
@@ -20,7 +20,7 @@ RAREST_CATEGORY = 0.001
 
 
 class ColumnKind(StrEnum):
-    """What a column holds; a label is a category, a score is a number."""
+    """The kind of a column's values; a label is a category, a score is a number."""
 
     NUMBER = "number"
     CATEGORY = "category"

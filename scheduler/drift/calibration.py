@@ -1,14 +1,13 @@
-"""How much less a row says because rows of a day resemble each other: the design effect.
+"""The design effect: how much information a row loses because rows of one day are correlated.
 
-Textbook p-values take rows for independent. Transactions of one day are not, so the day
-counts of the baseline itself tell how far days stray: the variance between days over the
-variance that independent rows would have (Kish's design effect; for categories the mean one
-of Rao & Scott, 1984). It is known only as well as the number of days allows, so its upper
-confidence bound is used.
+Textbook p-values assume independent rows. Rows of one day are correlated, so the design effect is
+estimated from the baseline's counts by day: the variance between days over the variance that
+independent rows would have (Kish's design effect; for categories the mean one of Rao & Scott,
+1984). It is known only as well as the number of days allows, so its upper confidence bound is used.
 
-Days are not independent either: a season, or a rate over thirty days, moves whole weeks, and
-weeks are examined in the same way. How far two weeks of the baseline lie apart is what such a
-column does on its own, so a current window has to lie further away than that.
+Days are not independent either: a season, or a rate over thirty days, moves whole weeks, and weeks
+are examined in the same way. The distance between two weeks of the baseline is normal for such a
+column, so a current window has to be further away than that.
 """
 
 from itertools import combinations
@@ -29,8 +28,8 @@ _APART = 0.9
 def design_effect(by_day: Counts, ordered: bool) -> float:
     """At least 1; counts are (days, bins), and order of the bins matters for numbers.
 
-    Days that resemble the days around them make weeks stray further than their days tell.
-    There are few weeks, so only what their lower confidence bound says counts.
+    Where neighbouring days are correlated, weeks vary more than their days predict. There are few
+    weeks, so the lower confidence bound of that excess is used.
     """
     weeks = _weeks(by_day)
     if len(weeks) < _FEWEST_BLOCKS:
@@ -63,7 +62,7 @@ def _between(by_part: Counts, ordered: bool) -> float:
 
 
 def _weeks(by_day: Counts) -> Counts:
-    """The newest days in blocks; the few oldest that are left over stand aside."""
+    """The newest days in blocks; the remaining oldest days are not used."""
     blocks = len(by_day) // BLOCK_DAYS
     newest = by_day[len(by_day) - blocks * BLOCK_DAYS :]
     return np.asarray(newest.reshape(blocks, BLOCK_DAYS, by_day.shape[1]).sum(axis=1))
@@ -98,8 +97,8 @@ def _chance_of_w(total: Counts) -> float:
 def for_window(effect: float, baseline_rows_a_day: float, rows_a_day: float) -> float:
     """The design effect of a window whose days hold more, or fewer, rows than the baseline's.
 
-    What days have in common weighs more the more rows a day has; what neighbouring rows have
-    in common does not depend on it. Both are possible, so the larger is taken.
+    Correlation within a day grows with its rows; correlation between neighbouring rows does not.
+    Either may hold, so the larger effect is taken.
     """
     if baseline_rows_a_day <= 0.0:
         return effect
@@ -107,5 +106,5 @@ def for_window(effect: float, baseline_rows_a_day: float, rows_a_day: float) -> 
 
 
 def _bound(parts: int, share_above: float) -> float:
-    """From the variance between so many parts to a confidence bound of it."""
+    """A confidence bound of the variance between this many parts."""
     return parts / float(special.chdtri(parts - 1, share_above)) if parts > 1 else 0.0

@@ -13,7 +13,7 @@ from shared.errors import BundleError, UnderstudyError
 
 
 class NotChecked(UnderstudyError):
-    """Raised when there is nothing to compare with; it says why, and no alarm follows."""
+    """Raised when the champion has no usable baseline; the text says why, and no alarm follows."""
 
 
 @dataclass(frozen=True, slots=True)

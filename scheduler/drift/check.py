@@ -27,15 +27,15 @@ def _floors() -> Mapping[ColumnKind, float]:
 
 @dataclass(frozen=True, slots=True)
 class DriftLimits:
-    """When a difference is an alarm.
+    """The thresholds above which a difference is an alarm.
 
     Attributes:
         error: share of false alarms among alarms (Benjamini-Hochberg); without any drift,
             the share of checks with an alarm.
-        floors: smallest effect that matters; KS distance (a shift of .125 sigma is .05) for
-            numbers and scores, Cohen's w for categories and labels. What the column's own
-            weeks differ by is added.
-        clock: a column whose own weeks lie as far apart as this only tells the time.
+        floors: smallest effect that matters; KS distance (a shift of .125 sigma is .05) for numbers
+            and scores, Cohen's w for categories and labels. The difference between the column's own
+            weeks is added.
+        clock: a column whose own weeks differ by this much only measures time.
         min_rows: fewer rows are not checked.
         max_rows: of more rows, this many evenly spaced ones are examined.
     """

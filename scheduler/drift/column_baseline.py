@@ -1,4 +1,4 @@
-"""Counts by day of each column that the champion was trained on, and their own variation."""
+"""Counts by day of each column in the champion's training rows, and their natural variation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Rows:
     days: Values
 
     def thinned(self, most: int) -> "Rows":
-        """At most so many of them, evenly spaced."""
+        """At most this many of them, evenly spaced."""
         step = -(-len(self.days) // most)
         if step <= 1:
             return self
@@ -60,10 +60,9 @@ ColumnBaselines = Mapping[str, ColumnBaseline]
 
 
 def fit_columns(groups: Sequence[Rows], kinds: Mapping[str, ColumnKind]) -> ColumnBaselines:
-    """Count every column by day, and learn how far its own days and weeks stray.
+    """Count every column by day, and estimate how much its days and weeks vary.
 
-    Groups hold different rows: features those that were learned from, the score those that
-    were not.
+    Groups hold different rows: features are of the training rows, the score is of held-out rows.
     """
     fitted: dict[str, ColumnBaseline] = {}
     for group in groups:

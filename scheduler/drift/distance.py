@@ -1,4 +1,4 @@
-"""Two distributions as counts: how far apart, and how likely by chance.
+"""The distance between two distributions given as counts, and its p-value.
 
 Kolmogorov-Smirnov for numbers, on the baseline's quantile bins; chi-square for categories,
 never the other way round: KS is meaningless on unordered or two-valued columns.

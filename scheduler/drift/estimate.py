@@ -55,7 +55,7 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class PerformanceEstimate:
-    """What the scores of unlabelled rows promise."""
+    """The metrics that the scores of unlabelled rows predict."""
 
     rows: int
     positives: Expected

@@ -26,13 +26,13 @@ SHORTEST_SPAN_US = MICROS_PER_DAY - 2 * MICROS_PER_HOUR
 
 @dataclass(frozen=True, slots=True)
 class PerformanceExpectation:
-    """What scores promise without labels; an early warning, and never asked by a gate.
+    """Metrics estimated from scores, without labels: an early warning that no gate uses.
 
     Attributes:
         expected: on all rows of the window; None when the champion scored too few of them.
-        held_out: what was true on the champion's held-out rows.
-        matured: what was true where labels have matured since, and then `promised` is what
-            the scores had promised of the same rows: whether the promise is kept.
+        held_out: the measured values on the champion's held-out rows.
+        matured: the measured values where labels have matured since; `promised` is the estimate for
+            the same rows, which shows how reliable the estimates are.
     """
 
     expected: PerformanceEstimate | None
@@ -43,7 +43,7 @@ class PerformanceExpectation:
 
 @dataclass(frozen=True, slots=True)
 class DriftFinding:
-    """What a check found; the report and the page are functions of it."""
+    """The result of a drift check; the report and the page are functions of it."""
 
     champion: str
     trained_from: datetime

@@ -51,7 +51,7 @@ class DriftWindow:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What was served in a window, and what became of the rows of an earlier one.
+    """The rows served in a window, and the labels of an earlier window's rows.
 
     Attributes:
         groups: the columns as the check takes them: each group has its own rows.
@@ -77,7 +77,7 @@ def read_live(
 ) -> Live:
     """The rows of the window; labels are those of the window that lies a label delay earlier.
 
-    Younger labels would lie: whoever is quick to complain is no fair sample.
+    Younger labels would be biased: early complaints are not a representative sample.
 
     Raises:
         DataUnavailable: the database cannot be read.

@@ -32,11 +32,11 @@ DRIFTED, NO_DRIFT, NOT_CHECKED = "drift", "no_drift", "not_checked"
 
 @dataclass(frozen=True, slots=True)
 class DriftContext:
-    """What a check works with.
+    """The collaborators and settings of a drift check.
 
     Attributes:
-        window_days: so much traffic, up to now, is compared.
-        cooldown_days: for so long after it asked for a retraining it asks for no other.
+        window_days: length of the compared window, which ends now.
+        cooldown_days: after a retraining was requested, no other is requested for this long.
     """
 
     use_case: LearningUseCase

@@ -1,4 +1,4 @@
-"""What stored runs say: the newest check, and the memory of the cool-down."""
+"""Reads stored runs: the newest drift check, and when drift last requested a retraining."""
 
 from datetime import datetime
 

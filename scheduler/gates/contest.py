@@ -1,4 +1,4 @@
-"""What the metrics gate judges: two models' scores of the same rows, and what is around them."""
+"""The input of the metrics gate: two models' scores of the same rows, with their context."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What all gates share: a judge that breaks says ERROR, and figures are fit for JSON."""
+"""Shared by all gates: an exception becomes an ERROR verdict, and figures are made valid JSON."""
 
 import math
 from collections.abc import Callable, Mapping

@@ -1,8 +1,8 @@
-"""The metrics gate: which path a candidate has to take, and the judgement of that path.
+"""The metrics gate: chooses a candidate's path, and judges by it.
 
-Compared with a champion, a new recipe and a routine refresh are held to what the policy says
-of each. The first model, and a champion that cannot be scored, have paths of their own, by
-floors; the verdict's numbers name the path, so that a promotion by it can be found again.
+Compared with a champion, a new recipe and a routine refresh each have their own policy limits. The
+first model, and a candidate whose champion cannot be scored, are judged by absolute floors; the
+verdict's numbers name the path, so that a promotion by it can be found again.
 """
 
 from dataclasses import replace

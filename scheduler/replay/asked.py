@@ -1,4 +1,4 @@
-"""What a replay is asked to do, and who wants to know how far it is."""
+"""The request for a replay, and the observers of its progress."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from shared.usecase.learning import LearningUseCase
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is to be replayed.
+    """The request for a replay.
 
     Attributes:
-        known_us: labels that became known by then say how a model did.
-        settings: whatever else makes this replay another one.
+        known_us: models are evaluated with the labels known by then.
+        settings: other settings that distinguish this replay from others.
     """
 
     use_case: LearningUseCase

@@ -43,10 +43,10 @@ class Later:
 
 
 class Hindsight:
-    """What happened after each round, and how it turned out, as far as it is known by now.
+    """The rows served after each round, and their labels as far as known by now.
 
-    A row's features are what was known when the row came, so they are computed once for all
-    rounds; labels that became known later are used here, and only here.
+    A row's features depend only on what was known when it arrived, so they are computed once for
+    all rounds. Only this module uses labels that became known later.
     """
 
     def __init__(self, use_case: LearningUseCase, engine: Engine, known_us: int) -> None:

@@ -24,7 +24,7 @@ from scheduler.report.words import metric_name
 from scheduler.tracking.record import flat
 from shared.clock import isoformat, to_datetime
 
-# The replay as CSV: a line for each round and policy, for whoever wants to count again.
+# The replay as CSV, a line for each round and policy, so that readers can recompute the totals.
 
 _ABOUT = (
     "round",
@@ -122,7 +122,7 @@ def over_time(rounds: Sequence[Round], name: str) -> Markup | None:
 
 
 def summed_differences(rounds: Sequence[Round], name: str) -> Markup | None:
-    """What the gate is ahead by, added up round by round; up is better for the gate."""
+    """The gate's cumulative lead over each other policy; up is better for the gate."""
     gate = _values(rounds, Policy.GATE, name)
     ahead = {
         policy: np.cumsum(np.nan_to_num(gate - _values(rounds, policy, name)))
@@ -172,7 +172,7 @@ DRAWN = 3
 
 @dataclass(frozen=True, slots=True)
 class PageData:
-    """What the page is about."""
+    """The heading of the page: which replay it shows."""
 
     use_case: str
     every: str

@@ -15,7 +15,7 @@ class Policy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RoundOutcome:
-    """What a round brought: a candidate, if one was trained, and whether the gate took it."""
+    """The result of a round: a candidate, if one was trained, and whether the gate accepted it."""
 
     candidate: str | None
     promoted: bool
@@ -24,8 +24,8 @@ class RoundOutcome:
 def serving(outcomes: Sequence[RoundOutcome]) -> Mapping[Policy, str | None]:
     """Which version each policy serves after these rounds.
 
-    All three begin with the same model: the first that the gate let through. Before that
-    nobody serves anything, so that no policy is judged on weeks the others did not have.
+    All three begin with the same model: the first that passed the gate. Before that no policy
+    serves, so that all are judged on the same weeks.
     """
     first = next((at for at, outcome in enumerate(outcomes) if outcome.promoted), None)
     if first is None:

@@ -21,7 +21,7 @@ from shared.errors import TrainingFailed
 from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import LearningUseCase, Split
 
-# What others published for a protocol, to stand beside what the replay measured.
+# Published results of a protocol, shown beside the replay's own.
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class Round:
         return None if metrics is None else bool(metrics[ALARM])
 
     def scored(self, policy: Policy) -> MetricValues:
-        """How a policy's model did; nothing when it had none, or nothing is known."""
+        """The metrics of a policy's model; empty when it had no model or no labels are known."""
         version = self.serving[policy]
         return self.scores.get(version, {}) if version else {}
 

@@ -17,7 +17,7 @@ from scheduler.replay.rounds import RoundRunner
 from scheduler.replay.workspace import open_workspace
 from shared.usecase.learning import LearningUseCase
 
-# What makes two replays the same: the code, the policy, the schedule, and the history itself.
+# The identity of a replay: code, policy, schedule and history.
 
 _CODE = ("*.py", "*.toml")
 

@@ -47,7 +47,7 @@ from shared.usecase.learning import LearningUseCase, Progress
 
 # The drift check of a replay: what the champion would have served, weighed as live rows are.
 #
-# In production rows are compared as the API served them. Here nobody was served, so the rows of
+# In production rows are compared as the API served them. A replay serves no rows, so the rows of
 # the week before a round are scored by the champion, with the features they had when they came.
 # Labels are those of the rows a label delay earlier, as far as they were known at the round.
 

@@ -1,4 +1,4 @@
-"""How a model did in the weeks it would have served: the use case's metrics, and the alerts."""
+"""A model's metrics and alerts in the weeks it would have served."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a replay says in all: each policy's means over the weeks in which every policy served."""
+"""The summary of a replay: each policy's means over the weeks in which every policy served."""
 
 import math
 from collections.abc import Sequence
@@ -64,7 +64,7 @@ def describe(values: Sequence[float]) -> MetricMean:
 
 
 def ended(rounds: Sequence[Round]) -> dict[RunStatus, int]:
-    """How many rounds ended in which way."""
+    """The number of rounds by outcome."""
     return {
         status: count
         for status in RunStatus

@@ -1,4 +1,4 @@
-"""A use case whose questions to the database go to the history, not to the replay's own tables."""
+"""A use case that reads rows from the history instead of the replay's own tables."""
 
 from typing import Any, cast
 

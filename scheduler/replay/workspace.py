@@ -1,8 +1,8 @@
 """The work folder of a replay: its candidates, and a separate database for its runs.
 
-Nothing of the real registry, runs or schedule is ever touched. Whatever an interrupted process
-left half done is cleared away at the next start, which tells the finished rounds to the cycle
-again: their runs, their versions, and what they promoted.
+The real registry, runs and schedule are never touched. The next start removes the incomplete work
+of an interrupted process and restores the finished rounds for the cycle: their runs, their
+versions, and their promotions.
 """
 
 import hashlib
@@ -37,8 +37,8 @@ from shared.tables.schema import features_config, model_training_runs
 
 # A registry in memory that stands where the scoring API would: it takes what is promoted.
 #
-# It checks a push as the API does (signature, version), serves nobody, and says so: a probe of
-# its health answers 200 and is named a stand-in, so that no verdict claims what nobody measured.
+# It checks a push as the API does (signature, version), serves no requests, and says so: a probe of
+# its health answers 200 and is named a stand-in, so that no verdict claims an unmeasured result.
 
 STAND_IN = "stand-in of a replay, not measured"
 
@@ -238,6 +238,6 @@ def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def _log_file(path: Path) -> Iterator[FilteringBoundLogger]:
-    """What the cycle logs, as JSON lines: on a terminal it would drown the replay."""
+    """Writes the cycle's logs as JSON lines to a file: a terminal shows the progress only."""
     with path.open("a", encoding="utf-8") as file:
         yield json_logger(file)

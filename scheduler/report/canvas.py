@@ -89,7 +89,7 @@ def drawing(
 ) -> Iterator[Drawing]:
     """Draw inside the block; afterwards the drawing's `svg` can stand in a page.
 
-    `name` keeps the ids of several figures on one page apart; `alt` is read out instead;
+    `name` makes the ids of several figures on one page distinct; `alt` is the text alternative;
     `left` and `top` are the room for labels and titles, in inches.
     """
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):

@@ -43,14 +43,14 @@ def are_probabilities(scores: Floats) -> bool:
 
 
 def log_odds(probabilities: Floats) -> Floats:
-    """A scale that keeps one in ten thousand apart from one in a hundred."""
+    """A scale on which one in ten thousand and one in a hundred are distinct."""
     inside = np.clip(probabilities, 1e-12, 1 - 1e-12)
     odds = np.log(inside / (1 - inside))
     return np.asarray(np.clip(odds, -FARTHEST_ODDS, FARTHEST_ODDS))
 
 
 def thin(x: Floats, y: Floats) -> Curve:
-    """At most so many points as can be seen, spread evenly along the curve, both ends kept."""
+    """At most as many points as can be seen, spread evenly along the curve, both ends included."""
     if len(x) <= POINTS:
         return Curve(x, y)
     walked = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])

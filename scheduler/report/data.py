@@ -1,4 +1,4 @@
-"""What a report shows: results only and frozen, so that a page is a function of them."""
+"""The content of a report: frozen results, so that a page is a function of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """What was predicted, what came, and where the truth may lie (95 %), bin by bin."""
+    """Predicted and observed rates with 95 % intervals, bin by bin."""
 
     predicted: Floats
     observed: Floats
@@ -92,7 +92,7 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """How much area under the ROC curve is lost when these columns are shuffled."""
+    """The loss of ROC AUC when these columns are shuffled."""
 
     name: str
     loss: float
@@ -114,7 +114,7 @@ class HeldOutSummary:
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What was measured of the candidate, before anybody decided."""
+    """The candidate's measurements, before the decision."""
 
     held_out: HeldOutSummary
     candidate: ModelView | None
@@ -129,7 +129,7 @@ class Examined:
 
 @dataclass(frozen=True, slots=True)
 class BundleFacts:
-    """The bytes that were judged, and what they say of themselves."""
+    """The judged bundle: its digest and its manifest's facts."""
 
     manifest: Manifest
     sha256: str

@@ -1,6 +1,6 @@
 """Candidate against champion on the whole and on parts of the rows, with 95 % intervals.
 
-These intervals are for people: two-sided, fewer resamples. What decides is the verdict.
+These intervals are for people: two-sided, with fewer resamples. The verdict decides.
 """
 
 from collections.abc import Iterator, Mapping

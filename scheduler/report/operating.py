@@ -1,4 +1,4 @@
-"""What people would get: both models' alerts at the thresholds they are served with."""
+"""The alerts people would receive: both models at the thresholds they are served with."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -37,6 +37,6 @@ def is_our_page(head: bytes) -> bool:
 
 @cache
 def style() -> Markup:
-    """The style sheet; every page looks alike."""
+    """The style sheet shared by all pages."""
     text = files("scheduler.report").joinpath("templates", STYLE).read_text(encoding="utf-8")
     return Markup(text)  # noqa: S704 - our own style sheet

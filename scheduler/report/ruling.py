@@ -1,6 +1,6 @@
-"""What the candidate was held to, and what each guardrail said: read back from the verdict.
+"""The limits a candidate had to meet, and each guardrail's result, read from the verdict.
 
-The figures are those the verdict rests on; nothing is measured a second time for this page.
+The figures are those of the verdict; nothing is measured a second time for this page.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class GuardRow:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What was asked, how much of the year's error is left, and the guardrails."""
+    """The requirement, the remaining error budget of the year, and the guardrails."""
 
     asked: str
     spending: str | None
@@ -59,7 +59,7 @@ def ruling(policy: PromotionPolicy, verdicts: Sequence[Verdict]) -> Ruling | Non
 
 
 def split_figures(numbers: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A verdict's own figures, and those of its guardrails, which have a table."""
+    """A verdict's figures, split from those of its guardrails, which have a table."""
     guards = {name: value for name, value in numbers.items() if name.startswith(_GUARD)}
     return {name: value for name, value in numbers.items() if name not in guards}, guards
 

@@ -14,7 +14,7 @@ GATES = {
 
 
 def gate_name(gate: str) -> str:
-    """What people call a gate."""
+    """The display name of a gate."""
     return GATES.get(gate, f"{gate.replace('_', ' ')} gate")
 
 

@@ -1,8 +1,8 @@
-"""The driver: examines what is rolled out, decides, writes the decision down, and carries it out.
+"""The rollout driver: reads the rollout's state, decides, records the decision, and carries it out.
 
-All state is the API's: the stage, its age, its figures. A scheduler that is killed between any
-two of these steps looks again after its restart and goes on from what it sees. Of several
-schedulers one drives; a number proves to the API that nobody has taken over since.
+All state is the API's: the stage, its age, its figures. A scheduler that is killed between any two
+of these steps reads it again after its restart and continues. Of several schedulers one drives; its
+fencing number proves to the API that no other has taken over since.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from shared.contracts.rollouts import Action, RolloutRequest, RolloutView
 from shared.errors import DataUnavailable
 from shared.tables.leadership import take_leadership
 
-# Who drives: one scheduler at a time, and its number proves it.
+# The name of the driver's lease: one scheduler drives at a time.
 
 LEADERSHIP = "rollout"
 
@@ -33,7 +33,7 @@ class LeadershipLease(Protocol):
         """The fencing number to drive with; None: another scheduler drives.
 
         Raises:
-            DataUnavailable: nobody can tell.
+            DataUnavailable: the lease cannot be read.
         """
         ...
 
@@ -60,7 +60,7 @@ _ACTIONS = {
 
 
 class RolloutApi(Protocol):
-    """What the driver needs of the API. Both raise ApiUnavailable."""
+    """The part of the API that the driver uses. Both methods raise ApiUnavailable."""
 
     def rollout(self) -> RolloutView | None:
         """The `rollout` member of GET /current_model; None: nothing is on trial."""
@@ -88,7 +88,7 @@ def request_of(decision: StageDecision) -> RolloutRequest:
 
 
 class RolloutDriver:
-    """Ticks every few seconds; drives every rollout, whoever began it."""
+    """Runs every few seconds; drives every rollout, whether a cycle or a person began it."""
 
     def __init__(
         self,
@@ -127,7 +127,8 @@ class RolloutDriver:
             number = self._lease.take()
         except DataUnavailable as error:
             self._no_lease.away(error)
-            # Nobody knows who drives, so nobody drives on; to stop does no harm, whoever does it.
+            # The lease cannot be read, so no scheduler advances the rollout; aborting is safe for
+            # any.
             if decision.step is not StageAction.ROLL_BACK:
                 return
             number = None

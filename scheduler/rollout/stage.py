@@ -18,14 +18,14 @@ from scheduler.rollout.sequential import (
     ratio_mismatch,
 )
 
-# How much worse a canary may be, and how much it takes to say so.
+# How much worse a canary may be, and the evidence required to decide.
 
 CANARY_STAGES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class RolloutPolicy:
-    """What a stage has to show before the next one.
+    """The requirements of a stage before the next one begins.
 
     Attributes:
         alpha: chance that a candidate as good as the champion is ever rolled back, over all
@@ -38,7 +38,7 @@ class RolloutPolicy:
         latency_tolerated: mean latency may grow by this share of the champion's ...
         latency_ms_tolerated: ... or by this much, whichever is more.
         scores_tolerated: largest gap between the arms' score distributions.
-        minimum_groups: fewer groups of users tell nothing about the spread between users.
+        minimum_groups: with fewer groups of users the spread between users cannot be estimated.
     """
 
     alpha: float = 0.05
@@ -121,7 +121,7 @@ SHADOW = "shadow"
 
 
 class StageAction(StrEnum):
-    """What to do with a rollout now."""
+    """Decide the next step of a rollout."""
 
     HOLD = "hold"
     ADVANCE = "advance"

@@ -60,7 +60,7 @@ class FirstModel:
         try:
             run_id = self._request(self._clock.now_us())
         except DataUnavailable:
-            # the schedule watcher has said so already; ask at the next tick
+            # the schedule watcher has logged it already; try again at the next tick
             return
         self._log.info("first_model_requested", run_id=run_id, attempt=self._attempts + 1)
         self._pause(_step(RETRY_SECONDS, self._attempts))

@@ -18,7 +18,7 @@ AHEAD_US = 60 * MICROS_PER_SECOND
 
 @dataclass(frozen=True, slots=True)
 class ScheduleStep:
-    """What one look at a schedule leads to: its new state, and rows for what was due.
+    """The result of one evaluation of a schedule: its new state, and rows for the due instants.
 
     Attributes:
         undo_after_us: rows of instants after this were written by a clock that ran ahead.
@@ -59,7 +59,7 @@ def follow(job: str, row: ScheduleRow, stored: JobSchedule | None, now_us: int) 
 def answer(
     schedule: JobSchedule, now_us: int, window_us: int, busy_run: int | None
 ) -> ScheduleStep:
-    """What becomes of every instant that was due since the last look.
+    """The outcome of every instant that was due since the last evaluation.
 
     The latest is run, unless a run of this job is not over yet or it was due longer ago than
     the catch-up window. The others were missed.
@@ -77,12 +77,12 @@ def answer(
 
 
 def is_from_the_future(stored: JobSchedule, now_us: int) -> bool:
-    """Whether somebody examined a time that has not come: a clock ran ahead, or ours is slow."""
+    """Whether the last evaluation lies in the future: a clock ran ahead, or ours is slow."""
     return max(stored.checked_at_us, stored.answered_to_us) > now_us + AHEAD_US
 
 
 def _taken_back(stored: JobSchedule, now_us: int) -> JobSchedule:
-    """As if nobody had looked after now: what is due from here on is answered when it is due."""
+    """The state as if the last evaluation were now: later instants are handled when due."""
     return replace(
         stored,
         answered_to_us=min(stored.answered_to_us, now_us),
@@ -104,7 +104,7 @@ def _in_force(text: str, stored: JobSchedule | None) -> tuple[str, str | None]:
 
 
 def _parses(text: str) -> bool:
-    """What an earlier version put in force may be refused by this one."""
+    """A schedule that an earlier release accepted may be invalid in this one."""
     try:
         Interval.parse(text)
     except ValueError:

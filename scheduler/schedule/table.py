@@ -16,7 +16,7 @@ from shared.tables.schema import retraining_config
 
 @dataclass(frozen=True, slots=True)
 class ScheduleRow:
-    """What the configuration says now; `anchor_us` is where its grid begins."""
+    """The configured schedule; `anchor_us` is where its grid begins."""
 
     interval: str
     is_enabled: bool
@@ -79,4 +79,4 @@ class FixedSchedule:
         return ScheduleRow(self._interval or "1D", self._interval is not None, anchor_us=0)
 
     def show(self, next_due_us: int | None) -> None:
-        """JobSchedules tells it."""
+        """See JobSchedules."""

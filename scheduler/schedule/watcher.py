@@ -1,4 +1,4 @@
-"""Follows one job's schedule: what it says is in force at the next tick, bad values never are."""
+"""Follows one job's schedule: valid changes apply at the next tick, invalid ones never."""
 
 from dataclasses import replace
 

@@ -40,7 +40,7 @@ def judge_absolute(
 ) -> Verdict:
     """PASS when every metric's lower bound reaches its floor.
 
-    The error of one model is that of its difference to a champion that scores every row alike.
+    The standard error of one model is that of its difference to a champion with one constant score.
 
     Raises:
         ValueError: a floor for a metric that is not known.

@@ -1,10 +1,10 @@
-"""The year's error, spent over its rounds, so that trying every week does not add up.
+"""Alpha spending: the year's error, divided over its rounds, so that weekly attempts fit in it.
 
-By Bonferroni the chance of a false promotion in any of the rounds is at most the sum of
-their errors, however the rounds depend on each other (the same champion, windows that
-overlap). Nine tenths are spread evenly over the planned rounds; the last tenth is kept for
-unplanned ones (drift, a person), each taking the same share of what is left, so that it
-never runs out and the sum never exceeds the year's error.
+By Bonferroni the chance of a false promotion in any of the rounds is at most the sum of their
+errors, however the rounds depend on each other (the same champion, windows that overlap). Nine
+tenths are spread evenly over the planned rounds; the last tenth is kept for unplanned ones (drift,
+a person), each taking the same share of the remainder, so that it never runs out and the sum never
+exceeds the year's error.
 """
 
 _PLANNED_SHARE = 0.9
@@ -28,6 +28,6 @@ def round_alpha(yearly_alpha: float, planned_rounds: int, round_number: int) -> 
 
 
 def alpha_left(yearly_alpha: float, planned_rounds: int, rounds: int) -> float:
-    """What the year may still spend after so many rounds."""
+    """The remaining error of the year after this many rounds."""
     spent = sum(round_alpha(yearly_alpha, planned_rounds, k) for k in range(1, rounds + 1))
     return yearly_alpha - spent

@@ -20,7 +20,7 @@ from shared.verdicts import Outcome
 
 
 def not_beaten(evidence: Evidence, policy: JudgePolicy, numbers: Numbers) -> ReasonedOutcome | None:
-    """Why a candidate may not be promoted over its own baselines, if so; adds every figure."""
+    """The reason a candidate does not beat its simple baselines, if so; records every figure."""
     refused = None
     for name, scores in evidence.baselines.items():
         found = _against(replace(evidence, champion=scores), name, policy, numbers)

@@ -1,6 +1,6 @@
 """A stratified bootstrap of groups of rows, as weights: a group drawn twice weighs two.
 
-Groups that hold a positive and groups that hold none are drawn apart, so that no resample
+Groups with a positive and groups without are drawn separately, so that no resample
 runs out of positives by accident. With every row its own group this is the row bootstrap
 stratified by label.
 """

@@ -9,10 +9,10 @@ from scheduler.statistics.bootstrap import bootstrap_variance
 from scheduler.statistics.measure import PairedEstimate, Plan, spread_over
 from scheduler.statistics.sample import Codes, Floats, PairedSample
 
-# What a fixed number of alerts a day catches, under many row weights at once.
+# The positives that a fixed number of alerts a day finds, for many row weights at once.
 #
 # Each day the highest scores share the day's alerts. A row that weighs two takes two alerts;
-# the row on the edge takes what is left. Ties are put in one random order for both models.
+# the row at the limit takes the remainder. Ties are put in one random order for both models.
 # Only the head of each day is examined: with mean weight 1, twice the budget and a few
 # standard deviations more is enough rows for every resample.
 
@@ -55,7 +55,7 @@ class DailyAlerts:
 
 @dataclass(frozen=True, slots=True)
 class _Stakes:
-    """What a row has at stake, what an alert on it saves, and how the sums make a value."""
+    """A row's amount, what an alert on it saves, and how the sums become a value."""
 
     at_stake: Floats
     saved: Floats

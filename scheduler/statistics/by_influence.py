@@ -41,7 +41,7 @@ def estimator_by_influence(measure: Measure) -> Callable[[PairedSample, Plan], P
 def influence_spread(influence: Floats, sample: PairedSample) -> Spread:
     """The variance of a sum of rows' influences, and what is known of that variance.
 
-    Clusters are not alike: where a few hold most of the error, there are as good as fewer. The
+    Clusters differ: where a few hold most of the error, the effective number is smaller. The
     freedom is that of a variance estimated from totals with this kurtosis (as many as there
     are clusters when the totals are normal), and never more than the clusters allow.
     """

@@ -28,7 +28,7 @@ METRICS: Mapping[str, Measure] = MappingProxyType(
 
 
 def estimator_of(metric: str) -> Measure:
-    """How a metric is compared: as above, or by what each row adds to its error.
+    """The way a metric is compared: as above, or by each row's contribution to its error.
 
     Raises:
         ValueError: an unknown metric.
@@ -73,12 +73,12 @@ class MetricComparison:
         return one_sided(-kept, spread, 0.5)[2]
 
     def is_no_worse_than(self, margin: float | Margin) -> bool:
-        """Whether the lower bound of what is left of the margin is above 0."""
+        """Whether the lower bound of the remaining margin is above 0."""
         kept, spread = self._kept(Margin.parse(margin))
         return one_sided(kept, spread, self.alpha)[0] > 0.0
 
     def _kept(self, margin: Margin) -> tuple[float, Spread]:
-        """What is left of the margin, and how uncertain that is.
+        """The remaining margin, and its uncertainty.
 
         A relative margin moves with the champion's value, which is an estimate, too.
         """

@@ -27,7 +27,7 @@ class Evidence:
 
     Attributes:
         champion: its scores; None where it could not be scored.
-        customers: who each row belongs to; None entries stand for themselves alone.
+        customers: the entity of each row; a row with None is its own group.
         days: the day of each row: rows of a day depend on each other and share its alerts.
         slices: name -> mask of rows on which the candidate must do no harm.
         champion_alerts: the rows it alerts on by its own thresholds; None where that is unknown.
@@ -36,7 +36,8 @@ class Evidence:
         trained_until_us: end of the later of both training windows.
         held_out_from_us: start of the held-out rows; must lie later.
         baselines: name -> scores of a simple model that the candidate has to beat.
-        task: what the models answer; scores and labels have a column an output where it has.
+        task: the prediction task; scores and labels have a column for each output where it has
+            several.
     """
 
     champion: Floats | None

@@ -1,4 +1,4 @@
-"""What the numbers mean under the policy: an outcome and one sentence for people."""
+"""The outcome under the policy, and one sentence for people."""
 
 import math
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class ReasonedOutcome:
 
 
 def objection(guards: Guardrails, policy: JudgePolicy) -> ReasonedOutcome | None:
-    """What the guardrails object to, if anything."""
+    """The guardrails that were violated, if any."""
     harmed = guards.harmed(policy.guard_alpha)
     if harmed:
         worst = min(harmed, key=lambda item: item.p_harm)

@@ -1,8 +1,7 @@
 """Guardrails: parts of the traffic, and other metrics, on which a candidate must do no harm.
 
-Each is asked "did it lose more than is tolerated?", and Holm's correction keeps the chance
-of calling harm anywhere, where there is none, at the declared error. A guardrail that cannot
-be measured is not a guardrail that was passed.
+Each tests "did it lose more than is tolerated?", and Holm's correction keeps the chance of any
+false alarm at the declared error. A guardrail that cannot be measured does not pass.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +29,8 @@ from shared.tasks import Margin
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values in the order given: reject where they are at most the common alpha.
 
-    The k-th smallest is multiplied by how many are left, and never falls below an earlier one.
+    The k-th smallest is multiplied by the number of remaining ones, and never falls below an
+    earlier one.
     """
     raw = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(raw)
@@ -43,7 +43,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True, slots=True)
 class Guardrail:
-    """What one guardrail measured; `p_harm` is Holm-adjusted."""
+    """The result of one guardrail; `p_harm` is Holm-adjusted."""
 
     name: str
     comparison: MetricComparison

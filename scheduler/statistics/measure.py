@@ -1,4 +1,4 @@
-"""What every metric of a comparison takes and gives."""
+"""The inputs and results shared by all metrics of a comparison."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ VarianceOf = Callable[[Codes], float]
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How uncertain a difference is: its variance and the degrees of freedom behind it."""
+    """The uncertainty of a difference: its variance and degrees of freedom."""
 
     variance: float
     freedom: float
@@ -75,11 +75,11 @@ def _corrected(codes: Codes, positive: Bools, variance_of: VarianceOf) -> tuple[
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to measure: the bootstrap's size and seed, and the alert budget.
+    """Settings of a measurement: the bootstrap's size and seed, and the alert budget.
 
     Attributes:
-        daily_alerts: how many rows a day people can look at.
-        cost_per_alert: what one look costs, in the unit of the amounts.
+        daily_alerts: how many rows a day people can review.
+        cost_per_alert: the cost of one review, in the unit of the amounts.
     """
 
     resamples: int = 2_000

@@ -27,7 +27,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How far the candidate's figure is from the champion's, and where the truth may lie."""
+    """The difference between the candidate's and the champion's figure, with its interval."""
 
     difference: float
     lower: float
@@ -51,7 +51,7 @@ class OperatingFigures:
 
 
 def operating_figures(evidence: Evidence, policy: JudgePolicy) -> OperatingFigures:
-    """What both models' alerts on the held-out rows come to."""
+    """The totals of both models' alerts on the held-out rows."""
     if evidence.candidate_alerts is None:
         return OperatingFigures()
     try:

@@ -1,8 +1,8 @@
-"""The operating point: what a model's alerts are worth at the thresholds it would be served with.
+"""The operating point: the value of a model's alerts at the thresholds it would be served with.
 
-Ranking metrics do not see thresholds: two models that rank alike may send people very different
-work. Each figure is a total or a ratio of totals, so its error is, to first order, a sum of one
-term a row (the delta method), added up by customer and by day like DeLong's terms.
+Ranking metrics ignore thresholds: two models with the same ranking may cause very different numbers
+of alerts. Each figure is a total or a ratio of totals, so its error is, to first order, a sum of
+one term a row (the delta method), added up by customer and by day like DeLong's terms.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ class OperatingPoint:
 
     @property
     def alerts(self) -> int:
-        """How many rows were alerted on, all days together."""
+        """The number of alerts, all days together."""
         return int(np.count_nonzero(self.alerted))
 
 
@@ -99,9 +99,9 @@ class OperatingPair:
     def harm(self, metric: str, tolerance: float, alpha: float) -> "Harm":
         """Whether more than the tolerance was lost of a figure.
 
-        What may be lost of a share is a difference of shares; of the number of alerts, and of
-        the money, it is a share of the champion's own. That own figure is estimated too, so the
-        error is that of the contrast (1 + tolerance) x champion - candidate.
+        The tolerated loss of a share is a difference of shares; of the number of alerts and of the
+        money it is a share of the champion's figure. That figure is estimated too, so the error is
+        that of the contrast (1 + tolerance) x champion - candidate.
         """
         before, after = self.champion.figures[metric], self.candidate.figures[metric]
         sign = -1.0 if metric == VOLUME else 1.0

@@ -1,4 +1,4 @@
-"""What one comparison is held to: the declared policy, for the kind of candidate at hand."""
+"""The limits of one comparison: the declared policy for this kind of candidate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ __all__ = ["JudgePolicy", "PromotionKind", "from_promotion"]
 
 @dataclass(frozen=True, slots=True)
 class JudgePolicy:
-    """What `judge` holds a candidate to; the meaning of each number is in `PromotionPolicy`."""
+    """The limits that `judge` applies to a candidate; `PromotionPolicy` describes each number."""
 
     kind: PromotionKind
     primary_metric: str = "auc"
@@ -52,7 +52,7 @@ class JudgePolicy:
 
     @property
     def plan(self) -> Plan:
-        """How to measure under this policy."""
+        """The measurement settings of this policy."""
         return Plan(self.resamples, self.seed, self.daily_alerts, self.cost_per_alert)
 
 

@@ -57,7 +57,7 @@ class PairedSample:
 
     @property
     def support(self) -> Support:
-        """How much there is to judge by; of a binary task, the positives."""
+        """The sample size that counts; for a binary task, the positives."""
         if self.task.kind is TaskKind.BINARY:
             return Support(self.positives, "positives")
         return support_of(self.task, self.labels, self.ways[0] if self.ways else None)
@@ -72,7 +72,7 @@ class PairedSample:
 
     @property
     def groupings(self) -> tuple[Codes, ...]:
-        """The ways to resample: every row its own group where none is given."""
+        """The resampling weights; every row is its own group where no group is given."""
         return self.ways or (np.arange(len(self.positive), dtype=np.int64),)
 
 

@@ -35,7 +35,7 @@ def context(evidence: Evidence, policy: JudgePolicy) -> Numbers:
 
 
 def support_numbers(sample: PairedSample) -> Numbers:
-    """How much there was to judge by."""
+    """The size of the judged sample."""
     if sample.task.kind is TaskKind.BINARY:
         return {"positives": sample.positives, "negatives": sample.negatives}
     support = sample.support

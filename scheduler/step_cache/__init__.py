@@ -1,1 +1,1 @@
-"""What finished steps leave behind, so that a run which died goes on after the last of them."""
+"""Stored results of finished steps: a run that died resumes after the last of them."""

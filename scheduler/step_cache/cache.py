@@ -119,10 +119,10 @@ class StepCache:
             self._log.info("work_pruned", bytes=deleted)
 
     def _load(self, step: str, key: str, serializer: Serializer[T]) -> T:
-        """What is damaged counts as not there.
+        """Load a stored result. A damaged one counts as missing.
 
         Raises:
-            FileNotFoundError: it is not there.
+            FileNotFoundError: there is no stored result.
         """
         try:
             folder = self._store.find(step, key)

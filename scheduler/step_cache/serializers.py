@@ -1,4 +1,4 @@
-"""How the result of a step lies on disk: plain formats only, nothing that could run."""
+"""Serialisers of step results: plain data formats only, never pickles or code."""
 
 import json
 from dataclasses import asdict

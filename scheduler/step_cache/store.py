@@ -23,7 +23,7 @@ def key_of(inputs: Mapping[str, Any]) -> str:
 
 
 class Damaged(ValueError):
-    """Raised when a kept folder is not what was kept; it says which file."""
+    """Raised when a stored folder was altered; names the file."""
 
 
 class ArtefactStore:
@@ -53,7 +53,7 @@ class ArtefactStore:
         return folder
 
     def keep(self, step: str, key: str, write: Callable[[Path], None]) -> None:
-        """Let `write` fill a folder, and put it in its place; whoever was first stays."""
+        """Let `write` fill a folder, and move it into place; an existing one is kept."""
         place = self._root / step / key
         unfinished = place.with_name(f"{_UNFINISHED}{key}-{os.getpid()}")
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -75,7 +75,7 @@ class ArtefactStore:
         shutil.rmtree(self._root / step / key, ignore_errors=True)
 
     def prune(self) -> int:
-        """Delete what nobody used for longest until the rest fits; returns bytes deleted."""
+        """Delete the least recently used results until the rest fits; returns bytes deleted."""
         folders = sorted(self._folders(), key=lambda item: item[0], reverse=True)
         kept = deleted = 0
         for _used, size, folder in folders:
@@ -115,7 +115,7 @@ def _verify(folder: Path, name: str) -> None:
 
 
 def _digests(folder: Path, name: str) -> str:
-    """Every file's digest, and which result they are: a folder in another's place is none."""
+    """Every file's digest, and the result's key: a folder moved to another key is rejected."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     found = {str(path.relative_to(folder)): _sha256(path) for path in files if path.name != DIGESTS}
     return json.dumps({"of": name, "files": found}, indent=1)

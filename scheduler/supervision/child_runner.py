@@ -33,8 +33,8 @@ JOIN_SECONDS = 1.0
 class LeaseKeeper:
     """Extends the lease in a separate thread: a slow database must not stop the watch.
 
-    While the database is away nobody can take the run over either; who holds it is settled
-    when it is back. Without it nothing is pushed: the push is announced there first.
+    While the database is unavailable no other scheduler can take over the run either; the lease is
+    checked when it is back. Nothing is pushed meanwhile: a push is announced there first.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class LeaseKeeper:
         if self._ended.is_set():
             return
         if holding is None:
-            # either the child has recorded the end, or somebody else has the run
+            # either the child has recorded the end, or another scheduler holds the run
             run = get_run(self._engine, self._run_id)
             self.is_over = run is not None and run.fencing_number == self._fencing_number
             self.is_lost = not self.is_over
@@ -111,7 +111,7 @@ def _resident(pid: int) -> int:
 
 
 def descendants(pid: int) -> list[int]:
-    """Children of a process, and theirs; those that are gone by now are omitted."""
+    """All descendants of a process; those that have ended are omitted."""
     found: list[int] = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
@@ -139,13 +139,13 @@ class ChildEnding(StrEnum):
 
 
 class ChildRunner:
-    """A `JobRunner`: starts `command OWN_PID`, tells it on its input which run, and watches it.
+    """A `JobRunner`: starts `command OWN_PID`, writes the run to its stdin, and watches it.
 
-    With `keeps_ready` the next child is started before it is needed: importing what learns
-    takes seconds. It waits for its run, and no child ever carries out two.
+    With `keeps_ready` the next child is started before it is needed: importing the training
+    libraries takes seconds. A child carries out one run and ends.
 
-    The child records how its run ended. Whatever is recorded here is for children that could
-    not, and is written only if the run is still in progress under this lease.
+    The child records how its run ended. The parent records it only for children that could not, and
+    only if the run is still in progress under this lease.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a run may use, and how often and when it is tried again."""
+"""Resource limits of a run, and its retry policy."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ BACKOFF_FACTOR = 4
 
 @dataclass(frozen=True, slots=True)
 class ChildLimits:
-    """What a child process may use; `stop_seconds` is its time to end on its own when told."""
+    """Resource limits of a child process; `stop_seconds` is its time to end after a request."""
 
     time_seconds: float
     memory_bytes: int
@@ -27,7 +27,7 @@ class Retries:
     first_pause_seconds: float
 
     def pause_seconds(self, run: Run, report: RunReport) -> float | None:
-        """How long to wait before the next attempt; None when there is none."""
+        """The delay before the next attempt; None when no attempt remains."""
         is_transient = report.status is RunStatus.FAILED and report.code in TRANSIENT
         if not is_transient or run.attempts >= self.attempts:
             return None

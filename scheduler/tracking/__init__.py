@@ -1,1 +1,1 @@
-"""Experiment tracking: what a run tells a server that keeps experiments; never in its way."""
+"""Experiment tracking: reports runs to a tracking server, and never blocks or fails a run."""

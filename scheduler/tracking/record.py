@@ -1,4 +1,4 @@
-"""What is told of a run: flat parameters, finite metrics, and a folder of files."""
+"""The tracked record of a run: flat parameters, finite metrics, and a folder of files."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The seam: somebody may want to know of every run, and usually nobody does."""
+"""The tracker interface, and its default, which does nothing."""
 
 from typing import Protocol
 

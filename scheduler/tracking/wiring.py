@@ -66,7 +66,7 @@ def tracker_for(
     is_stopping: Callable[[], bool],
     log: FilteringBoundLogger,
 ) -> Tracker:
-    """The tracker for a setting; a missing client is said once, and nothing else happens."""
+    """The tracker for a setting; a missing client library is logged once, and tracking is off."""
     if tracking_uri is None:
         return NoTracking()
     if find_spec("mlflow") is None:
