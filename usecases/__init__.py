@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DEFAULT = "fraud"
 DECLARATION = "usecase.toml"
+_MADE_OF_DECLARATIONS = "declared"
+"""A folder with both halves that is no use case itself."""
 
 
 def load_serving(name: str) -> ServingUseCase:
@@ -86,7 +88,7 @@ def check_learning(name: str) -> None:
         found = importlib.util.find_spec(module_name)
     except ModuleNotFoundError:
         found = None
-    if found is None:
+    if found is None or name == _MADE_OF_DECLARATIONS:
         raise SettingsError(_no_use_case(name, module_name))
 
 
@@ -112,6 +114,8 @@ def _no_use_case(name: str, module_name: str) -> str:
 
 def _load(name: str, half: str) -> object:
     module_name = f"usecases.{name}.{half}"
+    if name == _MADE_OF_DECLARATIONS:
+        raise SettingsError(_no_use_case(name, module_name))
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

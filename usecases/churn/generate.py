@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from usecases.declared.generated import Past, entities, write_generated
+from usecases.declared.generated import Generated, Past, entities
 
-FILE = Path(__file__).with_name("customers.csv")
 CONTRACTS = ("month", "two years", "year")
 PAYMENTS = ("bank transfer", "card", "cheque", "direct debit", "wallet")
 DELAY_DAYS = 30
@@ -44,5 +43,7 @@ def customers(rows: int, seed: int = 1, until: datetime | None = None) -> pl.Dat
     )
 
 
+GENERATED = Generated(Path(__file__).with_name("customers.csv"), customers)
+
 if __name__ == "__main__":
-    write_generated(customers, FILE)
+    GENERATED.write()

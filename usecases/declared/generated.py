@@ -6,6 +6,7 @@ newest rows have none yet.
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -57,7 +58,14 @@ def entities(random: np.random.Generator, prefix: str, rows: int) -> list[str]:
     return [f"{prefix}{number:06}" for number in random.integers(0, rows // 3 + 1, rows)]
 
 
-def write_generated(make: Make, file: Path, rows: int = 20_000, seed: int = 1) -> None:
-    """Write the file beside the declaration and say so."""
-    make(rows, seed, None).write_csv(file)
-    sys.stdout.write(f"{rows:,} rows in {file}\n")
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A file beside a declaration and the rule that makes it: rows, seed, last day."""
+
+    file: Path
+    make: Make
+
+    def write(self, rows: int = 20_000, seed: int = 1) -> None:
+        """Write the file and say so."""
+        self.make(rows, seed, None).write_csv(self.file)
+        sys.stdout.write(f"{rows:,} rows in {self.file}\n")

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from usecases.declared.generated import Past, entities, write_generated
+from usecases.declared.generated import Generated, Past, entities
 
-FILE = Path(__file__).with_name("parcels.csv")
 VEHICLES = ("bicycle", "car", "van")
 MINUTES_PER_KM = np.array([4.0, 2.6, 3.0])
 DISTRICTS = ("airport", "centre", "harbour", "hills", "north", "old town", "south", "west")
@@ -48,5 +47,7 @@ def parcels(rows: int, seed: int = 1, until: datetime | None = None) -> pl.DataF
     )
 
 
+GENERATED = Generated(Path(__file__).with_name("parcels.csv"), parcels)
+
 if __name__ == "__main__":
-    write_generated(parcels, FILE)
+    GENERATED.write()

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from usecases.declared.generated import Past, entities, write_generated
+from usecases.declared.generated import Generated, Past, entities
 
-FILE = Path(__file__).with_name("tickets.csv")
 TEAMS = ("accounts", "billing", "hardware", "network")
 AREAS = ("invoice", "login", "mail", "phone", "router", "shop", "television", "wireless")
 DEVICES = ("console", "laptop", "none named", "smartphone", "tablet")
@@ -55,5 +54,7 @@ def tickets(rows: int, seed: int = 1, until: datetime | None = None) -> pl.DataF
     )
 
 
+GENERATED = Generated(Path(__file__).with_name("tickets.csv"), tickets)
+
 if __name__ == "__main__":
-    write_generated(tickets, FILE)
+    GENERATED.write()
