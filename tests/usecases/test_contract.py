@@ -25,7 +25,7 @@ from shared.tables.engine import connect
 from shared.usecase.learning import LearningUseCase
 from shared.usecase.serving import Answer, ScoringRoute, ServedModel, ServingUseCase
 from tests.support.declared_bench import NOW_US
-from tests.support.shipped_use_cases import copy_of_the_code, shipped_names
+from tests.support.shipped_use_cases import ROOT, copy_of_the_code, shipped_names
 from usecases.declared.generated import Generated
 from usecases.declared.learning import DeclaredLearning
 
