@@ -1,4 +1,4 @@
-"""What the scoring service and the retraining service must agree on."""
+"""Definitions shared by the scoring service and the retraining service."""
 
 from shared.telemetry import switch_off
 

@@ -1,4 +1,4 @@
-"""Time as both services tell it: UTC, whole microseconds since the epoch."""
+"""Time in both services: UTC, whole microseconds since the epoch."""
 
 from datetime import UTC, datetime
 from typing import Protocol

@@ -7,12 +7,12 @@ from prometheus_client.registry import Collector
 
 from shared.machine_clock import SETTLE_SECONDS, ClockState, MachineClock
 
-# After a jump that was followed, people are told for this long.
+# After a jump was followed, the warning is shown for this long.
 TELL_SECONDS = 600.0
 
 
 class ClockMetrics(Collector):
-    """What a process noticed of its machine's clock."""
+    """Metrics of the machine's clock as one process sees it."""
 
     def __init__(self, clock: MachineClock) -> None:
         self._clock = clock
@@ -41,7 +41,7 @@ class ClockMetrics(Collector):
 
 
 def clock_trouble(standing: ClockState) -> str | None:
-    """What people should know of the clock now; None when all is well."""
+    """The current warning about the clock; None when all is well."""
     if standing.gap_seconds:
         return (
             f"the wall clock jumped by {standing.gap_seconds:+,.1f} s {standing.since_seconds:.0f} "

@@ -1,4 +1,4 @@
-"""How exports write dates and times: patterns that the columns of an import and single texts share.
+"""Patterns of dates and times in exports, shared by columns of an import and single texts.
 
 Written for polars; `shared.instant_texts` takes them to Python's `re`.
 """

@@ -59,7 +59,7 @@ def _by_form(text: str) -> datetime:
 
 
 def _customary(text: str) -> list[re.Pattern[str]]:
-    """How to read 05/01/2026, if it can be read in one way only."""
+    """The order of day and month in 05/01/2026, where only one is possible."""
     found = _SHORT_DATE.match(text)
     if found is None:
         return []

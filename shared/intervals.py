@@ -1,6 +1,6 @@
 """When a job is due: a text such as `1W`, and the instants it stands for.
 
-The instants of an interval do not depend on when somebody asks, so a restart, a slow run or
+The instants of an interval are independent of the time of the call, so a restart, a slow run or
 a missed tick never moves the schedule, and two schedulers agree on every due instant.
 """
 
@@ -12,7 +12,7 @@ from shared.schedules.walltime import ScheduleRule
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A schedule as somebody wrote it, spaces put in order, and its rule."""
+    """A schedule's text with normalised spaces, and its rule."""
 
     text: str = field(compare=False)
     rule: ScheduleRule

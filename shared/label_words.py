@@ -15,7 +15,7 @@ NEGATIVE = (
 
 @dataclass(frozen=True, slots=True)
 class LabelWords:
-    """How the exports of a use case call its labels, and the column they are in."""
+    """The words for labels in a use case's exports, and their column."""
 
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()

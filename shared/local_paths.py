@@ -1,4 +1,4 @@
-"""Paths in settings: relative to the folder in which a service was started, whoever reads them."""
+"""Paths in settings: relative to the folder in which a service was started, in every process."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,6 +1,6 @@
-"""How much may be logged: so many lines a minute of each event, files of a bounded size.
+"""Limits of logging: lines a minute of each event, and the size of files.
 
-What strangers send must not fill a disk by being refused. The first lines of an event are
+Refused requests of unauthenticated callers must not fill a disk. The first lines of an event are
 written, the rest of the minute is counted, and the count is its own line.
 """
 
@@ -22,7 +22,7 @@ import structlog
 MIB = 1024 * 1024
 _MINUTE = 60.0
 LEFT_OUT = "log_lines_left_out"
-# Kinds of events counted apart; libraries may put anything into theirs.
+# The number of events counted separately; libraries may log any text as an event.
 _MOST_EVENTS = 500
 _OTHERS = "others"
 _LONGEST_NAME = 200
@@ -113,8 +113,8 @@ class EventQuota(logging.Filter):
 class BoundedFileHandler(WatchedFileHandler):
     """Appends to a file until it is large, then puts it aside; several processes may share it.
 
-    `api.log` becomes `api.log.1` and so on; whoever finds that another process was faster
-    goes on in the new file.
+    `api.log` becomes `api.log.1` and so on; a process that finds the file rotated already continues
+    in the new one.
     """
 
     def __init__(self, path: Path, limits: LogLimits) -> None:

@@ -1,7 +1,7 @@
 """Logs: one line an event, for people on a terminal and as JSON for machines.
 
-What is secret, and what is about a person, is masked here by the name it goes under and by
-the shapes that libraries give it in their own words; docs/security.md has the list.
+Secrets and personal data are masked here by key name and by the forms in which libraries print
+them; docs/security.md has the list.
 """
 
 import logging
@@ -21,11 +21,11 @@ from shared.system.files import close_to_others
 
 LogFormat = Literal["console", "json"]
 
-# Values under these keys never reach a log, whoever passes them.
+# Values under these keys never reach a log, from any caller.
 _SECRET_KEYS = re.compile(
     r"token|password|secret|authorization|private_key|signature", re.IGNORECASE
 )
-# Who somebody is, what they hold in their hand and where they are. A transaction's own number
+# Personal data: identity, device and location. A transaction's own number
 # is not among them: without it no decision could be found again.
 _PERSONAL_KEYS = re.compile(
     r"(user|device)_ids?|(home_)?(lat|lon)(itude|gitude)?|e?mail|phone|card_number|iban",
@@ -144,7 +144,7 @@ def mask_secrets(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str,
 def mask_exception(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
     """The same for a traceback that has become text; its lines stay lines."""
     if isinstance(event.get("exception"), str):
-        # how it began and, more telling, how it ended
+        # its beginning and, more useful, its end
         event["exception"] = printable(_cut(mask_text(event["exception"]), _LONGEST_TRACEBACK))
     return event
 

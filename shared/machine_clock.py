@@ -1,9 +1,9 @@
 """The machine's wall clock, believed only while it agrees with elapsed time.
 
-A wall clock that is set, or jumps for a moment (a hypervisor, a time service with a bad
-source, a typing error), takes everything with it that asks for now. Elapsed time cannot be
-set, so a difference between the two is a jump: it is told at once, and followed only when it
-has stayed for `settle_seconds`. Until then now is what was believed last, plus elapsed time.
+A wall clock that is set, or jumps for a moment (a hypervisor, a time service with a bad source, a
+typing error), would mislead every reader of the time. Elapsed time cannot be set, so a difference
+between the two is a jump: it is reported at once, and followed only when it has lasted
+`settle_seconds`. Until then the time is the last trusted instant plus elapsed time.
 """
 
 import threading
@@ -43,10 +43,10 @@ def _elapsed_clock() -> Callable[[], int]:
 
 @dataclass(frozen=True, slots=True)
 class ClockState:
-    """What was noticed so far.
+    """The state of the clock so far.
 
     Attributes:
-        gap_seconds: how far the wall clock is ahead of what is believed now; 0: they agree.
+        gap_seconds: how far the wall clock is ahead of the trusted time; 0: they agree.
         since_seconds: for how long that has been so.
         spikes: jumps that went back on their own before they were followed.
         last_jump_seconds: how far the last jump that was followed went, forward or (-) back.
@@ -104,7 +104,7 @@ class MachineClock:
         return (self._elapsed_ns() + self._offset_ns) // 1_000
 
     def standing(self) -> ClockState:
-        """How it stands; reads the clocks."""
+        """The current state; reads the clocks."""
         self.look()
         with self._lock:
             now_ns, doubt, last = self._elapsed_ns(), self._doubt, self._last_jump
@@ -123,18 +123,18 @@ class MachineClock:
             )
 
     def look(self) -> None:
-        """Compare the clocks; call it now and then where nobody asks for the time."""
+        """Compare the clocks; call it periodically where the time is rarely read."""
         with self._lock:
             offset_ns, elapsed = self._measured()
             told = self._weigh(offset_ns, elapsed)
             self._looked_ns, self._look_again_ns = elapsed, elapsed + LOOK_NS
         if told is not None:
-            # outside of the lock: whoever writes a log line may ask for the time
+            # outside of the lock: writing a log line may read the time
             event, by_ns = told
             _log.warning(event, by_seconds=round(by_ns / _NANOS, 3))
 
     def _weigh(self, offset_ns: int, elapsed: int) -> tuple[str, int] | None:
-        """Believe, doubt or go on doubting; what is to be told of it."""
+        """Trust or distrust the wall clock; returns the event to report, if any."""
         gap_ns, doubt = offset_ns - self._offset_ns, self._doubt
         if abs(gap_ns) < self._tolerance_ns:
             self._offset_ns, self._doubt = offset_ns, None
@@ -162,4 +162,4 @@ class MachineClock:
 
 
 MACHINE_CLOCK = MachineClock()
-"""The one of this process: whoever asks a `SystemClock` asks it."""
+"""The clock of this process, which every `SystemClock` reads."""

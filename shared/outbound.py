@@ -17,7 +17,7 @@ def check_address(text: str) -> str:
     """The address, if it can only be that of a web service.
 
     Raises:
-        ValueError: it is none; the text does not repeat it, as it may carry a password.
+        ValueError: it is not one; the text does not repeat it, as it may contain a password.
     """
     if not text.isascii() or not text.isprintable() or any(c in text for c in " \\"):
         raise ValueError("an address has neither blanks, backslashes nor control characters")
@@ -40,5 +40,5 @@ SecretAddress = Annotated[SecretStr, AfterValidator(_check_secret)]
 
 
 def own_api() -> str:
-    """The API of this machine: whoever moved it with API_PORT need not say so twice."""
+    """The API of this machine, at API_PORT, so that a changed port is set only once."""
     return f"http://127.0.0.1:{os.environ.get('API_PORT') or 8000}"

@@ -32,7 +32,7 @@ class SettingGroup(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _below_var_dir(cls, given: Any) -> Any:
-        """What is not set itself lies below VAR_DIR, where that is set or follows from USE_CASE."""
+        """The default of a path below VAR_DIR, where that is set or follows from USE_CASE."""
         if not isinstance(given, dict) or "var_dir" not in cls.model_fields:
             return given
         root = _var_dir(cls, given)
@@ -166,7 +166,7 @@ _BESIDE_VAR = ("prod_models", "retrained_models", "test_data")
 
 
 def _var_dir(kind: type[SettingGroup], given: dict[str, Any]) -> Path | None:
-    """The folder that everything is kept in; None: every setting has its own default."""
+    """The folder of all data; None: every setting has its own default."""
     if given.get("var_dir"):
         return Path(str(given["var_dir"])).absolute()
     field, name = kind.model_fields.get("use_case"), str(given.get("use_case") or "")

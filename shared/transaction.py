@@ -1,4 +1,4 @@
-"""One transaction as every room of the house sees it, defaults already filled in."""
+"""One transaction as all packages use it, with defaults filled in."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -6,15 +6,15 @@ from unicodedata import normalize
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND
 
-# What a row may be at any door: /predict, an import and the data-quality gate hold it alike,
+# Limits of a row at every entry: /predict, an import and the data-quality gate apply them,
 # for a row that comes in and is refused by the gate would block every later run.
 EARLIEST_US = 946_684_800 * MICROS_PER_SECOND
 """The year 2000: older instants are a wrong unit, zone or origin."""
 MAX_AHEAD_US = MICROS_PER_DAY
-"""How far an event may lie ahead of now, and of its own ingestion."""
+"""How far an event may lie ahead of now, and of its ingestion."""
 MAX_AMOUNT = 1e9
 TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]+$"
-"""Texts hold no control characters: NUL is none that a database takes. Joiners and emoji are text.
+"""Texts contain no control characters: databases refuse NUL. Joiners and emoji are text.
 
 Written out, for /openapi.json is read by engines that know no classes of Unicode.
 """
@@ -67,7 +67,7 @@ GENERATED_PREFIX = "anonymous-"
 """Begins the ids of users and merchants that were not named; each is new, so has no history."""
 
 OUR_RULES = "rules"
-"""Labels of this source are our own opinion; learning them would teach the model its echo."""
+"""Labels of this source are our own decisions; training on them would be a feedback loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Label:
     """Ground truth for one transaction and the instant since which it is known.
 
     Attributes:
-        label_sent_by: the name of the caller who told it; None for imported ones.
+        label_sent_by: the name of the caller that sent it; None for imported ones.
     """
 
     transaction_id: str

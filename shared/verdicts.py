@@ -1,4 +1,4 @@
-"""What a gate says: four outcomes, a reason for people, numbers for machines."""
+"""A gate's verdict: one of four outcomes, a reason for people, numbers for machines."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,8 +1,8 @@
-"""A graph may compute, and nothing else: no file but its own bytes, no code but the standard's.
+"""Checks that an ONNX graph only computes: no external files, only standard operators.
 
-ONNX lets a tensor live in another file, wherever a tensor may stand, and an operator come from
-a library. Runtimes check the paths, and have been wrong about it (CVE-2022-25882, CVE-2024-27318,
-CVE-2024-5187). Nothing here checks paths: what points out of the bundle is refused.
+ONNX lets a tensor live in another file, wherever a tensor may stand, and an operator come from a
+library. Runtimes check the paths, and such checks have failed (CVE-2022-25882, CVE-2024-27318,
+CVE-2024-5187). Here every external reference is refused, so no path has to be checked.
 """
 
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ from shared.bundle.onnx_schema import model_class
 from shared.errors import BundleMalformed
 
 SUFFIX = ".onnx"
-# Standard operators; onnxruntime's own and everybody else's are not among them.
+# Standard operators only; those of onnxruntime and other vendors are refused.
 DOMAINS = frozenset({b"", b"ai.onnx", b"ai.onnx.ml"})
-# onnxruntime's second format has no published schema, so nobody could look inside.
+# onnxruntime's second format has no published schema, so it cannot be checked.
 _OTHER_FORMAT = b"ORTM"
 
 
 def check_graph(path: str, raw: bytes) -> None:
-    """Look at every message of an ONNX file.
+    """Check every message of an ONNX file.
 
     Raises:
-        BundleMalformed: not such a file, or it needs more than its own bytes.
+        BundleMalformed: it is not an ONNX file, or it refers to external data.
     """
     if raw[4:8] == _OTHER_FORMAT:
         raise BundleMalformed(f"{path} is in a format that cannot be inspected; use ONNX")

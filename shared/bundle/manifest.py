@@ -1,4 +1,4 @@
-"""The manifest: what a bundle says of itself, and the digest of every file it holds."""
+"""The manifest: a bundle's metadata, and the digest of every file it holds."""
 
 from typing import Annotated, Any, Literal
 
@@ -45,9 +45,9 @@ class TrainingData(_Frozen):
 
 
 class Manifest(_Frozen):
-    """What a bundle says of itself; `files` maps every other file of the bundle to its sha256.
+    """A bundle's metadata; `files` maps every other file of the bundle to its sha256.
 
-    `flavour` says how the model is kept: a graph, or a pickle that needs ALLOW_PICKLE_MODELS.
+    `flavour` is the model's format: a graph, or a pickle that needs ALLOW_PICKLE_MODELS.
     """
 
     format_version: int = FORMAT_VERSION

@@ -1,1 +1,1 @@
-"""What the services and commands say to each other as JSON: one model for writer and reader."""
+"""JSON contracts between services and commands: one model for writer and reader."""

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class AlertAnswer(BaseModel):
-    """What was done about it."""
+    """The action taken."""
 
     action: Literal["rolled-back", "none"]
     reason: str

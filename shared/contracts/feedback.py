@@ -70,7 +70,7 @@ Moment = Annotated[
 
 
 class LabelIn(BaseModel):
-    """What turned out to be true of one transaction."""
+    """The ground truth of one transaction."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -98,7 +98,7 @@ class FeedbackRequest(BaseModel):
 
 
 class FeedbackAnswer(BaseModel):
-    """What became of the labels; nothing is dropped silently."""
+    """The outcome of every label; none is dropped silently."""
 
     stored: int = Field(description="In the database now")
     replaced: int = Field(

@@ -8,7 +8,7 @@ State = Literal["ok", "degraded", "down"]
 
 
 class HealthStatus(BaseModel):
-    """What every health route says, when it answers at all."""
+    """The body of every health route's answer."""
 
     status: str
 

@@ -1,4 +1,4 @@
-"""What is served, every version there is, and the requests that change what is served."""
+"""The live version, every known version, and the requests that change the live version."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ class NotFollowing(BaseModel):
 
 
 class WorkersView(BaseModel):
-    """How many workers serve the version."""
+    """The number of workers that serve the version."""
 
     serving: int
     total: int
@@ -72,7 +72,7 @@ class WorkersView(BaseModel):
 
 
 class ModelChanged(BaseModel):
-    """What is served from now on, or on trial."""
+    """The version that is live, or on trial, after the request."""
 
     version: str
     previous: str | None

@@ -1,15 +1,15 @@
-"""Errors as JSON (RFC 9457), and the names of those that clients tell apart."""
+"""Errors as JSON (RFC 9457), and the types that clients distinguish."""
 
 from pydantic import BaseModel, Field
 
 PROBLEM_TYPE = "urn:understudy:problem:"
-"""What the `type` of every problem begins with; its code follows."""
+"""The prefix of every problem's `type`; its code follows."""
 
 NO_MODEL_CODE = "no-model"
 
 
 class FieldProblem(BaseModel):
-    """What is wrong with one field and what would be right."""
+    """The error of one field and its remedy."""
 
     field: str = Field(description="Where it is, dots between the steps; empty: the whole body")
     problem: str

@@ -9,7 +9,7 @@ SHARES = (5, 10, 25, 50)
 
 
 class Mode(StrEnum):
-    """How a pushed version comes into service."""
+    """The way a pushed version comes into service."""
 
     IMMEDIATE = "immediate"
     SHADOW = "shadow"
@@ -24,14 +24,14 @@ class ArmMean(BaseModel):
 
 
 class ScoreShare(BaseModel):
-    """How many scores lie below an edge."""
+    """The number of scores below an edge."""
 
     below: float
     share: ArmMean
 
 
 class ArmStatistics(BaseModel):
-    """What one arm did in this stage."""
+    """The figures of one arm in this stage."""
 
     users: int = Field(description="Distinct users, counted up to a bound; for the split's test")
     requests: int = Field(description="Rows of this arm, failed ones included")
@@ -52,7 +52,7 @@ class RolloutArms(BaseModel):
 
 
 class ShadowState(BaseModel):
-    """How the process beside the service fares, over all workers."""
+    """The state of the shadow processes, over all workers."""
 
     dropped: int = Field(description="Rows that its queue had no room for")
     restarts: int
@@ -86,7 +86,7 @@ class RolloutView(BaseModel):
 
 
 class EndedView(BaseModel):
-    """How the last rollout ended."""
+    """The outcome of the last rollout."""
 
     mode: Mode
     version: str
@@ -100,7 +100,7 @@ class EndedView(BaseModel):
 
 
 class Action(StrEnum):
-    """What to do with the rollout."""
+    """The requested step of the rollout."""
 
     ADVANCE = "advance"
     PROMOTE = "promote"

@@ -15,7 +15,7 @@ from shared.bundle.onnx_schema import model_class
 
 ENSEMBLE = b"TreeEnsembleRegressor"
 _FINAL = {b"Sigmoid", b"Softmax", b"Exp", b"Identity", b"Concat"}
-"""What may follow the trees: each keeps the order of what the trees add up to."""
+"""Operators allowed after the trees: each is monotonic in the trees' sum."""
 
 Ints = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""Contributions of a row's features to what a model says of it.
+"""Contributions of a row's features to its score.
 
 They add up: the expected score of a training row plus all contributions is the row's raw score.
 The raw score of a binary task is the log-odds of the positive class, of multiclass one number
@@ -86,9 +86,8 @@ class Explainer:
     def reasons(self, row: FloatVector, most: int, target: int = 0) -> list[Reason]:
         """The largest contributions to an answer, the largest first; fewer where others are 0.
 
-        `target` is the position of the answered class for multiclass, else 0. Contributions of
-        the class that is not modelled by trees of its own (the first of two) have their sign
-        turned by the caller.
+        `target` is the position of the answered class for multiclass, else 0. The first of two
+        classes has no trees; the caller negates the second one's contributions.
         """
         found = self.contributions(row, target)
         order = np.argsort(-np.abs(found), kind="stable")[:most]

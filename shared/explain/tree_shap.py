@@ -23,7 +23,7 @@ MAX_TABLE_VALUES = 4_000_000
 
 
 class Table(NamedTuple):
-    """The trees of one raw score, and what is known of their leaves beforehand.
+    """The trees of one raw score, with precomputed tables of their leaves.
 
     Attributes:
         at: where the leaf's patterns begin in `values`; below 0: it is too long.
@@ -101,7 +101,7 @@ def _unwound(share: float, goes: float, size: int, weights: Floats) -> float:
 
 @compiled
 def _leaf_parts(shares: Floats, goes: Floats, weights: Floats, into: Floats) -> None:
-    """What a leaf of value 1 adds to each of its entries, given which of them a row goes along."""
+    """The contribution of a leaf of value 1 to each of its entries, given those a row follows."""
     size = len(shares)
     weights[0] = 1.0
     for k in range(size):

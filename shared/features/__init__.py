@@ -1,1 +1,1 @@
-"""What any use case needs to compute one feature definition twice: over a table, and live."""
+"""Shared code to compute one feature definition both over a table and live."""

@@ -23,7 +23,7 @@ from shared.tables.engine import database_errors, file_of, is_behind_pooler
 from shared.tables.read_deadline import ends_at
 from shared.tables.sqlite_file import SqliteFile
 
-# A reader waits for nobody in WAL mode; what blocks it longer is worth going on without.
+# In WAL mode a reader does not wait for writers; if it blocks longer, scoring goes on without it.
 _BUSY_TIMEOUT_MS = 250
 
 
@@ -86,7 +86,7 @@ class SqliteFetch:
             raise DataUnavailable(f"could not read history: {error}") from error
 
     def changed(self) -> bool:
-        """Whether anybody has committed since this thread asked last; at first, yes.
+        """Whether another connection has committed since this thread's last call; true at first.
 
         Raises:
             DataUnavailable: the database cannot be read now.

@@ -1,4 +1,4 @@
-"""What is known about a transaction's user and merchant at the instant it comes in."""
+"""The history of a transaction's user and merchant, as known when the transaction arrives."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -39,11 +39,11 @@ class Past(NamedTuple):
 
 
 Key = tuple[int, int, str]
-"""What rows are ordered by."""
+"""The sort key of rows."""
 
 
 class _Stored(NamedTuple):
-    """What was read; `rows` in no order; older rows than `cut` are in the database still."""
+    """The rows read, unordered; rows older than `cut` remain in the database."""
 
     rows: list[PriorRow]
     first_seen: int | None
@@ -85,10 +85,10 @@ class LiveHistory:
             most_rows *= 4
 
     def lasting(self, transaction: Transaction) -> Past | None:
-        """A past that holds for every later row of the user too, as long as nothing is stored.
+        """A history that also holds for the user's later rows, until a row is stored.
 
-        Rows that are not visible yet are in it, and `first_seen` is that of older rows than
-        these alone. None where no such past can be told, or the database cannot be read.
+        It includes rows that are not visible yet; `first_seen` covers only rows older than these.
+        None where no such history can be determined, or the database cannot be read.
         """
         most_rows = rows_to_read(self.max_prior_rows)
         pending = self._pending.newest_of(transaction.user_id, most_rows)
@@ -124,10 +124,10 @@ class LiveHistory:
         return self._pending.has(user_id, transaction_id)
 
     def are_next(self, count: int, first: str, last: str) -> bool:
-        """Whether so many new rows in the log, from this id to that, are pending ones and no other.
+        """Whether this many new rows in the log, from this id to that, are all pending ones.
 
-        Rows are stored in the order in which they were remembered. When the oldest and the
-        last of this many have been stored, so have those between: there is room for no stranger.
+        Rows are stored in the order in which they were remembered. When the oldest and the last of
+        this many have been stored, so have those between: the count leaves no room for other rows.
         """
         return self._pending.begins_with(count, first, last)
 
@@ -237,7 +237,7 @@ class LiveHistory:
 
 
 def rows_to_read(max_prior_rows: int) -> int:
-    """How many of a user's newest rows to read: some more, for rows that are a little late."""
+    """The number of a user's newest rows to read, with a margin for rows that are a little late."""
     return max_prior_rows + max(max_prior_rows // 32, 4)
 
 

@@ -1,4 +1,4 @@
-"""What live scoring asks of stored history, and the statements that answer it in SQL."""
+"""The queries that live scoring makes of stored history, and their SQL statements."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -69,7 +69,7 @@ class HistoryReader:
 
     @property
     def statements(self) -> tuple[Statement, Statement, Statement]:
-        """What `window`, `before` and `first` ask, for who runs them another way."""
+        """The statements of `window`, `before` and `first`, for callers with own connections."""
         return self._window, self._before, self._first
 
     def window(

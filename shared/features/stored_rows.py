@@ -1,10 +1,10 @@
-"""Which rows have reached the database since the last look: how memory learns of other writers.
+"""Detects rows stored since the last check, so that memory follows other writers.
 
-SQLite only. `PRAGMA data_version` tells, in two microseconds, that some other connection has
-committed; only then are the new rows asked for, by rowid. Most of them are our own, drained from
-the journal thousands at a time: the ends of such a run tell it, and nothing between is read. A
-change by command (`understudy rows`, an import) is noticed by its number. Rows that are edited or
-deleted with SQL are not noticed until the windows that hold them expire.
+SQLite only. `PRAGMA data_version` shows, in two microseconds, that another connection has
+committed; only then are the new rows queried, by rowid. Most of them are our own, drained from the
+journal thousands at a time: the two ends of such a run identify it, and the rows between are not
+read. A change by command (`understudy rows`, an import) is noticed by its number. Rows that are
+edited or deleted with SQL are not noticed until the windows that hold them expire.
 """
 
 from collections.abc import Callable, Sequence
@@ -38,12 +38,12 @@ class StoredRows:
         self._generation = fetch.generation
 
     def new(self, is_ours: IsOurs) -> Sequence[tuple[str, str]] | None:
-        """(user_id, transaction_id) of rows stored since the last look; None: anything may be new.
+        """(user_id, transaction_id) of rows stored since the last check; None: any row may be new.
 
         Rows of our own may be among them, or not.
 
         Raises:
-            DataUnavailable: the database cannot be read now; the next look says None.
+            DataUnavailable: the database cannot be read now; the next check returns None.
         """
         if self._generation != self._fetch.generation:
             self._sure, self._generation = False, self._fetch.generation
@@ -95,6 +95,6 @@ class _Log:
 
 
 def watch(engine: Engine) -> StoredRows | None:
-    """A watch over this database; None where it has no cheap way to tell."""
+    """A watcher of this database; None where it has no cheap change counter."""
     fetch = fetch_from(engine)
     return StoredRows(fetch) if isinstance(fetch, SqliteFetch) else None

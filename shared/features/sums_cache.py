@@ -8,7 +8,7 @@ from shared.clock import MICROS_PER_HOUR
 from shared.features.tiles import SETTLE_US, Sums, TileHours
 
 _Key = tuple[str, int, int]
-"""Merchant, and the hours `end` and `rows_known`, which tell the third of `TileHours`."""
+"""Merchant, and the hours `end` and `rows_known`, which determine the third of `TileHours`."""
 
 
 class SumsCache:

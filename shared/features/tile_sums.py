@@ -21,11 +21,11 @@ Ints = npt.NDArray[np.int64]
 
 
 class TileColumns(NamedTuple):
-    """What the tiles of a table are made of, one line a row.
+    """The columns from which a table's tiles are computed, one line a row.
 
     Attributes:
         merchant: small non-negative codes.
-        label: 0, 1, or -1 where it is not known; then `label_known_at` means nothing.
+        label: 0, 1, or -1 where it is not known; then `label_known_at` is ignored.
     """
 
     merchant: npt.NDArray[np.int32]
@@ -46,7 +46,7 @@ class _Tiles(NamedTuple):
 
 
 class _Views(NamedTuple):
-    """What each row may see, in (merchant, end, rows_known) order: equal ones are neighbours."""
+    """The tile hours visible to each row, in (merchant, end, rows_known) order."""
 
     line: Ints
     merchant: npt.NDArray[np.int32]

@@ -1,4 +1,4 @@
-"""What is known about an entity by the hour: counts and positives, seen through two clocks.
+"""Hourly counts and positives of an entity, by event time and by the time they became known.
 
 A tile counts the rows of one merchant in one hour of event time, by the hour in which they
 became known (`row`: ingested; `label`: labelled). Windows end on whole hours that closed long
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from shared.clock import MICROS_PER_HOUR, MICROS_PER_SECOND
 
 SETTLE_US = 120 * MICROS_PER_SECOND
-"""How long an hour must have been over before it counts; rows are stored well within it."""
+"""The delay after which a closed hour counts; rows are stored well within it."""
 
 DAY_HOURS = 24
 WEEK_HOURS = 7 * DAY_HOURS
@@ -27,7 +27,7 @@ NO_SUMS: Sums = (0,) * len(SUMS)
 
 @dataclass(frozen=True, slots=True)
 class TileWindows:
-    """How far the lagging windows stay behind, in whole hours: the label delay."""
+    """The lag of the label windows in whole hours: the label delay."""
 
     lag_hours: int
 

@@ -1,7 +1,7 @@
-"""Turns rows of a file into rows of ours, and says of each that cannot be why.
+"""Converts rows of a file into stored rows, with a reason for each rejected one.
 
-Whole columns at a time: the values first, then one problem after the other; a row without a
-problem is accepted. What is optional and cannot be used costs the value, not the row.
+Works on whole columns: the values first, then one problem after the other; a row without a problem
+is accepted. An unusable optional value is dropped; its row is kept.
 """
 
 from collections import Counter
@@ -108,7 +108,7 @@ def _number(column: pl.Series, readings: Readings, name: str, default: object) -
         value = read_numbers(column, readings.styles.get(name, PLAIN))
         said = tidy(column).is_not_null()
     else:
-        # NaN is how numbers say that there is none
+        # NaN means a missing number
         value = column.cast(pl.Float64, strict=False).fill_nan(None)
         said = column.is_not_null() & value.is_not_null()
     table = pl.DataFrame({"value": value, "said": said})
@@ -168,11 +168,11 @@ def _completed(values: pl.DataFrame, mapping: Mapping) -> pl.DataFrame:
 
 
 def _checks(columns: Sequence[str], now_us: int) -> Iterator[pl.Expr]:
-    """What a value that could be read may still be wrong about; null is no problem."""
+    """The problems of values that could be parsed; null: no problem."""
     for name in REQUIRED:
         missing = pl.col(name).is_null()
         if _PROBLEM + name in columns:
-            # one that could not be read has been told already
+            # a value that could not be parsed has been reported already
             missing &= pl.col(_PROBLEM + name).is_null()
         yield _problem(missing, f"{name} is missing")
     for name, length in _LENGTHS.items():

@@ -52,10 +52,10 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a scan found.
+    """The result of a scan.
 
     Attributes:
-        rows: all behind the header, the removed ones included.
+        rows: all after the header, the removed ones included.
         fields: how many the header has.
         breaks: rows (of all) whose line is not the one behind the row before, with their line.
         escapes: places of backslashes that stand in front of a quote inside a quoted text.
@@ -74,9 +74,9 @@ class Layout:
         return lines
 
     def kept(self, first: int, count: int) -> Numbers:
-        """Numbers of `count` rows that are left, from the `first` of them (0) on."""
+        """Numbers of `count` remaining rows, from the `first` of them (0) on."""
         gone = np.fromiter((row.row for row in self.removed), np.int64, len(self.removed))
-        # the n-th row that is left has n rows before it and those removed up to there
+        # the n-th remaining row has n rows before it and those removed up to there
         places = np.arange(first, first + count, dtype=np.int64)
         shift = np.searchsorted(gone - 1 - np.arange(len(gone)), places, side="right")
         return places + shift + 1
@@ -153,7 +153,7 @@ def _record(
 
 @compiled
 def _behind_quoted(text: Bytes, at: int, marks: Numbers, counts: Numbers, escapes: Numbers) -> int:
-    """Behind the quote that closes; -1: there is none."""
+    """The position after the closing quote; -1: there is none."""
     quote, first_line = marks[_QUOTE], counts[_LINES]
     while at < len(text) and counts[_LINES] <= first_line + _MAX_LINES:
         byte = text[at]
@@ -181,7 +181,7 @@ def _behind_quoted(text: Bytes, at: int, marks: Numbers, counts: Numbers, escape
 
 @compiled
 def _pairs(text: Bytes, quote: int) -> int:
-    """How often a backslash stands in front of a quote."""
+    """The number of backslashes directly before a quote."""
     found = 0
     for at in range(len(text) - 1):
         found += int(text[at] == _BACKSLASH and text[at + 1] == quote)

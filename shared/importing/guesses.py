@@ -1,6 +1,6 @@
-"""Which column of a file may be which of ours: by its name, or by its values if no name tells.
+"""Guesses which column of a file is which of ours: by its name, else by its values.
 
-A guess by values says so, and that it has to be examined: a file can hold two columns that are
+A guess by values is marked as one to be checked: a file can hold two columns that are
 unique, or two of which half the words are yes and no.
 """
 
@@ -80,7 +80,7 @@ class Guess:
 
 
 def guesses_of(sample: pl.DataFrame, words: LabelWords) -> list[Guess]:
-    """What the columns of a sample may be."""
+    """The guesses for the columns of a sample."""
     free = list(sample.columns)
     guesses: list[Guess] = []
     names_of = {**_NAMES, "label": (*words.columns, *_NAMES["label"])}
@@ -147,7 +147,7 @@ def _are_mostly_times(texts: pl.Series) -> bool:
 
 
 def _doubt(ours: str, column: pl.Series, words: LabelWords) -> str | None:
-    """What the values say against the name, if they do."""
+    """The contradiction between values and name, if there is one."""
     texts = read_texts(column, is_identifier=True, is_numeric=True).drop_nulls()
     if texts.is_empty():
         return "by its name; it is empty in the first rows"

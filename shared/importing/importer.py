@@ -35,14 +35,14 @@ Progress = Callable[[float, "ImportSummary"], None]
 
 @dataclass(slots=True)
 class ImportSummary:
-    """What became of the rows; `read` is the sum of the next three.
+    """The outcome of the rows; `read` is the sum of the next three.
 
     Attributes:
         number: the change by which it can be undone; 0: nothing was changed.
-        mended: what became of rows that were there before.
+        mended: the outcome of rows that were stored before.
         reasons: why rows were rejected.
         losses: values that could not be used although their rows were.
-        notes: what was decided about the files, for a person to see whether it is right.
+        notes: the decisions made about the files, for a person to check.
     """
 
     read: int = 0
@@ -80,8 +80,8 @@ def import_files(
     Raises:
         MappingError: the mapping does not fit the files; nothing was written.
         PlaceRefused: rejected rows cannot go there; nothing was written.
-        DataUnavailable: a file cannot be read to the end, or the database is down; what was
-            written stays, and importing again goes on from there.
+        DataUnavailable: a file cannot be read to the end, or the database is down; written rows
+            stay, and importing again continues from there.
     """
     summary = ImportSummary()
     with opened(paths, mapping) as tables:

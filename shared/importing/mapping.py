@@ -37,7 +37,7 @@ from shared.tables.schema import transaction_history_logs
 
 TARGETS = tuple(transaction_history_logs.columns.keys())
 REQUIRED = ("transaction_id", "user_id", "event_time", "amount", "merchant_id")
-# What a row of a file that carries no information about it is taken to be.
+# The default of a row for which the file has no such column.
 STANDARD_DEFAULTS = {"currency": "EUR", "transaction_type": "purchase", "label_source": "import"}
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
@@ -92,14 +92,14 @@ _STRICT = ConfigDict(frozen=True, extra="forbid")
 
 
 class TimeRules(BaseModel):
-    """How instants are read.
+    """The format of instants.
 
     Attributes:
         zone: of times that name none.
-        unit: what numbers count; s, ms, us or ns since 1970 or `origin`, or Excel's days.
+        unit: the unit of numbers; s, ms, us or ns since 1970 or `origin`, or Excel's days.
         origin: from where numbers count instead of 1970.
         format: of texts in their own form (strptime's).
-        day_first: whether 05/01/2026 is in January; asked for where the column cannot tell.
+        day_first: whether 05/01/2026 is in January; required where the column is ambiguous.
     """
 
     model_config = _STRICT
@@ -115,7 +115,7 @@ class TimeRules(BaseModel):
 
 
 class CsvRules(BaseModel):
-    """How a CSV file is written."""
+    """The format of a CSV file."""
 
     model_config = _STRICT
 
@@ -126,7 +126,7 @@ class CsvRules(BaseModel):
 
 
 class NumberRules(BaseModel):
-    """How amounts and other numbers are written as text; asked for where a column cannot tell."""
+    """The text format of numbers; required where a column is ambiguous."""
 
     model_config = _STRICT
 

@@ -1,4 +1,4 @@
-"""Rows of an import that are stored already: labels arrive, other differences are told."""
+"""Rows of an import that are stored already: labels are updated, other differences reported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ from shared.transaction import Label
 
 _EXAMPLES = 3
 _LABEL = ("label", "label_known_at", "label_source", "label_sent_by")
-# What a second import of a row does not say again.
+# Columns that a second import of a row does not repeat.
 _NOT_COMPARED = ("transaction_id", "sent_by", *_LABEL)
 
 
 @dataclass(slots=True)
 class MendedRows:
-    """What became of rows that were there before.
+    """The outcome of rows that were stored before.
 
     Attributes:
         labels_new, labels_changed: labels stored with this import.

@@ -23,13 +23,13 @@ _CODE_BEHIND = r"^([+-]?[\d.,]*\d[.,]?)\s*[A-Za-z]{2,3}\.?$"
 _NUMBER = r"^[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:inf|infinity))$"
 # Texts that stand for a missing number in the exports of pandas, R, Excel, MySQL and others.
 MISSING = ("", "-", "nan", "na", "n/a", "#n/a", "null", "none", "\\n", "<na>", "nat", "nil")
-# What these currencies divide their unit into is thousandths: 1.250 is a price there.
+# These currencies have three decimals: 1.250 is a price there.
 _THOUSANDTHS = frozenset({"BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"})
 
 
 @dataclass(frozen=True, slots=True)
 class NumberStyle:
-    """How a column writes numbers; `thousands` is only read where it separates groups."""
+    """The number format of a column; `thousands` is only read where it separates groups."""
 
     decimal: Mark = "."
     thousands: str | None = None
@@ -38,7 +38,7 @@ class NumberStyle:
 PLAIN = NumberStyle()
 _US, _EU = NumberStyle(".", ","), NumberStyle(",", ".")
 
-# Kinds of writing, most telling first; the sign has gone.
+# Kinds of number formats, the most specific first; the sign is removed already.
 _KINDS = {
     "plain": r"^\d*$|[eE]",
     "us": r"^\d{1,3}(?:,\d{2,3})*,\d{3}\.\d*$|^\d{1,3}(?:,\d{2,3})+,\d{3}$",
@@ -51,7 +51,7 @@ _KINDS = {
 
 
 def tidy(texts: pl.Series) -> pl.Series:
-    """Numbers without blanks, currencies and unusual signs; null where nothing is said."""
+    """Numbers without blanks, currencies and unusual signs; null where the text is empty."""
     text = strip(pl.col("text")).str.replace_all(_DASHES, "-")
     text = pl.when(text.str.to_lowercase().is_in(MISSING)).then(None).otherwise(text)
     text = text.str.replace(r"^\((.+)\)$", "-${1}")  # bookkeeping: (12.50) is -12.50
@@ -80,7 +80,7 @@ def read_numbers(texts: pl.Series, style: NumberStyle) -> pl.Series:
 
 
 def writings(texts: pl.Series) -> Counter[str]:
-    """How often each kind of writing occurs, the evidence that `decide_style` goes by."""
+    """The frequency of each number format, the evidence for `decide_style`."""
     bare = tidy(texts).str.strip_chars("+-").drop_nulls()
     kind = pl.coalesce(
         [pl.when(pl.col("text").str.contains(form)).then(pl.lit(name)) for name, form in
@@ -97,7 +97,7 @@ def decide_style(
     """The style of a column of amounts.
 
     Raises:
-        MappingError: what it writes can be read in two ways, a thousand times apart.
+        MappingError: its values can be read in two ways that differ by a factor of a thousand.
     """
     if rules.decimal is not None or rules.thousands is not None:
         return NumberStyle(rules.decimal or (".", ",")[rules.thousands == "."], rules.thousands)

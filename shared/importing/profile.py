@@ -1,7 +1,7 @@
-"""A first look over whole columns, before one value of them is read.
+"""Profiles whole columns before their values are parsed.
 
-How a number or a date is meant shows in the column, not in the value: `1.250`, `05/01/2026`,
-`1767608100`. What even the column leaves open is asked for, and nothing is written.
+The format of a number or a date is determined by the column, not by one value: `1.250`,
+`05/01/2026`, `1767608100`. If the whole column is ambiguous, the import asks and writes no rows.
 """
 
 from collections import Counter
@@ -45,7 +45,7 @@ _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 @dataclass(frozen=True, slots=True)
 class Readings:
-    """What was decided about the columns, and what a person should know of it."""
+    """The decisions about the columns, with notes for a person."""
 
     styles: Dictionary[str, NumberStyle]
     times: Dictionary[str, TimeReading]
@@ -55,7 +55,7 @@ class Readings:
 
 @dataclass(slots=True)
 class _Facts:
-    """What was counted of one of our columns."""
+    """The counts of one of our columns."""
 
     writings: Counter[str] = field(default_factory=Counter)
     numbers: int = 0
@@ -89,7 +89,7 @@ def look_over(
 
 
 def instant_problem(column: pl.Series) -> str | None:
-    """Why the instants of a sample could not be read without being told more, if so."""
+    """The missing setting without which the instants of a sample cannot be read, if any."""
     facts, rules = _Facts(), TimeRules(zone="UTC")
     if not (column.dtype == pl.String or column.dtype.is_numeric() or column.dtype.is_temporal()):
         return "its values are no dates"
@@ -106,7 +106,7 @@ def instant_problem(column: pl.Series) -> str | None:
 
 
 def number_problem(column: pl.Series) -> str | None:
-    """Why the numbers of a sample could not be read without being told more, if so."""
+    """The missing setting without which the numbers of a sample cannot be read, if any."""
     if column.dtype != pl.String:
         return None if column.dtype.is_numeric() else "its values are no numbers"
     try:
@@ -242,10 +242,10 @@ def _time_reading(rules: TimeRules, facts: _Facts, source: str) -> tuple[TimeRea
 
 
 def _order(rules: TimeRules, facts: _Facts, source: str) -> Order | None:
-    """Which of day and month comes first in short dates, if there are any.
+    """The order of day and month in short dates, if there are any.
 
     Raises:
-        MappingError: the column does not tell, or tells both.
+        MappingError: the column is ambiguous or contradictory.
     """
     short = sum(facts.marks.values())
     if rules.day_first is not None:
@@ -258,7 +258,7 @@ def _order(rules: TimeRules, facts: _Facts, source: str) -> Order | None:
     if month and not day:
         return "month first"
     if not day and facts.marks["."] == short:
-        return "day first"  # nobody who writes points puts the month first
+        return "day first"  # dates with points always put the day first
     why = "some of its days come first, some second" if day else "none of its days is above 12"
     raise MappingError(
         f"column {source!r} writes dates such as {facts.first}, and {why}: "

@@ -1,4 +1,4 @@
-"""Proposes a mapping for a file nobody has described yet: guesses, each with its reason."""
+"""Proposes a mapping for a file without one: guesses, each with its reason."""
 
 import codecs
 import csv
@@ -38,7 +38,7 @@ def propose(path: Path, words: LabelWords) -> tuple[str, list[Guess], list[str]]
 
 
 def csv_rules(path: Path) -> CsvRules:
-    """How a file is written, guessed from how it begins; a Parquet file needs no rules."""
+    """The format of a file, guessed from its first lines; a Parquet file needs none."""
     head = _head(path)
     if head[:4] == _PARQUET:
         return CsvRules()

@@ -14,7 +14,7 @@ from shared.system.named_files import NamedFile
 
 OPTION = "--rejected"
 _FIRST = ["row", "line", "reason"]
-# Of this version, and of those before lines were told.
+# Headers of this release, and of those before line numbers were written.
 _HEADS = (b"row,line,reason", b"row,reason,")
 
 
@@ -26,7 +26,7 @@ def is_rejects_file(head: bytes) -> bool:
 class RejectsFile:
     """Appears only when a row is rejected; its place is tried before the first row is read.
 
-    An earlier one is kept under a number: somebody may have corrected rows in it.
+    An earlier file is kept under a number: a person may have corrected rows in it.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What a person names to be imported: files, folders of them, and packed ones, unpacked."""
+"""Resolves the named inputs of an import: files, folders, and archives, which are unpacked."""
 
 import gzip
 import shutil
@@ -59,7 +59,7 @@ def _sources_of(path: Path) -> list[Source]:
 def _tables_in(folder: Path) -> list[Path]:
     def is_table(path: Path) -> bool:
         name = path.name.lower()
-        # what was made by us beside an input is none itself
+        # files that we wrote beside an input are not inputs
         if name.startswith((".", "_")) or name.endswith(REJECTED) or not path.is_file():
             return False
         return name.removesuffix(".gz").endswith(_TABLES) or name.endswith(".zip")

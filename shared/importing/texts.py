@@ -6,10 +6,10 @@ import polars as pl
 _BLANKS = " \t\r\n\x0b\x0c\u00a0\u1680\u202f\u205f\u3000\ufeff" + "".join(
     chr(code) for code in range(0x2000, 0x200B)
 )
-# How Excel keeps the zeros of an account: ="00123"
+# Excel's form that keeps the leading zeros of an account: ="00123"
 _EXCEL = r'^="(.*)"$'
 _QUOTED = r"""^(?:"([^"]*)"|'([^']*)')$"""
-# How a spreadsheet shortens a long number; the digits that it omitted are gone.
+# A spreadsheet's short form of a long number; the omitted digits are lost.
 SHORTENED = r"^[+-]?\d(?:[.,]\d+)?[eE]\+\d+$"
 _WHOLE = r"^[+-]?\d+\.0+$"
 _NUMERIC = r"^[+-]?\d+(?:\.\d+)?$"
@@ -43,7 +43,7 @@ def read_texts(column: pl.Series, *, is_identifier: bool, is_numeric: bool) -> p
 
 
 def numeric_texts(column: pl.Series) -> tuple[int, int]:
-    """How many values of a column of texts are numbers, and how many there are."""
+    """The number of numeric values in a column of texts, and of all values."""
     texts = read_texts(column, is_identifier=True, is_numeric=False).drop_nulls()
     return int(texts.str.contains(_NUMERIC).sum()), len(texts)
 

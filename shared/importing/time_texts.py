@@ -21,7 +21,7 @@ _PARTS = ("year", "month", "day", "name", "hour", "minute", "second", "part", "h
 
 @dataclass(frozen=True, slots=True)
 class TimeTexts:
-    """What a column of texts says.
+    """The instants in a column of texts.
 
     Attributes:
         naive_us: microseconds since the epoch if the written time were UTC; null: unreadable.

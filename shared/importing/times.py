@@ -18,7 +18,7 @@ REMEDY = " (say its format under [time])"
 
 @dataclass(frozen=True, slots=True)
 class TimeReading:
-    """How the instants of one column are read, decided for the column as a whole.
+    """The format of one column's instants, decided for the column as a whole.
 
     Attributes:
         zone: of times that name none; None: those cannot be read.
@@ -37,7 +37,7 @@ class TimeReading:
 
 @dataclass(frozen=True, slots=True)
 class Instants:
-    """Microseconds since the epoch, and where there are none for a text, why."""
+    """Microseconds since the epoch, and a reason for each text without."""
 
     value: pl.Series
     problem: pl.Series
@@ -80,7 +80,7 @@ def counted_us(column: pl.Series, unit: Unit) -> pl.Series:
 
 
 def _joined(columns: list[pl.Series]) -> pl.Series:
-    """A date and a time apart, as one text."""
+    """A separate date and time, as one text."""
     day, clock = (_written(column) for column in columns)
     both = pl.concat_str(["day", "clock"], separator=" ", ignore_nulls=True)
     said = pl.col("day").is_not_null()
@@ -146,7 +146,7 @@ def _in_zone(raw: pl.Series, local_us: pl.Series, reading: TimeReading, name: st
 
 
 def _told(raw: pl.Series, value: pl.Series | None, local: pl.Series | None, name: str) -> Instants:
-    """The values, and why there is none; `local` tells unreadable from readable texts."""
+    """The values, and a reason where there is none; `local` marks the readable texts."""
     empty = pl.Series([None] * len(raw), dtype=pl.Int64)
     table = pl.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""Keys and tokens: made at first start, mode 0600, one folder for each who may hold them.
+"""Keys and tokens: created at first start, mode 0600, one folder for each set of holders.
 
 signing/  the private key that signs bundles    scheduler only
 trust/    the public keys whose bundles load    written by the scheduler, read by the API

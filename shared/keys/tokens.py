@@ -1,7 +1,7 @@
 """Tokens: one for each role, made at first start, and any number of named ones beside it.
 
-A named token carries its role like the role's own, and says who sends with it: `shop-a` scores
-with its own token, so its rows can be told from those of everybody else.
+A named token has the rights of its role and identifies its sender: `shop-a` scores with its own
+token, so its rows can be distinguished from those of other senders.
 """
 
 import hashlib
@@ -47,7 +47,7 @@ def token_path(keys_dir: Path, role: Role) -> Path:
 
 
 def token_digest(token: bytes) -> bytes:
-    """What is kept and compared of a token."""
+    """The digest of a token that is stored and compared."""
     return hashlib.sha256(token).digest()
 
 
@@ -116,7 +116,7 @@ def named_token_files(keys_dir: Path, role: Role) -> Iterator[tuple[str, Path]]:
 
 
 def is_token_name(name: str) -> bool:
-    """Whether a token may have this name: nobody is called like a role, or anonymous."""
+    """Whether a token may have this name: role names and `anonymous` are reserved."""
     return _NAME.fullmatch(name) is not None and name not in {ANONYMOUS, *map(str, Role)}
 
 

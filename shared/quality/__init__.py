@@ -1,1 +1,1 @@
-"""What the data-quality checks of every use case share: findings, and verdicts made of them."""
+"""Shared by the data-quality checks of every use case: findings, and verdicts made of them."""

@@ -8,7 +8,7 @@ Number = float | int | str | bool | None
 
 
 class Severity(IntEnum):
-    """A notice is told and blocks nothing; ruin means that no row can be trusted."""
+    """A notice is reported and does not block; ruin means that no row can be trusted."""
 
     NOTICE = 1
     FAULT = 2

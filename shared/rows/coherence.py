@@ -1,4 +1,4 @@
-"""What must hold between keys of usecase.toml; every fault names its keys and the remedy."""
+"""Checks between keys of usecase.toml; every fault names its keys and the remedy."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

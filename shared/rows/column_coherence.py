@@ -1,4 +1,4 @@
-"""What must hold within one column of usecase.toml."""
+"""Checks within one column of usecase.toml."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING

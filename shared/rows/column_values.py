@@ -20,7 +20,7 @@ _SHOWN_VALUES = 6
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How a source writes numbers and instants."""
+    """The formats of a source's numbers and instants."""
 
     numbers: NumberStyle
     times: TimeReading

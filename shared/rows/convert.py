@@ -1,8 +1,8 @@
-"""Rows of a file or a query as rows of a declared use case; of each that does not fit, why.
+"""Converts rows of a file or a query into rows of a declared use case; gives reasons for misfits.
 
-Whole columns at a time: values first, then one problem after the other. A row without a problem
-is accepted. How numbers and instants are written is declared, not guessed, so that the same row
-is read alike today and in a year.
+Whole columns at a time: values first, then one problem after the other. A row without a problem is
+accepted. The formats of numbers and instants are declared, not guessed, so that a row has the same
+meaning today and in a year.
 """
 
 from collections.abc import Sequence

@@ -19,7 +19,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def explain_toml(error: tomllib.TOMLDecodeError, text: str) -> str:
-    """What is no TOML, with the line it stands in."""
+    """A TOML syntax error, with its line."""
     said = str(error)
     line = _LINE.search(said)
     written = text.splitlines()[int(line[1]) - 1].strip() if line else ""

@@ -17,7 +17,7 @@ POLARS_TYPES: dict[Kind, pl.DataType] = {
     Kind.CATEGORY: pl.String(),
     Kind.MOMENT: pl.Int64(),
 }
-"""How a column of each kind lies in a frame; moments in microseconds since the epoch."""
+"""The polars type of each kind of column; moments in microseconds since the epoch."""
 
 
 def encode_frame(schema: RowSchema, frame: pl.DataFrame) -> FloatMatrix:

@@ -54,7 +54,8 @@ class RowEncoder:
         return np.array(numbers, dtype=np.float32).reshape(len(rows), len(self.slots))
 
     def _numbers(self, row: Row) -> Sequence[Value]:
-        """What numpy turns into float32: numbers and flags as they are, None becomes NaN."""
+        """The values as numpy converts them to float32: numbers and flags unchanged, None as NaN.
+        """
         values = row.values
         if self._defaults:
             values = list(values)

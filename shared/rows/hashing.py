@@ -21,7 +21,7 @@ def word_hashes(word: str) -> tuple[int, int]:
 
 
 def slots_for(words: int) -> int:
-    """How many slots a category of this many words needs."""
+    """The number of slots for a category of this many words."""
     return 1 if words <= WORDS_PER_SLOT else MAX_SLOTS
 
 

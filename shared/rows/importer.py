@@ -29,12 +29,12 @@ LABEL_SOURCE = "import"
 
 @dataclass(slots=True)
 class ImportCounts:
-    """What became of the rows; `read` is the sum of the next three.
+    """The outcome of the rows; `read` is the sum of the next three.
 
     Attributes:
         repeated: rows that were stored before; the first ingestion counts.
         reasons: why rows were rejected, without the values, and how many.
-        examples: reason -> one whole sentence, with where the first such row stands.
+        examples: reason -> a sentence with the position of the first such row.
     """
 
     read: int = 0

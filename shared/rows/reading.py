@@ -10,14 +10,14 @@ from shared.importing.numbers import NumberStyle, read_numbers, tidy
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A column's values, and why there is none where a value was written; null: no problem."""
+    """A column's values, and the problem where a value could not be read; null: no problem."""
 
     values: pl.Series
     problems: pl.Series
 
 
 def read_number_series(source: pl.Series, style: NumberStyle) -> tuple[pl.Series, pl.Series]:
-    """Numbers of a column of any type, and where something is written that is none."""
+    """Numbers of a column of any type, and where a text is not a number."""
     if source.dtype == pl.String:
         values = read_numbers(source, style)
         return values, tidy(source).is_not_null() & values.is_null()

@@ -1,4 +1,4 @@
-"""What the fields about a row are called in a request."""
+"""The names of a row's fields in a request."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""Ids of rows that bring none: made from what the row says, so that reading it again is harmless.
+"""Ids of rows without one: a hash of the row's content, so that importing it again is harmless.
 
-The label is no part of it: a row whose label arrives later is the same row.
+The label is excluded: a row whose label arrives later is the same row.
 """
 
 from collections import Counter

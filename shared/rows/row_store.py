@@ -96,7 +96,7 @@ class DeclaredRowStore:
     def _of_table(
         self, records: Iterator[dict[str, Any]] | Sequence[dict[str, Any]], table: Table
     ) -> Iterator[dict[str, Any]]:
-        """What the table has of the records; JSON that came as text is read."""
+        """The stored rows of the records; JSON stored as text is parsed."""
         for record in records:
             found = {name: value for name, value in record.items() if name in table.c}
             for name in self._flags:

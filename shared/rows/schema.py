@@ -15,7 +15,7 @@ Value = float | bool | str | int | None
 
 
 class Kind(StrEnum):
-    """What the values of a column are."""
+    """The kind of a column's values."""
 
     NUMBER = "number"
     FLAG = "flag"
@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 
 class MomentPart(StrEnum):
-    """What a moment becomes: its age at the time of the row, or a part of the calendar (UTC)."""
+    """The encoding of a moment: its age at the time of the row, or a part of the calendar (UTC)."""
 
     AGE_DAYS = "age_days"
     HOUR = "hour"
@@ -128,7 +128,7 @@ class Row:
     """One row of a declared use case; `values` are in the order of the schema's columns.
 
     Attributes:
-        entity: whose row it is; the row's own id where the use case has no entity.
+        entity: the entity's id; the row's id where the use case has no entity.
         event_time_us: when it was true, microseconds since the epoch, UTC.
         ingested_at_us: when this system first saw it; imported history has the event time.
     """

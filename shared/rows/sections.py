@@ -70,7 +70,7 @@ Texts = Annotated[tuple[SourceName, ...], BeforeValidator(_in_list), Field(min_l
 
 
 class UseCaseSection(BaseModel):
-    """What the use case is, and the columns that are about a row instead of in it."""
+    """The use case's name and text, and the columns with metadata of a row."""
 
     model_config = STRICT
 
@@ -85,7 +85,7 @@ class UseCaseSection(BaseModel):
 
 
 class LabelSection(BaseModel):
-    """What is predicted, and when it becomes known."""
+    """The label, and when it becomes known."""
 
     model_config = STRICT
 
@@ -140,7 +140,7 @@ class SourceSection(BaseModel):
 
 
 class TimeSection(BaseModel):
-    """How instants of the source are read; see docs/importing.md."""
+    """The format of the source's instants; see docs/importing.md."""
 
     model_config = STRICT
 
@@ -151,13 +151,13 @@ class TimeSection(BaseModel):
 
 
 class TrainSection(BaseModel):
-    """What is fitted on how much of the past.
+    """The model to fit, and the length of its training history.
 
     Attributes:
         model: None: the model that suits the task.
         settings: what differs from the defaults of `model`.
         candidates: further models; the best on validation rows is taken.
-        outlier: add a component that says how unusual a row is.
+        outlier: add a component that scores how unusual a row is.
     """
 
     model_config = STRICT
@@ -170,7 +170,7 @@ class TrainSection(BaseModel):
 
 
 class JudgeSection(BaseModel):
-    """What a candidate has to show before it is promoted."""
+    """The requirements for a candidate's promotion."""
 
     model_config = STRICT
 
@@ -186,7 +186,7 @@ class JudgeSection(BaseModel):
 
 
 class ServeSection(BaseModel):
-    """What an answer says besides the prediction."""
+    """The parts of an answer besides the prediction."""
 
     model_config = STRICT
 

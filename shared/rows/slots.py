@@ -8,7 +8,7 @@ from shared.rows.schema import Column, Kind, MomentPart, RowSchema
 
 
 class SlotKind(StrEnum):
-    """How a model reads a slot: as a quantity, or as the name of a word."""
+    """The meaning of a slot for a model: a quantity, or a category code."""
 
     NUMBER = "number"
     INDEX = "index"

@@ -31,7 +31,7 @@ def snapshot_schema(schema: RowSchema) -> dict[str, pl.DataType]:
 
 
 def read_rows(engine: Engine, tables: RowTables, as_of_us: int) -> pl.DataFrame:
-    """Rows that had come by then, in the order of time, with the labels known by then.
+    """Rows ingested by that instant, in time order, with the labels known by then.
 
     Raises:
         DataUnavailable: the database cannot be read.

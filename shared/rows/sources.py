@@ -65,7 +65,7 @@ class QuerySource:
         try:
             parsed = parse_database_url(url)
         except SettingsError as error:
-            # what it says begins with the name of another setting
+            # its text begins with the name of another setting
             said = str(error).removeprefix("DATABASE_URL: ")
             raise SettingsError(f"the database of source.sql: {said}") from error
         self._engine = create_engine(parsed)

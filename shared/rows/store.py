@@ -51,7 +51,7 @@ class RowLabel:
 
 @dataclass(slots=True)
 class StoredLabels:
-    """What became of labels.
+    """The outcome of labels.
 
     Attributes:
         new: rows that had none.

@@ -1,7 +1,7 @@
 """The tables of a declared use case, made from its schema: rows, decisions, replaced labels.
 
-A row is stored once, whoever brought it first: /predict, an import or a query. Names carry the
-version of the declaration, so that a raised version begins with tables of its own.
+A row is stored once, whichever of /predict, an import or a query brought it first. Names include
+the version of the declaration, so that a raised version has new tables.
 """
 
 from dataclasses import dataclass
@@ -38,9 +38,9 @@ class RowTables:
     """The tables of one version of one use case.
 
     Attributes:
-        rows: rows as they first came, with their latest label.
-        decisions: what was answered for a row, with the vector it was made from.
-        quarantined: rows of strangers with what was answered, that nothing is learned from.
+        rows: rows as first ingested, with their latest label.
+        decisions: the answer for a row, with its feature vector.
+        quarantined: rows of unauthenticated callers with their answers, excluded from training.
         label_changes: labels that a later one replaced, and when.
     """
 

@@ -1,4 +1,4 @@
-"""What people may write as a schedule, and the rule each form stands for."""
+"""The accepted forms of a schedule, and the rule of each."""
 
 import re
 from collections.abc import Callable

@@ -13,7 +13,7 @@ from shared.clock import to_datetime, to_micros
 
 
 class ScheduleRule(Protocol):
-    """Due instants in microseconds; `anchor_us` is where a rule without one of its own begins."""
+    """Due instants in microseconds; `anchor_us` is the start of a rule without an anchor."""
 
     def next_due(self, anchor_us: int, after_us: int) -> int:
         """The first due instant strictly later than `after_us`."""
@@ -40,7 +40,7 @@ def find_zone(name: str) -> ZoneInfo:
 
 
 def wall_time(instant_us: int, zone: ZoneInfo) -> datetime:
-    """What a clock on the wall shows: a datetime without a zone."""
+    """The local wall time: a datetime without a zone."""
     return to_datetime(instant_us).astimezone(zone).replace(tzinfo=None, fold=0)
 
 

@@ -32,7 +32,7 @@ def used_distributions(raw: bytes) -> set[str]:
 
 
 def library_versions(raw: bytes) -> dict[str, str]:
-    """What a manifest says of the libraries that a pickle uses."""
+    """A manifest's record of the libraries that a pickle uses."""
     return {name: version(name) for name in sorted(used_distributions(raw))}
 
 

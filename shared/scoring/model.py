@@ -1,4 +1,4 @@
-"""What every loaded model offers, whatever its flavour."""
+"""The interface of loaded models of any flavour."""
 
 from typing import Protocol
 

@@ -1,1 +1,1 @@
-"""What the operating system gives: files written as a whole, and child processes."""
+"""Operating-system helpers: atomic file writes, and child processes."""

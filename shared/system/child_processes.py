@@ -95,7 +95,7 @@ def stop_children(children: Sequence[ChildProcess], grace_seconds: float) -> lis
 
 
 def kill_child(child: ChildProcess) -> None:
-    """Kill a child with everything it started in its session, and wait until it is gone."""
+    """Kill a child with everything it started in its session, and wait for its end."""
     if child.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)

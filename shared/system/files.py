@@ -1,4 +1,4 @@
-"""Files that are there as a whole or not at all, also after a kill or a power cut.
+"""Atomic file writes: a file exists whole or not at all, also after a kill or a power cut.
 
 Each write goes to a temporary name in the same directory, is synced, gets its name, and then
 the directory is synced: without the last step a power cut may forget the name.
@@ -156,10 +156,10 @@ def keep_files_private() -> None:
 
 
 def close_to_others(path: Path) -> None:
-    """Take away the permissions of other users from a file that an older version made.
+    """Remove the permissions of other users from a file that an older release made.
 
-    Permissions of its group stay: somebody may have given them. Does not open the file, and
-    leaves one alone that belongs to another user.
+    Permissions of its group stay: an operator may have granted them. The file is not opened; one of
+    another user is not changed.
     """
     with suppress(OSError):
         mode = path.stat().st_mode
@@ -169,7 +169,7 @@ def close_to_others(path: Path) -> None:
 
 @contextmanager
 def _temporary(path: Path, content: bytes, mode: int, *, durable: bool) -> Iterator[Path]:
-    """A written file beside the path; gone afterwards, unless it was renamed."""
+    """A temporary file beside the path; removed at the end, unless it was renamed."""
     temporary = _beside(path)
     try:
         _write(temporary, content, mode, durable=durable)

@@ -1,8 +1,7 @@
-"""Files that a person names to be written: tried at once, renamed into place, nobody's lost.
+"""Output files named by a person: checked first, renamed into place, no foreign file replaced.
 
-What is there already is only ever replaced when it was made here, and a file that is read is
-never written. The content is written beside its place first, so a full disk or a kill leaves
-whatever was there before.
+An existing file is replaced only when it was made here, and an input is never written. The content
+is written beside its place first, so a full disk or a kill keeps the previous file.
 """
 
 import os
@@ -29,8 +28,8 @@ class NamedFile:
 
     Args:
         path: as it was named; links are followed.
-        option: what a person would change, for the message.
-        is_ours: whether the first bytes of a file say that it was made here.
+        option: the option a person would change, for the message.
+        is_ours: whether the first bytes of a file show that it was made here.
         reads: files that the same command reads.
         keep_earlier: an earlier file of ours is not replaced but gets a number.
     """
@@ -75,7 +74,7 @@ class NamedFile:
 
     @property
     def text(self) -> IO[str]:
-        """Where to write; whoever asks for it has something to write."""
+        """The stream to write to, opened at first use."""
         if self._file is None:
             raise ValueError("the file is not open")
         self._is_written = True
@@ -109,7 +108,7 @@ class NamedFile:
             if not broke_off:
                 self._move_earlier_aside()
             return
-        # somebody may have put a file there since
+        # another process may have put a file there since
         self._check_free()
         if self._keep_earlier and self._place.exists():
             if self._place.read_bytes() == temporary.read_bytes():

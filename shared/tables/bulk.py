@@ -23,11 +23,11 @@ class LabelOrigin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """What a batch brought.
+    """The result of a batch.
 
     Attributes:
         records: those that were new, in their order.
-        duplicates: what the tiles depend on, of the copies that the other log holds of them.
+        duplicates: the columns the tiles depend on, of the other log's copies of them.
     """
 
     records: Sequence[RowValues]
@@ -79,7 +79,7 @@ def existing_ids(connection: Connection, table: Table, ids: Sequence[str]) -> se
 
 
 def seen_rows(connection: Connection, table: Table, ids: Sequence[str]) -> dict[str, Seen]:
-    """What the tiles depend on, of those of the ids that the table has."""
+    """The columns the tiles depend on, of those of the ids that the table has."""
     wanted = [table.c[name] for name in ("transaction_id", *Seen._fields)]
     query = select(*wanted).where(among(connection, table, ids))
     return {row[0]: Seen(*row[1:]) for row in connection.execute(query)}
@@ -88,7 +88,7 @@ def seen_rows(connection: Connection, table: Table, ids: Sequence[str]) -> dict[
 def label_origins(
     connection: Connection, table: Table, ids: Sequence[str]
 ) -> dict[tuple[str, int], LabelOrigin]:
-    """Who said what those of the ids are labelled, by id and the instant since when."""
+    """The senders of the stored labels, by id and the instant since which each is known."""
     columns = (table.c.label_source, table.c.label_sent_by)
     query = select(table.c.transaction_id, table.c.label_known_at, *columns).where(
         among(connection, table, ids), table.c.label.is_not(None)
@@ -124,7 +124,7 @@ def _last_row(connection: Connection, table: Table) -> int:
 def _duplicates_after(
     connection: Connection, table: Table, other: Table, rowid: int
 ) -> dict[str, Seen]:
-    """What the other log holds of the rows that SQLite inserted after the given one."""
+    """The other log's copies of the rows that SQLite inserted after the given one."""
     wanted = ", ".join(f"other.{name}" for name in ("transaction_id", *Seen._fields))
     # CROSS: the new rows first, each looked up in the other log, whatever its statistics say
     query = (

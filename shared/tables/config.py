@@ -1,4 +1,4 @@
-"""What people configure by SQL: how often to retrain, and which features to use."""
+"""Settings changed by SQL: how often to retrain, and which features to use."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ def read_retraining_config(engine: Engine) -> RetrainingConfig:
     """The configuration as it is now.
 
     Raises:
-        DataUnavailable: the database cannot be read, or somebody deleted the row.
+        DataUnavailable: the database cannot be read, or the row was deleted.
     """
     table = retraining_config
     query = select(table).where(table.c.configid == CONFIG_ID)

@@ -46,7 +46,7 @@ class DataChange:
 
 
 def sender_of(number: int) -> str:
-    """Who sent rows and labels that came with an import."""
+    """The sender recorded for rows and labels of an import."""
     return f"{IMPORT_SENDER}{number}"
 
 

@@ -37,7 +37,7 @@ _FILE = "sqlite_file"
 _OPENING_ATTEMPTS = 3
 _OPENER = "postgresql_opener"
 _SERVERS_SHARE = 0.8
-# A connection whose other end is gone without a word is noticed in seconds, not in hours.
+# A connection whose peer vanished is noticed in seconds, not in hours.
 _PATIENCE = {
     "connect_timeout": CONNECT_TIMEOUT_SECONDS,
     "keepalives_idle": 10,
@@ -63,9 +63,9 @@ def connect(
 
 
 def connect_for_reading(engine: Engine, deadline_seconds: float) -> Engine:
-    """What requests read through: at most this long a request; SQLite's is the engine itself.
+    """The engine for requests, with a limit of time a read; for SQLite the engine itself.
 
-    Its connections are no one else's: whoever waits for a lock does not keep readers from theirs.
+    Its connections are separate: a writer that waits for a lock does not block readers.
     """
     if engine.dialect.name == "sqlite":
         return engine
@@ -164,7 +164,7 @@ def file_of(engine: Engine) -> SqliteFile | None:
 
 @contextmanager
 def lasting_transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction that has failed if its rows are in a file that nobody can open any more.
+    """A transaction that fails if its database file was removed or replaced meanwhile.
 
     Raises:
         DataUnavailable: the database file was removed or replaced meanwhile.

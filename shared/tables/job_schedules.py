@@ -42,7 +42,7 @@ class JobSchedule:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleAnswer:
-    """What becomes of one due instant: it is requested, or it ends here and now."""
+    """The outcome of one due instant: a run is requested, or it is closed without one."""
 
     due_us: int
     status: RunStatus
@@ -96,7 +96,7 @@ def unfinished_run(connection: Connection, job: str) -> int | None:
 def write_answers(
     connection: Connection, job: str, answers: Sequence[ScheduleAnswer], requested_by: str
 ) -> None:
-    """One row a due instant; one that somebody asked for by hand keeps the row it has."""
+    """One row a due instant; one that was requested by hand keeps its row."""
     texts = [isoformat(answer.due_us) for answer in answers]
     known = set(
         connection.scalars(

@@ -1,7 +1,7 @@
-"""Labels that were replaced: kept, so that the past stays what it was, and corrections show.
+"""Replaced labels, kept so that past snapshots are reproducible and corrections visible.
 
-A row of the logs holds its latest label only. Whoever asks what was known at an earlier
-instant finds the label of that time here; whoever asks what was corrected counts here.
+A row of the logs holds its latest label only. The label known at an earlier instant is here, and so
+is the number of corrections.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ NEGATIVE, POSITIVE = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
-    """How many labels were turned round."""
+    """The number of labels that changed their value."""
 
     to_positive: int
     to_negative: int
@@ -73,7 +73,7 @@ def _origin(origin: LabelOrigin | None) -> dict[str, str | None]:
 def labels_known_then(as_of_us: int) -> Select[tuple[str, int, int, str | None, str | None]]:
     """Labels that were known at that instant and have been replaced since; each id once.
 
-    Labels that are only our own opinion are omitted, as they are everywhere.
+    Labels that are the model's own decisions are omitted, as they are everywhere.
     """
     return select(
         label_changes.c.transaction_id,

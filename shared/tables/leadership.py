@@ -1,7 +1,7 @@
-"""Duties: what one scheduler at a time does, by a lease of the database's clock.
+"""Leadership: duties that one scheduler at a time performs, by a lease on the database's clock.
 
-Each time a duty is taken or kept its holder gets a number greater than all before, those of runs
-included, to show to whoever must not listen to a holder that lost it.
+Each time a duty is taken or extended its holder gets a fencing number greater than all before,
+those of runs included, so that receivers can refuse a former holder.
 """
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select
@@ -14,7 +14,7 @@ from shared.tables.schema import model_training_runs
 
 
 def take_leadership(engine: Engine, duty: str, owner: str, seconds: float) -> int | None:
-    """Take a duty, or keep it; None: it is somebody else's for now.
+    """Take or extend a duty; None: another scheduler holds it now.
 
     Raises:
         DataUnavailable: the database cannot be written now.

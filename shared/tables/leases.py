@@ -1,7 +1,7 @@
-"""What the holder of a claimed run may do with it, and what happens to it from outside.
+"""Operations of the holder of a claimed run, and those of other processes on it.
 
-Every statement of the holder names its fencing number: once somebody else has claimed the
-run, none of them finds it any more.
+Every statement of the holder names its fencing number: once another scheduler has claimed the run,
+none of them matches a row.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ CANCELLED = "cancelled"
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """How a lease stands after it was extended.
+    """The state of a lease after it was extended.
 
     Attributes:
-        cancel_requested_by: who wants the run to end, None when nobody does.
+        cancel_requested_by: who requested its cancellation; None: no request.
         is_pushing: a bundle is on its way to the API, so it is too late for that.
     """
 

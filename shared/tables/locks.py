@@ -41,7 +41,7 @@ def lock_for_writing(connection: Connection) -> None:
         return
     driver = connection.connection.driver_connection
     if driver is not None and not driver.in_transaction:
-        # not by the driver itself, whose errors nobody expects
+        # not by the driver itself, whose errors no caller handles
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -64,16 +64,16 @@ def waiting_at_most(connection: Connection, seconds: float) -> Iterator[None]:
 
 
 def ahead_of_database_us(connection: Connection, now_us: int) -> int:
-    """How far an instant of ours is ahead of the database's clock; 0 where that is our own."""
+    """The lead of our clock over the database's; 0 where they are the same."""
     if connection.dialect.name != "postgresql":
         return 0
     return now_us - database_now_us(connection)
 
 
 def database_now_us(connection: Connection) -> int:
-    """The database's clock, by which leases run out whatever the clocks of its clients say.
+    """The database's clock, by which leases expire, independent of its clients' clocks.
 
-    SQLite has none of its own, but all who have the file open are on one machine: its
+    SQLite has no clock, but all processes that have the file open are on one machine: its
     write-ahead log lives in their shared memory. A jump of that clock is not followed at once.
     """
     if connection.dialect.name == "postgresql":

@@ -35,7 +35,7 @@ _TOO_SLOW = "the database did not answer in time"
 class Link(psycopg.Connection[Any]):
     """A connection that gives up when the deadline of its thread is over, and is closed then.
 
-    The server's own limits come first; this one holds when the server or the network stands still.
+    The server's own limits come first; this one applies when the server or the network hangs.
     """
 
     def wait(self, gen: PQGen[Any], interval: float = 0.1, timeout: float | None = None) -> Any:
@@ -120,7 +120,7 @@ class Opener:
 
 
 def settings_of(options: str) -> dict[str, str]:
-    """What start-up options such as `-csearch_path=mine --work_mem=8MB` set."""
+    """The settings in start-up options such as `-csearch_path=mine --work_mem=8MB`."""
     words = shlex.split(options)
     joined = re.sub(r"(^|\0)-c\0", r"\1-c", "\0".join(words)).split("\0")
     pairs = [re.sub(r"^(-c|--)", "", word).partition("=") for word in joined if word]
@@ -130,7 +130,7 @@ def settings_of(options: str) -> dict[str, str]:
 def _before_the_deadline(
     open_: Callable[[], tuple[Link, dict[str, str]]],
 ) -> tuple[Link, dict[str, str]]:
-    """Opening waits for names and networks without a bound; a thread that is late is left to it."""
+    """Opening may wait for DNS and networks without a limit; a late thread is abandoned."""
     end = ends_at()
     if end is None:
         return open_()

@@ -1,7 +1,8 @@
-"""One deadline for all that a request reads: a database that is slow is worth no more than that.
+"""One deadline for all reads of a request, so that a slow database delays it only this long.
 
-A request is worked off by one thread, so the deadline is that of the thread. Whoever waits for the
-database asks how much is left (`seconds_left`); whoever goes on without an answer says so.
+A request is processed by one thread, so the deadline is that of the thread. Code that waits for the
+database checks the remaining time (`seconds_left`); code that continues without an answer records
+it.
 """
 
 import threading
@@ -33,10 +34,10 @@ def ends_at() -> float | None:
 
 
 def tell_missed() -> None:
-    """This thread has gone on without something that it wanted to read."""
+    """Record that this thread continued without a read it needed."""
     _thread.missed += 1
 
 
 def missed() -> int:
-    """How often this thread has done so."""
+    """The number of such reads of this thread."""
     return _thread.missed

@@ -11,11 +11,11 @@ _FORGOTTEN_SECONDS = 60.0
 
 
 class ReadStanding:
-    """Safe for threads; several guards may tell it of the same database.
+    """Thread-safe; several guards may report on the same database.
 
     Attributes:
         missed_reads: reads that were not answered since the start.
-        reason: why not, the last time.
+        reason: the cause of the last one.
     """
 
     def __init__(self) -> None:

@@ -44,7 +44,7 @@ class RowFilter:
 
 
 def count_rows(connection: Connection, found: RowFilter) -> dict[str, int]:
-    """How many rows of each log it finds, by the log's name."""
+    """The number of matching rows, by the log's name."""
     return {
         log.name: connection.scalar(
             select(func.count()).select_from(log).where(*found.conditions(log))

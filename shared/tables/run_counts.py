@@ -1,4 +1,4 @@
-"""How many runs ended how, counted by the database: true after any restart, on any machine."""
+"""Counts of runs by outcome, from the database: correct after any restart, on any machine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Training runs: asked for by one process, claimed and finished by another, kept for good.
+"""Training runs: requested by one process, claimed and finished by another, never deleted.
 
 A claim is a lease: it names its owner, runs out unless it is extended (leases.py), and
 carries a fencing number greater than all before it.
@@ -35,8 +35,8 @@ class RunStatus(StrEnum):
     """REQUESTED -> RUNNING -> one of the others, which are final.
 
     REFUSED: the work was done, but the gates kept the champion.
-    SKIPPED: omitted for the reason its code tells: an overlap, a cancellation.
-    MISSED: nobody was there when it was due, and it is too late to make up for it.
+    SKIPPED: not run, for the reason in its code: an overlap, a cancellation.
+    MISSED: no scheduler was running when it was due, and the catch-up window is over.
     """
 
     REQUESTED = "REQUESTED"
@@ -56,7 +56,7 @@ class Run:
     """One row of ModelTrainingRuns; instants are RFC 3339 text, or `_us` by the database's clock.
 
     Attributes:
-        candidate_sha256: the bundle that somebody was about to push, or has pushed.
+        candidate_sha256: the bundle whose push was announced or done.
     """
 
     run_id: int
@@ -149,10 +149,10 @@ def finish(
     steps: Sequence[Any] | None = None,
     fencing_number: int | None = None,
 ) -> bool:
-    """Record how a run ended, with whatever it has to show.
+    """Record a run's outcome and results.
 
-    With a fencing number only whoever holds the lease can: False, and nothing is written,
-    when somebody else has taken the run over since, or has ended it.
+    With a fencing number only the lease's holder can: returns False, and writes no row, when
+    another scheduler has taken over or ended the run since.
 
     Raises:
         DataUnavailable: the database cannot be written now.
@@ -183,7 +183,7 @@ def finish(
 
 
 def held(run_id: int, fencing_number: int) -> ColumnElement[bool]:
-    """The run is in progress, and nobody has claimed it since this number was given."""
+    """The run is in progress, and no other scheduler has claimed it since this number was given."""
     return and_(
         table.c.runid == run_id,
         table.c.status == RunStatus.RUNNING.value,

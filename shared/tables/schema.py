@@ -122,7 +122,7 @@ api_transaction_logs = Table(
     *_transaction_rules("apitransactionlogs"),
 )
 
-# Scored rows that no one else may see (ADR 0034): no window, tile or snapshot reads them, so
+# Quarantined rows (ADR 0034): no window, tile or snapshot reads them, so
 # they have no index but that of their ids.
 quarantined_transaction_logs = Table(
     "quarantinedtransactionlogs",
@@ -246,7 +246,7 @@ features_config = Table(
     Column("isenabled", SmallInteger, nullable=False),
 )
 
-# What people did to rows by command: imports, corrections, removals, and what undid them.
+# Changes of rows by command: imports, corrections, removals, and their undoing.
 data_changes = Table(
     "datachanges",
     metadata,

@@ -1,8 +1,8 @@
-"""The file of a SQLite database, followed by what it is and not by what it is called.
+"""The identity (inode) of a SQLite database's file, watched independently of its name.
 
-SQLite keeps writing to a file that was removed or replaced: every row is stored, and none of
-them is in the database that anybody opens later. So every connection knows which file it opened,
-and none is used for longer than its name means that file.
+SQLite keeps writing to a file that was removed or replaced: every row is stored, and none is in the
+database that later processes open. So every connection knows which file it opened, and is used only
+while the name refers to that file.
 """
 
 import os
@@ -30,7 +30,7 @@ _SHARED_MEMORY_BYTES = 32 * 1024
 
 
 class Identity(NamedTuple):
-    """A file, for as long as anybody has it open."""
+    """The identity of an open file."""
 
     device: int
     inode: int
@@ -56,14 +56,14 @@ class SqliteFile:
         self._strays: set[Identity] = set()
 
     def look(self) -> Identity | None:
-        """Which file it is now; None: there is none, or it was emptied."""
+        """The current file's identity; None: it is missing or was emptied."""
         found = _identity(self.path)
         if found != self._known and self._known is not None:
             self._notice(found)
         return found
 
     def watch(self) -> None:
-        """What a service does every `WATCH_SECONDS`, on a separate thread."""
+        """Check the file; a service calls this every `WATCH_SECONDS`, on a separate thread."""
         found = self.look()
         if found is not None and found == self._known:
             self._mend_shared_memory()
@@ -134,7 +134,7 @@ class SqliteFile:
             os.mknod(self.path, stat.S_IFREG | 0o600)
 
     def _mend_shared_memory(self) -> None:
-        """Who looks into memory that was cut short dies; zeros only make SQLite read the log."""
+        """Reading a truncated memory map kills the process; zeros only make SQLite read the log."""
         name = self.path + _SHARED_MEMORY
         with suppress(OSError):
             if os.stat(name).st_size < _SHARED_MEMORY_BYTES:  # noqa: PTH116
@@ -143,7 +143,7 @@ class SqliteFile:
 
 
 def changing(path: str) -> FileLock:
-    """The lock of whoever makes the file or changes the schema; one thread may hold it twice.
+    """The lock for creating the file or changing the schema; reentrant within a thread.
 
     SQLite has no lock that outlives a schema change, so a file beside it stands in.
     """

@@ -21,7 +21,7 @@ _NETWORK = {
     "fuse.ceph-fuse", "fuse.cephfs", "fuse.davfs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.juicefs",
     "fuse.rclone", "fuse.s3fs", "fuse.sshfs", "davfs",
 }  # fmt: skip
-# What a virtual machine or a program shows as a disk: local or not, nobody here can tell.
+# File systems of virtual machines or user programs: whether they are local is unknown.
 _UNSURE = {"9p", "drvfs", "virtiofs", "vboxsf", "prl_fs", "vmhgfs"}
 ELSEWHERE = (
     "put the file on a disk of this machine, or use PostgreSQL "
@@ -54,7 +54,7 @@ def check_storage_place(path: Path) -> None:
 
 
 def warn_of_doubtful_place(url: URL) -> None:
-    """Say in the log that this machine cannot tell whether others open the file too."""
+    """Log that it is unknown whether other machines open the file too."""
     path = sqlite_path(url)
     kind = "" if path is None else file_system_of(Path(path), _mounts())
     if kind in _UNSURE or kind.startswith("fuse"):

@@ -26,7 +26,7 @@ def _tiles_of(
     label: Sequence[int | None],
     label_known_at: Sequence[int | None],
 ) -> list[tuple[str, int, int, str, int, int]]:
-    """What the rows add to each tile; a tile of labels comes up once for each label."""
+    """The increments of each tile by the rows; a label tile occurs once for each label."""
     hours = [at // MICROS_PER_HOUR for at in event_time]
     known = [at // MICROS_PER_HOUR for at in ingested_at]
     rows = Counter(zip(merchant_id, hours, known, strict=True))

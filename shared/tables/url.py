@@ -1,4 +1,4 @@
-"""DATABASE_URL: what may be written, in the one form that every process understands alike.
+"""DATABASE_URL: validates it and returns the normal form that every process uses.
 
 A relative SQLite path means the folder in which the service was started. It is made absolute here,
 before any child process starts in another folder.

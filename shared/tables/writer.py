@@ -59,7 +59,7 @@ def write_quarantined_records(
 
 
 class WrittenLabels(NamedTuple):
-    """What became of labels whose rows are in a log, by id.
+    """The outcome of labels whose rows are in a log, by id.
 
     Attributes:
         replaced: turned round a stored label, which is kept in LabelChanges.
@@ -77,9 +77,9 @@ def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
 
 
 def store_labels(connection: Connection, labels: Sequence[Label]) -> WrittenLabels:
-    """Store ground truth in all logs; tells of the ids that at least one of them has.
+    """Store ground truth in all logs; returns the ids that at least one of them has.
 
-    A label of a quarantined row counts in no tile and teaches nothing.
+    A label of a quarantined row counts in no tile and is not used in training.
 
     A label that became known later, or at the same instant, replaces the stored one, which is
     kept in LabelChanges; an older one is ignored, so a journal that is replayed cannot undo a

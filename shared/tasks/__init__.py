@@ -1,4 +1,4 @@
-"""What a model answers: a class, one of several, a number, a ranked list; pure, numpy only.
+"""Prediction tasks: a class, one of several, a number, a ranked list; pure, numpy only.
 
 Both services need it: labels as they are stored, the answer's fields, what a canary compares.
 """

@@ -59,7 +59,7 @@ def response_model(task: Task, name: str = "Prediction", **more: Any) -> type[Ba
 def answer_function(
     task: Task, components: Sequence[str], thresholds: Mapping[str, float]
 ) -> AnswerFunction:
-    """The answer of one version, with everything looked up beforehand that can be.
+    """Makes one version's answers; all lookups are done in advance.
 
     Raises:
         ValueError: the version's components are not the outputs of the task.

@@ -1,4 +1,4 @@
-"""Labels: from what people and files say to what is stored, and back."""
+"""Labels: converts between the words of people and files and the stored values."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ def encode_label(task: Task, value: Any) -> float | npt.NDArray[np.float32]:
 
 
 def label_name(task: Task, stored: float) -> str | float:
-    """What people call a stored label: the class's name, or the value."""
+    """The display name of a stored label: the class's name, or the value."""
     if not task.is_classification:
         return stored
     return task.names[int(stored)]

@@ -40,8 +40,8 @@ class Margin:
     def champion_weight(self, champion: float) -> float:
         """w, where "no worse than the margin" means candidate - w * champion + amount > 0.
 
-        The champion's value is an estimate, too: a relative margin has an error of its own,
-        which the comparison has to know.
+        The champion's value is an estimate, too: a relative margin has a standard error, which the
+        comparison includes.
         """
         if not self.is_relative:
             return 1.0

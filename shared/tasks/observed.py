@@ -1,9 +1,9 @@
-"""What two versions are compared by while one is on trial: one number a row, and its bins.
+"""The value by which two versions are compared during a rollout: one number a row, in bins.
 
-A histogram with fixed edges between 0 and 1 says nothing of predictions outside of them: all
-lie in one bin, and any two versions look alike. So the edges follow the champion's own
-predictions (quantiles of its reference rows, kept in its bundle), and go on beyond them in
-steps that double, so that a version that answers something else entirely is seen, too.
+A histogram with fixed edges between 0 and 1 cannot show predictions outside of them: all fall in
+one bin, and any two versions look the same. So the edges follow the champion's own predictions
+(quantiles of its reference rows, kept in its bundle), and go on beyond them in steps that double,
+so that a version that answers something else entirely is seen, too.
 """
 
 from bisect import bisect_right

@@ -1,4 +1,4 @@
-"""How much there is to judge by: rows of the smallest class, rows, or entities."""
+"""The effective sample size: rows of the smallest class, rows, or entities."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +20,9 @@ class Support:
 def support_of(
     task: Task, labels: npt.NDArray[Any], entities: npt.NDArray[Any] | None = None
 ) -> Support:
-    """What a task's measures rest on.
+    """The sample size behind a task's metrics.
 
-    A class without a single row counts as 0: nothing is known of it.
+    A class without a row counts as 0.
     """
     if task.kind is TaskKind.REGRESSION:
         return Support(len(labels), "rows")

@@ -18,7 +18,7 @@ _MAX_NAME = 100
 
 
 class TaskKind(StrEnum):
-    """What is predicted."""
+    """The kind of prediction."""
 
     BINARY = "binary"
     MULTICLASS = "multiclass"
@@ -28,7 +28,7 @@ class TaskKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a use case predicts.
+    """The prediction task of a use case.
 
     Attributes:
         names: binary: the negative and the positive class; multiclass: the classes; ranking:
@@ -71,7 +71,7 @@ class Task:
 
     @property
     def width(self) -> int:
-        """How many outputs there are, without the outlier component."""
+        """The number of outputs, without the outlier component."""
         scalar = self.kind in (TaskKind.BINARY, TaskKind.REGRESSION)
         return 1 if scalar else len(self.names)
 
@@ -87,9 +87,9 @@ class Task:
 
     @property
     def estimated_without_labels(self) -> bool:
-        """Whether calibrated outputs say how good the model is before labels arrive.
+        """Whether calibrated outputs estimate the model's quality before labels arrive.
 
-        A probability does; a predicted value and a rank carry no measure of their own error.
+        A probability does; a predicted value or a rank has no error estimate.
         """
         return self.is_classification
 

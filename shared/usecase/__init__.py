@@ -1,4 +1,4 @@
-"""The seam: what a use case gives to the services, in two halves.
+"""The use-case interface, in two halves: serving and learning.
 
 The scoring service loads only `ServingUseCase` and so never imports a training library;
 the retraining service loads `LearningUseCase`. `usecases.load_serving(name)` and

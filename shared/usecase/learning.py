@@ -23,7 +23,7 @@ Labels = npt.NDArray[Any]
 """One number a row (a class's position, a value), or one a row and item for a ranking."""
 
 CHOSEN = "chosen"
-"""The member of `hyperparameters` that tells what a training chose for its rows, and why.
+"""The member of `hyperparameters` with the values that a training selected, and why.
 
 It may differ from run to run; the other members make the recipe."""
 

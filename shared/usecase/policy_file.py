@@ -1,4 +1,4 @@
-"""A use case's policy file: TOML held against a model; every fault is told with its remedy."""
+"""A use case's policy file: TOML validated by a model; every fault is reported with its remedy."""
 
 import tomllib
 from collections.abc import Mapping

@@ -23,11 +23,11 @@ def _loss(declared: Any) -> Any:
 
 
 Loss = Annotated[float | str, BeforeValidator(_loss)]
-"""How much of a metric may be lost: an amount, or a share of the champion's value ("2 %")."""
+"""The tolerated loss of a metric: an amount, or a share of the champion's value ("2 %")."""
 
 
 class PromotionKind(StrEnum):
-    """What a candidate has to show.
+    """The kind of evidence a candidate needs.
 
     Superiority: the gain's lower bound is above 0. Non-inferiority: it is above minus the
     margin, and the champion is old or the data has drifted.
@@ -39,11 +39,11 @@ class PromotionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid"))
 class PromotionPolicy:
-    """How much better a candidate must be.
+    """The policy that a candidate must meet.
 
     Attributes:
-        new_recipe: what is asked of other features, algorithms or hyperparameters.
-        refresh: what is asked of the same recipe on newer rows.
+        new_recipe: the evidence needed for other features, algorithms or hyperparameters.
+        refresh: the evidence needed for the same recipe on newer rows.
         margin: a refresh may lose at most this much of the primary metric; 0.01, or "2 %" of
             what the champion has.
         yearly_alpha: chance per year to promote an equal candidate as better, or one worse
@@ -51,8 +51,8 @@ class PromotionPolicy:
         rounds_per_year: how many comparisons a year are planned.
         min_positives: fewer matured positives are INCONCLUSIVE, on every path; of other tasks,
             fewer rows of the smallest class, rows (regression) or entities (ranking).
-        first_model_min: metric -> floor for the lower bound of a candidate that is compared
-            with nobody: the first model, and one whose champion cannot be scored.
+        first_model_min: metric -> floor for the lower bound of a candidate without a comparison:
+            the first model, and one whose champion cannot be scored.
         guard_metrics: further metrics -> how much of each may be lost before it is harm.
         operating_guards: figures at the served thresholds -> how much of each may be lost before
             it is harm. Precision and recall of the alerts: shares, 0.02 is two points. Volume
@@ -60,10 +60,10 @@ class PromotionPolicy:
             (amounts of the positives alerted on, less `cost_per_alert` an alert).
         slice_tolerance: how much of the primary metric a slice may lose before it is harm.
         guard_alpha: common error (Holm) of calling harm where there is none.
-        daily_alerts: how many rows a day people can look at.
-        cost_per_alert: what one look costs, in the unit of the amounts.
-        first_model_beats_constant: where no floor is declared, a candidate that is compared with
-            nobody has to beat the best constant answer by its lower bound.
+        daily_alerts: how many rows a day people can review.
+        cost_per_alert: the cost of one review, in the unit of the amounts.
+        first_model_beats_constant: where no floor is declared, a candidate without a comparison has
+            to beat the best constant answer by its lower bound.
         allow_unscorable_champion: whether a champion that cannot be scored here may be
             replaced by a candidate that reaches the floors; recorded in the decision.
     """
@@ -89,5 +89,5 @@ class PromotionPolicy:
     first_model_beats_constant: StrictBool = False
 
     def kind(self, *, new_recipe: bool) -> PromotionKind:
-        """What this candidate has to show."""
+        """The evidence this candidate needs."""
         return self.new_recipe if new_recipe else self.refresh

@@ -1,4 +1,4 @@
-"""How the rows of a use case are journaled and stored: the API asks here, and knows no column."""
+"""The interface by which the API journals and stores a use case's rows, without knowing columns."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -67,7 +67,7 @@ class RowStore(Protocol):
     def write_quarantined(
         self, connection: Connection, columns: Sequence[str], records: Sequence[tuple[Any, ...]]
     ) -> None:
-        """The same for rows that are nobody's history."""
+        """The same for quarantined rows, which enter no history."""
         ...
 
     def store_labels(self, connection: Connection, labels: Sequence[Label]) -> WrittenLabels:

@@ -44,7 +44,7 @@ class FeatureSet:
         return (self.version, *self.older)
 
     def names_of(self, version: str | None) -> tuple[str, ...]:
-        """What a version of this set names; nothing where it is not known."""
+        """The features of a version of this set; empty where it is unknown."""
         if version == self.version:
             return self.names
         return self.names[: self.older.get(version or "", 0)]
@@ -52,7 +52,7 @@ class FeatureSet:
 
 @dataclass(frozen=True, slots=True)
 class ServedModel:
-    """What an answer may know of the model that made the scores."""
+    """The facts of the scoring model that an answer may use."""
 
     version: str
     components: tuple[str, ...]
@@ -61,7 +61,7 @@ class ServedModel:
 
 @dataclass(slots=True)
 class Answer:
-    """What goes back to the caller, and what the journal keeps of the decision.
+    """The answer to the caller, and the journal's record of the decision.
 
     Not frozen: one is made for every row, and a frozen one takes four times as long to make.
 
@@ -80,11 +80,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class TaskPrediction:
-    """What a model alone says of a row, before any rule: what two models are compared by.
+    """A model's judgement of a row before any rule, by which two models are compared.
 
     Attributes:
         score: the headline score, in [0, 1].
-        is_alert: by its own thresholds the row is not simply let through.
+        is_alert: whether its own thresholds give the row a decision other than approval.
     """
 
     score: float
@@ -234,7 +234,7 @@ class ServingUseCase(Protocol):
 
     @property
     def label_words(self) -> LabelWords:
-        """What people call its labels, beside 0 and 1; /feedback and an import take them."""
+        """Words for its labels besides 0 and 1; /feedback and imports accept them."""
         ...
 
     @property

@@ -1,8 +1,8 @@
 """Migrations that go on where an interrupted one stopped.
 
 Before transactions covered schema changes on SQLite, a killed migration left tables without the
-version that names them, and every later start failed with "table already exists". What is there
-already is kept, and only what is missing is made.
+version that names them, and every later start failed with "table already exists". Existing parts
+are kept, and only missing ones are created.
 """
 
 from typing import Any

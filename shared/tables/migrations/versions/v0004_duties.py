@@ -1,4 +1,4 @@
-"""What one scheduler at a time does for as long as it holds a lease: driving rollouts."""
+"""Duties that one scheduler at a time performs while it holds a lease: driving rollouts."""
 
 import sqlalchemy as sa
 from alembic import op

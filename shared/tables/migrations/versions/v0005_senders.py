@@ -1,4 +1,4 @@
-"""Rows and labels say who sent them; rows that no one else may see have their own log."""
+"""Senders of rows and labels, and a separate log of quarantined rows."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What people did to the rows by command, and the rows as they were: so it can be undone."""
+"""Changes of rows by command, with the previous rows, so that they can be undone."""
 
 import sqlalchemy as sa
 from alembic import op
