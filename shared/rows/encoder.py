@@ -54,8 +54,7 @@ class RowEncoder:
         return np.array(numbers, dtype=np.float32).reshape(len(rows), len(self.slots))
 
     def _numbers(self, row: Row) -> Sequence[Value]:
-        """The values as numpy converts them to float32: numbers and flags unchanged, None as NaN.
-        """
+        """The values as numpy converts them to float32: numbers and flags kept, None as NaN."""
         values = row.values
         if self._defaults:
             values = list(values)
