@@ -23,6 +23,7 @@ from understudy.commands import (
     replay,
     rows,
     runs,
+    score,
     services,
 )
 from understudy.terminal import errors
@@ -44,6 +45,7 @@ for group in (
     drift,
     replay,
     data,
+    score,
     rows,
     credentials,
     keys,

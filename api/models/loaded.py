@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from shared.bundle.manifest import Manifest
-from shared.errors import ModelLoadError
+from shared.scoring.fits import check_fits
 from shared.scoring.model import Model
 from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, ServingUseCase
 
@@ -89,33 +88,6 @@ class LiveModel:
 def usable(scores: FloatVector) -> bool:
     """Whether every component is finite; cheaper than numpy for a handful of numbers."""
     return all(map(math.isfinite, scores.tolist()))
-
-
-def check_fits(manifest: Manifest, use_case: ServingUseCase) -> None:
-    """Whether this bundle can answer this use case's requests.
-
-    Raises:
-        ModelLoadError: says what does not fit.
-    """
-    features = use_case.feature_set
-    if manifest.use_case != use_case.name:
-        raise ModelLoadError(f"the bundle is for {manifest.use_case!r}, not {use_case.name!r}")
-    major = manifest.parsed_version.major
-    if major != use_case.schema_version:
-        raise ModelLoadError(
-            f"major version {major} means another request schema than {use_case.schema_version}"
-        )
-    known = features.names_of(manifest.feature_set_version)
-    if not known:
-        raise ModelLoadError(
-            f"the bundle was trained on feature set {manifest.feature_set_version!r}; "
-            f"this service computes {' and '.join(map(repr, features.versions))}: train it anew"
-        )
-    unknown = sorted(set(manifest.feature_names) - set(known))
-    if unknown:
-        raise ModelLoadError(
-            f"the bundle needs features that this service does not compute: {unknown}"
-        )
 
 
 def make_live(model: Model, use_case: ServingUseCase, activated_at_us: int) -> LiveModel:

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from api.models.loaded import LiveModel, Pace, check_fits, make_live
+from api.models.loaded import LiveModel, Pace, make_live
 from api.models.smoke import SmokeTest
 from shared.bundle.archive import Bundle, unpack
 from shared.clock import Clock
 from shared.keys.signing import verify
 from shared.keys.store import KeyStore
+from shared.scoring.fits import check_fits
 from shared.scoring.loading import check_allowed, load_model
 from shared.usecase.serving import ServingUseCase
 

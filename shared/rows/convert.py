@@ -5,7 +5,7 @@ accepted. The formats of numbers and instants are declared, not guessed, so that
 meaning today and in a year.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -97,6 +97,24 @@ class RowConverter:
         rejected = pl.concat([places, theirs], how="horizontal").filter(is_bad)
         return ConvertedRows(values.filter(~is_bad), rejected)
 
+    def inputs(self, piece: Piece) -> tuple[pl.DataFrame, pl.Series]:
+        """What a model needs of a piece that has `input_sources`; why a row cannot be scored.
+
+        The frame has the declared columns and event_time, and row_id where the piece has it.
+        """
+        frame, roles = piece.frame, self._schema.roles
+        read = {column.name: self._column(column, frame) for column in self._schema.columns}
+        times = Read(
+            pl.Series([self._now_us] * frame.height, dtype=pl.Int64), nothing(frame.height)
+        )
+        if roles.time is not None and roles.time in frame.columns:
+            times = self._event_time(frame)
+        values = {name: one.values for name, one in read.items()} | {"event_time": times.values}
+        if roles.row_id is not None and roles.row_id in frame.columns:
+            values["row_id"] = read_texts(frame[roles.row_id], is_identifier=True, is_numeric=False)
+        problems = [one.problems for one in (*read.values(), times)]
+        return pl.DataFrame(values), together(problems, frame.height)
+
     def _column(self, column: Column, frame: pl.DataFrame) -> Read:
         source = frame[column.source]
         read = read_column(column, source, self._written)
@@ -155,6 +173,19 @@ class RowConverter:
         return pl.select(pl.coalesce(entities, ids)).to_series()
 
 
+def input_sources(declared: Declaration, present: Sequence[str], name: str) -> tuple[str, ...]:
+    """The columns of a source that scoring reads, each once: no label, and id and time if there.
+
+    Raises:
+        DeclarationError: a declared column is not there, or is there more than once.
+    """
+    roles = declared.row_schema.roles
+    wanted = {one.source: f"columns.{one.name}" for one in declared.row_schema.columns}
+    _refuse_missing(wanted, present, name)
+    optional = [one for one in (roles.row_id, roles.time) if one is not None and one in present]
+    return _once((*wanted, *optional), present, name)
+
+
 def needed_sources(declared: Declaration, present: Sequence[str], name: str) -> tuple[str, ...]:
     """The columns of a source that are read, each once; those of the label where they exist.
 
@@ -166,18 +197,26 @@ def needed_sources(declared: Declaration, present: Sequence[str], name: str) -> 
     for key, source in (("row_id", roles.row_id), ("entity", roles.entity), ("time", roles.time)):
         if source is not None:
             wanted[source] = f"use_case.{key}"
+    _refuse_missing(wanted, present, name)
+    optional = [one for one in (roles.label, roles.known_at) if one and one in present]
+    return _once((*wanted, *optional), present, name)
+
+
+def _refuse_missing(wanted: Mapping[str, str], present: Sequence[str], name: str) -> None:
     missing = [f"{source!r} ({key})" for source, key in wanted.items() if source not in present]
     if missing:
         raise DeclarationError(
             f"{name} has no column {', '.join(missing)}; it has {', '.join(present)}: write its "
             "name as from, or remove it from usecase.toml"
         )
-    optional = [source for source in (roles.label, roles.known_at) if source in present]
-    names = tuple(dict.fromkeys([*wanted, *(source for source in optional if source)]))
-    twice = [source for source in names if list(present).count(source) > 1]
+
+
+def _once(names: Sequence[str], present: Sequence[str], name: str) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(names))
+    twice = [source for source in found if list(present).count(source) > 1]
     if twice:
         raise DeclarationError(
             f"{name}: column {twice[0]!r} is there {list(present).count(twice[0])} times: rename "
             "all but the one that is meant"
         )
-    return names
+    return found

@@ -19,13 +19,28 @@ class Read:
 def read_number_series(source: pl.Series, style: NumberStyle) -> tuple[pl.Series, pl.Series]:
     """Numbers of a column of any type, and where a text is not a number."""
     if source.dtype == pl.String:
-        values = read_numbers(source, style)
-        return values, tidy(source).is_not_null() & values.is_null()
+        return _read_number_texts(source, style)
     if source.dtype.is_numeric() or source.dtype in (pl.Boolean, pl.Null):
         values = source.cast(pl.Float64, strict=False).fill_nan(None)
         return values, pl.Series([False] * len(source))
     texts = source.cast(pl.String)
     return pl.Series([None] * len(source), dtype=pl.Float64), texts.is_not_null()
+
+
+def _read_number_texts(source: pl.Series, style: NumberStyle) -> tuple[pl.Series, pl.Series]:
+    """Plain numbers at once; only what else is written goes through all forms of writing."""
+    unreadable = pl.Series([False] * len(source), dtype=pl.Boolean)
+    plain = pl.Series([None] * len(source), dtype=pl.Float64)
+    if style.thousands is None and style.decimal == ".":
+        plain = source.cast(pl.Float64, strict=False)
+        plain = plain.set(~plain.is_finite(), None)
+    rest = (source.is_not_null() & plain.is_null()).arg_true()
+    if not len(rest):
+        return plain, unreadable
+    texts = source.gather(rest)
+    values = read_numbers(texts, style)
+    wrong = tidy(texts).is_not_null() & values.is_null()
+    return plain.scatter(rest, values), unreadable.scatter(rest, wrong)
 
 
 def told(source: pl.Series, where: pl.Series, text: str) -> pl.Series:

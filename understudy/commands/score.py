@@ -1,0 +1,63 @@
+"""`understudy score`: a file of any size through the served version."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from understudy.settings import load_settings
+from understudy.terminal import console
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command()(score)
+
+
+def score(
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="CSV, Parquet, .gz, .zip, or folders of them, with the columns of usecase.toml.",
+            show_default=False,
+        ),
+    ],
+    *,
+    out: Annotated[
+        Path, typer.Option(help="Where the answers go: .csv or .parquet.", show_default=False)
+    ],
+    version: Annotated[
+        str | None, typer.Option(help="Default: the version that is served.", show_default=False)
+    ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many score. Default: one a processor.", show_default=False),
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Throw away what an earlier start left, and OUT.")
+    ] = False,
+) -> None:
+    """Score files of a declared use case with the served version.
+
+    The signed bundle comes from the API and is verified; rows are scored here, in pieces. No
+    decision is recorded. The output has a line for each row, in order: `row` (its number in its
+    file), `row_id` where the use case has one, the answer, `error` where there is none, `version`
+    and the thresholds.
+
+    Stop it whenever you like: the same command goes on where it stopped, with the same version.
+    What is done is kept in OUT.parts until the output is whole.
+
+    **Exit status**: 0 scored, 1 no row could be scored, 2 nothing was written.
+
+    **Examples**
+
+        USE_CASE=churn understudy score customers.csv --out scores.parquet
+
+        USE_CASE=churn understudy score exports/ --out scores.csv --processes 4
+    """
+    from understudy.score_files import ScoreRequest, score_files  # noqa: PLC0415 - imports polars
+
+    request = ScoreRequest(tuple(files), out, version, processes, restart)
+    counts = score_files(request, load_settings(), console)
+    if counts.rows and counts.errors.total() == counts.rows:
+        raise typer.Exit(1)

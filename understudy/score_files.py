@@ -1,0 +1,123 @@
+"""`understudy score`: files through the served version, without a decision being recorded."""
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+import usecases
+from shared.clock import SystemClock
+from shared.importing.files import SourceTable
+from shared.rows.declaration import FILE_NAME, read_declaration
+from shared.rows.sources import opened_files
+from shared.system.files import make_folder
+from understudy.score_parts import ScoreCounts, make_parts, put_together
+from understudy.score_plan import CannotScore, prepared
+from understudy.settings import CommandSettings
+from understudy.terminal import shown
+
+_SUFFIXES = (".csv", ".parquet")
+_SHOWN_REASONS = 12
+_STEPS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRequest:
+    """What is asked for.
+
+    Attributes:
+        version: None: the one that is served when the run first starts.
+        processes: None: one for each processor.
+    """
+
+    files: tuple[Path, ...]
+    out: Path
+    version: str | None = None
+    processes: int | None = None
+    restart: bool = False
+
+
+def score_files(request: ScoreRequest, settings: CommandSettings, console: Console) -> ScoreCounts:
+    """Score and print what became of the rows.
+
+    Raises:
+        UnderstudyError: nothing can be scored, or another run of the same output is under way.
+    """
+    use_case = usecases.declared_folder(settings.use_case)
+    if use_case is None:
+        raise CannotScore(
+            f"the features of {settings.use_case} need the history of each row, which no file "
+            "holds: send rows to POST /predict/batch, or name a declared use case by USE_CASE"
+        )
+    out = request.out.absolute()
+    if out.suffix not in _SUFFIXES:
+        raise CannotScore(f"--out {request.out}: end its name with {' or '.join(_SUFFIXES)}")
+    if out.exists() and not request.restart:
+        raise CannotScore(f"{request.out} is there already: remove it, or add --restart")
+    make_folder(out.parent)
+    lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
+    try:
+        with lock:
+            return _score(request, settings, console, use_case, out)
+    except Timeout as error:
+        raise CannotScore(f"another process is scoring into {request.out}: wait for it") from error
+
+
+def _score(
+    request: ScoreRequest, settings: CommandSettings, console: Console, use_case: Path, out: Path
+) -> ScoreCounts:
+    began, now_us = time.monotonic(), SystemClock().now_us()
+    work = prepared(
+        settings,
+        use_case,
+        request.files,
+        out.with_name(f"{out.name}.parts"),
+        now_us,
+        version=request.version,
+        restart=request.restart,
+    )
+    declared = read_declaration(use_case / FILE_NAME)
+    what = f"scoring with {work.plan.version}"
+    with (
+        opened_files(request.files, declared.csv) as tables,
+        shown(what, in_percent=True) as advance,
+    ):
+        processes = request.processes or os.cpu_count() or 1
+        counts = make_parts(
+            work,
+            use_case,
+            tables,
+            processes,
+            lambda share: advance(round(share * _STEPS), _STEPS),
+        )
+        refused = sum(len(list(one.refused)) for one in tables if isinstance(one, SourceTable))
+    put_together(work, out)
+    shutil.rmtree(work.folder)
+    _print(console, request.out, work.plan.version, counts, refused, time.monotonic() - began)
+    return counts
+
+
+def _print(  # noqa: PLR0917 - one figure after the other
+    console: Console, out: Path, version: str, counts: ScoreCounts, refused: int, seconds: float
+) -> None:
+    speed = (counts.rows - counts.kept) / seconds
+    title = f"{counts.rows:,} rows by {version} in {seconds:.1f} s ({speed:,.0f} a second)"
+    table = Table("rows", "count", title=title)
+    table.columns[1].justify = "right"
+    without = counts.errors.total()
+    table.add_row(f"scored, in {out}", f"{counts.rows - without:,}")
+    if counts.kept:
+        table.add_row("of them by an earlier start", f"{counts.kept:,}")
+    if without:
+        table.add_row("without an answer, the column error says why", f"{without:,}")
+    for reason, count in counts.errors.most_common(_SHOWN_REASONS):
+        table.add_row(Text(f"  {counts.examples[reason]}"), f"{count:,}", style="dim")
+    if refused:
+        table.add_row("lines that are no rows, left out", f"{refused:,}")
+    console.print(table)

@@ -1,0 +1,84 @@
+"""Rows of a file through a version: values, vectors, scores, answers, a whole column at a time."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from shared.bundle.archive import Bundle
+from shared.importing.files import Piece
+from shared.rows.convert import RowConverter
+from shared.rows.encode_frame import encode_frame
+from shared.rows.encoder import feature_set_of
+from shared.scoring.fits import check_fits
+from shared.scoring.loading import load_model
+from shared.scoring.model import Model
+from shared.tasks.answer_frame import answer_frame
+from shared.usecase.serving import FloatMatrix
+from usecases.declared.serving import DeclaredServing, serving_of
+
+ROWS_AT_ONCE = 8_192
+"""Rows of one call of the graph: its intermediate results stay in the processor's cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class PieceScorer:
+    """Scores pieces with one version."""
+
+    use_case: DeclaredServing
+    model: Model
+    columns: npt.NDArray[np.intp]
+    converter: RowConverter
+
+    @classmethod
+    def of(cls, folder: Path, bundle: Bundle, now_us: int) -> "PieceScorer":
+        """With the declaration in a folder and a bundle whose signature holds.
+
+        Rows without a time are scored as of `now_us`.
+
+        Raises:
+            ModelLoadError: the bundle does not fit the declaration, or does not load.
+        """
+        use_case = serving_of(folder)
+        check_fits(bundle.manifest, use_case)
+        names = feature_set_of(use_case.row_schema).names
+        columns = np.array([names.index(one) for one in bundle.manifest.feature_names])
+        model = load_model(bundle, allow_pickle=False)
+        return cls(use_case, model, columns, RowConverter(use_case.declared, now_us))
+
+    def score(self, piece: Piece) -> pl.DataFrame:
+        """One line a row, in order: its place, its id, the answer, or why there is none."""
+        schema, manifest = self.use_case.row_schema, self.model.manifest
+        values, problems = self.converter.inputs(piece)
+        scores = self._scores(encode_frame(schema, values)[:, self.columns])
+        answers = answer_frame(schema.task, manifest.components, manifest.thresholds, scores)
+        unusable = pl.Series(~np.isfinite(scores).all(axis=1))
+        why = pl.DataFrame({"problem": problems, "unusable": unusable}).select(
+            pl.coalesce(
+                "problem", pl.when("unusable").then(pl.lit("the model gave no usable score"))
+            ).alias("error")
+        )["error"]
+        has_answer = why.is_null()
+        told = answers.select(pl.when(has_answer).then(pl.all()))
+        about = {"row": piece.rows}
+        if schema.roles.row_id is not None:
+            nobody = pl.Series([None] * values.height, dtype=pl.String)
+            about["row_id"] = values["row_id"] if "row_id" in values.columns else nobody
+        limits = [
+            pl.lit(limit, dtype=pl.Float64).alias(f"threshold_{name}")
+            for name, limit in manifest.thresholds.items()
+        ]
+        made = pl.concat([pl.DataFrame(about), told], how="horizontal")
+        return made.with_columns(
+            why.alias("error"), pl.lit(manifest.version).alias("version"), *limits
+        )
+
+    def _scores(self, matrix: FloatMatrix) -> FloatMatrix:
+        parts = [
+            self.model.score(np.ascontiguousarray(matrix[at : at + ROWS_AT_ONCE]))
+            for at in range(0, len(matrix), ROWS_AT_ONCE)
+        ]
+        empty = np.empty((0, len(self.model.manifest.components)), dtype=np.float32)
+        return np.concatenate(parts) if parts else empty
