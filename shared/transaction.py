@@ -20,9 +20,23 @@ Written out, for /openapi.json is read by engines that know no classes of Unicod
 """
 
 
+BLANKS = " \t\r\n\x0b\x0c\u00a0\u1680\u202f\u205f\u3000\ufeff" + "".join(
+    chr(code) for code in range(0x2000, 0x200B)
+)
+"""Blanks of every width, and the byte order mark that a careless export leaves: no part of a text
+at either end of it, in a file and in JSON alike."""
+
+
 def one_form(text: str) -> str:
-    """The text in the one Unicode form (NFC) in which ids are compared and stored."""
-    return text if text.isascii() else normalize("NFC", text)
+    """The text as ids are compared and stored: in Unicode's NFC, without blanks around it.
+
+    Raises:
+        ValueError: nothing but blanks.
+    """
+    whole = text.strip(BLANKS)
+    if not whole:
+        raise ValueError("there are only blanks: write a text, or leave the field out")
+    return whole if whole.isascii() else normalize("NFC", whole)
 
 
 # not frozen only because that makes the constructor three times as expensive, in every request

@@ -2,10 +2,8 @@
 
 import polars as pl
 
-# Blanks of every width, and the byte order mark that a careless export leaves in front.
-_BLANKS = " \t\r\n\x0b\x0c\u00a0\u1680\u202f\u205f\u3000\ufeff" + "".join(
-    chr(code) for code in range(0x2000, 0x200B)
-)
+from shared.transaction import BLANKS
+
 # Excel's form that keeps the leading zeros of an account: ="00123"
 _EXCEL = r'^="(.*)"$'
 _QUOTED = r"""^(?:"([^"]*)"|'([^']*)')$"""
@@ -19,7 +17,7 @@ EXACT_DOUBLE = 2**53
 
 def strip(text: pl.Expr) -> pl.Expr:
     """The text without blanks around it."""
-    return text.str.strip_chars(_BLANKS)
+    return text.str.strip_chars(BLANKS)
 
 
 def read_texts(column: pl.Series, *, is_identifier: bool, is_numeric: bool) -> pl.Series:

@@ -65,8 +65,8 @@ def _text(longest: int) -> Any:
 
 
 Identifier = Annotated[str, _text(128), AfterValidator(one_form)]
-Word = Annotated[str, _text(64)]
-Region = Annotated[str, _text(32)]
+Word = Annotated[str, _text(64), AfterValidator(one_form)]
+Region = Annotated[str, _text(32), AfterValidator(one_form)]
 Moment = Annotated[AwareDatetime, BeforeValidator(_text_moment)]
 Amount = Annotated[float, Field(strict=True, ge=0, le=MAX_AMOUNT)]
 Latitude = Annotated[float, Field(strict=True, ge=-90, le=90)]
