@@ -8,8 +8,9 @@ from sqlalchemy import Engine
 
 from shared.tables.engine import connect, migrate
 from tests.postgres import postgres
+from tests.support.database_urls import database_url
 
-__all__ = ["postgres"]
+__all__ = ["database_url", "postgres"]
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def test_what_was_trained_on_version_1_reads_the_leading_features() -> None:
 
 def test_version_1_had_no_codes_of_words() -> None:
     serving = usecases.load_serving("fraud")
-    with pytest.raises(ModelLoadError, match=r"features nobody computes: .'channel_code'"):
+    with pytest.raises(ModelLoadError, match=r"does not compute: .'channel_code'"):
         make_live(bundle("1", (*OLDER[:2], "channel_code")), serving, 0)
 
 
