@@ -142,7 +142,7 @@ def create_app(service: Service) -> ScoringApp:
 
 
 def _serve_schema_made_once(app: ScoringApp) -> None:
-    """Before FastAPI's own route, which renders a hundred kilobytes of JSON for each request."""
+    """Replaces FastAPI's own route, which renders a hundred kilobytes of JSON for each request."""
     text: list[bytes] = []
 
     async def schema(scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,7 +15,7 @@ STATEMENT_TIMEOUT_SECONDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Both engines; they are one where reading needs no connections of its own.
+    """Both engines; one object where reads need no separate connections.
 
     Attributes:
         read_seconds: how long the reads of a request may take; None: there is no deadline.

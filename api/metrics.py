@@ -1,6 +1,6 @@
-"""Metrics for Prometheus, in a registry of the application's own.
+"""Prometheus metrics, in the application's own registry.
 
-What is counted for every row is counted in plain integers: a counter of the Prometheus client takes
+Counters of every row are plain integers: a counter of the Prometheus client takes
 a lock and a loop over the buckets for each answer. All answers are counted on the event loop, so no
 other thread counts meanwhile, and Prometheus reads what is there when it asks.
 """

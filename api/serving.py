@@ -47,7 +47,7 @@ def serve(settings: Settings, context: WorkerContext) -> None:
 
 
 def stack_of(service: Service, part: Part = FAST_HTTP) -> HttpStack:
-    """How this service speaks HTTP; its connections are among its metrics."""
+    """The HTTP stack of this service; its connections are among its metrics."""
     settings, models = service.settings, service.models.slot
     made = _stack(settings, fast_routes(service), lambda: models.version_header, part)
     service.metrics.registry.register(ConnectionMetrics(made.pool))

@@ -44,7 +44,7 @@ def start(service: Service) -> None:
 
 
 def _watch(service: Service) -> None:
-    """What the file watcher examines, and what it does every so often."""
+    """The files the watcher follows, and its periodic tasks."""
     watcher, models = service.workers.file_watcher, service.models
     roster, controller = service.workers.roster, service.rollout_controller
     for path in (models.registry.pointer, models.registry.ledger_path):

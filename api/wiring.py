@@ -1,4 +1,4 @@
-"""From settings to a service: each package builds its own parts, here they are put together."""
+"""The composition root: each package builds its own parts, and here they are put together."""
 
 import usecases
 from api.database import build_database

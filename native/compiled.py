@@ -77,10 +77,10 @@ def _cached(function: Function, options: dict[str, bool]) -> Any:
 def _follow_sources(dispatcher: Any, function: Function, cache: Part) -> bool:
     """Let the cache on disk notice a change of any source that the function depends on.
 
-    By itself numba notices a change of the function's own file only, not of the compiled
-    functions and constants of other files, and would load machine code of the old source.
-    The digest is part of the version as well, because numba compares that before it unpickles
-    the index: an index that names a class which was renamed since cannot be unpickled.
+    Numba alone notices only a change of the function's file, not of the compiled functions and
+    constants of other files, and would load machine code of the old source. The digest is part of
+    the version as well, because numba compares that before it unpickles the index: an index that
+    names a class which was renamed since cannot be unpickled.
     """
     index = getattr(getattr(dispatcher, "_cache", None), "_cache_file", None)
     for name in (_STAMP, _VERSION):

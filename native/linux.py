@@ -1,4 +1,5 @@
-"""Calls of glibc and Linux that keep a process small, and say who is around it."""
+"""Calls of glibc and Linux that keep a process small, signal its parent's end and identify peers.
+"""
 
 import ctypes
 import gc
@@ -30,7 +31,7 @@ GIVE_BACK_SECONDS = 1.0
 # Returning 32 MiB takes 5 ms, in which nothing is allocated; ordinary load stays below it.
 _GIVE_BACK_BYTES = 32 * 1024 * 1024
 # /proc/self/smaps: private parts of files (they have an inode) that cannot be written, and how
-# much of each is the process's own after all: addresses that were filled in at its start.
+# much of each is private to the process: addresses relocated at its start.
 _READ_ONLY_PARTS = re.compile(
     rb"^([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ [1-9]\d* .*\n(?:[A-Z].*\n)*?Anonymous: +(\d+) kB",
     re.MULTILINE,
@@ -64,7 +65,7 @@ def release_startup_pages(allocator: Part = ALLOCATOR, pages: Part = CODE_PAGES)
     """After the start: exclude what exists from later collections, return free pages.
 
     The libraries' own objects are half a million; searching them takes 100 ms, in a request.
-    They are not searched here either: the first requests are waiting.
+    They are not searched here either, because the first requests are waiting.
     """
     gc.freeze()
     # Scoring keeps bytes and numbers and hardly a cycle: collecting less often takes a tenth less

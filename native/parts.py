@@ -1,8 +1,8 @@
-"""Parts: optional fast ways that lean on what another package or the system does not promise.
+"""Parts: optional fast paths that depend on undocumented behaviour of a package or the system.
 
 A part is checked once, when it is first needed, and never again: against the versions that its
-contract tests have passed with, and by its own probe. Where the check fails, the caller takes
-the fallback and the log says so in one line.
+contract tests have passed with, and by its own probe. Where the check fails, the caller takes the
+fallback, and one line is logged.
 """
 
 import os

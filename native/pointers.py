@@ -10,7 +10,7 @@ with without_linear_algebra():
 
 
 def _pointer_to() -> Any:
-    """Compiled code's conversion of an integer to `void *`; None where there is none."""
+    """Compiled code's conversion of an integer to `void *`; None where it is unavailable."""
     if not RAW_ADDRESSES.in_use:
         return None
     try:

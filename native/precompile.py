@@ -42,7 +42,7 @@ def call_precompiled(work: Callable[[], None], events: Part = COMPILE_EVENTS) ->
 
 
 def _refusing_to_compile(events: Part) -> AbstractContextManager[object] | None:
-    """Lets this thread load, but not compile; None where numba does not tell that it compiles."""
+    """Lets this thread load, but not compile; None where numba does not report compilations."""
     if not events.in_use:
         return None
     try:

@@ -58,7 +58,7 @@ def _imports(file: Path) -> tuple[str, ...]:
 
 
 def _names_in(source: str) -> Iterator[str]:
-    """Names that may be modules; those that are none are not found later."""
+    """Names that may be modules; others are ignored later, when they are not found."""
     for package, names, modules in _IMPORT.findall(source):
         if package:
             yield package

@@ -28,7 +28,7 @@ STEPPING = (
 
 
 class SqliteError(Exception):
-    """SQLite's own words for what went wrong."""
+    """SQLite's message of the error."""
 
 
 def _library() -> ctypes.CDLL | None:
@@ -45,7 +45,7 @@ def _library() -> ctypes.CDLL | None:
 
 
 LIBRARY = _library()
-"""None: its functions cannot be reached, and Python's own module has to do."""
+"""None: its functions cannot be reached, and Python's sqlite3 module is used."""
 
 
 class SqliteConnection:
@@ -93,7 +93,7 @@ class SqliteConnection:
         """The first value of the first row, as text.
 
         Raises:
-            SqliteError: there is none.
+            SqliteError: the result is empty.
         """
         statement = ctypes.c_void_p(self.prepare(text, (), {})[0])
         code = self._library.sqlite3_step(statement)
@@ -111,7 +111,7 @@ class SqliteConnection:
         return done
 
     def failure(self) -> SqliteError:
-        """What went wrong last."""
+        """The message of the last error."""
         reason = self._library.sqlite3_errmsg(self._handle) or b"out of memory"
         return SqliteError(reason.decode(errors="replace"))
 

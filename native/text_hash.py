@@ -16,7 +16,7 @@ from native.pointers import bytes_at, pointer_to
 
 
 def _hash_of_bytes() -> Any:
-    """Numba's own translation of what CPython does; None where there is none."""
+    """Numba's implementation of CPython's hash; None where it is unavailable."""
     if not COMPILED_READING.in_use:
         return None
     try:
@@ -55,7 +55,7 @@ def _wide_hash(text: Bytes) -> int:
         largest |= character
         length += 1
         at += 1 + more
-    # bits of all characters together: they tell how wide the widest is
+    # the bitwise or of all characters gives the width of the widest
     if largest < 0x100:
         return _hash_of(characters.astype(np.uint8), length)
     if largest < 0x10000:

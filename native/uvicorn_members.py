@@ -14,7 +14,7 @@ OF_CYCLE = ("disconnected", "keep_alive", "message_event", "response_complete", 
 
 
 def missing_members() -> str | None:
-    """What the installed uvicorn does not have; None: everything is there."""
+    """The first member that the installed uvicorn lacks; None: none is missing."""
     try:
         found = import_module(_MODULE)
         protocol, cycle = found.HttpToolsProtocol, found.RequestResponseCycle

@@ -1,11 +1,11 @@
 """Notices commits of other connections to a SQLite database, in its shared memory.
 
-The first 48 bytes of the WAL index, whose format SQLite documents (walformat.html), hold a
-counter of transactions and a checksum over themselves, and change with every commit. Looking
-at them is a hundredth of `PRAGMA data_version`, which opens a read transaction to do the same.
+The first 48 bytes of the WAL index, whose format SQLite documents (walformat.html), hold a counter
+of transactions and a checksum over themselves, and change with every commit. Reading them costs a
+hundredth of `PRAGMA data_version`, which opens a read transaction to do the same.
 
-SQLite itself hands the memory out. To open the file DATABASE-shm beside it would do harm: when
-a process closes a file, all its locks on it are gone, SQLite's own among them.
+SQLite provides the memory. Opening the file DATABASE-shm beside it would be harmful: when a process
+closes a file, it loses all its locks on it, including SQLite's.
 """
 
 import ctypes
@@ -24,7 +24,7 @@ _WITH_SHARED_MEMORY = 2
 
 
 class _Methods(Structure):
-    """What `sqlite3_io_methods` begins with."""
+    """The first members of `sqlite3_io_methods`."""
 
     _fields_ = (
         ("version", c_int),
@@ -51,9 +51,9 @@ class WalIndex:
         """Find it.
 
         Raises:
-            OSError: there is none: the database is not in WAL mode.
+            OSError: no WAL index, because the database is not in WAL mode.
             SqliteError: the database cannot be read.
-            UnknownFormat: what is there is no such header.
+            UnknownFormat: the memory has no such header.
         """
         # also makes sure that there is an index
         if connection.ask("PRAGMA journal_mode") != "wal":

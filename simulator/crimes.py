@@ -1,8 +1,8 @@
-"""Six ways to steal, each visible in another group of features, none of them obvious.
+"""Six kinds of fraud, each visible in another group of features, none of them obvious.
 
-A compromised merchant shows in the merchant's own rate; a takeover, testing and an unusual
-device in the customer's rhythm and places; a big ticket in the amount; a cloned card in the
-distance that nobody can travel.
+A compromised merchant shows in the merchant's own rate; a takeover, testing and an unusual device
+in the customer's rhythm and places; a big ticket in the amount; a cloned card in an impossible
+travel distance.
 """
 
 from typing import NamedTuple
@@ -159,7 +159,7 @@ def use_strange_device(stage: EventStage, rows: int) -> Events:
 
 
 class Crimes(NamedTuple):
-    """What a thief decides; the rest follows from being far away."""
+    """The choices of a thief; the rest follows from the distance."""
 
     crime: Crime
     customer: Ints

@@ -11,7 +11,7 @@ from shared.clock import MICROS_PER_DAY
 from simulator.world import Floats, Ints, World
 
 NOWHERE = -1
-"""The city of a row without a place: a mobile payment tells its device instead."""
+"""The city of a row without a place: a mobile payment names its device instead."""
 
 
 class EventStage(NamedTuple):
@@ -32,7 +32,7 @@ class EventStage(NamedTuple):
 
 
 class Crime(IntEnum):
-    """How a row came about; HONEST is 0."""
+    """The origin of a row; HONEST is 0."""
 
     HONEST = 0
     COMPROMISED_MERCHANT = 1

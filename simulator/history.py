@@ -23,7 +23,7 @@ SimulatedRow = tuple[Any, ...]
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How the last days differ from the time before; the defaults change nothing."""
+    """The difference of the last days from the time before; the defaults make none."""
 
     last_days: float = 30.0
     amount_factor: float = 1.0

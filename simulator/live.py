@@ -37,7 +37,7 @@ class LiveRow:
 
 @dataclass(frozen=True, slots=True)
 class TrafficPlan:
-    """How much to send; without a count it goes on until it is stopped."""
+    """The amount of traffic to send; without a count it continues until it is stopped."""
 
     per_second: float
     label_delay_seconds: float
@@ -46,7 +46,7 @@ class TrafficPlan:
 
 @dataclass(slots=True)
 class TrafficReport:
-    """What was sent and how it was answered."""
+    """The rows sent and their answers."""
 
     sent: int = 0
     failed: int = 0
@@ -59,7 +59,7 @@ class TrafficReport:
 
 
 class Scored(BaseModel):
-    """What is read of the answer of POST /predict."""
+    """The fields read from the answer of POST /predict."""
 
     version: str
     is_fraud: bool
@@ -96,7 +96,7 @@ class Traffic:
         tell: Tell,
         feedback: httpx.AsyncClient | None = None,
     ) -> None:
-        """`client` scores and `feedback` tells labels; None: the same one does both."""
+        """`client` scores and `feedback` sends labels; None: `client` does both."""
         self._client = client
         self._feedback = client if feedback is None else feedback
         self._plan = plan
@@ -111,7 +111,7 @@ class Traffic:
         self._stopped.set()
 
     async def run(self, rows: Iterator[LiveRow]) -> TrafficReport:
-        """Send until the count is reached or somebody stops it; then deliver all labels."""
+        """Send until the count is reached or a stop is requested; then deliver all labels."""
         labels = asyncio.create_task(self._deliver_labels())
         async with asyncio.TaskGroup() as sending:
             await self._send_all(rows, sending)

@@ -32,7 +32,7 @@ SPREADS = np.array([kind.spread for kind in CATEGORIES])
 
 
 def spend(stage: EventStage) -> Events:
-    """What all customers do of their own will, in the order of time."""
+    """The legitimate transactions of all customers, in time order."""
     world, rng = stage.world, stage.rng
     counts = rng.poisson(world.customers.per_day * stage.days)
     customer = np.repeat(np.arange(len(counts)), counts)
@@ -56,7 +56,7 @@ def spend(stage: EventStage) -> Events:
 
 
 def usual_amounts(world: World, rng: np.random.Generator, customer: Ints, merchant: Ints) -> Floats:
-    """What these customers usually pay at these merchants."""
+    """The usual amounts of these customers at these merchants."""
     category = world.merchants.category[merchant]
     noise = rng.standard_normal(len(customer)) * SPREADS[category]
     amounts: Floats = np.exp(LOG_AMOUNTS[category] + world.customers.log_amount[customer] + noise)
@@ -64,7 +64,7 @@ def usual_amounts(world: World, rng: np.random.Generator, customer: Ints, mercha
 
 
 def channels(world: World, rng: np.random.Generator, merchant: Ints, online: Flags) -> Ints:
-    """How the payment is made, as far as the place leaves a choice."""
+    """The payment's channel, where the place allows several."""
     distant = np.where(rng.random(len(merchant)) < MOBILE_SHARE, MOBILE, ONLINE)
     nearby = np.where(rng.random(len(merchant)) < 0.6, CONTACTLESS, POS)
     nearby[world.merchants.category[merchant] == CASH] = ATM

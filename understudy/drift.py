@@ -1,4 +1,4 @@
-"""`understudy drift`: looks once, tells it as a table or as JSON; it starts nothing."""
+"""`understudy drift`: one check, printed as a table or as JSON; it starts no retraining."""
 
 import json
 import sys
@@ -57,7 +57,7 @@ class DriftRequest:
 
 
 def check_now(request: DriftRequest) -> int:
-    """Look and tell; returns the exit status.
+    """Check and print; returns the exit status.
 
     Raises:
         DriftQuestionUnclear: --from or --to is no instant, or they are the wrong way round.
@@ -98,7 +98,7 @@ def _look(
             use_case,
             champion,
             window,
-            # whoever names the days knows what they ask for
+            # days given explicitly are used as they are
             shortest_span_us=SHORTEST_SPAN_US if request.begin is None else 0,
         )
         known = read_retrainings(engine)

@@ -60,10 +60,10 @@ def import_transactions(
 
 
 def refuse_synthetic(engine: Engine, *, is_meant: bool) -> None:
-    """Own rows among simulated ones would teach a model of both worlds.
+    """Refuse to mix real rows with simulated ones: a model would learn both.
 
     Raises:
-        MappingError: the simulator filled this database, and that was not said to be meant.
+        MappingError: the simulator filled this database, and mixing was not requested.
     """
     if is_synthetic(engine) and not is_meant:
         raise MappingError(
@@ -134,7 +134,7 @@ def propose_mapping(file: Path, out: Path | None, console: Console) -> int:
 
 
 def _add_mended(table: DataTable, mended: MendedRows) -> None:
-    """What became of rows that were there before."""
+    """The outcome of rows that were stored before."""
     told = {
         "labels that arrived": mended.labels_new,
         "labels that changed": mended.labels_changed,

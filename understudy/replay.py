@@ -30,7 +30,7 @@ from shared.system.files import write_whole_within
 from shared.usecase.learning import LearningUseCase
 from understudy.terminal import DataTable, console, errors
 
-# What the Fraud Detection Handbook publishes for its protocol.
+# The Fraud Detection Handbook's published results for its protocol.
 
 HANDBOOK = Published(
     source=(
@@ -49,7 +49,7 @@ HANDBOOK = Published(
 )
 
 
-# What a person sees of a replay: a line a round while it runs, two tables when it is over.
+# The terminal output of a replay: a line a round while it runs, two tables at the end.
 
 METRICS_SHOWN = 5
 NOTHING = "-"
@@ -98,7 +98,7 @@ class Screen:
         self._say(f"{_day(record.span)} {outcome(record)}: {record.reason}")
 
     def stopped(self) -> str:
-        """What to say when it was interrupted."""
+        """The message after an interruption."""
         if not self._total:
             return "stopped before the first round"
         return (
@@ -191,7 +191,7 @@ def _number(value: float | None) -> str:
 
 CSV, PAGE = "replay.csv", "replay.html"
 STOPPED = 130
-"""What a shell says of a process that Ctrl-C ended."""
+"""A shell's exit status of a process that Ctrl-C ended."""
 
 
 @dataclass(frozen=True, slots=True)

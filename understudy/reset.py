@@ -62,7 +62,7 @@ def _database_file(url: str) -> Path:
 
 @contextmanager
 def _nobody_serves(journal: Path) -> Iterator[None]:
-    """Who serves holds the lock of its journal; holding it here keeps one from starting."""
+    """A running service holds its journal's lock; holding it here keeps one from starting."""
     held: list[int] = []
     try:
         for lock in [journal / "lock", *journal.glob("*/lock")]:

@@ -1,4 +1,4 @@
-"""What `understudy rows` does: finds, mends and removes stored rows, and undoes it."""
+"""Implements `understudy rows`: finds, corrects and removes stored rows, and undoes changes."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -18,13 +18,13 @@ from shared.printable import printable
 from shared.system.child_processes import ChildProcess, start_child, stop_children
 from understudy.settings import CommandSettings
 
-# Child processes side by side: when one ends, or we are told to stop, all end.
+# Child processes side by side: when one ends, or a stop is requested, all end.
 
 # Both services promise to stop within 10 s; the rest is for a busy machine.
 STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.2
 _LAST_LINES_SECONDS = 2.0
-# Who was asked to stop and did: some servers end by the very signal after cleaning up.
+# Exit statuses of a requested stop: some servers end by the signal itself after cleaning up.
 _ENDED_WELL = (0, -signal.SIGTERM)
 
 
@@ -44,7 +44,7 @@ class _Child:
 
 
 def run_together(services: Sequence[ServiceProcess], say: Callable[[str], None]) -> int:
-    """Run until one ends or a signal comes; returns 0 only when we were told to stop."""
+    """Run until one ends or a signal comes; returns 0 only after a requested stop."""
     # a list, not an Event: setting one inside a handler can deadlock with the thread it stopped
     told_to_stop: list[int] = []
 

@@ -1,4 +1,4 @@
-"""What every command needs: the consoles, tables, and the database of the settings.
+"""Shared by all commands: the consoles, tables, and the database of the settings.
 
 What commands print comes from data, so no text is markup: `[fault]` is seven characters, and a
 character that a terminal would obey is shown as a picture.

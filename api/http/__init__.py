@@ -1,1 +1,1 @@
-"""What all routes share: problems, credentials, headers, bodies."""
+"""HTTP code shared by all routes: problems, credentials, headers, bodies."""

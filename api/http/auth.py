@@ -43,7 +43,7 @@ from api.http.problems import (
 from api.http.threads import Purpose, RouteThreads, purpose_of
 from shared.keys.tokens import Role, token_digest
 
-# A stranger with many addresses may not fill the memory: the longest unseen is forgotten.
+# A caller with many addresses must not fill the memory: the least recently seen is evicted.
 _MAX_KEYS = 10_000
 _MINUTE = 60.0
 
@@ -115,9 +115,9 @@ class Authenticator:
         trust_forwarded: bool = True,
         named: Callable[[], CallersByDigest] = no_named_tokens,
     ) -> None:
-        """`named` gives the named tokens there are now; `tokens` are the roles' own.
+        """`named` returns the current named tokens; `tokens` are those of the roles.
 
-        Anonymous callers whose requests a proxy passed on are trusted only if both say so.
+        Anonymous callers behind a proxy are trusted only if both arguments allow it.
         """
         self._digests = {
             token_digest(token.encode()): Caller(role, str(role)) for role, token in tokens.items()
@@ -139,8 +139,8 @@ class Authenticator:
     def admit(self, scope: Scope, role: Role) -> Caller:
         """The caller, if these credentials carry the role.
 
-        Where scoring is open, credentials that are sent have to be right all the same: whoever
-        sends some wants rows to be known as his.
+        Where scoring is open, credentials that are sent must still be valid, because the sender
+        expects its rows to carry its name.
 
         Raises:
             Problem: 401 when there are none or they are wrong, 403 when they are another role's,
@@ -185,7 +185,7 @@ class Authenticator:
 
     def _refusal(self, scope: Scope, role: Role, held: Role | None) -> Problem:
         # Right credentials pass however often wrong ones came from the same address: a token
-        # cannot be guessed, and a stranger may not lock the scheduler out.
+        # cannot be guessed, and an attacker must not lock the scheduler out.
         address = _address(scope)
         wait_seconds = self._limits.failures.wait_seconds(address)
         if wait_seconds > 0:
@@ -201,7 +201,7 @@ class Authenticator:
             return self._match(_basic_password(value.strip()))
         if scheme.lower() == b"bearer":
             held = self._match(value.strip())
-            # The trigger's own token as a bearer is not what the route asks for.
+            # The route does not accept the trigger's token as a bearer token.
             return None if basic and held is not None and held.role is Role.TRIGGER else held
         return None
 
@@ -266,15 +266,15 @@ _CALLER = "understudy.caller"
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """One route, and what it needs: role, limit of the body, documentation.
+    """The specification of one route: role, body limit, documentation.
 
     Attributes:
-        role: whose credentials it takes; None: open to every caller.
+        role: the role whose credentials it requires; None: open to every caller.
         json_limit_bytes: read a JSON body of at most this size; None: the route reads its own.
         options: passed on to the framework's route.
         extra: merged into the operation in the docs.
         json_elements: values that a JSON body may hold.
-        purpose: whose threads it waits on; None: those of its role.
+        purpose: the thread pool it waits on; None: that of its role.
     """
 
     method: str

@@ -30,14 +30,15 @@ def header(headers: Headers, name: bytes) -> bytes | None:
 
 
 def is_json(content_type: bytes) -> bool:
-    """Whether a Content-Type is JSON's own; its parameters do not matter."""
+    """Whether a Content-Type is JSON; its parameters are ignored."""
     return content_type.partition(b";")[0].strip().lower() == b"application/json"
 
 
 def require_json(scope: Scope) -> None:
-    """Refuse a body that does not say it is JSON: a foreign page's browser asks before that.
+    """Refuse a body that is not declared as JSON: browsers send a preflight before JSON.
 
-    What a page may send without asking (a form, a beacon, a blob of no type) says otherwise.
+    Bodies that a foreign page can send without a preflight (a form, a beacon, an untyped blob) have
+    other types.
     """
     content_type = b""
     for name, value in scope["headers"]:
@@ -91,7 +92,7 @@ async def _read_rest(first: Message, receive: Receive, limit_bytes: int) -> byte
 
 
 def _too_large(limit_bytes: int) -> Problem:
-    # What is still on its way is not read, so this connection cannot be used again.
+    # The rest of the body is not read, so this connection cannot be used again.
     return Problem(
         TOO_LARGE,
         f"the body is larger than {limit_bytes} bytes",

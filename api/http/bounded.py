@@ -38,7 +38,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
 
     pool = Connections(Bounds())
     hosts = Hosts()
-    # what the header of that name says on every answer
+    # the value of the header of that name on every answer
     version: Callable[[], bytes] = staticmethod(no_version)
 
     url = b""

@@ -1,4 +1,4 @@
-"""What one connection, and all of them together, may cost before any credentials are checked."""
+"""Limits of one connection, and of all together, before any credentials are checked."""
 
 import resource
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who sends a request: a named token, a role's own token, or a caller without credentials."""
+"""The sender of a request: a named token, a role's token, or an anonymous caller."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -31,15 +31,15 @@ _Stamp = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The sender of a request, as its credentials say; made once a token, not once a request.
+    """The sender of a request, by its credentials; made once a token, not once a request.
 
     Attributes:
         role: the role that was asked for.
         name: the token's name; the role where the role's own token was sent; ANONYMOUS without
             credentials. It is stored with rows and labels and goes into the audit trail.
         is_anonymous: no credentials were sent, and none were needed.
-        is_trusted: rows of this caller become history, training data and part of other
-            people's windows; else they are quarantined.
+        is_trusted: rows of this caller enter the history, the training data and other users'
+            windows; otherwise they are quarantined.
     """
 
     role: Role
@@ -107,5 +107,5 @@ def _changed_at(folder: Path) -> int:
 
 
 def no_named_tokens() -> CallersByDigest:
-    """Where only the roles' own tokens count."""
+    """Accepts only the tokens of roles."""
     return {}

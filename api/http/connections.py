@@ -18,7 +18,7 @@ _DROPPED_SHARE = 20
 
 
 class ConnectionState(IntEnum):
-    """What a connection is doing; those with lower values are closed first."""
+    """The state of a connection; those with lower values are closed first."""
 
     REFUSED = 0
     # nothing whole has come yet
@@ -31,7 +31,7 @@ class ConnectionState(IntEnum):
 
 
 class Connection(Protocol):
-    """What the pool needs of a connection."""
+    """The interface of a connection that the pool uses."""
 
     heard_at: float
 

@@ -51,7 +51,7 @@ def release(error: BaseException) -> None:
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Replace the framework's own answers."""
+    """Replace the framework's error answers by problems."""
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

@@ -1,9 +1,9 @@
 """The fast path: a plain scoring request skips ASGI; its body goes to a micro-batch.
 
-A task, three coroutines and two messages cost as much as scoring a row. So a request
-that is plain - POST to a scoring address, HTTP/1.1, kept alive, JSON of a length that is said
-and allowed, with credentials that are enough - is taken here. Every other request, and each
-one that has to be refused for its headers, falls back to uvicorn's own path to the same address.
+A task, three coroutines and two messages cost as much as scoring a row. So a plain request - POST
+to a scoring address, HTTP/1.1, keep-alive, JSON with an allowed Content-Length and sufficient
+credentials - is handled here. Every other request, and each one that has to be refused for its
+headers, falls back to uvicorn's own path to the same address.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """The fallback of the fast protocol: uvicorn's own on h11, guarded through public interfaces.
 
-asyncio tells what arrives and whether answers are read; the application, that a request is whole
-and answered. Together that bounds connections, heads, waiting and bodies without a look inside.
+asyncio reports what arrives and whether answers are read; the application reports that a request is
+complete and answered. Together they bound connections, heads, waiting and bodies without access to
+private state.
 """
 
 import asyncio
@@ -27,8 +28,8 @@ class GuardedProtocol(asyncio.Protocol):
     """One connection; subclasses made by `guarded_for` share its pool.
 
     Attributes:
-        by_client: connections by the address that the application is told.
-        heard_at: when it last sent anything.
+        by_client: connections by the client address that the application sees.
+        heard_at: the time of the last received bytes.
     """
 
     pool = Connections(Bounds())

@@ -1,4 +1,4 @@
-"""What the head of a request and the framing of its body may be; a refusal says what is right."""
+"""Checks of a request's head and its body's framing; a refusal names the remedy."""
 
 from collections.abc import Sequence
 
@@ -79,7 +79,7 @@ def has_chunks(headers: Headers, version: str) -> bool:
 
 
 class ChunkMeter:
-    """What comes besides the body: sizes of chunks, their extensions, trailers."""
+    """The overhead of a chunked body: sizes, extensions, trailers."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes

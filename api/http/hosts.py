@@ -14,7 +14,7 @@ ANY = "*"
 
 
 class Hosts:
-    """Allows addresses, `localhost`, this machine's own name, and the names in the setting.
+    """Allows addresses, `localhost`, this machine's name, and the names in the setting.
 
     Args:
         named: comma-separated; `.example.com` allows every name below it, `*` allows all.
@@ -43,7 +43,7 @@ class Hosts:
 
 
 def host_name(authority: str) -> str | None:
-    """The name or address without its port, in lower case; None: it is none."""
+    """The name or address without its port, in lower case; None: invalid."""
     name, colon, port = authority.rpartition(":")
     if not colon or "]" in port:
         name, port = authority, "0"

@@ -1,4 +1,4 @@
-"""How a process speaks HTTP: the fast protocol, or the guarded one of public interfaces."""
+"""The HTTP stack of a process: the fast protocol, or the guarded one on public interfaces."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,11 +24,11 @@ def _as_it_is(app: ASGIApp) -> ASGIApp:
 
 @dataclass(frozen=True, slots=True)
 class HttpStack:
-    """What a server is configured with.
+    """The configuration of a server's HTTP stack.
 
     Attributes:
         protocol: uvicorn's option `http`.
-        wrap: what goes around the application.
+        wrap: the middleware around the application.
         incomplete_bytes: uvicorn's option for the largest head.
     """
 

@@ -26,7 +26,7 @@ from api.http.problems import (
 PATH = "/docs"
 _VIEWER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/"
 _EMPTY = '<div id="swagger-ui">'
-# What the viewer replaces as soon as it is there.
+# A placeholder that the viewer replaces once it is loaded.
 _WITHOUT_VIEWER = (
     "<p>The viewer comes from cdn.jsdelivr.net and has not loaded. Every route, with examples, "
     'is in <a href="/openapi.json">/openapi.json</a>.</p>'
@@ -34,10 +34,10 @@ _WITHOUT_VIEWER = (
 _INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 OF_CONNECTIONS = (MALFORMED, TOO_SLOW, ADDRESS_TOO_LONG, WRONG_HOST, HEADERS_TOO_LARGE, BUSY)
-"""What the protocol answers to any request."""
+"""The answers that the protocol may give to any request."""
 
 OF_WRITERS = (FOREIGN_ORIGIN,)
-"""What pages of other origins are answered, unless they only read."""
+"""The answer to pages of other origins, unless they only read."""
 
 _READING = frozenset({"get", "head", "options"})
 

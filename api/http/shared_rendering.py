@@ -1,7 +1,7 @@
 """One rendering for all requests at the same time, and pauses between two.
 
-Rendering figures holds the interpreter for milliseconds. Whoever asks is told nothing older than
-the question, and a thousand who ask cost little more than one.
+Rendering metrics holds the interpreter for milliseconds. No answer is older than its request, and a
+thousand concurrent requests cost little more than one.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ from shared.keys.tokens import Role
 
 
 class Purpose(StrEnum):
-    """What a route is for."""
+    """The purpose of a route, which selects its thread pool."""
 
     OPERATORS = "operators"
     HEALTH = "health"
@@ -36,7 +36,7 @@ _BY_ROLE = {None: Purpose.HEALTH, Role.READ: Purpose.READING, Role.FEEDBACK: Pur
 
 
 def purpose_of(role: Role | None) -> Purpose:
-    """What routes of a role are for; those that change what is served are operators'."""
+    """The purpose of a role's routes; those that change the live version are for operators."""
     return _BY_ROLE.get(role, Purpose.OPERATORS)
 
 

@@ -49,7 +49,7 @@ def field_problems(found: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
 
 
 def _field_problem(item: Mapping[str, Any]) -> FieldProblem:
-    """Our own checks say both problem and remedy, as `problem: write ...`."""
+    """Our own checks state problem and remedy, as `problem: write ...`."""
     field = ".".join(str(part) for part in item["loc"])
     text = str(item["msg"]).removeprefix(_OURS)
     problem, separator, remedy = text.partition(_REMEDY_FOLLOWS)

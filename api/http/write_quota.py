@@ -21,9 +21,9 @@ _log = structlog.get_logger()
 ROW_BYTES = 1_000
 # A text of the request stands in the journal and in the database.
 _COPIES = 2
-# What was not used of the last ten minutes may be used at once.
+# The unused quota of the last ten minutes may be used at once.
 BURST_SECONDS = 600.0
-# A reserve is not more than this share of a disk, and there is none on a small one.
+# A reserve is at most this share of a disk, and a small disk has none.
 _SMALLEST_SHARE = 50
 _SMALL_DISK_BYTES = 1024**3
 DISK_LOOK_SECONDS = 1.0

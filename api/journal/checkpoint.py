@@ -29,7 +29,7 @@ class Checkpoint:
         self._path = path
 
     def load(self) -> Position | None:
-        """The position that was saved last; None when there is none that can be trusted."""
+        """The position that was saved last; None without a trustworthy one."""
         try:
             content = orjson.loads(self._path.read_bytes())
             position = Position(content["segment"], content["offset"])

@@ -53,7 +53,7 @@ class Drain:
 
     @property
     def lag_seconds(self) -> float:
-        """How long the oldest record has waited at most; 0 when none waits."""
+        """The longest possible wait of the oldest record; 0 when none waits."""
         return time.monotonic() - self._caught_up_at if self._journal.backlog else 0.0
 
     def start(self) -> None:

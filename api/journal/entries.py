@@ -130,7 +130,7 @@ class RecordFormat:
         return encode_row(values, vector, is_quarantined=is_quarantined)
 
     def decode(self, payload: bytes) -> DecisionRecord | Label:
-        """What was decided, the vector as bytes, or a label.
+        """Decode a record: a decision with its vector as bytes, or a label.
 
         Raises:
             ValueError: this program did not write the record.
@@ -175,7 +175,7 @@ class RecordFormat:
                 raise ValueError("the record is neither a decision nor a label")
 
     def _with_json(self, row: tuple[Any, ...], change: Callable[[Any], Any]) -> tuple[Any, ...]:
-        """The row with its JSON columns as text, or as what the text says."""
+        """The row with its JSON columns as text, or parsed."""
         values = list(row)
         for at in self._json_at:
             if values[at] is not None:
@@ -185,11 +185,11 @@ class RecordFormat:
     def decided_from_record(
         self, record: DecisionRecord, thresholds: Mapping[str, float]
     ) -> Decided:
-        """The scored row that a record of the journal tells of."""
+        """The scored row in a record of the journal."""
         return self.decided_from_row(dict(zip(self.columns, record, strict=True)), thresholds)
 
     def decided_from_row(self, row: Mapping[str, Any], thresholds: Mapping[str, float]) -> Decided:
-        """The scored row that a row of a table, by its columns, tells of."""
+        """The scored row in a row of a table."""
         scores: dict[str, float] = row["component_scores"]
         return Decided(
             self.rows.row(row),
@@ -205,7 +205,7 @@ def _to_text(value: Any) -> str:
 
 
 DEFAULT_FORMAT = RecordFormat(TRANSACTIONS)
-"""Records of the use case that has tables of its own among those of the house."""
+"""Records of the built-in use case, whose tables are part of the shared schema."""
 
 COLUMNS = DEFAULT_FORMAT.columns
 VERSION = DEFAULT_FORMAT.version_at

@@ -21,7 +21,7 @@ _OLD_HEADER = struct.Struct("<II")
 # No decision comes near this; a longer length is garbage, not a record.
 MAX_RECORD_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
-# What an older frame may begin with: a length below 32 MiB, a checksum, the kind of a record.
+# The start of a frame of an older format: a length below 32 MiB, a checksum, the record's kind.
 _OLD_BEGIN = re.compile(rb"(?=...[\x00\x01]....[\x01\x02{])", re.DOTALL)
 
 Frame = tuple[bytes, int]
@@ -82,7 +82,7 @@ def read_frames(path: Path, begin: int, stop: int | None = None) -> Iterator[Chu
 
 
 class _Damage:
-    """What was skipped since the last whole record."""
+    """The bytes skipped since the last whole record."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -91,7 +91,7 @@ class _Damage:
         self._old: bool | None = None
 
     def skip(self, data: bytes, offset: int, *, at_end: bool) -> int:
-        """How many bytes lie before the next place where a record may begin; 1 at least."""
+        """The number of bytes before the next place where a record may begin; 1 at least."""
         if self._begin is None:
             self._begin = offset
             self._begins_as_record = at_end and _is_torn(data)
@@ -168,7 +168,7 @@ def _old_frames_in(data: bytes, offset: int) -> list[Frame]:
 
 
 def _wanted_bytes(data: bytes) -> int | None:
-    """How long the frame is that begins here, by its header; None when it is none."""
+    """The length of the frame that begins here, by its header; None: not a frame."""
     if data[:4] == MARK:
         _, length, _ = _HEADER.unpack_from(data)
         size = _HEADER.size

@@ -1,8 +1,8 @@
 """A write-ahead log: append-only, bounded, recovered after a kill, read by one drain.
 
-What `append` has returned for survives the death of the process at any instant, because
-the kernel has it. It survives a power cut when `fsync` is on, or once it has been drained.
-`api.journal.recovery` says what a start does with what it finds.
+Once `append` has returned, the record survives the death of the process at any instant, because the
+kernel has it. It survives a power cut when `fsync` is on, or once it has been drained.
+`api.journal.recovery` describes the recovery at a start.
 """
 
 import os
@@ -29,7 +29,7 @@ _PROBE_BYTES = 1024
 
 
 class JournalFull(Exception):
-    """Raised when a record cannot be kept; the text says which limit was met."""
+    """Raised when a record cannot be appended; the text names the limit that was reached."""
 
 
 def _tell_nobody(_kind: str) -> None:
@@ -276,7 +276,7 @@ class Journal:
         self._end = Position(full.segment + 1, 0)
 
     def _sync_pending(self) -> None:
-        """What a killed process wrote and did not flush may be acknowledged once more from here."""
+        """Unflushed records of a killed process may be acknowledged again from here on."""
         for number in self._sizes:
             if number >= self._drained.segment:
                 sync_path(segment_path(self._directory, number))

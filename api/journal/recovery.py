@@ -1,4 +1,4 @@
-"""Recovery at start-up: what a journal holds, and where draining and writing continue.
+"""Recovery at start-up: inspects a journal, and finds where draining and writing continue.
 
 Four rules keep what is acknowledged from then on:
 - Writing begins in a new segment, behind every segment there is and behind the saved position, so
@@ -8,8 +8,8 @@ Four rules keep what is acknowledged from then on:
   segment: twice is harmless.
 - Damage costs the records that it hit. They are copied beside the journal before their segment
   is removed.
-- What is no readable file does not stop the start. It is put aside, told, and tried again at the
-  next one.
+- An unreadable file does not stop the start. It is moved aside, reported, and tried again at the
+next one.
 """
 
 from collections.abc import Callable, Sequence
@@ -48,12 +48,12 @@ class Defect:
 
 @dataclass(slots=True)
 class Recovered:
-    """What is there, and where to go on.
+    """The content of a journal, and the positions to continue from.
 
     Attributes:
         sizes: bytes of each segment.
-        drained: where draining goes on.
-        end: where writing goes on; no such segment is there yet.
+        drained: where draining continues.
+        end: where writing continues, in a segment that does not exist yet.
         backlog: records between the two.
     """
 
@@ -66,7 +66,7 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """What one segment holds: where its records end, and what is none."""
+    """The content of one segment: where its records end, and its damaged parts."""
 
     size: int
     ends: list[int]
@@ -207,13 +207,13 @@ class DamageLog:
             self._keep(defect.segment, defect.region)
 
     def lost(self, records: int) -> None:
-        """Records that were written are gone; where they were is unknown."""
+        """Written records are lost; their positions are unknown."""
         self.missing += records
         self._tell("missing")
         _log.error("journal_records_missing", records=records)
 
     def copies(self) -> int:
-        """How many pieces wait in the folder for a person."""
+        """The number of damaged pieces that wait in the folder for inspection."""
         return self.copies_in(self._directory)
 
     @staticmethod

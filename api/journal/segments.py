@@ -23,7 +23,7 @@ _SUFFIX = ".journal"
 _UNREADABLE = {errno.EIO, errno.EACCES, errno.EPERM, errno.EBADMSG, errno.EUCLEAN}
 _NAME = re.compile(r"([0-9]{12,15})\.journal")
 # Years of a million segments a second. Behind a file with the highest name of all there would be
-# room for no segment, so files with higher names are none.
+# room for no segment, so files with higher names are not segments.
 _LAST_NUMBER = 123_456_789_012_345
 
 
@@ -46,7 +46,7 @@ def segment_path(directory: Path, number: int) -> Path:
 
 
 def segment_numbers(directory: Path) -> list[int]:
-    """Numbers of the segments on disk, oldest first; a folder of such a name is none."""
+    """Numbers of the segments on disk, oldest first; folders of such a name are ignored."""
     return [
         number for number in taken_numbers(directory) if segment_path(directory, number).is_file()
     ]
@@ -108,7 +108,7 @@ def _chunks_between(directory: Path, begin: Position, end: Position) -> Iterator
 
 
 def _readable(path: Path, first: int, stop: int | None) -> Iterator[Chunk]:
-    """What the disk gives, and where it gives no more."""
+    """The readable bytes of the disk, and where reading fails."""
     try:
         yield from read_frames(path, first, stop)
     except FileNotFoundError:

@@ -82,7 +82,7 @@ class RowRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a batch did: labels without a known transaction are reported, not dropped.
+    """The result of a batch: labels without a known transaction are reported, not dropped.
 
     Attributes:
         quarantined_ids: transaction_ids of quarantined rows; in `transaction_ids`
@@ -196,7 +196,7 @@ class DatabaseSink:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """What the database says of the rows themselves, as opposed to its own state."""
+    """Errors of the rows themselves, as opposed to those of the database's state."""
     try:
         yield
     except (DataError, IntegrityError, ValueError, TypeError, OverflowError) as error:

@@ -1,8 +1,8 @@
 """Writes batches in a subprocess, so that storing rows never delays answers.
 
-A thread would share the interpreter's lock with the requests, row by row. The child is told
-how far it may read, a line of JSON each way; it only reads the journal, so one that outlives
-its parent can do no harm. One that dies is replaced at the next batch.
+A thread would share the interpreter's lock with the requests, row by row. The child receives how
+far it may read, a line of JSON each way; it only reads the journal, so a child that outlives its
+parent is harmless. One that dies is replaced at the next batch.
 """
 
 import subprocess
@@ -34,7 +34,7 @@ BATCH = 5_000
 
 
 class ChildDied(Exception):
-    """Raised when the process is gone; the next batch starts another."""
+    """Raised when the process has ended; the next batch starts another."""
 
 
 class SubprocessWriter:
@@ -81,7 +81,7 @@ class SubprocessWriter:
         if child is None:
             return
         if child.stdin is not None:
-            # What was not sent to a dead child cannot be flushed to it.
+            # Unsent bytes cannot be flushed to a dead child.
             with suppress(OSError):
                 child.stdin.close()
         try:

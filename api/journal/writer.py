@@ -24,8 +24,8 @@ class WrittenBatch:
 
     Attributes:
         position: behind its last record, or the end if no record remains before that.
-        refused: what went to the dead-letter file, and why.
-        damage: what lay between its records and is none, each with the number of its segment.
+        refused: records written to the dead-letter file, and why.
+        damage: damaged bytes between its records, each with the number of its segment.
     """
 
     position: Position

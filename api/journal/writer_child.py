@@ -1,8 +1,8 @@
 """`python -m api.journal.writer_child`: the other end of `api.journal.subprocess_writer`.
 
-It yields the processor often: Linux switches processes at a tick, every 4 ms on many machines, as
-long as an answer may take at all. A process that sleeps yields at once and comes back at a tick, so
-no request waits for more than what is done between two of its sleeps.
+It yields the processor often: Linux switches processes at a timer tick, every 4 ms on many
+machines, which is the whole time an answer may take. A process that sleeps yields at once and
+resumes at a tick, so a request waits at most for the work between two of its sleeps.
 """
 
 import gc
@@ -52,7 +52,7 @@ class CooperativeYield:
 
 
 def main() -> None:
-    """Answer questions until the parent is gone."""
+    """Answer requests until the parent has ended."""
     # The parent says when to end: it closes the pipe of the questions, or dies.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def _keep_answers_apart() -> int:
-    """Where answers go; whatever else is printed here, a log line above all, is none of them."""
+    """The stream of answers; other output, such as log lines, goes elsewhere."""
     answers = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     return answers

@@ -27,14 +27,14 @@ _AS_SLOW = 0.5
 
 _log = structlog.get_logger()
 RollBack = Callable[[str, str], None]
-"""Leave this version for this reason; called on a separate thread."""
+"""Roll back from this version for this reason; called on a separate thread."""
 
 
 class Slowness:
     """Compares a version with its fallback, on one row and at the same moment.
 
-    What a call took says nothing on its own: on a machine that has too much to do every model is
-    slow. Both are asked one row more, so whatever slows one down slows down the other.
+    The duration of one call alone is not evidence: on an overloaded machine every model is slow.
+    Both score one more row, so that both are slowed down equally.
 
     Attributes:
         row_seconds: the budget of a row, in the model alone; infinity: there is none.
@@ -67,7 +67,7 @@ class Slowness:
 
 
 def _seconds(model: LiveModel, row: FloatMatrix) -> float:
-    """How long it takes for a row; infinity if it fails."""
+    """The seconds it takes for a row; infinity if it fails."""
     began = time.perf_counter()
     try:
         model.score(row)

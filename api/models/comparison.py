@@ -1,9 +1,9 @@
-"""A fresh version beside its predecessor: the same rows, at the same moment, under the same load.
+"""Compares a new version with its predecessor: the same rows, at the same time and load.
 
-Comparing with the time before the swap would blame a version for a load that grew, for other
-rows than usual, or for a quiet day. So for its first hour a few of its calls are repeated with
-the fallback, which is in memory anyway; both are timed and decide about the same rows. It costs
-at most half a percent of the time, and under little load sees every row.
+A comparison with the time before the swap would attribute a higher load, unusual rows or a quiet
+day to the version. So for its first hour a few of its calls are repeated with the fallback, which
+is in memory anyway; both are timed and decide about the same rows. It costs at most half a percent
+of the time, and under little load sees every row.
 """
 
 import threading

@@ -1,8 +1,8 @@
-"""Crashes inside a version's code: marked in a file, found by the next process, counted for all.
+"""Crash markers: a crash in a version's code is marked in a file, and counted by the next process.
 
-A crash in native code cannot be caught. While a model runs, a file says which version it is; the
-process that takes the place of the dead one reads it. The file need not reach the disk for that:
-what was written outlives the process, though not the machine.
+A crash in native code cannot be caught. While a model runs, a file names its version; the process
+that replaces the dead one reads it. The file need not be synced for that: written data survives the
+process, though not a power cut.
 
 `crashes/worker-N` in the registry is the file of a worker, `crashes/deaths.jsonl` the list of
 crashes. They are in the registry because RUN_DIR may be gone after a restart.
@@ -151,7 +151,7 @@ class Crashes:
             died = set(filter(None, map(self._died_in, self._left_behind())))
             path = self._folder / f"{_PREFIX}{self._number}"
             self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            # Space is taken now, not when something has to be said.
+            # Space is allocated now, so that a later mark cannot fail on a full disk.
             os.pwrite(self._descriptor, bytes(len(self._markers) * MARKER_BYTES), 0)
         except OSError as error:
             _log.warning("crashes_not_remembered", reason=str(error))
@@ -178,7 +178,7 @@ class Crashes:
         return sum(version in (None, name) for name in found)
 
     def _left_behind(self) -> list[Path]:
-        """The predecessor's file; worker 0 reads those of numbers that are gone, too."""
+        """The predecessor's file; worker 0 also reads those of workers that no longer exist."""
         found = []
         for path in self._folder.glob(f"{_PREFIX}[0-9]*"):
             text = path.name.removeprefix(_PREFIX)

@@ -22,11 +22,11 @@ _TIMES = 2
 
 # one call may have been interrupted by another process
 class Pace:
-    """How long one version takes in this process; without a lock, since estimates may be off.
+    """The latency estimate of one version in this process; no lock, since it may be imprecise.
 
     Attributes:
         row_seconds: by the last calls; None: there was none, and nothing was measured before.
-        is_slow: calls do not belong on the event loop.
+        is_slow: calls are too slow for the event loop.
     """
 
     __slots__ = ("_against", "is_slow", "last_row_seconds", "row_seconds")

@@ -72,7 +72,7 @@ class ModelLoader:
             return None
 
     def versions(self) -> list[str]:
-        """What is on disk, newest first."""
+        """The versions on disk, newest first."""
         return sorted(self._registry.stored(), key=Version.parse, reverse=True)
 
     def fallback_for(self, version: str) -> str | None:

@@ -10,7 +10,7 @@ NO_VERSION = "none"
 
 
 class ModelSlot:
-    """What is served now, and its fallback, loaded, for an immediate rollback.
+    """The live version and its loaded fallback, for an immediate rollback.
 
     Readers take `live` once and use only that: assignment of a reference is atomic.
     """
@@ -18,7 +18,7 @@ class ModelSlot:
     def __init__(self) -> None:
         self.live: LiveModel | None = None
         self.fallback: LiveModel | None = None
-        # A version that is measured against the live one; most of the time there is none.
+        # The version on trial, measured against the live one; usually None.
         self.trial: Trial | None = None
         # The live version beside its fallback, while it is fresh.
         self.comparison: Comparison | None = None

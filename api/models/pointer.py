@@ -22,7 +22,7 @@ _HALF_A_PROMOTION_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """What this process should serve and cannot."""
+    """A version that this process should serve and cannot load."""
 
     version: str
     reason: str

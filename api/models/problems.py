@@ -62,7 +62,7 @@ ROLLBACK_PROBLEMS = (
     BUNDLE_MALFORMED,
     REGISTRY_FAILED,
 )
-"""What can keep an older version from serving again."""
+"""The obstacles to a rollback to an older version."""
 
 
 def as_problem(error: UnderstudyError | OSError) -> Problem:

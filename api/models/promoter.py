@@ -190,7 +190,7 @@ class Promoter:
             self._take_over(model)
 
     def try_again(self) -> None:
-        """What could not be written down, or taken over, may succeed by now."""
+        """Retry records that could not be written and versions that could not be loaded."""
         if self._owed is not None:
             with suppress(OSError):
                 self._record_owed()

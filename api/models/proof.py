@@ -1,7 +1,7 @@
 """Whether the live version has served well: for the declared time, with the declared rows.
 
-Written into the ledger when it is so and not when the version is left, because rows are counted in
-memory. A rollback goes to the last version of which it was written.
+It is recorded in the ledger as soon as it is true, not when the version is replaced, because rows
+are counted in memory. A rollback goes to the last version with this record.
 """
 
 from dataclasses import dataclass

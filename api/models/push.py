@@ -54,7 +54,7 @@ class Push:
     trial: Callable[[LiveModel], Change] | None = None
 
     def meta(self, authentic: Authentic, now_us: int) -> Meta:
-        """What stands beside the bundle in the registry."""
+        """The files beside the bundle in the registry."""
         manifest = authentic.bundle.manifest
         return Meta(
             version=manifest.version,

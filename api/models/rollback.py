@@ -10,11 +10,12 @@ from shared.bundle.version import Version
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """From which version to which, why, and at whose request.
+    """One rollback: the versions, the reason, and the requester.
 
     Attributes:
         what: its name in the audit trail.
-        instead_of: what the pointer said then; once it says something else, this is history.
+        instead_of: the pointer's version then; once the pointer names another one, this record is
+            obsolete.
         named: the target, where the caller named it.
     """
 
@@ -31,7 +32,7 @@ class Rollback:
     def blamed(self) -> bool:
         """Whether the version rolled back from is barred as a fallback.
 
-        A return by name to a newer version says nothing against the one before it.
+        A return by name to a newer version is no evidence against the one before it.
         """
         if self.named is None or self.left is None:
             return True

@@ -12,7 +12,7 @@ from api.models.refusals import NoFallback, VersionUnknown
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What is served now, and what was before."""
+    """The live version, and the one before it."""
 
     version: str
     previous: str | None
@@ -82,7 +82,7 @@ class ServingState:
         return self.in_memory(version) or self._loader.load(version)
 
     def _fresh_seconds(self, model: LiveModel) -> float:
-        """How much longer it is compared; a version that has served well before is not."""
+        """The remaining seconds of comparison; 0 for a version that has served well before."""
         if self._loader.is_proven(model.version):
             return 0.0
         return self._crashes.fresh_seconds(model.activated_at_us)

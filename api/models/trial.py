@@ -14,7 +14,7 @@ ModelScores = tuple["LiveModel", FloatVector]
 
 
 class Trial(Protocol):
-    """What scoring asks of a rollout; it never fails because of the candidate."""
+    """The rollout's interface for scoring; it never fails because of the candidate."""
 
     @property
     def champion(self) -> str:
@@ -28,7 +28,7 @@ class Trial(Protocol):
 
     @property
     def pace(self) -> "Pace":
-        """How long the candidate takes where rows are answered."""
+        """The candidate's latency on rows that it answers."""
         ...
 
     def try_candidate(self, users: Sequence[str], matrix: FloatMatrix) -> dict[int, ModelScores]:
@@ -39,5 +39,5 @@ class Trial(Protocol):
         ...
 
     def noted(self, decided: "Decided", latency_ms: float | None) -> None:
-        """A row was answered; None: its own time is not known."""
+        """Record an answered row; None: its latency is unknown."""
         ...

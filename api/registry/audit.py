@@ -17,9 +17,9 @@ from typing import Any
 from shared.clock import Clock, isoformat
 from shared.system.files import sync_file
 
-# What the first line has for a predecessor.
+# The predecessor hash of the first line.
 FIRST = "0" * 64
-# More than any line can be: reasons and summaries have limits of their own.
+# An upper bound of a line's length: reasons and summaries have their own limits.
 _TAIL_BYTES = 64 * 1024
 
 

@@ -1,4 +1,4 @@
-"""What the audit trail says of versions, read leniently: to rebuild a lost ledger."""
+"""The history of versions in the audit trail, read leniently to rebuild a lost ledger."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -115,7 +115,7 @@ def rebuilt(
             ledger = ledger.with_accepted(acceptance, None)
     ledger = retold(ledger, iter(lines)).with_times_trusted(declared_us)
     if saved.activations:
-        # What was saved of it knows when a version served well; the trail does not.
+        # The saved ledger records when a version served well; the trail does not.
         last_us = saved.activations[-1].activated_at_us
         after = (a for a in ledger.activations if a.activated_at_us > last_us)
         ledger = ledger.model_copy(update={"activations": (*saved.activations, *after)})

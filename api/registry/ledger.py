@@ -37,7 +37,7 @@ Instant = Annotated[int, Field(ge=0, le=_END_OF_9999_US)]
 
 
 class Ending(StrEnum):
-    """How a version's time in service ended."""
+    """The end of a version's time in service."""
 
     REPLACED = "replaced"
     ROLLED_BACK = "rolled-back"
@@ -126,7 +126,7 @@ class Ledger(BaseModel):
         return self._but(activations=(*before, activation)[-_KEPT_ACTIVATIONS:])
 
     def with_earlier_activation(self, version: str) -> "Ledger":
-        """For a rebuilt ledger: what nothing says was in service was so when it was accepted."""
+        """For a rebuilt ledger: versions without a known activation get one at acceptance."""
         at_us = self.accepted[version].accepted_at_us
         if self.activated_at_us(version) is not None or self.was_left(version):
             return self
@@ -146,7 +146,7 @@ class Ledger(BaseModel):
     def with_rollback(
         self, version: str, reason: str, now_us: int, ended: Ending = Ending.ROLLED_BACK
     ) -> "Ledger":
-        """Mark a version as one that was left because of what it did."""
+        """Mark a version as rolled back because of its behaviour."""
         if version not in self.accepted:
             return self
         update = {"rolled_back_at_us": now_us, "rolled_back_reason": reason}
@@ -192,7 +192,7 @@ class Ledger(BaseModel):
         return not self.was_left(version) and any(proven)
 
     def return_order(self, stored: set[str]) -> list[str]:
-        """Versions on disk that a rollback may go to, the best first.
+        """Candidates for a rollback among the versions on disk, the best first.
 
         Those that served well come before those that were replaced sooner, or got too few rows to
         tell; among either the one that served last is first.
@@ -207,15 +207,15 @@ class Ledger(BaseModel):
         return next((name for name in self.return_order(stored) if name != current), None)
 
     def worth_keeping(self) -> set[str]:
-        """What served last, and the versions that a rollback could go to."""
+        """The last live version, and the possible targets of a rollback."""
         served = list(dict.fromkeys(a.version for a in reversed(self.activations)))
         targets = self.return_order(set(self.accepted))
         return {*served[:2], *targets[: _KEPT_TARGETS + 1]}
 
     def with_times_trusted(self, declared_us: int) -> "Ledger":
-        """For a rebuilt ledger: what was in service for the declared time counts as good.
+        """For a rebuilt ledger: versions that served for the declared time count as good.
 
-        How many rows came meanwhile, nothing says any more.
+        The number of rows they scored is no longer recorded.
         """
         found = list(self.activations)
         for at, activation in enumerate(found[:-1]):
@@ -230,7 +230,7 @@ class Ledger(BaseModel):
         return known and not self.is_revoked(version) and not self.was_left(version)
 
     def _since_marked(self) -> Iterator[Activation]:
-        """Activations that began after their version was left last."""
+        """Activations that began after the last rollback from their version."""
         for activation in self.activations:
             accepted = self.accepted.get(activation.version)
             marked_us = None if accepted is None else accepted.rolled_back_at_us
@@ -257,7 +257,7 @@ class Ledger(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the file said.
+    """The content of the ledger file.
 
     Attributes:
         trouble: why it is not the whole ledger; None: it is.
@@ -278,7 +278,7 @@ class LedgerFile:
         return Ledger.model_validate_json(self.path.read_bytes())
 
     def salvaged(self) -> Found:
-        """What can be read of it."""
+        """The readable part of it."""
         try:
             raw = self.path.read_bytes()
             return Found(Ledger.model_validate_json(raw), None)

@@ -133,7 +133,7 @@ class Registry:
         return self.ledger != known
 
     def current(self) -> str | None:
-        """What the pointer says; None when there is none or it is not a version."""
+        """The version in the pointer; None when it is missing or not a version."""
         try:
             text = self.pointer.read_text().strip()
             return str(Version.parse(text))
@@ -169,7 +169,7 @@ class Registry:
             return None
 
     def thresholds(self, version: str) -> dict[str, float]:
-        """The thresholds of a version; empty when its files are gone."""
+        """The thresholds of a version; empty when its files are deleted."""
         meta = self.meta(version)
         return {} if meta is None else meta.thresholds
 
@@ -241,11 +241,11 @@ class Registry:
             self._try_to_save(accepted.with_activation(version, meta.accepted_at_us))
 
     def _finish(self, current: str | None) -> list[Mended]:
-        """Record what the pointer says where the ledger says something else.
+        """Record the pointer's version where the ledger names another one.
 
-        The audit trail tells a change that was cut off, which had its line already, from one by
-        hand. Either way the version that was left for an older one is marked as left; otherwise
-        a later rollback could return to it.
+        The audit trail distinguishes an interrupted change, which has its line already, from one by
+        hand. In both cases the version that an older one replaced is marked as rolled back;
+        otherwise a later rollback could return to it.
         """
         ledger, last = self.ledger, self.ledger.served_last
         if last is None or current is None or last.version == current:
@@ -264,7 +264,7 @@ class Registry:
         return [Mended("hand-change", why, details)]
 
     def _gap(self) -> str | None:
-        """What a ledger that can be read lacks: it may be an old copy, or an empty one."""
+        """The versions missing in a readable ledger: it may be an old copy, or an empty one."""
         on_disk, accepted = self._on_disk(), set(self.ledger.accepted)
         lines = audit_lines(self.audit_path)
         served = {line.previous for line in lines if line.takes_into_service}

@@ -1,7 +1,7 @@
 """Marks of revoked versions: one small file each, beside a ledger that could be lost.
 
-The ledger says the same while it is whole. When it has to be rebuilt, from what lies on
-disk, these files are what keeps a revoked version from coming back.
+An intact ledger contains the same. When it has to be rebuilt from the files on disk, these marks
+keep a revoked version from being served again.
 """
 
 from collections.abc import Iterator

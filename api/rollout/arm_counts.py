@@ -1,7 +1,7 @@
-"""What both arms did, as counts: cheap to add to, summable over workers, small on disk.
+"""Counts of both arms: cheap to add to, summable over workers, small on disk.
 
-Sums are kept for 64 groups of users instead of one total: rows of one user are alike, and only the
-spread between groups tells how precise a mean is. See `api.rollout.arm_statistics`.
+Sums are kept for 64 groups of users instead of one total: rows of one user are correlated, and only
+the spread between groups gives a mean's standard error. See `api.rollout.arm_statistics`.
 
 Each process keeps its own files in RUN_DIR, named after the stage, and never reads its own back:
 after a restart it begins a new one and the old one still counts. A reader adds up every file of the
@@ -44,9 +44,9 @@ class ArmCounts:
     Attributes:
         errors: rows that the arm's model failed to score.
         rows: rows scored, by group; alerts and score bins are of these.
-        timed: rows whose latency is in `latency_ms`; rows of batches have none of their own.
-        edges: of the score bins; those of the champion's own predictions where they are no
-            probabilities, or all of them would lie in one bin.
+        timed: rows whose latency is in `latency_ms`; rows of batches have no separate latency.
+        edges: of the score bins; from the champion's predictions where these are not probabilities,
+            or all of them would lie in one bin.
     """
 
     errors: int = 0
@@ -151,7 +151,7 @@ def arms_dir(run_dir: Path) -> Path:
 
 
 class Counters:
-    """What this process counted in one stage; written now and then by `flush`."""
+    """This process's counts of one stage; written periodically by `flush`."""
 
     def __init__(
         self, folder: Path, stage_key: str, edges: tuple[float, ...] = SCORE_EDGES

@@ -1,10 +1,10 @@
-"""Which users are in a canary: a keyed hash of the user, so the same user always falls alike.
+"""The assignment of users to a canary: a keyed hash, so the same user is always in the same arm.
 
-A user is in while its bucket lies below the share. The bucket never changes during a
-rollout, so a growing share only ever adds users and no user changes back. Every rollout has a
-salt of its own: it is not always the same users who go first.
+A user is in while its bucket lies below the share. The bucket never changes during a rollout, so a
+growing share only ever adds users and no user changes back. Every rollout has its own salt, so that
+the first users differ between rollouts.
 
-A row that names no user gets an id of its own from the use case, so it is split by row; sent
+A row without a user gets a new id from the use case, so it is assigned by row; sent
 again under its transaction_id it is answered as before, by whichever version that was.
 """
 
@@ -17,12 +17,12 @@ _WORD = 1 << 32
 
 
 class UserBucket(NamedTuple):
-    """Where a user falls.
+    """The assignment of a user.
 
     Attributes:
         bucket: 0 to 9,999; decides on the arm.
-        group: 0 to 63, independent of the bucket; rows of one user share it, so groups tell
-            how much rows of one arm differ between users.
+        group: 0 to 63, independent of the bucket; rows of one user share it, so groups show how
+            much rows of one arm differ between users.
         unit: 63 bits that stand for the user when users are counted.
     """
 

@@ -1,8 +1,8 @@
-"""Every change of a rollout: begin, grow, promote, abort, and following what others changed.
+"""The rollout controller: begin, grow, promote, abort, and follow changes of other workers.
 
-`rollout.json` is the truth that workers share; it is written under the registry's lock. What
-takes effect here first is always the safe half: a trial is dropped from memory before its end
-is written, and a version is promoted by the same steps as any other.
+`rollout.json` is the truth that workers share; it is written under the registry's lock. The safe
+half of a change always takes effect first: a trial is dropped from memory before its end is
+written, and a version is promoted by the same steps as any other.
 """
 
 from collections.abc import Iterable
@@ -67,7 +67,7 @@ class RolloutController:
 
     @property
     def rollouts(self) -> Rollouts:
-        """What the file said at the last look."""
+        """The content of the file when it was last read."""
         return self._rollouts
 
     @property
@@ -77,7 +77,7 @@ class RolloutController:
 
     @property
     def workers(self) -> int:
-        """How many processes there are meant to be."""
+        """The configured number of processes."""
         return self._run_dir.total
 
     def told(self) -> dict[int, WorkerReport]:
@@ -89,7 +89,7 @@ class RolloutController:
         self._reconciler.flush()
 
     def followed(self) -> Workers | None:
-        """Which workers have the stage in force, within two seconds; None: there is none."""
+        """The workers that run the stage, at most two seconds old; None: no rollout."""
         rollout = self.rollout
         return None if rollout is None else self._reconciler.followed(rollout)
 
@@ -193,14 +193,14 @@ class RolloutController:
                 version, "candidate_crashed: a process died inside of its code", "crash"
             )
             try:
-                # Another worker may have said so already, or it was the champion.
+                # Another worker may have recorded it already, or it was the champion.
                 with suppress(NoRollout, RolloutConflict):
                     self.abort(request)
             except OSError as error:
                 _log.error("crashed_rollout_not_recorded", version=version, reason=str(error))
 
     def catch_up(self) -> None:
-        """Take over what the file says now."""
+        """Apply the file's current content."""
         self._rollouts = self.file.read(self._rollouts)
         self._apply()
 
@@ -242,7 +242,7 @@ class RolloutController:
             raise RolloutConflict(f"version {running.version} is being rolled out")
 
     def _read(self, request: ChangeRequest) -> tuple[Rollouts, Rollout]:
-        """What the file says now, and the rollout in force, if it is as the caller believes."""
+        """The file's content and the running rollout, if it matches the caller's request."""
         rollouts = self.file.read(self._rollouts)
         rollout = rollouts.against(self._slot.version)
         if rollout is None or rollout.version == self._dropped:

@@ -1,4 +1,4 @@
-"""What GET /current_model shows of a rollout."""
+"""The schema of a rollout in GET /current_model."""
 
 from collections.abc import Mapping
 

@@ -1,6 +1,6 @@
 """The bins in which scores of two versions are counted, from the champion's own predictions.
 
-Every worker reads the same bundle and so comes to the same bins; their counts can be added up.
+Every worker reads the same bundle and so has the same bins; their counts can be added.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """`python -m api.rollout.shadow_child CONFIG`: scores copies of live rows, and answers no request.
 
-It runs when no one else wants to, within a limit of memory, and is the first that the kernel
-ends when memory is short. It ends when the serving process closes the queue or dies. Each
-round leaves a byte in a second pipe; when none comes, the serving process ends it.
+It runs at idle priority, within a limit of memory, and is the first process that the kernel kills
+when memory is short. It ends when the serving process closes the queue or dies. Each round leaves a
+byte in a second pipe; when none comes, the serving process ends it.
 """
 
 import importlib

@@ -61,7 +61,7 @@ class ShadowProcess:
         return True
 
     def start(self) -> None:
-        # What the last process left there is no sign of life of this one.
+        # Bytes of the previous process are not heartbeats of this one.
         self._has_beaten()
         self._child = start_child(
             module_command("api.rollout.shadow_child", self._config.model_dump_json()),
@@ -74,7 +74,7 @@ class ShadowProcess:
         self._patient_until = time.monotonic() + _START_SECONDS
 
     def trouble(self) -> str | None:
-        """What is wrong with the process, if anything; a hanging one is ended."""
+        """The fault of the process, if any; a hanging one is killed."""
         child = self._child
         if child is None:
             return None

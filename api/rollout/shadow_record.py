@@ -1,4 +1,4 @@
-"""What travels to the shadow process: a row's vector and what the champion made of it.
+"""The record sent to the shadow process: a row's vector and the champion's result.
 
 Records of one rollout are all of one size. A write of at most 4,096 bytes into a pipe is
 atomic, so a full queue drops whole records and a reader is never out of step.

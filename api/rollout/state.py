@@ -1,8 +1,7 @@
-"""What is being rolled out, as it stands in `rollout.json`: pure state and its transitions.
+"""The rollout's state as stored in `rollout.json`: pure state and its transitions.
 
-A rollout is tied to the champion it is measured against. When another version serves, for
-whatever reason, the rollout is over on every worker without any write: a
-rollback can never leave a canary behind.
+A rollout is tied to the champion it is measured against. When another version becomes live, for any
+reason, the rollout ends on every worker without a write: no canary can survive a rollback.
 """
 
 from dataclasses import dataclass
@@ -20,11 +19,11 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ChangeRequest:
-    """A requested change of a rollout: by whom, and why.
+    """A requested change of a rollout, with its requester and reason.
 
     Attributes:
-        version: the one that is believed to be on trial; None: whichever it is.
-        share_percent: the share it is believed to have; None: whatever it is.
+        version: the expected version on trial; None: any.
+        share_percent: its expected share; None: any.
     """
 
     version: str | None
@@ -35,7 +34,7 @@ class ChangeRequest:
 
 
 class RolloutOutcome(StrEnum):
-    """How a rollout ended."""
+    """The outcome of a rollout."""
 
     PROMOTED = "promoted"
     ABORTED = "aborted"
@@ -73,7 +72,7 @@ class Rollout(BaseModel):
         return next((share for share in SHARES if share > self.share_percent), None)
 
     def with_share(self, share_percent: int, now_us: int) -> "Rollout":
-        """The next stage, with figures of its own."""
+        """The next stage, with new figures."""
         changes = {
             "mode": Mode.CANARY,
             "share_percent": share_percent,
@@ -83,7 +82,7 @@ class Rollout(BaseModel):
 
 
 class Ended(BaseModel):
-    """How the last rollout ended."""
+    """The outcome of the last rollout."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -138,7 +137,7 @@ class RolloutFile:
         self.path = registry_root / "rollout.json"
 
     def read(self, known: Rollouts) -> Rollouts:
-        """What it says; `known` is still so while it cannot be read."""
+        """Its content; `known` while it cannot be read."""
         try:
             return Rollouts.model_validate_json(self.path.read_bytes())
         except FileNotFoundError:

@@ -27,7 +27,7 @@ _UNKNOWN_FD = -1
 
 @dataclass(frozen=True, slots=True)
 class ShadowLimits:
-    """What the process of a shadow may take."""
+    """Resource limits of a shadow process."""
 
     queue_bytes: int
     memory_bytes: int

@@ -63,10 +63,10 @@ def _told(**counts: int) -> dict[str, int]:
 
 
 def _label(label: LabelIn, place: int, words: LabelWords) -> int:
-    """The label that a word stands for.
+    """The label of a word.
 
     Raises:
-        Problem: it is none of the words known.
+        Problem: the word is unknown.
     """
     if not isinstance(label.label, str):
         return label.label

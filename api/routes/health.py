@@ -38,7 +38,7 @@ _LONG_LAG_SECONDS = 60.0
 
 
 def database_standing(engine: Engine) -> tuple[State, str]:
-    """State and detail; the driver's own words may name hosts and users, and stay in the log."""
+    """State and detail; the driver's error text may name hosts and users: only the log has it."""
     try:
         is_ready = is_current(engine)
     except DataUnavailable:
@@ -79,7 +79,7 @@ class PartState(NamedTuple):
 
 
 def schedule_standing(engine: Engine, now_us: int) -> PartState:
-    """What the configuration says, what is in force, and whether a scheduler looks after it."""
+    """The configured schedule, the one in force, and whether a scheduler follows it."""
     try:
         config = read_retraining_config(engine)
         stored = {schedule.job: schedule for schedule in read_schedules(engine)}.get(JOB)
@@ -271,7 +271,7 @@ def _journal(service: Service) -> Component:
     wrong = []
     if service.access.write_quota.is_disk_low:
         wrong.append("the disk is nearly full: rows of callers without a token are refused")
-    # The driver's own words may name hosts and users; the log has them.
+    # The driver's error text may name hosts and users; it is in the log.
     if service.journaling.drain.trouble is not None or lag_seconds > _LONG_LAG_SECONDS:
         wrong.append(f"decisions wait for the database{_doing(service.journaling.drain.trouble)}")
     if orphans.trouble is not None:
@@ -286,7 +286,7 @@ def _journal(service: Service) -> Component:
 
 
 def _doing(trouble: str | None) -> str:
-    """What could not be done, in our own words."""
+    """The failed operation, without the driver's text."""
     ours, _, driver = (trouble or "").partition(": ")
     return f": {ours}" if driver and ours.startswith("could not ") else ""
 

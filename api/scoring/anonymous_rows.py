@@ -1,7 +1,7 @@
 """Limits on the event time of rows that come without credentials.
 
-A caller that may date rows back at will writes other people's past: a history of odd payments that
-makes the next one usual, or one that gets a stranger blocked.
+A caller that could backdate rows would control other users' histories: past payments that make the
+next fraud look normal, or that get another user blocked.
 """
 
 from api.http.problems import INVALID_REQUEST, Problem

@@ -94,7 +94,7 @@ class MicroBatcher:
         )
 
     async def scored(self, body: bytes, row_route: RowRoute, caller: Caller) -> Reply:
-        """What becomes of one row, scored with what else has come.
+        """The outcome of one row, scored in a micro-batch with others.
 
         Raises:
             Problem: of this row.

@@ -1,4 +1,4 @@
-"""How the scoring routes look in the docs: ordinary FastAPI routes whose app is raw ASGI."""
+"""The documentation of the scoring routes: ordinary FastAPI routes whose app is raw ASGI."""
 
 from collections.abc import Mapping
 from inspect import Parameter, Signature
@@ -61,7 +61,7 @@ class RawRoute(APIRoute):
 
 
 class Documented:
-    """What FastAPI reads the request model from; it is never called."""
+    """The signature from which FastAPI reads the request model; it is never called."""
 
     def __init__(self, asgi: ASGIApp, model: type[BaseModel], examples: Mapping[str, Any]) -> None:
         self.asgi = asgi

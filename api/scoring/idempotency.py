@@ -1,11 +1,11 @@
 """Idempotency: a transaction_id that was decided before gets the same decision again.
 
-Decisions are looked up in memory first, then in the database. Quarantined rows have an id space of
-their own: an untrusted caller can neither take an id before its owner sends it, nor read the
-decision about a row that another caller sent.
+Decisions are looked up in memory first, then in the database. Quarantined rows have a separate id
+space: an untrusted caller can neither take an id before its owner sends it, nor read the decision
+about a row that another caller sent.
 
-The payload has to be the same, too. What a request stands for is compared with the transaction
-that was stored, column by column, so a default that was omitted and the same value sent are one
+The payload has to be the same, too. The request with its defaults is compared with the stored
+transaction, column by column, so a default that was omitted and the same value sent are one
 payload. Values that the service fills in again for each request are compared by how they were made:
 an id that was generated matches a generated one, and an event time that follows the clock matches
 the clock of then.
@@ -85,7 +85,7 @@ class DecisionCache:
         return self.among((transaction_id,)).get(transaction_id)
 
     def among(self, transaction_ids: Iterable[str]) -> dict[str, Decided]:
-        """What is kept about those of these ids that are known."""
+        """The stored decisions of those of these ids that are known."""
         found: dict[str, _CachedRecord] = {}
         pending, stored = self._pending, self._stored
         with self._lock:
@@ -164,7 +164,7 @@ class DecisionLookup:
         self._quarantined = those(records.rows.decided(quarantined=True), self._id)
 
     def find(self, key: str) -> PastDecision | None:
-        """What was stored under this key, if it was decided."""
+        """The decision stored under this key, if any."""
         return self._guard.read(partial(self._read, key), None)
 
     def stored(self, keys: Sequence[str]) -> Sequence[str]:
@@ -222,7 +222,7 @@ class IdempotencyStore:
         self._lookup = lookup
 
     def among(self, transaction_ids: Sequence[str]) -> dict[str, PastDecision]:
-        """What is known of those of these ids that were decided before."""
+        """The earlier decisions of those of these ids that have one."""
         if not transaction_ids:
             return {}
         kept = self._cache.among(transaction_ids)
@@ -264,10 +264,10 @@ def conflicting_fields(
 
 
 def conflict(request: BaseModel, fields: list[str], named: RowFields) -> Problem:
-    """The answer to a payload that differs; shows nothing of the first but the fields' names.
+    """The answer to a payload that differs; names the fields and shows no values.
 
-    A request for another entity learns of that field alone: which of the others are right would
-    let a stranger reconstruct a decision, one field after the other.
+    For another entity only that field is named: the list of matching fields would let an attacker
+    reconstruct a decision field by field.
     """
     told = [named.entity] if named.entity in fields else fields
     detail = f"this {named.row_id} was decided before with another {', '.join(map(str, told))}"

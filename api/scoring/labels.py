@@ -1,9 +1,9 @@
 """Labels on their way to the database: stored now, or journaled behind the decision they belong to.
 
-A label may not overtake its decision, or the database would not know what it labels. So one whose
-decision waits in a journal goes into that journal, be it this worker's or another's; one that
-the database cannot take now waits in this worker's. What can be neither stored nor journaled is
-refused, and is not acknowledged.
+A label may not overtake its decision, or the database would not know what it labels. So a label
+whose decision waits in a journal goes into that journal, this worker's or another's; one that the
+database cannot store now waits in this worker's. A label that can be neither stored nor journaled
+is refused, and not acknowledged.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -48,12 +48,12 @@ class NoOthers:
 
 @dataclass(slots=True)
 class KeptLabels:
-    """How each label was kept.
+    """How each label was stored.
 
     Attributes:
         stored: those in the database, with the label it was given.
-        replaced: of those, the ids whose stored label was turned round.
-        outdated: of those, the ids whose stored label was known later and says something else.
+        replaced: of those, the ids whose stored label changed.
+        outdated: of those, the ids whose stored label was known later and differs.
     """
 
     stored: list[Label] = field(default_factory=list)

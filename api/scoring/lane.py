@@ -26,10 +26,10 @@ Dispatch = Callable[[Piece], None]
 """Runs a piece where scoring runs, soon; sources need not be safe for other threads then."""
 
 LOOP_SECONDS = 0.01
-"""What a piece on the event loop may take: everything else waits for it."""
+"""The time limit of a piece on the event loop: everything else waits for it."""
 
 THREAD_SECONDS = 0.1
-"""What a piece on the thread may take: other pieces wait for it."""
+"""The time limit of a piece on the thread: other pieces wait for it."""
 
 # of a version that was not measured: it was loaded without a test, after a restart
 _UNKNOWN_ROWS = 4
@@ -121,11 +121,11 @@ class ScoringLane:
 
     @property
     def seconds_at_work(self) -> float:
-        """How long the thread has been at its piece."""
+        """The seconds the thread has worked on its current piece."""
         return self._thread.seconds_at_work if self.is_busy else 0.0
 
     def rows_at_once(self, most: int) -> int:
-        """How many rows to take up together, so that none waits long for its neighbours."""
+        """The number of rows to score together, so that none waits long for its neighbours."""
         live = self._models.live
         if live is None:
             return most

@@ -21,7 +21,7 @@ Thresholds = Callable[[str], Mapping[str, float]]
 
 
 class PendingDecisions:
-    """What scoring remembers between the journal and the database.
+    """Decisions that are in the journal but not in the database yet.
 
     Attributes:
         source: features, which see pending rows.
@@ -44,10 +44,10 @@ class PendingDecisions:
         self._format = records
 
     def recall(self, records: Iterable[bytes], thresholds: Thresholds) -> None:
-        """Make decisions known that a killed process journaled and never drained.
+        """Load decisions that a killed process journaled and never drained.
 
         Undecodable records are left for the drain, which stores them or writes them to the
-        dead-letter file. `thresholds` gives those of a version.
+        dead-letter file. `thresholds` returns those of a version.
         """
         keys: list[str] = []
         for record in records:

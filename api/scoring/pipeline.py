@@ -63,10 +63,10 @@ Outcomes = list[RowOutcome | None]
 
 @dataclass(frozen=True, slots=True)
 class PipelineParts:
-    """What scoring needs; made once by its builder.
+    """The collaborators of scoring; made once by its builder.
 
     Attributes:
-        claims: which worker decides about an id; None where there is only one.
+        claims: the worker that owns an id; None where there is only one.
         clock: the present and the ingestion time of each row.
         read_seconds: how long a request may read history; None: no deadline.
     """
@@ -87,11 +87,11 @@ class PipelineParts:
 
 
 class PipelineResult(NamedTuple):
-    """What became of the rows of one run.
+    """The outcomes of the rows of one run.
 
     Attributes:
         outcomes: one for each row, in the order given.
-        model: the version that serves, or that stood in for it.
+        model: the live version, or the fallback that scored instead.
     """
 
     outcomes: Sequence[RowOutcome]
@@ -180,7 +180,7 @@ class ScoringPipeline:
         return self._claim(list(first.values()), outcomes), duplicates
 
     def _known(self, rows: Sequence[Accepted]) -> dict[str, PastDecision]:
-        """What is known of the rows' ids, by their keys."""
+        """Earlier decisions of the rows' ids, by their keys."""
         named = [row for row in rows if row.is_named]
         known = self._parts.decisions.among([row.key for row in named])
         # It counted when it came, and would not any more: it is the same row all the same.
@@ -336,9 +336,9 @@ def _answer_duplicates(
 
 
 def _lock_keys(received: Sequence[Received], fields: RowFields) -> Iterator[str]:
-    """What rows are locked by: their users, and their ids, which two users may have sent.
+    """The lock keys of rows: their users, and their ids, which two users may have sent.
 
-    A user or an id that is not named is made for this row alone.
+    A generated user or id is unique to this row and needs no lock.
     """
     for one in received:
         for name in (fields.entity, fields.row_id):
@@ -348,7 +348,7 @@ def _lock_keys(received: Sequence[Received], fields: RowFields) -> Iterator[str]
 
 
 def _own_milliseconds(scored: Scored, scores: RoutedScores, now: float) -> float:
-    """How long the row took, without what its neighbours' version took meanwhile."""
+    """The latency of the row, without the time its neighbours' version took meanwhile."""
     own = scores.seconds.get(scored.decided.served.version, 0.0)
     others = sum(scores.seconds.values()) - own
     return round((now - scored.row.received.started - others) * 1e3, 3)

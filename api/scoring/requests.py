@@ -23,12 +23,12 @@ _SMALL_BYTES = 32 * 1024
 
 
 def members_of_a_row(model: type[BaseModel]) -> int:
-    """How many members each row of a batch may have."""
+    """The maximum number of members of each row of a batch."""
     return max(OF_EACH_ROW, 4 * len(model.model_fields))
 
 
 def elements_of_a_batch(model: type[BaseModel], max_rows: int) -> int:
-    """How many values a batch may hold; checked before it is split."""
+    """The maximum number of values in a batch; checked before it is split."""
     return members_of_a_row(model) * max_rows + OF_AN_ENVELOPE
 
 
@@ -49,7 +49,7 @@ class RowParser:
 
 
 class Instances:
-    """The rows of a batch; those that are left are parsed when they are taken."""
+    """The rows of a batch; the remaining ones are parsed when they are taken."""
 
     def __init__(self, values: list[Any], parse: Callable[[list[Any]], list[Instance]]) -> None:
         # the first ones are at the end, where taking them costs nothing
@@ -70,7 +70,7 @@ class BatchParser:
     """Parses {"instances": [...]}; a bad row becomes its ValidationError, in its place.
 
     Where every row is good, none of them passes through Python. A body is split at once;
-    what its rows say is examined a slice at a time, for a thousand bad rows take a while.
+    its rows are validated a slice at a time, because a thousand bad rows take a while.
     """
 
     def __init__(self, model: type[BaseModel], max_rows: int) -> None:

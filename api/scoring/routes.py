@@ -24,7 +24,7 @@ from shared.usecase.serving import ScoringRoute
 
 
 def add_scoring_routes(app: FastAPI, service: Service) -> None:
-    """What the use case answers, and nothing this service knows about."""
+    """The scoring routes that the use case defines."""
     max_rows = service.settings.batch_max_rows
     for route in service.use_case.routes:
         single = _row_endpoint(service, route)
@@ -35,7 +35,7 @@ def add_scoring_routes(app: FastAPI, service: Service) -> None:
 
 
 def fast_routes(service: Service) -> FastRoutes:
-    """The fast path to every route of single rows; none where scoring runs in threads.
+    """The fast path to every route of single rows; empty where scoring runs in threads.
 
     Its answers carry no CORS headers, so there is none where other origins are allowed.
     """

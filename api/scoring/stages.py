@@ -43,16 +43,16 @@ class Received:
 
 @dataclass(slots=True)
 class Accepted:
-    """A row that makes sense.
+    """A validated row.
 
     Attributes:
         received: the request it came from.
         position: its place among the rows of one run of the pipeline.
-        transaction: what the request stands for; `ingested_at_us` is final.
-        key: finds its decision again; quarantined rows have keys of their own.
+        transaction: the transaction of the request; `ingested_at_us` is final.
+        key: the idempotency key; quarantined rows have separate keys.
         is_named: the caller chose its id: only such a row can arrive twice.
         is_quarantined: it is scored and stored, and no other row's features may see it.
-        refusal: why it may not be decided, unless it was decided before.
+        refusal: the reason it must not be scored, unless it was decided before.
     """
 
     received: Received
@@ -107,7 +107,7 @@ class Reply(NamedTuple):
 
 
 RowOutcome = Reply | Problem
-"""How the pipeline ended for one row."""
+"""The outcome of the pipeline for one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class EncodedReply:
 
 
 def answer_of(route: ScoringRoute, decided: Decided) -> Answer:
-    """What a route answers to a decision."""
+    """Makes a route's answer from a decision."""
     return route.respond(decided.transaction, decided.vector, decided.scores, decided.served)
 
 

@@ -59,7 +59,7 @@ class MonotonicClock:
         return Instant(now_us, stamp_us)
 
     def ahead_us(self) -> int:
-        """How far the last ingestion time is ahead of the present; 0 unless it was set back."""
+        """The lead of the last ingestion time over the clock; 0 unless the clock was set back."""
         with self._lock:
             return max(0, self._last_stamp_us - self._clock.now_us())
 
@@ -72,7 +72,7 @@ class MonotonicClock:
 
 
 class UserLocks(Protocol):
-    """How rows of one user, or of one id, are kept from being scored at once."""
+    """Prevents rows of one user, or of one id, from being scored concurrently."""
 
     def of(self, keys: Iterable[str]) -> AbstractContextManager[None]:
         """Held while rows with these keys are accepted, scored and recorded."""

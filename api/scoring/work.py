@@ -36,9 +36,9 @@ _FEW_BYTES = 1_024
 class Batch:
     """Answers every row, by a prediction or by its problem, as if they had come one by one.
 
-    Each slice is decided and recorded as a whole, so a slice that fails leaves those before it
-    as they are: its rows get the problem as their own. All slices are of one version, unless
-    another one had to stand in for it.
+    Each slice is decided and recorded as a whole, so a slice that fails does not affect those
+    before it: each of its rows gets the problem. One version scores all slices, unless a fallback
+    has to replace it.
     """
 
     def __init__(

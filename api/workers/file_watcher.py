@@ -15,7 +15,7 @@ import structlog
 
 _log = structlog.get_logger()
 POLL_SECONDS = 0.1
-# What could not be taken over is tried again after this long.
+# A failed reload is repeated after this long.
 RETRY_SECONDS = 5.0
 
 FileIdentity = tuple[int, int, int] | None
@@ -51,9 +51,9 @@ class FileWatcher:
         self._thread = threading.Thread(target=self._run, name="follower", daemon=True)
 
     def watch(self, path: Path, changed: Callable[[], None]) -> None:
-        """Call `changed` whenever the file is another one than at the last look.
+        """Call `changed` whenever the file was replaced since the last check.
 
-        What it is now counts as seen. When the call raises, it is repeated after a while,
+        The current file counts as seen. When the call raises, it is repeated after a while,
         and at the next change.
         """
         self._files.append(_WatchedFile(path, changed, identity_of(path)))

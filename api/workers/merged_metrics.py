@@ -20,7 +20,7 @@ Family = tuple[str, str, str, list[tuple[str, dict[str, str], float]]]
 
 
 class MergedMetrics:
-    """What GET /metrics answers."""
+    """The body of GET /metrics."""
 
     def __init__(self, metrics: Metrics, run_dir: RunDir) -> None:
         self._metrics = metrics

@@ -1,7 +1,7 @@
-"""Which folder a worker's journal is in, and the drains of journals without a worker.
+"""The folder of a worker's journal, and the drains of journals without a worker.
 
 One process writes to JOURNAL_DIR itself, several to a folder each below it. After the number
-of workers was changed, or a worker did not come back, worker 0 drains what was left behind.
+of workers was changed, or a worker did not come back, worker 0 drains the orphaned journals.
 """
 
 import re
@@ -65,7 +65,7 @@ def _has_segments(folder: Path) -> bool:
 class OrphanedJournals:
     """Drains orphaned folders beside this worker's own journal, on a separate thread.
 
-    A database that is away holds that thread, not the follower's, on which rollbacks depend.
+    An unavailable database blocks that thread, not the file watcher's, on which rollbacks depend.
     """
 
     def __init__(self, root: Path, total: int, adopt: Adopt) -> None:

@@ -14,7 +14,7 @@ from api.settings import Settings
 from shared.errors import SettingsError
 
 _log = structlog.get_logger()
-# What the kernel keeps for one connection, of answers and of requests; it doubles the number.
+# Kernel buffer sizes of one connection, for answers and requests; the kernel doubles them.
 _BUFFER_BYTES = 128 * 1024
 
 

@@ -88,7 +88,7 @@ class WorkerRoster:
 
     def _status(self, version: str) -> Workers:
         told = self._run_dir.reports(STATE)
-        # What this worker served may have been changed again by another one.
+        # Another worker may have changed the live version again.
         told[self._run_dir.number] = {"version": version, "behind": {}}
         total = self._run_dir.total
         failed = tuple(

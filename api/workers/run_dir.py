@@ -1,7 +1,7 @@
 """The run directory: small files in which each worker reports its state to the others.
 
-Nothing here is needed to score; a directory that cannot be written costs what is told, not
-what is served. Files of dead processes are not read.
+Scoring does not need it: if the directory cannot be written, only the reports are missing. Files of
+dead processes are not read.
 """
 
 import os
@@ -15,7 +15,7 @@ import structlog
 from shared.system.files import TEMPORARY_PREFIX, write_whole
 
 _log = structlog.get_logger()
-# What every worker reports when it serves.
+# The report of every worker when it serves.
 STATE = "state"
 WorkerReport = dict[str, Any]
 
@@ -53,19 +53,19 @@ class RunDir:
             self._writable = False
 
     def reports(self, what: str) -> dict[int, WorkerReport]:
-        """What each worker that lives said last, by its number."""
+        """The last report of each running worker, by its number."""
         found = {number: self._read(self._file(what, number)) for number in range(self.total)}
         return {number: content for number, content in found.items() if content is not None}
 
     def retract(self, what: str) -> None:
-        """Take back what this worker said."""
+        """Remove this worker's report."""
         try:
             self._file(what, self.number).unlink(missing_ok=True)
         except OSError:
             return
 
     def clear(self) -> None:
-        """Forget what earlier processes said; for the one that starts before all others.
+        """Remove the reports of earlier processes; for the process that starts first.
 
         Raises:
             OSError: the directory cannot be written.

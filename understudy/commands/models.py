@@ -102,7 +102,7 @@ class _Candidate:
 
 
 def _candidates(folder: Path) -> list[_Candidate]:
-    """What the scheduler keeps, newest first."""
+    """The bundles that the scheduler keeps, newest first."""
     found = [path for path in folder.glob("*.*.*") if path.is_dir()]
     found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
     return list(map(_candidate, found))

@@ -10,7 +10,7 @@ from understudy.commands.options import AsJson
 
 
 class Protocol(StrEnum):
-    """Who says which rows are learned from and judged on."""
+    """The protocol that splits rows into training and held-out rows."""
 
     POLICY = "policy"
     HANDBOOK = "handbook"

@@ -1,4 +1,4 @@
-"""How exports call what this use case learns: the words of an import and of its proposal."""
+"""Names of labels and columns in exports, used by an import and by its proposal."""
 
 from shared.label_words import LabelWords
 

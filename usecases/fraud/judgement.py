@@ -1,4 +1,4 @@
-"""What the models alone say of a row: thresholds turn their scores into a decision.
+"""The models' judgement of a row: thresholds turn their scores into a decision.
 
 Comparisons are written so that a score that is not a number ends in review, never in approve.
 """
@@ -15,7 +15,7 @@ from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, TaskPr
 
 
 class Decision(StrEnum):
-    """What to do with the transaction, from mild to severe."""
+    """The decision about the transaction, from mild to severe."""
 
     APPROVE = "approve"
     REVIEW = "review"
@@ -34,7 +34,7 @@ ANOMALY_COMPONENTS = ("isolation_forest", "autoencoder")
 
 
 class Judgement(NamedTuple):
-    """The scores of one row and what the thresholds make of them.
+    """The scores of one row, and the decision by the thresholds.
 
     Attributes:
         thresholds: the model's own, with a default for each it does not declare.
@@ -75,10 +75,10 @@ def judge(scores: FloatVector, model: ServedModel) -> Judgement:
 
 
 class _Limits(NamedTuple):
-    """What a model's thresholds come to; worked out once, not for every row.
+    """A model's resolved thresholds, computed once and not for every row.
 
     Attributes:
-        anomalies: position among the components (None: the model has it not), limit, unit.
+        anomalies: position among the components (None: absent), limit, unit.
     """
 
     thresholds: Mapping[str, float]
@@ -118,7 +118,7 @@ def _limits_of(model: ServedModel) -> _Limits:
 
 
 def prediction(scores: FloatVector, model: ServedModel) -> TaskPrediction:
-    """What two versions are compared by while one of them is on trial."""
+    """The value by which two versions are compared during a rollout."""
     judgement = judge(scores, model)
     return TaskPrediction(judgement.probability, judgement.decision is not Decision.APPROVE)
 

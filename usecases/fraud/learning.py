@@ -163,5 +163,5 @@ class FraudLearning:
 
 
 def use_case() -> LearningUseCase:
-    """What `usecases.load_learning("fraud")` finds."""
+    """The factory that `usecases.load_learning("fraud")` calls."""
     return FraudLearning()

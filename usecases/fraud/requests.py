@@ -1,4 +1,4 @@
-"""What a caller may send, what each missing field means, and the instant it stands for.
+"""The request schema: fields, defaults of missing ones, and the row's event time.
 
 Only `amount` is required. Unknown fields are refused: a misspelt `merchant` that is silently
 dropped would be scored as a payment without a merchant.

@@ -34,7 +34,7 @@ RULES_PATH = Path(__file__).with_name("rules.toml")
 
 @dataclass(frozen=True, slots=True)
 class FraudServing:
-    """What the scoring service asks of the fraud use case."""
+    """The fraud use case for the scoring service."""
 
     routes: Sequence[ScoringRoute]
     name: str = "fraud"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.errors import SettingsError
 
-# What the kernel takes for the address of such a socket, less the byte that ends it.
+# The kernel's limit of a Unix socket's address, without the terminating byte.
 _MAX_PATH_BYTES = 107
 
 

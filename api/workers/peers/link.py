@@ -1,8 +1,8 @@
 """The accepting worker's side: one persistent connection to each other worker, with many calls.
 
-A call waits for a worker that is down until its successor is there, for a bounded time; what is
-in flight when a worker dies is sent again if it carries an id of its own, and is given up
-otherwise, because it may have been counted.
+A call waits for a worker that is down until its successor is there, for a bounded time; what is in
+flight when a worker dies is sent again if every row has its own id, and fails otherwise, because it
+may have been scored.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from api.workers.peers.frames import ALIVE, ANSWER, CALL, Frame, FrameError, Fra
 _log = structlog.get_logger()
 # Workers of one service start together, and not all are equally fast.
 FIRST_SECONDS = 10.0
-# What is in flight when a worker dies may be what it died of.
+# A request in flight when a worker dies may be the cause of its death.
 _MAX_SENDS = 2
 # A call that is read later than this part of the wait is refused by the other side: its caller is
 # about to give up.

@@ -30,7 +30,7 @@ _THREAD_SECONDS = 90.0
 
 
 class PeerReply(NamedTuple):
-    """What another worker answered; None: it did not, in time."""
+    """Another worker's answer; None: it did not answer in time."""
 
     status: int
     headers: bytes
@@ -135,7 +135,7 @@ class Peers:
     async def ask(
         self, owner: int, operation: int, context: bytes, body: bytes, *, is_repeatable: bool
     ) -> PeerReply | None:
-        """What another worker answers; None when it does not, in time."""
+        """Another worker's answer; None when it does not answer in time."""
         future: asyncio.Future[PeerReply | None] = asyncio.get_running_loop().create_future()
 
         def answered(status: int, headers: bytes, answer: bytes) -> None:

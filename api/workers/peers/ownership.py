@@ -28,10 +28,10 @@ class Owner(NamedTuple):
 
 
 def parsed(body: bytes) -> Any:
-    """What a body says; also one with NaN or long integers, which orjson refuses.
+    """The parsed body; also of one with NaN or long integers, which orjson refuses.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     try:
         return orjson.loads(body)

@@ -52,7 +52,7 @@ class Part:
     """The rows of one owner, and their places in the batch.
 
     Attributes:
-        is_repeatable: every row has an id of its own, so sending them twice has the effect of once.
+        is_repeatable: every row has an id, so sending them again is idempotent.
     """
 
     owner: int
@@ -73,7 +73,7 @@ class Part:
 
 
 class PartAnswer(NamedTuple):
-    """What became of a part; `headers` are whole lines."""
+    """The answer to a part; `headers` are whole lines."""
 
     status: int
     headers: bytes
@@ -166,7 +166,7 @@ def unavailable() -> Problem:
 
 
 class EntityRouter:
-    """Takes what `MicroBatcher` takes: scores its own rows there, and forwards the others."""
+    """Has the interface of `MicroBatcher`: scores its own rows there, and forwards the others."""
 
     def __init__(
         self,

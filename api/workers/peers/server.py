@@ -1,7 +1,7 @@
 """The owner's side: takes rows from other workers and sends the answers back.
 
-While anything is unanswered a sign of life goes out every half second, so that a worker that is
-slow is told from one that hangs.
+While a request is unanswered a heartbeat is sent every half second, so that a slow worker can be
+distinguished from one that hangs.
 """
 
 import asyncio

@@ -93,7 +93,7 @@ class Analyst:
 
 
 def risk_level(verdict: RowVerdict, judgement: Judgement) -> RiskLevel:
-    """How much attention a person should give to the row."""
+    """The priority of the row for a person's review."""
     if verdict.decision is Decision.BLOCK:
         return "critical"
     if verdict.decision is Decision.REVIEW:

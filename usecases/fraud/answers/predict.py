@@ -1,4 +1,4 @@
-"""POST /predict: what the models say of one row, by their own thresholds, without the rules."""
+"""POST /predict: the models' decision on one row, by their thresholds, without the rules."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -137,7 +137,7 @@ def _codes(texts: pl.Series) -> Codes:
 
 
 def word_codes(words: Words, texts: pl.Series) -> npt.NDArray[np.float32]:
-    """What one row's words become, of a whole column; null is NaN."""
+    """The codes of a whole column of words; null is NaN."""
     texts = texts.cast(pl.String)
     known = texts.unique().drop_nulls()
     places = texts.cast(pl.Enum(known)).to_physical().cast(pl.Int64).fill_null(UNKNOWN)

@@ -4,13 +4,13 @@ from shared.clock import MICROS_PER_DAY
 from shared.usecase.serving import FeatureSet
 
 LABEL_DELAY_US = 7 * MICROS_PER_DAY
-"""How far the merchant's fraud rates stay behind, so that labels have come in."""
+"""The lag of the merchant's fraud rates, so that labels have arrived."""
 
 MAX_PRIOR_ROWS = 2_048
-"""How many prior rows of a user count at most: the newest ones of the last 30 days.
+"""The maximum number of a user's prior rows that count: the newest of the last 30 days.
 
-Part of the definition of every feature that examines prior rows. It bounds what one row costs,
-whatever a user has behind it; only `days_since_first_seen` looks further back.
+Part of the definition of every feature that examines prior rows. It bounds the cost of one row for
+any length of history; only `days_since_first_seen` looks further back.
 """
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -70,7 +70,8 @@ CODES: tuple[str, ...] = (
     "channel_code",
     "country_code",
 )
-"""What the row says in words, in the order of `usecases.fraud.features.categories.COLUMNS`."""
+"""The categorical fields of the row, in the order of `usecases.fraud.features.categories.COLUMNS`.
+"""
 
 GROUPS["categories"] = CODES
 

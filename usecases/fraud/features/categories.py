@@ -1,9 +1,8 @@
 """The categories of a request as float32 codes, without anything fitted.
 
-A word of a declared list is its place in the lists; any other text is a 24-bit hash of its
-UTF-8 bytes, exact in float32; null is NaN. Batch and online look words up in the same tables,
-so they cannot disagree. What a code means to a model is the model's own affair: its graph holds
-the words it has learned.
+A word of a declared list is its place in the lists; any other text is a 24-bit hash of its UTF-8
+bytes, exact in float32; null is NaN. Batch and online look words up in the same tables, so they
+cannot disagree. The model's graph maps codes to the words it was trained on.
 """
 
 from hashlib import blake2b

@@ -1,8 +1,8 @@
-"""How rows become the numbers the kernel reads: instants, amounts, and hashes for text.
+"""Encodes rows as the kernel's numbers: instants, amounts, and hashes of texts.
 
 Rows of one user, and rows that come in, are encoded here; `usecases.fraud.features.stepping`
 does the same to rows as SQLite holds them and `usecases.fraud.features.batch` to whole columns.
-The parity test holds all of them to it.
+The parity test checks that all agree.
 """
 
 import math
@@ -43,7 +43,7 @@ PRIOR_COLUMNS = (
     "device_id",
     "utc_offset_min",
 )
-"""What the kernel wants of a prior row besides its instants, in the order it is read."""
+"""The fields of a prior row that the kernel reads besides its instants, in order."""
 
 _ITEM_BYTES = 8
 _ROW_BYTES = WORDS * _ITEM_BYTES
@@ -84,7 +84,7 @@ def put_row(rows: Micros, at: int, line: int, transaction: Transaction, sums: Su
 
 
 def encode(rows: Sequence[PriorRow], room: int) -> Micros:
-    """A block of the rows in the order given, with room for so many in all."""
+    """A block of the rows in the order given, with a capacity of this many in all."""
     size = len(rows)
     columns = list(zip(*rows, strict=False)) if rows else _NO_ROWS
     event_time, ingested_at, ids, amount, merchant, category, country, lat, lon = columns[:9]

@@ -26,10 +26,10 @@ AMOUNT, LAT, LON = range(3)
 INTEGERS, NUMBERS = 9, 3
 
 SIZE, ROOM, BEGIN, KNOWN, FIRST_SEEN, STAMP, LAST_EVENT, LAST_INGESTED, MOST, HEADER = range(10)
-"""What a user's block begins with: how many rows there are and room for, since which instants
-it tells of rows at hand, `first_seen` and the last `stamp` of `Rest`, the last row's instants,
-and how many prior rows count at most.
-Then come the integers and the numbers, each line with room for ROOM rows."""
+"""The header of a user's block: row count and capacity, the instants from which it is valid for new
+rows, `first_seen` and the last `stamp` of `Rest`, the last row's instants, and how many prior rows
+count at most. Then come the integers and the numbers, each line with room for ROOM rows.
+"""
 
 VOID = -1
 """A SIZE: the rows are no longer all there are."""
@@ -54,7 +54,7 @@ class History(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What is known of the row at hand besides its line of the history.
+    """The facts about the current row besides its line of the history.
 
     Attributes:
         first_seen: the earliest visible row of the user that is not in the history, or NEVER.
@@ -121,12 +121,12 @@ class HistoryTable(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """What one pass over the visible rows of the last 30 days tells, the newest `most` of them.
+    """The result of one pass over the newest `most` visible rows of the last 30 days.
 
     Attributes:
         previous: the newest visible row of any age, or -1.
         cnt_10m: this and what follows: rows, then amounts, in [t - window, t).
-        same_bucket: this and what follows: rows that have it in common with the row at hand.
+        same_bucket: this and what follows: rows that share it with the current row.
         merchants_24h: different merchants.
     """
 

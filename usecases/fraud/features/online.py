@@ -115,7 +115,7 @@ class FraudFeatureSource:
 
     def forget(self, transaction_ids: Sequence[str]) -> None:
         if self.windows is not None:
-            # While they are still known for our own rows, for which windows need not be searched.
+            # First, while they still count as our own rows, for which windows need not be searched.
             self.windows.look()
         self.live.forget(transaction_ids)
 

@@ -27,7 +27,7 @@ class Pasts:
     def _stored_lasting(
         self, stored: StoredWindows, transaction: Transaction
     ) -> tuple[UserWindow | None, bool]:
-        """What compiled code finds, and whether that is the last word."""
+        """The result of compiled code, and whether it is final."""
         # Pending first: a row that is stored meanwhile is then seen twice, never missed.
         pending = self._live.pending_of(transaction.user_id)
         if pending.oldest_us is not None:

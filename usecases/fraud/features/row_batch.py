@@ -1,9 +1,9 @@
-"""Rows that came in together, taken up one after the other by one call of compiled code.
+"""Computes features of rows that arrived together, one after the other, in one compiled call.
 
-Every row names the block of its user. It is written behind the block's last row, its features
-are told from what lies before it, and it becomes the past of the next row of that user. A row
-that its block cannot tell is left to the caller, and the block is void, as it is when it cannot
-take a row: later rows of that user are left as well, so that each user's rows keep their order.
+Every row names the block of its user. It is written behind the block's last row, its features are
+computed from the rows before it, and it becomes history for the next row of that user. A row that
+its block cannot handle is returned to the caller, and the block becomes void, as it does when it is
+full: later rows of that user are returned as well, so that each user's rows keep their order.
 """
 
 from collections.abc import Sequence
@@ -60,10 +60,10 @@ WORDS = ROW_CODES + CODES
 FORMAT = "14q9d"
 
 _UNTOLD = 0
-"""What becomes of the address of a block that could not tell a row."""
+"""Replaces the address of a block that could not compute a row."""
 
 TELL, ADD = 1, 2
-"""What is wanted of a row, or both: its features, and that later rows see it."""
+"""The operations on a row, combinable: compute its features, and add it to the history."""
 
 
 Told = npt.NDArray[np.bool_]
@@ -82,9 +82,9 @@ class Holder(Protocol):
 def take_at_addresses(
     holders: Sequence[Holder], rows: Micros, wanted: int, out: Out
 ) -> Told | None:
-    """Take up rows in order, each with the block of its user; None if nothing is left to do.
+    """Compute rows in order, each with the block of its user; None if all are done.
 
-    Else which rows were told; some blocks may be void.
+    Otherwise returns which rows were computed; some blocks may be void.
     """
     addresses = np.array([holder.address for holder in holders], dtype=np.int64)
     if _take(addresses, rows, wanted, out):
@@ -109,7 +109,7 @@ take = take_at_addresses if RAW_ADDRESSES.in_use else take_blocks
 
 @compiled_briefly
 def _take(addresses: Micros, rows: Micros, wanted: int, out: Out) -> bool:
-    """True if nothing is left to do; else some addresses are _UNTOLD, or some blocks void."""
+    """True if all are done; else some addresses are _UNTOLD, or some blocks void."""
     numbers = rows.view(np.float64)
     all_well = True
     for i in range(len(addresses)):

@@ -104,9 +104,9 @@ def complete(integers: Micros, numbers: Floats, at: int, offset_min: int, region
 
 @compiled
 def first_places(codes: Micros, size: int, first: Micros) -> bool:
-    """For each of the codes where it stands first, UNKNOWN for UNKNOWN; True if any stands twice.
+    """The first position of each code, UNKNOWN for UNKNOWN; True if any code is repeated.
 
-    The codes are hashes already, so their last bits tell where to look.
+    The codes are hashes already, so their last bits are the table index.
     """
     slots = 16
     while slots < 2 * size:
@@ -147,16 +147,16 @@ def complete_block(block: Micros, offset_min: Micros, regions: Micros) -> bool:
 
 @compiled
 def facts_of(block: Micros) -> tuple[int, int, int]:
-    """How many rows a block holds and has room for, and where it lies."""
+    """The row count, capacity and address of a block."""
     return block[SIZE], block[ROOM], block.ctypes.data
 
 
 @compiled
 def newest_of(block: Micros, most: int, keep: int, room: int) -> Micros:
-    """The newest rows with so much room, for rows at hand later than `most` of those kept.
+    """The newest rows with this capacity, for rows later than `most` of those kept.
 
-    Empty where some row was not visible yet when the last one came: then there is no telling
-    which of them count.
+    Empty where a row was not visible yet when the last one came: then it is unknown which of them
+    count.
     """
     size = block[SIZE]
     old = integers_of(block)

@@ -42,7 +42,7 @@ Lines = npt.NDArray[Any]
 Past = tuple[Micros, Floats]
 
 GOOD, UNUSUAL, FAILED = range(3)
-"""How it ended: with a block; with rows that want a closer look; without an answer."""
+"""The outcome: a block; rows that need the slow path; no answer."""
 
 WINDOW, OLDER, FIRST = range(3)
 """The questions, each a line: address of the statement, numbers of its three parameters, and

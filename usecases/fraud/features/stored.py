@@ -34,7 +34,7 @@ _PARAMETERS = (
 
 
 class StoredWindows:
-    """What the database alone tells of users; both questions raise DataUnavailable."""
+    """Histories of users from the database alone; both methods raise DataUnavailable."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class StoredWindows:
         self._thread = threading.local()
 
     def lasting(self, transaction: Transaction) -> UserWindow | None:
-        """A window for this row and all that come later; None where there is no telling."""
+        """A window for this row and all later ones; None where it cannot be determined."""
         return self._read(transaction, FOREVER, FOREVER)
 
     def alone(self, transaction: Transaction) -> UserWindow | None:

@@ -36,9 +36,9 @@ class UserWindow:
     Attributes:
         block: the rows as the kernel reads them; another one when there is room for more.
         address: of the block, until the next row is given room.
-        taken: places that have been given away; some may have stayed empty.
-        expires_at: to be reread from then on.
-        place: this and `used` belong to whoever keeps it.
+        taken: reserved positions; some may be empty.
+        expires_at: the instant from which it has to be reread.
+        place: this and `used` belong to the cache that holds it.
     """
 
     __slots__ = ("_room", "address", "block", "expires_at", "place", "taken", "used")
@@ -50,9 +50,9 @@ class UserWindow:
 
     @classmethod
     def of(cls, past: Past, transaction: Transaction, most: int) -> "UserWindow":
-        """A window that tells of this row and of those that come after it.
+        """A window that covers this row and those after it.
 
-        `most` is how many prior rows count at most, the newest ones.
+        `most` is the maximum number of prior rows that count, the newest ones.
         """
         block = encode(past.rows, len(past.rows) + ROOM_TO_COME)
         block[BEGIN] = transaction.event_time_us

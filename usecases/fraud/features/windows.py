@@ -1,10 +1,10 @@
 """Recent rows of active users, encoded once and kept, so that a known user costs no read.
 
-A kept window gives the same bits as reading and encoding again: it holds what
-`LiveHistory.lasting` promises to stay right, rows are added as they are remembered, and a
-window is dropped when the database got rows of that user from anybody else, when rows come
-out of order, and when it is old. What somebody edits or deletes by hand in the logs is
-therefore seen after a minute, or one for every thousand rows; everything else at once.
+A kept window gives the same bits as reading and encoding again: it holds what `LiveHistory.lasting`
+guarantees to stay valid, rows are added as they are scored, and a window is dropped when another
+process stores rows of that user, when rows come out of order, and when it expires. Manual edits or
+deletions in the logs are therefore seen after a minute, or one for every thousand rows; all other
+changes at once.
 """
 
 import random
@@ -58,7 +58,7 @@ class KeptWindows:
         return self._windows.get(user_id)
 
     def next_turn(self) -> None:
-        """What is used from now on is warmer than all before, and stays for this turn."""
+        """Windows used from now on are the most recent, and are not evicted in this call."""
         self._turn += 1
 
     def use(self, window: UserWindow) -> None:
@@ -140,11 +140,11 @@ class RecentWindows:
         return len(self._windows)
 
     def held(self, user_id: str) -> UserWindow | None:
-        """What is kept of a user now."""
+        """The cached window of a user."""
         return self._windows.get(user_id)
 
     def vector(self, transaction: Transaction, sums: Sums) -> FloatVector | None:
-        """The features, or None where no window can tell them."""
+        """The features, or None where no window can compute them."""
         with self._lock:
             if not self._look():
                 return None
@@ -163,8 +163,8 @@ class RecentWindows:
     def fill(self, transactions: Sequence[Transaction], out: FloatMatrix) -> set[int]:
         """Write the features of rows into their lines and make each row one of the past.
 
-        Returns the lines of rows that no window could tell: where one of them is left, so are
-        all later ones of its user.
+        Returns the lines of rows that no window could compute, including all later ones of the same
+        user.
         """
         with self._lock:
             if not self._look():
@@ -208,7 +208,7 @@ class RecentWindows:
                 self._windows.drop(user_id)
 
     def _windows_of(self, transactions: Sequence[Transaction]) -> list[UserWindow | None]:
-        """A window with a place for each row; a user for whom there is none is asked for once."""
+        """A window with a place for each row; a missing window is requested once per user."""
         now = self._clock()
         self._windows.next_turn()
         lost: set[str] = set()

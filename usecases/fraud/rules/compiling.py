@@ -74,7 +74,7 @@ def read_all(variables: Sequence[Variable], evidence: RuleEvidence) -> dict[str,
 
 
 def ask(program: Any, activation: Any) -> Any:
-    """What the expression yields; the text of the error where it fails."""
+    """The value of the expression, or the text of its error."""
     try:
         return program.eval(activation).plain_value()
     except RuntimeError as error:

@@ -1,11 +1,11 @@
-"""Plain comparisons at the beginning of a rule, asked in Python before the CEL runtime is.
+"""Evaluates plain comparisons at the start of a rule in Python, before the CEL runtime.
 
 Most rules begin with `amount >= 5000.0` or the like, and most rows fail that. Comparisons of
 variables and literals, of a sum or a product of two doubles, and `in` a list of literals mean the
-same in CEL and in Python once the types have been checked, and CEL asks the parts of
-`a && b && c` from the left and stops at the first that is false. So a rule whose plain beginning is
-false is false, and a rule that is nothing but plain comparisons needs no other judge. What is not
-recognised is left to CEL.
+same in CEL and in Python once the types have been checked, and CEL evaluates the parts of `a && b
+&& c` from the left and stops at the first that is false. So a rule whose plain beginning is false
+is false, and a rule of only plain comparisons needs no CEL. Unrecognised parts are evaluated by
+CEL.
 """
 
 import operator
@@ -42,7 +42,7 @@ _CALCULATE: Mapping[str, Callable[[float, float], float]] = {
     "/": operator.truediv,
 }
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-# no escapes, no hexadecimals, no exponents: whoever writes those is read by CEL alone
+# no escapes, no hexadecimals, no exponents: conditions with those are evaluated by CEL alone
 _LITERAL = r"""(?:-?[0-9]+(?:\.[0-9]+)?|"[^"\\\n]*"|'[^'\\\n]*')"""
 _TERM = rf"(?:{_NAME}|{_LITERAL})"
 _SIDE = rf"{_TERM}(?:\s*[-+*/]\s*{_TERM})?"
@@ -73,7 +73,7 @@ class _Side(NamedTuple):
 
 
 def plain_beginning(when: str, table: Mapping[str, Variable]) -> Beginning:
-    """What of a rule that compiles can be asked without CEL."""
+    """The part of a valid rule that can be evaluated without CEL."""
     if "||" in when or "?" in when:
         # these bind weaker than &&: the first comparison might not be needed
         return Beginning((), is_whole=False)

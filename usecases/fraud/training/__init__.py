@@ -1,1 +1,1 @@
-"""How fraud models are learned from the transaction logs, exported and described."""
+"""Trains fraud models from the transaction logs, exports and describes them."""

@@ -110,7 +110,7 @@ def _network(width: int, recipe: AutoencoderRecipe, seed: int) -> nn.Sequential:
         return nn.Sequential(
             nn.Linear(width, recipe.hidden),
             nn.ReLU(),
-            # straight at the bottleneck: a unit that never fires would be lost for good
+            # linear at the bottleneck: a dead ReLU unit would never recover
             nn.Linear(recipe.hidden, recipe.bottleneck),
             nn.Linear(recipe.bottleneck, recipe.hidden),
             nn.ReLU(),

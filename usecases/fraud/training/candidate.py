@@ -39,13 +39,13 @@ class Fitted:
 
 
 def shipped_recipe() -> Recipe:
-    """What the policy file says of the classifier, and the anomaly models as they are."""
+    """The classifier's recipe from the policy file, and the fixed anomaly models."""
     return Recipe(read_policy().classifier)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingRequest:
-    """What to train on and by which recipe; rows are in the order of time.
+    """The training data and recipe; rows are in time order.
 
     Attributes:
         categories: names of the features that are codes of words.
@@ -62,7 +62,7 @@ class TrainingRequest:
 
     @property
     def examples(self) -> Examples:
-        """What the classifier learns from."""
+        """The training rows of the classifier."""
         words = [at for at, name in enumerate(self.feature_names) if name in self.categories]
         return Examples(self.matrix, self.labels, words, self.seed)
 
@@ -132,7 +132,7 @@ def fit_components(ask: TrainingRequest, progress: Progress, name: str | None = 
 
 
 def export(fitted: Fitted, feature_count: int) -> Mapping[str, bytes]:
-    """The graph that is served, and each component's own."""
+    """The served graph, and each component's graph."""
     parts: tuple[Exportable, ...] = (
         fitted.classifier,
         fitted.isolation_forest,
@@ -154,7 +154,7 @@ def _refuse_unusable(ask: TrainingRequest) -> None:
         column = ask.matrix[:, position]
         if np.isinf(column).any():
             raise TrainingFailed(f"features: {name} is infinite in {np.isinf(column).sum()} rows")
-        # nobody has to say a category
+        # categories are optional
         if np.isnan(column).all() and name not in ask.categories:
             raise TrainingFailed(f"features: {name} has no value in any row")
 
@@ -190,7 +190,7 @@ def _thresholds(
 
 
 def parity_of(fitted: Fitted, graph: bytes, rows: FloatMatrix) -> Parity:
-    """How the served graph and the fitted models agree on some rows."""
+    """The agreement of the served graph and the fitted models on sample rows."""
     components = (fitted.classifier, fitted.isolation_forest, fitted.autoencoder)
     targets = (*fitted.classifier.targets(), *fitted.isolation_forest.targets())
     return compare(components, targets, graph, rows, fitted.classifier.vocabulary.widen(rows))

@@ -22,7 +22,7 @@ _POSITIVE = 1
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """How a candidate did, in the mean over the parts it was judged on."""
+    """A candidate's mean result over the parts it was judged on."""
 
     average_precision: float
     auc: float
@@ -31,10 +31,10 @@ class Validated:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What was taken, and why.
+    """The chosen candidate, and the reason.
 
     Attributes:
-        table: candidate -> how it did; empty where no part could be judged.
+        table: candidate -> its result; empty where no part could be judged.
         rows: how many rows it was judged on.
         newest: the newest rows, by which thresholds are set.
         newest_scores: of these by a model that has not seen them, or None.
@@ -64,7 +64,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What is learned from, in the order of time.
+    """The training rows, in time order.
 
     Attributes:
         word_columns: positions of the features that are codes of words.

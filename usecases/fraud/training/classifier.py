@@ -128,7 +128,7 @@ class Classifier:
 
     @property
     def node_visits(self) -> float:
-        """What a row costs: the splits it passes."""
+        """The cost of a row: the splits it passes."""
         forest = 0.0 if self.forest is None else self.forest.node_visits
         return forest + self.boosting.node_visits
 

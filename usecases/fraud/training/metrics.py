@@ -25,7 +25,7 @@ def headline(scores: npt.NDArray[Any]) -> Scores:
 def point_estimates(
     scores: Scores, labels: Labels, held_out: pl.DataFrame, daily_alerts: int
 ) -> Mapping[str, float]:
-    """Ranking, workload and calibration; `held_out` tells whose rows they are, and of when."""
+    """Ranking, workload and calibration; `held_out` has their entities and times."""
     days = held_out["event_time"].to_numpy() // MICROS_PER_DAY
     cards = held_out["user_id"].rank("dense").to_numpy().astype(np.int64)
     ranked = bool(np.isfinite(scores).all()) and len(np.unique(labels)) == 2
@@ -70,7 +70,7 @@ def card_precision(
 
 
 def recall_at_budget(scores: Scores, labels: Labels, days: Codes, daily_alerts: int) -> float:
-    """Share of positives among the highest scores of their day, so many a day."""
+    """Share of positives among the highest scores of their day, for this many a day."""
     positives = np.count_nonzero(labels == 1)
     if not positives:
         return UNDEFINED

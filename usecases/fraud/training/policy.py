@@ -29,7 +29,7 @@ class SplitPolicy(StrictTable):
 
 
 class QualityPolicy(StrictTable):
-    """What a snapshot has to be like before anything is learned from it."""
+    """The data-quality requirements of a snapshot before training."""
 
     min_rows: PositiveInt
     min_labelled_rows: PositiveInt

@@ -1,4 +1,4 @@
-"""What every check may depend on besides the rows, worked out once."""
+"""The shared inputs of all checks besides the rows, computed once."""
 
 from dataclasses import dataclass
 

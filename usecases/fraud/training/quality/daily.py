@@ -26,7 +26,7 @@ MEASURES = ("amount", "lat", "lon", "home_lat", "home_lon")
 QUARTILES = (0.25, 0.5, 0.75)
 WHOLE, TEN_CENTS = "amount.whole", "amount.ten_cents"
 ENOUGH_A_DAY = 1_000
-"""Quartiles of a day are taken from about so many of its rows; more cost time, not error."""
+"""Quartiles of a day use about this many of its rows; more would not reduce the error."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from shared.clock import MICROS_PER_DAY
 
 DAY = "day"
 MIN_ROWS = 30
-"""Statistics of a day with fewer rows say more about chance than about the day."""
+"""Statistics of a day with fewer rows are mostly noise."""
 
 MIN_USUAL_DAYS = 10
 JUDGED_SHARE = 3

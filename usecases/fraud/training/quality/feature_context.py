@@ -1,4 +1,4 @@
-"""What the checks of features look at: the matrix, the split, and vectors as they were served."""
+"""The inputs of the feature checks: the matrix, the split, and the served vectors."""
 
 from dataclasses import dataclass
 

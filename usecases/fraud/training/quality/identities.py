@@ -1,4 +1,4 @@
-"""Ids that mean somebody else now: of transactions, of devices, of users."""
+"""Reused ids of transactions, devices and users."""
 
 import polars as pl
 

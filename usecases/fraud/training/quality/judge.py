@@ -78,7 +78,7 @@ def find_faults(
     checks: Sequence[Check] = CHECKS,
     block_checks: Sequence[BlockCheck] = BLOCK_CHECKS,
 ) -> list[Finding]:
-    """What each check found: first what explains whole days, which single rows only show."""
+    """The findings of all checks: those of whole days first, because they explain many rows."""
     blocks = context.blocks
     findings: list[Finding] = []
     if blocks is not None and blocks.daily.judged.height:

@@ -10,7 +10,7 @@ from usecases.fraud.training.quality.feature_context import FeatureContext
 
 MIN_POSITIVES = 30
 POSITIVES, NEGATIVES = 5_000, 20_000
-"""This many rows of each class tell an AUC to within .002."""
+"""With this many rows of each class an AUC is precise to within .002."""
 
 SEED = 0
 

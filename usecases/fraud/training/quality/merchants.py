@@ -1,4 +1,4 @@
-"""A merchant of weight that is gone: no row of it for far longer than ever before."""
+"""A large merchant that disappeared: no row for far longer than ever before."""
 
 import polars as pl
 
@@ -9,7 +9,7 @@ MIN_SHARE = 0.005
 MISSING_ROWS = 50.0
 MIN_USERS = 10
 TOP_USER_SHARE = 0.3
-"""A merchant that lives of one customer is gone whenever that customer is on holiday."""
+"""A merchant with a larger share of one customer is not checked: it pauses with that customer."""
 
 LONGER_THAN_EVER = 3.0
 RECENT = 0.5
