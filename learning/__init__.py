@@ -1,1 +1,1 @@
-"""What every use case learns with: measures, trainers, exporters, parity; never in the API."""
+"""Training library of all use cases: measures, trainers, exporters, parity; never in the API."""

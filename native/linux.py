@@ -1,5 +1,4 @@
-"""Calls of glibc and Linux that keep a process small, signal its parent's end and identify peers.
-"""
+"""Calls of glibc and Linux that keep a process small, signal its parent's end, identify peers."""
 
 import ctypes
 import gc

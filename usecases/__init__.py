@@ -27,7 +27,7 @@ def load_serving(name: str) -> ServingUseCase:
     """The serving half of a use case: its own module, or one made from its declaration.
 
     Raises:
-        SettingsError: there is no such folder, or its usecase.toml says something impossible.
+        SettingsError: there is no such folder, or its usecase.toml is invalid.
     """
     folder = declared_folder(name)
     if folder is None:
@@ -52,10 +52,10 @@ def load_learning(name: str) -> "LearningUseCase":
 
 
 def row_store(name: str) -> RowStore:
-    """How rows of a use case are stored; imports nothing that only scoring or learning needs.
+    """The row store of a use case; imports neither scoring nor training code.
 
     Raises:
-        SettingsError: its usecase.toml says something impossible.
+        SettingsError: its usecase.toml is invalid.
     """
     folder = declared_folder(name)
     if folder is None:
@@ -67,7 +67,7 @@ def row_store(name: str) -> RowStore:
 
 
 def declared_folder(name: str) -> Path | None:
-    """The folder of a use case that is declared only; None where it has modules of its own."""
+    """The folder of a use case that is declared only; None where it has its own modules."""
     if not name.isidentifier():
         return None
     folder = Path(__file__).parent / name
@@ -93,9 +93,9 @@ def check_learning(name: str) -> None:
 
 
 def promotion_policy(name: str) -> "PromotionPolicy | None":
-    """What a use case's policy file says of promotions, without importing what learns.
+    """A use case's promotion policy, without importing its learning code.
 
-    None: it has no such file, or none with that table; who learns reads it strictly.
+    None: it has no such file, or no such table; the learning half reads it strictly.
     """
     path = Path(__file__).parent / name / "policy.toml"
     try:

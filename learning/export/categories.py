@@ -1,10 +1,10 @@
 """Categories: words become codes for training, and chains of equalities in the graph.
 
-A vector holds a category as a number that stands for a word (its position, or a hash of its
-text). The vocabulary gives each frequent one a code; rarer and unseen ones share a code of
-their own. The graph has no table: a split "these words go left" is a chain of nodes, one for
-each word of the smaller side, that all lead to the same child. Runtimes read such a chain as
-it stands; set membership nodes have crashed them.
+A vector holds a category as a number that stands for a word (its position, or a hash of its text).
+The vocabulary gives each frequent one a code; rarer and unseen ones share one code. The graph has
+no table: a split "these words go left" is a chain of nodes, one for each word of the smaller side,
+that all lead to the same child. Runtimes read such a chain as it stands; set membership nodes have
+crashed them.
 """
 
 from collections.abc import Mapping
@@ -77,7 +77,7 @@ def from_boosting(predictor: Any, known: Any, vocabulary: Vocabulary, columns: I
 
     Args:
         predictor: one of the estimator's `_predictors`.
-        known: the categories each column had in training, as the bin mapper tells them.
+        known: the categories each column had in training, from the bin mapper.
         vocabulary: what the categories of the fitted matrix stand for.
         columns: position in the served matrix of each feature the tree was fitted on.
     """

@@ -1,4 +1,4 @@
-"""Does the exported graph say what the fitted models say? Rows on a split are counted apart."""
+"""Compares the exported graph with the fitted models; rows on a split are counted separately."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class FittedComponent(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
         largest_difference: over all rows and components; NaN when any score is NaN.

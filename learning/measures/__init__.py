@@ -1,4 +1,4 @@
-"""What a model is judged by, for every task; pure, numpy only."""
+"""Evaluation metrics for every task; pure, numpy only."""
 
 from learning.measures.catalogue import (
     default_measure,

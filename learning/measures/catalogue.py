@@ -48,7 +48,7 @@ def measure_named(name: str) -> Measure:
     """The measure of that name; `ndcg_at_5` and `pinball_90` exist for every number.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the name is unknown.
     """
     if name in _FIXED:
         return _FIXED[name]
@@ -71,12 +71,12 @@ def known_measures(task: Task | None = None) -> tuple[str, ...]:
 
 
 def default_measure(task: Task) -> str:
-    """What a task is judged by when nothing is declared."""
+    """The default measure of a task."""
     return _SHOWN[task.kind][0]
 
 
 def shown_measures(task: Task) -> tuple[str, ...]:
-    """What a report shows of a task."""
+    """The measures that a report shows for a task."""
     return _SHOWN[task.kind]
 
 

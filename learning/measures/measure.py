@@ -18,12 +18,12 @@ from shared.tasks import TaskKind
 Floats = npt.NDArray[np.float64]
 
 RowGain = Callable[[Floats, Floats], Floats]
-"""Predictions and labels -> one number a row, larger is better; NaN: the row says nothing."""
+"""Predictions and labels -> one number a row, larger is better; NaN: no information."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A value, and every row's share of its error; None where only resampling tells."""
+    """A value, and every row's share of its error; None where resampling is required."""
 
     value: float
     influence: Floats | None

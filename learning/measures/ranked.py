@@ -1,9 +1,8 @@
 """Measures of a ranked list: NDCG@k, precision@k, recall@k and F1@k, one number a row.
 
-Predictions and labels have one column an item; an unknown rating is NaN and takes no part: it
-is not ranked, since nobody knows what it would have been worth. An item is relevant when its
-rating lies above the mean of the row's known ratings. Equal predictions are ranked in the order
-of the items, for every model alike.
+Predictions and labels have one column an item; an unknown rating is NaN and excluded: it is not
+ranked, because its value is unknown. An item is relevant when its rating lies above the mean of the
+row's known ratings. Equal predictions are ranked in the order of the items, for every model.
 """
 
 from collections.abc import Callable
@@ -20,7 +19,7 @@ def ndcg_at(k: int) -> RowGain:
     """Discounted gain of the best k, against that of the ideal order.
 
     A rating counts by how far it lies above the lowest known one of its row, so that the scale
-    (1 to 5, -1 to 1) does not matter; a row whose ratings are all alike says nothing.
+    (1 to 5, -1 to 1) does not matter; a row whose ratings are all equal gives NaN.
     """
 
     def gain(predictions: Floats, labels: Floats) -> Floats:

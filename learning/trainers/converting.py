@@ -20,7 +20,7 @@ def convert(estimator: Any, columns: Sequence[InputColumn]) -> onnx.ModelProto:
     """A fitted estimator as a graph with one input for each column of the frame.
 
     Raises:
-        TrainingFailed: no converter is installed, or there is none for it.
+        TrainingFailed: no converter is installed, or none supports it.
     """
     if find_spec("skl2onnx") is None:
         raise TrainingFailed(f"an estimator of your own needs skl2onnx: {REMEDY}")

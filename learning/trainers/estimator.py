@@ -1,4 +1,4 @@
-"""Estimators of a person's own: scikit-learn's, LightGBM's and XGBoost's, alone or in a Pipeline.
+"""Custom estimators: scikit-learn's, LightGBM's and XGBoost's, alone or in a Pipeline.
 
 They learn from a DataFrame and are exported by skl2onnx (`requirements/converters.txt`). The
 converters are wrong in known ways, so the graph is compared with the estimator before anything
@@ -137,7 +137,7 @@ def _with(estimator: Any, recipe: Recipe) -> Any:
 
 
 def _seeded(estimator: Any, seed: int) -> Any:
-    """What is left to chance gets the run's seed, so that a kept training is the training."""
+    """Sets every random state to the run's seed, so that a repeated training is identical."""
     free = {
         name: seed
         for name, value in estimator.get_params().items()

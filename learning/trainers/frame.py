@@ -1,9 +1,9 @@
-"""Vectors as the DataFrame that an estimator of a person's own learns from, and as graph inputs.
+"""Vectors as the DataFrame that a custom estimator is fitted on, and as graph inputs.
 
-The frame is made of the vectors and not of the stored rows: what the estimator learns from is
-to the last bit what the graph is given. Numbers are rounded to float32; a missing number is NaN,
-a missing word the empty text (ONNX has no missing texts), a word that training has not seen is
-`(unseen)` in the graph and itself in a frame.
+The frame is made of the vectors and not of the stored rows: the estimator's training input is bit
+for bit the graph's input. Numbers are rounded to float32; a missing number is NaN, a missing word
+the empty text (ONNX has no missing texts), a word that training has not seen is `(unseen)` in the
+graph and itself in a frame.
 """
 
 from collections.abc import Sequence

@@ -38,7 +38,7 @@ class ForestRecipe(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DefaultForest:
-    """What a use case gets that declares nothing of its own."""
+    """The default of a use case that declares none."""
 
     trees: int = 40
     max_samples: int = 1_024

@@ -1,12 +1,12 @@
 """Ranking: a denoising autoencoder over vectors of ratings, and the baselines it has to beat.
 
 A row is what an entity has rated so far, unknown ratings missing; its label is what it rates
-next. The network learns to say the next ratings from a spoilt version of the row (ratings
+next. The network learns to predict the next ratings from a corrupted version of the row (ratings
 dropped, noise added), so that it fills in what is unknown instead of copying what is known.
 
-Two baselines are trained beside it every time: the entity's own vector, which knows nothing of
-others, and a ridge regression, which knows everything that is linear. A network that does not
-beat both is not worth its parts.
+Two baselines are trained beside it every time: the entity's vector, which uses no other entity, and
+a ridge regression, which captures every linear relation. A network that does not beat both is not
+justified.
 """
 
 from collections.abc import Mapping
@@ -66,7 +66,7 @@ class Standardiser:
 
     @classmethod
     def fit(cls, ratings: npt.NDArray[Any]) -> "Standardiser":
-        """Column by column; a column that nobody rated, or all alike, keeps its unit."""
+        """Column by column; a column without ratings, or with equal ones, keeps its unit."""
         known = ~np.isnan(ratings)
         count = np.maximum(known.sum(axis=0), 1)
         values = np.where(known, ratings, 0.0).astype(np.float64)

@@ -1,4 +1,4 @@
-"""What a trainer is given: rows, labels, what the columns mean, and the recipes to try."""
+"""The input of a trainer: rows, labels, the columns' meaning, and the recipes to try."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class InputColumn:
     """One float32 of the vector.
 
     Attributes:
-        is_category: the number is the name of a word and no quantity.
+        is_category: the number is the code of a word, not a quantity.
         words: the number of each known word; needed by estimators that take a DataFrame.
         field: the declared column it stands for; None: its own name.
     """
@@ -33,7 +33,7 @@ class InputColumn:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one model is made.
+    """The recipe of one model.
 
     Attributes:
         model: gradient_boosting, lightgbm, xgboost, denoising_autoencoder, or `module:attribute`
@@ -60,8 +60,8 @@ class TrainingRequest:
         recipes: the one that is best on validation rows is trained on all of them.
         measure: by which the best is chosen; empty: the task's default.
         validation_share: the newest share of the rows; thresholds are chosen there, too.
-        outlier: add an isolation forest that says how unusual a row is.
-        outlier_share: so many of the validation rows are called outliers.
+        outlier: add an isolation forest that scores how unusual a row is.
+        outlier_share: the share of validation rows that count as outliers.
     """
 
     task: Task

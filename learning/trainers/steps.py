@@ -1,4 +1,4 @@
-"""Which step of a Pipeline says something else in the graph than in scikit-learn."""
+"""Finds the step of a Pipeline whose result differs between the graph and scikit-learn."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any

@@ -9,7 +9,7 @@ _HIGHEST, _LOWEST = 1.0 - 1e-6, 1e-6
 
 
 def decision_threshold(scores: Floats, labels: Floats) -> float:
-    """The threshold with the best F1 of the positive class; one half where there is none."""
+    """The threshold with the best F1 of the positive class; 0.5 where it is undefined."""
     positives = int(np.count_nonzero(labels == 1))
     if not positives or not np.isfinite(scores).all():
         return DEFAULT_DECISION

@@ -1,8 +1,8 @@
 """Training: several recipes on older rows, the best of them on all, its graph, and the proof.
 
-The winner is chosen on the newest training rows, which the gate does not look at, and only the
-winner meets the gate. The graph has to say what the fitted model says, on a thousand rows:
-a difference that no threshold explains refuses the candidate, and names where it begins.
+The winner is chosen on the newest training rows, which the gate does not use, and only the winner
+is judged by the gate. The graph has to agree with the fitted model on a thousand rows: a difference
+that no threshold explains refuses the candidate, and names where it begins.
 """
 
 import math
@@ -180,7 +180,7 @@ def require_parity(
     forest: FittedIsolationForest | None,
     graph: bytes,
 ) -> None:
-    """Raises TrainingFailed, naming the step, when the graph says something else."""
+    """Raises TrainingFailed, naming the step, when the graph's result differs."""
     rows = request.matrix[:: max(len(request.matrix) // PARITY_ROWS, 1)]
     native = fitted.predict(rows).reshape(len(rows), -1)
     try:
@@ -208,7 +208,7 @@ def require_parity(
 
 
 def tolerance(request: TrainingRequest, native: Floats) -> float | Floats:
-    """How far float32 may be off: absolute for probabilities, relative for values."""
+    """The tolerance of float32: absolute for probabilities, relative for values."""
     if request.task.is_classification:
         return TOLERANCE
     spread = float(np.std(native)) if len(native) else 0.0

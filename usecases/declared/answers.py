@@ -50,7 +50,7 @@ class Predictor:
 
 
 def decision_text(kind: TaskKind, fields: AnswerFields) -> str:
-    """What was answered, in a word: a class, the best item; a regression decides nothing."""
+    """The decision as one word: a class, the best item; empty for a regression."""
     if kind is TaskKind.RANKING:
         return str(fields["items"][0]["item"])
     return "value" if kind is TaskKind.REGRESSION else str(fields["prediction"])
@@ -64,14 +64,14 @@ def answer_model(schema: RowSchema) -> type[BaseModel]:
 
 
 def first_output(scores: FloatVector, model: ServedModel) -> TaskPrediction:
-    """What one model says of a row of a binary task or a regression."""
+    """One model's judgement of a row of a binary task or a regression."""
     score = float(scores[0])
     limit = model.thresholds.get(DECISION, DEFAULT_DECISION)
     return TaskPrediction(score=score, is_alert=score >= limit)
 
 
 def best_output(scores: FloatVector, model: ServedModel) -> TaskPrediction:
-    """What one model says of a row of several classes or items: which is best, and how sure."""
+    """One model's judgement of a row of several classes or items: the best one and its score."""
     outputs = scores.tolist()[: len(model.components)]
     best = max(range(len(outputs)), key=outputs.__getitem__)
     sure = min(max(outputs[best], 0.0), 1.0 - 2.0**-20)

@@ -1,4 +1,4 @@
-"""The features of a declared row: its own vector. There is no history to remember or forget."""
+"""The features of a declared row: its encoded vector, which needs no history."""
 
 from collections.abc import Sequence
 

@@ -40,7 +40,7 @@ from usecases.declared.slices import slices_of
 from usecases.declared.split import split_rows
 
 MOST_WORDS = 20_000
-"""Words of one category that an estimator of a person's own is told by name."""
+"""Words of one category that a custom estimator receives by name."""
 
 
 @dataclass

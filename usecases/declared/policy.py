@@ -16,7 +16,7 @@ CHAMPION_MAX_AGE_DAYS = 28.0
 
 
 def promotion_policy(declared: Declaration) -> PromotionPolicy:
-    """How much better a candidate must be."""
+    """The policy that a candidate must meet."""
     judge = declared.judge
     return PromotionPolicy(
         name=f"{declared.use_case.name}-{declared.use_case.version}",

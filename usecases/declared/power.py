@@ -1,4 +1,4 @@
-"""How well one column alone ranks a label: what is too good to be true is a leak."""
+"""The power of one column alone to rank a label; implausibly high power is a leak."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,15 +10,15 @@ Floats = npt.NDArray[np.float64]
 
 
 def ranking_power(values: Floats, truth: Floats, task: TaskKind) -> float:
-    """1: the column alone tells the label; 0.5 (0 for a regression): it tells nothing.
+    """1: the column alone determines the label; 0.5 (0 for a regression): no information.
 
-    Values must not be NaN: what stands for a missing one is the caller's to say.
+    Values must not be NaN: the caller replaces missing ones.
     """
     if task is TaskKind.REGRESSION:
         return _correlation(values, truth)
     if task is TaskKind.BINARY:
         return _auc(values, truth == truth.max())
-    # one class far from the others gives nothing away; a column that tells all of them does
+    # separating one class is no leak; separating all of them is
     return min(_auc(values, truth == one) for one in np.unique(truth))
 
 

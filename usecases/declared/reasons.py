@@ -1,4 +1,4 @@
-"""How a declared use case tells reasons: by declared columns, with values as the caller wrote them.
+"""Reasons of a declared use case: by declared columns, with values as the caller sent them.
 
 A column that fills several places of the vector, such as an open category in two slots or several
 parts of a moment, is one reason: contributions add up.

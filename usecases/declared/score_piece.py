@@ -49,7 +49,7 @@ class PieceScorer:
         return cls(use_case, model, columns, RowConverter(use_case.declared, now_us))
 
     def score(self, piece: Piece) -> pl.DataFrame:
-        """One line a row, in order: its place, its id, the answer, or why there is none."""
+        """One line a row, in order: its position, its id, and the answer or the error."""
         schema, manifest = self.use_case.row_schema, self.model.manifest
         values, problems = self.converter.inputs(piece)
         scores = self._scores(encode_frame(schema, values)[:, self.columns])

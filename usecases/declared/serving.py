@@ -32,7 +32,7 @@ Prediction = Callable[[FloatVector, ServedModel], TaskPrediction]
 
 @dataclass(frozen=True, slots=True)
 class DeclaredServing:
-    """What the scoring service asks of a use case, made from a declaration."""
+    """The serving half of a use case, made from a declaration."""
 
     declared: Declaration
     row_schema: RowSchema

@@ -1,1 +1,1 @@
-"""What `understudy new` does: looks a file over, guesses kinds, writes a usecase.toml."""
+"""Implements `understudy new`: profiles a file, guesses kinds, writes a usecase.toml."""

@@ -23,13 +23,13 @@ _MOST_SAMPLED = 200_000
 
 @dataclass(slots=True)
 class Facts:
-    """What was counted of one column.
+    """The counts of one column.
 
     Attributes:
         filled: rows with a value.
         numbers: of them, those that are numbers.
         plain: of them, those written as a program writes numbers.
-        not_a_number: the first value that is none, and its row.
+        not_a_number: the first value that is not a number, and its row.
         counts: how often each value occurs, up to MOST_COUNTED values.
         is_full: there were more values than that.
         moments: of a sample, the share that is a date.

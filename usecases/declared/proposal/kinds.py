@@ -39,7 +39,7 @@ class Guess:
 
 
 def guess_kind(facts: Facts, name: str) -> Guess:
-    """What a column is, by all of its values."""
+    """The kind of a column, guessed from all of its values."""
     left_out = _reason_to_leave_out(facts)
     if left_out is not None:
         return Guess(facts.name, name, None, left_out, warnings=(left_out,))

@@ -32,7 +32,7 @@ def copies_label(column: pl.Series, labels: pl.Series) -> bool:
 
 
 def leak_warning(kind: Kind, column: pl.Series, labels: pl.Series, task: TaskKind) -> str | None:
-    """How well a column alone ranks the label, where that is too good to be true."""
+    """The power of a column alone to rank the label, where it is implausibly high."""
     known = labels.is_not_null()
     truth = labels.filter(known).to_numpy().astype(np.float64)
     values = column.filter(known)

@@ -29,7 +29,7 @@ _TOO_MANY_REJECTED = 0.5
 
 @dataclass(frozen=True, slots=True)
 class NewFolder:
-    """What was written, and what would become of the rows."""
+    """The written declaration, and how many rows would be accepted."""
 
     folder: Path
     proposal: Proposal

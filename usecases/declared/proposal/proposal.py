@@ -30,13 +30,13 @@ _LONGEST_HELD_OUT_DAYS = 60
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Everything that a usecase.toml is written from.
+    """The content of a usecase.toml before it is written.
 
     Attributes:
         row_id: the source column that names a row; None: ids are made of the content.
-        reading: how instants are written; None: there are none.
+        reading: the format of instants; None: the rows have no time.
         held_out_days: the newest fifth of the time that the rows span, at most 60 days.
-        style: how numbers are written, where not plainly.
+        style: the format of numbers, where it is not the plain one.
     """
 
     asked: NewUseCase
@@ -177,10 +177,10 @@ class _Sampled:
 
 
 def _reading(asked: NewUseCase, sample: pl.DataFrame) -> TimeReading:
-    """How the instants of the time column are written.
+    """The format of the time column's instants.
 
     Raises:
-        CannotPropose: the column holds no instants, or may be meant in two ways.
+        CannotPropose: the column holds no instants, or is ambiguous.
     """
     if asked.time is None:
         order = (
@@ -251,7 +251,7 @@ def _with_leaks(guess: Guess, sample: pl.DataFrame, labels: pl.Series, task: Tas
 def _with_times(
     guess: Guess, sample: pl.DataFrame, reading: TimeReading, times: pl.Series | None
 ) -> Guess:
-    """What a moment says about itself, and whether it can be read as the time is."""
+    """A note about a moment column, and whether it has the time column's format."""
     if guess.kind is None:
         return guess
     moments = None

@@ -1,4 +1,4 @@
-"""What a person asks `understudy new` for, and how it refuses."""
+"""The request of `understudy new`, and the error by which it refuses."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,7 @@ MOST_COLUMNS = 1_500
 
 
 class CannotPropose(UnderstudyError):
-    """Raised when something must not be guessed; names the column and the option that says it."""
+    """Raised when a fact must not be guessed; names the column and the option that states it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class NewUseCase:
     Attributes:
         files: what is read; empty with `sql`.
         database: the environment variable with the URL of the database of `sql`.
-        day_first: whether 05/01/2026 is in January, where the column cannot say.
+        day_first: whether 05/01/2026 is in January, where the column is ambiguous.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The second look at the data, once there are vectors and a split: leaks, and skew in serving."""
+"""Data-quality checks that need vectors and a split: leaks, and training-serving skew."""
 
 from collections.abc import Mapping
 

@@ -36,7 +36,7 @@ def judge_quality(snapshot: pl.DataFrame, as_of_us: int, declared: Declaration) 
 
 
 def _find(snapshot: pl.DataFrame, as_of_us: int, declared: Declaration) -> list[Finding]:
-    """First what explains many rows at once, which single rows only show."""
+    """Findings that explain many rows come first, before those of single rows."""
     schema = declared.row_schema
     found = total_faults(snapshot, schema)
     rows = newest_of(snapshot, schema)

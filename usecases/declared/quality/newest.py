@@ -1,7 +1,7 @@
-"""The newest rows beside those before: columns that suddenly say less, or something else.
+"""Compares the newest rows with earlier ones: columns that lost information or changed.
 
-The newest tenth of the rows is compared as a whole. What stands out must be large and certain:
-a season, a campaign or a new price list are no faults.
+The newest tenth of the rows is compared as a whole. A difference must be large and significant: a
+season, a campaign or a new price list are not faults.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ class Newest:
 
 
 def newest_of(snapshot: pl.DataFrame, schema: RowSchema) -> Newest | None:
-    """None where there is no time, or too few rows to say anything."""
+    """None where there is no time, or too few rows to compare."""
     count = int(snapshot.height * NEWEST_SHARE)
     if schema.roles.time is None or count < MIN_NEWEST:
         return None
@@ -118,7 +118,7 @@ def new_words(rows: Newest, schema: RowSchema) -> list[Finding]:
             continue
         known = rows.before[column.name].drop_nulls().unique()
         now = rows.newest[column.name].drop_nulls()
-        # where every row brings its own word, new ones say nothing
+        # where every row has its own word, new words are normal
         if len(now) < MIN_NEWEST or len(known) > 0.2 * rows.before.height or not len(known):
             continue
         unseen = now.filter(~now.is_in(known.implode()))

@@ -88,7 +88,7 @@ def stale_rows(
 
 
 def hash_collisions(snapshot: pl.DataFrame, schema: RowSchema) -> list[Finding]:
-    """Words of an open category that no model can tell apart."""
+    """Words of an open category that no model can distinguish."""
     found = []
     for column in schema.columns:
         if not column.is_open:

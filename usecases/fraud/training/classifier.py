@@ -249,7 +249,7 @@ class _Window:
         matrix = self.matrix
         if len(draw.rows) < len(matrix):
             matrix = matrix[draw.rows]
-        # float64, as scikit-learn wants it: else it would make another copy
+        # float64, as scikit-learn requires: otherwise it would make another copy
         drawn = _without_empty(self.vocabulary.prepare(matrix, np.float64))
         boosting = HistGradientBoostingClassifier(
             learning_rate=recipe.learning_rate,

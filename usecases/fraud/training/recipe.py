@@ -17,7 +17,8 @@ class RowDraw(StrictTable):
 
     Attributes:
         max_positives: where there are more, only the rows since that many are learned from.
-        negatives_per_positive: surplus negatives say little; those drawn count for the rest.
+        negatives_per_positive: more negatives add little information; those drawn are weighted for
+            the rest.
     """
 
     max_positives: PositiveInt
@@ -117,7 +118,7 @@ class IsolationForestRecipe:
     """What is easy to separate from the rest is unusual.
 
     Attributes:
-        features: few and telling; with all of them the unusual drowns in noise.
+        features: few and informative; with all of them unusual values are lost in noise.
         clip_share: so much of each tail is cut, or the trees split on nothing but extremes.
     """
 

@@ -27,7 +27,7 @@ class Vocabulary:
 
     Attributes:
         columns: positions of those columns in the served matrix.
-        silent: positions of the others that hold codes: they tell nothing.
+        silent: positions of the others that hold codes: fewer than two distinct words.
         codes: in ascending order; no two columns share one.
         places: what each stands for, from 0 in each column.
         width: of the served matrix.
@@ -65,7 +65,7 @@ class Vocabulary:
 
     @property
     def told(self) -> Ints:
-        """The columns of a prepared matrix that may tell something."""
+        """The informative columns of a prepared matrix."""
         return np.setdiff1d(np.arange(self.width), self.silent)
 
     @property

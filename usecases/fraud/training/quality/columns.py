@@ -1,4 +1,4 @@
-"""A column that suddenly says less: a burst of nulls, or the same value all day."""
+"""A column that lost information: a burst of nulls, or the same value all day."""
 
 import numpy as np
 import polars as pl
@@ -11,7 +11,7 @@ from usecases.fraud.training.quality.outliers import hit_days, middle, on_days, 
 
 NULL_FLOOR = 0.2
 CHANCE = 1e-6
-"""A day on which everybody happens to do the most common thing must be rarer than this."""
+"""The probability of a constant day by chance must be lower than this."""
 
 
 def null_bursts(blocks: Blocks) -> list[Finding]:

@@ -11,7 +11,7 @@ from usecases.fraud.training.quality.days import Calendar, calendar_of, rows_wit
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """The days that are judged beside the days that say what is usual.
+    """The judged days, beside the reference days.
 
     Attributes:
         usual: rows of the usual days, in the order of time; `judged` likewise.

@@ -1,4 +1,4 @@
-"""Day blocks: which whole days are judged, and which earlier days say what is usual.
+"""Day blocks: which whole days are judged, and which earlier days are the reference.
 
 A day is a UTC day. The first day of the data and the day that is not over are never judged:
 they are not whole. Where there are too few days, or too few rows a day, nothing is compared.

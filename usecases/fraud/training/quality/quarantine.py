@@ -15,7 +15,7 @@ FEW_ROWS = 10
 def quarantine(snapshot: pl.DataFrame, as_of_us: int, policy: QualityPolicy) -> Quarantine:
     """The snapshot without wrong rows; unchanged where there are more than the policy allows.
 
-    What is then left in is named by the data-quality gate, which fails.
+    The data-quality gate names the remaining wrong rows, and fails.
     """
     nothing = Quarantine(snapshot, {}, 0)
     if schema_faults(snapshot):

@@ -1,4 +1,4 @@
-"""Schema: pandera says which columns are absent or of another type."""
+"""Schema: pandera reports columns that are absent or of another type."""
 
 import pandera.polars as pa
 import polars as pl
@@ -10,12 +10,12 @@ from usecases.fraud.training.snapshot import SCHEMA
 
 
 def schema_faults(snapshot: pl.DataFrame) -> list[Finding]:
-    """While there are any, checks of values say nothing sensible."""
+    """While there are any, checks of values are meaningless."""
     schema = pa.DataFrameSchema(
         {name: pa.Column(dtype, nullable=True) for name, dtype in SCHEMA.items()}
     )
     try:
-        # The depth is said outright: an environment variable could switch checks off.
+        # The depth is explicit: an environment variable could switch checks off.
         with config_context(validation_depth=ValidationDepth.SCHEMA_ONLY):
             schema.validate(snapshot, lazy=True)
     except SchemaErrors as errors:

@@ -1,11 +1,11 @@
-"""New callers who write somebody's past: most of what lately came in about him is theirs alone.
+"""New callers that dominate an entity's history: most of its recent rows are theirs alone.
 
-A caller is new when it was first heard of within `NEW_DAYS` while others have been here for
-longer. What it sends is compared with what everybody sends since it came: of an entity that was
-known before, most rows, labels or positive labels are its own, and far more than of the other
-entities. A caller that takes over everything, or a fair share of everything, stands out nowhere;
-nor does the only one there is. Where no one else has sent enough since, what the caller sends is
-compared with what is usually sent: nearly all of it about an entity that usually has little.
+A caller is new when it was first heard of within `NEW_DAYS` while others have been here for longer.
+What it sends is compared with what all callers have sent since: of an entity that was known before,
+most rows, labels or positive labels are its own, and far more than of the other entities. A caller
+that takes over all traffic, or an even share of it, is not reported, nor is the only one. Where no
+other caller has sent enough since, what the caller sends is compared with what is usually sent:
+nearly all of it about an entity that usually has little.
 """
 
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ MIN_SENT = 10
 """Fewer rows or labels of an entity may be anything, and move no window far."""
 
 MIN_OTHERS = 20
-"""With fewer rows of other entities nobody can say what a caller's usual share is."""
+"""With fewer rows of other entities a caller's usual share cannot be estimated."""
 
 TIMES_USUAL = 3.0
-"""So many times its usual share of everything may an entity have of a few rows, by its own days."""
+"""An entity's share of a few rows may be this many times its usual share, by its own days."""
 
 MOSTLY = 0.5
 CHANCE = 1e-4
@@ -45,7 +45,7 @@ class _Feed:
     """Something that callers send: rows or labels, and by which columns who did and when.
 
     Attributes:
-        which: the part of them that is judged; all of them say what the caller's share is.
+        which: the judged part of them; all of them give the caller's share.
     """
 
     what: str
@@ -91,13 +91,13 @@ def new_senders(snapshot: pl.DataFrame, context: Context) -> list[Finding]:
 
 
 def _caller(sender: pl.Expr) -> pl.Expr:
-    """Who sent it; all imports are one, made by the one who may write to the database."""
+    """The sender; all imports count as one, because only operators can import."""
     is_import = sender.is_null() | sender.str.starts_with(IMPORT_SENDER)
     return pl.when(is_import).then(pl.lit(IMPORTED)).otherwise(sender)
 
 
 def _newcomers(sent: pl.DataFrame, new_us: int) -> Iterator[_Newcomer]:
-    """Callers first heard of since then; nobody is new where nobody was there before."""
+    """Callers first seen since then; no caller is new where none was seen before."""
     first = sent.group_by("sender").agg(pl.col("at").min()).sort("sender")
     if first["at"].min() is None or first.filter(pl.col("at") < new_us).is_empty():
         return
@@ -133,7 +133,7 @@ def _is_no_chance(judged: pl.DataFrame, known: int, entities: int) -> npt.NDArra
         judged[name].to_numpy().astype(np.float64)
         for name in ("own", "sent", "of_own", "rest", "rest_own", "usual")
     )
-    # of the other entities: what is judged may not say what is usual
+    # of the other entities: the judged rows must not define what is usual
     elsewhere = binom.sf(own - 1, sent, (rest_own + 1) / (rest + 2))
     focus = np.minimum(TIMES_USUAL * usual / max(known, 1), 1.0)
     focused = binom.sf(of_own - 1, of_own + rest_own, focus)
@@ -142,7 +142,7 @@ def _is_no_chance(judged: pl.DataFrame, known: int, entities: int) -> npt.NDArra
 
 
 def _is_told(found: list[Finding], name: str, entity: str) -> bool:
-    """One finding of a caller and a column says what there is to look into."""
+    """One finding for each caller and column, naming what to investigate."""
     return any((one.column, one.numbers["caller"]) == (entity, name) for one in found)
 
 

@@ -30,9 +30,9 @@ def nothing_served(names: tuple[str, ...]) -> Served:
 
 
 def read_served(engine: Engine, as_of_us: int, feature_set: FeatureSet) -> Served:
-    """What was served of this feature set in the last days.
+    """The vectors of this feature set served in the last days.
 
-    A vector has no names of its own: only those as long as what is switched on now are read.
+    A vector has no feature names: only those with the current length are read.
 
     Raises:
         DataUnavailable: the database cannot be read.
@@ -44,7 +44,7 @@ def read_served(engine: Engine, as_of_us: int, feature_set: FeatureSet) -> Serve
         .where(table.c.event_time > as_of_us - MAX_AGE_US, table.c.ingested_at <= as_of_us)
         .where(table.c.feature_set_version == feature_set.version)
         .where(table.c.feature_vector.is_not(None))
-        # those that were marked differ for a reason that is known, and told elsewhere
+        # marked rows differ for a known reason, which is reported elsewhere
         .where(reasons.is_(None) | reasons.not_like(f"%{HISTORY_UNAVAILABLE}%"))
         .order_by(table.c.event_time.desc())
         .limit(NEWEST)

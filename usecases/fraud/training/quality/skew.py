@@ -42,7 +42,7 @@ def skewed_features(snapshot: pl.DataFrame, context: FeatureContext) -> list[Fin
 
 
 def infinite_features(_snapshot: pl.DataFrame, context: FeatureContext) -> list[Finding]:
-    """Unknown is NaN; an infinite feature is a division that nobody thought of."""
+    """Unknown is NaN; an infinite feature is an unhandled division by zero."""
     # the sum of a column is finite or NaN unless it holds an infinity or overflows
     suspects = np.flatnonzero(~np.isfinite(context.matrix.sum(axis=0, dtype=np.float64)))
     counts = {int(place): int(np.isinf(context.matrix[:, place]).sum()) for place in suspects}

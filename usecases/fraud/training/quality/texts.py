@@ -17,7 +17,7 @@ SWAPPED_SHARE = 0.8
 NEW_SHARE_OF_ROWS = 0.05
 NEW_SHARE_OF_USERS = 0.1
 NEW_USERS = 5
-"""One traveller makes many rows in a country nobody went to before; five users are a pattern."""
+"""One traveller makes many rows in a new country; five users are a pattern."""
 
 Words = Mapping[str, pl.Series]
 

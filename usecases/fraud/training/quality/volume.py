@@ -1,7 +1,7 @@
-"""Days that are there twice, and days that break off.
+"""Duplicated days, and truncated days.
 
 A hole that begins or ends at midnight, with normal traffic beyond it, is a file that was cut;
-any other hole is an outage, which is told but leaves the other rows as true as before.
+any other hole is an outage, which is reported but does not invalidate the other rows.
 """
 
 from dataclasses import dataclass, replace
@@ -91,7 +91,7 @@ def _as_handover(hole: Finding) -> Finding:
 
 
 def _is_handover(blocks: Blocks, line: Timeline, begin: int, end: int) -> bool:
-    """Whether what is before a hole was imported, and what is behind it came in on its own."""
+    """Whether the rows before a hole were imported, and those after it arrived live."""
     rows = pl.concat([blocks.usual, blocks.judged])
     if "sent_by" not in rows.columns:
         return False
