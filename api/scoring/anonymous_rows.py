@@ -1,7 +1,7 @@
 """Limits on the event time of rows that come without credentials.
 
-A caller that could backdate rows would control other users' histories: past payments that make the
-next fraud look normal, or that get another user blocked.
+A caller that could backdate rows would control other users' histories: unusual rows in the past
+that make the next one look normal, or that get another user blocked.
 """
 
 from api.http.problems import INVALID_REQUEST, Problem
