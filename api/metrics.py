@@ -214,7 +214,7 @@ class Metrics:
         self.breaker_trips = self._counter("breaker_trips", "Rollbacks by the circuit breaker")
         self.idempotency_conflicts = self._counter(
             "idempotency_conflicts",
-            "Rows refused with 409: their transaction_id was decided with another payload",
+            "Rows refused with 409: their id was decided with another payload",
         )
         self.forwarded_rows = self._counter(
             "forwarded_rows", "Rows forwarded to the worker that owns their entity"

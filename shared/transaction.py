@@ -1,6 +1,6 @@
 """One transaction as all packages use it, with defaults filled in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from unicodedata import normalize
 
@@ -84,16 +84,21 @@ OUR_RULES = "rules"
 """Labels of this source are our own decisions; training on them would be a feedback loop."""
 
 
+LabelValue = float | Sequence[float | None]
+"""1 or 0; of a declared use case the index of a class, a value, or a rating for each item."""
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Ground truth for one transaction and the instant since which it is known.
+    """Ground truth for one row and the instant since which it is known.
 
     Attributes:
+        transaction_id: the id of the row, under any name that its use case gives it.
         label_sent_by: the name of the caller that sent it; None for imported ones.
     """
 
     transaction_id: str
-    label: int
+    label: LabelValue
     label_known_at_us: int
     label_source: str
     label_sent_by: str | None = None

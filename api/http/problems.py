@@ -44,7 +44,7 @@ NO_ROLLOUT = ProblemKind("no-rollout", 409, "No version is being rolled out")
 ROLLOUT_CONFLICT = ProblemKind("rollout-conflict", 409, "The rollout does not allow this now")
 NO_FALLBACK = ProblemKind("no-fallback", 409, "There is no version to roll back to")
 IDEMPOTENCY_CONFLICT = ProblemKind(
-    "idempotency-conflict", 409, "This transaction_id was decided with another payload"
+    "idempotency-conflict", 409, "This id was decided with another payload"
 )
 NO_REASONS = ProblemKind(
     "no-reasons", 409, "The version that answers has no reasons that could be told"

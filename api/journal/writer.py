@@ -115,7 +115,7 @@ class InProcessWriter:
             self._store(records[middle:], written)
             return
         for label in stored.unknown_labels:
-            self._dead_letter(label, "no transaction has this id", written)
+            self._dead_letter(label, "no row has this id", written)
         written.stored.append(stored)
 
     def _readable(self, record: JournalRecord) -> object:

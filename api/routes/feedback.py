@@ -13,7 +13,7 @@ from shared.contracts.problems import FieldProblem
 from shared.instant_texts import UNSTATED
 from shared.keys.tokens import Role
 from shared.label_words import LabelWords
-from shared.transaction import Label
+from shared.transaction import Label, LabelValue
 
 _MAX_ELEMENTS = 6 * MAX_LABELS
 _MAX_SKEW_US = 300 * MICROS_PER_SECOND
@@ -44,6 +44,8 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
             **_told(replaced=len(kept.replaced), outdated=len(kept.outdated)),
         )
 
+    # the labels of a use case are read by its declaration
+    feedback.__annotations__["body"] = service.scoring.labels.rows.feedback_request
     options = {
         "tags": ["scoring"],
         "summary": "Tell what turned out to be true",
@@ -62,8 +64,8 @@ def _told(**counts: int) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _label(label: LabelIn, place: int, words: LabelWords) -> int:
-    """The label of a word.
+def _label(label: LabelIn, place: int, words: LabelWords) -> LabelValue:
+    """The label of a word; the declaration has read any other.
 
     Raises:
         Problem: the word is unknown.

@@ -78,7 +78,7 @@ class LabelKeeper:
         self._journal = journal
         self._cache = cache
         self._others = others
-        self._rows = rows
+        self.rows = rows
 
     def keep(self, labels: Iterable[Label]) -> KeptLabels:
         """Keep one label of each transaction, the one known last.
@@ -157,7 +157,7 @@ class LabelKeeper:
                 lasting_transaction(self._engine) as connection,
                 waiting_at_most(connection, _LOCK_SECONDS),
             ):
-                found = self._rows.store_labels(connection, labels)
+                found = self.rows.store_labels(connection, labels)
         except DataUnavailable:
             return None
         kept.replaced |= found.replaced

@@ -1,8 +1,10 @@
 """Ground truth: what POST /feedback takes and answers."""
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
     AfterValidator,
@@ -11,14 +13,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainValidator,
     WithJsonSchema,
+    create_model,
 )
 from pydantic.config import JsonDict
 
 from shared.instant_texts import EXAMPLE, read_instant
 from shared.label_words import LabelWords
-from shared.transaction import TEXT_PATTERN, one_form
+from shared.transaction import TEXT_PATTERN, LabelValue, one_form
 
 MAX_LABELS = 10_000
 _LONGEST_WORD = 64
@@ -70,7 +74,7 @@ Moment = Annotated[
 
 
 class LabelIn(BaseModel):
-    """The ground truth of one transaction."""
+    """The ground truth of one row."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -89,12 +93,57 @@ class LabelIn(BaseModel):
 
 
 class FeedbackRequest(BaseModel):
-    """Labels; the last of several for one transaction counts."""
+    """Labels; the last of several for one row counts."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     # one that is wrong is enough: all are refused, and looking on would cost more than storing
     labels: list[LabelIn] = Field(min_length=1, max_length=MAX_LABELS, fail_fast=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelForm:
+    """How a declared use case has its labels sent.
+
+    Attributes:
+        id_field: what it calls the id of a row; `row_id` and `transaction_id` are read, too.
+        read: from what is sent to what is stored; raises ValueError.
+        schema, example: of a label, for /docs.
+    """
+
+    id_field: str
+    longest_id: int
+    read: Callable[[Any], LabelValue]
+    description: str
+    schema: JsonDict
+    example: JsonValue
+
+
+def feedback_request(form: LabelForm) -> type[FeedbackRequest]:
+    """POST /feedback of a declared use case."""
+    names = [name for name in (form.id_field, "row_id") if name not in LabelIn.model_fields]
+    aliases = AliasChoices(*dict.fromkeys((*names, "transaction_id")))
+    longest = Field(min_length=1, max_length=form.longest_id, pattern=TEXT_PATTERN)
+    row_id: Any = Annotated[str, longest, AfterValidator(one_form)]
+    value: Any = Annotated[Any, BeforeValidator(form.read), WithJsonSchema(form.schema)]
+    fields: dict[str, Any] = {
+        "transaction_id": (row_id, Field(validation_alias=aliases, description="The row's id.")),
+        "label": (value, Field(description=form.description)),
+    }
+    label = create_model("LabelIn", __base__=LabelIn, __doc__=LabelIn.__doc__, **fields)
+    shown: JsonDict = {(names or ["transaction_id"])[0]: "r-1", "label": form.example}
+    config = ConfigDict(json_schema_extra={"examples": [{"labels": [shown]}]})
+    more: dict[str, Any] = {
+        "labels": (
+            list[label],
+            Field(min_length=1, max_length=MAX_LABELS, fail_fast=True),
+        )
+    }
+    base = type("FeedbackRequest", (FeedbackRequest,), {"model_config": config})
+    made: Any = create_model(
+        "FeedbackRequest", __base__=base, __doc__=FeedbackRequest.__doc__, **more
+    )
+    return cast(type[FeedbackRequest], made)
 
 
 class FeedbackAnswer(BaseModel):
@@ -112,4 +161,4 @@ class FeedbackAnswer(BaseModel):
         "stays; left out where there is none",
     )
     queued: int = Field(description="In the journal, on their way to the database")
-    unknown: list[str] = Field(description="Unknown transactions; their labels are not kept")
+    unknown: list[str] = Field(description="Ids of unknown rows; their labels are not kept")

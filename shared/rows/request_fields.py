@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from shared.rows.schema import RowSchema
 from shared.rows.sections import IDENTIFIER
 
+LONGEST_WORD = 256
+"""Characters of an id, an entity, a word of an open category."""
+
 
 @dataclass(frozen=True, slots=True)
 class RoleFields:

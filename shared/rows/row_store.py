@@ -7,6 +7,8 @@ import orjson
 from sqlalchemy import Connection, Engine, FromClause, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+from shared.contracts.feedback import feedback_request
+from shared.rows.feedback_labels import label_form, stored_form
 from shared.rows.request_fields import role_fields
 from shared.rows.schema import Kind, Row, RowSchema
 from shared.rows.store import RowLabel, insert_rows, store_labels
@@ -32,6 +34,7 @@ class DeclaredRowStore:
         self._flags = [c.name for c in schema.columns if c.kind is Kind.FLAG]
         named = role_fields(schema)
         self.fields = RowFields(named.row_id, named.entity)
+        self.feedback_request = feedback_request(label_form(schema))
         self.columns = (*_HEAD, *schema.names)
         self._field_of = {
             "row_id": named.row_id,
@@ -82,7 +85,7 @@ class DeclaredRowStore:
         told = [
             RowLabel(
                 label.transaction_id,
-                float(label.label),
+                stored_form(label.label),
                 label.label_known_at_us,
                 label.label_source,
                 label.label_sent_by,

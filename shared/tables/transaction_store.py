@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, FromClause
 
+from shared.contracts.feedback import FeedbackRequest
 from shared.tables.engine import migrate
 from shared.tables.schema import api_transaction_logs, quarantined_transaction_logs
 from shared.tables.writer import (
@@ -24,6 +25,7 @@ class TransactionStore:
     """Implements `RowStore`; a column, an attribute and a field of a request share a name."""
 
     fields = RowFields("transaction_id", "user_id")
+    feedback_request = FeedbackRequest
     columns = tuple(ATTRIBUTE_OF)
     values = staticmethod(attrgetter(*ATTRIBUTE_OF.values()))
 

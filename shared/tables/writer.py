@@ -4,7 +4,7 @@ Writing the same transaction_id again is harmless: a row that exists stays as it
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection, Table, bindparam, update
 from sqlalchemy.types import JSON
@@ -180,7 +180,8 @@ def _count_relabelled(
 def _relabelled(seen: Seen | None, label: Label) -> Seen | None:
     if seen is None or not _is_news(seen, label):
         return seen
-    return seen._replace(label=label.label, label_known_at=label.label_known_at_us)
+    # of a transaction a label is 1 or 0
+    return seen._replace(label=cast(int, label.label), label_known_at=label.label_known_at_us)
 
 
 def _is_news(seen: Seen, label: Label) -> bool:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Engine, FromClause
 
+from shared.contracts.feedback import FeedbackRequest
 from shared.tables.writer import WrittenLabels
 from shared.transaction import Label
 
@@ -32,6 +33,11 @@ class RowStore(Protocol):
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of a row, in the order of `values`."""
+        ...
+
+    @property
+    def feedback_request(self) -> type[FeedbackRequest]:
+        """What POST /feedback takes; a label of it is read, or a word of the use case."""
         ...
 
     def field_of(self, column: str) -> str:

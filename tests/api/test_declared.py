@@ -2,21 +2,24 @@
 tables, ids that count once, labels, and restarts. No column of another use case takes part."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import select
 
 import usecases
 from api.journal.entries import RecordFormat
 from api.settings import Settings
 from shared.keys.tokens import Role
-from shared.rows.declaration import read_declaration
-from shared.rows.tables import RowTables, served_rows, tables_of
-from shared.tables.engine import connect
-from tests.api.server import Running, wait_until
-from tests.support.served_churn import BODY, CHURN, NAMED, churn_settings
+from shared.rows.tables import RowTables
+from tests.api.server import Running
+from tests.support.served_declared import (
+    BODY,
+    NAMED,
+    churn_settings,
+    drained,
+    stored,
+    tables_of_use_case,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,23 +35,7 @@ def server(settings: Settings) -> Iterator[Running]:
 
 @pytest.fixture
 def tables() -> RowTables:
-    return tables_of(read_declaration(CHURN / "usecase.toml").row_schema)
-
-
-def stored(settings: Settings, tables: RowTables, row_id: str) -> dict[str, Any] | None:
-    engine = connect(settings.database_url.get_secret_value())
-    served = served_rows(tables)
-    try:
-        with engine.connect() as connection:
-            query = select(served).where(served.c.row_id == row_id)
-            row = connection.execute(query).mappings().one_or_none()
-            return None if row is None else dict(row)
-    finally:
-        engine.dispose()
-
-
-def drained(server: Running) -> None:
-    wait_until(lambda: server.service.journaling.journal.backlog == 0)
+    return tables_of_use_case("churn")
 
 
 def test_a_row_is_answered_and_kept_in_the_tables_of_its_use_case(

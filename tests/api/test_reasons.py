@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 import usecases
 from api.settings import Settings
 from tests.api.server import Running
-from tests.support.served_churn import BODY, NAMED, churn_settings
+from tests.support.served_declared import BODY, NAMED, churn_settings
 
 ALL = 20
 

@@ -20,13 +20,12 @@ from pydantic import (
 )
 
 from shared.clock import isoformat, to_micros
-from shared.rows.request_fields import role_fields
+from shared.rows.request_fields import LONGEST_WORD, role_fields
 from shared.rows.schema import Column, Kind, Row, RowSchema, Value
 from shared.transaction import GENERATED_PREFIX, MAX_AHEAD_US, TEXT_PATTERN, one_form
 
 EARLIEST_US = -2_208_988_800_000_000
 """The year 1900: an older instant is a wrong unit or origin."""
-LONGEST_WORD = 256
 
 
 def request_model(schema: RowSchema) -> type[BaseModel]:

@@ -1,10 +1,12 @@
-"""An API that serves a churn model which was really trained, on customers that were generated."""
+"""An API that serves a declared use case, by a model really trained on rows that were generated."""
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from sqlalchemy import select
 
 import usecases
 from api.registry.registry import Meta, Registry, StoredVersion
@@ -13,12 +15,16 @@ from shared.bundle.archive import unpack
 from shared.importing.files import PLACES, Piece
 from shared.keys.tokens import API_ROLES, ensure_tokens
 from shared.rows.convert import RowConverter, needed_sources
+from shared.rows.declaration import read_declaration
+from shared.rows.tables import RowTables, served_rows, tables_of
+from shared.tables.engine import connect
 from tests.api.bundles import Signer
-from tests.api.server import serve_settings
-from usecases.churn.generate import customers
+from tests.api.server import Running, serve_settings, wait_until
+from usecases.declared.generated import Generated
 from usecases.declared.learning import learning_of
 
-CHURN = Path(usecases.__file__).parent / "churn"
+ROOT = Path(usecases.__file__).parent
+CHURN = ROOT / "churn"
 BODY: dict[str, Any] = {
     "tenure_months": 3,
     "monthly_charges": 95.5,
@@ -30,14 +36,15 @@ BODY: dict[str, Any] = {
 NAMED = {**BODY, "row_id": "r-1", "customer_id": "c-1"}
 
 
-def trained() -> dict[str, Any]:
-    """A candidate on generated customers: its files and what a manifest says of it."""
-    learning = learning_of(CHURN)
-    frame = customers(1_500, seed=3)
+def trained(name: str) -> dict[str, Any]:
+    """A candidate on generated rows: its files and what a manifest says of it."""
+    learning = learning_of(ROOT / name)
+    generated: Generated = importlib.import_module(f"usecases.{name}.generate").GENERATED
+    frame = generated.make(1_500, 3, None)
     now_us = 4_000_000_000_000_000
     columns = needed_sources(learning.declared, frame.columns, "generated")
     rows = pl.Series(PLACES[0], range(1, frame.height + 1), pl.Int64)
-    text = frame.select(pl.col(name).cast(pl.String) for name in columns)
+    text = frame.select(pl.col(one).cast(pl.String) for one in columns)
     accepted = (
         RowConverter(learning.declared, now_us).convert(Piece(text, rows, rows, 1.0)).accepted
     )
@@ -52,16 +59,22 @@ def trained() -> dict[str, Any]:
         "feature_names": made.feature_names,
         "feature_set_version": made.feature_set_version,
         "thresholds": dict(made.thresholds),
-        "use_case": "churn",
-        "model_name": "churn",
+        "use_case": name,
+        "model_name": name,
     }
 
 
 def churn_settings(folder: Path, files: Mapping[str, bytes] | None = None) -> Settings:
+    return declared_settings(folder, "churn", files)
+
+
+def declared_settings(
+    folder: Path, name: str, files: Mapping[str, bytes] | None = None
+) -> Settings:
     """Settings of an API whose registry serves such a model, or other files in its bundle."""
-    settings = serve_settings(folder, use_case="churn")
+    settings = serve_settings(folder, use_case=name)
     ensure_tokens(settings.keys_dir, API_ROLES)
-    signer, said = Signer(settings.keys_dir), trained()
+    signer, said = Signer(settings.keys_dir), trained(name)
     own = said.pop("files")
     raw = signer.bundle("1.0.0", files or own, **said)
     registry = Registry(settings.prod_models_dir)
@@ -80,3 +93,23 @@ def churn_settings(folder: Path, files: Mapping[str, bytes] | None = None) -> Se
     accepted = registry.ledger.with_accepted(meta.acceptance(), None)
     registry.save(accepted.with_activation("1.0.0", 1))
     return settings
+
+
+def tables_of_use_case(name: str) -> RowTables:
+    return tables_of(read_declaration(ROOT / name / "usecase.toml").row_schema)
+
+
+def stored(settings: Settings, tables: RowTables, row_id: str) -> dict[str, Any] | None:
+    engine = connect(settings.database_url.get_secret_value())
+    served = served_rows(tables)
+    try:
+        with engine.connect() as connection:
+            query = select(served).where(served.c.row_id == row_id)
+            row = connection.execute(query).mappings().one_or_none()
+            return None if row is None else dict(row)
+    finally:
+        engine.dispose()
+
+
+def drained(server: Running) -> None:
+    wait_until(lambda: server.service.journaling.journal.backlog == 0)
