@@ -16,7 +16,7 @@ import usecases
 from api.settings import Settings
 from shared.errors import SignatureInvalid
 from tests.api.server import Running
-from tests.support.served_churn import churn_settings
+from tests.support.served_declared import churn_settings
 from understudy.score_files import ScoreRequest, score_files
 from understudy.score_plan import CannotScore, prepared
 from understudy.settings import CommandSettings
