@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from shared.transaction import Label, Transaction
 from tests.usecases.fraud.features.frames import DAY, HOUR, MINUTE, SECOND
@@ -186,7 +187,7 @@ def _merchant_risk(
 
     def rate(begin: int, until: int) -> float:
         outcomes = [
-            label.label
+            cast(int, label.label)
             for p in there
             if begin <= p.event_time_us // HOUR < until
             and (label := labels.get(p.transaction_id)) is not None
