@@ -1,6 +1,7 @@
-"""Reading from the API, with an error that says what to do when it is not there."""
+"""Calls to the API, with an error that says what to do when it is not there or refuses."""
 
 import httpx
+from pydantic import BaseModel
 
 from shared.contracts.problems import ProblemBody
 from shared.contracts.reading import Contract, parse_contract, parse_if_agreed
@@ -9,10 +10,17 @@ from shared.keys.tokens import Role, read_token
 from understudy.settings import CommandSettings
 
 TIMEOUT_SECONDS = 5.0
+# A rollback waits for every worker, and a version may have to be read from a slow disk.
+CHANGE_TIMEOUT_SECONDS = 60.0
+_NOT_LET_IN = frozenset({401, 403})
 
 
 class ApiNotThere(UnderstudyError):
     """Raised when the API does not answer, or answers something else than was asked for."""
+
+
+class ApiRefused(UnderstudyError):
+    """Raised when the API does not carry out a change; nothing was changed."""
 
 
 def read_api(
@@ -29,18 +37,69 @@ def read_api(
     """
     url = settings.api_url.rstrip("/") + path
     try:
-        answer = httpx.get(url, headers=_credentials(settings), timeout=TIMEOUT_SECONDS)
+        answer = httpx.get(url, headers=read_credentials(settings), timeout=TIMEOUT_SECONDS)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ApiNotThere(
-            f"the API at {settings.api_url} does not answer ({error}); "
-            "start it with `understudy run`, or set API_URL"
-        ) from error
+        raise _not_there(settings, error) from error
     if answer.status_code not in expected:
         raise ApiNotThere(f"{url} answers {answer.status_code}: {_detail(answer)}")
     return parse_contract(model, answer.content, url)
 
 
-def _credentials(settings: CommandSettings) -> dict[str, str]:
+def change_api(
+    settings: CommandSettings,
+    path: str,
+    role: Role,
+    body: BaseModel | None,
+    model: type[Contract],
+) -> Contract:
+    """The answer to a POST with the token of a role.
+
+    Raises:
+        SettingsError: the token of that role is not in KEYS_DIR.
+        ApiNotThere: no process answers at API_URL.
+        ApiRefused: the answer is an error; says why.
+        ContractBroken: the answer lacks what this release reads.
+    """
+    url, token = settings.api_url.rstrip("/") + path, read_token(settings.keys_dir, role)
+    content = None if body is None else body.model_dump_json(exclude_none=True).encode()
+    is_basic = role is Role.TRIGGER
+    try:
+        answer = httpx.post(
+            url,
+            content=content,
+            headers={
+                "Content-Type": "application/json",
+                **({} if is_basic else {"Authorization": f"Bearer {token}"}),
+            },
+            auth=("operator", token) if is_basic else None,
+            timeout=CHANGE_TIMEOUT_SECONDS,
+        )
+    except (httpx.ConnectError, httpx.InvalidURL) as error:
+        raise _not_there(settings, error) from error
+    except httpx.HTTPError as error:
+        raise ApiNotThere(
+            f"no answer from {url} ({type(error).__name__}); it may have been carried out: see "
+            "`understudy status` and `understudy audit` before asking again"
+        ) from error
+    if not answer.is_success:
+        raise ApiRefused(f"{path} answers {answer.status_code}: {_detail(answer)}{_hint(answer)}")
+    return parse_contract(model, answer.content, url)
+
+
+def _not_there(settings: CommandSettings, error: Exception) -> ApiNotThere:
+    return ApiNotThere(
+        f"the API at {settings.api_url} does not answer ({error}); "
+        "start it with `understudy run`, or set API_URL"
+    )
+
+
+def _hint(answer: httpx.Response) -> str:
+    if answer.status_code not in _NOT_LET_IN:
+        return ""
+    return "; KEYS_DIR has to be the folder of the keys of the API at API_URL"
+
+
+def read_credentials(settings: CommandSettings) -> dict[str, str]:
     """Reading may be open; where it is not, the token lies beside the other keys."""
     try:
         return {"Authorization": f"Bearer {read_token(settings.keys_dir, Role.READ)}"}

@@ -2,7 +2,7 @@
 
 import io
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -16,15 +16,21 @@ from understudy.commands import (
     cancel,
     credentials,
     data,
+    doctor,
     drift,
     keys,
     models,
     new,
+    policy,
     replay,
+    retrain,
+    rollout,
     rows,
     runs,
+    schedule,
     score,
     services,
+    serving,
 )
 from understudy.terminal import errors
 
@@ -32,7 +38,7 @@ app = typer.Typer(
     help="Keeps a tabular model in production fresh without ever promoting a worse one.",
     epilog="Begin with `understudy run`; every command explains itself with --help.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
@@ -42,6 +48,12 @@ for group in (
     models,
     runs,
     cancel,
+    retrain,
+    schedule,
+    serving,
+    rollout,
+    policy,
+    doctor,
     drift,
     replay,
     data,
@@ -74,7 +86,7 @@ def _options(
 
 
 def main() -> None:
-    """Run a command; an expected error is one line and exit status 2."""
+    """Run a command; an expected fault is one line and exit status 2."""
     keep_files_private()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -84,8 +96,23 @@ def main() -> None:
     try:
         app()
     except UnderstudyError as error:
-        errors.print(f"error: {printable_line(str(error))}", style="red", soft_wrap=True)
-        sys.exit(2)
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        _fail(
+            f"this command needs {error.name}, which is not installed here: in a container, run "
+            "it in the other service's; elsewhere install requirements.txt"
+        )
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(
+            f"{where}{error.strerror or error}; `understudy doctor` says which folders of the "
+            "settings can be written"
+        )
+
+
+def _fail(why: str) -> NoReturn:
+    errors.print(f"error: {printable_line(why)}", style="red", soft_wrap=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
 """`understudy drift`: one check, printed as a table or as JSON; it starts no retraining."""
 
-import json
-import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -35,7 +33,7 @@ from shared.errors import UnderstudyError
 from shared.keys.store import KeyStore
 from shared.system.named_files import NamedFile
 from shared.tables.engine import connect, migrate
-from understudy.terminal import DataTable, console, errors
+from understudy.terminal import DataTable, console, errors, write_json
 
 NO_DRIFT, DRIFT, NOT_CHECKED = 0, 1, 3
 SHOWN = 15
@@ -107,7 +105,7 @@ def _look(
     if page is not None:
         page.text.write(render(use_case.name, finding, sentence))
     if request.as_json:
-        _write_json({**to_json(finding), "answer": sentence, "checked": True})
+        write_json({**to_json(finding), "answer": sentence, "checked": True})
     else:
         _print(finding, response, sentence)
         if request.html is not None:
@@ -205,10 +203,6 @@ def _cells(drift: ColumnDrift) -> tuple[str, ...]:
 
 def _tell_not_checked(reason: str, *, as_json: bool) -> None:
     if as_json:
-        _write_json({"alarm": None, "checked": False, "reason": reason})
+        write_json({"alarm": None, "checked": False, "reason": reason})
     else:
         console.print(f"Not known: {reason}.", style="yellow", highlight=False, soft_wrap=True)
-
-
-def _write_json(content: object) -> None:
-    sys.stdout.write(json.dumps(content, indent=2, allow_nan=False) + "\n")

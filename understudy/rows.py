@@ -103,7 +103,8 @@ def fix_found(
 
 def show_changes(engine: Engine, limit: int, console: Console) -> None:
     """Print changes of rows, newest first."""
-    sheet = DataTable("change", "what", "when", "who", "rows", "why")
+    sheet = DataTable("change", "what", "when", "who", "rows", "why", box=None, pad_edge=False)
+    sheet.columns[2].no_wrap = True
     for change in list_changes(engine, limit):
         undone = "" if change.undone_by is None else f" (undone by {change.undone_by})"
         why = change.reason or ", ".join(change.details.get("files", []))

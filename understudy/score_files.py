@@ -8,8 +8,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 import usecases
 from shared.clock import SystemClock
@@ -20,7 +18,7 @@ from shared.system.files import make_folder
 from understudy.score_parts import ScoreCounts, make_parts, put_together
 from understudy.score_plan import CannotScore, prepared
 from understudy.settings import CommandSettings
-from understudy.terminal import shown
+from understudy.terminal import DataTable, shown
 
 _SUFFIXES = (".csv", ".parquet")
 _SHOWN_REASONS = 12
@@ -108,7 +106,7 @@ def _print(  # noqa: PLR0917 - one figure after the other
 ) -> None:
     speed = (counts.rows - counts.kept) / seconds
     title = f"{counts.rows:,} rows by {version} in {seconds:.1f} s ({speed:,.0f} a second)"
-    table = Table("rows", "count", title=title)
+    table = DataTable("rows", "count", title=title)
     table.columns[1].justify = "right"
     without = counts.errors.total()
     table.add_row(f"scored, in {out}", f"{counts.rows - without:,}")
@@ -117,7 +115,7 @@ def _print(  # noqa: PLR0917 - one figure after the other
     if without:
         table.add_row("without an answer, the column error says why", f"{without:,}")
     for reason, count in counts.errors.most_common(_SHOWN_REASONS):
-        table.add_row(Text(f"  {counts.examples[reason]}"), f"{count:,}", style="dim")
+        table.add_row(f"  {counts.examples[reason]}", f"{count:,}", style="dim")
     if refused:
         table.add_row("lines that are no rows, left out", f"{refused:,}")
     console.print(table)

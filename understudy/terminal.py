@@ -4,6 +4,7 @@ What commands print comes from data, so no text is markup: `[fault]` is seven ch
 character that a terminal would obey is shown as a picture.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -111,6 +112,11 @@ def _lines(what: str, *, in_percent: bool) -> Advance:
 
 console = DataConsole()
 errors = DataConsole(stderr=True)
+
+
+def write_json(value: object) -> None:
+    """Print for machines."""
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 @contextmanager

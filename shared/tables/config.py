@@ -50,6 +50,26 @@ def read_retraining_config(engine: Engine) -> RetrainingConfig:
     )
 
 
+def change_retraining(
+    engine: Engine, *, interval: str | None = None, is_enabled: bool | None = None
+) -> None:
+    """Set what is given; the scheduler follows within seconds.
+
+    Raises:
+        DataUnavailable: the database cannot be written now, or the row was deleted.
+    """
+    values: dict[str, str | int] = {"updatedat": isoformat(SystemClock().now_us())}
+    if interval is not None:
+        values["interval"] = interval
+    if is_enabled is not None:
+        values["isenabled"] = int(is_enabled)
+    mine = update(retraining_config).where(retraining_config.c.configid == CONFIG_ID)
+    with database_errors("write RetrainingConfig"), engine.begin() as connection:
+        changed = connection.execute(mine.values(values)).rowcount
+    if not changed:
+        raise DataUnavailable(f"RetrainingConfig has no row with ConfigId = {CONFIG_ID}")
+
+
 def record_last_next(engine: Engine, last_run: datetime | None, next_run: datetime | None) -> None:
     """Show people when the last run was and when the next one is due.
 

@@ -16,8 +16,8 @@ from tests.support.api_answers import summary
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 MODEL = summary(
-    "1.0.0",
-    state="serving",
+    "10.20.1234",
+    state="rolled-back",
     last_activated_at="2026-11-21T04:01:32.478212Z",
     size_bytes=3 * 1024 * 1024,
     metrics={"auc": 0.97, "average_precision": None},
@@ -120,6 +120,18 @@ def test_versions_and_candidates_are_told_with_their_sizes(
     told = json.loads(understudy("versions", "--json", API_URL=api_url).stdout)
     assert told["models"] == [MODEL]
     assert told["candidates"][0]["size_bytes"] == 1024 + 34
+
+
+def test_versions_and_instants_stand_whole_at_80_columns(
+    understudy: Command, api_url: str, one_refused_run: int
+) -> None:
+    shown = understudy("versions", API_URL=api_url, COLUMNS="80").stdout
+    [row, metrics] = [line for line in shown.splitlines() if "10.20.1234" in line]
+    assert row.split()[2:4] == ["2026-01-01T00:00:00Z", "2026-11-21T04:01:32Z"]
+    assert "auc 0.970" in metrics
+    runs = understudy("runs", COLUMNS="80").stdout
+    assert "2027-01-15T08:00:00Z" in runs
+    assert max(map(len, (shown + runs).splitlines())) <= 80
 
 
 def test_the_status_is_also_the_exit_status(understudy: Command, api_url: str) -> None:

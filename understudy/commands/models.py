@@ -1,7 +1,5 @@
 """`understudy versions` and `understudy status`: what is served, and how everything is."""
 
-import json
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from shared.contracts.runs import CandidateRecord
 from understudy.api_client import read_api
 from understudy.commands.options import AsJson
 from understudy.settings import CommandSettings, load_settings
-from understudy.terminal import DataTable, console, second_of, styled
+from understudy.terminal import DataTable, console, second_of, styled, write_json
 
 _COLOURS = {"serving": "green", "fallback": "cyan", "ok": "green", "degraded": "yellow"}
 _MIB = 1024 * 1024
@@ -46,9 +44,13 @@ def versions(as_json: AsJson = False) -> None:
     candidates = _candidates(settings.retrained_models_dir)
     if as_json:
         told = [model.model_dump(mode="json") for model in models]
-        _write_json({"models": told, "candidates": [asdict(one) for one in candidates]})
+        write_json({"models": told, "candidates": [asdict(one) for one in candidates]})
         return
     console.print(_models_table(models))
+    # beside the instants they would not fit into 80 columns
+    for model in models:
+        if model.metrics:
+            console.print(f"{model.version}: {_metrics(model.metrics)}", soft_wrap=True)
     total = sum(model.size_bytes or 0 for model in models)
     console.print(f"{_mib(total)} in the registry\n", highlight=False)
     console.print(_candidates_table(candidates))
@@ -70,14 +72,14 @@ def status(as_json: AsJson = False) -> None:
     settings = load_settings()
     health = read_api(settings, "/api/health", Health, (200, 503))
     if as_json:
-        _write_json(health.model_dump(mode="json"))
+        write_json(health.model_dump(mode="json"))
     else:
         console.print(_status_table(settings, health))
     raise typer.Exit(0 if health.status == "ok" else 1)
 
 
 def _models_table(models: list[ModelSummary]) -> DataTable:
-    table = _table("version", "state", "accepted", "served since", "size", "metrics")
+    table = _table("version", "state", "accepted", "served since", "size")
     for model in models:
         table.add_row(
             model.version,
@@ -85,7 +87,6 @@ def _models_table(models: list[ModelSummary]) -> DataTable:
             second_of(model.accepted_at),
             second_of(model.last_activated_at),
             "" if model.size_bytes is None else _mib(model.size_bytes),
-            _metrics(model.metrics or {}),
         )
     return table
 
@@ -169,7 +170,3 @@ def _metrics(metrics: dict[str, float | None]) -> str:
 
 def _mib(size_bytes: int) -> str:
     return f"{size_bytes / _MIB:.1f} MiB"
-
-
-def _write_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")

@@ -10,3 +10,4 @@ SeedNumber = Annotated[
 Customers = Annotated[int, typer.Option(help="How many customers live in the world.", min=10)]
 Days = Annotated[int, typer.Option(help="How many days of history, up to now.", min=1)]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+Reason = Annotated[str, typer.Option(help="Why; kept with the change.", show_default=False)]

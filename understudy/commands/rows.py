@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from understudy.commands.options import Reason
 from understudy.settings import load_settings
 from understudy.terminal import console, open_database
 
@@ -28,7 +29,6 @@ After = Annotated[
     datetime | None, typer.Option("--after", help="event_time at or after, UTC.", **_OPTIONS)
 ]
 Above = Annotated[float | None, typer.Option("--amount-above", help="amount above.", **_OPTIONS)]
-Reason = Annotated[str, typer.Option(help="Why; kept with the change.", show_default=False)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Limit = Annotated[int, typer.Option(min=1, help="Number of rows shown.")]
 

@@ -1,7 +1,5 @@
 """`understudy runs`: what was due, what came of it, and why."""
 
-import json
-import sys
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -11,7 +9,7 @@ from shared.errors import UnderstudyError
 from shared.tables.runs import Run, RunStatus, get_run, list_runs
 from understudy.commands.options import AsJson
 from understudy.settings import load_settings
-from understudy.terminal import DataTable, console, open_database, second_of, styled
+from understudy.terminal import DataTable, console, open_database, second_of, styled, write_json
 
 _COLOURS = {
     RunStatus.SUCCEEDED: "green",
@@ -57,7 +55,7 @@ def show_runs(
     with open_database(load_settings()) as engine:
         found = list_runs(engine, limit)
     if as_json:
-        _write_json([_plain(run) for run in found])
+        write_json([_plain(run) for run in found])
         return
     if not found:
         console.print("no runs yet; the scheduler asks for the first one when it starts")
@@ -83,7 +81,7 @@ def show(
     if run is None:
         raise NoSuchRun(f"there is no run {run_id}; `understudy runs` lists them")
     if as_json:
-        _write_json(_plain(run))
+        write_json(_plain(run))
         return
     console.print(_table([run]))
     for step in run.steps or ():
@@ -155,7 +153,3 @@ def _why(run: Run) -> str:
 
 def _plain(run: Run) -> dict[str, Any]:
     return asdict(run)
-
-
-def _write_json(value: object) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")

@@ -1,0 +1,123 @@
+"""`understudy retrain`: ask for a run now, and wait for its end where that is wanted."""
+
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from shared.contracts.runs import RunRequested, RunView
+from shared.errors import UnderstudyError
+from shared.keys.tokens import Role
+from shared.tables.runs import UNFINISHED, RunStatus
+from understudy.api_client import ApiNotThere, change_api, read_api
+from understudy.settings import load_settings
+from understudy.terminal import console, errors
+
+PROMOTED, FAILED, KEPT = 0, 1, 3
+_POLL_SECONDS = 1.0
+# An API that restarts while a run goes on is waited for this long.
+_AWAY_SECONDS = 60.0
+
+
+class StillRunning(UnderstudyError):
+    """Raised when a run has not ended within the time that was given."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command()(retrain)
+
+
+def retrain(
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the run has ended.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            help="Seconds to wait at most; the run goes on after that.",
+            show_default="no limit",
+        ),
+    ] = None,
+) -> None:
+    """Ask the scheduler for a training run now, as POST /api/mlops/trigger-retraining does.
+
+    The run begins within seconds if none is in progress; the gates decide about promotion as
+    always. `understudy runs cancel N` ends it.
+
+    **Exit status**: 0 requested, or with --wait promoted (SUCCEEDED); 1 FAILED; 2 an error, or
+    it has not ended within --timeout; 3 the champion stays (REFUSED, SKIPPED, MISSED).
+
+    **Examples**
+
+        understudy retrain
+
+        understudy retrain --wait
+
+        understudy retrain --wait --timeout 3600 && echo promoted
+    """  # fmt: skip
+    settings = load_settings()
+    asked = change_api(settings, "/api/mlops/trigger-retraining", Role.TRIGGER, None, RunRequested)
+    console.print(f"run {asked.run_id} is requested")
+    if not wait:
+        console.print(f"see `understudy runs show {asked.run_id}`")
+        return
+    path = f"/api/mlops/runs/{asked.run_id}"
+    run = wait_for_end(lambda: read_api(settings, path, RunView), _say, timeout)
+    console.print(": ".join(filter(None, (run.status, run.code, run.message))), soft_wrap=True)
+    raise typer.Exit(exit_status(run.status))
+
+
+def exit_status(status: RunStatus) -> int:
+    """What the command ends with after a run that ended so."""
+    known = {RunStatus.SUCCEEDED: PROMOTED, RunStatus.FAILED: FAILED}
+    return known.get(status, KEPT)
+
+
+def wait_for_end(
+    read: Callable[[], RunView],
+    say: Callable[[str], None],
+    timeout_seconds: float | None,
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> RunView:
+    """The run when it has ended; says on the way what it does.
+
+    Raises:
+        StillRunning: it has not ended in time.
+        ApiNotThere: the API has not answered for a minute.
+    """
+    began = answered = clock()
+    told, run_id = "", 0
+    while True:
+        try:
+            run = read()
+        except ApiNotThere:
+            if clock() - answered > _AWAY_SECONDS:
+                raise
+        else:
+            answered, run_id = clock(), run.run_id
+            if run.status not in UNFINISHED:
+                return run
+            now = _progress(run)
+            if now != told:
+                told = now
+                say(now)
+        if timeout_seconds is not None and clock() - began > timeout_seconds:
+            raise StillRunning(
+                f"run {run_id} has not ended after {timeout_seconds:g} s and goes on; see "
+                f"`understudy runs show {run_id}`"
+            )
+        pause(_POLL_SECONDS)
+
+
+def _progress(run: RunView) -> str:
+    if run.status is RunStatus.REQUESTED:
+        return "waits for the scheduler"
+    steps = run.steps if isinstance(run.steps, list) else []
+    named = [str(step["step"]) for step in steps if isinstance(step, dict) and "step" in step]
+    return f"in progress: {named[-1]} is done" if named else "in progress"
+
+
+def _say(line: str) -> None:
+    errors.print(line, style="dim", soft_wrap=True)

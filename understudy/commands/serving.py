@@ -1,0 +1,169 @@
+"""`understudy rollback`, `revoke` and `feedback`: what a person tells a running API."""
+
+from typing import Annotated, Any, TypeVar
+
+import typer
+from pydantic import BaseModel, ValidationError
+
+from shared.contracts.feedback import FeedbackAnswer, FeedbackRequest
+from shared.contracts.models import ModelChanged, Revoked, RevokeRequest, RollbackRequest
+from shared.errors import UnderstudyError
+from shared.keys.tokens import Role
+from understudy.api_client import change_api
+from understudy.commands.options import AsJson, Reason
+from understudy.settings import load_settings
+from understudy.terminal import console, write_json
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class NotSendable(UnderstudyError):
+    """Raised when what was written cannot be sent; names the fields."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command()(rollback)
+    app.command()(revoke)
+    app.command()(feedback)
+
+
+def rollback(
+    reason: Reason,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to",
+            help="The version; see `understudy versions`.",
+            show_default="end a rollout that is on, else the version served before",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve an older version again, within seconds; scheduler and database are not needed.
+
+    While a version is on trial, `rollback` without --to ends the trial, and the live version
+    stays. The version that is left can be served again with --to; `understudy revoke` forbids it.
+
+    **Exit status**: 0 every worker serves the version, 1 not every worker does yet, 2 nothing
+    was changed.
+
+    **Examples**
+
+        understudy rollback --reason "blocks too much since noon"
+
+        understudy rollback --to 1.0.3 --reason "the last one that support was happy with"
+    """  # fmt: skip
+    body = checked(RollbackRequest, version=to, reason=reason)
+    answer = change_api(load_settings(), "/rollback_model", Role.OPERATOR, body, ModelChanged)
+    if as_json:
+        write_json(answer.model_dump(mode="json"))
+    else:
+        left = "" if answer.previous in {None, answer.version} else f", not {answer.previous}"
+        console.print(f"{answer.version} serves{left}, since {answer.activated_at}")
+        workers = answer.workers
+        if answer.partial:
+            console.print(f"{workers.serving} of {workers.total} workers serve it so far")
+        for worker in workers.failed:
+            console.print(f"worker {worker.worker}: {worker.reason}", soft_wrap=True)
+    raise typer.Exit(1 if answer.partial else 0)
+
+
+def revoke(
+    version: Annotated[str, typer.Argument(help="See `understudy versions`.", show_default=False)],
+    reason: Reason,
+    as_json: AsJson = False,
+) -> None:
+    """Never serve a version again; the live one is rolled back first, a trial of it ends.
+
+    **Exit status**: 0 done, 2 nothing was changed.
+
+    **Examples**
+
+        understudy revoke 1.0.3 --reason "trained on rows that were tampered with"
+    """
+    body = checked(RevokeRequest, version=version, reason=reason)
+    answer = change_api(load_settings(), "/revoke_model", Role.OPERATOR, body, Revoked)
+    if as_json:
+        write_json(answer.model_dump(mode="json"))
+    else:
+        console.print(f"{answer.revoked} is revoked; {answer.version} serves")
+
+
+def feedback(
+    transaction_id: Annotated[
+        str, typer.Argument(metavar="ID", help="The row, as it was scored.", show_default=False)
+    ],
+    label: Annotated[
+        str,
+        typer.Argument(help="1 or 0, yes or no, or a word of the use case.", show_default=False),
+    ],
+    known_at: Annotated[
+        str | None,
+        typer.Option(
+            help="Since when it is known: a date, or a date and time.", show_default="now"
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(help="Who says so, in a-z, 0-9, '_' and '-'.", show_default="feedback"),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what turned out to be true of one row. Many rows: `understudy import`, or /feedback.
+
+    **Exit status**: 0 kept, 1 there is no such row, 2 nothing was sent or it was refused.
+
+    **Examples**
+
+        understudy feedback t-1001 1
+
+        understudy feedback t-1001 legit --known-at 2026-11-20 --source chargeback
+    """  # fmt: skip
+    fields = {
+        "transaction_id": transaction_id,
+        "label": label,
+        "source": source,
+        "label_known_at": known_at,
+    }
+    said = {name: value for name, value in fields.items() if value is not None}
+    body = _AsWritten(labels=[said])
+    checked(FeedbackRequest, labels=[said])
+    answer = change_api(load_settings(), "/feedback", Role.FEEDBACK, body, FeedbackAnswer)
+    if as_json:
+        write_json(answer.model_dump(mode="json"))
+    else:
+        console.print(_told(transaction_id, answer), soft_wrap=True)
+    raise typer.Exit(1 if answer.unknown else 0)
+
+
+class _AsWritten(BaseModel):
+    """The request in the caller's own words: the API reads dates and labels."""
+
+    labels: list[dict[str, str]]
+
+
+def _told(transaction_id: str, answer: FeedbackAnswer) -> str:
+    if answer.unknown:
+        return f"there is no row {transaction_id}; the label was not kept"
+    if answer.queued:
+        return "kept in the journal; it is stored when the database is back"
+    if answer.replaced:
+        return "stored; it turned round the label that was there, which is kept beside it"
+    if answer.outdated:
+        return "stored beside a label that was known later and stays"
+    return "stored"
+
+
+def checked(model: type[Body], **fields: Any) -> Body:
+    """The body of a request.
+
+    Raises:
+        NotSendable: the API would refuse it; names the fields.
+    """
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        faults = (f"{item['loc'][-1] if item['loc'] else 'body'}: {item['msg']}" for item in found)
+        raise NotSendable("; ".join(faults)) from error
