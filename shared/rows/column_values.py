@@ -16,6 +16,8 @@ FLAG_WORDS = {
     "f": False, "1": True, "0": False, "1.0": True, "0.0": False, "on": True, "off": False,
 }  # fmt: skip
 _SHOWN_VALUES = 6
+# Where a text comes this often, finding it again costs less than reading it.
+_FEW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,25 @@ class Written:
 
 def read_column(column: Column, source: pl.Series, written: Written) -> Read:
     """The values of a declared column; whatever is required is examined elsewhere."""
-    return _READERS[column.kind](column, source, written)
+    reader = _READERS[column.kind]
+    if column.kind is Kind.NUMBER:
+        return reader(column, source, written)
+    return by_distinct(source, lambda texts: reader(column, texts, written))
+
+
+def by_distinct(source: pl.Series, read: Callable[[pl.Series], Read]) -> Read:
+    """What `read` says of each value, asked once for each distinct text where they are few."""
+    if source.dtype != pl.String:
+        return read(source)
+    texts = source.unique()
+    if len(texts) * _FEW > len(source):
+        return read(source)
+    found = read(texts)
+    known = {"text": texts, "value": found.values, "problem": found.problems}
+    joined = pl.DataFrame({"text": source}).join(
+        pl.DataFrame(known), on="text", how="left", nulls_equal=True, maintain_order="left"
+    )
+    return Read(joined["value"], joined["problem"])
 
 
 def _number(column: Column, source: pl.Series, written: Written) -> Read:

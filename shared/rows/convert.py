@@ -16,7 +16,7 @@ from shared.importing.numbers import NumberStyle
 from shared.importing.texts import read_texts
 from shared.importing.time_texts import Order
 from shared.importing.times import TimeReading, read_instants
-from shared.rows.column_values import Written, read_column
+from shared.rows.column_values import Written, by_distinct, read_column
 from shared.rows.declaration import Declaration, DeclarationError
 from shared.rows.label_values import read_label
 from shared.rows.reading import (
@@ -129,15 +129,19 @@ class RowConverter:
         if name is None:
             now = pl.Series([self._now_us] * frame.height, dtype=pl.Int64)
             return Read(now, nothing(frame.height))
-        read = read_instants([frame[name]], self._written.times, name)
-        value, latest = read.value, self._now_us + MAX_AHEAD_US
-        lacking = value.is_null() & read.problem.is_null()
-        problems = or_else(read.problem, lacking, f"{name}, the time of the row, is missing")
+        read = by_distinct(frame[name], lambda texts: self._instants(texts, name))
+        value, latest = read.values, self._now_us + MAX_AHEAD_US
+        lacking = value.is_null() & read.problems.is_null()
+        problems = or_else(read.problems, lacking, f"{name}, the time of the row, is missing")
         future = f"{name} is {{}}, in the future (now is {isoformat(self._now_us)[:19]}Z)"
         late = (value > latest).fill_null(value=False)
         old = (value < EARLIEST_US).fill_null(value=False)
         problems = first(problems, told(frame[name], late, future))
         return Read(value, first(problems, told(frame[name], old, f"{name} is {{}}, before 1900")))
+
+    def _instants(self, texts: pl.Series, name: str) -> Read:
+        read = read_instants([texts], self._written.times, name)
+        return Read(read.value, read.problem)
 
     def _known_at(self, frame: pl.DataFrame, times: pl.Series, labels: pl.Series) -> Read:
         roles = self._schema.roles
