@@ -80,7 +80,7 @@ def parse_held_out(written: Any) -> HeldOut:
 
 
 def parse_slice(written: Any) -> SliceRule:
-    """`"contract"`, or `"tenure_months / 4"`.
+    """`"region"`, or `"age_years / 4"`.
 
     Raises:
         ValueError: says how to write it.
@@ -90,7 +90,7 @@ def parse_slice(written: Any) -> SliceRule:
     if found is None or (parts is not None and not 2 <= parts <= MOST_SLICE_PARTS):
         raise ValueError(
             f"write a column, or a column and how many parts (2 to {MOST_SLICE_PARTS}), "
-            'e.g. "tenure_months / 4"'
+            'e.g. "age_years / 4"'
         )
     return SliceRule(found[1], parts)
 
