@@ -13,10 +13,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.auth import security
 from api.http.browsers import OriginGuard
+from api.http.docs_page import add_docs_page
 from api.http.errors import add_handlers
 from api.http.headers import AnswerLayer
-from api.http.openapi import PATH as DOCS
-from api.http.openapi import add_shared_responses, docs_page
+from api.http.openapi import add_shared_responses
 from api.http.threads import RouteThreads
 from api.routes.alerts import add_alert_routes
 from api.routes.bundles import add_bundle_route
@@ -136,7 +136,7 @@ def create_app(service: Service) -> ScoringApp:
     add_retraining_routes(app, service)
     add_health_routes(app, service)
     _serve_schema_made_once(app)
-    app.add_route(DOCS, docs_page(app.title), include_in_schema=False)
+    add_docs_page(app)
     app.raw_routes = {route.path: route.app for route in app.routes if isinstance(route, RawRoute)}
     return app
 

@@ -46,9 +46,7 @@ def test_the_docs_run_their_own_script_and_no_other(steady: Running) -> None:
     assert len(inline) == 1
     assert f"'sha256-{digest}'" in policy["script-src"]
     assert "unsafe" not in policy["script-src"]
-    loaded = re.findall(r'(?:src|href)="(https?:[^"]+)"', answer.text)
-    assert loaded
-    assert all(address.startswith(policy["script-src"].split(" ")[0]) for address in loaded)
+    assert not re.search(r'(?:src|href)="(?:https?:)?//', answer.text)
     assert (policy["base-uri"], policy["form-action"]) == ("'none'", "'none'")
 
 
