@@ -74,7 +74,7 @@ def _glibc(_package: str) -> str:
 
 def _no_smaps() -> str | None:
     readable = sys.platform == "linux" and os.access("/proc/self/smaps", os.R_OK)
-    return None if readable else "the system does not say what is mapped (/proc/self/smaps)"
+    return None if readable else "the system does not report memory maps (/proc/self/smaps)"
 
 
 def _not_linux() -> str | None:

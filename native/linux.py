@@ -131,9 +131,9 @@ def _libc() -> Any:
 def _unchanged_parts() -> Iterator[tuple[int, int]]:
     """Where files are mapped that no process has written to here, as addresses."""
     try:
-        told = Path("/proc/self/smaps").read_bytes()
+        maps = Path("/proc/self/smaps").read_bytes()
     except OSError:
         return
-    for begin, end, own_kib in _READ_ONLY_PARTS.findall(told):
+    for begin, end, own_kib in _READ_ONLY_PARTS.findall(maps):
         if own_kib == b"0":
             yield int(begin, 16), int(end, 16)

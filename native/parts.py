@@ -108,8 +108,8 @@ def _warn(event: str, **values: str) -> None:
     if structlog.is_configured():
         _log.warning(event, **values)
         return
-    told = " ".join(f"{name}={value!r}" for name, value in values.items())
-    sys.stderr.write(f"{event} {told}\n")
+    fields = " ".join(f"{name}={value!r}" for name, value in values.items())
+    sys.stderr.write(f"{event} {fields}\n")
 
 
 def _covers(prefix: str, found: str) -> bool:

@@ -86,6 +86,6 @@ def agrees_with_python() -> bool:
 
 
 def _hash_of_text(text: str) -> int:
-    told = text.encode()
-    memory = ctypes.create_string_buffer(told)
-    return text_hash(ctypes.addressof(memory), len(told))
+    encoded = text.encode()
+    memory = ctypes.create_string_buffer(encoded)
+    return text_hash(ctypes.addressof(memory), len(encoded))

@@ -45,10 +45,10 @@ def carry_out(
     """The life of the process; the exit status is 0 when the run was recorded."""
     end_with_parent(int(arguments[0]), by_kernel=True)
     # one line from the parent; nothing is to be stopped before, so signals still kill
-    told = sys.stdin.readline().split()
-    if not told:
+    words = sys.stdin.readline().split()
+    if not words:
         return 0
-    run_id, fencing_number = map(int, told)
+    run_id, fencing_number = map(int, words)
     interruption, log = Interruption(), structlog.get_logger()
     stop_on_signals(interruption)
     engine = connect(settings.database_url.get_secret_value())
@@ -84,7 +84,7 @@ def _execute(runner: JobRunner | None, run: Run, recorder: RunRecorder) -> RunRe
     if runner is not None:
         return runner.execute(run)
     report = RunReport()
-    report.end(RunStatus.FAILED, "unknown_job", f"nothing here carries out {run.job!r}")
+    report.end(RunStatus.FAILED, "unknown_job", f"no runner exists for {run.job!r}")
     recorder.record(run, report)
     return report
 

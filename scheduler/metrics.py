@@ -109,5 +109,5 @@ def _of_schedules(schedules: Sequence[JobSchedule]) -> Iterable[Metric]:
     return [enabled, wrong, checked, upcoming]
 
 
-def _gauge(name: str, told: str) -> GaugeMetricFamily:
-    return GaugeMetricFamily(name, told, labels=[_JOB])
+def _gauge(name: str, documentation: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, documentation, labels=[_JOB])

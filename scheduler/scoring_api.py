@@ -245,9 +245,9 @@ def _partial(changed: ModelChanged) -> str | None:
     if not changed.partial:
         return None
     workers = changed.workers
-    told = [f"worker {one.worker}: {one.reason}" for one in workers.failed]
+    reasons = [f"worker {one.worker}: {one.reason}" for one in workers.failed]
     serving = f"{workers.serving} of {workers.total} workers serve it"
-    return "; ".join([serving, *told])[:_DETAIL_CHARACTERS]
+    return "; ".join([serving, *reasons])[:_DETAIL_CHARACTERS]
 
 
 def _read_at_most(limit_bytes: int, response: httpx.Response, path: str) -> bytes:

@@ -207,7 +207,7 @@ def load(kind: type[Chosen]) -> Chosen:
 def _explain(kind: type[SettingGroup], name: str, problem: str) -> str:
     default = kind.model_fields[name].get_default(call_default_factory=True)
     shown = default.get_secret_value() if isinstance(default, SecretStr) else default
-    told = problem.removeprefix("Value error, ")
+    fault = problem.removeprefix("Value error, ")
     return (
-        f"{name.upper()}: {told}; set it to a valid value or unset it to use the default ({shown})"
+        f"{name.upper()}: {fault}; set it to a valid value or unset it to use the default ({shown})"
     )

@@ -68,7 +68,7 @@ def refuse_synthetic(engine: Engine, *, is_meant: bool) -> None:
     if is_synthetic(engine) and not is_meant:
         raise MappingError(
             "this database holds the simulated world of the first start: stop the services and "
-            "begin anew with `understudy reset`, or say --beside-synthetic"
+            "start over with `understudy reset`, or add --beside-synthetic"
         )
 
 
@@ -135,14 +135,14 @@ def propose_mapping(file: Path, out: Path | None, console: Console) -> int:
 
 def _add_mended(table: DataTable, mended: MendedRows) -> None:
     """The outcome of rows that were stored before."""
-    told = {
+    counts = {
         "labels that arrived": mended.labels_new,
         "labels that changed": mended.labels_changed,
         "labels older than the stored ones, left out": mended.labels_older,
         "rows that differ from the stored ones": mended.differing,
-        "of them set to what the file says": mended.updated,
+        "of them updated from the file": mended.updated,
     }
-    for what, count in told.items():
+    for what, count in counts.items():
         if count:
             table.add_row(what, f"{count:,}")
 
@@ -155,8 +155,8 @@ def _print_notes(console: Console, notes: tuple[str, ...]) -> None:
 def _print(console: Console, summary: ImportSummary, rejects: Path, seconds: float) -> None:
     if summary.read and summary.rejected == summary.read:
         [(reason, count)] = summary.reasons.most_common(1)
-        told = f"Every row was rejected; for {count:,} of {summary.read:,} because {reason}."
-        console.print(told, markup=False, highlight=False, soft_wrap=True, style="red")
+        text = f"Every row was rejected; for {count:,} of {summary.read:,} because {reason}."
+        console.print(text, markup=False, highlight=False, soft_wrap=True, style="red")
     table = DataTable("rows", "count", title=f"{summary.read:,} rows in {seconds:.1f} s")
     table.columns[1].justify = "right"
     table.add_row("imported", f"{summary.inserted:,}")
@@ -176,5 +176,5 @@ def _print(console: Console, summary: ImportSummary, rejects: Path, seconds: flo
     console.print(f'To undo: understudy rows undo {summary.number} --reason "..."',
                   highlight=False, markup=False)  # fmt: skip
     if summary.rejected:
-        told = f"Rejected rows and why: {rejects}"
-        console.print(told, highlight=False, markup=False, soft_wrap=True)
+        text = f"Rejected rows and why: {rejects}"
+        console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -61,7 +61,7 @@ def _print_warnings(made: NewFolder, console: Console) -> None:
     for note in made.proposal.notes:
         _say(console, f"note: {note}")
     if made.proposal.asked.no_time:
-        _say(console, "note: without a time the future is not held out, and the report says so")
+        _say(console, "note: without a time the future is not held out; the report notes it")
 
 
 def _print_rows(counts: ImportCounts, console: Console) -> None:

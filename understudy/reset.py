@@ -35,7 +35,7 @@ def reset(console: Console) -> Path | None:
         from scheduler.settings import load_settings as scheduler_settings  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ResetRefused(
-            "a container holds one service only: `docker compose down --volumes` begins anew, "
+            "a container holds one service only: `docker compose down --volumes` starts over, "
             "and deletes what there was"
         ) from error
     api, scheduler = api_settings(), scheduler_settings()
@@ -99,8 +99,8 @@ def _move_aside(paths: list[Path], beside: Path, console: Console) -> Path | Non
         try:
             path.rename(target / path.name)
         except OSError as error:
-            told = f"cannot move {path} to {aside}: {error.strerror}; move it by hand"
-            raise ResetRefused(told) from error
+            fault = f"cannot move {path} to {aside}: {error.strerror}; move it by hand"
+            raise ResetRefused(fault) from error
     console.print(f"Moved {len(paths)} files and folders to {aside}; delete it when you are sure.",
                   markup=False, soft_wrap=True)  # fmt: skip
     console.print("The next start begins with an empty database.")

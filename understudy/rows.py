@@ -128,8 +128,8 @@ def undo_change(
         counts = undo(engine, number, SystemClock().now_us(), reason)
     except LookupError as error:
         raise RowsError(str(error)) from error
-    told = ", ".join(f"{count:,} {what}" for what, count in counts.items())
-    console.print(f"Change {number} was undone: {told}.")
+    listed = ", ".join(f"{count:,} {what}" for what, count in counts.items())
+    console.print(f"Change {number} was undone: {listed}.")
 
 
 def _confirm(

@@ -194,7 +194,7 @@ def _as_csv(parts: Sequence[Path], path: Path, _work: Work) -> None:
 
 def _as_parquet(parts: Sequence[Path], path: Path, work: Work) -> None:
     manifest = work.bundle.manifest
-    told: dict[str, Any] = {
+    summary_fields: dict[str, Any] = {
         "use_case": manifest.use_case,
         "version": manifest.version,
         "sha256": work.plan.sha256,
@@ -205,7 +205,7 @@ def _as_parquet(parts: Sequence[Path], path: Path, work: Work) -> None:
         for part in parts:
             table = pa_parquet.read_table(part)
             if writer is None:
-                schema = table.schema.with_metadata({"understudy": json.dumps(told)})
+                schema = table.schema.with_metadata({"understudy": json.dumps(summary_fields)})
                 writer = pa_parquet.ParquetWriter(path, schema)
             writer.write_table(table.cast(schema))
     finally:

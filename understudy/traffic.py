@@ -31,8 +31,8 @@ def send_traffic(
     scorer, feedback = _bearer(settings, Role.SCORER), _bearer(settings, Role.FEEDBACK)
     if not feedback:
         where = token_path(settings.keys_dir, Role.FEEDBACK)
-        told = f"no token at {where}: the API will refuse the labels; set KEYS_DIR to its keys"
-        console.print(told, highlight=False, soft_wrap=True)
+        warning = f"no token at {where}: the API will refuse the labels; set KEYS_DIR to its keys"
+        console.print(warning, highlight=False, soft_wrap=True)
     rows = live_rows(world, SystemClock().now_us(), crime_share, amount_factor)
 
     async def run() -> TrafficReport:

@@ -110,12 +110,12 @@ def check_elements(body: bytes, most: int) -> None:
     if len(body) <= _SMALL_BYTES:
         return
     if body.count(b",") + body.count(b"[") + body.count(b"{") > most:
-        told = FieldProblem(
+        fault = FieldProblem(
             field="",
             problem=f"it holds more than {most} values",
             remedy="leave out what /docs does not name, or split it over several requests",
         )
-        raise Problem(INVALID_REQUEST, f"body: {told.problem}", errors=[told])
+        raise Problem(INVALID_REQUEST, f"body: {fault.problem}", errors=[fault])
 
 
 def check_members(rows: Iterable[Any], most: int) -> None:
@@ -126,9 +126,9 @@ def check_members(rows: Iterable[Any], most: int) -> None:
     """
     for place, row in enumerate(rows):
         if isinstance(row, dict) and len(row) > most:
-            told = FieldProblem(
+            fault = FieldProblem(
                 field=f"instances.{place}",
                 problem=f"it has {len(row)} members",
                 remedy="leave out what /docs does not name",
             )
-            raise Problem(INVALID_REQUEST, f"{told.field}: {told.problem}", errors=[told])
+            raise Problem(INVALID_REQUEST, f"{fault.field}: {fault.problem}", errors=[fault])

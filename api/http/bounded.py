@@ -103,8 +103,8 @@ class BoundedProtocol(CoalescedWriteProtocol):
             self.refuse(Problem(MALFORMED, NO_UPGRADE))
         except httptools.HttpParserError as error:
             found = error.__context__
-            told = found.problem if isinstance(found, HeadRefused) else None
-            self.refuse(told or Problem(MALFORMED, "Invalid HTTP request received."))
+            problem = found.problem if isinstance(found, HeadRefused) else None
+            self.refuse(problem or Problem(MALFORMED, "Invalid HTTP request received."))
 
     def _throw_away(self, size: int) -> None:
         """The caller can still read why, but may not keep us busy."""

@@ -73,9 +73,9 @@ async def _invalid(_request: Request, error: Exception) -> Response:
     found = cast(RequestValidationError, error).errors()
     release(error)
     # The first step of a place is "body", "path" or "query"; people look for the field.
-    told = field_problems({**item, "loc": item["loc"][1:] or item["loc"]} for item in found)
-    first = told[0]
-    return answer(Problem(INVALID_REQUEST, f"{first.field}: {first.problem}", errors=told))
+    problems = field_problems({**item, "loc": item["loc"][1:] or item["loc"]} for item in found)
+    first = problems[0]
+    return answer(Problem(INVALID_REQUEST, f"{first.field}: {first.problem}", errors=problems))
 
 
 async def _http(request: Request, error: Exception) -> Response:

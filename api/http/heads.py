@@ -16,7 +16,7 @@ from api.http.problems import (
 Headers = Sequence[tuple[bytes, bytes]]
 # A parser that meets one of these takes all that follows for another protocol, or worse: for
 # the next request, though it is the body of this one.
-NO_UPGRADE = "send the request without Upgrade and CONNECT: nothing is spoken here but HTTP/1.1"
+NO_UPGRADE = "send the request without Upgrade and CONNECT: this server speaks only HTTP/1.1"
 # a colon, a space and the end of a line
 _LINE_BYTES = 4
 
@@ -105,8 +105,8 @@ def _too_long(bounds: Bounds) -> HeadRefused:
 
 
 def _too_large(bounds: Bounds) -> HeadRefused:
-    told = (
+    detail = (
         f"send at most {bounds.headers} headers, {bounds.head_bytes} bytes in all and "
         f"{bounds.header_bytes} bytes in one"
     )
-    return HeadRefused(HEADERS_TOO_LARGE, told)
+    return HeadRefused(HEADERS_TOO_LARGE, detail)

@@ -29,7 +29,7 @@ NO_CREDENTIALS = ProblemKind("no-credentials", 401, "Credentials are missing or 
 WRONG_ROLE = ProblemKind("wrong-role", 403, "These credentials may not do this")
 FOREIGN_ORIGIN = ProblemKind("foreign-origin", 403, "Pages of this origin may not do this")
 BAD_SIGNATURE = ProblemKind("bad-signature", 403, "No trusted key signed this bundle")
-NOT_FOUND = ProblemKind("not-found", 404, "There is nothing at this address")
+NOT_FOUND = ProblemKind("not-found", 404, "No route has this address")
 UNKNOWN_VERSION = ProblemKind("unknown-version", 404, "There is no such version")
 UNKNOWN_RUN = ProblemKind("unknown-run", 404, "There is no such training run")
 METHOD_NOT_ALLOWED = ProblemKind(
@@ -46,9 +46,7 @@ NO_FALLBACK = ProblemKind("no-fallback", 409, "There is no version to roll back 
 IDEMPOTENCY_CONFLICT = ProblemKind(
     "idempotency-conflict", 409, "This id was decided with another payload"
 )
-NO_REASONS = ProblemKind(
-    "no-reasons", 409, "The version that answers has no reasons that could be told"
-)
+NO_REASONS = ProblemKind("no-reasons", 409, "The live version cannot explain its answers")
 VERSION_CHANGED = ProblemKind("version-changed", 409, "Another version serves by now")
 ORDER_EXPIRED = ProblemKind(
     "order-expired", 409, "The order waited for too long and was not carried out"

@@ -76,7 +76,7 @@ def senseless(error: ValueError) -> Problem:
             FieldProblem(
                 field=field if named else "",
                 problem=rest.strip() if named else text,
-                remedy="correct the value; /docs says what is accepted",
+                remedy="correct the value; /docs shows the accepted values",
             )
         ],
         1,

@@ -256,7 +256,7 @@ class Journal:
                 self._own_again()
                 self._active.make_again(self._end.segment, self._end.offset)
             except (OSError, SettingsError) as error:
-                self._nameless = f"the journal was removed and cannot be made anew: {error}"
+                self._nameless = f"the journal was removed and cannot be recreated: {error}"
             else:
                 self._nameless = None
 

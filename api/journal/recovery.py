@@ -230,8 +230,8 @@ class DamageLog:
 
     def _keep(self, segment: int, region: Region) -> None:
         path = segment_path(self._directory, segment)
-        told = _log.warning if region.kind == "torn" else _log.error
-        told(
+        log = _log.warning if region.kind == "torn" else _log.error
+        log(
             f"journal_{region.kind}",
             segment=path.name,
             begin=region.begin,

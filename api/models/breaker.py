@@ -143,8 +143,8 @@ class Breaker:
         if not self._slowness.is_to_blame(model, self._others(model), matrix):
             return
         self._metrics.breaker_overruns.inc()
-        told = f"version {model.version} took {row_seconds:.3g} s a row"
-        self._count(model.version, 1, f"{told}, the limit is {self.row_seconds:g} s")
+        finding = f"version {model.version} took {row_seconds:.3g} s a row"
+        self._count(model.version, 1, f"{finding}, the limit is {self.row_seconds:g} s")
 
     def blame(self, failing: LiveModel, failure: Problem) -> None:
         """Count a row that this version scored but could not answer, and another version could."""

@@ -214,8 +214,8 @@ class Crashes:
             return
         for line in lines:
             with suppress(ValueError, KeyError, TypeError):
-                told = json.loads(line)
-                yield str(told["version"]), int(told["at_us"])
+                entry = json.loads(line)
+                yield str(entry["version"]), int(entry["at_us"])
 
 
 def _version(raw: bytes) -> str | None:

@@ -58,7 +58,7 @@ class LastRollback(Collector):
         self._registry = registry
 
     def collect(self) -> Iterable[Metric]:
-        told = GaugeMetricFamily(
+        family = GaugeMetricFamily(
             "understudy_last_rollback_timestamp_seconds",
             "Time of the last rollback: from which version, to which, and why",
             labels=("left", "to", "reason"),
@@ -69,8 +69,8 @@ class LastRollback(Collector):
         if left is not None and left.rolled_back_at_us is not None and last is not None:
             reason = (left.rolled_back_reason or "")[:_REASON_CHARACTERS]
             at = left.rolled_back_at_us / MICROS_PER_SECOND
-            told.add_metric((left.version, last.version, reason), at)
-        return (told,)
+            family.add_metric((left.version, last.version, reason), at)
+        return (family,)
 
 
 def _left_at_us(acceptance: Acceptance) -> int:

@@ -276,10 +276,10 @@ class Promoter:
 
     def _audit_promotion(self, meta: Meta, who: str, why: str, fencing_number: int | None) -> None:
         """Before the pointer moves: no change without a line, even if the next write fails."""
-        told = meta.model_dump(include={"version", "sha256", "key_id"})
+        details = meta.model_dump(include={"version", "sha256", "key_id"})
         if fencing_number is not None:
-            told["fencing_number"] = fencing_number
-        self._audit.write("promotion", who, why, previous=self._registry.current(), **told)
+            details["fencing_number"] = fencing_number
+        self._audit.write("promotion", who, why, previous=self._registry.current(), **details)
 
     def _activate(self, model: LiveModel, key_id: str, ledger: Ledger) -> Change:
         version, now_us = model.version, self._clock.now_us()

@@ -44,11 +44,11 @@ class Rollback:
         Raises:
             OSError: it could not be written.
         """
-        ledger, told = registry.ledger, {} if self.blamed else {"blamed": False}
+        ledger, details = registry.ledger, {} if self.blamed else {"blamed": False}
         if self.left is not None and self.blamed:
             ended = Ending.CRASHED if self.what == "crash" else Ending.ROLLED_BACK
             ledger = ledger.with_rollback(self.left, self.reason, self.at_us, ended)
         audit.write(
-            self.what, self.who, self.reason, version=self.target, previous=self.left, **told
+            self.what, self.who, self.reason, version=self.target, previous=self.left, **details
         )
         registry.activate(self.target, ledger.with_activation(self.target, self.at_us))

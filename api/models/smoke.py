@@ -72,8 +72,8 @@ def _judge(returncode: int, output: bytes) -> float | None:
     if returncode < 0:
         raise ModelLoadError(f"the model's test process {how_it_ended(returncode)}")
     try:
-        told = json.loads(output)
-        problem, row_seconds = told["problem"], told.get("row_seconds")
+        answer = json.loads(output)
+        problem, row_seconds = answer["problem"], answer.get("row_seconds")
     except (ValueError, KeyError, TypeError) as error:
         raise ModelLoadError(
             f"the model's test process {how_it_ended(returncode)} and no verdict"

@@ -73,8 +73,8 @@ def broken_lines(raw: bytes) -> list[int]:
     """
     broken, before = [], b""
     for number, line in enumerate(raw.splitlines(), 1):
-        told = _members(line)
-        if told is not None and told.get("before") != _digest(before):
+        members = _members(line)
+        if members is not None and members.get("before") != _digest(before):
             broken.append(number)
         before = line
     return broken

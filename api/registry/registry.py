@@ -283,7 +283,7 @@ class Registry:
         self.ledger = self._revoked.applied_to(ledger)
         self._ledger_file.put_aside()
         self._try_to_save(self.ledger)
-        why = f"ledger.json: {trouble}; made anew from the audit trail and the versions on disk"
+        why = f"ledger.json: {trouble}; rebuilt from the audit trail and the versions on disk"
         _log.error("ledger_rebuilt", reason=trouble, accepted=len(self.ledger.accepted))
         return [Mended("ledger-rebuilt", why, {"accepted": len(self.ledger.accepted)})]
 

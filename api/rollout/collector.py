@@ -33,8 +33,8 @@ class RolloutCollector(Collector):
         )
         share.add_metric([rollout.mode, rollout.version], rollout.share_percent)
         yield share
-        told = self._controller.told().values()
-        following = sum(said["stage"] == rollout.stage_key for said in told)
+        reports = self._controller.told().values()
+        following = sum(said["stage"] == rollout.stage_key for said in reports)
         yield GaugeMetricFamily(
             "understudy_rollout_workers_behind",
             "Workers that do not have the stage in force",

@@ -82,9 +82,11 @@ class TrialReconciler:
         """Which workers have this stage, once all have it, report that they cannot, or had time."""
         deadline = time.monotonic() + CONVERGE_SECONDS
         while True:
-            told, numbers = self._run_dir.reports(TOLD), range(self._run_dir.total)
-            late = [at for at in numbers if told.get(at, {}).get("stage") != rollout.stage_key]
-            troubles = {at: told[at]["trouble"] for at in late if told.get(at, {}).get("trouble")}
+            reports, numbers = self._run_dir.reports(TOLD), range(self._run_dir.total)
+            late = [at for at in numbers if reports.get(at, {}).get("stage") != rollout.stage_key]
+            troubles = {
+                at: reports[at]["trouble"] for at in late if reports.get(at, {}).get("trouble")
+            }
             if len(troubles) == len(late) or time.monotonic() >= deadline:
                 failed = tuple(LaggingWorker(at, troubles.get(at, _NOT_YET)) for at in late)
                 return Workers(len(numbers) - len(late), len(numbers), failed)

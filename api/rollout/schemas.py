@@ -55,9 +55,9 @@ def ended_view(ended: Ended | None) -> EndedView | None:
 
 
 def _workers(rollout_controller: RolloutController, rollout: Rollout) -> RolloutWorkers:
-    told: Mapping[int, dict[str, str | None]] = rollout_controller.told()
-    following = sum(said["stage"] == rollout.stage_key for said in told.values())
-    troubles = {at: said["trouble"] for at, said in told.items() if said["trouble"]}
+    reports: Mapping[int, dict[str, str | None]] = rollout_controller.told()
+    following = sum(said["stage"] == rollout.stage_key for said in reports.values())
+    troubles = {at: said["trouble"] for at, said in reports.items() if said["trouble"]}
     return RolloutWorkers(
         following=following, total=rollout_controller.workers, troubles={**troubles}
     )

@@ -138,7 +138,7 @@ def _trouble(config: RetrainingConfig, stored: JobSchedule | None, now_us: int) 
         return ahead
     silent_seconds = (now_us - stored.checked_at_us) / MICROS_PER_SECOND
     if silent_seconds > UNATTENDED_SECONDS:
-        return f"no scheduler has looked at the schedule for {silent_seconds:.0f} s"
+        return f"no scheduler has checked the schedule for {silent_seconds:.0f} s"
     return None
 
 
@@ -192,10 +192,10 @@ def _check_scoring(service: Service) -> None:
     """
     limit, seconds = service.settings.worker_hang_seconds, service.scoring.lane.seconds_at_work
     if limit and seconds > limit:
-        told = (
+        detail = (
             f"version {service.models.slot.version} has been at the same rows for {seconds:.0f} s"
         )
-        raise Problem(SCORING_FAILED, told)
+        raise Problem(SCORING_FAILED, detail)
 
 
 def _health(service: Service) -> Health:
@@ -236,11 +236,11 @@ def _model(service: Service) -> Component:
 def _workers(service: Service) -> Component:
     workers, behind = service.workers.roster.status(), service.models.promoter.behind
     figures = {"serving": workers.serving, "total": workers.total}
-    told = [f"worker {left.worker}: {left.reason}" for left in workers.failed]
+    troubles = [f"worker {left.worker}: {left.reason}" for left in workers.failed]
     if behind is not None:
-        told.insert(0, f"this worker cannot serve {behind.version}: {behind.reason}")
-    if told:
-        return Component(state="degraded", detail="; ".join(told), figures=figures)
+        troubles.insert(0, f"this worker cannot serve {behind.version}: {behind.reason}")
+    if troubles:
+        return Component(state="degraded", detail="; ".join(troubles), figures=figures)
     return Component(state="ok", detail="all serve this version", figures=figures)
 
 
@@ -309,14 +309,14 @@ def _clock(service: Service) -> Component:
         "spikes": standing.spikes,
         "ingestion_ahead_seconds": round(ahead_us / MICROS_PER_SECOND, 3),
     }
-    told = [trouble] if (trouble := clock_trouble(standing)) else []
+    troubles = [trouble] if (trouble := clock_trouble(standing)) else []
     if ahead_us > MICROS_PER_SECOND:
-        told.append(
+        troubles.append(
             f"the clock was set back: ingestion stamps are {ahead_us / MICROS_PER_SECOND:,.0f} s "
             "ahead and go on in order until it has come there"
         )
-    if told:
-        return Component(state="degraded", detail="; ".join(told), figures=figures)
+    if troubles:
+        return Component(state="degraded", detail="; ".join(troubles), figures=figures)
     return Component(state="ok", detail="agrees with elapsed time", figures=figures)
 
 

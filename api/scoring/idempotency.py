@@ -269,12 +269,12 @@ def conflict(request: BaseModel, fields: list[str], named: RowFields) -> Problem
     For another entity only that field is named: the list of matching fields would let an attacker
     reconstruct a decision field by field.
     """
-    told = [named.entity] if named.entity in fields else fields
-    detail = f"this {named.row_id} was decided before with another {', '.join(map(str, told))}"
+    differing = [named.entity] if named.entity in fields else fields
+    detail = f"this {named.row_id} was decided before with another {', '.join(map(str, differing))}"
     remedy = f"send the payload as it was first sent, or another {named.row_id}"
     errors = [
         FieldProblem(field=str(name), problem=_own_value(request, str(name)), remedy=remedy)
-        for name in told
+        for name in differing
     ]
     return Problem(IDEMPOTENCY_CONFLICT, detail, errors=errors)
 

@@ -103,9 +103,7 @@ class Explanations:
             columns = np.array([self._place[name] for name in names], dtype=np.intp)
         except (NotExplainable, KeyError) as error:
             why = f"{error}" if isinstance(error, NotExplainable) else "it is no such graph"
-            return Problem(
-                NO_REASONS, f"version {version} has no reasons to tell: {why}; {_REMEDY}"
-            )
+            return Problem(NO_REASONS, f"version {version} cannot give reasons: {why}; {_REMEDY}")
         except (UnderstudyError, OSError) as error:
             detail = f"version {version} cannot be read any more ({error}); {_REMEDY}"
             return Problem(NO_REASONS, detail)
@@ -156,11 +154,11 @@ class Teller:
         note = cast(_Note, reply.body[OPTION])
         explainer, columns = self.explanations.of(note.model.version)
         vector, target = note.vector[columns], self.rule.target(note.scores, note.model)
-        told = self._named(note.row, explainer.names, vector, explainer, target)
+        contributions = self._named(note.row, explainer.names, vector, explainer, target)
         body = {
             **reply.body,
-            OPTION: told[:count],
-            "raw_score": sum(one["contribution"] for one in told)
+            OPTION: contributions[:count],
+            "raw_score": sum(one["contribution"] for one in contributions)
             + float(explainer.expected[target]),
             "expected_raw_score": float(explainer.expected[target]),
         }
@@ -238,8 +236,8 @@ def wanted_reasons(query: bytes, rule: ReasonRule | None) -> int:
     if said is None:
         return 0
     if rule is None:
-        remedy = "leave it out; /predict of a declared use case, one row at a time, tells them"
-        raise _refused("this address tells no reasons", remedy)
+        remedy = "leave it out; /predict of a declared use case, one row at a time, returns reasons"
+        raise _refused("this address returns no reasons", remedy)
     if said == [""]:
         return rule.default
     number = said[0]
@@ -259,7 +257,7 @@ def reasoned_model(model: type[BaseModel]) -> type[BaseModel]:
     """The schema of an answer that may hold reasons."""
     only = f"Only with ?{OPTION}"
     scale = "binary: log-odds of the positive class; multiclass: before the softmax"
-    told: Any = {
+    fields_added: Any = {
         OPTION: (
             list[Reason] | None,
             Field(None, description=f"{only}: the largest contributions, the largest first."),
@@ -270,7 +268,7 @@ def reasoned_model(model: type[BaseModel]) -> type[BaseModel]:
             Field(None, description=f"{only}: with all contributions it makes the raw score."),
         ),
     }
-    made: type[BaseModel] = create_model(model.__name__, __base__=model, **told)
+    made: type[BaseModel] = create_model(model.__name__, __base__=model, **fields_added)
     return made
 
 

@@ -158,7 +158,7 @@ def reasoned_work(service: Service, route: ScoringRoute, count: int) -> RequestW
         ValueError: the route tells none.
     """
     if route.reasons is None:
-        raise ValueError(f"{route.path} tells no reasons")
+        raise ValueError(f"{route.path} returns no reasons")
     teller = Teller(service.scoring.explanations, route.reasons)
     return ReasonedWork(row_work(service, noting(route)), teller, count)
 

@@ -35,8 +35,8 @@ class MergedMetrics:
         """The text that Prometheus reads."""
         if self._run_dir.total == 1:
             return self._metrics.render()
-        told = self._run_dir.reports(_METRICS)
-        families = {number: content["families"] for number, content in told.items()}
+        reports = self._run_dir.reports(_METRICS)
+        families = {number: content["families"] for number, content in reports.items()}
         families[self._run_dir.number] = self._own()
         registry = CollectorRegistry()
         registry.register(_Merged(families))

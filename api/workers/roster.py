@@ -87,14 +87,14 @@ class WorkerRoster:
         return self._status(self._promoter.serving)
 
     def _status(self, version: str) -> Workers:
-        told = self._run_dir.reports(STATE)
+        reports = self._run_dir.reports(STATE)
         # Another worker may have changed the live version again.
-        told[self._run_dir.number] = {"version": version, "behind": {}}
+        reports[self._run_dir.number] = {"version": version, "behind": {}}
         total = self._run_dir.total
         failed = tuple(
             LaggingWorker(number, reason)
             for number in range(total)
-            if (reason := _reason(told.get(number), version)) is not None
+            if (reason := _reason(reports.get(number), version)) is not None
         )
         return Workers(total - len(failed), total, failed)
 

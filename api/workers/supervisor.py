@@ -58,16 +58,16 @@ def supervise(settings: Settings, command: Sequence[str]) -> int:
     Raises:
         SettingsError: the port or the run directory cannot be used.
     """
-    told: list[int] = []
+    signals: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        told.append(number)
+        signals.append(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     with _own(settings) as run_dir, bound(settings) as listener:
         pool = WorkerPool(settings, command, run_dir, listener)
-        return pool.run(told)
+        return pool.run(signals)
 
 
 class WorkerPool:

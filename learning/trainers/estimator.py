@@ -105,8 +105,10 @@ def fit_estimator(
             estimator.fit(frame, labels)
     except Exception as error:
         raise TrainingFailed(f"{recipe.model}: {type(error).__name__}: {error}") from error
-    told = {name: repr(value)[:200] for name, value in estimator.get_params(deep=False).items()}
-    return FittedEstimator(request.task, estimator, request.columns, told)
+    parameters = {
+        name: repr(value)[:200] for name, value in estimator.get_params(deep=False).items()
+    }
+    return FittedEstimator(request.task, estimator, request.columns, parameters)
 
 
 def _loaded(path: str, request: TrainingRequest) -> Any:

@@ -56,11 +56,11 @@ def to_frame(matrix: FloatMatrix, columns: Sequence[InputColumn]) -> "pd.DataFra
 
 def _words(values: FloatMatrix, column: InputColumn) -> Any:
     distinct, place = np.unique(values, return_inverse=True)
-    told = [
+    columns_named = [
         MISSING_WORD if np.isnan(value) else column.words.get(float(value), UNSEEN_WORD)
         for value in distinct
     ]
-    return np.array(told, dtype=object)[place.reshape(-1)]
+    return np.array(columns_named, dtype=object)[place.reshape(-1)]
 
 
 def add_frame_inputs(builder: Builder, columns: Sequence[InputColumn]) -> dict[str, str]:

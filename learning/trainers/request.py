@@ -47,8 +47,8 @@ class Recipe:
     @property
     def title(self) -> str:
         """The model, and what is set, in one line."""
-        told = ", ".join(f"{name} {value}" for name, value in sorted(self.settings.items()))
-        return f"{self.model} ({told})" if told else self.model
+        changed = ", ".join(f"{name} {value}" for name, value in sorted(self.settings.items()))
+        return f"{self.model} ({changed})" if changed else self.model
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class TrainingRequest:
 
 
 def refuse_unusable(request: TrainingRequest) -> None:
-    """Raises TrainingFailed, naming the column, when nothing can be learned from these rows."""
+    """Raises TrainingFailed, naming the column, when no training is possible from these rows."""
     matrix, labels = request.matrix, request.labels
     if matrix.dtype != np.float32 or matrix.ndim != 2:
         raise TrainingFailed(f"features: float32 rows are needed, not {matrix.dtype}")
@@ -123,4 +123,6 @@ def _refuse_labels(task: Task, labels: npt.NDArray[Any]) -> None:
         raise TrainingFailed(f"labels: {held[:5]} are not positions of {task.names[:5]}")
     if len(held) < 2:
         only = task.names[int(held[0])] if task.is_classification else f"{held[0]:g}"
-        raise TrainingFailed(f"labels: all {len(labels)} rows are {only!r}; nothing can be learned")
+        raise TrainingFailed(
+            f"labels: all {len(labels)} rows are {only!r}; no training is possible"
+        )

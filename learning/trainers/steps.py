@@ -89,8 +89,8 @@ def _run(graph: bytes, frame: "pd.DataFrame", columns: Sequence[InputColumn]) ->
         kind = object if item.column.is_category else np.float32
         feeds[item.name] = values.astype(kind).reshape(-1, 1)
     wanted = {node.name for node in session.get_inputs()}
-    told = {name: values for name, values in feeds.items() if name in wanted}
-    return _dense(session.run(None, told)[-1])
+    inputs = {name: values for name, values in feeds.items() if name in wanted}
+    return _dense(session.run(None, inputs)[-1])
 
 
 def _dense(values: Any) -> Any:

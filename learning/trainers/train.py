@@ -144,8 +144,8 @@ def _choose(request: TrainingRequest, progress: Progress) -> _Chosen:
             best = (rank, recipe, scores)
     if best is None:
         raise TrainingFailed("; ".join(faults))
-    told = {name: value for name, value in values.items() if math.isfinite(value)}
-    return _Chosen(best[1], told, best[2], recent)
+    finite = {name: value for name, value in values.items() if math.isfinite(value)}
+    return _Chosen(best[1], finite, best[2], recent)
 
 
 def _forest(request: TrainingRequest) -> FittedIsolationForest:

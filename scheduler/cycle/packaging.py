@@ -140,8 +140,8 @@ def seal(
 ) -> Sealed:
     """The bundle with its metrics in the manifest; the graph is the one that was scored."""
     figures = {name: value for name, value in finite(metrics).items() if value is not None}
-    told = {name: bounds for name, bounds in intervals.items() if name in figures}
-    update = {"metrics": figures, "metric_intervals": told}
+    known = {name: bounds for name, bounds in intervals.items() if name in figures}
+    update = {"metrics": figures, "metric_intervals": known}
     files = {**draft.files, BASELINE: encode(baseline)}
     raw = pack(draft.manifest.model_copy(update=update), files)
     return Sealed(raw, unpack(raw))
@@ -180,8 +180,8 @@ def _manifest(
 
 
 def _description(as_of: AsOf) -> str:
-    told = f"Trained from the snapshot of {isoformat(as_of.as_of_us)}"
-    return f"{told}, on {isoformat(as_of.began_us)}." if as_of.is_declared else f"{told}."
+    origin = f"Trained from the snapshot of {isoformat(as_of.as_of_us)}"
+    return f"{origin}, on {isoformat(as_of.began_us)}." if as_of.is_declared else f"{origin}."
 
 
 def _frameworks(candidate: Candidate) -> dict[str, str]:

@@ -151,7 +151,7 @@ def _unfit(column: ColumnBaseline, rows: int, limits: DriftLimits) -> str | None
     if column.rows < limits.min_rows:
         return f"{column.rows} rows in the baseline, {limits.min_rows} are needed"
     if column.usual >= limits.clock:
-        return "it moves with the calendar: weeks of the baseline itself lie as far apart"
+        return "it moves with the calendar: weeks of the baseline differ as much"
     return None
 
 

@@ -181,6 +181,6 @@ def _holds(row: Row[Any], known: FeatureSet, wanted: int) -> bool:
 
 def _scores(use_case: LearningUseCase, manifest: Manifest, rows: Sequence[Row[Any]]) -> Floats:
     components = manifest.components
-    told = [[row.component_scores.get(name) for name in components] for row in rows]
-    matrix: FloatMatrix = np.array(told, dtype=np.float32).reshape(len(rows), len(components))
+    scores = [[row.component_scores.get(name) for name in components] for row in rows]
+    matrix: FloatMatrix = np.array(scores, dtype=np.float32).reshape(len(rows), len(components))
     return np.asarray(use_case.headline(matrix), dtype=np.float64)

@@ -131,8 +131,8 @@ def summed_differences(rounds: Sequence[Round], name: str) -> Markup | None:
     if np.isnan(gate).all():
         return None
     moments = _moments(rounds)
-    told = "; ".join(f"{values[-1]:+.3f} on {policy.value}" for policy, values in ahead.items())
-    alt = f"{metric_name(name)} that the gate is ahead by, summed up: {told}."
+    listed = "; ".join(f"{values[-1]:+.3f} on {policy.value}" for policy, values in ahead.items())
+    alt = f"{metric_name(name)} that the gate is ahead by, summed up: {listed}."
     with drawing(f"ahead-{name}", alt, WIDTH, HEIGHT, top=0.35) as sheet:
         axes = sheet.axes[0]
         axes.axhline(0.0, color=GRID, linewidth=1)

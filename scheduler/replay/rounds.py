@@ -220,7 +220,7 @@ class RoundRunner:
         run_id = request_run(engine, job, span.as_of_us, REQUESTED_BY)
         claimed = claim_next(engine)
         if claimed is None or claimed.run_id != run_id:
-            raise DataUnavailable("the replay's own database is used by somebody else")
+            raise DataUnavailable("another process uses the replay's database")
         return claimed
 
     def _finish(

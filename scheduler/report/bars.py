@@ -17,13 +17,13 @@ def differences(name: str, what: str, gains: Sequence[Gain]) -> Markup | None:
     drawn = [(_label(item), item.measured) for item in gains if item.measured is not None]
     if not drawn:
         return None
-    told = "; ".join(
+    listed = "; ".join(
         f"{label} {item.difference:+.4f} from {item.lower:+.4f} to {item.upper:+.4f}"
         for label, item in drawn
     )
     left = _room([label for label, _ in drawn])
     height = ROW_HEIGHT * len(drawn) + 0.7
-    with drawing(name, f"{what}: {told}.", WIDTH, height, left=left) as sheet:
+    with drawing(name, f"{what}: {listed}.", WIDTH, height, left=left) as sheet:
         axes = sheet.axes[0]
         axes.axvline(0.0, color=INK, linewidth=1)
         for place, (_, item) in enumerate(reversed(drawn)):
@@ -41,10 +41,10 @@ def importances(name: str, what: str, found: Sequence[Importance]) -> Markup | N
     drawn = found[:SHOWN]
     if not drawn:
         return None
-    told = "; ".join(f"{item.name} {item.loss:.4f}" for item in drawn)
+    listed = "; ".join(f"{item.name} {item.loss:.4f}" for item in drawn)
     left = _room([item.name for item in drawn])
     height = ROW_HEIGHT * len(drawn) + 0.7
-    with drawing(name, f"{what}: {told}.", HALF_WIDTH, height, left=left) as sheet:
+    with drawing(name, f"{what}: {listed}.", HALF_WIDTH, height, left=left) as sheet:
         axes = sheet.axes[0]
         for place, item in enumerate(reversed(drawn)):
             axes.barh(place, item.loss, color=CANDIDATE, alpha=0.45, height=0.62)

@@ -55,12 +55,12 @@ def operating_chart(found: OperatingFigures) -> Markup | None:
         "candidate": (found.candidate, found.intervals),
     }
     shown = {role: side for role, side in sides.items() if side[0]}
-    told = "; ".join(
+    listed = "; ".join(
         f"{metric_name(metric)} "
         + ", ".join(f"{role} {number(values.get(metric))}" for role, (values, _) in shown.items())
         for metric in DRAWN
     )
-    alt = f"At the served thresholds: {told}."
+    alt = f"At the served thresholds: {listed}."
     with drawing("operating", alt, WIDTH, HEIGHT, panels=len(DRAWN), left=0.85, top=0.3) as sheet:
         for axes, metric in zip(sheet.axes, DRAWN, strict=True):
             for role, (values, intervals) in shown.items():

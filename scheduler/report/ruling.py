@@ -70,17 +70,17 @@ def _asked(policy: PromotionPolicy, found: Mapping[str, Any]) -> str:
         floors = ", ".join(
             f"{metric_name(name)} {floor:g}" for name, floor in policy.first_model_min.items()
         )
-        return f"Compared with nobody: the lower bounds had to reach {floors}, {least}."
+        return f"Without a comparison: the lower bounds had to reach {floors}, {least}."
     metric = metric_name(policy.primary_metric)
     if found.get("policy") == PromotionKind.SUPERIORITY:
         return f"Superiority: the lower bound of the gain in {metric} had to be above 0, {least}."
     age = found.get("champion_age_days")
-    told = "of unknown age" if age is None else f"{age:.1f} days old"
+    age_text = "of unknown age" if age is None else f"{age:.1f} days old"
     drift = "the data had drifted" if found.get("drifted") else "no drift was known"
     return (
         f"Non-inferiority and freshness: the lower bound of the gain in {metric} had to be above "
         f"-{Margin.parse(policy.margin)}, {least}, and the champion older than "
-        f"{policy.champion_max_age_days:g} days (it was {told}) or the data drifted ({drift}); "
+        f"{policy.champion_max_age_days:g} days (it was {age_text}) or the data drifted ({drift}); "
         "or the gain had to be above 0."
     )
 
@@ -91,7 +91,7 @@ def _spending(found: Mapping[str, Any]) -> str | None:
     return (
         f"Round {found['round_number']} of {found['rounds_per_year']} planned this year; it could "
         f"spend {number(found['alpha'])} of the year's error of {number(found['yearly_alpha'])}, "
-        f"of which {number(found['alpha_left'])} is left."
+        f"of which {number(found['alpha_left'])} remains."
     )
 
 

@@ -169,8 +169,8 @@ def _harm(
         if p_split < policy.mismatch_alpha:
             return StageAction.ROLL_BACK, "sample_ratio_mismatch", _mismatch(look, p_split)
     if worse:
-        told = ", ".join(f"{name} (p {p_values[name]:.2g})" for name in worse)
-        return StageAction.ROLL_BACK, f"worse_{worse[0]}", f"worse than what is tolerated: {told}"
+        listed = ", ".join(f"{name} (p {p_values[name]:.2g})" for name in worse)
+        return StageAction.ROLL_BACK, f"worse_{worse[0]}", f"worse than what is tolerated: {listed}"
     return None
 
 
@@ -178,7 +178,7 @@ def _mismatch(look: Look, p_value: float) -> str:
     users, others = look.candidate.users, look.champion_arm.users
     return (
         f"{users} of {users + others} users are in the canary, not {look.share_percent} % "
-        f"(p {p_value:.2g}); nothing that is compared between such arms can be trusted"
+        f"(p {p_value:.2g}); comparisons between such arms cannot be trusted"
     )
 
 

@@ -55,12 +55,14 @@ class Worker:
             self._execute(run)
 
     def _execute(self, run: Run) -> None:
-        told = {"run_id": run.run_id, "job": run.job, "attempt": run.attempts}
-        self._log.info("run_claimed", fencing_number=run.fencing_number, **told)
+        run_fields = {"run_id": run.run_id, "job": run.job, "attempt": run.attempts}
+        self._log.info("run_claimed", fencing_number=run.fencing_number, **run_fields)
         refusal = self._refusal(run)
         if refusal is not None:
             self._recorder.record(run, refusal)
-            self._log.warning("run_ended", status=refusal.status, reason=refusal.message, **told)
+            self._log.warning(
+                "run_ended", status=refusal.status, reason=refusal.message, **run_fields
+            )
             return
         self._running = run
         try:
@@ -74,7 +76,7 @@ class Worker:
         if run.cancel_requested_by is not None and run.candidate_sha256 is None:
             report.end(RunStatus.SKIPPED, CANCELLED, f"cancelled by {run.cancel_requested_by}")
         elif run.job not in self._runners:
-            report.end(RunStatus.FAILED, "unknown_job", f"nothing here carries out {run.job!r}")
+            report.end(RunStatus.FAILED, "unknown_job", f"no runner exists for {run.job!r}")
         elif run.attempts > self._attempts:
             reason = f"begun {self._attempts} times, and never over"
             report.end(RunStatus.FAILED, "attempts_used_up", reason)

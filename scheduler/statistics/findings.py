@@ -45,13 +45,15 @@ def objection(guards: Guardrails, policy: JudgePolicy) -> ReasonedOutcome | None
 
 def _told(worst: Guardrail) -> str:
     found = worst.comparison
-    told = f"{-worst.tolerance:+.4f} is tolerated (p {worst.p_harm:.4f} after Holm)"
+    tolerance_text = f"{-worst.tolerance:+.4f} is tolerated (p {worst.p_harm:.4f} after Holm)"
     if not worst.is_operating:
-        return f"worse on {worst.name}: {found.metric} {found.difference:+.4f} where {told}"
+        return (
+            f"worse on {worst.name}: {found.metric} {found.difference:+.4f} where {tolerance_text}"
+        )
     figures = f"{found.champion:.4g} -> {found.candidate:.4g}"
     return (
         f"worse at the thresholds that would be served: {SAID[worst.name]} {figures}, "
-        f"{found.difference:+.4f} where {told}"
+        f"{found.difference:+.4f} where {tolerance_text}"
     )
 
 

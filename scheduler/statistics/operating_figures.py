@@ -73,8 +73,8 @@ def operating_figures(evidence: Evidence, policy: JudgePolicy) -> OperatingFigur
 
 
 def _values(point: OperatingPoint) -> dict[str, float]:
-    told = {name: figure.value for name, figure in point.figures.items()}
-    return told | {
+    values = {name: figure.value for name, figure in point.figures.items()}
+    return values | {
         "alert_saved": point.saved,
         "alert_missed": point.missed,
         "alert_work": point.work,

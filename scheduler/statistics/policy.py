@@ -48,7 +48,7 @@ class JudgePolicy:
         if not min(*self.operating_guards.values(), 1.0, 1.0) >= 0.0:
             raise ValueError("tolerances must not be negative")
         if self.resamples < 100:
-            raise ValueError("fewer than 100 resamples say nothing")
+            raise ValueError("fewer than 100 resamples are too few")
 
     @property
     def plan(self) -> Plan:

@@ -55,14 +55,14 @@ class CandidateSerializer:
         (folder / "candidate.json").write_text(json.dumps({**told, "files": list(value.files)}))
 
     def load(self, folder: Path) -> Candidate:
-        told: dict[str, Any] = json.loads((folder / "candidate.json").read_text())
-        files = {name: (folder / "files" / name).read_bytes() for name in told["files"]}
+        content: dict[str, Any] = json.loads((folder / "candidate.json").read_text())
+        files = {name: (folder / "files" / name).read_bytes() for name in content["files"]}
         return Candidate(
             **{
-                **told,
+                **content,
                 "files": files,
-                "components": tuple(told["components"]),
-                "feature_names": tuple(told["feature_names"]),
+                "components": tuple(content["components"]),
+                "feature_names": tuple(content["feature_names"]),
             }
         )
 

@@ -201,8 +201,8 @@ class ChildRunner:
         self.prepare()
         child, self._ready = self._ready or self._spawn(), None
         # one that died meanwhile does not read it, which the watch will find
-        with suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as told:
-            told.write(f"{run_id} {fencing_number}\n".encode())
+        with suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as pipe:
+            pipe.write(f"{run_id} {fencing_number}\n".encode())
         return child
 
     def _spawn(self) -> ChildProcess:

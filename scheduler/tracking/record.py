@@ -58,7 +58,7 @@ def tracked_run(
 
 def _parameters(manifest: Manifest) -> dict[str, str]:
     training = manifest.training_data
-    told = {
+    parameters = {
         "components": ",".join(manifest.components),
         "feature_set": manifest.feature_set_version,
         "features": len(manifest.feature_names),
@@ -70,18 +70,18 @@ def _parameters(manifest: Manifest) -> dict[str, str]:
         **flat(manifest.hyperparameters, "hyperparameter."),
         **flat(manifest.thresholds, "threshold."),
     }
-    return {name: str(value) for name, value in told.items()}
+    return {name: str(value) for name, value in parameters.items()}
 
 
 def _metrics(report: RunReport) -> dict[str, float]:
-    told: dict[str, Any] = {"snapshot_rows": report.data_size}
-    told |= flat(report.metrics or {})
+    metrics: dict[str, Any] = {"snapshot_rows": report.data_size}
+    metrics |= flat(report.metrics or {})
     for verdict in report.verdicts:
-        told |= flat(verdict.numbers, f"{verdict.gate}.")
-        told[f"{verdict.gate}.passed"] = float(verdict.passed)
+        metrics |= flat(verdict.numbers, f"{verdict.gate}.")
+        metrics[f"{verdict.gate}.passed"] = float(verdict.passed)
     for step in report.steps:
-        told[f"seconds.{step['step']}"] = step["duration_seconds"]
-    return {name: float(value) for name, value in told.items() if _is_figure(value)}
+        metrics[f"seconds.{step['step']}"] = step["duration_seconds"]
+    return {name: float(value) for name, value in metrics.items() if _is_figure(value)}
 
 
 def _is_figure(value: object) -> bool:

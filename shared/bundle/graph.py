@@ -60,7 +60,7 @@ def _refusal(message: Any) -> str | None:
     if kind == "ModelProto" and (message.functions or message.training_info):
         return "brings functions or training information; inline the functions, drop the rest"
     if kind in ("NodeProto", "OperatorSetIdProto") and message.domain not in DOMAINS:
-        return f"uses operators of the domain {_shown(message.domain)}, which nobody vouches for"
+        return f"uses operators of the domain {_shown(message.domain)}, which is not allowed"
     return None
 
 

@@ -24,12 +24,12 @@ def parse_contract(model: type[Contract], raw: bytes | str, source: str) -> Cont
         return model.model_validate_json(raw)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-        told = "; ".join(
+        faults = "; ".join(
             f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in found[:_TOLD]
         )
         more = f" (and {len(found) - _TOLD} more)" if len(found) > _TOLD else ""
         raise ContractBroken(
-            f"{source}: not a {model.__name__} as known here: {told}{more}; "
+            f"{source}: not a {model.__name__} as known here: {faults}{more}; "
             "use the same release of both programs"
         ) from error
 

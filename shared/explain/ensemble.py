@@ -66,16 +66,16 @@ def read_ensemble(graph: bytes) -> Ensemble:
     """
     model = model_class().FromString(graph)
     found = [node for node in model.graph.node if node.op_type == ENSEMBLE]
-    told = [node for node in found if _attribute(node, b"nodes_hitrates") is not None]
-    if len(told) != 1:
+    with_rows = [node for node in found if _attribute(node, b"nodes_hitrates") is not None]
+    if len(with_rows) != 1:
         raise NotExplainable(
-            f"{len(told)} tree ensembles say how many rows came to their nodes, one is needed: "
+            f"{len(with_rows)} tree ensembles store rows of each node, one is needed: "
             "explanations are those of gradient_boosting"
         )
-    if told[0].input[0] != model.graph.input[0].name:
+    if with_rows[0].input[0] != model.graph.input[0].name:
         raise NotExplainable("its trees read something else than the features")
-    _refuse_blends(model.graph.node, told[0].output[0])
-    return _ensemble(told[0])
+    _refuse_blends(model.graph.node, with_rows[0].output[0])
+    return _ensemble(with_rows[0])
 
 
 def _refuse_blends(nodes: Any, raw: bytes) -> None:
@@ -118,8 +118,8 @@ def _ensemble(node: Any) -> Ensemble:
         value=of_leaf,
     )
     base = np.zeros(int(values[b"n_targets"]))
-    told = values.get(b"base_values", [])
-    base[: len(told)] = told
+    base_values = values.get(b"base_values", [])
+    base[: len(base_values)] = base_values
     return Ensemble(nodes, roots.astype(np.int32), target, base, bytes(node.output[0]))
 
 

@@ -117,4 +117,4 @@ def _refuse_made_up_covers(nodes: Nodes) -> None:
     asked = np.flatnonzero(~nodes.is_leaf & (nodes.cover >= 0))
     sums = nodes.cover[left[asked]] + nodes.cover[right[asked]]
     if not np.allclose(sums, nodes.cover[asked], rtol=1e-3):
-        raise NotExplainable("its trees do not say how many training rows came to their nodes")
+        raise NotExplainable("its trees do not store the number of training rows of each node")

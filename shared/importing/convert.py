@@ -113,8 +113,8 @@ def _number(column: pl.Series, readings: Readings, name: str, default: object) -
         said = column.is_not_null() & value.is_not_null()
     table = pl.DataFrame({"value": value, "said": said})
     unreadable = pl.col("said") & pl.col("value").is_null()
-    told = pl.lit(f"{name} is not a number (decimal and thousands: [numbers])")
-    problem = table.select(pl.when(unreadable).then(told).alias("p"))["p"]
+    reason = pl.lit(f"{name} is not a number (decimal and thousands: [numbers])")
+    problem = table.select(pl.when(unreadable).then(reason).alias("p"))["p"]
     filled = value if default is None else value.fill_null(float(str(default)))
     return {name: filled, _PROBLEM + name: problem}
 
@@ -126,13 +126,13 @@ def _text(column: pl.Series, readings: Readings, name: str, default: object) -> 
     filled = value if default is None else value.fill_null(str(default))
     if name not in IDENTIFIERS:
         return {name: filled}
-    told = f"{name} is a number that lost digits, like 4.5E+15 (export the column as text)"
+    reason = f"{name} is a number that lost digits, like 4.5E+15 (export the column as text)"
     if column.dtype.is_float():
         lost = column.abs() >= EXACT_DOUBLE
     else:
         lost = value.str.contains(SHORTENED)
     table = pl.DataFrame({"lost": lost.fill_null(value=False)})
-    problem = table.select(pl.when("lost").then(pl.lit(told)).alias("p"))["p"]
+    problem = table.select(pl.when("lost").then(pl.lit(reason)).alias("p"))["p"]
     return {name: filled, _PROBLEM + name: problem}
 
 
@@ -209,5 +209,5 @@ def _place_checks() -> Iterator[pl.Expr]:
         yield _problem(outside, f"{name} is not in {lowest:g} to {highest:g}")
 
 
-def _problem(condition: pl.Expr, told: str) -> pl.Expr:
-    return pl.when(condition).then(pl.lit(told))
+def _problem(condition: pl.Expr, reason: str) -> pl.Expr:
+    return pl.when(condition).then(pl.lit(reason))

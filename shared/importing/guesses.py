@@ -120,7 +120,7 @@ def _by_values(ours: str, sample: pl.DataFrame, free: list[str], words: LabelWor
     free.remove(found[0])
     shown = read_texts(sample[found[0]], is_identifier=True, is_numeric=True).drop_nulls()
     examples = ", ".join(shown.unique(maintain_order=True).head(2).to_list())
-    return [Guess(ours, found[0], f"by its values ({examples}), no name tells: is it?")]
+    return [Guess(ours, found[0], f"by its values ({examples}), not by a name: check it")]
 
 
 def _looks_like(ours: str, column: pl.Series, words: LabelWords) -> bool:

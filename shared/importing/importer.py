@@ -134,8 +134,8 @@ def opened(paths: list[Path], mapping: Mapping) -> Iterator[list[SourceTable]]:
                 mapping.check_against(table.column_names(), table.name)
                 tables.append(table)
         except OSError as error:
-            told = f"{error.filename}: {error.strerror}" if error.strerror else str(error)
-            raise DataUnavailable(f"cannot read {told}") from error
+            cause = f"{error.filename}: {error.strerror}" if error.strerror else str(error)
+            raise DataUnavailable(f"cannot read {cause}") from error
         yield tables
 
 

@@ -258,8 +258,8 @@ def read_mapping(path: Path) -> Mapping:
         raise MappingError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-        told = [f"{_place(item['loc'])}{_plain(item['msg'])}" for item in found]
-        raise MappingError(f"{path}: " + "; ".join(told)) from error
+        faults = [f"{_place(item['loc'])}{_plain(item['msg'])}" for item in found]
+        raise MappingError(f"{path}: " + "; ".join(faults)) from error
 
 
 def _place(location: tuple[int | str, ...]) -> str:

@@ -59,17 +59,19 @@ class Mending:
 
     def _labels(self, connection: Connection, both: pl.DataFrame, mended: MendedRows) -> None:
         known, before = pl.col("label_known_at"), pl.col("label_known_at:stored")
-        told = both.filter(pl.col("label").is_not_null())
-        new = told.filter(pl.col("label:stored").is_null())
-        other = told.filter(pl.col("label") != pl.col("label:stored"))
+        labelled = both.filter(pl.col("label").is_not_null())
+        new = labelled.filter(pl.col("label:stored").is_null())
+        other = labelled.filter(pl.col("label") != pl.col("label:stored"))
         changed = other.filter(known >= before)
         mended.labels_new += new.height
         mended.labels_changed += changed.height
         mended.labels_older += other.height - changed.height
         columns = ("transaction_id", "label", "label_known_at", "label_source")
-        told = pl.concat([new, changed]).select(columns)
+        labelled = pl.concat([new, changed]).select(columns)
         sender = sender_of(self.number)
-        labels = [Label(name, value, at, by, sender) for name, value, at, by in told.iter_rows()]
+        labels = [
+            Label(name, value, at, by, sender) for name, value, at, by in labelled.iter_rows()
+        ]
         write_labels(connection, labels)
 
     def _others(self, connection: Connection, both: pl.DataFrame, mended: MendedRows) -> None:

@@ -197,8 +197,8 @@ def _decide(
             times[name], note = _time_reading(mapping.time, found, source)
             notes += [note] if note else []
         elif name == "amount":
-            told = None if "currency" in mapping.columns else str(currency or "")
-            styles[name] = decide_style(found.writings, mapping.numbers, source, told)
+            currency_set = None if "currency" in mapping.columns else str(currency or "")
+            styles[name] = decide_style(found.writings, mapping.numbers, source, currency_set)
             if styles[name] not in (PLAIN, NumberStyle(".", ",")):
                 style = styles[name]
                 notes.append(

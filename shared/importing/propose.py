@@ -82,7 +82,7 @@ def _toml(
     path: Path, rules: CsvRules, sample: pl.DataFrame, guesses: list[Guess], missing: list[str]
 ) -> str:
     lines = [
-        f"# A proposal for {path.name}: look at every line, then",
+        f"# A proposal for {path.name}: check every line, then",
         f"#   understudy import {path.name} --mapping THIS --dry-run",
         "# Left: the column here. Right: the column of the file.",
         "[columns]",

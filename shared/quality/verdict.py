@@ -34,12 +34,12 @@ def conclude(
 
 def _told(findings: Sequence[Finding]) -> str:
     """The worst in full, the others by name."""
-    told = "; ".join(found.text for found in findings[:TOLD_IN_FULL])
+    reason = "; ".join(found.text for found in findings[:TOLD_IN_FULL])
     others = findings[TOLD_IN_FULL:]
     if not others:
-        return told
+        return reason
     names = ", ".join(f"{found.fault} ({found.column})" for found in others)
-    return f"{told}; and {len(others)} more faults: {names}"
+    return f"{reason}; and {len(others)} more faults: {names}"
 
 
 def _figures(findings: Sequence[Finding]) -> dict[str, Number]:

@@ -27,18 +27,18 @@ def faults_of(declared: "Declaration") -> list[str]:
 
 
 def _time(declared: "Declaration") -> Iterator[str]:
-    told = declared.use_case
-    if told.time is None and not told.no_time:
+    section = declared.use_case
+    if section.time is None and not section.no_time:
         yield (
             'use_case.time is missing: write time = "COLUMN", or no_time = true if the rows have '
             "no order in time"
         )
-    if told.time is not None and told.no_time:
-        yield f"use_case.no_time contradicts use_case.time = {told.time!r}: remove one of them"
+    if section.time is not None and section.no_time:
+        yield f"use_case.no_time contradicts use_case.time = {section.time!r}: remove one of them"
     held_out = declared.judge.held_out
-    if held_out is not None and told.no_time and held_out.share is None:
+    if held_out is not None and section.no_time and held_out.share is None:
         yield 'judge.held_out is a duration, but the rows have no time: write a share, e.g. "20 %"'
-    if held_out is not None and told.time is not None and held_out.share is not None:
+    if held_out is not None and section.time is not None and held_out.share is not None:
         yield (
             "judge.held_out is a share, but the rows have a time: write a duration, e.g. "
             '"60d", so that the newest rows are held out'
@@ -54,9 +54,9 @@ def _label(declared: "Declaration") -> Iterator[str]:
             yield f'label.{key} is missing: task = "{task}" needs it'
     for key in ("column", "positive", "negative", "classes", "items"):
         if getattr(label, key) is not None and key not in allowed:
-            yield f'label.{key} means nothing for task = "{task}": remove it'
+            yield f'label.{key} has no meaning for task = "{task}": remove it'
     if label.known_at is not None and label.delay:
-        yield "label.delay and label.known_at say the same thing twice: remove one of them"
+        yield "label.delay and label.known_at state the same fact twice: remove one of them"
 
 
 def _classes(declared: "Declaration") -> Iterator[str]:
@@ -82,12 +82,12 @@ def _items(declared: "Declaration") -> Iterator[str]:
 
 
 def _roles(declared: "Declaration") -> Iterator[str]:
-    told, label = declared.use_case, declared.label
+    section, label = declared.use_case, declared.label
     roles = {
         "label.column": label.column,
-        "use_case.row_id": told.row_id,
-        "use_case.entity": told.entity,
-        "use_case.time": told.time,
+        "use_case.row_id": section.row_id,
+        "use_case.entity": section.entity,
+        "use_case.time": section.time,
         "label.known_at": label.known_at,
     }
     taken: dict[str, str] = {}
@@ -100,7 +100,7 @@ def _roles(declared: "Declaration") -> Iterator[str]:
             yield f"{role} and {taken[column]} are both {column!r}: name another column"
         taken.setdefault(column, role)
     yield from _roles_among_columns(declared, taken)
-    stake = told.stake
+    stake = section.stake
     if stake is not None and (
         stake not in declared.columns or declared.columns[stake].kind is not Kind.NUMBER
     ):
@@ -116,7 +116,7 @@ def _roles_among_columns(declared: "Declaration", taken: dict[str, str]) -> Iter
             why = (
                 "the answer would be in the question"
                 if role == "label.column"
-                else ("it says nothing about rows of the future")
+                else ("it does not hold out rows of the future")
             )
             yield f"columns.{name} is {role} too, and {why}: remove it from [columns]"
 

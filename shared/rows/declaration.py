@@ -114,23 +114,23 @@ def _names(declared: Declaration) -> tuple[str, ...]:
     return label.classes or ()
 
 
-def _column(name: str, told: ColumnSection) -> Column:
-    standard = told.default is None
-    default = told.default
-    if told.kind is Kind.NUMBER and isinstance(default, int | float):
+def _column(name: str, section: ColumnSection) -> Column:
+    standard = section.default is None
+    default = section.default
+    if section.kind is Kind.NUMBER and isinstance(default, int | float):
         default = float(default)
     return Column(
         name=name,
-        kind=told.kind,
-        source=told.source or name,
-        minimum=-MAX_NUMBER if told.min is None else told.min,
-        maximum=MAX_NUMBER if told.max is None else told.max,
-        values=told.values or (),
-        hash_slots=told.slots or 1,
-        parts=told.parts or (MomentPart.AGE_DAYS,),
+        kind=section.kind,
+        source=section.source or name,
+        minimum=-MAX_NUMBER if section.min is None else section.min,
+        maximum=MAX_NUMBER if section.max is None else section.max,
+        values=section.values or (),
+        hash_slots=section.slots or 1,
+        parts=section.parts or (MomentPart.AGE_DAYS,),
         default=default,
-        required=standard if told.required is None else told.required,
-        description=told.description,
+        required=standard if section.required is None else section.required,
+        description=section.description,
     )
 
 

@@ -54,11 +54,11 @@ def read_examples(folder: Path, schema: RowSchema) -> Mapping[str, dict[str, Any
 
 
 def _body(schema: RowSchema, row: Mapping[str, Any]) -> dict[str, Any]:
-    told = {column.name: row[column.name] for column in schema.columns}
+    values = {column.name: row[column.name] for column in schema.columns}
     for column in schema.columns:
-        if column.kind is Kind.MOMENT and told[column.name] is not None:
-            told[column.name] = isoformat(told[column.name])
-    return {name: value for name, value in told.items() if value is not None}
+        if column.kind is Kind.MOMENT and values[column.name] is not None:
+            values[column.name] = isoformat(values[column.name])
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _standard(column: Column) -> Any:

@@ -126,13 +126,13 @@ def _records(
 ) -> Iterator[dict[str, Any]]:
     flags = [column.name for column in tables.schema.columns if column.kind is Kind.FLAG]
     has_label = pl.col("label").is_not_null()
-    told = accepted.with_columns(
+    stored = accepted.with_columns(
         *(pl.col(name).cast(pl.Int64) for name in flags),
         pl.when(has_label).then(pl.lit(LABEL_SOURCE)).alias("label_source"),
         pl.lit(sent_by, dtype=pl.String).alias("sent_by"),
         pl.when(has_label).then(pl.lit(sent_by, dtype=pl.String)).alias("label_sent_by"),
     )
-    return told.iter_rows(named=True)
+    return stored.iter_rows(named=True)
 
 
 def _labels(records: Sequence[dict[str, Any]]) -> Iterator[RowLabel]:

@@ -50,12 +50,12 @@ class DeclaredRowStore:
 
     def row(self, values: Mapping[str, Any]) -> Row:
         flags = self._flags
-        told = [
+        rows = [
             bool(values[name]) if name in flags and values[name] is not None else values[name]
             for name in self._schema.names
         ]
         head = [values[name] for name in _HEAD]
-        return Row(head[0], head[1], head[2], head[3], tuple(told))
+        return Row(head[0], head[1], head[2], head[3], tuple(rows))
 
     def decided(self, *, quarantined: bool) -> FromClause:
         return self._tables.quarantined if quarantined else self._served
@@ -68,21 +68,21 @@ class DeclaredRowStore:
         self, connection: Connection, columns: Sequence[str], records: Records
     ) -> None:
         rows, decisions = self._tables.rows, self._tables.decisions
-        told = [dict(zip(columns, record, strict=True)) for record in records]
-        insert_rows(connection, self._tables, list(self._of_table(told, rows)))
-        stamped = ({**one, "decided_at": one["ingested_at"]} for one in told)
+        found = [dict(zip(columns, record, strict=True)) for record in records]
+        insert_rows(connection, self._tables, list(self._of_table(found, rows)))
+        stamped = ({**one, "decided_at": one["ingested_at"]} for one in found)
         _insert(connection, decisions, list(self._of_table(stamped, decisions)))
 
     def write_quarantined(
         self, connection: Connection, columns: Sequence[str], records: Records
     ) -> None:
-        told = [dict(zip(columns, record, strict=True)) for record in records]
-        stamped = ({**one, "decided_at": one["ingested_at"]} for one in told)
+        found = [dict(zip(columns, record, strict=True)) for record in records]
+        stamped = ({**one, "decided_at": one["ingested_at"]} for one in found)
         table = self._tables.quarantined
         _insert(connection, table, list(self._of_table(stamped, table)))
 
     def store_labels(self, connection: Connection, labels: Sequence[Label]) -> WrittenLabels:
-        told = [
+        rows = [
             RowLabel(
                 label.transaction_id,
                 stored_form(label.label),
@@ -92,8 +92,8 @@ class DeclaredRowStore:
             )
             for label in labels
         ]
-        found = store_labels(connection, self._tables, told)
-        ids = [one.row_id for one in told if one.row_id not in found.unknown_ids]
+        found = store_labels(connection, self._tables, rows)
+        ids = [one.row_id for one in rows if one.row_id not in found.unknown_ids]
         return WrittenLabels(list(dict.fromkeys(ids)), found.changed_ids, found.outdated_ids)
 
     def _of_table(

@@ -45,12 +45,12 @@ def slots_of(schema: RowSchema) -> tuple[Slot, ...]:
 
 def encoding_version(schema: RowSchema) -> str:
     """Changes whenever a vector would mean something else; recorded with every model."""
-    told = [
+    listed = [
         (slot.name, slot.kind.value, slot.position, slot.part or "", *slot.words)
         for slot in slots_of(schema)
     ]
     defaults = [(column.name, column.default) for column in schema.columns]
-    digest = hashlib.sha256(repr((told, defaults)).encode()).hexdigest()
+    digest = hashlib.sha256(repr((listed, defaults)).encode()).hexdigest()
     return f"{schema.version}-{digest[:12]}"
 
 

@@ -68,7 +68,7 @@ def make_tables(engine: Engine, tables: RowTables) -> tuple[str, ...]:
 
 def _differences(engine: Engine, tables: RowTables) -> tuple[str, ...] | None:
     """Columns to be added; None where there is no table yet."""
-    with database_errors("look at the tables of the use case"), engine.connect() as link:
+    with database_errors("check the tables of the use case"), engine.connect() as link:
         found = inspect(link)
         if not found.has_table(tables.rows.name):
             return None

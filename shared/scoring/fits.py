@@ -38,7 +38,7 @@ def check_fits(manifest: Manifest, use_case: Served) -> None:
     if not known:
         raise ModelLoadError(
             f"the bundle was trained on feature set {manifest.feature_set_version!r}; "
-            f"this service computes {' and '.join(map(repr, features.versions))}: train it anew"
+            f"this service computes {' and '.join(map(repr, features.versions))}: retrain it"
         )
     unknown = sorted(set(manifest.feature_names) - set(known))
     if unknown:

@@ -146,7 +146,7 @@ class NamedFile:
 
     def _refusal(self, why: str) -> PlaceRefused:
         return PlaceRefused(
-            f"{self._option}: {self.path} {why}; it was left as it is: name another file"
+            f"{self._option}: {self.path} {why}; it was not changed: name another file"
         )
 
 

@@ -37,8 +37,8 @@ def _tiles_of(
         )
         if positive is not None and at is not None
     )
-    told = [(m, hour, at, "label", n, n * label) for (m, hour, at, label), n in labels.items()]
-    return [*((m, hour, at, "row", n, 0) for (m, hour, at), n in rows.items()), *told]
+    labelled = [(m, hour, at, "label", n, n * label) for (m, hour, at, label), n in labels.items()]
+    return [*((m, hour, at, "row", n, 0) for (m, hour, at), n in rows.items()), *labelled]
 
 
 def rebuild_tiles(connection: Connection) -> int:

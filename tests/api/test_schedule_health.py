@@ -79,7 +79,7 @@ def test_a_schedule_that_nobody_looks_after_is_told(engine: Engine) -> None:
     in_force(engine, "1W")
     later_us = NOW_US + (UNATTENDED_SECONDS + 1) * MICROS_PER_SECOND
 
-    assert "no scheduler has looked" in schedule_standing(engine, later_us).detail
+    assert "no scheduler has checked" in schedule_standing(engine, later_us).detail
 
 
 def test_switched_off_is_no_trouble(engine: Engine) -> None:

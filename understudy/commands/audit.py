@@ -47,11 +47,13 @@ def audit(
     table = DataTable(*_SHOWN, box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     for line in reversed(lines[-limit:]):
-        told = parse_if_agreed(AuditLine, line)
-        if told is None:
+        entry = parse_if_agreed(AuditLine, line)
+        if entry is None:
             table.add_row("", "", "", "", "not a line of the trail")
         else:
-            table.add_row(second_of(told.at), told.what, told.who, told.version or "", told.why)
+            table.add_row(
+                second_of(entry.at), entry.what, entry.who, entry.version or "", entry.why
+            )
     console.print(table)
     if broken:
         warning = f"the trail was tampered with; see lines {broken}"

@@ -50,7 +50,7 @@ DryRun = Annotated[
 
 
 Update = Annotated[
-    bool, typer.Option("--update", help="Set rows that are there and differ to what the file says.")
+    bool, typer.Option("--update", help="Update stored rows that differ from the file.")
 ]
 Beside = Annotated[
     bool, typer.Option("--beside-synthetic", help="Import beside the simulator's world.")

@@ -89,7 +89,7 @@ def retire(
     compromised: Annotated[
         bool,
         typer.Option(
-            "--compromised", help="Load nothing that it ever signed, at the next start either."
+            "--compromised", help="Refuse every bundle it signed, also at the next start."
         ),
     ] = False,
 ) -> None:
@@ -106,8 +106,8 @@ def retire(
         understudy keys retire 1f0c9d2be4a7c6d3 --compromised
     """
     _store().retire(key, compromised=compromised)
-    told = "is trusted for nothing any more" if compromised else "may not sign a push any more"
-    console.print(f"{key} {told}", highlight=False)
+    effect = "is not trusted any more" if compromised else "may not sign a push any more"
+    console.print(f"{key} {effect}", highlight=False)
 
 
 def _store() -> KeyStore:

@@ -43,8 +43,8 @@ def versions(as_json: AsJson = False) -> None:
     models = read_api(settings, "/models", Models).models
     candidates = _candidates(settings.retrained_models_dir)
     if as_json:
-        told = [model.model_dump(mode="json") for model in models]
-        write_json({"models": told, "candidates": [asdict(one) for one in candidates]})
+        listed = [model.model_dump(mode="json") for model in models]
+        write_json({"models": listed, "candidates": [asdict(one) for one in candidates]})
         return
     console.print(_models_table(models))
     # beside the instants they would not fit into 80 columns
@@ -146,8 +146,8 @@ def _status_table(settings: CommandSettings, health: Health) -> DataTable:
     table.add_row(settings.api_url, _coloured(health.status), "")
     for name, component in health.components.items():
         figures = component.figures.items()
-        told = ", ".join(f"{key} {value}" for key, value in figures if value is not None)
-        what = f"{component.detail} ({told})" if told else component.detail
+        listed = ", ".join(f"{key} {value}" for key, value in figures if value is not None)
+        what = f"{component.detail} ({listed})" if listed else component.detail
         table.add_row(name, _coloured(component.state), what)
     return table
 

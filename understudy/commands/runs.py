@@ -109,15 +109,15 @@ _OPERATING = {
 
 def _operating_table(metrics: Any) -> DataTable | None:
     """Both models' alerts; None where the run did not get as far, or is an older one."""
-    told = metrics if isinstance(metrics, dict) else {}
-    champion, candidate = (told.get(role) or {} for role in ("champion", "candidate"))
+    figures = metrics if isinstance(metrics, dict) else {}
+    champion, candidate = (figures.get(role) or {} for role in ("champion", "candidate"))
     if "alert_volume" not in candidate:
         return None
     table = DataTable(box=None, pad_edge=False)
     for name in ("", "champion", "candidate", "candidate, 95 %"):
         table.add_column(name, justify="right" if name else "left")
     for name, said in _OPERATING.items():
-        bounds = (told.get("intervals") or {}).get(name)
+        bounds = (figures.get("intervals") or {}).get(name)
         between = "" if bounds is None else f"{_figure(bounds[0])} to {_figure(bounds[1])}"
         table.add_row(said, _figure(champion.get(name)), _figure(candidate.get(name)), between)
     return table

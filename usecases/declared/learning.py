@@ -195,11 +195,11 @@ class DeclaredLearning:
 
 
 def _recipes(declared: Declaration) -> tuple[Recipe, ...]:
-    told = declared.train
+    section = declared.train
     ranking = declared.use_case.task is TaskKind.RANKING
-    model = told.model or ("denoising_autoencoder" if ranking else GRADIENT_BOOSTING)
-    first = Recipe(model, dict(told.settings))
-    return (first, *(Recipe(name) for name in told.candidates if name != model))
+    model = section.model or ("denoising_autoencoder" if ranking else GRADIENT_BOOSTING)
+    first = Recipe(model, dict(section.settings))
+    return (first, *(Recipe(name) for name in section.candidates if name != model))
 
 
 def stored_labels(task: Task, labels: pl.Series) -> npt.NDArray[np.float64]:

@@ -56,7 +56,7 @@ def import_source(
             progress=progress,
             keep_rejected=keep_rejected,
         )
-    told = {
+    facts = {
         "rows": counts.inserted,
         "repeated": counts.repeated,
         "rejected": counts.rejected,
@@ -64,7 +64,7 @@ def import_source(
     }
     with database_errors("end an import"), engine.begin() as connection:
         # the next query begins where this one began: what changed meanwhile comes again
-        end_change(connection, number, {**about, **told, "read_until_us": now_us})
+        end_change(connection, number, {**about, **facts, "read_until_us": now_us})
     return counts
 
 

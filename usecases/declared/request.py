@@ -42,7 +42,7 @@ def request_model(schema: RowSchema) -> type[BaseModel]:
             fields.entity,
             (
                 Identifier | None,
-                Field(None, repr=False, description="Whose row it is. Default: nobody known."),
+                Field(None, repr=False, description="Id of the row's entity. Default: unknown."),
             ),
         )
     if fields.time is not None:

@@ -61,7 +61,7 @@ class PieceScorer:
             ).alias("error")
         )["error"]
         has_answer = why.is_null()
-        told = answers.select(pl.when(has_answer).then(pl.all()))
+        answered = answers.select(pl.when(has_answer).then(pl.all()))
         about = {"row": piece.rows}
         if schema.roles.row_id is not None:
             nobody = pl.Series([None] * values.height, dtype=pl.String)
@@ -70,7 +70,7 @@ class PieceScorer:
             pl.lit(limit, dtype=pl.Float64).alias(f"threshold_{name}")
             for name, limit in manifest.thresholds.items()
         ]
-        made = pl.concat([pl.DataFrame(about), told], how="horizontal")
+        made = pl.concat([pl.DataFrame(about), answered], how="horizontal")
         return made.with_columns(
             why.alias("error"), pl.lit(manifest.version).alias("version"), *limits
         )

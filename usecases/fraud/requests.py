@@ -100,7 +100,7 @@ class TransactionRequest(BaseModel):
     transaction_time: Hour | None = Field(
         None,
         description="Hour of the day in UTC, 0 to 23; only used without `event_time`. Without "
-        "credentials, a row of more than an hour ago is scored and is nobody's history.",
+        "credentials, a row of more than an hour ago is scored and enters no history.",
     )
     transaction_type: TransactionType = DEFAULT_TRANSACTION_TYPE
     currency: str = Field(DEFAULT_CURRENCY, description="ISO 4217 code, e.g. EUR.")

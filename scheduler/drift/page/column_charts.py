@@ -20,10 +20,10 @@ _OTHER, _MISSING = "other", "missing"
 def distances(columns: Sequence[ColumnDrift]) -> Markup:
     """A bar a column: its effect as a multiple of its floor; what crosses the line is large."""
     drawn = list(columns[:BARS])
-    told = "; ".join(f"{column.name} {column.effect / column.floor:.2f}" for column in drawn)
+    listed = "; ".join(f"{column.name} {column.effect / column.floor:.2f}" for column in drawn)
     left = 0.3 + 0.075 * max(len(column.name) for column in drawn)
     height = ROW_HEIGHT * len(drawn) + 0.7
-    alt = f"How far columns moved, as multiples of the smallest effect that matters: {told}."
+    alt = f"How far columns moved, as multiples of the smallest effect that matters: {listed}."
     with drawing("distances", alt, WIDTH, height, left=left) as sheet:
         axes = sheet.axes[0]
         for place, column in enumerate(reversed(drawn)):

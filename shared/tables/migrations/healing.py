@@ -33,7 +33,7 @@ class _GoesOn(DefaultImpl):
         if missing:
             raise SettingsError(
                 f"the database has a table {table.name} of something else (it lacks "
-                f"{', '.join(missing)}); point DATABASE_URL at a database of its own"
+                f"{', '.join(missing)}); point DATABASE_URL at a separate database"
             )
 
     def create_index(self, index: Index, **options: Any) -> None:

@@ -60,7 +60,7 @@ def test_the_round_and_what_the_year_has_left_are_told() -> None:
 
     assert found is not None
     assert str(found.spending).startswith("Round 3 of 52 planned this year; it could spend")
-    assert "of which 0.0474 is left" in str(found.spending)
+    assert "of which 0.0474 remains" in str(found.spending)
 
 
 def test_every_guardrail_has_its_row_with_holms_p_value() -> None:

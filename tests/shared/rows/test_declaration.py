@@ -126,7 +126,7 @@ FAULTS = {
     "no positive class": (changed('positive = "yes"', ""), ["label.positive is missing"]),
     "classes for a binary task": (
         changed('positive = "yes"', 'positive = "yes"\nclasses = ["a", "b"]'),
-        ["label.classes means nothing", "remove it"],
+        ["label.classes has no meaning", "remove it"],
     ),
     "a negative class that is the positive": (
         changed('positive = "yes"', 'positive = "yes"\nnegative = "yes"'),

@@ -78,7 +78,7 @@ def _reason_to_leave_out(facts: Facts) -> str | None:
         and facts.is_unique
         and (is_text or (whole and looks_like_id))
     ):
-        return "nearly every row has its own value: an id says nothing about new rows"
+        return "nearly every row has its own value: an id does not generalise to new rows"
     return None
 
 

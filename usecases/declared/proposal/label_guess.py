@@ -99,8 +99,8 @@ def _multiclass(facts: Facts) -> LabelGuess:
         many = "more than 5,000" if facts.is_full else f"{facts.distinct:,}"
         more = "--task regression, or " if facts.is_numeric else ""
         raise CannotPropose(
-            f"label column {facts.name!r} has {many} classes and at most {MAX_CLASSES} can be told "
-            f"apart: {more}put rare ones together, or name another column with --label"
+            f"label column {facts.name!r} has {many} classes and at most {MAX_CLASSES} are "
+            f"supported: {more}put rare ones together, or name another column with --label"
         )
     why = f"{facts.distinct} classes"
     return LabelGuess(TaskKind.MULTICLASS, tuple(sorted(facts.counts)), why, _few(facts))

@@ -43,7 +43,7 @@ def leak_warning(kind: Kind, column: pl.Series, labels: pl.Series, task: TaskKin
         return f"it alone ranks the label {power:.3f} of 1: is it known before the label is?"
     missing = values.is_null().to_numpy().astype(np.float64)
     if 0 < missing.mean() < 1 and ranking_power(missing, truth, task) > _NULLS_TOO_GOOD:
-        return "whether it has a value nearly says the label: is it filled in afterwards?"
+        return "whether it has a value nearly determines the label: is it filled in afterwards?"
     return None
 
 

@@ -40,7 +40,7 @@ def declaration_text(proposal: Proposal) -> str:
 def _head(proposal: Proposal) -> list[str]:
     return [
         f"# Written by `understudy new {proposal.asked.name}` from {proposal.rows:,} rows. "
-        "Look at every line, then:",
+        "Check every line, then:",
         f"#   understudy run --use-case {proposal.asked.name}",
     ]
 
@@ -82,8 +82,8 @@ def _label(proposal: Proposal) -> list[str]:
         lines.append(_line("classes", list(label.classes)))
     if asked.time is not None:
         lines.append(_line("delay", "0d", "how long after its time a row's label is known; or"))
-        lines.append('# known_at = "COLUMN"  # the column that says when it became known')
-    lines += [f"# look at: {warning}" for warning in label.warnings]
+        lines.append('# known_at = "COLUMN"  # the column with the instant it became known')
+    lines += [f"# check: {warning}" for warning in label.warnings]
     return lines
 
 
@@ -99,7 +99,7 @@ def _columns(proposal: Proposal) -> list[str]:
 def _column(guess: Guess) -> list[str]:
     if guess.kind is None:
         return [f"# {guess.name}: left out, {guess.why}"]
-    warned = [f"# look at {guess.name}: {warning}" for warning in guess.warnings]
+    warned = [f"# check {guess.name}: {warning}" for warning in guess.warnings]
     bare = _bare(guess)
     return [*warned, f"{bare}{' ' * max(2, _COMMENT_AT - len(bare))}# {guess.why}"]
 
@@ -123,8 +123,8 @@ def _source(proposal: Proposal) -> list[str]:
             _line("database", asked.database, "the variable that holds the URL"),
         ]
     files = [str(path.absolute()) for path in asked.files]
-    told = files[0] if len(files) == 1 else files
-    return ["[source]", _line("files", told, "read again at every run; or sql = ...")]
+    source = files[0] if len(files) == 1 else files
+    return ["[source]", _line("files", source, "read again at every run; or sql = ...")]
 
 
 def _how_it_is_written(proposal: Proposal) -> list[str]:

@@ -50,7 +50,7 @@ def _of_values(labelled: pl.DataFrame, schema: RowSchema) -> list[Finding]:
     if schema.task.kind is not TaskKind.REGRESSION or labelled["label"].n_unique() > 1:
         return []
     value = labelled["label"][0]
-    says = f"is {value!r} in every labelled row: nothing can be learned"
+    says = f"is {value!r} in every labelled row: no training is possible"
     return [Finding("label_constant", "label", says, {"rows": labelled.height}, Severity.RUIN)]
 
 

@@ -100,11 +100,11 @@ def _reason(
     shown: Mapping[str, Value],
     rule_id: str | None = None,
 ) -> Reason:
-    told = ", ".join([f"{name}={value}" for name, value in shown.items()])
+    listed = ", ".join([f"{name}={value}" for name, value in shown.items()])
     return {
         "code": code,
         "outcome": str(outcome),
-        "message": f"{text} ({told})" if told else text,
+        "message": f"{text} ({listed})" if listed else text,
         "values": shown,
         "rule": rule_id,
     }

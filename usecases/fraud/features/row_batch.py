@@ -96,12 +96,12 @@ def take_at_addresses(
 def take_blocks(holders: Sequence[Holder], rows: Micros, wanted: int, out: Out) -> Told | None:
     """The same by a call for each row."""
     numbers = rows.view(np.float64)
-    told = np.empty(len(holders), dtype=np.bool_)
+    computed = np.empty(len(holders), dtype=np.bool_)
     all_well = True
     for at, holder in enumerate(holders):
-        told[at] = _take_row(holder.block, rows[at], numbers[at], wanted, out)
-        all_well = all_well and bool(told[at]) and holder.block[SIZE] != VOID
-    return None if all_well else told
+        computed[at] = _take_row(holder.block, rows[at], numbers[at], wanted, out)
+        all_well = all_well and bool(computed[at]) and holder.block[SIZE] != VOID
+    return None if all_well else computed
 
 
 take = take_at_addresses if RAW_ADDRESSES.in_use else take_blocks
@@ -115,9 +115,9 @@ def _take(addresses: Micros, rows: Micros, wanted: int, out: Out) -> bool:
     for i in range(len(addresses)):
         room = integers_at(addresses[i], HEADER)[ROOM]
         block = integers_at(addresses[i], HEADER + (INTEGERS + NUMBERS) * room)
-        told = _take_row(block, rows[i], numbers[i], wanted, out)
-        all_well = all_well and told and block[SIZE] != VOID
-        if not told:
+        computed = _take_row(block, rows[i], numbers[i], wanted, out)
+        all_well = all_well and computed and block[SIZE] != VOID
+        if not computed:
             addresses[i] = _UNTOLD
     return all_well
 

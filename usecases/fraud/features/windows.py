@@ -177,9 +177,9 @@ class RecentWindows:
                 put_row(rows, at, line, transaction, self._live.sums(transaction))
             held = [window for window in windows if window is not None]
             # only now: a window that was given room may have moved
-            told = take(held, rows, TELL | ADD, out)
-            if told is not None:
-                lines = [line for line, is_told in zip(lines, told, strict=True) if is_told]
+            computed = take(held, rows, TELL | ADD, out)
+            if computed is not None:
+                lines = [line for line, is_told in zip(lines, computed, strict=True) if is_told]
                 self._drop_void(zip(transactions, windows, strict=True))
             self._windows.keep_bounds()
         if len(lines) == len(transactions):

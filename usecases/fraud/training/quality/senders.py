@@ -154,7 +154,7 @@ def _told(feed: _Feed, newcomer: _Newcomer, entity: str, hit: pl.DataFrame) -> F
     says = (
         f"of {hit.height} known before{example}: {own} of {sent} {feed.what} since "
         f"{since:%Y-%m-%d %H:%M} are from the new caller {newcomer.name!r}; "
-        "look at what it sends, revoke its token or accept it"
+        "check what it sends, revoke its token or accept it"
     )
     numbers: dict[str, Number] = {
         "entities": hit.height,

@@ -19,7 +19,7 @@ def mixed_rows(snapshot: pl.DataFrame, context: FeatureContext) -> list[Finding]
         late=(pl.col("event_time") >= start).sum(),
         known_late=(pl.col("label_known_at") > start).sum(),
     ).row(0, named=True)
-    told = (
+    listed = (
         ("test_rows_in_training", "transaction_id", "are held out as well", "shared"),
         ("training_in_test_window", "event_time", "happened in the held-out window", "late"),
         ("label_from_test_window", "label_known_at", "were labelled after it began", "known_late"),
@@ -32,6 +32,6 @@ def mixed_rows(snapshot: pl.DataFrame, context: FeatureContext) -> list[Finding]
             {"rows": counts[key]},
             Severity.RUIN,
         )
-        for fault, column, what, key in told
+        for fault, column, what, key in listed
         if counts[key]
     ]

@@ -30,7 +30,7 @@ def skewed_features(snapshot: pl.DataFrame, context: FeatureContext) -> list[Fin
     bad = [place for place in bad if shares[place] > context.policy.max_skewed_share]
     if not bad:
         return []
-    told = ", ".join(f"{names[place]} in {shares[place]:.0%}" for place in bad[:TOLD])
+    listed = ", ".join(f"{names[place]} in {shares[place]:.0%}" for place in bad[:TOLD])
     says = f"differs from the recomputed value in {shares[bad[0]]:.0%} of {len(served)} served rows"
     numbers: dict[str, Number] = {
         "share": float(shares[bad[0]]),
@@ -38,7 +38,7 @@ def skewed_features(snapshot: pl.DataFrame, context: FeatureContext) -> list[Fin
         "features": len(bad),
         "example": _example(served, recomputed, wrong, bad[0]),
     }
-    return [Finding("served_features_differ", names[bad[0]], f"{says} ({told})", numbers)]
+    return [Finding("served_features_differ", names[bad[0]], f"{says} ({listed})", numbers)]
 
 
 def infinite_features(_snapshot: pl.DataFrame, context: FeatureContext) -> list[Finding]:
