@@ -1,7 +1,7 @@
-"""What the floods send: each is what one connection says, from its opening to its end.
+"""The kinds of floods: each is the traffic of one connection, from its opening to its end.
 
-`python -m benchmarks.attacks_flood_kinds PORT NAME` attacks until it is killed, and says `at work`
-after its first connection.
+`python -m benchmarks.attacks_flood_kinds PORT NAME` attacks until it is killed, and prints `at
+work` after its first connection.
 """
 
 import socket
@@ -23,7 +23,7 @@ _MALFORMED = b"GET / HTTP/1.1\r\nno colon here\r\n\r\n"
 def _endless(start: bytes, part: bytes) -> Flood:
     def parts() -> Iterator[bytes]:
         yield start
-        # nobody should read so much of it
+        # the server should not read this much of it
         for _ in range(64 * _MIB // len(part)):
             yield part
 

@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(folder: Path, bundle: Path, names: list[str], seconds: float) -> dict[str, float]:
-    """The figures of each flood, and of nobody at all beforehand."""
+    """The figures of each flood, and of a baseline without one."""
     with Services(folder) as services:
         write_users(services.engine, SystemClock().now_us(), USERS)
         services.start_api()
@@ -74,7 +74,7 @@ def measure(folder: Path, bundle: Path, names: list[str], seconds: float) -> dic
 
 @contextmanager
 def attacked(port: int, name: str) -> Iterator[None]:
-    """Attackers at work, each a small process of its own."""
+    """Running attackers, each a small separate process."""
     command = [sys.executable, "-m", "benchmarks.attacks_flood_kinds", str(port), name]
     attackers = [
         subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE) for _ in range(ATTACKERS)
@@ -94,7 +94,7 @@ def attacked(port: int, name: str) -> Iterator[None]:
 
 
 def _waited(url: str, seconds: float) -> float:
-    """What a polite caller waits at p99.9, milliseconds."""
+    """The p99.9 latency of a polite caller, milliseconds."""
     dice, taken = random.Random(99), []
     with httpx.Client(base_url=url, timeout=60) as client:
         until = time.monotonic() + seconds

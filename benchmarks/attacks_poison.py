@@ -1,4 +1,4 @@
-"""Does a stranger without credentials change anybody's features, tiles or training data?
+"""Checks that unauthenticated callers cannot change features, tiles or training data.
 
 Each attack of tests/api/attacks/poison.py is tried on one of two services that know the same: on a
 port that is open to anybody, on one that is open on this machine (what is dated back, and
@@ -60,7 +60,7 @@ def poison_figures(folder: Path) -> dict[str, float]:
 
 
 def with_token(poison: Poison, pair: PairedServices) -> Poison:
-    """The same rows by somebody who holds the scorer's token."""
+    """The same rows with the scorer's token."""
     headers = pair.attacked.bearer(Role.SCORER)
     return Poison(
         poison.name,

@@ -1,4 +1,4 @@
-"""Rows that cost much, sent by anybody: what a stranger's row waits for them.
+"""Expensive rows of an attacker, and the latency of another caller's rows meanwhile.
 
 A real API serves a fitted model. An attacker of its own process sends what is named, over and over;
 meanwhile one other caller sends ordinary rows and examines /livez, one request after the other.
@@ -63,7 +63,7 @@ def one_guest(dice: random.Random) -> tuple[str, bytes]:
 
 
 def late_guest(dice: random.Random) -> tuple[str, bytes]:
-    """Half an hour late, so that no window that is kept can tell it."""
+    """Half an hour late, so that no cached window can score it."""
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - dice.randrange(600, 1_800)))
     return "/predict", json.dumps({**row_of("guest", dice), "event_time": at}).encode()
 
@@ -175,7 +175,7 @@ def _attack(url: str, next_body: Bodies, number: int) -> None:
 
 
 def _waited(url: str, seconds: float) -> float:
-    """What an ordinary caller waits at p99.9, milliseconds."""
+    """The p99.9 latency of an ordinary caller, milliseconds."""
     dice, taken = random.Random(99), []
     with httpx.Client(base_url=url, timeout=120) as client:
         client.post("/predict", json=row_of("u1", dice)).raise_for_status()

@@ -65,7 +65,7 @@ class World:
 
 
 class Users:
-    """Who sends rows, and what theirs are like."""
+    """The users, and the distribution of their rows."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         activity = rng.pareto(1.5, USERS) + 0.1
@@ -125,7 +125,7 @@ class Task:
 
 
 def run(task: Task) -> tuple[str, Counter[str]]:
-    """How many rollouts were rolled back, and why."""
+    """The number of rolled back rollouts, by reason."""
     rng = np.random.default_rng([task.seed, task.share])
     counts: Counter[str] = Counter(rollouts=task.rollouts)
     for _ in range(task.rollouts):

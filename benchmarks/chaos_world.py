@@ -1,4 +1,4 @@
-"""The schedulers of `scheduler_chaos`, whoever kills them, and the clock they go by."""
+"""The schedulers of `scheduler_chaos`, the killer, and their clock."""
 
 import random
 import sys
@@ -18,7 +18,7 @@ from tests.scheduler.processes import SchedulerProcess, start
 INTERVAL = "12H"
 SPEED = 4_320
 LEASE_SECONDS = 3
-# bursts and lulls: in a burst nobody gets anything done, in a lull runs end and promote
+# bursts and lulls: in a burst no run makes progress, in a lull runs end and promote
 BURST_SECONDS, LULL_SHARE = (0.0, 1.5), 0.25
 # a lull lasts half to twice what the first run took from the start of its scheduler
 LULL_RUNS, LONGEST_RUN_SECONDS = (0.5, 2.0), 12.0
@@ -38,9 +38,9 @@ SETTINGS = {
 
 @dataclass
 class Takeovers:
-    """From the kill of whoever held a run until somebody else holds or has ended it.
+    """Seconds from the kill of a run's holder until another scheduler holds or has ended it.
 
-    Time in which no scheduler was up does not count: nobody could have taken over.
+    Time in which no scheduler was up does not count: none could have taken over.
     """
 
     seconds: list[float] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Takeovers:
 
 
 class Chaos:
-    """One database, two schedulers, one API, and somebody with a gun."""
+    """One database, two schedulers, one API, and a process killer."""
 
     def __init__(self, folder: Path, engine: Engine, api: AcceptingApi, rng: random.Random) -> None:
         self.folder, self.engine, self.api, self.rng = folder, engine, api, rng

@@ -41,7 +41,7 @@ def bundle(version: str) -> bytes:
 
 
 def manifest(version: str) -> Manifest:
-    """What every bundle here says of itself."""
+    """The manifest of every bundle here."""
     moment = datetime.now(UTC)
     inputs, outputs = served_signature(len(FEATURE_SET.names), len(COMPONENTS))
     return Manifest(

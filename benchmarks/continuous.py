@@ -1,4 +1,4 @@
-"""What continuous training is worth in a world that changes, and what the gate costs there.
+"""The value of continuous training in a changing world, and the cost of the gate there.
 
 Ten simulated worlds change three times (benchmarks/continuous_world.py). Each is replayed week
 by week with the real cycle: drift check, data gates, training, bundle, comparison, decision,

@@ -1,4 +1,4 @@
-"""How often each metric's one-sided bounds are wrong, when they may be in 5 % of rounds.
+"""The error rate of each metric's one-sided bounds; the nominal rate is 5 % of rounds.
 
 Both models are equal, so a lower bound above 0 and an upper bound below 0 are errors, and by
 symmetry two chances a round to see one. `make bench-coverage`

@@ -1,4 +1,4 @@
-"""How long a full cycle takes, from snapshot to promoted, with both services as processes.
+"""The duration of a full cycle, from snapshot to promotion, with both services as processes.
 
 4,000 simulated rows, and the whole Handbook data where its file exists. The time is what the
 scheduler recorded of the run itself; the memory is that of the scheduler and its children.

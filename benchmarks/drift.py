@@ -1,4 +1,4 @@
-"""How often the drift check cries wolf, and what it finds: `make bench-drift`.
+"""The false alarm rate and the power of the drift check: `make bench-drift`.
 
 Thirty features with autocorrelated rows (AR(1) along time) and days that stray, a baseline
 of sixty days, a current window of seven. One check examines all thirty features.

@@ -1,4 +1,4 @@
-"""How good the shipped recipe is on data of any origin, beside plain gradient boosting.
+"""The quality of the shipped recipe on any data, beside plain gradient boosting.
 
 `make bench-elsewhere DATA=FILE MAPPING=TOML TRAIN_BEFORE=DATE TEST_FROM=DATE` imports what
 `understudy import` takes, computes the features, trains on the rows before one date, with the

@@ -1,4 +1,4 @@
-"""What the 43 features cost: over the whole Handbook data, and one live row from SQLite.
+"""The cost of the 43 features: over the whole Handbook data, and for one live row from SQLite.
 
 The live rows are spread over all users and months; each is asked for once, so most of them
 find no cached sums. Their vectors must equal the batch values bit for bit.

@@ -1,4 +1,4 @@
-"""How alike two models of the Handbook data are, and how uncertain their difference is.
+"""The similarity of two models of the Handbook data, and the uncertainty of their difference.
 
 The calibration of the gate simulates models; these are the figures that it has to resemble.
 """

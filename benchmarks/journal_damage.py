@@ -2,7 +2,7 @@
 
 Rows are answered and not drained, the process is killed, something in its journal is damaged, and
 it starts again. All rows whose bytes are as they were have to be in the database in the end, and
-all that are answered later; what was hit has to be told in /metrics.
+all that are answered later; the damage has to be reported in /metrics.
 """
 
 import os

@@ -93,7 +93,7 @@ def start(services: Services, run_name: str, answered: AnsweredRows) -> list[thr
 
 
 def wait_until_told(services: Services, number: int, way: Callable[[Path], None]) -> float:
-    """Let it happen; how long it took until the service said so."""
+    """Cause the fault; returns the seconds until the service reported it."""
     way(path_of(services.folder))
     began = time.monotonic()
     while figures_of(services, FIGURE)[FIGURE] <= number:

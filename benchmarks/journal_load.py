@@ -27,7 +27,7 @@ class Case(NamedTuple):
 
 @dataclass
 class AnsweredRows:
-    """Every row that got its 200, and what it said."""
+    """Every row that was answered with 200, and the answer."""
 
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
     answers: dict[str, bytes] = field(default_factory=dict)

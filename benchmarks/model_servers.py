@@ -49,7 +49,7 @@ class Classifier:
 
 @dataclass(frozen=True, slots=True)
 class ModelServer:
-    """How to start one and what to ask it.
+    """The command and the request of a model server.
 
     Attributes:
         prepare: writes its files into a folder and returns the arguments of its command.

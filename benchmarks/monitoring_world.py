@@ -1,4 +1,4 @@
-"""Prometheus and Alertmanager as real processes on the shipped files, and somebody who is told.
+"""Prometheus and Alertmanager as real processes on the shipped files, and a receiver of alerts.
 
 The shipped durations can be shortened by one factor, so that CI need not wait as long as people do.
 """
@@ -66,7 +66,7 @@ class People:
         self._server.server_close()
 
     def heard_of(self, version: str) -> str | None:
-        """The first notification that names a version as the one that is left or to be left."""
+        """The first notification that names a version as rolled back or to be rolled back."""
         for alert in list(self.told):
             labels = alert["labels"]
             if version in (labels.get("model_version"), labels.get("left")):

@@ -1,4 +1,4 @@
-"""How often the guard of the operating point refuses, and what it finds: `make bench-operating`.
+"""Error rate and power of the operating point's guard: `make bench-operating`.
 
 Rounds are those of `benchmarks/promotion.py` with positives of two kinds, most found surely, as on
 real cards. Each model alerts on the rows above a threshold: one that both share, or one that each

@@ -1,4 +1,4 @@
-"""How often the gate promotes what it should not, and what it should: `make bench-promotion`.
+"""The gate's rates of wrong and of right promotions: `make bench-promotion`.
 
 Every round draws held-out rows, scores them with two simulated models, and asks the real
 `judge` under the shipped policy file. Guardrails can only refuse, so what must not be promoted
@@ -46,7 +46,7 @@ ALERT_SHARE = 0.01
 
 @dataclass(frozen=True)
 class World:
-    """What is true in a simulation; the gate sees only the rows.
+    """The true parameters of a simulation; the gate sees only the rows.
 
     `easy` positives are found nearly always by both models; the area is made up by the rest.
     """

@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def inject() -> tuple[int, int]:
-    """How many faults were caught and named, and how many were not."""
+    """The number of faults that were caught and named, and of those that were not."""
     clean = simulated_snapshot(11)
     material = material_of(clean, NOW_US, POLICY)
     assert material is not None

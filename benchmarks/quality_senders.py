@@ -1,4 +1,4 @@
-"""Faults to inject into a clean snapshot: a caller never heard of before writes somebody's past."""
+"""Faults to inject into a clean snapshot: a new caller that dominates an entity's history."""
 
 import polars as pl
 

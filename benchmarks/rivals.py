@@ -1,4 +1,4 @@
-"""What the service is compared with: `python -m benchmarks.rivals constant|tutorial PORT [FILE]`.
+"""Servers to compare with: `python -m benchmarks.rivals constant|tutorial PORT [FILE]`.
 
 Both validate the same body with FastAPI. `constant` answers a constant; `tutorial` answers
 with the three fitted models as a first service is usually written: unpickled once, a

@@ -1,9 +1,9 @@
-"""The way back, whole: a bad version comes into service, and is left. `make bench-rollback`
+"""Rollback end to end: a bad version becomes live, and is rolled back. `make bench-rollback`
 
 Real API, Prometheus and Alertmanager, with the shipped rules; each case has its own service.
 A good version serves until it counts as one that served well; then a bad one is pushed, or
 something happens that must not be taken for one. Each case has to end on the last good version,
-with people told which version was left and why.
+with a notification that names the version and the reason.
 
 `--scale 0.1` shortens every duration of the monitoring to a tenth, and sends ten times as many
 requests, because rules count rows (for CI); `--only CASE` runs one. Whole it takes about forty
@@ -34,9 +34,9 @@ from benchmarks.serving_world import push
 from shared.keys.tokens import Role, read_token
 
 GOOD, BAD, NEXT = "1.0.0", "1.0.1", "1.0.2"
-# Within this a bad version is left; something that is none is watched for as long.
+# A bad version is rolled back within this; other cases are watched for as long.
 MOST_SECONDS = 180.0
-# What people are told travels through a group_wait of half a minute at most, and three scrapes.
+# Notifications take a group_wait of half a minute at most, and three scrapes.
 _TOLD_SECONDS = 90.0
 _PER_SECOND = 5.0
 _SERVED_WELL = {"SERVED_WELL_SECONDS": "10", "SERVED_WELL_ROWS": "30"}
@@ -50,7 +50,7 @@ class Case:
     Attributes:
         happens: what is done once the good version has served well.
         ends_on: the version that has to serve in the end.
-        leaves: the version that people have to be told of; None: nobody is left.
+        leaves: the version that the notification names; None: no rollback.
         history_seconds: of traffic before it happens, beyond what it takes to have served well.
         saturated: as many requests as the service takes, not five a second.
     """
@@ -215,7 +215,7 @@ def _trickle(per_second: float, services: Services, done: threading.Event) -> No
             link.request("POST", "/predict", json.dumps(body), {"Content-Type": "application/json"})
             link.getresponse().read()
         except (OSError, http.client.HTTPException):
-            pass  # what it is told is not the question here
+            pass  # its answers are not checked here
         finally:
             link.close()
         number, due = number + 1, max(due + 1 / per_second, time.monotonic() - 1)

@@ -1,4 +1,4 @@
-"""What the rules cost: microseconds a rule, and whole answers around given scores.
+"""The cost of the rules: microseconds a rule, and whole answers around given scores.
 
 Three rows: one that no rule matches, one that is suspicious on its own, and one in a burst of
 payments, which matches two rules. Each is also given to the CEL runtime alone.

@@ -33,7 +33,7 @@ WEEK_US = 7 * 86_400 * MICROS_PER_SECOND
 
 
 def figures(chaos: Chaos) -> dict[str, float]:
-    """What the rows and the API say afterwards."""
+    """The state of the rows and of the API afterwards."""
     runs = list_runs(chaos.engine, 10_000)
     scheduled = {run.scheduled_for: run for run in runs if run.requested_by == "schedule"}
     [schedule] = [one for one in read_schedules(chaos.engine) if one.job == RETRAINING]

@@ -76,7 +76,7 @@ class Services:
         return process.wait(timeout=10)
 
     def wait_for_end(self, service: str) -> int:
-        """The exit status of a process that somebody else has ended."""
+        """The exit status of a process that was killed elsewhere."""
         return self._processes[service].wait(timeout=10)
 
     def wait_for_run(self, run_id: int | None = None, timeout_seconds: float = 600) -> Run:
@@ -140,7 +140,7 @@ def _settings(folder: Path, port: int, url: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

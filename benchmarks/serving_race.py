@@ -1,9 +1,9 @@
 """Contestants take turns: each starts with nothing left to do, and is measured once it has run in.
 
-What a load leaves to be stored would otherwise be done while somebody else is measured: the next
-contestant would pay for it, and the load would seem cheaper than it is. So every load of the
-service begins with an empty journal, runs until its drain keeps step with it, and only then
-counts; processor time is all that it took, until its last row is in the database.
+What a load leaves to be stored would otherwise be done while the next contestant is measured: the
+next contestant would pay for it, and the load would seem cheaper than it is. So every load of the
+service begins with an empty journal, runs until its drain keeps step with it, and only then counts;
+processor time is all that it took, until its last row is in the database.
 """
 
 import sys
@@ -22,12 +22,12 @@ from benchmarks.services import Services
 from benchmarks.serving_world import write_bodies
 
 # Each load of known users has its own: at ten thousand requests a second a user has a hundred rows
-# more after some seconds, and a third load of the same ones would measure windows nobody has.
+# more after some seconds, and a third load of the same ones would measure unrealistic windows.
 WARM_USERS = 1_000
 COLD_USERS = 5_000
 USERS_A_ROUND = 2 * WARM_USERS + 2 * COLD_USERS
 RUN_IN_SECONDS = 4.0
-# or as long as no stranger comes twice
+# or as long as no anonymous user comes twice
 COLD_SECONDS = 2.0
 RATIOS = (
     ("warm", "constant"),

@@ -1,4 +1,4 @@
-"""What a version on trial costs the requests of everybody: `make bench-shadow`
+"""The cost of a version on trial for all requests: `make bench-shadow`
 
 One real server; without a trial, with one in the shadow, and with a canary at 5 %, in turns for
 several rounds, so that a machine that slows down slows all of them. Latency is of requests that

@@ -1,12 +1,11 @@
 """Swaps under steady load on two workers: none fails, none is torn, few wait. `make bench-swap`
 
-Two versions of the trained graph take turns, by named rollback: the same change of the registry
-and the same assignment in each worker as after a push, without the second that a push spends
-in its smoke test; a few pushes of new versions come after them. Every version scales the graph's
-scores, into [0, 0.4] or, with an odd patch number, into [0.5, 0.9], so that a score tells who
-made it. An answer is torn when its score is not of the version it names,
-or its header names another; it is stale when it names the old version although the swap had been
-answered before the request was sent.
+Two versions of the trained graph take turns, by named rollback: the same change of the registry and
+the same assignment in each worker as after a push, without the second that a push spends in its
+smoke test; a few pushes of new versions come after them. Every version scales the graph's scores,
+into [0, 0.4] or, with an odd patch number, into [0.5, 0.9], so that a score identifies its version.
+An answer is torn when its score is not of the version it names, or its header names another; it is
+stale when it names the old version although the swap had been answered before the request was sent.
 
 The load is open: each client sends at its own fixed instants, and an answer's time counts from
 the instant it was due. Blocks with and without swaps take turns.

@@ -1,4 +1,4 @@
-"""Rows of different callers are scored together and stay strangers."""
+"""Rows of different callers are scored together and do not affect each other."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a connection may cost before anybody has shown credentials, and how it is told so."""
+"""Limits of a connection before authentication, and the answers when they are exceeded."""
 
 import socket
 import time

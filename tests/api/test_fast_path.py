@@ -1,4 +1,4 @@
-"""Plain requests skip ASGI, and nobody can tell but by the clock."""
+"""Plain requests skip ASGI, with the same answers."""
 
 import asyncio
 import threading

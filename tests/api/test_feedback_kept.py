@@ -1,4 +1,4 @@
-"""What was acknowledged of a label is kept, and what cannot be kept is refused by name."""
+"""Acknowledged labels are kept, and labels that cannot be kept are refused with a reason."""
 
 import threading
 import time

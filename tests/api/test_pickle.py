@@ -1,4 +1,4 @@
-"""Pickled models: switched off they are bytes that nobody reads, switched on they are served."""
+"""Pickled models: never deserialised when switched off, served when switched on."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

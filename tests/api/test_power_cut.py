@@ -1,4 +1,4 @@
-"""The power fails: of journal and database is left what was flushed, and parts of what was not."""
+"""Power cuts: of journal and database the flushed data remains, and parts of the rest."""
 
 import os
 import random

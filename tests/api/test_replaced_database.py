@@ -1,4 +1,4 @@
-"""The database file goes while the service runs: told within a second, and nothing more is lost."""
+"""A database file removed at run time is reported within a second, and no later row is lost."""
 
 import threading
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""The API tells how the schedule stands, from what the scheduler wrote into the database."""
+"""The API reports the schedule's state, which the scheduler stores in the database."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""PostgreSQL that is slow instead of down: rows are scored in time, without history, and told."""
+"""A slow PostgreSQL: rows are scored in time without history, and this is reported."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A version that is slow: nobody but its own rows waits for it."""
+"""A slow version delays only its own rows."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Whoever waits for the database keeps its own kind waiting, and no one else."""
+"""Requests that wait for the database delay only requests of the same purpose."""
 
 import threading
 import time

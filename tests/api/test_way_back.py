@@ -1,4 +1,4 @@
-"""To which version a rollback goes, who may order one, and what a hand on the pointer means."""
+"""The target of a rollback, the roles that may order one, and manual changes of the pointer."""
 
 import time
 from pathlib import Path

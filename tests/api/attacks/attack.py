@@ -14,7 +14,7 @@ _PROBLEM = "urn:understudy:problem:"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an attacker faces, and what one may have stolen: the trusted key signs for them."""
+    """The attacked service, and a stolen trusted key that signs for the attacker."""
 
     server: Running
     signer: Signer
@@ -31,7 +31,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """What is tried, and the answers that refuse it: (status, kind of problem)."""
+    """An attack, and the answers that refuse it: (status, kind of problem)."""
 
     name: str
     attempt: Callable[[Target], httpx.Response]

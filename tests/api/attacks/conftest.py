@@ -1,4 +1,4 @@
-"""A service that has promoted once, under a lease, and takes nothing from anybody any more."""
+"""A service that has promoted once, under a lease, and must refuse every attack."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Attempts to write other people's past: what a stranger sends, and whether anything came of it.
+"""Attempts of unauthenticated callers to change other users' histories, and their effects.
 
 Two services begin with the same history and the same clock; one of them is attacked. Then both
 are asked the same questions. Poison that took is a feature of an answer that differs, a row or
@@ -199,7 +199,7 @@ class PairedServices:
     step: int = 0
 
     def effect(self, poison: Poison) -> str | None:
-        """What an attack changed; None: nothing."""
+        """The change that an attack caused; None: no change."""
         self._pass_time(1)
         poison.attempt(Stranger(self.attacked.client, self.clock.now))
         self.attacked.drained()

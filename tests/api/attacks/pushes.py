@@ -43,7 +43,7 @@ def _with_header(target: Target, value: str, scheme: str = "Authorization") -> h
 
 
 def credentials() -> Iterator[Attack]:
-    """A good bundle, rightly signed, by somebody who may not push."""
+    """A good bundle, rightly signed, by a caller without the push role."""
 
     def with_token(change: Callable[[str], str]) -> Make:
         return lambda t: _with_header(t, "Bearer " + change(t.server.token(Role.PUSH)))

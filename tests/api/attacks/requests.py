@@ -12,7 +12,7 @@ from tests.api.attacks.attack import Attack
 from tests.api.attacks.pushes import NO_CREDENTIALS, Loot
 
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
-# Open to everybody, and only with these verbs.
+# Open to every caller, and only with these verbs.
 OPEN = {
     ("GET", "/api/health"),
     ("GET", "/livez"),

@@ -1,4 +1,4 @@
-"""What a browser is told: no frame, no foreign script, no reading from another page."""
+"""Headers for browsers: no frame, no foreign script, no reading from another page."""
 
 import base64
 import hashlib

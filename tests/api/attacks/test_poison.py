@@ -1,4 +1,4 @@
-"""Rows and labels of strangers change nobody's features, no tile, and nothing that is learned."""
+"""Rows and labels of unauthenticated callers change no features, no tile, and no training data."""
 
 from collections.abc import Iterator
 

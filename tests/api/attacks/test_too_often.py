@@ -1,4 +1,4 @@
-"""Who comes too often is told when to come again, and no one else is kept waiting."""
+"""A caller over its rate limit gets a Retry-After, and no other caller waits."""
 
 from api.settings import Settings
 from shared.keys.tokens import Role

@@ -1,4 +1,4 @@
-"""Who gets the candidate's answers, and that it never costs anybody one."""
+"""Users of the canary get the candidate's answers, and no user ever loses an answer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Old candidates are cleared out; what somebody else put there is not."""
+"""Old candidates are deleted; files of other origin are not."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Labels that were turned round since the champion was made are told by run and page."""
+"""Labels changed since the champion was trained are reported by run and page."""
 
 from dataclasses import replace
 
