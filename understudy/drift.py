@@ -184,8 +184,7 @@ def _next_step(response: Response) -> list[str]:
     if not response.starts_run:
         return []
     return [
-        "the scheduler's next check would ask for a retraining; to have one now: "
-        "POST /api/mlops/trigger-retraining"
+        "the scheduler's next check would ask for a retraining; to have one now: understudy retrain"
     ]
 
 

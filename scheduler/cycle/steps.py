@@ -1,14 +1,15 @@
 """Steps: each is timed, logged as one line and kept for the record of its run."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
+from shared.errors import DataUnavailable
 
 
 @dataclass(slots=True)
@@ -21,11 +22,17 @@ class Note:
 
 
 class StepLog:
-    """The steps of one run, in order."""
+    """The steps of one run, in order; `show` gets all of them after each."""
 
-    def __init__(self, log: FilteringBoundLogger, interruption: Interruption) -> None:
+    def __init__(
+        self,
+        log: FilteringBoundLogger,
+        interruption: Interruption,
+        show: Callable[[list[dict[str, Any]]], object] = len,
+    ) -> None:
         self._log = log
         self._interruption = interruption
+        self._show = show
         self.records: list[dict[str, Any]] = []
 
     @contextmanager
@@ -55,3 +62,6 @@ class StepLog:
         self.records.append(shown)
         write = self._log.error if note.result == "failed" else self._log.info
         write("step", **shown)
+        # only for people who wait: the record of the run has them all
+        with suppress(DataUnavailable):
+            self._show(self.records)

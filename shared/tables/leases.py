@@ -4,6 +4,7 @@ Every statement of the holder names its fencing number: once another scheduler h
 none of them matches a row.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,20 @@ def announce_push(
     """
     with database_errors("announce a push"), engine.begin() as connection:
         return _extend(connection, run_id, fencing_number, seconds, **columns) is not None
+
+
+def record_steps(
+    engine: Engine, run_id: int, fencing_number: int, steps: Sequence[Mapping[str, Any]]
+) -> bool:
+    """Show the finished steps of a run in progress; False when the lease is no longer ours.
+
+    Raises:
+        DataUnavailable: the database cannot be written now.
+    """
+    mine = held(run_id, fencing_number)
+    with database_errors("record steps of a run"), engine.begin() as connection:
+        changed = connection.execute(update(table).where(mine).values(steps=list(steps)))
+        return changed.rowcount == 1
 
 
 def give_back(

@@ -32,8 +32,8 @@ def cancel(
 
     It ends as SKIPPED with the code `cancelled`, and the model that serves stays. A run whose
     bundle is on its way to the API is past that: it ends as it ends, and `understudy runs
-    show` tells how. The next due instant is not affected; IsEnabled = 0 in RetrainingConfig
-    stops those.
+    show` tells how. The next due instant is not affected; `understudy schedule
+    pause` stops those.
 
     **Examples**
 

@@ -96,8 +96,8 @@ def retire(
     """Take no more pushes signed by a key.
 
     Versions that the API accepted under it still load, unless it is `--compromised`: then they
-    do not, from the API's next start on. The live version stays live; roll it back
-    with POST /revoke_model.
+    do not, from the API's next start on. The live version stays live; `understudy
+    revoke` rolls it back.
 
     **Examples**
 

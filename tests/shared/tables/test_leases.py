@@ -8,6 +8,7 @@ from shared.tables.leases import (
     Holding,
     announce_push,
     give_back,
+    record_steps,
     renew,
     request_cancel,
 )
@@ -149,3 +150,15 @@ def test_whoever_asks_while_a_run_is_unfinished_gets_that_run(engine: Engine) ->
     assert request_unless_unfinished(engine, JOB, 3, "first_model") == first
     finish(engine, first, RunStatus.FAILED, "", "")
     assert request_unless_unfinished(engine, JOB, 4, "first_model") != first
+
+
+def test_steps_of_a_run_in_progress_are_shown_by_its_holder_only(engine: Engine) -> None:
+    request_run(engine, JOB, 1, "schedule")
+    run = claimed(engine)
+    steps = [{"step": "snapshot", "result": "ok"}]
+    assert record_steps(engine, run.run_id, number(run), steps)
+    assert row(engine, run.run_id).steps == steps
+    assert not record_steps(engine, run.run_id, number(run) - 1, [])
+    finish(engine, run.run_id, RunStatus.FAILED, "error", "broken", fencing_number=number(run))
+    assert not record_steps(engine, run.run_id, number(run), [])
+    assert row(engine, run.run_id).steps == steps
