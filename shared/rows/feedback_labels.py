@@ -1,6 +1,7 @@
 """Labels as callers of /feedback send them, read by the declaration."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from shared.tasks.labels import label_text
 from shared.transaction import LabelValue, one_form
 
 _SHOWN_NAMES = 8
+_DECIMAL = re.compile(r"[+-]?\d{1,400}(\.\d{0,400})?([eE][+-]?\d{1,4})?", re.ASCII)
 _WORDS = LabelWords()
 
 
@@ -95,6 +97,9 @@ def _folded(name: str) -> str:
 
 
 def _value(sent: Any) -> float:
+    """A number, also as text: commands and forms have nothing else."""
+    if isinstance(sent, str) and _DECIMAL.fullmatch(sent.strip()):
+        sent = float(sent)
     is_number = isinstance(sent, int | float) and not isinstance(sent, bool)
     try:
         if is_number and math.isfinite(float(sent)):

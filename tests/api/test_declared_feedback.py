@@ -25,7 +25,7 @@ class Case(NamedTuple):
 
 CASES = (
     Case("tickets", ("Billing", 1.0), ("network", 3.0), "nobody", "accounts, billing"),
-    Case("deliveries", (31.5, 31.5), (48, 48.0), "31", "write a number"),
+    Case("deliveries", (31.5, 31.5), (48, 48.0), "soon", "write a number"),
 )
 
 

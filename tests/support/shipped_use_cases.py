@@ -6,7 +6,7 @@ from pathlib import Path
 import usecases
 
 ROOT = Path(usecases.__file__).parent
-_ROOMS = ("api", "learning", "native", "scheduler", "shared", "understudy", "usecases")
+_ROOMS = ("api", "learning", "native", "scheduler", "shared", "simulator", "understudy", "usecases")
 
 
 def shipped_names() -> list[str]:

@@ -5,7 +5,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 
-from shared.contracts.feedback import FeedbackAnswer, FeedbackRequest
+import usecases
+from shared.contracts.feedback import FeedbackAnswer
 from shared.contracts.models import ModelChanged, Revoked, RevokeRequest, RollbackRequest
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
@@ -96,7 +97,9 @@ def feedback(
     ],
     label: Annotated[
         str,
-        typer.Argument(help="1 or 0, yes or no, or a word of the use case.", show_default=False),
+        typer.Argument(
+            help="1 or 0, yes or no, a word of the use case, or a value.", show_default=False
+        ),
     ],
     known_at: Annotated[
         str | None,
@@ -119,6 +122,8 @@ def feedback(
         understudy feedback t-1001 1
 
         understudy feedback t-1001 legit --known-at 2026-11-20 --source chargeback
+
+        USE_CASE=deliveries understudy feedback p-1 31.5
     """  # fmt: skip
     fields = {
         "transaction_id": transaction_id,
@@ -128,8 +133,9 @@ def feedback(
     }
     said = {name: value for name, value in fields.items() if value is not None}
     body = _AsWritten(labels=[said])
-    checked(FeedbackRequest, labels=[said])
-    answer = change_api(load_settings(), "/feedback", Role.FEEDBACK, body, FeedbackAnswer)
+    settings = load_settings()
+    checked(usecases.row_store(settings.use_case).feedback_request, labels=[said])
+    answer = change_api(settings, "/feedback", Role.FEEDBACK, body, FeedbackAnswer)
     if as_json:
         write_json(answer.model_dump(mode="json"))
     else:
