@@ -79,6 +79,7 @@ def test_one_line_with_the_figures_of_the_recipe_and_of_plain_boosting(
     assert figures["ap_over_plain"] == pytest.approx(figures["ap"] - figures["ap_plain"], abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

@@ -45,6 +45,7 @@ def holds(tally: AnswerCounts, server: Running, cases: int) -> None:
     assert server.client.get("/livez").status_code == 200
 
 
+@pytest.mark.slow
 def test_five_hundred_generated_requests_break_no_promise(shipped: Running) -> None:
     holds(fuzz(shipped, 500), shipped, 500)
 

@@ -101,6 +101,7 @@ def snapshot(engine: Engine) -> pl.DataFrame:
     return pl.DataFrame(list(found.values()), schema=SCHEMA, orient="row")
 
 
+@pytest.mark.slow
 def test_every_feature_that_was_served_equals_the_batch_value_bit_for_bit(tmp_path: Path) -> None:
     engine = connect(f"sqlite:///{tmp_path}/replay.db")
     migrate(engine)
