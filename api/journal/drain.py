@@ -61,7 +61,7 @@ class Drain:
         try:
             self._writer.prepare()
         except DataUnavailable as error:
-            self._tell(str(error))
+            self._report_trouble(str(error))
         self._thread.start()
 
     def stop(self) -> None:
@@ -96,7 +96,7 @@ class Drain:
                 self._done(self._writer.write_batch(span[0], min(round_end, span[1])))
                 span = self._journal.undrained()
         except DataUnavailable as error:
-            self._tell(str(error))
+            self._report_trouble(str(error))
             return False
         except Exception as error:  # noqa: BLE001
             # Whatever it is, decisions stay in the journal and the thread stays alive.
@@ -116,7 +116,7 @@ class Drain:
             self._events.stored(stored)
         self._journal.release(written.position, written.count, written.damage)
 
-    def _tell(self, trouble: str) -> None:
+    def _report_trouble(self, trouble: str) -> None:
         if trouble != self.trouble:
             _log.warning("journal_waits_for_database", error=trouble, backlog=self._journal.backlog)
         self.trouble = trouble

@@ -72,7 +72,7 @@ def main() -> None:
     for line in sys.stdin.buffer:
         question = orjson.loads(line)
         answer = _answer(writer, Position(*question["begin"]), Position(*question["end"]))
-        if not _tell(answers, orjson.dumps(answer) + b"\n"):
+        if not _send(answers, orjson.dumps(answer) + b"\n"):
             break
         gc.collect()
     engine.dispose()
@@ -85,7 +85,7 @@ def _keep_answers_apart() -> int:
     return answers
 
 
-def _tell(answers: int, line: bytes) -> bool:
+def _send(answers: int, line: bytes) -> bool:
     """Whether the parent is there to hear it; if not, its successor repeats the batch."""
     try:
         while line:
@@ -118,10 +118,10 @@ def _answer(writer: InProcessWriter, begin: Position, end: Position) -> dict[str
         return {"unavailable": str(error)}
     except (UnderstudyError, OSError, ValueError) as error:
         return {"failed": f"{type(error).__name__}: {error}"}
-    return _told(written)
+    return _as_json(written)
 
 
-def _told(written: WrittenBatch) -> dict[str, Any]:
+def _as_json(written: WrittenBatch) -> dict[str, Any]:
     return {
         "position": [written.position.segment, written.position.offset],
         "count": written.count,

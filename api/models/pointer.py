@@ -43,7 +43,7 @@ class Pointer:
         """Read the registry after a start and write down what was mended."""
         for mended in self._registry.open():
             self._metrics.hand_changes.inc(mended.what == "hand-change")
-            self._tell(mended.what, mended.why, **mended.details)
+            self._report(mended.what, mended.why, **mended.details)
         if self._audit.is_missing and self._registry.ledger.accepted:
             _log.warning("audit_trail_missing", accepted=len(self._registry.ledger.accepted))
 
@@ -58,7 +58,7 @@ class Pointer:
         except OSError as error:
             _log.warning("pointer_not_restored", version=version, error=str(error))
             return
-        self._tell("pointer-restored", "current_version.txt named no version", version=version)
+        self._report("pointer-restored", "current_version.txt named no version", version=version)
 
     def was_moved_by_hand(self, wanted: str) -> bool:
         """Whether the ledger, as it was read last, says that another version serves."""
@@ -77,7 +77,7 @@ class Pointer:
         ledger = self._registry.ledger
         left = None if ledger.served_last is None else ledger.served_last.version
         why = "current_version.txt was changed by hand"
-        self._tell("hand-change", why, version=wanted, previous=left)
+        self._report("hand-change", why, version=wanted, previous=left)
         self._registry.save(ledger.with_hand_change(wanted, self._clock.now_us()))
         self._metrics.hand_changes.inc()
 
@@ -91,7 +91,7 @@ class Pointer:
             return None
         return Behind(wanted, "current_version.txt names a version that was never accepted here")
 
-    def _tell(self, what: str, why: str, **details: object) -> None:
+    def _report(self, what: str, why: str, **details: object) -> None:
         """Log and audit; a trail that takes no lines does not stop a start."""
         _log.warning(what.replace("-", "_"), reason=why, **details)
         try:

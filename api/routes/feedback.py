@@ -41,7 +41,7 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
             stored=len(kept.stored),
             queued=len(kept.queued),
             unknown=sorted(kept.unknown),
-            **_told(replaced=len(kept.replaced), outdated=len(kept.outdated)),
+            **_without_zeros(replaced=len(kept.replaced), outdated=len(kept.outdated)),
         )
 
     # the labels of a use case are read by its declaration
@@ -59,7 +59,7 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
     add_route(app, service.access.authenticator, spec)
 
 
-def _told(**counts: int) -> dict[str, int]:
+def _without_zeros(**counts: int) -> dict[str, int]:
     """Counts are given where there is something to count."""
     return {name: count for name, count in counts.items() if count}
 

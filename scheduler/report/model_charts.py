@@ -27,7 +27,7 @@ def models(examined: Examined) -> list[tuple[str, ModelView, str]]:
 
 def roc(examined: Examined) -> Markup:
     both = models(examined)
-    alt = "ROC curves: " + _told([(role, m, f"area {m.auc:.4f}") for role, m, _ in both])
+    alt = "ROC curves: " + _description([(role, m, f"area {m.auc:.4f}") for role, m, _ in both])
     with drawing("roc", alt, WIDTH, HEIGHT) as sheet:
         axes = sheet.axes[0]
         axes.plot([0, 1], [0, 1], color=GRID, linestyle="--", linewidth=1)
@@ -41,7 +41,7 @@ def roc(examined: Examined) -> Markup:
 
 def precision_recall(examined: Examined) -> Markup:
     both = models(examined)
-    alt = "Precision-recall curves: " + _told(
+    alt = "Precision-recall curves: " + _description(
         [(role, m, f"average precision {m.average_precision:.4f}") for role, m, _ in both]
     )
     share = examined.held_out.positives / max(examined.held_out.rows, 1)
@@ -151,5 +151,5 @@ def _ticks(axes: Axes, which: str, label: str, limits: tuple[float, float]) -> N
     axes.set(**{f"{which}lim": limits})
 
 
-def _told(found: Sequence[tuple[str, ModelView, str]]) -> str:
+def _description(found: Sequence[tuple[str, ModelView, str]]) -> str:
     return ", ".join(f"{role} {model.version} {figure}" for role, model, figure in found) + "."

@@ -76,7 +76,7 @@ class ScheduleWatcher:
             return
         self._database.back()
         self._right_time.back()
-        self._tell(step)
+        self._log_step(step)
 
     def _look(self, row: ScheduleRow) -> ScheduleStep:
         """Without the write lock first: nearly always there is nothing to do."""
@@ -117,7 +117,7 @@ class ScheduleWatcher:
             return replace(step, is_news=True, undo_after_us=now_us)
         return step
 
-    def _tell(self, step: ScheduleStep) -> None:
+    def _log_step(self, step: ScheduleStep) -> None:
         schedule = step.schedule
         in_force = (schedule.interval, schedule.is_enabled, schedule.anchor_us, schedule.problem)
         if in_force != self._told:

@@ -32,7 +32,7 @@ def objection(guards: Guardrails, policy: JudgePolicy) -> ReasonedOutcome | None
     harmed = guards.harmed(policy.guard_alpha)
     if harmed:
         worst = min(harmed, key=lambda item: item.p_harm)
-        return ReasonedOutcome(Outcome.FAIL, _told(worst))
+        return ReasonedOutcome(Outcome.FAIL, _worst_text(worst))
     if guards.unmeasured:
         name, why = next(iter(guards.unmeasured.items()))
         what = SAID.get(name, f"slice {name}")
@@ -43,7 +43,7 @@ def objection(guards: Guardrails, policy: JudgePolicy) -> ReasonedOutcome | None
     return None
 
 
-def _told(worst: Guardrail) -> str:
+def _worst_text(worst: Guardrail) -> str:
     found = worst.comparison
     tolerance_text = f"{-worst.tolerance:+.4f} is tolerated (p {worst.p_harm:.4f} after Holm)"
     if not worst.is_operating:

@@ -27,12 +27,12 @@ def conclude(
     notices = [found for found in ordered if found.severity == Severity.NOTICE]
     figures = {**numbers, "faults": len(faults), "notices": len(notices), **_figures(ordered)}
     if faults:
-        return Verdict(gate, Outcome.FAIL, _told(faults), figures)
-    noticed = f"; noticed: {_told(notices)}" if notices else ""
+        return Verdict(gate, Outcome.FAIL, _reason(faults), figures)
+    noticed = f"; noticed: {_reason(notices)}" if notices else ""
     return Verdict(gate, Outcome.PASS, f"{clean}, no fault found{noticed}", figures)
 
 
-def _told(findings: Sequence[Finding]) -> str:
+def _reason(findings: Sequence[Finding]) -> str:
     """The worst in full, the others by name."""
     reason = "; ".join(found.text for found in findings[:TOLD_IN_FULL])
     others = findings[TOLD_IN_FULL:]
