@@ -24,7 +24,7 @@ from shared.clock import SystemClock
 from shared.rows.declaration import FILE_NAME, read_declaration
 from shared.rows.sources import opened_files
 from understudy.score_parts import make_parts, put_together
-from understudy.score_plan import BUNDLE, PLAN, Plan, Work
+from understudy.score_plan import BUNDLE, PLAN, Plan, ScoringJob
 
 TRAINING_ROWS, ROWS, SHORT_ROWS, PROCESSES = 20_000, 1_000_000, 200_000, 2
 _CHILD_SECONDS = 600
@@ -70,7 +70,7 @@ def prepare(folder: Path, rows: int) -> None:
 def score(folder: Path, out: Path, parts: Path) -> int:
     """Score the file of a folder; how many rows an earlier start had scored."""
     plan = Plan(**json.loads((parts / PLAN).read_text()))
-    work = Work(parts, plan, unpack((parts / BUNDLE).read_bytes()))
+    work = ScoringJob(parts, plan, unpack((parts / BUNDLE).read_bytes()))
     declared = read_declaration(folder / FILE_NAME)
     with opened_files([folder / "rows.csv"], declared.csv) as tables:
         counts = make_parts(work, folder, tables, PROCESSES)

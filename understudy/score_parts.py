@@ -27,7 +27,7 @@ from shared.rows.importer import reason_kind
 from shared.rows.sources import Source
 from shared.system.child_processes import end_with_parent
 from shared.system.files import TEMPORARY_PREFIX, move, sync_path, write_whole
-from understudy.score_plan import BUNDLE, CannotScore, Work
+from understudy.score_plan import BUNDLE, CannotScore, ScoringJob
 from usecases.declared.score_piece import PieceScorer
 
 Progress = Callable[[float], None]
@@ -53,7 +53,7 @@ class ScoreCounts:
 
 
 def make_parts(
-    work: Work,
+    work: ScoringJob,
     use_case: Path,
     tables: Sequence[Source],
     processes: int,
@@ -97,7 +97,7 @@ class _Here(Executor):
         return done
 
 
-def _pool(work: Work, use_case: Path, processes: int) -> Executor:
+def _pool(work: ScoringJob, use_case: Path, processes: int) -> Executor:
     arguments = (str(use_case), str(work.folder), work.plan.now_us)
     if processes == 1:
         _open(*arguments)
@@ -113,7 +113,7 @@ def _pool(work: Work, use_case: Path, processes: int) -> Executor:
 
 
 def _missing(
-    work: Work,
+    work: ScoringJob,
     tables: Sequence[Source],
     wanted: Sequence[tuple[str, ...]],
     counts: ScoreCounts,
@@ -174,7 +174,7 @@ def _score(path: str, piece: Piece) -> pl.DataFrame:
     return made.select("error").drop_nulls()
 
 
-def put_together(work: Work, out: Path) -> None:
+def put_together(work: ScoringJob, out: Path) -> None:
     """All parts in their order as one file, whole or not at all."""
     parts = sorted(work.folder.glob("part-*.parquet"))
     temporary = out.with_name(f"{TEMPORARY_PREFIX}{out.name}-{secrets.token_hex(4)}")
@@ -186,13 +186,13 @@ def put_together(work: Work, out: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _as_csv(parts: Sequence[Path], path: Path, _work: Work) -> None:
+def _as_csv(parts: Sequence[Path], path: Path, _work: ScoringJob) -> None:
     with path.open("xb") as file:
         for at, part in enumerate(parts):
             pl.read_parquet(part).write_csv(file, include_header=at == 0)
 
 
-def _as_parquet(parts: Sequence[Path], path: Path, work: Work) -> None:
+def _as_parquet(parts: Sequence[Path], path: Path, work: ScoringJob) -> None:
     manifest = work.bundle.manifest
     summary_fields: dict[str, Any] = {
         "use_case": manifest.use_case,

@@ -54,7 +54,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class ScoringJob:
     """The folder of a run, its plan and its bundle, whose signature holds."""
 
     folder: Path
@@ -71,7 +71,7 @@ def prepared(
     *,
     version: str | None,
     restart: bool,
-) -> Work:
+) -> ScoringJob:
     """The run that is written down in `folder`, or a new one.
 
     Raises:
@@ -91,7 +91,7 @@ def prepared(
             f"{folder} holds parts of another run (other files, usecase.toml or version): "
             "add --restart to throw them away"
         )
-    return Work(folder, plan, bundle)
+    return ScoringJob(folder, plan, bundle)
 
 
 def _new(  # noqa: PLR0917 - as `prepared` takes them
@@ -101,7 +101,7 @@ def _new(  # noqa: PLR0917 - as `prepared` takes them
     folder: Path,
     now_us: int,
     version: str | None,
-) -> Work:
+) -> ScoringJob:
     version = version or read_api(settings, "/current_model", CurrentModel).version
     raw, signature = _download(settings, version)
     bundle = _verified(settings, raw, signature)
@@ -114,7 +114,7 @@ def _new(  # noqa: PLR0917 - as `prepared` takes them
     write_whole(folder / SIGNATURE, signature.encode())
     # last: what has a plan has the rest
     write_whole(folder / PLAN, json.dumps(asdict(plan)).encode())
-    return Work(folder, plan, bundle)
+    return ScoringJob(folder, plan, bundle)
 
 
 def _download(settings: CommandSettings, version: str) -> tuple[bytes, str]:

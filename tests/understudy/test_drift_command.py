@@ -95,7 +95,7 @@ def serve(database_url: str, names: tuple[str, ...], shift: float) -> None:
             "transaction_type": "purchase",
             "component_scores": dict.fromkeys(COMPONENTS, 0.1),
             "model_version": "1.0.0",
-            "feature_set_version": "1",
+            "feature_set_version": usecases.load_learning("fraud").feature_set.version,
             "feature_vector": matrix[place].tobytes(),
         }
         for place in range(ROWS)
