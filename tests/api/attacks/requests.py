@@ -20,6 +20,11 @@ OPEN = {
     ("GET", "/metrics"),
     ("GET", "/docs"),
     ("HEAD", "/docs"),
+    *(
+        (verb, f"/docs/swagger-ui{end}")
+        for verb in ("GET", "HEAD")
+        for end in ("-bundle.js", ".css")
+    ),
     ("GET", "/openapi.json"),
     ("HEAD", "/openapi.json"),
 }

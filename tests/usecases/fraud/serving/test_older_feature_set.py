@@ -41,5 +41,5 @@ def test_version_1_had_no_codes_of_words() -> None:
 
 def test_a_feature_set_that_nobody_knows_is_refused_with_those_that_are_and_the_remedy() -> None:
     serving = usecases.load_serving("fraud")
-    with pytest.raises(ModelLoadError, match="set '7'; this service computes '2' and '1': train"):
+    with pytest.raises(ModelLoadError, match="set '7'; this service computes '2' and '1': retrain"):
         make_live(bundle("7", OLDER), serving, 0)
