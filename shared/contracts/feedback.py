@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import (
-    AfterValidator,
     AliasChoices,
     BaseModel,
     BeforeValidator,
@@ -22,7 +21,8 @@ from pydantic.config import JsonDict
 
 from shared.instant_texts import EXAMPLE, read_instant
 from shared.label_words import LabelWords
-from shared.transaction import TEXT_PATTERN, LabelValue, one_form
+from shared.request_types import ONE_FORM, text_limits
+from shared.transaction import LabelValue
 
 MAX_LABELS = 10_000
 _LONGEST_WORD = 64
@@ -59,9 +59,7 @@ def _text_moment(value: Any) -> Any:
     raise ValueError(f"numbers can be seconds or milliseconds: write a text, like {EXAMPLE}")
 
 
-Identifier = Annotated[
-    str, Field(min_length=1, max_length=128, pattern=TEXT_PATTERN), AfterValidator(one_form)
-]
+Identifier = Annotated[str, text_limits(128), ONE_FORM]
 LabelOrWord = Annotated[Literal[0, 1] | str, BeforeValidator(_label)]
 Source = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$"), BeforeValidator(_lower_case)]
 
@@ -123,8 +121,7 @@ def feedback_request(form: LabelForm) -> type[FeedbackRequest]:
     """POST /feedback of a declared use case."""
     names = [name for name in (form.id_field, "row_id") if name not in LabelIn.model_fields]
     aliases = AliasChoices(*dict.fromkeys((*names, "transaction_id")))
-    longest = Field(min_length=1, max_length=form.longest_id, pattern=TEXT_PATTERN)
-    row_id: Any = Annotated[str, longest, AfterValidator(one_form)]
+    row_id: Any = Annotated[str, text_limits(form.longest_id), ONE_FORM]
     value: Any = Annotated[Any, BeforeValidator(form.read), WithJsonSchema(form.schema)]
     fields: dict[str, Any] = {
         "transaction_id": (row_id, Field(validation_alias=aliases, description="The row's id.")),

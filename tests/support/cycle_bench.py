@@ -13,6 +13,18 @@ from shared.tables.runs import Run, RunStatus, claim_next, finish, get_run, requ
 from tests.scheduler.fakes import PocketApi, SettableClock, TinyUseCase
 
 
+def run_once(context: CycleContext, clock: SettableClock, recorder: RunRecorder) -> Run:
+    """Request, claim and execute one run; returns its row."""
+    run_id = request_run(context.engine, "retraining", clock.now_us(), "test")
+    claimed = claim_next(context.engine)
+    assert claimed is not None
+    CycleRunner(context, recorder).execute(claimed)
+    clock.move(1_000_000)
+    finished = get_run(context.engine, run_id)
+    assert finished is not None
+    return finished
+
+
 @dataclass
 class CycleBench:
     """A cycle ready to run, and everything around it to examine."""
@@ -27,14 +39,7 @@ class CycleBench:
 
     def run(self) -> Run:
         """Request, claim and execute one run; returns its row."""
-        run_id = request_run(self.context.engine, "retraining", self.clock.now_us(), "test")
-        claimed = claim_next(self.context.engine)
-        assert claimed is not None
-        CycleRunner(self.context, self.recorder).execute(claimed)
-        self.clock.move(1_000_000)
-        finished = get_run(self.context.engine, run_id)
-        assert finished is not None
-        return finished
+        return run_once(self.context, self.clock, self.recorder)
 
 
 def record(engine: Engine, job: str, due_us: int, **columns: object) -> None:

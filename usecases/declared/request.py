@@ -4,15 +4,11 @@ Unknown fields, numbers as texts, NaN and numbers that no float32 holds are refu
 """
 
 from collections.abc import Mapping
-from datetime import datetime
 from secrets import token_hex
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     StrictBool,
@@ -20,9 +16,10 @@ from pydantic import (
 )
 
 from shared.clock import isoformat, to_micros
+from shared.request_types import ONE_FORM, Instant, text_limits
 from shared.rows.request_fields import LONGEST_WORD, role_fields
 from shared.rows.schema import Column, Kind, Row, RowSchema, Value
-from shared.transaction import GENERATED_PREFIX, MAX_AHEAD_US, TEXT_PATTERN, one_form
+from shared.transaction import GENERATED_PREFIX, MAX_AHEAD_US
 
 EARLIEST_US = -2_208_988_800_000_000
 """The year 1900: an older instant is a wrong unit or origin."""
@@ -47,7 +44,7 @@ def request_model(schema: RowSchema) -> type[BaseModel]:
         )
     if fields.time is not None:
         about[fields.time] = (
-            Moment | None,
+            Instant | None,
             Field(None, description="RFC 3339 with a zone: when the row is true. Default: now."),
         )
     fields_of_columns: dict[str, Any] = {column.name: _field(column) for column in schema.columns}
@@ -126,7 +123,7 @@ def _category(column: Column) -> Any:
 
 
 def _moment(_column: Column) -> Any:
-    return Moment
+    return Instant
 
 
 def _described(column: Column) -> str:
@@ -144,17 +141,8 @@ def _default(column: Column) -> str:
     return "missing" if column.default is None else repr(column.default)
 
 
-def _text_moment(value: Any) -> Any:
-    # pydantic would read 1700000000, and "1700000000", as Unix seconds or milliseconds by size
-    if isinstance(value, datetime) or (isinstance(value, str) and "-" in value[1:]):
-        return value
-    raise ValueError("write an RFC 3339 date and time with a zone, e.g. 2026-01-05T10:15:00Z")
-
-
-_Text = Field(min_length=1, max_length=LONGEST_WORD, pattern=TEXT_PATTERN)
-Identifier = Annotated[str, _Text, AfterValidator(one_form)]
-Word = Annotated[str, _Text, AfterValidator(one_form)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_text_moment)]
+Identifier = Annotated[str, text_limits(LONGEST_WORD), ONE_FORM]
+Word = Annotated[str, text_limits(LONGEST_WORD), ONE_FORM]
 _TYPES = {
     Kind.NUMBER: _number,
     Kind.FLAG: _flag,

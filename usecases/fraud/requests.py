@@ -4,21 +4,19 @@ Only `amount` is required. Unknown fields are refused: a misspelt `merchant` tha
 dropped would be scored as a payment without a merchant.
 """
 
-from datetime import datetime
 from secrets import token_hex
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.clock import MICROS_PER_HOUR, isoformat, to_micros
+from shared.request_types import ONE_FORM, Instant, text_limits
 from shared.transaction import (
     EARLIEST_US,
     GENERATED_PREFIX,
     MAX_AHEAD_US,
     MAX_AMOUNT,
-    TEXT_PATTERN,
     Transaction,
-    one_form,
 )
 
 ISO_4217 = frozenset(
@@ -53,21 +51,9 @@ DEFAULT_TRANSACTION_TYPE: TransactionType = "purchase"
 Channel = Literal["online", "pos", "contactless", "atm", "mobile", "phone", "branch"]
 
 
-def _text_moment(value: Any) -> Any:
-    # pydantic would read 1700000000, and "1700000000", as Unix seconds or milliseconds by size
-    if isinstance(value, datetime) or (isinstance(value, str) and "-" in value[1:]):
-        return value
-    raise ValueError("write an RFC 3339 date and time with a zone, e.g. 2026-01-05T10:15:00Z")
-
-
-def _text(longest: int) -> Any:
-    return Field(min_length=1, max_length=longest, pattern=TEXT_PATTERN)
-
-
-Identifier = Annotated[str, _text(128), AfterValidator(one_form)]
-Word = Annotated[str, _text(64), AfterValidator(one_form)]
-Region = Annotated[str, _text(32), AfterValidator(one_form)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_text_moment)]
+Identifier = Annotated[str, text_limits(128), ONE_FORM]
+Word = Annotated[str, text_limits(64), ONE_FORM]
+Region = Annotated[str, text_limits(32), ONE_FORM]
 Amount = Annotated[float, Field(strict=True, ge=0, le=MAX_AMOUNT)]
 Latitude = Annotated[float, Field(strict=True, ge=-90, le=90)]
 Longitude = Annotated[float, Field(strict=True, ge=-180, le=180)]
@@ -91,7 +77,7 @@ class TransactionRequest(BaseModel):
     merchant_id: Identifier | None = Field(
         None, description="The counterparty. Default: a new one, without history."
     )
-    event_time: Moment | None = Field(
+    event_time: Instant | None = Field(
         None,
         description="RFC 3339 with a zone, at most one day ahead; without credentials at most one "
         "hour from now. Default: now, or the latest instant not after now in the hour "

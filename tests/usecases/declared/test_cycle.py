@@ -12,12 +12,12 @@ from scheduler.cycle.context import CycleContext
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
-from scheduler.cycle.runner import CycleRunner
 from scheduler.publisher import Publisher
 from shared.keys.signing import key_id, sign
 from shared.tables.engine import migrate
-from shared.tables.runs import Run, RunStatus, claim_next, get_run, request_run
+from shared.tables.runs import Run, RunStatus
 from tests.scheduler.fakes import PocketApi, SettableClock
+from tests.support.cycle_bench import run_once
 from tests.support.declared_bench import NOW_US, Imported
 
 
@@ -30,14 +30,7 @@ class DeclaredBench:
     recorder: RunRecorder
 
     def run(self) -> Run:
-        run_id = request_run(self.context.engine, "retraining", self.clock.now_us(), "test")
-        claimed = claim_next(self.context.engine)
-        assert claimed is not None
-        CycleRunner(self.context, self.recorder).execute(claimed)
-        self.clock.move(1_000_000)
-        finished = get_run(self.context.engine, run_id)
-        assert finished is not None
-        return finished
+        return run_once(self.context, self.clock, self.recorder)
 
 
 @pytest.fixture
