@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib.util import resolve_name
 from pathlib import Path
 
 _IMPORT = re.compile(
@@ -41,8 +42,18 @@ def _imported_by(module: str) -> frozenset[Path]:
         if name in seen or file is None:
             continue
         seen[name] = file
-        waiting += [each for each in _imports(file) if each.partition(".")[0] in _OURS]
+        package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+        names = (_absolute(each, package) for each in _imports(file))
+        waiting += [each for each in names if each.partition(".")[0] in _OURS]
     return frozenset(seen.values())
+
+
+def _absolute(name: str, package: str) -> str:
+    """The whole name of a module that is imported by its place; empty if there is no such place."""
+    try:
+        return resolve_name(name, package)
+    except ImportError:
+        return ""
 
 
 def _file_of(name: str) -> Path | None:
@@ -63,7 +74,7 @@ def _names_in(source: str) -> Iterator[str]:
         if package:
             yield package
             for name in re.findall(r"\w+", names):
-                yield f"{package}.{name}"
+                yield f"{package}{'' if package.endswith('.') else '.'}{name}"
         for module in modules.split(","):
             yield module.split(" as ")[0].strip()
 

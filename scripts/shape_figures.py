@@ -4,6 +4,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import resolve_name
 from pathlib import Path
 from statistics import median_low
 
@@ -120,7 +121,7 @@ def importers_of(trees: dict[str, ast.Module]) -> dict[str, set[str]]:
     modules = {module_name(path): path for path in trees}
     importers: dict[str, set[str]] = defaultdict(set)
     for path, tree in trees.items():
-        for name in imported_names(tree):
+        for name in imported_names(tree, package_of(path)):
             target = modules.get(name)
             if target and target != path:
                 importers[target].add(path)
@@ -131,11 +132,18 @@ def module_name(path: str) -> str:
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def imported_names(tree: ast.Module) -> Iterator[str]:
+def package_of(path: str) -> str:
+    """The package that relative imports of a file start from."""
+    return path.rpartition("/")[0].replace("/", ".")
+
+
+def imported_names(tree: ast.Module, package: str) -> Iterator[str]:
     """Modules that may be meant by the imports; `from a import b` may mean `a` or `a.b`."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            relative = "." * node.level + (node.module or "")
+            module = resolve_name(relative, package) if node.level else relative
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)

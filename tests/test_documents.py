@@ -158,7 +158,9 @@ def test_every_module_that_a_page_runs_exists() -> None:
         f"{path}: {module}"
         for path in PAGES
         if path != "benchmarks/HISTORY.md"
-        for module in re.findall(r"python -m ([a-z_.]+)", (ROOT / path).read_text())
+        for named in re.findall(r"python -m ([a-z_.]+)", (ROOT / path).read_text())
+        # a copy that its reader makes first
+        for module in [named.replace("usecases.mine", "usecases.fraud")]
         if module.split(".")[0] in OWN_PACKAGES and find_spec(module.rstrip(".")) is None
     }
     assert missing == set()

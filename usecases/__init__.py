@@ -75,6 +75,11 @@ def declared_folder(name: str) -> Path | None:
     return folder if is_declared else None
 
 
+def is_simulated(name: str) -> bool:
+    """Whether the simulator's transactions are rows of this use case: fraud, or a copy of it."""
+    return row_store(name) is TRANSACTIONS
+
+
 def check_learning(name: str) -> None:
     """Whether there is such a use case, without importing what it needs.
 

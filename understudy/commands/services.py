@@ -47,7 +47,7 @@ UseCase = Annotated[
 
 
 def run(workers: Workers = None, as_of: AsOf = None, use_case: UseCase = None) -> None:
-    """Start both services; an empty database of the default use case is filled first.
+    """Start both services; an empty database of transactions is filled with a simulated past first.
 
     A declared use case imports its source, and its data are kept in var/NAME (VAR_DIR).
 
@@ -82,7 +82,7 @@ def run(workers: Workers = None, as_of: AsOf = None, use_case: UseCase = None) -
     with open_database(settings) as engine:
         if folder is not None:
             _import_source(engine, folder)
-        elif settings.seed_empty_database and settings.use_case == usecases.DEFAULT:
+        elif settings.seed_empty_database and usecases.is_simulated(settings.use_case):
             seed_if_empty(engine, customers=1_000, days=180, seed_number=7)
     raise typer.Exit(run_services(settings, console, workers, declared))
 
@@ -116,7 +116,7 @@ def seed(customers: Customers = 1_000, days: Days = 180, seed_number: SeedNumber
     from understudy.seed import seed_if_empty  # noqa: PLC0415
 
     settings = load_settings()
-    if settings.use_case != usecases.DEFAULT:
+    if not usecases.is_simulated(settings.use_case):
         console.print(f"{settings.use_case} has no simulated past; import rows of your own")
         return
     if not settings.seed_empty_database:

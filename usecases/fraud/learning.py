@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,23 +24,24 @@ from shared.usecase.learning import (
 from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.serving import FeatureSet, FloatMatrix
 from shared.verdicts import Verdict
-from usecases.fraud.features import batch
-from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.judgement import alerts
-from usecases.fraud.training import metrics
-from usecases.fraud.training.candidate import TrainingRequest, train_candidate
-from usecases.fraud.training.policy import FraudPolicy, read_policy
-from usecases.fraud.training.quality.feature_context import FeatureContext
-from usecases.fraud.training.quality.feature_judge import judge_features
-from usecases.fraud.training.quality.judge import judge_quality
-from usecases.fraud.training.quality.quarantine import quarantine
-from usecases.fraud.training.quality.served import read_served
-from usecases.fraud.training.recipe import Recipe
-from usecases.fraud.training.slices import Mask, slices_of
-from usecases.fraud.training.snapshot import read_snapshot
-from usecases.fraud.training.split import chronological_split
 
-NAME = "fraud"
+from .features import batch
+from .features.catalogue import FEATURE_SET
+from .judgement import alerts
+from .training import metrics
+from .training.candidate import TrainingRequest, train_candidate
+from .training.policy import FraudPolicy, read_policy
+from .training.quality.feature_context import FeatureContext
+from .training.quality.feature_judge import judge_features
+from .training.quality.judge import judge_quality
+from .training.quality.quarantine import quarantine
+from .training.quality.served import read_served
+from .training.recipe import Recipe
+from .training.slices import Mask, slices_of
+from .training.snapshot import read_snapshot
+from .training.split import chronological_split
+
+NAME = Path(__file__).parent.name
 SCHEMA_VERSION = 1
 TASK = Task.binary()
 COLUMNS = RowColumns(
@@ -163,5 +165,5 @@ class FraudLearning:
 
 
 def use_case() -> LearningUseCase:
-    """The factory that `usecases.load_learning("fraud")` calls."""
+    """The factory that `usecases.load_learning` calls."""
     return FraudLearning()

@@ -18,16 +18,17 @@ from shared.usecase.serving import (
     ServedModel,
     TaskPrediction,
 )
-from usecases.fraud.answers.analysis import AnalysisResponse, Analyst
-from usecases.fraud.answers.examples import EXAMPLES
-from usecases.fraud.answers.predict import PredictionResponse, predict
-from usecases.fraud.exports import LABEL_WORDS
-from usecases.fraud.features import online
-from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.judgement import prediction
-from usecases.fraud.requests import TransactionRequest, to_transaction
-from usecases.fraud.rules.ruleset import RuleSet, load_rules
-from usecases.fraud.rules.variables import variable_table
+
+from .answers.analysis import AnalysisResponse, Analyst
+from .answers.examples import EXAMPLES
+from .answers.predict import PredictionResponse, predict
+from .exports import LABEL_WORDS
+from .features import online
+from .features.catalogue import FEATURE_SET
+from .judgement import prediction
+from .requests import TransactionRequest, to_transaction
+from .rules.ruleset import RuleSet, load_rules
+from .rules.variables import variable_table
 
 RULES_PATH = Path(__file__).with_name("rules.toml")
 
@@ -37,7 +38,7 @@ class FraudServing:
     """The fraud use case for the scoring service."""
 
     routes: Sequence[ScoringRoute]
-    name: str = "fraud"
+    name: str = Path(__file__).parent.name
     schema_version: int = 1
     request_model: type[BaseModel] = TransactionRequest
     feature_set: FeatureSet = FEATURE_SET

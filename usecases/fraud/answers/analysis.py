@@ -6,10 +6,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.transaction import Transaction
 from shared.usecase.serving import Answer, FloatVector, ServedModel
-from usecases.fraud.answers.verdict import RowVerdict, reach_verdict
-from usecases.fraud.judgement import Decision, Judgement, judge
-from usecases.fraud.rules.ruleset import RuleSet
-from usecases.fraud.rules.variables import RuleEvidence
+
+from ..judgement import Decision, Judgement, judge
+from ..rules.ruleset import RuleSet
+from ..rules.variables import RuleEvidence
+from .verdict import RowVerdict, reach_verdict
 
 RiskLevel = Literal["low", "medium", "high", "critical"]
 

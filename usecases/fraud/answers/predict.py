@@ -4,8 +4,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.transaction import Transaction
 from shared.usecase.serving import Answer, FloatVector, ServedModel
-from usecases.fraud.answers.verdict import model_reasons
-from usecases.fraud.judgement import Decision, judge
+
+from ..judgement import Decision, judge
+from .verdict import model_reasons
 
 
 class PredictionResponse(BaseModel):

@@ -8,10 +8,10 @@ review rule matches. A rule that could not be evaluated counts as a review rule.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from usecases.fraud.judgement import ANOMALY_COMPONENTS, Decision, Judgement
-from usecases.fraud.rules.rulefile import Rule
-from usecases.fraud.rules.ruleset import RuleFindings, RuleSet
-from usecases.fraud.rules.variables import RuleEvidence, Value, readable
+from ..judgement import ANOMALY_COMPONENTS, Decision, Judgement
+from ..rules.rulefile import Rule
+from ..rules.ruleset import RuleFindings, RuleSet
+from ..rules.variables import RuleEvidence, Value, readable
 
 Reason = dict[str, Any]
 

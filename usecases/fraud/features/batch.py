@@ -9,16 +9,17 @@ from shared.features.chunks import in_chunks
 from shared.features.tile_sums import TileColumns, sums_as_of
 from shared.features.tiles import TileWindows
 from shared.usecase.serving import FloatMatrix
-from usecases.fraud.features.catalogue import (
+
+from .catalogue import (
     FEATURE_SET,
     KERNEL_FEATURES,
     LABEL_DELAY_US,
     MAX_PRIOR_ROWS,
 )
-from usecases.fraud.features.categories import COLUMNS, Words
-from usecases.fraud.features.kernel import fill_rows
-from usecases.fraud.features.layout import UNKNOWN, Codes, Floats, History, HistoryTable, Micros
-from usecases.fraud.features.rows import CELLS_PER_DEGREE
+from .categories import COLUMNS, Words
+from .kernel import fill_rows
+from .layout import UNKNOWN, Codes, Floats, History, HistoryTable, Micros
+from .rows import CELLS_PER_DEGREE
 
 _COLUMNS = (
     "event_time",

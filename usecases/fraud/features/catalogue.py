@@ -70,7 +70,7 @@ CODES: tuple[str, ...] = (
     "channel_code",
     "country_code",
 )
-"""The categorical fields of the row, in the order of `usecases.fraud.features.categories.COLUMNS`.
+"""The categorical fields of the row, in the order of `categories.COLUMNS`.
 """
 
 GROUPS["categories"] = CODES

@@ -9,7 +9,8 @@ from hashlib import blake2b
 from typing import get_args
 
 from shared.transaction import Transaction
-from usecases.fraud.requests import Channel, TransactionType
+
+from ..requests import Channel, TransactionType
 
 SMALLEST_HASH = 1_024
 """Hashes begin here, so that none is taken for a place in a list."""

@@ -1,7 +1,7 @@
 """Encodes rows as the kernel's numbers: instants, amounts, and hashes of texts.
 
-Rows of one user, and rows that come in, are encoded here; `usecases.fraud.features.stepping`
-does the same to rows as SQLite holds them and `usecases.fraud.features.batch` to whole columns.
+Rows of one user, and rows that come in, are encoded here; `stepping`
+does the same to rows as SQLite holds them and `batch` to whole columns.
 The parity test checks that all agree.
 """
 
@@ -15,8 +15,9 @@ import numpy as np
 from shared.features.reader import PriorRow
 from shared.features.tiles import Sums
 from shared.transaction import Transaction
-from usecases.fraud.features.categories import codes_of
-from usecases.fraud.features.layout import (
+
+from .categories import codes_of
+from .layout import (
     AMOUNT,
     CATEGORY,
     EVENT_TIME,
@@ -30,8 +31,8 @@ from usecases.fraud.features.layout import (
     UNKNOWN,
     Micros,
 )
-from usecases.fraud.features.row_batch import FORMAT, WORDS
-from usecases.fraud.features.rows import OF_DEVICE, complete_block, new_block
+from .row_batch import FORMAT, WORDS
+from .rows import OF_DEVICE, complete_block, new_block
 
 PRIOR_COLUMNS = (
     "amount",

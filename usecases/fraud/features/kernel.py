@@ -9,7 +9,8 @@ Unknown values (code -1, NaN coordinates) equal nothing, and nothing is called n
 import math
 
 from native.compiled import compiled
-from usecases.fraud.features.layout import (
+
+from .layout import (
     AMOUNT,
     BUCKET,
     CATEGORY,

@@ -18,13 +18,14 @@ from shared.features.tiles import NO_SUMS, TileWindows
 from shared.tables.read_standing import standing_of
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import FloatMatrix, FloatVector, Reservation
-from usecases.fraud.features import stored
-from usecases.fraud.features.catalogue import FEATURE_SET, LABEL_DELAY_US, MAX_PRIOR_ROWS
-from usecases.fraud.features.encoding import PRIOR_COLUMNS
-from usecases.fraud.features.pasts import Pasts
-from usecases.fraud.features.rows import new_block, newest_of
-from usecases.fraud.features.window import ROOM_TO_COME, UserWindow
-from usecases.fraud.features.windows import RecentWindows
+
+from . import stored
+from .catalogue import FEATURE_SET, LABEL_DELAY_US, MAX_PRIOR_ROWS
+from .encoding import PRIOR_COLUMNS
+from .pasts import Pasts
+from .rows import new_block, newest_of
+from .window import ROOM_TO_COME, UserWindow
+from .windows import RecentWindows
 
 _MAX_PENDING = 200_000
 _MAX_MERCHANTS = 50_000

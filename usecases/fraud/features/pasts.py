@@ -4,8 +4,9 @@ from shared.features.live import LiveHistory, Past
 from shared.features.tiles import Sums
 from shared.transaction import Transaction
 from shared.usecase.serving import FloatVector
-from usecases.fraud.features.stored import StoredWindows
-from usecases.fraud.features.window import UserWindow
+
+from .stored import StoredWindows
+from .window import UserWindow
 
 
 class Pasts:

@@ -15,9 +15,10 @@ import numpy.typing as npt
 from native.catalogue import RAW_ADDRESSES
 from native.compiled import compiled_briefly
 from native.pointers import integers_at
-from usecases.fraud.features.catalogue import KERNEL_FEATURES
-from usecases.fraud.features.kernel import fill_last
-from usecases.fraud.features.layout import (
+
+from .catalogue import KERNEL_FEATURES
+from .kernel import fill_last
+from .layout import (
     AMOUNT,
     BEGIN,
     CATEGORY,
@@ -43,7 +44,7 @@ from usecases.fraud.features.layout import (
     Out,
     Rest,
 )
-from usecases.fraud.features.rows import complete, integers_of, meet, numbers_of
+from .rows import complete, integers_of, meet, numbers_of
 
 LINE, ROW_EVENT, ROW_INGESTED, ROW_ID, ROW_OFFSET, ROW_SHOP, ROW_CATEGORY, ROW_REGION, SUMS = range(
     9

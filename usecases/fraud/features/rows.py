@@ -9,7 +9,8 @@ import math
 import numpy as np
 
 from native.compiled import compiled
-from usecases.fraud.features.layout import (
+
+from .layout import (
     BEGIN,
     BUCKET,
     EVENT_TIME,

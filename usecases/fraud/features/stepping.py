@@ -9,7 +9,8 @@ import numpy.typing as npt
 from native import sqlite_calls as sqlite
 from native.compiled import compiled
 from native.text_hash import text_hash
-from usecases.fraud.features.layout import (
+
+from .layout import (
     AMOUNT,
     BEGIN,
     CATEGORY,
@@ -28,7 +29,7 @@ from usecases.fraud.features.layout import (
     Floats,
     Micros,
 )
-from usecases.fraud.features.rows import (
+from .rows import (
     OF_DEVICE,
     ON_EARTH,
     complete_block,

@@ -20,10 +20,11 @@ from shared.features.reader import Statement
 from shared.tables.engine import file_of
 from shared.tables.sqlite_file import SqliteFile
 from shared.transaction import Transaction
-from usecases.fraud.features.catalogue import MAX_PRIOR_ROWS
-from usecases.fraud.features.layout import Micros
-from usecases.fraud.features.stepping import FAILED, GOOD, read_past
-from usecases.fraud.features.window import ROOM_TO_COME, UserWindow
+
+from .catalogue import MAX_PRIOR_ROWS
+from .layout import Micros
+from .stepping import FAILED, GOOD, read_past
+from .window import ROOM_TO_COME, UserWindow
 
 _PARAMETERS = (
     ("user_id", "begin_us", "end_us", "most_rows"),

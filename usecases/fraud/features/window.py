@@ -8,9 +8,10 @@ from shared.features.live import Past
 from shared.features.tiles import NO_SUMS, Sums
 from shared.transaction import Transaction
 from shared.usecase.serving import FloatMatrix, FloatVector
-from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.features.encoding import encode, new_rows, put_row
-from usecases.fraud.features.layout import (
+
+from .catalogue import FEATURE_SET
+from .encoding import encode, new_rows, put_row
+from .layout import (
     BEGIN,
     FIRST_SEEN,
     HEADER,
@@ -22,8 +23,8 @@ from usecases.fraud.features.layout import (
     VOID,
     Micros,
 )
-from usecases.fraud.features.row_batch import ADD, TELL, take
-from usecases.fraud.features.rows import facts_of, newest_of, wider
+from .row_batch import ADD, TELL, take
+from .rows import facts_of, newest_of, wider
 
 ROOM_TO_COME = 8
 _FEATURES = len(FEATURE_SET.names)

@@ -18,10 +18,11 @@ from shared.features.stored_rows import StoredRows
 from shared.features.tiles import Sums
 from shared.transaction import Transaction
 from shared.usecase.serving import FloatMatrix, FloatVector
-from usecases.fraud.features.encoding import new_rows, put_row
-from usecases.fraud.features.pasts import Pasts
-from usecases.fraud.features.row_batch import ADD, TELL, take
-from usecases.fraud.features.window import UserWindow
+
+from .encoding import new_rows, put_row
+from .pasts import Pasts
+from .row_batch import ADD, TELL, take
+from .window import UserWindow
 
 # Windows of users under a bound of users and of rows; a colder one goes before a warmer one.
 

@@ -1,14 +1,14 @@
-"""`python -m usecases.fraud.rules check FILE` and `... variables`, for those who write rules."""
+"""`python -m usecases.NAME.rules check FILE` and `... variables`, for those who write rules."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.rules.rulefile import RuleFileError
-from usecases.fraud.rules.ruleset import load_rules
-from usecases.fraud.rules.variables import variable_table
+from ..features.catalogue import FEATURE_SET
+from .rulefile import RuleFileError
+from .ruleset import load_rules
+from .variables import variable_table
 
 app = typer.Typer(help="Check rule files and list what rules may use.", no_args_is_help=True)
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from cel_expr_python import cel
 
-from usecases.fraud.rules.conditions import Beginning, plain_beginning
-from usecases.fraud.rules.rulefile import Rule, RuleFileError
-from usecases.fraud.rules.variables import CelType, RuleEvidence, Value, Variable
+from .conditions import Beginning, plain_beginning
+from .rulefile import Rule, RuleFileError
+from .variables import CelType, RuleEvidence, Value, Variable
 
 _TYPES: Mapping[CelType, Any] = {
     "bool": cel.Type.BOOL,
@@ -115,5 +115,5 @@ def _explain(error: str) -> str:
     if "'(double, int)'" in text or "'(int, double)'" in text:
         return f"{text}\nwrite 1.0 with a double and 1 with an int; CEL does not convert"
     if "undeclared reference" in text:
-        return f"{text}\n`python -m usecases.fraud.rules variables` lists what a rule may use"
+        return f"{text}\n`python -m {__package__} variables` lists what a rule may use"
     return text

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from usecases.fraud.rules.variables import CelType, RuleEvidence, Value, Variable
+from .variables import CelType, RuleEvidence, Value, Variable
 
 Condition = Callable[[RuleEvidence], bool]
 Read = Callable[[RuleEvidence], Any]

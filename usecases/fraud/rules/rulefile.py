@@ -7,7 +7,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import UnderstudyError
-from usecases.fraud.judgement import Decision
+
+from ..judgement import Decision
 
 FORMAT = 1
 MAX_RULES = 200

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import structlog
 
-from usecases.fraud.rules.compiling import (
+from .compiling import (
     CompiledRule,
     ask,
     compile_rule,
@@ -24,8 +24,8 @@ from usecases.fraud.rules.compiling import (
     read_all,
     refuse_duplicates,
 )
-from usecases.fraud.rules.rulefile import Rule, RuleFile, RuleFileError, read_rule_file
-from usecases.fraud.rules.variables import RuleEvidence, Value, Variable, readable
+from .rulefile import Rule, RuleFile, RuleFileError, read_rule_file
+from .variables import RuleEvidence, Value, Variable, readable
 
 _FEW = 4
 """This many rules cost less one by one than all rules as a list."""

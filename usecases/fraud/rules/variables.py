@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple
 from shared.clock import MICROS_PER_HOUR
 from shared.transaction import Transaction
 from shared.usecase.serving import FeatureSet
-from usecases.fraud.judgement import Judgement
-from usecases.fraud.requests import ANONYMOUS_PREFIX
+
+from ..judgement import Judgement
+from ..requests import ANONYMOUS_PREFIX
 
 CelType = Literal["bool", "int", "double", "string"]
 Value = bool | int | float | str

@@ -12,7 +12,8 @@ from learning.export.graph import INPUT, Builder
 from learning.export.trees import Ints
 from shared.errors import TrainingFailed
 from shared.usecase.serving import FloatMatrix, FloatVector
-from usecases.fraud.training.recipe import AutoencoderRecipe
+
+from .recipe import AutoencoderRecipe
 
 _NAME = "autoencoder"
 _NEARLY_NOTHING = 0.1

@@ -14,14 +14,15 @@ from learning.trainers.isolation_forest import FittedIsolationForest, fit_isolat
 from shared.errors import TrainingFailed
 from shared.usecase.learning import CHOSEN, Candidate, Labels, Progress
 from shared.usecase.serving import FloatMatrix
-from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.training.autoencoder import Autoencoder, fit_autoencoder
-from usecases.fraud.training.choosing import Choice, Examples, choose
-from usecases.fraud.training.classifier import Classifier
-from usecases.fraud.training.metrics import Scores
-from usecases.fraud.training.policy import ThresholdPolicy, read_policy
-from usecases.fraud.training.recipe import COMPONENTS, Recipe
-from usecases.fraud.training.thresholds import classifier_thresholds, outlier_threshold
+
+from ..features.catalogue import FEATURE_SET
+from .autoencoder import Autoencoder, fit_autoencoder
+from .choosing import Choice, Examples, choose
+from .classifier import Classifier
+from .metrics import Scores
+from .policy import ThresholdPolicy, read_policy
+from .recipe import COMPONENTS, Recipe
+from .thresholds import classifier_thresholds, outlier_threshold
 
 PARITY_ROWS = 1_000
 GRAPH = "model.onnx"

@@ -14,8 +14,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from shared.usecase.learning import Labels
 from shared.usecase.serving import FloatMatrix
-from usecases.fraud.training.classifier import Classifier, Fitter, Scores
-from usecases.fraud.training.recipe import ClassifierChoice
+
+from .classifier import Classifier, Fitter, Scores
+from .recipe import ClassifierChoice
 
 _POSITIVE = 1
 

@@ -22,7 +22,8 @@ from learning.export.trees import (
 from shared.errors import TrainingFailed
 from shared.usecase.learning import Labels
 from shared.usecase.serving import FloatMatrix
-from usecases.fraud.training.recipe import (
+
+from .recipe import (
     THREADS,
     BoostingRecipe,
     ClassifierRecipe,
@@ -30,7 +31,7 @@ from usecases.fraud.training.recipe import (
     RowDraw,
     WordsRecipe,
 )
-from usecases.fraud.training.words import Vocabulary, fit_vocabulary
+from .words import Vocabulary, fit_vocabulary
 
 _POSITIVE = 1
 

@@ -7,7 +7,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from shared.clock import MICROS_PER_DAY
 from shared.usecase.policy_file import StrictTable, read_policy_file
 from shared.usecase.promotion import PromotionPolicy
-from usecases.fraud.training.recipe import ClassifierChoice
+
+from .recipe import ClassifierChoice
 
 POLICY_FILE = Path(__file__).parent.parent / "policy.toml"
 

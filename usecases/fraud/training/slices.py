@@ -11,7 +11,8 @@ import numpy.typing as npt
 import polars as pl
 
 from shared.usecase.serving import FloatMatrix
-from usecases.fraud.features.catalogue import FEATURE_SET
+
+from ..features.catalogue import FEATURE_SET
 
 Mask = npt.NDArray[np.bool_]
 

@@ -9,7 +9,8 @@ import polars as pl
 from shared.clock import MICROS_PER_DAY, isoformat
 from shared.errors import TrainingFailed
 from shared.usecase.learning import Split
-from usecases.fraud.training.policy import SplitPolicy
+
+from .policy import SplitPolicy
 
 # The window grows in whole steps of this, so that a day is not judged by its morning.
 GROWTH_US = MICROS_PER_DAY

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from shared.usecase.learning import Labels
-from usecases.fraud.training.metrics import Scores
-from usecases.fraud.training.policy import ThresholdPolicy
+
+from .metrics import Scores
+from .policy import ThresholdPolicy
 
 MIN_BLOCKED = 5
 """A precision over fewer blocked rows than this is an anecdote."""

@@ -15,7 +15,8 @@ from learning.export.graph import INPUT, Builder
 from learning.export.trees import ML_DOMAIN, Ints
 from shared.usecase.learning import Labels
 from shared.usecase.serving import FloatMatrix, FloatVector
-from usecases.fraud.training.recipe import WordsRecipe
+
+from .recipe import WordsRecipe
 
 UNKNOWN = -1.0
 _POSITIVE = 1

@@ -3,9 +3,10 @@
 import numpy as np
 
 from shared.quality.finding import Finding
-from usecases.fraud.training.quality.context import Blocks
-from usecases.fraud.training.quality.daily import QUARTILES, TEN_CENTS, WHOLE, Floats
-from usecases.fraud.training.quality.outliers import hit_days, middle, on_days, stands_out
+
+from .context import Blocks
+from .daily import QUARTILES, TEN_CENTS, WHOLE, Floats
+from .outliers import hit_days, middle, on_days, stands_out
 
 UNIT_FLOOR = 0.9
 """In powers of ten: all quartiles eight times as large is no inflation any more."""

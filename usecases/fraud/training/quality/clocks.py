@@ -8,11 +8,12 @@ import numpy.typing as npt
 
 from shared.clock import MICROS_PER_HOUR, MICROS_PER_SECOND
 from shared.quality.finding import Finding
-from usecases.fraud.training.quality.context import Blocks
-from usecases.fraud.training.quality.daily import Floats
-from usecases.fraud.training.quality.days import DAY
-from usecases.fraud.training.quality.hours import HOURS, hourly_counts
-from usecases.fraud.training.quality.outliers import hit_days, middle, on_days
+
+from .context import Blocks
+from .daily import Floats
+from .days import DAY
+from .hours import HOURS, hourly_counts
+from .outliers import hit_days, middle, on_days
 
 EARLY_SHARE = 0.5
 EARLY_USUALLY = 0.05

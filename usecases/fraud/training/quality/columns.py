@@ -4,10 +4,11 @@ import numpy as np
 import polars as pl
 
 from shared.quality.finding import Finding
-from usecases.fraud.training.quality.context import Blocks
-from usecases.fraud.training.quality.daily import NULLABLE, VARYING
-from usecases.fraud.training.quality.days import MIN_ROWS, DaySpan, rows_within
-from usecases.fraud.training.quality.outliers import hit_days, middle, on_days, stands_out
+
+from .context import Blocks
+from .daily import NULLABLE, VARYING
+from .days import MIN_ROWS, DaySpan, rows_within
+from .outliers import hit_days, middle, on_days, stands_out
 
 NULL_FLOOR = 0.2
 CHANCE = 1e-6

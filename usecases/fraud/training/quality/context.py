@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from usecases.fraud.training.policy import QualityPolicy
-from usecases.fraud.training.quality.daily import Daily, daily_statistics
-from usecases.fraud.training.quality.days import Calendar, calendar_of, rows_within
+from ..policy import QualityPolicy
+from .daily import Daily, daily_statistics
+from .days import Calendar, calendar_of, rows_within
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from usecases.fraud.training.quality.days import DAY, MIN_ROWS, Calendar, day_of
+from .days import DAY, MIN_ROWS, Calendar, day_of
 
 Floats = npt.NDArray[np.float64]
 

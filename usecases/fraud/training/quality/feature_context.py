@@ -6,8 +6,9 @@ import polars as pl
 
 from shared.usecase.learning import Split
 from shared.usecase.serving import FloatMatrix
-from usecases.fraud.training.policy import QualityPolicy
-from usecases.fraud.training.quality.served import Served
+
+from ..policy import QualityPolicy
+from .served import Served
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ import polars as pl
 from shared.quality.finding import Finding, Number
 from shared.quality.verdict import conclude
 from shared.verdicts import Verdict
-from usecases.fraud.training.quality.feature_context import FeatureContext
-from usecases.fraud.training.quality.leakage import leaking_features
-from usecases.fraud.training.quality.separation import mixed_rows
-from usecases.fraud.training.quality.skew import infinite_features, skewed_features
+
+from .feature_context import FeatureContext
+from .leakage import leaking_features
+from .separation import mixed_rows
+from .skew import infinite_features, skewed_features
 
 GATE = "feature_quality"
 

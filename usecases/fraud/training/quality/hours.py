@@ -5,7 +5,8 @@ import numpy.typing as npt
 import polars as pl
 
 from shared.clock import MICROS_PER_HOUR
-from usecases.fraud.training.quality.daily import Floats
+
+from .daily import Floats
 
 HOURS = 24
 

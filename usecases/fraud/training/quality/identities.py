@@ -3,9 +3,10 @@
 import polars as pl
 
 from shared.quality.finding import Finding, Severity
-from usecases.fraud.training.quality.context import Blocks, Context
-from usecases.fraud.training.quality.days import DAY, MIN_ROWS, day_of
-from usecases.fraud.training.quality.outliers import on_days
+
+from .context import Blocks, Context
+from .days import DAY, MIN_ROWS, day_of
+from .outliers import on_days
 
 REUSED_SHARE = 0.3
 SHARED_USUALLY = 0.1

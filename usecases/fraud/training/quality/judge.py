@@ -11,25 +11,26 @@ import polars as pl
 from shared.quality.finding import Finding, Number
 from shared.quality.verdict import conclude
 from shared.verdicts import Verdict
-from usecases.fraud.training.policy import QualityPolicy
-from usecases.fraud.training.quality.amounts import changed_unit, rounded_amounts
-from usecases.fraud.training.quality.clocks import early_events, shifted_rhythm
-from usecases.fraud.training.quality.columns import constant_columns, null_bursts
-from usecases.fraud.training.quality.context import Blocks, Context, context_of
-from usecases.fraud.training.quality.identities import (
+
+from ..policy import QualityPolicy
+from .amounts import changed_unit, rounded_amounts
+from .clocks import early_events, shifted_rhythm
+from .columns import constant_columns, null_bursts
+from .context import Blocks, Context, context_of
+from .identities import (
     repeated_transactions,
     reused_devices,
     reused_users,
 )
-from usecases.fraud.training.quality.labels import flipped_days, vanished_positives
-from usecases.fraud.training.quality.merchants import merchants_gone
-from usecases.fraud.training.quality.rows import row_faults
-from usecases.fraud.training.quality.schema import schema_faults
-from usecases.fraud.training.quality.senders import new_senders
-from usecases.fraud.training.quality.swapped import swapped_numbers
-from usecases.fraud.training.quality.texts import unseen_texts
-from usecases.fraud.training.quality.totals import total_faults
-from usecases.fraud.training.quality.volume import duplicated_days, truncated_days
+from .labels import flipped_days, vanished_positives
+from .merchants import merchants_gone
+from .rows import row_faults
+from .schema import schema_faults
+from .senders import new_senders
+from .swapped import swapped_numbers
+from .texts import unseen_texts
+from .totals import total_faults
+from .volume import duplicated_days, truncated_days
 
 GATE = "data_quality"
 

@@ -6,10 +6,11 @@ Only matured days are examined: on a newer day the few labels that are known are
 import numpy as np
 
 from shared.quality.finding import Finding
-from usecases.fraud.training.quality.context import Blocks
-from usecases.fraud.training.quality.daily import Floats
-from usecases.fraud.training.quality.days import MIN_ROWS
-from usecases.fraud.training.quality.outliers import Mask, hit_days, middle, on_days
+
+from .context import Blocks
+from .daily import Floats
+from .days import MIN_ROWS
+from .outliers import Mask, hit_days, middle, on_days
 
 MATURED = 0.8
 FLIPPED_SHARE = 0.5

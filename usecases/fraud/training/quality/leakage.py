@@ -6,7 +6,8 @@ import polars as pl
 from scipy.stats import rankdata
 
 from shared.quality.finding import Finding, Severity
-from usecases.fraud.training.quality.feature_context import FeatureContext
+
+from .feature_context import FeatureContext
 
 MIN_POSITIVES = 30
 POSITIVES, NEGATIVES = 5_000, 20_000

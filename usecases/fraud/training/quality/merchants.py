@@ -3,7 +3,8 @@
 import polars as pl
 
 from shared.quality.finding import Finding, Number
-from usecases.fraud.training.quality.context import Blocks
+
+from .context import Blocks
 
 MIN_SHARE = 0.005
 MISSING_ROWS = 50.0

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from usecases.fraud.training.quality.daily import Floats
-from usecases.fraud.training.quality.days import DAY, day_text
+from .daily import Floats
+from .days import DAY, day_text
 
 Mask = npt.NDArray[np.bool_]
 

@@ -3,10 +3,11 @@
 import polars as pl
 
 from shared.usecase.learning import Quarantine
-from usecases.fraud.training.policy import QualityPolicy
-from usecases.fraud.training.quality.context import Context
-from usecases.fraud.training.quality.rows import row_checks
-from usecases.fraud.training.quality.schema import schema_faults
+
+from ..policy import QualityPolicy
+from .context import Context
+from .rows import row_checks
+from .schema import schema_faults
 
 FEW_ROWS = 10
 """As many are few in a snapshot of any size."""

@@ -7,7 +7,8 @@ import polars as pl
 
 from shared.clock import MICROS_PER_SECOND
 from shared.quality.finding import Finding
-from usecases.fraud.training.quality.context import Context
+
+from .context import Context
 
 EARLIEST_US = 946_684_800 * MICROS_PER_SECOND
 """The year 2000: instants before it are seconds or milliseconds taken for microseconds."""

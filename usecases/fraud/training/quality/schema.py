@@ -6,7 +6,8 @@ from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
 from shared.quality.finding import Finding, Severity
-from usecases.fraud.training.snapshot import SCHEMA
+
+from ..snapshot import SCHEMA
 
 
 def schema_faults(snapshot: pl.DataFrame) -> list[Finding]:

@@ -20,7 +20,8 @@ from scipy.stats import binom
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND, to_datetime
 from shared.quality.finding import Finding, Number
 from shared.tables.data_changes import IMPORT_SENDER
-from usecases.fraud.training.quality.context import Context
+
+from .context import Context
 
 NEW_DAYS = 14
 MIN_SENT = 10

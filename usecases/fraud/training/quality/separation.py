@@ -3,7 +3,8 @@
 import polars as pl
 
 from shared.quality.finding import Finding, Severity
-from usecases.fraud.training.quality.feature_context import FeatureContext
+
+from .feature_context import FeatureContext
 
 
 def mixed_rows(snapshot: pl.DataFrame, context: FeatureContext) -> list[Finding]:

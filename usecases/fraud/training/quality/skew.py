@@ -6,7 +6,8 @@ import polars as pl
 
 from shared.quality.finding import Finding, Number
 from shared.usecase.serving import FloatMatrix
-from usecases.fraud.training.quality.feature_context import FeatureContext
+
+from .feature_context import FeatureContext
 
 MIN_COMPARED = 50
 TOLERANCE = 1e-3

@@ -5,9 +5,10 @@ from itertools import combinations
 import numpy as np
 
 from shared.quality.finding import Finding
-from usecases.fraud.training.quality.context import Blocks
-from usecases.fraud.training.quality.daily import MEASURES, QUARTILES, Floats
-from usecases.fraud.training.quality.outliers import Mask, hit_days, middle, on_days, stands_out
+
+from .context import Blocks
+from .daily import MEASURES, QUARTILES, Floats
+from .outliers import Mask, hit_days, middle, on_days, stands_out
 
 CLOSER = 0.25
 """A swapped column is at least four times closer to the other column than to itself."""

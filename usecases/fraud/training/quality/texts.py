@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import polars as pl
 
 from shared.quality.finding import Finding, Number
-from usecases.fraud.training.quality.context import Blocks
-from usecases.fraud.training.quality.days import DAY, day_of
-from usecases.fraud.training.quality.outliers import on_days
+
+from .context import Blocks
+from .days import DAY, day_of
+from .outliers import on_days
 
 CATEGORIES = ("currency", "transaction_type", "merchant_category", "channel", "country")
 TEXTS = ("user_id", "merchant_id", *CATEGORIES, "device_id")

@@ -6,7 +6,8 @@ import polars as pl
 
 from shared.clock import MICROS_PER_DAY, isoformat
 from shared.quality.finding import Finding, Number, Severity
-from usecases.fraud.training.quality.context import Context
+
+from .context import Context
 
 
 def total_faults(snapshot: pl.DataFrame, context: Context) -> list[Finding]:

@@ -12,11 +12,12 @@ import polars as pl
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.quality.finding import Finding, Severity
 from shared.tables.data_changes import IMPORT_SENDER
-from usecases.fraud.training.quality.context import Blocks
-from usecases.fraud.training.quality.daily import Floats
-from usecases.fraud.training.quality.days import DAY, MIN_ROWS, day_of, day_text
-from usecases.fraud.training.quality.hours import HOURS, counts_between
-from usecases.fraud.training.quality.outliers import on_days
+
+from .context import Blocks
+from .daily import Floats
+from .days import DAY, MIN_ROWS, day_of, day_text
+from .hours import HOURS, counts_between
+from .outliers import on_days
 
 REPEATED_FLOOR = 0.2
 REPEATED_ANYWHERE = 0.001
