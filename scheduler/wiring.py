@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from sqlalchemy import Engine
@@ -27,6 +28,7 @@ from scheduler.supervision.child_runner import ChildRunner
 from scheduler.supervision.limits import ChildLimits, Retries
 from shared.clock import Clock, SystemClock
 from shared.keys.store import KeyStore
+from shared.tables.rollout_looks import write_look
 from shared.tables.runs import request_unless_unfinished
 
 HEARTBEAT_SECONDS = 5.0
@@ -118,7 +120,13 @@ def _rollout_tick(
     seconds = max(settings.lease_seconds, 3 * settings.rollout_look_seconds)
     lease = DatabaseLease(engine, _owner(), seconds)
     driver = RolloutDriver(
-        api=scoring_api(settings), policy=policy, record=record, lease=lease, clock=clock, log=log
+        api=scoring_api(settings),
+        policy=policy,
+        record=record,
+        lease=lease,
+        clock=clock,
+        log=log,
+        keep=partial(write_look, engine),
     )
     return PeriodicTask("rollout", driver.tick, settings.rollout_look_seconds)
 

@@ -1,9 +1,5 @@
 """Runs a cycle so that it always ends in a final state, whatever happens inside."""
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any
-
 import structlog
 
 from scheduler.cycle.as_of import resolve_as_of
@@ -17,14 +13,13 @@ from scheduler.cycle.records import INTERRUPTED, Recorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.resumption import is_promoted_already
 from scheduler.cycle.run import CycleRun
-from scheduler.cycle.steps import StepLog
+from scheduler.cycle.steps import StepLog, shown_steps
 from scheduler.decision import to_json
 from scheduler.scoring_api import ApiUnavailable
 from scheduler.tracking.record import tracked_run
 from shared.bundle.version import Version
 from shared.clock import isoformat
 from shared.errors import BundleError, DataUnavailable, ModelLoadError, TrainingFailed
-from shared.tables.leases import record_steps
 from shared.tables.runs import Run, RunStatus
 
 CODES: dict[type[Exception], str] = {
@@ -53,7 +48,7 @@ class CycleRunner:
         report = RunReport()
         with structlog.contextvars.bound_contextvars(run_id=run.run_id):
             context.log.info("run_started", job=run.job, requested_by=run.requested_by)
-            steps = StepLog(context.log, context.interruption, self._shown_steps(run))
+            steps = StepLog(context.log, context.interruption, shown_steps(context.engine, run))
             cycle = self._begin(run, steps, report)
             if cycle is not None:
                 self._learn(cycle)
@@ -74,11 +69,6 @@ class CycleRunner:
                 champion=report.champion_version,
             )
         return report
-
-    def _shown_steps(self, run: Run) -> Callable[[list[dict[str, Any]]], object]:
-        """Where people see the steps of a run in progress."""
-        engine, number = self._context.engine, run.fencing_number
-        return len if number is None else partial(record_steps, engine, run.run_id, number)
 
     def _begin(self, run: Run, steps: StepLog, report: RunReport) -> CycleRun | None:
         """The run's reference instant; None where it is unknown, and the report says why."""

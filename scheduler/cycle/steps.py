@@ -1,15 +1,32 @@
-"""Steps: each is timed, logged as one line and kept for the record of its run."""
+"""Steps: each is timed, logged as one line, and written to its run as it begins and ends."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
+from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
+from shared.clock import Clock, SystemClock, isoformat
 from shared.errors import DataUnavailable
+from shared.tables.leases import record_steps
+from shared.tables.runs import Run
+
+RUNNING = "running"
+"""The result of a step in progress."""
+
+
+ShowSteps = Callable[[list[dict[str, Any]]], object]
+
+
+def shown_steps(engine: Engine, run: Run) -> ShowSteps:
+    """Writes the steps of a claimed run to its row, where people see them while it goes on."""
+    number = run.fencing_number
+    return len if number is None else partial(record_steps, engine, run.run_id, number)
 
 
 @dataclass(slots=True)
@@ -22,17 +39,22 @@ class Note:
 
 
 class StepLog:
-    """The steps of one run, in order; `show` gets all of them after each."""
+    """The steps of one run, in order; `show` gets all of them when one begins or ends.
+
+    Start times are the machine's, also where the cycle replays another time.
+    """
 
     def __init__(
         self,
         log: FilteringBoundLogger,
         interruption: Interruption,
-        show: Callable[[list[dict[str, Any]]], object] = len,
+        show: ShowSteps = len,
+        clock: Clock | None = None,
     ) -> None:
         self._log = log
         self._interruption = interruption
         self._show = show
+        self._clock = clock or SystemClock()
         self.records: list[dict[str, Any]] = []
 
     @contextmanager
@@ -40,6 +62,8 @@ class StepLog:
         """Run the body as one step; an exception ends it as failed and goes on upwards."""
         self._interruption.raise_if_requested()
         note = Note()
+        started_at = isoformat(self._clock.now_us())
+        self._tell([*self.records, {"step": name, "started_at": started_at, "result": RUNNING}])
         started = time.perf_counter()
         try:
             yield note
@@ -48,11 +72,12 @@ class StepLog:
             note.details["reason"] = f"{type(error).__name__}: {error}"
             raise
         finally:
-            self._finish(name, note, time.perf_counter() - started)
+            self._finish(name, note, started_at, time.perf_counter() - started)
 
-    def _finish(self, name: str, note: Note, seconds: float) -> None:
+    def _finish(self, name: str, note: Note, started_at: str, seconds: float) -> None:
         record = {
             "step": name,
+            "started_at": started_at,
             "duration_seconds": round(seconds, 3),
             "rows": note.rows,
             "result": note.result,
@@ -62,6 +87,9 @@ class StepLog:
         self.records.append(shown)
         write = self._log.error if note.result == "failed" else self._log.info
         write("step", **shown)
+        self._tell(self.records)
+
+    def _tell(self, records: list[dict[str, Any]]) -> None:
         # only for people who wait: the record of the run has them all
         with suppress(DataUnavailable):
-            self._show(self.records)
+            self._show(records)

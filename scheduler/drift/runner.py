@@ -11,7 +11,7 @@ from scheduler.cycle.interruption import Interrupted, Interruption
 from scheduler.cycle.records import INTERRUPTED, Recorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.served_bundle import ServedBundles
-from scheduler.cycle.steps import StepLog
+from scheduler.cycle.steps import StepLog, shown_steps
 from scheduler.drift.alarm import Response, respond
 from scheduler.drift.champion_baseline import NotChecked, baseline_of_champion
 from scheduler.drift.finding import DriftFinding, look
@@ -63,7 +63,7 @@ class DriftRunner:
         context, report = self._context, RunReport()
         with structlog.contextvars.bound_contextvars(run_id=run.run_id):
             context.log.info("run_started", job=run.job, requested_by=run.requested_by)
-            steps = StepLog(context.log, context.interruption)
+            steps = StepLog(context.log, context.interruption, shown_steps(context.engine, run))
             self._guarded(lambda: self._check(run, steps, report), report)
             report.steps = steps.records
             self._recorder.record(run, report)

@@ -6,17 +6,18 @@ fencing number proves to the API that no other has taken over since.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.rollout.look import look_from
-from scheduler.rollout.record import RolloutRecord
+from scheduler.rollout.record import KeepLook, RolloutRecord, keep_no_look, stored_look
 from scheduler.rollout.stage import RolloutPolicy, StageAction, StageDecision, judge_stage
 from scheduler.schedule.outage_log import OutageLog
 from scheduler.scoring_api import ApiUnavailable, StepAnswer
-from shared.clock import Clock
+from shared.clock import Clock, to_micros
 from shared.contracts.rollouts import Action, RolloutRequest, RolloutView
 from shared.errors import DataUnavailable
 from shared.tables.leadership import take_leadership
@@ -99,7 +100,10 @@ class RolloutDriver:
         lease: LeadershipLease,
         clock: Clock,
         log: FilteringBoundLogger,
+        keep: KeepLook = keep_no_look,
     ) -> None:
+        """`keep` stores every look; it may raise DataUnavailable, which changes no step."""
+        self._keep = keep
         self._api = api
         self._policy = policy
         self._record = record
@@ -108,6 +112,7 @@ class RolloutDriver:
         self._log = log
         self._outage = OutageLog("rollout_api", log)
         self._no_lease = OutageLog("rollout_lease", log)
+        self._no_looks = OutageLog("rollout_looks", log)
         self._noted: tuple[str, int, str] | None = None
 
     def tick(self) -> None:
@@ -137,8 +142,12 @@ class RolloutDriver:
             if number is None:
                 return  # another scheduler drives
         self._note(decision)
-        if decision.step is not StageAction.HOLD:
-            self._carry_out(decision, number)
+        try:
+            if decision.step is not StageAction.HOLD:
+                self._carry_out(decision, number)
+        finally:
+            # after the step: a slow database must not keep on a candidate that does harm
+            self._store(decision, shown.began_at)
 
     def _carry_out(self, decision: StageDecision, number: int | None) -> None:
         answer = self._api.update_rollout(request_of(decision), number)
@@ -151,6 +160,15 @@ class RolloutDriver:
             status=answer.status,
             detail=answer.detail,
         )
+
+    def _store(self, decision: StageDecision, began_at: str) -> None:
+        try:
+            began_at_us = to_micros(datetime.fromisoformat(began_at))
+            self._keep(stored_look(decision, began_at_us, self._clock.now_us()))
+        except DataUnavailable as error:
+            self._no_looks.away(error)
+        else:
+            self._no_looks.back()
 
     def _note(self, decision: StageDecision) -> None:
         """Write down steps, and the first look of each kind of waiting."""

@@ -118,6 +118,7 @@ def _scores(candidate: Arm, champion: Arm, tolerated: float) -> float:
 
 
 SHADOW = "shadow"
+SPLIT = "split"
 
 
 class StageAction(StrEnum):
@@ -165,13 +166,37 @@ def _harm(
         p_split = ratio_mismatch(
             look.candidate.users, look.champion_arm.users, look.share_percent / 100
         )
-        p_values["split"] = p_split
+        p_values[SPLIT] = p_split
         if p_split < policy.mismatch_alpha:
             return StageAction.ROLL_BACK, "sample_ratio_mismatch", _mismatch(look, p_split)
     if worse:
         listed = ", ".join(f"{name} (p {p_values[name]:.2g})" for name in worse)
         return StageAction.ROLL_BACK, f"worse_{worse[0]}", f"worse than what is tolerated: {listed}"
     return None
+
+
+def limits_of(decision: StageDecision) -> list[dict[str, Any]]:
+    """Each test of a decision against the limit that it has at this look.
+
+    Holm's: the smallest p-value is compared with alpha / 4, the next with alpha / 3, and so on;
+    once one is not rejected, none after it is.
+    """
+    policy, p_values = decision.policy, decision.p_values
+    compared = {name: p_values[name] for name in p_values if name != SPLIT}
+    rejected = set(holm(compared, policy.stage_alpha))
+    ordered = sorted(compared.items(), key=lambda item: item[1])
+    found = [
+        _test(name, p_value, policy.stage_alpha / (len(ordered) - at), name in rejected)
+        for at, (name, p_value) in enumerate(ordered)
+    ]
+    if SPLIT in p_values:
+        p_split, limit = p_values[SPLIT], policy.mismatch_alpha
+        found.append(_test(SPLIT, p_split, limit, p_split < limit))
+    return found
+
+
+def _test(name: str, p_value: float, limit: float, is_rejected: bool) -> dict[str, Any]:
+    return {"name": name, "p_value": p_value, "limit": limit, "is_rejected": is_rejected}
 
 
 def _mismatch(look: Look, p_value: float) -> str:

@@ -270,3 +270,63 @@ replaced_rows = Table(
     Column("transaction_id", String(128), primary_key=True),
     Column("before", JSON, nullable=False),
 )
+
+# Every look of the scheduler at a rollout, with both arms and each test against its limit.
+rollout_looks = Table(
+    "rolloutlooks",
+    metadata,
+    Column("lookid", RowId, primary_key=True, autoincrement=True),
+    Column("version", String(32), nullable=False),
+    Column("champion", String(32), nullable=False),
+    # the rollout it belongs to: a version may be tried more than once
+    Column("beganat", BigInteger, nullable=False),
+    Column("lookedat", BigInteger, nullable=False),
+    Column("mode", String(16), nullable=False),
+    Column("sharepercent", Integer, nullable=False),
+    Column("step", String(16), nullable=False),
+    Column("code", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("arms", JSON, nullable=False),
+    Column("tests", JSON, nullable=False),
+    Index("ix_rolloutlooks_version", "version", "lookedat"),
+    Index("ix_rolloutlooks_lookedat", "lookedat"),
+)
+
+# Candidates that passed every gate and wait for a person, one a run.
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("runid", RowId, primary_key=True, autoincrement=False),
+    Column("version", String(32), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    # what the candidate was compared with; another live version makes the comparison void
+    Column("championversion", String(32)),
+    # waiting, approved, refused, expired or void
+    Column("state", String(16), nullable=False),
+    Column("requestedat", BigInteger, nullable=False),
+    Column("expiresat", BigInteger, nullable=False),
+    Column("decidedat", BigInteger),
+    Column("decidedby", String(128)),
+    Column("reason", Text),
+    Index("ix_approvals_state", "state"),
+    Index("ix_approvals_version", "version"),
+)
+
+# What people are told of by webhook: written once an event, delivered until it is or given up.
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("notificationid", RowId, primary_key=True, autoincrement=True),
+    # the event it is about, such as run/12: no event is told twice
+    Column("source", String(128), nullable=False, unique=True),
+    Column("event", String(32), nullable=False),
+    Column("happenedat", BigInteger, nullable=False),
+    Column("body", JSON, nullable=False),
+    # waiting, sent or given_up
+    Column("state", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("notbefore", BigInteger, nullable=False, server_default="0"),
+    Column("sentat", BigInteger),
+    Column("problem", Text),
+    Index("ix_notifications_state", "state", "notbefore"),
+)

@@ -115,8 +115,12 @@ def _progress(run: RunView) -> str:
     if run.status is RunStatus.REQUESTED:
         return "waits for the scheduler"
     steps = run.steps if isinstance(run.steps, list) else []
-    named = [str(step["step"]) for step in steps if isinstance(step, dict) and "step" in step]
-    return f"in progress: {named[-1]} is done" if named else "in progress"
+    shown = [step for step in steps if isinstance(step, dict) and "step" in step]
+    if not shown:
+        return "in progress"
+    last = shown[-1]
+    is_running = last.get("result") == "running"
+    return f"in progress: {last['step']}" + ("" if is_running else " is done")
 
 
 def _say(line: str) -> None:

@@ -84,6 +84,8 @@ def show(
         write_json(_plain(run))
         return
     console.print(_table([run]))
+    if run.steps:
+        console.print(_steps_table(run.steps))
     for step in run.steps or ():
         if step.get("as_of"):
             console.print(f"trained on what was known as of {step['as_of'][:19]}Z (TRAIN_AS_OF)")
@@ -95,6 +97,23 @@ def show(
     if operating is not None:
         console.print("\nalerts at the served thresholds, on the held-out rows")
         console.print(operating)
+
+
+def _steps_table(steps: Any) -> DataTable:
+    """When each step began, how long it took, and its result; `running`: in progress."""
+    table = DataTable("step", "began", "seconds", "rows", "result", box=None, pad_edge=False)
+    for column in table.columns[2:4]:
+        column.justify = "right"
+    for step in steps:
+        seconds, rows = step.get("duration_seconds"), step.get("rows")
+        table.add_row(
+            str(step.get("step", "")),
+            second_of(step.get("started_at")),
+            "" if seconds is None else f"{seconds:,.1f}",
+            "" if rows is None else f"{rows:,}",
+            str(step.get("result", "")),
+        )
+    return table
 
 
 _OPERATING = {
