@@ -40,6 +40,7 @@ _DECISION_COLUMNS = (
 """Columns behind those of the row; the vector is the last of a record."""
 
 _JSON_COLUMNS = ("component_scores", "matched_rules", "reason_codes")
+_NOTHING = "[]"
 
 DecisionRecord = tuple[Any, ...]
 """Values in the order of `RecordFormat.columns`; JSON columns are objects."""
@@ -119,8 +120,8 @@ class RecordFormat:
             answer.score,
             _to_text(dict(zip(served.components, decided.scores.tolist(), strict=True))),
             answer.decision,
-            _to_text(answer.matched_rules),
-            _to_text(answer.reason_codes),
+            _to_text(answer.matched_rules) if answer.matched_rules else _NOTHING,
+            _to_text(answer.reason_codes) if answer.reason_codes else _NOTHING,
             served.version,
             feature_set_version,
             latency_ms,

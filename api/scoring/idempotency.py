@@ -160,8 +160,8 @@ class DecisionLookup:
         self._guard = ReadGuard(standing=standing_of(engine))
         self._takes_lists = engine.dialect.name == "postgresql"
         those = _those_of_a_list if self._takes_lists else _those_of_a_json_list
-        self._stored = those(records.rows.decided(quarantined=False), self._id)
-        self._quarantined = those(records.rows.decided(quarantined=True), self._id)
+        self._stored = those(records.rows.decided_ids(quarantined=False), self._id)
+        self._quarantined = those(records.rows.decided_ids(quarantined=True), self._id)
 
     def find(self, key: str) -> PastDecision | None:
         """The decision stored under this key, if any."""

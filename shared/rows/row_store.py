@@ -1,17 +1,16 @@
 """Declared rows between requests, the journal and their tables."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, Engine, FromClause, Table
-from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.contracts.feedback import feedback_request
 from shared.rows.feedback_labels import label_form, stored_form
 from shared.rows.request_fields import role_fields
 from shared.rows.schema import Kind, Row, RowSchema
-from shared.rows.store import RowLabel, insert_rows, store_labels
+from shared.rows.store import RowLabel, store_labels
 from shared.rows.table_changes import make_tables
 from shared.rows.tables import served_rows, tables_of
 from shared.tables.engine import migrate
@@ -20,7 +19,6 @@ from shared.transaction import Label
 from shared.usecase.row_store import RowFields
 
 _HEAD = ("row_id", "entity", "event_time", "ingested_at")
-_JSON = frozenset({"component_scores", "matched_rules", "reason_codes"})
 Records = Sequence[tuple[Any, ...]]
 
 
@@ -60,6 +58,9 @@ class DeclaredRowStore:
     def decided(self, *, quarantined: bool) -> FromClause:
         return self._tables.quarantined if quarantined else self._served
 
+    def decided_ids(self, *, quarantined: bool) -> FromClause:
+        return self._tables.quarantined if quarantined else self._tables.decisions
+
     def prepare(self, engine: Engine) -> None:
         migrate(engine)
         make_tables(engine, self._tables)
@@ -67,19 +68,13 @@ class DeclaredRowStore:
     def write_decisions(
         self, connection: Connection, columns: Sequence[str], records: Records
     ) -> None:
-        rows, decisions = self._tables.rows, self._tables.decisions
-        found = [dict(zip(columns, record, strict=True)) for record in records]
-        insert_rows(connection, self._tables, list(self._of_table(found, rows)))
-        stamped = ({**one, "decided_at": one["ingested_at"]} for one in found)
-        _insert(connection, decisions, list(self._of_table(stamped, decisions)))
+        for table in (self._tables.rows, self._tables.decisions):
+            self._insert(connection, table, columns, records)
 
     def write_quarantined(
         self, connection: Connection, columns: Sequence[str], records: Records
     ) -> None:
-        found = [dict(zip(columns, record, strict=True)) for record in records]
-        stamped = ({**one, "decided_at": one["ingested_at"]} for one in found)
-        table = self._tables.quarantined
-        _insert(connection, table, list(self._of_table(stamped, table)))
+        self._insert(connection, self._tables.quarantined, columns, records)
 
     def store_labels(self, connection: Connection, labels: Sequence[Label]) -> WrittenLabels:
         rows = [
@@ -96,24 +91,38 @@ class DeclaredRowStore:
         ids = [one.row_id for one in rows if one.row_id not in found.unknown_ids]
         return WrittenLabels(list(dict.fromkeys(ids)), found.changed_ids, found.outdated_ids)
 
-    def _of_table(
-        self, records: Iterator[dict[str, Any]] | Sequence[dict[str, Any]], table: Table
-    ) -> Iterator[dict[str, Any]]:
-        """The stored rows of the records; JSON stored as text is parsed."""
-        for record in records:
-            found = {name: value for name, value in record.items() if name in table.c}
-            for name in self._flags:
-                if found.get(name) is not None:
-                    found[name] = int(found[name])
-            for name in _JSON & found.keys():
-                if isinstance(found[name], str):
-                    found[name] = orjson.loads(found[name])
-            yield found
+    def _insert(
+        self, connection: Connection, table: Table, columns: Sequence[str], records: Records
+    ) -> None:
+        """Store what a table holds of each record, unless it has the row; as tuples, for speed."""
+        names, places = _columns_of(table, columns)
+        quoted = connection.dialect.identifier_preparer.quote
+        is_postgresql = connection.dialect.name == "postgresql"
+        values = ", ".join(["%s" if is_postgresql else "?"] * len(names))
+        statement = (
+            f"INSERT INTO {quoted(table.name)} ({', '.join(map(quoted, names))}) "  # noqa: S608 - quoted
+            f"VALUES ({values}) ON CONFLICT (row_id) DO NOTHING"
+        )
+        stored: Sequence[tuple[Any, ...]] = list(map(itemgetter(*places), records))
+        flags = [at for at, name in enumerate(names) if name in self._flags]
+        if is_postgresql and flags:
+            # SQLite stores true as 1; PostgreSQL refuses it where a number belongs
+            stored = [_with_numbers(record, flags) for record in stored]
+        if stored:
+            connection.exec_driver_sql(statement, list(stored))
 
 
-def _insert(connection: Connection, table: Table, records: Sequence[dict[str, Any]]) -> None:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).on_conflict_do_nothing(index_elements=["row_id"])
-    first = {record["row_id"]: record for record in reversed(records)}
-    if first:
-        connection.execute(statement, list(first.values()))
+def _columns_of(table: Table, columns: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Columns of the table that a record fills, and where in a record each one's value is."""
+    place = {name: at for at, name in enumerate(columns)}
+    # a decision is made when its row comes in
+    place["decided_at"] = place["ingested_at"]
+    names = [name for name in table.c.keys() if name in place]  # noqa: SIM118 - not the columns
+    return names, [place[name] for name in names]
+
+
+def _with_numbers(record: tuple[Any, ...], flags: Sequence[int]) -> tuple[Any, ...]:
+    values = list(record)
+    for at in flags:
+        values[at] = None if values[at] is None else int(values[at])
+    return tuple(values)

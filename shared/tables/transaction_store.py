@@ -38,6 +38,8 @@ class TransactionStore:
     def decided(self, *, quarantined: bool) -> FromClause:
         return quarantined_transaction_logs if quarantined else api_transaction_logs
 
+    decided_ids = decided
+
     def prepare(self, engine: Engine) -> None:
         migrate(engine)
 

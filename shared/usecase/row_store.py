@@ -56,6 +56,10 @@ class RowStore(Protocol):
         """Rows that were decided, with every column of a record."""
         ...
 
+    def decided_ids(self, *, quarantined: bool) -> FromClause:
+        """The same rows as `decided`, of which only the id is needed: one table."""
+        ...
+
     def prepare(self, engine: Engine) -> None:
         """Bring the tables up to date.
 

@@ -4,6 +4,7 @@ Unknown fields, numbers as texts, NaN and numbers that no float32 holds are refu
 """
 
 from collections.abc import Mapping
+from operator import itemgetter
 from secrets import token_hex
 from typing import Annotated, Any, Literal
 
@@ -62,8 +63,12 @@ class RowMaker:
 
     def __init__(self, schema: RowSchema) -> None:
         self._fields = role_fields(schema)
-        self._columns = schema.columns
-        self._moments = {c.name for c in schema.columns if c.kind is Kind.MOMENT}
+        names = schema.names
+        # itemgetter of one name answers no tuple
+        self._pick = itemgetter(*names) if len(names) > 1 else lambda sent: (sent[names[0]],)
+        places = list(enumerate(schema.columns))
+        self._moments = [at for at, column in places if column.kind is Kind.MOMENT]
+        self._defaults = [(at, c.default) for at, c in places if c.default is not None]
 
     def row(self, request: BaseModel, now_us: int) -> Row:
         """The row a request stands for, defaults filled in.
@@ -78,15 +83,23 @@ class RowMaker:
         return Row(
             row_id,
             entity or GENERATED_PREFIX + row_id,
-            self._event_time(sent, now_us),
+            now_us if fields.time is None else self._event_time(sent, now_us),
             now_us,
-            tuple([self._value(column, sent[column.name]) for column in self._columns]),
+            self._values(sent),
         )
 
-    def _value(self, column: Column, sent: Any) -> Value:
-        if sent is None:
-            return column.default
-        return to_micros(sent) if column.name in self._moments else sent
+    def _values(self, sent: Mapping[str, Any]) -> tuple[Value, ...]:
+        picked: tuple[Any, ...] = self._pick(sent)
+        if not self._moments and not self._defaults:
+            return picked
+        values = list(picked)
+        for at in self._moments:
+            if values[at] is not None:
+                values[at] = to_micros(values[at])
+        for at, default in self._defaults:
+            if values[at] is None:
+                values[at] = default
+        return tuple(values)
 
     def _event_time(self, sent: Mapping[str, Any], now_us: int) -> int:
         name = self._fields.time
