@@ -6,7 +6,8 @@ from typing import Literal
 from pydantic import Field
 
 from shared.local_paths import AbsolutePath
-from shared.settings import GIB, MIB, SettingGroup
+from shared.settings import SettingGroup
+from shared.sizes import GIB, MIB
 
 _ORIGIN = r"https?://[A-Za-z0-9.\[\]:-]+"
 ORIGINS = rf"^({_ORIGIN}(\s*,\s*{_ORIGIN})*)?$"

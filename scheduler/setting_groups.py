@@ -9,7 +9,8 @@ from scheduler.cycle.as_of import parse_as_of
 from shared.intervals import Interval
 from shared.local_paths import AbsolutePath
 from shared.outbound import SecretAddress
-from shared.settings import GIB, SettingGroup
+from shared.settings import SettingGroup
+from shared.sizes import GIB
 
 OFF = "off"
 

@@ -9,9 +9,9 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from shared.settings import GIB, MIB, SettingGroup
+from shared.settings import SettingGroup
+from shared.sizes import GIB, KIB, MIB
 
-KIB = 1024
 _UNITS = {"_seconds": "s", "_ms": "ms", "_minutes": "min", "_days": "d"}
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most"}
 

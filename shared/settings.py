@@ -8,7 +8,14 @@ same name in capitals, and its description is the text of docs/operations/settin
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from native.catalogue import PartNames
@@ -16,10 +23,8 @@ from shared.errors import SettingsError
 from shared.local_paths import AbsolutePath
 from shared.log_limits import LogLimits
 from shared.outbound import Address, own_api
+from shared.sizes import MIB, read_size
 from shared.tables.url import DatabaseUrl
-
-MIB = 1024 * 1024
-GIB = 1024 * MIB
 
 
 class SettingGroup(BaseSettings):
@@ -37,6 +42,13 @@ class SettingGroup(BaseSettings):
             return given
         root = _var_dir(cls, given)
         return given if root is None else {**_moved(cls, root), **given, "var_dir": root}
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _sizes_with_units(cls, given: Any, info: ValidationInfo) -> Any:
+        """A size as the docs write it: `256 MiB` for every setting that counts bytes."""
+        is_size = isinstance(given, str) and "_bytes" in (info.field_name or "")
+        return read_size(given) if is_size else given
 
 
 Chosen = TypeVar("Chosen", bound=SettingGroup)

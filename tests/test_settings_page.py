@@ -9,7 +9,10 @@ import pytest
 
 import scheduler.settings
 from scripts import settings_page
+from shared.errors import SettingsError
 from shared.setting_docs import SettingText, described, help_text, setting_texts
+from shared.settings import load
+from shared.sizes import read_size
 
 ROOT = Path(__file__).parent.parent
 TEXTS = list(settings_page.documented())
@@ -82,3 +85,43 @@ def test_each_setting_belongs_to_a_group() -> None:
         listed = {text.name.lower() for text in setting_texts(kind)}
         assert listed == set(kind.model_fields)
         assert all(described(kind, name) for name in listed)
+
+
+SIZES = [text.name for text in TEXTS if "_BYTES" in text.name]
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_every_size_may_be_written_as_the_page_writes_its_default(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [(kind, field)] = {
+        name.lower(): (kind, kind.model_fields[name.lower()])
+        for kind in settings_page.READERS.values()
+        if name.lower() in kind.model_fields
+    }.values()
+    row = re.search(
+        rf"^\| `{name}` \| `(\d+)` = ([^|]*?) \|", settings_page.PAGE.read_text(), re.MULTILINE
+    )
+    assert row is not None
+    for written in (row[1], row[2], row[2].replace(" ", "").lower()):
+        monkeypatch.setenv(name, written)
+        assert getattr(load(kind), name.lower()) == field.default
+    monkeypatch.setenv(name, "256 elephants")
+    with pytest.raises(
+        SettingsError, match=rf"{name}: '256 elephants' is no size: write .*256 MiB"
+    ):
+        load(kind)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("0", 0), ("1_024", 1024), ("256MiB", 2**28), ("1.5 gb", 1_500_000_000), ("8 MiB/s", 2**23)],
+)
+def test_a_size_has_a_unit_or_is_bytes(text: str, size: int) -> None:
+    assert read_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "-1", "256M", "1e9", "0.3 KiB", "MiB", "1 MiB 2", "\u0663"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="write bytes"):
+        read_size(text)

@@ -11,7 +11,8 @@ from typing import Literal
 from shared.errors import UnderstudyError
 from shared.keys.store import KeyStore
 from shared.keys.tokens import MIN_TOKEN_CHARACTERS
-from shared.settings import GIB, MIB, SettingGroup
+from shared.settings import SettingGroup
+from shared.sizes import GIB, MIB
 
 LEAST_FREE_BYTES = GIB
 _NOT_OURS = stat.S_IWGRP | stat.S_IRWXO

@@ -21,7 +21,7 @@ from api.wiring import build_service
 from shared.bundle.manifest import Manifest
 from shared.clock import SystemClock
 from shared.scoring.model import Model
-from shared.settings import MIB
+from shared.sizes import MIB
 from shared.usecase.serving import FloatMatrix
 from tests.api.bundles import Signer, bias_of, graph
 from tests.api.pickles import bundle, sleepy
