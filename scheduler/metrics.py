@@ -21,6 +21,7 @@ from shared.tables.job_schedules import JobSchedule, read_schedules
 from shared.tables.run_counts import JobCounts, count_runs
 from shared.tables.runs import RunStatus
 
+# ON_TRIAL is none of them: a counter must not fall when the rollout ends.
 OUTCOMES = {
     RunStatus.SUCCEEDED: "succeeded",
     RunStatus.REFUSED: "succeeded",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scheduler.decision import PromotionDecision, decide
-from scheduler.scoring_api import ApiUnavailable, ScoringApi
+from scheduler.scoring_api import ApiUnavailable, ScoringApi, Serving
+from shared.contracts.rollouts import Mode
 from shared.errors import UnderstudyError
 
 Sign = Callable[[bytes], str]
@@ -28,7 +29,8 @@ class PushState(StrEnum):
 class PushResult:
     """The result of a push. UNKNOWN: it may or may not have arrived; ask for the live version.
 
-    `partial` says which workers of the API could not follow, if any.
+    `partial` says which workers of the API could not follow, if any; `rollout` how the version
+    came into service.
     """
 
     state: PushState
@@ -37,6 +39,7 @@ class PushResult:
     previous: str | None = None
     activated_at: str | None = None
     partial: str | None = None
+    rollout: Mode = Mode.IMMEDIATE
 
 
 class Publisher:
@@ -84,12 +87,12 @@ class Publisher:
             answer.previous,
             answer.activated_at,
             answer.partial,
+            answer.rollout,
         )
 
-    def serves(self, version: str) -> bool:
-        """Whether the API says that it serves this version, or has it on trial."""
-        serving = self._api.current()
-        return serving is not None and serving.has(version)
+    def serving(self) -> Serving | None:
+        """What the API says that it serves, and has on trial."""
+        return self._api.current()
 
 
 def check_promotes(decision: PromotionDecision, raw: bytes) -> None:

@@ -41,6 +41,20 @@ class SignedBundle:
 
 
 @dataclass(frozen=True, slots=True)
+class OnTrial:
+    """A version that is rolled out beside the live one."""
+
+    version: str
+    mode: Mode
+    share_percent: int
+
+    def __str__(self) -> str:
+        if self.mode is Mode.SHADOW:
+            return "shadow: it scores copies of rows and answers none"
+        return f"canary: {self.share_percent} % of users get its answers"
+
+
+@dataclass(frozen=True, slots=True)
 class Serving:
     """The model the API serves now.
 
@@ -50,11 +64,11 @@ class Serving:
 
     version: str
     sha256: str | None
-    on_trial: str | None = None
+    on_trial: OnTrial | None = None
 
-    def has(self, version: str) -> bool:
-        """Whether a push of this version arrived and is in force."""
-        return version in {self.version, self.on_trial}
+    def tries(self, version: str) -> bool:
+        """Whether this version is being rolled out."""
+        return self.on_trial is not None and self.on_trial.version == version
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,7 @@ class PushAnswer:
 
     Attributes:
         partial: the workers that do not serve the version, and why; None: all do.
+        rollout: how the version came into service; IMMEDIATE: it is the live one.
     """
 
     status: int
@@ -81,6 +96,7 @@ class PushAnswer:
     activated_at: str | None
     detail: str
     partial: str | None = None
+    rollout: Mode = Mode.IMMEDIATE
 
     @property
     def accepted(self) -> bool:
@@ -148,18 +164,24 @@ class HttpScoringApi:
         self._client.close()
 
     def current(self) -> Serving | None:
-        found = self._current_model()
+        found = self.current_model()
         if found is None:
             return None
-        on_trial = None if found.rollout is None else found.rollout.version
+        rollout = found.rollout
+        on_trial = None
+        if rollout is not None:
+            on_trial = OnTrial(rollout.version, rollout.mode, rollout.share_percent)
         return Serving(found.version, found.sha256, on_trial)
 
     def known_versions(self) -> frozenset[Version]:
+        return frozenset(Version.parse(model.version) for model in self.models().models)
+
+    def models(self) -> Models:
+        """GET /models: every version and its state."""
         response = self._get("/models")
         if not response.is_success:
             raise ApiUnavailable(f"GET /models answered {response.status_code}")
-        found = _agreed(Models, response)
-        return frozenset(Version.parse(model.version) for model in found.models)
+        return _agreed(Models, response)
 
     def bundle(self, version: str) -> SignedBundle:
         path = f"/models/{version}/bundle"
@@ -204,11 +226,12 @@ class HttpScoringApi:
             activated_at=changed.activated_at,
             detail="",
             partial=_partial(changed),
+            rollout=changed.rollout,
         )
 
     def rollout(self) -> RolloutView | None:
         """The trial in the answer of GET /current_model; None: there is none."""
-        found = self._current_model()
+        found = self.current_model()
         return None if found is None else found.rollout
 
     def update_rollout(
@@ -223,8 +246,8 @@ class HttpScoringApi:
             raise ApiUnavailable(f"POST /update_rollout: {_cause(error)}") from error
         return StepAnswer(response.status_code, "" if response.is_success else _detail(response))
 
-    def _current_model(self) -> CurrentModel | None:
-        """None: there is no model yet."""
+    def current_model(self) -> CurrentModel | None:
+        """GET /current_model; None: there is no model yet."""
         response = self._get("/current_model")
         if response.is_success:
             return _agreed(CurrentModel, response)

@@ -10,11 +10,13 @@ import structlog
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.heartbeat import HeartbeatFile
 from scheduler.readiness import scoring_api
 from scheduler.rollout.driver import DatabaseLease, RolloutDriver
+from scheduler.rollout.outcome import TrialRecords
 from scheduler.rollout.record import RolloutRecord
 from scheduler.rollout.stage import RolloutPolicy
 from scheduler.schedule.first_model import REQUESTED_BY, FirstModel
@@ -33,6 +35,7 @@ from shared.tables.runs import request_unless_unfinished
 
 HEARTBEAT_SECONDS = 5.0
 FIRST_MODEL_SECONDS = 1.0
+TRIAL_RECORDS_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ def wire(
         PeriodicTask("worker", worker.tick, settings.claim_poll_seconds, is_long=True),
     ]
     ticks.append(_rollout_tick(settings, engine, clock, log))
+    ticks.append(_trial_records_tick(settings, engine, log))
     ticks += _schedule_ticks(settings, engine, clock, log)
     return Wired(tuple(ticks), children)
 
@@ -129,6 +133,14 @@ def _rollout_tick(
         keep=partial(write_look, engine),
     )
     return PeriodicTask("rollout", driver.tick, settings.rollout_look_seconds)
+
+
+def _trial_records_tick(
+    settings: SchedulerSettings, engine: Engine, log: FilteringBoundLogger
+) -> PeriodicTask:
+    kept = CandidateStore(settings.retrained_models_dir, settings.candidates_kept)
+    records = TrialRecords(engine, scoring_api(settings), kept, log)
+    return PeriodicTask("trial_records", records.tick, TRIAL_RECORDS_SECONDS)
 
 
 def _schedule_ticks(

@@ -13,6 +13,7 @@ from shared.bundle.version import Version
 from shared.errors import DigestMismatch, ModelLoadError, UnderstudyError
 
 _log = structlog.get_logger()
+_NAMED = 5
 
 
 class ModelLoader:
@@ -40,7 +41,7 @@ class ModelLoader:
     def _authentic(self, version: str) -> tuple[Authentic, int]:
         """What was accepted as this version, and its size in bytes."""
         if self._registry.ledger.is_revoked(version):
-            raise ModelLoadError(f"version {version} is revoked")
+            raise ModelLoadError(f"version {version} is revoked: {self._why_revoked(version)}")
         stored = self._registry.read(version)
         authentic = self._verifier.authenticate_stored(stored.raw, stored.signature)
         accepted = self._registry.ledger.accepted.get(version)
@@ -77,6 +78,26 @@ class ModelLoader:
 
     def fallback_for(self, version: str) -> str | None:
         return self._registry.fallback_for(version)
+
+    def barred(self, live: str) -> str:
+        """The other versions on disk, and why a rollback does not go to each by itself."""
+        others = [self._barred(version) for version in self.versions() if version != live]
+        return "; ".join(others[:_NAMED]) or "no other version is on disk"
+
+    def _barred(self, version: str) -> str:
+        ledger = self._registry.ledger
+        accepted = ledger.accepted.get(version)
+        if ledger.is_revoked(version):
+            return f"{version} is revoked: {self._why_revoked(version)}"
+        if accepted is not None and ledger.was_left(version):
+            return (
+                f"{version} was rolled back ({accepted.rolled_back_reason}) and can be served by "
+                "name"
+            )
+        return f"{version} has never served and can be served by name"
+
+    def _why_revoked(self, version: str) -> str | None:
+        return self._registry.ledger.accepted[version].revoked_reason
 
     def is_proven(self, version: str) -> bool:
         """Whether it has served well before this time in service."""

@@ -261,7 +261,7 @@ class Promoter:
         if self.behind is not None and self.behind.version == current:
             current = leaving
         if live is None or live.version != leaving or current != leaving:
-            raise NotServing(f"version {leaving} is not serving any more")
+            raise NotServing(f"version {leaving} is not serving any more; {self.serving} is")
 
     def _take_in(self, model: LiveModel, authentic: Authentic, push: Push) -> Change:
         meta = push.meta(authentic, self._clock.now_us())

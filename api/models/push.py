@@ -22,7 +22,10 @@ def check_order(ledger: Ledger, offered: Version, fencing_number: int | None) ->
     newest = ledger.newest
     if newest is not None and offered <= newest:
         what = "has been accepted before" if offered == newest else "is older"
-        raise VersionNotNewer(f"version {offered} {what}; newest accepted is {newest}")
+        raise VersionNotNewer(
+            f"version {offered} {what}; newest accepted is {newest}. A version that was accepted "
+            "is served again by a rollback to it by name"
+        )
 
 
 def check_step(ledger: Ledger, fencing_number: int | None) -> None:

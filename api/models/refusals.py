@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+from shared.bundle.version import Version
 from shared.errors import UnderstudyError
+
+_NAMED = 10
 
 
 class Refusal(UnderstudyError):
@@ -32,8 +35,11 @@ class StillServing(Refusal):
 class VersionUnknown(Refusal):
     """Raised when the named version is not on disk; names those that are."""
 
-    def __init__(self, text: str, known: Sequence[str]) -> None:
-        super().__init__(text)
+    def __init__(self, version: str | None, known: Sequence[str]) -> None:
+        newest = sorted(known, key=Version.parse, reverse=True)
+        listed = ", ".join(newest[:_NAMED]) or "none"
+        more = f" and {len(newest) - _NAMED} older" if len(newest) > _NAMED else ""
+        super().__init__(f"there is no version {str(version)[:40]!r}; known: {listed}{more}")
         self.known = list(known)
 
 

@@ -39,7 +39,7 @@ class Revoker:
         with self._promoter.writing(_WRITE_WAIT_SECONDS):
             accepted = self._registry.ledger.accepted
             if version not in accepted:
-                raise VersionUnknown(f"there is no version {version[:40]!r}", sorted(accepted))
+                raise VersionUnknown(version, sorted(accepted))
             if self._serves(version):
                 raise StillServing(f"version {version} has come back into service; ask again")
             self._audit.write("revocation", who, reason, version=version)

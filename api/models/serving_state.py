@@ -71,12 +71,13 @@ class ServingState:
         """The model to roll back to, loaded; None: the fallback."""
         live, fallback = self._slot.live, self._slot.fallback
         if version is None and fallback is None:
-            raise NoFallback("no earlier version that was not rolled back is on disk")
+            barred = self._loader.barred("" if live is None else live.version)
+            raise NoFallback(f"there is no version to roll back to: {barred}")
         if fallback is not None and version in (None, fallback.version):
             return fallback
         known = self._loader.versions()
         if version is None or version not in known:
-            raise VersionUnknown(f"there is no version {str(version)[:40]!r}", known)
+            raise VersionUnknown(version, known)
         if live is not None and version == live.version:
             raise NoFallback(f"version {version} is the one that is serving")
         return self.in_memory(version) or self._loader.load(version)

@@ -27,7 +27,7 @@ from api.rollout.state import ChangeRequest, Rollout, RolloutFile, RolloutOutcom
 from api.rollout.trial_factory import TrialFactory
 from api.workers.roster import Workers
 from api.workers.run_dir import RunDir, WorkerReport
-from shared.clock import Clock
+from shared.clock import Clock, isoformat
 from shared.contracts.rollouts import SHARES, Mode
 
 _log = structlog.get_logger()
@@ -124,10 +124,7 @@ class RolloutController:
             rollouts, rollout = self._read(request)
             target = rollout.next_share if share is None else share
             if target is None or target <= rollout.share_percent or target not in SHARES:
-                raise RolloutConflict(
-                    f"version {rollout.version} has {rollout.share_percent} % of users; "
-                    f"shares are {', '.join(map(str, SHARES))}, and only grow"
-                )
+                raise RolloutConflict(_no_share(rollout))
             self._fence(request)
             grown = rollout.with_share(target, self._clock.now_us())
             shown = {"version": grown.version, "share_percent": target}
@@ -239,19 +236,35 @@ class RolloutController:
     def _check_free(self) -> None:
         running = self.file.read(self._rollouts).against(self._registry.current())
         if running is not None:
-            raise RolloutConflict(f"version {running.version} is being rolled out")
+            raise RolloutConflict(
+                f"version {running.version} is being rolled out ({running.mode.value}, "
+                f"{running.share_percent} % of users); promote or abort it first"
+            )
 
     def _read(self, request: ChangeRequest) -> tuple[Rollouts, Rollout]:
         """The file's content and the running rollout, if it matches the caller's request."""
         rollouts = self.file.read(self._rollouts)
         rollout = rollouts.against(self._slot.version)
         if rollout is None or rollout.version == self._dropped:
-            raise NoRollout("no version is being rolled out")
+            raise NoRollout(self._nothing_on_trial())
         if request.version not in (None, rollout.version):
-            raise RolloutConflict(f"the version that is rolled out is {rollout.version}")
+            raise RolloutConflict(
+                f"the version that is rolled out is {rollout.version}, not {request.version[:40]}"
+            )
         if request.share_percent not in (None, rollout.share_percent):
-            raise RolloutConflict(f"its share is {rollout.share_percent} % by now")
+            raise RolloutConflict(
+                f"the share of {rollout.version} is {rollout.share_percent} % by now, not "
+                f"{request.share_percent} %"
+            )
         return rollouts, rollout
+
+    def _nothing_on_trial(self) -> str:
+        said = f"no version is being rolled out; {self._slot.version} serves all users"
+        last = self._rollouts.last
+        if last is None:
+            return said
+        ended = isoformat(last.ended_at_us)[:19]
+        return f"{said}; the last rollout, of {last.version}, was {last.outcome} at {ended}Z"
 
     def _write(self, rollouts: Rollouts) -> None:
         self.file.write(rollouts)
@@ -310,3 +323,11 @@ class RolloutController:
                 f"rolled back to {current}: {champion.rolled_back_reason}",
             )
         return RolloutOutcome.SUPERSEDED, f"version {current} serves instead of {left.champion}"
+
+
+def _no_share(rollout: Rollout) -> str:
+    said = f"version {rollout.version} has {rollout.share_percent} % of users; "
+    if rollout.next_share is None:
+        return f"{said}the next step is to promote it"
+    greater = ", ".join(str(share) for share in SHARES if share > rollout.share_percent)
+    return f"{said}shares only grow, and the next ones are {greater}"

@@ -10,11 +10,13 @@ from api.http.auth import RouteSpec, add_route
 from api.http.problems import JOURNAL_FULL, NO_MODEL, SCORING_FAILED, Problem
 from api.http.shared_rendering import SharedRendering
 from api.metrics import CONTENT_TYPE
+from api.rollout.schemas import rollout_view
 from api.service import Service
 from api.workers.peers.network import Peers
 from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.clock_metrics import clock_trouble
 from shared.contracts.health import Alive, Component, Health, Ready, State
+from shared.contracts.rollouts import Mode
 from shared.errors import DataUnavailable
 from shared.intervals import Interval, next_due
 from shared.tables.config import RetrainingConfig, read_retraining_config
@@ -207,6 +209,8 @@ def _health(service: Service) -> Health:
         "history": _history(service),
         "clock": _clock(service),
     }
+    if service.rollout_controller.rollout is not None:
+        components["rollout"] = _rollout(service)
     if service.workers.peers is not None:
         components["peers"] = _peers(service.workers.peers)
     if components["database"].state != "down":
@@ -231,6 +235,33 @@ def _model(service: Service) -> Component:
         detail = f"serving, and slow: {pace.row_seconds * 1e3:.0f} ms a row"
         return Component(state="degraded", detail=detail, figures=figures)
     return Component(state="ok", detail="serving", figures=figures)
+
+
+def _rollout(service: Service) -> Component:
+    """The version on trial; asked for only while there is one."""
+    rollout = rollout_view(service.rollout_controller, service.clock.now_us())
+    if rollout is None:
+        return Component(state="ok", detail="no version is on trial")
+    following = rollout.workers.following
+    figures = {
+        "version": rollout.version,
+        "share_percent": rollout.share_percent,
+        "stage_since": rollout.stage_since[:19] + "Z",
+        "candidate_rows": rollout.arms.candidate.requests,
+        "candidate_errors": rollout.arms.candidate.errors,
+        "champion_rows": rollout.arms.champion.requests,
+        "workers_following": following,
+    }
+    if rollout.mode is Mode.SHADOW:
+        detail = "shadow: it answers no user"
+    else:
+        then = "promotion" if rollout.next_share is None else f"{rollout.next_share} %"
+        detail = f"canary: {rollout.share_percent} % of users get its answers, next is {then}"
+    if rollout.workers.troubles:
+        worker, trouble = next(iter(rollout.workers.troubles.items()))
+        detail = f"{detail}; worker {worker} cannot try it: {trouble}"
+    is_whole = not rollout.workers.troubles
+    return Component(state="ok" if is_whole else "degraded", detail=detail, figures=figures)
 
 
 def _workers(service: Service) -> Component:

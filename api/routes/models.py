@@ -182,6 +182,9 @@ def _state(service: Service, version: str, *, stored: bool) -> str:
         return "fallback"
     if service.models.registry.ledger.is_revoked(version):
         return "revoked"
+    rollout = service.rollout_controller.rollout
+    if rollout is not None and rollout.version == version:
+        return "on-trial"
     if not stored:
         return "removed"
     return "rolled-back" if service.models.registry.ledger.was_left(version) else "stored"

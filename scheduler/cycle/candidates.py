@@ -32,6 +32,21 @@ class CandidateStore:
         text = json.dumps(record, indent=2, sort_keys=True, allow_nan=False)
         write_whole_within(self._root / str(version) / VERDICTS, f"{text}\n".encode())
 
+    def verdicts(self, version: Version) -> dict[str, Any] | None:
+        """What was saved of a candidate's verdicts; None where nothing whole is kept here."""
+        try:
+            found = json.loads((self._root / str(version) / VERDICTS).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def report(self, version: Version) -> str | None:
+        """The page of a candidate; None where it is not kept here."""
+        try:
+            return (self._root / str(version) / REPORT).read_text()
+        except OSError:
+            return None
+
     def save_report(self, version: Version, html: str) -> None:
         write_whole_within(self._root / str(version) / REPORT, html.encode())
 

@@ -1,9 +1,21 @@
-"""A run that is begun again: had an earlier attempt been promoted before it was cut off?"""
+"""What became of a push: promoted, or on trial; also of an attempt that was cut off after it."""
 
+from scheduler.cycle.report import RunReport
 from scheduler.cycle.run import CycleRun
-from scheduler.decision import from_json
+from scheduler.decision import PromotionDecision, from_json
+from scheduler.scoring_api import Serving
 from shared.bundle.version import Version
 from shared.tables.runs import RunStatus
+
+ON_TRIAL = "on_trial"
+
+
+def end_on_trial(
+    report: RunReport, decision: PromotionDecision, serving: Serving | None, partial: str = ""
+) -> None:
+    """The run has done its work; whether the version is promoted, its rollout decides."""
+    shown = "" if serving is None or serving.on_trial is None else f"; {serving.on_trial}"
+    report.end(RunStatus.ON_TRIAL, ON_TRIAL, f"{decision.reason}{shown}{partial}")
 
 
 def is_promoted_already(run: CycleRun) -> bool:
@@ -17,7 +29,8 @@ def is_promoted_already(run: CycleRun) -> bool:
         return False
     with run.steps.step("earlier_push") as note:
         note.details["version"] = str(version)
-        if not _is_accepted(run, version, claim.candidate_sha256):
+        serving = run.context.api.current()
+        if not _is_accepted(run, version, claim.candidate_sha256, serving):
             note.result = "not_accepted"
             return False
         note.result = "accepted"
@@ -26,13 +39,21 @@ def is_promoted_already(run: CycleRun) -> bool:
     report.model_version, report.decision = claim.model_version, decision
     report.champion_version = claim.champion_version
     report.verdicts = list(decision.inputs.verdicts)
-    report.end(RunStatus.SUCCEEDED, decision.code, decision.reason)
+    if serving is not None and serving.version == str(version):
+        report.end(RunStatus.SUCCEEDED, decision.code, decision.reason)
+    else:
+        # on trial, or left since: the scheduler's record of trials asks the API which
+        end_on_trial(report, decision, serving if _tries(serving, version) else None)
     return True
 
 
-def _is_accepted(run: CycleRun, version: Version, sha256: str | None) -> bool:
-    api = run.context.api
-    serving = api.current()
+def _tries(serving: Serving | None, version: Version) -> bool:
+    return serving is not None and serving.tries(str(version))
+
+
+def _is_accepted(
+    run: CycleRun, version: Version, sha256: str | None, serving: Serving | None
+) -> bool:
     if serving is not None and serving.version == str(version):
         return serving.sha256 in {None, sha256}
-    return version in api.known_versions()
+    return version in run.context.api.known_versions()

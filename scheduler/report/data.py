@@ -142,7 +142,7 @@ class ReportData:
 
     Attributes:
         began: when the run began, where that was later than the instant it is about.
-        status: how the run ended: SUCCEEDED, REFUSED or FAILED.
+        status: how the run ended: SUCCEEDED, ON_TRIAL, REFUSED or FAILED.
         unscorable_reason: why there is a champion, but no scores of it.
     """
 

@@ -1,5 +1,6 @@
 """The page: one HTML text that needs nothing but itself."""
 
+import re
 from functools import cache
 
 from jinja2 import Environment
@@ -12,7 +13,16 @@ from scheduler.report.ruling import ruling, split_figures
 from scheduler.report.sentence import gate_name, why
 from scheduler.tracking.record import flat
 
-TEMPLATE = "candidate.html"
+TEMPLATE, OUTCOME = "candidate.html", "outcome.html"
+STAMPS = {
+    "SUCCEEDED": "PROMOTED",
+    "ON_TRIAL": "ON TRIAL, NOT PROMOTED YET",
+    "REFUSED": "NOT PROMOTED",
+}
+# A page's outcome is replaced when its rollout has ended; texts of data are escaped, so none of
+# them can hold these marks.
+_OUTCOME = re.compile(r"<!--outcome-->.*?<!--/outcome-->", re.DOTALL)
+_TITLE = re.compile(r"(<title>[^<]*): [^<:]*(</title>)")
 
 
 def render(data: ReportData) -> str:
@@ -24,12 +34,33 @@ def render(data: ReportData) -> str:
         .render(
             data=data,
             why=why(data),
+            status=data.status,
+            stamp=stamp(data.status),
             ruling=ruling(data.policy, data.verdicts),
             operating=() if data.examined is None else operating_rows(data.examined.operating),
             figures=drawn,
             style=paper.style(),
         )
     )
+
+
+def stamp(status: str) -> str:
+    """What became of a candidate, in two words."""
+    return STAMPS.get(status, "RUN FAILED")
+
+
+def outcome_head(status: str, sentence: str) -> str:
+    """The stamp and the sentence at the head of a page."""
+    template = _environment().get_template(OUTCOME)
+    return template.render(status=status, stamp=stamp(status), why=sentence)
+
+
+def with_outcome(page: str, status: str, sentence: str) -> str:
+    """A page whose head says how the rollout ended; the rest stays as it was measured."""
+    head = outcome_head(status, sentence)
+    changed = _OUTCOME.sub(lambda _: head, page, count=1)
+    titled = f": {stamp(status).lower()}"
+    return _TITLE.sub(lambda found: f"{found[1]}{titled}{found[2]}", changed, count=1)
 
 
 def _figures(examined: Examined) -> dict[str, Markup | None]:

@@ -2,6 +2,7 @@
 
 from scheduler.decision import PromotionDecision
 from scheduler.report.data import ReportData
+from shared.tables.runs import RunStatus
 from shared.verdicts import Outcome, Verdict
 
 GATES = {
@@ -29,7 +30,12 @@ def _why(data: ReportData) -> str:
         return f"{who} was not promoted because the run broke off: {data.message}"
     if not data.decision.promotes:
         return _refused(who, data, data.decision)
-    if data.status != "SUCCEEDED":
+    if data.status == RunStatus.ON_TRIAL:
+        return (
+            f"{who} passed every gate and is on trial beside {data.champion_version}, which "
+            f"stays the champion until the rollout promotes it: {data.message}"
+        )
+    if data.status != RunStatus.SUCCEEDED:
         return f"{who} passed every gate but does not serve: {data.message}"
     found = _by_gate(data.verdicts, "metrics")
     because = found.reason if found else data.decision.reason

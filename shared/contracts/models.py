@@ -14,7 +14,9 @@ class ModelSummary(BaseModel):
     """One version that was accepted at some time."""
 
     version: str
-    state: str = Field(description="serving, fallback, stored, rolled-back, revoked or removed")
+    state: str = Field(
+        description="serving, fallback, on-trial, stored, rolled-back, revoked or removed"
+    )
     accepted_at: str
     last_activated_at: str | None
     rolled_back_at: str | None

@@ -12,7 +12,7 @@ from shared.tables.runs import RunStatus
 from shared.tables.schema import model_training_runs as table
 
 # A refused candidate is the system at work: the run did what it was due for.
-DONE = (RunStatus.SUCCEEDED.value, RunStatus.REFUSED.value)
+DONE = (RunStatus.SUCCEEDED.value, RunStatus.REFUSED.value, RunStatus.ON_TRIAL.value)
 NOT_DONE = (RunStatus.FAILED.value, RunStatus.SKIPPED.value, RunStatus.MISSED.value)
 
 

@@ -32,15 +32,18 @@ LEASE_SECONDS = 15.0
 
 
 class RunStatus(StrEnum):
-    """REQUESTED -> RUNNING -> one of the others, which are final.
+    """REQUESTED -> RUNNING -> one of the others, which are final but for ON_TRIAL.
 
-    REFUSED: the work was done, but the gates kept the champion.
+    ON_TRIAL: the gates passed it and the API rolls it out; the rollout makes it SUCCEEDED or
+    REFUSED.
+    REFUSED: the work was done, but the gates, or the rollout, kept the champion.
     SKIPPED: not run, for the reason in its code: an overlap, a cancellation.
     MISSED: no scheduler was running when it was due, and the catch-up window is over.
     """
 
     REQUESTED = "REQUESTED"
     RUNNING = "RUNNING"
+    ON_TRIAL = "ON_TRIAL"
     SUCCEEDED = "SUCCEEDED"
     REFUSED = "REFUSED"
     FAILED = "FAILED"
@@ -182,6 +185,18 @@ def finish(
         return connection.execute(update(table).where(mine).values(values)).rowcount == 1
 
 
+def settle_trial(engine: Engine, run_id: int, status: RunStatus, code: str, message: str) -> bool:
+    """Record how a run's rollout ended, or stands; False when another scheduler has recorded it.
+
+    Raises:
+        DataUnavailable: the database cannot be written now.
+    """
+    on_trial = and_(table.c.runid == run_id, table.c.status == RunStatus.ON_TRIAL.value)
+    values = {"status": status.value, "statuscode": code, "statusmessage": message}
+    with database_errors("record the end of a rollout"), engine.begin() as connection:
+        return connection.execute(update(table).where(on_trial).values(values)).rowcount == 1
+
+
 def held(run_id: int, fencing_number: int) -> ColumnElement[bool]:
     """The run is in progress, and no other scheduler has claimed it since this number was given."""
     return and_(
@@ -209,6 +224,17 @@ def list_runs(engine: Engine, limit: int = 50) -> list[Run]:
     """
     query = select(table).order_by(table.c.runid.desc()).limit(limit)
     with database_errors("list the runs"), engine.connect() as connection:
+        return [_run(row) for row in connection.execute(query)]
+
+
+def runs_on_trial(engine: Engine) -> list[Run]:
+    """The runs whose versions are being rolled out, as far as their rows tell.
+
+    Raises:
+        DataUnavailable: the database cannot be read.
+    """
+    query = select(table).where(table.c.status == RunStatus.ON_TRIAL.value)
+    with database_errors("read the runs on trial"), engine.connect() as connection:
         return [_run(row) for row in connection.execute(query)]
 
 

@@ -1,7 +1,7 @@
 """Stand-ins passed in by name: a clock, a tiny use case with a real ONNX graph, an API."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from sqlalchemy import Engine, FromClause, func, select
 from scheduler.scoring_api import (
     ApiUnavailable,
     BundleRefused,
+    OnTrial,
     Probe,
     PushAnswer,
     Serving,
@@ -21,6 +22,7 @@ from scheduler.scoring_api import (
 from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
+from shared.contracts.rollouts import Mode
 from shared.errors import DataUnavailable, TrainingFailed
 from shared.tables.schema import api_transaction_logs
 from shared.tasks import Task
@@ -213,6 +215,7 @@ class PocketApi:
     push_status: int = 200
     lose_push_answer: bool = False
     partial: str | None = None
+    rollout: Mode = Mode.IMMEDIATE
     pushed: list[tuple[bytes, str]] = field(default_factory=list)
     fencing_numbers: list[int | None] = field(default_factory=list)
     gives_bundles: bool = True
@@ -247,11 +250,16 @@ class PocketApi:
             return PushAnswer(self.push_status, None, None, None, "no, thank you")
         previous = self.serving.version if self.serving else None
         bundle = unpack(raw)
-        self.serving = Serving(bundle.manifest.version, bundle.sha256)
+        version = bundle.manifest.version
         self.accepted.add(bundle.manifest.parsed_version)
+        mode = self.rollout if self.serving else Mode.IMMEDIATE
+        if self.serving is None or mode is Mode.IMMEDIATE:
+            self.serving = Serving(version, bundle.sha256)
+        else:
+            self.serving = replace(self.serving, on_trial=OnTrial(version, mode, 5))
         if self.lose_push_answer:
             raise ApiUnavailable("POST /update_model: ReadTimeout")
-        return PushAnswer(200, bundle.manifest.version, previous, "now", "", self.partial)
+        return PushAnswer(200, version, previous, "now", "", self.partial, mode)
 
     def _answer(self) -> None:
         if self.away:

@@ -6,16 +6,26 @@ from pathlib import Path
 import typer
 from rich.text import Text
 
-from shared.contracts.health import Health
-from shared.contracts.models import Models, ModelSummary
+from shared.contracts.health import Component, Health
+from shared.contracts.models import CurrentModel, Models, ModelSummary
 from shared.contracts.reading import parse_if_agreed
+from shared.contracts.rollouts import RolloutView
 from shared.contracts.runs import CandidateRecord
-from understudy.api_client import read_api
+from understudy.api_client import ApiNotThere, read_api
 from understudy.commands.options import AsJson
+from understudy.rollout_looks import read_looks
 from understudy.settings import CommandSettings, load_settings
 from understudy.terminal import DataTable, console, second_of, styled, write_json
 
-_COLOURS = {"serving": "green", "fallback": "cyan", "ok": "green", "degraded": "yellow"}
+_COLOURS = {
+    "serving": "green",
+    "fallback": "cyan",
+    "on-trial": "magenta",
+    "rolled-back": "yellow",
+    "revoked": "red",
+    "ok": "green",
+    "degraded": "yellow",
+}
 _MIB = 1024 * 1024
 # what never is long, and would be hard to read on two lines
 _BOUNDED = frozenset({"accepted", "served since", "size", "run"})
@@ -41,14 +51,21 @@ def versions(as_json: AsJson = False) -> None:
     """
     settings = load_settings()
     models = read_api(settings, "/models", Models).models
+    rollout = _rollout(settings)
     candidates = _candidates(settings.retrained_models_dir)
     if as_json:
         listed = [model.model_dump(mode="json") for model in models]
         write_json({"models": listed, "candidates": [asdict(one) for one in candidates]})
         return
     console.print(_models_table(models))
+    if rollout is not None:
+        share = f"{rollout.share_percent} % of users" if rollout.share_percent else "shadow"
+        console.print(f"{rollout.version}: on trial ({share}); see `understudy rollout`")
     # beside the instants they would not fit into 80 columns
     for model in models:
+        left = _left(model)
+        if left:
+            console.print(left, soft_wrap=True)
         if model.metrics:
             console.print(f"{model.version}: {_metrics(model.metrics)}", soft_wrap=True)
     total = sum(model.size_bytes or 0 for model in models)
@@ -75,7 +92,34 @@ def status(as_json: AsJson = False) -> None:
         write_json(health.model_dump(mode="json"))
     else:
         console.print(_status_table(settings, health))
+        trial = health.components.get("rollout")
+        looks = read_looks(settings.retrained_models_dir, _version_of(trial))
+        if looks:
+            console.print(f"last look of the scheduler at the rollout: {looks[-1]}", soft_wrap=True)
     raise typer.Exit(0 if health.status == "ok" else 1)
+
+
+def _version_of(trial: Component | None) -> str:
+    return "none" if trial is None else str(trial.figures.get("version"))
+
+
+def _rollout(settings: CommandSettings) -> RolloutView | None:
+    """The trial that is on; an API without a model has none."""
+    try:
+        return read_api(settings, "/current_model", CurrentModel).rollout
+    except ApiNotThere:
+        return None
+
+
+def _left(model: ModelSummary) -> str | None:
+    """Why a version is not to be served, or was not kept in service."""
+    if model.revoked_at is not None:
+        return f"{model.version}: revoked {second_of(model.revoked_at)}: {model.revoked_reason}"
+    if model.state != "rolled-back":
+        return None
+    what = "its rollout ended" if model.last_activated_at is None else "rolled back"
+    at = second_of(model.rolled_back_at)
+    return f"{model.version}: {what} {at}: {model.rolled_back_reason}"
 
 
 def _models_table(models: list[ModelSummary]) -> DataTable:

@@ -46,7 +46,8 @@ def retrain(
     always. `understudy runs cancel N` ends it.
 
     **Exit status**: 0 requested, or with --wait promoted (SUCCEEDED); 1 FAILED; 2 an error, or
-    it has not ended within --timeout; 3 the champion stays (REFUSED, SKIPPED, MISSED).
+    it has not ended within --timeout; 3 the champion stays (REFUSED, SKIPPED, MISSED),
+    or the candidate is on trial beside it (ON_TRIAL; `understudy rollout` shows it).
 
     **Examples**
 

@@ -20,8 +20,11 @@ from shared.keys.tokens import Role
 from understudy.api_client import change_api, read_api
 from understudy.commands.options import AsJson, Reason
 from understudy.commands.serving import checked
+from understudy.rollout_looks import read_looks
 from understudy.settings import CommandSettings, load_settings
 from understudy.terminal import DataTable, console, second_of, write_json
+
+_LOOKS_SHOWN = 10
 
 rollout_app = typer.Typer(no_args_is_help=False, rich_markup_mode="markdown")
 
@@ -146,7 +149,8 @@ def _current(settings: CommandSettings) -> CurrentModel:
 
 
 def _show(*, as_json: bool) -> None:
-    current = _current(load_settings())
+    settings = load_settings()
+    current = _current(settings)
     on, last = current.rollout, current.last_rollout
     if as_json:
         write_json(
@@ -160,6 +164,7 @@ def _show(*, as_json: bool) -> None:
         console.print(f"no version is on trial; {current.version} serves all users")
     else:
         _print_on(on)
+        _print_looks(settings, on.version)
     if last is not None:
         console.print(_ended(last), soft_wrap=True)
 
@@ -178,6 +183,14 @@ def _print_on(on: RolloutView) -> None:
         console.print(f"worker {worker}: {trouble}", soft_wrap=True)
     if on.shadow is not None and on.shadow.gave_up is not None:
         console.print(f"the shadow is not started any more: {on.shadow.gave_up}", soft_wrap=True)
+
+
+def _print_looks(settings: CommandSettings, version: str) -> None:
+    looks = read_looks(settings.retrained_models_dir, version)
+    if looks:
+        console.print("looks of the scheduler: steps, and the first of each kind of waiting")
+    for look in looks[-_LOOKS_SHOWN:]:
+        console.print(f"  {look}", soft_wrap=True)
 
 
 def _standing(on: RolloutView) -> str:

@@ -14,6 +14,7 @@ from understudy.terminal import DataTable, console, open_database, second_of, st
 _COLOURS = {
     RunStatus.SUCCEEDED: "green",
     RunStatus.RUNNING: "cyan",
+    RunStatus.ON_TRIAL: "cyan",
     RunStatus.FAILED: "red",
     RunStatus.REFUSED: "yellow",
 }
@@ -39,8 +40,9 @@ def show_runs(
 ) -> None:
     """Print the runs of the scheduler, newest first, from the table ModelTrainingRuns.
 
-    SUCCEEDED promoted a candidate, REFUSED kept the champion because a gate said so, FAILED
-    could not finish; the last column says why. docs/operations/scheduler.md has what to do.
+    SUCCEEDED promoted a candidate, ON_TRIAL rolls one out beside the champion, REFUSED kept the
+    champion because a gate or the rollout said so, FAILED could not finish; the last column says
+    why. docs/operations/scheduler.md has what to do.
 
     **Examples**
 

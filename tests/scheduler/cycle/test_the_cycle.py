@@ -4,12 +4,14 @@ import json
 from dataclasses import replace
 
 import polars as pl
+import pytest
 from sqlalchemy import insert
 
 from scheduler.decision import from_json, replay
 from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY
+from shared.contracts.rollouts import Mode
 from shared.keys.signing import key_id, verify
 from shared.scoring.session import OnnxModel
 from shared.tables.runs import RunStatus
@@ -105,6 +107,30 @@ def test_an_equal_candidate_replaces_a_champion_past_its_age(bench: CycleBench) 
 
     assert (run.status, run.model_version) == (RunStatus.SUCCEEDED, "1.0.1")
     assert unpack(bench.api.pushed[1][0]).manifest.parent_version == "1.0.0"
+
+
+@pytest.mark.parametrize("is_answer_lost", [False, True])
+def test_a_version_that_is_rolled_out_is_on_trial_and_not_called_promoted(
+    bench: CycleBench, is_answer_lost: bool
+) -> None:
+    bench.context = replace(bench.context, reports=True)
+    bench.run()
+    bench.clock.move(8 * MICROS_PER_DAY)
+    bench.api.rollout, bench.api.lose_push_answer = Mode.CANARY, is_answer_lost
+    run = bench.run()
+
+    assert (run.status, run.code) == (RunStatus.ON_TRIAL, "on_trial")
+    assert "5 % of users" in str(run.message)
+    version = Version.parse("1.0.1")
+    record, page = (
+        bench.context.candidates.verdicts(version), bench.context.candidates.report(version)
+    )  # fmt: skip
+    assert record is not None
+    assert record["status"] == "ON_TRIAL"
+    assert page is not None
+    assert "ON TRIAL, NOT PROMOTED YET" in page
+    assert "on trial beside 1.0.0" in page
+    assert "was promoted" not in page
 
 
 def test_a_better_recipe_is_promoted_as_a_minor_version(bench: CycleBench) -> None:
