@@ -4,6 +4,7 @@ import http.client
 import json
 import random
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ class AnsweredRows:
 
     bodies: dict[str, dict[str, Any]] = field(default_factory=dict)
     answers: dict[str, bytes] = field(default_factory=dict)
+    at_us: dict[str, int] = field(default_factory=dict)
     otherwise: int = 0
 
 
@@ -62,6 +64,7 @@ def send(port: int, run: str, answered: AnsweredRows, rows: int = 1_000_000) -> 
             return
         answered.bodies[transaction_id] = body
         answered.answers[transaction_id] = answer
+        answered.at_us[transaction_id] = time.time_ns() // 1_000
     connection.close()
 
 

@@ -13,6 +13,7 @@ from shared.system.files import keep_files_private
 from shared.version import VERSION
 from understudy.commands import (
     audit,
+    backup,
     cancel,
     credentials,
     data,
@@ -62,6 +63,7 @@ for group in (
     credentials,
     keys,
     audit,
+    backup,
 ):
     group.register(app)
 

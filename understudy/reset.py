@@ -1,16 +1,13 @@
 """`understudy reset`: start over; what there was is moved aside, never deleted."""
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from sqlalchemy.engine import make_url
 
 from shared.clock import SystemClock, to_datetime
-from shared.errors import SettingsError, UnderstudyError
+from shared.errors import UnderstudyError
+from understudy.backup.restore import no_service_runs
 
 # Beside a database file of SQLite, and beside the registry's own files.
 _DATABASE_SUFFIXES = ("", "-wal", "-shm", "-journal", ".migration-lock")
@@ -40,7 +37,7 @@ def reset(console: Console) -> Path | None:
         ) from error
     api, scheduler = api_settings(), scheduler_settings()
     database = _database_file(api.database_url.get_secret_value())
-    with _nobody_serves(api.journal_dir):
+    with no_service_runs(api.journal_dir, ResetRefused):
         found = [
             *(database.with_name(database.name + suffix) for suffix in _DATABASE_SUFFIXES),
             *(api.journal_dir, api.run_dir, scheduler.work_dir, scheduler.drift_reports_dir),
@@ -58,28 +55,6 @@ def _database_file(url: str) -> Path:
             "DATABASE_URL names a server: make a new database there and point DATABASE_URL to it"
         )
     return Path(parsed.database).absolute()
-
-
-@contextmanager
-def _nobody_serves(journal: Path) -> Iterator[None]:
-    """A running service holds its journal's lock; holding it here keeps one from starting."""
-    held: list[int] = []
-    try:
-        for lock in [journal / "lock", *journal.glob("*/lock")]:
-            if not lock.exists():
-                continue
-            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-            held.append(descriptor)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise ResetRefused("a scoring service runs: stop it first") from error
-        yield
-    except PermissionError as error:
-        raise SettingsError(f"cannot look into {journal}: {error.strerror}") from error
-    finally:
-        for descriptor in held:
-            os.close(descriptor)
 
 
 def _contents(folder: Path) -> list[Path]:

@@ -91,6 +91,16 @@ def migrate(engine: Engine) -> None:
         _upgrade(link)
 
 
+def migrate_to(connection: Connection, revision: str) -> None:
+    """Make the tables of one version of the schema, for data that was written with it.
+
+    Raises:
+        SettingsError: this program does not know that version.
+    """
+    _begin_migration(connection)
+    _upgrade(connection, revision)
+
+
 def _begin_migration(connection: Connection) -> None:
     """All of a migration or nothing of it, and one process at a time."""
     if connection.dialect.name == "postgresql":
@@ -261,7 +271,7 @@ def _has_nothing_to_do(engine: Engine) -> bool:
         return False
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, revision: str = "head") -> None:
     # Alembic costs a fifth of a second to import; only a process that migrates pays.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -271,7 +281,7 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     except CommandError as error:
         raise SettingsError(
             f"the database does not fit this version of the program ({error}); "

@@ -2,7 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.postgres import postgres
 from tests.support.command_line import Command, command_in
+
+__all__ = ["postgres"]
 
 
 @pytest.fixture

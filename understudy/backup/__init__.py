@@ -1,0 +1,1 @@
+"""Backup and restore: one archive of everything that an instance needs to serve as before."""
