@@ -18,6 +18,7 @@ from api.http.errors import add_handlers
 from api.http.headers import AnswerLayer
 from api.http.openapi import add_shared_responses
 from api.http.threads import RouteThreads
+from api.http.turns import Turns
 from api.routes.alerts import add_alert_routes
 from api.routes.bundles import add_bundle_route
 from api.routes.feedback import add_feedback_routes
@@ -68,6 +69,8 @@ class ScoringApp(FastAPI):
         self.refusal: str | None = None
         # Answers that are the same for every request: they need no router.
         self.made_once: dict[str, ASGIApp] = {}
+        self._schema_text = b""
+        self._turns = Turns()
         self._layer = AnswerLayer(self._answer, service.models.slot, service.metrics)
         self._entry: ASGIApp = self._dispatch
         origins = [name.strip() for name in service.settings.cors_origins.split(",") if name]
@@ -77,6 +80,7 @@ class ScoringApp(FastAPI):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            await self._turns.wait()
             await self._entry(scope, receive, send)
         else:
             await super().__call__(scope, receive, self._plainly(send))
@@ -121,6 +125,15 @@ class ScoringApp(FastAPI):
             self.openapi_schema = schema
         return self.openapi_schema
 
+    def render_schema(self) -> None:
+        """Make the text of /openapi.json; takes half a second, in which no row is answered."""
+        self._schema_text = self._schema_text or orjson.dumps(self.openapi())
+
+    async def answer_schema(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """In place of FastAPI's own route, which renders 100 kB of JSON for each request."""
+        self.render_schema()
+        await Response(self._schema_text, media_type="application/json")(scope, receive, send)
+
 
 def create_app(service: Service) -> ScoringApp:
     """All routes over the given parts; starts nothing."""
@@ -135,22 +148,10 @@ def create_app(service: Service) -> ScoringApp:
     add_alert_routes(app, service)
     add_retraining_routes(app, service)
     add_health_routes(app, service)
-    _serve_schema_made_once(app)
+    app.made_once[app.openapi_url or ""] = app.answer_schema
     add_docs_page(app)
     app.raw_routes = {route.path: route.app for route in app.routes if isinstance(route, RawRoute)}
     return app
-
-
-def _serve_schema_made_once(app: ScoringApp) -> None:
-    """Replaces FastAPI's own route, which renders a hundred kilobytes of JSON for each request."""
-    text: list[bytes] = []
-
-    async def schema(scope: Scope, receive: Receive, send: Send) -> None:
-        if not text:
-            text.append(orjson.dumps(app.openapi()))
-        await Response(text[0], media_type="application/json")(scope, receive, send)
-
-    app.made_once[app.openapi_url or ""] = schema
 
 
 @asynccontextmanager

@@ -43,7 +43,10 @@ def serve(settings: Settings, context: WorkerContext) -> None:
     keep_small()
     use_case = usecases.load_serving(settings.use_case)
     service = build_service(settings, use_case, SystemClock(), context=context)
-    run(create_app(service), settings, context.listener, stack_of(service))
+    app = create_app(service)
+    # here, because the first caller who asks for it would hold all others
+    app.render_schema()
+    run(app, settings, context.listener, stack_of(service))
 
 
 def stack_of(service: Service, part: Part = FAST_HTTP) -> HttpStack:

@@ -246,6 +246,12 @@ class BoundedProtocol(CoalescedWriteProtocol):
             self.drop()
 
     def drop(self) -> None:
+        # a write to an aborted transport raises; for fifty connections that is half a second
+        for cycle in (self.cycle, *(waiting for waiting, _ in self.pipeline)):
+            if cycle is not None:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
         self._raw.abort()
 
     def pause_writing(self) -> None:

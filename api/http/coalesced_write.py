@@ -16,10 +16,10 @@ class CoalescedWriteProtocol(HttpToolsProtocol):
     """uvicorn's own protocol over a transport that holds a head back until something follows."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast(asyncio.Transport, _CoalescingTransport(transport)))
+        super().connection_made(cast(asyncio.Transport, CoalescingTransport(transport)))
 
 
-class _CoalescingTransport:
+class CoalescingTransport:
     """A transport that joins head and body; all else is passed on to the real one."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -28,6 +28,9 @@ class _CoalescingTransport:
         self._held = b""
 
     def write(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            # uvloop raises here, once a request that is still being answered
+            return
         if not self._held and data.startswith(_HEAD) and data.endswith(_END_OF_HEAD):
             self._held = data
             # where no body follows at once: to HEAD, before a slow one, or `100 Continue`
@@ -43,7 +46,8 @@ class _CoalescingTransport:
     def _let_go(self) -> None:
         if self._held:
             held, self._held = self._held, b""
-            self._transport.write(held)
+            if not self._transport.is_closing():
+                self._transport.write(held)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)

@@ -13,8 +13,9 @@ from prometheus_client.registry import Collector
 from api.http.bounds import Bounds
 
 _SWEEP_SECONDS = 0.5
-# Of all connections, dropped at once when there are too many: looking for them takes a while.
-_DROPPED_SHARE = 20
+# Dropped at once when there are too many: looking for them takes a millisecond, and so does
+# dropping each one whose answers fill the kernel's buffers.
+_DROPPED_AT_ONCE = 10
 
 
 class ConnectionState(IntEnum):
@@ -79,8 +80,7 @@ class Connections:
         self._open.discard(connection)
 
     def _make_room(self) -> bool:
-        count = max(1, self.bounds.connections // _DROPPED_SHARE)
-        least = heapq.nsmallest(count, self._open, key=_worth)
+        least = heapq.nsmallest(_DROPPED_AT_ONCE, self._open, key=_worth)
         dropped = [found for found in least if found.standing is not ConnectionState.WAITING]
         for connection in dropped:
             self.refused["made-room"] += 1
