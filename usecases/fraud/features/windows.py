@@ -116,6 +116,14 @@ MAX_AGE_SECONDS = 60.0
 MAX_ROWS = 400_000
 """Of all windows together: 40 MB."""
 
+LATE_SECONDS = 1.0
+"""No large window is read for a user so long after a row came out of order: the next one would
+void it again, and reading a window that lasts costs several times what one row's past does."""
+
+_MOST_LATE = 1_000
+# Below these a window is read again at once.
+_MANY_ROWS, _LONG_SECONDS = 500, 0.002
+
 
 class RecentWindows:
     """Bounded; colder windows go before warmer ones. Safe to use from several threads."""
@@ -136,6 +144,8 @@ class RecentWindows:
         self._clock = clock
         self._lock = threading.Lock()
         self._windows = KeptWindows(capacity, max_rows)
+        # users whose rows come out of order, until when
+        self._late: dict[str, float] = {}
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -157,7 +167,7 @@ class RecentWindows:
                 vector = window.features(transaction, sums)
                 self._windows.rows += window.taken - before
                 if window.is_void:
-                    self._windows.drop(transaction.user_id)
+                    self._drop_late(transaction.user_id, window)
             self._windows.keep_bounds()
         return vector
 
@@ -196,7 +206,7 @@ class RecentWindows:
                 taken = window.add(transaction)
                 self._windows.rows += window.taken - before
                 if not taken:
-                    self._windows.drop(transaction.user_id)
+                    self._drop_late(transaction.user_id, window)
 
     def look(self) -> None:
         """Notice what other writers stored, now."""
@@ -233,8 +243,14 @@ class RecentWindows:
             self._windows.use(window)
             return window
         self._windows.drop(user_id)
+        if self._late and self._late.get(user_id, now) > now:
+            return None
+        began = self._clock()
         window = self._pasts.lasting(transaction)
-        if window is not None:
+        if window is None:
+            if self._clock() - began > _LONG_SECONDS:
+                self._note_late(user_id)
+        else:
             window.expires_at = now + MAX_AGE_SECONDS * max(1.0, window.taken / 1_000)
             self._windows.put(user_id, window)
         return window
@@ -242,7 +258,18 @@ class RecentWindows:
     def _drop_void(self, rows: Iterable[tuple[Transaction, UserWindow | None]]) -> None:
         for transaction, window in rows:
             if window is not None and window.is_void:
-                self._windows.drop(transaction.user_id)
+                self._drop_late(transaction.user_id, window)
+
+    def _drop_late(self, user_id: str, window: UserWindow) -> None:
+        """Drop the window of a user a row of whom came out of order."""
+        self._windows.drop(user_id)
+        if window.taken > _MANY_ROWS:
+            self._note_late(user_id)
+
+    def _note_late(self, user_id: str) -> None:
+        if len(self._late) >= _MOST_LATE:
+            self._late.clear()
+        self._late[user_id] = self._clock() + LATE_SECONDS
 
     def _look(self) -> bool:
         """Drop what other writers made stale; False while the database cannot be asked."""

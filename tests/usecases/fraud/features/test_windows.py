@@ -133,6 +133,24 @@ def test_a_row_whose_window_is_void_is_told_anew_and_so_are_those_after_it(url: 
     assert counts.tolist() == [0.0, 0.0, 2.0]
 
 
+def test_late_rows_of_a_user_with_many_rows_get_the_same_bits_and_keep_no_window(url: str) -> None:
+    source, plain = FraudFeatureSource(connect(url)), FraudFeatureSource(connect(url))
+    plain.windows = None
+    rows = [transaction(number, START + number * MINUTE) for number in range(700)]
+    store(connect(url), rows)
+    now_us = START + 700 * MINUTE
+    for number in range(30):
+        late = transaction(
+            1_000 + number, now_us - (number * 7 % 30) * MINUTE - 1, ingested_at_us=now_us + number
+        )
+        assert source.vector(late).tobytes() == plain.vector(late).tobytes(), number
+        for one in (source, plain):
+            one.remember(late)
+        if number > 1:
+            # as long as rows come out of order, reading what lasts would be in vain
+            assert windows_of(source).held(late.user_id) is None
+
+
 def test_rows_that_are_left_out_of_a_commit_are_in_no_later_past(url: str) -> None:
     source = FraudFeatureSource(connect(url))
     rows = [transaction(number, START + number) for number in range(3)]
