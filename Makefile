@@ -27,7 +27,7 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 	$(BIN)/pip install --quiet -r requirements/dev.txt
 	@touch $@
 
-run: $(VENV)/.run ## set up and run both services on http://127.0.0.1:8000
+run: $(VENV)/.run ## set up and run both services (http://127.0.0.1:8000) and the console (:8001)
 	$(BIN)/understudy run
 
 test: $(VENV)/.dev ## set up and run the default tests

@@ -15,7 +15,6 @@ from api.http.bounds import Bounds, connections_possible
 from api.http.connections import ConnectionMetrics
 from api.http.fast_routes import FastRoutes
 from api.http.headers import no_version
-from api.http.hosts import Hosts
 from api.http.http_stack import HttpStack, http_stack
 from api.scoring.routes import fast_routes
 from api.service import Service
@@ -26,6 +25,7 @@ from native.catalogue import FAST_HTTP
 from native.linux import keep_small, release_startup_pages
 from native.parts import Part
 from shared.clock import SystemClock
+from shared.host_names import Hosts
 
 # Requests under way get this long; then the journal is drained.
 _GRACE_SECONDS = 5

@@ -18,17 +18,6 @@ HOSTS = rf"^(\*|({_HOST}(\s*,\s*{_HOST})*)?)$"
 class AccessSettings(SettingGroup):
     """Access to the API."""
 
-    scoring_auth: Literal["on", "off"] = Field(
-        default="off",
-        description="Whether scoring and reading need a token. Labels, pushes, rollbacks, alerts "
-        "and triggers always need one.",
-    )
-    open_scoring_reach: Literal["loopback", "private-network", "anywhere"] = Field(
-        default="loopback",
-        description="From where callers without credentials can reach the port while "
-        "SCORING_AUTH=off: this machine, machines that you control, or anywhere. Their rows become "
-        "history and training data, except with `anywhere`: then they are scored and quarantined.",
-    )
     failed_attempts_per_minute: int = Field(
         default=30,
         ge=0,
@@ -162,10 +151,6 @@ class JournalSettings(SettingGroup):
 class ModelSettings(SettingGroup):
     """Models that are served."""
 
-    prod_models_dir: AbsolutePath = Field(
-        default=Path("prod_models"),
-        description="Folder of the registry: the versions, and which of them is live.",
-    )
     smoke_timeout_seconds: float = Field(
         default=30,
         gt=0,

@@ -1,7 +1,5 @@
 """The settings of the scoring service."""
 
-from ipaddress import ip_address
-
 from api.setting_groups import (
     AccessSettings,
     BreakerSettings,
@@ -13,12 +11,15 @@ from api.setting_groups import (
     WorkerSettings,
 )
 from shared.errors import SettingsError
+from shared.host_names import is_loopback
 from shared.settings import (
     DataSettings,
     ListenSettings,
     LogSettings,
     NativeSettings,
     PickleSettings,
+    ReachSettings,
+    RegistrySettings,
     load,
 )
 from usecases.settings import UseCaseSettings
@@ -31,10 +32,12 @@ class Settings(
     PickleSettings,
     NativeSettings,
     ListenSettings,
+    ReachSettings,
     AccessSettings,
     RequestLimitSettings,
     WorkerSettings,
     JournalSettings,
+    RegistrySettings,
     ModelSettings,
     BreakerSettings,
     ShadowSettings,
@@ -71,13 +74,3 @@ def refuse_unnamed_reach(settings: Settings) -> None:
         "reach the port (their rows become history and training data), "
         "OPEN_SCORING_REACH=anywhere if others do (their rows are scored and quarantined)"
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a port of this host."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:  # a name may resolve to any address
-        return False

@@ -159,9 +159,6 @@ class DriftSettings(SettingGroup):
         description="Days after an alarm that started a retraining in which no other alarm does. 0 "
         "disables the pause.",
     )
-    drift_reports_dir: AbsolutePath = Field(
-        default=Path("var/drift"), description="Folder of the drift reports, pages and JSON."
-    )
     drift_reports_kept: int = Field(
         default=30, ge=1, description="Newest drift reports that are kept."
     )

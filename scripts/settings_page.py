@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import api.settings
+import console.settings
 import scheduler.settings
 import understudy.settings
 from shared.setting_docs import SettingText, setting_texts
@@ -17,6 +18,7 @@ END = "<!-- end of the generated part -->"
 READERS: dict[str, type[SettingGroup]] = {
     "API": api.settings.Settings,
     "scheduler": scheduler.settings.SchedulerSettings,
+    "console": console.settings.ConsoleSettings,
     "commands": understudy.settings.CommandSettings,
 }
 HELP = """Writes the tables of docs/operations/settings.md from the descriptions of the settings.

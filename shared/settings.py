@@ -163,6 +163,55 @@ class CandidateSettings(SettingGroup):
     )
 
 
+class RegistrySettings(SettingGroup):
+    """Models that are served."""
+
+    prod_models_dir: AbsolutePath = Field(
+        default=Path("prod_models"),
+        description="Folder of the registry: the versions, and which of them is live.",
+    )
+
+
+class ReachSettings(SettingGroup):
+    """Access to the API."""
+
+    scoring_auth: Literal["on", "off"] = Field(
+        default="off",
+        description="Whether scoring and reading need a token. Labels, pushes, rollbacks, alerts "
+        "and triggers always need one.",
+    )
+    open_scoring_reach: Literal["loopback", "private-network", "anywhere"] = Field(
+        default="loopback",
+        description="From where callers without credentials can reach the port while "
+        "SCORING_AUTH=off: this machine, machines that you control, or anywhere. Their rows become "
+        "history and training data, except with `anywhere`: then they are scored and quarantined.",
+    )
+
+
+class DriftReportSettings(SettingGroup):
+    """Drift."""
+
+    drift_reports_dir: AbsolutePath = Field(
+        default=Path("var/drift"), description="Folder of the drift reports, pages and JSON."
+    )
+
+
+class ConsoleListenSettings(SettingGroup):
+    """Address of the console."""
+
+    console_host: str = Field(
+        default="127.0.0.1",
+        description="Address the console listens on. Other than a loopback address, pages need a "
+        "session unless SCORING_AUTH=off and OPEN_SCORING_REACH is not `loopback`.",
+    )
+    console_port: int = Field(
+        default=8001,
+        ge=0,
+        le=65_535,
+        description="Port the console listens on. 0 lets the operating system choose a free one.",
+    )
+
+
 class PickleSettings(SettingGroup):
     """Models that are no ONNX graph."""
 

@@ -62,14 +62,14 @@ def test_the_page_keeps_what_people_wrote_around_the_tables(tmp_path: Path) -> N
         settings_page.with_tables("no marks")
 
 
-@pytest.mark.parametrize("service", ["api.main", "scheduler.main"])
+@pytest.mark.parametrize("service", ["api.main", "scheduler.main", "console.main"])
 def test_the_help_of_a_service_lists_its_settings_with_the_same_words(service: str) -> None:
     command = [sys.executable, "-m", service, "--help"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert "DATABASE_URL (sqlite:///var/understudy.db)" in done.stdout
     shown = " ".join(done.stdout.split())
     for text in TEXTS:
-        if text.name in {"KEYS_DIR", "LOG_FILE_MAX_BYTES", "USE_CASE"}:
+        if text.name in {"KEYS_DIR", "LOG_FILE_MAX_BYTES"}:
             assert text.description in shown
 
 

@@ -1,4 +1,4 @@
-"""`understudy run`: both services as separate processes, on one machine."""
+"""`understudy run`: both services and the console as separate processes, on one machine."""
 
 import io
 import os
@@ -18,7 +18,7 @@ from shared.printable import printable
 from shared.system.child_processes import ChildProcess, start_child, stop_children
 from understudy.settings import CommandSettings
 
-# Child processes side by side: when one ends, or a stop is requested, all end.
+# Child processes side by side: when one that is needed ends, or a stop is requested, all end.
 
 # Both services promise to stop within 10 s; the rest is for a busy machine.
 STOP_SECONDS = 20.0
@@ -30,21 +30,23 @@ _ENDED_WELL = (0, -signal.SIGTERM)
 
 @dataclass(frozen=True, slots=True)
 class ServiceProcess:
-    """A process to keep running."""
+    """A process to keep running; the others go on without one that is not needed."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
+    is_needed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class _Child:
+    service: ServiceProcess
     process: ChildProcess
     relay: threading.Thread
 
 
 def run_together(services: Sequence[ServiceProcess], say: Callable[[str], None]) -> int:
-    """Run until one ends or a signal comes; returns 0 only after a requested stop."""
+    """Run until a needed one ends or a signal comes; returns 0 only after a requested stop."""
     # a list, not an Event: setting one inside a handler can deadlock with the thread it stopped
     told_to_stop: list[int] = []
 
@@ -55,21 +57,39 @@ def run_together(services: Sequence[ServiceProcess], say: Callable[[str], None])
     width = max(len(service.name) for service in services)
     children = [_start(service, width) for service in services]
     try:
+        missed: set[str] = set()
         while not told_to_stop and _all_run(children):
+            _tell_of_missed(children, missed, say)
             time.sleep(_POLL_SECONDS)
-        for service, child in zip(services, children, strict=True):
-            if not told_to_stop and child.process.poll() is not None:
-                say(f"{service.name} ended with exit status {child.process.returncode}; stopping")
+        for child in children:
+            if not told_to_stop and child.service.is_needed and child.process.poll() is not None:
+                say(f"{_how_it_ended(child)}; stopping")
     finally:
         codes = _stop(children)
         for number, handler in previous.items():
             signal.signal(number, handler)
-    stopped_well = all(code in _ENDED_WELL for code in codes)
+    needed = [code for code, child in zip(codes, children, strict=True) if child.service.is_needed]
+    stopped_well = all(code in _ENDED_WELL for code in needed)
     return 0 if told_to_stop and stopped_well else 1
 
 
 def _all_run(children: Sequence[_Child]) -> bool:
-    return all(child.process.poll() is None for child in children)
+    """Whether every one that is needed runs."""
+    return all(child.process.poll() is None for child in children if child.service.is_needed)
+
+
+def _tell_of_missed(
+    children: Sequence[_Child], missed: set[str], say: Callable[[str], None]
+) -> None:
+    """One line of each that ended and that the others do without."""
+    for child in children:
+        if child.service.name not in missed and child.process.poll() is not None:
+            missed.add(child.service.name)
+            say(f"{_how_it_ended(child)}; the services go on without it")
+
+
+def _how_it_ended(child: _Child) -> str:
+    return f"{child.service.name} ended with exit status {child.process.returncode}"
 
 
 def _start(service: ServiceProcess, width: int) -> _Child:
@@ -83,7 +103,7 @@ def _start(service: ServiceProcess, width: int) -> _Child:
     prefix = f"{service.name:<{width}} | "
     relay = threading.Thread(target=_relay, args=(lines, prefix), daemon=True)
     relay.start()
-    return _Child(process, relay)
+    return _Child(service, process, relay)
 
 
 def _relay(lines: IO[str], prefix: str) -> None:
@@ -107,15 +127,21 @@ def run_services(
     workers: int | None = None,
     as_of: str | None = None,
 ) -> int:
-    """Run API and scheduler until Ctrl-C; the exit status to end with.
+    """Run API, scheduler and console until Ctrl-C; the exit status to end with.
 
     `as_of`: the instant whose knowledge training uses, in place of TRAIN_AS_OF.
     """
     url = f"http://{settings.api_host}:{settings.api_port}"
     logs = settings.logs_dir
-    places = {"API": url, "docs": f"{url}/docs", "logs": f"{logs}/", "stop": "Ctrl-C"}
+    places = {
+        "API": url,
+        "docs": f"{url}/docs",
+        "console": f"http://{settings.console_host}:{settings.console_port}",
+        "logs": f"{logs}/",
+        "stop": "Ctrl-C",
+    }
     for name, place in places.items():
-        console.print(f"{name:>6}  {place}", highlight=False, soft_wrap=True)
+        console.print(f"{name:>7}  {place}", highlight=False, soft_wrap=True)
     services = [
         ServiceProcess(
             "api",
@@ -131,8 +157,25 @@ def run_services(
                 **({"TRAIN_AS_OF": as_of} if as_of else {}),
             },
         ),
+        ServiceProcess(
+            "console",
+            _module("console.main"),
+            {"LOG_FILE": str(logs / "console.log"), "API_URL": url, **_places_of(settings)},
+            is_needed=False,
+        ),
     ]
     return run_together(services, lambda line: console.print(line, style="red"))
+
+
+def _places_of(settings: CommandSettings) -> dict[str, str]:
+    """Where the data are: the console knows no use case, so it is told what follows from it."""
+    root = {} if settings.var_dir is None else {"VAR_DIR": str(settings.var_dir)}
+    return {
+        **root,
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "KEYS_DIR": str(settings.keys_dir),
+        "RETRAINED_MODELS_DIR": str(settings.retrained_models_dir),
+    }
 
 
 def _module(name: str) -> list[str]:

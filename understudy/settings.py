@@ -8,6 +8,7 @@ from shared.local_paths import AbsolutePath
 from shared.settings import (
     ApiClientSettings,
     CandidateSettings,
+    ConsoleListenSettings,
     DataSettings,
     ListenSettings,
     SettingGroup,
@@ -36,6 +37,7 @@ class CommandSettings(
     ListenSettings,
     ApiClientSettings,
     CandidateSettings,
+    ConsoleListenSettings,
     CommandRunSettings,
 ):
     """Every setting that the command line reads, read once and frozen."""

@@ -56,8 +56,8 @@ OPENABLE = frozenset({Role.SCORER, Role.READ})
 LIMITED = frozenset({Role.PUSH, Role.OPERATOR, Role.ALERT, Role.TRIGGER})
 # Headers that name the sender: a token, or a proxy on behalf of another machine.
 _SAYS_WHO = frozenset({b"authorization", b"x-forwarded-for", b"forwarded"})
-# A scheduler that pushes a model has to see what is served, and holds no other token.
-ALSO_ADMITTED = {Role.READ: frozenset({Role.PUSH})}
+# The scheduler and the console have to see what is served, and hold no other token.
+ALSO_ADMITTED = {Role.READ: frozenset({Role.PUSH, Role.CONSOLE})}
 
 
 class RateLimit:

@@ -25,8 +25,8 @@ from api.http.heads import (
     check_host,
     has_chunks,
 )
-from api.http.hosts import Hosts
 from api.http.problems import BUSY, MALFORMED, TOO_SLOW, Problem
+from shared.host_names import Hosts
 
 _log = structlog.get_logger()
 _SLICE_BYTES = 16 * 1024

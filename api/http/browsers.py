@@ -14,12 +14,12 @@ from api.http.headers import problem_headers
 from api.http.problems import FOREIGN_ORIGIN, Problem
 from api.metrics import Metrics
 from api.models.model_slot import ModelSlot
+from shared.host_names import is_own_origin
 
 _log = structlog.get_logger()
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 # Sec-Fetch-Site of a page of ours, and of a person who typed the address.
 _OWN_SITES = frozenset({b"same-origin", b"none"})
-_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 
 class OriginGuard:
@@ -48,7 +48,7 @@ class OriginGuard:
                 sites.append(value.lower())
             elif name == b"host":
                 host = value.lower()
-        if any(origin not in self._named and not _is_own(origin, host) for origin in origins):
+        if any(origin not in self._named and not is_own_origin(origin, host) for origin in origins):
             return True
         return not origins and any(site not in _OWN_SITES for site in sites)
 
@@ -65,12 +65,3 @@ class OriginGuard:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._metrics.route("unknown").answered(status, time.perf_counter() - started)
-
-
-def _is_own(origin: bytes, host: bytes) -> bool:
-    """Whether a page that came from this very host and port asks; `null` never is."""
-    scheme, separator, authority = origin.partition(b"://")
-    port = _DEFAULT_PORTS.get(scheme)
-    if not separator or port is None or not host:
-        return False
-    return authority.removesuffix(port) == host.removesuffix(port)

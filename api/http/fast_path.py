@@ -18,8 +18,8 @@ from api.http.callers import Caller
 from api.http.connections import Connections
 from api.http.fast_routes import FastRoute, FastRoutes
 from api.http.headers import no_version, rendered
-from api.http.hosts import Hosts
 from api.http.problems import Problem
+from shared.host_names import Hosts
 
 _JSON = b"application/json"
 _FEW_HEADERS = 32

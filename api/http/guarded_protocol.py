@@ -17,8 +17,8 @@ from api.http.bounds import Bounds
 from api.http.connections import Connections, ConnectionState
 from api.http.headers import last_answer, no_version
 from api.http.heads import HeadRefused
-from api.http.hosts import Hosts
 from api.http.problems import BUSY, TOO_SLOW, Problem
+from shared.host_names import Hosts
 
 _AGAIN = {"Retry-After": "1"}
 Client = tuple[str, int]

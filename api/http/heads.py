@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from api.http.bounds import Bounds
-from api.http.hosts import Hosts
 from api.http.problems import (
     ADDRESS_TOO_LONG,
     HEADERS_TOO_LARGE,
@@ -12,6 +11,7 @@ from api.http.problems import (
     Problem,
     ProblemKind,
 )
+from shared.host_names import Hosts
 
 Headers = Sequence[tuple[bytes, bytes]]
 # A parser that meets one of these takes all that follows for another protocol, or worse: for

@@ -13,9 +13,9 @@ from api.http.fast_routes import FastRoutes
 from api.http.guarded_app import GuardedApp
 from api.http.guarded_protocol import guarded_for
 from api.http.headers import no_version
-from api.http.hosts import Hosts
 from native.catalogue import FAST_HTTP
 from native.parts import Part
+from shared.host_names import Hosts
 
 
 def _as_it_is(app: ASGIApp) -> ASGIApp:

@@ -34,15 +34,16 @@ class Role(StrEnum):
     OPERATOR = "operator"
     ALERT = "alert"
     TRIGGER = "trigger"
+    CONSOLE = "console"
 
 
 API_ROLES = tuple(Role)
 # The roles whose token another service or a client beside the API reads: a separate folder.
-_SHARED_FOLDERS = {Role.PUSH: "push", Role.FEEDBACK: "feedback"}
+_SHARED_FOLDERS = {Role.PUSH: "push", Role.FEEDBACK: "feedback", Role.CONSOLE: "console"}
 
 
 def token_path(keys_dir: Path, role: Role) -> Path:
-    """The token of a role: push and feedback have separate folders, which others may read."""
+    """The token of a role: those that others may read have separate folders."""
     return keys_dir / _SHARED_FOLDERS.get(role, "api") / f"{role}.token"
 
 

@@ -42,7 +42,7 @@ def test_nothing_outside_these_packages_imports_what_phones_home() -> None:
     assert [str(path) for path in sources if _imported(path) & TALKATIVE] == []
 
 
-@pytest.mark.parametrize("name", ["Dockerfile.api", "Dockerfile.scheduler"])
+@pytest.mark.parametrize("name", ["Dockerfile.api", "Dockerfile.scheduler", "Dockerfile.console"])
 def test_the_images_switch_it_off_for_whatever_runs_in_them(name: str) -> None:
     text = (ROOT / name).read_text()
     assert [switch for switch, value in SWITCHES.items() if f"{switch}={value}" not in text] == []

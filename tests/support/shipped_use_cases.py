@@ -6,7 +6,10 @@ from pathlib import Path
 import usecases
 
 ROOT = Path(usecases.__file__).parent
-_ROOMS = ("api", "learning", "native", "scheduler", "shared", "simulator", "understudy", "usecases")
+_ROOMS = (
+    "api", "console", "learning", "native", "scheduler", "shared", "simulator", "understudy",
+    "usecases",
+)  # fmt: skip
 
 
 def shipped_names() -> list[str]:

@@ -70,6 +70,32 @@ def test_when_one_ends_the_other_is_stopped_and_the_exit_status_says_so() -> Non
     assert "s1 ended with exit status 3" in output
 
 
+def test_the_others_go_on_without_one_that_is_not_needed_and_it_is_said_once() -> None:
+    code = (
+        "import sys\nfrom understudy.run import ServiceProcess, run_together\n"
+        f"needed = ServiceProcess('api', [sys.executable, '-c', {CLEANS_UP!r}], {{}})\n"
+        "command = [sys.executable, '-c', 'raise SystemExit(2)']\n"
+        "other = ServiceProcess('console', command, {}, is_needed=False)\n"
+        "sys.exit(run_together([needed, other], lambda line: print(line, flush=True)))\n"
+    )
+    supervisor = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert supervisor.stdout is not None
+    lines = [""]
+    while lines[-1] != "console ended with exit status 2; the services go on without it\n":
+        lines.append(supervisor.stdout.readline())
+        assert lines[-1], "the supervisor ended early"
+    assert supervisor.poll() is None
+    supervisor.send_signal(signal.SIGTERM)
+    rest, _ = supervisor.communicate(timeout=30)
+    assert supervisor.returncode == 0
+    assert "console ended" not in rest
+
+
 def test_even_a_service_that_ends_well_is_missed() -> None:
     told: list[str] = []
     code = run_together([_service("brief", "pass"), _service("api", SERVES)], told.append)

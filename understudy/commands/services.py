@@ -47,13 +47,14 @@ UseCase = Annotated[
 
 
 def run(workers: Workers = None, as_of: AsOf = None, use_case: UseCase = None) -> None:
-    """Start both services; an empty database of transactions is filled with a simulated past first.
+    """Start both services and the console; an empty database of transactions is filled first.
 
     A declared use case imports its source, and its data are kept in var/NAME (VAR_DIR).
 
     The scheduler trains the first model, examines it and pushes it; the API serves it about a
-    minute later. Ctrl-C stops both. The API listens on API_HOST:API_PORT (127.0.0.1:8000), logs
-    are written to LOGS_DIR (var/logs), and the database is DATABASE_URL
+    minute later. Ctrl-C stops all. The API listens on API_HOST:API_PORT (127.0.0.1:8000), the
+    console on CONSOLE_HOST:CONSOLE_PORT (127.0.0.1:8001); the services go on without it. Logs are
+    written to LOGS_DIR (var/logs), and the database is DATABASE_URL
     (sqlite:///var/understudy.db). SEED_EMPTY_DATABASE=false leaves an empty database empty.
     `python -m api.main --help` and `python -m scheduler.main --help` list every setting.
 

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from api.http.hosts import Hosts
 from api.settings import Settings
+from shared.host_names import Hosts
 from shared.keys.tokens import Role
 from tests.api.server import Running
 

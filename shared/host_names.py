@@ -1,4 +1,4 @@
-"""The host names of this service: protects from DNS rebinding.
+"""The host names of a service, and the origin of its own pages: protects from DNS rebinding.
 
 A browser sends along the name that its page was loaded from. Whoever owns a name can make it
 resolve to this machine a moment later (DNS rebinding); they cannot make a browser send another
@@ -11,6 +11,7 @@ from ipaddress import ip_address
 # Values of the header that were accepted; a service has few names.
 _MOST_KNOWN = 64
 ANY = "*"
+_DEFAULT_PORTS = {b"http": b":80", b"https": b":443"}
 
 
 class Hosts:
@@ -61,3 +62,22 @@ def _is_address(name: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_own_origin(origin: bytes, host: bytes) -> bool:
+    """Whether a page that came from this very host and port asks; `null` never is."""
+    scheme, separator, authority = origin.partition(b"://")
+    port = _DEFAULT_PORTS.get(scheme)
+    if not separator or port is None or not host:
+        return False
+    return authority.removesuffix(port) == host.removesuffix(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a port of this host."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name may resolve to any address
+        return False

@@ -1,0 +1,94 @@
+"""Sessions in the memory of the console, and the tokens that forms carry.
+
+The cookie of a visitor who has not logged in only names the visitor, so that a form token can be
+bound to it; a login always gives a new one, so a cookie that was planted before is worth nothing.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import Lock
+
+COOKIE = "understudy_console"
+MOST_SESSIONS = 200
+"""Beyond it the session that was not used for longest ends."""
+
+_COOKIE = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_BYTES = 32
+
+
+@dataclass(slots=True)
+class _Session:
+    used_at: float
+
+
+class Sessions:
+    """Who has logged in. Safe for threads; keeps digests of cookies, not the cookies."""
+
+    def __init__(self, idle_seconds: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._idle_seconds = idle_seconds
+        self._now = now
+        self._lock = Lock()
+        self._sessions: OrderedDict[bytes, _Session] = OrderedDict()
+        self._secret = secrets.token_bytes(_BYTES)
+
+    def begin(self, old_cookie: str | None) -> str:
+        """The cookie of a new session; the old one means nothing from now on."""
+        self.end(old_cookie)
+        cookie = new_cookie()
+        with self._lock:
+            self._sessions[_digest(cookie)] = _Session(self._now())
+            while len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+        return cookie
+
+    def end(self, cookie: str | None) -> None:
+        if cookie is not None:
+            with self._lock:
+                self._sessions.pop(_digest(cookie), None)
+
+    def is_logged_in(self, cookie: str | None) -> bool:
+        """Whether the session is there; using it keeps it alive."""
+        if cookie is None:
+            return False
+        with self._lock:
+            session = self._sessions.get(_digest(cookie))
+            if session is None:
+                return False
+            if self._now() - session.used_at > self._idle_seconds:
+                del self._sessions[_digest(cookie)]
+                return False
+            session.used_at = self._now()
+            self._sessions.move_to_end(_digest(cookie))
+            return True
+
+    def form_token(self, cookie: str) -> str:
+        """What a form must carry that is sent with this cookie."""
+        return hmac.new(self._secret, cookie.encode(), hashlib.sha256).hexdigest()
+
+    def accepts_form(self, cookie: str | None, token: str) -> bool:
+        return cookie is not None and hmac.compare_digest(
+            self.form_token(cookie).encode(), token.encode()
+        )
+
+
+def new_cookie() -> str:
+    return secrets.token_urlsafe(_BYTES)
+
+
+def cookie_of(header: str) -> str | None:
+    """The cookie in a Cookie header; None: there is none, or it is not one of ours."""
+    for pair in header.split(";"):
+        name, _, value = pair.strip().partition("=")
+        if name == COOKIE and _COOKIE.fullmatch(value):
+            return value
+    return None
+
+
+def _digest(cookie: str) -> bytes:
+    return hashlib.sha256(cookie.encode()).digest()

@@ -1,0 +1,94 @@
+"""What holds for every screen there is: page, JSON, CSV, command, and databases that are away."""
+
+import csv
+import io
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from console.screen import Screen
+from console.screens.catalogue import SCREENS
+from tests.support.console_bench import Bench
+
+LISTED = [screen for screen in SCREENS if screen.in_navigation]
+
+
+def ids(screen: Screen) -> str:
+    return screen.name
+
+
+@contextmanager
+def locked(bench: Bench) -> Iterator[None]:
+    """The database, held by a process that lets nobody read."""
+    bench.engine.dispose()
+    holder = sqlite3.connect(bench.folder / "rows.db", isolation_level=None)
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    holder.execute("PRAGMA journal_mode = DELETE")
+    holder.execute("BEGIN EXCLUSIVE")
+    try:
+        yield
+    finally:
+        holder.close()
+
+
+@pytest.mark.parametrize("screen", LISTED, ids=ids)
+def test_a_screen_says_its_question_its_command_and_where_its_numbers_are(
+    bench: Bench, screen: Screen
+) -> None:
+    answer = bench.browser().get(screen.path)
+    assert answer.status_code == 200
+    assert f"<h1>{screen.name}</h1>" in answer.text
+    for part in ("understudy ", f"{screen.path}.json", f"{screen.path}.csv", 'aria-current="page"'):
+        assert part in answer.text
+
+
+@pytest.mark.parametrize("screen", LISTED, ids=ids)
+def test_a_screen_is_there_as_json_and_as_csv(bench: Bench, screen: Screen) -> None:
+    browser = bench.browser()
+    told = browser.get(f"{screen.path}.json")
+    assert (told.status_code, told.headers["Content-Type"]) == (200, "application/json")
+    assert told.json()["troubles"] == []
+    table = browser.get(f"{screen.path}.csv")
+    assert table.status_code == 200
+    assert list(csv.reader(io.StringIO(table.text))) != []
+
+
+@pytest.mark.parametrize("screen", LISTED, ids=ids)
+def test_a_screen_says_that_the_api_is_away_and_shows_what_it_has(
+    bench: Bench, screen: Screen
+) -> None:
+    bench.api.is_away = True
+    answer = bench.browser().get(screen.path)
+    assert answer.status_code == 200
+    assert f"<h1>{screen.name}</h1>" in answer.text
+
+
+@pytest.mark.parametrize("screen", LISTED, ids=ids)
+def test_a_screen_says_that_the_database_is_locked_or_gone_and_shows_what_it_has(
+    bench: Bench, screen: Screen
+) -> None:
+    browser = bench.browser()
+    with locked(bench):
+        answer = browser.get(screen.path)
+    assert answer.status_code == 200
+    bench.wired.sources.reads.forget()
+    bench.engine.dispose()
+    for path in bench.folder.glob("rows.db*"):
+        path.unlink()
+    answer = browser.get(screen.path)
+    assert answer.status_code == 200
+    if "The database could not be read" not in answer.text:
+        told = browser.get(f"{screen.path}.json").json()
+        assert [one["source"] for one in told["troubles"]] in ([], ["files"]), "reads no database"
+
+
+@pytest.mark.parametrize("screen", LISTED, ids=ids)
+def test_a_page_needs_no_script_and_repeats_itself_only_in_its_live_part(
+    bench: Bench, screen: Screen
+) -> None:
+    page = bench.browser().get(screen.path).text
+    assert page.count("<script") == page.count('<script src="/static/')
+    before, _, _ = page.partition('<div id="live"')
+    assert "<h1>" in before
