@@ -4,7 +4,7 @@ import math
 
 import httpx
 
-from console.sampler import MOST_SERIES, Sampler, Samples, parse_samples
+from console.sampler import MOST_SERIES, Sampler, Samples, SeriesKey, parse_samples
 
 TEXT = """# HELP understudy_decisions_total Rows
 understudy_decisions_total{decision="block"} 3.0
@@ -28,7 +28,9 @@ def test_only_known_families_are_kept_and_other_labels_are_summed() -> None:
 def test_a_day_is_kept_and_no_more_of_a_series_or_of_series() -> None:
     samples = Samples(period_seconds=3_600)
     for hour in range(60):
-        found = {("understudy_decisions_total", (("decision", f"d{n}"),)): 1.0 for n in range(200)}
+        found: dict[SeriesKey, float] = {
+            ("understudy_decisions_total", (("decision", f"d{n}"),)): 1.0 for n in range(200)
+        }
         samples.add(float(hour), found)
     kept = samples.series("understudy_decisions_total")
     assert len(samples.instants()) == 24
