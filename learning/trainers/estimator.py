@@ -1,15 +1,17 @@
 """Custom estimators: scikit-learn's, LightGBM's and XGBoost's, alone or in a Pipeline.
 
-They learn from a DataFrame and are exported by skl2onnx (`requirements/converters.txt`). The
-converters are wrong in known ways, so the graph is compared with the estimator before anything
-else happens to it, and a difference names the step of the Pipeline where it begins.
+They learn from a DataFrame and are exported by skl2onnx (`requirements/converters.txt`), or write
+their own nodes (`OwnNodes`) where there is no converter, as for a network of torch. Converters are
+wrong in known ways, so the graph is compared with the estimator before anything else happens to it,
+and a difference names the step of the Pipeline where it begins.
 """
 
 import importlib
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +28,21 @@ from shared.tasks import Task, TaskKind
 from shared.usecase.serving import FloatMatrix
 
 _PREFIX = "estimator_"
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+_NESTED = ("steps", "transformers", "transformer_list", "estimators")
+"""Parameters that hold estimators, whose own parameters are listed one by one."""
+
+
+@runtime_checkable
+class OwnNodes(Protocol):
+    """An estimator that writes its own part of the graph."""
+
+    def add_nodes(self, builder: Builder, columns: Mapping[str, str]) -> str:
+        """Add nodes; returns the name of the (rows, outputs) tensor.
+
+        `columns` are the tensors of the frame's columns by name, (rows, 1) each.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +73,8 @@ class FittedEstimator:
     def export(self, builder: Builder) -> str:
         """Raises TrainingFailed when there is no converter for some step."""
         inputs = add_frame_inputs(builder, self.columns)
+        if isinstance(self.estimator, OwnNodes):
+            return self._scores(builder, self.estimator.add_nodes(builder, inputs))
         model = self.converted(self.estimator)
         builder.inline(model, _PREFIX, inputs)
         return self._scores(builder, _PREFIX + model.graph.output[-1].name)
@@ -105,10 +124,16 @@ def fit_estimator(
             estimator.fit(frame, labels)
     except Exception as error:
         raise TrainingFailed(f"{recipe.model}: {type(error).__name__}: {error}") from error
-    parameters = {
-        name: repr(value)[:200] for name, value in estimator.get_params(deep=False).items()
+    return FittedEstimator(request.task, estimator, request.columns, _parameters(estimator))
+
+
+def _parameters(estimator: Any) -> Mapping[str, str]:
+    """Every setting of the estimator and its steps, as the same text in every run."""
+    return {
+        name: _ADDRESS.sub("", repr(value))[:200]
+        for name, value in sorted(estimator.get_params().items())
+        if not (hasattr(value, "get_params") or name.split("__")[-1] in _NESTED)
     }
-    return FittedEstimator(request.task, estimator, request.columns, parameters)
 
 
 def _loaded(path: str, request: TrainingRequest) -> Any:

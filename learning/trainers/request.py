@@ -57,6 +57,8 @@ class TrainingRequest:
 
     Attributes:
         labels: one number a row, or one a row and item for a ranking.
+        items: the column with the ratings so far of each item of a ranking; empty: the columns
+            are the items, in their order.
         recipes: the one that is best on validation rows is trained on all of them.
         measure: by which the best is chosen; empty: the task's default.
         validation_share: the newest share of the rows; thresholds are chosen there, too.
@@ -75,6 +77,7 @@ class TrainingRequest:
     outlier: bool = False
     outlier_share: float = 0.005
     seed: int = 0
+    items: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,6 +87,18 @@ class TrainingRequest:
     def categories(self) -> tuple[int, ...]:
         """Positions of the columns that hold names of words."""
         return tuple(place for place, column in enumerate(self.columns) if column.is_category)
+
+    @property
+    def numbers(self) -> npt.NDArray[np.int64]:
+        """Positions of the columns that hold quantities."""
+        categories = set(self.categories)
+        found = [place for place in range(len(self.columns)) if place not in categories]
+        return np.array(found, dtype=np.int64)
+
+    @property
+    def item_columns(self) -> tuple[str, ...]:
+        """The column of each item of a ranking, whether or not it is among `columns`."""
+        return self.items or self.names[: self.task.width]
 
     @property
     def measure_name(self) -> str:

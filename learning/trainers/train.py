@@ -27,6 +27,7 @@ from learning.trainers.isolation_forest import (
     FittedIsolationForest,
     fit_isolation_forest,
 )
+from learning.trainers.ratings import baseline_graphs
 from learning.trainers.request import Floats, Recipe, TrainingRequest, refuse_unusable
 from learning.trainers.steps import differing_step
 from learning.trainers.thresholds import decision_threshold, outlier_threshold
@@ -34,7 +35,7 @@ from shared.bundle.graph import check_graph
 from shared.errors import BundleMalformed, TrainingFailed
 from shared.tasks import OUTLIER, TaskKind
 from shared.tasks.answer import DECISION
-from shared.usecase.learning import Candidate, Progress, baseline_path
+from shared.usecase.learning import CHOSEN, Candidate, Progress, baseline_path
 from shared.usecase.serving import FloatMatrix
 
 PARITY_ROWS = 1_000
@@ -98,19 +99,33 @@ def train(request: TrainingRequest, progress: Progress) -> Candidate:
         require_parity(request, fitted, forest, graph)
     progress("trained", 1.0)
     return Candidate(
-        files={GRAPH: graph, **_baselines(request, fitted)},
+        files={GRAPH: graph, **_baselines(request)},
         components=(*request.task.outputs, *((OUTLIER,) if forest else ())),
         feature_names=request.names,
         feature_set_version=request.feature_set_version,
         thresholds=_thresholds(request, chosen, forest),
-        hyperparameters={
-            "model": chosen.recipe.model,
-            **fitted.hyperparameters,
-            "validation": {"measure": request.measure_name, **chosen.values},
-            "seed": request.seed,
-        },
+        hyperparameters=_hyperparameters(request, chosen, fitted),
         frameworks=_frameworks(),
     )
+
+
+def _hyperparameters(
+    request: TrainingRequest, chosen: _Chosen, fitted: Fitted
+) -> Mapping[str, Any]:
+    """The recipe, which stays the same from run to run, and what this run chose by it.
+
+    Of several candidates the recipe is their list: that another one wins is not a new recipe.
+    """
+    model = {"model": chosen.recipe.model, **fitted.hyperparameters}
+    validation = {"measure": request.measure_name, **chosen.values}
+    if len(request.recipes) == 1:
+        return {**model, "seed": request.seed, CHOSEN: {"validation": validation}}
+    return {
+        "candidates": [recipe.title for recipe in request.recipes],
+        "measure": request.measure_name,
+        "seed": request.seed,
+        CHOSEN: {**model, "validation": validation},
+    }
 
 
 def fit(request: TrainingRequest, recipe: Recipe, rows: Rows) -> Fitted:
@@ -149,7 +164,7 @@ def _choose(request: TrainingRequest, progress: Progress) -> _Chosen:
 
 
 def _forest(request: TrainingRequest) -> FittedIsolationForest:
-    numbers = [place for place in range(len(request.columns)) if place not in request.categories]
+    numbers = request.numbers.tolist()
     if not numbers:
         raise TrainingFailed("outlier: there is no number column; set outlier = false")
     usual = request.matrix
@@ -250,13 +265,11 @@ def _fit_ranking(request: TrainingRequest, recipe: Recipe, rows: Rows) -> Fitted
     return fit_ranking(request, recipe, rows)
 
 
-def _baselines(request: TrainingRequest, fitted: Fitted) -> Mapping[str, bytes]:
-    """Graphs of what the model has to beat, where its recipe trains such beside it."""
-    graphs = getattr(fitted, "baseline_graphs", None)
-    if graphs is None:
+def _baselines(request: TrainingRequest) -> Mapping[str, bytes]:
+    """Graphs of what the model of a ranking has to beat, whatever its recipe."""
+    if request.task.kind is not TaskKind.RANKING:
         return {}
-    made: Mapping[str, bytes] = graphs(len(request.columns), request.task)
-    return {baseline_path(name): graph for name, graph in made.items()}
+    return {baseline_path(name): graph for name, graph in baseline_graphs(request).items()}
 
 
 _BUILT_IN: Mapping[str, Callable[[TrainingRequest, Recipe, Rows], Fitted]] = {

@@ -17,7 +17,7 @@ _LABEL_KEYS = {
     TaskKind.REGRESSION: ("column",),
     TaskKind.RANKING: ("items",),
 }
-_OPTIONAL_LABEL_KEYS = {TaskKind.BINARY: ("negative",)}
+_OPTIONAL_LABEL_KEYS = {TaskKind.BINARY: ("negative",), TaskKind.RANKING: ("columns",)}
 
 
 def faults_of(declared: "Declaration") -> list[str]:
@@ -52,7 +52,7 @@ def _label(declared: "Declaration") -> Iterator[str]:
     for key in needed:
         if getattr(label, key) is None:
             yield f'label.{key} is missing: task = "{task}" needs it'
-    for key in ("column", "positive", "negative", "classes", "items"):
+    for key in ("column", "positive", "negative", "classes", "items", "columns"):
         if getattr(label, key) is not None and key not in allowed:
             yield f'label.{key} has no meaning for task = "{task}": remove it'
     if label.known_at is not None and label.delay:
@@ -79,6 +79,25 @@ def _items(declared: "Declaration") -> Iterator[str]:
     for name in declared.items:
         if declared.columns[name].kind is not Kind.NUMBER:
             yield f'columns.{name} is an item of the ranking: its kind must be "number"'
+    yield from _item_labels(declared)
+
+
+def _item_labels(declared: "Declaration") -> Iterator[str]:
+    labels, written = declared.item_labels, declared.label.columns
+    if written is None:
+        return
+    if len(set(labels)) != len(declared.items):
+        yield (
+            f"label.columns = {list(written)!r} is not one column for each of the "
+            f'{len(declared.items)} items: write columns = "next_*", or one name for each item'
+        )
+    sources = {column.source or name: name for name, column in declared.columns.items()}
+    for name in labels:
+        if name in sources:
+            yield (
+                f"columns.{sources[name]} is a label too (label.columns), and the answer would be "
+                "in the question: remove it from [columns]"
+            )
 
 
 def _roles(declared: "Declaration") -> Iterator[str]:

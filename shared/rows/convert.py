@@ -162,7 +162,8 @@ class RowConverter:
     def _row_ids(self, frame: pl.DataFrame) -> tuple[pl.Series, pl.Series]:
         name = self._schema.roles.row_id
         if name is None:
-            about_the_label = {self._schema.roles.label, self._schema.roles.known_at}
+            roles = self._schema.roles
+            about_the_label = {roles.label, roles.known_at, *roles.item_labels}
             content = [one for one in frame.columns if one not in about_the_label]
             return self._ids.of_content(frame.select(content)), nothing(frame.height)
         ids = read_texts(frame[name], is_identifier=True, is_numeric=False)
@@ -202,7 +203,8 @@ def needed_sources(declared: Declaration, present: Sequence[str], name: str) -> 
         if source is not None:
             wanted[source] = f"use_case.{key}"
     _refuse_missing(wanted, present, name)
-    optional = [one for one in (roles.label, roles.known_at) if one and one in present]
+    about_the_label = (roles.label, roles.known_at, *roles.item_labels)
+    optional = [one for one in about_the_label if one and one in present]
     return _once((*wanted, *optional), present, name)
 
 

@@ -77,6 +77,7 @@ class Declaration(BaseModel):
                 known_at=label.known_at,
                 stake=use_case.stake,
                 items=self.items,
+                item_labels=self.item_labels,
                 delay_us=label.delay,
             ),
             columns=columns,
@@ -89,6 +90,19 @@ class Declaration(BaseModel):
         if pattern is None:
             return ()
         return tuple(name for name in self.columns if _matches(name, pattern))
+
+    @property
+    def item_names(self) -> tuple[str, ...]:
+        """What the items are called: the part of the column's name that `*` stands for."""
+        return tuple(_item_name(column, self.label.items or "") for column in self.items)
+
+    @property
+    def item_labels(self) -> tuple[str, ...]:
+        """The columns of the source with the label of each item, in the order of the items."""
+        written = self.label.columns or ()
+        if len(written) == 1 and written[0].endswith("*"):
+            return tuple(written[0][:-1] + name for name in self.item_names)
+        return written
 
     @property
     def metric(self) -> str:
@@ -104,11 +118,16 @@ def _matches(name: str, pattern: str) -> bool:
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
 
 
+def _item_name(column: str, pattern: str) -> str:
+    is_prefix = pattern.endswith("*")
+    return (column[len(pattern) - 1 :] if is_prefix else "") or column
+
+
 def _names(declared: Declaration) -> tuple[str, ...]:
     """The classes or items of the task."""
     label = declared.label
     if declared.items:
-        return declared.items
+        return declared.item_names
     if declared.use_case.task is TaskKind.BINARY and label.positive is not None:
         return (label.negative or f"not {label.positive}", label.positive)
     return label.classes or ()

@@ -6,7 +6,7 @@ import polars as pl
 from shared.importing.numbers import NumberStyle
 from shared.importing.texts import read_texts
 from shared.rows.declaration import Declaration
-from shared.rows.reading import Read, nothing, read_number_series, told
+from shared.rows.reading import Read, nothing, read_number_series, together, told
 from shared.tasks import TaskKind
 
 _SHOWN_CLASSES = 6
@@ -49,11 +49,21 @@ def _classes(declared: Declaration, column: str, source: pl.Series) -> Read:
 
 
 def _items(declared: Declaration, frame: pl.DataFrame, style: NumberStyle) -> Read:
-    """The vector of items as float32; null where a row rates none."""
-    schema = declared.row_schema
-    sources = [schema.column(name).source for name in schema.roles.items]
-    columns = [read_number_series(frame[source], style)[0].to_numpy() for source in sources]
-    matrix = np.column_stack(columns).astype("<f4")
+    """What was rated next, as a vector of float32; null where a row rates none."""
+    sources = declared.row_schema.roles.item_labels
+    present = [name for name in sources if name in frame.columns]
+    if not present:
+        return Read(pl.Series([None] * frame.height, dtype=pl.Binary), nothing(frame.height))
+    matrix = np.full((frame.height, len(sources)), np.nan, dtype="<f4")
+    problems = []
+    for at, name in enumerate(sources):
+        if name not in frame.columns:
+            continue
+        values, unreadable = read_number_series(frame[name], style)
+        rated = values.cast(pl.Float64).to_numpy().astype("<f4")
+        matrix[:, at] = rated
+        wrong = unreadable | pl.Series(np.isinf(rated))
+        problems.append(told(frame[name], wrong, f"{name} is {{}}, which is no number"))
     known = ~np.isnan(matrix).all(axis=1)
     vectors = [row.tobytes() if there else None for row, there in zip(matrix, known, strict=True)]
-    return Read(pl.Series(vectors, dtype=pl.Binary), nothing(frame.height))
+    return Read(pl.Series(vectors, dtype=pl.Binary), together(problems, frame.height))

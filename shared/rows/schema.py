@@ -74,10 +74,12 @@ class Roles:
         row_id: identifies a row; None: an id is made from the row's content.
         entity: whose rows depend on each other; None: each row stands alone.
         time: when the row was true; None: rows have no order in time.
-        label: what is predicted; None for ranking, where `items` are both input and label.
+        label: what is predicted; None for a ranking.
         known_at: when the label became known; None: `delay_us` after the time.
         stake: the declared column with the money at risk.
-        items: the declared columns of a ranking, in order.
+        items: the declared columns of a ranking with the ratings so far, in order.
+        item_labels: the columns of the source with what was rated next, in the order of the
+            items; empty: labels come by /feedback.
     """
 
     label: str | None
@@ -87,6 +89,7 @@ class Roles:
     known_at: str | None = None
     stake: str | None = None
     items: tuple[str, ...] = ()
+    item_labels: tuple[str, ...] = ()
     delay_us: int = 0
 
 

@@ -85,7 +85,13 @@ class UseCaseSection(BaseModel):
 
 
 class LabelSection(BaseModel):
-    """The label, and when it becomes known."""
+    """The label, and when it becomes known.
+
+    Attributes:
+        items: of a ranking, the declared columns with the ratings so far: "rating_*".
+        columns: of a ranking, the columns of the source with the ratings that followed: "next_*",
+            or a list in the order of the items. None: the labels come by /feedback.
+    """
 
     model_config = STRICT
 
@@ -94,6 +100,7 @@ class LabelSection(BaseModel):
     negative: Class | None = None
     classes: Annotated[tuple[Class, ...], Field(min_length=2, max_length=MAX_CLASSES)] | None = None
     items: SourceName | None = None
+    columns: Texts | None = None
     delay: Duration = 0
     known_at: SourceName | None = None
 

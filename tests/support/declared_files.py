@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -80,6 +81,25 @@ def iris(rows: int, seed: int = 3) -> pl.DataFrame:
             "species": [("setosa", "versicolor", "virginica")[one] for one in species],
         }
     )
+
+
+def tastes(rows: int, seed: int = 4) -> pl.DataFrame:
+    """What guests rate of eight drinks, and rate next; three kinds of guests."""
+    random = np.random.default_rng(seed)
+    drinks = ("tea", "mate", "cocoa", "coffee", "cider", "juice", "milk", "water")
+    liked = np.random.default_rng(8).normal(0, 1.3, (3, len(drinks)))
+    guests = random.integers(0, rows // 3, rows)
+    taste = liked[np.random.default_rng(9).integers(0, 3, rows)[guests]]
+    found = []
+    for unknown in (0.6, 0.2):
+        stars = np.round(np.clip(3 + taste + random.normal(0, 0.9, taste.shape), 1, 5))
+        found.append(np.where(random.random(taste.shape) < unknown, np.nan, stars))
+    sold = [START + timedelta(days=int(day)) for day in np.sort(random.integers(0, 300, rows))]
+    columns: dict[str, Any] = {"guest": [f"g{number:05}" for number in guests],
+               "asked_on": [at.strftime("%Y-%m-%d") for at in sold]}  # fmt: skip
+    for start, rated in zip(("rating", "next"), found, strict=True):
+        columns |= {f"{start}_{drink}": rated[:, at] for at, drink in enumerate(drinks)}
+    return pl.DataFrame(columns).with_columns(pl.selectors.float().fill_nan(None))
 
 
 def write_churn(path: Path, rows: int) -> Path:

@@ -19,7 +19,13 @@ From = Annotated[
     typer.Option("--from", help="CSV, Parquet, .gz, .zip, or a folder of them; may be repeated."),
 ]
 Label = Annotated[
-    str, typer.Option(help="The column to predict; 'rating_*' for a ranking.", show_default=False)
+    str, typer.Option(help="The column to predict; 'next_*' for a ranking.", show_default=False)
+]
+Items = Annotated[
+    str | None,
+    typer.Option(
+        help="Of a ranking: the ratings so far, e.g. 'rating_*'. Default: by their names."
+    ),
 ]
 Time = Annotated[str | None, typer.Option(help="The column that says when a row was true.")]
 NoTime = Annotated[
@@ -46,6 +52,7 @@ def new(
     no_time: NoTime = False,
     task: Annotated[TaskKind | None, typer.Option(help="Default: by the label's values.")] = None,
     entity: Entity = None,
+    items: Items = None,
     day_first: DayFirst = None,
     time_format: Annotated[
         str | None, typer.Option(help="How the time is written, e.g. %d.%m.%Y.")
@@ -70,6 +77,8 @@ def new(
 
         understudy new prices --from sales/ --label price --time sold_on --entity house_id
 
+        understudy new films --from ratings.csv --label 'next_*' --items 'rating_*' --time rated_on
+
         understudy new claims --sql "select * from claims where updated > :since" --label paid
         --time opened_at
     """
@@ -88,6 +97,7 @@ def new(
         no_time=no_time,
         task=task,
         entity=entity,
+        items=items,
         day_first=day_first,
         time_format=time_format,
     )

@@ -153,6 +153,7 @@ class DeclaredLearning:
             measure=self.declared.metric,
             outlier=self.declared.train.outlier,
             seed=seed,
+            items=self._item_slots(),
         )
         return train(request, progress)
 
@@ -182,6 +183,11 @@ class DeclaredLearning:
     ) -> Mapping[str, npt.NDArray[np.bool_]]:
         del features
         return slices_of(held_out, self.declared)
+
+    def _item_slots(self) -> tuple[str, ...]:
+        """The slot of each item of a ranking, in order."""
+        first = {slot.column: slot.name for slot in reversed(slots_of(self.row_schema))}
+        return tuple(first[name] for name in self.row_schema.roles.items)
 
     def _input(self, slot: Slot) -> InputColumn:
         if slot.kind is SlotKind.NUMBER:

@@ -7,6 +7,7 @@ import pytest
 
 from learning.export.parity import run_graph
 from learning.measures import measure_named
+from learning.trainers.ratings import baselines_of
 from learning.trainers.request import InputColumn, Recipe, TrainingRequest
 from learning.trainers.train import GRAPH, fit, train
 from shared.errors import TrainingFailed
@@ -43,7 +44,7 @@ def test_the_network_and_both_baselines_are_served_as_they_predict() -> None:
     rows = request.matrix[:100]
     assert candidate.components == request.task.outputs
     assert np.abs(run_graph(candidate.files[GRAPH], rows) - fitted.predict(rows)).max() < 1e-4
-    for name, baseline in fitted.baselines.items():  # type: ignore[attr-defined]
+    for name, baseline in baselines_of(request).items():
         graph = candidate.files[baseline_path(name)]
         assert np.abs(run_graph(graph, rows) - baseline.predict(rows)).max() < 1e-4
 
@@ -55,7 +56,7 @@ def test_the_network_beats_the_users_own_vector_where_tastes_are_shared() -> Non
     measure = measure_named("ndcg_at_5")
     own, network = (
         measure.of(model.predict(request.matrix[later]), request.labels[later].astype(float)).value
-        for model in (fitted.baselines["own_vector"], fitted)  # type: ignore[attr-defined]
+        for model in (baselines_of(request)["own_vector"], fitted)
     )
     assert network > own + 0.05
 
@@ -75,6 +76,31 @@ def test_what_cannot_be_ranked_is_refused() -> None:
         (replace(request, recipes=(Recipe(),)), "gradient_boosting has no ranking"),
         (replace(request, recipes=(Recipe("denoising_autoencoder", {"depth": 1}),)), "no setting"),
         (replace(request, labels=request.labels[:, :3]), "items are due"),
+        (
+            replace(request, columns=(InputColumn("mood", is_category=True), *request.columns[1:])),
+            "mood is a category: remove it",
+        ),
     ):
         with pytest.raises(TrainingFailed, match=said):
             train(wrong, silent)
+
+
+def test_a_column_that_is_no_item_is_learned_from_and_an_item_may_have_no_column() -> None:
+    request = tastes(400)
+    columns = (InputColumn("age"), *request.columns[:-1])
+    age = np.full((400, 1), 40.0, dtype=np.float32)
+    wider = replace(
+        request,
+        matrix=np.hstack([age, request.matrix[:, :-1]]),
+        columns=columns,
+        items=request.names,
+        recipes=(Recipe("denoising_autoencoder", {"steps": 20}),),
+    )
+    candidate = train(wider, silent)
+    own = baselines_of(wider)["own_vector"]
+    rows = wider.matrix[:50]
+    answered = run_graph(candidate.files[baseline_path("own_vector")], rows)
+    assert np.abs(answered - own.predict(rows)).max() < 1e-4
+    assert np.unique(answered[:, -1]).size == 1
+    rated = ~np.isnan(rows[:, 1])
+    assert (answered[rated, 0] == rows[rated, 1]).all()

@@ -1,6 +1,7 @@
 """Training: the graph says what was learned, the best recipe wins, and faults name their place."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from learning.trainers.request import Recipe
 from learning.trainers.train import GRAPH, fit, require_parity, train
 from shared.errors import TrainingFailed
 from shared.tasks import OUTLIER, Task, TaskKind, answer_function
+from shared.usecase.learning import CHOSEN
 from tests.learning.trainers.rows import COLUMNS, TASKS, request_for, strange_rows
 
 
@@ -67,16 +69,29 @@ def test_the_recipe_that_is_best_on_newer_rows_wins() -> None:
     weak = Recipe(settings={"iterations": 1})
     strong = Recipe(settings={"iterations": 40})
     request = replace(request_for(TaskKind.BINARY), recipes=(weak, strong))
-    told = train(request, silent).hyperparameters
+    told = train(request, silent).hyperparameters[CHOSEN]
     assert told["iterations"] == 40
     values = told["validation"]
     assert values[strong.title] > values[weak.title]
 
 
+def test_what_a_run_finds_out_is_no_part_of_its_recipe() -> None:
+    def recipe_of(*recipes: Recipe, rows: int) -> dict[str, Any]:
+        request = replace(request_for(TaskKind.BINARY, rows=rows), recipes=recipes)
+        found = train(request, silent).hyperparameters
+        return {name: value for name, value in found.items() if name != CHOSEN}
+
+    one, other = Recipe(settings={"iterations": 3}), Recipe(settings={"iterations": 9})
+    assert recipe_of(one, rows=800) == recipe_of(one, rows=1_200)
+    assert recipe_of(one, other, rows=800) == recipe_of(one, other, rows=1_200)
+    assert recipe_of(one, rows=800) != recipe_of(other, rows=800)
+    assert recipe_of(one, other, rows=800) != recipe_of(one, rows=800)
+
+
 def test_a_recipe_that_fails_leaves_the_others_in_the_race() -> None:
     broken = Recipe(model="nowhere:nothing")
     request = replace(request_for(TaskKind.BINARY), recipes=(broken, Recipe()))
-    assert train(request, silent).hyperparameters["model"] == "gradient_boosting"
+    assert train(request, silent).hyperparameters[CHOSEN]["model"] == "gradient_boosting"
     with pytest.raises(TrainingFailed, match=r"'nowhere:nothing' cannot be loaded"):
         train(replace(request, recipes=(broken,)), silent)
 

@@ -11,7 +11,7 @@ from shared.rows.sources import opened_files
 from shared.rows.table_changes import make_tables
 from shared.tables.engine import connect
 from tests.support.declared_bench import NOW_US, Imported
-from tests.support.declared_files import churn, iris, prices
+from tests.support.declared_files import churn, iris, prices, tastes
 from usecases.declared.learning import learning_of
 from usecases.declared.proposal.new import new_use_case
 from usecases.declared.proposal.request import NewUseCase
@@ -21,6 +21,7 @@ TABLES: dict[str, tuple[pl.DataFrame, str, dict[str, Any]]] = {
     "churn": (churn(4_000), "churned", {"time": "as_of", "entity": "customer_id"}),
     "prices": (prices(3_000), "price", {"time": "sold_on"}),
     "iris": (iris(900), "species", {"no_time": True}),
+    "tastes": (tastes(2_400), "next_*", {"time": "asked_on", "entity": "guest"}),
 }
 
 

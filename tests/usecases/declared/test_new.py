@@ -15,8 +15,9 @@ from shared.rows.declaration import FILE_NAME, read_declaration
 from shared.rows.encoder import RowEncoder
 from shared.rows.schema import Kind
 from shared.tasks import TaskKind
-from tests.support.declared_files import churn, iris, prices
+from tests.support.declared_files import churn, iris, prices, tastes
 from understudy.proposing import propose_use_case
+from usecases.declared.proposal.items import FEEDBACK_ONLY
 from usecases.declared.proposal.new import NewFolder, new_use_case
 from usecases.declared.proposal.request import CannotPropose, NewUseCase
 
@@ -192,13 +193,40 @@ def test_a_ranking_takes_the_columns_of_its_items(tmp_path: Path) -> None:
     made = proposed(tmp_path, frame, "rating_*", no_time=True, entity="user")
     assert made.declared.row_schema.task.kind is TaskKind.RANKING
     assert made.declared.row_schema.roles.items == ("rating_tea", "rating_mate")
+    assert made.proposal.label.warnings == (FEEDBACK_ONLY,)
+
+
+def test_a_ranking_finds_the_ratings_so_far_by_the_names_of_the_labels(tmp_path: Path) -> None:
+    made = proposed(tmp_path, tastes(300), "next_*", time="asked_on", entity="guest")
+    roles = made.declared.row_schema.roles
+    assert made.declared.label.items == "rating_*"
+    assert made.declared.label.columns == ("next_*",)
+    assert roles.item_labels[0] == roles.items[0].replace("rating_", "next_")
+    assert not any(name.startswith("next_") for name in made.declared.columns)
+    assert made.proposal.label.warnings == ()
+
+
+def test_items_with_names_of_their_own_are_listed_one_by_one(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {
+            "Rating Tea": [1, 2, 5, None], "Rating Mate": [5, 4, 1, 2],
+            "Later: Tea": [1.5, 2, 5, 1], "Later: Mate": [5, 3, 1, 2],
+        }
+    )  # fmt: skip
+    options = {"no_time": True, "items": "Rating *"}
+    made = proposed(tmp_path, frame, "Later: *", **options)
+    roles = made.declared.row_schema.roles
+    assert roles.items == ("rating_tea", "rating_mate")
+    assert roles.item_labels == ("Later: Tea", "Later: Mate")
+    assert made.declared.row_schema.task.names == ("tea", "mate")
+    assert made.counts.rejected == 0
 
 
 def stamped(text: str) -> pl.Expr:
     return pl.lit(text).alias("as_of")
 
 
-CHURN = churn(300)
+CHURN, TASTES = churn(300), tastes(300)
 NAMED = {"time": "as_of", "entity": "customer_id"}
 REFUSED: dict[str, tuple[pl.DataFrame, str, dict[str, Any], list[str]]] = {
     "a label that does not exist": (
@@ -207,6 +235,18 @@ REFUSED: dict[str, tuple[pl.DataFrame, str, dict[str, Any], list[str]]] = {
     "a label of one class": (
         CHURN.with_columns(churned=pl.lit("no")), "churned", NAMED,
         ["label column 'churned' has one class only, 'no'", "--label"],
+    ),
+    "a ranking of one item": (
+        CHURN, "churne*", NAMED, ["--label churne* matches 1 columns", "needs at least two"],
+    ),
+    "a ranking whose ratings so far may be two groups": (
+        TASTES.with_columns(pl.col("^rating_.*$").name.map(lambda name: f"old_{name}")),
+        "next_*", {"time": "asked_on"},
+        ["the ratings so far may be 'rating_*' and 'old_rating_*'", "--items 'rating_*'"],
+    ),
+    "a ranking whose labels lack an item": (
+        TASTES.drop("next_tea"), "next_*", {"time": "asked_on", "items": "rating_*"},
+        ["--items rating_* and --label next_*", "no column 'next_tea'"],
     ),
     "a label without a value": (
         CHURN.with_columns(churned=pl.lit(None, pl.String)), "churned", NAMED,

@@ -18,6 +18,7 @@ from shared.rows.schema import Kind
 from shared.rows.sources import Source
 from shared.tasks import TaskKind
 from usecases.declared.proposal.facts import Facts, Survey
+from usecases.declared.proposal.items import FEEDBACK_ONLY, Items, as_item, find_items
 from usecases.declared.proposal.kinds import Guess, guess_kind, safe_name, style_of
 from usecases.declared.proposal.label_guess import LabelGuess, guess_label, numeric_labels
 from usecases.declared.proposal.leaks import copies_label, known_late_warning, leak_warning
@@ -50,6 +51,7 @@ class Proposal:
     style: NumberStyle | None
     csv: CsvRules
     notes: tuple[str, ...]
+    items: Items
 
 
 def propose(asked: NewUseCase, sources: Sequence[Source], csv: CsvRules) -> Proposal:
@@ -65,20 +67,23 @@ def propose(asked: NewUseCase, sources: Sequence[Source], csv: CsvRules) -> Prop
             survey.add(piece)
     if survey.rows == 0:
         raise CannotPropose(f"{sources[0].name} holds no rows: bring at least one")
-    items = _items(asked, columns)
+    items = find_items(asked, columns)
     _check_time(asked, survey)
     label = (
-        LabelGuess(TaskKind.RANKING, (), f"{len(items)} items")
-        if items
+        _label_of_items(items)
+        if items.rated
         else guess_label(survey.facts[asked.label], asked.task)
     )
     sample = survey.sample()
     reading = _reading(asked, sample)
     times = None if asked.time is None else _instants(sample, asked.time, reading)
     row_id, why = _row_id(asked, survey)
-    roles = {asked.label, asked.entity, asked.time, row_id}
-    guesses = _guesses([f for n, f in survey.facts.items() if n not in roles or n in items])
-    if not items:
+    roles: set[str | None] = {asked.label, asked.entity, asked.time, row_id}
+    roles -= set(items.rated)
+    roles |= set(items.labels)
+    guesses = _guesses([f for n, f in survey.facts.items() if n not in roles])
+    guesses = [as_item(guess) if guess.source in items.rated else guess for guess in guesses]
+    if not items.rated:
         labels = numeric_labels(label, sample[asked.label])
         guesses = [_with_leaks(guess, sample, labels, label.task) for guess in guesses]
     guesses = [_with_times(guess, sample, reading, times) for guess in guesses]
@@ -88,8 +93,13 @@ def propose(asked: NewUseCase, sources: Sequence[Source], csv: CsvRules) -> Prop
     style = style_of(numbers)
     return Proposal(
         asked, survey.rows, label, tuple(guesses), row_id, why, reading, _held_out_days(times),
-        style, csv, _notes(asked, survey, guesses),
+        style, csv, _notes(asked, survey, guesses), items,
     )  # fmt: skip
+
+
+def _label_of_items(items: Items) -> LabelGuess:
+    why = f"{len(items.rated)} items, {items.rated[0]} to {items.rated[-1]}"
+    return LabelGuess(TaskKind.RANKING, (), why, () if items.labels else (FEEDBACK_ONLY,))
 
 
 def _held_out_days(times: pl.Series | None) -> int:
@@ -132,21 +142,6 @@ def _not_there(option: str, name: str, names: Sequence[str], source: str) -> str
     hint = f"; did you mean {close[0]!r}?" if close else ""
     shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     return f"{option} {name}: {source} has no such column{hint} It has {shown}"
-
-
-def _items(asked: NewUseCase, columns: Sequence[str]) -> tuple[str, ...]:
-    if not asked.label.endswith("*"):
-        if asked.task is TaskKind.RANKING:
-            raise CannotPropose(
-                "--task ranking needs the columns of its items: write --label 'rating_*'"
-            )
-        return ()
-    items = tuple(name for name in columns if name.startswith(asked.label[:-1]))
-    if len(items) < 2:
-        raise CannotPropose(
-            f"--label {asked.label} matches {len(items)} columns: a ranking needs at least two"
-        )
-    return items
 
 
 def _check_time(asked: NewUseCase, survey: Survey) -> None:

@@ -21,6 +21,7 @@ class NewUseCase:
     Attributes:
         files: what is read; empty with `sql`.
         database: the environment variable with the URL of the database of `sql`.
+        items: of a ranking, the columns with the ratings so far; None: found by their names.
         day_first: whether 05/01/2026 is in January, where the column is ambiguous.
     """
 
@@ -33,5 +34,6 @@ class NewUseCase:
     no_time: bool = False
     task: TaskKind | None = None
     entity: str | None = None
+    items: str | None = None
     day_first: bool | None = None
     time_format: str | None = None

@@ -8,6 +8,7 @@ from shared.importing.mapping import CsvRules
 from shared.rows.metrics import default_metric
 from shared.rows.schema import Kind
 from shared.tasks import TaskKind
+from usecases.declared.proposal.items import written_items
 from usecases.declared.proposal.kinds import Guess
 from usecases.declared.proposal.proposal import Proposal
 
@@ -72,9 +73,9 @@ def _label(proposal: Proposal) -> list[str]:
     asked, label = proposal.asked, proposal.label
     lines = ["[label]"]
     if label.task is TaskKind.RANKING:
-        lines.append(_line("items", asked.label, "what is rated, and ranked"))
-        return lines
-    lines.append(_line("column", asked.label))
+        lines += _label_items(proposal)
+    else:
+        lines.append(_line("column", asked.label))
     if label.task is TaskKind.BINARY:
         lines.append(_line("positive", label.classes[1]))
         lines.append(_line("negative", label.classes[0]))
@@ -85,6 +86,14 @@ def _label(proposal: Proposal) -> list[str]:
         lines.append('# known_at = "COLUMN"  # the column with the instant it became known')
     lines += [f"# check: {warning}" for warning in label.warnings]
     return lines
+
+
+def _label_items(proposal: Proposal) -> list[str]:
+    items, columns = written_items(proposal.items, proposal.guesses)
+    lines = [_line("items", items, "the ratings so far; what * stands for is the item's name")]
+    if columns is None:
+        return [*lines, '# columns = "next_*"  # what was rated next; now: labels by /feedback']
+    return [*lines, _line("columns", columns, "what was rated next, of the same items")]
 
 
 def _columns(proposal: Proposal) -> list[str]:
