@@ -7,12 +7,14 @@ import base64
 import binascii
 import hmac
 import math
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, cast
+from urllib.parse import unquote
 
 import structlog
 from fastapi import FastAPI, Request
@@ -41,6 +43,7 @@ from api.http.problems import (
     documented,
 )
 from api.http.threads import Purpose, RouteThreads, purpose_of
+from shared.contracts.headers import PERSON
 from shared.keys.tokens import Role, token_digest
 
 # A caller with many addresses must not fill the memory: the least recently seen is evicted.
@@ -58,6 +61,11 @@ LIMITED = frozenset({Role.PUSH, Role.OPERATOR, Role.ALERT, Role.TRIGGER})
 _SAYS_WHO = frozenset({b"authorization", b"x-forwarded-for", b"forwarded"})
 # The scheduler and the console have to see what is served, and hold no other token.
 ALSO_ADMITTED = {Role.READ: frozenset({Role.PUSH, Role.CONSOLE})}
+
+
+NO_OTHERS: frozenset[Role] = frozenset()
+BY_OPERATORS = frozenset({Role.OPERATOR})
+"""For routes of another role that a person may use as well."""
 
 
 class RateLimit:
@@ -136,8 +144,8 @@ class Authenticator:
         """Whether routes of this role need no credentials."""
         return self._scoring_open and role in OPENABLE
 
-    def admit(self, scope: Scope, role: Role) -> Caller:
-        """The caller, if these credentials carry the role.
+    def admit(self, scope: Scope, role: Role, also: frozenset[Role] = NO_OTHERS) -> Caller:
+        """The caller, if these credentials carry the role, or one of those in `also`.
 
         Where scoring is open, credentials that are sent must still be valid, because the sender
         expects its rows to carry its name.
@@ -151,7 +159,7 @@ class Authenticator:
             scorer = self.scorer(scope["headers"]) if role is Role.SCORER else None
             return scorer or self._anonymous[role]
         held = self._caller_of(offered or b"", basic=role is Role.TRIGGER)
-        if held is None or not _carries(held, role):
+        if held is None or not (_carries(held, role) or held.role in also):
             raise self._refusal(scope, role, None if held is None else held.role)
         if role in LIMITED:
             wait_seconds = self._limits.changes.wait_seconds(role)
@@ -262,6 +270,7 @@ def _unauthorised(role: Role) -> Problem:
 
 
 _CALLER = "understudy.caller"
+_PERSON = re.compile(r"[^\W_][\w .@'-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +279,7 @@ class RouteSpec:
 
     Attributes:
         role: the role whose credentials it requires; None: open to every caller.
+        also: further roles that may use it.
         json_limit_bytes: read a JSON body of at most this size; None: the route reads its own.
         options: passed on to the framework's route.
         extra: merged into the operation in the docs.
@@ -287,11 +297,28 @@ class RouteSpec:
     extra: dict[str, Any] = field(default_factory=dict)
     json_elements: int = OF_A_ROW
     purpose: Purpose | None = None
+    also: frozenset[Role] = NO_OTHERS
 
 
 def caller(request: Request) -> Caller:
     """The authenticated caller of a request."""
     return cast(Caller, request.scope[_CALLER])
+
+
+def acting_name(request: Request) -> str:
+    """The caller's name for the audit trail, with the person in whose name it asks.
+
+    Raises:
+        Problem: the header that names the person cannot be a name.
+    """
+    name, given = caller(request).name, request.headers.get(PERSON)
+    if given is None:
+        return name
+    person = unquote(given, errors="replace")
+    if _PERSON.fullmatch(person) is None:
+        detail = f"{PERSON}: write 1 to 64 letters, digits, blanks, '.', '@', \"'\" or '-'"
+        raise Problem(INVALID_REQUEST, detail)
+    return f"{name}/{person}"
 
 
 def add_route(app: FastAPI, authenticator: Authenticator, address: RouteSpec) -> None:
@@ -327,12 +354,13 @@ class _Authenticated:
         self._app = app
         self._authenticator = authenticator
         self._role = address.role
+        self._also = address.also
         self._limit_bytes = address.json_limit_bytes
         self._elements = address.json_elements
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._role is not None:
-            scope[_CALLER] = self._authenticator.admit(scope, self._role)
+            scope[_CALLER] = self._authenticator.admit(scope, self._role, self._also)
         if self._limit_bytes is not None:
             require_json(scope)
             try:

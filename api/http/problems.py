@@ -36,6 +36,7 @@ METHOD_NOT_ALLOWED = ProblemKind(
     "method-not-allowed", 405, "This address does not take this method"
 )
 TOO_SLOW = ProblemKind("request-too-slow", 408, "The request did not arrive in time")
+RUN_OVER = ProblemKind("run-over", 409, "This run has ended")
 VERSION_CONFLICT = ProblemKind(
     "version-conflict", 409, "This version is not newer than what was accepted"
 )

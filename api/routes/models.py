@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Header, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from api.http.auth import RouteSpec, add_route, caller
+from api.http.auth import RouteSpec, acting_name, add_route
 from api.http.bodies import ClientGone, read_body, require_plain
 from api.http.problems import (
     BAD_SIGNATURE,
@@ -229,7 +229,7 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
     def rollback(
         request: Request, body: RollbackRequest, order: Order = order_received
     ) -> ModelChanged:
-        who = caller(request).name
+        who = acting_name(request)
         order.check(body.not_after, service.clock.now_us())
         try:
             change = _roll_back(service, body, who, order)
@@ -268,7 +268,7 @@ async def _push(
     service: Service, request: Request, signature: str, fencing_number: int | None, mode: Mode
 ) -> ModelChanged:
     """The bundle from the wire into service; every refusal is counted and audited."""
-    who = caller(request).name
+    who = acting_name(request)
     try:
         require_plain(request.scope)
         raw = await read_body(request.scope, request.receive, service.settings.bundle_max_bytes)

@@ -1,32 +1,61 @@
-"""Routes of training runs: request one, and read its state from the database."""
+"""Routes of training runs: request one, read its state, end it; and when models are retrained."""
 
 from typing import Annotated
 
 from fastapi import FastAPI, Path, Query, Request, Response
 
-from api.http.auth import RouteSpec, add_route, caller
-from api.http.problems import DATABASE_UNAVAILABLE, INVALID_REQUEST, UNKNOWN_RUN, Problem
+from api.http.auth import BY_OPERATORS, RouteSpec, acting_name, add_route
+from api.http.problems import (
+    DATABASE_UNAVAILABLE,
+    INVALID_REQUEST,
+    REGISTRY_FAILED,
+    RUN_OVER,
+    UNKNOWN_RUN,
+    Problem,
+)
 from api.service import Service
-from shared.contracts.runs import RunRequested, Runs, RunView
+from shared.contracts.runs import (
+    CancelRequest,
+    RunCancelled,
+    RunRequested,
+    Runs,
+    RunView,
+    ScheduleChanged,
+    ScheduleRequest,
+)
+from shared.intervals import Interval
 from shared.keys.tokens import Role
-from shared.tables.runs import RunStatus, get_run, list_runs, request_run
+from shared.tables.config import change_retraining, read_retraining_config
+from shared.tables.leases import request_cancel
+from shared.tables.runs import UNFINISHED, RunStatus, get_run, list_runs, request_run
 
 JOB = "retraining"
+_LIMIT = 16 * 1024
+# What the columns of a run hold of a name.
+_LONGEST_NAME = 64
+RunNumber = Annotated[int, Path(ge=1, le=2**53, examples=[1])]
 
 
 def add_retraining_routes(app: FastAPI, service: Service) -> None:
-    """POST /api/mlops/trigger-retraining, GET /api/mlops/runs and /runs/{id}."""
+    """Routes below /api/mlops."""
     engine = service.database.engine
 
     def trigger(request: Request, response: Response) -> RunRequested:
-        run_id = request_run(engine, JOB, service.clock.now_us(), caller(request).name)
+        who = acting_name(request)[:_LONGEST_NAME]
+        run_id = request_run(engine, JOB, service.clock.now_us(), who)
         response.headers["Location"] = f"/api/mlops/runs/{run_id}"
         return RunRequested(run_id=run_id, status=RunStatus.REQUESTED)
 
     def runs(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Runs:
         return Runs(runs=[RunView.model_validate(run) for run in list_runs(engine, limit)])
 
-    def run(run_id: Annotated[int, Path(ge=1, le=2**53, examples=[1])]) -> RunView:
+    def cancel(request: Request, run_id: RunNumber, body: CancelRequest) -> RunCancelled:
+        return _cancel(service, run_id, acting_name(request), body.reason)
+
+    def schedule(request: Request, body: ScheduleRequest) -> ScheduleChanged:
+        return _change_schedule(service, acting_name(request), body)
+
+    def run(run_id: RunNumber) -> RunView:
         found = get_run(engine, run_id)
         if found is None:
             raise Problem(UNKNOWN_RUN, f"there is no run {run_id}; GET /api/mlops/runs lists them")
@@ -37,7 +66,14 @@ def add_retraining_routes(app: FastAPI, service: Service) -> None:
     specs = (
         RouteSpec("POST", f"{base}/trigger-retraining", trigger, Role.TRIGGER,
                 problems=(DATABASE_UNAVAILABLE,),
-                options={**tags, "status_code": 202, "summary": "Retrain now"}),
+                options={**tags, "status_code": 202, "summary": "Retrain now"},
+                also=BY_OPERATORS),
+        RouteSpec("POST", f"{base}/runs/{{run_id}}/cancel", cancel, Role.OPERATOR, _LIMIT,
+                problems=(DATABASE_UNAVAILABLE, UNKNOWN_RUN, RUN_OVER, REGISTRY_FAILED),
+                options={**tags, "summary": "End a run that waits or is in progress"}),
+        RouteSpec("POST", f"{base}/schedule", schedule, Role.OPERATOR, _LIMIT,
+                problems=(DATABASE_UNAVAILABLE, REGISTRY_FAILED),
+                options={**tags, "summary": "When models are retrained, and pausing that"}),
         RouteSpec("GET", f"{base}/runs", runs, Role.READ,
                 problems=(DATABASE_UNAVAILABLE, INVALID_REQUEST),
                 options={**tags, "summary": "The latest training runs"}),
@@ -47,3 +83,37 @@ def add_retraining_routes(app: FastAPI, service: Service) -> None:
     )  # fmt: skip
     for spec in specs:
         add_route(app, service.access.authenticator, spec)
+
+
+def _cancel(service: Service, run_id: int, who: str, reason: str) -> RunCancelled:
+    before = request_cancel(service.database.engine, run_id, who[:_LONGEST_NAME])
+    if before is None:
+        raise Problem(UNKNOWN_RUN, f"there is no run {run_id}; GET /api/mlops/runs lists them")
+    if before not in UNFINISHED:
+        raise Problem(RUN_OVER, f"run {run_id} is over: {before}")
+    _audit(service, "run-cancelled", who, reason, run_id=run_id)
+    return RunCancelled(run_id=run_id, status=before)
+
+
+def _change_schedule(service: Service, who: str, body: ScheduleRequest) -> ScheduleChanged:
+    if body.interval is None and body.is_enabled is None:
+        raise Problem(INVALID_REQUEST, "give an interval, or is_enabled, or both")
+    engine, interval = service.database.engine, None
+    if body.interval is not None:
+        try:
+            interval = Interval.parse(body.interval).text
+        except ValueError as error:
+            raise Problem(INVALID_REQUEST, f"interval: {error}") from error
+    change_retraining(engine, interval=interval, is_enabled=body.is_enabled)
+    config = read_retraining_config(engine)
+    now = {"interval": config.interval, "is_enabled": config.is_enabled}
+    _audit(service, "schedule", who, body.reason, **now)
+    return ScheduleChanged(interval=config.interval, is_enabled=config.is_enabled)
+
+
+def _audit(service: Service, what: str, who: str, why: str, **details: object) -> None:
+    try:
+        service.models.audit.write(what, who, why, **details)
+    except OSError as error:
+        detail = f"it is done, but the audit trail could not be written: {error.strerror}"
+        raise Problem(REGISTRY_FAILED, detail) from error

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from fastapi import FastAPI, Request
 
-from api.http.auth import RouteSpec, add_route, caller
+from api.http.auth import RouteSpec, acting_name, add_route
 from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.models.refusals import NoRollout, RolloutConflict
 from api.rollout.state import ChangeRequest
@@ -20,7 +20,7 @@ def add_revocation_route(app: FastAPI, service: Service) -> None:
     """POST /revoke_model."""
 
     def revoke(request: Request, body: RevokeRequest) -> Revoked:
-        who = caller(request).name
+        who = acting_name(request)
         try:
             with suppress(NoRollout, RolloutConflict):
                 # If it is on trial, users do not get it from here on.

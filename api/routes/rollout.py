@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, Header, Request
 
-from api.http.auth import RouteSpec, add_route, caller
+from api.http.auth import BY_OPERATORS, RouteSpec, acting_name, add_route
 from api.http.problems import (
     BAD_SIGNATURE,
     BUNDLE_MALFORMED,
@@ -42,7 +42,7 @@ def add_rollout_routes(app: FastAPI, service: Service) -> None:
     def update(
         request: Request, body: RolloutRequest, x_fencing_number: Fencing = None
     ) -> RolloutChanged:
-        who = caller(request).name
+        who = acting_name(request)
         change_request = ChangeRequest(
             body.version, body.reason, who, x_fencing_number, body.from_share_percent
         )
@@ -60,7 +60,9 @@ def add_rollout_routes(app: FastAPI, service: Service) -> None:
         )
 
     options = {"tags": ["models"], "summary": "Move on, promote or end what is rolled out"}
-    spec = RouteSpec("POST", "/update_rollout", update, Role.PUSH, _LIMIT, _PROBLEMS, options)
+    spec = RouteSpec(
+        "POST", "/update_rollout", update, Role.PUSH, _LIMIT, _PROBLEMS, options, also=BY_OPERATORS
+    )
     add_route(app, service.access.authenticator, spec)
 
 

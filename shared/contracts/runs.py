@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.tables.runs import RunStatus
 
@@ -12,6 +12,49 @@ class RunRequested(BaseModel):
 
     run_id: int
     status: RunStatus
+
+
+class CancelRequest(BaseModel):
+    """Why a run is to end."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "the disk is needed"}]}
+    )
+
+    reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
+
+
+class RunCancelled(BaseModel):
+    """The run and its status before; one in progress ends within seconds."""
+
+    run_id: int
+    status: RunStatus
+
+
+class ScheduleRequest(BaseModel):
+    """A change of when models are retrained, and why; what is left out stays as it is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"interval": "weekly sunday 03:00", "reason": "labels come on Saturday"}]
+        },
+    )
+
+    interval: str | None = Field(
+        default=None, max_length=64, description="1D, 1W, a cron expression, `daily 03:00` ..."
+    )
+    is_enabled: bool | None = Field(
+        default=None, strict=True, description="false: no due instant starts a run"
+    )
+    reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
+
+
+class ScheduleChanged(BaseModel):
+    """The schedule as it is configured now; in force within ten seconds."""
+
+    interval: str
+    is_enabled: bool
 
 
 class RunView(BaseModel):

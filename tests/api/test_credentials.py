@@ -8,13 +8,18 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from api.http.auth import ALSO_ADMITTED, Authenticator, Limits
+from api.http.auth import ALSO_ADMITTED, BY_OPERATORS, Authenticator, Limits
 from api.http.problems import Problem
 from api.settings import Settings
 from shared.keys.tokens import API_ROLES, Role
 from tests.api.server import Running, serve_settings
 
 OPEN = "open to everybody"
+# Routes of another role that a person may use as well, with the operator's token.
+ALSO = {
+    ("POST", "/update_rollout"): BY_OPERATORS,
+    ("POST", "/api/mlops/trigger-retraining"): BY_OPERATORS,
+}
 WHO: dict[tuple[str, str], Role | str] = {
     ("POST", "/score"): Role.SCORER,
     ("POST", "/score/batch"): Role.SCORER,
@@ -29,6 +34,8 @@ WHO: dict[tuple[str, str], Role | str] = {
     ("POST", "/update_rollout"): Role.PUSH,
     ("POST", "/alert"): Role.ALERT,
     ("POST", "/api/mlops/trigger-retraining"): Role.TRIGGER,
+    ("POST", "/api/mlops/runs/{run_id}/cancel"): Role.OPERATOR,
+    ("POST", "/api/mlops/schedule"): Role.OPERATOR,
     ("GET", "/api/mlops/runs"): Role.READ,
     ("GET", "/api/mlops/runs/{run_id}"): Role.READ,
     ("GET", "/api/health"): OPEN,
@@ -92,7 +99,7 @@ def test_without_credentials_nobody_gets_in(
 def test_another_roles_credentials_do_not_open_a_route(
     closed: Running, address: tuple[str, str], role: Role
 ) -> None:
-    admitted = {role, *ALSO_ADMITTED.get(role, ())}
+    admitted = {role, *ALSO_ADMITTED.get(role, ()), *ALSO.get(address, ())}
     for other in set(API_ROLES) - admitted:
         answer = call(closed, address, closed.bearer(other))
         assert answer.status_code == 403

@@ -1,4 +1,10 @@
+from urllib.parse import quote
+
+import pytest
+
+from shared.contracts.headers import PERSON
 from shared.keys.tokens import Role
+from shared.tables.config import read_retraining_config
 from shared.tables.runs import RunStatus, claim_next, finish
 from tests.api.server import Running
 
@@ -35,3 +41,54 @@ def test_runs_are_listed_newest_first(serving: Running) -> None:
     assert [run["run_id"] for run in runs] == [newer, older]
     limited = serving.client.get("/api/mlops/runs?limit=1").json()["runs"]
     assert [run["run_id"] for run in limited] == [newer]
+
+
+def by(server: Running, person: str | None) -> dict[str, str]:
+    """The operator's credentials, in the name of a person."""
+    return server.bearer(Role.OPERATOR) | ({} if person is None else {PERSON: quote(person)})
+
+
+def test_an_operator_triggers_a_run_in_the_name_of_a_person(serving: Running) -> None:
+    answer = serving.client.post("/api/mlops/trigger-retraining", headers=by(serving, "Zoë K."))
+    assert answer.status_code == 202
+    shown = serving.client.get(f"/api/mlops/runs/{answer.json()['run_id']}").json()
+    assert shown["requested_by"] == "operator/Zoë K."
+
+
+def test_a_run_that_waits_is_cancelled_with_a_name_and_a_reason_in_the_trail(
+    serving: Running,
+) -> None:
+    path = f"/api/mlops/runs/{trigger(serving)}/cancel"
+    body = {"reason": "asked for twice"}
+    done = serving.client.post(path, json=body, headers=by(serving, "anna"))
+    assert (done.status_code, done.json()["status"]) == (200, "REQUESTED")
+    assert serving.client.get(path.removesuffix("/cancel")).json()["status"] == "SKIPPED"
+    line = serving.service.models.registry.audit_path.read_text().splitlines()[-1]
+    assert '"what": "run-cancelled", "who": "operator/anna", "why": "asked for twice"' in line
+    again = serving.client.post(path, json=body, headers=by(serving, "anna"))
+    assert (again.status_code, again.json()["type"]) == (409, "urn:understudy:problem:run-over")
+
+
+def test_the_schedule_is_changed_and_paused_with_a_name_and_a_reason(serving: Running) -> None:
+    path, headers = "/api/mlops/schedule", by(serving, "anna")
+    body = {"interval": " weekly  sunday 03:00 ", "is_enabled": False, "reason": "a holiday"}
+    done = serving.client.post(path, json=body, headers=headers)
+    assert done.json() == {"interval": "weekly sunday 03:00", "is_enabled": False}
+    config = read_retraining_config(serving.service.database.engine)
+    assert (config.interval, config.is_enabled) == ("weekly sunday 03:00", False)
+    assert "a holiday" in serving.service.models.registry.audit_path.read_text()
+    wrong = serving.client.post(path, json={"interval": "30m", "reason": "why"}, headers=headers)
+    assert wrong.status_code == 422
+    assert "PT30M" in wrong.json()["detail"]
+    nothing = serving.client.post(path, json={"reason": "why"}, headers=headers)
+    assert nothing.status_code == 422
+
+
+@pytest.mark.parametrize("person", ["", "a" * 65, "a\nb", "<b>", "-", "a/b", "_", "%00"])
+def test_a_name_that_could_pass_for_something_else_is_refused(
+    serving: Running, person: str
+) -> None:
+    body = {"is_enabled": True, "reason": "a test"}
+    answer = serving.client.post("/api/mlops/schedule", json=body, headers=by(serving, person))
+    assert answer.status_code == 422
+    assert "X-Person" in answer.json()["detail"]

@@ -76,4 +76,5 @@ def test_the_doorkeeper_compares_no_bytes_but_by_digest() -> None:
         "role in OPENABLE",
         "role in LIMITED",
         "held.role in ALSO_ADMITTED.get(role, ())",
+        "held.role in also",
     }
