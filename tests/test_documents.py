@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -169,3 +170,37 @@ def test_every_module_that_a_page_runs_exists() -> None:
 def _code(page: str) -> str:
     """The code of a page: fenced blocks and what stands between backticks."""
     return "\n".join([*FENCE.findall(page), *re.findall(r"`([^`\n]+)`", FENCE.sub("", page))])
+
+
+COMMANDS_PAGE = ROOT / "docs" / "operations" / "commands.md"
+
+
+def every_command(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Name and help of every command, of groups inside groups too."""
+    for name, command in group.commands.items():
+        yield " ".join((*path, name)), command.help or ""
+        if isinstance(command, TyperGroup):
+            yield from every_command(command, (*path, name))
+
+
+def documented_statuses() -> dict[str, set[str]]:
+    """The rows of the page's table: a command and what it may end with beside an error."""
+    page = COMMANDS_PAGE.read_text().partition("## Exit status")[2]
+    rows = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("| `")]
+    found = {}
+    for name, zero, one, _two, three in rows:
+        texts = {"0": zero, "1": one, "3": three}
+        found[name.strip(" `")] = {number for number, text in texts.items() if text.strip()}
+    return found
+
+
+def test_the_exit_statuses_of_every_command_are_on_the_page_as_its_help_says_them() -> None:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    said = {}
+    for name, shown in every_command(group):
+        status = re.search(r"\*\*Exit status\*\*:(.*?)(\n\n|$)", shown, re.DOTALL)
+        numbers = set(re.findall(r"\b([0-3])\b(?= [a-zA-Z])", status[1])) if status else set()
+        if numbers & {"1", "3"}:
+            said[name] = numbers - {"2"}
+    assert documented_statuses() == said

@@ -8,10 +8,12 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import structlog
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -25,8 +27,10 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
+from shared.errors import UnderstudyError
 from shared.printable import printable
 from shared.tables.engine import connect, migrate
+from shared.tables.url import parse_database_url
 from understudy.settings import CommandSettings
 
 
@@ -49,19 +53,42 @@ class DataConsole(Console):
             yield segment if safe == segment.text else Segment(safe, segment.style)
 
 
+_LEAST_WIDTH = 8
+"""Characters that a column gets before others stand on one line."""
+
+
 class DataTable(Table):
-    """A table of texts as they are; cells are folded where they do not fit, never cut."""
+    """A table of texts as they are; cells are folded where they do not fit, never cut.
+
+    A column with `no_wrap` gets its width first, unless too little is left for the others.
+    """
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        first = [column for column in self.columns if column.no_wrap]
+        taken = sum(max(map(_width, (column.header, *column.cells))) for column in first)
+        gaps = 3 * len(self.columns)
+        left = options.max_width - gaps - taken
+        if left < _LEAST_WIDTH * (len(self.columns) - len(first)):
+            for column in first:
+                column.no_wrap = False
+        yield from super().__rich_console__(console, options)
 
     def add_column(self, header: RenderableType = "", *args: Any, **options: Any) -> None:
-        super().add_column(header, *args, **{"overflow": "fold", **options})
+        shown = styled(header, "") if isinstance(header, str) else header
+        super().add_column(shown, *args, **{"overflow": "fold", **options})
 
     def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
         super().add_row(*(styled(c, "") if isinstance(c, str) else c for c in cells), **options)
 
 
+def _width(cell: RenderableType) -> int:
+    return cell_len(str(cell))
+
+
 def styled(text: str, style: str) -> Text:
     """Text of data in a style."""
-    return Text(printable(text), style=style)
+    # said of the text itself, or a column that does not wrap would cut it
+    return Text(printable(text), style=style, no_wrap=False, overflow="fold")
 
 
 def second_of(instant: str | None) -> str:
@@ -119,9 +146,31 @@ def write_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+class DatabaseNotThere(UnderstudyError):
+    """Raised when a command that reads or changes rows finds no database; says where it looked."""
+
+
 @contextmanager
 def open_database(settings: CommandSettings) -> Iterator[Engine]:
-    """The database, its tables brought up to date."""
+    """The database that services have made, its tables brought up to date.
+
+    Raises:
+        DatabaseNotThere: no file is there; made here, it would hide that the folder is wrong.
+    """
+    url = parse_database_url(settings.database_url.get_secret_value())
+    file = url.database if url.get_backend_name() == "sqlite" else None
+    if file is not None and not Path(file).exists():
+        raise DatabaseNotThere(
+            f"there is no database {file}: change to the folder in which the services run, or set "
+            "DATABASE_URL; `understudy run` makes one"
+        )
+    with make_database(settings) as engine:
+        yield engine
+
+
+@contextmanager
+def make_database(settings: CommandSettings) -> Iterator[Engine]:
+    """The database, made where there is none, its tables brought up to date."""
     engine = connect(settings.database_url.get_secret_value())
     try:
         migrate(engine)

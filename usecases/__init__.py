@@ -97,6 +97,30 @@ def check_learning(name: str) -> None:
         raise SettingsError(_no_use_case(name, module_name))
 
 
+def checked_policy(name: str) -> PromotionPolicy:
+    """A use case's promotion policy, read as strictly as its learning half reads it.
+
+    Training libraries are imported only where the use case has no module `training.policy` with a
+    `read_policy()`.
+
+    Raises:
+        SettingsError: there is no such folder, or its policy cannot be used; names the setting.
+    """
+    folder = declared_folder(name)
+    if folder is not None:
+        from shared.rows.declaration import read_declaration  # noqa: PLC0415 - fraud needs none
+        from usecases.declared import policy  # noqa: PLC0415 - fraud needs none of it
+
+        return policy.promotion_policy(read_declaration(folder / DECLARATION))
+    check_learning(name)
+    try:
+        module = importlib.import_module(f"usecases.{name}.training.policy")
+    except ModuleNotFoundError:
+        return load_learning(name).policy
+    read: PromotionPolicy = module.read_policy().promotion
+    return read
+
+
 def promotion_policy(name: str) -> "PromotionPolicy | None":
     """A use case's promotion policy, without importing its learning code.
 

@@ -11,6 +11,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from shared.keys.tokens import Role, ensure_tokens, read_token
+from tests.support.existing_database import make_database
 from understudy.cli import app
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -112,7 +113,8 @@ def test_a_setting_that_does_not_parse_is_named_with_its_remedy(understudy: Comm
     assert "Traceback" not in done.stderr
 
 
-def test_tiles_can_be_counted_again(understudy: Command) -> None:
+def test_tiles_can_be_counted_again(understudy: Command, tmp_path: Path) -> None:
+    make_database(tmp_path)
     done = understudy("rebuild-tiles")
     assert (done.returncode, done.stdout) == (0, "0 tiles\n")
 

@@ -22,6 +22,7 @@ from shared.tables.config import read_retraining_config
 from shared.tables.engine import connect
 from shared.tables.runs import RunStatus
 from tests.support.command_line import Command
+from tests.support.existing_database import make_database
 from understudy.api_client import ApiNotThere
 from understudy.cli import app
 from understudy.commands.retrain import StillRunning, exit_status, wait_for_end
@@ -87,7 +88,7 @@ def test_the_exit_status_of_a_run_tells_promoted_failed_and_kept_apart() -> None
 
 
 def test_the_schedule_is_set_paused_and_resumed(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/understudy.db"
+    url = make_database(tmp_path)
 
     def schedule(*arguments: str) -> str:
         done = CliRunner().invoke(app, ["schedule", *arguments], env={"DATABASE_URL": url})

@@ -13,6 +13,7 @@ import pytest
 from shared.tables.engine import connect, migrate
 from shared.tables.runs import RunStatus, claim_next, finish, request_run
 from tests.support.api_answers import summary
+from tests.support.existing_database import make_database
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 MODEL = summary(
@@ -99,7 +100,10 @@ def test_runs_are_json_for_machines(understudy: Command, one_refused_run: int) -
     assert (run["run_id"], run["status"]) == (one_refused_run, "REFUSED")
 
 
-def test_a_run_that_does_not_exist_is_an_error_of_one_line(understudy: Command) -> None:
+def test_a_run_that_does_not_exist_is_an_error_of_one_line(
+    understudy: Command, tmp_path: Path
+) -> None:
+    make_database(tmp_path)
     done = understudy("runs", "show", "77")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "there is no run 77" in done.stderr

@@ -19,15 +19,21 @@ def register(app: typer.Typer) -> None:
 
 
 def audit(
-    file: Annotated[Path, typer.Argument(help="The trail, beside the registry of the API.")] = Path(
-        "prod_models/audit.jsonl"
-    ),
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The trail, beside the registry of the API.",
+            show_default="PROD_MODELS_DIR/audit.jsonl",
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Number of lines, newest first.")] = 20,
 ) -> None:
     """Print the audit trail, and check that no line of it was changed, removed or put in.
 
-    Each line carries the digest of the one before it. Exit status 1: it was tampered with,
-    and the lines where it shows are named. A trail whose end was cut off still holds together.
+    Each line carries the digest of the one before it. Lines where tampering shows are named. A
+    trail whose end was cut off still holds together.
+
+    **Exit status**: 0 the trail is whole, 1 it was tampered with, 2 it cannot be read.
 
     **Examples**
 
@@ -35,14 +41,19 @@ def audit(
 
         understudy audit /prod_models/audit.jsonl --limit 100
 
-        docker compose exec api python -m understudy audit /prod_models/audit.jsonl
+        docker compose exec api understudy audit /prod_models/audit.jsonl
     """
     from api.registry.audit import broken_lines  # noqa: PLC0415 - not in the scheduler's image
+    from api.settings import load_settings  # noqa: PLC0415
 
+    trail = file or load_settings().prod_models_dir / "audit.jsonl"
     try:
-        raw = file.read_bytes()
+        raw = trail.read_bytes()
     except OSError as error:
-        raise DataUnavailable(f"cannot read {file}: {error.strerror}") from error
+        raise DataUnavailable(
+            f"cannot read {trail}: {error.strerror}; name the file, or set PROD_MODELS_DIR to the "
+            "folder of the API's models"
+        ) from error
     lines, broken = raw.splitlines(), broken_lines(raw)
     table = DataTable(*_SHOWN, box=None, pad_edge=False)
     table.columns[0].no_wrap = True

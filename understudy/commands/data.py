@@ -11,7 +11,7 @@ import usecases
 from shared.errors import SettingsError
 from shared.importing import REJECTED
 from understudy.settings import CommandSettings, load_settings
-from understudy.terminal import console, open_database
+from understudy.terminal import console, make_database, open_database
 
 
 def register(app: typer.Typer) -> None:
@@ -119,7 +119,7 @@ def import_(
         raise typer.Exit(preview_transactions(files, mapping, console))
     first = files[0]
     rejects = rejected or _place_for_rejects(first.with_name(first.name + REJECTED))
-    with open_database(settings) as engine:
+    with make_database(settings) as engine:
         refuse_synthetic(engine, is_meant=beside_synthetic)
         summary = import_transactions(engine, files, mapping, rejects, console, update=update)
     if summary.read and summary.rejected == summary.read:
@@ -130,7 +130,7 @@ def _import_declared(settings: CommandSettings, folder: Path, files: list[Path])
     """Exit status 1: every row was rejected."""
     from understudy.importing_declared import import_declared  # noqa: PLC0415
 
-    with open_database(settings) as engine:
+    with make_database(settings) as engine:
         counts = import_declared(engine, folder, files, console)
     if counts.read and counts.rejected == counts.read:
         raise typer.Exit(1)

@@ -29,7 +29,7 @@ def doctor(as_json: AsJson = False) -> None:
 
         understudy doctor --json
 
-        docker compose exec api python -m understudy doctor
+        docker compose exec api understudy doctor
     """
     from understudy.doctor import examine  # noqa: PLC0415 - reads the settings of both services
 

@@ -69,7 +69,7 @@ def rotate() -> None:
 
         understudy keys rotate
 
-        docker compose exec scheduler python -m understudy keys rotate
+        docker compose exec scheduler understudy keys rotate
     """
     store = _store()
     before, now = store.signing_key_id(), store.rotate()

@@ -76,7 +76,9 @@ def versions(as_json: AsJson = False) -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Print how every part is: model, journal, database, schedule. Exit status 1 unless all is ok.
+    """Print how every part is: model, journal, database, schedule.
+
+    **Exit status**: 0 all is ok, 1 something is not ok, 2 the API does not answer.
 
     **Examples**
 

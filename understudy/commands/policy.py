@@ -50,7 +50,7 @@ def check(
         understudy policy check --use-case churn
     """
     name = use_case or load_settings().use_case
-    found = usecases.load_learning(name).policy
+    found = usecases.checked_policy(name)
     table = DataTable("setting", "value", title=f"the policy of {name} can be used")
     for setting, value in _told(found).items():
         table.add_row(setting, value)
@@ -60,6 +60,7 @@ def check(
 def _told(found: PromotionPolicy) -> dict[str, str]:
     floors = ", ".join(f"{name} {value:g}" for name, value in found.first_model_min.items())
     guards = ", ".join(f"{name} {value}" for name, value in found.guard_metrics.items())
+    operating = ", ".join(f"{name} {value}" for name, value in found.operating_guards.items())
     return {
         "name": found.name,
         "primary metric": found.primary_metric,
@@ -72,4 +73,5 @@ def _told(found: PromotionPolicy) -> dict[str, str]:
         "champion's greatest age": f"{found.champion_max_age_days:g} days",
         "first model": floors or "has to beat the best constant answer",
         "guard metrics": guards or "none",
+        "operating guards": operating or "none",
     }

@@ -11,7 +11,7 @@ import usecases
 from shared.setting_docs import described
 from understudy.commands.options import Customers, Days, SeedNumber
 from understudy.settings import CommandSettings, load_settings
-from understudy.terminal import console, open_database
+from understudy.terminal import console, make_database
 from usecases.settings import UseCaseSettings
 
 Workers = Annotated[
@@ -58,6 +58,8 @@ def run(workers: Workers = None, as_of: AsOf = None, use_case: UseCase = None) -
     (sqlite:///var/understudy.db). SEED_EMPTY_DATABASE=false leaves an empty database empty.
     `python -m api.main --help` and `python -m scheduler.main --help` list every setting.
 
+    **Exit status**: 0 stopped by Ctrl-C, 1 a service ended by itself, 2 nothing was started.
+
     **Examples**
 
         understudy run
@@ -80,7 +82,7 @@ def run(workers: Workers = None, as_of: AsOf = None, use_case: UseCase = None) -
     usecases.check_learning(settings.use_case)
     folder = usecases.declared_folder(settings.use_case)
     declared = None if as_of is None else _declared(as_of)
-    with open_database(settings) as engine:
+    with make_database(settings) as engine:
         if folder is not None:
             _import_source(engine, folder)
         elif settings.seed_empty_database and usecases.is_simulated(settings.use_case):
@@ -123,7 +125,7 @@ def seed(customers: Customers = 1_000, days: Days = 180, seed_number: SeedNumber
     if not settings.seed_empty_database:
         console.print("SEED_EMPTY_DATABASE is off; nothing to do")
         return
-    with open_database(settings) as engine:
+    with make_database(settings) as engine:
         seed_if_empty(engine, customers=customers, days=days, seed_number=seed_number)
 
 
@@ -145,6 +147,8 @@ def traffic(  # noqa: PLR0917 - typer makes options of them
     It needs a running API with a model (API_URL). The world's own pace is one row in 43 s;
     whatever is faster makes its customers busier than the model has ever seen them, which is
     its own drift. Ctrl-C stops it; labels still owed are delivered before it ends.
+
+    **Exit status**: 0 rows were sent, 1 no row could be sent, 2 an error.
 
     **Examples**
 
