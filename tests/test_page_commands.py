@@ -33,6 +33,8 @@ NOT_RUN_HERE = {
     ("docs/handbook.md", ""): HANDBOOK,
     ("docs/operations/replay.md", "understudy import handbook"): HANDBOOK,
     ("docs/operations/replay.md", "understudy replay --from 2018"): HANDBOOK,
+    ("docs/operations/backup.md", "install -d -o 10001"): CONTAINERS,
+    ("docs/operations/backup.md", "docker compose"): CONTAINERS,
     ("docs/operations/serving.md", "API_WORKERS=4 docker compose"): CONTAINERS,
     ("docs/operations/commands.md", "docker compose"): CONTAINERS,
     ("usecases/README.md", ""): OWN_TEST,
@@ -51,6 +53,7 @@ FOLLOWED = (
     "CONTRIBUTING.md",
     "docs/importing.md",
     "docs/operations/README.md",
+    "docs/operations/backup.md",
     "docs/operations/drift.md",
     "docs/operations/replay.md",
     "docs/operations/rollout.md",
@@ -153,6 +156,7 @@ def test_what_readme_and_operations_say_works_with_one_running_pair(reader: Read
     follow(reader, *commands_of("docs/operations/README.md"))
     follow(reader, *commands_of("docs/operations/scheduler.md"), *commands_of("docs/rules.md"))
     _follow_rollouts(reader)
+    follow(reader, *commands_of("docs/operations/backup.md"))
 
     reader.words = {"1.0.3": "1.2.0"}
     reader.push("1.2.0")
