@@ -1,5 +1,7 @@
 """The composition root: each package builds its own parts, and here they are put together."""
 
+from pathlib import Path
+
 import usecases
 from api.database import build_database
 from api.http.build import build_access
@@ -19,6 +21,7 @@ from api.workers.worker_context import WorkerContext
 from shared.clock import MICROS_PER_SECOND, Clock
 from shared.clock_metrics import ClockMetrics
 from shared.machine_clock import MACHINE_CLOCK, MachineClock
+from shared.machine_metrics import DiskMetrics, sqlite_folder
 from shared.usecase.serving import ServingUseCase
 
 
@@ -35,6 +38,8 @@ def build_service(
         SettingsError: a key or the database URL cannot be used.
     """
     metrics, worker = Metrics(), context or WorkerContext()
+    metrics.versions.expect(use_case.decisions)
+    metrics.registry.register(DiskMetrics(_folders(settings)))
     monotonic = MonotonicClock(clock)
     database = build_database(settings, metrics)
     run_dir = RunDir(settings.run_dir, worker.number, settings.api_workers)
@@ -74,6 +79,13 @@ def build_service(
         scoring=scoring,
         workers=workers,
     )
+
+
+def _folders(settings: Settings) -> dict[str, Path]:
+    """The folders that the service writes to, by what it keeps there."""
+    folders = {"journal": settings.journal_dir, "models": settings.prod_models_dir}
+    database = sqlite_folder(settings.database_url.get_secret_value())
+    return folders if database is None else {**folders, "database": database}
 
 
 def _machine_clock(clock: Clock, monotonic: MonotonicClock, metrics: Metrics) -> MachineClock:

@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 
@@ -14,6 +15,7 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.heartbeat import check_place
 from scheduler.metrics import scheduler_registry, serve_metrics
 from scheduler.readiness import wait_until_ready
+from scheduler.run_metrics import RunMetrics
 from scheduler.service import (
     build_scheduler,
     run_until_stopped,
@@ -27,6 +29,7 @@ from shared.clock_metrics import ClockMetrics
 from shared.errors import SettingsError
 from shared.logs import configure_service_logging, start_failed
 from shared.machine_clock import MACHINE_CLOCK
+from shared.machine_metrics import DiskMetrics, sqlite_folder
 from shared.setting_docs import help_text
 from shared.system.files import keep_files_private
 from shared.tables.engine import connect
@@ -53,7 +56,11 @@ def run(
     warn_of_policy(policy, log)
     if settings.metrics_port is not None:
         registry = scheduler_registry(
-            engine, ChampionMetrics(engine, policy), ClockMetrics(MACHINE_CLOCK)
+            engine,
+            ChampionMetrics(engine, policy),
+            RunMetrics(engine, policy, clock),
+            ClockMetrics(MACHINE_CLOCK),
+            DiskMetrics(_folders(settings)),
         )
         serve_metrics(registry, settings.metrics_host, settings.metrics_port, log)
     log.info("scheduler_started", use_case=settings.use_case, api=str(settings.api_url))
@@ -67,6 +74,17 @@ def run(
         # it. The lease of a run that could not be released expires.
         logging.shutdown()
         os._exit(0)
+
+
+def _folders(settings: SchedulerSettings) -> dict[str, Path]:
+    """The folders that it writes to, by what it keeps there."""
+    folders = {
+        "candidates": settings.retrained_models_dir,
+        "work": settings.work_dir,
+        "drift_reports": settings.drift_reports_dir,
+    }
+    database = sqlite_folder(settings.database_url.get_secret_value())
+    return folders if database is None else {**folders, "database": database}
 
 
 def main(arguments: Sequence[str] = ()) -> int:

@@ -14,9 +14,11 @@ from structlog.typing import FilteringBoundLogger
 
 from native.metrics import NativeParts
 from scheduler.drift.metrics import DriftFigures
+from scheduler.schedule.jobs import DRIFT, RETRAINING
 from scheduler.schedule.watcher import REQUESTED_BY
 from shared.clock import MICROS_PER_SECOND
 from shared.errors import DataUnavailable
+from shared.machine_metrics import BuildInfo
 from shared.tables.job_schedules import JobSchedule, read_schedules
 from shared.tables.run_counts import JobCounts, count_runs
 from shared.tables.runs import RunStatus
@@ -29,6 +31,8 @@ OUTCOMES = {
     RunStatus.SKIPPED: "skipped",
     RunStatus.MISSED: "missed",
 }
+JOBS = (RETRAINING, DRIFT)
+"""There from the first scrape, before any of them ran."""
 # not `job`: Prometheus calls what it scrapes by that name
 _JOB = "job_name"
 
@@ -56,7 +60,8 @@ class ScheduleFigures(Collector):
 def scheduler_registry(engine: Engine, *others: Collector) -> CollectorRegistry:
     """Every figure of a scheduler; `others` are those that need more than the database."""
     registry = CollectorRegistry()
-    for collector in (ScheduleFigures(engine), DriftFigures(engine), NativeParts(), *others):
+    own = (ScheduleFigures(engine), DriftFigures(engine), NativeParts(), BuildInfo("scheduler"))
+    for collector in (*own, *others):
         registry.register(collector)
     return registry
 
@@ -82,8 +87,9 @@ def _of_runs(counts: Sequence[JobCounts]) -> Iterable[Metric]:
     )
     last = _gauge("understudy_run_last_success_timestamp_seconds", "End of the last successful run")
     since = _gauge("understudy_runs_due_since_success", "Due instants since the last success")
-    for one in counts:
-        for status, number in one.by_status.items():
+    known = {one.job for one in counts}
+    for one in (*counts, *(JobCounts(job, {}, None, 0) for job in JOBS if job not in known)):
+        for status, number in {**dict.fromkeys(OUTCOMES, 0), **one.by_status}.items():
             if status in OUTCOMES:
                 ended.add_metric([one.job, OUTCOMES[status], status], number)
             else:

@@ -60,4 +60,5 @@ class CrashRecovery:
         step = Rollback(target, current, current, _WHO, _WHO, reason, self._clock.now_us())
         step.record(registry, self._audit)
         self._metrics.rollbacks.inc()
+        self._metrics.swaps.inc()
         _log.error("crashing_version_rolled_back", version=target, left=current, reason=reason)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from shared.scoring.fits import check_fits
 from shared.scoring.model import Model
+from shared.tasks.observed import PROBABILITY_EDGES
 from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, ServingUseCase
 
 SLOW_SECONDS = 0.02
@@ -63,6 +64,7 @@ class LiveModel:
     Attributes:
         columns: which of them the model was trained on, in its order; None: all, as they are.
         pace: how long it takes in this process.
+        score_edges: the bins in which its scores are counted.
     """
 
     model: Model
@@ -70,6 +72,7 @@ class LiveModel:
     columns: npt.NDArray[np.intp] | None
     activated_at_us: int
     pace: Pace = field(default_factory=Pace)
+    score_edges: tuple[float, ...] = PROBABILITY_EDGES
 
     @property
     def version(self) -> str:

@@ -42,7 +42,7 @@ class Pointer:
     def open_registry(self) -> None:
         """Read the registry after a start and write down what was mended."""
         for mended in self._registry.open():
-            self._metrics.hand_changes.inc(mended.what == "hand-change")
+            self._count_hand_change(mended.what == "hand-change")
             self._report(mended.what, mended.why, **mended.details)
         if self._audit.is_missing and self._registry.ledger.accepted:
             _log.warning("audit_trail_missing", accepted=len(self._registry.ledger.accepted))
@@ -79,7 +79,7 @@ class Pointer:
         why = "current_version.txt was changed by hand"
         self._report("hand-change", why, version=wanted, previous=left)
         self._registry.save(ledger.with_hand_change(wanted, self._clock.now_us()))
-        self._metrics.hand_changes.inc()
+        self._count_hand_change(1)
 
     def names_a_stranger(self, wanted: str) -> Behind | None:
         """For a moment, a version that the ledger does not know is half of a promotion."""
@@ -90,6 +90,10 @@ class Pointer:
         if age_seconds <= _HALF_A_PROMOTION_SECONDS:
             return None
         return Behind(wanted, "current_version.txt names a version that was never accepted here")
+
+    def _count_hand_change(self, count: int) -> None:
+        self._metrics.hand_changes.inc(count)
+        self._metrics.swaps.inc(count)
 
     def _report(self, what: str, why: str, **details: object) -> None:
         """Log and audit; a trail that takes no lines does not stop a start."""

@@ -128,6 +128,7 @@ class Promoter:
                 # A rollback must not depend on a disk that is full.
                 change = self._state.serve(model, now_us)
                 self._metrics.rollbacks.inc()
+                self._metrics.swaps.inc()
                 _log.warning(
                     "rolled_back", version=model.version, left=change.previous, reason=reason
                 )
@@ -236,7 +237,6 @@ class Promoter:
             activated = self._registry.ledger.activated_at_us(wanted)
             change = self._state.serve(model, activated or self._clock.now_us())
             self.behind, self._owed = None, None
-            self._metrics.swaps.inc()
         _log.info("taken_over", version=wanted, previous=change.previous)
 
     def _take_write_lock(self, stack: ExitStack) -> OSError | None:

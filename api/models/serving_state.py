@@ -43,7 +43,7 @@ class ServingState:
         if left is not None and left.version != model.version:
             self._left = None if fallback is left else left
         serving = self._crashes.serving(replace(model, activated_at_us=now_us), now_us)
-        self._metrics.serving(model.version, now_us)
+        self._metrics.serving(model.version, now_us, model.score_edges)
         self._slot.assign(serving, fallback, self._fresh_seconds(serving))
         return Change(model.version, None if left is None else left.version, now_us)
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from api.models.loaded import LiveModel, Pace, make_live
+from api.models.score_edges import score_edges_of
 from api.models.smoke import SmokeTest
 from shared.bundle.archive import Bundle, unpack
 from shared.clock import Clock
@@ -68,4 +69,5 @@ class Verifier:
             ModelLoadError: it does not fit or load.
         """
         model = load_model(authentic.bundle, allow_pickle=self.allow_pickle)
-        return make_live(model, self.use_case, self.clock.now_us())
+        live = make_live(model, self.use_case, self.clock.now_us())
+        return replace(live, score_edges=score_edges_of(live.served.components, authentic.bundle))

@@ -6,6 +6,8 @@ from fastapi import FastAPI, Request
 
 from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import INVALID_REQUEST, JOURNAL_FULL, WORKER_UNAVAILABLE, Problem
+from api.metrics import Metrics
+from api.scoring.labels import KeptLabels
 from api.service import Service
 from shared.clock import MICROS_PER_HOUR, MICROS_PER_SECOND, isoformat, to_micros
 from shared.contracts.feedback import MAX_LABELS, FeedbackAnswer, FeedbackRequest, LabelIn
@@ -36,6 +38,7 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
             )
             for place, item in enumerate(body.labels)
         )
+        _count(service.metrics, kept)
         service.scoring.dispatcher(partial(service.scoring.source.learned, kept.stored))
         return FeedbackAnswer(
             stored=len(kept.stored),
@@ -57,6 +60,21 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
         options, json_elements=_MAX_ELEMENTS,
     )  # fmt: skip
     add_route(app, service.access.authenticator, spec)
+
+
+def _count(metrics: Metrics, kept: KeptLabels) -> None:
+    """Each label under one outcome, and the delay of first labels."""
+    outcomes = {
+        "stored": len(kept.stored) - len(kept.replaced) - len(kept.outdated),
+        "replaced": len(kept.replaced),
+        "outdated": len(kept.outdated),
+        "queued": len(kept.queued),
+        "unknown": len(kept.unknown),
+    }
+    for outcome, count in outcomes.items():
+        metrics.labels.labels(outcome).inc(count)
+    for delay_us in kept.delays_us:
+        metrics.label_delay.observe(max(delay_us, 0) / MICROS_PER_SECOND)
 
 
 def _without_zeros(**counts: int) -> dict[str, int]:

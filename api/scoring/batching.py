@@ -17,8 +17,8 @@ from api.http.callers import Caller
 from api.http.errors import as_problem
 from api.http.headers import JSON_HEADERS, problem_headers, rendered
 from api.http.problems import Problem
-from api.metrics import RouteMetrics
 from api.models.model_slot import ModelSlot
+from api.row_metrics import RouteMetrics
 from api.scoring.lane import ScoringLane
 from api.scoring.model_router import Isolation
 from api.scoring.pipeline import ScoringPipeline

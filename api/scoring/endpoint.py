@@ -19,8 +19,8 @@ from api.http.callers import Caller
 from api.http.errors import as_problem
 from api.http.headers import problem_headers
 from api.http.write_quota import WriteQuota
-from api.metrics import RouteMetrics
 from api.models.model_slot import ModelSlot
+from api.row_metrics import RouteMetrics
 from api.scoring.stages import EncodedReply
 from shared.keys.tokens import Role
 

@@ -54,6 +54,7 @@ class KeptLabels:
         stored: those in the database, with the label it was given.
         replaced: of those, the ids whose stored label changed.
         outdated: of those, the ids whose stored label was known later and differs.
+        delays_us: of first labels, from the event to the instant since when they are known.
     """
 
     stored: list[Label] = field(default_factory=list)
@@ -61,6 +62,7 @@ class KeptLabels:
     unknown: set[str] = field(default_factory=set)
     replaced: set[str] = field(default_factory=set)
     outdated: set[str] = field(default_factory=set)
+    delays_us: list[int] = field(default_factory=list)
 
 
 class LabelKeeper:
@@ -103,6 +105,7 @@ class LabelKeeper:
         kept.queued |= again.queued
         kept.replaced |= again.replaced
         kept.outdated |= again.outdated
+        kept.delays_us += again.delays_us
         found = again.queued | {label.transaction_id for label in again.stored}
         kept.unknown = {name for name in kept.unknown if name.strip() not in found}
         return kept
@@ -162,6 +165,7 @@ class LabelKeeper:
             return None
         kept.replaced |= found.replaced
         kept.outdated |= found.outdated
+        kept.delays_us += found.delays_us
         return set(found.ids)
 
     def _is_pending(self, transaction_id: str) -> bool:

@@ -282,7 +282,13 @@ class ScoringPipeline:
         parts.cache.put(recorded)
         parts.metrics.versions.answered(
             [
-                (decided.served.version, answer.decision, now - row.received.started)
+                (
+                    decided.served.version,
+                    answer.decision,
+                    now - row.received.started,
+                    answer.score,
+                    answer.body,
+                )
                 for row, decided, answer in scored
             ]
         )

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from api.http.callers import Caller
 from api.http.fast_routes import FastRoute, FastRoutes, Headers
-from api.metrics import RouteMetrics
+from api.row_metrics import RouteMetrics
 from api.scoring.batching import MicroBatcher, Recipient, RowRoute
 from api.scoring.docs import batch_route, row_route
 from api.scoring.endpoint import Execution, Option, RequestWork, ScoringEndpoint, inline
@@ -62,7 +62,7 @@ class _FastRoute:
         self._scorer = service.access.authenticator.scorer
         self._quota = service.access.write_quota
         parse = RowParser(service.use_case.request_model)
-        self._row_route = RowRoute(route, parse, service.metrics.route(route.path))
+        self._row_route = RowRoute(route, parse, service.metrics.row_route(route.path))
         self._batcher = batcher
 
     def admits(self, headers: Headers) -> Caller | None:
@@ -138,7 +138,7 @@ def _endpoint(  # noqa: PLR0917 - one after the other as ScoringEndpoint names t
     limit_bytes: int,
     option: Option,
 ) -> ScoringEndpoint:
-    metrics: RouteMetrics = service.metrics.route(path)
+    metrics: RouteMetrics = service.metrics.row_route(path)
     return ScoringEndpoint(
         work=work,
         execution=execution,

@@ -14,8 +14,8 @@ from api.http.callers import Caller
 from api.http.errors import as_problem
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
 from api.http.validation import invalid
-from api.metrics import RouteMetrics
 from api.models.loaded import LiveModel
+from api.row_metrics import RouteMetrics
 from api.scoring.batching import MicroBatcher, RowRoute, score_isolated
 from api.scoring.endpoint import PacedRequestWork
 from api.scoring.lane import ScoringLane

@@ -1,10 +1,12 @@
 """/metrics of several workers: the one that is asked adds what the others published.
 
-Every series carries `worker`: a sum over workers that come and go would make counters fall.
-The figures of the others are at most as old as the pause between two notes.
+Every series carries `worker`, so that a sum over workers that come and go cannot fall. A worker
+goes on from the counts of the process that had its number before, as they were published last:
+once a second, and whenever they were shown. So a counter never runs backwards when a worker dies;
+what it counted within its last second is lost.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -16,7 +18,15 @@ from api.workers.run_dir import RunDir
 
 PUBLISH_SECONDS = 1.0
 _METRICS = "figures"
-Family = tuple[str, str, str, list[tuple[str, dict[str, str], float]]]
+_OURS = "understudy_"
+# Kept outside of the process: by the supervisor, and in the files of a rollout.
+_KEPT_ELSEWHERE = ("understudy_worker_hangs", "understudy_rollout_", "understudy_shadow_")
+_CUMULATIVE = frozenset({"counter", "histogram"})
+# Versions of earlier processes; every death would add those that its successor has not served.
+_VERSIONS_KEPT = 8
+Sample = tuple[str, dict[str, str], float | None]
+Family = tuple[str, str, str, list[Sample]]
+SeriesKey = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class MergedMetrics:
@@ -25,33 +35,89 @@ class MergedMetrics:
     def __init__(self, metrics: Metrics, run_dir: RunDir) -> None:
         self._metrics = metrics
         self._run_dir = run_dir
+        left = run_dir.left_behind(_METRICS) if run_dir.total > 1 else None
+        self._before = CountsBefore(() if left is None else left.get("families", ()))
 
     def publish(self) -> None:
-        """Leave this worker's figures where the others find them."""
+        """Leave this worker's figures where the others find them, and its successor."""
         if self._run_dir.total > 1:
-            self._run_dir.publish(_METRICS, {"families": list(self._own())})
+            self._published()
 
     def render(self) -> bytes:
         """The text that Prometheus reads."""
         if self._run_dir.total == 1:
             return self._metrics.render()
+        # What is shown is published, or a successor could go on from less.
+        own = self._published()
         reports = self._run_dir.reports(_METRICS)
         families = {number: content["families"] for number, content in reports.items()}
-        families[self._run_dir.number] = self._own()
+        families[self._run_dir.number] = own
         registry = CollectorRegistry()
         registry.register(_Merged(families))
         return generate_latest(registry)
 
+    def _published(self) -> list[Family]:
+        own = list(self._before.added_to(self._own()))
+        self._run_dir.publish(_METRICS, {"families": own})
+        return own
+
     def _own(self) -> Iterator[Family]:
         for family in self._metrics.registry.collect():
-            samples = [(one.name, one.labels, one.value) for one in family.samples]
+            samples: list[Sample] = [(one.name, one.labels, one.value) for one in family.samples]
             yield family.name, family.documentation, family.type, samples
+
+
+class CountsBefore:
+    """The counts of the processes that had this worker's number before."""
+
+    def __init__(self, families: Iterable[Any]) -> None:
+        """`families` as they were published; what does not count up is left out."""
+        self._families: dict[str, Family] = {}
+        for name, text, kind, samples in families:
+            counted = kind in _CUMULATIVE and not name.startswith(_KEPT_ELSEWHERE)
+            if counted and name.startswith(_OURS):
+                self._families[name] = (name, text, kind, _newest_versions(samples))
+
+    def added_to(self, families: Iterable[Family]) -> Iterator[Family]:
+        """The same families with the earlier counts in them."""
+        rest = dict(self._families)
+        for name, text, kind, samples in families:
+            before = rest.pop(name, None)
+            yield (name, text, kind, samples if before is None else _sum(before[3], samples))
+        yield from rest.values()
+
+
+def _sum(before: Iterable[Sample], now: Iterable[Sample]) -> list[Sample]:
+    total: dict[SeriesKey, Sample] = {_key(sample): sample for sample in before}
+    for name, labels, value in now:
+        key = _key((name, labels, value))
+        # at the end: the order says which versions answered last
+        known = total.pop(key, None)
+        # when a counter was made is no count
+        if known is not None and not name.endswith("_created"):
+            value = (value or 0.0) + (known[2] or 0.0)  # noqa: PLW2901 - the same sample
+        total[key] = (name, labels, value)
+    return list(total.values())
+
+
+def _key(sample: Sample) -> SeriesKey:
+    name, labels, _ = sample
+    return name, tuple(sorted(labels.items()))
+
+
+def _newest_versions(samples: Iterable[Sample]) -> list[Sample]:
+    """Without series of versions that have not answered for long; they come last as they answer."""
+    found = [(name, dict(labels), value) for name, labels, value in samples]
+    named = (labels["version"] for _, labels, _ in found if "version" in labels)
+    versions = list(dict.fromkeys(named))
+    kept = {None, *versions[-_VERSIONS_KEPT:]}
+    return [sample for sample in found if sample[1].get("version") in kept]
 
 
 class _Merged(Collector):
     """Families of several workers, each sample under its worker's number."""
 
-    def __init__(self, families: dict[int, Iterable[Any]]) -> None:
+    def __init__(self, families: Mapping[int, Iterable[Any]]) -> None:
         self._families = families
 
     def collect(self) -> Iterable[Metric]:

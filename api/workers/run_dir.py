@@ -57,6 +57,14 @@ class RunDir:
         found = {number: self._read(self._file(what, number)) for number in range(self.total)}
         return {number: content for number, content in found.items() if content is not None}
 
+    def left_behind(self, what: str) -> WorkerReport | None:
+        """The last report of the process that had this worker's number before."""
+        try:
+            content: WorkerReport = orjson.loads(self._file(what, self.number).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return content
+
     def retract(self, what: str) -> None:
         """Remove this worker's report."""
         try:

@@ -1,7 +1,8 @@
 """The newest drift check as figures for Prometheus, read from the database when asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -10,6 +11,14 @@ from sqlalchemy import Engine
 from scheduler.drift.alarm import ALARM
 from scheduler.drift.stored import newest_check
 from shared.errors import DataUnavailable
+
+_METRICS = ("average_precision", "auc")
+_REALISED = {
+    "rows": "Recent rows whose labels have matured",
+    "positives": "Positives among them",
+    "average_precision": "Average precision of the champion on them",
+    "auc": "Area under its ROC curve on them",
+}
 
 
 class DriftFigures(Collector):
@@ -37,4 +46,31 @@ class DriftFigures(Collector):
             looked.add_metric([], datetime.fromisoformat(checked.finished_at).timestamp())
             for column in checked.found["columns"]:
                 ratio.add_metric([column["name"]], column["effect"] / column["floor"])
-        return [alarm, looked, ratio]
+        outlook = {} if checked is None else checked.found.get("outlook", {})
+        return [alarm, looked, ratio, *_realised(outlook), *_estimated(outlook)]
+
+
+def _realised(outlook: Mapping[str, Any]) -> Iterable[Metric]:
+    """Of rows that the champion scored and whose labels are known since."""
+    matured = outlook.get("matured") or {}
+    for name, text in _REALISED.items():
+        family = GaugeMetricFamily(f"understudy_matured_{name}", text)
+        if matured.get(name) is not None:
+            family.add_metric([], matured[name])
+        yield family
+
+
+def _estimated(outlook: Mapping[str, Any]) -> Iterable[Metric]:
+    """What calibrated scores promised: of the matured rows, and of all rows of the window."""
+    for part, rows in (("promised", "the matured rows"), ("expected", "recent rows")):
+        for name in _METRICS:
+            family = GaugeMetricFamily(
+                f"understudy_{part}_{name}",
+                f"Estimate of {name} on {rows}: its mean, and where nine in ten draws lie",
+                labels=["bound"],
+            )
+            estimate = (outlook.get(part) or {}).get(name) or {}
+            for bound, value in estimate.items():
+                if value is not None:
+                    family.add_metric([bound], value)
+            yield family

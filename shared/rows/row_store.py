@@ -89,7 +89,9 @@ class DeclaredRowStore:
         ]
         found = store_labels(connection, self._tables, rows)
         ids = [one.row_id for one in rows if one.row_id not in found.unknown_ids]
-        return WrittenLabels(list(dict.fromkeys(ids)), found.changed_ids, found.outdated_ids)
+        return WrittenLabels(
+            list(dict.fromkeys(ids)), found.changed_ids, found.outdated_ids, found.delays_us
+        )
 
     def _insert(
         self, connection: Connection, table: Table, columns: Sequence[str], records: Records

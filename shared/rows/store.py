@@ -58,6 +58,7 @@ class StoredLabels:
         changed: rows whose label has another value now; the old one is kept.
         repeated: the same value again, or one that was known earlier than the stored one.
         unknown: labels of rows that are not stored.
+        delays_us: of new ones, from the row's event to the instant since when it is known.
     """
 
     new: int = 0
@@ -67,6 +68,7 @@ class StoredLabels:
     changed_ids: set[str] = field(default_factory=set)
     outdated_ids: set[str] = field(default_factory=set)
     unknown_ids: set[str] = field(default_factory=set)
+    delays_us: list[int] = field(default_factory=list)
 
 
 def insert_rows(
@@ -111,7 +113,12 @@ def _store_chunk(
 ) -> None:
     rows = tables.rows.c
     query = select(
-        rows.row_id, rows.label, rows.label_known_at, rows.label_source, rows.label_sent_by
+        rows.row_id,
+        rows.event_time,
+        rows.label,
+        rows.label_known_at,
+        rows.label_source,
+        rows.label_sent_by,
     ).where(among(connection, tables.rows, [label.row_id for label in chunk]))
     stored = {row.row_id: row for row in connection.execute(query)}
     written: list[RowLabel] = []
@@ -123,6 +130,7 @@ def _store_chunk(
             outcome.unknown_ids.add(label.row_id)
         elif old.label is None:
             outcome.new += 1
+            outcome.delays_us.append(label.known_at_us - old.event_time)
             written.append(label)
         elif old.label == label.value or label.known_at_us < old.label_known_at:
             outcome.repeated += 1

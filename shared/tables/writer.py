@@ -64,11 +64,13 @@ class WrittenLabels(NamedTuple):
     Attributes:
         replaced: turned round a stored label, which is kept in LabelChanges.
         outdated: known earlier than the stored label, which stays.
+        delays_us: of labels of rows that had none, from the event to the instant it is known since.
     """
 
     ids: list[str]
     replaced: set[str]
     outdated: set[str]
+    delays_us: Sequence[int] = ()
 
 
 def write_labels(connection: Connection, labels: Sequence[Label]) -> list[str]:
@@ -113,7 +115,16 @@ def store_labels(connection: Connection, labels: Sequence[Label]) -> WrittenLabe
         for key, old in stored.items()
         if old is not None and _is_news(old, latest[key]) and old.label != latest[key].label
     }
-    return WrittenLabels(known, turned, outdated)
+    delays_us = [_delay_us(history.get(key) or api.get(key), latest[key]) for key in known]
+    first = [delay for delay in delays_us if delay is not None]
+    return WrittenLabels(known, turned, outdated, first)
+
+
+def _delay_us(seen: Seen | None, label: Label) -> int | None:
+    """From the event to its label; None for a row that had one, or that is quarantined."""
+    if seen is None or seen.label_known_at is not None:
+        return None
+    return label.label_known_at_us - seen.event_time
 
 
 def _append(

@@ -238,6 +238,11 @@ class ServingUseCase(Protocol):
         ...
 
     @property
+    def decisions(self) -> Sequence[str]:
+        """Every decision that it makes, from mild to severe; empty where they are too many."""
+        ...
+
+    @property
     def routes(self) -> Sequence[ScoringRoute]: ...
 
     @property

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from api.metrics import AllVersions, Metrics
+from api.metrics import Metrics
 from api.models.comparison import Comparison, compared
 from api.models.loaded import LiveModel, make_live
+from api.row_metrics import AllVersions
 from api.settings import Settings
 from shared.bundle.archive import unpack
 from shared.scoring.loading import load_model
@@ -160,11 +161,12 @@ def test_an_activation_counts_from_zero_and_decisions_of_all_versions_never_fall
     versions = metrics.versions
     for number in range(20):
         versions.activated(f"1.0.{number % 10}", number * 1_000_000)
-        versions.answered([(f"1.0.{number % 10}", "approve", 0.001)] * 3)
+        versions.answered([(f"1.0.{number % 10}", "approve", 0.001, 0.5, {})] * 3)
         assert versions.rows_of(f"1.0.{number % 10}") == 3
-        assert b'understudy_decisions_total{decision="approve"} %d' % (3 * number + 3) in (
-            metrics.render()
-        )
+        counted = b'understudy_decisions_total{decision="approve",version="1.0.%d"} %d' % (
+            number % 10, 3 + 3 * (number // 10),
+        )  # fmt: skip
+        assert counted in metrics.render()
     versions.activated("1.0.9", 19_000_000)
     assert versions.rows_of("1.0.9") == 3
     assert metrics.render().count(b"understudy_version_row_seconds_count{") == 8
@@ -172,7 +174,7 @@ def test_an_activation_counts_from_zero_and_decisions_of_all_versions_never_fall
 
 def test_rows_of_a_version_that_was_never_in_service_have_no_activation() -> None:
     versions = AllVersions()
-    versions.answered([("2.0.0", "block", 0.5)])
+    versions.answered([("2.0.0", "block", 0.5, 0.9, {})])
     versions.failed("2.0.0", 2)
     samples = [sample for family in versions.collect() for sample in family.samples]
     failed = next(s for s in samples if s.name == "understudy_version_failed_rows_total")

@@ -40,7 +40,7 @@ def test_the_figures_count_answers_decisions_and_the_version(serving: Running) -
     assert 'understudy_requests_total{route="/score",status="422"} 1.0' in text
     assert 'understudy_requests_total{route="unknown",status="404"} 1.0' in text
     assert 'understudy_request_seconds_count{route="/score"} 2.0' in text
-    assert 'understudy_decisions_total{decision="review"} 1.0' in text
+    assert 'understudy_decisions_total{decision="review",version="1.0.0"} 1.0' in text
     assert 'understudy_model_info{version="1.0.0"} 1.0' in text
     assert "understudy_journal_bytes_limit" in text
 

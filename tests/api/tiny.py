@@ -157,6 +157,7 @@ class TinyUseCase:
     request_model: type[BaseModel] = TinyRequest
     feature_set: FeatureSet = FEATURES
     label_words: LabelWords = LABEL_WORDS
+    decisions: Sequence[str] = ("approve", "review")
     prediction: Callable[[FloatVector, ServedModel], TaskPrediction] = prediction
 
     def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:

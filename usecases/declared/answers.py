@@ -12,6 +12,8 @@ from shared.tasks.answer import DECISION, DEFAULT_DECISION, AnswerFields, Answer
 from shared.usecase.serving import Answer, FloatVector, ServedModel, TaskPrediction
 
 _MOST_REMEMBERED = 8
+ONE_VALUE = "value"
+"""The decision of a regression, whose answers are no words."""
 
 
 class Predictor:
@@ -53,7 +55,7 @@ def decision_text(kind: TaskKind, fields: AnswerFields) -> str:
     """The decision as one word: a class, the best item; empty for a regression."""
     if kind is TaskKind.RANKING:
         return str(fields["items"][0]["item"])
-    return "value" if kind is TaskKind.REGRESSION else str(fields["prediction"])
+    return ONE_VALUE if kind is TaskKind.REGRESSION else str(fields["prediction"])
 
 
 def answer_model(schema: RowSchema) -> type[BaseModel]:

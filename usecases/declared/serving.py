@@ -22,7 +22,13 @@ from shared.usecase.serving import (
     ServedModel,
     TaskPrediction,
 )
-from usecases.declared.answers import Predictor, answer_model, best_output, first_output
+from usecases.declared.answers import (
+    ONE_VALUE,
+    Predictor,
+    answer_model,
+    best_output,
+    first_output,
+)
 from usecases.declared.features import RowFeatures
 from usecases.declared.reasons import reason_rule
 from usecases.declared.request import RowMaker, request_model
@@ -62,6 +68,13 @@ class DeclaredServing:
     @property
     def task(self) -> Task:
         return self.row_schema.task
+
+    @property
+    def decisions(self) -> Sequence[str]:
+        """The classes; a ranking answers as many words as there are items."""
+        if self.task.kind in (TaskKind.BINARY, TaskKind.MULTICLASS):
+            return self.task.names
+        return (ONE_VALUE,) if self.task.kind is TaskKind.REGRESSION else ()
 
     @property
     def prediction(self) -> Prediction:

@@ -25,7 +25,7 @@ from .answers.predict import PredictionResponse, predict
 from .exports import LABEL_WORDS
 from .features import online
 from .features.catalogue import FEATURE_SET
-from .judgement import prediction
+from .judgement import Decision, prediction
 from .requests import TransactionRequest, to_transaction
 from .rules.ruleset import RuleSet, load_rules
 from .rules.variables import variable_table
@@ -43,6 +43,7 @@ class FraudServing:
     request_model: type[BaseModel] = TransactionRequest
     feature_set: FeatureSet = FEATURE_SET
     label_words: LabelWords = LABEL_WORDS
+    decisions: Sequence[str] = tuple(map(str, Decision))
     prediction: Callable[[FloatVector, ServedModel], TaskPrediction] = prediction
 
     def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:

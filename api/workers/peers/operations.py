@@ -9,7 +9,7 @@ import orjson
 from api.http.headers import JSON_HEADERS, rendered
 from api.http.problems import JOURNAL_FULL, Problem
 from api.journal.journal import JournalFull
-from api.metrics import RouteMetrics
+from api.row_metrics import RouteMetrics
 from api.scoring.batching import RowRoute
 from api.scoring.endpoint import RequestWork, inline
 from api.scoring.requests import RowParser

@@ -1,0 +1,176 @@
+"""Metrics of finished runs: durations, gate verdicts, and what is left of the year's error.
+
+Counted from the stored runs, each once: every scheduler reports the same, and a restart loses
+nothing. A final run does not change any more, so only newer ones are read at a scrape.
+"""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from itertools import accumulate
+from typing import Any
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+from sqlalchemy import Engine, Row, select
+
+from scheduler.decision import REQUIRED_GATES
+from scheduler.schedule.jobs import DRIFT, RETRAINING
+from scheduler.statistics.alpha_spending import alpha_left
+from shared.clock import Clock, to_datetime
+from shared.errors import DataUnavailable
+from shared.tables.engine import database_errors
+from shared.tables.runs import UNFINISHED
+from shared.tables.schema import model_training_runs as table
+from shared.usecase.promotion import PromotionPolicy
+from shared.verdicts import Outcome
+
+RUN_BUCKETS = (10.0, 30.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0)
+COMPARING_GATE, COMPARED = "metrics", "compared"
+"""The gate, and its number that is true where champion and candidate were compared."""
+_BATCH = 500
+
+
+class FinishedRuns:
+    """Counts over all runs in a final state, brought up to date by `read`."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        # Every run up to this one is final and counted, and these later ones are.
+        self._all_until = 0
+        self._counted: set[int] = set()
+        self.buckets = {job: [0] * (len(RUN_BUCKETS) + 1) for job in (DRIFT, RETRAINING)}
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.steps: Counter[tuple[str, str]] = Counter()
+        self.step_seconds: defaultdict[tuple[str, str], float] = defaultdict(float)
+        self.verdicts = Counter({(gate, str(one)): 0 for gate in REQUIRED_GATES for one in Outcome})
+        self.compared: Counter[int] = Counter()
+
+    def read(self) -> None:
+        """Count the runs that have become final since.
+
+        Raises:
+            DataUnavailable: the database cannot be read.
+        """
+        after, waits_for = self._all_until, None
+        with database_errors("read finished runs"), self._engine.connect() as connection:
+            while True:
+                query = select(table).where(table.c.runid > after).order_by(table.c.runid)
+                rows = connection.execute(query.limit(_BATCH)).all()
+                for row in rows:
+                    is_final = row.status not in UNFINISHED
+                    if is_final and row.runid not in self._counted:
+                        self._count(row)
+                    if not is_final and waits_for is None:
+                        waits_for = row.runid
+                if len(rows) < _BATCH:
+                    break
+                after = rows[-1].runid
+        self._forget_until(waits_for)
+
+    def _forget_until(self, unfinished: int | None) -> None:
+        """Remember only ids behind the first run that is not final."""
+        known = {self._all_until, *self._counted}
+        self._all_until = max(known) if unfinished is None else unfinished - 1
+        self._counted = {run_id for run_id in self._counted if run_id > self._all_until}
+
+    def _count(self, row: Row[*tuple[Any, ...]]) -> None:
+        self._counted.add(row.runid)
+        seconds = _seconds(row.startedat, row.finishedat)
+        if seconds is not None:
+            buckets = self.buckets.setdefault(row.jobname, [0] * (len(RUN_BUCKETS) + 1))
+            buckets[bisect_left(RUN_BUCKETS, seconds)] += 1
+            self.seconds[row.jobname] += seconds
+        for step in _members(row.steps):
+            name = (row.jobname, str(step.get("step")))
+            self.steps[name] += 1
+            self.step_seconds[name] += float(step.get("duration_seconds") or 0.0)
+        for verdict in _members(row.verdicts):
+            self.verdicts[str(verdict.get("gate")), str(verdict.get("outcome"))] += 1
+        if row.jobname == RETRAINING and _has_compared(row.verdicts):
+            self.compared[int(row.scheduledfor[:4])] += 1
+
+
+class RunMetrics(Collector):
+    """Durations of runs and steps, verdicts of gates, and the error left for this year."""
+
+    def __init__(self, engine: Engine, policy: PromotionPolicy | None, clock: Clock) -> None:
+        self._runs = FinishedRuns(engine)
+        self._policy = policy
+        self._clock = clock
+
+    def collect(self) -> Iterable[Metric]:
+        try:
+            self._runs.read()
+        except DataUnavailable:
+            return []
+        return [*self._durations(), self._verdicts(), *self._yearly_error()]
+
+    def _durations(self) -> Iterable[Metric]:
+        runs, edges = self._runs, [*map(str, RUN_BUCKETS), "+Inf"]
+        durations = HistogramMetricFamily(
+            "understudy_run_duration_seconds", "From start to end of a run", labels=["job_name"]
+        )
+        for job, buckets in runs.buckets.items():
+            counted = list(zip(edges, map(float, accumulate(buckets)), strict=True))
+            durations.add_metric([job], counted, runs.seconds[job])
+        steps = SummaryMetricFamily(
+            "understudy_step_duration_seconds",
+            "Duration of a step of a run",
+            labels=["job_name", "step"],
+        )
+        for name, count in runs.steps.items():
+            steps.add_metric(name, count, runs.step_seconds[name])
+        return durations, steps
+
+    def _verdicts(self) -> Metric:
+        verdicts = CounterMetricFamily(
+            "understudy_gate_verdicts", "Verdicts of gates", labels=["gate", "verdict"]
+        )
+        for names, count in self._runs.verdicts.items():
+            verdicts.add_metric(names, count)
+        return verdicts
+
+    def _yearly_error(self) -> Iterable[Metric]:
+        limit = GaugeMetricFamily(
+            "understudy_yearly_error_limit", "Chance a year of a promotion that should not be"
+        )
+        left = GaugeMetricFamily(
+            "understudy_yearly_error_left", "What comparisons of this year have left of it"
+        )
+        compared = GaugeMetricFamily(
+            "understudy_yearly_comparisons", "Comparisons with the champion, this year (UTC)"
+        )
+        rounds = self._runs.compared[to_datetime(self._clock.now_us()).year]
+        compared.add_metric([], rounds)
+        policy = self._policy
+        if policy is not None:
+            limit.add_metric([], policy.yearly_alpha)
+            remaining = alpha_left(policy.yearly_alpha, policy.rounds_per_year, rounds)
+            left.add_metric([], max(0.0, remaining))
+        return limit, left, compared
+
+
+def _seconds(started_at: str | None, finished_at: str | None) -> float | None:
+    if started_at is None or finished_at is None:
+        return None
+    begun, ended = map(datetime.fromisoformat, (started_at, finished_at))
+    return max(0.0, (ended - begun).total_seconds())
+
+
+def _members(stored: Any) -> list[dict[str, Any]]:
+    return [one for one in stored if isinstance(one, dict)] if isinstance(stored, list) else []
+
+
+def _has_compared(verdicts: Any) -> bool:
+    return any(
+        verdict.get("gate") == COMPARING_GATE and verdict.get("numbers", {}).get(COMPARED) is True
+        for verdict in _members(verdicts)
+    )
