@@ -27,11 +27,11 @@ class RolloutCollector(Collector):
         if rollout is None or self._controller.worker != 0:
             return
         share = GaugeMetricFamily(
-            "understudy_rollout_share_percent",
-            "Users who get the candidate's answers",
+            "understudy_rollout_share_ratio",
+            "Share of users who get the candidate's answers; 0 for a shadow",
             labels=["mode", "version"],
         )
-        share.add_metric([rollout.mode, rollout.version], rollout.share_percent)
+        share.add_metric([rollout.mode, rollout.version], rollout.share_percent / 100)
         yield share
         reports = self._controller.told().values()
         following = sum(said["stage"] == rollout.stage_key for said in reports)
