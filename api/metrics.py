@@ -12,6 +12,7 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 
@@ -19,6 +20,8 @@ from api.row_metrics import AllRoutes, AllVersions, RouteMetrics
 from native.metrics import NativeParts
 from shared.machine_metrics import BuildInfo
 
+# Another series beside every counter, which nothing asks for.
+disable_created_metrics()
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 

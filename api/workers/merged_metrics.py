@@ -93,8 +93,7 @@ def _sum(before: Iterable[Sample], now: Iterable[Sample]) -> list[Sample]:
         key = _key((name, labels, value))
         # at the end: the order says which versions answered last
         known = total.pop(key, None)
-        # when a counter was made is no count
-        if known is not None and not name.endswith("_created"):
+        if known is not None:
             value = (value or 0.0) + (known[2] or 0.0)  # noqa: PLW2901 - the same sample
         total[key] = (name, labels, value)
     return list(total.values())

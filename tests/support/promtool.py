@@ -26,3 +26,12 @@ def tool(name: str) -> str:
 def run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def promtool_check_metrics(text: str) -> None:
+    """The linter of names and types has nothing to say."""
+    command = [tool("promtool"), "check", "metrics"]
+    done = subprocess.run(
+        command, input=text, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
