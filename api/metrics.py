@@ -21,7 +21,7 @@ from native.metrics import NativeParts
 from shared.machine_metrics import BuildInfo
 
 # Another series beside every counter, which nothing asks for.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 

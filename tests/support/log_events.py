@@ -53,10 +53,10 @@ def _add(argument: ast.expr, constants: dict[str, str], found: LoggedEvents) -> 
             found.names.add(argument.value)
     elif isinstance(argument, ast.JoinedStr):
         parts = (
-            re.escape(part.value) if isinstance(part, ast.Constant) else "[a-z_]+"
+            re.escape(str(part.value)) if isinstance(part, ast.Constant) else "[a-z_]+"
             for part in argument.values
         )
-        found.patterns.add("".join(map(str, parts)))
+        found.patterns.add("".join(parts))
     elif isinstance(argument, ast.Name) and argument.id in constants:
         found.names.add(constants[argument.id])
 
