@@ -7,7 +7,8 @@ kernel has it. It survives a power cut when `fsync` is on, or once it has been d
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -24,6 +25,8 @@ from shared.system.files import sync_directory, sync_path
 _log = structlog.get_logger()
 # A journal is cut into this many segments, so that space comes back while it drains.
 _SEGMENTS = 16
+# Drained records are personal data that nobody needs any more; longer they do not stay.
+_KEPT_SECONDS = 3_600.0
 # About what one decision needs.
 _PROBE_BYTES = 1024
 
@@ -55,6 +58,7 @@ class Journal:
         *,
         fsync: bool = False,
         tell_damage: Tell = _tell_nobody,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.max_bytes = max_bytes
         self._directory = directory
@@ -71,6 +75,8 @@ class Journal:
         self._disk_trouble: str | None = None
         self._nameless: str | None = None
         self._position_kept = True
+        self._clock = clock
+        self._emptied_at = clock()
         self.backlog = 0
         self.damage = DamageLog(directory, tell_damage)
 
@@ -160,7 +166,8 @@ class Journal:
         self._forget_before(drained)
         with self._lock:
             full = self._disk_trouble is not None or not self._position_kept
-            if full and self._drained == self._end and drained.offset:
+            is_old = self._clock() - self._emptied_at > _KEPT_SECONDS
+            if (full or is_old) and self._drained == self._end and drained.offset:
                 self._empty()
 
     def _forget_before(self, drained: Position) -> None:
@@ -193,6 +200,7 @@ class Journal:
 
     def _empty(self) -> None:
         """Give back the active segment as well: on a full disk it is what keeps it full."""
+        self._emptied_at = self._clock()
         self._active.leave()
         segment_path(self._directory, self._end.segment).unlink(missing_ok=True)
         # Not the same number again: a position that was saved before would fit it by chance.

@@ -29,15 +29,35 @@ class HeldOutStore:
         self._keep = keep
 
     def save(self, version: Version, rows: pl.DataFrame) -> HeldOutFile:
+        path = self._root / f"{_PREFIX}{version}{_SUFFIX}"
+        digest = self._write(path, rows)
+        self._prune()
+        return HeldOutFile(path, digest)
+
+    def erase(self, column: str, entity: str) -> int:
+        """Take an entity's rows out of every kept set; returns how many there were.
+
+        A set that had some gets a new digest: a judgement on it can be repeated without them.
+        """
+        erased = 0
+        for path in self._root.glob(f"{_PREFIX}*{_SUFFIX}"):
+            rows = pl.read_parquet(path)
+            if column not in rows.columns:
+                continue
+            kept = rows.filter(pl.col(column).ne_missing(entity))
+            if kept.height < rows.height:
+                erased += rows.height - kept.height
+                self._write(path, kept)
+        return erased
+
+    def _write(self, path: Path, rows: pl.DataFrame) -> str:
         buffer = io.BytesIO()
         rows.write_parquet(buffer, compression="zstd")
         content = buffer.getvalue()
-        path = self._root / f"{_PREFIX}{version}{_SUFFIX}"
         digest = hashlib.sha256(content).hexdigest()
         write_whole_within(path, content)
         write_whole_within(digest_path(path), f"{digest}  {path.name}\n".encode())
-        self._prune()
-        return HeldOutFile(path, digest)
+        return digest
 
     def _prune(self) -> None:
         files = sorted(

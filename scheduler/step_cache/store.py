@@ -74,6 +74,13 @@ class ArtefactStore:
     def drop(self, step: str, key: str) -> None:
         shutil.rmtree(self._root / step / key, ignore_errors=True)
 
+    def clear(self) -> int:
+        """Delete every kept result; returns how many there were."""
+        folders = [folder for _used, _size, folder in self._folders()]
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+        return len(folders)
+
     def prune(self) -> int:
         """Delete the least recently used results until the rest fits; returns bytes deleted."""
         folders = sorted(self._folders(), key=lambda item: item[0], reverse=True)

@@ -26,6 +26,7 @@ from sqlalchemy.types import JSON
 
 from shared.rows.schema import Column as Declared
 from shared.rows.schema import Kind, RowSchema
+from shared.tables.erasure import EntityTables
 from shared.tasks import TaskKind
 
 SENDER_CHARACTERS = 64
@@ -66,6 +67,12 @@ def tables_of(schema: RowSchema) -> RowTables:
         _quarantined(f"{prefix}_quarantined", schema, metadata),
         _label_changes(f"{prefix}_label_changes", schema, metadata),
     )
+
+
+def entity_tables(tables: RowTables) -> EntityTables:
+    """Which of them hold rows of an entity."""
+    others = (tables.decisions, tables.label_changes)
+    return EntityTables((tables.rows, tables.quarantined), others, "entity", "row_id")
 
 
 def served_rows(tables: RowTables) -> FromClause:

@@ -25,7 +25,7 @@ from shared.tables.schema import (
 )
 from shared.tables.tiles import TileChanges, merged
 
-ChangeKind = Literal["import", "seed", "fix", "remove", "undo"]
+ChangeKind = Literal["import", "seed", "fix", "remove", "undo", "erase"]
 LOGS = (transaction_history_logs, api_transaction_logs, quarantined_transaction_logs)
 CHUNK = 5_000
 IMPORT_SENDER = "import/"

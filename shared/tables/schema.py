@@ -251,7 +251,7 @@ data_changes = Table(
     "datachanges",
     metadata,
     Column("changeid", RowId, primary_key=True, autoincrement=True),
-    # import, seed, fix, remove or undo
+    # import, seed, fix, remove, undo or erase
     Column("kind", String(16), nullable=False),
     Column("changedat", String(40), nullable=False),
     Column("changedby", String(64), nullable=False),

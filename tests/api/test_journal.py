@@ -180,3 +180,21 @@ def test_records_longer_than_what_is_read_at_once_come_out_whole(tmp_path: Path)
     assert contents(journal) == records
     journal.close()
     assert contents(opened(tmp_path, 16 * 1024 * 1024)) == records
+
+
+def test_drained_records_stay_no_longer_than_an_hour(tmp_path: Path) -> None:
+    now = [0.0]
+    journal = Journal(tmp_path, BOUND, clock=lambda: now[0])
+    journal.open()
+    journal.append([b"of a person"])
+    take(journal, 1)
+    assert any(b"of a person" in each.read_bytes() for each in tmp_path.glob("*.journal"))
+    now[0] = 3_601.0
+    journal.append([b"later"])
+    take(journal, 1)
+    assert not list(tmp_path.glob("*.journal"))
+    journal.append([b"next"])
+    journal.close()
+    again = opened(tmp_path)
+    assert contents(again) == [b"next"]
+    again.close()

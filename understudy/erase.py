@@ -1,0 +1,83 @@
+"""Implements `understudy erase`: one entity out of the database, kept sets and kept steps."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from sqlalchemy import Engine
+
+import usecases
+from scheduler.cycle.held_out import HeldOutStore
+from scheduler.settings import SchedulerSettings
+from scheduler.step_cache.store import ArtefactStore
+from shared.clock import SystemClock
+from shared.rows.declaration import FILE_NAME, read_declaration
+from shared.rows.tables import entity_tables, tables_of
+from shared.tables.erasure import EntityTables, digest_of, erase_entity, transaction_tables
+from understudy.terminal import DataTable
+
+# Decisions that were answered a moment ago are on their way from the journal to the database.
+_DRAIN_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What was erased, by table or kind of file."""
+
+    counts: dict[str, int]
+
+    @property
+    def is_nothing(self) -> bool:
+        return not any(self.counts.values())
+
+
+def tables_for(use_case: str) -> EntityTables:
+    """The tables of a use case that hold rows of its entities."""
+    folder: Path | None = usecases.declared_folder(use_case)
+    if folder is None:
+        return transaction_tables()
+    return entity_tables(tables_of(read_declaration(folder / FILE_NAME).row_schema))
+
+
+def erase(
+    engine: Engine,
+    settings: SchedulerSettings,
+    entity: str,
+    reason: str,
+    wait: Callable[[float], None] = time.sleep,
+) -> Erased:
+    """Erase an entity wherever this installation keeps its rows.
+
+    Raises:
+        DataUnavailable: the database cannot be written.
+        OSError: a kept set cannot be read or written.
+    """
+    tables = tables_for(settings.use_case)
+    counts = erase_entity(engine, tables, entity, SystemClock().now_us(), reason)
+    wait(_DRAIN_SECONDS)
+    for name, count in erase_entity(engine, tables, entity, SystemClock().now_us(), reason).items():
+        counts[name] += count
+    held_out = HeldOutStore(settings.test_data_dir, settings.held_out_sets_kept)
+    counts["held-out sets"] = held_out.erase(tables.entity, entity)
+    if any(counts.values()):
+        # they hold snapshots of the rows, and only save time
+        counts["kept steps"] = ArtefactStore(settings.work_dir, settings.work_max_bytes).clear()
+    return Erased(counts)
+
+
+def print_erased(console: Console, entity: str, erased: Erased) -> None:
+    """What was erased, and where this command does not reach."""
+    if erased.is_nothing:
+        console.print(f"nothing is stored of {entity!r}", markup=False)
+        return
+    table = DataTable("where", "erased", title=f"erased (entity {digest_of(entity)})")
+    table.columns[1].justify = "right"
+    for name, count in erased.counts.items():
+        table.add_row(name, f"{count:,}")
+    console.print(table)
+    console.print(
+        "Not reached: backups, exports, MLflow, and files that were imported. The journal drops "
+        "drained rows within an hour of traffic. Served models stay until they are retrained."
+    )
