@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import httpx
@@ -107,11 +108,11 @@ STATUS = {" drift": {0, 1, 3}, "retrain --wait": {0, 3}}
 """Commands that say something by their exit status (docs/operations/commands.md)."""
 
 
-def type_in(text: str, folder: Path = ROOT, **more: str) -> str:
+def type_in(text: str, folder: Path = ROOT, more: Mapping[str, str] = MappingProxyType({})) -> str:
     """A command as a page shows it, typed where docker-compose.yml is."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text],
-        cwd=folder, env=ENVIRONMENT | more, capture_output=True, text=True, timeout=420,
+        cwd=folder, env={**ENVIRONMENT, **more}, capture_output=True, text=True, timeout=420,
         check=False,
     )  # fmt: skip
     expected = next((status for end, status in STATUS.items() if text.endswith(end)), {0})
@@ -129,12 +130,12 @@ def test_every_command_that_pages_show_for_containers_works_in_them(
     own, backup, stop, restore = commands_of("docs/operations/backup.md")[-4:]
     type_in(own.text, tmp_path)
     kept = {"BACKUPS_DIR": str(tmp_path / "backups")}
-    type_in(backup.text, **kept)
+    type_in(backup.text, more=kept)
     type_in(stop.text)
     # what a restore is for: everything is lost
     compose("down", "--volumes")
     [archive] = (tmp_path / "backups").glob("*.backup")
-    type_in(restore.text.replace("NAME.backup", archive.name), **kept)
+    type_in(restore.text.replace("NAME.backup", archive.name), more=kept)
     *_, workers = commands_of("docs/operations/serving.md")[:3]
     type_in(workers.text)
     wait_for("the restored version", FIRST_PROMOTION_SECONDS, current_version)
