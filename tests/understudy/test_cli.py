@@ -126,3 +126,28 @@ def test_traffic_without_an_api_says_so_and_fails(understudy: Command) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "3 failed, ConnectError: 3" in done.stdout
+
+
+@pytest.mark.slow
+def test_labels_with_the_wrong_instant_are_right_after_an_undo_and_an_import(
+    understudy: Command, tmp_path: Path
+) -> None:
+    """The remedy of docs/data-quality.md; a repeated import alone changes none of them."""
+    file, mapping = tmp_path / "mine.csv", tmp_path / "mapping.toml"
+    row = {"id": "a", "user": "u", "when": "2026-01-05T10:00:00Z", "amount": 5.0, "shop": "m"}
+    pl.DataFrame([{**row, "bad": 1, "exported": "2026-11-01T00:00:00Z"}]).write_csv(file)
+
+    def known_after(columns: str) -> int:
+        mapping.write_text(MAPPING + columns)
+        assert understudy("import", file, "--mapping", mapping).returncode == 0
+        with sqlite3.connect(tmp_path / "var" / "understudy.db") as database:
+            [(known,)] = database.execute("SELECT label_known_at FROM TransactionHistoryLogs")
+        database.close()
+        return int(known)
+
+    wrong = known_after('label = "bad"\nlabel_known_at = "exported"\n')
+    assert known_after('label = "bad"\n') == wrong
+    for number in ("2", "1"):
+        undone = understudy("rows", "undo", number, "--reason", "wrong column", "--yes")
+        assert undone.returncode == 0, undone.stderr
+    assert known_after('label = "bad"\n') < wrong
