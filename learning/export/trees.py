@@ -72,6 +72,8 @@ def from_forest_tree(tree: Any, leaf_values: npt.ArrayLike, columns: Ints) -> Tr
         missing_left=tree.missing_go_to_left.astype(bool),
         leaf=leaf,
         value=np.asarray(leaf_values, dtype=np.float64).astype(np.float32),
+        # weights included: a row that stands for ten counts as ten
+        cover=tree.weighted_n_node_samples.astype(np.float32),
     )
 
 
@@ -90,6 +92,7 @@ def from_boosting_nodes(nodes: Any, columns: Ints | None = None) -> Tree:
         missing_left=nodes["missing_go_to_left"].astype(bool),
         leaf=leaf,
         value=nodes["value"].astype(np.float32),
+        cover=nodes["count"].astype(np.float32),
     )
 
 

@@ -66,7 +66,7 @@ def read_ensemble(graph: bytes) -> Ensemble:
     """
     model = model_class().FromString(graph)
     found = [node for node in model.graph.node if node.op_type == ENSEMBLE]
-    with_rows = [node for node in found if _attribute(node, b"nodes_hitrates") is not None]
+    with_rows = [node for node in found if has_covers(node)]
     if len(with_rows) != 1:
         raise NotExplainable(
             f"{len(with_rows)} tree ensembles store rows of each node, one is needed: "
@@ -75,7 +75,7 @@ def read_ensemble(graph: bytes) -> Ensemble:
     if with_rows[0].input[0] != model.graph.input[0].name:
         raise NotExplainable("its trees read something else than the features")
     _refuse_blends(model.graph.node, with_rows[0].output[0])
-    return _ensemble(with_rows[0])
+    return ensemble_of(with_rows[0])
 
 
 def _refuse_blends(nodes: Any, raw: bytes) -> None:
@@ -93,7 +93,17 @@ def _refuse_blends(nodes: Any, raw: bytes) -> None:
         raise NotExplainable(f"{name} mixes the trees with something else")
 
 
-def _ensemble(node: Any) -> Ensemble:
+def has_covers(node: Any) -> bool:
+    """Whether an ensemble says how many training rows came to its nodes."""
+    return _attribute(node, b"nodes_hitrates") is not None
+
+
+def ensemble_of(node: Any) -> Ensemble:
+    """The trees of one node of a graph.
+
+    Raises:
+        NotExplainable: they are not what is read here.
+    """
     values = {item.name: _values(item) for item in node.attribute}
     trees = np.array(values[b"nodes_treeids"], dtype=np.int64)
     roots = np.flatnonzero(np.diff(trees, prepend=-1))
@@ -121,6 +131,30 @@ def _ensemble(node: Any) -> Ensemble:
     base_values = values.get(b"base_values", [])
     base[: len(base_values)] = base_values
     return Ensemble(nodes, roots.astype(np.int32), target, base, bytes(node.output[0]))
+
+
+def exits_of(nodes: Nodes) -> tuple[Ints, Ints]:
+    """Where each question leads to on either side, past the links of its chain."""
+    right = nodes.right.copy()
+    for place in np.flatnonzero(~nodes.is_leaf & (nodes.cover >= 0)):
+        here = right[place]
+        while nodes.cover[here] < 0:
+            here = nodes.right[here]
+        right[place] = here
+    return nodes.left, right
+
+
+def refuse_made_up_covers(nodes: Nodes) -> None:
+    """Converters write 1 for every node; the rows of a question are those of both of its sides.
+
+    Raises:
+        NotExplainable: these are such nodes.
+    """
+    left, right = exits_of(nodes) if (nodes.cover < 0).any() else (nodes.left, nodes.right)
+    asked = np.flatnonzero(~nodes.is_leaf & (nodes.cover >= 0))
+    sums = nodes.cover[left[asked]] + nodes.cover[right[asked]]
+    if not np.allclose(sums, nodes.cover[asked], rtol=1e-3):
+        raise NotExplainable("its trees do not store the number of training rows of each node")
 
 
 def _leaf_values(values: Any, roots: npt.NDArray[np.int64], count: int) -> tuple[Floats, Ints]:

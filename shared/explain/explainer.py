@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shared.explain.ensemble import Ensemble, Nodes, NotExplainable, read_ensemble
-from shared.explain.paths import Paths, exits_of, paths_of
+from shared.explain.ensemble import Ensemble, read_ensemble, refuse_made_up_covers
+from shared.explain.paths import Paths, paths_of
 from shared.explain.tree_shap import (
     Table,
     add_contributions,
@@ -53,7 +53,7 @@ class Explainer:
             NotExplainable: the scores are not those of one tree ensemble.
         """
         ensemble = read_ensemble(graph)
-        _refuse_made_up_covers(ensemble.nodes)
+        refuse_made_up_covers(ensemble.nodes)
         paths = paths_of(ensemble)
         trees = tuple(
             np.flatnonzero(ensemble.target == target) for target in range(len(ensemble.base))
@@ -109,12 +109,3 @@ class Explainer:
         means = sums / len(self._tables)
         order = np.argsort(-means, kind="stable")
         return {self.names[place]: float(means[place]) for place in order}
-
-
-def _refuse_made_up_covers(nodes: Nodes) -> None:
-    """Converters write 1 for every node; the rows of a question are those of both of its sides."""
-    left, right = exits_of(nodes)
-    asked = np.flatnonzero(~nodes.is_leaf & (nodes.cover >= 0))
-    sums = nodes.cover[left[asked]] + nodes.cover[right[asked]]
-    if not np.allclose(sums, nodes.cover[asked], rtol=1e-3):
-        raise NotExplainable("its trees do not store the number of training rows of each node")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from shared.explain.ensemble import Ensemble, Flags, Floats, Ints, Nodes
+from shared.explain.ensemble import Ensemble, Flags, Floats, Ints, Nodes, exits_of
 
 
 class Paths(NamedTuple):
@@ -43,17 +43,6 @@ class _Step(NamedTuple):
     node: int
     left: bool
     share: float
-
-
-def exits_of(nodes: Nodes) -> tuple[Ints, Ints]:
-    """Where each question leads to on either side, past the links of its chain."""
-    right = nodes.right.copy()
-    for place in np.flatnonzero(~nodes.is_leaf & (nodes.cover >= 0)):
-        here = right[place]
-        while nodes.cover[here] < 0:
-            here = nodes.right[here]
-        right[place] = here
-    return nodes.left, right
 
 
 class _Ways:

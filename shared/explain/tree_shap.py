@@ -47,7 +47,7 @@ def table_of(paths: Paths) -> tuple[npt.NDArray[np.int64], Floats]:
 
 
 @compiled
-def _decide(nodes: Nodes, span: tuple[int, int], row: FloatVector, decided: Flags) -> None:
+def decide(nodes: Nodes, span: tuple[int, int], row: FloatVector, decided: Flags) -> None:
     """Whether this row goes left, for every question of a tree; a chain is one question."""
     # fields are read once: each read of an array from a tuple counts its references
     feature, threshold, is_equality = nodes.feature, nodes.threshold, nodes.is_equality
@@ -100,7 +100,7 @@ def _unwound(share: float, goes: float, size: int, weights: Floats) -> float:
 
 
 @compiled
-def _leaf_parts(shares: Floats, goes: Floats, weights: Floats, into: Floats) -> None:
+def leaf_parts(shares: Floats, goes: Floats, weights: Floats, into: Floats) -> None:
     """The contribution of a leaf of value 1 to each of its entries, given those a row follows."""
     size = len(shares)
     weights[0] = 1.0
@@ -127,7 +127,7 @@ def fill_table(paths: Paths, table_at: npt.NDArray[np.int64], table: Floats) -> 
                 goes[k] = float((pattern >> k) & 1)
             begin = table_at[leaf] + pattern * size
             into = table[begin : begin + size]
-            _leaf_parts(paths.share[first : first + size], goes, weights, into)
+            leaf_parts(paths.share[first : first + size], goes, weights, into)
             for k in range(size):
                 into[k] *= paths.value[leaf]
 
@@ -143,7 +143,7 @@ def add_contributions(
     table_at, table = parts.at, parts.values
     decided = np.zeros(len(nodes.feature), dtype=np.bool_)
     for tree in parts.trees:
-        _decide(nodes, (tree_nodes[tree], tree_nodes[tree + 1]), row, decided)
+        decide(nodes, (tree_nodes[tree], tree_nodes[tree + 1]), row, decided)
         for leaf in range(tree_leaves[tree], tree_leaves[tree + 1]):
             if table_at[leaf] < 0:
                 _add_long(paths, leaf, decided, into)
@@ -167,7 +167,7 @@ def _add_long(paths: Paths, leaf: int, decided: Flags, into: Floats) -> None:
     for step in range(paths.steps[leaf], paths.steps[leaf + 1]):
         if decided[paths.node[step]] != paths.goes_left[step]:
             goes[paths.entry[step]] = 0.0
-    _leaf_parts(paths.share[first:last], goes, np.empty(last - first + 1), found)
+    leaf_parts(paths.share[first:last], goes, np.empty(last - first + 1), found)
     for k in range(last - first):
         into[paths.feature[first + k]] += found[k] * paths.value[leaf]
 

@@ -39,9 +39,14 @@ def fitted_of(kind: TaskKind, *, categories: bool = True) -> object:
 
 @cache
 def explainer_of(kind: TaskKind, *, categories: bool = True) -> Explainer:
+    names = request_of(kind, categories=categories).names
+    return Explainer.of(exported_of(kind, categories=categories), names)
+
+
+@cache
+def exported_of(kind: TaskKind, *, categories: bool = True) -> bytes:
     request = request_of(kind, categories=categories)
-    graph = export(request, fitted_of(kind, categories=categories), None)  # type: ignore[arg-type]
-    return Explainer.of(graph, request.names)
+    return export(request, fitted_of(kind, categories=categories), None)  # type: ignore[arg-type]
 
 
 def raw_scores(kind: TaskKind, rows: Floats) -> Floats:
