@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from api.database import Database
+from api.decisions.view import DecisionViews
 from api.http.build import Access
 from api.journal.build import Journaling
 from api.metrics import Metrics
@@ -31,4 +32,5 @@ class Service:
     rollout_controller: RolloutController
     journaling: Journaling
     scoring: Scoring
+    decisions: DecisionViews
     workers: WorkerParts

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import usecases
 from api.database import build_database
+from api.decisions.view import build_decisions
 from api.http.build import build_access
 from api.journal.build import build_journaling
 from api.journal.entries import RecordFormat
@@ -77,6 +78,7 @@ def build_service(
         ),
         journaling=journaling,
         scoring=scoring,
+        decisions=build_decisions(use_case, database, models, pending.cache, records),
         workers=workers,
     )
 

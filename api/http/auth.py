@@ -144,8 +144,17 @@ class Authenticator:
         """Whether routes of this role need no credentials."""
         return self._scoring_open and role in OPENABLE
 
-    def admit(self, scope: Scope, role: Role, also: frozenset[Role] = NO_OTHERS) -> Caller:
+    def admit(
+        self,
+        scope: Scope,
+        role: Role,
+        also: frozenset[Role] = NO_OTHERS,
+        *,
+        never_open: bool = False,
+    ) -> Caller:
         """The caller, if these credentials carry the role, or one of those in `also`.
+
+        `never_open` admits no caller without credentials, whatever is open.
 
         Where scoring is open, credentials that are sent must still be valid, because the sender
         expects its rows to carry its name.
@@ -155,7 +164,8 @@ class Authenticator:
                 429 when they come too often.
         """
         offered = header(scope["headers"], b"authorization")
-        if self.is_open(role) and (offered is None or role is not Role.SCORER):
+        is_open = self.is_open(role) and not never_open
+        if is_open and (offered is None or role is not Role.SCORER):
             scorer = self.scorer(scope["headers"]) if role is Role.SCORER else None
             return scorer or self._anonymous[role]
         held = self._caller_of(offered or b"", basic=role is Role.TRIGGER)
@@ -285,6 +295,7 @@ class RouteSpec:
         extra: merged into the operation in the docs.
         json_elements: values that a JSON body may hold.
         purpose: the thread pool it waits on; None: that of its role.
+        never_open: credentials are needed even where the role's other routes are open.
     """
 
     method: str
@@ -298,6 +309,7 @@ class RouteSpec:
     json_elements: int = OF_A_ROW
     purpose: Purpose | None = None
     also: frozenset[Role] = NO_OTHERS
+    never_open: bool = False
 
 
 def caller(request: Request) -> Caller:
@@ -355,12 +367,15 @@ class _Authenticated:
         self._authenticator = authenticator
         self._role = address.role
         self._also = address.also
+        self._never_open = address.never_open
         self._limit_bytes = address.json_limit_bytes
         self._elements = address.json_elements
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._role is not None:
-            scope[_CALLER] = self._authenticator.admit(scope, self._role, self._also)
+            scope[_CALLER] = self._authenticator.admit(
+                scope, self._role, self._also, never_open=self._never_open
+            )
         if self._limit_bytes is not None:
             require_json(scope)
             try:

@@ -31,6 +31,7 @@ FOREIGN_ORIGIN = ProblemKind("foreign-origin", 403, "Pages of this origin may no
 BAD_SIGNATURE = ProblemKind("bad-signature", 403, "No trusted key signed this bundle")
 NOT_FOUND = ProblemKind("not-found", 404, "No route has this address")
 UNKNOWN_VERSION = ProblemKind("unknown-version", 404, "There is no such version")
+UNKNOWN_ROW = ProblemKind("unknown-row", 404, "There is no decision about such a row")
 UNKNOWN_RUN = ProblemKind("unknown-run", 404, "There is no such training run")
 METHOD_NOT_ALLOWED = ProblemKind(
     "method-not-allowed", 405, "This address does not take this method"

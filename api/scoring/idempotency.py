@@ -84,6 +84,17 @@ class DecisionCache:
     def get(self, transaction_id: str) -> Decided | None:
         return self.among((transaction_id,)).get(transaction_id)
 
+    def values(self, transaction_id: str) -> dict[str, Any] | None:
+        """All columns of a decision that the database does not have yet."""
+        with self._lock:
+            kept = self._pending.get(transaction_id)
+        if kept is None:
+            return None
+        content = self._format.decode(kept[0])
+        if isinstance(content, Label):
+            return None
+        return dict(zip(self._format.columns, content, strict=True))
+
     def among(self, transaction_ids: Iterable[str]) -> dict[str, Decided]:
         """The stored decisions of those of these ids that are known."""
         found: dict[str, _CachedRecord] = {}

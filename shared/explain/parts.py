@@ -183,7 +183,7 @@ class _Reader:
     def _walk(
         self, component: str, tensor: bytes, weight: float, scale: str, missing: dict[str, str]
     ) -> list[Part]:
-        node = self._maker.get(tensor)
+        node: Any = self._maker.get(tensor)
         operator = b"" if node is None else node.op_type
         if operator == ENSEMBLE:
             if not has_covers(node):

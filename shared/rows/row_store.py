@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, FromClause, Table
 
+from shared.clock import isoformat
 from shared.contracts.feedback import feedback_request
 from shared.rows.feedback_labels import label_form, stored_form
 from shared.rows.request_fields import role_fields
@@ -30,6 +31,7 @@ class DeclaredRowStore:
         self._tables = tables_of(schema)
         self._served = served_rows(self._tables)
         self._flags = [c.name for c in schema.columns if c.kind is Kind.FLAG]
+        self._moments = [c.name for c in schema.columns if c.kind is Kind.MOMENT]
         named = role_fields(schema)
         self.fields = RowFields(named.row_id, named.entity)
         self.feedback_request = feedback_request(label_form(schema))
@@ -54,6 +56,17 @@ class DeclaredRowStore:
         ]
         head = [values[name] for name in _HEAD]
         return Row(head[0], head[1], head[2], head[3], tuple(rows))
+
+    @property
+    def label_changes(self) -> Table:
+        return self._tables.label_changes
+
+    def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        row = self.row(values)
+        found = dict(zip(self.columns, self.values(row), strict=True))
+        moments = ("event_time", "ingested_at", *self._moments)
+        instants = {name: found[name] for name in moments if found[name] is not None}
+        return found | {name: isoformat(int(instant)) for name, instant in instants.items()}
 
     def decided(self, *, quarantined: bool) -> FromClause:
         return self._tables.quarantined if quarantined else self._served

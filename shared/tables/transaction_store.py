@@ -6,9 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, FromClause
 
+from shared.clock import isoformat
 from shared.contracts.feedback import FeedbackRequest
 from shared.tables.engine import migrate
-from shared.tables.schema import api_transaction_logs, quarantined_transaction_logs
+from shared.tables.schema import (
+    api_transaction_logs,
+    label_changes,
+    quarantined_transaction_logs,
+)
 from shared.tables.writer import (
     WrittenLabels,
     store_labels,
@@ -26,6 +31,7 @@ class TransactionStore:
 
     fields = RowFields("transaction_id", "user_id")
     feedback_request = FeedbackRequest
+    label_changes = label_changes
     columns = tuple(ATTRIBUTE_OF)
     values = staticmethod(attrgetter(*ATTRIBUTE_OF.values()))
 
@@ -34,6 +40,10 @@ class TransactionStore:
 
     def row(self, values: Mapping[str, Any]) -> Transaction:
         return Transaction(**{name: values[column] for column, name in ATTRIBUTE_OF.items()})
+
+    def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        found = {column: values[column] for column in self.columns}
+        return found | {name: isoformat(found[name]) for name in ("event_time", "ingested_at")}
 
     def decided(self, *, quarantined: bool) -> FromClause:
         return quarantined_transaction_logs if quarantined else api_transaction_logs

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Connection, Engine, FromClause
+from sqlalchemy import Connection, Engine, FromClause, Table
 
 from shared.contracts.feedback import FeedbackRequest
 from shared.tables.writer import WrittenLabels
@@ -50,6 +50,15 @@ class RowStore(Protocol):
 
     def row(self, values: Mapping[str, Any]) -> Any:
         """The row of its columns."""
+        ...
+
+    def shown(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The row of its columns for people: instants as text, flags as such."""
+        ...
+
+    @property
+    def label_changes(self) -> Table:
+        """Labels that a later one replaced; the row's id has the name it has in `columns`."""
         ...
 
     def decided(self, *, quarantined: bool) -> FromClause:

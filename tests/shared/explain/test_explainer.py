@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from learning.trainers.request import Recipe, TrainingRequest
 from learning.trainers.train import export, fit
 from shared.explain import Explainer, NotExplainable, tree_shap
-from shared.explain.ensemble import Nodes
-from shared.explain.paths import exits_of
+from shared.explain.ensemble import Nodes, exits_of
 from shared.explain.tree_shap import Table
 from shared.tasks import TaskKind
 from tests.learning.trainers.rows import COLUMNS, TASKS, labels_of, matrix_of, strange_rows

@@ -15,6 +15,7 @@ from shared.explain.ensemble import Ensemble, read_ensemble
 from shared.explain.one_row import add_contributions, exits, refuse_strange_places
 from shared.explain.parts import LOG2, LOG_ODDS, VALUE
 from shared.scoring.session import GRAPH
+from shared.tasks import TaskKind
 from shared.usecase.learning import Candidate
 from tests.learning.trainers.rows import TASKS, matrix_of, strange_rows
 from tests.shared.explain.test_explainer import KINDS, explainer_of, exported_of, request_of
@@ -76,12 +77,12 @@ def test_the_shipped_ensemble_has_three_parts_and_says_what_is_none() -> None:
 @settings(max_examples=20, deadline=None)
 @given(st.sampled_from(KINDS), st.integers(0, 10_000))
 def test_one_row_without_tables_gets_the_contributions_it_gets_with_them(
-    kind: object, seed: int
+    kind: TaskKind, seed: int
 ) -> None:
-    explainer = explainer_of(kind)  # type: ignore[arg-type]
-    names = request_of(kind).names  # type: ignore[arg-type]
-    graph = exported_of(kind)  # type: ignore[arg-type]
-    task = TASKS[kind]  # type: ignore[index]
+    explainer = explainer_of(kind)
+    names = request_of(kind).names
+    graph = exported_of(kind)
+    task = TASKS[kind]
     [part] = read_parts(graph, names, [f"c{at}" for at in range(task.width)]).parts
     for row in np.concatenate([matrix_of(2, seed), strange_rows()[seed % 400 :][:2]]):
         for target in range(len(explainer.expected)):

@@ -1,0 +1,103 @@
+"""One decision with all that it rests on, as GET /decisions/{row_id} answers."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class ThresholdView(BaseModel):
+    """One threshold of the version that decided, and the score it is compared with."""
+
+    name: str
+    threshold: float
+    compared_with: str = Field(description="`score`, or the component of this name")
+    value: float | None
+    is_reached: bool | None
+
+
+class LabelView(BaseModel):
+    """What turned out to be true, as the use case stores it, and since when that is known."""
+
+    value: Any
+    known_at: str
+    source: str | None
+    sent_by: str | None
+    replaced_at: str | None = Field(default=None, description="null: it holds")
+
+
+class Contribution(BaseModel):
+    """What one feature adds to a raw score; above 0: it raised the score."""
+
+    feature: str
+    value: Any = Field(description="As the row has it; of a feature that is computed, its number")
+    contribution: float
+
+
+class ExplainedPart(BaseModel):
+    """One tree ensemble: `expected_raw` and all contributions make `raw`, exactly."""
+
+    name: str
+    components: list[str]
+    scale: str = Field(description="log_odds, logarithm, log2, or value: as it is")
+    expected_raw: float
+    raw: float
+    adds: float | None = Field(description="To the component's score; null: it is all of it")
+    contributions: list[Contribution] = Field(description="Other than 0, the largest first")
+
+
+class Explanation(BaseModel):
+    """The share of each score that is explained exactly, and why the rest is not."""
+
+    version: str
+    parts: list[ExplainedPart]
+    explained_share: dict[str, float] = Field(description="Component -> share of its score, 0 to 1")
+    not_explained: dict[str, str] = Field(description="Component, or `version` -> why")
+
+
+class RouteAnswer(BaseModel):
+    """What one route would answer."""
+
+    path: str
+    decision: str
+    score: float
+    matched_rules: list[str]
+    reason_codes: list[dict[str, Any]]
+
+
+class ChampionView(BaseModel):
+    """What the live version says about the stored vector, with the rules of today."""
+
+    version: str
+    decided_this_row: bool
+    component_scores: dict[str, float] | None
+    thresholds: list[ThresholdView]
+    answers: list[RouteAnswer]
+    unavailable: str | None = Field(description="Why it cannot score this vector")
+
+
+class DecisionView(BaseModel):
+    """One decision. Instants are RFC 3339 in UTC."""
+
+    model_config = ConfigDict(protected_namespaces=())
+
+    row_id: str
+    use_case: str
+    is_quarantined: bool = Field(description="Sent by an untrusted caller; not learned from")
+    is_stored: bool = Field(description="false: in the journal, on its way to the database")
+    decided_at: str
+    sent_by: str | None
+    row: dict[str, Any] = Field(description="The row with its defaults, by column")
+    decision: str | None
+    score: float | None
+    component_scores: dict[str, float] | None
+    thresholds: list[ThresholdView] = Field(description="Empty: the version's files are gone")
+    matched_rules: list[str]
+    reason_codes: list[dict[str, Any]] = Field(description="With the values the rules saw")
+    model_version: str
+    feature_set_version: str | None
+    latency_ms: float | None
+    features: dict[str, float | None] = Field(description="The vector as it was served")
+    label: LabelView | None
+    earlier_labels: list[LabelView]
+    explanation: Explanation
+    champion: ChampionView | None = Field(description="null: no model is served")
