@@ -20,6 +20,7 @@ from api.http.openapi import add_shared_responses
 from api.http.threads import RouteThreads
 from api.http.turns import Turns
 from api.routes.alerts import add_alert_routes
+from api.routes.audit import add_audit_route
 from api.routes.bundles import add_bundle_route
 from api.routes.decisions import add_decision_route
 from api.routes.feedback import add_feedback_routes
@@ -145,6 +146,7 @@ def create_app(service: Service) -> ScoringApp:
     add_model_routes(app, service)
     add_bundle_route(app, service)
     add_decision_route(app, service)
+    add_audit_route(app, service)
     add_rollout_routes(app, service)
     add_revocation_route(app, service)
     add_alert_routes(app, service)

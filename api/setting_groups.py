@@ -30,6 +30,11 @@ class AccessSettings(SettingGroup):
         description="Pushes, rollbacks, alerts and triggers that a process accepts from one role "
         "in a minute; further ones get 429. 0 disables the limit.",
     )
+    person_required: bool = Field(
+        default=False,
+        description="Whether changes with the operator's token have to name a person (header "
+        "X-Person, or `person` in the body), for the audit trail; without a name they get 422.",
+    )
     allowed_hosts: str = Field(
         default="",
         pattern=HOSTS,

@@ -1,11 +1,14 @@
 """Calls to the API, with an error that says what to do when it is not there or refuses."""
 
+import getpass
+
 import httpx
 from pydantic import BaseModel
 
+from shared.contracts.people import person_header
 from shared.contracts.problems import ProblemBody
 from shared.contracts.reading import Contract, parse_contract, parse_if_agreed
-from shared.errors import UnderstudyError
+from shared.errors import SettingsError, UnderstudyError
 from shared.keys.tokens import Role, read_token
 from understudy.settings import CommandSettings
 
@@ -51,11 +54,13 @@ def change_api(
     role: Role,
     body: BaseModel | None,
     model: type[Contract],
+    *,
+    person: str | None = None,
 ) -> Contract:
-    """The answer to a POST with the token of a role.
+    """The answer to a POST with the token of a role, in a person's name if one is given.
 
     Raises:
-        SettingsError: the token of that role is not in KEYS_DIR.
+        SettingsError: the token of that role is not in KEYS_DIR, or the name is none.
         ApiNotThere: no process answers at API_URL.
         ApiRefused: the answer is an error; says why.
         ContractBroken: the answer lacks what this release reads.
@@ -69,6 +74,7 @@ def change_api(
             content=content,
             headers={
                 "Content-Type": "application/json",
+                **({} if person is None else _named(person)),
                 **({} if is_basic else {"Authorization": f"Bearer {token}"}),
             },
             auth=("operator", token) if is_basic else None,
@@ -84,6 +90,23 @@ def change_api(
     if not answer.is_success:
         raise ApiRefused(f"{path} answers {answer.status_code}: {_detail(answer)}{_hint(answer)}")
     return parse_contract(model, answer.content, url)
+
+
+def user_name() -> str:
+    """Whoever runs the command, by the operating system; `unknown` where it has no name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def _named(person: str) -> dict[str, str]:
+    try:
+        return person_header(person)
+    except ValueError as error:
+        raise SettingsError(
+            f"--as {person[:64]!r}: {error}"
+        ) from error
 
 
 def _not_there(settings: CommandSettings, error: Exception) -> ApiNotThere:

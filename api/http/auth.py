@@ -44,6 +44,8 @@ from api.http.problems import (
 )
 from api.http.threads import Purpose, RouteThreads, purpose_of
 from shared.contracts.headers import PERSON
+from shared.contracts.people import PERSON_PATTERN
+from shared.contracts.problems import FieldProblem
 from shared.keys.tokens import Role, token_digest
 
 # A caller with many addresses must not fill the memory: the least recently seen is evicted.
@@ -122,6 +124,7 @@ class Authenticator:
         trust_anonymous: bool = True,
         trust_forwarded: bool = True,
         named: Callable[[], CallersByDigest] = no_named_tokens,
+        person_required: bool = False,
     ) -> None:
         """`named` returns the current named tokens; `tokens` are those of the roles.
 
@@ -130,6 +133,7 @@ class Authenticator:
         self._digests = {
             token_digest(token.encode()): Caller(role, str(role)) for role, token in tokens.items()
         }
+        self.person_required = person_required
         self._limits = limits
         self._scoring_open = scoring_open
         self._named = named
@@ -280,7 +284,10 @@ def _unauthorised(role: Role) -> Problem:
 
 
 _CALLER = "understudy.caller"
-_PERSON = re.compile(r"[^\W_][\w .@'-]{0,63}")
+_NEEDS_PERSON = "understudy.needs_person"
+_PERSON = re.compile(PERSON_PATTERN)
+_BY_PEOPLE = frozenset({Role.OPERATOR, Role.TRIGGER})
+"""Roles whose credentials people use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,20 +324,31 @@ def caller(request: Request) -> Caller:
     return cast(Caller, request.scope[_CALLER])
 
 
-def acting_name(request: Request) -> str:
+def acting_name(request: Request, person: str | None = None, *, is_required: bool = False) -> str:
     """The caller's name for the audit trail, with the person in whose name it asks.
 
+    `person` is what the body says; it goes before the header. People's credentials have to name one
+    where the setting says so, and everywhere if `is_required`.
+
     Raises:
-        Problem: the header that names the person cannot be a name.
+        Problem: the header cannot be a name, or no person is named where one has to be.
     """
-    name, given = caller(request).name, request.headers.get(PERSON)
-    if given is None:
-        return name
-    person = unquote(given, errors="replace")
-    if _PERSON.fullmatch(person) is None:
-        detail = f"{PERSON}: write 1 to 64 letters, digits, blanks, '.', '@', \"'\" or '-'"
-        raise Problem(INVALID_REQUEST, detail)
-    return f"{name}/{person}"
+    asks, given = caller(request), request.headers.get(PERSON)
+    if person is None and given is not None:
+        person = unquote(given, errors="replace")
+        if _PERSON.fullmatch(person) is None:
+            raise _no_person("write 1 to 64 letters, digits, blanks, '.', '@', \"'\" or '-'")
+    if person is not None:
+        return f"{asks.name}/{person}"
+    if is_required or (request.scope[_NEEDS_PERSON] and asks.role in _BY_PEOPLE):
+        raise _no_person("a person has to be named")
+    return asks.name
+
+
+def _no_person(what: str) -> Problem:
+    remedy = f"send your name in the header {PERSON}, or as `person` in the body"
+    error = FieldProblem(field="person", problem=what, remedy=remedy)
+    return Problem(INVALID_REQUEST, f"{PERSON}: {what}; {remedy}", errors=[error])
 
 
 def add_route(app: FastAPI, authenticator: Authenticator, address: RouteSpec) -> None:
@@ -376,6 +394,7 @@ class _Authenticated:
             scope[_CALLER] = self._authenticator.admit(
                 scope, self._role, self._also, never_open=self._never_open
             )
+            scope[_NEEDS_PERSON] = self._authenticator.person_required
         if self._limit_bytes is not None:
             require_json(scope)
             try:

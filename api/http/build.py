@@ -36,5 +36,6 @@ def build_access(settings: Settings, engine: Engine) -> Access:
         # what a proxy passes on does not come from this machine
         trust_forwarded=settings.open_scoring_reach != "loopback",
         named=NamedTokens(settings.keys_dir, API_ROLES),
+        person_required=settings.person_required,
     )
     return Access(authenticator, write_quota(settings, engine))

@@ -14,6 +14,7 @@ from api.models.revoker import Revoker
 from api.models.smoke import ChildSmokeTest, SmokeTest
 from api.models.verify import Verifier
 from api.registry.audit import AuditTrail
+from api.registry.audit_reader import AuditReader
 from api.registry.registry import Registry
 from api.settings import Settings
 from shared.clock import Clock
@@ -33,6 +34,7 @@ class Models:
     registry: Registry
     loader: ModelLoader
     audit: AuditTrail
+    audit_reader: AuditReader
     crashes: Crashes
     crash_recovery: CrashRecovery
     promoter: Promoter
@@ -83,6 +85,7 @@ def build_models(
         registry=registry,
         loader=loader,
         audit=audit,
+        audit_reader=AuditReader(registry.audit_path),
         crashes=crashes,
         crash_recovery=CrashRecovery(
             promoter=promoter,

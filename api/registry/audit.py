@@ -73,14 +73,15 @@ def broken_lines(raw: bytes) -> list[int]:
     """
     broken, before = [], b""
     for number, line in enumerate(raw.splitlines(), 1):
-        members = _members(line)
+        members = line_members(line)
         if members is not None and members.get("before") != _digest(before):
             broken.append(number)
         before = line
     return broken
 
 
-def _members(line: bytes) -> dict[str, Any] | None:
+def line_members(line: bytes) -> dict[str, Any] | None:
+    """The members of a line; None: it is unfinished or damaged."""
     try:
         found = json.loads(line)
     except ValueError:

@@ -229,7 +229,7 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
     def rollback(
         request: Request, body: RollbackRequest, order: Order = order_received
     ) -> ModelChanged:
-        who = acting_name(request)
+        who = acting_name(request, body.person)
         order.check(body.not_after, service.clock.now_us())
         try:
             change = _roll_back(service, body, who, order)

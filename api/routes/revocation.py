@@ -20,7 +20,7 @@ def add_revocation_route(app: FastAPI, service: Service) -> None:
     """POST /revoke_model."""
 
     def revoke(request: Request, body: RevokeRequest) -> Revoked:
-        who = acting_name(request)
+        who = acting_name(request, body.person)
         try:
             with suppress(NoRollout, RolloutConflict):
                 # If it is on trial, users do not get it from here on.

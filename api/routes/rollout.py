@@ -42,7 +42,7 @@ def add_rollout_routes(app: FastAPI, service: Service) -> None:
     def update(
         request: Request, body: RolloutRequest, x_fencing_number: Fencing = None
     ) -> RolloutChanged:
-        who = acting_name(request)
+        who = acting_name(request, body.person)
         change_request = ChangeRequest(
             body.version, body.reason, who, x_fencing_number, body.from_share_percent
         )

@@ -1,6 +1,8 @@
-"""One line of the audit trail, as the API writes it and commands read it."""
+"""The audit trail, as the API writes it, tells it, and commands read it."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class AuditLine(BaseModel):
@@ -18,3 +20,29 @@ class AuditLine(BaseModel):
     why: str
     version: str | None = None
     before: str
+
+
+class AuditEntry(BaseModel):
+    """One line of the trail."""
+
+    number: int = Field(description="Counted from 1, in the order of writing")
+    at: str | None
+    what: str | None
+    who: str | None = Field(description="A token, and a person where one was named: operator/anna")
+    why: str | None
+    version: str | None
+    details: dict[str, Any] = Field(description="The line's other members")
+    is_readable: bool = Field(description="false: a kill or a full disk left it unfinished")
+    follows: bool = Field(description="false: it does not follow from the line before it")
+
+
+class AuditTrailView(BaseModel):
+    """Lines of the trail, newest first, and whether it is whole."""
+
+    entries: list[AuditEntry]
+    lines: int = Field(description="In all")
+    is_whole: bool = Field(
+        description="Each line follows from the one before; a cut-off end is not noticed"
+    )
+    broken: list[int] = Field(description="Numbers of lines that do not, at most 100")
+    next_before: int | None = Field(description="`before` of the next page; null: the last one")

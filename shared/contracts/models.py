@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from shared.contracts.people import Person
 from shared.contracts.rollouts import EndedView, Mode, RolloutView
 
 _REVOCATION: JsonDict = {"version": "1.0.3", "reason": "trained on rows that were tampered with"}
@@ -101,6 +102,7 @@ class RollbackRequest(BaseModel):
         description="Left out: end a rollout if one is on, else the version served before",
     )
     reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
+    person: Person | None = None
     leaving: str | None = Field(
         default=None,
         max_length=64,
@@ -118,6 +120,7 @@ class RevokeRequest(BaseModel):
 
     version: str = Field(max_length=64)
     reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
+    person: Person | None = None
 
 
 class Revoked(BaseModel):

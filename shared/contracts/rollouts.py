@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from shared.contracts.people import Person
+
 SHARES = (5, 10, 25, 50)
 """The stages of a canary, in percent of users; after the last comes promotion, to all."""
 
@@ -136,6 +138,7 @@ class RolloutRequest(BaseModel):
         default=None, strict=True, description="Refuse the step unless this is the share now"
     )
     reason: str = Field(min_length=3, max_length=500, description="Goes into the audit trail")
+    person: Person | None = None
 
 
 class RolloutChanged(BaseModel):

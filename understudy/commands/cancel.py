@@ -1,6 +1,5 @@
 """`understudy runs cancel`: end a run that is waiting or in progress."""
 
-import getpass
 from typing import Annotated
 
 import typer
@@ -8,6 +7,8 @@ import typer
 from shared.errors import UnderstudyError
 from shared.tables.leases import request_cancel
 from shared.tables.runs import UNFINISHED, RunStatus
+from understudy.api_client import user_name
+from understudy.commands.options import Person
 from understudy.commands.runs import NoSuchRun, runs
 from understudy.settings import load_settings
 from understudy.terminal import console, open_database
@@ -24,9 +25,7 @@ def register(_app: typer.Typer) -> None:
 
 def cancel(
     run_id: Annotated[int, typer.Argument(help="The number in the first column of the list.")],
-    who: Annotated[
-        str | None, typer.Option("--as", help="Who cancels it. Default: your user name.")
-    ] = None,
+    who: Person = None,
 ) -> None:
     """End a run: one that waits at once, one in progress within some ten seconds.
 
@@ -42,7 +41,7 @@ def cancel(
         understudy runs cancel 12 --as "the on-call of tonight"
     """
     with open_database(load_settings()) as engine:
-        before = request_cancel(engine, run_id, (who or getpass.getuser())[:64])
+        before = request_cancel(engine, run_id, (who or user_name())[:64])
     if before is None:
         raise NoSuchRun(f"there is no run {run_id}; `understudy runs` lists them")
     if before is RunStatus.RUNNING:

@@ -10,4 +10,13 @@ SeedNumber = Annotated[
 Customers = Annotated[int, typer.Option(help="How many customers live in the world.", min=10)]
 Days = Annotated[int, typer.Option(help="How many days of history, up to now.", min=1)]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
+Person = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        envvar="UNDERSTUDY_PERSON",
+        help="Your name, for the audit trail.",
+        show_default="your user name",
+    ),
+]
 Reason = Annotated[str, typer.Option(help="Why; kept with the change.", show_default=False)]

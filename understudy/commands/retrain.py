@@ -10,7 +10,8 @@ from shared.contracts.runs import RunRequested, RunView
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
 from shared.tables.runs import UNFINISHED, RunStatus
-from understudy.api_client import ApiNotThere, change_api, read_api
+from understudy.api_client import ApiNotThere, change_api, read_api, user_name
+from understudy.commands.options import Person
 from understudy.settings import load_settings
 from understudy.terminal import console, errors
 
@@ -39,6 +40,7 @@ def retrain(
             show_default="no limit",
         ),
     ] = None,
+    person: Person = None,
 ) -> None:
     """Ask the scheduler for a training run now, as POST /api/mlops/trigger-retraining does.
 
@@ -58,7 +60,10 @@ def retrain(
         understudy retrain --wait --timeout 3600 && echo promoted
     """  # fmt: skip
     settings = load_settings()
-    asked = change_api(settings, "/api/mlops/trigger-retraining", Role.TRIGGER, None, RunRequested)
+    path = "/api/mlops/trigger-retraining"
+    asked = change_api(
+        settings, path, Role.TRIGGER, None, RunRequested, person=person or user_name()
+    )
     console.print(f"run {asked.run_id} is requested")
     if not wait:
         console.print(f"see `understudy runs show {asked.run_id}`")

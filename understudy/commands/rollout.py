@@ -17,8 +17,8 @@ from shared.contracts.rollouts import (
 )
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
-from understudy.api_client import change_api, read_api
-from understudy.commands.options import AsJson, Reason
+from understudy.api_client import change_api, read_api, user_name
+from understudy.commands.options import AsJson, Person, Reason
 from understudy.commands.serving import checked
 from understudy.rollout_looks import read_looks
 from understudy.settings import CommandSettings, load_settings
@@ -80,6 +80,7 @@ def advance(
             show_default="the next one",
         ),
     ] = None,
+    person: Person = None,
 ) -> None:
     """Give the version on trial to more users.
 
@@ -91,11 +92,11 @@ def advance(
 
         understudy rollout advance --share 50 --reason "a small fix, urgent"
     """
-    _change(Action.ADVANCE, reason, share)
+    _change(Action.ADVANCE, reason, person, share)
 
 
 @rollout_app.command()
-def promote(reason: Reason) -> None:
+def promote(reason: Reason, person: Person = None) -> None:
     """Serve the version on trial to all.
 
     **Exit status**: 0 done, 1 some worker has not followed yet, 2 nothing was changed.
@@ -104,11 +105,11 @@ def promote(reason: Reason) -> None:
 
         understudy rollout promote --reason "the shadow agreed for a week"
     """
-    _change(Action.PROMOTE, reason)
+    _change(Action.PROMOTE, reason, person)
 
 
 @rollout_app.command()
-def abort(reason: Reason) -> None:
+def abort(reason: Reason, person: Person = None) -> None:
     """End the trial: all users get the answers of the live version again.
 
     **Exit status**: 0 done, 2 nothing was changed.
@@ -117,10 +118,10 @@ def abort(reason: Reason) -> None:
 
         understudy rollout abort --reason "complaints of the shop in Graz"
     """
-    _change(Action.ABORT, reason)
+    _change(Action.ABORT, reason, person)
 
 
-def _change(action: Action, reason: str, share: int | None = None) -> None:
+def _change(action: Action, reason: str, person: str | None, share: int | None = None) -> None:
     settings = load_settings()
     on = _current(settings).rollout
     if on is None:
@@ -134,7 +135,14 @@ def _change(action: Action, reason: str, share: int | None = None) -> None:
         from_share_percent=on.share_percent,
         reason=reason,
     )
-    answer = change_api(settings, "/update_rollout", Role.PUSH, body, RolloutChanged)
+    answer = change_api(
+        settings,
+        "/update_rollout",
+        Role.OPERATOR,
+        body,
+        RolloutChanged,
+        person=person or user_name(),
+    )
     if answer.rollout is None:
         console.print(f"the rollout of {on.version} is over; {answer.version} serves all users")
     else:

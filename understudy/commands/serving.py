@@ -10,8 +10,8 @@ from shared.contracts.feedback import FeedbackAnswer
 from shared.contracts.models import ModelChanged, Revoked, RevokeRequest, RollbackRequest
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
-from understudy.api_client import change_api
-from understudy.commands.options import AsJson, Reason
+from understudy.api_client import change_api, user_name
+from understudy.commands.options import AsJson, Person, Reason
 from understudy.settings import load_settings
 from understudy.terminal import console, write_json
 
@@ -39,6 +39,7 @@ def rollback(
             show_default="end a rollout that is on, else the version served before",
         ),
     ] = None,
+    person: Person = None,
     as_json: AsJson = False,
 ) -> None:
     """Serve an older version again, within seconds; scheduler and database are not needed.
@@ -51,12 +52,19 @@ def rollback(
 
     **Examples**
 
-        understudy rollback --reason "blocks too much since noon"
+        understudy rollback --reason "blocks too much since noon" --as anna
 
         understudy rollback --to 1.0.3 --reason "the last one that support was happy with"
     """  # fmt: skip
     body = checked(RollbackRequest, version=to, reason=reason)
-    answer = change_api(load_settings(), "/rollback_model", Role.OPERATOR, body, ModelChanged)
+    answer = change_api(
+        load_settings(),
+        "/rollback_model",
+        Role.OPERATOR,
+        body,
+        ModelChanged,
+        person=person or user_name(),
+    )
     if as_json:
         write_json(answer.model_dump(mode="json"))
     else:
@@ -73,6 +81,7 @@ def rollback(
 def revoke(
     version: Annotated[str, typer.Argument(help="See `understudy versions`.", show_default=False)],
     reason: Reason,
+    person: Person = None,
     as_json: AsJson = False,
 ) -> None:
     """Never serve a version again; the live one is rolled back first, a trial of it ends.
@@ -84,7 +93,9 @@ def revoke(
         understudy revoke 1.0.3 --reason "trained on rows that were tampered with"
     """
     body = checked(RevokeRequest, version=version, reason=reason)
-    answer = change_api(load_settings(), "/revoke_model", Role.OPERATOR, body, Revoked)
+    answer = change_api(
+        load_settings(), "/revoke_model", Role.OPERATOR, body, Revoked, person=person or user_name()
+    )
     if as_json:
         write_json(answer.model_dump(mode="json"))
     else:
