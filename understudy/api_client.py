@@ -104,9 +104,7 @@ def _named(person: str) -> dict[str, str]:
     try:
         return person_header(person)
     except ValueError as error:
-        raise SettingsError(
-            f"--as {person[:64]!r}: {error}"
-        ) from error
+        raise SettingsError(f"--as {person[:64]!r}: {error}") from error
 
 
 def _not_there(settings: CommandSettings, error: Exception) -> ApiNotThere:
