@@ -7,14 +7,12 @@ import base64
 import binascii
 import hmac
 import math
-import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, cast
-from urllib.parse import unquote
 
 import structlog
 from fastapi import FastAPI, Request
@@ -43,9 +41,6 @@ from api.http.problems import (
     documented,
 )
 from api.http.threads import Purpose, RouteThreads, purpose_of
-from shared.contracts.headers import PERSON
-from shared.contracts.people import PERSON_PATTERN
-from shared.contracts.problems import FieldProblem
 from shared.keys.tokens import Role, token_digest
 
 # A caller with many addresses must not fill the memory: the least recently seen is evicted.
@@ -284,10 +279,7 @@ def _unauthorised(role: Role) -> Problem:
 
 
 _CALLER = "understudy.caller"
-_NEEDS_PERSON = "understudy.needs_person"
-_PERSON = re.compile(PERSON_PATTERN)
-_BY_PEOPLE = frozenset({Role.OPERATOR, Role.TRIGGER})
-"""Roles whose credentials people use."""
+NEEDS_PERSON = "understudy.needs_person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,33 +314,6 @@ class RouteSpec:
 def caller(request: Request) -> Caller:
     """The authenticated caller of a request."""
     return cast(Caller, request.scope[_CALLER])
-
-
-def acting_name(request: Request, person: str | None = None, *, is_required: bool = False) -> str:
-    """The caller's name for the audit trail, with the person in whose name it asks.
-
-    `person` is what the body says; it goes before the header. People's credentials have to name one
-    where the setting says so, and everywhere if `is_required`.
-
-    Raises:
-        Problem: the header cannot be a name, or no person is named where one has to be.
-    """
-    asks, given = caller(request), request.headers.get(PERSON)
-    if person is None and given is not None:
-        person = unquote(given, errors="replace")
-        if _PERSON.fullmatch(person) is None:
-            raise _no_person("write 1 to 64 letters, digits, blanks, '.', '@', \"'\" or '-'")
-    if person is not None:
-        return f"{asks.name}/{person}"
-    if is_required or (request.scope[_NEEDS_PERSON] and asks.role in _BY_PEOPLE):
-        raise _no_person("a person has to be named")
-    return asks.name
-
-
-def _no_person(what: str) -> Problem:
-    remedy = f"send your name in the header {PERSON}, or as `person` in the body"
-    error = FieldProblem(field="person", problem=what, remedy=remedy)
-    return Problem(INVALID_REQUEST, f"{PERSON}: {what}; {remedy}", errors=[error])
 
 
 def add_route(app: FastAPI, authenticator: Authenticator, address: RouteSpec) -> None:
@@ -394,7 +359,7 @@ class _Authenticated:
             scope[_CALLER] = self._authenticator.admit(
                 scope, self._role, self._also, never_open=self._never_open
             )
-            scope[_NEEDS_PERSON] = self._authenticator.person_required
+            scope[NEEDS_PERSON] = self._authenticator.person_required
         if self._limit_bytes is not None:
             require_json(scope)
             try:

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 from fastapi import Depends, FastAPI, Header, Query, Request
 from starlette.concurrency import run_in_threadpool
 
-from api.http.auth import RouteSpec, acting_name, add_route
+from api.http.auth import RouteSpec, add_route
 from api.http.bodies import ClientGone, read_body, require_plain
+from api.http.people import acting_name
 from api.http.problems import (
     BAD_SIGNATURE,
     BUNDLE_MALFORMED,

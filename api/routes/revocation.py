@@ -4,7 +4,8 @@ from contextlib import suppress
 
 from fastapi import FastAPI, Request
 
-from api.http.auth import RouteSpec, acting_name, add_route
+from api.http.auth import RouteSpec, add_route
+from api.http.people import acting_name
 from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.models.refusals import NoRollout, RolloutConflict
 from api.rollout.state import ChangeRequest

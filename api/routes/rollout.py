@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import FastAPI, Header, Request
 
-from api.http.auth import BY_OPERATORS, RouteSpec, acting_name, add_route
+from api.http.auth import BY_OPERATORS, RouteSpec, add_route
+from api.http.people import acting_name
 from api.http.problems import (
     BAD_SIGNATURE,
     BUNDLE_MALFORMED,

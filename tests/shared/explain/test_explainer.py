@@ -1,6 +1,5 @@
 """Contributions: they add up, agree with shap, and are Shapley values by their definition."""
 
-from functools import cache
 from itertools import combinations
 from math import factorial
 
@@ -9,43 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learning.trainers.request import Recipe, TrainingRequest
-from learning.trainers.train import export, fit
 from shared.explain import Explainer, NotExplainable, tree_shap
 from shared.explain.ensemble import Nodes, exits_of
 from shared.explain.tree_shap import Table
 from shared.tasks import TaskKind
-from tests.learning.trainers.rows import COLUMNS, TASKS, labels_of, matrix_of, strange_rows
-
-Floats = np.ndarray
-KINDS = list(TASKS)
-
-
-@cache
-def request_of(kind: TaskKind, *, categories: bool = True) -> TrainingRequest:
-    matrix = matrix_of(1_500)
-    columns = COLUMNS if categories else tuple(type(COLUMNS[0])(c.name) for c in COLUMNS)
-    recipe = Recipe(settings={"iterations": 12})
-    labels = labels_of(kind, matrix)
-    return TrainingRequest(TASKS[kind], matrix, labels, columns, "1", recipes=(recipe,))
-
-
-@cache
-def fitted_of(kind: TaskKind, *, categories: bool = True) -> object:
-    request = request_of(kind, categories=categories)
-    return fit(request, request.recipes[0], slice(None))
-
-
-@cache
-def explainer_of(kind: TaskKind, *, categories: bool = True) -> Explainer:
-    names = request_of(kind, categories=categories).names
-    return Explainer.of(exported_of(kind, categories=categories), names)
-
-
-@cache
-def exported_of(kind: TaskKind, *, categories: bool = True) -> bytes:
-    request = request_of(kind, categories=categories)
-    return export(request, fitted_of(kind, categories=categories), None)  # type: ignore[arg-type]
+from tests.learning.trainers.rows import COLUMNS, matrix_of, strange_rows
+from tests.support.explained_trees import KINDS, Floats, explainer_of, fitted_of
 
 
 def raw_scores(kind: TaskKind, rows: Floats) -> Floats:

@@ -18,9 +18,8 @@ from shared.scoring.session import GRAPH
 from shared.tasks import TaskKind
 from shared.usecase.learning import Candidate
 from tests.learning.trainers.rows import TASKS, matrix_of, strange_rows
-from tests.shared.explain.test_explainer import KINDS, explainer_of, exported_of, request_of
-from tests.usecases.fraud.training.examples import QUICK, silent
-from tests.usecases.fraud.training.test_words import worded_rows
+from tests.support.explained_trees import KINDS, explainer_of, exported_of, request_of
+from tests.usecases.fraud.training.examples import QUICK, silent, worded_rows
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.training.candidate import TrainingRequest, train_candidate
 from usecases.fraud.training.policy import read_policy

@@ -12,6 +12,7 @@ from shared.clock import MICROS_PER_DAY
 from shared.usecase.learning import Candidate, Labels
 from shared.usecase.serving import FloatMatrix
 from usecases.fraud.features.catalogue import FEATURE_SET
+from usecases.fraud.features.categories import MERCHANT_CATEGORIES
 from usecases.fraud.training.candidate import Fitted, TrainingRequest
 from usecases.fraud.training.recipe import (
     AutoencoderRecipe,
@@ -27,6 +28,13 @@ from usecases.fraud.training.recipe import (
 from usecases.fraud.training.snapshot import SCHEMA
 
 AS_OF_US = 1_700_000_000_000_000
+
+CATEGORY = FEATURE_SET.names.index("merchant_category_code")
+COUNTRY = FEATURE_SET.names.index("country_code")
+CODES = range(FEATURE_SET.names.index("transaction_type_code"), len(FEATURE_SET.names))
+RISKY, USUAL, RARE, NEVER = (
+    MERCHANT_CATEGORIES[word] for word in ("casino", "bakery", "zoo", "never seen")
+)
 
 
 def drawn(**given: int) -> RowDraw:
@@ -137,3 +145,15 @@ def labelled_history(days: float = 180.0, count: int = 4_000, every: int = 40) -
     matured = times <= AS_OF_US - 7 * MICROS_PER_DAY
     labels = [int(i % every == 0) if known else None for i, known in enumerate(matured)]
     return snapshot_of(times, labels)
+
+
+def worded_rows(count: int, seed: int) -> tuple[FloatMatrix, Labels]:
+    """Positives are nearly all in one category; a few rows say another, half no country."""
+    matrix, _ = example_rows(count, seed)
+    rng = np.random.default_rng(seed)
+    matrix[:, CODES.start : CODES.stop] = np.nan
+    matrix[:, CATEGORY] = rng.choice([RISKY, USUAL], count, p=[0.1, 0.9])
+    matrix[:5, CATEGORY] = RARE
+    matrix[:, COUNTRY] = np.where(rng.random(count) < 0.5, np.nan, 70_000.0)
+    chance = np.where(matrix[:, CATEGORY] == RISKY, 0.5, 0.005)
+    return matrix, (rng.random(count) < chance).astype(np.int8)

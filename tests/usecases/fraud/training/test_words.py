@@ -9,9 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learning.export.parity import TOLERANCE, run_graph
-from shared.usecase.learning import Labels
 from shared.usecase.serving import FloatMatrix
-from tests.usecases.fraud.training.examples import QUICK, blend, choice_among, example_rows, silent
+from tests.usecases.fraud.training.examples import (
+    CATEGORY,
+    CODES,
+    COUNTRY,
+    NEVER,
+    QUICK,
+    RARE,
+    RISKY,
+    USUAL,
+    blend,
+    choice_among,
+    silent,
+    worded_rows,
+)
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.features.categories import MERCHANT_CATEGORIES
 from usecases.fraud.training.candidate import (
@@ -24,25 +36,7 @@ from usecases.fraud.training.policy import FraudPolicy
 from usecases.fraud.training.recipe import WordsRecipe
 from usecases.fraud.training.words import UNKNOWN, fit_vocabulary
 
-CATEGORY = FEATURE_SET.names.index("merchant_category_code")
-COUNTRY = FEATURE_SET.names.index("country_code")
-CODES = range(FEATURE_SET.names.index("transaction_type_code"), len(FEATURE_SET.names))
 WORDS = WordsRecipe(min_rows=20, max_words=50, prior_rows=50)
-RISKY, USUAL, RARE, NEVER = (
-    MERCHANT_CATEGORIES[word] for word in ("casino", "bakery", "zoo", "never seen")
-)
-
-
-def worded_rows(count: int, seed: int) -> tuple[FloatMatrix, Labels]:
-    """Positives are nearly all in one category; a few rows say another, half no country."""
-    matrix, _ = example_rows(count, seed)
-    rng = np.random.default_rng(seed)
-    matrix[:, CODES.start : CODES.stop] = np.nan
-    matrix[:, CATEGORY] = rng.choice([RISKY, USUAL], count, p=[0.1, 0.9])
-    matrix[:5, CATEGORY] = RARE
-    matrix[:, COUNTRY] = np.where(rng.random(count) < 0.5, np.nan, 70_000.0)
-    chance = np.where(matrix[:, CATEGORY] == RISKY, 0.5, 0.005)
-    return matrix, (rng.random(count) < chance).astype(np.int8)
 
 
 @pytest.fixture(scope="module")
