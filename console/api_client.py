@@ -50,9 +50,13 @@ class Api:
         self._client.close()
 
     def read(
-        self, path: str, model: type[Contract], expected: tuple[int, ...] = (200,)
-    ) -> Contract:
-        """The answer to a GET.
+        self,
+        path: str,
+        model: type[Contract],
+        expected: tuple[int, ...] = (200,),
+        absent: str = "",
+    ) -> Contract | None:
+        """The answer to a GET; None: it is the problem whose code is `absent`.
 
         Raises:
             ApiAway: no process answers, or the answer is an error.
@@ -60,6 +64,9 @@ class Api:
         """
         answer = self._get(path)
         if answer.status_code not in expected:
+            problem = parse_if_agreed(ProblemBody, answer.content)
+            if problem is not None and problem.code == absent:
+                return None
             raise ApiAway(f"the API answers {answer.status_code} to {path}: {_detail(answer)}")
         return parse_contract(model, answer.content, path)
 

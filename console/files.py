@@ -139,6 +139,11 @@ class ModelFiles:
         raw = _read(folder / "meta.json", MAX_JSON_BYTES)
         return None if raw is None else parse_if_agreed(Meta, raw)
 
+    def stored_versions(self) -> tuple[str, ...]:
+        """Versions whose files are kept in the registry."""
+        names = (path.parent.name for path in (self._registry / "versions").glob("*/bundle.zip"))
+        return tuple(name for name in names if _is_version(name))
+
     def candidates(self) -> tuple[str, ...]:
         """Versions of the candidates that are kept."""
         if not self._candidates.is_dir():

@@ -5,8 +5,9 @@ How a screen is added:
 1. `console/screens/NAME.py`: a frozen dataclass (the view), a function `read(reading, params)` that
    returns it, `rows(view)` for the CSV, and `SCREEN = Screen(...)`. What the function reads it asks
    for through `reading`, which shares answers of one second between all tabs, bounds the time, and
-   falls back to the last answer: `reading.database(key, query, default)`,
-   `reading.api(path, model)`, `reading.files(key, read, default)`.
+   falls back to the last answer: `reading.rows(key, query)`,
+   `reading.database(key, query, default)`, `reading.api(path, model)`,
+   `reading.files(key, read, default)`.
 2. `console/templates/NAME.html`: extends `page.html`; `view` is what `read` returned. Text of data
    needs nothing: everything is escaped. No `style`, `onclick` or `<script>`: the policy of the
    pages forbids them. Charts are made by `console/charts.py`, each beside its table.
@@ -85,11 +86,22 @@ class Reading:
         read = lambda: self.sources.database.read(query)  # noqa: E731
         return self._told("database", self.sources.reads.ask(("database", key), read), default)
 
+    def rows(self, key: Hashable, query: Callable[[Connection], list[T]]) -> list[T]:
+        """The rows that a query gives; none where it fails."""
+        return self.database(key, query, list[T]())
+
     def api(
-        self, path: str, model: type[Contract], expected: tuple[int, ...] = (200,)
+        self,
+        path: str,
+        model: type[Contract],
+        expected: tuple[int, ...] = (200,),
+        absent: str = "",
     ) -> Contract | None:
-        """The API's answer to a GET; None: it does not answer, or says something else."""
-        read = lambda: self.sources.api.read(path, model, expected)  # noqa: E731
+        """The API's answer to a GET; None: it does not answer, or says something else.
+
+        `absent` is the code of a problem that means that there is none, which is no trouble.
+        """
+        read = lambda: self.sources.api.read(path, model, expected, absent)  # noqa: E731
         answer = self.sources.reads.ask(("api", path), read)
         found: Contract | None = self._told("API", answer, None)
         return found

@@ -8,6 +8,7 @@ from console.files import ModelFiles
 from console.screen import Reading
 from shared.contracts.health import Health
 from shared.contracts.models import CurrentModel
+from shared.contracts.problems import NO_MODEL_CODE
 from shared.tables.job_schedules import JobSchedule
 from shared.tables.schema import job_schedules, model_training_runs, retraining_config
 
@@ -16,7 +17,7 @@ RETRAINING = "retraining"
 
 def current_model(reading: Reading) -> CurrentModel | None:
     """What the API says is live; None: nothing yet, or it does not answer."""
-    return reading.api("/current_model", CurrentModel)
+    return reading.api("/current_model", CurrentModel, absent=NO_MODEL_CODE)
 
 
 def health(reading: Reading) -> Health | None:
@@ -25,7 +26,7 @@ def health(reading: Reading) -> Health | None:
 
 def schedules(reading: Reading) -> list[JobSchedule]:
     """The schedule of each job as it is in force."""
-    return reading.database("schedules", _schedules, [])
+    return reading.rows("schedules", _schedules)
 
 
 def _schedules(connection: Connection) -> list[JobSchedule]:
@@ -74,7 +75,7 @@ def newest_runs(reading: Reading, job: str | None, limit: int = 10) -> list[dict
         ordered = wanted.order_by(table.c.runid.desc()).limit(limit)
         return [dict(row) for row in connection.execute(ordered).mappings()]
 
-    return reading.database(("newest_runs", job, limit), query, [])
+    return reading.rows(("newest_runs", job, limit), query)
 
 
 def live_version(reading: Reading) -> str | None:

@@ -31,6 +31,18 @@ CURRENT: dict[str, Any] = {
     "metrics": {"average_precision": 0.7}, "training_data": {"rows": 10}, "parent_version": "1.0.0",
     "frameworks": {}, "rollout": None, "last_rollout": None,
 }  # fmt: skip
+MODELS: dict[str, Any] = {
+    "models": [
+        {
+            "version": version, "state": state, "accepted_at": "2026-11-13T03:00:00Z",
+            "last_activated_at": "2026-11-13T03:00:00Z", "rolled_back_at": None,
+            "rolled_back_reason": None, "revoked_at": None, "revoked_reason": None,
+            "sha256": "a" * 64, "signed_by": "key1", "parent_version": None, "size_bytes": 10,
+            "metrics": {"average_precision": 0.6},
+        }
+        for version, state in (("1.0.1", "serving"), ("1.0.0", "fallback"))
+    ]
+}  # fmt: skip
 HEALTH: dict[str, Any] = {
     "status": "ok",
     "components": {"model": {"state": "ok", "detail": "1.0.1 serves", "figures": {}}},
@@ -42,7 +54,12 @@ class FakeApi:
     """Answers what it was told to; keeps the requests. Away while `is_away`."""
 
     answers: dict[str, Any] = field(
-        default_factory=lambda: {"/current_model": CURRENT, "/api/health": HEALTH, "/metrics": ""}
+        default_factory=lambda: {
+            "/current_model": CURRENT,
+            "/api/health": HEALTH,
+            "/models": MODELS,
+            "/metrics": "",
+        }  # fmt: skip
     )
     is_away: bool = False
     requests: list[httpx.Request] = field(default_factory=list)

@@ -1,0 +1,109 @@
+"""Plain words for gates, outcomes and metrics: what people read instead of codes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+GATES = {
+    "data_quality": "Quality of the training rows",
+    "feature_quality": "Quality of the features",
+    "latency": "Speed of the candidate",
+    "api_health": "Health of the API",
+    "metrics": "Comparison with the live version",
+    "approval": "Approval by a person",
+}
+
+WHAT_TO_DO = {
+    ("data_quality", "FAIL"): (
+        "The rows have a fault: mend them at their source (docs/data-quality.md has each), then "
+        "retrain. The live version is not concerned."
+    ),
+    ("feature_quality", "FAIL"): (
+        "Features of training and of serving differ, or one is broken: see "
+        "docs/data-quality.md, then retrain."
+    ),
+    ("latency", "FAIL"): (
+        "The candidate is too slow for the budget (LATENCY_BUDGET_MS). Nothing to undo."
+    ),
+    ("api_health", "FAIL"): "The API was not well at that moment: see Now, then retrain.",
+    ("metrics", "FAIL"): (
+        "The candidate is worse than the live version. Nothing to do: keeping the live "
+        "version is what the gate is for."
+    ),
+    ("metrics", "INCONCLUSIVE"): (
+        "The evidence does not carry a promotion. More labelled rows decide it; the next due "
+        "run compares again."
+    ),
+}
+
+_METRICS = {
+    "auc": "ranking of rows (AUC)",
+    "average_precision": "precision over all alert volumes (average precision)",
+    "recall_at_budget": "share of cases caught with the daily alerts (recall at budget)",
+    "card_precision_100": "precision of the first 100 cards a day",
+    "brier": "accuracy of probabilities (Brier)",
+    "log_loss": "accuracy of probabilities (log loss)",
+    "cost": "money saved a day",
+    "alert_precision": "share of alerts that are right",
+    "alert_recall": "share of cases that raise an alert",
+    "alert_volume": "alerts a day",
+    "alert_money": "money kept a day, after the cost of alerts",
+    "alert_saved": "money saved a day",
+    "alert_missed": "money missed a day",
+    "alert_work": "cost of alerts a day",
+    "rmse": "typical error (RMSE)",
+    "mae": "mean absolute error (MAE)",
+    "r2": "share of variation explained (R2)",
+    "accuracy": "share of right classes (accuracy)",
+    "macro_f1": "balance over all classes (macro-F1)",
+}
+_OUTCOMES = {
+    "FAIL": "failed",
+    "INCONCLUSIVE": "could not decide",
+    "ERROR": "could not be carried out",
+}
+
+
+def metric_name(name: str) -> str:
+    """A metric in words; one without words keeps its name."""
+    return _METRICS.get(name, name.replace("_", " "))
+
+
+def refusal(outcome: str) -> str:
+    """What to do about an outcome of any gate."""
+    if outcome == "PASS":
+        return ""
+    if outcome == "ERROR":
+        return "It could not be measured, which refuses, too: see the log of the scheduler."
+    return "See the reason; the live version stays."
+
+
+def run_sentence(row: Mapping[str, Any], gates: Sequence[tuple[str, str, str]]) -> str:
+    """What came of a run, in one sentence."""
+    status, version = row["status"], row["modelversion"]
+    message = str(row["statusmessage"] or "").rstrip(".")
+    who = f"Version {version}" if version else "A new candidate"
+    if status == "REQUESTED":
+        return "This run waits for the scheduler, which starts it within seconds."
+    if status == "RUNNING":
+        return "This run is in progress; nothing has changed yet."
+    if row["jobname"] == "drift":
+        return f"Drift check: {message or status}."
+    if status == "SUCCEEDED":
+        return f"{who} was promoted: {message or 'it passed every gate'}."
+    if status == "ON_TRIAL":
+        return f"{who} passed every gate and is on trial beside the live version: {message}."
+    blocking = next((gate for gate in gates if gate[1] != "PASS"), None)
+    if status == "REFUSED" and blocking is not None:
+        gate, outcome, reason = blocking
+        name = GATES.get(gate, gate.replace("_", " ")).lower()
+        said = f"“{name}” {_OUTCOMES.get(outcome, outcome)}"
+        subject = f"{who} was not promoted" if version else "Nothing was promoted"
+        return f"{subject}, because the gate {said}: {reason.rstrip('.')}."
+    words = {
+        "REFUSED": "was not promoted",
+        "FAILED": "was not promoted, because the run broke off",
+        "SKIPPED": "was not trained",
+        "MISSED": "was not trained, because no scheduler ran when it was due",
+    }
+    why = message or row["statuscode"] or "no reason given"
+    return f"{who} {words.get(status, status)}: {why}."
