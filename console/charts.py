@@ -106,17 +106,13 @@ def interval_chart(title: str, interval: Interval) -> Markup:
     return _svg(title, shapes, width, 22.0)
 
 
-def spans(title: str, found: Sequence[tuple[float, float]], whole: float) -> Markup:
-    """Time spans below each other: (begin, length) of steps within a whole."""
-    width, high = 320.0, 18.0
-    scale = width / (whole or 1.0)
-    shapes = [
-        Markup('<rect class="bar" x="{:.1f}" y="{:.1f}" width="{:.1f}" height="12"/>').format(
-            begin * scale, high * place + 3, max(1.0, length * scale)
-        )
-        for place, (begin, length) in enumerate(found)
-    ]
-    return _svg(title, shapes, width, max(high, high * len(found)))
+def span(title: str, begin: float, length: float, whole: float) -> Markup:
+    """A stretch of a whole, such as a step within its run."""
+    width, scale = 320.0, 320.0 / (whole or 1.0)
+    shape = Markup('<rect class="bar" x="{:.1f}" y="3" width="{:.1f}" height="12"/>').format(
+        min(begin * scale, width - 2.0), max(2.0, length * scale)
+    )
+    return _svg(title, [shape], width, 18.0)
 
 
 def _svg(title: str, shapes: Sequence[Markup], width: float, height: float) -> Markup:

@@ -114,8 +114,9 @@ def number(value: float | str | None, digits: int = 3) -> str:
         return str(value)
     if isinstance(value, int) or float(value).is_integer():
         return f"{int(value):,}"
-    if 0 < abs(value) < 0.001:
-        return f"{value:.2g}"
+    smallest = 10.0**-digits
+    if abs(value) < smallest / 2:
+        return f"< {smallest:.{digits}f}" if value > 0 else f"> -{smallest:.{digits}f}"
     return f"{value:,.{digits if abs(value) < 100 else 1}f}"
 
 

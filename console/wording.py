@@ -30,8 +30,8 @@ WHAT_TO_DO = {
         "version is what the gate is for."
     ),
     ("metrics", "INCONCLUSIVE"): (
-        "The evidence does not carry a promotion. More labelled rows decide it; the next due "
-        "run compares again."
+        "The candidate is not better by enough to replace the live version now. Nothing to do: "
+        "the next due run compares again, with more labelled rows."
     ),
 }
 

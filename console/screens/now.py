@@ -17,6 +17,7 @@ from console.screens.common import (
     newest_runs,
     schedules,
 )
+from console.wording import run_sentence
 from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.contracts.health import Component, Health
 from shared.contracts.models import CurrentModel
@@ -78,6 +79,7 @@ class NowView:
     health: Health | None
     due: tuple[Due, ...]
     last_run: dict[str, Any] | None
+    last_run_sentence: str | None
     not_watched: tuple[str, ...]
     rates: tuple[Rate, ...]
 
@@ -101,6 +103,7 @@ def read(reading: Reading, _params: Params) -> NowView:
         health=state,
         due=tuple(_due(job) for job in jobs),
         last_run=runs[0] if runs else None,
+        last_run_sentence=run_sentence(runs[0], ()) if runs else None,
         not_watched=tuple(_not_watched(reading, jobs)),
         rates=rates(reading.sources.samples),
     )

@@ -1,13 +1,13 @@
 """Screen 2, Run: why was it, or was it not, promoted?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from markupsafe import Markup
 from sqlalchemy import Connection, select
 
-from console.charts import Interval, interval_chart, spans
+from console.charts import Interval, interval_chart, span
 from console.files import ModelFiles
 from console.render import micros_of, plain
 from console.screen import NotFound, Params, Reading, Row, Screen
@@ -147,6 +147,7 @@ class Step:
     result: str
     reason: str | None
     rows: int | None
+    chart: Markup | None = field(metadata={"shown": False}, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,6 @@ class RunView:
     is_in_progress: bool
     gates: tuple[Gate, ...]
     steps: tuple[Step, ...]
-    steps_chart: Markup | None = field(metadata={"shown": False})
     champion_figures: dict[str, Any]
     candidate_figures: dict[str, Any]
     report: str | None
@@ -210,7 +210,6 @@ def read_one(reading: Reading, params: Params) -> RunView:
         is_in_progress=row["status"] in UNFINISHED,
         gates=gates,
         steps=steps,
-        steps_chart=_chart(steps),
         champion_figures=_figures(metrics, "champion"),
         candidate_figures=_figures(metrics, "candidate"),
         report=_report(reading, row),
@@ -298,15 +297,24 @@ def _steps(records: Sequence[Mapping[str, Any]], now_us: int) -> tuple[Step, ...
             )
         )
         clock += length or 0.0
-    return tuple(steps)
+    return _drawn(steps)
 
 
-def _chart(steps: Sequence[Step]) -> Markup | None:
-    if not steps:
-        return None
-    whole = max(step.begins_seconds + (step.seconds or 0.0) for step in steps)
-    found = [(step.begins_seconds, step.seconds or 0.0) for step in steps]
-    return spans("Steps over time; the table has the numbers", found, whole)
+def _drawn(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """Each with its place in the run."""
+    whole = max((step.begins_seconds + (step.seconds or 0.0) for step in steps), default=0.0)
+    return tuple(
+        replace(
+            step,
+            chart=span(
+                f"{step.name}: {step.seconds or 0.0:.1f} s of {whole:.1f} s",
+                step.begins_seconds,
+                step.seconds or 0.0,
+                whole,
+            ),
+        )
+        for step in steps
+    )
 
 
 def _report(reading: Reading, row: Mapping[str, Any]) -> str | None:

@@ -59,7 +59,7 @@ class FakeApi:
             "/api/health": HEALTH,
             "/models": MODELS,
             "/metrics": "",
-        }  # fmt: skip
+        }
     )
     is_away: bool = False
     requests: list[httpx.Request] = field(default_factory=list)
