@@ -1,17 +1,14 @@
 """A bundle that loads in no time and answers a constant, for benchmarks of everything else."""
 
-from datetime import UTC, datetime
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from shared.bundle.archive import pack
-from shared.bundle.manifest import Manifest, TrainingData, served_signature
+from understudy.rehearsal.models import COMPONENTS, manifest
 from usecases.fraud.features.catalogue import FEATURE_SET
 
 SCORE = 0.125
-COMPONENTS = ("classifier", "isolation_forest", "autoencoder")
 
 
 def bundle(version: str) -> bytes:
@@ -38,29 +35,3 @@ def bundle(version: str) -> bytes:
     model: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 9
     return pack(manifest(version), {"model.onnx": model.SerializeToString()})
-
-
-def manifest(version: str) -> Manifest:
-    """The manifest of every bundle here."""
-    moment = datetime.now(UTC)
-    inputs, outputs = served_signature(len(FEATURE_SET.names), len(COMPONENTS))
-    return Manifest(
-        model_name="constant",
-        version=version,
-        created_at=moment,
-        use_case="fraud",
-        frameworks={},
-        python_version="3.11",
-        components=COMPONENTS,
-        feature_names=FEATURE_SET.names,
-        feature_set_version=FEATURE_SET.version,
-        inputs=inputs,
-        outputs=outputs,
-        thresholds={},
-        hyperparameters={},
-        metrics={},
-        training_data=TrainingData(
-            rows=0, positives=0, window_start=moment, window_end=moment, sha256="0" * 64
-        ),
-        description="answers a constant",
-    )

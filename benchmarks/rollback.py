@@ -25,13 +25,13 @@ from functools import partial
 from pathlib import Path
 from shutil import which
 
-from benchmarks import rollback_models as models
 from benchmarks.load import press, require_wrk
-from benchmarks.monitoring_world import PROGRAMS, Monitoring
 from benchmarks.report import Bar, finish
 from benchmarks.services import Services
 from benchmarks.serving_world import push
 from shared.keys.tokens import Role, read_token
+from understudy.rehearsal import models
+from understudy.rehearsal.monitoring import PROGRAMS, Monitoring
 
 GOOD, BAD, NEXT = "1.0.0", "1.0.1", "1.0.2"
 # A bad version is rolled back within this; other cases are watched for as long.

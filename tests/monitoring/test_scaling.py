@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.monitoring_world import scaled
 from tests.support.promtool import MONITORING, run, tool
+from understudy.rehearsal.monitoring import scaled
 
 FILES = ("prometheus.yml", "rules.yml", "alertmanager.yml")
 

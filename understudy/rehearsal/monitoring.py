@@ -1,26 +1,48 @@
 """Prometheus and Alertmanager as real processes on the shipped files, and a receiver of alerts.
 
-The shipped durations can be shortened by one factor, so that CI need not wait as long as people do.
+The shipped durations can be shortened by one factor, so that a rehearsal need not wait as long as
+people do.
 """
 
 import json
 import os
 import re
-import signal
-import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from shutil import which
 from typing import Any
 
-from benchmarks.services import REPOSITORY, free_port
+import httpx
 
-MONITORING = REPOSITORY / "monitoring"
+from shared.system.child_processes import (
+    INSTALLATION,
+    ChildProcess,
+    start_child,
+    stop_children,
+)
+from understudy.rehearsal.service import free_port
+
+MONITORING = INSTALLATION / "monitoring"
 PROGRAMS = ("prometheus", "prometheus-alertmanager")
+# How else distributions and the projects themselves call it.
+_ALSO_CALLED = {"prometheus-alertmanager": ("alertmanager",)}
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 # A number and a unit, as a range, behind `offset`, or as the value of a key.
 _DURATION = re.compile(r"(?<=[\[ ])(\d+)(ms|s|m|h|d)(?=[\],}\s]|$)", re.MULTILINE)
 _NOT_ALLOWED = re.compile(r"summary:|description:|^\s*#")
+_STOP_SECONDS = 15.0
+
+
+def missing_programs() -> list[str]:
+    """What is to be installed before alerts can be rehearsed."""
+    return [name for name in PROGRAMS if program(name) is None]
+
+
+def program(name: str, path: str | None = None) -> str | None:
+    """Where a program is, by any of its names; None: it is not on the path."""
+    names = (name, *_ALSO_CALLED.get(name, ()))
+    return next((found for one in names if (found := which(one, path=path))), None)
 
 
 def scaled(text: str, factor: float) -> str:
@@ -41,16 +63,23 @@ def scaled(text: str, factor: float) -> str:
 
 
 class People:
-    """A receiver of notifications."""
+    """A receiver of notifications.
+
+    Attributes:
+        told: the alerts of all of them.
+        payloads: the notifications as they came.
+    """
 
     def __init__(self) -> None:
         self.told: list[dict[str, Any]] = []
-        told = self.told
+        self.payloads: list[dict[str, Any]] = []
+        told, payloads = self.told, self.payloads
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                told.extend(json.loads(body)["alerts"])
+                payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                payloads.append(payload)
+                told.extend(payload["alerts"])
                 self.send_response(200)
                 self.end_headers()
 
@@ -73,6 +102,14 @@ class People:
                 return str(alert["annotations"].get("summary", ""))
         return None
 
+    def order_about(self, version: str) -> dict[str, Any] | None:
+        """The first notification of an order to roll a version back, whole."""
+        for payload in list(self.payloads):
+            labels = payload.get("groupLabels", {})
+            if labels.get("model_version") == version:
+                return payload
+        return None
+
 
 class Monitoring:
     """`with Monitoring(folder, api_port, token, factor) as monitoring: ...`."""
@@ -81,44 +118,56 @@ class Monitoring:
         self.people = People()
         self._folder = folder
         self._ports = {name: free_port() for name in PROGRAMS}
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self.prometheus, self.alertmanager = (
+            f"http://127.0.0.1:{self._ports[name]}" for name in PROGRAMS
+        )
+        self._processes: list[ChildProcess] = []
         self._write(api_port, alert_token, factor)
 
     def __enter__(self) -> "Monitoring":
-        prometheus, alertmanager = (f"127.0.0.1:{self._ports[name]}" for name in PROGRAMS)
         data = self._folder / "monitoring-data"
         self._start(
             "prometheus",
             f"--config.file={self._folder / 'prometheus.yml'}",
             f"--storage.tsdb.path={data / 'prometheus'}",
-            f"--web.listen-address={prometheus}",
+            f"--web.listen-address={self.prometheus.removeprefix('http://')}",
         )
         self._start(
             "prometheus-alertmanager",
             f"--config.file={self._folder / 'alertmanager.yml'}",
             f"--storage.path={data / 'alertmanager'}",
-            f"--web.listen-address={alertmanager}",
+            f"--web.listen-address={self.alertmanager.removeprefix('http://')}",
             "--cluster.listen-address=",
         )
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._processes:
-            process.send_signal(signal.SIGTERM)
-        for process in self._processes:
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        stop_children(self._processes, _STOP_SECONDS)
         self.people.close()
 
+    def alerts(self) -> dict[str, str]:
+        """The state of each alert that is pending or firing, by its name."""
+        try:
+            answer = httpx.get(f"{self.prometheus}/api/v1/alerts", timeout=5)
+            found = answer.json()["data"]["alerts"]
+        except (httpx.HTTPError, ValueError, KeyError):
+            return {}
+        return {alert["labels"]["alertname"]: alert["state"] for alert in found}
+
+    def give_order(self, version: str, summary: str) -> None:
+        """Put an alert that asks for a rollback into Alertmanager, as Prometheus does."""
+        labels = {"alertname": "Order", "action": "rollback", "model_version": version}
+        alert = {"labels": labels, "annotations": {"summary": summary}}
+        url = f"{self.alertmanager}/api/v2/alerts"
+        httpx.post(url, json=[alert], timeout=10).raise_for_status()
+
     def _start(self, name: str, *arguments: str) -> None:
+        command = [program(name) or name, *arguments]
         with (self._folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [name, *arguments], cwd=self._folder, env=dict(os.environ), stdout=log, stderr=log
+            child = start_child(
+                command, folder=self._folder, environment=dict(os.environ), stdout=log, stderr=log
             )
-        self._processes.append(process)
+        self._processes.append(child)
 
     def _write(self, api_port: int, alert_token: str, factor: float) -> None:
         """The shipped files, with addresses of this machine and a receiver for people."""
@@ -127,7 +176,7 @@ class Monitoring:
         token.chmod(0o600)
         changes = {
             "api:8000": f"127.0.0.1:{api_port}",
-            "alertmanager:9093": f"127.0.0.1:{self._ports[PROGRAMS[1]]}",
+            "alertmanager:9093": self.alertmanager.removeprefix("http://"),
             "/etc/alertmanager/alert_token": str(token),
             "  - name: people\n": "  - name: people\n    webhook_configs:\n"
             f"      - {{url: '{self.people.url}', send_resolved: false}}\n",

@@ -1,18 +1,20 @@
-"""Good and bad versions for `benchmarks.rollback`: graphs whose fault begins in service.
+"""Good and bad versions: graphs whose fault begins in service.
 
 All of them pass the smoke test, as the faults that reach production do.
 """
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.constant_model import COMPONENTS, manifest
 from shared.bundle.archive import pack
+from shared.bundle.manifest import Manifest, TrainingData, served_signature
 from usecases.fraud.features.catalogue import FEATURE_SET
 
+COMPONENTS = ("classifier", "isolation_forest", "autoencoder")
 GOOD, BLOCKING = 0.125, 0.99
 # Rows of this amount are the ones that a failing version fails on.
 FAILING_AMOUNT = 150.0
@@ -98,3 +100,29 @@ def _bundle(version: str, score: float, nodes: list[Any], tensors: Tensors) -> b
     model: onnx.ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 9
     return pack(manifest(version), {"model.onnx": model.SerializeToString()})
+
+
+def manifest(version: str) -> Manifest:
+    """The manifest of every bundle here; constants need no training rows."""
+    moment = datetime.now(UTC)
+    inputs, outputs = served_signature(len(FEATURE_SET.names), len(COMPONENTS))
+    return Manifest(
+        model_name="constant",
+        version=version,
+        created_at=moment,
+        use_case="fraud",
+        frameworks={},
+        python_version="3.11",
+        components=COMPONENTS,
+        feature_names=FEATURE_SET.names,
+        feature_set_version=FEATURE_SET.version,
+        inputs=inputs,
+        outputs=outputs,
+        thresholds={},
+        hyperparameters={},
+        metrics={},
+        training_data=TrainingData(
+            rows=0, positives=0, window_start=moment, window_end=moment, sha256="0" * 64
+        ),
+        description="answers a constant",
+    )

@@ -1,0 +1,1 @@
+"""Rehearsals: a bad version goes live in a service of its own, and is rolled back."""
