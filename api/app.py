@@ -15,6 +15,7 @@ from api.http.auth import security
 from api.http.browsers import OriginGuard
 from api.http.docs_page import add_docs_page
 from api.http.errors import add_handlers
+from api.http.front_page import add_front_page
 from api.http.headers import AnswerLayer
 from api.http.openapi import add_shared_responses
 from api.http.threads import RouteThreads
@@ -154,6 +155,7 @@ def create_app(service: Service) -> ScoringApp:
     add_health_routes(app, service)
     app.made_once[app.openapi_url or ""] = app.answer_schema
     add_docs_page(app)
+    add_front_page(app, service.settings.console_url)
     app.raw_routes = {route.path: route.app for route in app.routes if isinstance(route, RawRoute)}
     return app
 

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from shared.local_paths import AbsolutePath
+from shared.outbound import Address
 from shared.settings import SettingGroup
 from shared.sizes import GIB, MIB
 
@@ -47,6 +48,11 @@ class AccessSettings(SettingGroup):
         pattern=ORIGINS,
         description="Origins whose web pages may read responses in a browser, and write. "
         "Comma-separated. Empty: none.",
+    )
+    console_url: Address | None = Field(
+        default=None,
+        description="Address of the console for browsers, which the page at / links to. None: no "
+        "link.",
     )
 
 

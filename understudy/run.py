@@ -146,7 +146,7 @@ def run_services(
         ServiceProcess(
             "api",
             [*_module("api.main"), *(["--workers", str(workers)] if workers else [])],
-            {"LOG_FILE": str(logs / "api.log")},
+            {"CONSOLE_URL": places["console"], "LOG_FILE": str(logs / "api.log")},
         ),
         ServiceProcess(
             "scheduler",

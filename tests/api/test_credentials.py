@@ -42,6 +42,7 @@ WHO: dict[tuple[str, str], Role | str] = {
     ("GET", "/livez"): OPEN,
     ("GET", "/readyz"): OPEN,
     ("GET", "/metrics"): OPEN,
+    ("GET", "/"): OPEN,
     ("GET", "/docs"): OPEN,
     ("GET", "/docs/swagger-ui-bundle.js"): OPEN,
     ("GET", "/docs/swagger-ui.css"): OPEN,
@@ -79,7 +80,7 @@ def test_every_route_is_in_the_table_of_who_may_call_it(steady: Running) -> None
 def test_only_the_docs_are_not_behind_the_door(steady: Running) -> None:
     others = {getattr(r, "path", "") for r in steady.app.routes if not isinstance(r, APIRoute)}
     viewer = {"/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"}
-    assert others == {"/docs", "/openapi.json"} | viewer
+    assert others == {"/", "/docs", "/openapi.json"} | viewer
 
 
 @pytest.mark.parametrize(("address", "role"), GUARDED)

@@ -104,7 +104,7 @@ def test_a_whole_start_with_a_training_phones_nobody(
 
 @pytest.mark.slow
 @needs_strace
-@pytest.mark.parametrize("command", ["--help", "runs", "seed --customers 20 --days 20"])
+@pytest.mark.parametrize("command", ["--help", "policy check", "seed --customers 20 --days 20"])
 def test_the_command_line_phones_nobody(command: str, tmp_path: Path) -> None:
     calls = OutsideCalls(tmp_path / "calls")
     environment = {

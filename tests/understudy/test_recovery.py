@@ -12,6 +12,7 @@ from benchmarks.recovery import BARS, Rehearsal
 from benchmarks.report import meets
 from shared.keys.store import KeyStore
 from tests.support.command_line import ROOT, Command
+from tests.support.existing_database import make_database
 
 PAGE = (ROOT / "docs" / "operations" / "backup.md").read_text(encoding="utf-8")
 COMMANDS = [
@@ -23,9 +24,9 @@ COMMANDS = [
 
 
 def test_the_commands_of_the_page_do_what_it_says(understudy: Command, tmp_path: Path) -> None:
+    make_database(tmp_path)
     assert understudy("schedule", "set", "2D").returncode == 0
     KeyStore(tmp_path / "var" / "keys").ensure_signing_key()
-    (tmp_path / "backups").mkdir()
     assert len(COMMANDS) == 5
     for line in COMMANDS:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}

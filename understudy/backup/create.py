@@ -48,7 +48,7 @@ def make_backup(settings: BackupSettings, target: Path, keys: Path | None) -> Ma
         DataUnavailable: the database cannot be read.
         OSError: a file cannot be read or written.
     """
-    path = _place_of(target)
+    path = place_of(str(target))
     for one in filter(None, (path, keys)):
         _check_place(settings, one)
         make_folder(one.absolute().parent)
@@ -121,10 +121,12 @@ def _completed(manifest: Manifest) -> Manifest:
     return manifest
 
 
-def _place_of(target: Path) -> Path:
-    if target.is_dir() or str(target).endswith("/"):
-        return target / f"understudy-{to_datetime(SystemClock.now_us()):%Y%m%dT%H%M%SZ}.backup"
-    return target
+def place_of(target: str) -> Path:
+    """The archive's file: the one that is named, or one named by its instant in a folder."""
+    if target.endswith("/") or Path(target).is_dir():
+        now = to_datetime(SystemClock.now_us())
+        return Path(target) / f"understudy-{now:%Y%m%dT%H%M%SZ}.backup"
+    return Path(target)
 
 
 def _check_place(settings: BackupSettings, path: Path) -> None:

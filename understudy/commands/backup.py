@@ -20,9 +20,10 @@ Archive = Annotated[Path, typer.Argument(help="The archive.", show_default=False
 
 def backup(
     target: Annotated[
-        Path,
+        # a Path would lose the slash that makes a folder of a name
+        str,
         typer.Argument(
-            help="Where to write the archive: a file that does not exist, or a folder.",
+            help="Where to write the archive: a file that does not exist, or a folder (NAME/).",
             show_default=False,
         ),
     ],
@@ -44,10 +45,10 @@ def backup(
 
         understudy backup /backups/monday.backup --keys /safe/monday.keys
     """
-    from understudy.backup.create import make_backup  # noqa: PLC0415
+    from understudy.backup.create import make_backup, place_of  # noqa: PLC0415
     from understudy.backup.places import load_settings  # noqa: PLC0415
 
-    made = make_backup(load_settings(), target, keys)
+    made = make_backup(load_settings(), place_of(target), keys)
     console.print(f"Wrote {made.path} ({_mebibytes(made.path)}).", soft_wrap=True)
     _print(made.manifest)
     if made.keys is None:
