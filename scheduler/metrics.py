@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from native.metrics import NativeParts
 from scheduler.drift.metrics import DriftFigures
-from scheduler.schedule.jobs import DRIFT, RETRAINING
+from scheduler.schedule.jobs import ARCHIVE, DRIFT, RETRAINING
 from scheduler.schedule.watcher import REQUESTED_BY
 from shared.clock import MICROS_PER_SECOND
 from shared.errors import DataUnavailable
@@ -31,7 +31,7 @@ OUTCOMES = {
     RunStatus.SKIPPED: "skipped",
     RunStatus.MISSED: "missed",
 }
-JOBS = (RETRAINING, DRIFT)
+JOBS = (RETRAINING, DRIFT, ARCHIVE)
 """There from the first scrape, before any of them ran."""
 # not `job`: Prometheus calls what it scrapes by that name
 _JOB = "job_name"

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+from scheduler.archive import ArchiveContext, ArchiveRunner, archived_by
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.held_out import HeldOutStore
@@ -15,7 +16,7 @@ from scheduler.drift.reports import DriftReports
 from scheduler.drift.runner import DriftContext, DriftRunner
 from scheduler.publisher import Publisher
 from scheduler.readiness import scoring_api
-from scheduler.schedule.jobs import DRIFT, RETRAINING, JobRunner
+from scheduler.schedule.jobs import ARCHIVE, DRIFT, RETRAINING, JobRunner
 from scheduler.settings import SchedulerSettings
 from scheduler.step_cache.cache import StepCache, code_digest
 from scheduler.step_cache.store import ArtefactStore
@@ -50,7 +51,20 @@ def runners(
         window_days=settings.drift_window_days,
         cooldown_days=settings.drift_cooldown_days,
     )
-    return {RETRAINING: CycleRunner(context, recorder), DRIFT: DriftRunner(checks, recorder)}
+    archive = ArchiveContext(
+        engine=engine,
+        tables=archived_by(settings.use_case),
+        folder=settings.archive_dir,
+        older_than_days=settings.archive_older_than_days,
+        clock=context.clock,
+        interruption=interruption,
+        log=log,
+    )
+    return {
+        RETRAINING: CycleRunner(context, recorder),
+        DRIFT: DriftRunner(checks, recorder),
+        ARCHIVE: ArchiveRunner(archive, recorder),
+    }
 
 
 def _context(

@@ -11,6 +11,7 @@ from shared.local_paths import AbsolutePath
 from shared.outbound import SecretAddress
 from shared.settings import SettingGroup
 from shared.sizes import GIB
+from shared.tables.archive import LEAST_DAYS
 
 OFF = "off"
 
@@ -136,6 +137,27 @@ class RunFileSettings(SettingGroup):
         description="Size of the step cache in bytes; the least recently used results are removed "
         "first. 0 keeps none.",
     )
+
+
+class ArchiveSettings(SettingGroup):
+    """Retention."""
+
+    archive_older_than_days: float = Field(
+        default=0.0,
+        ge=0,
+        description="Rows whose event is older are moved into Parquet files every day: at least "
+        "180, because training reads months. 0 keeps all rows in the database.",
+    )
+    archive_dir: AbsolutePath = Field(
+        default=Path("var/archive"), description="Folder of archived rows."
+    )
+
+    @field_validator("archive_older_than_days")
+    @classmethod
+    def _is_old_enough(cls, days: float) -> float:
+        if 0 < days < LEAST_DAYS:
+            raise ValueError(f"at least {LEAST_DAYS:.0f}, or 0 for never")
+        return days
 
 
 class DriftSettings(SettingGroup):

@@ -3,6 +3,7 @@
 from scheduler.setting_groups import (
     OFF,
     ApiTimeoutSettings,
+    ArchiveSettings,
     DriftSettings,
     MonitoringSettings,
     RolloutSettings,
@@ -38,6 +39,7 @@ class SchedulerSettings(
     CandidateSettings,
     RunFileSettings,
     DriftReportSettings,
+    ArchiveSettings,
     DriftSettings,
     RolloutSettings,
     MonitoringSettings,

@@ -20,7 +20,7 @@ from scheduler.rollout.outcome import TrialRecords
 from scheduler.rollout.record import RolloutRecord
 from scheduler.rollout.stage import RolloutPolicy
 from scheduler.schedule.first_model import REQUESTED_BY, FirstModel
-from scheduler.schedule.jobs import DRIFT, RETRAINING, JobRunner
+from scheduler.schedule.jobs import ARCHIVE, DRIFT, RETRAINING, JobRunner
 from scheduler.schedule.table import DatabaseScheduleTable, FixedSchedule, ScheduleTable
 from scheduler.schedule.watcher import ScheduleWatcher
 from scheduler.schedule.worker import Worker
@@ -99,7 +99,7 @@ def _worker(
 ) -> Worker:
     return Worker(
         engine=engine,
-        runners={RETRAINING: runner, DRIFT: runner},
+        runners={RETRAINING: runner, DRIFT: runner, ARCHIVE: runner},
         recorder=recorder,
         owner=_owner(),
         lease_seconds=settings.lease_seconds,
@@ -150,6 +150,7 @@ def _schedule_ticks(
     tables: dict[str, ScheduleTable] = {
         RETRAINING: DatabaseScheduleTable(engine),
         DRIFT: FixedSchedule(drift),
+        ARCHIVE: FixedSchedule("1D" if settings.archive_older_than_days else None),
     }
     ticks = []
     for job, table in tables.items():

@@ -12,6 +12,7 @@ from shared.printable import printable_line
 from shared.system.files import keep_files_private
 from shared.version import VERSION
 from understudy.commands import (
+    archive,
     audit,
     backup,
     cancel,
@@ -59,13 +60,14 @@ for group in (
     policy,
     doctor,
     drift,
-    erase,
     decision,
     replay,
     rehearse,
     data,
     score,
     rows,
+    erase,
+    archive,
     credentials,
     keys,
     audit,

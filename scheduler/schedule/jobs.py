@@ -7,6 +7,7 @@ from shared.tables.runs import Run
 
 RETRAINING = "retraining"
 DRIFT = "drift"
+ARCHIVE = "archive"
 
 
 class JobRunner(Protocol):

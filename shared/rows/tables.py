@@ -26,6 +26,7 @@ from sqlalchemy.types import JSON
 
 from shared.rows.schema import Column as Declared
 from shared.rows.schema import Kind, RowSchema
+from shared.tables.archive import ArchivedTables
 from shared.tables.erasure import EntityTables
 from shared.tasks import TaskKind
 
@@ -73,6 +74,12 @@ def entity_tables(tables: RowTables) -> EntityTables:
     """Which of them hold rows of an entity."""
     others = (tables.decisions, tables.label_changes)
     return EntityTables((tables.rows, tables.quarantined), others, "entity", "row_id")
+
+
+def archived_tables(tables: RowTables) -> ArchivedTables:
+    """What of them is archived when it is old."""
+    others = (tables.decisions, tables.label_changes)
+    return ArchivedTables((tables.rows, tables.quarantined), others, "row_id")
 
 
 def served_rows(tables: RowTables) -> FromClause:

@@ -1,0 +1,101 @@
+"""The job `archive`: once a day, rows that are old enough move into files."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from sqlalchemy import Engine
+from structlog.typing import FilteringBoundLogger
+
+import usecases
+from scheduler.cycle.interruption import Interrupted, Interruption
+from scheduler.cycle.records import INTERRUPTED, Recorder
+from scheduler.cycle.report import RunReport
+from scheduler.cycle.steps import StepLog, shown_steps
+from shared.clock import Clock
+from shared.errors import DataUnavailable
+from shared.rows.declaration import FILE_NAME, read_declaration
+from shared.rows.tables import archived_tables, tables_of
+from shared.tables.archive import ArchivedTables, TooYoung, archive_rows, transaction_archive
+from shared.tables.runs import Run, RunStatus
+
+ARCHIVED, NOTHING_OLD = "archived", "nothing_old"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveContext:
+    """The collaborators and settings of an archiving run."""
+
+    engine: Engine
+    tables: ArchivedTables
+    folder: Path
+    older_than_days: float
+    clock: Clock
+    interruption: Interruption
+    log: FilteringBoundLogger
+
+
+class ArchiveRunner:
+    """Carries out claimed runs of the job."""
+
+    def __init__(self, context: ArchiveContext, recorder: Recorder) -> None:
+        self._context = context
+        self._recorder = recorder
+
+    def execute(self, run: Run) -> RunReport:
+        """Move what is old; never raises."""
+        context, report = self._context, RunReport()
+        with structlog.contextvars.bound_contextvars(run_id=run.run_id):
+            context.log.info("run_started", job=run.job, requested_by=run.requested_by)
+            steps = StepLog(context.log, context.interruption, shown_steps(context.engine, run))
+            self._guarded(steps, report)
+            report.steps = steps.records
+            self._recorder.record(run, report)
+            context.log.info(
+                "run_ended", status=report.status.value, code=report.code, reason=report.message
+            )
+        return report
+
+    def _guarded(self, steps: StepLog, report: RunReport) -> None:
+        try:
+            self._archive(steps, report)
+        except Interrupted as error:
+            report.end(RunStatus.FAILED, INTERRUPTED, str(error) or "interrupted")
+        except TooYoung as error:
+            report.end(RunStatus.FAILED, "settings", str(error))
+        except DataUnavailable as error:
+            report.end(RunStatus.FAILED, "data_unavailable", str(error))
+        except OSError as error:
+            told = f"{self._context.folder} takes no files: {error.strerror}; its rows stay"
+            report.end(RunStatus.FAILED, "archive_dir", told)
+        except Exception as error:
+            self._context.log.exception("run_broke")
+            report.end(RunStatus.FAILED, "error", str(error) or type(error).__name__)
+
+    def _archive(self, steps: StepLog, report: RunReport) -> None:
+        context = self._context
+        with steps.step("archive") as note:
+            counts = archive_rows(
+                context.engine,
+                context.tables,
+                context.folder,
+                context.clock.now_us(),
+                context.older_than_days,
+                told=lambda _done, _total: context.interruption.raise_if_requested(),
+            )
+            report.data_size = note.rows = sum(counts.values())
+            note.details.update(counts)
+        days = f"{context.older_than_days:g} days"
+        if report.data_size:
+            told = ", ".join(f"{count} of {name}" for name, count in counts.items() if count)
+            report.end(RunStatus.SUCCEEDED, ARCHIVED, f"Moved rows older than {days}: {told}.")
+        else:
+            report.end(RunStatus.SUCCEEDED, NOTHING_OLD, f"No row is older than {days}.")
+
+
+def archived_by(use_case: str) -> ArchivedTables:
+    """The tables of a use case that are archived."""
+    folder = usecases.declared_folder(use_case)
+    if folder is None:
+        return transaction_archive()
+    return archived_tables(tables_of(read_declaration(folder / FILE_NAME).row_schema))

@@ -1,0 +1,192 @@
+"""Old rows as Parquet files, out of the database; features of live rows stay what they are.
+
+A file is on the disk before its rows are deleted. A process that dies in between leaves rows that
+are in the archive and in the database: the next run writes them once more, into another file.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    and_,
+    delete,
+    func,
+    select,
+)
+
+from shared.clock import MICROS_PER_DAY, to_datetime
+from shared.errors import UnderstudyError
+from shared.system.files import write_whole_within
+from shared.tables.engine import database_errors
+from shared.tables.locks import lock_for_writing
+from shared.tables.schema import (
+    api_transaction_logs,
+    label_changes,
+    quarantined_transaction_logs,
+    transaction_history_logs,
+)
+
+LEAST_DAYS = 180.0
+"""Training reads rows of several months, and each of them needs the month before it."""
+
+_CHUNK = 20_000
+
+
+class TooYoung(UnderstudyError):
+    """Raised when rows would be archived that training or live features still need."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedTables:
+    """What is archived.
+
+    Attributes:
+        logs: rows with an `event_time`, known by `row_id`.
+        others: hold something of a row under the same `row_id`; archived with it.
+        user: where live features need every user's first row and the newest of the old ones:
+            the column that names the user.
+    """
+
+    logs: Sequence[Table]
+    others: Sequence[Table]
+    row_id: str
+    user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a part goes: a folder a table, the time of the command, the number of the part."""
+
+    folder: Path
+    stamp: str
+    number: int
+
+    def of(self, table: Table) -> Path:
+        return self.folder / table.name / f"{self.stamp}-{self.number:05d}.parquet"
+
+
+def transaction_archive() -> ArchivedTables:
+    """The logs of card transactions."""
+    logs = (transaction_history_logs, api_transaction_logs, quarantined_transaction_logs)
+    return ArchivedTables(logs, (label_changes,), "transaction_id", "user_id")
+
+
+def archive_rows(
+    engine: Engine,
+    tables: ArchivedTables,
+    folder: Path,
+    now_us: int,
+    older_than_days: float,
+    *,
+    told: Callable[[int, int], None] = lambda _done, _total: None,
+) -> dict[str, int]:
+    """Move rows whose event is older into files below `folder`; returns how many, by table.
+
+    `told` is called after each file: rows that are done, and of how many.
+
+    Raises:
+        TooYoung: younger than `LEAST_DAYS`.
+        DataUnavailable: the database cannot be read or written.
+        OSError: a file cannot be written; its rows stay in the database.
+    """
+    if older_than_days < LEAST_DAYS:
+        raise TooYoung(f"rows younger than {LEAST_DAYS:.0f} days are needed for training")
+    before_us = now_us - round(older_than_days * MICROS_PER_DAY)
+    stamp = to_datetime(now_us).strftime("%Y%m%dT%H%M%S")
+    counts = {table.name: 0 for table in (*tables.logs, *tables.others)}
+    total, done = _count(engine, tables, before_us), 0
+    number = 0
+    for log in tables.logs:
+        while moved := _move(engine, tables, log, before_us, _Place(folder, stamp, number)):
+            number += 1
+            for name, count in moved.items():
+                counts[name] += count
+            done += moved[log.name]
+            told(done, max(done, total))
+    return counts
+
+
+def _move(
+    engine: Engine, tables: ArchivedTables, log: Table, before_us: int, place: _Place
+) -> dict[str, int]:
+    """The oldest rows that are left, in one transaction; empty where there are none."""
+    with database_errors("archive rows"), engine.begin() as connection:
+        lock_for_writing(connection)
+        ids = list(connection.scalars(_oldest(tables, log, before_us)))
+        moved: dict[str, int] = {}
+        for table in (log, *tables.others) if ids else ():
+            is_one = table.c[tables.row_id].in_(ids)
+            rows = _frame(connection, table, is_one)
+            if rows.height:
+                _write(place.of(table), rows)
+            moved[table.name] = connection.execute(delete(table).where(is_one)).rowcount
+    return moved
+
+
+def _count(engine: Engine, tables: ArchivedTables, before_us: int) -> int:
+    with database_errors("count old rows"), engine.connect() as connection:
+        return sum(
+            connection.scalar(
+                select(func.count()).select_from(log).where(*_conditions(tables, log, before_us))
+            )
+            or 0
+            for log in tables.logs
+        )
+
+
+def _oldest(tables: ArchivedTables, log: Table, before_us: int) -> Select[Any]:
+    query = select(log.c[tables.row_id]).where(*_conditions(tables, log, before_us))
+    return query.order_by(log.c.event_time).limit(_CHUNK)
+
+
+def _conditions(tables: ArchivedTables, log: Table, before_us: int) -> list[ColumnElement[bool]]:
+    is_old = log.c.event_time < before_us
+    if tables.user is None:
+        return [is_old]
+    return [is_old, _is_dispensable(log, tables.user, before_us)]
+
+
+def _is_dispensable(log: Table, user: str, before_us: int) -> ColumnElement[bool]:
+    """No feature of a later row depends on it: neither its user's first row nor the newest old one.
+
+    The time since a user was first seen, and since the last row, are features.
+    """
+    other = log.alias()
+    same = other.c[user] == log.c[user]
+    first = select(func.min(other.c.event_time)).where(same).scalar_subquery()
+    old = and_(same, other.c.event_time < before_us)
+    newest = select(func.max(other.c.event_time)).where(old).scalar_subquery()
+    return and_(log.c.event_time > first, log.c.event_time < newest)
+
+
+def _frame(connection: Connection, table: Table, is_one: ColumnElement[bool]) -> pl.DataFrame:
+    """Columns as they are stored; JSON as text."""
+    rows = connection.execute(select(table).where(is_one)).all()
+    columns = {
+        column.name: [_plain(row[at], column.type) for row in rows]
+        for at, column in enumerate(table.columns)
+    }
+    return pl.DataFrame(columns, strict=False)
+
+
+def _plain(value: Any, kind: Any) -> Any:
+    if value is not None and isinstance(kind, JSON):
+        return orjson.dumps(value).decode()
+    return value
+
+
+def _write(path: Path, rows: pl.DataFrame) -> None:
+    buffer = io.BytesIO()
+    rows.write_parquet(buffer, compression="zstd")
+    write_whole_within(path, buffer.getvalue())

@@ -1,0 +1,102 @@
+"""Old rows become files; live features are what they were."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from sqlalchemy import Engine, func, select
+
+from shared.clock import MICROS_PER_DAY
+from shared.rows.row_store import DeclaredRowStore
+from shared.rows.tables import archived_tables, tables_of
+from shared.tables.archive import TooYoung, archive_rows, transaction_archive
+from shared.tables.engine import connect, migrate
+from shared.tables.schema import api_transaction_logs, transaction_history_logs
+from shared.tables.writer import write_decisions, write_history
+from shared.transaction import Transaction
+from tests.support.churn_rows import churn
+from tests.usecases.fraud.features.frames import START, record, transaction
+from usecases.fraud.features.online import FraudFeatureSource
+
+NOW_US = START + 1_000 * MICROS_PER_DAY
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    engine = connect(f"sqlite:///{tmp_path}/rows.db")
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+def _at(number: int, days: float, user: str = "ann") -> Transaction:
+    return transaction(number, START + round(days * MICROS_PER_DAY), user_id=user)
+
+
+def _write(engine: Engine, rows: list[Transaction]) -> None:
+    half = len(rows) // 2
+    with engine.begin() as connection:
+        write_history(connection, [record(row) for row in rows[:half]])
+        scored = {"model_version": "1.0.0", "component_scores": {"a": 0.5}, "score": 0.5}
+        write_decisions(connection, [{**record(row), **scored} for row in rows[half:]])
+
+
+def test_features_of_live_rows_are_the_same_before_and_after(
+    engine: Engine, tmp_path: Path
+) -> None:
+    days = [0, 1, 2, 300, 599, 601, 980, 990, 999]
+    rows = [_at(10 * number, day) for number, day in enumerate(days)]
+    rows += [_at(10 * number + 1, day, "bob") for number, day in enumerate([0, 5, 9, 20])]
+    _write(engine, rows)
+    live = [_at(900, 1_000), _at(901, 1_000, "bob"), _at(902, 1_000, "new")]
+    before = [FraudFeatureSource(engine).vector(row).tobytes() for row in live]
+    counts = archive_rows(engine, transaction_archive(), tmp_path / "old", NOW_US, 400)
+    assert sum(counts.values()) == 5
+    assert [FraudFeatureSource(engine).vector(row).tobytes() for row in live] == before
+
+
+def test_the_files_hold_what_left_the_database(engine: Engine, tmp_path: Path) -> None:
+    _write(engine, [_at(number, number) for number in range(20)])
+    archive_rows(engine, transaction_archive(), tmp_path, NOW_US, 400)
+    for log in (transaction_history_logs, api_transaction_logs):
+        (file,) = (tmp_path / log.name).iterdir()
+        archived = pl.read_parquet(file)
+        with engine.connect() as connection:
+            left = connection.scalar(select(func.count()).select_from(log))
+        assert (archived.height, left) == (8, 2)
+        assert set(archived.columns) == set(log.columns.keys())
+    assert archived["component_scores"].to_list() == ['{"a":0.5}'] * 8
+
+
+def test_a_second_time_moves_nothing(engine: Engine, tmp_path: Path) -> None:
+    _write(engine, [_at(number, number) for number in range(20)])
+    archive_rows(engine, transaction_archive(), tmp_path, NOW_US, 400)
+    counts = archive_rows(engine, transaction_archive(), tmp_path, NOW_US, 400)
+    assert not any(counts.values())
+
+
+def test_rows_stay_where_the_file_cannot_be_written(engine: Engine, tmp_path: Path) -> None:
+    _write(engine, [_at(number, number) for number in range(20)])
+    folder = tmp_path / "a file"
+    folder.write_text("")
+    with pytest.raises(OSError, match="a file"):
+        archive_rows(engine, transaction_archive(), folder, NOW_US, 400)
+    with engine.connect() as connection:
+        assert connection.scalar(select(func.count()).select_from(transaction_history_logs)) == 10
+
+
+def test_rows_that_training_needs_are_refused_by_name(engine: Engine, tmp_path: Path) -> None:
+    with pytest.raises(TooYoung, match="180 days"):
+        archive_rows(engine, transaction_archive(), tmp_path, NOW_US, 30)
+
+
+def test_declared_rows_go_with_their_decisions(engine: Engine, tmp_path: Path) -> None:
+    store, tables = DeclaredRowStore(churn()), tables_of(churn())
+    store.prepare(engine)
+    columns = ("row_id", "entity", "event_time", "ingested_at", "model_version")
+    records = [("old", "a", START, START, "1.0.0"), ("new", "a", NOW_US, NOW_US, "1.0.0")]
+    with engine.begin() as connection:
+        store.write_decisions(connection, columns, records)
+    counts = archive_rows(engine, archived_tables(tables), tmp_path, NOW_US, 400)
+    assert sorted(counts.values()) == [0, 0, 1, 1]
