@@ -18,6 +18,7 @@ from api.http.errors import add_handlers
 from api.http.front_page import add_front_page
 from api.http.headers import AnswerLayer
 from api.http.openapi import add_shared_responses
+from api.http.request_context import RequestContext
 from api.http.threads import RouteThreads
 from api.http.turns import Turns
 from api.routes.alerts import add_alert_routes
@@ -79,7 +80,8 @@ class ScoringApp(FastAPI):
         origins = [name.strip() for name in service.settings.cors_origins.split(",") if name]
         if origins:
             self._entry = _with_origins(self._dispatch, origins)
-        self._entry = OriginGuard(self._entry, origins, service.models.slot, service.metrics)
+        guard = OriginGuard(self._entry, origins, service.models.slot, service.metrics)
+        self._entry = RequestContext(guard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

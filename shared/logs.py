@@ -57,6 +57,15 @@ _LIBRARY_LEVELS = {
 }
 
 
+_PROCESS: dict[str, object] = {}
+# Fields of every line of this process. A context does not reach all threads, these do.
+
+
+def name_process(**fields: object) -> None:
+    """Add fields to every line of this process, such as its service or its worker's number."""
+    _PROCESS.update(fields)
+
+
 def configure_logging(
     service: str,
     level: str = "info",
@@ -70,6 +79,8 @@ def configure_logging(
 
     `to_stderr`: standard output is for what a command was asked for, as JSON perhaps.
     """
+    _PROCESS.clear()
+    name_process(service=service)
     shared = _first_processors()
     quota = EventQuota(limits.lines_per_minute)
     structlog.configure(
@@ -78,7 +89,6 @@ def configure_logging(
         wrapper_class=structlog.make_filtering_bound_logger(level.upper()),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
     stream = sys.stderr if to_stderr else sys.stdout
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     if file is not None:
@@ -120,10 +130,17 @@ def json_logger(file: TextIO) -> FilteringBoundLogger:
 def _first_processors() -> list[Any]:
     return [
         structlog.contextvars.merge_contextvars,
+        _with_process,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         mask_secrets,
     ]
+
+
+def _with_process(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
+    for name, value in _PROCESS.items():
+        event.setdefault(name, value)
+    return event
 
 
 def start_failed(service: str, error: Exception) -> int:

@@ -24,14 +24,18 @@ from shared.errors import DataUnavailable
 _log = structlog.get_logger()
 
 
-def as_problem(error: Exception, path: str) -> Problem:
-    """A problem is answered as it is; anything else is logged, and answered without internals."""
+def as_problem(error: Exception, path: str, **known: object) -> Problem:
+    """A problem is answered as it is; anything else is logged, and answered without internals.
+
+    `known` are further fields of the log line, such as the id of the row.
+    """
     if not isinstance(error, Problem):
-        _log.error("request_failed", path=path, exc_info=error)
+        _log.error("request_failed", path=path, exc_info=error, **known)
         release(error)
         return Problem(INTERNAL, "the request could not be answered")
     if error.kind is SCORING_FAILED:
-        _log.error("scoring_failed", path=path, detail=error.detail, exc_info=error.__cause__)
+        cause = error.__cause__
+        _log.error("scoring_failed", path=path, detail=error.detail, exc_info=cause, **known)
     release(error)
     return error
 

@@ -16,7 +16,7 @@ from api.http.bounded import BoundedProtocol
 from api.http.bounds import Bounds
 from api.http.callers import Caller
 from api.http.connections import Connections
-from api.http.fast_routes import FastRoute, FastRoutes
+from api.http.fast_routes import FastRoute, FastRoutes, Headers
 from api.http.headers import no_version, rendered
 from api.http.problems import Problem
 from shared.host_names import Hosts
@@ -44,6 +44,8 @@ class FastPathProtocol(BoundedProtocol):
     # The caller, while a request is on the fast path.
     _caller: Caller
     _body = b""
+    # The headers of the request that is on the fast path; the next one has a list of its own.
+    asked: Headers = ()
     # From the first byte of a request on the fast path to its answer.
     _has_request = False
     # A request on the fast path waits for its micro-batch.
@@ -62,7 +64,7 @@ class FastPathProtocol(BoundedProtocol):
             self._fall_back()
         else:
             self._is_in_head, self._chunks, self._body_bytes = False, None, 0
-            self._body = b""
+            self._body, self.asked = b"", self.headers
             self._has_request = True
 
     def on_body(self, body: bytes) -> None:

@@ -7,16 +7,19 @@ rows are quick. Rows of a slow version are scored on a thread meanwhile (`api.sc
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import orjson
+from structlog.contextvars import get_contextvars
 
 from api.http.callers import Caller
 from api.http.errors import as_problem
 from api.http.headers import JSON_HEADERS, problem_headers, rendered
 from api.http.problems import Problem
+from api.http.request_context import REQUEST_ID_HEADER, request_fields
 from api.models.model_slot import ModelSlot
 from api.row_metrics import RouteMetrics
 from api.scoring.lane import ScoringLane
@@ -54,6 +57,16 @@ class PendingRequest:
     caller: Caller
     recipient: "Recipient | _FutureRecipient"
     started: float
+    fields: dict[str, Any] | None = None
+
+    def log_fields(self) -> dict[str, Any]:
+        """What the request is called in logs; looked at only when it failed."""
+        if self.fields is None:
+            if isinstance(self.recipient, _FutureRecipient):
+                self.fields = self.recipient.fields
+            else:
+                self.fields = request_fields(getattr(self.recipient, "asked", ()))
+        return self.fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,7 @@ class _FutureRecipient:
     """A coroutine that waits for a row's outcome, and counts its answer itself."""
 
     outcome: "asyncio.Future[RowOutcome]"
+    fields: dict[str, Any]
 
     def resolve(self, outcome: RowOutcome) -> None:
         if not self.outcome.done():
@@ -100,7 +114,7 @@ class MicroBatcher:
             Problem: of this row.
         """
         outcome: asyncio.Future[RowOutcome] = asyncio.get_running_loop().create_future()
-        self.add(body, row_route, caller, _FutureRecipient(outcome))
+        self.add(body, row_route, caller, _FutureRecipient(outcome, get_contextvars()))
         found = await outcome
         if isinstance(found, Problem):
             raise found
@@ -129,7 +143,7 @@ class MicroBatcher:
         began = time.perf_counter()
         requests = self._take()
         received = self._received(requests)
-        outcomes = score_isolated(self._pipeline, [row for _, row in received])
+        outcomes = self._outcomes(received)
         self._answer(received, outcomes)
         if requests:
             self._lane.took(len(requests), time.perf_counter() - began)
@@ -139,7 +153,7 @@ class MicroBatcher:
         outcomes: list[RowOutcome] = []
 
         def score() -> None:
-            outcomes.extend(score_isolated(self._pipeline, [row for _, row in received]))
+            outcomes.extend(self._outcomes(received))
 
         def done() -> None:
             self._answer(received, outcomes)
@@ -168,6 +182,15 @@ class MicroBatcher:
                 received.append((request, row))
         return received
 
+    def _outcomes(
+        self, received: Sequence[tuple[PendingRequest, Received]]
+    ) -> Sequence[RowOutcome]:
+        return score_isolated(
+            self._pipeline,
+            [row for _, row in received],
+            lambda place: received[place][0].log_fields(),
+        )
+
     def _answer(
         self,
         received: Sequence[tuple[PendingRequest, Received]],
@@ -187,8 +210,9 @@ class MicroBatcher:
             )
         else:
             status = outcome.kind.status
-            headers = rendered(problem_headers(outcome, self._models.version_header))
-            request.recipient.answer(status, headers, outcome.render())
+            own = (REQUEST_ID_HEADER, request.log_fields()["request_id"].encode())
+            headers = [*problem_headers(outcome, self._models.version_header), own]
+            request.recipient.answer(status, rendered(headers), outcome.render())
         request.row_route.metrics.answered(status, time.perf_counter() - request.started)
 
     def _head_of(self, version: str) -> bytes:
@@ -199,13 +223,32 @@ class MicroBatcher:
         return self._head[1]
 
 
-def score_isolated(pipeline: ScoringPipeline, rows: Sequence[Received]) -> Sequence[RowOutcome]:
-    """Score rows of different callers: together, or one by one when anything goes wrong."""
+def _no_fields(_place: int) -> Mapping[str, Any]:
+    return {}
+
+
+def score_isolated(
+    pipeline: ScoringPipeline,
+    rows: Sequence[Received],
+    fields: Callable[[int], Mapping[str, Any]] = _no_fields,
+) -> Sequence[RowOutcome]:
+    """Score rows of different callers: together, or one by one when anything goes wrong.
+
+    `fields` are those of the log line of a row that fails, by its place.
+    """
     if not rows:
         return ()
     try:
         return pipeline.run(rows, isolation=Isolation.PER_ROW).outcomes
     except Exception as error:  # noqa: BLE001 - becomes a logged 500 of one row
         if len(rows) == 1:
-            return (as_problem(error, rows[0].route.path),)
-        return [outcome for row in rows for outcome in score_isolated(pipeline, [row])]
+            known = {**fields(0), **pipeline.names_of(rows[0])}
+            return (as_problem(error, rows[0].route.path, **known),)
+        return [
+            score_isolated(pipeline, [row], partial(_shifted, fields, place))[0]
+            for place, row in enumerate(rows)
+        ]
+
+
+def _shifted(fields: Callable[[int], Mapping[str, Any]], by: int, place: int) -> Mapping[str, Any]:
+    return fields(by + place)

@@ -129,6 +129,11 @@ class ScoringPipeline:
             _answer_duplicates(duplicates, scored, outcomes)
         return PipelineResult([found for found in outcomes if found is not None], model)
 
+    def names_of(self, received: Received) -> dict[str, str]:
+        """Fields of a log line that say which row it was, where the caller named it."""
+        row_id = getattr(received.request, self._fields.row_id, None)
+        return {} if row_id is None else {"row_id": row_id}
+
     def _live_model(self) -> LiveModel:
         model = self._parts.models.live
         if model is None:

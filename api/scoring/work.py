@@ -98,7 +98,9 @@ class Batch:
                 received, isolation=Isolation.WHOLE_BATCH, model=self._model
             )
         except Exception as error:  # noqa: BLE001 - earlier slices stand whatever happens to this
-            problem = as_problem(error, self._route.batch_path or self._route.path)
+            known = self._pipeline.names_of(received[0]) if received else {}
+            path = self._route.batch_path or self._route.path
+            problem = as_problem(error, path, **known)
         else:
             self._model = result.model
             return result.outcomes

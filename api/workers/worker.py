@@ -5,13 +5,11 @@ python -m api.workers.worker --number 0 --listener FD --parent PID --starts 1
 
 import sys
 
-import structlog
-
 from api.serving import serve
 from api.settings import load_settings
 from api.workers.worker_context import read_context
 from shared.errors import SettingsError
-from shared.logs import configure_service_logging, start_failed
+from shared.logs import configure_service_logging, name_process, start_failed
 from shared.system.files import keep_files_private
 
 
@@ -22,7 +20,7 @@ def main() -> int:
         settings = load_settings()
         configure_service_logging("api", settings)
         context = read_context(sys.argv[1:])
-        structlog.contextvars.bind_contextvars(worker=context.number)
+        name_process(worker=context.number)
         serve(settings, context)
     except SettingsError as error:
         return start_failed("api", error)

@@ -1,0 +1,56 @@
+"""What a request is called in logs: its own id, and the trace that it belongs to."""
+
+import re
+from collections.abc import Iterable
+from uuid import uuid4
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUEST_ID_HEADER = b"x-request-id"
+_TRACEPARENT = b"traceparent"
+# What may be repeated in a header and in a log line as it is.
+_USABLE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_TRACE = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_NO_TRACE = b"0" * 32
+_FAILED = 400
+
+
+def request_fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """`request_id`, as it was sent or made here, and `trace_id` where the caller names a trace."""
+    fields = {"request_id": ""}
+    for name, value in headers:
+        if name == REQUEST_ID_HEADER and _USABLE_ID.fullmatch(value):
+            fields["request_id"] = value.decode("ascii")
+        elif name == _TRACEPARENT and (trace := _trace_of(value)):
+            fields["trace_id"] = trace
+    fields["request_id"] = fields["request_id"] or uuid4().hex
+    return fields
+
+
+def _trace_of(traceparent: bytes) -> str:
+    """The id of a trace; empty where the header is none, or names no trace."""
+    found = _TRACE.fullmatch(traceparent)
+    return "" if found is None or found[1] == _NO_TRACE else found[1].decode("ascii")
+
+
+class RequestContext:
+    """The outermost layer: binds the fields for every line of a request.
+
+    A failure answers with the id, by which its lines are found; so does the fast path.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        fields = request_fields(scope["headers"])
+        line = (REQUEST_ID_HEADER, fields["request_id"].encode())
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] >= _FAILED:
+                message = {**message, "headers": [*message.get("headers", ()), line]}
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(**fields):
+            await self._app(scope, receive, send_with_id)
