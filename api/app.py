@@ -22,6 +22,7 @@ from api.http.request_context import RequestContext
 from api.http.threads import RouteThreads
 from api.http.turns import Turns
 from api.routes.alerts import add_alert_routes
+from api.routes.approvals import add_approval_routes
 from api.routes.audit import add_audit_route
 from api.routes.bundles import add_bundle_route
 from api.routes.decisions import add_decision_route
@@ -151,6 +152,7 @@ def create_app(service: Service) -> ScoringApp:
     add_decision_route(app, service)
     add_audit_route(app, service)
     add_rollout_routes(app, service)
+    add_approval_routes(app, service)
     add_revocation_route(app, service)
     add_alert_routes(app, service)
     add_retraining_routes(app, service)

@@ -11,6 +11,11 @@ from shared.contracts.rollouts import Mode
 from shared.errors import UnderstudyError
 
 Sign = Callable[[bytes], str]
+Permit = Callable[[PromotionDecision], None]
+
+
+def permit_any(_decision: PromotionDecision) -> None:
+    """No person has to approve."""
 
 
 class NotPromoted(UnderstudyError):
@@ -45,9 +50,11 @@ class PushResult:
 class Publisher:
     """Signs what was promoted, and pushes what was signed."""
 
-    def __init__(self, api: ScoringApi, sign: Sign) -> None:
+    def __init__(self, api: ScoringApi, sign: Sign, permit: Permit = permit_any) -> None:
+        """`permit` raises NotPromoted where a person would have to approve and has not."""
         self._api = api
         self._sign = sign
+        self._permit = permit
 
     def sign(self, decision: PromotionDecision, raw: bytes) -> str:
         """The signature over a promoted bundle.
@@ -56,6 +63,7 @@ class Publisher:
             NotPromoted: the decision does not promote exactly these bytes.
         """
         check_promotes(decision, raw)
+        self._permit(decision)
         return self._sign(raw)
 
     def push(
@@ -71,6 +79,7 @@ class Publisher:
             NotPromoted: the decision does not promote exactly these bytes.
         """
         check_promotes(decision, raw)
+        self._permit(decision)
         version = str(decision.inputs.candidate_version)
         try:
             answer = self._api.push(raw, signature, fencing_number)

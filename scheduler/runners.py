@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.archive import ArchiveContext, ArchiveRunner, archived_by
+from scheduler.cycle.approvals import DatabaseApprovals
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.held_out import HeldOutStore
@@ -76,13 +77,14 @@ def _context(
 ) -> CycleContext:
     keys, api = KeyStore(settings.keys_dir), scoring_api(settings)
     keys.ensure_signing_key()
+    approvals = DatabaseApprovals(engine, settings.approval_expires_seconds)
     store = ArtefactStore(settings.work_dir, settings.work_max_bytes)
     return CycleContext(
         use_case=use_case,
         engine=engine,
         clock=SystemClock(),
         api=api,
-        publisher=Publisher(api, lambda raw: sign(raw, keys.private_key())),
+        publisher=Publisher(api, lambda raw: sign(raw, keys.private_key()), approvals.check),
         candidates=CandidateStore(settings.retrained_models_dir, settings.candidates_kept),
         held_out=HeldOutStore(settings.test_data_dir, settings.held_out_sets_kept),
         interruption=interruption,
@@ -95,6 +97,7 @@ def _context(
         allow_pickle=settings.allow_pickle_models,
         trusted=keys.accepted_keys,
         train_as_of=settings.train_as_of,
+        approvals=approvals,
     )
 
 

@@ -214,6 +214,28 @@ class RolloutSettings(SettingGroup):
     )
 
 
+class ApprovalSettings(SettingGroup):
+    """Approval by a person."""
+
+    approval: Literal["off", "required"] = Field(
+        default="off",
+        description="Whether a person has to approve a candidate that passed every gate before it "
+        "is signed and pushed: `understudy approve`, the console, or POST /approve_model.",
+    )
+    approval_hours: float = Field(
+        default=72.0,
+        gt=0,
+        le=24 * 90,
+        description="Hours that such a candidate waits. After that it is refused, and the next run "
+        "trains a newer one.",
+    )
+
+    @property
+    def approval_expires_seconds(self) -> float | None:
+        """How long a candidate waits for a person; None: none is asked."""
+        return self.approval_hours * 3_600 if self.approval == "required" else None
+
+
 class MonitoringSettings(SettingGroup):
     """Monitoring of the scheduler."""
 

@@ -3,6 +3,7 @@
 from scheduler.setting_groups import (
     OFF,
     ApiTimeoutSettings,
+    ApprovalSettings,
     ArchiveSettings,
     DriftSettings,
     MonitoringSettings,
@@ -42,6 +43,7 @@ class SchedulerSettings(
     ArchiveSettings,
     DriftSettings,
     RolloutSettings,
+    ApprovalSettings,
     MonitoringSettings,
 ):
     """Every setting of the retraining service, read once and frozen."""

@@ -19,6 +19,7 @@ from scheduler.rollout.driver import DatabaseLease, RolloutDriver
 from scheduler.rollout.outcome import TrialRecords
 from scheduler.rollout.record import RolloutRecord
 from scheduler.rollout.stage import RolloutPolicy
+from scheduler.schedule.approval_watch import ApprovalWatch
 from scheduler.schedule.first_model import REQUESTED_BY, FirstModel
 from scheduler.schedule.jobs import ARCHIVE, DRIFT, RETRAINING, JobRunner
 from scheduler.schedule.table import DatabaseScheduleTable, FixedSchedule, ScheduleTable
@@ -36,6 +37,7 @@ from shared.tables.runs import request_unless_unfinished
 HEARTBEAT_SECONDS = 5.0
 FIRST_MODEL_SECONDS = 1.0
 TRIAL_RECORDS_SECONDS = 2.0
+APPROVALS_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ def wire(
     ]
     ticks.append(_rollout_tick(settings, engine, clock, log))
     ticks.append(_trial_records_tick(settings, engine, log))
+    ticks.append(_approval_tick(settings, engine, log))
     ticks += _schedule_ticks(settings, engine, clock, log)
     return Wired(tuple(ticks), children)
 
@@ -141,6 +144,15 @@ def _trial_records_tick(
     kept = CandidateStore(settings.retrained_models_dir, settings.candidates_kept)
     records = TrialRecords(engine, scoring_api(settings), kept, log)
     return PeriodicTask("trial_records", records.tick, TRIAL_RECORDS_SECONDS)
+
+
+def _approval_tick(
+    settings: SchedulerSettings, engine: Engine, log: FilteringBoundLogger
+) -> PeriodicTask:
+    """Also where no approval is needed any more: a candidate may wait from before."""
+    kept = CandidateStore(settings.retrained_models_dir, settings.candidates_kept)
+    watch = ApprovalWatch(engine, scoring_api(settings), kept, log)
+    return PeriodicTask("approvals", watch.tick, APPROVALS_SECONDS)
 
 
 def _schedule_ticks(

@@ -12,6 +12,7 @@ from shared.printable import printable_line
 from shared.system.files import keep_files_private
 from shared.version import VERSION
 from understudy.commands import (
+    approve,
     archive,
     audit,
     backup,
@@ -56,6 +57,7 @@ for group in (
     retrain,
     schedule,
     serving,
+    approve,
     rollout,
     policy,
     doctor,

@@ -49,6 +49,7 @@ IDEMPOTENCY_CONFLICT = ProblemKind(
     "idempotency-conflict", 409, "This id was decided with another payload"
 )
 NO_REASONS = ProblemKind("no-reasons", 409, "The live version cannot explain its answers")
+NOT_WAITING = ProblemKind("not-waiting", 409, "No such candidate waits for a person")
 VERSION_CHANGED = ProblemKind("version-changed", 409, "Another version serves by now")
 ORDER_EXPIRED = ProblemKind(
     "order-expired", 409, "The order waited for too long and was not carried out"

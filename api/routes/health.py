@@ -19,6 +19,7 @@ from shared.contracts.health import Alive, Component, Health, Ready, State
 from shared.contracts.rollouts import Mode
 from shared.errors import DataUnavailable
 from shared.intervals import Interval, next_due
+from shared.tables.approvals import waiting
 from shared.tables.config import RetrainingConfig, read_retraining_config
 from shared.tables.engine import file_of, is_current
 from shared.tables.job_schedules import JobSchedule, read_schedules
@@ -215,6 +216,7 @@ def _health(service: Service) -> Health:
         components["peers"] = _peers(service.workers.peers)
     if components["database"].state != "down":
         components["retraining"] = _retraining(service)
+        components |= _approval(service)
     states = {component.state for component in components.values()}
     essential = {components["model"].state, components["journal"].state}
     overall: Literal["ok", "degraded", "down"] = "ok" if states == {"ok"} else "degraded"
@@ -262,6 +264,25 @@ def _rollout(service: Service) -> Component:
         detail = f"{detail}; worker {worker} cannot try it: {trouble}"
     is_whole = not rollout.workers.troubles
     return Component(state="ok" if is_whole else "degraded", detail=detail, figures=figures)
+
+
+def _approval(service: Service) -> dict[str, Component]:
+    """The candidate that waits for a person; left out where none does."""
+    try:
+        held = waiting(service.database.engine)
+    except DataUnavailable:
+        return {}  # what the database is like, its own component says
+    if not held:
+        return {}
+    newest = held[0]
+    figures = {
+        "version": newest.version,
+        "run_id": newest.run_id,
+        "against": newest.champion_version,
+        "expires_at": isoformat(newest.expires_at_us)[:19] + "Z",
+    }
+    detail = f"{newest.version} passed every gate and waits for a person to approve it"
+    return {"approval": Component(state="ok", detail=detail, figures=figures)}
 
 
 def _workers(service: Service) -> Component:

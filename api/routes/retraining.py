@@ -28,7 +28,7 @@ from shared.intervals import Interval
 from shared.keys.tokens import Role
 from shared.tables.config import change_retraining, read_retraining_config
 from shared.tables.leases import request_cancel
-from shared.tables.runs import UNFINISHED, RunStatus, get_run, list_runs, request_run
+from shared.tables.runs import CANCELLABLE, RunStatus, get_run, list_runs, request_run
 
 JOB = "retraining"
 _LIMIT = 16 * 1024
@@ -90,7 +90,7 @@ def _cancel(service: Service, run_id: int, who: str, reason: str) -> RunCancelle
     before = request_cancel(service.database.engine, run_id, who[:_LONGEST_NAME])
     if before is None:
         raise Problem(UNKNOWN_RUN, f"there is no run {run_id}; GET /api/mlops/runs lists them")
-    if before not in UNFINISHED:
+    if before not in CANCELLABLE:
         raise Problem(RUN_OVER, f"run {run_id} is over: {before}")
     _audit(service, "run-cancelled", who, reason, run_id=run_id)
     return RunCancelled(run_id=run_id, status=before)

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+from scheduler.cycle.approvals import Approvals, NoApprovals
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
@@ -36,6 +37,7 @@ class CycleContext:
         trusted: keys that may have signed the bundle of the live version.
         lease_seconds: how long an announced push excludes other schedulers.
         train_as_of: the instant that runs are about (see `resolve_as_of`); None: now.
+        approvals: whether a person has to approve what passed every gate.
         progress: reports the progress of a long step, for display.
     """
 
@@ -58,6 +60,7 @@ class CycleContext:
     allow_pickle: bool = False
     trusted: Callable[[], Keys] = no_keys
     train_as_of: str | None = None
+    approvals: Approvals = field(default_factory=NoApprovals)
 
     @property
     def served(self) -> ServedBundles:

@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 import polars as pl
 
+from scheduler.cycle.approval import wait_for_approval
 from scheduler.cycle.baseline import baseline_of
 from scheduler.cycle.champion import Champion, find_champion
 from scheduler.cycle.evaluation import Evaluation, evaluate, held_out_rows
@@ -43,7 +44,10 @@ def learn(run: CycleRun) -> None:
     found.evaluation, found.sealed = evaluation, sealed
     examine(run, examples, unjudged, evaluation)
     decision = conclude(run, champion, sealed)
-    if decision.promotes:
+    expires_seconds = run.context.approvals.expires_seconds
+    if decision.promotes and expires_seconds is not None:
+        wait_for_approval(run, decision, expires_seconds)
+    elif decision.promotes:
         promote(run, decision, sealed.raw)
     else:
         run.report.end(RunStatus.REFUSED, decision.code, decision.reason)

@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.report import RunReport
 from shared.errors import DataUnavailable
+from shared.tables.approvals import hold
 from shared.tables.leases import give_back
 from shared.tables.runs import Run, finish, get_run
 
@@ -112,6 +113,12 @@ class RunRecorder:
             self._log.warning("run_not_recorded_yet", run_id=run_id, reason=str(error))
 
     def _finish(self, run: Run, report: RunReport) -> bool:
+        if report.approval is not None:
+            # names of the report's columns -> those of the table
+            columns = {name.replace("_", ""): value for name, value in report.columns().items()}
+            number = run.fencing_number or 0
+            columns["statusmessage"] = report.message
+            return hold(self._engine, run.run_id, number, report.approval, columns)
         return finish(
             self._engine,
             run.run_id,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scheduler.decision import PromotionDecision, to_json, verdict_to_json
+from shared.tables.approvals import WantedApproval
 from shared.tables.runs import RunStatus
 from shared.verdicts import Verdict
 
@@ -23,6 +24,7 @@ class RunReport:
     verdicts: list[Verdict] = field(default_factory=list)
     decision: PromotionDecision | None = None
     steps: Sequence[Mapping[str, Any]] = ()
+    approval: WantedApproval | None = None
 
     def end(self, status: RunStatus, code: str, message: str) -> None:
         self.status, self.code, self.message = status, code, message

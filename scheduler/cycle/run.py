@@ -10,19 +10,25 @@ from scheduler.cycle.examples import Examples
 from scheduler.cycle.packaging import Draft, Sealed
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import StepLog
+from shared.bundle.archive import Bundle
 from shared.bundle.version import Version
 from shared.tables.runs import Run
 
 
 @dataclass(slots=True)
 class RunArtifacts:
-    """Filled in as the cycle goes; None is what it did not get to."""
+    """Filled in as the cycle goes; None is what it did not get to.
+
+    Attributes:
+        approved: the bundle of an earlier attempt, which a person has approved since.
+    """
 
     champion: Champion | None = None
     examples: Examples | None = None
     draft: Draft | None = None
     evaluation: Evaluation | None = None
     sealed: Sealed | None = None
+    approved: Bundle | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import structlog
 
+from scheduler.cycle.approval import correct_page, promote_approved
 from scheduler.cycle.as_of import resolve_as_of
 from scheduler.cycle.candidate_page import write_candidate_page
 from scheduler.cycle.context import CycleContext
@@ -52,11 +53,11 @@ class CycleRunner:
             cycle = self._begin(run, steps, report)
             if cycle is not None:
                 self._learn(cycle)
-                write_candidate_page(cycle, run.run_id)
+                self._write_page(cycle, run)
             report.steps = steps.records
             self._keep_verdicts(run, report)
             self._recorder.record(run, report)
-            if cycle is not None:
+            if cycle is not None and report.status is not RunStatus.AWAITING:
                 self._track(run, cycle)
             if context.step_cache is not None:
                 context.step_cache.prune()
@@ -92,10 +93,22 @@ class CycleRunner:
         step_cache = self._context.step_cache
         return now_us if step_cache is None else step_cache.as_of_us(run, now_us)
 
+    def _write_page(self, cycle: CycleRun, run: Run) -> None:
+        """The candidate's page; of one that a person has approved, the page says how that ended."""
+        if cycle.artifacts.approved is None:
+            write_candidate_page(cycle, run.run_id)
+        else:
+            correct_page(self._context.candidates, cycle.report, self._context.log)
+
     def _learn(self, run: CycleRun) -> None:
         try:
-            if not is_promoted_already(run):
+            if is_promoted_already(run):
+                return
+            approval = None if run.claim is None else run.context.approvals.given(run.claim)
+            if approval is None:
                 learn(run)
+            else:
+                promote_approved(run, approval)
         except Exception as error:
             is_stopping = self._context.interruption.requested
             code = INTERRUPTED if is_stopping else _code(error)
@@ -109,7 +122,8 @@ class CycleRunner:
         folder = None
         if report.model_version is not None:
             folder = context.candidates.folder(Version.parse(report.model_version))
-        manifest = None if sealed is None else sealed.bundle.manifest
+        bundle = cycle.artifacts.approved if sealed is None else sealed.bundle
+        manifest = None if bundle is None else bundle.manifest
         context.tracker.track(
             tracked_run(run.run_id, context.use_case.name, report, manifest, folder)
         )
@@ -134,7 +148,11 @@ class CycleRunner:
     def _prune(self, version: Version, report: RunReport) -> None:
         """Never the candidate, never the live version, also when that is very old."""
         champion = {Version.parse(report.champion_version)} if report.champion_version else set()
-        deleted = self._context.candidates.prune(frozenset({version} | champion))
+        try:
+            waiting = self._context.approvals.waiting_versions()
+        except DataUnavailable:
+            return  # the next run clears out
+        deleted = self._context.candidates.prune(frozenset({version} | champion | waiting))
         if deleted:
             self._context.log.info("candidates_deleted", versions=[str(item) for item in deleted])
 

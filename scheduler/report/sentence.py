@@ -35,6 +35,8 @@ def _why(data: ReportData) -> str:
             f"{who} passed every gate and is on trial beside {data.champion_version}, which "
             f"stays the champion until the rollout promotes it: {data.message}"
         )
+    if data.status == RunStatus.AWAITING:
+        return f"{who} passed every gate and waits for a person to approve it: {data.message}"
     if data.status != RunStatus.SUCCEEDED:
         return f"{who} passed every gate but does not serve: {data.message}"
     found = _by_gate(data.verdicts, "metrics")

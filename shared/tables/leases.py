@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, Row, and_, select, update
 from shared.clock import MICROS_PER_SECOND, SystemClock, isoformat
 from shared.tables.engine import database_errors
 from shared.tables.locks import database_now_us, lock_for_writing
-from shared.tables.runs import UNFINISHED, RunStatus, held
+from shared.tables.runs import CANCELLABLE, RunStatus, held
+from shared.tables.schema import approvals
 from shared.tables.schema import model_training_runs as table
 
 CANCELLED = "cancelled"
@@ -107,25 +108,32 @@ def give_back(
 def request_cancel(engine: Engine, run_id: int, who: str) -> RunStatus | None:
     """Ask for a run to end; returns its status before that, None when there is no such run.
 
-    One that has not begun is over at once; one in progress ends within seconds.
+    One that has not begun, or awaits a person, is over at once; one in progress within seconds.
 
     Raises:
         DataUnavailable: the database cannot be written now.
     """
     mine = table.c.runid == run_id
-    not_begun = and_(mine, table.c.status == RunStatus.REQUESTED.value)
+    stopped = (RunStatus.REQUESTED.value, RunStatus.AWAITING.value)
+    not_begun = and_(mine, table.c.status.in_(stopped))
+    waits = and_(approvals.c.runid == run_id, approvals.c.state == "waiting")
     ended = {
         "status": RunStatus.SKIPPED.value,
         "statuscode": CANCELLED,
         "statusmessage": f"cancelled by {who} before it began",
         "finishedat": isoformat(SystemClock().now_us()),
     }
-    asked = update(table).where(and_(mine, table.c.status.in_(UNFINISHED)))
+    asked = update(table).where(and_(mine, table.c.status.in_(CANCELLABLE)))
     with database_errors("cancel a run"), engine.begin() as connection:
         lock_for_writing(connection)
         status = connection.scalar(select(table.c.status).where(mine))
         connection.execute(asked.values(cancelrequestedby=who))
         connection.execute(update(table).where(not_begun).values(ended))
+        connection.execute(
+            update(approvals)
+            .where(waits)
+            .values(state="void", decidedby=who[:128], reason="its run was cancelled")
+        )
     return None if status is None else RunStatus(status)
 
 

@@ -32,7 +32,9 @@ LEASE_SECONDS = 15.0
 
 
 class RunStatus(StrEnum):
-    """REQUESTED -> RUNNING -> one of the others, which are final but for ON_TRIAL.
+    """REQUESTED -> RUNNING -> one of the others, which are final but for AWAITING and ON_TRIAL.
+
+    AWAITING: the gates passed it and a person has to approve it; approval requests it again.
 
     ON_TRIAL: the gates passed it and the API rolls it out; the rollout makes it SUCCEEDED or
     REFUSED.
@@ -43,6 +45,7 @@ class RunStatus(StrEnum):
 
     REQUESTED = "REQUESTED"
     RUNNING = "RUNNING"
+    AWAITING = "AWAITING"
     ON_TRIAL = "ON_TRIAL"
     SUCCEEDED = "SUCCEEDED"
     REFUSED = "REFUSED"
@@ -52,6 +55,8 @@ class RunStatus(StrEnum):
 
 
 UNFINISHED = (RunStatus.REQUESTED.value, RunStatus.RUNNING.value)
+CANCELLABLE = (*UNFINISHED, RunStatus.AWAITING.value)
+"""An unfinished run, or one whose candidate awaits a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +107,12 @@ def request_run(engine: Engine, job: str, scheduled_for_us: int, requested_by: s
 def request_unless_unfinished(
     engine: Engine, job: str, scheduled_for_us: int, requested_by: str
 ) -> int:
-    """Ask for a run, or name the one of this job that is not over yet.
+    """Ask for a run, or name the one of this job that is not over yet, or awaits a person.
 
     Raises:
         DataUnavailable: the database cannot be written now.
     """
-    unfinished = and_(table.c.jobname == job, table.c.status.in_(UNFINISHED))
+    unfinished = and_(table.c.jobname == job, table.c.status.in_(CANCELLABLE))
     return _request(engine, job, isoformat(scheduled_for_us), requested_by, unfinished)
 
 

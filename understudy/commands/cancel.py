@@ -6,7 +6,7 @@ import typer
 
 from shared.errors import UnderstudyError
 from shared.tables.leases import request_cancel
-from shared.tables.runs import UNFINISHED, RunStatus
+from shared.tables.runs import CANCELLABLE, RunStatus
 from understudy.api_client import user_name
 from understudy.commands.options import Person
 from understudy.commands.runs import NoSuchRun, runs
@@ -46,7 +46,7 @@ def cancel(
         raise NoSuchRun(f"there is no run {run_id}; `understudy runs` lists them")
     if before is RunStatus.RUNNING:
         console.print(f"run {run_id} is in progress and will end within seconds", highlight=False)
-    elif before in UNFINISHED:
+    elif before in CANCELLABLE:
         console.print(f"run {run_id} is cancelled", highlight=False)
     else:
         raise TooLate(f"run {run_id} is over: {before}")

@@ -15,6 +15,7 @@ _COLOURS = {
     RunStatus.SUCCEEDED: "green",
     RunStatus.RUNNING: "cyan",
     RunStatus.ON_TRIAL: "cyan",
+    RunStatus.AWAITING: "cyan",
     RunStatus.FAILED: "red",
     RunStatus.REFUSED: "yellow",
 }

@@ -1,0 +1,100 @@
+"""Ends the waiting of candidates whose time is over, or whose comparison is void by now."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sqlalchemy import Engine
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.cycle.candidates import CandidateStore
+from scheduler.report.page import with_outcome
+from scheduler.schedule.outage_log import OutageLog
+from scheduler.scoring_api import ApiUnavailable, Serving
+from shared.bundle.version import Version
+from shared.clock import isoformat
+from shared.errors import DataUnavailable
+from shared.tables.approvals import Approval, ApprovalState, Ruling, overdue, settle, waiting
+from shared.tables.runs import RunStatus, get_run
+
+_WHO = "scheduler"
+
+
+class ServingApi(Protocol):
+    """The part of the API that knows what serves. Raises ApiUnavailable."""
+
+    def current(self) -> Serving | None: ...
+
+
+@dataclass(slots=True)
+class ApprovalWatch:
+    """Looks every few seconds; all state is in the database, so any scheduler goes on with it."""
+
+    engine: Engine
+    api: ServingApi
+    candidates: CandidateStore
+    log: FilteringBoundLogger
+    _outage: OutageLog = field(init=False)
+    _uncorrected: set[int] = field(init=False, default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._outage = OutageLog("approvals", self.log)
+
+    def tick(self) -> None:
+        try:
+            self._look()
+        except (ApiUnavailable, DataUnavailable) as error:
+            self._outage.away(error)
+        else:
+            self._outage.back()
+
+    def _look(self) -> None:
+        for late in overdue(self.engine):
+            why = f"no person decided about {late.version} until {isoformat(late.expires_at_us)}"
+            self._settle(late, ApprovalState.EXPIRED, why)
+        held = waiting(self.engine)
+        self._uncorrected |= {one.run_id for one in held}
+        if held:
+            serving = self.api.current()
+            version = None if serving is None else serving.version
+            for one in held:
+                if version != one.champion_version:
+                    why = (
+                        f"{version or 'no model'} serves, but {one.version} was judged against "
+                        f"{one.champion_version or 'no model'}"
+                    )
+                    self._settle(one, ApprovalState.VOID, why)
+        for run_id in sorted(self._uncorrected):
+            self._correct_files(run_id)
+
+    def _settle(self, approval: Approval, state: ApprovalState, why: str) -> None:
+        if settle(self.engine, approval.run_id, Ruling(state, _WHO, why)):
+            self.log.warning(
+                "approval_ended",
+                run_id=approval.run_id,
+                version=approval.version,
+                state=state.value,
+                reason=why,
+            )
+
+    def _correct_files(self, run_id: int) -> None:
+        """Verdicts and page of the candidate say what became of it."""
+        run = get_run(self.engine, run_id)
+        if run is not None and run.status in _OPEN:
+            return
+        self._uncorrected.discard(run_id)
+        if run is None or run.model_version is None:
+            return
+        version = Version.parse(run.model_version)
+        record, page = self.candidates.verdicts(version), self.candidates.report(version)
+        if record is None:
+            return
+        try:
+            self.candidates.save_verdicts(version, {**record, "status": run.status.value})
+            if page is not None:
+                said = with_outcome(page, run.status.value, f"{run.message or ''}.")
+                self.candidates.save_report(version, said)
+        except OSError as error:
+            self.log.warning("candidate_not_corrected", version=str(version), reason=str(error))
+
+
+_OPEN = frozenset({RunStatus.AWAITING, RunStatus.REQUESTED, RunStatus.RUNNING, RunStatus.ON_TRIAL})
