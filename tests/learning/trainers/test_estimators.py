@@ -40,6 +40,24 @@ def test_a_pipeline_is_served_as_it_predicts(kind: TaskKind, model: str) -> None
     assert np.abs(run_graph(graph, rows) - native).max() <= 1e-5 * max(1.0, np.abs(native).max())
 
 
+def test_an_estimator_may_write_its_own_nodes_and_is_compared_all_the_same() -> None:
+    request = request_for(TaskKind.REGRESSION, f"{OWN}:own_nodes")
+    rows = strange_rows()
+    scores = run_graph(train(request, silent).files[GRAPH], rows)
+    native = fit(request, request.recipes[0], slice(None)).predict(rows)
+    assert np.abs(scores[:, 0] - native).max() <= 1e-5 * np.abs(native).max()
+    with pytest.raises(TrainingFailed, match=r"score differently in the graph.*Nearest"):
+        train(request_for(TaskKind.REGRESSION, f"{OWN}:wrong_nodes"), silent)
+
+
+def test_settings_are_told_step_by_step_and_the_same_in_every_run() -> None:
+    request = request_for(TaskKind.BINARY, f"{OWN}:not_convertible")
+    told = [fit(request, request.recipes[0], slice(None)).hyperparameters for _ in range(2)]
+    assert told[0] == told[1]
+    assert told[0]["model__C"] == "1.0"
+    assert not any(" at 0x" in text for text in told[0].values())
+
+
 @pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
 @pytest.mark.parametrize("kind", [TaskKind.BINARY, TaskKind.MULTICLASS, TaskKind.REGRESSION])
 def test_boosters_are_served_as_they_predict(library: str, kind: TaskKind) -> None:

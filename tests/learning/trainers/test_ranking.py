@@ -11,7 +11,7 @@ from learning.trainers.ratings import baselines_of
 from learning.trainers.request import InputColumn, Recipe, TrainingRequest
 from learning.trainers.train import GRAPH, fit, train
 from shared.errors import TrainingFailed
-from shared.tasks import Task
+from shared.tasks import OUTLIER, Task
 from shared.usecase.learning import baseline_path
 
 ITEMS = 12
@@ -104,3 +104,13 @@ def test_a_column_that_is_no_item_is_learned_from_and_an_item_may_have_no_column
     assert np.unique(answered[:, -1]).size == 1
     rated = ~np.isnan(rows[:, 1])
     assert (answered[rated, 0] == rows[rated, 1]).all()
+
+
+def test_unusual_rows_of_a_ranking_are_told_by_the_outlier_component() -> None:
+    recipe = Recipe("denoising_autoencoder", {"steps": 20})
+    request = replace(tastes(600), recipes=(recipe,), outlier=True)
+    candidate = train(request, silent)
+    assert candidate.components[-1] == OUTLIER
+    scores = run_graph(candidate.files[GRAPH], request.matrix[:50])
+    odd = run_graph(candidate.files[GRAPH], np.full((1, ITEMS), 9.0, dtype=np.float32))
+    assert odd[0, -1] > np.quantile(scores[:, -1], 0.9)
