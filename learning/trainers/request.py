@@ -62,6 +62,7 @@ class TrainingRequest:
         recipes: the one that is best on validation rows is trained on all of them.
         measure: by which the best is chosen; empty: the task's default.
         validation_share: the newest share of the rows; thresholds are chosen there, too.
+        folds: so many parts on which the recipe is measured, for the report; 0: none.
         outlier: add an isolation forest that scores how unusual a row is.
         outlier_share: the share of validation rows that count as outliers.
     """
@@ -74,6 +75,7 @@ class TrainingRequest:
     recipes: tuple[Recipe, ...] = (Recipe(),)
     measure: str = ""
     validation_share: float = 0.2
+    folds: int = 0
     outlier: bool = False
     outlier_share: float = 0.005
     seed: int = 0

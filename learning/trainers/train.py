@@ -117,15 +117,36 @@ def _hyperparameters(
     Of several candidates the recipe is their list: that another one wins is not a new recipe.
     """
     model = {"model": chosen.recipe.model, **fitted.hyperparameters}
-    validation = {"measure": request.measure_name, **chosen.values}
-    if len(request.recipes) == 1:
-        return {**model, "seed": request.seed, CHOSEN: {"validation": validation}}
-    return {
-        "candidates": [recipe.title for recipe in request.recipes],
-        "measure": request.measure_name,
-        "seed": request.seed,
-        CHOSEN: {**model, "validation": validation},
+    measure = request.measure_name
+    found = {
+        "candidate": chosen.recipe.title,
+        "validation_rows": chosen.recent.stop - chosen.recent.start,
+        "validation": {title: {measure: value} for title, value in chosen.values.items()},
+        **_folds(request, chosen.recipe),
     }
+    if len(request.recipes) == 1:
+        return {**model, "seed": request.seed, CHOSEN: found}
+    titles = [recipe.title for recipe in request.recipes]
+    return {
+        "candidates": titles, "measure": measure, "seed": request.seed, CHOSEN: {**model, **found},
+    }  # fmt: skip
+
+
+def _folds(request: TrainingRequest, recipe: Recipe) -> Mapping[str, Any]:
+    """The measure on each of so many parts of the time, learned from all others.
+
+    Shown, never judged: parts that are learned from lie on both sides of each.
+    """
+    if not request.folds:
+        return {}
+    measure, rows = measure_named(request.measure_name), np.arange(len(request.matrix))
+    values = []
+    for part in np.array_split(rows, request.folds):
+        others = np.setdiff1d(rows, part, assume_unique=True)
+        scores = fit(request, recipe, others).predict(request.matrix[part])
+        value = measure.of(scores, request.labels[part].astype(np.float64)).value
+        values.append(round(measure.shown(value), 6) if math.isfinite(value) else None)
+    return {"folds": values}
 
 
 def fit(request: TrainingRequest, recipe: Recipe, rows: Rows) -> Fitted:

@@ -1,7 +1,12 @@
 """The last step of a cycle: lay a page beside the bundle that says what became of it."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 
+from learning.measures import measure_named, shown_measures
+from scheduler.cycle.evaluation import Evaluation
 from scheduler.cycle.examples import Examples
 from scheduler.cycle.interruption import Interrupted
 from scheduler.cycle.packaging import Draft
@@ -10,21 +15,29 @@ from scheduler.report.curves import view
 from scheduler.report.data import (
     BundleFacts,
     Examined,
-    Floats,
     Gain,
     HeldOutSummary,
     Importance,
     ReportData,
 )
-from scheduler.report.gains import RESAMPLES, Scored, by_slice, overall
-from scheduler.report.importance import importances, sample_rows
+from scheduler.report.gains import (
+    METRICS,
+    RESAMPLES,
+    Scored,
+    gains_by_slice,
+    gains_of,
+    overall,
+)
+from scheduler.report.importance import importances, importances_by, sample_of, sample_rows
 from scheduler.report.page import render
+from scheduler.report.task_views import Floats, RankView, view_of
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.measure import Plan
 from scheduler.statistics.sample import Codes
 from shared.bundle.version import Version
 from shared.clock import to_datetime
-from shared.tasks import TaskKind
+from shared.rows.metrics import BUDGETED
+from shared.tasks import TaskKind, support_of
 from shared.usecase.columns import TIME
 from shared.usecase.serving import FloatMatrix
 
@@ -37,7 +50,7 @@ def measure(run: CycleRun) -> Examined | None:
     if found.examples is None or found.draft is None or found.evaluation is None:
         return None
     if found.examples.task.kind is not TaskKind.BINARY:
-        return None  # the pictures are those of positives and negatives
+        return _measure_task(run, found.examples, found.draft, found.evaluation)
     contest, seed = found.evaluation.contest, run.context.seed
     policy = run.context.use_case.policy
     plan = Plan(RESAMPLES, seed, policy.daily_alerts, policy.cost_per_alert)
@@ -52,8 +65,8 @@ def measure(run: CycleRun) -> Examined | None:
         held_out=_held_out(run, found.examples),
         candidate=view(str(found.draft.version), scored.candidate, scored.positive),
         champion=champion,
-        gains=tuple(overall(scored)),
-        slices=_slices(run, scored),
+        gains=tuple(overall(scored, _metrics(run, found.examples))),
+        slices=_slices(run, replace(scored.evidence(), slices=scored.slices), plan),
         features=features,
         groups=groups,
         importance_rows=len(looked_at),
@@ -61,9 +74,50 @@ def measure(run: CycleRun) -> Examined | None:
     )
 
 
-def _slices(run: CycleRun, scored: Scored) -> tuple[Gain, ...]:
+def _measure_task(
+    run: CycleRun, examples: Examples, draft: Draft, evaluation: Evaluation
+) -> Examined:
+    """What is measured of a task that has no positives."""
+    contest, policy = evaluation.contest, run.context.use_case.policy
+    evidence, task = contest.evidence, examples.task
+    plan = Plan(RESAMPLES, run.context.seed)
+    truth = np.asarray(evidence.labels, dtype=np.float64)
+    features, groups, looked_at = _task_importances(run, examples, draft)
+    other = contest.champion_version
+    champion = None
+    if evidence.champion is not None:
+        champion = view_of(task, str(other), evidence.champion, truth)
+    baselines = {
+        name: view_of(task, name, scores, truth) for name, scores in evidence.baselines.items()
+    }
+    return Examined(
+        held_out=_held_out(run, examples),
+        candidate=None,
+        champion=None,
+        gains=tuple(gains_of(evidence, _metrics(run, examples), plan)),
+        slices=_slices(run, evidence, plan),
+        features=features,
+        groups=groups,
+        importance_rows=looked_at,
+        view=view_of(task, str(draft.version), evidence.candidate, truth),
+        champion_view=champion,
+        baselines={n: view for n, view in baselines.items() if isinstance(view, RankView)},
+        importance_metric=policy.primary_metric,
+    )
+
+
+def _metrics(run: CycleRun, examples: Examples) -> tuple[str, ...]:
+    """The metrics that are shown: the task's, and those that the policy names."""
+    policy = run.context.use_case.policy
+    named = (policy.primary_metric, *policy.guard_metrics)
+    if set(named) & set(BUDGETED):
+        return METRICS
+    return tuple(dict.fromkeys((*named, *shown_measures(examples.task))))
+
+
+def _slices(run: CycleRun, evidence: Evidence, plan: Plan) -> tuple[Gain, ...]:
     found = []
-    for gain in by_slice(scored, run.context.use_case.policy.primary_metric):
+    for gain in gains_by_slice(evidence, run.context.use_case.policy.primary_metric, plan):
         run.context.interruption.raise_if_requested()
         found.append(gain)
     return tuple(found)
@@ -102,13 +156,44 @@ def _importances(
         run.context.interruption.raise_if_requested()
         return use_case.headline(draft.model.score(changed))
 
-    group_of = use_case.feature_set.groups
+    alone, together = _column_groups(run, names)
+    features = importances(score, matrix, positive, alone, rng)
+    return features, importances(score, matrix, positive, together, rng)
+
+
+def _task_importances(
+    run: CycleRun, examples: Examples, draft: Draft
+) -> tuple[tuple[Importance, ...], tuple[Importance, ...], int]:
+    """By the metric that decides; of single features, of groups, and on how many rows."""
+    rng = np.random.default_rng(run.context.seed)
+    rows = sample_of(examples.held_out.height, rng)
+    names, task = draft.manifest.feature_names, examples.task
+    matrix = np.ascontiguousarray(examples.held_out_columns(names)[rows])
+    truth = examples.held_out_labels[rows].astype(np.float64)
+    measure = measure_named(run.context.use_case.policy.primary_metric)
+
+    def value(changed: FloatMatrix) -> float:
+        run.context.interruption.raise_if_requested()
+        return measure.of(task.predictions(draft.model.score(changed)), truth).value
+
+    alone, together = _column_groups(run, names)
+    features = importances_by(value, matrix, alone, rng)
+    # where every column is its own group, the second picture would be the first
+    is_grouped = len(together) < len(alone)
+    groups = importances_by(value, matrix, together, rng) if is_grouped else ()
+    return features, groups, len(rows)
+
+
+def _column_groups(
+    run: CycleRun, names: Sequence[str]
+) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Positions by feature, and by group of features."""
+    group_of = run.context.use_case.feature_set.groups
     alone = {name: [place] for place, name in enumerate(names)}
     together: dict[str, list[int]] = {}
     for place, name in enumerate(names):
         together.setdefault(group_of[name], []).append(place)
-    features = importances(score, matrix, positive, alone, rng)
-    return features, importances(score, matrix, positive, together, rng)
+    return alone, together
 
 
 def _held_out(run: CycleRun, examples: Examples) -> HeldOutSummary:
@@ -116,12 +201,28 @@ def _held_out(run: CycleRun, examples: Examples) -> HeldOutSummary:
     kept = (run.report.metrics or {}).get("held_out", {})
     return HeldOutSummary(
         rows=examples.held_out.height,
-        positives=int(np.count_nonzero(examples.held_out_labels)),
+        positives=examples.held_out_positives,
         start=to_datetime(int(instants.min())),  # type: ignore[arg-type]
         end=to_datetime(int(instants.max())),  # type: ignore[arg-type]
         file=kept.get("file"),
         sha256=kept.get("sha256"),
+        about=_about(examples),
     )
+
+
+def _about(examples: Examples) -> str:
+    """The labels of the held-out rows, in words; empty for a binary task."""
+    task, labels = examples.task, examples.held_out_labels
+    if task.kind is TaskKind.REGRESSION:
+        return f"values from {labels.min():.4g} to {labels.max():.4g}, mean {labels.mean():.4g}"
+    if task.kind is TaskKind.MULTICLASS:
+        counts = np.bincount(labels.astype(np.int64), minlength=task.width)
+        rarest = int(counts.argmin())
+        return f"{task.width} classes; the rarest, {task.names[rarest]}, has {counts[rarest]} rows"
+    if task.kind is TaskKind.RANKING:
+        count = support_of(task, labels, examples.customers()).count
+        return f"{count} entities, {int((~np.isnan(labels)).sum())} ratings of {task.width} items"
+    return ""
 
 
 def write_candidate_page(run: CycleRun, run_id: int) -> None:
@@ -166,6 +267,7 @@ def report_data(run: CycleRun, run_id: int) -> ReportData:
         examined=measure(run),
         metrics=report.metrics or {},
         steps=tuple(run.steps.records),
+        task=run.context.use_case.task,
     )
 
 

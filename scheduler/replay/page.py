@@ -19,7 +19,7 @@ from scheduler.replay.record import Round
 from scheduler.replay.summary import describe, ended, judged, metric_names, summarize, verdict
 from scheduler.report import paper, words
 from scheduler.report.canvas import CANDIDATE, CHAMPION, GRID, INK, MUTED, NEGATIVE, drawing
-from scheduler.report.data import Floats
+from scheduler.report.task_views import Floats
 from scheduler.report.words import metric_name
 from scheduler.tracking.record import flat
 from shared.clock import isoformat, to_datetime

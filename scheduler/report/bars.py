@@ -36,7 +36,9 @@ def differences(name: str, what: str, gains: Sequence[Gain]) -> Markup | None:
     return sheet.svg
 
 
-def importances(name: str, what: str, found: Sequence[Importance]) -> Markup | None:
+def importances(
+    name: str, what: str, found: Sequence[Importance], metric: str = "auc"
+) -> Markup | None:
     """A bar a feature, the most important on top, with the range over the repeats."""
     drawn = found[:SHOWN]
     if not drawn:
@@ -51,7 +53,7 @@ def importances(name: str, what: str, found: Sequence[Importance]) -> Markup | N
             axes.plot([item.lowest, item.highest], [place, place], color=CANDIDATE, linewidth=2)
         axes.set_yticks(range(len(drawn)), [item.name for item in reversed(drawn)])
         axes.set_ylim(-0.6, len(drawn) - 0.4)
-        axes.set_xlabel("area under the ROC curve lost when shuffled", color=MUTED)
+        axes.set_xlabel(f"{metric_name(metric)} lost when shuffled", color=MUTED)
         axes.grid(visible=False, axis="y")
     return sheet.svg
 

@@ -8,7 +8,8 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from scheduler.report.data import Curve, Floats, Histogram, ModelView, Reliability
+from scheduler.report.data import Curve, Histogram, ModelView, Reliability
+from scheduler.report.task_views import Floats
 from scheduler.statistics.sample import Bools
 
 POINTS = 300

@@ -5,18 +5,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from scheduler.decision import PromotionDecision
+from scheduler.report.task_views import Floats, RankView, TaskView
 from scheduler.statistics.operating_figures import OperatingFigures
 from shared.bundle.manifest import Manifest
+from shared.tasks import Task, TaskKind
 from shared.usecase.promotion import PromotionPolicy
 from shared.verdicts import Verdict
 
-Floats = npt.NDArray[np.float64]
-
 ALL_ROWS = "all rows"
+BINARY = Task.binary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +90,7 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """The loss of ROC AUC when these columns are shuffled."""
+    """The loss of a metric when these columns are shuffled."""
 
     name: str
     loss: float
@@ -102,7 +100,11 @@ class Importance:
 
 @dataclass(frozen=True, slots=True)
 class HeldOutSummary:
-    """The rows both models were judged on."""
+    """The rows both models were judged on.
+
+    Attributes:
+        about: what their labels are, in words.
+    """
 
     rows: int
     positives: int
@@ -110,11 +112,19 @@ class HeldOutSummary:
     end: datetime
     file: str | None
     sha256: str | None
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """The candidate's measurements, before the decision."""
+    """The candidate's measurements, before the decision.
+
+    Attributes:
+        candidate, champion: what a binary task's figures show.
+        view, champion_view: the same of another task.
+        baselines: of a ranking, the simple models it has to beat.
+        importance_metric: in which the importance of features was measured.
+    """
 
     held_out: HeldOutSummary
     candidate: ModelView | None
@@ -125,6 +135,10 @@ class Examined:
     groups: tuple[Importance, ...]
     importance_rows: int
     operating: OperatingFigures = field(default_factory=OperatingFigures)
+    view: TaskView | None = None
+    champion_view: TaskView | None = None
+    baselines: Mapping[str, RankView] = field(default_factory=dict)
+    importance_metric: str = "auc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +178,15 @@ class ReportData:
     examined: Examined | None
     metrics: Mapping[str, Mapping[str, Any] | None]
     steps: Sequence[Mapping[str, Any]]
+    task: Task = BINARY
+
+    @property
+    def is_binary(self) -> bool:
+        return self.task.kind is TaskKind.BINARY
+
+    @property
+    def headline(self) -> tuple[object, object]:
+        """The metric that decides, of the champion and of the candidate."""
+        sides = (self.metrics.get(name) or {} for name in ("champion", "candidate"))
+        champion, candidate = (side.get(self.policy.primary_metric) for side in sides)
+        return champion, candidate

@@ -3,18 +3,25 @@
 These intervals are for people: two-sided, with fewer resamples. The verdict decides.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from scheduler.report.data import ALL_ROWS, Floats, Gain, Measured
-from scheduler.statistics.compare import MetricComparison, NotComparable, compare_sample
+from scheduler.report.data import ALL_ROWS, Gain, Measured
+from scheduler.report.task_views import Floats
+from scheduler.statistics.compare import (
+    MetricComparison,
+    NotComparable,
+    compare_sample,
+    shown,
+)
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.measure import Plan
 from scheduler.statistics.sample import Bools
+from shared.tasks import TaskKind
 
 METRICS = ("average_precision", "auc", "recall_at_budget")
 ALPHA = 0.025
@@ -48,32 +55,44 @@ class Scored:
         return Evidence(self.champion, self.candidate, labels, *columns)
 
 
-def overall(scored: Scored) -> Iterator[Gain]:
+def overall(scored: Scored, metrics: Sequence[str] = METRICS) -> Iterator[Gain]:
     """All rows, by every metric; nothing where there is no champion to compare with."""
-    if scored.champion is not None:
-        for metric in METRICS:
-            yield _gain(ALL_ROWS, metric, scored, None)
+    yield from gains_of(scored.evidence(), metrics, scored.plan)
 
 
 def by_slice(scored: Scored, metric: str) -> Iterator[Gain]:
     """Every slice, by one metric; without a champion only how many rows and positives."""
-    for name, mask in scored.slices.items():
-        yield _gain(name, metric, scored, mask)
+    evidence = replace(scored.evidence(), slices=scored.slices)
+    yield from gains_by_slice(evidence, metric, scored.plan)
 
 
-def _gain(name: str, metric: str, scored: Scored, mask: Bools | None) -> Gain:
-    inside = scored.positive if mask is None else scored.positive[mask]
-    rows, positives = len(inside), int(np.count_nonzero(inside))
+def gains_of(evidence: Evidence, metrics: Sequence[str], plan: Plan) -> Iterator[Gain]:
+    """All rows of any task, by every metric; nothing without a champion."""
+    if evidence.champion is not None:
+        for metric in metrics:
+            yield _gain(ALL_ROWS, metric, evidence, None, plan)
+
+
+def gains_by_slice(evidence: Evidence, metric: str, plan: Plan) -> Iterator[Gain]:
+    """Every slice of any task, by one metric."""
+    for name, mask in evidence.slices.items():
+        yield _gain(name, metric, evidence, mask, plan)
+
+
+def _gain(name: str, metric: str, evidence: Evidence, mask: Bools | None, plan: Plan) -> Gain:
+    inside = evidence.labels if mask is None else evidence.labels[mask]
+    is_binary = evidence.task.kind is TaskKind.BINARY
+    rows, positives = len(inside), int(np.count_nonzero(inside == 1)) if is_binary else 0
     try:
-        sample = scored.evidence().sample(mask)
-        found = compare_sample(sample, metric, ALPHA, scored.plan)
+        found = compare_sample(evidence.sample(mask), metric, ALPHA, plan)
     except NotComparable as problem:
         return Gain(name, metric, rows, positives, problem=problem.reason)
     return _shown(name, found, rows)
 
 
 def _shown(name: str, found: MetricComparison, rows: int) -> Gain:
-    values = (found.champion, found.candidate, found.difference, found.lower, found.upper)
+    sides = (shown(found.metric, side) for side in (found.champion, found.candidate))
+    values = (*sides, found.difference, found.lower, found.upper)
     if not np.isfinite(values).all():
         return Gain(name, found.metric, rows, found.positives, problem="cannot be measured")
     return Gain(name, found.metric, rows, found.positives, Measured(*values))

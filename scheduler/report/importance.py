@@ -1,19 +1,22 @@
 """Permutation importance: what the served graph loses when a column is shuffled.
 
-Measured on held-out rows, in area under the ROC curve: the area does not depend on how many
-rows of each class are examined, so a sample that keeps the rare class stays honest.
+Measured on held-out rows. Of a binary task in area under the ROC curve: the area does not depend on
+how many rows of each class are examined, so a sample that keeps the rare class stays honest. Of
+another task in the metric that decides.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from scheduler.report.data import Floats, Importance
+from scheduler.report.data import Importance
+from scheduler.report.task_views import Floats
 from scheduler.statistics.delong import auc_with_influence
 from scheduler.statistics.sample import Bools, Codes
 from shared.usecase.serving import FloatMatrix
 
 Score = Callable[[FloatMatrix], Floats]
+Value = Callable[[FloatMatrix], float]
 
 MAX_POSITIVES, MAX_NEGATIVES = 250, 750
 REPEATS = 2
@@ -28,6 +31,12 @@ def sample_rows(positive: Bools, rng: np.random.Generator) -> Codes:
     return np.sort(np.concatenate(parts)).astype(np.int64)
 
 
+def sample_of(count: int, rng: np.random.Generator) -> Codes:
+    """Rows of another task than the binary one, in order."""
+    most = min(count, MAX_POSITIVES + MAX_NEGATIVES)
+    return np.sort(rng.choice(count, most, replace=False)).astype(np.int64)
+
+
 def importances(
     score: Score,
     matrix: FloatMatrix,
@@ -35,23 +44,31 @@ def importances(
     columns: Mapping[str, Sequence[int]],
     rng: np.random.Generator,
 ) -> tuple[Importance, ...]:
-    """For each named set of columns what shuffling it costs, the costliest first."""
-    whole, _ = auc_with_influence(score(matrix), positive)
+    """For each named set of columns the area that shuffling it costs, the costliest first."""
+
+    def area(changed: FloatMatrix) -> float:
+        return auc_with_influence(score(changed), positive)[0]
+
+    return importances_by(area, matrix, columns, rng)
+
+
+def importances_by(
+    value: Value,
+    matrix: FloatMatrix,
+    columns: Mapping[str, Sequence[int]],
+    rng: np.random.Generator,
+) -> tuple[Importance, ...]:
+    """The same by any value of which more is better."""
+    whole = value(matrix)
     found = []
     for name, places in columns.items():
-        lost = [whole - _shuffled(score, matrix, positive, places, rng) for _ in range(REPEATS)]
+        lost = [whole - value(_shuffled(matrix, places, rng)) for _ in range(REPEATS)]
         found.append(Importance(name, float(np.mean(lost)), min(lost), max(lost)))
     return tuple(sorted(found, key=lambda item: -item.loss))
 
 
-def _shuffled(
-    score: Score,
-    matrix: FloatMatrix,
-    positive: Bools,
-    places: Sequence[int],
-    rng: np.random.Generator,
-) -> float:
-    """The area when these columns, kept together, come from other rows."""
+def _shuffled(matrix: FloatMatrix, places: Sequence[int], rng: np.random.Generator) -> FloatMatrix:
+    """The rows with these columns, kept together, of other rows."""
     changed = matrix.copy()
     changed[:, places] = matrix[rng.permutation(len(matrix))][:, places]
-    return auc_with_influence(score(changed), positive)[0]
+    return changed

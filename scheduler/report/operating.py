@@ -43,6 +43,7 @@ def operating_rows(found: OperatingFigures) -> tuple[OperatingRow, ...]:
             found.changes.get(name),
         )
         for name in ROWS
+        if name in found.candidate
     )
 
 
@@ -55,14 +56,15 @@ def operating_chart(found: OperatingFigures) -> Markup | None:
         "candidate": (found.candidate, found.intervals),
     }
     shown = {role: side for role, side in sides.items() if side[0]}
+    drawn = [metric for metric in DRAWN if metric in found.candidate]
     listed = "; ".join(
         f"{metric_name(metric)} "
         + ", ".join(f"{role} {number(values.get(metric))}" for role, (values, _) in shown.items())
-        for metric in DRAWN
+        for metric in drawn
     )
     alt = f"At the served thresholds: {listed}."
-    with drawing("operating", alt, WIDTH, HEIGHT, panels=len(DRAWN), left=0.85, top=0.3) as sheet:
-        for axes, metric in zip(sheet.axes, DRAWN, strict=True):
+    with drawing("operating", alt, WIDTH, HEIGHT, panels=len(drawn), left=0.85, top=0.3) as sheet:
+        for axes, metric in zip(sheet.axes, drawn, strict=True):
             for role, (values, intervals) in shown.items():
                 _draw_point(axes, _LOOKS[role], values.get(metric), intervals.get(metric))
             axes.set_title(metric_name(metric), fontsize=9)

@@ -1,6 +1,7 @@
 """The page: one HTML text that needs nothing but itself."""
 
 import re
+from collections.abc import Sequence
 from functools import cache
 
 from jinja2 import Environment
@@ -11,6 +12,8 @@ from scheduler.report.data import ALL_ROWS, Examined, ReportData
 from scheduler.report.operating import operating_chart, operating_rows
 from scheduler.report.ruling import ruling, split_figures
 from scheduler.report.sentence import gate_name, why
+from scheduler.report.task_charts import pictures
+from scheduler.report.task_views import ClassRow, paired_classes
 from scheduler.tracking.record import flat
 
 TEMPLATE, OUTCOME = "candidate.html", "outcome.html"
@@ -36,7 +39,10 @@ def render(data: ReportData) -> str:
             why=why(data),
             status=data.status,
             stamp=stamp(data.status),
-            ruling=ruling(data.policy, data.verdicts),
+            ruling=ruling(data.policy, data.verdicts, data.task),
+            pictures=() if data.examined is None else pictures(data.examined),
+            classes=_classes(data.examined),
+            support=words.support_words(data.task),
             operating=() if data.examined is None else operating_rows(data.examined.operating),
             figures=drawn,
             style=paper.style(),
@@ -68,8 +74,12 @@ def _figures(examined: Examined) -> dict[str, Markup | None]:
         "operating": operating_chart(examined.operating),
         "gains": bars.differences("gains", "Differences on all rows", examined.gains),
         "slices": bars.differences("slices", "Differences by slice", examined.slices),
-        "features": bars.importances("features", "Importance of features", examined.features),
-        "groups": bars.importances("groups", "Importance of groups", examined.groups),
+        "features": bars.importances(
+            "features", "Importance of features", examined.features, examined.importance_metric
+        ),
+        "groups": bars.importances(
+            "groups", "Importance of groups", examined.groups, examined.importance_metric
+        ),
     }
     if examined.candidate is not None:
         drawn |= {
@@ -79,6 +89,14 @@ def _figures(examined: Examined) -> dict[str, Markup | None]:
             "distributions": model_charts.distributions(examined),
         }
     return drawn
+
+
+def _classes(examined: Examined | None) -> Sequence[tuple[ClassRow, ClassRow | None]]:
+    """Each class of the candidate, with the champion's."""
+    if examined is None:
+        return ()
+    views = (examined.view, examined.champion_view)
+    return paired_classes([view for view in views if view is not None])
 
 
 @cache
@@ -91,6 +109,8 @@ def _environment() -> Environment:
         "flat": flat,
         "split_figures": split_figures,
         "metric": words.metric_name,
+        "sentence": words.sentence_start,
+        "figure": words.figure,
         "gate": gate_name,
     }
     functions = {

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler.gates.contest import GATE
-from scheduler.report.words import metric_name, number
+from scheduler.report.data import BINARY
+from scheduler.report.words import metric_name, number, support_words
 from scheduler.statistics.absolute import Path
 from scheduler.statistics.policy import PromotionKind
 from scheduler.statistics.verdict_numbers import COMPARED
-from shared.tasks import Margin
+from shared.tasks import Margin, Task, TaskKind
 from shared.usecase.promotion import PromotionPolicy
 from shared.verdicts import Verdict
 
@@ -48,14 +49,18 @@ class Ruling:
     guard_alpha: float | None
 
 
-def ruling(policy: PromotionPolicy, verdicts: Sequence[Verdict]) -> Ruling | None:
+def ruling(
+    policy: PromotionPolicy, verdicts: Sequence[Verdict], task: Task = BINARY
+) -> Ruling | None:
     """None where the run did not get as far as the metrics gate, or no path was taken."""
     verdict = next((item for item in verdicts if item.gate == GATE), None)
     if verdict is None or "path" not in verdict.numbers:
         return None
     found = verdict.numbers
     alpha: Any = found.get("guard_alpha")
-    return Ruling(_asked(policy, found), _spending(found), tuple(_guards(found, alpha)), alpha)
+    return Ruling(
+        _asked(policy, found, task), _spending(found), tuple(_guards(found, alpha)), alpha
+    )
 
 
 def split_figures(numbers: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -64,9 +69,20 @@ def split_figures(numbers: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
     return {name: value for name, value in numbers.items() if name not in guards}, guards
 
 
-def _asked(policy: PromotionPolicy, found: Mapping[str, Any]) -> str:
-    least = f"on at least {policy.min_positives} positives with matured labels"
+def _asked(policy: PromotionPolicy, found: Mapping[str, Any], task: Task) -> str:
+    least = f"on at least {policy.min_positives} {support_words(task)} with matured labels"
+    simple = " It had to beat its baselines, too." if task.kind is TaskKind.RANKING else ""
+    return _limits(policy, found, least) + simple
+
+
+def _limits(policy: PromotionPolicy, found: Mapping[str, Any], least: str) -> str:
     if found["path"] in set(Path):
+        if not policy.first_model_min:
+            metric = metric_name(policy.primary_metric)
+            return (
+                f"Without a comparison: the lower bound of the gain in {metric} over the best "
+                f"constant answer had to be above 0, {least}."
+            )
         floors = ", ".join(
             f"{metric_name(name)} {floor:g}" for name, floor in policy.first_model_min.items()
         )

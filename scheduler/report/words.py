@@ -1,13 +1,28 @@
 """Figures and names as people read them; the filters of the template."""
 
+import re
 from datetime import UTC, datetime
 
 from shared.clock import MICROS_PER_SECOND
+from shared.tasks import Task, TaskKind
 
 NOTHING = "\N{EN DASH}"
+_SUPPORT = {
+    TaskKind.BINARY: "positives",
+    TaskKind.MULTICLASS: "rows of the rarest class",
+    TaskKind.REGRESSION: "rows",
+    TaskKind.RANKING: "entities",
+}
 _METRICS = {
     "auc": "area under the ROC curve",
     "average_precision": "average precision",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "macro_f1": "macro-F1",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "mse": "MSE",
+    "r2": "R\N{SUPERSCRIPT TWO}",
     "recall_at_budget": "recall at the daily alert budget",
     "cost": "money a day at the daily alert budget",
     "alert_precision": "precision of the alerts",
@@ -20,8 +35,20 @@ _METRICS = {
 }
 
 
+_AT_K = re.compile(r"(ndcg|precision|recall|f1)_at_(\d+)")
+
+
 def metric_name(metric: str) -> str:
+    at_k = _AT_K.fullmatch(metric)
+    if at_k:
+        name = at_k[1] if at_k[1] in ("precision", "recall") else at_k[1].upper()
+        return f"{name}@{at_k[2]}"
     return _METRICS.get(metric, metric.replace("_", " "))
+
+
+def support_words(task: Task) -> str:
+    """What the sample size of a task counts."""
+    return _SUPPORT[task.kind]
 
 
 def number(value: object) -> str:
@@ -35,6 +62,16 @@ def number(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4f}" if 0.001 <= abs(value) < 1_000 or not value else f"{value:.4g}"
     return str(value)
+
+
+def figure(value: float) -> str:
+    """A number that may not exist."""
+    return NOTHING if value != value else number(value)  # noqa: PLR0124 - NaN
+
+
+def sentence_start(text: str) -> str:
+    """With a capital letter; abbreviations keep theirs."""
+    return text[:1].upper() + text[1:]
 
 
 def signed(value: float) -> str:

@@ -5,12 +5,14 @@ The intervals are two-sided 95 % and for people; what decides is the guard in gu
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.operating_point import (
     FIGURES,
+    MONEY,
     PRECISION,
     RECALL,
     OperatingPair,
@@ -23,6 +25,8 @@ from scheduler.statistics.sample import NotComparable, PairedSample
 
 INTERVAL_ALPHA = 0.025
 Interval = tuple[float, float]
+Figure = TypeVar("Figure")
+OF_MONEY = frozenset({MONEY, "alert_saved", "alert_missed", "alert_work"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,29 @@ def operating_figures(evidence: Evidence, policy: JudgePolicy) -> OperatingFigur
     except NotComparable:
         return OperatingFigures()
     candidate = operating_point(sample, evidence.candidate_alerts, policy.plan)
+    has_money = evidence.amounts is not None or policy.cost_per_alert > 0
+    found = _of_both(evidence, sample, candidate, policy)
+    return found if has_money else without_money(found)
+
+
+def without_money(found: OperatingFigures) -> OperatingFigures:
+    """Where rows have no stake and alerts no cost, sums of money would only count rows."""
+    return OperatingFigures(
+        _kept(found.champion),
+        _kept(found.candidate),
+        _kept(found.intervals),
+        _kept(found.champion_intervals),
+        _kept(found.changes),
+    )
+
+
+def _kept(side: Mapping[str, Figure]) -> dict[str, Figure]:
+    return {name: figure for name, figure in side.items() if name not in OF_MONEY}
+
+
+def _of_both(
+    evidence: Evidence, sample: PairedSample, candidate: OperatingPoint, policy: JudgePolicy
+) -> OperatingFigures:
     if evidence.champion_alerts is None:
         return OperatingFigures({}, _values(candidate), _intervals(sample, candidate))
     champion = operating_point(sample, evidence.champion_alerts, policy.plan)

@@ -151,6 +151,7 @@ class DeclaredLearning:
             feature_set_version=self.feature_set.version,
             recipes=_recipes(self.declared),
             measure=self.declared.metric,
+            folds=self.declared.judge.folds or 0,
             outlier=self.declared.train.outlier,
             seed=seed,
             items=self._item_slots(),

@@ -71,8 +71,19 @@ def test_the_recipe_that_is_best_on_newer_rows_wins() -> None:
     request = replace(request_for(TaskKind.BINARY), recipes=(weak, strong))
     told = train(request, silent).hyperparameters[CHOSEN]
     assert told["iterations"] == 40
+    assert told["candidate"] == strong.title
     values = told["validation"]
-    assert values[strong.title] > values[weak.title]
+    measure = request.measure_name
+    assert values[strong.title][measure] > values[weak.title][measure]
+
+
+def test_folds_are_measured_for_the_report_and_change_nothing_else() -> None:
+    request = request_for(TaskKind.REGRESSION, rows=900)
+    plain, folded = (train(replace(request, folds=folds), silent) for folds in (0, 3))
+    values = folded.hyperparameters[CHOSEN]["folds"]
+    assert len(values) == 3
+    assert all(value > 0 for value in values)
+    assert plain.files == folded.files
 
 
 def test_what_a_run_finds_out_is_no_part_of_its_recipe() -> None:
