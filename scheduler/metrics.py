@@ -89,7 +89,7 @@ def _of_runs(counts: Sequence[JobCounts]) -> Iterable[Metric]:
     since = _gauge("understudy_runs_due_since_success", "Due instants since the last success")
     known = {one.job for one in counts}
     for one in (*counts, *(JobCounts(job, {}, None, 0) for job in JOBS if job not in known)):
-        for status, number in {**dict.fromkeys(OUTCOMES, 0), **one.by_status}.items():
+        for status, number in {**dict.fromkeys(RunStatus, 0), **one.by_status}.items():
             if status in OUTCOMES:
                 ended.add_metric([one.job, OUTCOMES[status], status], number)
             else:

@@ -114,7 +114,14 @@ class People:
 class Monitoring:
     """`with Monitoring(folder, api_port, token, factor) as monitoring: ...`."""
 
-    def __init__(self, folder: Path, api_port: int, alert_token: str, factor: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        api_port: int,
+        alert_token: str,
+        factor: float,
+        scheduler_port: int | None = None,
+    ) -> None:
         self.people = People()
         self._folder = folder
         self._ports = {name: free_port() for name in PROGRAMS}
@@ -122,7 +129,10 @@ class Monitoring:
             f"http://127.0.0.1:{self._ports[name]}" for name in PROGRAMS
         )
         self._processes: list[ChildProcess] = []
-        self._write(api_port, alert_token, factor)
+        addresses = {"api:8000": f"127.0.0.1:{api_port}"}
+        if scheduler_port is not None:
+            addresses["scheduler:9108"] = f"127.0.0.1:{scheduler_port}"
+        self._write(addresses, alert_token, factor)
 
     def __enter__(self) -> "Monitoring":
         data = self._folder / "monitoring-data"
@@ -154,6 +164,20 @@ class Monitoring:
             return {}
         return {alert["labels"]["alertname"]: alert["state"] for alert in found}
 
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        """The series that a query finds now.
+
+        Raises:
+            ValueError: Prometheus does not take it; says why.
+        """
+        answer = httpx.get(
+            f"{self.prometheus}/api/v1/query", params={"query": query}, timeout=30
+        ).json()
+        if answer["status"] != "success":
+            raise ValueError(f"{query}: {answer.get('error')}")
+        found: list[dict[str, Any]] = answer["data"]["result"]
+        return found
+
     def give_order(self, version: str, summary: str) -> None:
         """Put an alert that asks for a rollback into Alertmanager, as Prometheus does."""
         labels = {"alertname": "Order", "action": "rollback", "model_version": version}
@@ -169,13 +193,13 @@ class Monitoring:
             )
         self._processes.append(child)
 
-    def _write(self, api_port: int, alert_token: str, factor: float) -> None:
+    def _write(self, addresses: dict[str, str], alert_token: str, factor: float) -> None:
         """The shipped files, with addresses of this machine and a receiver for people."""
         token = self._folder / "alert_token"
         token.write_text(alert_token)
         token.chmod(0o600)
         changes = {
-            "api:8000": f"127.0.0.1:{api_port}",
+            **addresses,
             "alertmanager:9093": self.alertmanager.removeprefix("http://"),
             "/etc/alertmanager/alert_token": str(token),
             "  - name: people\n": "  - name: people\n    webhook_configs:\n"
