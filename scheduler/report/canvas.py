@@ -54,6 +54,8 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+_MOST, _LEAST = 125, 62
+"""Pixels of a page for an inch of a drawing."""
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -109,5 +111,8 @@ def _svg(figure: Figure, alt: str) -> Markup:
     text = re.sub(r'(<svg [^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
-    label = escape(alt)
-    return Markup(text.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))  # noqa: S704
+    label, inches = escape(alt), figure.get_size_inches()[0]
+    # neither too large to look at alone on a page nor too small to read on a telephone
+    style = f"max-width: {inches * _MOST:.0f}px; min-width: {inches * _LEAST:.0f}px"
+    drawn = f'<svg role="img" aria-label="{label}" style="{style}" '
+    return Markup(text.replace("<svg ", drawn, 1))  # noqa: S704

@@ -116,6 +116,7 @@ def _environment() -> Environment:
     functions = {
         "all_rows": ALL_ROWS,
         "named": words.named,
+        "plain_name": words.plain_name,
         "share": words.share,
         "days_between": words.days_between,
     }

@@ -13,6 +13,9 @@ _SUPPORT = {
     TaskKind.REGRESSION: "rows",
     TaskKind.RANKING: "entities",
 }
+_SMALLEST, _LARGEST = 0.001, 1e15
+_DECIMALS = ((100.0, 0), (10.0, 1), (1.0, 2), (0.0, 4))
+"""From this size on, this many decimals."""
 _METRICS = {
     "auc": "area under the ROC curve",
     "average_precision": "average precision",
@@ -52,16 +55,29 @@ def support_words(task: Task) -> str:
 
 
 def number(value: object) -> str:
-    """Four digits that count; whole numbers in groups of three."""
+    """The digits that count: four decimals of a share, fewer of what is larger."""
     if value is None:
         return NOTHING
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-    if isinstance(value, float):
-        return f"{value:.4f}" if 0.001 <= abs(value) < 1_000 or not value else f"{value:.4g}"
-    return str(value)
+        return _grouped(f"{value:,}")
+    return _decimal(value) if isinstance(value, float) else str(value)
+
+
+def _decimal(value: float) -> str:
+    size = abs(value)
+    if not size < _LARGEST or 0 < size < _SMALLEST:
+        return f"{value:.2g}"
+    if value == round(value, 2) and (size < 1 or value == round(value)):
+        # as it was declared: 28, 0.05
+        return _grouped(f"{value + 0.0:,.2f}".rstrip("0").removesuffix("."))
+    decimals = next(decimals for least, decimals in _DECIMALS if size >= least)
+    return _grouped(f"{value:,.{decimals}f}")
+
+
+def _grouped(text: str) -> str:
+    return text.replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def figure(value: float) -> str:
@@ -75,14 +91,21 @@ def sentence_start(text: str) -> str:
 
 
 def signed(value: float) -> str:
-    return f"{value:+.4f}"
+    """A difference; none at all has no sign."""
+    text = number(float(value))
+    return f"+{text}" if value > 0 else text
 
 
 def named(name: str, value: object) -> str:
     """A figure of a verdict; instants are kept as microseconds and shown as such times."""
     if name.endswith("_us") and isinstance(value, int):
         return moment(datetime.fromtimestamp(value / MICROS_PER_SECOND, UTC))
-    return number(value)
+    return str(value) if name == "seed" else number(value)
+
+
+def plain_name(name: str) -> str:
+    """The name of a figure without the unit that only storage has."""
+    return name.removesuffix("_us")
 
 
 def moment(instant: datetime) -> str:

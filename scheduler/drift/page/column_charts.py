@@ -12,6 +12,7 @@ from scheduler.report.canvas import CANDIDATE, CHAMPION, INK, MUTED, POSITIVE, d
 
 ROW_HEIGHT, WIDTH, HALF_WIDTH, HALF_HEIGHT = 0.27, 7.4, 5.2, 3.1
 BARS, CATEGORIES = 20, 10
+NAMES_WIDTH, LONGEST_NAME, TICKS = 1.65, 22, 4
 FARTHEST = 5.0
 """One column that is something else altogether must not make all others invisible."""
 _OTHER, _MISSING = "other", "missing"
@@ -44,11 +45,14 @@ def distribution(column: ColumnDrift, baseline: ColumnBaseline) -> Markup:
         f"{column.name}: training rows against current rows; effect {column.effect:.3f}, "
         f"the smallest that matters is {column.floor:.3f}."
     )
-    with drawing(f"column-{column.name}", alt, HALF_WIDTH, HALF_HEIGHT) as sheet:
+    left = 0.6 if column.kind.ordered else NAMES_WIDTH
+    with drawing(
+        f"column-{column.name}", alt, HALF_WIDTH, HALF_HEIGHT, left=left, top=0.35
+    ) as sheet:
         axes = sheet.axes[0]
         draw = _cumulated if column.kind.ordered else _shares
         draw(axes, column, baseline)
-        axes.legend(loc="best")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 0.99), ncols=2, borderaxespad=0.1)
     return sheet.svg
 
 
@@ -63,8 +67,21 @@ def _cumulated(axes: Axes, column: ColumnDrift, baseline: ColumnBaseline) -> Non
         shares = np.cumsum(counts)[: len(edges)] / max(sum(counts), 1)
         axes.plot(edges, shares, color=colour, label=label, linestyle=line)
     if len(edges) and edges[0] >= 0.0 and edges[-1] > 50.0 * max(float(np.median(edges)), 1e-9):
-        axes.set_xscale("symlog", linthresh=max(float(np.median(edges)), 1e-3))
+        _logarithmic(axes, max(float(np.median(edges)), 1e-3), float(edges[-1]))
     axes.set(ylim=(-0.02, 1.02), xlabel=column.name, ylabel="share of rows up to here")
+
+
+def _logarithmic(axes: Axes, linear_to: float, largest: float) -> None:
+    """A scale that is linear near zero, with a few powers of ten as plain numbers."""
+    axes.set_xscale("symlog", linthresh=linear_to)
+    powers = np.arange(np.ceil(np.log10(linear_to)), np.floor(np.log10(largest)) + 1)
+    shown = powers[:: max(1, round(len(powers) / TICKS))]
+    axes.set_xticks([0.0, *(10.0**shown)], ["0", *(_power(power) for power in shown)])
+    axes.minorticks_off()
+
+
+def _power(power: float) -> str:
+    return f"{10.0**power:,.0f}" if 0 <= power <= 6 else f"{10.0**power:g}"
 
 
 def _shares(axes: Axes, column: ColumnDrift, baseline: ColumnBaseline) -> None:
@@ -73,8 +90,16 @@ def _shares(axes: Axes, column: ColumnDrift, baseline: ColumnBaseline) -> None:
     after = np.asarray(column.counts) / max(sum(column.counts), 1)
     filled = np.flatnonzero((before + after) > 0.0)
     shown = filled[np.argsort(-np.maximum(before, after)[filled], kind="stable")][:CATEGORIES]
-    places = np.arange(len(shown))
-    axes.bar(places - 0.2, before[shown], 0.38, color=CHAMPION, label="training rows", alpha=0.6)
-    axes.bar(places + 0.2, after[shown], 0.38, color=CANDIDATE, label="current rows", alpha=0.6)
-    axes.set_xticks(places, [names[place][:14] for place in shown])
-    axes.set(xlabel=column.name, ylabel="share of rows")
+    # the most frequent at the top
+    places = np.arange(len(shown))[::-1]
+    axes.barh(places + 0.2, before[shown], 0.38, color=CHAMPION, label="training rows", alpha=0.6)
+    axes.barh(places - 0.2, after[shown], 0.38, color=CANDIDATE, label="current rows", alpha=0.6)
+    axes.set_yticks(places, [_short(names[place]) for place in shown])
+    axes.set_ylim(-0.6, len(shown) - 0.4)
+    axes.grid(visible=False, axis="y")
+    axes.set(xlabel=f"share of rows by {column.name}")
+
+
+def _short(name: str) -> str:
+    begin = name[: LONGEST_NAME - 1]
+    return name if len(name) <= LONGEST_NAME else f"{begin}\N{HORIZONTAL ELLIPSIS}"
