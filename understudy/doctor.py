@@ -24,13 +24,21 @@ from shared.tables.locks import database_now_us
 from shared.tables.url import parse_database_url
 from shared.version import VERSION
 from understudy.api_client import read_credentials
-from understudy.doctor_files import Check, check_disks, check_folder, check_keys, folders_of
+from understudy.doctor_files import (
+    SMALL,
+    Check,
+    check_disks,
+    check_folder,
+    check_keys,
+    folders_of,
+)
 from understudy.settings import CommandSettings, load_settings
 
 FARTHEST_CLOCK_SECONDS = 5.0
 # A scheduler writes every ten seconds that it has looked.
 UNATTENDED_SECONDS = 60.0
 _TIMEOUT_SECONDS = 2.0
+_SERVICES = 2
 _START_IT = "start it with `understudy run`, and see its log"
 _NEVER_RAN = Check("scheduler", "fault", "has never run on this database", _START_IT)
 
@@ -52,14 +60,16 @@ def examine() -> list[Check]:
         SettingsError: a setting cannot be used; names it.
     """
     settings = load_settings()
-    groups = [settings, *_service_settings()]
+    services = list(_service_settings())
+    # in a container there is one service, and nothing writes to the folders of `understudy run`
+    groups = [settings, *services] if len(services) == _SERVICES else services
     folders = folders_of(groups)
     answer = ask_api(settings)
     return [
         *map(check_folder, folders, folders.values()),
-        *check_disks(folders.values()),
+        *check_disks(folder for name, folder in folders.items() if name not in SMALL),
         *check_keys(settings.keys_dir),
-        *check_ports(settings, groups, answer),
+        *check_ports(settings, [settings, *services], answer),
         check_api(settings, answer),
         *check_clock(answer),
         *_check_database_and_scheduler(settings.database_url.get_secret_value()),

@@ -15,6 +15,9 @@ from shared.settings import SettingGroup
 from shared.sizes import GIB, MIB
 
 LEAST_FREE_BYTES = GIB
+KEYS = "KEYS_DIR"
+SMALL = frozenset({"RUN_DIR", "LOGS_DIR"})
+"""Folders that a small file system of their own is enough for."""
 _NOT_OURS = stat.S_IWGRP | stat.S_IRWXO
 # The public halves of keys, which other services read.
 _PUBLIC = "trust"
@@ -41,7 +44,12 @@ def folders_of(groups: Sequence[SettingGroup]) -> dict[str, Path]:
 
 
 def check_folder(name: str, folder: Path) -> Check:
-    """Whether files can be made there, or the folder itself where it is not there yet."""
+    """Whether files can be made there, or the folder itself where it is not there yet.
+
+    Keys that are there need not be writable: a container mounts those of others to read.
+    """
+    if name == KEYS and folder.is_dir() and any(path.is_file() for path in folder.rglob("*")):
+        return Check(name, "ok", f"{folder} has keys")
     there = next(path for path in (folder, *folder.parents) if path.exists())
     remedy = f"let this user write there (chown, chmod, a writable mount), or set {name}"
     if not there.is_dir():

@@ -185,6 +185,15 @@ def test_a_key_that_others_may_read_is_a_fault_with_its_remedy(tmp_path: Path) -
     assert [check.state for check in check_keys(keys)].count("fault") == 1
 
 
+def test_keys_that_are_mounted_to_be_read_are_no_fault(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    (keys / "trust").mkdir(parents=True)
+    (keys / "trust" / "a.pem").touch()
+    keys.chmod(0o500)
+    assert check_folder("KEYS_DIR", keys).state == "ok"
+    keys.chmod(0o700)
+
+
 def test_a_full_disk_is_a_fault_and_each_disk_is_told_once(tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
     [full] = check_disks(folders, lambda _: 1024)
