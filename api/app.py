@@ -36,6 +36,7 @@ from api.scoring.docs import RawRoute
 from api.scoring.routes import add_scoring_routes
 from api.service import Service
 from api.startup import start, stop
+from api.tracing.layer import TracingLayer
 from api.workers.peers.operations import operations
 from shared.contracts.problems import ProblemBody
 from shared.errors import SettingsError
@@ -82,7 +83,7 @@ class ScoringApp(FastAPI):
         if origins:
             self._entry = _with_origins(self._dispatch, origins)
         guard = OriginGuard(self._entry, origins, service.models.slot, service.metrics)
-        self._entry = RequestContext(guard)
+        self._entry = RequestContext(TracingLayer(guard, service.tracing.requests))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -104,6 +105,7 @@ class ScoringApp(FastAPI):
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         raw = self.raw_routes.get(scope["path"])
         if raw is not None and scope["method"] == "POST":
+            scope["raw_route"] = True
             await raw(scope, receive, send)
         else:
             await self._layer(scope, receive, send)

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from shared.clock import MICROS_PER_SECOND
 from shared.tasks.observed import PROBABILITY_EDGES
 
-_BUCKETS = (
+BUCKETS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0,
 )  # fmt: skip
 # Statuses that alerts divide by each other are there before the first of them was answered.
@@ -44,12 +44,12 @@ class RouteMetrics:
 
     def __init__(self) -> None:
         self.statuses: dict[int, int] = {}
-        self.buckets = [0] * (len(_BUCKETS) + 1)
+        self.buckets = [0] * (len(BUCKETS) + 1)
         self.seconds = 0.0
 
     def answered(self, status: int, seconds: float) -> None:
         self.statuses[status] = self.statuses.get(status, 0) + 1
-        self.buckets[bisect_left(_BUCKETS, seconds)] += 1
+        self.buckets[bisect_left(BUCKETS, seconds)] += 1
         self.seconds += seconds
 
 
@@ -78,7 +78,7 @@ class AllRoutes(Collector):
         for path, counts in list(self._routes.items()):
             for status, number in list(counts.statuses.items()):
                 answers.add_metric((path, str(status)), number)
-            times.add_metric((path,), _running(_BUCKETS, counts.buckets), counts.seconds)
+            times.add_metric((path,), _running(BUCKETS, counts.buckets), counts.seconds)
         return (answers, times)
 
 
@@ -90,7 +90,7 @@ class ActivationCounts:
     def __init__(self, activation: str) -> None:
         self.activation = activation
         self.failed = 0
-        self.buckets = [0] * (len(_BUCKETS) + 1)
+        self.buckets = [0] * (len(BUCKETS) + 1)
         self.seconds = 0.0
 
 
@@ -142,7 +142,7 @@ class AllVersions(Collector):
     def answered(self, rows: Iterable[AnsweredRow]) -> None:
         for version, decision, seconds, score, body in rows:
             _, counts, totals = self._of(version)
-            counts.buckets[bisect_left(_BUCKETS, seconds)] += 1
+            counts.buckets[bisect_left(BUCKETS, seconds)] += 1
             counts.seconds += seconds
             made = totals.decisions
             if decision not in made:
@@ -180,7 +180,7 @@ class AllVersions(Collector):
         for version, counts in list(self._activations.items()):
             names = (version, counts.activation)
             failed.add_metric(names, counts.failed)
-            times.add_metric(names, _running(_BUCKETS, counts.buckets), counts.seconds)
+            times.add_metric(names, _running(BUCKETS, counts.buckets), counts.seconds)
         return (failed, times)
 
     def _of_versions(self) -> Iterable[Metric]:

@@ -12,6 +12,7 @@ from api.rollout.controller import RolloutController
 from api.scoring.build import Scoring
 from api.scoring.user_locks import MonotonicClock
 from api.settings import Settings
+from api.tracing.build import Tracing
 from api.workers.build import WorkerParts
 from shared.machine_clock import MachineClock
 from shared.usecase.serving import ServingUseCase
@@ -34,3 +35,4 @@ class Service:
     scoring: Scoring
     decisions: DecisionViews
     workers: WorkerParts
+    tracing: Tracing

@@ -20,6 +20,7 @@ from shared.settings import (
     PickleSettings,
     ReachSettings,
     RegistrySettings,
+    TracingSettings,
     load,
 )
 from usecases.settings import UseCaseSettings
@@ -29,6 +30,7 @@ class Settings(
     DataSettings,
     UseCaseSettings,
     LogSettings,
+    TracingSettings,
     PickleSettings,
     NativeSettings,
     ListenSettings,

@@ -28,6 +28,7 @@ _WHAT_BECOMES_OF_ROWS = {
 
 def start(service: Service) -> None:
     """Recover the journal, restore the model, start to drain."""
+    service.tracing.start()
     # Before the restore: a change meanwhile is not missed.
     _watch(service)
     warn_of_doubtful_place(service.database.engine.url)
@@ -110,4 +111,5 @@ def stop(service: Service) -> None:
     service.journaling.drain.stop()
     service.journaling.journal.close()
     service.database.dispose()
+    service.tracing.close()
     _log.info("stopped", left_in_journal=service.journaling.journal.backlog)

@@ -16,6 +16,7 @@ from api.scoring.build import build_pending_decisions, build_scoring
 from api.scoring.user_locks import MonotonicClock
 from api.service import Service
 from api.settings import Settings
+from api.tracing.build import build_tracing
 from api.workers.build import build_peers, build_workers
 from api.workers.run_dir import RunDir
 from api.workers.worker_context import WorkerContext
@@ -52,6 +53,7 @@ def build_service(
     journaling = build_journaling(
         settings, database.engine, metrics, worker.number, pending.stored, records=records
     )
+    tracing = build_tracing(settings, use_case, metrics, worker.number)
     scoring = build_scoring(
         settings,
         use_case,
@@ -63,6 +65,7 @@ def build_service(
         journal=journaling.journal,
         pending=pending,
         records=records,
+        tracer=tracing.batches,
     )
     return Service(
         settings=settings,
@@ -80,6 +83,7 @@ def build_service(
         scoring=scoring,
         decisions=build_decisions(use_case, database, models, pending.cache, records),
         workers=workers,
+        tracing=tracing,
     )
 
 

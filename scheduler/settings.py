@@ -20,6 +20,7 @@ from shared.settings import (
     LogSettings,
     NativeSettings,
     PickleSettings,
+    TracingSettings,
     load,
 )
 from usecases.settings import UseCaseSettings
@@ -31,6 +32,7 @@ class SchedulerSettings(
     DataSettings,
     UseCaseSettings,
     LogSettings,
+    TracingSettings,
     PickleSettings,
     NativeSettings,
     ApiClientSettings,

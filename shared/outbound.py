@@ -1,7 +1,7 @@
 """Where this program may call: addresses that an operator names, over HTTP and nothing else.
 
-There are two, API_URL and MLFLOW_TRACKING_URI. No request, webhook, bundle or row of data ever
-names one; a client that calls them follows no redirect.
+There are three: API_URL, MLFLOW_TRACKING_URI and OTEL_EXPORTER_OTLP_ENDPOINT. No request, webhook,
+bundle or row of data ever names one; a client that calls them follows no redirect.
 """
 
 import os

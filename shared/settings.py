@@ -108,6 +108,17 @@ class LogSettings(SettingGroup):
         return LogLimits(self.log_lines_per_minute, self.log_file_max_bytes, self.log_files_kept)
 
 
+class TracingSettings(SettingGroup):
+    """Traces."""
+
+    otel_exporter_otlp_endpoint: Address | None = Field(
+        default=None,
+        description="OpenTelemetry collector that traces are sent to over HTTP, e.g. "
+        "http://collector:4318; /v1/traces is added. None: no traces, and no process that sends "
+        "them. The SDK's other variables (OTEL_EXPORTER_OTLP_HEADERS and so on) apply.",
+    )
+
+
 class NativeSettings(SettingGroup):
     """Native parts."""
 

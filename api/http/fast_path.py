@@ -35,6 +35,9 @@ _UNUSUAL = frozenset(
     }
 )
 
+_TRACEPARENT = b"traceparent"
+_NOTED = _UNUSUAL | {_TRACEPARENT}
+
 
 class FastPathProtocol(BoundedProtocol):
     """uvicorn's protocol with a fast path; `protocol_for` makes subclasses with the routes."""
@@ -43,6 +46,8 @@ class FastPathProtocol(BoundedProtocol):
     _route: FastRoute | None = None
     # The caller, while a request is on the fast path.
     _caller: Caller
+    # The trace context that the caller of this request sent.
+    traceparent: bytes | None = None
     _body = b""
     # The headers of the request that is on the fast path; the next one has a list of its own.
     asked: Headers = ()
@@ -143,6 +148,7 @@ class FastPathProtocol(BoundedProtocol):
         return route
 
     def _is_small_json(self, route: FastRoute) -> bool:
+        self.traceparent = None
         length = kind = host = b""
         for name, value in self.headers:
             if name == b"content-length":
@@ -153,8 +159,10 @@ class FastPathProtocol(BoundedProtocol):
                 if host:
                     return False
                 host = value
-            elif name in _UNUSUAL:
-                return False
+            elif name in _NOTED:
+                if name != _TRACEPARENT:
+                    return False
+                self.traceparent = value
         return (
             (kind == _JSON or is_json(kind))
             and (host in self.hosts.known or self.hosts.allows(host))

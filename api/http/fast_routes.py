@@ -10,7 +10,13 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 
 class Recipient(Protocol):
-    """The connection that a reply goes to."""
+    """The connection that a reply goes to.
+
+    Attributes:
+        traceparent: the trace context that the caller sent.
+    """
+
+    traceparent: bytes | None
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
         """Send the reply; `headers` are lines, without the length."""

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from shared.contracts.problems import NO_MODEL_CODE, PROBLEM_TYPE, FieldProblem
+from shared.tracing.context import current_context
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -112,6 +113,9 @@ class Problem(Exception):
         }
         if self.errors:
             members["errors"] = [error.model_dump() for error in self.errors]
+        context = current_context()
+        if context is not None:
+            members["trace_id"] = context.trace_id
         return members | self.extra
 
     def render(self) -> bytes:

@@ -7,12 +7,12 @@ from uuid import uuid4
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shared.tracing.context import parse_traceparent
+
 REQUEST_ID_HEADER = b"x-request-id"
 _TRACEPARENT = b"traceparent"
 # What may be repeated in a header and in a log line as it is.
 _USABLE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
-_TRACE = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
-_NO_TRACE = b"0" * 32
 _FAILED = 400
 
 
@@ -22,16 +22,10 @@ def request_fields(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     for name, value in headers:
         if name == REQUEST_ID_HEADER and _USABLE_ID.fullmatch(value):
             fields["request_id"] = value.decode("ascii")
-        elif name == _TRACEPARENT and (trace := _trace_of(value)):
-            fields["trace_id"] = trace
+        elif name == _TRACEPARENT and (context := parse_traceparent(value)):
+            fields["trace_id"] = context.trace_id
     fields["request_id"] = fields["request_id"] or uuid4().hex
     return fields
-
-
-def _trace_of(traceparent: bytes) -> str:
-    """The id of a trace; empty where the header is none, or names no trace."""
-    found = _TRACE.fullmatch(traceparent)
-    return "" if found is None or found[1] == _NO_TRACE else found[1].decode("ascii")
 
 
 class RequestContext:

@@ -8,6 +8,7 @@ rows are quick. Rows of a slow version are scored on a thread meanwhile (`api.sc
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -27,14 +28,23 @@ from api.scoring.model_router import Isolation
 from api.scoring.pipeline import ScoringPipeline
 from api.scoring.requests import RowParser
 from api.scoring.stages import Received, Reply, RowOutcome
+from api.tracing.batches import BatchTrace, BatchTracer, TracedRequest
+from shared.tracing.context import current_context
 from shared.usecase.serving import ScoringRoute
 
 # Larger batches save little more, and these rows already hold the loop for two milliseconds.
 MAX_ROWS = 64
+_FAILED = 500
 
 
 class Recipient(Protocol):
-    """A connection that waits for an answer."""
+    """A connection that waits for an answer.
+
+    Attributes:
+        traceparent: the trace context that the caller sent.
+    """
+
+    traceparent: bytes | None
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
         """Send it; `headers` are whole lines, without the length."""
@@ -59,14 +69,28 @@ class PendingRequest:
     started: float
     fields: dict[str, Any] | None = None
 
-    def log_fields(self) -> dict[str, Any]:
-        """What the request is called in logs; looked at only when it failed."""
+    def log_fields(self, trace: BatchTrace | None = None) -> dict[str, Any]:
+        """What the request is called in logs; looked at only when it failed.
+
+        Its trace is that of its caller, else that of its micro-batch.
+        """
         if self.fields is None:
             if isinstance(self.recipient, _FutureRecipient):
                 self.fields = self.recipient.fields
             else:
                 self.fields = request_fields(getattr(self.recipient, "asked", ()))
+            if trace is not None:
+                self.fields = {"trace_id": trace.context.trace_id, **self.fields}
         return self.fields
+
+    def traced(self) -> TracedRequest:
+        """What its trace tells of it; only for one with a context."""
+        return TracedRequest(
+            self.recipient.traceparent or b"",
+            self.started,
+            self.row_route.route.path,
+            isinstance(self.recipient, _FutureRecipient),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +99,7 @@ class _FutureRecipient:
 
     outcome: "asyncio.Future[RowOutcome]"
     fields: dict[str, Any]
+    traceparent: bytes | None = None
 
     def resolve(self, outcome: RowOutcome) -> None:
         if not self.outcome.done():
@@ -84,7 +109,15 @@ class _FutureRecipient:
 class MicroBatcher:
     """Collects requests on the event loop, and scores them at its next turn."""
 
-    def __init__(self, pipeline: ScoringPipeline, models: ModelSlot, lane: ScoringLane) -> None:
+    def __init__(
+        self,
+        pipeline: ScoringPipeline,
+        models: ModelSlot,
+        lane: ScoringLane,
+        tracer: BatchTracer | None = None,
+    ) -> None:
+        self._tracer = tracer
+        self._context = copy_context()
         self._pipeline = pipeline
         self._models = models
         self._lane = lane
@@ -114,7 +147,11 @@ class MicroBatcher:
             Problem: of this row.
         """
         outcome: asyncio.Future[RowOutcome] = asyncio.get_running_loop().create_future()
-        self.add(body, row_route, caller, _FutureRecipient(outcome, get_contextvars()))
+        context = current_context()
+        traceparent = None if context is None else context.traceparent.encode()
+        recipient = _FutureRecipient(outcome, get_contextvars(), traceparent)
+        # a turn may begin with this row, and is not of its context alone
+        self._context.run(self.add, body, row_route, caller, recipient)
         found = await outcome
         if isinstance(found, Problem):
             raise found
@@ -142,24 +179,40 @@ class MicroBatcher:
     def _score(self) -> None:
         began = time.perf_counter()
         requests = self._take()
-        received = self._received(requests)
-        outcomes = self._outcomes(received)
-        self._answer(received, outcomes)
+        trace = None if self._tracer is None else BatchTrace(began)
+        received = self._received(requests, trace)
+        outcomes = self._outcomes(received, trace)
+        self._answer(received, outcomes, trace)
         if requests:
+            self._end(requests, trace)
             self._lane.took(len(requests), time.perf_counter() - began)
 
     def _score_on_thread(self) -> None:
-        received = self._received(self._take())
+        requests = self._take()
+        trace = None if self._tracer is None else BatchTrace(time.perf_counter())
+        received = self._received(requests, trace)
         outcomes: list[RowOutcome] = []
 
         def score() -> None:
-            outcomes.extend(self._outcomes(received))
+            outcomes.extend(self._outcomes(received, trace))
 
         def done() -> None:
-            self._answer(received, outcomes)
+            self._answer(received, outcomes, trace)
+            self._end(requests, trace)
             self._next()
 
         self._lane.offload(score, done)
+
+    def _end(self, requests: Sequence[PendingRequest], trace: BatchTrace | None) -> None:
+        if self._tracer is None or trace is None or not requests:
+            return
+        callers = [one.traced() for one in requests if one.recipient.traceparent is not None]
+        first = requests[0]
+
+        def about() -> dict[str, str]:
+            return {"route": first.row_route.route.path, "model.version": self._models.version}
+
+        self._tracer.end(trace, first.started, len(requests), callers, about)
 
     def _take(self) -> list[PendingRequest]:
         count = self._lane.rows_at_once(MAX_ROWS)
@@ -167,7 +220,7 @@ class MicroBatcher:
         return requests
 
     def _received(
-        self, requests: Sequence[PendingRequest]
+        self, requests: Sequence[PendingRequest], trace: BatchTrace | None
     ) -> list[tuple[PendingRequest, Received]]:
         """Requests that could be parsed; the others are answered."""
         received = []
@@ -176,30 +229,38 @@ class MicroBatcher:
             try:
                 parsed = row_route.parse(request.body)
             except Problem as problem:
-                self._reply(request, problem)
+                self._reply(request, problem, trace)
             else:
                 row = Received(parsed, row_route.route, request.caller, request.started)
                 received.append((request, row))
+        if trace is not None:
+            trace.marks.append(time.perf_counter())
         return received
 
     def _outcomes(
-        self, received: Sequence[tuple[PendingRequest, Received]]
+        self, received: Sequence[tuple[PendingRequest, Received]], trace: BatchTrace | None
     ) -> Sequence[RowOutcome]:
         return score_isolated(
             self._pipeline,
             [row for _, row in received],
-            lambda place: received[place][0].log_fields(),
+            lambda place: received[place][0].log_fields(trace),
+            trace,
         )
 
     def _answer(
         self,
         received: Sequence[tuple[PendingRequest, Received]],
         outcomes: Sequence[RowOutcome],
+        trace: BatchTrace | None,
     ) -> None:
         for (request, _), outcome in zip(received, outcomes, strict=True):
-            self._reply(request, outcome)
+            self._reply(request, outcome, trace)
 
-    def _reply(self, request: PendingRequest, outcome: RowOutcome) -> None:
+    def _reply(
+        self, request: PendingRequest, outcome: RowOutcome, trace: BatchTrace | None
+    ) -> None:
+        if isinstance(outcome, Problem) and outcome.kind.status >= _FAILED:
+            self._note(request, outcome, trace)
         if isinstance(request.recipient, _FutureRecipient):
             request.recipient.resolve(outcome)
             return
@@ -214,6 +275,13 @@ class MicroBatcher:
             headers = [*problem_headers(outcome, self._models.version_header), own]
             request.recipient.answer(status, rendered(headers), outcome.render())
         request.row_route.metrics.answered(status, time.perf_counter() - request.started)
+
+    def _note(self, request: PendingRequest, problem: Problem, trace: BatchTrace | None) -> None:
+        """A row failed: its answer names the trace that its lines of the log name."""
+        if trace is not None:
+            trace.failed += 1
+        if trace_id := request.log_fields(trace).get("trace_id"):
+            problem.extra.setdefault("trace_id", trace_id)
 
     def _head_of(self, version: str) -> bytes:
         """Nearly always that of the row before."""
@@ -231,6 +299,7 @@ def score_isolated(
     pipeline: ScoringPipeline,
     rows: Sequence[Received],
     fields: Callable[[int], Mapping[str, Any]] = _no_fields,
+    trace: BatchTrace | None = None,
 ) -> Sequence[RowOutcome]:
     """Score rows of different callers: together, or one by one when anything goes wrong.
 
@@ -238,14 +307,17 @@ def score_isolated(
     """
     if not rows:
         return ()
+    marks = None if trace is None else trace.marks
     try:
-        return pipeline.run(rows, isolation=Isolation.PER_ROW).outcomes
+        return pipeline.run(rows, isolation=Isolation.PER_ROW, marks=marks).outcomes
     except Exception as error:  # noqa: BLE001 - becomes a logged 500 of one row
         if len(rows) == 1:
             known = {**fields(0), **pipeline.names_of(rows[0])}
             return (as_problem(error, rows[0].route.path, **known),)
+        if trace is not None:
+            trace.is_split = True
         return [
-            score_isolated(pipeline, [row], partial(_shifted, fields, place))[0]
+            score_isolated(pipeline, [row], partial(_shifted, fields, place), trace)[0]
             for place, row in enumerate(rows)
         ]
 

@@ -22,6 +22,7 @@ from api.scoring.pipeline import PipelineParts, ScoringPipeline
 from api.scoring.reasons import Explanations
 from api.scoring.user_locks import MonotonicClock, NoLocks, StripedLocks, UserLocks
 from api.settings import Settings
+from api.tracing.batches import BatchTracer
 from api.workers.build import WorkerParts
 from api.workers.peers.labels import PeersJournals
 from api.workers.peers.network import Peers
@@ -90,6 +91,7 @@ def build_scoring(
     journal: Journal,
     pending: PendingDecisions,
     records: RecordFormat,
+    tracer: BatchTracer | None,
 ) -> Scoring:
     """The pipeline and everything that runs it."""
     execution, user_locks = _how_to_run(settings, database.engine)
@@ -121,7 +123,7 @@ def build_scoring(
         breaker=breaker,
         pipeline=pipeline,
         lane=lane,
-        batcher=MicroBatcher(pipeline, models.slot, lane),
+        batcher=MicroBatcher(pipeline, models.slot, lane, tracer),
         execution=execution,
         labels=LabelKeeper(database.engine, journal, cache, others, records.rows),
         explanations=Explanations(models.loader, models.slot, use_case.feature_set.names),

@@ -108,11 +108,18 @@ class ScoringPipeline:
         self._fields = parts.records.rows.fields
 
     def run(
-        self, received: Sequence[Received], *, isolation: Isolation, model: LiveModel | None = None
+        self,
+        received: Sequence[Received],
+        *,
+        isolation: Isolation,
+        model: LiveModel | None = None,
+        marks: list[float] | None = None,
     ) -> PipelineResult:
         """Give every row its outcome.
 
-        `model` is the version to score with, where it is not simply the live one.
+        `model` is the version to score with, where it is not simply the live one. `marks` gets
+        the instant at which each phase ended, by `time.perf_counter`: rows accepted, features
+        made, scores made, decisions recorded.
 
         Raises:
             Problem: no model, the model failed, or the journal is full; nothing was counted.
@@ -123,9 +130,11 @@ class ScoringPipeline:
         with locks.of(_lock_keys(received, self._fields)), self._reading(len(received)):
             accepted = self._accept(received, outcomes)
             fresh, duplicates = self._deduplicate(accepted, outcomes)
+            if marks is not None:
+                marks.append(time.perf_counter())
             scored: Sequence[Scored] = ()
             if fresh:
-                model, scored = self._decide(fresh, model, isolation, outcomes)
+                model, scored = self._decide(fresh, model, isolation, outcomes, marks)
             _answer_duplicates(duplicates, scored, outcomes)
         return PipelineResult([found for found in outcomes if found is not None], model)
 
@@ -240,18 +249,25 @@ class ScoringPipeline:
         model: LiveModel,
         isolation: Isolation,
         outcomes: Outcomes,
+        marks: list[float] | None,
     ) -> tuple[LiveModel, Sequence[Scored]]:
         parts, trial = self._parts, self._parts.models.trial
         missed_before = missed()
         with RowReservation(parts.source, parts.claims, rows) as reserved:
             featured = Featured(rows, reserved.matrix, is_whole=missed() == missed_before)
+            if marks is not None:
+                marks.append(time.perf_counter())
             users = [row.transaction.user_id for row in rows]
             scores = parts.router.score(model, trial, users, featured.matrix, isolation=isolation)
+            if marks is not None:
+                marks.append(time.perf_counter())
             scored, unscored = answered(featured, scores, parts.models.fallback, parts.router.blame)
             if not featured.is_whole:
                 self._mark(scored)
             self._record(scored, scores, trial, isolation)
             reserved.commit([row for row, _ in unscored])
+        if marks is not None:
+            marks.append(time.perf_counter())
         for row, decided, answer in scored:
             outcomes[row.position] = Reply(answer.body, decided.served.version)
         for row, problem in unscored:

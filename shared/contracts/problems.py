@@ -24,6 +24,9 @@ class ProblemBody(BaseModel):
     status: int
     detail: str
     errors: list[FieldProblem] = Field(default_factory=list)
+    trace_id: str | None = Field(
+        default=None, description="The trace of the request, which the log names as well"
+    )
 
     @property
     def code(self) -> str:

@@ -23,7 +23,9 @@ DEPENDENCIES = (
     "alembic", "apscheduler", "cel_expr_python", "cloudpickle", "cronsim", "cryptography",
     "fastapi", "filelock", "httptools", "httpx", "jinja2", "matplotlib.pyplot", "mlflow", "numba",
     "numpy", "onnx", "onnxruntime", "orjson", "pandera.polars", "polars", "prometheus_client",
-    "google.protobuf", "psycopg", "pyarrow", "pydantic", "pydantic_settings", "rich", "scipy",
+    "google.protobuf", "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.sdk.trace.export", "psycopg", "pyarrow", "pydantic", "pydantic_settings",
+    "requests", "rich", "scipy",
     "sklearn.ensemble", "sqlalchemy", "structlog", "threadpoolctl", "torch", "typer", "uvicorn",
     "uvloop",
 )  # fmt: skip

@@ -22,6 +22,7 @@ class FakeCaller:
     status: int = 0
     headers: bytes = b""
     body: dict[str, Any] = field(default_factory=dict)
+    traceparent: bytes | None = None
 
     def answer(self, status: int, headers: bytes, body: bytes) -> None:
         self.status, self.headers, self.body = status, headers, orjson.loads(body)

@@ -58,6 +58,8 @@ class _Peer:
     """A recipient in another worker."""
 
     answer: Answer
+    # the worker that accepted the row knows its caller
+    traceparent: bytes | None = None
 
 
 def _rows(service: Service, route: ScoringRoute, tasks: _Tasks) -> Operation:

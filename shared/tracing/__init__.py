@@ -1,0 +1,1 @@
+"""Traces: spans are plain data here; one child process turns them into OpenTelemetry's."""
