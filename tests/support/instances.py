@@ -12,6 +12,7 @@ FOLDERS = {
     "retrained_models_dir": "retrained_models",
     "test_data_dir": "test_data",
     "drift_reports_dir": "drift",
+    "archive_dir": "archive",
 }
 
 

@@ -133,7 +133,12 @@ def _check_place(settings: BackupSettings, path: Path) -> None:
     """An archive inside a folder that is backed up would be in the next one."""
     inside = (
         *(settings.journal_dir, settings.prod_models_dir, settings.retrained_models_dir),
-        *(settings.test_data_dir, settings.drift_reports_dir, settings.keys_dir),
+        *(
+            settings.test_data_dir,
+            settings.drift_reports_dir,
+            settings.archive_dir,
+            settings.keys_dir,
+        ),
     )
     for folder in inside:
         if path.resolve().is_relative_to(folder.resolve()):

@@ -16,7 +16,13 @@ from pydantic import Field
 
 from shared.errors import DataUnavailable
 from shared.local_paths import AbsolutePath
-from shared.settings import CandidateSettings, DataSettings, load
+from shared.settings import (
+    CandidateSettings,
+    DataSettings,
+    DriftReportSettings,
+    RegistrySettings,
+    load,
+)
 from shared.system.files import TEMPORARY_PREFIX
 from usecases.settings import UseCaseSettings
 
@@ -27,20 +33,19 @@ _GROWING = (".jsonl",)
 _ATTEMPTS = 20
 
 
-class BackupSettings(DataSettings, UseCaseSettings, CandidateSettings):
+class BackupSettings(
+    DataSettings, UseCaseSettings, RegistrySettings, CandidateSettings, DriftReportSettings
+):
     """The folders of both services; every image has these, whichever service it holds."""
 
     journal_dir: AbsolutePath = Field(
         default=Path("var/journal"), description="Folder of the write-ahead log of decisions."
     )
-    prod_models_dir: AbsolutePath = Field(
-        default=Path("prod_models"), description="Folder of the registry."
-    )
     test_data_dir: AbsolutePath = Field(
         default=Path("test_data"), description="Folder of the held-out rows of past runs."
     )
-    drift_reports_dir: AbsolutePath = Field(
-        default=Path("var/drift"), description="Folder of the drift reports."
+    archive_dir: AbsolutePath = Field(
+        default=Path("var/archive"), description="Folder of archived rows."
     )
 
 
@@ -95,6 +100,7 @@ def other_places(settings: BackupSettings) -> list[Place]:
         Place("candidates", settings.retrained_models_dir),
         Place("held_out", settings.test_data_dir),
         Place("drift", settings.drift_reports_dir),
+        Place("archive", settings.archive_dir),
     ]
 
 
