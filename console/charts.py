@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from shared.printable import printable
+
 WIDTH, HEIGHT = 640.0, 160.0
 _PAD = 6.0
 
@@ -119,7 +121,7 @@ def _svg(title: str, shapes: Sequence[Markup], width: float, height: float) -> M
     return Markup(
         '<svg class="chart" viewBox="0 0 {:.0f} {:.0f}" role="img" aria-label="{}" '
         'preserveAspectRatio="none">{}</svg>'
-    ).format(width, height, escape(title), Markup("").join(shapes))
+    ).format(width, height, escape(printable(title)), Markup("").join(shapes))
 
 
 def _range(known: Sequence[float], lowest: float | None) -> tuple[float, float]:
