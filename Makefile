@@ -9,29 +9,37 @@ MLFLOW := .venv-mlflow
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 export TORCH_INDEX
 PYTEST_WORKERS ?= auto
+# `make test FOLDER=tests/api`: the default tests of one folder or file
+FOLDER ?=
+# what a step of the installation is, how long it took and what it added
+PHASE := scripts/phase $(VENV)
 
-.PHONY: help run test test-again check format test-compose test-long test-fuzz test-tracking bench-elsewhere clean
+.PHONY: help run install test test-again check format test-compose test-long test-fuzz test-tracking bench-elsewhere clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 $(VENV)/.run: requirements.txt requirements/serving.txt requirements/learning.txt requirements/tracking.txt pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	scripts/install-torch $(BIN)/pip
-	$(BIN)/pip install --quiet -r requirements.txt
-	$(BIN)/pip install --quiet --no-deps --editable .
+	@echo "installing into $(VENV) (about 2.3 GB)"
+	@test -x $(BIN)/python || $(PHASE) "virtual environment" $(PYTHON) -m venv $(VENV)
+	@$(PHASE) "torch (its CPU build, where that can be had)" scripts/install-torch $(BIN)/pip
+	@$(PHASE) "other libraries (requirements.txt)" $(BIN)/pip install --quiet -r requirements.txt
+	@$(PHASE) "understudy itself" $(BIN)/pip install --quiet --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
-	$(BIN)/pip install --quiet -r requirements/dev.txt
+	@$(PHASE) "tools of development (requirements/dev.txt)" $(BIN)/pip install --quiet -r requirements/dev.txt
 	@touch $@
+
+install: $(VENV)/.dev ## set up for work on it: libraries, tools, the hook of commits
+	$(BIN)/pre-commit install
 
 run: $(VENV)/.run ## set up and run both services (http://127.0.0.1:8000) and the console (:8001)
 	$(BIN)/understudy run
 
-test: $(VENV)/.dev ## set up and run the default tests
-	$(BIN)/pytest -n $(PYTEST_WORKERS) -m "not compose and not slow and not mlflow"
+test: $(VENV)/.dev ## set up and run the default tests; FOLDER=tests/api for some
+	$(BIN)/pytest -n $(PYTEST_WORKERS) -m "not compose and not slow and not mlflow" $(FOLDER)
 
 test-again: $(VENV)/.dev ## only what failed last time, one after another
 	$(BIN)/pytest --last-failed --last-failed-no-failures none -m "not compose and not slow and not mlflow"
