@@ -33,6 +33,12 @@ NOT_RUN_HERE = {
     ("CONTRIBUTING.md", "make bench-cycle"): "takes minutes of a quiet machine",
     ("benchmarks/README.md", ""): RIVALS,
     ("docs/handbook.md", ""): HANDBOOK,
+    ("docs/operations/approval.md", "understudy approve 1"): (
+        "needs a candidate that waits for a person: tests/api/test_approvals.py has one"
+    ),
+    ("monitoring/README.md", "understudy rehearse"): (
+        "needs Prometheus: tests/monitoring/test_rehearsal.py runs it"
+    ),
     ("docs/operations/replay.md", "understudy import handbook"): HANDBOOK,
     ("docs/operations/replay.md", "understudy replay --from 2018"): HANDBOOK,
     ("docs/operations/backup.md", "install -d -o 10001"): CONTAINERS,
@@ -44,6 +50,8 @@ NOT_RUN_HERE = {
 """(page, what the command begins with) -> why."""
 
 STATUS = {
+    # none, where no traced request failed
+    "grep trace_id": frozenset({0, 1}),
     "understudy drift": frozenset({0, 1, 3}),
     ".venv/bin/understudy drift": frozenset({0, 1, 3}),
     ".venv/bin/understudy retrain --wait": frozenset({0, 3}),
@@ -55,12 +63,15 @@ FOLLOWED = (
     "CONTRIBUTING.md",
     "docs/importing.md",
     "docs/operations/README.md",
+    "docs/operations/approval.md",
     "docs/operations/backup.md",
     "docs/operations/drift.md",
     "docs/operations/replay.md",
+    "docs/operations/retention.md",
     "docs/operations/rollout.md",
     "docs/operations/scheduler.md",
     "docs/operations/serving.md",
+    "docs/operations/traces.md",
     "docs/rules.md",
     "docs/security.md",
     "usecases/fraud/README.md",
@@ -158,7 +169,9 @@ def test_what_readme_and_operations_say_works_with_one_running_pair(reader: Read
     follow(reader, *commands_of("docs/operations/README.md"))
     follow(reader, *commands_of("docs/operations/scheduler.md"), *commands_of("docs/rules.md"))
     _follow_rollouts(reader)
+    follow(reader, *commands_of("docs/operations/approval.md"))
     follow(reader, *commands_of("docs/operations/backup.md"))
+    follow(reader, *commands_of("docs/operations/retention.md"))
 
     reader.words = {"1.0.3": "1.2.0"}
     reader.push("1.2.0")
@@ -260,8 +273,10 @@ def test_what_the_pages_say_of_workers_and_of_the_repository_works(reader: Reade
     two, alone, _containers = block(
         "docs/operations/serving.md", "API_WORKERS=4 understudy", "API_WORKERS=4 docker"
     )
-    for command in (two, alone):
+    traced, grep = commands_of("docs/operations/traces.md")
+    for command in (two, alone, traced):
         reader.serve(command, "/livez")
         reader.stop()
+    follow(reader, grep)
     reader.do("git init --quiet .")
     follow(reader, *commands_of("CONTRIBUTING.md"))
