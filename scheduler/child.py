@@ -1,4 +1,6 @@
-"""`python -m scheduler.child PARENT_PID`: wait for a claimed run on stdin, and carry it out.
+"""`python -m scheduler.child PARENT_PID [SPANS]`: carry out a claimed run that stdin names.
+
+SPANS is the descriptor of the pipe that takes the spans of its steps.
 
 A separate process, so that a run which hangs, leaks or crashes takes nothing with it. It
 dies with its parent, and records how its run ended itself.
@@ -25,6 +27,9 @@ from shared.system.child_processes import end_with_parent
 from shared.system.files import keep_files_private
 from shared.tables.engine import connect
 from shared.tables.runs import Run, RunStatus, get_run
+from shared.tracing.context import parse_traceparent
+from shared.tracing.pipe import InheritedPipe
+from shared.tracing.recording import recording
 from shared.usecase.learning import LearningUseCase
 
 DATABASE_RETRY_SECONDS = 2.0
@@ -48,7 +53,9 @@ def carry_out(
     words = sys.stdin.readline().split()
     if not words:
         return 0
-    run_id, fencing_number = map(int, words)
+    run_id, fencing_number = map(int, words[:2])
+    trace = parse_traceparent(words[2]) if len(words) > 2 else None
+    spans = InheritedPipe(int(arguments[1])) if len(arguments) > 1 else None
     interruption, log = Interruption(), structlog.get_logger()
     stop_on_signals(interruption)
     engine = connect(settings.database_url.get_secret_value())
@@ -58,7 +65,8 @@ def carry_out(
     if run is None:
         return NOT_OVER
     known = runners(settings, engine, use_case, recorder, interruption=interruption, log=log)
-    report = _execute(known.get(run.job), run, recorder)
+    with recording(spans, trace):
+        report = _execute(known.get(run.job), run, recorder)
     while not recorder.is_settled and not interruption.requested:
         interruption.wait(DATABASE_RETRY_SECONDS)
         _flush(recorder)

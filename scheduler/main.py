@@ -64,10 +64,14 @@ def run(
         )
         serve_metrics(registry, settings.metrics_host, settings.metrics_port, log)
     log.info("scheduler_started", use_case=settings.use_case, api=str(settings.api_url))
+    if wired.spans is not None:
+        wired.spans.start()
     wired.children.prepare()
     run_until_stopped(build_scheduler(wired.ticks, log), interruption, log)
     is_clean = wait_for_threads(settings.shutdown_grace_seconds)
     wired.children.close()
+    if wired.spans is not None:
+        wired.spans.close()
     log.info("scheduler_stopped", clean=is_clean)
     if not is_clean:
         # A thread that waits for the database cannot be interrupted, and Python would wait for

@@ -18,6 +18,7 @@ from shared.contracts.problems import NO_MODEL_CODE, ProblemBody
 from shared.contracts.reading import Contract, ContractBroken, parse_contract, parse_if_agreed
 from shared.contracts.rollouts import Mode, RolloutRequest, RolloutView
 from shared.errors import UnderstudyError
+from shared.tracing.context import HEADER, current_context
 
 _DETAIL_CHARACTERS = 500
 CONNECT_TIMEOUT_SECONDS = 3.0
@@ -158,6 +159,7 @@ class HttpScoringApi:
             timeout=httpx.Timeout(timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
             # httpx retries connection errors only, never a request that was sent
             transport=httpx.HTTPTransport(retries=CONNECT_RETRIES),
+            event_hooks={"request": [_name_trace]},
         )
 
     def close(self) -> None:
@@ -261,6 +263,13 @@ class HttpScoringApi:
             return self._client.get(path)
         except httpx.HTTPError as error:
             raise ApiUnavailable(f"GET {path}: {_cause(error)}") from error
+
+
+def _name_trace(request: httpx.Request) -> None:
+    """The API's part of the work belongs to the same trace."""
+    context = current_context()
+    if context is not None:
+        request.headers[HEADER] = context.traceparent
 
 
 def _partial(changed: ModelChanged) -> str | None:

@@ -33,6 +33,7 @@ from shared.clock import Clock, SystemClock
 from shared.keys.store import KeyStore
 from shared.tables.rollout_looks import write_look
 from shared.tables.runs import request_unless_unfinished
+from shared.tracing.pipe import SpanPipe
 
 HEARTBEAT_SECONDS = 5.0
 FIRST_MODEL_SECONDS = 1.0
@@ -46,6 +47,7 @@ class Wired:
 
     ticks: tuple[PeriodicTask, ...]
     children: ChildRunner
+    spans: SpanPipe | None
 
 
 def wire(
@@ -59,6 +61,8 @@ def wire(
     log = structlog.get_logger()
     log.info("signing_key", key_id=KeyStore(settings.keys_dir).ensure_signing_key())
     recorder = RunRecorder(engine, log, _retries(settings).pause_seconds)
+    endpoint = settings.otel_exporter_otlp_endpoint
+    spans = None if endpoint is None else SpanPipe("scheduler", endpoint)
     children = ChildRunner(
         command=command,
         engine=engine,
@@ -68,6 +72,7 @@ def wire(
         lease_seconds=settings.lease_seconds,
         log=log,
         keeps_ready=settings.run_process_ready,
+        spans=spans,
     )
     worker = _worker(settings, engine, children, recorder, log)
     first_model = FirstModel(
@@ -90,7 +95,7 @@ def wire(
     ticks.append(_trial_records_tick(settings, engine, log))
     ticks.append(_approval_tick(settings, engine, log))
     ticks += _schedule_ticks(settings, engine, clock, log)
-    return Wired(tuple(ticks), children)
+    return Wired(tuple(ticks), children, spans)
 
 
 def _worker(

@@ -15,6 +15,7 @@ from shared.clock import Clock, SystemClock, isoformat
 from shared.errors import DataUnavailable
 from shared.tables.leases import record_steps
 from shared.tables.runs import Run
+from shared.tracing.recording import span
 
 RUNNING = "running"
 """The result of a step in progress."""
@@ -66,7 +67,9 @@ class StepLog:
         self._tell([*self.records, {"step": name, "started_at": started_at, "result": RUNNING}])
         started = time.perf_counter()
         try:
-            yield note
+            with span(f"step {name}") as traced:
+                yield note
+                traced.attributes |= _attributes(note)
         except Exception as error:
             note.result = "failed"
             note.details["reason"] = f"{type(error).__name__}: {error}"
@@ -93,3 +96,11 @@ class StepLog:
         # only for people who wait: the record of the run has them all
         with suppress(DataUnavailable):
             self._show(records)
+
+
+def _attributes(note: Note) -> dict[str, str | bool | int | float]:
+    """What a trace shows of a step: its figures, and nothing that is a list."""
+    said = {"rows": note.rows, "result": note.result, **note.details}
+    return {
+        name: value for name, value in said.items() if isinstance(value, str | bool | int | float)
+    }

@@ -18,10 +18,13 @@ from scheduler.cycle.records import INTERRUPTED, RunRecorder
 from scheduler.cycle.report import RunReport
 from scheduler.schedule.outage_log import OutageLog
 from scheduler.supervision.limits import ChildLimits
+from scheduler.supervision.run_trace import keep_root
 from shared.errors import DataUnavailable
 from shared.system.child_processes import ChildProcess, kill_child, start_child, stop_child
 from shared.tables.leases import CANCELLED, renew
 from shared.tables.runs import Run, RunStatus, get_run
+from shared.tracing.context import TraceContext, in_context, new_context
+from shared.tracing.pipe import InheritedPipe
 
 # Keeps the lease of a run in progress, and learns with it whether the run should end.
 
@@ -159,7 +162,9 @@ class ChildRunner:
         lease_seconds: float,
         log: FilteringBoundLogger,
         keeps_ready: bool = False,
+        spans: InheritedPipe | None = None,
     ) -> None:
+        self._spans = spans
         self._keeps_ready = keeps_ready
         self._ready: ChildProcess | None = None
         self._command = tuple(command)
@@ -171,17 +176,31 @@ class ChildRunner:
         self._log = log
 
     def execute(self, run: Run) -> RunReport:
+        """Carry out the run; its trace has its root here, so that a killed run has one as well."""
+        trace, began = new_context(is_sampled=self._spans is not None), time.perf_counter()
+        with in_context(trace):
+            report = self._carry_out(run, trace)
+        if self._spans is not None:
+            keep_root(self._spans, trace, began, self._outcome(run))
+        self.prepare()
+        return report
+
+    def _outcome(self, run: Run) -> Run:
+        """The run as it was recorded; as it was claimed while the database is away."""
+        with suppress(DataUnavailable):
+            return get_run(self._engine, run.run_id) or run
+        return run
+
+    def _carry_out(self, run: Run, trace: TraceContext) -> RunReport:
         number = run.fencing_number or 0
         keeper = LeaseKeeper(self._engine, run.run_id, number, self._lease_seconds, self._log)
         with keeper as lease:
-            child = self._start(run.run_id, number)
+            child = self._start(run.run_id, number, trace)
             ending = self._watch(child, lease)
             if ending is not ChildEnding.LEFT:
                 self._log.warning("child_ended", run_id=run.run_id, reason=ending.value)
                 stop_child(child, self._limits.stop_seconds)
-        report = self._conclude(run, ending, child.returncode, keeper)
-        self.prepare()
-        return report
+        return self._conclude(run, ending, child.returncode, keeper)
 
     def prepare(self) -> None:
         """Start the next child, unless one is ready or we are about to stop."""
@@ -197,16 +216,22 @@ class ChildRunner:
             kill_child(child)
             child.communicate()
 
-    def _start(self, run_id: int, fencing_number: int) -> ChildProcess:
+    def _start(self, run_id: int, fencing_number: int, trace: TraceContext) -> ChildProcess:
         self.prepare()
         child, self._ready = self._ready or self._spawn(), None
         # one that died meanwhile does not read it, which the watch will find
         with suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as pipe:
-            pipe.write(f"{run_id} {fencing_number}\n".encode())
+            pipe.write(f"{run_id} {fencing_number} {trace.traceparent}\n".encode())
         return child
 
     def _spawn(self) -> ChildProcess:
-        return start_child([*self._command, str(os.getpid())], stdin=subprocess.PIPE)
+        command = [*self._command, str(os.getpid())]
+        if self._spans is None or self._spans.descriptor < 0:
+            return start_child(command, stdin=subprocess.PIPE)
+        descriptor = self._spans.descriptor
+        return start_child(
+            [*command, str(descriptor)], stdin=subprocess.PIPE, descriptors=[descriptor]
+        )
 
     def _watch(self, child: ChildProcess, lease: LeaseKeeper) -> ChildEnding:
         deadline = time.monotonic() + self._limits.time_seconds

@@ -31,7 +31,8 @@ _EXPORTER = "shared.tracing.exporter"
 _PIPE_BYTES = 1024 * 1024
 _PIPE_BUF = 4096
 _RESTART_SECONDS = 30.0
-CLOSE_SECONDS = 3.0
+CLOSE_SECONDS = 1.0
+"""What a collector gets at the end of the service; services have to stop within ten seconds."""
 # What the exporter may know of the service: OpenTelemetry's settings, proxies, certificates, logs.
 _PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
            "LOG_FORMAT", "LOG_LEVEL", "PATH")  # fmt: skip
@@ -134,7 +135,7 @@ class SpanPipe(InheritedPipe):
             self._close_pipe()
         if child is not None:
             with suppress(subprocess.TimeoutExpired):
-                child.wait(CLOSE_SECONDS + 1)
+                child.wait(2 * CLOSE_SECONDS)
             kill_child(child)
 
     def _lost(self) -> None:

@@ -19,6 +19,7 @@ from scheduler.supervision.child_runner import ChildRunner, resident_bytes
 from scheduler.supervision.limits import ChildLimits, Retries
 from shared.tables.leases import announce_push, request_cancel
 from shared.tables.runs import Run, RunStatus, claim_next, finish, get_run, request_run
+from shared.tracing.context import parse_traceparent
 
 pytestmark = pytest.mark.slow
 
@@ -204,8 +205,10 @@ def test_a_child_is_told_its_run_its_number_and_its_parent(bench: Bench, tmp_pat
     told = tmp_path / "told"
     bench.execute(TELLS.format(path=str(told)))
 
+    run_id, number, traceparent, parent = told.read_text().split()[:4]
     numbers = [bench.run.run_id, bench.number, os.getpid()]
-    assert [int(text) for text in told.read_text().split()[:3]] == numbers
+    assert [int(text) for text in (run_id, number, parent)] == numbers
+    assert parse_traceparent(traceparent) is not None
 
 
 def test_the_next_child_is_ready_before_it_is_needed_and_does_only_one_run(
@@ -218,7 +221,7 @@ def test_the_next_child_is_ready_before_it_is_needed_and_does_only_one_run(
     runner.execute(bench.run)
     runner.execute(bench.run)
 
-    done = [line.split()[3] for line in told.read_text().splitlines()]
+    done = [line.split()[4] for line in told.read_text().splitlines()]
     assert (done[0], len(set(done))) == (ready, 2)
     assert len(wait_for_children(1)) == 1
     runner.close()

@@ -40,9 +40,11 @@ def test_what_was_kept_before_the_end_still_arrives() -> None:
     with running_collector() as collector:
         pipe = SpanPipe("api", collector.url)
         pipe.start()
+        assert pipe.keep([span("ready")])
+        wait_until(lambda: bool(collector.spans), PATIENCE_SECONDS)
         assert all(pipe.keep([span(f"work {number}")]) for number in range(20))
         pipe.close()
-        assert len(collector.spans) == 20
+        assert len(collector.spans) == 21
     assert pipe.pid is None
 
 
