@@ -27,6 +27,7 @@ from shared.tables.runs import RunStatus
 OUTCOMES = {
     RunStatus.SUCCEEDED: "succeeded",
     RunStatus.REFUSED: "succeeded",
+    RunStatus.NOT_DUE: "not_due",
     RunStatus.FAILED: "failed",
     RunStatus.SKIPPED: "skipped",
     RunStatus.MISSED: "missed",

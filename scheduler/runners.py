@@ -79,6 +79,7 @@ def _context(
     keys.ensure_signing_key()
     approvals = DatabaseApprovals(engine, settings.approval_expires_seconds)
     store = ArtefactStore(settings.work_dir, settings.work_max_bytes)
+    recipe = code_digest(use_case)
     return CycleContext(
         use_case=use_case,
         engine=engine,
@@ -92,7 +93,8 @@ def _context(
         latency_budget_ms=settings.latency_budget_ms,
         seed=settings.training_seed,
         tracker=_tracker(settings, interruption, log),
-        step_cache=StepCache(store, code_digest(use_case), log),
+        step_cache=StepCache(store, recipe, log),
+        recipe=recipe,
         lease_seconds=settings.lease_seconds,
         allow_pickle=settings.allow_pickle_models,
         trusted=keys.accepted_keys,

@@ -17,6 +17,7 @@ from api.http.problems import (
 from api.service import Service
 from shared.contracts.runs import (
     CancelRequest,
+    ForcedRunRequest,
     RunCancelled,
     RunRequested,
     Runs,
@@ -28,10 +29,19 @@ from shared.intervals import Interval
 from shared.keys.tokens import Role
 from shared.tables.config import change_retraining, read_retraining_config
 from shared.tables.leases import request_cancel
-from shared.tables.runs import CANCELLABLE, RunStatus, get_run, list_runs, request_run
+from shared.tables.runs import (
+    CANCELLABLE,
+    ForcedBy,
+    RunStatus,
+    get_run,
+    list_runs,
+    request_run,
+)
 
 JOB = "retraining"
 _LIMIT = 16 * 1024
+_BASE = "/api/mlops"
+_TAGS = {"tags": ["retraining"]}
 # What the columns of a run hold of a name.
 _LONGEST_NAME = 64
 RunNumber = Annotated[int, Path(ge=1, le=2**53, examples=[1])]
@@ -47,8 +57,10 @@ def add_retraining_routes(app: FastAPI, service: Service) -> None:
         response.headers["Location"] = f"/api/mlops/runs/{run_id}"
         return RunRequested(run_id=run_id, status=RunStatus.REQUESTED)
 
-    def runs(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Runs:
-        return Runs(runs=[RunView.model_validate(run) for run in list_runs(engine, limit)])
+    def force(request: Request, body: ForcedRunRequest, response: Response) -> RunRequested:
+        run_id = _force(service, acting_name(request), body.reason)
+        response.headers["Location"] = f"/api/mlops/runs/{run_id}"
+        return RunRequested(run_id=run_id, status=RunStatus.REQUESTED)
 
     def cancel(request: Request, run_id: RunNumber, body: CancelRequest) -> RunCancelled:
         return _cancel(service, run_id, acting_name(request), body.reason)
@@ -56,34 +68,56 @@ def add_retraining_routes(app: FastAPI, service: Service) -> None:
     def schedule(request: Request, body: ScheduleRequest) -> ScheduleChanged:
         return _change_schedule(service, acting_name(request), body)
 
+    specs = (
+        RouteSpec("POST", f"{_BASE}/trigger-retraining", trigger, Role.TRIGGER,
+                problems=(DATABASE_UNAVAILABLE,),
+                options={**_TAGS, "status_code": 202, "summary": "Retrain now"},
+                also=BY_OPERATORS),
+        RouteSpec("POST", f"{_BASE}/force-retraining", force, Role.OPERATOR, _LIMIT,
+                problems=(DATABASE_UNAVAILABLE, REGISTRY_FAILED),
+                options={**_TAGS, "status_code": 202,
+                         "summary": "Retrain now, also while the champion is fresh"}),
+        RouteSpec("POST", f"{_BASE}/runs/{{run_id}}/cancel", cancel, Role.OPERATOR, _LIMIT,
+                problems=(DATABASE_UNAVAILABLE, UNKNOWN_RUN, RUN_OVER, REGISTRY_FAILED),
+                options={**_TAGS, "summary": "End a run that waits or is in progress"}),
+        RouteSpec("POST", f"{_BASE}/schedule", schedule, Role.OPERATOR, _LIMIT,
+                problems=(DATABASE_UNAVAILABLE, REGISTRY_FAILED),
+                options={**_TAGS, "summary": "When models are retrained, and pausing that"}),
+    )  # fmt: skip
+    for spec in specs:
+        add_route(app, service.access.authenticator, spec)
+    _add_reading_routes(app, service)
+
+
+def _add_reading_routes(app: FastAPI, service: Service) -> None:
+    engine = service.database.engine
+
+    def runs(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Runs:
+        return Runs(runs=[RunView.model_validate(run) for run in list_runs(engine, limit)])
+
     def run(run_id: RunNumber) -> RunView:
         found = get_run(engine, run_id)
         if found is None:
             raise Problem(UNKNOWN_RUN, f"there is no run {run_id}; GET /api/mlops/runs lists them")
         return RunView.model_validate(found)
 
-    tags = {"tags": ["retraining"]}
-    base = "/api/mlops"
     specs = (
-        RouteSpec("POST", f"{base}/trigger-retraining", trigger, Role.TRIGGER,
-                problems=(DATABASE_UNAVAILABLE,),
-                options={**tags, "status_code": 202, "summary": "Retrain now"},
-                also=BY_OPERATORS),
-        RouteSpec("POST", f"{base}/runs/{{run_id}}/cancel", cancel, Role.OPERATOR, _LIMIT,
-                problems=(DATABASE_UNAVAILABLE, UNKNOWN_RUN, RUN_OVER, REGISTRY_FAILED),
-                options={**tags, "summary": "End a run that waits or is in progress"}),
-        RouteSpec("POST", f"{base}/schedule", schedule, Role.OPERATOR, _LIMIT,
-                problems=(DATABASE_UNAVAILABLE, REGISTRY_FAILED),
-                options={**tags, "summary": "When models are retrained, and pausing that"}),
-        RouteSpec("GET", f"{base}/runs", runs, Role.READ,
+        RouteSpec("GET", f"{_BASE}/runs", runs, Role.READ,
                 problems=(DATABASE_UNAVAILABLE, INVALID_REQUEST),
-                options={**tags, "summary": "The latest training runs"}),
-        RouteSpec("GET", f"{base}/runs/{{run_id}}", run, Role.READ,
+                options={**_TAGS, "summary": "The latest training runs"}),
+        RouteSpec("GET", f"{_BASE}/runs/{{run_id}}", run, Role.READ,
                 problems=(DATABASE_UNAVAILABLE, INVALID_REQUEST, UNKNOWN_RUN),
-                options={**tags, "summary": "One training run"}),
+                options={**_TAGS, "summary": "One training run"}),
     )  # fmt: skip
     for spec in specs:
         add_route(app, service.access.authenticator, spec)
+
+
+def _force(service: Service, who: str, reason: str) -> int:
+    engine, asked_by = service.database.engine, who[:_LONGEST_NAME]
+    run_id = request_run(engine, JOB, service.clock.now_us(), asked_by, ForcedBy(who, reason))
+    _audit(service, "retraining-forced", who, reason, run_id=run_id)
+    return run_id
 
 
 def _cancel(service: Service, run_id: int, who: str, reason: str) -> RunCancelled:

@@ -36,6 +36,9 @@ class CycleContext:
         step_cache: results of finished steps, so that no step runs twice; None keeps nothing.
         trusted: keys that may have signed the bundle of the live version.
         lease_seconds: how long an announced push excludes other schedulers.
+        recipe: a digest of the code, settings and libraries that make a candidate.
+        trains_while_fresh: train although the champion is fresh, and promote nothing then: a
+            replay compares policies over the candidates of all rounds.
         train_as_of: the instant that runs are about (see `resolve_as_of`); None: now.
         approvals: whether a person has to approve what passed every gate.
         progress: reports the progress of a long step, for display.
@@ -61,6 +64,8 @@ class CycleContext:
     trusted: Callable[[], Keys] = no_keys
     train_as_of: str | None = None
     approvals: Approvals = field(default_factory=NoApprovals)
+    recipe: str = ""
+    trains_while_fresh: bool = False
 
     @property
     def served(self) -> ServedBundles:

@@ -60,7 +60,13 @@ class _Scored:
 
 
 def evaluate(
-    context: CycleContext, examples: Examples, draft: Draft, champion: Champion | None, as_of: AsOf
+    context: CycleContext,
+    examples: Examples,
+    draft: Draft,
+    champion: Champion | None,
+    as_of: AsOf,
+    *,
+    forced_by: str | None = None,
 ) -> Evaluation:
     """Score the held-out rows with both models.
 
@@ -75,6 +81,7 @@ def evaluate(
     contest = Contest(
         evidence=replace(
             _evidence(context, examples, (candidate, scored), champion, as_of),
+            forced_by=forced_by,
             baselines=_baselines(draft, examples, context.use_case.task),
         ),
         champion_version=str(champion.version) if champion else None,

@@ -11,6 +11,7 @@ from scheduler.decision import DecisionInputs, PromotionDecision, decide
 from scheduler.gates import api_health, contest, latency
 from scheduler.gates.judging import DATA_QUALITY, FEATURE_QUALITY, Judge, judged
 from scheduler.gates.metrics import judge_metrics
+from scheduler.statistics.verdict_numbers import FRESH
 
 
 def is_fit_to_learn_from(run: CycleRun, snapshot: pl.DataFrame) -> bool:
@@ -63,6 +64,13 @@ def conclude(run: CycleRun, champion: Champion | None, sealed: Sealed | None) ->
         report.decision = decision
         note.result, note.details["reason"] = decision.action.value, decision.reason
         return decision
+
+
+def freshness_alone(run: CycleRun) -> str | None:
+    """The comparison in words where only the champion's freshness speaks against the candidate."""
+    refused = [verdict for verdict in run.report.verdicts if not verdict.passed]
+    is_it = len(refused) == 1 and refused[0].numbers.get(FRESH) is True
+    return refused[0].reason if is_it else None
 
 
 def _step(run: CycleRun, gate: str, judge: Judge) -> bool:

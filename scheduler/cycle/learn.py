@@ -9,9 +9,17 @@ from scheduler.cycle.baseline import baseline_of
 from scheduler.cycle.champion import Champion, find_champion
 from scheduler.cycle.evaluation import Evaluation, evaluate, held_out_rows
 from scheduler.cycle.examples import Examples, build_examples, gather_material
+from scheduler.cycle.freshness import (
+    CHAMPION_FRESH,
+    RECIPE,
+    Freshness,
+    champion_freshness,
+    recipe_digest,
+)
 from scheduler.cycle.gates import (
     conclude,
     examine,
+    freshness_alone,
     has_fit_features,
     is_fit_to_learn_from,
 )
@@ -34,6 +42,10 @@ def learn(run: CycleRun) -> None:
     """
     found = run.artifacts
     champion = found.champion = _champion(run)
+    fresh = _freshness(run, champion)
+    if fresh is not None and not run.context.trains_while_fresh:
+        end_not_due(run, str(fresh))
+        return
     examples = found.examples = _examples(run)
     if examples is None:
         decision = conclude(run, champion, None)
@@ -44,8 +56,11 @@ def learn(run: CycleRun) -> None:
     found.evaluation, found.sealed = evaluation, sealed
     examine(run, examples, unjudged, evaluation)
     decision = conclude(run, champion, sealed)
+    kept_as_fresh = freshness_alone(run)
     expires_seconds = run.context.approvals.expires_seconds
-    if decision.promotes and expires_seconds is not None:
+    if fresh is not None or kept_as_fresh is not None:
+        end_not_due(run, str(fresh or kept_as_fresh))
+    elif decision.promotes and expires_seconds is not None:
         wait_for_approval(run, decision, expires_seconds)
     elif decision.promotes:
         promote(run, decision, sealed.raw)
@@ -77,6 +92,25 @@ def _champion(run: CycleRun) -> Champion | None:
                 else "nobody",
             )
         return champion
+
+
+def _freshness(run: CycleRun, champion: Champion | None) -> Freshness | None:
+    with run.steps.step("due") as note:
+        found = champion_freshness(run, champion)
+        if found is not None:
+            note.result, note.details["reason"] = CHAMPION_FRESH, str(found)
+        elif run.claim is not None and run.claim.forced_by is not None:
+            note.result, note.details["forced_by"] = "forced", run.claim.forced_by
+            run.context.log.info(
+                "run_forced", by=run.claim.forced_by, reason=run.claim.forced_reason
+            )
+        return found
+
+
+def end_not_due(run: CycleRun, reason: str) -> None:
+    """The champion stays because it is fresh, which says nothing against the candidate."""
+    remedy = "`understudy retrain --force` trains all the same"
+    run.report.end(RunStatus.NOT_DUE, CHAMPION_FRESH, f"{reason}; {remedy}")
 
 
 def _examples(run: CycleRun) -> Examples | None:
@@ -168,6 +202,7 @@ def _package(
         own = run.announced_version
         unjudged = draft(run.context, candidate, examples, champion, run.as_of, own=own)
         run.report.model_version = note.details["version"] = str(unjudged.version)
+        note.details[RECIPE] = recipe_digest(run)
         return unjudged
 
 
@@ -177,7 +212,8 @@ def _evaluate(
     context = run.context
     with run.steps.step("evaluate") as note:
         note.rows = len(examples.held_out_labels)
-        evaluation = evaluate(context, examples, unjudged, champion, run.as_of)
+        forced_by = None if run.claim is None else run.claim.forced_by
+        evaluation = evaluate(context, examples, unjudged, champion, run.as_of, forced_by=forced_by)
         kept = context.held_out.save(unjudged.version, held_out_rows(examples, evaluation))
         baseline = baseline_of(
             examples,

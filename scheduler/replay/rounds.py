@@ -259,6 +259,7 @@ class RoundRunner:
             seed=asked.seed,
             reports=asked.pages,
             progress=self._progress,
+            trains_while_fresh=True,
         )
 
     @contextmanager

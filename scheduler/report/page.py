@@ -21,6 +21,7 @@ STAMPS = {
     "SUCCEEDED": "PROMOTED",
     "ON_TRIAL": "ON TRIAL, NOT PROMOTED YET",
     "REFUSED": "NOT PROMOTED",
+    "NOT_DUE": "NOT DUE, NOT PROMOTED",
 }
 # A page's outcome is replaced when its rollout has ended; texts of data are escaped, so none of
 # them can hold these marks.

@@ -28,6 +28,8 @@ def _why(data: ReportData) -> str:
     who = f"Version {data.candidate_version}" if data.candidate_version else "A new candidate"
     if data.decision is None:
         return f"{who} was not promoted because the run broke off: {data.message}"
+    if data.status == RunStatus.NOT_DUE:
+        return f"{who} was not promoted because the champion is fresh: {data.message}"
     if not data.decision.promotes:
         return _refused(who, data, data.decision)
     if data.status == RunStatus.ON_TRIAL:

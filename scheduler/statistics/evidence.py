@@ -32,6 +32,7 @@ class Evidence:
         slices: name -> mask of rows on which the candidate must do no harm.
         champion_alerts: the rows it alerts on by its own thresholds; None where that is unknown.
         candidate_alerts: the same of the candidate, by the thresholds it would be served with.
+        forced_by: the person who wants the candidate judged as if the champion were due.
         round_number: which comparison of this year it is, from 1.
         trained_until_us: end of the later of both training windows.
         held_out_from_us: start of the held-out rows; must lie later.
@@ -51,6 +52,7 @@ class Evidence:
     candidate_alerts: Bools | None = None
     champion_age_days: float | None = None
     drifted: bool = False
+    forced_by: str | None = None
     round_number: int = 1
     trained_until_us: int | None = None
     held_out_from_us: int | None = None

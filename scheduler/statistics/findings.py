@@ -21,10 +21,11 @@ SAID = {
 
 @dataclass(frozen=True, slots=True)
 class ReasonedOutcome:
-    """An outcome and its reason."""
+    """An outcome and its reason; `is_fresh`: the champion's age alone speaks against it."""
 
     outcome: Outcome
     reason: str
+    is_fresh: bool = False
 
 
 def objection(guards: Guardrails, policy: JudgePolicy) -> ReasonedOutcome | None:
@@ -78,7 +79,7 @@ def held_against(
     due = _due(evidence, policy)
     if due is None:
         return ReasonedOutcome(
-            Outcome.INCONCLUSIVE, f"no worse, but the champion is still fresh: {what}"
+            Outcome.INCONCLUSIVE, f"no worse, but the champion is fresh: {what}", is_fresh=True
         )
     return ReasonedOutcome(Outcome.PASS, f"no worse and {due}: {what}, {bound}")
 
@@ -93,6 +94,8 @@ def told_values(result: MetricComparison) -> str:
 
 def _due(evidence: Evidence, policy: JudgePolicy) -> str | None:
     """Why the champion is due for a refresh, or None while it is not."""
+    if evidence.forced_by is not None:
+        return f"asked for by {evidence.forced_by}"
     if evidence.drifted:
         return "the data has drifted"
     age = evidence.champion_age_days

@@ -15,6 +15,7 @@ from scheduler.statistics.guardrails import measure_guardrails
 from scheduler.statistics.policy import JudgePolicy
 from scheduler.statistics.sample import NotComparable, PairedSample
 from scheduler.statistics.verdict_numbers import (
+    FRESH,
     Numbers,
     alpha_numbers,
     comparison_numbers,
@@ -41,6 +42,8 @@ def judge(evidence: Evidence, policy: JudgePolicy) -> Verdict:
         reason = f"{support.count} matured {support.what}, {policy.min_positives} are needed"
         return Verdict(GATE, Outcome.INCONCLUSIVE, reason, numbers)
     finding = _measure(evidence, sample, policy, alpha, numbers)
+    if finding.is_fresh:
+        numbers[FRESH] = True
     return Verdict(GATE, finding.outcome, finding.reason, numbers)
 
 

@@ -8,6 +8,9 @@ from scheduler.statistics.policy import JudgePolicy
 from scheduler.statistics.sample import PairedSample
 from shared.tasks import TaskKind
 
+FRESH = "champion_fresh"
+"""Set where a candidate is no worse, and the champion too young to be replaced by its like."""
+
 Numbers = dict[str, float | int | str | bool | None]
 
 COMPARED = "compared"
@@ -29,6 +32,7 @@ def context(evidence: Evidence, policy: JudgePolicy) -> Numbers:
         "round_number": evidence.round_number,
         "champion_age_days": evidence.champion_age_days,
         "drifted": evidence.drifted,
+        **({} if evidence.forced_by is None else {"forced_by": evidence.forced_by}),
         "held_out_from_us": evidence.held_out_from_us,
         "trained_until_us": evidence.trained_until_us,
     }

@@ -57,6 +57,18 @@ class ScheduleChanged(BaseModel):
     is_enabled: bool
 
 
+class ForcedRunRequest(BaseModel):
+    """Train although the champion is fresh, and why."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "a new shop has opened"}]}
+    )
+
+    reason: str = Field(
+        min_length=3, max_length=500, description="Kept with the run, and in the audit trail"
+    )
+
+
 class RunView(BaseModel):
     """One training run; instants are RFC 3339."""
 
@@ -81,6 +93,10 @@ class RunView(BaseModel):
     steps: Any
     attempts: int
     cancel_requested_by: str | None
+    forced_by: str | None = Field(
+        default=None, description="Who wanted it although the champion was fresh"
+    )
+    forced_reason: str | None = None
 
 
 class Runs(BaseModel):

@@ -11,8 +11,16 @@ from shared.tables.engine import database_errors
 from shared.tables.runs import RunStatus
 from shared.tables.schema import model_training_runs as table
 
-# A refused candidate is the system at work: the run did what it was due for.
-DONE = (RunStatus.SUCCEEDED.value, RunStatus.REFUSED.value, RunStatus.ON_TRIAL.value)
+# A refused candidate and a fresh champion are the system at work: the run did what it was due for.
+DONE = tuple(
+    status.value
+    for status in (
+        RunStatus.SUCCEEDED,
+        RunStatus.REFUSED,
+        RunStatus.ON_TRIAL,
+        RunStatus.NOT_DUE,
+    )
+)
 NOT_DONE = (RunStatus.FAILED.value, RunStatus.SKIPPED.value, RunStatus.MISSED.value)
 
 

@@ -38,6 +38,7 @@ class RunStatus(StrEnum):
 
     ON_TRIAL: the gates passed it and the API rolls it out; the rollout makes it SUCCEEDED or
     REFUSED.
+    NOT_DUE: nothing was trained, because the champion is fresh.
     REFUSED: the work was done, but the gates, or the rollout, kept the champion.
     SKIPPED: not run, for the reason in its code: an overlap, a cancellation.
     MISSED: no scheduler was running when it was due, and the catch-up window is over.
@@ -48,6 +49,7 @@ class RunStatus(StrEnum):
     AWAITING = "AWAITING"
     ON_TRIAL = "ON_TRIAL"
     SUCCEEDED = "SUCCEEDED"
+    NOT_DUE = "NOT_DUE"
     REFUSED = "REFUSED"
     FAILED = "FAILED"
     SKIPPED = "SKIPPED"
@@ -65,6 +67,7 @@ class Run:
 
     Attributes:
         candidate_sha256: the bundle whose push was announced or done.
+        forced_by: the person who wanted it although the champion is fresh.
     """
 
     run_id: int
@@ -91,9 +94,25 @@ class Run:
     fencing_number: int | None = None
     cancel_requested_by: str | None = None
     candidate_sha256: str | None = None
+    forced_by: str | None = None
+    forced_reason: str | None = None
 
 
-def request_run(engine: Engine, job: str, scheduled_for_us: int, requested_by: str) -> int:
+@dataclass(frozen=True, slots=True)
+class ForcedBy:
+    """The person who wants a run although the champion is fresh, and why."""
+
+    person: str
+    reason: str
+
+
+def request_run(
+    engine: Engine,
+    job: str,
+    scheduled_for_us: int,
+    requested_by: str,
+    forced: ForcedBy | None = None,
+) -> int:
     """Ask for a run; asking twice for the same due instant names the same run.
 
     Raises:
@@ -101,7 +120,7 @@ def request_run(engine: Engine, job: str, scheduled_for_us: int, requested_by: s
     """
     due = isoformat(scheduled_for_us)
     same = and_(table.c.jobname == job, table.c.scheduledfor == due)
-    return _request(engine, job, due, requested_by, same)
+    return _request(engine, job, due, requested_by, same, forced=forced)
 
 
 def request_unless_unfinished(
@@ -244,7 +263,13 @@ def runs_on_trial(engine: Engine) -> list[Run]:
 
 
 def _request(
-    engine: Engine, job: str, due: str, requested_by: str, known: ColumnElement[bool]
+    engine: Engine,
+    job: str,
+    due: str,
+    requested_by: str,
+    known: ColumnElement[bool],
+    *,
+    forced: ForcedBy | None = None,
 ) -> int:
     with database_errors("request a run"), engine.begin() as connection:
         lock_for_writing(connection)
@@ -257,6 +282,8 @@ def _request(
             "scheduledfor": due,
             "status": RunStatus.REQUESTED.value,
             "requestedby": requested_by,
+            "forcedby": None if forced is None else forced.person,
+            "forcedreason": None if forced is None else forced.reason,
         }
         added: int = connection.execute(
             insert(table).values(row).returning(table.c.runid)

@@ -191,6 +191,9 @@ model_training_runs = Table(
     Column("cancelrequestedby", String(64)),
     # the bundle that is about to be pushed, written before the push
     Column("candidatesha256", String(64)),
+    # the person who wanted it although the champion is fresh, and why
+    Column("forcedby", String(128)),
+    Column("forcedreason", Text),
     Index("uq_modeltrainingruns_due", "jobname", "scheduledfor", unique=True),
     Index("ix_modeltrainingruns_status", "status"),
     Index("ix_modeltrainingruns_fencing", "fencingnumber"),

@@ -34,6 +34,7 @@ WHO: dict[tuple[str, str], Role | str] = {
     ("POST", "/update_rollout"): Role.PUSH,
     ("POST", "/alert"): Role.ALERT,
     ("POST", "/api/mlops/trigger-retraining"): Role.TRIGGER,
+    ("POST", "/api/mlops/force-retraining"): Role.OPERATOR,
     ("POST", "/api/mlops/runs/{run_id}/cancel"): Role.OPERATOR,
     ("POST", "/api/mlops/schedule"): Role.OPERATOR,
     ("GET", "/api/mlops/runs"): Role.READ,

@@ -22,11 +22,13 @@ ROLES = {
     "/revoke_model": Role.OPERATOR,
     "/update_rollout": Role.PUSH,
     "/api/mlops/schedule": Role.OPERATOR,
+    "/api/mlops/force-retraining": Role.OPERATOR,
     "/api/mlops/runs/{run_id}/cancel": Role.OPERATOR,
     "/alert": Role.ALERT,
 }
 # There is nothing to roll back to in this service, no such version, and nothing on trial.
 REFUSED = {
+    "/api/mlops/force-retraining": 202,
     "/rollback_model": 409,
     "/revoke_model": 404,
     "/update_rollout": 409,

@@ -7,6 +7,7 @@ from shared.keys.tokens import Role
 from shared.tables.config import read_retraining_config
 from shared.tables.runs import RunStatus, claim_next, finish
 from tests.api.server import Running
+from tests.support.api_pushes import audit
 
 
 def trigger(server: Running) -> int:
@@ -92,3 +93,20 @@ def test_a_name_that_could_pass_for_something_else_is_refused(
     answer = serving.client.post("/api/mlops/schedule", json=body, headers=by(serving, person))
     assert answer.status_code == 422
     assert "X-Person" in answer.json()["detail"]
+
+
+def test_a_forced_run_keeps_the_person_and_the_reason_and_is_in_the_audit_trail(
+    serving: Running,
+) -> None:
+    path, said = "/api/mlops/force-retraining", {"reason": "the shop in Graz has opened"}
+    answer = serving.client.post(path, json=said, headers=by(serving, "anna"))
+    assert answer.status_code == 202, answer.text
+    run_id = answer.json()["run_id"]
+    shown = serving.client.get(f"/api/mlops/runs/{run_id}").json()
+    assert (shown["forced_by"], shown["forced_reason"]) == ("operator/anna", said["reason"])
+    line = audit(serving.settings)[-1]
+    assert (line["what"], line["who"], line["why"], line["run_id"]) == (
+        "retraining-forced", "operator/anna", said["reason"], run_id,
+    )  # fmt: skip
+    assert serving.client.post(path, json={}, headers=by(serving, "anna")).status_code == 422
+    assert serving.client.get(f"/api/mlops/runs/{trigger(serving)}").json()["forced_by"] is None

@@ -1,7 +1,8 @@
 """A bench for the learning cycle: its parts, and one run of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
@@ -9,13 +10,18 @@ from sqlalchemy import Engine
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
-from shared.tables.runs import Run, RunStatus, claim_next, finish, get_run, request_run
+from shared.tables.runs import ForcedBy, Run, RunStatus, claim_next, finish, get_run, request_run
 from tests.scheduler.fakes import PocketApi, SettableClock, TinyUseCase
 
 
-def run_once(context: CycleContext, clock: SettableClock, recorder: RunRecorder) -> Run:
+def run_once(
+    context: CycleContext,
+    clock: SettableClock,
+    recorder: RunRecorder,
+    forced: ForcedBy | None = None,
+) -> Run:
     """Request, claim and execute one run; returns its row."""
-    run_id = request_run(context.engine, "retraining", clock.now_us(), "test")
+    run_id = request_run(context.engine, "retraining", clock.now_us(), "test", forced)
     claimed = claim_next(context.engine)
     assert claimed is not None
     CycleRunner(context, recorder).execute(claimed)
@@ -37,9 +43,13 @@ class CycleBench:
     private_key: Ed25519PrivateKey
     root: Path
 
-    def run(self) -> Run:
-        """Request, claim and execute one run; returns its row."""
-        return run_once(self.context, self.clock, self.recorder)
+    def run(self, *, recipe: str | None = None, forced: ForcedBy | None = None) -> Run:
+        """Request, claim and execute one run; returns its row.
+
+        Without a recipe it is one that no run had before, so that a fresh champion is contested.
+        """
+        context = replace(self.context, recipe=recipe or token_hex(8))
+        return run_once(context, self.clock, self.recorder, forced)
 
 
 def record(engine: Engine, job: str, due_us: int, **columns: object) -> None:

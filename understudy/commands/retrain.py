@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from shared.contracts.runs import RunRequested, RunView
+from shared.contracts.runs import ForcedRunRequest, RunRequested, RunView
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
 from shared.tables.runs import UNFINISHED, RunStatus
 from understudy.api_client import ApiNotThere, change_api, read_api, user_name
 from understudy.commands.options import Person
-from understudy.settings import load_settings
+from understudy.commands.serving import checked
+from understudy.settings import CommandSettings, load_settings
 from understudy.terminal import console, errors
 
 PROMOTED, FAILED, KEPT = 0, 1, 3
@@ -40,6 +41,16 @@ def retrain(
             show_default="no limit",
         ),
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="Train also while the champion is fresh; the gates decide as always."
+        ),
+    ] = False,
+    reason: Annotated[
+        str | None,
+        typer.Option(help="Why it is forced; kept with the run and in the audit trail."),
+    ] = None,
     person: Person = None,
 ) -> None:
     """Ask the scheduler for a training run now, as POST /api/mlops/trigger-retraining does.
@@ -47,9 +58,13 @@ def retrain(
     The run begins within seconds if none is in progress; the gates decide about promotion as
     always. `understudy runs cancel N` ends it.
 
+    While the champion is fresh (younger than the policy's champion_max_age_days, no drift, the
+    same recipe) the run ends at once as NOT_DUE, and nothing is trained. --force trains all the
+    same, and judges as if the champion were due; it needs a --reason, and who forced it is kept.
+
     **Exit status**: 0 requested, or with --wait promoted (SUCCEEDED); 1 FAILED; 2 an error, or
-    it has not ended within --timeout; 3 the champion stays (REFUSED, SKIPPED, MISSED),
-    or the candidate is on trial beside it (ON_TRIAL; `understudy rollout` shows it).
+    it has not ended within --timeout; 3 the champion stays (REFUSED, NOT_DUE, SKIPPED,
+    MISSED), or the candidate is on trial beside it (ON_TRIAL; `understudy rollout` shows it).
 
     **Examples**
 
@@ -58,12 +73,12 @@ def retrain(
         understudy retrain --wait
 
         understudy retrain --wait --timeout 3600 && echo promoted
+
+        understudy retrain --force --reason "the shop in Graz has opened" --wait
     """  # fmt: skip
     settings = load_settings()
-    path = "/api/mlops/trigger-retraining"
-    asked = change_api(
-        settings, path, Role.TRIGGER, None, RunRequested, person=person or user_name()
-    )
+    who = person or user_name()
+    asked = _forced(settings, reason, who) if force else _triggered(settings, who)
     console.print(f"run {asked.run_id} is requested")
     if not wait:
         console.print(f"see `understudy runs show {asked.run_id}`")
@@ -72,6 +87,18 @@ def retrain(
     run = wait_for_end(lambda: read_api(settings, path, RunView), _say, timeout)
     console.print(": ".join(filter(None, (run.status, run.code, run.message))), soft_wrap=True)
     raise typer.Exit(exit_status(run.status))
+
+
+def _triggered(settings: CommandSettings, person: str) -> RunRequested:
+    path = "/api/mlops/trigger-retraining"
+    return change_api(settings, path, Role.TRIGGER, None, RunRequested, person=person)
+
+
+def _forced(settings: CommandSettings, reason: str | None, person: str) -> RunRequested:
+    if reason is None:
+        raise typer.BadParameter("say why: --force needs --reason TEXT", param_hint="--reason")
+    body, path = checked(ForcedRunRequest, reason=reason), "/api/mlops/force-retraining"
+    return change_api(settings, path, Role.OPERATOR, body, RunRequested, person=person)
 
 
 def exit_status(status: RunStatus) -> int:

@@ -41,9 +41,10 @@ def show_runs(
 ) -> None:
     """Print the runs of the scheduler, newest first, from the table ModelTrainingRuns.
 
-    SUCCEEDED promoted a candidate, ON_TRIAL rolls one out beside the champion, REFUSED kept the
-    champion because a gate or the rollout said so, FAILED could not finish; the last column says
-    why. docs/operations/scheduler.md has what to do.
+    NOT_DUE trained nothing because the champion is fresh, SUCCEEDED promoted a candidate,
+    ON_TRIAL rolls one out beside the champion, REFUSED kept the champion because a gate or the
+    rollout said so, FAILED could not finish; the last column says why.
+    docs/operations/scheduler.md has what to do.
 
     **Examples**
 
@@ -89,13 +90,7 @@ def show(
     console.print(_table([run]))
     if run.steps:
         console.print(_steps_table(run.steps))
-    for step in run.steps or ():
-        if step.get("as_of"):
-            console.print(f"trained on what was known as of {step['as_of'][:19]}Z (TRAIN_AS_OF)")
-    for verdict in run.verdicts or ():
-        console.print(
-            f"{verdict['gate']:>16}  {verdict['outcome']:<12} {verdict['reason']}", highlight=False
-        )
+    _print_facts(run)
     operating = _operating_table(run.metrics)
     if operating is not None:
         console.print("\nalerts at the served thresholds, on the held-out rows")
@@ -117,6 +112,19 @@ def _steps_table(steps: Any) -> DataTable:
             str(step.get("result", "")),
         )
     return table
+
+
+def _print_facts(run: Run) -> None:
+    """Who forced it, as of when it was trained, and what each gate said."""
+    if run.forced_by is not None:
+        console.print(f"forced by {run.forced_by}: {run.forced_reason}", soft_wrap=True)
+    for step in run.steps or ():
+        if step.get("as_of"):
+            console.print(f"trained on what was known as of {step['as_of'][:19]}Z (TRAIN_AS_OF)")
+    for verdict in run.verdicts or ():
+        console.print(
+            f"{verdict['gate']:>16}  {verdict['outcome']:<12} {verdict['reason']}", highlight=False
+        )
 
 
 _OPERATING = {

@@ -21,6 +21,7 @@ from tests.support.cycle_bench import CycleBench
 
 STEPS_OF_A_PROMOTION = [
     "champion",
+    "due",
     "snapshot",
     "quarantine",
     "data_quality",
@@ -93,7 +94,8 @@ def test_an_equal_candidate_does_not_replace_a_fresh_champion(bench: CycleBench)
     bench.run()
     run = bench.run()
 
-    assert (run.status, run.code) == (RunStatus.REFUSED, "metrics_inconclusive")
+    assert (run.status, run.code) == (RunStatus.NOT_DUE, "champion_fresh")
+    assert "no worse, but the champion is fresh" in str(run.message)
     assert (run.model_version, run.champion_version) == ("1.0.1", "1.0.0")
     assert bench.api.serving is not None
     assert bench.api.serving.version == "1.0.0"

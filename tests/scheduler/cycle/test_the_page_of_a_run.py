@@ -47,8 +47,8 @@ def test_promoted_and_refused_candidates_each_have_a_page(reporting: CycleBench)
         page_of(reporting, "1.0.1/report.html"),
     )
     assert "Version 1.0.0 was promoted because it is the first model" in promoted
-    assert second.status is RunStatus.REFUSED
-    assert "Version 1.0.1 was not promoted because the comparison with the champion" in refused
+    assert second.status is RunStatus.NOT_DUE
+    assert "Version 1.0.1 was not promoted because the champion is fresh: no worse" in refused
     for shown in (
         "ROC curves: champion 1.0.0",
         "Round 1 of 52 planned this year",

@@ -104,7 +104,7 @@ def test_a_run_without_a_verdict_on_metrics_has_no_ruling() -> None:
     ("changes", "new_recipe", "said"),
     [
         ({"champion_age_days": 1.0}, True, "better: average_precision 0."),
-        ({"candidate": None}, False, "no worse, but the champion is still fresh"),
+        ({"candidate": None}, False, "no worse, but the champion is fresh"),
         ({"candidate": None}, True, "not shown to be better"),
         ({"candidate": None, "drifted": True}, False, "no worse and the data has drifted"),
     ],
