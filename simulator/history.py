@@ -60,7 +60,7 @@ def witnessed(rng: np.random.Generator, events: Events, now_us: int) -> Simulate
     """Events with the instants at which they were ingested and their labels became known."""
     ingested_at = events.time_us + _lateness(rng, len(events))
     arrived = ingested_at <= now_us
-    known_at = events.time_us + _label_delay(rng, events.crime != Crime.HONEST)
+    known_at = events.time_us + label_delays(rng, events.crime != Crime.HONEST)
     return SimulatedPast(events.take(arrived), ingested_at[arrived], known_at[arrived], now_us)
 
 
@@ -79,9 +79,9 @@ def records(
         yield list(zip(*(columns[name] for name in COLUMNS), strict=True))
 
 
-def named_rows(world: World, events: Events) -> list[dict[str, Any]]:
+def named_rows(world: World, events: Events, prefix: str = "c") -> list[dict[str, Any]]:
     """The same rows without ids, ingestion and labels: what a caller of the API knows."""
-    columns = _named(world, events)
+    columns = _named(world, events, prefix)
     return [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
@@ -106,7 +106,7 @@ def _lateness(rng: np.random.Generator, size: int) -> Ints:
     return np.where(rng.random(size) < 0.02, slow, quick).astype(np.int64)
 
 
-def _label_delay(rng: np.random.Generator, stolen: Flags) -> Ints:
+def label_delays(rng: np.random.Generator, stolen: Flags) -> Ints:
     """Nobody complained for a week: honest. Victims complain sooner, some much later."""
     size = len(stolen)
     soon: Floats = rng.uniform(0.3, 6.0, size)
@@ -139,7 +139,7 @@ def _source(stolen: bool, delay_us: int) -> str:
     return "chargeback" if delay_us <= MATURITY_US else "investigation"
 
 
-def _named(world: World, events: Events) -> dict[str, list[Any]]:
+def _named(world: World, events: Events, prefix: str = "c") -> dict[str, list[Any]]:
     customers, merchants = world.customers, world.merchants
     present = (events.channel >= POS).tolist()
     city = events.city.tolist()
@@ -147,7 +147,7 @@ def _named(world: World, events: Events) -> dict[str, list[Any]]:
     shop_lat = merchants.lat[events.merchant].tolist()
     shop_lon = merchants.lon[events.merchant].tolist()
     return {
-        "user_id": [f"c{number:05d}" for number in events.customer.tolist()],
+        "user_id": [f"{prefix}{number:05d}" for number in events.customer.tolist()],
         "event_time": events.time_us.tolist(),
         "amount": events.amount.tolist(),
         "currency": [CURRENCY] * len(events),

@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlalchemy import Engine
@@ -27,58 +25,34 @@ from scheduler.drift.sentence import answer
 from scheduler.drift.stored import read_retrainings
 from scheduler.readiness import scoring_api
 from scheduler.report.paper import is_our_page
-from scheduler.settings import SchedulerSettings, load_settings
-from shared.clock import MICROS_PER_DAY, SystemClock, to_micros
-from shared.errors import UnderstudyError
+from scheduler.settings import SchedulerSettings
 from shared.keys.store import KeyStore
 from shared.system.named_files import NamedFile
 from shared.tables.engine import connect, migrate
+from understudy.drift_question import AskedSpan, DriftRequest, tell_not_checked
 from understudy.terminal import DataTable, console, errors, write_json
 
-NO_DRIFT, DRIFT, NOT_CHECKED = 0, 1, 3
+NO_DRIFT, DRIFT = 0, 1
 SHOWN = 15
 
 
-class DriftQuestionUnclear(UnderstudyError):
-    """Raised when what was typed makes no sense."""
-
-
-@dataclass(frozen=True, slots=True)
-class DriftRequest:
-    """The options as they were typed."""
-
-    begin: str | None
-    end: str | None
-    against: str | None
-    html: Path | None
-    as_json: bool
-
-
-def check_now(request: DriftRequest) -> int:
+def check_now(request: DriftRequest, settings: SchedulerSettings, span: AskedSpan) -> int:
     """Check and print; returns the exit status.
 
     Raises:
-        DriftQuestionUnclear: --from or --to is no instant, or they are the wrong way round.
         ApiUnavailable: the live version is unknown; --against does not ask.
         DataUnavailable: the database cannot be read.
     """
-    settings = load_settings()
     engine = connect(settings.database_url.get_secret_value())
     try:
         migrate(engine)
-        return _check(request, settings, engine)
+        with _page_file(request.html) as page:
+            window = DriftWindow(span.start_us, span.end_us, span.now_us)
+            return _look(request, settings, engine, window, page)
     except NotChecked as error:
-        _tell_not_checked(str(error), as_json=request.as_json)
-        return NOT_CHECKED
+        return tell_not_checked(str(error), as_json=request.as_json)
     finally:
         engine.dispose()
-
-
-def _check(request: DriftRequest, settings: SchedulerSettings, engine: Engine) -> int:
-    now_us = SystemClock().now_us()
-    window = _window(request, now_us, settings.drift_window_days)
-    with _page_file(request.html) as page:
-        return _look(request, settings, engine, window, page)
 
 
 def _look(
@@ -124,26 +98,6 @@ def _baseline(request: DriftRequest, settings: SchedulerSettings) -> ChampionBas
         return baseline_of_version(candidates, request.against)
     trusted = KeyStore(settings.keys_dir).accepted_keys
     return baseline_of_champion(ServedBundles(scoring_api(settings), candidates, trusted))
-
-
-def _window(request: DriftRequest, now_us: int, days: float) -> DriftWindow:
-    end_us = now_us if request.end is None else _instant("--to", request.end)
-    start_us = end_us - round(days * MICROS_PER_DAY)
-    if request.begin is not None:
-        start_us = _instant("--from", request.begin)
-    if start_us >= end_us:
-        raise DriftQuestionUnclear("--from has to be earlier than --to")
-    return DriftWindow(start_us, end_us, now_us)
-
-
-def _instant(option: str, text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise DriftQuestionUnclear(
-            f"{option}: {text!r} is no day or instant like 2026-11-01 or 2026-11-01T12:00:00Z"
-        ) from error
-    return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _print(finding: DriftFinding, response: Response, sentence: str) -> None:
@@ -198,10 +152,3 @@ def _cells(drift: ColumnDrift) -> tuple[str, ...]:
         f"{drift.p_adjusted:.2g}",
         f"{drift.rows:,}",
     )
-
-
-def _tell_not_checked(reason: str, *, as_json: bool) -> None:
-    if as_json:
-        write_json({"alarm": None, "checked": False, "reason": reason})
-    else:
-        console.print(f"Not known: {reason}.", style="yellow", highlight=False, soft_wrap=True)

@@ -1,50 +1,96 @@
-"""`understudy traffic`: the synthetic world goes on through the API until Ctrl-C."""
+"""`understudy traffic`: new customers of the synthetic world come through the API until Ctrl-C."""
 
 import asyncio
 import signal
 import time
+from dataclasses import dataclass
 
 import httpx
 from rich.console import Console
 
-from shared.clock import SystemClock
+from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND, SystemClock, isoformat
 from shared.errors import SettingsError
 from shared.keys.tokens import Role, read_token, token_path
-from simulator.live import Traffic, TrafficPlan, TrafficReport, live_rows
-from simulator.world import World
+from simulator.live import LiveRow, Traffic, TrafficPlan, TrafficReport, live_rows
+from simulator.world import build_world
 from understudy.settings import CommandSettings
 
+# Enough for windows of 30 days, and for the phones and trips of a usual life.
+PAST_DAYS = 60
+# Rows of the time to come, sent as they happen, for somebody who lets it run.
+FUTURE_DAYS = 7
 TIMEOUT_SECONDS = 10.0
 SECONDS_BETWEEN_LINES = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class NewCustomers:
+    """Customers that the world has not seen: nobody else's history is theirs as well.
+
+    Attributes:
+        days: the simulated clock begins so many days ago.
+        amount_factor: from there on.
+    """
+
+    seed: int
+    customers: int
+    days: int
+    crime_share: float
+    amount_factor: float
+
+    def rows(self, present_us: int) -> tuple[list[LiveRow], list[LiveRow]]:
+        """Their past before the clock begins, and what happens from there on."""
+        # the merchants are those of the seeded world
+        world = build_world(self.seed, customers=self.customers)
+        begin_us = present_us - self.days * MICROS_PER_DAY
+
+        def factor(at_us: int) -> float:
+            return 1.0 if at_us < begin_us else self.amount_factor
+
+        rows = live_rows(
+            world,
+            begin_us - PAST_DAYS * MICROS_PER_DAY,
+            present_us + FUTURE_DAYS * MICROS_PER_DAY,
+            crime_share=self.crime_share,
+            amount_factor=factor,
+            prefix=f"n{present_us // MICROS_PER_SECOND:x}-",
+        )
+        past = [row for row in rows if row.time_us < begin_us]
+        return past, rows[len(past) :]
+
+
 def send_traffic(
-    settings: CommandSettings,
-    console: Console,
-    world: World,
-    plan: TrafficPlan,
-    *,
-    crime_share: float,
-    amount_factor: float,
+    settings: CommandSettings, console: Console, who: NewCustomers, plan: TrafficPlan
 ) -> TrafficReport:
-    """Send until the count is reached or a signal comes; labels still owed are delivered."""
+    """Send until the count is reached or a signal comes; labels known by then are delivered."""
     scorer, feedback = _bearer(settings, Role.SCORER), _bearer(settings, Role.FEEDBACK)
-    if not feedback:
-        where = token_path(settings.keys_dir, Role.FEEDBACK)
-        warning = f"no token at {where}: the API will refuse the labels; set KEYS_DIR to its keys"
-        console.print(warning, highlight=False, soft_wrap=True)
-    rows = live_rows(world, SystemClock().now_us(), crime_share, amount_factor)
+    for role, found in ((Role.SCORER, scorer), (Role.FEEDBACK, feedback)):
+        if not found:
+            console.print(_no_token(settings, role), highlight=False, soft_wrap=True)
+    past, rows = who.rows(SystemClock().now_us())
 
     async def run() -> TrafficReport:
         async with _client(settings, scorer) as client, _client(settings, feedback) as labels:
             traffic = Traffic(client, plan, _Teller(console), labels)
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, traffic.stop)
+            console.print(
+                f"the API gets to know {who.customers} new customers: {len(past):,} rows of their "
+                "past",
+                highlight=False,
+            )
+            await traffic.remember(past)
             return await traffic.run(rows)
 
     report = asyncio.run(run())
     console.print(_line(report), highlight=False, soft_wrap=True)
     return report
+
+
+def _no_token(settings: CommandSettings, role: Role) -> str:
+    where = token_path(settings.keys_dir, role)
+    what = "the labels" if role is Role.FEEDBACK else "rows of another time than now"
+    return f"no token at {where}: the API will refuse {what}; set KEYS_DIR to its keys"
 
 
 def _client(settings: CommandSettings, headers: dict[str, str]) -> httpx.AsyncClient:
@@ -77,8 +123,10 @@ class _Teller:
 def _line(report: TrafficReport) -> str:
     versions = ", ".join(f"{name}: {rows:,}" for name, rows in report.versions.items()) or "none"
     problems = "".join(f", {why}: {rows:,}" for why, rows in report.problems.items())
+    clock = f"{isoformat(report.clock_us)[:16]}Z: " if report.clock_us else ""
     return (
-        f"{report.sent:,} scored (by version {versions}), {report.flagged:,} flagged, "
+        f"{clock}{report.sent:,} scored (by version {versions}), {report.flagged:,} flagged "
+        f"({report.flagged_share:.1%}), "
         f"{report.caught:,} of {report.stolen:,} crimes caught, "
         f"{report.labels:,} labels delivered, {report.failed:,} failed{problems}"
     )

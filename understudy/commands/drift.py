@@ -61,7 +61,19 @@ def drift(
 
         understudy drift --against 1.0.3 --json | jq .drifted
     """
-    from understudy.drift import DriftRequest, check_now  # noqa: PLC0415
+    from scheduler.settings import load_settings  # noqa: PLC0415 - each command imports its own
+    from understudy.drift_question import (  # noqa: PLC0415
+        DriftRequest,
+        asked_span,
+        tell_not_checked,
+        too_little,
+    )
 
-    request = DriftRequest(begin, end, against, html, as_json=as_json)
-    raise typer.Exit(check_now(request))
+    request, settings = DriftRequest(begin, end, against, html, as_json=as_json), load_settings()
+    span = asked_span(request, settings.drift_window_days)
+    reason = too_little(request, settings, span)
+    if reason is not None:
+        raise typer.Exit(tell_not_checked(reason, as_json=as_json))
+    from understudy.drift import check_now  # noqa: PLC0415 - imports what the comparison needs
+
+    raise typer.Exit(check_now(request, settings, span))

@@ -133,22 +133,32 @@ def traffic(  # noqa: PLR0917 - typer makes options of them
     rate: Annotated[float, typer.Option(min=0.01, max=1_000, help="Rows a second.")] = 2.0,
     crime_share: Annotated[float, typer.Option(min=0, max=0.5, help="Share of crimes.")] = 0.01,
     label_delay: Annotated[
-        float, typer.Option(min=0, help="Seconds until a label is sent to /feedback.")
-    ] = 60.0,
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds until a label is sent to /feedback.",
+            show_default="when it is known by the simulated clock",
+        ),
+    ] = None,
     amount_factor: Annotated[
         float, typer.Option(min=0.01, help="Drift: amounts are this many times as high.")
     ] = 1.0,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many rows.")] = None,
-    customers: Customers = 1_000,
+    customers: Annotated[
+        int, typer.Option(min=10, max=10_000, help="How many new customers come to the world.")
+    ] = 100,
+    days: Annotated[
+        int, typer.Option(min=1, max=60, help="Days ago that the simulated clock begins.")
+    ] = 30,
     seed_number: SeedNumber = 7,
 ) -> None:
-    """Send live traffic of the seeded customers to the API, and the labels some time later.
+    """Send traffic of new customers at their own pace, and the labels when they become known.
 
-    It needs a running API with a model (API_URL). The world's own pace is one row in 43 s;
-    whatever is faster makes its customers busier than the model has ever seen them, which is
-    its own drift. Ctrl-C stops it; labels still owed are delivered before it ends.
-
-    **Exit status**: 0 rows were sent, 1 no row could be sent, 2 an error.
+    It needs a running API with a model (API_URL). A simulated clock begins some days ago and runs
+    as fast as the rows are sent, until it has come to the present; from there on rows come when
+    they happen. First the API gets to know the customers: two months of their past, in batches.
+    So the share that is flagged is near that of the rows the model was trained on. Ctrl-C stops
+    it; labels that are known by then are delivered before it ends.
 
     **Examples**
 
@@ -159,11 +169,9 @@ def traffic(  # noqa: PLR0917 - typer makes options of them
         understudy traffic --amount-factor 3 --crime-share 0.05
     """
     from simulator.live import TrafficPlan  # noqa: PLC0415
-    from simulator.world import build_world  # noqa: PLC0415
-    from understudy.traffic import send_traffic  # noqa: PLC0415
+    from understudy.traffic import NewCustomers, send_traffic  # noqa: PLC0415
 
     plan = TrafficPlan(per_second=rate, label_delay_seconds=label_delay, count=count)
-    world = build_world(seed_number, customers=customers)
-    changes = {"crime_share": crime_share, "amount_factor": amount_factor}
-    report = send_traffic(load_settings(), console, world, plan, **changes)
+    who = NewCustomers(seed_number, customers, days, crime_share, amount_factor)
+    report = send_traffic(load_settings(), console, who, plan)
     raise typer.Exit(1 if report.sent == 0 else 0)
