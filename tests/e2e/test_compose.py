@@ -1,6 +1,5 @@
 """The containers, for real: build, first promotion, predict, retrain, stop cleanly."""
 
-import base64
 import json
 import os
 import shutil
@@ -63,11 +62,11 @@ def current_version() -> str | None:
 
 
 def trigger_run() -> int:
-    token = compose("exec", "api", "python", "-m", "understudy", "token", "trigger").strip()
-    credentials = base64.b64encode(f"operator:{token}".encode()).decode()
+    token = compose("exec", "api", "python", "-m", "understudy", "token", "operator").strip()
     answer = httpx.post(
-        f"{API}/api/mlops/trigger-retraining",
-        headers={"Authorization": f"Basic {credentials}"},
+        f"{API}/api/mlops/force-retraining",
+        json={"reason": "the first model is a minute old"},
+        headers={"Authorization": f"Bearer {token}"},
         timeout=10,
     )
     assert answer.status_code == 202, answer.text

@@ -49,8 +49,9 @@ def test_history_becomes_a_model_whose_decisions_become_history(services: Servic
         assert decisions == 1
 
         triggered = client.post(
-            "/api/mlops/trigger-retraining",
-            auth=("operator", read_token(services.folder / "keys", Role.TRIGGER)),
+            "/api/mlops/force-retraining",
+            json={"reason": "the champion is a minute old"},
+            headers=bearer(services, Role.OPERATOR),
         )
         assert triggered.status_code == 202
         run_id = triggered.json()["run_id"]

@@ -20,7 +20,11 @@ def run_once(
     recorder: RunRecorder,
     forced: ForcedBy | None = None,
 ) -> Run:
-    """Request, claim and execute one run; returns its row."""
+    """Request, claim and execute one run; returns its row.
+
+    Without a recipe it is one that no run had before, so that a fresh champion is contested.
+    """
+    context = replace(context, recipe=context.recipe or token_hex(8))
     run_id = request_run(context.engine, "retraining", clock.now_us(), "test", forced)
     claimed = claim_next(context.engine)
     assert claimed is not None
@@ -44,11 +48,8 @@ class CycleBench:
     root: Path
 
     def run(self, *, recipe: str | None = None, forced: ForcedBy | None = None) -> Run:
-        """Request, claim and execute one run; returns its row.
-
-        Without a recipe it is one that no run had before, so that a fresh champion is contested.
-        """
-        context = replace(self.context, recipe=recipe or token_hex(8))
+        """Request, claim and execute one run of this recipe; returns its row."""
+        context = replace(self.context, recipe=recipe or self.context.recipe)
         return run_once(context, self.clock, self.recorder, forced)
 
 

@@ -72,7 +72,7 @@ def test_a_requested_run_is_executed_and_the_next_one_after_it(bench: CycleBench
         worker.tick()
 
     assert [run.run_id for run in list_runs(engine)] == [second, first]
-    assert [run.status for run in list_runs(engine)] == [RunStatus.REFUSED, RunStatus.SUCCEEDED]
+    assert [run.status for run in list_runs(engine)] == [RunStatus.NOT_DUE, RunStatus.SUCCEEDED]
     assert worker.running is None
 
 
