@@ -160,6 +160,8 @@ def traffic(  # noqa: PLR0917 - typer makes options of them
     So the share that is flagged is near that of the rows the model was trained on. Ctrl-C stops
     it; labels that are known by then are delivered before it ends.
 
+    **Exit status**: 0 rows were sent, 1 no row could be sent.
+
     **Examples**
 
         understudy traffic
