@@ -18,6 +18,8 @@ FLAG_WORDS = {
 _SHOWN_VALUES = 6
 # Where a text comes this often, finding it again costs less than reading it.
 _FEW = 4
+# Texts of one column that are kept from piece to piece: a few megabytes.
+_REMEMBERED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,27 +30,49 @@ class Written:
     times: TimeReading
 
 
-def read_column(column: Column, source: pl.Series, written: Written) -> Read:
-    """The values of a declared column; whatever is required is examined elsewhere."""
+class DistinctTexts:
+    """A reader of one column that reads each distinct text once, however many pieces have it."""
+
+    def __init__(self, read: Callable[[pl.Series], Read]) -> None:
+        self._read = read
+        self._known: pl.DataFrame | None = None
+
+    def __call__(self, source: pl.Series) -> Read:
+        """Values and problems, as the reader would give them."""
+        if source.dtype != pl.String:
+            return self._read(source)
+        texts = source.unique()
+        if len(texts) * _FEW > len(source):
+            return self._read(source)
+        known = self._with(texts)
+        joined = pl.DataFrame({"text": source}).join(
+            known, on="text", how="left", nulls_equal=True, maintain_order="left"
+        )
+        return Read(joined["value"], joined["problem"])
+
+    def _with(self, texts: pl.Series) -> pl.DataFrame:
+        """What is known of these texts, read now where they are new."""
+        known = self._known
+        if known is not None:
+            texts = texts.filter(~texts.is_in(known["text"], nulls_equal=True))
+            if not len(texts):
+                return known
+        read = self._read(texts)
+        fresh = pl.DataFrame({"text": texts, "value": read.values, "problem": read.problems})
+        known = fresh if known is None else pl.concat([known, fresh])
+        if known.height <= _REMEMBERED:
+            self._known = known
+        return known
+
+
+def column_reader(column: Column, written: Written) -> Callable[[pl.Series], Read]:
+    """Reads the values of a declared column; whatever is required is examined elsewhere."""
     reader = _READERS[column.kind]
-    if column.kind is Kind.NUMBER:
+
+    def read(source: pl.Series) -> Read:
         return reader(column, source, written)
-    return by_distinct(source, lambda texts: reader(column, texts, written))
 
-
-def by_distinct(source: pl.Series, read: Callable[[pl.Series], Read]) -> Read:
-    """What `read` says of each value, asked once for each distinct text where they are few."""
-    if source.dtype != pl.String:
-        return read(source)
-    texts = source.unique()
-    if len(texts) * _FEW > len(source):
-        return read(source)
-    found = read(texts)
-    known = {"text": texts, "value": found.values, "problem": found.problems}
-    joined = pl.DataFrame({"text": source}).join(
-        pl.DataFrame(known), on="text", how="left", nulls_equal=True, maintain_order="left"
-    )
-    return Read(joined["value"], joined["problem"])
+    return read if column.kind is Kind.NUMBER else DistinctTexts(read)
 
 
 def _number(column: Column, source: pl.Series, written: Written) -> Read:

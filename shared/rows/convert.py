@@ -16,7 +16,7 @@ from shared.importing.numbers import NumberStyle
 from shared.importing.texts import read_texts
 from shared.importing.time_texts import Order
 from shared.importing.times import TimeReading, read_instants
-from shared.rows.column_values import Written, by_distinct, read_column
+from shared.rows.column_values import DistinctTexts, Written, column_reader
 from shared.rows.declaration import Declaration, DeclarationError
 from shared.rows.label_values import read_label
 from shared.rows.reading import (
@@ -65,6 +65,11 @@ class RowConverter:
             order = "day first" if times.day_first else "month first"
         reading = TimeReading(times.zone or "UTC", times.unit, 0, times.format, order)
         self._written = Written(style, reading)
+        self._readers = {
+            column.name: column_reader(column, self._written) for column in self._schema.columns
+        }
+        time = self._schema.roles.time or ""
+        self._times = DistinctTexts(lambda texts: self._instants(texts, time))
 
     def convert(self, piece: Piece) -> ConvertedRows:
         """Convert one piece that has `needed_sources`.
@@ -104,9 +109,7 @@ class RowConverter:
         """
         frame, roles = piece.frame, self._schema.roles
         read = {column.name: self._column(column, frame) for column in self._schema.columns}
-        times = Read(
-            pl.Series([self._now_us] * frame.height, dtype=pl.Int64), nothing(frame.height)
-        )
+        times = Read(self._now(frame.height), nothing(frame.height))
         if roles.time is not None and roles.time in frame.columns:
             times = self._event_time(frame)
         values = {name: one.values for name, one in read.items()} | {"event_time": times.values}
@@ -117,7 +120,7 @@ class RowConverter:
 
     def _column(self, column: Column, frame: pl.DataFrame) -> Read:
         source = frame[column.source]
-        read = read_column(column, source, self._written)
+        read = self._readers[column.name](source)
         missing = f"{column.name} is missing (required = false allows that)"
         if not column.required:
             return read
@@ -127,9 +130,9 @@ class RowConverter:
     def _event_time(self, frame: pl.DataFrame) -> Read:
         name = self._schema.roles.time
         if name is None:
-            now = pl.Series([self._now_us] * frame.height, dtype=pl.Int64)
+            now = self._now(frame.height)
             return Read(now, nothing(frame.height))
-        read = by_distinct(frame[name], lambda texts: self._instants(texts, name))
+        read = self._times(frame[name])
         value, latest = read.values, self._now_us + MAX_AHEAD_US
         lacking = value.is_null() & read.problems.is_null()
         problems = or_else(read.problems, lacking, f"{name}, the time of the row, is missing")
@@ -138,6 +141,9 @@ class RowConverter:
         old = (value < EARLIEST_US).fill_null(value=False)
         problems = first(problems, told(frame[name], late, future))
         return Read(value, first(problems, told(frame[name], old, f"{name} is {{}}, before 1900")))
+
+    def _now(self, height: int) -> pl.Series:
+        return pl.Series([self._now_us], dtype=pl.Int64).new_from_index(0, height)
 
     def _instants(self, texts: pl.Series, name: str) -> Read:
         read = read_instants([texts], self._written.times, name)

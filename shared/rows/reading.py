@@ -22,15 +22,15 @@ def read_number_series(source: pl.Series, style: NumberStyle) -> tuple[pl.Series
         return _read_number_texts(source, style)
     if source.dtype.is_numeric() or source.dtype in (pl.Boolean, pl.Null):
         values = source.cast(pl.Float64, strict=False).fill_nan(None)
-        return values, pl.Series([False] * len(source))
+        return values, pl.Series([False]).new_from_index(0, len(source))
     texts = source.cast(pl.String)
     return pl.Series([None] * len(source), dtype=pl.Float64), texts.is_not_null()
 
 
 def _read_number_texts(source: pl.Series, style: NumberStyle) -> tuple[pl.Series, pl.Series]:
     """Plain numbers at once; only what else is written goes through all forms of writing."""
-    unreadable = pl.Series([False] * len(source), dtype=pl.Boolean)
-    plain = pl.Series([None] * len(source), dtype=pl.Float64)
+    unreadable = pl.Series([False]).new_from_index(0, len(source))
+    plain = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(source))
     if style.thousands is None and style.decimal == ".":
         plain = source.cast(pl.Float64, strict=False)
         plain = plain.set(~plain.is_finite(), None)
@@ -45,6 +45,8 @@ def _read_number_texts(source: pl.Series, style: NumberStyle) -> tuple[pl.Series
 
 def told(source: pl.Series, where: pl.Series, text: str) -> pl.Series:
     """The text with the value in it, where it holds."""
+    if not where.any():
+        return nothing(len(source))
     before, after = text.split("{}")
     shown = pl.concat_str(
         [pl.lit(before + "'"), pl.col("value").str.slice(0, 60), pl.lit("'" + after)]
@@ -54,22 +56,31 @@ def told(source: pl.Series, where: pl.Series, text: str) -> pl.Series:
 
 
 def or_else(problems: pl.Series, where: pl.Series, text: str) -> pl.Series:
+    if not where.any():
+        return problems
     table = pl.DataFrame({"problem": problems, "where": where})
     text_there = pl.when("where").then(pl.lit(text))
     return table.select(pl.coalesce("problem", text_there).alias("problem"))["problem"]
 
 
 def first(one: pl.Series, other: pl.Series) -> pl.Series:
+    """The first problem of each row; a column of none, which is nearly always the case, is free."""
+    if other.null_count() == len(other):
+        return one
+    if one.null_count() == len(one):
+        return other
     return pl.select(pl.coalesce(one, other)).to_series()
 
 
 def together(problems: Sequence[pl.Series], height: int) -> pl.Series:
     """All problems of a row in one text; null where there is none."""
-    table = pl.DataFrame({str(at): problem for at, problem in enumerate(problems)})
-    joined = pl.concat_str(pl.all(), separator="; ", ignore_nulls=True)
-    text = table.select(joined.alias("all"))["all"] if height else nothing(0)
-    return pl.DataFrame({"t": text}).select(pl.when(pl.col("t") != "").then("t").alias("t"))["t"]
+    found = [one for one in problems if one.null_count() < len(one)]
+    if not found:
+        return nothing(height)
+    table = pl.DataFrame({str(at): problem for at, problem in enumerate(found)})
+    text = table.select(pl.concat_str(pl.all(), separator="; ", ignore_nulls=True).alias("t"))
+    return text.select(pl.when(pl.col("t") != "").then("t").alias("t"))["t"]
 
 
 def nothing(length: int) -> pl.Series:
-    return pl.Series([None] * length, dtype=pl.String)
+    return pl.Series([None], dtype=pl.String).new_from_index(0, length)
