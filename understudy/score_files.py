@@ -3,6 +3,8 @@
 import os
 import shutil
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +15,11 @@ import usecases
 from shared.clock import SystemClock
 from shared.importing.files import SourceTable
 from shared.rows.declaration import FILE_NAME, read_declaration
-from shared.rows.sources import opened_files
+from shared.rows.sources import Source, opened_files
 from shared.system.files import make_folder
-from understudy.score_parts import ScoreCounts, make_parts, put_together
-from understudy.score_plan import CannotScore, prepared
+from shared.tables.engine import connect
+from understudy.score_parts import Progress, ScoreCounts, make_parts, put_together
+from understudy.score_plan import CannotScore, ScoringJob, Subject, declared_subject, prepared
 from understudy.settings import CommandSettings
 from understudy.terminal import DataTable, shown
 
@@ -30,12 +33,14 @@ class ScoreRequest:
     """What is asked for.
 
     Attributes:
+        mapping: names of columns, for a use case that is not declared.
         version: None: the one that is served when the run first starts.
         processes: None: one for each processor.
     """
 
     files: tuple[Path, ...]
     out: Path
+    mapping: Path | None = None
     version: str | None = None
     processes: int | None = None
     restart: bool = False
@@ -47,12 +52,6 @@ def score_files(request: ScoreRequest, settings: CommandSettings, console: Conso
     Raises:
         UnderstudyError: nothing can be scored, or another run of the same output is under way.
     """
-    use_case = usecases.declared_folder(settings.use_case)
-    if use_case is None:
-        raise CannotScore(
-            f"the features of {settings.use_case} need the history of each row, which no file "
-            "holds: send rows to POST /predict/batch, or name a declared use case by USE_CASE"
-        )
     out = request.out.absolute()
     if out.suffix not in _SUFFIXES:
         raise CannotScore(f"--out {request.out}: end its name with {' or '.join(_SUFFIXES)}")
@@ -62,43 +61,86 @@ def score_files(request: ScoreRequest, settings: CommandSettings, console: Conso
     lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
     try:
         with lock:
-            return _score(request, settings, console, use_case, out)
+            return _score(request, settings, console, out)
     except Timeout as error:
         raise CannotScore(f"another process is scoring into {request.out}: wait for it") from error
 
 
 def _score(
-    request: ScoreRequest, settings: CommandSettings, console: Console, use_case: Path, out: Path
+    request: ScoreRequest, settings: CommandSettings, console: Console, out: Path
 ) -> ScoreCounts:
-    began, now_us = time.monotonic(), SystemClock().now_us()
-    work = prepared(
-        settings,
-        use_case,
-        request.files,
-        out.with_name(f"{out.name}.parts"),
-        now_us,
-        version=request.version,
-        restart=request.restart,
-    )
-    declared = read_declaration(use_case / FILE_NAME)
-    what = f"scoring with {work.plan.version}"
-    with (
-        opened_files(request.files, declared.csv) as tables,
-        shown(what, in_percent=True) as advance,
-    ):
-        processes = request.processes or os.cpu_count() or 1
-        counts = make_parts(
-            work,
-            use_case,
-            tables,
-            processes,
-            lambda share: advance(round(share * _STEPS), _STEPS),
-        )
-        refused = sum(len(list(one.refused)) for one in tables if isinstance(one, SourceTable))
+    began = time.monotonic()
+    use_case = usecases.declared_folder(settings.use_case)
+    if use_case is None:
+        work, counts, refused = _with_history(request, settings, out)
+    else:
+        work, counts, refused = _declared(request, settings, out, use_case)
     put_together(work, out)
     shutil.rmtree(work.folder)
     _print(console, request.out, work.plan.version, counts, refused, time.monotonic() - began)
     return counts
+
+
+_Done = tuple[ScoringJob, ScoreCounts, int]
+"""The run, what became of its rows, and how many lines are none."""
+
+
+def _declared(request: ScoreRequest, settings: CommandSettings, out: Path, use_case: Path) -> _Done:
+    if request.mapping is not None:
+        raise CannotScore(
+            "--mapping: a declared use case names columns in its usecase.toml (from = ...)"
+        )
+    work = _prepared(request, settings, out, declared_subject(use_case))
+    declared = read_declaration(use_case / FILE_NAME)
+    with opened_files(request.files, declared.csv) as tables, _shown(work) as progress:
+        processes = request.processes or os.cpu_count() or 1
+        counts = make_parts(work, use_case, tables, processes, progress)
+        return work, counts, _lines_refused(tables)
+
+
+def _with_history(request: ScoreRequest, settings: CommandSettings, out: Path) -> _Done:
+    # imports the kernel, which a declared use case does without
+    from understudy.score_history import make_parts_with_history, subject_of  # noqa: PLC0415
+
+    work = _prepared(request, settings, out, subject_of(settings.use_case, request.mapping))
+    engine = connect(settings.database_url.get_secret_value())
+    try:
+        with _shown(work) as progress:
+            counts, refused = make_parts_with_history(
+                work,
+                settings.use_case,
+                engine,
+                request.files,
+                mapping=request.mapping,
+                progress=progress,
+            )
+    finally:
+        engine.dispose()
+    return work, counts, refused
+
+
+def _prepared(
+    request: ScoreRequest, settings: CommandSettings, out: Path, subject: Subject
+) -> ScoringJob:
+    return prepared(
+        settings,
+        subject,
+        request.files,
+        out.with_name(f"{out.name}.parts"),
+        SystemClock().now_us(),
+        version=request.version,
+        restart=request.restart,
+    )
+
+
+@contextmanager
+def _shown(work: ScoringJob) -> Iterator[Progress]:
+    with shown(f"scoring with {work.plan.version}", in_percent=True) as advance:
+        yield lambda share: advance(round(share * _STEPS), _STEPS)
+
+
+def _lines_refused(tables: Sequence[Source]) -> int:
+    return sum(len(list(one.refused)) for one in tables if isinstance(one, SourceTable))
 
 
 def _print(  # noqa: PLR0917 - one figure after the other

@@ -64,8 +64,7 @@ def make_parts(
     Raises:
         UnderstudyError: a source cannot be read; a process ended.
     """
-    for left in work.folder.glob(f"{TEMPORARY_PREFIX}*"):
-        left.unlink()
+    remove_unfinished(work)
     counts = ScoreCounts()
     declared = PieceScorer.of(use_case, work.bundle, work.plan.now_us).use_case.declared
     wanted = [input_sources(declared, one.column_names(), one.name) for one in tables]
@@ -122,14 +121,14 @@ def _missing(
     """Pieces without a part, and where it belongs; a file is cut alike each time it is read."""
     for at, (table, columns) in enumerate(zip(tables, wanted, strict=True)):
         for number, piece in enumerate(table.pieces(columns)):
-            path = work.folder / f"part-{at:05}-{number:07}.parquet"
+            path = part_path(work, at, number)
             share = (at + piece.share) / len(tables)
             counts.rows += piece.frame.height
             if not path.exists():
                 yield path, piece, share
                 continue
             counts.kept += piece.frame.height
-            _count_errors(pl.read_parquet(path, columns=["error"])["error"], counts)
+            count_errors(pl.read_parquet(path, columns=["error"])["error"], counts)
             progress(share)
 
 
@@ -140,11 +139,29 @@ def _counted(
     while len(waiting) >= limit:
         done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
         for one in done:
-            _count_errors(one.result()["error"], counts)
+            count_errors(one.result()["error"], counts)
     return waiting
 
 
-def _count_errors(errors: pl.Series, counts: ScoreCounts) -> None:
+def part_path(work: ScoringJob, table: int, number: int) -> Path:
+    """The place of a part; parts are put together in the order of their names."""
+    return work.folder / f"part-{table:05}-{number:07}.parquet"
+
+
+def write_part(path: Path, made: pl.DataFrame) -> None:
+    """A part, whole or not at all."""
+    buffer = BytesIO()
+    made.write_parquet(buffer, compression="lz4", statistics=False)
+    write_whole(path, buffer.getvalue())
+
+
+def remove_unfinished(work: ScoringJob) -> None:
+    """Whatever a killed run was writing."""
+    for left in work.folder.glob(f"{TEMPORARY_PREFIX}*"):
+        left.unlink()
+
+
+def count_errors(errors: pl.Series, counts: ScoreCounts) -> None:
     for text, times in errors.drop_nulls().value_counts().iter_rows():
         kind = reason_kind(text)
         counts.errors[kind] += times
@@ -168,9 +185,8 @@ def _open(use_case: str, folder: str, now_us: int) -> None:
 
 def _score(path: str, piece: Piece) -> pl.DataFrame:
     """Make one part; its errors."""
-    made, buffer = _scorer.score(piece), BytesIO()
-    made.write_parquet(buffer, compression="lz4", statistics=False)
-    write_whole(Path(path), buffer.getvalue())
+    made = _scorer.score(piece)
+    write_part(Path(path), made)
     return made.select("error").drop_nulls()
 
 

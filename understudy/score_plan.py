@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 
@@ -22,7 +23,7 @@ from shared.keys.signing import verify
 from shared.keys.store import KeyStore
 from shared.keys.tokens import Role, read_token
 from shared.rows.declaration import FILE_NAME
-from shared.scoring.fits import check_fits
+from shared.scoring.fits import Served, check_fits
 from shared.system.files import make_folder, write_whole
 from understudy.api_client import ApiNotThere, read_api
 from understudy.settings import CommandSettings
@@ -42,7 +43,7 @@ class Plan:
 
     Attributes:
         files: path, bytes and time of change of each input.
-        declaration: SHA-256 of usecase.toml.
+        declaration: SHA-256 of usecase.toml, or of the mapping.
         now_us: the instant of rows that have none.
     """
 
@@ -62,9 +63,31 @@ class ScoringJob:
     bundle: Bundle
 
 
+class Subject(NamedTuple):
+    """What is scored.
+
+    Attributes:
+        digest: SHA-256 of what says how files are read.
+        served: what a bundle has to fit.
+    """
+
+    digest: str
+    served: Served
+
+
+def declared_subject(use_case: Path) -> Subject:
+    """The declared use case in a folder.
+
+    Raises:
+        DeclarationError: its usecase.toml is wrong.
+    """
+    digest = hashlib.sha256((use_case / FILE_NAME).read_bytes()).hexdigest()
+    return Subject(digest, serving_of(use_case))
+
+
 def prepared(
     settings: CommandSettings,
-    use_case: Path,
+    subject: Subject,
     files: Sequence[Path],
     folder: Path,
     now_us: int,
@@ -81,14 +104,14 @@ def prepared(
     if restart:
         shutil.rmtree(folder, ignore_errors=True)
     if not (folder / PLAN).exists():
-        return _new(settings, use_case, files, folder, now_us, version)
+        return _new(settings, subject, files, folder, now_us, version)
     plan = Plan(**json.loads((folder / PLAN).read_bytes()))
     raw, signature = (folder / BUNDLE).read_bytes(), (folder / SIGNATURE).read_text()
     bundle = _verified(settings, raw, signature)
-    found = _files(files), _digest(use_case), bundle.sha256, version or plan.version
+    found = _files(files), subject.digest, bundle.sha256, version or plan.version
     if found != (plan.files, plan.declaration, plan.sha256, plan.version):
         raise CannotScore(
-            f"{folder} holds parts of another run (other files, usecase.toml or version): "
+            f"{folder} holds parts of another run (other files, usecase.toml, mapping or version): "
             "add --restart to throw them away"
         )
     return ScoringJob(folder, plan, bundle)
@@ -96,7 +119,7 @@ def prepared(
 
 def _new(  # noqa: PLR0917 - as `prepared` takes them
     settings: CommandSettings,
-    use_case: Path,
+    subject: Subject,
     files: Sequence[Path],
     folder: Path,
     now_us: int,
@@ -107,8 +130,8 @@ def _new(  # noqa: PLR0917 - as `prepared` takes them
     bundle = _verified(settings, raw, signature)
     if bundle.manifest.version != version:
         raise CannotScore(f"the API answers {bundle.manifest.version} for version {version}")
-    check_fits(bundle.manifest, serving_of(use_case))
-    plan = Plan(_files(files), _digest(use_case), version, bundle.sha256, now_us)
+    check_fits(bundle.manifest, subject.served)
+    plan = Plan(_files(files), subject.digest, version, bundle.sha256, now_us)
     make_folder(folder)
     write_whole(folder / BUNDLE, raw)
     write_whole(folder / SIGNATURE, signature.encode())
@@ -141,7 +164,3 @@ def _files(paths: Sequence[Path]) -> list[list[str | int]]:
     except OSError as error:
         raise CannotScore(f"cannot read {error.filename}: {error.strerror}") from error
     return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in found]
-
-
-def _digest(use_case: Path) -> str:
-    return hashlib.sha256((use_case / FILE_NAME).read_bytes()).hexdigest()

@@ -84,7 +84,7 @@ def look_over(
         for piece in table.pieces(mapping.sources):
             for name, found in facts.items():
                 theirs = [piece.frame[column] for column in mapping.columns_of(name)]
-                _count(found, name, theirs, numbers, texts)
+                _count(found, name, theirs, texts)
     return _decide(mapping, facts, numbers, texts)
 
 
@@ -124,7 +124,6 @@ def _count(
     facts: _Facts,
     name: str,
     columns: list[pl.Series],
-    numbers: tuple[str, ...],
     texts: tuple[str, ...],
 ) -> None:
     column = columns[0]
@@ -132,7 +131,7 @@ def _count(
         _count_instants(facts, column, whole=len(columns) == 1)
     elif column.dtype != pl.String:
         return
-    elif name in numbers:
+    elif name == "amount":
         facts.writings += writings(column)
     elif name in texts:
         found, values = numeric_texts(column)

@@ -7,6 +7,8 @@ from shared.transaction import BLANKS
 # Excel's form that keeps the leading zeros of an account: ="00123"
 _EXCEL = r'^="(.*)"$'
 _QUOTED = r"""^(?:"([^"]*)"|'([^']*)')$"""
+# ASCII without blanks at either end, and without what Excel or quotes begin with.
+_PLAIN = r"^[!#-&(-<>-~](?:[ -~]*[!-~])?$"
 # A spreadsheet's short form of a long number; the omitted digits are lost.
 SHORTENED = r"^[+-]?\d(?:[.,]\d+)?[eE]\+\d+$"
 _WHOLE = r"^[+-]?\d+\.0+$"
@@ -28,13 +30,25 @@ def read_texts(column: pl.Series, *, is_identifier: bool, is_numeric: bool) -> p
     """
     if column.dtype != pl.String:
         return _of_numbers(column)
+    # texts of most columns, which normalizing and stripping would leave as they are
+    rest = (~column.str.contains(_PLAIN)).arg_true()
+    if len(rest):
+        changed = normalized(column.gather(rest), is_identifier=is_identifier)
+        column = column.clone().scatter(rest, changed)
+    if not is_numeric:
+        return column
+    text = pl.col("text")
+    whole = text.str.replace(r"\.0+$", "")
+    text = pl.when(text.str.contains(_WHOLE)).then(whole).otherwise(text)
+    return pl.DataFrame({"text": column}).select(text)["text"]
+
+
+def normalized(column: pl.Series, *, is_identifier: bool) -> pl.Series:
+    """Texts that may be written in any way, in one form."""
     text = strip(pl.col("text").str.normalize("NFC"))
     if is_identifier:
         text = text.str.replace(_EXCEL, "${1}").str.replace(_QUOTED, "${1}${2}")
         text = strip(text)
-    if is_numeric:
-        whole = text.str.replace(r"\.0+$", "")
-        text = pl.when(text.str.contains(_WHOLE)).then(whole).otherwise(text)
     return pl.DataFrame({"text": column}).select(pl.when(text != "").then(text).alias("text"))[
         "text"
     ]

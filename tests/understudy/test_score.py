@@ -18,7 +18,7 @@ from shared.errors import SignatureInvalid
 from tests.api.server import Running
 from tests.support.served_declared import churn_settings
 from understudy.score_files import ScoreRequest, score_files
-from understudy.score_plan import CannotScore, prepared
+from understudy.score_plan import CannotScore, declared_subject, prepared
 from understudy.settings import CommandSettings
 from usecases.churn.generate import customers
 
@@ -113,9 +113,9 @@ def test_what_cannot_be_done_is_refused_with_its_remedy(
         scored(server, table, out=out)
     with pytest.raises(CannotScore, match=r"end its name with \.csv or \.parquet"):
         scored(server, table, out=tmp_path / "scores.xlsx")
-    fraud = command(server).model_copy(update={"use_case": "fraud"})
-    with pytest.raises(CannotScore, match="/predict/batch"):
-        score_files(ScoreRequest((table,), tmp_path / "x.csv"), fraud, Console(quiet=True))
+    mapped = ScoreRequest((table,), tmp_path / "x.csv", mapping=tmp_path / "mapping.toml")
+    with pytest.raises(CannotScore, match=r"usecase\.toml \(from"):
+        score_files(mapped, command(server), Console(quiet=True))
 
 
 @pytest.mark.slow
@@ -158,7 +158,9 @@ def test_parts_of_another_run_are_not_mixed_in(
     parts = out.with_name(f"{out.name}.parts")
     folder = usecases.declared_folder("churn")
     assert folder is not None
-    prepared(command(server), folder, [path], parts, 1, version=None, restart=False)
+    prepared(
+        command(server), declared_subject(folder), [path], parts, 1, version=None, restart=False
+    )
     customers(100, seed=9).write_csv(path)
     with pytest.raises(CannotScore, match="--restart"):
         scored(server, path, out=out)

@@ -123,20 +123,45 @@ def prediction(scores: FloatVector, model: ServedModel) -> TaskPrediction:
     return TaskPrediction(judgement.probability, judgement.decision is not Decision.APPROVE)
 
 
-def alerts(
+class Judgements(NamedTuple):
+    """The judgements of many rows; row by row `judge` says the same.
+
+    Attributes:
+        decision: 0 approve, 1 review, 2 block.
+    """
+
+    probability: npt.NDArray[np.float64]
+    anomaly_score: npt.NDArray[np.float64]
+    is_outlier: npt.NDArray[np.bool_]
+    decision: npt.NDArray[np.int64]
+
+
+def judgements(
     scores: FloatMatrix, components: Sequence[str], thresholds: Mapping[str, float]
-) -> npt.NDArray[np.bool_]:
-    """Rows that are not approved, all at once; row by row `judge` says the same."""
+) -> Judgements:
+    """Apply a model's thresholds to (rows, components)."""
     limits = _limits(components, thresholds)
     # as Python's floats, which `judge` compares: a threshold must not be rounded to float32
     values = scores.astype(np.float64)
     is_outlier = np.zeros(len(values), dtype=np.bool_)
-    for position, limit, _ in limits.anomalies:
+    anomaly = np.full(len(values), -inf)
+    for position, limit, unit in limits.anomalies:
         column = np.zeros(len(values)) if position is None else values[:, position]
         is_outlier |= ~(column <= limit)
+        anomaly = np.fmax(anomaly, column / unit)
     probability = values[:, 0]
-    is_approved = (probability < limits.review) & ~is_outlier & ~(probability >= limits.block)
-    return ~is_approved
+    is_blocked = probability >= limits.block
+    is_approved = (probability < limits.review) & ~is_outlier & ~is_blocked
+    decision = np.where(is_blocked, 2, np.where(is_approved, 0, 1))
+    return Judgements(probability, anomaly, is_outlier, decision)
+
+
+def alerts(
+    scores: FloatMatrix, components: Sequence[str], thresholds: Mapping[str, float]
+) -> npt.NDArray[np.bool_]:
+    """Rows that are not approved."""
+    is_alert: npt.NDArray[np.bool_] = judgements(scores, components, thresholds).decision > 0
+    return is_alert
 
 
 def _decide(probability: float, limits: _Limits, is_outlier: bool) -> Decision:

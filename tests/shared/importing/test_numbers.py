@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.importing.mapping import MappingError, NumberRules
-from shared.importing.numbers import NumberStyle, decide_style, read_numbers, writings
+from shared.importing.numbers import (
+    NumberStyle,
+    decide_style,
+    read_numbers,
+    tidied,
+    tidy,
+    writings,
+)
 
 EUROPEAN = NumberStyle(",", ".")
 AMERICAN = NumberStyle(".", ",")
@@ -97,3 +104,14 @@ def test_the_mapping_or_a_currency_of_thousandths_answers_it() -> None:
 def test_a_column_of_both_styles_is_read_plainly_and_the_rest_rejected() -> None:
     style = _decided("12,50", "12.50")
     assert read_numbers(_column("12,50", "12.50"), style).to_list() == [None, 12.5]
+
+
+@given(
+    st.lists(
+        st.text(alphabet="0123456789.,+-eE '€_()$-\u2009x", max_size=9) | st.none(), min_size=1
+    )
+)
+def test_leaving_tidy_texts_alone_changes_no_number(texts: list[str | None]) -> None:
+    series = pl.Series(texts, dtype=pl.String)
+    assert tidy(series).to_list() == tidied(series).to_list()
+    assert series.to_list() == texts

@@ -9,7 +9,7 @@ from shared.rows.convert import RowConverter
 from tests.shared.rows.test_import import HEADER, NOW_US, declaration
 
 NAMES = HEADER.split(",")
-WORDS = {
+WORDS: dict[str, list[str | None]] = {
     "customer": ["c1", " c2 ", ""],
     "as_of": ["2026-01-05", "2026-01-05T10:00:00Z", "soon", "2031-01-01", None],
     "charge": ["1.5", "1e3", "2000", "much", None],
