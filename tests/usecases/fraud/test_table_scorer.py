@@ -15,6 +15,7 @@ import usecases
 from api.registry.registry import Meta, Registry, StoredVersion
 from shared.bundle.archive import unpack
 from shared.clock import SystemClock, isoformat
+from shared.importing.files import SourceTable
 from shared.importing.importer import import_files
 from shared.importing.mapping import CsvRules, Mapping, MappingError
 from shared.keys.tokens import API_ROLES, Role, ensure_tokens, read_token
@@ -73,7 +74,8 @@ def write_csv(path: Path, rows: pl.DataFrame) -> Path:
 
 
 def read(path: Path) -> tuple[table_scorer.FileRows, Mapping]:
-    with opened_files([path], CsvRules()) as tables:
+    with opened_files([path], CsvRules()) as opened:
+        tables = [table for table in opened if isinstance(table, SourceTable)]
         mapping = table_scorer.own_mapping(tables)
         return table_scorer.read_rows(tables, mapping, NOW_US), mapping
 
