@@ -25,7 +25,7 @@ from api.scoring.stages import EncodedReply, Reply
 from api.scoring.work import RowWork
 from shared.contracts.problems import FieldProblem
 from shared.errors import UnderstudyError
-from shared.explain import Explainer, NotExplainable
+from shared.explain import Explains, NotExplainable, explainer_of
 from shared.scoring.session import GRAPH
 from shared.transaction import Transaction
 from shared.usecase.serving import (
@@ -42,6 +42,8 @@ OPTION = "reasons"
 # The live version, its fallback, one on trial, and one that decided a row that comes again.
 _MOST_KEPT = 4
 _REMEDY = "send the request without ?reasons"
+# Trees of this many nodes take milliseconds to explain, which are not taken from the event loop.
+_MANY_NODES = 10_000
 
 
 class Reason(BaseModel):
@@ -55,7 +57,7 @@ class Reason(BaseModel):
 class Explained(NamedTuple):
     """An explainer, and where in a whole vector the inputs of its version are."""
 
-    explainer: Explainer
+    explainer: Explains
     columns: "np.typing.NDArray[np.intp]"
 
 
@@ -78,6 +80,11 @@ class Explanations:
     def is_ready(self, version: str) -> bool:
         return version in self._made
 
+    def is_slow(self, version: str) -> bool:
+        """Whether explaining an answer of this version takes long."""
+        found = self._made.get(version)
+        return isinstance(found, Explained) and found.explainer.nodes > _MANY_NODES
+
     def of(self, version: str) -> Explained:
         """Makes it if need be.
 
@@ -99,7 +106,7 @@ class Explanations:
         try:
             bundle = self._loader.bundle(version)
             names = bundle.manifest.feature_names
-            explainer = Explainer.of(bundle.files[GRAPH], names)
+            explainer = explainer_of(bundle.files[GRAPH], names, bundle.manifest.components)
             columns = np.array([self._place[name] for name in names], dtype=np.intp)
         except (NotExplainable, KeyError) as error:
             why = f"{error}" if isinstance(error, NotExplainable) else "it is no such graph"
@@ -169,7 +176,7 @@ class Teller:
         row: Transaction,
         features: Sequence[str],
         vector: FloatVector,
-        explainer: Explainer,
+        explainer: Explains,
         target: int,
     ) -> list[dict[str, Any]]:
         """All contributions other than 0, the largest first, those of one name added."""
@@ -214,6 +221,8 @@ class ReasonedWork(PacedRequestWork):
         reply = await self._work.scored_in_turn(body, caller)
         # a row that comes again was decided by another version, perhaps
         await self._ready(reply.version)
+        if explanations.is_slow(reply.version):
+            return await asyncio.to_thread(self._teller.completed, reply, self._count)
         return self._teller.completed(reply, self._count)
 
     async def _ready(self, version: str) -> None:
@@ -236,7 +245,7 @@ def wanted_reasons(query: bytes, rule: ReasonRule | None) -> int:
     if said is None:
         return 0
     if rule is None:
-        remedy = "leave it out; /predict of a declared use case, one row at a time, returns reasons"
+        remedy = "leave it out; /predict, one row at a time, returns reasons"
         raise _refused("this address returns no reasons", remedy)
     if said == [""]:
         return rule.default
@@ -256,7 +265,10 @@ def _refused(problem: str, remedy: str) -> Problem:
 def reasoned_model(model: type[BaseModel]) -> type[BaseModel]:
     """The schema of an answer that may hold reasons."""
     only = f"Only with ?{OPTION}"
-    scale = "binary: log-odds of the positive class; multiclass: before the softmax"
+    scale = (
+        "binary: log-odds of the positive class, of blended models their probability; "
+        "multiclass: before the softmax"
+    )
     fields_added: Any = {
         OPTION: (
             list[Reason] | None,

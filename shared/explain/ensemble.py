@@ -67,6 +67,9 @@ def read_ensemble(graph: bytes) -> Ensemble:
     model = model_class().FromString(graph)
     found = [node for node in model.graph.node if node.op_type == ENSEMBLE]
     with_rows = [node for node in found if has_covers(node)]
+    if len(with_rows) > 1:
+        # that of an outlier score, for instance, which is no rising function of its trees
+        with_rows = [node for node in with_rows if _is_whole(model.graph.node, node)] or with_rows
     if len(with_rows) != 1:
         raise NotExplainable(
             f"{len(with_rows)} tree ensembles store rows of each node, one is needed: "
@@ -76,6 +79,14 @@ def read_ensemble(graph: bytes) -> Ensemble:
         raise NotExplainable("its trees read something else than the features")
     _refuse_blends(model.graph.node, with_rows[0].output[0])
     return ensemble_of(with_rows[0])
+
+
+def _is_whole(nodes: Any, ensemble: Any) -> bool:
+    try:
+        _refuse_blends(nodes, ensemble.output[0])
+    except NotExplainable:
+        return False
+    return True
 
 
 def _refuse_blends(nodes: Any, raw: bytes) -> None:

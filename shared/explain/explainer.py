@@ -68,6 +68,11 @@ class Explainer:
         made.contributions(np.zeros(len(made.names), dtype=np.float32))  # compiles
         return made
 
+    @property
+    def nodes(self) -> int:
+        """The size of the trees, which decides how long an explanation takes."""
+        return len(self.ensemble.nodes.feature)
+
     def contributions(self, row: FloatVector, target: int = 0) -> Floats:
         """One number a feature; with `expected[target]` they add up to the raw score."""
         found = np.zeros(len(self.names))

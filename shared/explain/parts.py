@@ -45,6 +45,11 @@ _UNDONE: Mapping[str, Callable[[float], float]] = {
 }
 
 
+def undone(scale: str, raw: float) -> float:
+    """A raw score of this scale as the score it stands for."""
+    return _UNDONE[scale](raw)
+
+
 class Words(NamedTuple):
     """Columns that the graph appends to the features: places of words in a vocabulary."""
 

@@ -86,7 +86,7 @@ def test_a_number_that_cannot_be_told_is_refused_with_the_limit(
 def test_batches_tell_no_reasons_and_say_where_to_ask(server: Running) -> None:
     answer = server.client.post("/predict/batch?reasons=3", json={"instances": [BODY]})
     assert answer.status_code == 422
-    assert "/predict of a declared use case, one row at a time" in answer.json()["detail"]
+    assert "/predict, one row at a time" in answer.json()["detail"]
 
 
 def test_the_option_and_its_fields_are_documented(server: Running) -> None:

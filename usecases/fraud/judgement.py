@@ -148,7 +148,8 @@ def judgements(
     for position, limit, unit in limits.anomalies:
         column = np.zeros(len(values)) if position is None else values[:, position]
         is_outlier |= ~(column <= limit)
-        anomaly = np.fmax(anomaly, column / unit)
+        with np.errstate(all="ignore"):  # of scores that are no numbers
+            anomaly = np.fmax(anomaly, column / unit)
     probability = values[:, 0]
     is_blocked = probability >= limits.block
     is_approved = (probability < limits.review) & ~is_outlier & ~is_blocked

@@ -20,6 +20,7 @@ from shared.usecase.serving import (
 )
 
 from .answers.analysis import AnalysisResponse, Analyst
+from .answers.contributions import REASON_RULE
 from .answers.examples import EXAMPLES
 from .answers.predict import PredictionResponse, predict
 from .exports import LABEL_WORDS
@@ -74,6 +75,7 @@ def _routes(rules: RuleSet) -> tuple[ScoringRoute, ...]:
             respond=predict,
             examples=EXAMPLES,
             batch_path="/predict/batch",
+            reasons=REASON_RULE,
         ),
         ScoringRoute(
             path="/api/analyze-transaction",

@@ -12,20 +12,18 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 import usecases
-from api.registry.registry import Meta, Registry, StoredVersion
-from shared.bundle.archive import unpack
 from shared.clock import SystemClock, isoformat
 from shared.importing.files import SourceTable
 from shared.importing.importer import import_files
 from shared.importing.mapping import CsvRules, Mapping, MappingError
-from shared.keys.tokens import API_ROLES, Role, ensure_tokens, read_token
+from shared.keys.tokens import Role, read_token
 from shared.rows.sources import opened_files
 from shared.system.files import TEMPORARY_PREFIX
 from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_history
 from shared.usecase.serving import ServedModel
-from tests.api.bundles import Signer
-from tests.api.server import Running, serve_settings
+from tests.api.server import Running
+from tests.support.served_fraud import fraud_settings
 from tests.usecases.fraud.features.frames import DAY, frame
 from tests.usecases.fraud.features.stream import labels_of, rushes
 from understudy.score_files import ScoreRequest, score_files
@@ -157,33 +155,12 @@ def test_judging_a_table_says_what_judging_each_row_says(
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Running]:
     """An API that serves a tiny model of the real features."""
-    settings = serve_settings(tmp_path, use_case="fraud")
-    ensure_tokens(settings.keys_dir, API_ROLES)
-    signer = Signer(settings.keys_dir)
-    raw = signer.bundle(
-        "1.0.0",
-        use_case="fraud",
+    settings = fraud_settings(
+        tmp_path,
         components=COMPONENTS,
         feature_names=FEATURE_SET.names[:4],
-        feature_set_version=FEATURE_SET.version,
         thresholds={"review": 10.0, "block": 40.0, "isolation_forest": 30.0},
     )
-    registry = Registry(settings.prod_models_dir)
-    registry.open()
-    bundle = unpack(raw)
-    manifest = bundle.manifest.model_dump(mode="json", exclude={"files"})
-    meta = Meta(
-        version="1.0.0",
-        sha256=bundle.sha256,
-        key_id="key",
-        accepted_at_us=1,
-        size_bytes=len(raw),
-        manifest=manifest,
-    )
-    registry.store(meta, StoredVersion(raw, signer.sign(raw)))
-    registry.point_to("1.0.0")
-    accepted = registry.ledger.with_accepted(meta.acceptance(), None)
-    registry.save(accepted.with_activation("1.0.0", 1))
     with Running(settings, usecases.load_serving("fraud")) as running:
         yield running
 
