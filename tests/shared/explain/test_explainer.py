@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.explain import Explainer, NotExplainable, tree_shap
+from shared.explain import explainer_of as explainer_of_graph
 from shared.explain.ensemble import Nodes, exits_of
 from shared.explain.tree_shap import Table
 from shared.tasks import TaskKind
@@ -148,3 +149,19 @@ def test_a_graph_without_such_trees_says_why_it_cannot_be_explained() -> None:
     raw = helper.make_model(graph).SerializeToString()
     with pytest.raises(NotExplainable, match="those of gradient_boosting"):
         Explainer.of(raw, ["amount"])
+
+
+@pytest.mark.parametrize("kind", [TaskKind.BINARY, TaskKind.MULTICLASS])
+def test_an_outlier_score_beside_the_answers_leaves_their_explanation_as_it_was(
+    kind: TaskKind,
+) -> None:
+    request = replace(request_of(kind), outlier=True)
+    made = train(request, lambda _what, _share: None)
+    explainer = explainer_of_graph(made.files["model.onnx"], request.names, made.components)
+    rows = matrix_of(5, seed=6)
+    raw = raw_scores(kind, rows)
+    for target in range(raw.shape[1]):
+        sums = [explainer.contributions(row, target).sum() for row in rows]
+        assert np.array(sums) + explainer.expected[target] == pytest.approx(
+            raw[:, target], rel=1e-6, abs=1e-6
+        )

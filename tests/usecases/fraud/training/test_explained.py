@@ -10,15 +10,18 @@ from learning.export.parity import run_graph
 from shared.explain import NotExplainable, explainer_of
 from shared.explain.blend import BlendExplainer
 from shared.usecase.serving import FloatMatrix
-from tests.usecases.fraud.training.examples import QUICK, blend, choice_among, silent
-from tests.usecases.fraud.training.test_words import (
+from tests.usecases.fraud.training.examples import (
     CATEGORY,
     NEVER,
+    QUICK,
     RISKY,
     USUAL,
-    with_category,
+    blend,
+    choice_among,
+    silent,
     worded_rows,
 )
+from tests.usecases.fraud.training.test_words import with_category
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.training.candidate import TrainingRequest, train_candidate
 from usecases.fraud.training.policy import read_policy
