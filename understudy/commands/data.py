@@ -41,7 +41,8 @@ Rejected = Annotated[
     Path | None,
     typer.Option(
         help="Where rejected rows go; never over a file that an import did not make. "
-        "Default: FILE.rejected.csv, in the current folder if that of FILE is read-only."
+        "Default: FILE.rejected.csv, in the current folder if that of FILE is read-only; of a "
+        "declared use case nowhere."
     ),
 ]
 DryRun = Annotated[
@@ -111,7 +112,8 @@ def import_(
     settings = load_settings()
     folder = usecases.declared_folder(settings.use_case)
     if folder is not None:
-        _import_declared(settings, folder, files or [])
+        _refuse_for_declared(mapping, update=update, beside_synthetic=beside_synthetic)
+        _import_declared(settings, folder, files or [], rejected, dry_run=dry_run)
         return
     if not files or mapping is None:
         raise SettingsError("name the files and --mapping; `understudy mapping FILE` proposes one")
@@ -126,12 +128,38 @@ def import_(
         raise typer.Exit(1)
 
 
-def _import_declared(settings: CommandSettings, folder: Path, files: list[Path]) -> None:
+def _refuse_for_declared(mapping: Path | None, *, update: bool, beside_synthetic: bool) -> None:
+    """Options that would have no effect are refused rather than ignored."""
+    why = "leave it out for a declared use case"
+    if mapping is not None:
+        raise SettingsError(f"--mapping: {why}: usecase.toml names columns (from = ...)")
+    if update:
+        raise SettingsError(
+            f"--update: {why}: its rows stay as they first came, labels are updated anyway, and "
+            "`understudy rows fix` corrects values"
+        )
+    if beside_synthetic:
+        raise SettingsError(f"--beside-synthetic: {why}: no simulator fills its database")
+
+
+def _import_declared(
+    settings: CommandSettings,
+    folder: Path,
+    files: list[Path],
+    rejected: Path | None,
+    *,
+    dry_run: bool,
+) -> None:
     """Exit status 1: every row was rejected."""
-    from understudy.importing_declared import import_declared  # noqa: PLC0415
+    from understudy.importing_declared import (  # noqa: PLC0415
+        import_declared,
+        preview_declared,
+    )
 
     with make_database(settings) as engine:
-        counts = import_declared(engine, folder, files, console)
+        if dry_run:
+            raise typer.Exit(preview_declared(engine, folder, files, console))
+        counts = import_declared(engine, folder, files, console, rejected)
     if counts.read and counts.rejected == counts.read:
         raise typer.Exit(1)
 

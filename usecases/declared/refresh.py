@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import Engine, select
 
 from shared.errors import DataUnavailable, SettingsError
+from shared.rows.convert import ConvertedRows, RowConverter, needed_sources
 from shared.rows.declaration import Declaration
 from shared.rows.importer import ImportCounts, KeepRejected, Progress, import_rows
 from shared.rows.sources import QuerySource, Source, opened_files
@@ -66,6 +67,29 @@ def import_source(
         # the next query begins where this one began: what changed meanwhile comes again
         end_change(connection, number, {**about, **facts, "read_until_us": now_us})
     return counts
+
+
+def preview_source(
+    engine: Engine,
+    declared: Declaration,
+    folder: Path,
+    now_us: int,
+    *,
+    files: Sequence[Path] = (),
+    rows: int = 10,
+) -> ConvertedRows:
+    """The first rows of `files`, or of the declared source, as they would be stored or rejected.
+
+    Raises:
+        DeclarationError: a column is not in the source.
+        DataUnavailable: the source is away, or holds no row.
+    """
+    with _opened(engine, declared, folder, files) as sources:
+        for source in sources:
+            columns = needed_sources(declared, source.column_names(), source.name)
+            for piece in source.pieces(columns):
+                return RowConverter(declared, now_us).convert(piece.head(rows))
+    raise DataUnavailable("the source holds no rows")
 
 
 def refresh(engine: Engine, declared: Declaration, folder: Path, now_us: int) -> None:

@@ -7,14 +7,16 @@ from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
+import polars as pl
 import pytest
 from rich.console import Console
 from sqlalchemy import Engine
 
 from shared.clock import to_micros
 from shared.errors import DataUnavailable, SettingsError
-from shared.tables.engine import connect
-from understudy.importing_declared import import_declared
+from shared.tables.data_changes import list_changes
+from shared.tables.engine import connect, migrate
+from understudy.importing_declared import import_declared, preview_declared
 from usecases.declared.learning import DeclaredLearning, learning_of
 
 NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))
@@ -99,3 +101,31 @@ def test_the_command_says_what_became_of_the_rows(engine: Engine, tmp_path: Path
     counts = import_declared(engine, tmp_path, [], Console(file=screen, width=80))
     assert (counts.inserted, counts.rejected) == (1, 1)
     assert "size is 'many', which is no number" in " ".join(screen.getvalue().split())
+
+
+def test_a_dry_run_shows_rows_as_they_would_be_stored_and_writes_nothing(
+    engine: Engine, tmp_path: Path
+) -> None:
+    use_case(tmp_path)
+    (tmp_path / "rows.csv").write_text(HEAD + "a,2026-01-01,1,yes\nb,2026-01-02,many,no\n")
+    migrate(engine)
+    screen = StringIO()
+    status = preview_declared(engine, tmp_path, [], Console(file=screen, width=80))
+    said = " ".join(screen.getvalue().split())
+    assert status == 0
+    assert "2026-01-01 00:00:00" in said
+    assert "row 2 rejected: size is 'many', which is no number" in said
+    assert "Nothing was written" in said
+    assert list_changes(engine) == []
+
+
+def test_rejected_rows_are_kept_as_they_came_where_that_is_asked_for(
+    engine: Engine, tmp_path: Path
+) -> None:
+    use_case(tmp_path)
+    (tmp_path / "rows.csv").write_text(HEAD + "a,2026-01-01,1,yes\nb,2026-01-02,many,no\n")
+    place = tmp_path / "bad.csv"
+    import_declared(engine, tmp_path, [], Console(quiet=True), place)
+    [row] = pl.read_csv(place).to_dicts()
+    assert (row["row"], row["size"], row["key"]) == (2, "many", "b")
+    assert "which is no number" in row["reason"]
