@@ -140,10 +140,15 @@ def _folds(request: TrainingRequest, recipe: Recipe) -> Mapping[str, Any]:
     if not request.folds:
         return {}
     measure, rows = measure_named(request.measure_name), np.arange(len(request.matrix))
-    values = []
+    values: list[float | None] = []
     for part in np.array_split(rows, request.folds):
         others = np.setdiff1d(rows, part, assume_unique=True)
-        scores = fit(request, recipe, others).predict(request.matrix[part])
+        try:
+            scores = fit(request, recipe, others).predict(request.matrix[part])
+        except TrainingFailed:
+            # a class that only this part has, for instance: no reason to train nothing
+            values.append(None)
+            continue
         value = measure.of(scores, request.labels[part].astype(np.float64)).value
         values.append(round(measure.shown(value), 6) if math.isfinite(value) else None)
     return {"folds": values}

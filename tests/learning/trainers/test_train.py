@@ -160,3 +160,13 @@ def test_labels_of_one_class_in_a_task_of_two_say_which() -> None:
     request = request_for(TaskKind.BINARY)
     with pytest.raises(TrainingFailed, match="'0'"):
         train(replace(request, task=Task.binary(), labels=np.zeros(len(request.labels))), silent)
+
+
+def test_a_fold_without_which_nothing_can_be_learned_is_left_open() -> None:
+    request = request_for(TaskKind.BINARY)
+    labels = request.labels.copy()
+    labels[len(labels) // 2 :] = 0
+    made = train(replace(request, labels=labels, folds=2), silent)
+    first, second = made.hyperparameters[CHOSEN]["folds"]
+    assert first is None
+    assert second is None or second >= 0
