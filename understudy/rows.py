@@ -1,6 +1,8 @@
 """Implements `understudy rows`: finds, corrects and removes stored rows, and undoes changes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import typer
@@ -8,12 +10,14 @@ from rich.console import Console
 from sqlalchemy import BigInteger, Engine
 from sqlalchemy import Float as FloatType
 
+import usecases
 from shared.clock import SystemClock, isoformat
 from shared.errors import UnderstudyError
 from shared.importing.time_texts import read_time_texts
 from shared.tables.data_changes import (
     CHUNK,
-    LOGS,
+    TRANSACTION_LOGS,
+    RowLogs,
     begin_change,
     end_change,
     list_changes,
@@ -34,18 +38,71 @@ FIXABLE = tuple(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The rows of one use case, as commands speak of them.
+
+    Attributes:
+        shown: columns of a row that are printed.
+        parsers: column that may be set -> reads its new value.
+    """
+
+    logs: RowLogs
+    shown: tuple[str, ...]
+    parsers: Mapping[str, Callable[[str], Any]]
+
+
 class RowsError(UnderstudyError):
     """Raised when what was asked of rows cannot be done; nothing was changed."""
 
 
-def show_rows(engine: Engine, wanted: RowFilter, limit: int, console: Console) -> None:
-    """Print the first rows, and how many each log has."""
+def _transaction_value(name: str, text: str) -> Any:
+    column = transaction_history_logs.c[name]
+    if text == "":
+        if not column.nullable:
+            raise RowsError(f"--set {name}: this column cannot be empty")
+        return None
+    return _parsed(name, column.type, text)
+
+
+TRANSACTIONS = Subject(
+    TRANSACTION_LOGS, _SHOWN, {name: partial(_transaction_value, name) for name in FIXABLE}
+)
+
+
+def subject_of(use_case: str) -> Subject:
+    """The rows of a use case.
+
+    Raises:
+        DeclarationError: its declaration is wrong.
+    """
+    folder = usecases.declared_folder(use_case)
+    if folder is None:
+        return TRANSACTIONS
+    from understudy.rows_declared import declared_subject  # noqa: PLC0415 - fraud needs none of it
+
+    return declared_subject(folder)
+
+
+def show_rows(
+    engine: Engine,
+    wanted: RowFilter,
+    limit: int,
+    console: Console,
+    subject: Subject = TRANSACTIONS,
+) -> None:
+    """Print the first rows, and how many each log has.
+
+    Raises:
+        RowsError: a condition is about a column that these rows lack.
+    """
+    _refuse_absent(wanted, subject)
     with database_errors("find rows"), engine.connect() as connection:
-        counts = count_rows(connection, wanted)
-        rows = first_rows(connection, wanted, _SHOWN, limit)
+        counts = count_rows(connection, wanted, subject.logs)
+        rows = first_rows(connection, wanted, subject.shown, limit, subject.logs)
     for log, row in rows:
         sheet = DataTable("column", "value", title=log, min_width=40)
-        for name in _SHOWN:
+        for name in subject.shown:
             if row[name] is not None:
                 value = isoformat(row[name]) if name == "event_time" else str(row[name])
                 sheet.add_row(name, value)
@@ -54,20 +111,27 @@ def show_rows(engine: Engine, wanted: RowFilter, limit: int, console: Console) -
 
 
 def remove_found(
-    engine: Engine, wanted: RowFilter, reason: str, console: Console, *, is_confirmed: bool
+    engine: Engine,
+    wanted: RowFilter,
+    reason: str,
+    console: Console,
+    *,
+    is_confirmed: bool,
+    subject: Subject = TRANSACTIONS,
 ) -> None:
     """Remove the rows that a filter finds.
 
     Raises:
         RowsError: no condition was given, or it finds nothing.
     """
-    _confirm(engine, wanted, console, "Remove them?", is_confirmed=is_confirmed)
+    _confirm(engine, wanted, console, "Remove them?", subject, is_confirmed=is_confirmed)
+    logs = subject.logs
     with database_errors("remove rows"), engine.begin() as connection:
         details: dict[str, Any] = {"filter": str(wanted), "rows": 0}
         number = begin_change(connection, "remove", SystemClock().now_us(), reason, details)
-        for log in LOGS:
-            for part in _parts(ids_of(connection, wanted, log)):
-                remove_rows(connection, number, log, part)
+        for log in logs.logs:
+            for part in _parts(ids_of(connection, wanted, log, logs)):
+                remove_rows(connection, number, log, part, logs)
                 details["rows"] += len(part)
         end_change(connection, number, details)
     _print_done(console, "removed", details["rows"], number)
@@ -81,21 +145,23 @@ def fix_found(
     console: Console,
     *,
     is_confirmed: bool,
+    subject: Subject = TRANSACTIONS,
 ) -> None:
     """Set columns of the rows that a filter finds.
 
     Raises:
         RowsError: no condition was given, it finds nothing, or a value does not fit its column.
     """
-    values = dict(_value(text) for text in said)
-    _confirm(engine, wanted, console, f"Set {', '.join(said)}?", is_confirmed=is_confirmed)
+    values, logs = dict(_value(text, subject) for text in said), subject.logs
+    question = f"Set {', '.join(said)}?"
+    _confirm(engine, wanted, console, question, subject, is_confirmed=is_confirmed)
     with database_errors("mend rows"), engine.begin() as connection:
         details: dict[str, Any] = {"filter": str(wanted), "set": values, "rows": 0}
         number = begin_change(connection, "fix", SystemClock().now_us(), reason, details)
-        for log in LOGS:
-            for part in _parts(ids_of(connection, wanted, log)):
-                rows = [{"transaction_id": key, **values} for key in part]
-                replace_rows(connection, number, log, rows, tuple(values))
+        for log in logs.logs:
+            for part in _parts(ids_of(connection, wanted, log, logs)):
+                rows = [{logs.row_id: key, **values} for key in part]
+                replace_rows(connection, number, log, rows, tuple(values), logs=logs)
                 details["rows"] += len(part)
         end_change(connection, number, details)
     _print_done(console, "mended", details["rows"], number)
@@ -115,7 +181,13 @@ def show_changes(engine: Engine, limit: int, console: Console) -> None:
 
 
 def undo_change(
-    engine: Engine, number: int, reason: str, console: Console, *, is_confirmed: bool
+    engine: Engine,
+    number: int,
+    reason: str,
+    console: Console,
+    *,
+    is_confirmed: bool,
+    subject: Subject = TRANSACTIONS,
 ) -> None:
     """Take a change back.
 
@@ -125,20 +197,40 @@ def undo_change(
     if not is_confirmed:
         typer.confirm(f"Undo change {number}?", abort=True)
     try:
-        counts = undo(engine, number, SystemClock().now_us(), reason)
+        counts = undo(engine, number, SystemClock().now_us(), reason, subject.logs)
     except LookupError as error:
         raise RowsError(str(error)) from error
     listed = ", ".join(f"{count:,} {what}" for what, count in counts.items())
     console.print(f"Change {number} was undone: {listed}.")
 
 
+def _refuse_absent(wanted: RowFilter, subject: Subject) -> None:
+    columns = subject.logs.imported.c
+    for option, column, value in (
+        ("--merchant", "merchant_id", wanted.merchant_id),
+        ("--amount-above", "amount", wanted.amount_above),
+    ):
+        if value is not None and column not in columns:
+            raise RowsError(
+                f"{option}: these rows have no column {column}; choose them by --id, --user (the "
+                "entity), --sent-by, --import, --before or --after"
+            )
+
+
 def _confirm(
-    engine: Engine, wanted: RowFilter, console: Console, question: str, *, is_confirmed: bool
+    engine: Engine,
+    wanted: RowFilter,
+    console: Console,
+    question: str,
+    subject: Subject,
+    *,
+    is_confirmed: bool,
 ) -> None:
     if wanted.is_empty:
         raise RowsError("say which rows: --id, --user, --merchant, --import, --before, ...")
+    _refuse_absent(wanted, subject)
     with database_errors("find rows"), engine.connect() as connection:
-        counts = count_rows(connection, wanted)
+        counts = count_rows(connection, wanted, subject.logs)
     if not any(counts.values()):
         raise RowsError("no row is like that; `understudy rows find` shows what there is")
     _print_counts(console, counts)
@@ -146,26 +238,22 @@ def _confirm(
         typer.confirm(question, abort=True)
 
 
-def _value(said: str) -> tuple[str, Any]:
+def _value(said: str, subject: Subject) -> tuple[str, Any]:
     """A column and its new value.
 
     Raises:
         RowsError: there is no such column, or the value does not fit it.
     """
     name, separator, text = said.partition("=")
-    if not separator or name not in FIXABLE:
-        raise RowsError(f"--set {said}: write COLUMN=VALUE, where COLUMN is {', '.join(FIXABLE)}")
-    column = transaction_history_logs.c[name]
-    if text == "":
-        if not column.nullable:
-            raise RowsError(f"--set {name}: this column cannot be empty")
-        return name, None
-    return name, _parsed(name, column.type, text)
+    if not separator or name not in subject.parsers:
+        columns = ", ".join(subject.parsers)
+        raise RowsError(f"--set {said}: write COLUMN=VALUE, where COLUMN is {columns}")
+    return name, subject.parsers[name](text)
 
 
 def _parsed(name: str, kind: Any, text: str) -> Any:
     if name in ("event_time", "ingested_at"):
-        return _instant(name, text)
+        return instant(name, text)
     try:
         if isinstance(kind, FloatType):
             return float(text)
@@ -174,7 +262,12 @@ def _parsed(name: str, kind: Any, text: str) -> Any:
         raise RowsError(f"--set {name}: {text!r} is not a number") from error
 
 
-def _instant(name: str, text: str) -> int:
+def instant(name: str, text: str) -> int:
+    """The instant that was written.
+
+    Raises:
+        RowsError: it is none, or names no zone.
+    """
     import polars as pl  # noqa: PLC0415 - half a second that only this value costs
 
     said = read_time_texts(pl.Series([text]), None)

@@ -52,9 +52,10 @@ def make_tables(engine: Engine, tables: RowTables) -> tuple[str, ...]:
     with database_errors("make the tables of the use case"), lasting_transaction(engine) as link:
         _one_at_a_time(link)
         found = inspect(link)
-        if not found.has_table(tables.rows.name):
-            for table in tables.all:
-                table.create(link)
+        is_new = not found.has_table(tables.rows.name)
+        for table in tables.all:
+            table.create(link, checkfirst=True)
+        if is_new:
             return ()
         missing = _missing_columns(found, tables)
         if missing:
@@ -67,10 +68,10 @@ def make_tables(engine: Engine, tables: RowTables) -> tuple[str, ...]:
 
 
 def _differences(engine: Engine, tables: RowTables) -> tuple[str, ...] | None:
-    """Columns to be added; None where there is no table yet."""
+    """Columns to be added; None where a table is missing."""
     with database_errors("check the tables of the use case"), engine.connect() as link:
         found = inspect(link)
-        if not found.has_table(tables.rows.name):
+        if not all(found.has_table(table.name) for table in tables.all):
             return None
         return _missing_columns(found, tables)
 

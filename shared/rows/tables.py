@@ -27,6 +27,7 @@ from sqlalchemy.types import JSON
 from shared.rows.schema import Column as Declared
 from shared.rows.schema import Kind, RowSchema
 from shared.tables.archive import ArchivedTables
+from shared.tables.data_changes import RowLogs
 from shared.tables.erasure import EntityTables
 from shared.tasks import TaskKind
 
@@ -44,6 +45,7 @@ class RowTables:
         decisions: the answer for a row, with its feature vector.
         quarantined: rows of unauthenticated callers with their answers, excluded from training.
         label_changes: labels that a later one replaced, and when.
+        replaced_rows: rows as they were before `understudy rows` changed them.
     """
 
     schema: RowSchema
@@ -51,10 +53,17 @@ class RowTables:
     decisions: Table
     quarantined: Table
     label_changes: Table
+    replaced_rows: Table
 
     @property
     def all(self) -> tuple[Table, ...]:
-        return (self.rows, self.decisions, self.quarantined, self.label_changes)
+        return (
+            self.rows,
+            self.decisions,
+            self.quarantined,
+            self.label_changes,
+            self.replaced_rows,
+        )
 
 
 def tables_of(schema: RowSchema) -> RowTables:
@@ -67,13 +76,28 @@ def tables_of(schema: RowSchema) -> RowTables:
         _decisions(f"{prefix}_decisions", metadata),
         _quarantined(f"{prefix}_quarantined", schema, metadata),
         _label_changes(f"{prefix}_label_changes", schema, metadata),
+        _replaced_rows(f"{prefix}_replaced_rows", metadata),
     )
 
 
 def entity_tables(tables: RowTables) -> EntityTables:
     """Which of them hold rows of an entity."""
-    others = (tables.decisions, tables.label_changes)
-    return EntityTables((tables.rows, tables.quarantined), others, "entity", "row_id")
+    others = (tables.decisions, tables.label_changes, tables.replaced_rows)
+    logs = (tables.rows, tables.quarantined)
+    return EntityTables(logs, others, "entity", "row_id", tables.replaced_rows)
+
+
+def row_logs(tables: RowTables) -> RowLogs:
+    """What of them `understudy rows` finds and changes."""
+    return RowLogs(
+        "row_id",
+        "entity",
+        (tables.rows, tables.quarantined),
+        tables.rows,
+        tables.label_changes,
+        tables.replaced_rows,
+        (tables.decisions,),
+    )
 
 
 def archived_tables(tables: RowTables) -> ArchivedTables:
@@ -176,4 +200,15 @@ def _label_changes(name: str, schema: RowSchema, metadata: MetaData) -> Table:
         Column("new_label", label_type(schema), nullable=False),
         Column("replaced_at", BigInteger, nullable=False),
         Index(f"ix_{name}_replaced_at", "replaced_at"),
+    )
+
+
+def _replaced_rows(name: str, metadata: MetaData) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("changeid", BigInteger, primary_key=True, autoincrement=False),
+        Column("log", Text, primary_key=True),
+        Column("row_id", Text, primary_key=True),
+        Column("before", JSON, nullable=False),
     )

@@ -99,12 +99,14 @@ def label_origins(
     }
 
 
-def among(connection: Connection, table: Table, ids: Sequence[str]) -> ColumnElement[bool]:
+def among(
+    connection: Connection, table: Table, ids: Sequence[str], row_id: str = "transaction_id"
+) -> ColumnElement[bool]:
     """One bound value however many ids there are: databases limit the number of values."""
     if connection.dialect.name == "postgresql":
-        return table.c.transaction_id == any_(literal(list(ids), ARRAY(String)))
+        return table.c[row_id] == any_(literal(list(ids), ARRAY(String)))
     each = func.json_each(to_json(ids)).table_valued(column("value"))
-    return table.c.transaction_id.in_(select(each.c.value))
+    return table.c[row_id].in_(select(each.c.value))
 
 
 def _first_of_each(columns: Sequence[str], records: Sequence[RowValues]) -> dict[str, RowValues]:

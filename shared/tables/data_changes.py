@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, Table, delete, insert, null, select, update
+from sqlalchemy.sql.elements import ColumnElement
 
 from shared.clock import isoformat
 from shared.tables.bulk import among, seen_rows
@@ -30,6 +31,40 @@ LOGS = (transaction_history_logs, api_transaction_logs, quarantined_transaction_
 CHUNK = 5_000
 IMPORT_SENDER = "import/"
 """Begins the sender of imported rows; no token can be named so."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowLogs:
+    """The tables of a use case whose rows are changed by command.
+
+    Attributes:
+        row_id, entity: columns of each log.
+        imported: the log that imports write to.
+        label_changes: labels that later ones replaced.
+        replaced: rows as they were before a change.
+        others: hold something of a row of `imported` under its id, and go and come back with it.
+        has_tiles: whether merchant tiles count the rows.
+    """
+
+    row_id: str
+    entity: str
+    logs: tuple[Table, ...]
+    imported: Table
+    label_changes: Table
+    replaced: Table
+    others: tuple[Table, ...] = ()
+    has_tiles: bool = False
+
+
+TRANSACTION_LOGS = RowLogs(
+    "transaction_id",
+    "user_id",
+    LOGS,
+    transaction_history_logs,
+    label_changes,
+    replaced_rows,
+    has_tiles=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +149,39 @@ def replace_rows(
     log: Table,
     values: Sequence[Mapping[str, Any]],
     columns: Sequence[str],
+    *,
+    logs: RowLogs = TRANSACTION_LOGS,
 ) -> None:
-    """Set columns of rows to new values; `values` name transaction_id and these columns."""
-    ids = [str(row["transaction_id"]) for row in values]
-    _keep(connection, number, log, ids, columns)
-    with recounted(connection, ids):
-        _set(connection, log, values, columns)
+    """Set columns of rows to new values; `values` name the row's id and these columns."""
+    ids = [str(row[logs.row_id]) for row in values]
+    _keep(connection, number, log, ids, columns, logs=logs)
+    with _recounted(connection, ids, logs):
+        _set(connection, log, values, columns, logs)
 
 
-def remove_rows(connection: Connection, number: int, log: Table, ids: Sequence[str]) -> None:
+def remove_rows(
+    connection: Connection,
+    number: int,
+    log: Table,
+    ids: Sequence[str],
+    logs: RowLogs = TRANSACTION_LOGS,
+) -> None:
     """Take rows out of a log; they are kept as they were."""
-    _keep(connection, number, log, ids, tuple(log.columns.keys()))
-    with recounted(connection, ids):
-        connection.execute(delete(log).where(among(connection, log, ids)))
+    tables = (log, *logs.others) if log is logs.imported else (log,)
+    for table in tables:
+        _keep(connection, number, table, ids, tuple(table.columns.keys()), logs=logs)
+    with _recounted(connection, ids, logs):
+        for table in tables:
+            connection.execute(delete(table).where(_among(connection, table, ids, logs)))
 
 
-def undo(engine: Engine, number: int, now_us: int, reason: str | None) -> dict[str, int]:
+def undo(
+    engine: Engine,
+    number: int,
+    now_us: int,
+    reason: str | None,
+    logs: RowLogs = TRANSACTION_LOGS,
+) -> dict[str, int]:
     """Take a change back; returns how many rows were removed, put back and relabelled.
 
     Raises:
@@ -140,15 +192,31 @@ def undo(engine: Engine, number: int, now_us: int, reason: str | None) -> dict[s
         lock_for_writing(connection)
         _refuse_unknown(connection, number)
         counts = {
-            "removed": _remove_imported(connection, number),
-            "restored": _put_back(connection, number),
-            "relabelled": _take_labels_back(connection, number),
+            "removed": _remove_imported(connection, number, logs),
+            "restored": _put_back(connection, number, logs),
+            "relabelled": _take_labels_back(connection, number, logs),
         }
         details = {"undid": number, **counts}
         undone_by = begin_change(connection, "undo", now_us, reason, details)
         where = data_changes.c.changeid == number
         connection.execute(update(data_changes).where(where).values(undoneby=undone_by))
     return counts
+
+
+@contextmanager
+def _recounted(connection: Connection, ids: Sequence[str], logs: RowLogs) -> Iterator[None]:
+    if not logs.has_tiles:
+        lock_for_writing(connection)
+        yield
+        return
+    with recounted(connection, ids):
+        yield
+
+
+def _among(
+    connection: Connection, table: Table, ids: Sequence[str], logs: RowLogs
+) -> ColumnElement[bool]:
+    return among(connection, table, ids, logs.row_id)
 
 
 def _refuse_unknown(connection: Connection, number: int) -> None:
@@ -174,21 +242,28 @@ def _count(connection: Connection, ids: Sequence[str], changes: TileChanges, sig
 
 
 def _keep(
-    connection: Connection, number: int, log: Table, ids: Sequence[str], columns: Sequence[str]
+    connection: Connection,
+    number: int,
+    log: Table,
+    ids: Sequence[str],
+    columns: Sequence[str],
+    *,
+    logs: RowLogs,
 ) -> None:
-    wanted = [log.c[name] for name in dict.fromkeys(("transaction_id", *columns))]
-    found = connection.execute(select(*wanted).where(among(connection, log, ids))).mappings()
+    row_id = logs.row_id
+    wanted = [log.c[name] for name in dict.fromkeys((row_id, *columns))]
+    found = connection.execute(select(*wanted).where(_among(connection, log, ids, logs)))
     rows = [
         {
             "changeid": number,
             "log": log.name,
-            "transaction_id": row["transaction_id"],
+            row_id: row[row_id],
             "before": {name: _as_json(row[name]) for name in columns},
         }
-        for row in found
+        for row in found.mappings()
     ]
     if rows:
-        connection.execute(insert(replaced_rows), rows)
+        connection.execute(insert(logs.replaced), rows)
 
 
 def _as_json(value: Any) -> Any:
@@ -205,43 +280,49 @@ def _set(
     log: Table,
     values: Sequence[Mapping[str, Any]],
     columns: Sequence[str],
+    logs: RowLogs,
 ) -> None:
     for row in values:
         new = {name: row[name] for name in columns}
-        key = row["transaction_id"]
-        connection.execute(update(log).where(log.c.transaction_id == key).values(new))
+        where = log.c[logs.row_id] == row[logs.row_id]
+        connection.execute(update(log).where(where).values(new))
 
 
-def _remove_imported(connection: Connection, number: int) -> int:
-    log, removed = transaction_history_logs, 0
-    query = select(log.c.transaction_id).where(log.c.sent_by == sender_of(number))
+def _remove_imported(connection: Connection, number: int, logs: RowLogs) -> int:
+    """Rows of an import, but for those that were answered since: a decision keeps its row."""
+    log, removed = logs.imported, 0
+    row_id = log.c[logs.row_id]
+    query = select(row_id).where(log.c.sent_by == sender_of(number))
+    for other in logs.others:
+        query = query.where(row_id.not_in(select(other.c[logs.row_id])))
     ids = list(connection.scalars(query))
-    for begin in range(0, len(ids), CHUNK):
-        part = ids[begin : begin + CHUNK]
-        with recounted(connection, part):
-            connection.execute(delete(log).where(among(connection, log, part)))
+    for part in _parts(ids):
+        with _recounted(connection, part, logs):
+            connection.execute(delete(log).where(_among(connection, log, part, logs)))
         removed += len(part)
     return removed
 
 
-def _put_back(connection: Connection, number: int) -> int:
+def _put_back(connection: Connection, number: int, logs: RowLogs) -> int:
     restored = 0
-    for log in LOGS:
-        query = select(replaced_rows.c.transaction_id, replaced_rows.c.before).where(
-            replaced_rows.c.changeid == number, replaced_rows.c.log == log.name
+    replaced = logs.replaced
+    for log in (*logs.logs, *logs.others):
+        query = select(replaced.c[logs.row_id], replaced.c.before).where(
+            replaced.c.changeid == number, replaced.c.log == log.name
         )
         rows = {row[0]: row[1] for row in connection.execute(query)}
-        ids = list(rows)
-        for begin in range(0, len(ids), CHUNK):
-            part = ids[begin : begin + CHUNK]
-            with recounted(connection, part):
-                _restore(connection, log, {key: rows[key] for key in part})
-        restored += len(rows)
+        for part in _parts(list(rows)):
+            with _recounted(connection, part, logs):
+                _restore(connection, log, {key: rows[key] for key in part}, logs)
+        restored += 0 if log in logs.others else len(rows)
     return restored
 
 
-def _restore(connection: Connection, log: Table, rows: Mapping[str, Mapping[str, Any]]) -> None:
-    query = select(log.c.transaction_id).where(among(connection, log, list(rows)))
+def _restore(
+    connection: Connection, log: Table, rows: Mapping[str, Mapping[str, Any]], logs: RowLogs
+) -> None:
+    row_id = log.c[logs.row_id]
+    query = select(row_id).where(_among(connection, log, list(rows), logs))
     there = set(connection.scalars(query))
     for key, before in rows.items():
         # None would be JSON's null in a column of JSON
@@ -249,36 +330,31 @@ def _restore(connection: Connection, log: Table, rows: Mapping[str, Mapping[str,
             name: null() if value is None else _from_json(value) for name, value in before.items()
         }
         if key in there:
-            connection.execute(update(log).where(log.c.transaction_id == key).values(values))
+            connection.execute(update(log).where(row_id == key).values(values))
         else:
-            connection.execute(insert(log).values({"transaction_id": key, **values}))
+            connection.execute(insert(log).values({logs.row_id: key, **values}))
 
 
-def _take_labels_back(connection: Connection, number: int) -> int:
+def _take_labels_back(connection: Connection, number: int, logs: RowLogs) -> int:
     """Labels that the import brought to rows that were there before it."""
     relabelled = 0
-    for log in LOGS:
-        query = select(log.c.transaction_id, log.c.label_known_at).where(
+    for log in logs.logs:
+        query = select(log.c[logs.row_id], log.c.label_known_at).where(
             log.c.label_sent_by == sender_of(number)
         )
         rows = {row[0]: row[1] for row in connection.execute(query)}
-        ids = list(rows)
-        for begin in range(0, len(ids), CHUNK):
-            _labels_as_before(
-                connection, log, {key: rows[key] for key in ids[begin : begin + CHUNK]}
-            )
+        for part in _parts(list(rows)):
+            with _recounted(connection, part, logs):
+                for key in part:
+                    _label_as_before(connection, log, key, rows[key], logs)
         relabelled += len(rows)
     return relabelled
 
 
-def _labels_as_before(connection: Connection, log: Table, known: dict[str, int | None]) -> None:
-    with recounted(connection, list(known)):
-        for key, known_at in known.items():
-            _label_as_before(connection, log, key, known_at)
-
-
-def _label_as_before(connection: Connection, log: Table, key: str, known_at: int | None) -> None:
-    replaced = label_changes.c
+def _label_as_before(
+    connection: Connection, log: Table, key: str, known_at: int | None, logs: RowLogs
+) -> None:
+    replaced = logs.label_changes.c
     query = (
         select(
             replaced.label,
@@ -286,11 +362,15 @@ def _label_as_before(connection: Connection, log: Table, key: str, known_at: int
             replaced.label_source,
             replaced.label_sent_by,
         )
-        .where(replaced.transaction_id == key, replaced.replaced_at == known_at)
+        .where(replaced[logs.row_id] == key, replaced.replaced_at == known_at)
         .order_by(replaced.label_known_at.desc())
         .limit(1)
     )
     before = connection.execute(query).first() or (None, None, None, None)
     names = ("label", "label_known_at", "label_source", "label_sent_by")
     values = dict(zip(names, before, strict=True))
-    connection.execute(update(log).where(log.c.transaction_id == key).values(values))
+    connection.execute(update(log).where(log.c[logs.row_id] == key).values(values))
+
+
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (ids[begin : begin + CHUNK] for begin in range(0, len(ids), CHUNK))

@@ -25,6 +25,7 @@ class EntityTables:
     Attributes:
         logs: name the entity in each row, by `entity`; rows are known by `row_id`.
         others: hold something of a row under the same `row_id`.
+        replaced: the one of them that keeps rows as they were before a change, whole.
         has_tiles: whether merchant tiles count the rows of the logs.
     """
 
@@ -32,13 +33,14 @@ class EntityTables:
     others: Sequence[Table]
     entity: str
     row_id: str
+    replaced: Table
     has_tiles: bool = False
 
 
 def transaction_tables() -> EntityTables:
     """The logs of card transactions, and what is kept of them for undoing."""
     others = (label_changes, replaced_rows)
-    return EntityTables(LOGS, others, "user_id", "transaction_id", has_tiles=True)
+    return EntityTables(LOGS, others, "user_id", "transaction_id", replaced_rows, has_tiles=True)
 
 
 def erase_entity(
@@ -61,8 +63,7 @@ def erase_entity(
             ids = _ids_of(connection, tables, entity)
             for begin in range(0, len(ids), CHUNK):
                 _erase(connection, tables, ids[begin : begin + CHUNK], counts)
-            if replaced_rows in tables.others:
-                counts[replaced_rows.name] += _erase_removed(connection, tables.entity, entity)
+            counts[tables.replaced.name] += _erase_removed(connection, tables, entity)
             if any(counts.values()):
                 number = begin_change(connection, "erase", now_us, reason, {})
                 details = {"entity_sha256": digest_of(entity), "rows": counts}
@@ -77,10 +78,13 @@ def digest_of(entity: str) -> str:
     return hashlib.sha256(entity.encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
 
-def _erase_removed(connection: Connection, column: str, entity: str) -> int:
+def _erase_removed(connection: Connection, tables: EntityTables, entity: str) -> int:
     """Rows that were removed before, or that a correction gave to somebody else."""
-    was = replaced_rows.c.before[column].as_string() == entity
-    return connection.execute(delete(replaced_rows).where(was)).rowcount
+    kept = tables.replaced
+    was = kept.c.before[tables.entity].as_string() == entity
+    ids = select(kept.c[tables.row_id]).where(was)
+    # what went with a row names no entity, and has its id
+    return connection.execute(delete(kept).where(kept.c[tables.row_id].in_(ids))).rowcount
 
 
 def _ids_of(connection: Connection, tables: EntityTables, entity: str) -> list[str]:

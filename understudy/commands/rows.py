@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
 _OPTIONS = {"show_default": False}
 Ids = Annotated[
-    list[str] | None, typer.Option("--id", help="transaction_id; may be repeated.", **_OPTIONS)
+    list[str] | None, typer.Option("--id", help="Id of a row; may be repeated.", **_OPTIONS)
 ]
-User = Annotated[str | None, typer.Option("--user", help="user_id.", **_OPTIONS)]
-Merchant = Annotated[str | None, typer.Option("--merchant", help="merchant_id.", **_OPTIONS)]
+User = Annotated[str | None, typer.Option("--user", help="user_id, or the entity.", **_OPTIONS)]
+Merchant = Annotated[
+    str | None, typer.Option("--merchant", help="merchant_id, where rows have one.", **_OPTIONS)
+]
 Sender = Annotated[str | None, typer.Option("--sent-by", help="Who sent the row.", **_OPTIONS)]
 Import = Annotated[
     int | None, typer.Option("--import", help="The number of the import it came with.", **_OPTIONS)
@@ -28,7 +30,10 @@ Before = Annotated[
 After = Annotated[
     datetime | None, typer.Option("--after", help="event_time at or after, UTC.", **_OPTIONS)
 ]
-Above = Annotated[float | None, typer.Option("--amount-above", help="amount above.", **_OPTIONS)]
+Above = Annotated[
+    float | None,
+    typer.Option("--amount-above", help="amount above, where rows have one.", **_OPTIONS),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 Limit = Annotated[int, typer.Option(min=1, help="Number of rows shown.")]
 
@@ -74,11 +79,12 @@ def find(
 
         understudy rows find --merchant m17 --amount-above 1e6
     """
-    from understudy.rows import show_rows  # noqa: PLC0415
+    from understudy.rows import show_rows, subject_of  # noqa: PLC0415
 
     wanted = _filter(ids, user, merchant, sent_by, import_, before, after, amount_above)
-    with open_database(load_settings()) as engine:
-        show_rows(engine, wanted, limit, console)
+    settings = load_settings()
+    with open_database(settings) as engine:
+        show_rows(engine, wanted, limit, console, subject_of(settings.use_case))
 
 
 @rows_app.command()
@@ -103,11 +109,13 @@ def remove(
 
         understudy rows remove --merchant m17 --after 2026-11-20 --reason "test terminal" --yes
     """
-    from understudy.rows import remove_found  # noqa: PLC0415
+    from understudy.rows import remove_found, subject_of  # noqa: PLC0415
 
     wanted = _filter(ids, user, merchant, sent_by, import_, before, after, amount_above)
-    with open_database(load_settings()) as engine:
-        remove_found(engine, wanted, reason, console, is_confirmed=yes)
+    settings = load_settings()
+    with open_database(settings) as engine:
+        subject = subject_of(settings.use_case)
+        remove_found(engine, wanted, reason, console, is_confirmed=yes, subject=subject)
 
 
 @rows_app.command()
@@ -138,11 +146,13 @@ def fix(
 
         understudy rows fix --import 7 --set currency=USD --reason "the export was in dollars"
     """
-    from understudy.rows import fix_found  # noqa: PLC0415
+    from understudy.rows import fix_found, subject_of  # noqa: PLC0415
 
     wanted = _filter(ids, user, merchant, sent_by, import_, before, after, amount_above)
-    with open_database(load_settings()) as engine:
-        fix_found(engine, wanted, values, reason, console, is_confirmed=yes)
+    settings = load_settings()
+    with open_database(settings) as engine:
+        subject = subject_of(settings.use_case)
+        fix_found(engine, wanted, values, reason, console, is_confirmed=yes, subject=subject)
 
 
 @rows_app.command()
@@ -171,10 +181,12 @@ def undo(
 
         understudy rows undo 7 --reason "the wrong file"
     """
-    from understudy.rows import undo_change  # noqa: PLC0415
+    from understudy.rows import subject_of, undo_change  # noqa: PLC0415
 
-    with open_database(load_settings()) as engine:
-        undo_change(engine, number, reason, console, is_confirmed=yes)
+    settings = load_settings()
+    with open_database(settings) as engine:
+        subject = subject_of(settings.use_case)
+        undo_change(engine, number, reason, console, is_confirmed=yes, subject=subject)
 
 
 def _filter(  # noqa: PLR0917 - one for each option, in their order
