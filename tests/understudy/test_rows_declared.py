@@ -20,7 +20,7 @@ from shared.tables.data_changes import list_changes
 from shared.tables.engine import connect
 from shared.tables.erasure import erase_entity
 from shared.tables.row_search import RowFilter
-from tests.usecases.declared.test_refresh import HEAD, NOW_US, use_case
+from tests.support.declared_source import HEAD, NOW_US, use_case
 from understudy.importing_declared import import_declared
 from understudy.rows import RowsError, Subject, fix_found, remove_found, show_rows, undo_change
 from understudy.rows_declared import declared_subject

@@ -11,43 +11,20 @@ import pytest
 from sqlalchemy import Engine
 
 from shared.clock import to_micros
-from shared.rows.declaration import Declaration, DeclarationError, parse_declaration
+from shared.rows.declaration import Declaration, DeclarationError
 from shared.rows.importer import ImportCounts, import_rows
 from shared.rows.snapshot import read_rows
 from shared.rows.sources import QuerySource, opened_files
 from shared.rows.table_changes import make_tables
 from shared.rows.tables import RowTables, tables_of
 from shared.tables.engine import connect
+from tests.support.declared_rows import HEADER, NOW_US, TOML, declaration
 
-NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))
-TOML = """
-[use_case]
-name = "churn"
-task = "binary"
-entity = "customer"
-time = "as_of"
-[label]
-column = "churned"
-positive = "yes"
-negative = "no"
-delay = "10d"
-[columns]
-charge = { kind = "number", min = 0, max = 1000 }
-contract = { kind = "category", values = ["month", "year"] }
-payment = { kind = "category", required = false }
-fibre = "flag"
-last_call = { kind = "moment", required = false, from = "Last Call" }
-"""
-HEADER = "customer,as_of,charge,contract,payment,fibre,Last Call,churned"
 GOOD = (
     "c1,2026-01-05,20.5,month,card,yes,2026-01-01T10:00:00Z,no",
     "c2,2026-01-06,30,year,,0,,yes",
     "c3,2026-05-30,40,year,cash,True,,",
 )
-
-
-def declaration(text: str = TOML) -> Declaration:
-    return parse_declaration(text)
 
 
 def write_csv(folder: Path, *rows: str, name: str = "customers.csv", head: str = HEADER) -> Path:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shared.importing.files import PLACES, Piece
 from shared.rows.convert import RowConverter
-from tests.shared.rows.test_import import HEADER, NOW_US, declaration
+from tests.support.declared_rows import HEADER, NOW_US, declaration
 
 NAMES = HEADER.split(",")
 WORDS: dict[str, list[str | None]] = {

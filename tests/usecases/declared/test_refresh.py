@@ -3,7 +3,6 @@ they stood; the command line imports it, and never fills it with another use cas
 
 import sqlite3
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 
@@ -12,29 +11,11 @@ import pytest
 from rich.console import Console
 from sqlalchemy import Engine
 
-from shared.clock import to_micros
 from shared.errors import DataUnavailable, SettingsError
 from shared.tables.data_changes import list_changes
 from shared.tables.engine import connect, migrate
+from tests.support.declared_source import HEAD, NOW_US, use_case
 from understudy.importing_declared import import_declared, preview_declared
-from usecases.declared.learning import DeclaredLearning, learning_of
-
-NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))
-HEAD = "key,at,size,y\n"
-TOML = """
-[use_case]
-name = "sample"
-task = "binary"
-row_id = "key"
-time = "at"
-[label]
-column = "y"
-positive = "yes"
-negative = "no"
-[columns]
-size = "number"
-[source]
-"""
 
 
 @pytest.fixture
@@ -42,11 +23,6 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
     engine = connect(f"sqlite:///{tmp_path}/understudy.db")
     yield engine
     engine.dispose()
-
-
-def use_case(folder: Path, source: str = 'files = "rows.csv"') -> DeclaredLearning:
-    (folder / "usecase.toml").write_text(TOML + source)
-    return learning_of(folder)
 
 
 def test_every_snapshot_reads_the_files_beside_the_declaration_again(

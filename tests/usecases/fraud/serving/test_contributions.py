@@ -8,7 +8,7 @@ import usecases
 from shared.keys.tokens import Role, read_token
 from tests.api.server import Running
 from tests.support.served_fraud import fraud_settings
-from tests.usecases.fraud.training.test_explained import graph_of
+from tests.usecases.fraud.training.examples import explained_graph
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.training.recipe import COMPONENTS
 
@@ -25,7 +25,7 @@ ROW = {
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     settings = fraud_settings(
         tmp_path_factory.mktemp("contributions"),
-        {"model.onnx": graph_of(0.6)},
+        {"model.onnx": explained_graph(0.6)},
         components=COMPONENTS,
         feature_names=FEATURE_SET.names,
         thresholds={"review": 0.3, "block": 0.8},

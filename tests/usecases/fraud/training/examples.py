@@ -1,7 +1,8 @@
 """Small made-up data: feature rows for training, snapshots for quality and split."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from shared.usecase.learning import Candidate, Labels
 from shared.usecase.serving import FloatMatrix
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.features.categories import MERCHANT_CATEGORIES
-from usecases.fraud.training.candidate import Fitted, TrainingRequest
+from usecases.fraud.training.candidate import Fitted, TrainingRequest, train_candidate
+from usecases.fraud.training.policy import read_policy
 from usecases.fraud.training.recipe import (
     AutoencoderRecipe,
     BoostingRecipe,
@@ -157,3 +159,25 @@ def worded_rows(count: int, seed: int) -> tuple[FloatMatrix, Labels]:
     matrix[:, COUNTRY] = np.where(rng.random(count) < 0.5, np.nan, 70_000.0)
     chance = np.where(matrix[:, CATEGORY] == RISKY, 0.5, 0.005)
     return matrix, (rng.random(count) < chance).astype(np.int8)
+
+
+def with_category(rows: FloatMatrix, code: float) -> FloatMatrix:
+    changed = rows.copy()
+    changed[:, CATEGORY] = code
+    return changed
+
+
+@cache
+def explained_graph(share: float) -> bytes:
+    """A served graph whose classifier has a forest of this share; 0: boosting alone."""
+    matrix, labels = worded_rows(3_000, seed=1)
+    request = TrainingRequest(
+        matrix=matrix,
+        labels=labels,
+        feature_names=FEATURE_SET.names,
+        feature_set_version=FEATURE_SET.version,
+        thresholds=read_policy().thresholds,
+        seed=0,
+        recipe=replace(QUICK, classifier=choice_among({"it": blend(share)})),
+    )
+    return train_candidate(request, silent).files["model.onnx"]

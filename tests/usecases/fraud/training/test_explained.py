@@ -1,8 +1,5 @@
 """Why fraud answers what it answers: contributions add up to the served score, words among them."""
 
-from dataclasses import replace
-from functools import cache
-
 import numpy as np
 import pytest
 
@@ -13,35 +10,14 @@ from shared.usecase.serving import FloatMatrix
 from tests.usecases.fraud.training.examples import (
     CATEGORY,
     NEVER,
-    QUICK,
     RISKY,
     USUAL,
-    blend,
-    choice_among,
-    silent,
+    explained_graph,
+    with_category,
     worded_rows,
 )
-from tests.usecases.fraud.training.test_words import with_category
 from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.training.candidate import TrainingRequest, train_candidate
-from usecases.fraud.training.policy import read_policy
 from usecases.fraud.training.recipe import COMPONENTS
-
-
-@cache
-def graph_of(share: float) -> bytes:
-    """A served graph whose classifier has a forest of this share; 0: boosting alone."""
-    matrix, labels = worded_rows(3_000, seed=1)
-    request = TrainingRequest(
-        matrix=matrix,
-        labels=labels,
-        feature_names=FEATURE_SET.names,
-        feature_set_version=FEATURE_SET.version,
-        thresholds=read_policy().thresholds,
-        seed=0,
-        recipe=replace(QUICK, classifier=choice_among({"it": blend(share)})),
-    )
-    return train_candidate(request, silent).files["model.onnx"]
 
 
 def rows() -> FloatMatrix:
@@ -53,8 +29,8 @@ def rows() -> FloatMatrix:
 
 @pytest.mark.parametrize("share", [0.6, 0.0])
 def test_the_expected_score_and_all_contributions_make_the_served_score(share: float) -> None:
-    explainer = explainer_of(graph_of(share), FEATURE_SET.names, COMPONENTS)
-    served = run_graph(graph_of(share), rows())[:, 0]
+    explainer = explainer_of(explained_graph(share), FEATURE_SET.names, COMPONENTS)
+    served = run_graph(explained_graph(share), rows())[:, 0]
     raw = np.array([explainer.contributions(row).sum() for row in rows()]) + explainer.expected[0]
     made = raw if share else 1 / (1 + np.exp(-raw))
     assert made == pytest.approx(served, abs=2e-6)
@@ -62,7 +38,7 @@ def test_the_expected_score_and_all_contributions_make_the_served_score(share: f
 
 @pytest.mark.parametrize("share", [0.6, 0.0])
 def test_a_risky_word_is_told_for_the_feature_that_it_stands_in(share: float) -> None:
-    explainer = explainer_of(graph_of(share), FEATURE_SET.names, COMPONENTS)
+    explainer = explainer_of(explained_graph(share), FEATURE_SET.names, COMPONENTS)
     assert isinstance(explainer, BlendExplainer)
     base = worded_rows(20, seed=4)[0]
     for code, sign in ((RISKY, 1), (USUAL, -1)):

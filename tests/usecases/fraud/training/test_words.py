@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learning.export.parity import TOLERANCE, run_graph
-from shared.usecase.serving import FloatMatrix
 from tests.usecases.fraud.training.examples import (
     CATEGORY,
     CODES,
@@ -22,6 +21,7 @@ from tests.usecases.fraud.training.examples import (
     blend,
     choice_among,
     silent,
+    with_category,
     worded_rows,
 )
 from usecases.fraud.features.catalogue import FEATURE_SET
@@ -56,12 +56,6 @@ def worded(policy: FraudPolicy) -> TrainingRequest:
 @pytest.fixture(scope="module")
 def graph(worded: TrainingRequest) -> bytes:
     return train_candidate(worded, silent).files["model.onnx"]
-
-
-def with_category(rows: FloatMatrix, code: float) -> FloatMatrix:
-    changed = rows.copy()
-    changed[:, CATEGORY] = code
-    return changed
 
 
 def test_risky_words_come_last_and_others_have_one_place() -> None:
