@@ -212,6 +212,12 @@ class RolloutSettings(SettingGroup):
         description="Requests that each version needs in a stage; with less traffic the stage "
         "lasts longer.",
     )
+    rollout_stage_labels: int = Field(
+        default=0,
+        ge=0,
+        description="Rows with a label that each version of a canary needs in a stage, so that "
+        "outcomes are compared before it passes. 0: a stage does not wait for labels.",
+    )
 
 
 class ApprovalSettings(SettingGroup):

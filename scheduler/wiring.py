@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+import usecases
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
@@ -17,6 +18,7 @@ from scheduler.heartbeat import HeartbeatFile
 from scheduler.readiness import scoring_api
 from scheduler.rollout.driver import DatabaseLease, RolloutDriver
 from scheduler.rollout.outcome import TrialRecords
+from scheduler.rollout.outcomes import ServedOutcomes
 from scheduler.rollout.record import RolloutRecord
 from scheduler.rollout.stage import RolloutPolicy
 from scheduler.schedule.approval_watch import ApprovalWatch
@@ -126,6 +128,7 @@ def _rollout_tick(
     policy = RolloutPolicy(
         stage_minimum_seconds=settings.rollout_stage_minutes * 60,
         stage_minimum_requests=settings.rollout_stage_requests,
+        stage_minimum_outcomes=settings.rollout_stage_labels,
     )
     record = RolloutRecord(settings.retrained_models_dir)
     # Three looks without a word, and another scheduler takes over.
@@ -139,6 +142,7 @@ def _rollout_tick(
         clock=clock,
         log=log,
         keep=partial(write_look, engine),
+        outcomes=ServedOutcomes(engine, partial(usecases.outcome_rows, settings.use_case)),
     )
     return PeriodicTask("rollout", driver.tick, settings.rollout_look_seconds)
 

@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from shared.errors import SettingsError
 from shared.tables.transaction_store import TRANSACTIONS
+from shared.tasks import Task
+from shared.usecase.outcomes import OutcomeRows
 from shared.usecase.promotion import PromotionPolicy
 from shared.usecase.row_store import RowStore
 from shared.usecase.serving import ServingUseCase
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from shared.usecase.learning import LearningUseCase
 
 DEFAULT = "fraud"
+_ENTITY_COLUMN = "user_id"
+"""Of the built-in log of transactions."""
 DECLARATION = "usecase.toml"
 _MADE_OF_DECLARATIONS = "declared"
 """A folder with both halves that is no use case itself."""
@@ -64,6 +68,26 @@ def row_store(name: str) -> RowStore:
     from shared.rows.row_store import DeclaredRowStore  # noqa: PLC0415
 
     return DeclaredRowStore(read_declaration(folder / DECLARATION).row_schema)
+
+
+def outcome_rows(name: str) -> OutcomeRows:
+    """The served rows of a use case and their truth; imports neither scoring nor training code.
+
+    Raises:
+        SettingsError: its usecase.toml is invalid.
+    """
+    table = row_store(name).decided(quarantined=False)
+    folder = declared_folder(name)
+    if folder is None:
+        policy = promotion_policy(name)
+        return OutcomeRows(
+            table, _ENTITY_COLUMN, Task.binary(), policy.primary_metric if policy else ""
+        )
+    from shared.rows.declaration import read_declaration  # noqa: PLC0415 - fraud needs none of it
+
+    declared = read_declaration(folder / DECLARATION)
+    entity = "entity" if declared.row_schema.roles.entity else None
+    return OutcomeRows(table, entity, declared.row_schema.task, declared.metric)
 
 
 def declared_folder(name: str) -> Path | None:

@@ -3,8 +3,10 @@
 from learning.measures.catalogue import (
     default_measure,
     known_measures,
+    loss_metric,
     measure_named,
     point_values,
+    row_losses,
     shown_measures,
 )
 from learning.measures.measure import Measure, Measured
@@ -16,7 +18,9 @@ __all__ = [
     "Measured",
     "default_measure",
     "known_measures",
+    "loss_metric",
     "measure_named",
     "point_values",
+    "row_losses",
     "shown_measures",
 ]

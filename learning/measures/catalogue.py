@@ -17,7 +17,8 @@ _PINBALL = re.compile(r"pinball_([1-9]|[1-9]\d)")
 
 
 def _mean(name: str, kinds: frozenset[TaskKind], gain: RowGain, *, is_loss: bool) -> Measure:
-    return Measure(name, kinds, is_loss, _LOSS if is_loss else _SHARE, mean_gain(gain))
+    bounds = _LOSS if is_loss else _SHARE
+    return Measure(name, kinds, is_loss, bounds, mean_gain(gain), gain)
 
 
 _FIXED: Mapping[str, Measure] = {
@@ -61,6 +62,40 @@ def measure_named(name: str) -> Measure:
         gain = values.pinball(int(quantile[1]) / 100.0)
         return _mean(name, frozenset({TaskKind.REGRESSION}), gain, is_loss=True)
     raise ValueError(f"unknown metric {name!r}; known: {', '.join(known_measures())}")
+
+
+_LOSS_METRICS = {
+    TaskKind.BINARY: "brier",
+    TaskKind.MULTICLASS: "log_loss",
+    TaskKind.REGRESSION: "mae",
+    TaskKind.RANKING: "ndcg_at_5",
+}
+_MEAN_OF = {"rmse": "mse"}
+
+
+def loss_metric(metric: str, task: Task) -> str:
+    """A metric with one number a row: the given one, what it is the root of, or the task's."""
+    named = _MEAN_OF.get(metric, metric)
+    try:
+        found = measure_named(named)
+    except ValueError:
+        return _LOSS_METRICS[task.kind]
+    return named if found.row_gain is not None else _LOSS_METRICS[task.kind]
+
+
+def row_losses(
+    metric: str, predictions: npt.NDArray[np.float64], labels: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """One number a row of which less is better; NaN where a row says nothing.
+
+    Raises:
+        ValueError: the metric is unknown, or no mean over rows.
+    """
+    found = measure_named(metric)
+    if found.row_gain is None:
+        raise ValueError(f"{metric} is no mean over rows")
+    gains = found.row_gain(predictions, labels)
+    return -gains if found.is_loss else 1.0 - gains
 
 
 def known_measures(task: Task | None = None) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ class Measure:
     Attributes:
         is_loss: people see it without its minus sign, and less of it is better.
         bounds: the values that are possible.
+        row_gain: of a mean, the number of each row; None: it is no mean over rows.
         of: predictions (rows,) or (rows, outputs) and labels of the same rows -> the value.
     """
 
@@ -44,6 +45,7 @@ class Measure:
     is_loss: bool
     bounds: tuple[float, float]
     of: Callable[[Floats, Floats], Measured]
+    row_gain: RowGain | None = None
 
     def shown(self, value: float) -> float:
         """The value as people know it."""

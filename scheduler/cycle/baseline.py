@@ -18,7 +18,7 @@ from scheduler.drift.estimate import (
     not_measured,
 )
 from shared.clock import MICROS_PER_DAY
-from shared.tasks import TaskKind
+from shared.tasks import TaskKind, label_positions
 from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME
 
 SCORE = "score"
@@ -48,9 +48,8 @@ def baseline_of(
         for place, name in enumerate(examples.feature_names)
         if name not in categories
     }
-    is_binary = examples.task.kind is TaskKind.BINARY
-    if examples.task.kind is not TaskKind.RANKING:
-        columns[LABEL] = examples.train_labels[::step]
+    is_binary = examples.task.estimated_without_labels
+    columns[LABEL] = label_positions(examples.task, examples.train_labels[::step])
     learned = _newest(columns, rows[TIME].to_numpy())
     held_out = Rows({SCORE: scores}, examples.held_out[TIME].to_numpy() // MICROS_PER_DAY)
     kinds = {name: _kind(name, values) for name, values in learned.columns.items()}

@@ -33,12 +33,14 @@ class PerformanceExpectation:
         held_out: the measured values on the champion's held-out rows.
         matured: the measured values where labels have matured since; `promised` is the estimate for
             the same rows, which shows how reliable the estimates are.
+        is_estimated: whether the task allows an estimate without labels at all.
     """
 
     expected: PerformanceEstimate | None
     held_out: Performance
     matured: Performance | None
     promised: PerformanceEstimate | None
+    is_estimated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,7 @@ def _expectation(champion: ChampionBaseline, live: Live, min_rows: int) -> Perfo
     baseline = champion.baseline
     expected = matured = promised = None
     if baseline.calibration == NOT_CALIBRATED:
-        return PerformanceExpectation(None, baseline.held_out, None, None)
+        return PerformanceExpectation(None, baseline.held_out, None, None, is_estimated=False)
     if len(live.scores) >= min_rows:
         expected = estimate(live.scores, baseline.calibration)
     if len(live.labelled_scores) >= min_rows and np.unique(live.labelled_positive).size == 2:

@@ -15,7 +15,7 @@ from scheduler.drift.estimate import Floats
 from shared.bundle.manifest import Manifest
 from shared.clock import MICROS_PER_DAY
 from shared.tables.engine import database_errors
-from shared.tasks import TaskKind
+from shared.tasks import Task, TaskKind, label_positions
 from shared.transaction import OUR_RULES
 from shared.usecase.columns import LABEL
 from shared.usecase.learning import LearningUseCase
@@ -86,18 +86,14 @@ def read_live(
     matured = _read(engine, use_case, window.earlier(label_delay_us), labelled=True)
     ours = [row for row in served if row.model_version == manifest.version]
     known = [row for row in matured if row.model_version == manifest.version]
-    scores, labels = _scores(use_case, manifest, ours), [row.label for row in matured]
+    scores = _scores(use_case, manifest, ours)
     instants = [row.event_time for row in served]
-    kind = np.float64 if use_case.task.kind is TaskKind.REGRESSION else np.int64
     return Live(
         groups=(
             Rows(_words(served, use_case.columns.words), _days(served)),
             *_features(use_case, manifest, served),
             Rows({SCORE: scores}, _days(ours)),
-            Rows(
-                {LABEL: np.array(labels, dtype=kind)},
-                _days(matured),
-            ),
+            Rows({LABEL: _labels(use_case.task, matured)}, _days(matured)),
         ),
         scores=scores,
         labelled_scores=_scores(use_case, manifest, known),
@@ -138,6 +134,14 @@ def _query(use_case: LearningUseCase, window: DriftWindow, *, labelled: bool) ->
         table.c.label_known_at <= window.as_of_us,
         table.c.label_source.is_distinct_from(OUR_RULES),
     )
+
+
+def _labels(task: Task, rows: Sequence[Row[Any]]) -> npt.NDArray[Any]:
+    if task.kind is TaskKind.RANKING:
+        ratings = np.frombuffer(b"".join(row.label for row in rows), dtype=_FLOAT)
+        return label_positions(task, ratings.reshape(len(rows), task.width)).astype(np.int64)
+    kind = np.float64 if task.kind is TaskKind.REGRESSION else np.int64
+    return np.array([row.label for row in rows], dtype=kind)
 
 
 def _days(rows: Sequence[Row[Any]]) -> npt.NDArray[np.int64]:

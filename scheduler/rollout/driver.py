@@ -12,14 +12,15 @@ from typing import Protocol
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.rollout.look import look_from
+from scheduler.rollout.look import Outcomes, look_from
+from scheduler.rollout.outcomes import NoOutcomes, OutcomeSource
 from scheduler.rollout.record import KeepLook, RolloutRecord, keep_no_look, stored_look
 from scheduler.rollout.stage import RolloutPolicy, StageAction, StageDecision, judge_stage
 from scheduler.schedule.outage_log import OutageLog
 from scheduler.scoring_api import ApiUnavailable, StepAnswer
 from shared.clock import Clock, to_micros
 from shared.contracts.rollouts import Action, RolloutRequest, RolloutView
-from shared.errors import DataUnavailable
+from shared.errors import DataUnavailable, UnderstudyError
 from shared.tables.leadership import take_leadership
 
 # The name of the driver's lease: one scheduler drives at a time.
@@ -101,8 +102,11 @@ class RolloutDriver:
         clock: Clock,
         log: FilteringBoundLogger,
         keep: KeepLook = keep_no_look,
+        outcomes: OutcomeSource | None = None,
     ) -> None:
         """`keep` stores every look; it may raise DataUnavailable, which changes no step."""
+        self._outcomes = outcomes or NoOutcomes()
+        self._no_outcomes = OutageLog("rollout_outcomes", log)
         self._keep = keep
         self._api = api
         self._policy = policy
@@ -127,7 +131,7 @@ class RolloutDriver:
         shown = self._api.rollout()
         if shown is None:
             return
-        decision = judge_stage(look_from(shown), self._policy)
+        decision = judge_stage(look_from(shown, self._read_outcomes(shown)), self._policy)
         try:
             number = self._lease.take()
         except DataUnavailable as error:
@@ -148,6 +152,16 @@ class RolloutDriver:
         finally:
             # after the step: a slow database must not keep on a candidate that does harm
             self._store(decision, shown.began_at)
+
+    def _read_outcomes(self, shown: RolloutView) -> Outcomes | None:
+        """Without them a candidate that does harm is still rolled back by all other tests."""
+        try:
+            found = self._outcomes.read(shown, self._clock.now_us())
+        except UnderstudyError as error:
+            self._no_outcomes.away(error)
+            return None
+        self._no_outcomes.back()
+        return found
 
     def _carry_out(self, decision: StageDecision, number: int | None) -> None:
         answer = self._api.update_rollout(request_of(decision), number)

@@ -36,10 +36,33 @@ class Arm:
 
 
 @dataclass(frozen=True, slots=True)
+class ArmOutcomes:
+    """Rows of one arm whose truth is known, in so many entities; less loss is better."""
+
+    rows: int
+    groups: int
+    loss: MeanEstimate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What turned out to be true of both arms' answers since the stage began.
+
+    Attributes:
+        metric: of which the loss is; where more of it is better, the loss is 1 less it.
+    """
+
+    metric: str
+    candidate: ArmOutcomes
+    champion: ArmOutcomes
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """The state of a rollout at one instant.
 
     Attributes:
+        outcomes: None: they are not known.
         next_share: what the next stage would be; None: promotion.
         gave_up: why the shadow process is not restarted any more.
     """
@@ -53,9 +76,10 @@ class Look:
     candidate: Arm
     champion_arm: Arm
     gave_up: str | None = None
+    outcomes: Outcomes | None = None
 
 
-def look_from(shown: RolloutView) -> Look:
+def look_from(shown: RolloutView, outcomes: Outcomes | None = None) -> Look:
     """The look at what GET /current_model shows of a rollout."""
     return Look(
         mode=shown.mode.value,
@@ -67,6 +91,7 @@ def look_from(shown: RolloutView) -> Look:
         candidate=_arm(shown.arms.candidate),
         champion_arm=_arm(shown.arms.champion),
         gave_up=None if shown.shadow is None else shown.shadow.gave_up,
+        outcomes=outcomes,
     )
 
 
@@ -77,7 +102,8 @@ def to_json(look: Look) -> dict[str, Any]:
 def from_json(stored: Mapping[str, Any]) -> Look:
     """The look as it was stored; `from_json(to_json(look)) == look`."""
     arms = {name: _stored_arm(stored[name]) for name in ("candidate", "champion_arm")}
-    return Look(**{**stored, **arms})
+    outcomes = _stored_outcomes(stored.get("outcomes"))
+    return Look(**{**stored, **arms, "outcomes": outcomes})
 
 
 def _arm(shown: ArmStatistics) -> Arm:
@@ -105,3 +131,13 @@ def _stored_arm(stored: Mapping[str, Any]) -> Arm:
 
 def _mean(stored: Mapping[str, float] | None) -> MeanEstimate | None:
     return None if stored is None else MeanEstimate(**stored)
+
+
+def _stored_outcomes(stored: Mapping[str, Any] | None) -> Outcomes | None:
+    if stored is None:
+        return None
+    arms = {
+        name: ArmOutcomes(**{**stored[name], "loss": _mean(stored[name]["loss"])})
+        for name in ("candidate", "champion")
+    }
+    return Outcomes(stored["metric"], **arms)

@@ -38,6 +38,10 @@ class RolloutPolicy:
         latency_tolerated: mean latency may grow by this share of the champion's ...
         latency_ms_tolerated: ... or by this much, whichever is more.
         scores_tolerated: largest gap between the arms' score distributions.
+        outcome_alpha: the same for the test of outcomes, for each stage.
+        outcomes_tolerated: the mean loss may be larger by this share of the champion's.
+        stage_minimum_outcomes: rows of each arm whose truth must be known; 0: a stage does not
+            wait for labels.
         minimum_groups: with fewer groups of users the spread between users cannot be estimated.
     """
 
@@ -50,6 +54,9 @@ class RolloutPolicy:
     latency_tolerated: float = 0.5
     latency_ms_tolerated: float = 1.0
     scores_tolerated: float = 0.1
+    outcome_alpha: float = 0.01
+    outcomes_tolerated: float = 0.1
+    stage_minimum_outcomes: int = 0
     minimum_groups: int = 16
 
     @property
@@ -117,8 +124,29 @@ def _scores(candidate: Arm, champion: Arm, tolerated: float) -> float:
     return min(1.0, len(p_values) * min(p_values)) if p_values else 1.0
 
 
+def compare_outcomes(look: Look, policy: RolloutPolicy) -> float | None:
+    """p-value against "the candidate loses no more than is tolerated"; None: nothing is known."""
+    if look.outcomes is None:
+        return None
+    candidate, champion = look.outcomes.candidate, look.outcomes.champion
+    if candidate.loss is None or champion.loss is None:
+        return None
+    if min(candidate.groups, champion.groups) < policy.minimum_groups:
+        return 1.0
+    # The limit is a multiple of a mean that is itself uncertain, so its variance counts.
+    factor = 1.0 + policy.outcomes_tolerated
+    difference = candidate.loss.mean - factor * champion.loss.mean
+    variance = candidate.loss.standard_error**2 + (factor * champion.loss.standard_error) ** 2
+    # a loss may be a little or many times as large: a test for each, paid for by their number
+    p_values = [
+        mean_exceeds(difference, variance, times * champion.loss.mean) for times in _LOSS_SCALES
+    ]
+    return min(1.0, len(p_values) * min(p_values))
+
+
+_LOSS_SCALES = (0.1, 0.5, 2.0, 8.0)
 SHADOW = "shadow"
-SPLIT = "split"
+SPLIT, OUTCOMES = "split", "outcomes"
 
 
 class StageAction(StrEnum):
@@ -169,6 +197,11 @@ def _harm(
         p_values[SPLIT] = p_split
         if p_split < policy.mismatch_alpha:
             return StageAction.ROLL_BACK, "sample_ratio_mismatch", _mismatch(look, p_split)
+    p_outcomes = compare_outcomes(look, policy)
+    if p_outcomes is not None:
+        p_values[OUTCOMES] = p_outcomes
+        if p_outcomes < policy.outcome_alpha:
+            return StageAction.ROLL_BACK, "worse_outcomes", _worse_outcomes(look, p_outcomes)
     if worse:
         listed = ", ".join(f"{name} (p {p_values[name]:.2g})" for name in worse)
         return StageAction.ROLL_BACK, f"worse_{worse[0]}", f"worse than what is tolerated: {listed}"
@@ -182,16 +215,17 @@ def limits_of(decision: StageDecision) -> list[dict[str, Any]]:
     once one is not rejected, none after it is.
     """
     policy, p_values = decision.policy, decision.p_values
-    compared = {name: p_values[name] for name in p_values if name != SPLIT}
+    own_limits = {SPLIT: policy.mismatch_alpha, OUTCOMES: policy.outcome_alpha}
+    compared = {name: p_values[name] for name in p_values if name not in own_limits}
     rejected = set(holm(compared, policy.stage_alpha))
     ordered = sorted(compared.items(), key=lambda item: item[1])
     found = [
         _test(name, p_value, policy.stage_alpha / (len(ordered) - at), name in rejected)
         for at, (name, p_value) in enumerate(ordered)
     ]
-    if SPLIT in p_values:
-        p_split, limit = p_values[SPLIT], policy.mismatch_alpha
-        found.append(_test(SPLIT, p_split, limit, p_split < limit))
+    for name, limit in own_limits.items():
+        if name in p_values:
+            found.append(_test(name, p_values[name], limit, p_values[name] < limit))
     return found
 
 
@@ -204,6 +238,16 @@ def _mismatch(look: Look, p_value: float) -> str:
     return (
         f"{users} of {users + others} users are in the canary, not {look.share_percent} % "
         f"(p {p_value:.2g}); comparisons between such arms cannot be trusted"
+    )
+
+
+def _worse_outcomes(look: Look, p_value: float) -> str:
+    found = look.outcomes
+    assert found is not None and found.candidate.loss and found.champion.loss  # noqa: S101, PT018
+    return (
+        f"the mean loss ({found.metric}) of rows whose truth is known is "
+        f"{found.candidate.loss.mean:.4g} in {found.candidate.rows} rows of the candidate and "
+        f"{found.champion.loss.mean:.4g} in {found.champion.rows} of the champion (p {p_value:.2g})"
     )
 
 
@@ -222,6 +266,16 @@ def _progress(look: Look, policy: RolloutPolicy) -> tuple[StageAction, str, str]
             StageAction.HOLD,
             "too_little_traffic",
             f"{fewest} of {wanted} requests in the lesser arm",
+        )
+    labelled = 0
+    if look.outcomes is not None:
+        labelled = min(look.outcomes.candidate.rows, look.outcomes.champion.rows)
+    if look.mode != SHADOW and labelled < policy.stage_minimum_outcomes:
+        wanted = policy.stage_minimum_outcomes
+        return (
+            StageAction.HOLD,
+            "too_few_outcomes",
+            f"{labelled} of {wanted} rows with a label in the lesser arm",
         )
     if look.next_share is None or look.mode == SHADOW:
         return StageAction.PROMOTE, "passed", "no sign of harm in any stage"

@@ -6,7 +6,12 @@ Both services need it: labels as they are stored, the answer's fields, what a ca
 from shared.tasks.answer import answer_function, response_model
 from shared.tasks.labels import LabelError, encode_label, label_name
 from shared.tasks.margin import Margin
-from shared.tasks.observed import comparison_edges, comparison_value, comparison_values
+from shared.tasks.observed import (
+    comparison_edges,
+    comparison_value,
+    comparison_values,
+    label_positions,
+)
 from shared.tasks.support import Support, support_of
 from shared.tasks.task import OUTLIER, Task, TaskKind
 
@@ -23,6 +28,7 @@ __all__ = [
     "comparison_values",
     "encode_label",
     "label_name",
+    "label_positions",
     "response_model",
     "support_of",
 ]

@@ -54,6 +54,17 @@ def comparison_values(task: Task, scores: npt.NDArray[Any]) -> npt.NDArray[np.fl
     return np.asarray(best + sure, dtype=np.float64)
 
 
+def label_positions(task: Task, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """One number for each label, by which a change of the labels is seen.
+
+    A class's position or a value as it is; of a ranking the position of the best-rated item.
+    """
+    if task.kind is not TaskKind.RANKING:
+        return labels
+    rated = np.where(np.isnan(labels), -np.inf, labels)
+    return np.asarray(rated.argmax(axis=1), dtype=np.float64)
+
+
 def comparison_edges(task: Task, reference: Sequence[float] = ()) -> tuple[float, ...]:
     """Edges of the histogram in which two versions are compared.
 

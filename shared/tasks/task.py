@@ -89,9 +89,10 @@ class Task:
     def estimated_without_labels(self) -> bool:
         """Whether calibrated outputs estimate the model's quality before labels arrive.
 
-        A probability does; a predicted value or a rank has no error estimate.
+        The probability of one of two classes does; a predicted value or a rank has no error
+        estimate, and the probabilities of several classes are not calibrated here.
         """
-        return self.is_classification
+        return self.kind is TaskKind.BINARY
 
 
 def _fault(kind: TaskKind, names: tuple[str, ...]) -> str | None:
