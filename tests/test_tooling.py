@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from api.settings import Settings
+from scheduler.settings import SchedulerSettings
+from shared.settings import SettingGroup
+
 ROOT = Path(__file__).parent.parent
 PHASE = ROOT / "scripts" / "phase"
 
@@ -21,6 +25,20 @@ def test_the_hook_of_commits_lints_and_formats_what_is_committed_and_nothing_els
         [".venv/bin/ruff", "check"], [".venv/bin/ruff", "format"],
     ]  # fmt: skip
     assert all(hook.get("pass_filenames", True) for hook in hooks)
+
+
+@pytest.mark.parametrize(("service", "kind"), [("api", Settings), ("scheduler", SchedulerSettings)])
+def test_every_folder_of_a_service_lies_on_a_volume_of_its_container(
+    service: str, kind: type[SettingGroup]
+) -> None:
+    """The rest of a container cannot be written to."""
+    composed = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][service]
+    mounts = [volume.split(":")[1] for volume in composed["volumes"]] + ["/tmp"]
+    for name, field in kind.model_fields.items():
+        if name.endswith("_dir") and isinstance(field.default, Path):
+            place = composed["environment"].get(name.upper(), "")
+            inside = [mount for mount in mounts if Path(mount).is_relative_to(place or "/nowhere")]
+            assert inside or any(Path(place).is_relative_to(mount) for mount in mounts), name
 
 
 def test_make_test_takes_a_folder() -> None:

@@ -44,7 +44,9 @@ def read_api(
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise _not_there(settings, error) from error
     if answer.status_code not in expected:
-        raise ApiNotThere(f"{url} answers {answer.status_code}: {_detail(answer)}")
+        told = f"{url} answers {answer.status_code}: {_detail(answer)}"
+        is_ours = parse_if_agreed(ProblemBody, answer.content) is not None
+        raise ApiNotThere(told if is_ours else f"{told}; set API_URL to the address of the API")
     return parse_contract(model, answer.content, url)
 
 

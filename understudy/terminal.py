@@ -27,7 +27,7 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from shared.errors import UnderstudyError
+from shared.errors import DataUnavailable, UnderstudyError
 from shared.printable import printable
 from shared.tables.engine import connect, migrate
 from shared.tables.url import parse_database_url
@@ -173,7 +173,10 @@ def make_database(settings: CommandSettings) -> Iterator[Engine]:
     """The database, made where there is none, its tables brought up to date."""
     engine = connect(settings.database_url.get_secret_value())
     try:
-        migrate(engine)
+        try:
+            migrate(engine)
+        except DataUnavailable as error:
+            raise DataUnavailable(f"{error}; start the database, or set DATABASE_URL") from error
         yield engine
     finally:
         engine.dispose()

@@ -145,7 +145,6 @@ def test_a_command_that_needs_the_other_container_says_so_in_one_line(stack: Non
     for service, *arguments in (
         ("api", "replay", "--from", "2026-01-01", "--to", "2026-02-01"),
         ("api", "drift"),
-        ("scheduler", "audit"),
     ):
         asked = ["docker", "compose", "exec", "-T", service, "understudy", *arguments]
         done = subprocess.run(

@@ -194,6 +194,23 @@ def test_keys_that_are_mounted_to_be_read_are_no_fault(tmp_path: Path) -> None:
     keys.chmod(0o700)
 
 
+@pytest.mark.parametrize("other", ["METRICS_PORT", "CONSOLE_PORT"])
+def test_two_processes_on_one_port_are_refused_before_anything_starts(
+    understudy: Command, tmp_path: Path, other: str
+) -> None:
+    done = understudy("run", API_PORT="18999", **{other: "18999"})
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"API_PORT and {other} are both 18999" in done.stderr
+    assert not (tmp_path / "var").exists()
+
+
+def test_a_database_that_is_away_is_named_with_the_remedy(understudy: Command) -> None:
+    done = understudy("runs", DATABASE_URL="postgresql://u:secret@127.0.0.1:9/x")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "set DATABASE_URL" in done.stderr
+    assert "secret" not in done.stderr
+
+
 def test_a_full_disk_is_a_fault_and_each_disk_is_told_once(tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
     [full] = check_disks(folders, lambda _: 1024)

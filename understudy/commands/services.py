@@ -1,6 +1,7 @@
 """`understudy run`, and the history and traffic of the synthetic world."""
 
 import os
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 from sqlalchemy import Engine
 
 import usecases
+from shared.errors import SettingsError
 from shared.setting_docs import described
 from understudy.commands.options import Customers, Days, SeedNumber
 from understudy.settings import CommandSettings, load_settings
@@ -80,6 +82,7 @@ def run(workers: Workers = None, as_of: AsOf = None, use_case: UseCase = None) -
         os.environ["USE_CASE"] = use_case
     settings = load_settings()
     usecases.check_learning(settings.use_case)
+    _check_ports(settings)
     folder = usecases.declared_folder(settings.use_case)
     declared = None if as_of is None else _declared(as_of)
     with make_database(settings) as engine:
@@ -88,6 +91,20 @@ def run(workers: Workers = None, as_of: AsOf = None, use_case: UseCase = None) -
         elif settings.seed_empty_database and usecases.is_simulated(settings.use_case):
             seed_if_empty(engine, customers=1_000, days=180, seed_number=7)
     raise typer.Exit(run_services(settings, console, workers, declared))
+
+
+def _check_ports(settings: CommandSettings) -> None:
+    """Raises SettingsError where two processes would listen on one port of this machine."""
+    from scheduler.settings import load_settings as scheduler_settings  # noqa: PLC0415
+
+    ports = {
+        "API_PORT": settings.api_port,
+        "CONSOLE_PORT": settings.console_port,
+        "METRICS_PORT": scheduler_settings().metrics_port,
+    }
+    for (one, port), (other, same) in combinations(ports.items(), 2):
+        if port and port == same:
+            raise SettingsError(f"{one} and {other} are both {port}: set one of them to another")
 
 
 def _import_source(engine: Engine, folder: Path) -> None:
