@@ -9,6 +9,7 @@ MLFLOW := .venv-mlflow
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 export TORCH_INDEX
 PYTEST_WORKERS ?= auto
+SBOM ?= sbom.json
 # `make test FOLDER=tests/api`: the default tests of one folder or file
 FOLDER ?=
 # what a step of the installation is, how long it took and what it added
@@ -61,11 +62,15 @@ test-tracking: $(VENV)/.dev $(MLFLOW)/.server ## start a real MLflow server and 
 test-compose: $(VENV)/.dev ## build the containers and take them through the loop
 	$(BIN)/pytest -m compose tests/e2e -s
 
-check: $(VENV)/.dev ## lint, format, types, known vulnerabilities
+check: $(VENV)/.dev ## lint, format, types, workflows, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
+	$(BIN)/actionlint
 	scripts/audit-dependencies $(BIN)/pip-audit
+
+sbom: $(VENV)/.dev ## what is installed, as an SBOM (CycloneDX) in $(SBOM)
+	$(BIN)/cyclonedx-py environment $(VENV) --output-format JSON --output-file $(SBOM)
 
 format: $(VENV)/.dev ## let ruff put the code in order
 	$(BIN)/ruff check --fix .
