@@ -3,11 +3,14 @@
 A process that compiles keeps the memory that its compiler took, 50 to 250 MiB, until it ends.
 """
 
+import fcntl
+import os
 import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,12 +36,42 @@ def call_precompiled(work: Callable[[], None], events: Part = COMPILE_EVENTS) ->
     if refusing is None:
         work()
         return
+    if _loads(work, refusing):
+        return
+    with _alone():
+        # several workers start at once: one compiles, the others find its work on disk
+        again = _refusing_to_compile(events)
+        if again is None or not _loads(work, again):
+            _in_another_process(work)
+    work()
+
+
+def _loads(work: Callable[[], None], refusing: AbstractContextManager[object]) -> bool:
+    """Whether everything was on disk."""
     try:
         with refusing:
             work()
     except _NotOnDisk:
-        _in_another_process(work)
-        work()
+        return False
+    return True
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One compiling process at a time on this machine and for this user; who waits is told."""
+    path = Path(tempfile.gettempdir()) / f"understudy-compiling-{os.getuid()}.lock"
+    try:
+        lock = path.open("ab")
+    except OSError:
+        yield
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            structlog.get_logger().info("waiting_for_compilation", lock=str(path))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _refusing_to_compile(events: Part) -> AbstractContextManager[object] | None:

@@ -16,7 +16,7 @@ from scheduler.rollout.look import Outcomes, look_from
 from scheduler.rollout.outcomes import NoOutcomes, OutcomeSource
 from scheduler.rollout.record import KeepLook, RolloutRecord, keep_no_look, stored_look
 from scheduler.rollout.stage import RolloutPolicy, StageAction, StageDecision, judge_stage
-from scheduler.schedule.outage_log import OutageLog
+from scheduler.schedule.outage_log import STARTING_SECONDS, OutageLog
 from scheduler.scoring_api import ApiUnavailable, StepAnswer
 from shared.clock import Clock, to_micros
 from shared.contracts.rollouts import Action, RolloutRequest, RolloutView
@@ -114,7 +114,7 @@ class RolloutDriver:
         self._lease = lease
         self._clock = clock
         self._log = log
-        self._outage = OutageLog("rollout_api", log)
+        self._outage = OutageLog("rollout_api", log, STARTING_SECONDS)
         self._no_lease = OutageLog("rollout_lease", log)
         self._no_looks = OutageLog("rollout_looks", log)
         self._noted: tuple[str, int, str] | None = None

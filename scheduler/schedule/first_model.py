@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.schedule.outage_log import OutageLog
+from scheduler.schedule.outage_log import STARTING_SECONDS, OutageLog
 from scheduler.scoring_api import ApiUnavailable, ScoringApi
 from shared.clock import MICROS_PER_SECOND, Clock
 from shared.errors import DataUnavailable
@@ -32,7 +32,7 @@ class FirstModel:
         self._is_busy = is_busy
         self._clock = clock
         self._log = log
-        self._outage = OutageLog("api", log)
+        self._outage = OutageLog("api", log, STARTING_SECONDS)
         self._failures = 0
         self._attempts = 0
         self._ask_again_us = 0

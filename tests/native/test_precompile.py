@@ -50,3 +50,32 @@ def test_what_another_process_cannot_leave_on_disk_is_compiled_here() -> None:
     call_precompiled(lambda: found.append(twice(21)))
 
     assert found == [42]
+
+
+_COUNTING = """
+import sys
+import native.precompile as precompile
+import doubling
+compiled = []
+really = precompile._in_another_process
+precompile._in_another_process = lambda work: (compiled.append(work), really(work))
+doubling.loaded()
+print(len(compiled))
+"""
+
+
+def test_of_processes_that_start_at_once_one_compiles_and_the_others_load(tmp_path: Path) -> None:
+    (tmp_path / "doubling.py").write_text(MODULE)
+    paths = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]), "TMPDIR": str(tmp_path)}
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _COUNTING],
+            env={**os.environ, **paths, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    told = [worker.communicate(timeout=300)[0].splitlines()[-1] for worker in workers]
+    assert sorted(told) == ["0", "0", "1"]

@@ -101,6 +101,10 @@ class FraudLearning:
     def features(self, snapshot: pl.DataFrame) -> FloatMatrix:
         return batch.compute(snapshot)
 
+    def warm_up(self) -> None:
+        """Have the compiled functions of training on disk before the first run needs them."""
+        batch.warm_up()
+
     def split(self, snapshot: pl.DataFrame, as_of_us: int) -> Split:
         return chronological_split(snapshot, as_of_us, self._policy.split)
 

@@ -67,7 +67,7 @@ def test_an_api_that_is_not_up_yet_is_waited_for(desk: Desk, first_model: FirstM
     desk.api.away = True
     with capture_logs() as logs:
         desk.pass_seconds(first_model, 60)
-    assert [entry["event"] for entry in logs] == ["api_unavailable"]
+    assert [entry["event"] for entry in logs] == ["api_awaited"]
     desk.api.away = False
     desk.pass_seconds(first_model, 16)
     assert len(desk.asked) == 1

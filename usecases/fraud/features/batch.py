@@ -62,6 +62,16 @@ def compute(
     return matrix
 
 
+def warm_up() -> None:
+    """Compile what `compute` calls, on two rows of one user."""
+    texts = {"transaction_id": ["a", "b"], "user_id": ["u", "u"], "merchant_id": ["m", "m"]}
+    words = {name: ["", ""] for name in ("device_id", "country", "merchant_category", *COLUMNS)}
+    places = {name: [0.0, 1.0] for name in ("lat", "lon", "home_lat", "home_lon", "amount")}
+    times = {name: [1, 2] for name in ("event_time", "ingested_at", "label_known_at")}
+    rest = {"label": [0, 1], "utc_offset_min": [0, 0]}
+    compute(pl.DataFrame({**words, **texts, **places, **times, **rest}))
+
+
 def _tile_columns(frame: pl.DataFrame) -> TileColumns:
     return TileColumns(
         merchant=_codes(frame["merchant_id"]),
