@@ -201,7 +201,7 @@ class Monitoring:
         changes = {
             **addresses,
             "alertmanager:9093": self.alertmanager.removeprefix("http://"),
-            "/etc/alertmanager/alert_token": str(token),
+            "/etc/alertmanager/secrets/alert_token": str(token),
             "  - name: people\n": "  - name: people\n    webhook_configs:\n"
             f"      - {{url: '{self.people.url}', send_resolved: false}}\n",
         }
