@@ -45,7 +45,6 @@ NOT_RUN_HERE = {
     ("docs/operations/backup.md", "docker compose"): CONTAINERS,
     ("docs/operations/serving.md", "API_WORKERS=4 docker compose"): CONTAINERS,
     ("docs/operations/commands.md", "docker compose"): CONTAINERS,
-    ("monitoring/README.md", "understudy rehearse"): "tests/monitoring/test_rehearsal.py runs it",
     ("monitoring/README.md", "docker compose"): "pulls images, and there is no registry here",
     ("usecases/README.md", ""): OWN_TEST,
 }
