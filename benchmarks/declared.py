@@ -2,7 +2,8 @@
 
 `understudy new` on a CSV of twenty mixed columns, both services as processes, the first promotion;
 then vectors of requests against those of the batch, and /predict against a constant and a tutorial
-on one core. Every training compares graph and model itself and is refused where they differ.
+on one core; and the graph against the fitted model, on fresh rows with nulls, unseen words and
+extreme numbers.
 """
 
 import argparse
@@ -30,10 +31,13 @@ from benchmarks.declared_world import ENTITY, LABEL, TIME, write_world
 from benchmarks.load import SERVER_CORE, on_core, press, require_wrk
 from benchmarks.report import Bar, finish
 from benchmarks.services import REPOSITORY, Services, free_port
+from learning.export.parity import compare_scores, rows_on_a_split, run_graph
+from learning.trainers.train import export, fit
 from shared.clock import SystemClock, isoformat
 from shared.rows.encoder import RowEncoder
 from shared.rows.schema import Kind, Row, RowSchema
 from shared.tables.runs import RunStatus
+from shared.usecase.serving import FloatMatrix
 from usecases.declared.learning import DeclaredLearning, learning_of
 
 NAME = "bench_declared"
@@ -41,6 +45,7 @@ ROWS, SHORT_ROWS, COMPARED, LIVE_ROWS = 100_000, 20_000, 20_000, 2_000
 BARS: dict[str, Bar] = {
     "seconds_to_promotion": ("<=", 60.0),
     "live_vectors_unlike_batch": ("==", 0.0),
+    "graph_rows_unlike_the_model": ("==", 0.0),
     "warm_vs_constant": (">=", 2.5),
     "warm_vs_tutorial": (">=", 40.0),
     "failed": ("==", 0.0),
@@ -84,6 +89,7 @@ def measured(folder: Path, rows: int, rounds: int) -> dict[str, float]:
             "seconds_to_promotion": round(seconds, 1),
             "promoted": float(run.status is RunStatus.SUCCEEDED),
             "live_vectors_unlike_batch": unlike(learning, frame.head(COMPARED)),
+            **unlike_the_model(learning, frame, folder),
         }
         with rivals(folder, fitted_pipeline(folder, file)) as others:
             return figures | race(services, learning.row_schema, frame, others, rounds)
@@ -108,6 +114,41 @@ def unlike(learning: DeclaredLearning, frame: pl.DataFrame) -> float:
     live, batch = RowEncoder(schema).matrix(rows), learning.features(frame)
     differs: np.typing.NDArray[np.bool_] = (live.view(np.uint32) != batch.view(np.uint32)).any(1)
     return float(differs.sum())
+
+
+def unlike_the_model(
+    learning: DeclaredLearning, frame: pl.DataFrame, folder: Path
+) -> dict[str, float]:
+    """Fresh rows, some of them strange, that graph and model score differently off the splits."""
+    labelled = frame.filter(pl.col("label").is_not_null())
+    names, labels = learning.feature_set.names, labelled["label"].to_numpy()
+    request = learning.training_request(learning.features(labelled), labels, names, 1)
+    fitted = fit(request, request.recipes[0], slice(None))
+    fresh = write_world(folder / "fresh.csv", COMPARED, seed=2)
+    rows = strange(learning, converted_rows(learning, fresh, SystemClock().now_us()))
+    on_a_split = rows_on_a_split(fitted.targets(), rows)
+    native = fitted.predict(rows).reshape(len(rows), -1)
+    found = compare_scores(native, run_graph(export(request, fitted, None), rows), on_a_split)
+    return {
+        "graph_rows": float(found.rows),
+        "graph_rows_on_a_split": float(found.rows_on_a_split),
+        "graph_rows_unlike_the_model": float(
+            found.differing_rows - found.differing_rows_on_a_split
+        ),
+    }
+
+
+def strange(learning: DeclaredLearning, frame: pl.DataFrame) -> FloatMatrix:
+    """Vectors of the rows; a tenth each has an unseen city, nulls, and extreme numbers."""
+    number = pl.int_range(pl.len())
+    unseen = pl.when(number % 10 == 0).then("nowhere " + number.cast(pl.String)).otherwise("city")
+    rows = learning.features(frame.with_columns(unseen.alias("city")))
+    dice = np.random.default_rng(3)
+    rows[1::10] = np.where(dice.random(rows[1::10].shape) < 0.5, np.nan, rows[1::10])
+    for place, name in enumerate(learning.feature_set.names):
+        if name[-1].isdigit():
+            rows[2::10, place] = dice.choice([-1e30, 1e30, 0.0], len(rows[2::10]))
+    return rows
 
 
 def fitted_pipeline(folder: Path, file: Path) -> Path:

@@ -142,8 +142,14 @@ class DeclaredLearning:
         seed: int,
         progress: Progress,
     ) -> Candidate:
+        return train(self.training_request(matrix, labels, feature_names, seed), progress)
+
+    def training_request(
+        self, matrix: FloatMatrix, labels: Labels, feature_names: Sequence[str], seed: int
+    ) -> TrainingRequest:
+        """What the trainers are asked for: rows with the declared columns and recipes."""
         by_name = {slot.name: slot for slot in slots_of(self.row_schema)}
-        request = TrainingRequest(
+        return TrainingRequest(
             task=self.task,
             matrix=matrix,
             labels=labels,
@@ -156,7 +162,6 @@ class DeclaredLearning:
             seed=seed,
             items=self._item_slots(),
         )
-        return train(request, progress)
 
     def headline(self, scores: FloatMatrix) -> npt.NDArray[np.float64]:
         return comparison_values(self.task, scores)
