@@ -1,4 +1,4 @@
-"""`understudy score`: files through the served version, without a decision being recorded."""
+"""`understudy score`: files through the served version; decisions are recorded on request."""
 
 import os
 import shutil
@@ -14,7 +14,8 @@ from rich.console import Console
 import usecases
 from shared.clock import SystemClock
 from shared.importing.files import SourceTable
-from shared.rows.declaration import FILE_NAME, read_declaration
+from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
+from shared.rows.row_store import DeclaredRowStore
 from shared.rows.sources import Source, opened_files
 from shared.system.files import make_folder
 from shared.tables.engine import connect
@@ -36,6 +37,7 @@ class ScoreRequest:
         mapping: names of columns, for a use case that is not declared.
         version: None: the one that is served when the run first starts.
         processes: None: one for each processor.
+        record: store rows and answers as decisions, too.
     """
 
     files: tuple[Path, ...]
@@ -44,6 +46,7 @@ class ScoreRequest:
     version: str | None = None
     processes: int | None = None
     restart: bool = False
+    record: bool = False
 
 
 def score_files(request: ScoreRequest, settings: CommandSettings, console: Console) -> ScoreCounts:
@@ -90,18 +93,45 @@ def _declared(request: ScoreRequest, settings: CommandSettings, out: Path, use_c
         raise CannotScore(
             "--mapping: a declared use case names columns in its usecase.toml (from = ...)"
         )
-    work = _prepared(request, settings, out, declared_subject(use_case))
     declared = read_declaration(use_case / FILE_NAME)
+    subject = declared_subject(use_case)
+    record_url = None
+    if request.record:
+        record_url = _ready_to_record(settings, declared)
+        # parts of a run that recorded nothing are not mixed with those of one that did
+        subject = subject._replace(digest=f"{subject.digest}, recorded")
+    work = _prepared(request, settings, out, subject)
     with opened_files(request.files, declared.csv) as tables, _shown(work) as progress:
         processes = request.processes or os.cpu_count() or 1
-        counts = make_parts(work, use_case, tables, processes, progress)
+        counts = make_parts(work, use_case, tables, processes, progress, record_url=record_url)
         return work, counts, _lines_refused(tables)
+
+
+def _ready_to_record(settings: CommandSettings, declared: Declaration) -> str:
+    """The URL of the database, whose tables are there."""
+    if declared.use_case.row_id is None:
+        raise CannotScore(
+            '--record: decisions are known by the id of their row: write row_id = "COLUMN" under '
+            "[use_case] of usecase.toml"
+        )
+    url = settings.database_url.get_secret_value()
+    engine = connect(url)
+    try:
+        DeclaredRowStore(declared.row_schema).prepare(engine)
+    finally:
+        engine.dispose()
+    return url
 
 
 def _with_history(request: ScoreRequest, settings: CommandSettings, out: Path) -> _Done:
     # imports the kernel, which a declared use case does without
     from understudy.score_history import make_parts_with_history, subject_of  # noqa: PLC0415
 
+    if request.record:
+        raise CannotScore(
+            f"--record: files of {settings.use_case} are only scored: import them, or send their "
+            "rows to POST /predict/batch"
+        )
     work = _prepared(request, settings, out, subject_of(settings.use_case, request.mapping))
     engine = connect(settings.database_url.get_secret_value())
     try:

@@ -24,11 +24,14 @@ from shared.bundle.archive import unpack
 from shared.importing.files import Piece
 from shared.rows.convert import input_sources
 from shared.rows.importer import reason_kind
+from shared.rows.row_store import DeclaredRowStore
 from shared.rows.sources import Source
 from shared.system.child_processes import end_with_parent
 from shared.system.files import TEMPORARY_PREFIX, move, sync_path, write_whole
+from shared.tables.engine import connect
 from understudy.score_plan import BUNDLE, CannotScore, ScoringJob
 from usecases.declared.score_piece import PieceScorer
+from usecases.declared.score_record import DecisionRecorder
 
 Progress = Callable[[float], None]
 # Pieces that wait or are being scored, for each process: enough that none ever waits.
@@ -58,8 +61,10 @@ def make_parts(
     tables: Sequence[Source],
     processes: int,
     progress: Progress = lambda _share: None,
+    *,
+    record_url: str | None = None,
 ) -> ScoreCounts:
-    """Score every piece that has no part yet.
+    """Score every piece that has no part yet, and record it in the database with this URL.
 
     Raises:
         UnderstudyError: a source cannot be read; a process ended.
@@ -68,7 +73,7 @@ def make_parts(
     counts = ScoreCounts()
     declared = PieceScorer.of(use_case, work.bundle, work.plan.now_us).use_case.declared
     wanted = [input_sources(declared, one.column_names(), one.name) for one in tables]
-    pool = _pool(work, use_case, processes)
+    pool = _pool(work, use_case, processes, record_url)
     waiting: set[Future[pl.DataFrame]] = set()
     try:
         for path, piece, share in _missing(work, tables, wanted, counts, progress):
@@ -96,8 +101,8 @@ class _Here(Executor):
         return done
 
 
-def _pool(work: ScoringJob, use_case: Path, processes: int) -> Executor:
-    arguments = (str(use_case), str(work.folder), work.plan.now_us)
+def _pool(work: ScoringJob, use_case: Path, processes: int, record_url: str | None) -> Executor:
+    arguments = (str(use_case), str(work.folder), work.plan.now_us, record_url)
     if processes == 1:
         _open(*arguments)
         return _Here()
@@ -169,23 +174,34 @@ def count_errors(errors: pl.Series, counts: ScoreCounts) -> None:
 
 
 _scorer: PieceScorer
+_recorder: DecisionRecorder | None = None
 """Of a process that scores; set when it starts."""
 
 
-def _begin(parent_pid: int, use_case: str, folder: str, now_us: int) -> None:
+def _begin(
+    parent_pid: int, use_case: str, folder: str, now_us: int, record_url: str | None
+) -> None:
     end_with_parent(parent_pid)
-    _open(use_case, folder, now_us)
+    _open(use_case, folder, now_us, record_url)
 
 
-def _open(use_case: str, folder: str, now_us: int) -> None:
-    global _scorer  # noqa: PLW0603 - a process of a pool has no other place
+def _open(use_case: str, folder: str, now_us: int, record_url: str | None) -> None:
+    global _scorer, _recorder  # noqa: PLW0603 - a process of a pool has no other place
     bundle = unpack((Path(folder) / BUNDLE).read_bytes())
     _scorer = PieceScorer.of(Path(use_case), bundle, now_us)
+    _recorder = None
+    if record_url is not None:
+        store = DeclaredRowStore(_scorer.use_case.row_schema)
+        _recorder = DecisionRecorder(connect(record_url), store, _scorer, now_us)
 
 
 def _score(path: str, piece: Piece) -> pl.DataFrame:
     """Make one part; its errors."""
-    made = _scorer.score(piece)
+    scored = _scorer.scored(piece)
+    made = scored.made
+    if _recorder is not None:
+        # before the part is there: a run that is killed in between records it again, harmlessly
+        _recorder.record(piece, scored)
     write_part(Path(path), made)
     return made.select("error").drop_nulls()
 

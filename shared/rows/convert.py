@@ -185,7 +185,7 @@ class RowConverter:
 
 
 def input_sources(declared: Declaration, present: Sequence[str], name: str) -> tuple[str, ...]:
-    """The columns of a source that scoring reads, each once: no label, and id and time if there.
+    """The columns of a source that scoring reads, each once: no label; id, time, entity if there.
 
     Raises:
         DeclarationError: a declared column is not there, or is there more than once.
@@ -193,7 +193,8 @@ def input_sources(declared: Declaration, present: Sequence[str], name: str) -> t
     roles = declared.row_schema.roles
     wanted = {one.source: f"columns.{one.name}" for one in declared.row_schema.columns}
     _refuse_missing(wanted, present, name)
-    optional = [one for one in (roles.row_id, roles.time) if one is not None and one in present]
+    about = (roles.row_id, roles.time, roles.entity)
+    optional = [one for one in about if one is not None and one in present]
     return _once((*wanted, *optional), present, name)
 
 

@@ -179,3 +179,12 @@ def test_a_bundle_that_no_key_of_ours_signed_is_refused(
     with pytest.raises(SignatureInvalid, match="no trusted key"):
         score_files(ScoreRequest((table,), out), strangers, Console(quiet=True))
     assert not out.exists()
+
+
+def test_recording_needs_ids_of_rows_and_says_so(
+    server: Running, table: Path, tmp_path: Path
+) -> None:
+    request = ScoreRequest((table,), tmp_path / "x.csv", record=True)
+    with pytest.raises(CannotScore, match="row_id"):
+        score_files(request, command(server), Console(quiet=True))
+    assert not list(tmp_path.glob("x.csv*"))

@@ -44,13 +44,20 @@ def score(
     restart: Annotated[
         bool, typer.Option("--restart", help="Throw away what an earlier start left, and OUT.")
     ] = False,
+    record: Annotated[
+        bool,
+        typer.Option(
+            "--record",
+            help="Store rows and answers as decisions, too; needs row_id in usecase.toml.",
+        ),
+    ] = False,
 ) -> None:
     """Score files with the served version.
 
-    The signed bundle comes from the API and is verified; rows are scored here, in pieces. No
-    decision is recorded. The output has a line for each row, in order: `row` (its number in its
-    file), `row_id` where the use case has one, the answer, `error` where there is none, `version`
-    and the thresholds.
+    The signed bundle comes from the API and is verified; rows are scored here, in pieces, and
+    recorded as decisions only with --record. The output has a line for each row, in order: `row`
+    (its number in its file), `row_id` where the use case has one, the answer, `error` where there
+    is none, `version` and the thresholds.
 
     Rows of a use case with history are scored as if each had come at its own event time, after the
     stored rows and the rows of the files that had come by then. They and the stored history have
@@ -71,7 +78,7 @@ def score(
     """
     from understudy.score_files import ScoreRequest, score_files  # noqa: PLC0415 - imports polars
 
-    request = ScoreRequest(tuple(files), out, mapping, version, processes, restart)
+    request = ScoreRequest(tuple(files), out, mapping, version, processes, restart, record)
     counts = score_files(request, load_settings(), console)
     if counts.rows and counts.errors.total() == counts.rows:
         raise typer.Exit(1)

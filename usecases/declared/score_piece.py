@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,22 @@ from usecases.declared.serving import DeclaredServing, serving_of
 
 ROWS_AT_ONCE = 8_192
 """Rows of one call of the graph: its intermediate results stay in the processor's cache."""
+
+
+class ScoredPiece(NamedTuple):
+    """A piece with its answers.
+
+    Attributes:
+        made: one line a row, as in the output.
+        values: the declared columns and event_time, and row_id where the piece has it.
+        vectors: the whole feature set.
+        scores: (rows, components).
+    """
+
+    made: pl.DataFrame
+    values: pl.DataFrame
+    vectors: FloatMatrix
+    scores: FloatMatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +67,14 @@ class PieceScorer:
 
     def score(self, piece: Piece) -> pl.DataFrame:
         """One line a row, in order: its position, its id, and the answer or the error."""
+        return self.scored(piece).made
+
+    def scored(self, piece: Piece) -> ScoredPiece:
+        """The same, with what the answers rest on."""
         schema, manifest = self.use_case.row_schema, self.model.manifest
         values, problems = self.converter.inputs(piece)
-        scores = self._scores(encode_frame(schema, values)[:, self.columns])
+        vectors = encode_frame(schema, values)
+        scores = self._scores(vectors[:, self.columns])
         answers = answer_frame(schema.task, manifest.components, manifest.thresholds, scores)
         unusable = pl.Series(~np.isfinite(scores).all(axis=1))
         why = pl.DataFrame({"problem": problems, "unusable": unusable}).select(
@@ -71,9 +93,10 @@ class PieceScorer:
             for name, limit in manifest.thresholds.items()
         ]
         made = pl.concat([pl.DataFrame(about), answered], how="horizontal")
-        return made.with_columns(
+        made = made.with_columns(
             why.alias("error"), pl.lit(manifest.version).alias("version"), *limits
         )
+        return ScoredPiece(made, values, vectors, scores)
 
     def _scores(self, matrix: FloatMatrix) -> FloatMatrix:
         parts = [
