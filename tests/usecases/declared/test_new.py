@@ -1,6 +1,8 @@
 """`understudy new`: a file becomes a declaration, or one sentence says what is missing."""
 
 import gzip
+import re
+import sqlite3
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from shared.clock import to_micros
+from shared.errors import UnderstudyError
 from shared.rows.declaration import FILE_NAME, read_declaration
 from shared.rows.encoder import RowEncoder
 from shared.rows.schema import Kind
@@ -363,3 +366,56 @@ def test_kinds_of_columns_are_said_with_a_reason(tmp_path: Path) -> None:
     made = proposed(tmp_path, churn(500), "churned", time="as_of", entity="customer_id")
     assert all(guess.why for guess in made.proposal.guesses)
     assert {guess.kind for guess in made.proposal.guesses} == set(Kind)
+
+
+def in_database(tmp_path: Path, frame: pl.DataFrame) -> str:
+    """The URL of a database whose table `rows` holds this."""
+    path = tmp_path / "source.db"
+    connection = sqlite3.connect(path)
+    connection.execute(f"create table rows ({', '.join(frame.columns)})")
+    marks = ", ".join("?" * frame.width)
+    connection.executemany(f"insert into rows values ({marks})", frame.rows())
+    connection.commit()
+    connection.close()
+    return f"sqlite:///{path}"
+
+
+def asked_by_query(sql: str, label: str = "churned") -> NewUseCase:
+    return NewUseCase("sample", label, sql=sql, time="as_of", entity="customer_id")
+
+
+def test_a_query_is_proposed_from_and_becomes_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATABASE_URL", in_database(tmp_path, churn(400)))
+    sql = "select * from rows where as_of > :since"
+    made = new_use_case(asked_by_query(sql), tmp_path / "usecases", NOW_US)
+    assert made.counts.rejected == 0
+    assert made.declared.source.sql == sql
+    assert made.declared.row_schema.task.kind is TaskKind.BINARY
+
+
+@pytest.mark.parametrize(
+    ("sql", "label", "part"),
+    [
+        ("select * from nowhere", "churned", "no such table: nowhere"),
+        ("select * from rows where as_of > '2999-01-01'", "churned", "holds no rows"),
+        ("select * from rows", "churnd", "did you mean 'churned'?"),
+    ],
+)
+def test_a_query_that_cannot_be_used_says_why_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: str, label: str, part: str
+) -> None:
+    monkeypatch.setenv("SOURCE_DATABASE_URL", in_database(tmp_path, churn(50)))
+    with pytest.raises(UnderstudyError, match=re.escape(part)):
+        new_use_case(asked_by_query(sql, label), tmp_path / "usecases", NOW_US)
+    assert not (tmp_path / "usecases").exists()
+
+
+def test_a_query_without_a_database_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SOURCE_DATABASE_URL", raising=False)
+    with pytest.raises(UnderstudyError, match="SOURCE_DATABASE_URL"):
+        new_use_case(asked_by_query("select 1"), tmp_path / "usecases", NOW_US)
+    assert not (tmp_path / "usecases").exists()
