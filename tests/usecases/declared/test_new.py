@@ -419,3 +419,20 @@ def test_a_query_without_a_database_names_the_variable(
     with pytest.raises(UnderstudyError, match="SOURCE_DATABASE_URL"):
         new_use_case(asked_by_query("select 1"), tmp_path / "usecases", NOW_US)
     assert not (tmp_path / "usecases").exists()
+
+
+@pytest.mark.parametrize(("rows_each", "is_told"), [(1, False), (3, True)])
+def test_ids_that_repeat_are_told_and_ids_of_rows_are_not(
+    tmp_path: Path, rows_each: int, is_told: bool
+) -> None:
+    rows = 24_000
+    frame = pl.DataFrame(
+        {
+            "order_id": [f"o{number // rows_each}" for number in range(rows)],
+            "size": [number % 90 for number in range(rows)],
+            "y": ["no" if number % 3 else "yes" for number in range(rows)],
+        }
+    )
+    made = proposed(tmp_path, frame, "y", no_time=True)
+    notes = " ".join(made.proposal.notes)
+    assert ("order_id occurs in several rows" in notes) == is_told

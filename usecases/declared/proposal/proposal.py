@@ -1,6 +1,5 @@
 """A proposal: every column of a source with a guess and a reason, and the roles that were named."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
@@ -268,7 +267,9 @@ def _notes(asked: NewUseCase, survey: Survey, guesses: Sequence[Guess]) -> tuple
         repeated = [
             f.name for f in survey.facts.values()
             if f.name.lower().endswith(("id", "_key")) and f.name not in left_out
-            and f.distinct >= 2 and f.filled / max(1, f.distinct) >= 2 and not math.isnan(f.filled)
+            and f.distinct >= 2 and not f.is_unique
+            # values beyond the most that are told apart were counted for none
+            and sum(f.counts.values()) / f.distinct >= 2
         ]  # fmt: skip
         if repeated:
             notes.append(
