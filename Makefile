@@ -15,7 +15,7 @@ FOLDER ?=
 # what a step of the installation is, how long it took and what it added
 PHASE := scripts/phase $(VENV)
 
-.PHONY: help run install test test-again check format test-compose test-long test-fuzz test-tracking bench-elsewhere clean
+.PHONY: help screenshots run install test test-again check format test-compose test-long test-fuzz test-tracking bench-elsewhere clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -80,6 +80,9 @@ format: $(VENV)/.dev ## let ruff put the code in order
 bench-elsewhere: $(VENV)/.dev ## the recipe on data of yours: DATA, MAPPING, TRAIN_BEFORE, TEST_FROM
 	@$(BIN)/python -m benchmarks.elsewhere --data "$(DATA)" --mapping "$(MAPPING)" \
 		--train-before "$(TRAIN_BEFORE)" --test-from "$(TEST_FROM)"
+
+screenshots: $(VENV)/.dev ## docs/images/console/*.png of a console that runs (CONSOLE_URL, default :8001)
+	$(BIN)/python -m scripts.screenshots --url "$(or $(CONSOLE_URL),http://127.0.0.1:8001)"
 
 bench-%: $(VENV)/.dev ## run benchmarks/NAME.py; ends with one JSON line
 	$(BIN)/python -m benchmarks.$*

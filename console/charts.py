@@ -47,20 +47,8 @@ def line_chart(title: str, lines: Sequence[Line], lowest: float | None = 0.0) ->
                 for at, value in piece
             )
             paths.append(Markup('<polyline class="line l{}" points="{}"/>').format(place, points))
-    return _svg(title, paths, WIDTH, HEIGHT)
-
-
-def bars(title: str, values: Sequence[tuple[str, float]], width: float = 220.0) -> Markup:
-    """Horizontal bars, one below the other; the text is in the table beside them."""
-    most = max((value for _, value in values), default=0.0) or 1.0
-    high = 18.0
-    shapes = [
-        Markup('<rect class="bar" x="0" y="{:.1f}" width="{:.1f}" height="12"/>').format(
-            high * place + 3, max(1.0, width * max(0.0, value) / most)
-        )
-        for place, (_, value) in enumerate(values)
-    ]
-    return _svg(title, shapes, width, max(high, high * len(values)))
+    scale = Markup('<p class="hint">from {:.4g} at the bottom to {:.4g} at the top</p>')
+    return _svg(title, paths, WIDTH, HEIGHT) + scale.format(low, high)
 
 
 def columns(title: str, values: Sequence[float]) -> Markup:

@@ -1,5 +1,6 @@
 """Plain words for gates, outcomes and metrics: what people read instead of codes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,6 +57,8 @@ _METRICS = {
     "accuracy": "share of right classes (accuracy)",
     "macro_f1": "balance over all classes (macro-F1)",
 }
+# How a refused run says which gate refused, where its verdicts are not read.
+_BLOCKING = re.compile(r"(\w+) (FAIL|INCONCLUSIVE|ERROR): (.*)", re.ASCII | re.DOTALL)
 _OUTCOMES = {
     "FAIL": "failed",
     "INCONCLUSIVE": "could not decide",
@@ -93,6 +96,8 @@ def run_sentence(row: Mapping[str, Any], gates: Sequence[tuple[str, str, str]]) 
     if status == "ON_TRIAL":
         return f"{who} passed every gate and is on trial beside the live version: {message}."
     blocking = next((gate for gate in gates if gate[1] != "PASS"), None)
+    if blocking is None and (found := _BLOCKING.match(message)):
+        blocking = (found[1], found[2], found[3])
     if status == "REFUSED" and blocking is not None:
         gate, outcome, reason = blocking
         name = GATES.get(gate, gate.replace("_", " ")).lower()

@@ -14,7 +14,7 @@ from shared.contracts.rollouts import EndedView, RolloutView
 from shared.tables.schema import rollout_looks as table
 
 _MOST_LOOKS = 400
-_SHOWN_LOOKS = 50
+_SHOWN_LOOKS = 20
 _MOST_TRIALS = 20
 TESTS = {
     "errors": "more errors",
@@ -171,7 +171,7 @@ def _chart(title: str, looks: Sequence[LookLine], name: str) -> Markup | None:
     ]
     if not any(value is not None for line in lines for value in line.values):
         return None
-    return line_chart(title, lines)
+    return line_chart(title, lines, lowest=None)
 
 
 def rows(view: RolloutScreenView) -> list[Row]:

@@ -16,6 +16,7 @@ from console.screens.common import (
     current_model,
     newest_runs,
 )
+from console.wording import metric_name
 from shared.contracts.models import (
     CurrentModel,
     ModelChanged,
@@ -34,7 +35,7 @@ from shared.contracts.runs import (
 )
 from shared.tables.runs import UNFINISHED
 
-_NOT_TO_RETURN_TO = frozenset({"serving", "revoked", "removed"})
+_NOT_TO_RETURN_TO = frozenset({"serving", "on-trial", "revoked", "removed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,7 @@ def _choices(current: CurrentModel | None, targets: Sequence[Target]) -> list[tu
     if current is None:
         return []
     usual = []
-    if current.rollout is not None:
-        usual = [("", f"end the trial of {current.rollout.version}")]
-    elif current.fallback is not None:
+    if current.rollout is None and current.fallback is not None:
         usual = [("", f"{current.fallback}, the usual one")]
     others = [(one.version, f"{one.version} ({one.state})") for one in targets]
     return [*usual, *others]
@@ -118,7 +117,7 @@ def _loses(current: CurrentModel, known: Models | None) -> list[str]:
     if not found or found[0].metrics is None:
         return []
     return [
-        f"{name}: {now:.4f} now, {before:.4f} then"
+        f"{metric_name(name)}: {now:.4f} now, {before:.4f} then"
         for name, now in current.metrics.items()
         if now is not None and (before := found[0].metrics.get(name)) is not None
     ][:6]

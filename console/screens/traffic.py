@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup
-from sqlalchemy import ColumnClause, Connection, column, desc, inspect, select, table
+from sqlalchemy import ColumnClause, Connection, Select, column, desc, inspect, select, table
 
 from console.charts import columns as column_chart
 from console.files import ModelFiles
@@ -17,7 +17,7 @@ from console.render import plain
 from console.screen import Params, Reading, Row, Screen
 from console.screens.now import Rate, rates
 
-SAMPLE_ROWS = 2_000
+SAMPLE_ROWS = 1_500
 """Newest decisions that are read of each time: enough for shares to a percent or two."""
 
 _REASON_ROWS = 400
@@ -83,6 +83,8 @@ def read(reading: Reading, _params: Params) -> TrafficView:
     has_two = ledger is not None and len(ledger.activations) > 1
     since = _sample(reading, found, swapped, is_before=False)
     before = _sample(reading, found, swapped, is_before=True) if swapped and has_two else []
+    reasons = _reason_codes(reading, found, swapped, is_before=False)
+    reasons_before = _reason_codes(reading, found, swapped, is_before=True) if before else []
     low, high = _range([*since, *before])
     shares = _shares([row.decision for row in since], [row.decision for row in before])
     return TrafficView(
@@ -92,7 +94,7 @@ def read(reading: Reading, _params: Params) -> TrafficView:
         since=_era("Scores since the last swap", since, low, high),
         before=_era("Scores before the last swap", before, low, high) if before else None,
         decisions=shares[:_MOST_DECISIONS],
-        reasons=_reasons(since, before),
+        reasons=_reasons(reasons, reasons_before),
         low=low,
         high=high,
         rates=rates(reading.sources.samples, _LIVE_POINTS),
@@ -132,7 +134,6 @@ class _Decided:
     version: str
     score: float | None
     latency_ms: float | None
-    reasons: tuple[str, ...]
 
 
 def _sample(
@@ -143,24 +144,45 @@ def _sample(
     key = ("decided", found.name, swapped, is_before)
 
     def query(connection: Connection) -> list[_Decided]:
-        at: ColumnClause[int] = column(found.instant)
-        source = table(found.name, at, *(column(name) for name in _COLUMNS))
-        wanted = select(at, *(source.c[name] for name in _COLUMNS)).select_from(source)
-        if swapped is not None:
-            wanted = wanted.where(at < swapped if is_before else at >= swapped)
-        newest = wanted.order_by(desc(at)).limit(SAMPLE_ROWS)
-        return [_decided(row, place) for place, row in enumerate(connection.execute(newest).all())]
+        newest = _newest(found, _COLUMNS, swapped, SAMPLE_ROWS, is_before=is_before)
+        return [_decided(row) for row in connection.execute(newest)]
 
     return reading.rows(key, query)
 
 
-_COLUMNS = ("decision", "model_version", "score", "latency_ms", "reason_codes")
+def _newest(
+    found: DecisionTable, names: Sequence[str], swapped: int | None, limit: int, *, is_before: bool
+) -> Select[Any]:
+    at: ColumnClause[int] = column(found.instant)
+    source = table(found.name, at, *(column(name) for name in names))
+    wanted = select(at, *(source.c[name] for name in names)).select_from(source)
+    if swapped is not None:
+        wanted = wanted.where(at < swapped if is_before else at >= swapped)
+    return wanted.order_by(desc(at)).limit(limit)
 
 
-def _decided(row: Any, place: int) -> _Decided:
-    at_us, decision, version, score, latency_ms, reasons = row
-    codes = _codes(reasons) if place < _REASON_ROWS else ()
-    return _Decided(at_us, str(decision or "none"), version, _finite(score), latency_ms, codes)
+def _reason_codes(
+    reading: Reading, found: DecisionTable | None, swapped: int | None, *, is_before: bool
+) -> list[tuple[str, ...]]:
+    """The codes of fewer rows: they are long texts."""
+    if found is None:
+        return []
+    key = ("reasons", found.name, swapped, is_before)
+
+    def query(connection: Connection) -> list[tuple[str, ...]]:
+        newest = _newest(found, (_REASONS,), swapped, _REASON_ROWS, is_before=is_before)
+        return [_codes(row[1]) for row in connection.execute(newest)]
+
+    return reading.rows(key, query)
+
+
+_COLUMNS = ("decision", "model_version", "score", "latency_ms")
+_REASONS = "reason_codes"
+
+
+def _decided(row: Any) -> _Decided:
+    at_us, decision, version, score, latency_ms = row
+    return _Decided(at_us, str(decision or "none"), version, _finite(score), latency_ms)
 
 
 def _codes(stored: Any) -> tuple[str, ...]:
@@ -219,11 +241,12 @@ def _shares(now: Sequence[str], before: Sequence[str]) -> tuple[Share, ...]:
     )
 
 
-def _reasons(since: Sequence[_Decided], before: Sequence[_Decided]) -> tuple[Share, ...]:
+def _reasons(
+    now: Sequence[tuple[str, ...]], earlier: Sequence[tuple[str, ...]]
+) -> tuple[Share, ...]:
     """Shares of rows that have a reason; a row may have several."""
-    now, earlier = since[:_REASON_ROWS], before[:_REASON_ROWS]
-    counts = Counter(code for row in now for code in row.reasons)
-    old = Counter(code for row in earlier for code in row.reasons)
+    counts = Counter(code for codes in now for code in codes)
+    old = Counter(code for codes in earlier for code in codes)
     names = sorted({*counts, *old}, key=lambda name: -counts[name])[:_MOST_REASONS]
     return tuple(
         Share(
