@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from native.metrics import NativeParts
 from scheduler.drift.metrics import DriftFigures
+from scheduler.notify.metrics import NotificationFigures
 from scheduler.schedule.jobs import ARCHIVE, DRIFT, RETRAINING
 from scheduler.schedule.watcher import REQUESTED_BY
 from shared.clock import MICROS_PER_SECOND
@@ -61,7 +62,13 @@ class ScheduleFigures(Collector):
 def scheduler_registry(engine: Engine, *others: Collector) -> CollectorRegistry:
     """Every figure of a scheduler; `others` are those that need more than the database."""
     registry = CollectorRegistry()
-    own = (ScheduleFigures(engine), DriftFigures(engine), NativeParts(), BuildInfo("scheduler"))
+    own = (
+        ScheduleFigures(engine),
+        DriftFigures(engine),
+        NotificationFigures(engine),
+        NativeParts(),
+        BuildInfo("scheduler"),
+    )
     for collector in (*own, *others):
         registry.register(collector)
     return registry

@@ -11,6 +11,7 @@ import httpx
 
 from shared.bundle.archive import MAX_BUNDLE_BYTES
 from shared.bundle.version import Version
+from shared.contracts.audit import AuditTrailView
 from shared.contracts.headers import BUNDLE_SIGNATURE, FENCING_NUMBER, ROLLOUT
 from shared.contracts.health import HealthStatus
 from shared.contracts.models import CurrentModel, ModelChanged, Models
@@ -184,6 +185,14 @@ class HttpScoringApi:
         if not response.is_success:
             raise ApiUnavailable(f"GET /models answered {response.status_code}")
         return _agreed(Models, response)
+
+    def audit(self, limit: int) -> AuditTrailView:
+        """GET /audit: the newest lines of the trail."""
+        path = f"/audit?limit={limit}"
+        response = self._get(path)
+        if not response.is_success:
+            raise ApiUnavailable(f"GET /audit answered {response.status_code}")
+        return _agreed(AuditTrailView, response)
 
     def bundle(self, version: str) -> SignedBundle:
         path = f"/models/{version}/bundle"

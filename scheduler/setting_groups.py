@@ -8,10 +8,11 @@ from pydantic import Field, field_validator
 from scheduler.cycle.as_of import parse_as_of
 from shared.intervals import Interval
 from shared.local_paths import AbsolutePath
-from shared.outbound import SecretAddress
+from shared.outbound import SecretAddress, SecretWebhook
 from shared.settings import SettingGroup
 from shared.sizes import GIB
 from shared.tables.archive import LEAST_DAYS
+from shared.tables.notifications import Event
 
 OFF = "off"
 
@@ -240,6 +241,42 @@ class ApprovalSettings(SettingGroup):
     def approval_expires_seconds(self) -> float | None:
         """How long a candidate waits for a person; None: none is asked."""
         return self.approval_hours * 3_600 if self.approval == "required" else None
+
+
+class NotificationSettings(SettingGroup):
+    """Notifications."""
+
+    notify_url: SecretWebhook | None = Field(
+        default=None,
+        description="Webhook that is told of promotions, refusals, failures, rollbacks, drift and "
+        "candidates that wait for a person: JSON, with `text` as Slack reads it. None: none.",
+    )
+    notify_events: str = Field(
+        default=",".join(Event),
+        description="Events that it is told of, comma-separated.",
+    )
+    notify_timeout_seconds: float = Field(
+        default=10.0, gt=0, le=60, description="Seconds that one delivery may take in all."
+    )
+    notify_give_up_hours: float = Field(
+        default=24.0,
+        gt=0,
+        description="Age in hours at which an event that could not be delivered is given up.",
+    )
+
+    @field_validator("notify_events")
+    @classmethod
+    def _are_events(cls, text: str) -> str:
+        named = [name.strip().lower() for name in text.split(",") if name.strip()]
+        unknown = sorted(set(named) - set(Event))
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: write some of {', '.join(Event)}")
+        return ",".join(dict.fromkeys(named))
+
+    @property
+    def chosen_events(self) -> frozenset[Event]:
+        """The events of NOTIFY_EVENTS."""
+        return frozenset(Event(name) for name in self.notify_events.split(",") if name)
 
 
 class MonitoringSettings(SettingGroup):

@@ -7,6 +7,7 @@ from scheduler.setting_groups import (
     ArchiveSettings,
     DriftSettings,
     MonitoringSettings,
+    NotificationSettings,
     RolloutSettings,
     RunFileSettings,
     RunSettings,
@@ -46,6 +47,7 @@ class SchedulerSettings(
     DriftSettings,
     RolloutSettings,
     ApprovalSettings,
+    NotificationSettings,
     MonitoringSettings,
 ):
     """Every setting of the retraining service, read once and frozen."""

@@ -15,6 +15,10 @@ from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.heartbeat import HeartbeatFile
+from scheduler.notify.events import Events
+from scheduler.notify.notifier import LEADERSHIP as NOTIFICATIONS
+from scheduler.notify.notifier import Notifier
+from scheduler.notify.webhook import Webhook
 from scheduler.readiness import scoring_api
 from scheduler.rollout.driver import DatabaseLease, RolloutDriver
 from scheduler.rollout.outcome import TrialRecords
@@ -41,6 +45,7 @@ HEARTBEAT_SECONDS = 5.0
 FIRST_MODEL_SECONDS = 1.0
 TRIAL_RECORDS_SECONDS = 2.0
 APPROVALS_SECONDS = 3.0
+NOTIFY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ def wire(
     ticks.append(_rollout_tick(settings, engine, clock, log))
     ticks.append(_trial_records_tick(settings, engine, log))
     ticks.append(_approval_tick(settings, engine, log))
+    ticks += _notify_ticks(settings, engine, clock, log)
     ticks += _schedule_ticks(settings, engine, clock, log)
     return Wired(tuple(ticks), children, spans)
 
@@ -162,6 +168,26 @@ def _approval_tick(
     kept = CandidateStore(settings.retrained_models_dir, settings.candidates_kept)
     watch = ApprovalWatch(engine, scoring_api(settings), kept, log)
     return PeriodicTask("approvals", watch.tick, APPROVALS_SECONDS)
+
+
+def _notify_ticks(
+    settings: SchedulerSettings, engine: Engine, clock: Clock, log: FilteringBoundLogger
+) -> list[PeriodicTask]:
+    if settings.notify_url is None:
+        return []
+    # a tick delivers up to twenty, each within its limit
+    seconds = max(60.0, 3 * settings.notify_timeout_seconds)
+    notifier = Notifier(
+        engine=engine,
+        events=Events(engine, scoring_api(settings), settings.use_case),
+        webhook=Webhook(settings.notify_url, settings.notify_timeout_seconds),
+        lease=DatabaseLease(engine, _owner(), seconds, NOTIFICATIONS),
+        clock=clock,
+        log=log,
+        chosen=settings.chosen_events,
+        give_up_seconds=settings.notify_give_up_hours * 3_600,
+    )
+    return [PeriodicTask("notifications", notifier.tick, NOTIFY_SECONDS, is_long=True)]
 
 
 def _schedule_ticks(

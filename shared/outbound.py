@@ -1,7 +1,8 @@
 """Where this program may call: addresses that an operator names, over HTTP and nothing else.
 
-There are three: API_URL, MLFLOW_TRACKING_URI and OTEL_EXPORTER_OTLP_ENDPOINT. No request, webhook,
-bundle or row of data ever names one; a client that calls them follows no redirect.
+There are four: API_URL, MLFLOW_TRACKING_URI, OTEL_EXPORTER_OTLP_ENDPOINT and NOTIFY_URL. No
+request, webhook, bundle or row of data ever names one; a client that calls them follows no
+redirect.
 """
 
 import os
@@ -13,8 +14,10 @@ from pydantic import AfterValidator, SecretStr
 _SCHEMES = ("http", "https")
 
 
-def check_address(text: str) -> str:
+def check_address(text: str, *, with_query: bool = False) -> str:
     """The address, if it can only be that of a web service.
+
+    `with_query`: webhooks may have their key behind a question mark.
 
     Raises:
         ValueError: it is not one; the text does not repeat it, as it may contain a password.
@@ -24,7 +27,7 @@ def check_address(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in _SCHEMES or not parts.hostname:
         raise ValueError("write it as http://host:port or https://host")
-    if parts.query or parts.fragment:
+    if parts.fragment or (parts.query and not with_query):
         raise ValueError("leave out what comes after ? or #")
     _ = parts.port  # raises when it is no port
     return text
@@ -35,8 +38,14 @@ def _check_secret(address: SecretStr) -> SecretStr:
     return address
 
 
+def _check_webhook(address: SecretStr) -> SecretStr:
+    check_address(address.get_secret_value(), with_query=True)
+    return address
+
+
 Address = Annotated[str, AfterValidator(check_address)]
 SecretAddress = Annotated[SecretStr, AfterValidator(_check_secret)]
+SecretWebhook = Annotated[SecretStr, AfterValidator(_check_webhook)]
 
 
 def own_api() -> str:

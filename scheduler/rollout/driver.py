@@ -47,9 +47,10 @@ class DatabaseLease:
     engine: Engine
     owner: str
     seconds: float
+    duty: str = LEADERSHIP
 
     def take(self) -> int | None:
-        return take_leadership(self.engine, LEADERSHIP, self.owner, self.seconds)
+        return take_leadership(self.engine, self.duty, self.owner, self.seconds)
 
 
 # The API's rollout as seen from here: what it shows, and the one request that moves it on.
