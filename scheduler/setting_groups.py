@@ -248,12 +248,12 @@ class NotificationSettings(SettingGroup):
 
     notify_url: SecretWebhook | None = Field(
         default=None,
-        description="Webhook that is told of promotions, refusals, failures, rollbacks, drift and "
+        description="Webhook that receives promotions, refusals, failures, rollbacks, drift and "
         "candidates that wait for a person: JSON, with `text` as Slack reads it. None: none.",
     )
     notify_events: str = Field(
         default=",".join(Event),
-        description="Events that it is told of, comma-separated.",
+        description="Events that it receives, comma-separated.",
     )
     notify_timeout_seconds: float = Field(
         default=10.0, gt=0, le=60, description="Seconds that one delivery may take in all."
