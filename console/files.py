@@ -95,9 +95,16 @@ class TrailEnd:
 
 
 class ModelFiles:
-    """Reads below three folders."""
+    """Reads below four folders."""
 
-    def __init__(self, prod_models: Path, retrained_models: Path, drift_reports: Path) -> None:
+    def __init__(
+        self,
+        prod_models: Path,
+        retrained_models: Path,
+        drift_reports: Path,
+        replays: Path | None = None,
+    ) -> None:
+        self._replays = replays
         self._registry = prod_models
         self._candidates = retrained_models
         self._drift = drift_reports
@@ -164,6 +171,19 @@ class ModelFiles:
         if _DRIFT_PAGE.fullmatch(name) is None:
             return None
         return _file(self._drift / name)
+
+    def replays(self, limit: int) -> list[dict[str, Any]]:
+        """Summaries of finished replays, the newest first, each with the name of its folder."""
+        if self._replays is None or not self._replays.is_dir():
+            return []
+        found = [path for path in self._replays.glob("**/summary.json") if _file(path) is not None]
+        found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        told = []
+        for path in found[:limit]:
+            summary = next(_json_lines((_read(path, MAX_JSON_BYTES) or b"").strip()), None)
+            if summary is not None:
+                told.append({**summary, "name": path.parent.name})
+        return told
 
     def rollout_lines(self, version: str, limit: int) -> list[dict[str, Any]]:
         """The last decisions about the rollout of a version, oldest first."""

@@ -76,8 +76,10 @@ class Sources:
 class Reading:
     """The reads of one page. A failure is a trouble that the page shows; the rest goes on."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, *, is_logged_in: bool = False) -> None:
+        """`is_logged_in`: what is about people is read for a session only."""
         self.sources = sources
+        self.is_logged_in = is_logged_in
         self.troubles: list[Trouble] = []
         self.now_us = sources.clock.now_us()
 

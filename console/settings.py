@@ -1,11 +1,13 @@
 """The settings of the console."""
 
 import os
+from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
 from shared.host_names import is_loopback
+from shared.local_paths import AbsolutePath
 from shared.outbound import Address
 from shared.settings import (
     ApiClientSettings,
@@ -66,6 +68,11 @@ class ConsolePageSettings(SettingGroup):
         le=300,
         description="Seconds between two samples of the metrics of API and scheduler; 24 hours of "
         "samples are kept in memory.",
+    )
+    replay_dir: AbsolutePath = Field(
+        default=Path("var/replay"),
+        description="Folder of finished replays that the console compares: --work of "
+        "`understudy replay`.",
     )
     scheduler_metrics_url: Address | None = Field(
         default_factory=_scheduler_of_this_machine,

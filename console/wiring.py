@@ -64,7 +64,10 @@ def wire(
         ),
         api=api,
         files=ModelFiles(
-            settings.prod_models_dir, settings.retrained_models_dir, settings.drift_reports_dir
+            settings.prod_models_dir,
+            settings.retrained_models_dir,
+            settings.drift_reports_dir,
+            settings.replay_dir,
         ),
         samples=samples,
         reads=SharedReads(),

@@ -189,7 +189,7 @@ def _number(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}"
 
 
-CSV, PAGE = "replay.csv", "replay.html"
+CSV, PAGE, SUMMARY = "replay.csv", "replay.html", "summary.json"
 STOPPED = 130
 """A shell's exit status of a process that Ctrl-C ended."""
 
@@ -270,8 +270,11 @@ def _report(request: ReplayRequest, asked: Asked, rounds: list[Round], folder: P
     )
     write_whole_within(folder / CSV, csv_text(rounds).encode())
     write_whole_within(folder / PAGE, render(page).encode())
+    summary = _summary(request, rounds, folder)
+    # one line: what the console compares
+    write_whole_within(folder / SUMMARY, json.dumps(summary).encode() + b"\n")
     if request.as_json:
-        sys.stdout.write(json.dumps(_summary(request, rounds, folder)) + "\n")
+        sys.stdout.write(json.dumps(summary) + "\n")
     else:
         show(console, page)
         console.print(f"{folder / PAGE}\n{folder / CSV}", highlight=False, soft_wrap=True)
@@ -279,6 +282,11 @@ def _report(request: ReplayRequest, asked: Asked, rounds: list[Round], folder: P
 
 def _summary(request: ReplayRequest, rounds: list[Round], folder: Path) -> dict[str, Any]:
     return {
+        "every": request.every,
+        "from": request.begin,
+        "to": request.end,
+        "metric": request.metric,
+        "protocol": "handbook" if request.is_handbook else "policy",
         "rounds": len(rounds),
         "promoted": sum(record.outcome.promoted for record in rounds),
         "verdict": verdict(rounds, request.metric),

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Connection, select
+
 from console.files import ModelFiles
 from console.sampler import Samples
 from console.screen import Params, Reading, Row, Screen
@@ -23,6 +25,7 @@ from shared.contracts.health import Component, Health
 from shared.contracts.models import CurrentModel
 from shared.contracts.rollouts import RolloutView
 from shared.tables.job_schedules import JobSchedule
+from shared.tables.schema import approvals
 
 # A scheduler writes every ten seconds that it has looked.
 _UNATTENDED_SECONDS = 60
@@ -91,6 +94,7 @@ def read(reading: Reading, _params: Params) -> NowView:
     runs = newest_runs(reading, RETRAINING, 1)
     concerns = (*_of_api(reading, state), *_of_scheduler(jobs, reading.now_us))
     concerns += tuple(_of_run(runs))
+    concerns += tuple(_of_waiting(reading))
     return NowView(
         is_well=not concerns and not reading.troubles,
         sentence=_sentence(version, concerns, reading),
@@ -107,6 +111,21 @@ def read(reading: Reading, _params: Params) -> NowView:
         not_watched=tuple(_not_watched(reading, jobs)),
         rates=rates(reading.sources.samples),
     )
+
+
+def _of_waiting(reading: Reading) -> list[Concern]:
+    return [
+        Concern(
+            f"{version} passed every gate and waits for a person to approve it.",
+            "Look at Approvals and approve or refuse it there.",
+        )
+        for version in reading.rows("waiting", _waiting)
+    ]
+
+
+def _waiting(connection: Connection) -> list[str]:
+    query = select(approvals.c.version).where(approvals.c.state == "waiting").limit(5)
+    return list(connection.scalars(query))
 
 
 def _since(reading: Reading, version: str | None) -> str | None:

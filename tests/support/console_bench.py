@@ -177,6 +177,7 @@ def make_bench(folder: Path, **changes: Any) -> Bench:
     given: Mapping[str, Any] = {
         "database_url": url, "keys_dir": folder / "keys", "prod_models_dir": folder / "registry",
         "retrained_models_dir": folder / "candidates", "drift_reports_dir": folder / "drift",
+        "replay_dir": folder / "replays",
         "console_allowed_hosts": "testserver", "scheduler_metrics_url": None, **changes,
     }  # fmt: skip
     settings = ConsoleSettings(**given)
