@@ -31,8 +31,11 @@ class Access:
         self._now = now
         self._failed: deque[float] = deque(maxlen=FAILED_LOGINS_PER_MINUTE)
 
+    def is_logged_in(self, cookie_header: str) -> bool:
+        return self.sessions.is_logged_in(cookie_of(cookie_header))
+
     def may_read(self, cookie_header: str) -> bool:
-        return self.reading_is_open or self.sessions.is_logged_in(cookie_of(cookie_header))
+        return self.reading_is_open or self.is_logged_in(cookie_header)
 
     def cookie(self, cookie_header: str) -> str | None:
         return cookie_of(cookie_header)

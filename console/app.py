@@ -124,8 +124,7 @@ def _screen(console: Console, screen: Screen, answer: Answering) -> Endpoint:
         given = {**dict(request.query_params), **dict(request.path_params)}
         params = Params({name: str(value) for name, value in given.items()})
 
-        cookie = console.access.cookie(request.headers.get("cookie", ""))
-        is_logged_in = console.access.sessions.is_logged_in(cookie)
+        is_logged_in = console.access.is_logged_in(request.headers.get("cookie", ""))
 
         def made() -> Response:
             reading = Reading(console.sources, is_logged_in=is_logged_in)
