@@ -130,7 +130,7 @@ def test_versions_and_instants_stand_whole_at_80_columns(
     understudy: Command, api_url: str, one_refused_run: int
 ) -> None:
     shown = understudy("versions", API_URL=api_url, COLUMNS="80").stdout
-    [row, metrics] = [line for line in shown.splitlines() if "10.20.1234" in line]
+    [row, *_left, metrics] = [line for line in shown.splitlines() if "10.20.1234" in line]
     assert row.split()[2:4] == ["2026-01-01T00:00:00Z", "2026-11-21T04:01:32Z"]
     assert "auc 0.970" in metrics
     runs = understudy("runs", COLUMNS="80").stdout
