@@ -33,15 +33,15 @@ from shared.usecase.learning import Candidate, Labels, Progress
 from shared.usecase.serving import FloatMatrix
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.learning import FraudLearning
-from usecases.fraud.training.candidate import TrainingRequest, train_candidate
+from usecases.fraud.training.candidate import FraudTrainingRequest, train_candidate
 from usecases.fraud.training.policy import read_policy
 from usecases.fraud.training.recipe import (
     AutoencoderRecipe,
     BoostingRecipe,
     ClassifierRecipe,
     ForestRecipe,
+    FraudRecipe,
     IsolationForestRecipe,
-    Recipe,
     RowDraw,
 )
 
@@ -63,7 +63,7 @@ SMALL_BLEND = ClassifierRecipe(
     forest=ForestRecipe(trees=20, min_samples_leaf=10, max_features=0.5, rows=SMALL_ROWS),
     boosting=BoostingRecipe(trees=50, learning_rate=0.15, max_leaves=15, l2=1.0, rows=SMALL_ROWS),
 )
-SMALL_RECIPE = Recipe(
+SMALL_RECIPE = FraudRecipe(
     classifier=read_policy().classifier.model_copy(
         update={"baseline": "small", "candidates": {"small": SMALL_BLEND}}
     ),
@@ -87,7 +87,7 @@ class SmallRecipe(FraudLearning):
         seed: int,
         progress: Progress,
     ) -> Candidate:
-        ask = TrainingRequest(
+        ask = FraudTrainingRequest(
             matrix=matrix,
             labels=labels,
             feature_names=tuple(feature_names),

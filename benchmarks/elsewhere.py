@@ -37,7 +37,7 @@ from shared.usecase.learning import CHOSEN, Labels
 from shared.usecase.serving import FloatMatrix
 from usecases import load_learning
 from usecases.fraud.exports import LABEL_WORDS
-from usecases.fraud.training.candidate import TrainingRequest, train_candidate
+from usecases.fraud.training.candidate import FraudTrainingRequest, train_candidate
 from usecases.fraud.training.policy import read_policy
 
 SEEDS = (0, 1, 2)
@@ -153,7 +153,7 @@ def measure(
 
 def shipped_scores(halves: Halves, seed: int) -> npt.NDArray[np.float64]:
     """By the real training, a packed bundle, and its graph as it is served."""
-    request = TrainingRequest(
+    request = FraudTrainingRequest(
         matrix=halves.train,
         labels=halves.train_labels,
         feature_names=USE_CASE.feature_set.names,

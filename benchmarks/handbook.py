@@ -32,7 +32,7 @@ from shared.tables.engine import connect, migrate
 from shared.usecase.learning import Labels, Split
 from shared.usecase.serving import FloatMatrix
 from usecases import load_learning
-from usecases.fraud.training.candidate import TrainingRequest, train_candidate
+from usecases.fraud.training.candidate import FraudTrainingRequest, train_candidate
 from usecases.fraud.training.metrics import point_estimates
 from usecases.fraud.training.policy import read_policy
 
@@ -134,7 +134,7 @@ def fold(engine: Engine, start: datetime) -> Fold:
     rows = USE_CASE.snapshot(engine, as_of_us)
     matrix = USE_CASE.features(rows)
     split = handbook_split(rows, as_of_us, "user_id")
-    ask = TrainingRequest(
+    ask = FraudTrainingRequest(
         matrix=np.ascontiguousarray(matrix[split.train]),
         labels=rows[split.train]["label"].cast(pl.Int8).to_numpy(),
         feature_names=USE_CASE.feature_set.names,

@@ -29,8 +29,8 @@ from shared.usecase.learning import Candidate, Labels
 from shared.usecase.serving import FloatMatrix
 from usecases import load_learning
 from usecases.fraud.training.candidate import (
-    Fitted,
-    TrainingRequest,
+    FittedComponents,
+    FraudTrainingRequest,
     fit_components,
     train_candidate,
 )
@@ -63,10 +63,10 @@ def main() -> None:
     finish("scoring", figures, {"times_faster": (">=", 100.0)})
 
 
-def ask_about(examples: Examples) -> TrainingRequest:
+def ask_about(examples: Examples) -> FraudTrainingRequest:
     """What the use case is asked to fit: all of its features, its own thresholds."""
     features = load_learning("fraud").feature_set
-    return TrainingRequest(
+    return FraudTrainingRequest(
         matrix=examples.matrix,
         labels=examples.labels,
         feature_names=features.names,
@@ -91,7 +91,7 @@ def simulated_examples() -> Examples:
     return Examples(matrix[split.train], labels, matrix[split.held_out])
 
 
-def bundle_of(candidate: Candidate, ask: TrainingRequest) -> Bundle:
+def bundle_of(candidate: Candidate, ask: FraudTrainingRequest) -> Bundle:
     """The candidate packed as it would be pushed, and unpacked as the API would."""
     moment = datetime.now(UTC)
     inputs, outputs = served_signature(len(candidate.feature_names), len(candidate.components))
@@ -122,7 +122,7 @@ def bundle_of(candidate: Candidate, ask: TrainingRequest) -> Bundle:
     return unpack(pack(manifest, candidate.files))
 
 
-def measure(fitted: Fitted, model: OnnxModel, rows: FloatMatrix) -> dict[str, float]:
+def measure(fitted: FittedComponents, model: OnnxModel, rows: FloatMatrix) -> dict[str, float]:
     native = median_us(lambda row: native_scores(fitted, row), rows, NATIVE_ROWS)
     served = median_us(model.score, rows, SERVED_ROWS)
     return {
@@ -147,7 +147,7 @@ def us_per_row(model: OnnxModel, rows: FloatMatrix, together: int) -> float:
     return (time.perf_counter() - started) / BATCH_ROWS * MICROS_PER_SECOND
 
 
-def native_scores(fitted: Fitted, rows: FloatMatrix) -> FloatMatrix:
+def native_scores(fitted: FittedComponents, rows: FloatMatrix) -> FloatMatrix:
     parts = (fitted.classifier, fitted.isolation_forest, fitted.autoencoder)
     return np.column_stack([part.score(rows) for part in parts]).astype(np.float32)
 

@@ -16,7 +16,7 @@ from shared.clock import SystemClock
 from shared.importing.files import SourceTable
 from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
 from shared.rows.row_store import DeclaredRowStore
-from shared.rows.sources import Source, opened_files
+from shared.rows.sources import RowSource, opened_files
 from shared.system.files import make_folder
 from shared.tables.engine import connect
 from understudy.score_parts import Progress, ScoreCounts, make_parts, put_together
@@ -169,7 +169,7 @@ def _shown(work: ScoringJob) -> Iterator[Progress]:
         yield lambda share: advance(round(share * _STEPS), _STEPS)
 
 
-def _lines_refused(tables: Sequence[Source]) -> int:
+def _lines_refused(tables: Sequence[RowSource]) -> int:
     return sum(len(list(one.refused)) for one in tables if isinstance(one, SourceTable))
 
 

@@ -25,7 +25,7 @@ from shared.importing.files import Piece
 from shared.rows.convert import input_sources
 from shared.rows.importer import reason_kind
 from shared.rows.row_store import DeclaredRowStore
-from shared.rows.sources import Source
+from shared.rows.sources import RowSource
 from shared.system.child_processes import end_with_parent
 from shared.system.files import TEMPORARY_PREFIX, move, sync_path, write_whole
 from shared.tables.engine import connect
@@ -58,7 +58,7 @@ class ScoreCounts:
 def make_parts(
     work: ScoringJob,
     use_case: Path,
-    tables: Sequence[Source],
+    tables: Sequence[RowSource],
     processes: int,
     progress: Progress = lambda _share: None,
     *,
@@ -118,7 +118,7 @@ def _pool(work: ScoringJob, use_case: Path, processes: int, record_url: str | No
 
 def _missing(
     work: ScoringJob,
-    tables: Sequence[Source],
+    tables: Sequence[RowSource],
     wanted: Sequence[tuple[str, ...]],
     counts: ScoreCounts,
     progress: Progress,

@@ -19,7 +19,7 @@ from api.models.pointer import Behind, Pointer
 from api.models.push import Push, check_order
 from api.models.refusals import NotServing
 from api.models.rollback import Rollback
-from api.models.serving_state import Change, ServingState
+from api.models.serving_state import ServingState, VersionChange
 from api.models.verify import Authentic, Verifier
 from api.registry.audit import AuditTrail
 from api.registry.ledger import Ledger
@@ -73,7 +73,7 @@ class Promoter:
         live = self._state.live
         return "none" if live is None else live.version
 
-    def push(self, push: Push) -> Change:
+    def push(self, push: Push) -> VersionChange:
         """Check a bundle and serve it; on any failure the old model serves on.
 
         Raises:
@@ -99,7 +99,7 @@ class Promoter:
         leaving: str | None = None,
         seen: str | None = None,
         what: str = "rollback",
-    ) -> Change:
+    ) -> VersionChange:
         """Serve the fallback, or a named version that is on disk.
 
         With `leaving` given, only if that version is the one that serves; with `seen`, only if the
@@ -134,7 +134,7 @@ class Promoter:
                 )
         return change
 
-    def activate(self, model: LiveModel, who: str, why: str) -> Change:
+    def activate(self, model: LiveModel, who: str, why: str) -> VersionChange:
         """Serve a version that was accepted before; callers are inside `writing`.
 
         Raises ModelLoadError, OSError: it is lost, or the registry could not be written.
@@ -263,7 +263,7 @@ class Promoter:
         if live is None or live.version != leaving or current != leaving:
             raise NotServing(f"version {leaving} is not serving any more; {self.serving} is")
 
-    def _take_in(self, model: LiveModel, authentic: Authentic, push: Push) -> Change:
+    def _take_in(self, model: LiveModel, authentic: Authentic, push: Push) -> VersionChange:
         meta = push.meta(authentic, self._clock.now_us())
         self._registry.store(meta, StoredVersion(push.raw, push.signature))
         accepted = self._registry.ledger.with_accepted(meta.acceptance(), push.fencing_number)
@@ -281,7 +281,7 @@ class Promoter:
             details["fencing_number"] = fencing_number
         self._audit.write("promotion", who, why, previous=self._registry.current(), **details)
 
-    def _activate(self, model: LiveModel, key_id: str, ledger: Ledger) -> Change:
+    def _activate(self, model: LiveModel, key_id: str, ledger: Ledger) -> VersionChange:
         version, now_us = model.version, self._clock.now_us()
         self._registry.activate(version, ledger.with_activation(version, now_us))
         self._owed, self.behind = None, None

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from api.models.loaded import LiveModel
 from api.models.refusals import FencingStale, VersionNotNewer
-from api.models.serving_state import Change
+from api.models.serving_state import VersionChange
 from api.models.verify import Authentic
 from api.registry.ledger import Ledger
 from api.registry.registry import Meta
@@ -54,7 +54,7 @@ class Push:
     signature: str
     fencing_number: int | None
     who: str
-    trial: Callable[[LiveModel], Change] | None = None
+    trial: Callable[[LiveModel], VersionChange] | None = None
 
     def meta(self, authentic: Authentic, now_us: int) -> Meta:
         """The files beside the bundle in the registry."""

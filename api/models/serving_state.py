@@ -11,7 +11,7 @@ from api.models.refusals import NoFallback, VersionUnknown
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class VersionChange:
     """The live version, and the one before it."""
 
     version: str
@@ -36,7 +36,7 @@ class ServingState:
     def live(self) -> LiveModel | None:
         return self._slot.live
 
-    def serve(self, model: LiveModel, now_us: int) -> Change:
+    def serve(self, model: LiveModel, now_us: int) -> VersionChange:
         """Assign the reference; from here on every answer is the new version's."""
         left = self._slot.live
         fallback = self._fallback_of(model)
@@ -45,7 +45,7 @@ class ServingState:
         serving = self._crashes.serving(replace(model, activated_at_us=now_us), now_us)
         self._metrics.serving(model.version, now_us, model.score_edges)
         self._slot.assign(serving, fallback, self._fresh_seconds(serving))
-        return Change(model.version, None if left is None else left.version, now_us)
+        return VersionChange(model.version, None if left is None else left.version, now_us)
 
     def renew_fallback(self) -> None:
         """The ledger has changed, and with it perhaps the fallback."""

@@ -18,7 +18,7 @@ from api.models.model_slot import ModelSlot
 from api.models.promoter import Promoter
 from api.models.push import Push, check_step
 from api.models.refusals import NoRollout, RolloutConflict
-from api.models.serving_state import Change
+from api.models.serving_state import VersionChange
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
 from api.rollout.arm_counts import clear_other_stages
@@ -99,7 +99,7 @@ class RolloutController:
         rollout = self._rollouts.against(self._slot.version)
         return None if rollout is None or rollout.version == self._dropped else rollout
 
-    def push(self, push: Push, mode: Mode) -> tuple[Change, Mode]:
+    def push(self, push: Push, mode: Mode) -> tuple[VersionChange, Mode]:
         """Take a bundle into service as asked; a first model goes at once.
 
         Raises:
@@ -135,7 +135,7 @@ class RolloutController:
         _log.info("rollout_advanced", reason=request.why, **shown)
         return grown
 
-    def promote(self, request: ChangeRequest) -> Change:
+    def promote(self, request: ChangeRequest) -> VersionChange:
         """Serve the version to all users.
 
         Raises:
@@ -155,7 +155,7 @@ class RolloutController:
         _log.info("rollout_promoted", version=version, previous=change.previous, reason=request.why)
         return change
 
-    def abort(self, request: ChangeRequest) -> Change:
+    def abort(self, request: ChangeRequest) -> VersionChange:
         """The champion answers all users again, from now on.
 
         Raises:
@@ -178,7 +178,7 @@ class RolloutController:
             self._apply()
         live = self._slot.live
         activated_us = self._clock.now_us() if live is None else live.activated_at_us
-        return Change(self._slot.version, rollout.version, activated_us)
+        return VersionChange(self._slot.version, rollout.version, activated_us)
 
     def end_crashed(self, died: Iterable[str]) -> None:
         """End the trials of versions that a process died in: one death is enough on trial.
@@ -210,7 +210,7 @@ class RolloutController:
     def stop(self) -> None:
         self._reconciler.apply(None)
 
-    def _begin(self, mode: Mode, who: str, model: LiveModel) -> Change:
+    def _begin(self, mode: Mode, who: str, model: LiveModel) -> VersionChange:
         """Called by the promoter: the version is accepted, the registry's lock is held."""
         self._check_free()
         now_us, version = self._clock.now_us(), model.version
@@ -231,7 +231,7 @@ class RolloutController:
         self._write(self.file.read(self._rollouts).begun(rollout))
         clear_other_stages(self.counters_dir, rollout.stage_key)
         _log.info("rollout_begun", mode=str(mode), **shown)
-        return Change(version, rollout.champion, now_us)
+        return VersionChange(version, rollout.champion, now_us)
 
     def _check_free(self) -> None:
         running = self.file.read(self._rollouts).against(self._registry.current())

@@ -10,7 +10,7 @@ from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, REGISTRY_FAILED
 from api.models.problems import as_problem
 from api.models.refusals import NoFallback, NoRollout, NotServing
-from api.models.serving_state import Change
+from api.models.serving_state import VersionChange
 from api.rollout.state import ChangeRequest
 from api.service import Service
 from shared.contracts.alerts import AlertAnswer
@@ -135,7 +135,7 @@ def _end_trial(service: Service, version: str, blamed: FiringAlert, who: str) ->
     return _rolled_back(change, blamed.summary)
 
 
-def _rolled_back(change: Change, reason: str) -> AlertAnswer:
+def _rolled_back(change: VersionChange, reason: str) -> AlertAnswer:
     return AlertAnswer(
         action="rolled-back", reason=reason, version=change.version, previous=change.previous
     )

@@ -31,7 +31,7 @@ from api.http.problems import (
 from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.models.push import Push
 from api.models.refusals import NoRollout
-from api.models.serving_state import Change
+from api.models.serving_state import VersionChange
 from api.rollout.schemas import ended_view, rollout_view
 from api.rollout.state import ChangeRequest
 from api.service import Service
@@ -191,7 +191,7 @@ def _state(service: Service, version: str, *, stored: bool) -> str:
     return "rolled-back" if service.models.registry.ledger.was_left(version) else "stored"
 
 
-def _settled(service: Service, change: Change, mode: Mode = Mode.IMMEDIATE) -> ModelChanged:
+def _settled(service: Service, change: VersionChange, mode: Mode = Mode.IMMEDIATE) -> ModelChanged:
     """Wait until every worker serves it, or tries it, or has had its time."""
     on_trial = None if mode is Mode.IMMEDIATE else service.rollout_controller.followed()
     workers = on_trial or service.workers.roster.await_convergence(change.version)
@@ -254,7 +254,7 @@ def add_model_routes(app: FastAPI, service: Service) -> None:
         add_route(app, service.access.authenticator, spec)
 
 
-def _roll_back(service: Service, body: RollbackRequest, who: str, order: Order) -> Change:
+def _roll_back(service: Service, body: RollbackRequest, who: str, order: Order) -> VersionChange:
     """The newest change is undone first: while a version is on trial, the trial ends."""
     rollout = service.rollout_controller.rollout
     if body.version is None and rollout is not None and body.leaving in (None, rollout.version):

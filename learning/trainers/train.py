@@ -54,7 +54,7 @@ _FRAMEWORKS = (
 Rows = slice | npt.NDArray[np.int64]
 
 
-class Fitted(Protocol):
+class FittedModel(Protocol):
     """A fitted model of any recipe."""
 
     @property
@@ -110,7 +110,7 @@ def train(request: TrainingRequest, progress: Progress) -> Candidate:
 
 
 def _hyperparameters(
-    request: TrainingRequest, chosen: _Chosen, fitted: Fitted
+    request: TrainingRequest, chosen: _Chosen, fitted: FittedModel
 ) -> Mapping[str, Any]:
     """The recipe, which stays the same from run to run, and what this run chose by it.
 
@@ -154,7 +154,7 @@ def _folds(request: TrainingRequest, recipe: Recipe) -> Mapping[str, Any]:
     return {"folds": values}
 
 
-def fit(request: TrainingRequest, recipe: Recipe, rows: Rows) -> Fitted:
+def fit(request: TrainingRequest, recipe: Recipe, rows: Rows) -> FittedModel:
     """One recipe on some of the rows.
 
     Raises:
@@ -199,7 +199,9 @@ def _forest(request: TrainingRequest) -> FittedIsolationForest:
     return fit_isolation_forest(usual, numbers, DefaultForest(), request.seed)
 
 
-def export(request: TrainingRequest, fitted: Fitted, forest: FittedIsolationForest | None) -> bytes:
+def export(
+    request: TrainingRequest, fitted: FittedModel, forest: FittedIsolationForest | None
+) -> bytes:
     """The graph that is served.
 
     Raises:
@@ -217,7 +219,7 @@ def export(request: TrainingRequest, fitted: Fitted, forest: FittedIsolationFore
 
 def require_parity(
     request: TrainingRequest,
-    fitted: Fitted,
+    fitted: FittedModel,
     forest: FittedIsolationForest | None,
     graph: bytes,
 ) -> None:
@@ -256,7 +258,7 @@ def tolerance(request: TrainingRequest, native: Floats) -> float | Floats:
     return np.asarray(TOLERANCE * np.maximum(np.abs(native).max(axis=1), spread))
 
 
-def _where(fitted: Fitted, rows: FloatMatrix) -> str:
+def _where(fitted: FittedModel, rows: FloatMatrix) -> str:
     if isinstance(fitted, FittedEstimator):
         return differing_step(fitted, rows)
     return type(fitted).__name__
@@ -285,7 +287,7 @@ def _frameworks() -> Mapping[str, str]:
     return found
 
 
-def _fit_ranking(request: TrainingRequest, recipe: Recipe, rows: Rows) -> Fitted:
+def _fit_ranking(request: TrainingRequest, recipe: Recipe, rows: Rows) -> FittedModel:
     from learning.trainers.ranking import fit_ranking  # noqa: PLC0415 - torch takes a second
 
     return fit_ranking(request, recipe, rows)
@@ -298,7 +300,7 @@ def _baselines(request: TrainingRequest) -> Mapping[str, bytes]:
     return {baseline_path(name): graph for name, graph in baseline_graphs(request).items()}
 
 
-_BUILT_IN: Mapping[str, Callable[[TrainingRequest, Recipe, Rows], Fitted]] = {
+_BUILT_IN: Mapping[str, Callable[[TrainingRequest, Recipe, Rows], FittedModel]] = {
     "gradient_boosting": fit_boosting,
     "denoising_autoencoder": _fit_ranking,
 }

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 
 from scheduler.report.canvas import CANDIDATE, CHAMPION, drawing
 from scheduler.report.words import metric_name, number
-from scheduler.statistics.operating_figures import Change, Interval, OperatingFigures
+from scheduler.statistics.operating_figures import FigureChange, Interval, OperatingFigures
 from scheduler.statistics.operating_point import MONEY, PRECISION, RECALL, VOLUME
 
 ROWS = (VOLUME, PRECISION, RECALL, MONEY, "alert_saved", "alert_missed", "alert_work")
@@ -26,7 +26,7 @@ class OperatingRow:
     candidate: float | None
     champion_interval: Interval | None
     candidate_interval: Interval | None
-    change: Change | None
+    change: FigureChange | None
 
 
 def operating_rows(found: OperatingFigures) -> tuple[OperatingRow, ...]:

@@ -30,7 +30,7 @@ OF_MONEY = frozenset({MONEY, "alert_saved", "alert_missed", "alert_work"})
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FigureChange:
     """The difference between the candidate's and the champion's figure, with its interval."""
 
     difference: float
@@ -51,7 +51,7 @@ class OperatingFigures:
     candidate: Mapping[str, float] = field(default_factory=dict)
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     champion_intervals: Mapping[str, Interval] = field(default_factory=dict)
-    changes: Mapping[str, Change] = field(default_factory=dict)
+    changes: Mapping[str, FigureChange] = field(default_factory=dict)
 
 
 def operating_figures(evidence: Evidence, policy: JudgePolicy) -> OperatingFigures:
@@ -119,11 +119,11 @@ def _intervals(sample: PairedSample, point: OperatingPoint) -> dict[str, Interva
     return found
 
 
-def _changes(pair: OperatingPair) -> dict[str, Change]:
+def _changes(pair: OperatingPair) -> dict[str, FigureChange]:
     found = {}
     for metric in FIGURES:
         result = pair.change(metric, INTERVAL_ALPHA)
-        change = Change(result.difference, result.lower, result.upper)
+        change = FigureChange(result.difference, result.lower, result.upper)
         if np.isfinite((change.difference, change.lower, change.upper)).all():
             found[metric] = change
     return found

@@ -6,14 +6,14 @@ from typing import Protocol
 from shared.explain.blend import BlendExplainer
 from shared.explain.ensemble import Floats, NotExplainable
 from shared.explain.explainer import Explainer, Reason
-from shared.explain.parts import Part, PartOfScore, Parts, read_parts
+from shared.explain.parts import EnsemblePart, PartOfScore, Parts, read_parts
 from shared.usecase.serving import FloatVector
 
 __all__ = [
+    "EnsemblePart",
     "Explainer",
     "Explains",
     "NotExplainable",
-    "Part",
     "PartOfScore",
     "Parts",
     "Reason",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shared.explain.ensemble import Floats, NotExplainable
-from shared.explain.parts import Part, read_parts, undone
+from shared.explain.parts import EnsemblePart, read_parts, undone
 from shared.usecase.serving import FloatVector
 
 _NEAR = 1e-9
@@ -24,7 +24,7 @@ class BlendExplainer:
 
     names: tuple[str, ...]
     expected: Floats
-    parts: tuple[Part, ...]
+    parts: tuple[EnsemblePart, ...]
     is_blend: bool
 
     @classmethod
@@ -62,12 +62,12 @@ class BlendExplainer:
         return found
 
 
-def _expected(part: Part, row: FloatVector, *, in_score: bool) -> float:
+def _expected(part: EnsemblePart, row: FloatVector, *, in_score: bool) -> float:
     expected = part.explained(row).expected
     return (part.weight or 0.0) * undone(part.scale, expected) if in_score else expected
 
 
-def _slope(part: Part, expected: float, raw: float) -> float:
+def _slope(part: EnsemblePart, expected: float, raw: float) -> float:
     """What one unit of a part's raw score adds to the score, between an expected row and this."""
     weight = part.weight or 0.0
     if abs(raw - expected) < _NEAR:

@@ -63,7 +63,7 @@ class Words(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class EnsemblePart:
     """One tree ensemble.
 
     Attributes:
@@ -111,7 +111,7 @@ class PartOfScore:
         adds: what the part adds to its component's score; None where that is no sum.
     """
 
-    part: Part
+    part: EnsemblePart
     expected: float
     raw: float
     adds: float | None
@@ -126,7 +126,7 @@ class Parts:
         unexplained: component -> why not all of its score can be explained.
     """
 
-    parts: tuple[Part, ...]
+    parts: tuple[EnsemblePart, ...]
     unexplained: Mapping[str, str]
 
 
@@ -138,7 +138,7 @@ def read_parts(graph: bytes, names: Sequence[str], components: Sequence[str]) ->
         return _Reader(graph, names, components).read()
     scale = _scale_of(model_class().FromString(graph).graph.node)
     refuse_made_up_covers(whole.nodes)
-    part = Part(_text(whole.output), tuple(components), scale, None, whole, tuple(names))
+    part = EnsemblePart(_text(whole.output), tuple(components), scale, None, whole, tuple(names))
     return Parts((part,), {})
 
 
@@ -161,7 +161,7 @@ class _Reader:
         self._names, self._components = tuple(names), tuple(components)
 
     def read(self) -> Parts:
-        parts: list[Part] = []
+        parts: list[EnsemblePart] = []
         unexplained: dict[str, str] = {}
         for component, tensor in self._roots(unexplained):
             try:
@@ -187,7 +187,7 @@ class _Reader:
 
     def _walk(
         self, component: str, tensor: bytes, weight: float, scale: str, missing: dict[str, str]
-    ) -> list[Part]:
+    ) -> list[EnsemblePart]:
         node: Any = self._maker.get(tensor)
         operator = b"" if node is None else node.op_type
         if operator == ENSEMBLE:
@@ -225,12 +225,12 @@ class _Reader:
             raise _Unreadable("it is a power of something else than 2")
         return bytes(exponent)
 
-    def _part(self, component: str, node: Any, weight: float, scale: str) -> Part:
+    def _part(self, component: str, node: Any, weight: float, scale: str) -> EnsemblePart:
         ensemble = ensemble_of(node)
         refuse_made_up_covers(ensemble.nodes)
         words = self._words(node.input[0])
         extra = () if words is None else tuple(self._names[column] for column in words.columns)
-        return Part(
+        return EnsemblePart(
             _text(ensemble.output),
             (component,),
             scale,

@@ -16,7 +16,7 @@ _PACKED = (".gz", ".zip")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FoundTable:
     """One table to read.
 
     Attributes:
@@ -28,7 +28,7 @@ class Source:
     opened: Callable[[Path], AbstractContextManager[Path]]
 
 
-def sources(paths: list[Path]) -> list[Source]:
+def sources(paths: list[Path]) -> list[FoundTable]:
     """Every table below the paths, in the order named, those of a folder by name.
 
     Raises:
@@ -43,7 +43,7 @@ def files_of(paths: list[Path]) -> list[Path]:
     return [file for path in paths for file in (_tables_in(path) if path.is_dir() else [path])]
 
 
-def _sources_of(path: Path) -> list[Source]:
+def _sources_of(path: Path) -> list[FoundTable]:
     if path.is_dir():
         found = [source for file in _tables_in(path) for source in _sources_of(file)]
         if not found:
@@ -52,8 +52,8 @@ def _sources_of(path: Path) -> list[Source]:
     if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
         return _members(path)
     if path.suffix.lower() == ".gz":
-        return [Source(path.name, lambda folder: _from_gzip(path, folder))]
-    return [Source(path.name, lambda _folder: nullcontext(path))]
+        return [FoundTable(path.name, lambda folder: _from_gzip(path, folder))]
+    return [FoundTable(path.name, lambda _folder: nullcontext(path))]
 
 
 def _tables_in(folder: Path) -> list[Path]:
@@ -67,7 +67,7 @@ def _tables_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if is_table(path))
 
 
-def _members(path: Path) -> list[Source]:
+def _members(path: Path) -> list[FoundTable]:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in sorted(archive.namelist())
                  if name.lower().endswith(_TABLES) and "__MACOSX" not in name]  # fmt: skip
@@ -76,8 +76,8 @@ def _members(path: Path) -> list[Source]:
     return [_member(path, name) for name in names]
 
 
-def _member(path: Path, name: str) -> Source:
-    return Source(f"{path.name}/{name}", lambda folder: _from_zip(path, name, folder))
+def _member(path: Path, name: str) -> FoundTable:
+    return FoundTable(f"{path.name}/{name}", lambda folder: _from_zip(path, name, folder))
 
 
 @contextmanager

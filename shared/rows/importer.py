@@ -17,7 +17,7 @@ from shared.importing.files import Piece
 from shared.rows.convert import REASON, RowConverter, needed_sources
 from shared.rows.declaration import Declaration
 from shared.rows.schema import Kind
-from shared.rows.sources import Source
+from shared.rows.sources import RowSource
 from shared.rows.store import RowLabel, StoredLabels, insert_rows, store_labels
 from shared.rows.tables import RowTables
 from shared.tables.engine import database_errors, prepare_for_bulk
@@ -50,7 +50,7 @@ def import_rows(
     engine: Engine,
     tables: RowTables,
     declared: Declaration,
-    sources: Sequence[Source],
+    sources: Sequence[RowSource],
     now_us: int,
     *,
     sent_by: str | None = None,

@@ -22,7 +22,7 @@ _ROWS_PER_FETCH = 50_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Source(Protocol):
+class RowSource(Protocol):
     """One table of rows, whatever it lies in."""
 
     @property
@@ -34,7 +34,7 @@ class Source(Protocol):
 
 
 @contextmanager
-def opened_files(paths: Sequence[Path], csv: CsvRules) -> Iterator[list[Source]]:
+def opened_files(paths: Sequence[Path], csv: CsvRules) -> Iterator[list[RowSource]]:
     """Every table below the paths, for as long as it is read.
 
     Raises:
@@ -43,7 +43,7 @@ def opened_files(paths: Sequence[Path], csv: CsvRules) -> Iterator[list[Source]]
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-rows-")))
-        tables: list[Source] = []
+        tables: list[RowSource] = []
         try:
             for number, source in enumerate(sources(list(paths))):
                 place = folder / str(number)

@@ -12,7 +12,7 @@ from shared.errors import DataUnavailable, SettingsError
 from shared.rows.convert import ConvertedRows, RowConverter, needed_sources
 from shared.rows.declaration import Declaration
 from shared.rows.importer import ImportCounts, KeepRejected, Progress, import_rows
-from shared.rows.sources import QuerySource, Source, opened_files
+from shared.rows.sources import QuerySource, RowSource, opened_files
 from shared.rows.table_changes import make_tables
 from shared.rows.tables import tables_of
 from shared.tables.data_changes import begin_change, end_change, list_changes, sender_of
@@ -128,7 +128,7 @@ def refresh(engine: Engine, declared: Declaration, folder: Path, now_us: int) ->
 @contextmanager
 def _opened(
     engine: Engine, declared: Declaration, folder: Path, files: Sequence[Path]
-) -> Iterator[Sequence[Source]]:
+) -> Iterator[Sequence[RowSource]]:
     source = declared.source
     if not files and source.sql is not None:
         url = os.environ.get(source.database)

@@ -29,14 +29,14 @@ from .features import batch
 from .features.catalogue import FEATURE_SET
 from .judgement import alerts
 from .training import metrics
-from .training.candidate import TrainingRequest, train_candidate
+from .training.candidate import FraudTrainingRequest, train_candidate
 from .training.policy import FraudPolicy, read_policy
 from .training.quality.feature_context import FeatureContext
 from .training.quality.feature_judge import judge_features
 from .training.quality.judge import judge_quality
 from .training.quality.quarantine import quarantine
 from .training.quality.served import read_served
-from .training.recipe import Recipe
+from .training.recipe import FraudRecipe
 from .training.slices import Mask, slices_of
 from .training.snapshot import read_snapshot
 from .training.split import chronological_split
@@ -135,14 +135,14 @@ class FraudLearning:
         seed: int,
         progress: Progress,
     ) -> Candidate:
-        ask = TrainingRequest(
+        ask = FraudTrainingRequest(
             matrix=matrix,
             labels=labels,
             feature_names=tuple(feature_names),
             feature_set_version=FEATURE_SET.version,
             thresholds=self._policy.thresholds,
             seed=seed,
-            recipe=Recipe(self._policy.classifier),
+            recipe=FraudRecipe(self._policy.classifier),
         )
         return train_candidate(ask, progress)
 

@@ -48,7 +48,7 @@ def decoded_sender(context: bytes) -> Caller:
 
 
 @dataclass(slots=True)
-class Part:
+class OwnedRows:
     """The rows of one owner, and their places in the batch.
 
     Attributes:
@@ -80,7 +80,7 @@ class PartAnswer(NamedTuple):
     body: bytes
 
 
-def split(body: bytes, ownership: Ownership, max_rows: int) -> list[Part]:
+def split(body: bytes, ownership: Ownership, max_rows: int) -> list[OwnedRows]:
     """Parts in the order of their first rows; none where the batch cannot be split.
 
     A row whose id came earlier in the batch goes where that went: only there is it recognised.
@@ -88,20 +88,20 @@ def split(body: bytes, ownership: Ownership, max_rows: int) -> list[Part]:
     rows = _rows(body)
     if not 0 < len(rows) <= max_rows:
         return []
-    parts: dict[int, Part] = {}
+    parts: dict[int, OwnedRows] = {}
     first: dict[str, int] = {}
     for place, row in enumerate(rows):
         number, is_named = ownership.of(row)
         if is_named:
             number = first.setdefault(row[ownership.fields.row_id], number)
-        part = parts.setdefault(number, Part(number))
+        part = parts.setdefault(number, OwnedRows(number))
         part.places.append(place)
         part.rows.append(row)
         part.is_repeatable = part.is_repeatable and is_named
     return list(parts.values())
 
 
-def merge(parts: Sequence[Part], answers: Sequence[PartAnswer]) -> PartAnswer:
+def merge(parts: Sequence[OwnedRows], answers: Sequence[PartAnswer]) -> PartAnswer:
     """One answer, its rows in the order of the batch.
 
     It names the version of the first part that was scored. The rows of a part that was refused
@@ -291,7 +291,7 @@ class ForwardedBatches:
         status, headers, merged = merge(parts, answers)
         return EncodedReply(merged, "", status, headers)
 
-    async def _part(self, work: RequestWork, part: Part, caller: Caller) -> PartAnswer:
+    async def _part(self, work: RequestWork, part: OwnedRows, caller: Caller) -> PartAnswer:
         if part.owner == self._peers.number:
             # lets the calls to others leave before the loop is held by this part
             await asyncio.sleep(0)

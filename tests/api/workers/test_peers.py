@@ -17,7 +17,7 @@ from api.workers.peers.claims import Claims
 from api.workers.peers.frames import ALIVE, ANSWER, CALL, Frame, FrameError, FrameReader, encoded
 from api.workers.peers.link import Call, PeerLink
 from api.workers.peers.ownership import Ownership
-from api.workers.peers.router import Part, PartAnswer, merge, split
+from api.workers.peers.router import OwnedRows, PartAnswer, merge, split
 from tests.api.tiny import TinyRequest
 from usecases.fraud.requests import TransactionRequest
 
@@ -36,7 +36,7 @@ ROWS = st.one_of(
 )
 
 
-def scored(part: Part) -> PartAnswer:
+def scored(part: OwnedRows) -> PartAnswer:
     """Each row as its own answer; one that is no object has an error, as from a worker."""
     predictions = [
         {"row": row} if isinstance(row, dict) else {"index": at, "error": {"status": 422}}
@@ -80,7 +80,7 @@ def test_rows_of_one_id_are_in_one_part_and_rows_of_one_user_too(
 
 
 def test_where_one_part_is_refused_its_rows_say_so_and_the_others_are_answered() -> None:
-    parts = [Part(0, [0, 2], [{}, {}]), Part(1, [1], [{"a": 1}])]
+    parts = [OwnedRows(0, [0, 2], [{}, {}]), OwnedRows(1, [1], [{"a": 1}])]
     refused = PartAnswer(503, b"", orjson.dumps({"status": 503}))
     content = orjson.loads(merge(parts, [refused, scored(parts[1])]).body)
     assert content["version"] == "1.0.1"

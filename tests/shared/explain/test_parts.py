@@ -21,7 +21,7 @@ from tests.learning.trainers.rows import TASKS, matrix_of, strange_rows
 from tests.support.explained_trees import KINDS, explainer_of, exported_of, request_of
 from tests.usecases.fraud.training.examples import QUICK, silent, worded_rows
 from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.training.candidate import TrainingRequest, train_candidate
+from usecases.fraud.training.candidate import FraudTrainingRequest, train_candidate
 from usecases.fraud.training.policy import read_policy
 from usecases.fraud.training.recipe import COMPONENTS
 
@@ -29,7 +29,7 @@ from usecases.fraud.training.recipe import COMPONENTS
 @cache
 def fraud() -> tuple[Candidate, np.ndarray]:
     matrix, labels = worded_rows(3_000, seed=1)
-    asked = TrainingRequest(
+    asked = FraudTrainingRequest(
         matrix=matrix,
         labels=labels,
         feature_names=FEATURE_SET.names,

@@ -19,7 +19,7 @@ from shared.rows.declaration import FILE_NAME, Declaration, DeclarationError, pa
 from shared.rows.examples import EXAMPLES_FILE, example_requests
 from shared.rows.importer import ImportCounts, count_reasons
 from shared.rows.sections import IDENTIFIER
-from shared.rows.sources import QuerySource, Source, opened_files
+from shared.rows.sources import QuerySource, RowSource, opened_files
 from usecases.declared.proposal.proposal import Proposal, propose
 from usecases.declared.proposal.request import CannotPropose, NewUseCase
 from usecases.declared.proposal.text import declaration_text
@@ -76,7 +76,7 @@ def _free_folder(asked: NewUseCase, root: Path) -> Path:
 
 
 @contextmanager
-def _opened(asked: NewUseCase) -> Iterator[tuple[Sequence[Source], CsvRules]]:
+def _opened(asked: NewUseCase) -> Iterator[tuple[Sequence[RowSource], CsvRules]]:
     if asked.sql is not None:
         url = os.environ.get(asked.database)
         if not url:
@@ -108,7 +108,7 @@ def _rules_of(files: Sequence[Path]) -> CsvRules:
 
 
 def _try_rows(
-    declared: Declaration, found: Sequence[Source], now_us: int
+    declared: Declaration, found: Sequence[RowSource], now_us: int
 ) -> tuple[ImportCounts, pl.DataFrame]:
     """Convert every row as an import would; the counts, and the first accepted rows."""
     counts, converter = ImportCounts(), RowConverter(declared, now_us)

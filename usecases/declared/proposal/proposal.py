@@ -14,7 +14,7 @@ from shared.importing.numbers import NumberStyle
 from shared.importing.profile import look_over
 from shared.importing.times import TimeReading, read_instants
 from shared.rows.schema import Kind
-from shared.rows.sources import Source
+from shared.rows.sources import RowSource
 from shared.tasks import TaskKind
 from usecases.declared.proposal.facts import Facts, Survey
 from usecases.declared.proposal.items import FEEDBACK_ONLY, Items, as_item, find_items
@@ -53,7 +53,7 @@ class Proposal:
     items: Items
 
 
-def propose(asked: NewUseCase, sources: Sequence[Source], csv: CsvRules) -> Proposal:
+def propose(asked: NewUseCase, sources: Sequence[RowSource], csv: CsvRules) -> Proposal:
     """Look all rows over and guess.
 
     Raises:
@@ -109,7 +109,7 @@ def _held_out_days(times: pl.Series | None) -> int:
     return max(1, min(_LONGEST_HELD_OUT_DAYS, round(span_us / MICROS_PER_DAY / 5)))
 
 
-def _columns_of(asked: NewUseCase, sources: Sequence[Source]) -> tuple[str, ...]:
+def _columns_of(asked: NewUseCase, sources: Sequence[RowSource]) -> tuple[str, ...]:
     names = sources[0].column_names()
     for source in sources[1:]:
         missing = [name for name in names if name not in source.column_names()]

@@ -17,11 +17,11 @@ from shared.usecase.serving import FloatMatrix
 
 from ..features.catalogue import FEATURE_SET
 from .autoencoder import Autoencoder, fit_autoencoder
-from .choosing import Choice, Examples, choose
+from .choosing import Choice, TrainingExamples, choose
 from .classifier import Classifier
 from .metrics import Scores
 from .policy import ThresholdPolicy, read_policy
-from .recipe import COMPONENTS, Recipe
+from .recipe import COMPONENTS, FraudRecipe
 from .thresholds import classifier_thresholds, outlier_threshold
 
 PARITY_ROWS = 1_000
@@ -31,7 +31,7 @@ _NOT_KNOWN_POSITIVE = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedComponents:
     """The three components, in the order of `COMPONENTS`."""
 
     classifier: Classifier
@@ -39,13 +39,13 @@ class Fitted:
     autoencoder: Autoencoder
 
 
-def shipped_recipe() -> Recipe:
+def shipped_recipe() -> FraudRecipe:
     """The classifier's recipe from the policy file, and the fixed anomaly models."""
-    return Recipe(read_policy().classifier)
+    return FraudRecipe(read_policy().classifier)
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingRequest:
+class FraudTrainingRequest:
     """The training data and recipe; rows are in time order.
 
     Attributes:
@@ -59,16 +59,16 @@ class TrainingRequest:
     thresholds: ThresholdPolicy
     seed: int
     categories: frozenset[str] = FEATURE_SET.categories
-    recipe: Recipe = field(default_factory=shipped_recipe)
+    recipe: FraudRecipe = field(default_factory=shipped_recipe)
 
     @property
-    def examples(self) -> Examples:
+    def examples(self) -> TrainingExamples:
         """The training rows of the classifier."""
         words = [at for at, name in enumerate(self.feature_names) if name in self.categories]
-        return Examples(self.matrix, self.labels, words, self.seed)
+        return TrainingExamples(self.matrix, self.labels, words, self.seed)
 
 
-def train_candidate(ask: TrainingRequest, progress: Progress) -> Candidate:
+def train_candidate(ask: FraudTrainingRequest, progress: Progress) -> Candidate:
     """Fit, export, compare with the fitted models, choose thresholds, describe.
 
     Raises:
@@ -80,7 +80,7 @@ def train_candidate(ask: TrainingRequest, progress: Progress) -> Candidate:
         return _train(ask, progress)
 
 
-def _train(ask: TrainingRequest, progress: Progress) -> Candidate:
+def _train(ask: FraudTrainingRequest, progress: Progress) -> Candidate:
     progress("choice", 0.0)
     choice = choose(ask.examples, ask.recipe.classifier)
     fitted = fit_components(ask, progress, choice.name)
@@ -110,7 +110,9 @@ def _train(ask: TrainingRequest, progress: Progress) -> Candidate:
     )
 
 
-def fit_components(ask: TrainingRequest, progress: Progress, name: str | None = None) -> Fitted:
+def fit_components(
+    ask: FraudTrainingRequest, progress: Progress, name: str | None = None
+) -> FittedComponents:
     """All three on all rows; the anomaly models on those not known to be positive.
 
     `name` is the candidate that was chosen for the classifier; None: the first one.
@@ -129,10 +131,10 @@ def fit_components(ask: TrainingRequest, progress: Progress, name: str | None = 
     progress("autoencoder", 0.75)
     columns = _columns(ask, COMPONENTS[2], recipe.autoencoder.features)
     autoencoder = fit_autoencoder(usual, columns, recipe.autoencoder, ask.seed)
-    return Fitted(classifier, forest, autoencoder)
+    return FittedComponents(classifier, forest, autoencoder)
 
 
-def export(fitted: Fitted, feature_count: int) -> Mapping[str, bytes]:
+def export(fitted: FittedComponents, feature_count: int) -> Mapping[str, bytes]:
     """The served graph, and each component's graph."""
     parts: tuple[Exportable, ...] = (
         fitted.classifier,
@@ -146,7 +148,7 @@ def export(fitted: Fitted, feature_count: int) -> Mapping[str, bytes]:
     return {GRAPH: to_onnx(parts, feature_count), **alone}
 
 
-def _refuse_unusable(ask: TrainingRequest) -> None:
+def _refuse_unusable(ask: FraudTrainingRequest) -> None:
     if ask.matrix.dtype != np.float32 or ask.matrix.ndim != 2:
         raise TrainingFailed(f"features: float32 rows are needed, not {ask.matrix.dtype}")
     if len(ask.matrix) != len(ask.labels) or not len(ask.labels):
@@ -160,14 +162,14 @@ def _refuse_unusable(ask: TrainingRequest) -> None:
             raise TrainingFailed(f"features: {name} has no value in any row")
 
 
-def _columns(ask: TrainingRequest, component: str, wanted: Sequence[str]) -> list[int]:
+def _columns(ask: FraudTrainingRequest, component: str, wanted: Sequence[str]) -> list[int]:
     found = [ask.feature_names.index(name) for name in wanted if name in ask.feature_names]
     if not found:
         raise TrainingFailed(f"{component}: all of its features are switched off: {wanted}")
     return found
 
 
-def _judged(ask: TrainingRequest, classifier: Classifier, choice: Choice) -> Scores:
+def _judged(ask: FraudTrainingRequest, classifier: Classifier, choice: Choice) -> Scores:
     """Scores of the newest rows by a classifier that has not seen them.
 
     Where the other rows hold one class only there is no such classifier; the scores are then
@@ -179,7 +181,7 @@ def _judged(ask: TrainingRequest, classifier: Classifier, choice: Choice) -> Sco
 
 
 def _thresholds(
-    ask: TrainingRequest, scores: Mapping[str, Scores], labels: Labels
+    ask: FraudTrainingRequest, scores: Mapping[str, Scores], labels: Labels
 ) -> Mapping[str, float]:
     usual = labels == _NOT_KNOWN_POSITIVE
     if not usual.any():
@@ -190,7 +192,7 @@ def _thresholds(
     return {**classifier_thresholds(scores[COMPONENTS[0]], labels, ask.thresholds), **anomaly}
 
 
-def parity_of(fitted: Fitted, graph: bytes, rows: FloatMatrix) -> Parity:
+def parity_of(fitted: FittedComponents, graph: bytes, rows: FloatMatrix) -> Parity:
     """The agreement of the served graph and the fitted models on sample rows."""
     components = (fitted.classifier, fitted.isolation_forest, fitted.autoencoder)
     targets = (*fitted.classifier.targets(), *fitted.isolation_forest.targets())

@@ -64,7 +64,7 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True)
-class Examples:
+class TrainingExamples:
     """The training rows, in time order.
 
     Attributes:
@@ -85,7 +85,7 @@ class Examples:
         return Fitter(matrix, labels, words, self.seed, recipe.max_negatives)
 
 
-def choose(examples: Examples, recipe: ClassifierChoice) -> Choice:
+def choose(examples: TrainingExamples, recipe: ClassifierChoice) -> Choice:
     """Fit and judge every candidate on every part."""
     parts = _parts(len(examples.labels), recipe)
     judged = [
@@ -111,14 +111,14 @@ def _parts(rows: int, recipe: ClassifierChoice) -> list[slice]:
     return [slice(rows - (number + 1) * size, rows - number * size) for number in range(count)]
 
 
-def _all_but(part: slice, examples: Examples) -> npt.NDArray[np.bool_]:
+def _all_but(part: slice, examples: TrainingExamples) -> npt.NDArray[np.bool_]:
     others = np.ones(len(examples.labels), dtype=np.bool_)
     others[part] = False
     return others
 
 
 def _judge(
-    examples: Examples, recipe: ClassifierChoice, part: slice
+    examples: TrainingExamples, recipe: ClassifierChoice, part: slice
 ) -> dict[str, tuple[Validated, Scores]]:
     fitter = examples.fitter(recipe, _all_but(part, examples))
     matrix, positive = examples.matrix[part], examples.labels[part] == _POSITIVE

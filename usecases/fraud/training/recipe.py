@@ -170,7 +170,7 @@ class AutoencoderRecipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class FraudRecipe:
     """All components; what is said of the classifier stands in the policy file."""
 
     classifier: ClassifierChoice

@@ -4,7 +4,7 @@ import pytest
 from shared.usecase.serving import FloatMatrix
 from tests.usecases.fraud.training.examples import QUICK, Trained, example_rows, silent
 from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.training.candidate import TrainingRequest, fit_components, train_candidate
+from usecases.fraud.training.candidate import FraudTrainingRequest, fit_components, train_candidate
 from usecases.fraud.training.policy import FraudPolicy, read_policy
 
 
@@ -14,9 +14,9 @@ def policy() -> FraudPolicy:
 
 
 @pytest.fixture(scope="session")
-def ask(policy: FraudPolicy) -> TrainingRequest:
+def ask(policy: FraudPolicy) -> FraudTrainingRequest:
     matrix, labels = example_rows(3_000, seed=1)
-    return TrainingRequest(
+    return FraudTrainingRequest(
         matrix=matrix,
         labels=labels,
         feature_names=FEATURE_SET.names,
@@ -28,7 +28,7 @@ def ask(policy: FraudPolicy) -> TrainingRequest:
 
 
 @pytest.fixture(scope="session")
-def trained(ask: TrainingRequest) -> Trained:
+def trained(ask: FraudTrainingRequest) -> Trained:
     return Trained(ask, fit_components(ask, silent), train_candidate(ask, silent))
 
 

@@ -14,7 +14,11 @@ from shared.usecase.learning import Candidate, Labels
 from shared.usecase.serving import FloatMatrix
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.features.categories import MERCHANT_CATEGORIES
-from usecases.fraud.training.candidate import Fitted, TrainingRequest, train_candidate
+from usecases.fraud.training.candidate import (
+    FittedComponents,
+    FraudTrainingRequest,
+    train_candidate,
+)
 from usecases.fraud.training.policy import read_policy
 from usecases.fraud.training.recipe import (
     AutoencoderRecipe,
@@ -22,8 +26,8 @@ from usecases.fraud.training.recipe import (
     ClassifierChoice,
     ClassifierRecipe,
     ForestRecipe,
+    FraudRecipe,
     IsolationForestRecipe,
-    Recipe,
     RowDraw,
     WordsRecipe,
 )
@@ -80,7 +84,7 @@ def choice_among(candidates: Mapping[str, ClassifierRecipe], **given: Any) -> Cl
     return ClassifierChoice(candidates=candidates, **(usual | given))
 
 
-QUICK = Recipe(
+QUICK = FraudRecipe(
     classifier=choice_among({"blend": blend()}),
     isolation_forest=IsolationForestRecipe(trees=20, max_samples=256),
     autoencoder=AutoencoderRecipe(steps=60, batch_rows=256),
@@ -89,8 +93,8 @@ QUICK = Recipe(
 
 @dataclass(frozen=True)
 class Trained:
-    ask: TrainingRequest
-    fitted: Fitted
+    ask: FraudTrainingRequest
+    fitted: FittedComponents
     candidate: Candidate
 
 
@@ -171,7 +175,7 @@ def with_category(rows: FloatMatrix, code: float) -> FloatMatrix:
 def explained_graph(share: float) -> bytes:
     """A served graph whose classifier has a forest of this share; 0: boosting alone."""
     matrix, labels = worded_rows(3_000, seed=1)
-    request = TrainingRequest(
+    request = FraudTrainingRequest(
         matrix=matrix,
         labels=labels,
         feature_names=FEATURE_SET.names,

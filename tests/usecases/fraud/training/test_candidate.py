@@ -9,7 +9,7 @@ from learning.export.parity import run_graph
 from shared.errors import TrainingFailed
 from shared.usecase.learning import CHOSEN
 from tests.usecases.fraud.training.examples import Trained, silent
-from usecases.fraud.training.candidate import TrainingRequest, train_candidate
+from usecases.fraud.training.candidate import FraudTrainingRequest, train_candidate
 from usecases.fraud.training.recipe import COMPONENTS
 
 
@@ -54,7 +54,7 @@ def test_what_is_declared_does_not_depend_on_the_data(trained: Trained) -> None:
     assert declared[0] == declared[1]
 
 
-def test_progress_only_moves_forward(ask: TrainingRequest) -> None:
+def test_progress_only_moves_forward(ask: FraudTrainingRequest) -> None:
     shares: list[float] = []
     train_candidate(ask, lambda _, share: shares.append(share))
     assert shares == sorted(shares)
@@ -62,41 +62,41 @@ def test_progress_only_moves_forward(ask: TrainingRequest) -> None:
 
 
 @pytest.mark.parametrize("only", [0, 1])
-def test_labels_of_one_class_are_refused_by_name(ask: TrainingRequest, only: int) -> None:
+def test_labels_of_one_class_are_refused_by_name(ask: FraudTrainingRequest, only: int) -> None:
     labels = np.full_like(ask.labels, only)
     with pytest.raises(TrainingFailed, match=f"classifier: .* only class {only}"):
         train_candidate(replace(ask, labels=labels), silent)
 
 
-def test_positives_in_the_newest_rows_only_still_train(ask: TrainingRequest) -> None:
+def test_positives_in_the_newest_rows_only_still_train(ask: FraudTrainingRequest) -> None:
     labels = np.zeros_like(ask.labels)
     labels[-40:] = 1
     candidate = train_candidate(replace(ask, labels=labels), silent)
     assert 0 < candidate.thresholds["review"] <= candidate.thresholds["block"] < 1
 
 
-def test_an_infinite_feature_is_refused_by_name(ask: TrainingRequest) -> None:
+def test_an_infinite_feature_is_refused_by_name(ask: FraudTrainingRequest) -> None:
     matrix = ask.matrix.copy()
     matrix[5, ask.feature_names.index("sum_7d")] = np.inf
     with pytest.raises(TrainingFailed, match="sum_7d is infinite in 1 rows"):
         train_candidate(replace(ask, matrix=matrix), silent)
 
 
-def test_a_feature_without_any_value_is_refused_by_name(ask: TrainingRequest) -> None:
+def test_a_feature_without_any_value_is_refused_by_name(ask: FraudTrainingRequest) -> None:
     matrix = ask.matrix.copy()
     matrix[:, ask.feature_names.index("avg_7d")] = np.nan
     with pytest.raises(TrainingFailed, match="avg_7d has no value"):
         train_candidate(replace(ask, matrix=matrix), silent)
 
 
-def test_unknown_values_in_training_rows_are_learned_from(ask: TrainingRequest) -> None:
+def test_unknown_values_in_training_rows_are_learned_from(ask: FraudTrainingRequest) -> None:
     matrix = ask.matrix.copy()
     matrix[np.random.default_rng(0).random(matrix.shape) < 0.1] = np.nan
     candidate = train_candidate(replace(ask, matrix=matrix), silent)
     assert np.isfinite(run_graph(candidate.files["model.onnx"], matrix)).all()
 
 
-def test_features_that_are_switched_off_are_not_needed(ask: TrainingRequest) -> None:
+def test_features_that_are_switched_off_are_not_needed(ask: FraudTrainingRequest) -> None:
     kept = [i for i, name in enumerate(ask.feature_names) if not name.startswith("merchant_")]
     names = tuple(ask.feature_names[i] for i in kept)
     fewer = replace(ask, matrix=np.ascontiguousarray(ask.matrix[:, kept]), feature_names=names)
@@ -104,7 +104,7 @@ def test_features_that_are_switched_off_are_not_needed(ask: TrainingRequest) -> 
     assert run_graph(candidate.files["model.onnx"], fewer.matrix[:5]).shape == (5, 3)
 
 
-def test_a_component_without_any_of_its_features_is_named(ask: TrainingRequest) -> None:
+def test_a_component_without_any_of_its_features_is_named(ask: FraudTrainingRequest) -> None:
     kept = [ask.feature_names.index(name) for name in ("hour_sin", "hour_cos")]
     fewer = replace(
         ask,

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from tests.usecases.fraud.training.examples import QUICK, blend, choice_among, example_rows, silent
-from usecases.fraud.training.candidate import TrainingRequest, train_candidate
-from usecases.fraud.training.choosing import Examples, choose
+from usecases.fraud.training.candidate import FraudTrainingRequest, train_candidate
+from usecases.fraud.training.choosing import TrainingExamples, choose
 from usecases.fraud.training.policy import FraudPolicy
 
 POOR = blend(0.0, learning_rate=0.001, trees=1, max_positives=5, max_negatives=30)
 GOOD = blend(0.0, trees=40, learning_rate=0.1)
 
 
-def examples(rows: int = 3_000) -> Examples:
+def examples(rows: int = 3_000) -> TrainingExamples:
     matrix, labels = example_rows(rows, seed=1)
-    return Examples(matrix, labels, (), seed=0)
+    return TrainingExamples(matrix, labels, (), seed=0)
 
 
 @pytest.mark.parametrize("order", [("good", "poor"), ("poor", "good")])
@@ -84,7 +84,7 @@ def test_a_window_leaves_older_rows_out() -> None:
 
 
 def test_the_manifest_says_what_was_taken_and_how_all_did(
-    ask: TrainingRequest, policy: FraudPolicy
+    ask: FraudTrainingRequest, policy: FraudPolicy
 ) -> None:
     recipe = replace(QUICK, classifier=choice_among({"good": GOOD, "poor": POOR}))
     found = train_candidate(replace(ask, recipe=recipe), silent).hyperparameters

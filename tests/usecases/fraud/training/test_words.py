@@ -27,7 +27,7 @@ from tests.usecases.fraud.training.examples import (
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.features.categories import MERCHANT_CATEGORIES
 from usecases.fraud.training.candidate import (
-    TrainingRequest,
+    FraudTrainingRequest,
     fit_components,
     parity_of,
     train_candidate,
@@ -40,9 +40,9 @@ WORDS = WordsRecipe(min_rows=20, max_words=50, prior_rows=50)
 
 
 @pytest.fixture(scope="module")
-def worded(policy: FraudPolicy) -> TrainingRequest:
+def worded(policy: FraudPolicy) -> FraudTrainingRequest:
     matrix, labels = worded_rows(3_000, seed=1)
-    return TrainingRequest(
+    return FraudTrainingRequest(
         matrix=matrix,
         labels=labels,
         feature_names=FEATURE_SET.names,
@@ -54,7 +54,7 @@ def worded(policy: FraudPolicy) -> TrainingRequest:
 
 
 @pytest.fixture(scope="module")
-def graph(worded: TrainingRequest) -> bytes:
+def graph(worded: FraudTrainingRequest) -> bytes:
     return train_candidate(worded, silent).files["model.onnx"]
 
 
@@ -70,7 +70,9 @@ def test_risky_words_come_last_and_others_have_one_place() -> None:
     assert nothing[0, found.columns.tolist().index(CATEGORY)] == UNKNOWN
 
 
-def test_the_word_decides_where_nothing_else_does(worded: TrainingRequest, graph: bytes) -> None:
+def test_the_word_decides_where_nothing_else_does(
+    worded: FraudTrainingRequest, graph: bytes
+) -> None:
     rows = worded_rows(200, seed=9)[0]
     risky = run_graph(graph, with_category(rows, RISKY))[:, 0]
     usual = run_graph(graph, with_category(rows, USUAL))[:, 0]
@@ -97,7 +99,7 @@ def test_all_words_that_nobody_has_seen_are_one_word_with_a_finite_score(
 
 @pytest.mark.parametrize("share", [0.0, 0.6])
 def test_the_graph_reads_words_as_the_fitted_models_do(
-    worded: TrainingRequest, share: float
+    worded: FraudTrainingRequest, share: float
 ) -> None:
     recipe = replace(QUICK, classifier=choice_among({"only": blend(share)}))
     ask = replace(worded, recipe=recipe)
@@ -110,7 +112,7 @@ def test_the_graph_reads_words_as_the_fitted_models_do(
     assert parity.largest_difference <= TOLERANCE
 
 
-def test_without_words_the_graph_has_no_look_up(worded: TrainingRequest) -> None:
+def test_without_words_the_graph_has_no_look_up(worded: FraudTrainingRequest) -> None:
     kept = [at for at in range(len(worded.feature_names)) if at not in CODES]
     plain = replace(
         worded,

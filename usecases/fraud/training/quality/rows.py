@@ -17,7 +17,7 @@ _MINUTES_PER_DAY = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
-class RowCheck:
+class TransactionCheck:
     """`violated` is true for each row that is wrong; null counts as right."""
 
     name: str
@@ -35,18 +35,18 @@ def row_faults(snapshot: pl.DataFrame, context: Context) -> list[Finding]:
     return [_describe(snapshot, check) for check in checks if found[check.name]]
 
 
-def _describe(snapshot: pl.DataFrame, check: RowCheck) -> Finding:
+def _describe(snapshot: pl.DataFrame, check: TransactionCheck) -> Finding:
     wrong = snapshot.filter(check.violated)
     value, row = wrong[0, check.column], wrong[0, "transaction_id"]
     detail = f"{check.says} in {wrong.height} rows, e.g. {value!r} in transaction {row!r}"
     return Finding(check.name, check.column, detail, {"rows": wrong.height})
 
 
-def row_checks(context: Context) -> Sequence[RowCheck]:
+def row_checks(context: Context) -> Sequence[TransactionCheck]:
     return (*_completeness(), *_times(context), *_amounts(context), *_labels(context), *_places())
 
 
-def _completeness() -> Sequence[RowCheck]:
+def _completeness() -> Sequence[TransactionCheck]:
     texts = ("transaction_id", "user_id", "merchant_id", "currency", "transaction_type")
     return (
         *(_missing(name) for name in texts),
@@ -54,14 +54,16 @@ def _completeness() -> Sequence[RowCheck]:
     )
 
 
-def _times(context: Context) -> Sequence[RowCheck]:
+def _times(context: Context) -> Sequence[TransactionCheck]:
     ahead = round(context.policy.max_ahead_seconds * MICROS_PER_SECOND)
     event, ingested = pl.col("event_time"), pl.col("ingested_at")
     latest = context.as_of_us + ahead
     return (
-        RowCheck("future_event", "event_time", "lies in the future", event > latest),
-        RowCheck("ancient_event", "event_time", "lies before the year 2000", event < EARLIEST_US),
-        RowCheck(
+        TransactionCheck("future_event", "event_time", "lies in the future", event > latest),
+        TransactionCheck(
+            "ancient_event", "event_time", "lies before the year 2000", event < EARLIEST_US
+        ),
+        TransactionCheck(
             "ingested_before_event",
             "ingested_at",
             "is earlier than the event",
@@ -70,30 +72,32 @@ def _times(context: Context) -> Sequence[RowCheck]:
     )
 
 
-def _amounts(context: Context) -> Sequence[RowCheck]:
+def _amounts(context: Context) -> Sequence[TransactionCheck]:
     amount, limit = pl.col("amount"), context.policy.max_amount
     above = amount.is_finite() & (amount > limit)
     return (
-        RowCheck("amount_not_finite", "amount", "is not a finite number", ~amount.is_finite()),
-        RowCheck("amount_negative", "amount", "is negative", amount < 0),
-        RowCheck("amount_too_large", "amount", f"is above {limit:g}", above),
+        TransactionCheck(
+            "amount_not_finite", "amount", "is not a finite number", ~amount.is_finite()
+        ),
+        TransactionCheck("amount_negative", "amount", "is negative", amount < 0),
+        TransactionCheck("amount_too_large", "amount", f"is above {limit:g}", above),
     )
 
 
-def _labels(context: Context) -> Sequence[RowCheck]:
+def _labels(context: Context) -> Sequence[TransactionCheck]:
     label, known, event = pl.col("label"), pl.col("label_known_at"), pl.col("event_time")
     column = "label_known_at"
     without = label.is_not_null() & known.is_null()
     late = known > context.as_of_us
     return (
-        RowCheck("label_not_binary", "label", "is neither 0 nor 1", ~label.is_in([0, 1])),
-        RowCheck("label_without_instant", column, "is missing beside a label", without),
-        RowCheck("label_before_event", column, "is earlier than the event", known < event),
-        RowCheck("label_from_future", column, "is later than the snapshot", late),
+        TransactionCheck("label_not_binary", "label", "is neither 0 nor 1", ~label.is_in([0, 1])),
+        TransactionCheck("label_without_instant", column, "is missing beside a label", without),
+        TransactionCheck("label_before_event", column, "is earlier than the event", known < event),
+        TransactionCheck("label_from_future", column, "is later than the snapshot", late),
     )
 
 
-def _places() -> Sequence[RowCheck]:
+def _places() -> Sequence[TransactionCheck]:
     return (
         *(_infinite(name) for name in ("lat", "lon", "home_lat", "home_lon")),
         *(_beyond(name, 90.0) for name in ("lat", "home_lat")),
@@ -102,22 +106,22 @@ def _places() -> Sequence[RowCheck]:
     )
 
 
-def _missing(column: str) -> RowCheck:
+def _missing(column: str) -> TransactionCheck:
     value = pl.col(column)
     bad = value.is_null() | (value == "")
-    return RowCheck(f"{column}_missing", column, "is missing or empty", bad)
+    return TransactionCheck(f"{column}_missing", column, "is missing or empty", bad)
 
 
-def _null(column: str) -> RowCheck:
-    return RowCheck(f"{column}_missing", column, "is missing", pl.col(column).is_null())
+def _null(column: str) -> TransactionCheck:
+    return TransactionCheck(f"{column}_missing", column, "is missing", pl.col(column).is_null())
 
 
-def _infinite(column: str) -> RowCheck:
+def _infinite(column: str) -> TransactionCheck:
     bad = ~pl.col(column).is_finite()
-    return RowCheck(f"{column}_not_finite", column, "is not a finite number", bad)
+    return TransactionCheck(f"{column}_not_finite", column, "is not a finite number", bad)
 
 
-def _beyond(column: str, limit: float) -> RowCheck:
+def _beyond(column: str, limit: float) -> TransactionCheck:
     value = pl.col(column)
     bad = value.is_finite() & (value.abs() > limit)
-    return RowCheck(f"{column}_out_of_range", column, f"is beyond ±{limit:g}", bad)
+    return TransactionCheck(f"{column}_out_of_range", column, f"is beyond ±{limit:g}", bad)
