@@ -177,7 +177,7 @@ async def _running(app: ScoringApp) -> AsyncIterator[None]:
     loop = asyncio.get_running_loop()
 
     def through_loop(work: Callable[[], None]) -> None:
-        loop.call_soon_threadsafe(service.scoring.lane.post, work)
+        loop.call_soon_threadsafe(service.scoring.lane.post_history, work)
 
     service.scoring.dispatcher.use(through_loop)
     service.workers.heartbeat.begin(

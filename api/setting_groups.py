@@ -255,8 +255,9 @@ class ScoringSettings(SettingGroup):
     )
     scoring_in_threads: Literal["auto", "on"] = Field(
         default="auto",
-        description="Whether rows are scored in threads. `auto`: only where history comes over a "
-        "network; `on`: always.",
+        description="Whether each request has a thread. `auto`: rows of many requests are scored "
+        "together, on the event loop, or on one thread where history comes over a network or the "
+        "model is slow; `on`: always.",
     )
     scoring_threads: int = Field(
         default=8, ge=1, le=256, description="Threads for scoring and for reading history."

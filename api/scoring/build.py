@@ -3,8 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from sqlalchemy import Engine
-
 from api.database import Database
 from api.journal.entries import RecordFormat
 from api.journal.journal import Journal
@@ -94,7 +92,7 @@ def build_scoring(
     tracer: BatchTracer | None,
 ) -> Scoring:
     """The pipeline and everything that runs it."""
-    execution, user_locks = _how_to_run(settings, database.engine)
+    execution, user_locks = _how_to_run(settings)
     breaker = _breaker(settings, models, workers, metrics)
     cache, peers = pending.cache, workers.peers
     thresholds = models.registry.thresholds
@@ -116,7 +114,7 @@ def build_scoring(
             records=records,
         )
     )
-    lane = ScoringLane(models.slot)
+    lane = ScoringLane(models.slot, is_far=database.engine.dialect.name != "sqlite")
     others = NoOthers() if peers is None else PeersJournals(peers)
     return Scoring(
         pending=pending,
@@ -139,10 +137,9 @@ def _breaker(settings: Settings, models: Models, workers: WorkerParts, metrics: 
     return Breaker(models.slot, workers.roster.roll_back, limits, metrics)
 
 
-def _how_to_run(settings: Settings, engine: Engine) -> tuple[Execution, UserLocks]:
-    """SQLite and a graph answer in microseconds; a network or a pickled model does not."""
-    quick = engine.dialect.name == "sqlite" and not settings.allow_pickle_models
-    if quick and settings.scoring_in_threads == "auto":
+def _how_to_run(settings: Settings) -> tuple[Execution, UserLocks]:
+    """In the lane; a pickled model may hold a thread for long."""
+    if settings.scoring_in_threads == "auto" and not settings.allow_pickle_models:
         return inline, NoLocks()
     pool = ThreadPoolExecutor(settings.scoring_threads, thread_name_prefix="scoring")
     return in_threads(pool), StripedLocks()

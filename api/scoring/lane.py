@@ -92,12 +92,15 @@ class BatchRoom:
 class ScoringLane:
     """Runs pieces of scoring one after the other; its own methods run on the event loop.
 
+    `is_far`: history is in a database across a network.
+
     Attributes:
         batches: how many of them may be split at once.
     """
 
-    def __init__(self, models: ModelSlot) -> None:
+    def __init__(self, models: ModelSlot, *, is_far: bool = False) -> None:
         self._models = models
+        self._is_far = is_far
         self._thread = _Thread()
         self._row_seconds = 0.0
         self._waiting: deque[Piece] = deque()
@@ -108,7 +111,9 @@ class ScoringLane:
 
     @property
     def is_slow(self) -> bool:
-        """Whether the live version, or one on trial, is too slow for the event loop."""
+        """Whether the event loop would wait: for history, the live version, or one on trial."""
+        if self._is_far:
+            return True
         live, trial = self._models.live, self._models.trial
         if live is None:
             return False
@@ -147,6 +152,15 @@ class ScoringLane:
             self._waiting.append(piece)
         else:
             piece()
+
+    def post_history(self, piece: Piece) -> None:
+        """Run a piece that changes history where scoring reads it."""
+        if not self._is_far:
+            self.post(piece)
+        elif self.is_busy:
+            self._waiting.append(lambda: self.post_history(piece))
+        else:
+            self.offload(piece, _nothing)
 
     def offload(self, piece: Piece, done: Piece) -> None:
         """Run a piece on the thread, then `done` on the loop; only while it is not busy."""
@@ -194,6 +208,10 @@ class ScoringLane:
         done()
         while self._waiting and not self.is_busy:
             self._waiting.popleft()()
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""
 
 
 @dataclass(slots=True)

@@ -1,18 +1,24 @@
 """Detects rows stored since the last check, so that memory follows other writers.
 
-SQLite only. `PRAGMA data_version` shows, in two microseconds, that another connection has
+On SQLite `PRAGMA data_version` shows, in two microseconds, that another connection has
 committed; only then are the new rows queried, by rowid. Most of them are our own, drained from the
 journal thousands at a time: the two ends of such a run identify it, and the rows between are not
 read. A change by command (`understudy rows`, an import) is noticed by its number. Rows that are
 edited or deleted with SQL are not noticed until the windows that hold them expire.
+
+On PostgreSQL asking costs a round trip, so it is done ten times a second: a row that another
+process stores is seen a tenth of a second later. Each row has the number of the transaction that
+stored it; those below the oldest one still open are complete, and are not read again.
 """
 
+import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Engine, Table, bindparam, func, literal_column, select
 
-from shared.features.fetch import SqliteFetch, fetch_from
+from shared.errors import DataUnavailable
+from shared.features.fetch import PostgresFetch, SqliteFetch, fetch_from
 from shared.features.reader import Fetch
 from shared.tables.schema import api_transaction_logs, data_changes, transaction_history_logs
 
@@ -22,12 +28,29 @@ MAX_ROWS = 20_000
 IsOurs = Callable[[int, str, str], bool]
 """Whether a run of this many rows, from this transaction_id to that, can only be our own."""
 
+LOOK_SECONDS = 0.1
+"""Between two looks at PostgreSQL."""
+
 _ROWID: Any = literal_column("rowid")
 _NEWEST_CHANGE = select(func.max(data_changes.c.changeid))
 
 
+class RowWatch(Protocol):
+    """Tells which rows were stored since it was asked last."""
+
+    def new(self, is_ours: IsOurs, *, at_once: bool = False) -> Sequence[tuple[str, str]] | None:
+        """(user_id, transaction_id) of rows stored since the last check; None: any row may be new.
+
+        Rows of our own may be among them, or not. `at_once`: now, however recently it looked.
+
+        Raises:
+            DataUnavailable: the database cannot be read now; the next check returns None.
+        """
+        ...
+
+
 class StoredRows:
-    """Looks through the connection of the thread that asks."""
+    """SQLite's. Looks through the connection of the thread that asks."""
 
     def __init__(self, fetch: SqliteFetch) -> None:
         self._fetch = fetch
@@ -37,14 +60,9 @@ class StoredRows:
         self._newest_change: int | None = None
         self._generation = fetch.generation
 
-    def new(self, is_ours: IsOurs) -> Sequence[tuple[str, str]] | None:
-        """(user_id, transaction_id) of rows stored since the last check; None: any row may be new.
-
-        Rows of our own may be among them, or not.
-
-        Raises:
-            DataUnavailable: the database cannot be read now; the next check returns None.
-        """
+    def new(self, is_ours: IsOurs, *, at_once: bool = False) -> Sequence[tuple[str, str]] | None:
+        """See RowWatch; it always looks."""
+        del at_once
         if self._generation != self._fetch.generation:
             self._sure, self._generation = False, self._fetch.generation
         if self._sure and not self._changed():
@@ -94,7 +112,60 @@ class _Log:
         return fetch(self._rows, {"last": last, "newest": self._last})
 
 
-def watch(engine: Engine) -> StoredRows | None:
+class PostgresStoredRows:
+    """PostgreSQL's. While the database is away memory goes on as it is, and is then read anew."""
+
+    def __init__(self, fetch: PostgresFetch, clock: Callable[[], float] = time.monotonic) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._look_at = float("-inf")
+        self._sure = False
+        self._connections = 0
+        # rows of transactions from this one on may not all have been there at the last look
+        self._complete_below = "0"
+        self._newest_change: str | None = None
+        self._seen: set[str] = set()
+
+    def new(self, is_ours: IsOurs, *, at_once: bool = False) -> Sequence[tuple[str, str]] | None:
+        """See RowWatch; never raises: what cannot be asked now is asked at the next look."""
+        del is_ours
+        now = self._clock()
+        if now < self._look_at and not at_once:
+            return ()
+        self._look_at = now + LOOK_SECONDS
+        asked = {"below": self._complete_below, "most": MAX_ROWS + 1 if self._sure else 0}
+        sure, self._sure = self._sure, False
+        try:
+            (_, below, change), *rows = self._fetch.rows(_NEW_ROWS, asked)
+        except DataUnavailable:
+            return ()
+        is_other = self._connections != self._fetch.connections or self._newest_change != change
+        self._connections, self._newest_change = self._fetch.connections, change
+        self._sure, self._complete_below = True, below
+        if not sure or is_other or len(rows) > MAX_ROWS:
+            self._seen.clear()
+            return None
+        return self._unseen(rows, int(below))
+
+    def _unseen(self, rows: Sequence[Any], below: int) -> list[tuple[str, str]]:
+        """Those that no earlier look found while an older transaction was still open."""
+        before, self._seen = self._seen, {row[1] for row in rows if int(row[2]) >= below}
+        return [(row[0], row[1]) for row in rows if row[1] not in before]
+
+
+_NEW_ROWS = f"""
+SELECT NULL, pg_snapshot_xmin(pg_current_snapshot())::text,
+       (SELECT max(changeid) FROM {data_changes.name})::text
+UNION ALL (SELECT user_id, transaction_id, xact::text FROM {transaction_history_logs.name}
+           WHERE xact >= %(below)s::bigint LIMIT %(most)s)
+UNION ALL (SELECT user_id, transaction_id, xact::text FROM {api_transaction_logs.name}
+           WHERE xact >= %(below)s::bigint LIMIT %(most)s)
+"""  # noqa: S608 - own names
+
+
+def watch(engine: Engine) -> RowWatch | None:
     """A watcher of this database; None where it has no cheap change counter."""
     fetch = fetch_from(engine)
-    return StoredRows(fetch) if isinstance(fetch, SqliteFetch) else None
+    if isinstance(fetch, SqliteFetch):
+        return StoredRows(fetch)
+    return PostgresStoredRows(fetch) if isinstance(fetch, PostgresFetch) else None

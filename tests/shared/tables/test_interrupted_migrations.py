@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
 from sqlalchemy import Engine, inspect, text
 
 from shared.errors import SettingsError
 from shared.tables.engine import connect, migrate
-from shared.tables.schema import metadata
 from tests.postgres import Postgres
 from tests.shared.tables.killed_migration import main
+from tests.support.declared_schema import schema_differences
 
 pytestmark = pytest.mark.slow
 
@@ -35,9 +33,8 @@ def killed_in_a_child(url: str, statements: int, how: str, revision: str = "head
 
 def is_whole(engine: Engine) -> bool:
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection)
         rows = connection.scalar(text("SELECT count(*) FROM retrainingconfig"))
-        return bool(compare_metadata(context, metadata) == [] and rows == 1)
+        return bool(schema_differences(connection) == [] and rows == 1)
 
 
 def tables_of(url: str) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from shared.errors import DataUnavailable
 from shared.features.live import LiveHistory
-from shared.features.stored_rows import StoredRows
+from shared.features.stored_rows import RowWatch
 from shared.features.tiles import Sums
 from shared.transaction import Transaction
 from shared.usecase.serving import FloatMatrix, FloatVector
@@ -132,7 +132,7 @@ class RecentWindows:
         self,
         live: LiveHistory,
         pasts: Pasts,
-        stored: StoredRows,
+        stored: RowWatch,
         *,
         capacity: int,
         clock: Callable[[], float] = time.monotonic,
@@ -211,7 +211,7 @@ class RecentWindows:
     def look(self) -> None:
         """Notice what other writers stored, now."""
         with self._lock:
-            self._look()
+            self._look(at_once=True)
 
     def drop(self, user_ids: Iterable[str]) -> None:
         with self._lock:
@@ -271,10 +271,10 @@ class RecentWindows:
             self._late.clear()
         self._late[user_id] = self._clock() + LATE_SECONDS
 
-    def _look(self) -> bool:
+    def _look(self, *, at_once: bool = False) -> bool:
         """Drop what other writers made stale; False while the database cannot be asked."""
         try:
-            rows = self._stored.new(self._live.are_next)
+            rows = self._stored.new(self._live.are_next, at_once=at_once)
         except DataUnavailable:
             return False
         if rows is None:
