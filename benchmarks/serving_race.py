@@ -64,7 +64,7 @@ def race(
         for one in _contestants(services, others, number, seconds):
             if one.name in ("warm", "analyze"):
                 post_batch(services, one.bodies, f"known-{number}-{one.name}", WARM_USERS)
-            measured = _measure(services, one, number)
+            measured = measure_contestant(services, one, number)
             say(f"  {number} {one.name:<9} {measured}")
             found.setdefault(one.name, []).append(measured)
     return _summary(found)
@@ -73,7 +73,7 @@ def race(
 def _contestants(
     services: Services, others: dict[str, tuple[str, int]], number: int, seconds: float
 ) -> Iterator[Contestant]:
-    warm, asking, cold, before = _bodies_of_round(services.folder, USERS_A_ROUND * number)
+    warm, asking, cold, before = bodies_of_round(services.folder, USERS_A_ROUND * number)
     pid = services.pid("api")
     predict, analyze = f"{services.url}/predict", f"{services.url}/api/analyze-transaction"
     (constant, constant_pid), (tutorial, tutorial_pid) = others["constant"], others["tutorial"]
@@ -84,7 +84,7 @@ def _contestants(
     yield Contestant("tutorial", f"{tutorial}/predict", tutorial_pid, warm, seconds)
 
 
-def _bodies_of_round(folder: Path, first: int) -> list[Path]:
+def bodies_of_round(folder: Path, first: int) -> list[Path]:
     """Bodies of this round's own users: for /predict, for /api/analyze-transaction, strangers."""
     edges = [first]
     for users in (WARM_USERS, WARM_USERS, COLD_USERS, COLD_USERS):
@@ -96,7 +96,7 @@ def _bodies_of_round(folder: Path, first: int) -> list[Path]:
     ]
 
 
-def _measure(services: Services, one: Contestant, number: int) -> Measured:
+def measure_contestant(services: Services, one: Contestant, number: int) -> Measured:
     settle(services)
     began, requests = family_cpu_seconds(one.pid), 0
     if one.run_in is not None:

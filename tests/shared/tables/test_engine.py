@@ -1,5 +1,4 @@
-"""The schema arrives by migration, the same on both databases, whoever starts first."""from tests.support.declared_schema import schema_differences
-
+"""The schema arrives by migration, the same on both databases, whoever starts first."""
 
 import multiprocessing
 from pathlib import Path
@@ -9,7 +8,7 @@ from sqlalchemy import Engine, text
 
 from shared.errors import DataUnavailable, SettingsError
 from shared.tables.engine import connect, database_errors, migrate, to_json
-from shared.tables.schema import metadata
+from tests.support.declared_schema import schema_differences
 
 
 def _migrate_in_a_process(url: str) -> None:
