@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from shared.features.stored_rows import MAX_ROWS, StoredRows, watch
+from shared.features.stored_rows import MAX_ROWS, RowWatch, watch
 from shared.tables.data_changes import begin_change, remove_rows, undo
 from shared.tables.engine import connect, migrate
 from shared.tables.schema import transaction_history_logs
@@ -39,7 +39,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def rows(engine: Engine) -> StoredRows:
+def rows(engine: Engine) -> RowWatch:
     store(engine, ["before"])
     found = watch(engine)
     assert found is not None
@@ -54,7 +54,7 @@ def store(engine: Engine, names: list[str]) -> None:
         )
 
 
-def test_new_rows_are_listed_once(engine: Engine, rows: StoredRows) -> None:
+def test_new_rows_are_listed_once(engine: Engine, rows: RowWatch) -> None:
     asked = Asked(ours=False)
     assert rows.new(asked) == ()
     store(engine, ["a", "b", "c"])
@@ -64,7 +64,7 @@ def test_new_rows_are_listed_once(engine: Engine, rows: StoredRows) -> None:
 
 
 def test_a_run_of_our_own_is_told_by_its_ends_and_not_listed(
-    engine: Engine, rows: StoredRows
+    engine: Engine, rows: RowWatch
 ) -> None:
     asked = Asked(ours=True)
     store(engine, ["a", "b", "c"])
@@ -74,13 +74,13 @@ def test_a_run_of_our_own_is_told_by_its_ends_and_not_listed(
     assert asked.runs == [(3, "a", "c"), (1, "d", "d")]
 
 
-def test_of_very_many_new_rows_only_that_is_told(engine: Engine, rows: StoredRows) -> None:
+def test_of_very_many_new_rows_only_that_is_told(engine: Engine, rows: RowWatch) -> None:
     store(engine, [str(number) for number in range(MAX_ROWS + 1)])
     assert rows.new(Asked(ours=True)) is None
 
 
 def test_rows_removed_and_put_back_by_command_make_everything_new(
-    engine: Engine, rows: StoredRows
+    engine: Engine, rows: RowWatch
 ) -> None:
     asked = Asked(ours=True)
     store(engine, ["a", "b"])
