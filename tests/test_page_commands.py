@@ -141,7 +141,7 @@ def write_world(file: Path, now_us: int, rows: int = ROWS) -> None:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Reader:
-    """A copy with a small world in place of the 180 days that a first start simulates."""
+    """A copy with a small world in place of the 150 days that a first start simulates."""
     reader = reader_in(tmp_path_factory.mktemp("reader"))
     write_world(reader.tree / "var" / "understudy.db", SystemClock().now_us())
     return reader

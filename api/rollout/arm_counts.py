@@ -25,8 +25,12 @@ import structlog
 from api.rollout.bucket import GROUPS
 from shared.system.files import write_whole
 
-SCORE_EDGES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8)
-"""Most scores of a rare class are small, so the bins are finer there."""
+SCORE_EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8)
+"""Most scores of a rare class are small, so the bins are finer there.
+
+Below 1 % two good models differ by what their recipes make of certainty: of one, 63 % of the
+scores were below .001, and of a better one 8 %.
+"""
 LATENCY_EDGES_MS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1_000.0)
 LATENCY_CAP_MS = 1_000.0
 """One row that waited for a disk shall not be the mean of an hour."""
