@@ -140,14 +140,19 @@ class AllVersions(Collector):
             self._begin(version, activation)
 
     def answered(self, rows: Iterable[AnsweredRow]) -> None:
+        latest = self._latest
         for version, decision, seconds, score, body in rows:
-            _, counts, totals = self._of(version)
+            if version != latest[0]:
+                latest = self._of(version)
+            _, counts, totals = latest
             counts.buckets[bisect_left(BUCKETS, seconds)] += 1
             counts.seconds += seconds
             made = totals.decisions
-            if decision not in made:
-                decision = totals.counts(decision)  # noqa: PLW2901 - one name for all the others
-            made[decision] = made.get(decision, 0) + 1
+            if decision in made:
+                made[decision] += 1
+            else:
+                name = totals.counts(decision)
+                made[name] = made.get(name, 0) + 1
             totals.scores[bisect_left(totals.edges, score)] += 1
             totals.score_sum += score
             if body.get(_IS_OUTLIER):
