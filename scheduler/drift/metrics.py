@@ -46,13 +46,13 @@ class DriftFigures(Collector):
             looked.add_metric([], datetime.fromisoformat(checked.finished_at).timestamp())
             for column in checked.found["columns"]:
                 ratio.add_metric([column["name"]], column["effect"] / column["floor"])
-        outlook = {} if checked is None else checked.found.get("outlook", {})
-        return [alarm, looked, ratio, *_realised(outlook), *_estimated(outlook)]
+        prediction = {} if checked is None else checked.found.get("outlook", {})
+        return [alarm, looked, ratio, *_realised(prediction), *_estimated(prediction)]
 
 
-def _realised(outlook: Mapping[str, Any]) -> Iterable[Metric]:
+def _realised(prediction: Mapping[str, Any]) -> Iterable[Metric]:
     """Of rows that the champion scored and whose labels are known since."""
-    matured = outlook.get("matured") or {}
+    matured = prediction.get("matured") or {}
     for name, text in _REALISED.items():
         family = GaugeMetricFamily(f"understudy_matured_{name}", text)
         if matured.get(name) is not None:
@@ -60,7 +60,7 @@ def _realised(outlook: Mapping[str, Any]) -> Iterable[Metric]:
         yield family
 
 
-def _estimated(outlook: Mapping[str, Any]) -> Iterable[Metric]:
+def _estimated(prediction: Mapping[str, Any]) -> Iterable[Metric]:
     """What calibrated scores promised: of the matured rows, and of all rows of the window."""
     for part, rows in (("promised", "the matured rows"), ("expected", "recent rows")):
         for name in _METRICS:
@@ -69,7 +69,7 @@ def _estimated(outlook: Mapping[str, Any]) -> Iterable[Metric]:
                 f"Estimate of {name} on {rows}: its mean, and where nine in ten draws lie",
                 labels=["bound"],
             )
-            estimate = (outlook.get(part) or {}).get(name) or {}
+            estimate = (prediction.get(part) or {}).get(name) or {}
             for bound, value in estimate.items():
                 if value is not None:
                     family.add_metric([bound], value)

@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 from tests.support.promtool import tool
 from understudy.cli import app
 from understudy.rehearsal import monitoring
-from understudy.rehearsal.story import BAD, GOOD, UNKNOWN, Fault, Outcome, rehearse
+from understudy.rehearsal.story import BAD, GOOD, UNKNOWN, Fault, RehearsalReport, rehearse
 
 # Every duration of the shipped rules times this; the same rules, and the same numbers of rows.
 SCALE = 0.1
 Record = Callable[[str, object], None]
 
 
-def rehearsed(fault: Fault, *, with_alerts: bool) -> tuple[Outcome, str]:
+def rehearsed(fault: Fault, *, with_alerts: bool) -> tuple[RehearsalReport, str]:
     lines: list[str] = []
     outcome = rehearse(fault, SCALE, lines.append, with_alerts=with_alerts)
     told = "\n".join(lines)

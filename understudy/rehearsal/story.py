@@ -36,7 +36,7 @@ class Fault(StrEnum):
 
 
 @dataclass(slots=True)
-class Outcome:
+class RehearsalReport:
     """How a rehearsal ended.
 
     Attributes:
@@ -69,7 +69,7 @@ class Stage:
     tell: Tell
 
 
-def rehearse(fault: Fault, scale: float, tell: Tell, *, with_alerts: bool) -> Outcome:
+def rehearse(fault: Fault, scale: float, tell: Tell, *, with_alerts: bool) -> RehearsalReport:
     """Take one fault through a service of its own.
 
     `scale` shortens every duration of the shipped monitoring, and traffic grows in proportion,
@@ -95,7 +95,7 @@ def rehearse(fault: Fault, scale: float, tell: Tell, *, with_alerts: bool) -> Ou
                 return _play(stage, fault)
 
 
-def _play(stage: Stage, fault: Fault) -> Outcome:
+def _play(stage: Stage, fault: Fault) -> RehearsalReport:
     service, traffic, say = stage.service, stage.traffic, stage.tell
     say(f"users send {_PER_SECOND / stage.scale:.0f} rows a second")
     service.wait_for(service.served_well, 120, "the good version did not serve well")
@@ -111,7 +111,7 @@ def _play(stage: Stage, fault: Fault) -> Outcome:
     say(f"ROLLED BACK: {service.serving()} serves, by {by}")
     what = "slow answer" if fault is Fault.SLOW_MODEL else "row"
     say(f"{seconds:.1f} s from the first {what} of {BAD} to the rollback")
-    outcome = Outcome(seconds, by, traffic.answered, traffic.failed)
+    outcome = RehearsalReport(seconds, by, traffic.answered, traffic.failed)
     if stage.monitoring is not None:
         _afterwards(stage, stage.monitoring, outcome, fault)
     say(f"{traffic.answered:,} rows were answered meanwhile, {traffic.failed} were not")
@@ -151,7 +151,9 @@ def _ours(monitoring: Monitoring | None) -> dict[str, str]:
     return {name: state for name, state in found.items() if name.startswith(("New", "Breaker"))}
 
 
-def _afterwards(stage: Stage, monitoring: Monitoring, outcome: Outcome, fault: Fault) -> None:
+def _afterwards(
+    stage: Stage, monitoring: Monitoring, outcome: RehearsalReport, fault: Fault
+) -> None:
     """Who was told, and what the same order and one about another version do now."""
     service, people, say = stage.service, monitoring.people, stage.tell
     seconds = max(120 * stage.scale, 60.0)

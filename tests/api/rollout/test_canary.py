@@ -260,6 +260,6 @@ def test_metrics_tell_of_each_arm(canary: Running) -> None:
         version_for(canary, users(canary.settings, 1, inside=side)[0])
     assert shown(canary) is not None
     text = canary.client.get("/metrics").text
-    assert 'understudy_rollout_share_ratio{mode="canary",version="1.0.1"} 5.0' in text
+    assert 'understudy_rollout_share_ratio{mode="canary",version="1.0.1"} 0.05' in text
     assert 'understudy_rollout_requests_total{arm="candidate",version="1.0.1"} 1.0' in text
     assert 'understudy_rollout_requests_total{arm="champion",version="1.0.0"} 1.0' in text
