@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from scheduler.settings import SchedulerSettings, load_settings
 from shared.clock import SystemClock, isoformat, to_datetime, to_micros
 from shared.intervals import Interval
 from shared.system.files import write_whole_within
+from shared.tasks import TaskKind
 from shared.usecase.learning import LearningUseCase
 from understudy.terminal import DataTable, console, errors
 
@@ -194,9 +195,12 @@ STOPPED = 130
 """A shell's exit status of a process that Ctrl-C ended."""
 
 
+BINARY_METRIC = "average_precision"
+
+
 @dataclass(frozen=True, slots=True)
 class ReplayRequest:
-    """The options as they were typed."""
+    """The options as they were typed; `metric` is empty where none was."""
 
     begin: str
     end: str | None
@@ -221,9 +225,11 @@ def replay_history(request: ReplayRequest) -> int:
     engine = connect_read_only(settings.database_url.get_secret_value())
     screen = Screen(errors)
     try:
-        end_us = newest_event_us(engine) if request.end is None else _instant("--to", request.end)
+        use_case: LearningUseCase = usecases.load_learning(settings.use_case)
+        request = _with_metric(request, use_case)
+        end_us = _instant("--to", request.end) if request.end else newest_event_us(use_case, engine)
         spans = plan_spans(interval, begin_us, end_us)
-        asked = _asked(request, settings, engine, spans)
+        asked = _asked(request, settings, use_case, engine, spans)
         with screen:
             rounds = replay(asked, screen)
     except KeyboardInterrupt:
@@ -235,10 +241,20 @@ def replay_history(request: ReplayRequest) -> int:
     return 0
 
 
+def _with_metric(request: ReplayRequest, use_case: LearningUseCase) -> ReplayRequest:
+    if request.metric:
+        return request
+    is_binary = use_case.task.kind is TaskKind.BINARY
+    return replace(request, metric=BINARY_METRIC if is_binary else use_case.policy.primary_metric)
+
+
 def _asked(
-    request: ReplayRequest, settings: SchedulerSettings, engine: Engine, spans: tuple[Span, ...]
+    request: ReplayRequest,
+    settings: SchedulerSettings,
+    use_case: LearningUseCase,
+    engine: Engine,
+    spans: tuple[Span, ...],
 ) -> Asked:
-    use_case: LearningUseCase = usecases.load_learning(settings.use_case)
     return Asked(
         use_case=handbook(use_case) if request.is_handbook else use_case,
         history=engine,

@@ -18,7 +18,7 @@ from scheduler.drift.estimate import (
     not_measured,
 )
 from shared.clock import MICROS_PER_DAY
-from shared.tasks import TaskKind, label_positions
+from shared.tasks import label_values
 from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME
 
 SCORE = "score"
@@ -49,11 +49,11 @@ def baseline_of(
         if name not in categories
     }
     is_binary = examples.task.estimated_without_labels
-    columns[LABEL] = label_positions(examples.task, examples.train_labels[::step])
+    columns[LABEL] = label_values(examples.task, examples.train_labels[::step])
     learned = _newest(columns, rows[TIME].to_numpy())
     held_out = Rows({SCORE: scores}, examples.held_out[TIME].to_numpy() // MICROS_PER_DAY)
     kinds = {name: _kind(name, values) for name, values in learned.columns.items()}
-    kinds |= {LABEL: ColumnKind.SCORE} if examples.task.kind is TaskKind.REGRESSION else {}
+    kinds |= {} if examples.task.is_classification else {LABEL: ColumnKind.SCORE}
     positive = examples.held_out_labels == 1
     return Baseline(
         columns=fit_columns([learned, held_out], kinds | {SCORE: ColumnKind.SCORE}),

@@ -150,7 +150,7 @@ def build_examples(
     train = snapshot.select(columns.row_id, TIME, LABEL)[split.train]
     held_out = snapshot[split.held_out]
     task = material.task
-    train_labels = _labels(train, task)
+    train_labels = labels_of(train, task)
     return Examples(
         feature_names=names,
         all_names=all_names,
@@ -161,7 +161,7 @@ def build_examples(
             train[columns.row_id], train[TIME], train_matrix, train_labels, task
         ),
         held_out_matrix=np.ascontiguousarray(matrix[split.held_out]),
-        held_out_labels=_labels(held_out, task),
+        held_out_labels=labels_of(held_out, task),
         held_out=held_out,
         columns=columns,
         task=task,
@@ -194,7 +194,8 @@ def _columns(
     return np.ascontiguousarray(matrix[index])
 
 
-def _labels(rows: pl.DataFrame, task: Task) -> Labels:
+def labels_of(rows: pl.DataFrame, task: Task) -> Labels:
+    """Labels of a snapshot's rows, which all have one, as measures take them."""
     labels = rows[LABEL]
     if task.kind is TaskKind.BINARY:
         return labels.cast(pl.Int8).to_numpy()

@@ -15,7 +15,7 @@ from scheduler.drift.estimate import Floats
 from shared.bundle.manifest import Manifest
 from shared.clock import MICROS_PER_DAY
 from shared.tables.engine import database_errors
-from shared.tasks import Task, TaskKind, label_positions
+from shared.tasks import Task, TaskKind, label_values
 from shared.transaction import OUR_RULES
 from shared.usecase.columns import LABEL
 from shared.usecase.learning import LearningUseCase
@@ -139,7 +139,7 @@ def _query(use_case: LearningUseCase, window: DriftWindow, *, labelled: bool) ->
 def _labels(task: Task, rows: Sequence[Row[Any]]) -> npt.NDArray[Any]:
     if task.kind is TaskKind.RANKING:
         ratings = np.frombuffer(b"".join(row.label for row in rows), dtype=_FLOAT)
-        return label_positions(task, ratings.reshape(len(rows), task.width)).astype(np.int64)
+        return label_values(task, ratings.reshape(len(rows), task.width))
     kind = np.float64 if task.kind is TaskKind.REGRESSION else np.int64
     return np.array([row.label for row in rows], dtype=kind)
 

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sqlalchemy import Engine, event, func, select
+from sqlalchemy import Engine, event, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from scheduler.cycle.examples import labels_of
 from scheduler.replay.plan import ReplayImpossible, Span
 from shared.clock import isoformat
 from shared.tables.engine import connect, database_errors
-from shared.tables.schema import api_transaction_logs, features_config, transaction_history_logs
+from shared.tables.schema import features_config
+from shared.tasks import Task
 from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import Labels, LearningUseCase
 from shared.usecase.serving import FloatMatrix
@@ -37,9 +39,9 @@ class Later:
     def labelled(self) -> "Later":
         return self.take(self.rows[LABEL].is_not_null().to_numpy())
 
-    @property
-    def labels(self) -> Labels:
-        return self.rows[LABEL].cast(pl.Int8).to_numpy()
+    def labels(self, task: Task) -> Labels:
+        """Of rows that all have one."""
+        return labels_of(self.rows, task)
 
 
 class Hindsight:
@@ -94,22 +96,17 @@ class Hindsight:
         return hashlib.sha256(f"{count} {total}".encode()).hexdigest()
 
 
-def newest_event_us(engine: Engine) -> int:
-    """The instant of the newest row of either log.
+def newest_event_us(use_case: LearningUseCase, engine: Engine) -> int:
+    """The instant of the newest row.
 
     Raises:
         ReplayImpossible: there is none.
         DataUnavailable: the history cannot be read.
     """
-    with database_errors("read the history"), engine.connect() as connection:
-        newest = [
-            connection.scalar(select(func.max(table.c.event_time)))
-            for table in (transaction_history_logs, api_transaction_logs)
-        ]
-    known = [int(instant) for instant in newest if instant is not None]
-    if not known:
+    newest = use_case.newest_row_us(engine)
+    if newest is None:
         raise ReplayImpossible(EMPTY)
-    return max(known)
+    return newest
 
 
 def switched_features(engine: Engine) -> list[dict[str, Any]]:

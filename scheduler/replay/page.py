@@ -16,7 +16,15 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from scheduler.replay.policies import Policy
 from scheduler.replay.protocol import Published
 from scheduler.replay.record import Round
-from scheduler.replay.summary import describe, ended, judged, metric_names, summarize, verdict
+from scheduler.replay.summary import (
+    better_sign,
+    describe,
+    ended,
+    judged,
+    metric_names,
+    summarize,
+    verdict,
+)
 from scheduler.report import paper, words
 from scheduler.report.canvas import CANDIDATE, CHAMPION, GRID, INK, MUTED, NEGATIVE, drawing
 from scheduler.report.task_views import Floats
@@ -123,9 +131,9 @@ def over_time(rounds: Sequence[Round], name: str) -> Markup | None:
 
 def summed_differences(rounds: Sequence[Round], name: str) -> Markup | None:
     """The gate's cumulative lead over each other policy; up is better for the gate."""
-    gate = _values(rounds, Policy.GATE, name)
+    gate, sign = _values(rounds, Policy.GATE, name), better_sign(name)
     ahead = {
-        policy: np.cumsum(np.nan_to_num(gate - _values(rounds, policy, name)))
+        policy: np.cumsum(np.nan_to_num(sign * (gate - _values(rounds, policy, name))))
         for policy in (Policy.NEVER, Policy.ALWAYS)
     }
     if np.isnan(gate).all():

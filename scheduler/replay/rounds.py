@@ -42,6 +42,7 @@ from shared.errors import DataUnavailable
 from shared.keys.signing import sign
 from shared.scoring.session import OnnxModel
 from shared.tables.runs import Run, RunStatus, claim_next, finish, request_run
+from shared.tasks import Task, TaskKind, label_values
 from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME
 from shared.usecase.learning import LearningUseCase, Progress
 
@@ -80,14 +81,25 @@ def look_back(
         groups=(
             Rows(_columns(use_case, model, served), _days(served)),
             Rows({SCORE: scores}, _days(ours)),
-            Rows({LABEL: matured.rows[LABEL].cast(pl.Int8).to_numpy()}, _days(matured)),
+            Rows({LABEL: _label_values(use_case.task, matured)}, _days(matured)),
         ),
         scores=scores,
         labelled_scores=headline_scores(use_case, model, known),
-        labelled_positive=known.rows[LABEL].to_numpy() == 1,
+        labelled_positive=_positive(use_case.task, known),
         span_us=int(times[-1] - times[0]) if len(times) else 0,
     )
     return weigh(live, champion, window)
+
+
+def _label_values(task: Task, matured: Later) -> npt.NDArray[Any]:
+    values = label_values(task, matured.labels(task))
+    return values.astype(np.int64) if task.is_classification else values
+
+
+def _positive(task: Task, later: Later) -> npt.NDArray[np.bool_]:
+    if task.kind is not TaskKind.BINARY:
+        return np.zeros(later.rows.height, dtype=np.bool_)
+    return np.asarray(later.labels(task) == 1, dtype=np.bool_)
 
 
 def _arrived(later: Later, as_of_us: int) -> Later:
@@ -181,10 +193,13 @@ class RoundRunner:
             serving=served,
             scores=scores,
             rows=labelled.rows.height,
-            positives=int((labelled.labels == 1).sum()),
+            positives=self._positives(labelled),
             unlabelled=later.rows.height - labelled.rows.height,
             seconds=round(time.perf_counter() - started, 3),
         )
+
+    def _positives(self, labelled: Later) -> int:
+        return int(np.count_nonzero(_positive(self._asked.use_case.task, labelled)))
 
     def _look_for_drift(self, span: Span) -> Mapping[str, Any] | None:
         """The row of a drift check, as the daily job would have left it; the gate reads it."""

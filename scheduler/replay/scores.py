@@ -8,7 +8,9 @@ import numpy.typing as npt
 
 from scheduler.replay.history import Later
 from shared.scoring.session import OnnxModel
+from shared.tasks import TaskKind
 from shared.usecase.learning import LearningUseCase
+from shared.usecase.serving import FloatMatrix
 
 MetricValues = Mapping[str, float | None]
 
@@ -20,13 +22,17 @@ ALERTS, PRECISION, RECALL = "alerts", "alert_precision", "alert_recall"
 
 def score_period(use_case: LearningUseCase, model: OnnxModel, later: Later) -> MetricValues:
     """Point estimates on rows that are all labelled; None is what is undefined there."""
-    labels = later.labels
+    task = use_case.task
+    labels = later.labels(task)
     if not len(labels):
         return {}
-    headline = headline_scores(use_case, model, later)
+    scores = scores_of(use_case, model, later)
+    headline = use_case.headline(scores)
+    is_binary = task.kind is TaskKind.BINARY
+    predicted = headline if is_binary else task.predictions(scores)
     metrics: dict[str, float | None] = {
         name: value if math.isfinite(value) else None
-        for name, value in use_case.metrics(headline, labels, later.rows).items()
+        for name, value in use_case.metrics(predicted, labels, later.rows).items()
     }
     threshold = model.manifest.thresholds.get(ALERT)
     if threshold is None:
@@ -44,10 +50,15 @@ def score_period(use_case: LearningUseCase, model: OnnxModel, later: Later) -> M
 def headline_scores(
     use_case: LearningUseCase, model: OnnxModel, later: Later
 ) -> npt.NDArray[np.float64]:
-    """The score by which a model ranks these rows."""
+    """One number a row, by which drift is looked for and alerts are counted."""
+    return use_case.headline(scores_of(use_case, model, later))
+
+
+def scores_of(use_case: LearningUseCase, model: OnnxModel, later: Later) -> FloatMatrix:
+    """What a model answers to these rows."""
     names = use_case.feature_set.names
     columns = [names.index(name) for name in model.manifest.feature_names]
-    return use_case.headline(model.score(np.ascontiguousarray(later.matrix[:, columns])))
+    return model.score(np.ascontiguousarray(later.matrix[:, columns]))
 
 
 def _share(part: int, whole: int) -> float | None:

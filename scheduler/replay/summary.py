@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
+from learning.measures import measure_named
 from scheduler.replay.policies import Policy, promotions
 from scheduler.replay.record import Round
 from shared.tables.runs import RunStatus
@@ -89,11 +90,21 @@ def verdict(rounds: Sequence[Round], name: str) -> str:
     )
     if gate.value is None or always.value is None or never.value is None:
         return f"No week was long and labelled enough to compare the policies by {_said(name)}."
+    sign = better_sign(name)
     return (
         f"Over {gate.weeks} rounds the gate had a mean {_said(name)} of {gate.value:.4f}: "
-        f"{gate.value - never.value:+.4f} against never retraining, "
-        f"{gate.value - always.value:+.4f} against promoting every candidate."
+        f"{sign * (gate.value - never.value):+.4f} against never retraining, "
+        f"{sign * (gate.value - always.value):+.4f} against promoting every candidate"
+        f"{'.' if sign > 0 else ' (above 0: less of it, which is better).'}"
     )
+
+
+def better_sign(name: str) -> float:
+    """-1 where less of a metric is better."""
+    try:
+        return -1.0 if measure_named(name).is_loss else 1.0
+    except ValueError:  # a metric of one use case only
+        return 1.0
 
 
 def _said(name: str) -> str:

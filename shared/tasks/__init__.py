@@ -10,7 +10,7 @@ from shared.tasks.observed import (
     comparison_edges,
     comparison_value,
     comparison_values,
-    label_positions,
+    label_values,
 )
 from shared.tasks.support import Support, support_of
 from shared.tasks.task import OUTLIER, Task, TaskKind
@@ -28,7 +28,7 @@ __all__ = [
     "comparison_values",
     "encode_label",
     "label_name",
-    "label_positions",
+    "label_values",
     "response_model",
     "support_of",
 ]

@@ -54,15 +54,16 @@ def comparison_values(task: Task, scores: npt.NDArray[Any]) -> npt.NDArray[np.fl
     return np.asarray(best + sure, dtype=np.float64)
 
 
-def label_positions(task: Task, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def label_values(task: Task, labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """One number for each label, by which a change of the labels is seen.
 
-    A class's position or a value as it is; of a ranking the position of the best-rated item.
+    A class's position or a value as it is; of a ranking the mean of the row's ratings.
     """
     if task.kind is not TaskKind.RANKING:
         return labels
-    rated = np.where(np.isnan(labels), -np.inf, labels)
-    return np.asarray(rated.argmax(axis=1), dtype=np.float64)
+    known = ~np.isnan(labels)
+    sums = np.where(known, labels, 0.0).sum(axis=1)
+    return np.asarray(sums / np.maximum(known.sum(axis=1), 1), dtype=np.float64)
 
 
 def comparison_edges(task: Task, reference: Sequence[float] = ()) -> tuple[float, ...]:

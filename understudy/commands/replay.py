@@ -32,8 +32,12 @@ def replay(  # noqa: PLR0917 - typer makes options of them
         str, typer.Option(help="1D, 1W, P1DT12H, a cron expression, 'weekly sunday 03:00' ...")
     ] = "1W",
     metric: Annotated[
-        str, typer.Option(help="What the policies are compared by; all are in the CSV.")
-    ] = "average_precision",
+        str | None,
+        typer.Option(
+            help="What the policies are compared by; all are in the CSV. Default: average "
+            "precision; of another task than a binary one the metric that decides.",
+        ),
+    ] = None,
     protocol: Annotated[
         Protocol,
         typer.Option(
@@ -79,7 +83,7 @@ def replay(  # noqa: PLR0917 - typer makes options of them
         begin=begin,
         end=end,
         every=every,
-        metric=metric,
+        metric=metric or "",
         is_handbook=protocol is Protocol.HANDBOOK,
         work=work,
         pages=pages,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from sqlalchemy import Engine, FromClause, func, select
+from sqlalchemy import Engine, FromClause, func, inspect, select
 
 from learning.measures import point_values
 from learning.trainers.request import InputColumn, Recipe, TrainingRequest
@@ -97,8 +97,12 @@ class DeclaredLearning:
         return served_rows(self.tables)
 
     def newest_row_us(self, engine: Engine) -> int | None:
-        make_tables(engine, self.tables)
         query = select(func.max(self.tables.rows.c.event_time))
+        with database_errors("look for the newest row"):
+            # a history that is only read has its tables, or nothing
+            is_made = inspect(engine).has_table(self.tables.rows.name)
+        if not is_made:
+            make_tables(engine, self.tables)
         with database_errors("look for the newest row"), engine.connect() as connection:
             newest: int | None = connection.scalar(query)
             return newest
