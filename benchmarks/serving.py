@@ -17,7 +17,7 @@ from statistics import median
 
 import httpx
 
-from benchmarks import model_servers
+from benchmarks import model_servers, serving_tracing
 from benchmarks.load import (
     SERVER_CORE,
     children,
@@ -53,8 +53,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0, help="of each load")
     parser.add_argument("--models", type=Path, help="folder that keeps the fitted models")
+    parser.add_argument(
+        "--tracing", action="store_true", help="only: with traces beside without, one model"
+    )
     asked = parser.parse_args()
     require_wrk()
+    if asked.tracing:
+        finish("serving_tracing", serving_tracing.measure(asked.rounds, asked.seconds),
+               serving_tracing.BARS)  # fmt: skip
     with tempfile.TemporaryDirectory() as name, Services(Path(name)) as services:
         folder = Path(name)
         models = prepared(asked.models or folder)

@@ -30,6 +30,7 @@ from shared.version import VERSION
 _QUEUE_SPANS = 8_192
 _SEND_AFTER_MS = 1_000
 _TIMEOUT_SECONDS = 5.0
+_NICE = 10
 _KINDS = {
     "internal": SpanKind.INTERNAL,
     "server": SpanKind.SERVER,
@@ -41,6 +42,8 @@ _SCOPE = InstrumentationScope("understudy", VERSION)
 def main() -> int:
     """Read to the end of standard input, then send what is left for a moment."""
     end_with_parent(int(sys.argv[1]), by_kernel=False)
+    # rows come first
+    os.nice(_NICE)
     service = sys.argv[2]
     settings = load(LogSettings)
     configure_logging(service, settings.log_level, settings.log_format)

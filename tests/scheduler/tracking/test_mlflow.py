@@ -16,6 +16,9 @@ from structlog.typing import FilteringBoundLogger
 from scheduler.tracking.mlflow_server import VERSION_TAG, connect
 from scheduler.tracking.tracker import Tracker
 from scheduler.tracking.wiring import tracker_for
+from shared.tracing.context import new_context
+from shared.tracing.pipe import SpanPipe
+from shared.tracing.spans import Span
 from tests.scheduler.tracking.runs import a_run
 
 ROOT = Path(__file__).parents[3]
@@ -136,3 +139,31 @@ def test_the_champions_alias_moves_with_a_promotion_and_back_with_a_rollback(
     assert champion() == "2.0.1"
     tracker.track(a_run(12, "2.0.2", "2.0.0", "REFUSED"))
     assert champion() == "2.0.0"
+
+
+def test_the_server_takes_our_traces(server_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It takes OTLP at /v1/traces, and asks for the experiment in a header."""
+    made = httpx.post(
+        f"{server_uri}/api/2.0/mlflow/experiments/create", json={"name": "traces"}, timeout=60
+    )
+    experiment = made.raise_for_status().json()["experiment_id"]
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"x-mlflow-experiment-id={experiment}")
+    pipe, context = SpanPipe("api", server_uri), new_context()
+    pipe.start()
+    now_ns = time.time_ns()
+    phase = Span("features", context.child(), now_ns, now_ns + 1_000, context.span_id)
+    assert pipe.keep([Span("score micro-batch", context, now_ns, now_ns + 9_000), phase])
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := _traces(server_uri, experiment)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    pipe.close()
+    assert context.trace_id in str(found)
+
+
+def _traces(server_uri: str, experiment: str) -> list[Any]:
+    location = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}}
+    answer = httpx.post(
+        f"{server_uri}/api/3.0/mlflow/traces/search", json={"locations": [location]}, timeout=60
+    )
+    traces: list[Any] = answer.raise_for_status().json().get("traces", [])
+    return traces

@@ -1,0 +1,74 @@
+"""Rows a second with traces beside without: `python -m benchmarks.serving --tracing`.
+
+Two services on one core take turns under the same load; both serve a constant model, so that what
+tracing costs is a larger share than beside a real one. A collector of our own takes what is kept.
+"""
+
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+from benchmarks.load import SERVER_CORE, Measured, on_core, press
+from benchmarks.report import Bar
+from benchmarks.services import Services
+from benchmarks.serving_race import WARM_USERS, post_batch, say, settle
+from benchmarks.serving_world import push, write_bodies
+from tests.support.collector import running_collector
+from understudy.rehearsal import models
+
+BARS: dict[str, Bar] = {
+    "traced_vs_untraced": (">=", 0.97),
+    "traced_p99_vs_untraced": ("<=", 1.1),
+    "failed": ("==", 0),
+}
+_ARMS = ("untraced", "traced")
+
+
+def measure(rounds: int, seconds: float) -> dict[str, float]:
+    """Medians over the rounds, and the medians of their ratios."""
+    found: dict[str, list[Measured]] = {name: [] for name in _ARMS}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        collector = stack.enter_context(running_collector())
+        arms = {
+            "untraced": _started(stack, folder / "untraced"),
+            "traced": _started(stack, folder / "traced", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url),
+        }
+        bodies = write_bodies(folder / "bodies.jsonl", range(WARM_USERS))
+        for services in arms.values():
+            post_batch(services, bodies, "known", WARM_USERS)
+        for number in range(rounds):
+            # each goes first in turn
+            for name in _ARMS if number % 2 else reversed(_ARMS):
+                services = arms[name]
+                settle(services)
+                url, pid = f"{services.url}/predict", services.pid("api")
+                measured = press(url, pid, bodies, f"{name}-{number}-", seconds)
+                say(f"  {number} {name:<9} {measured}")
+                found[name].append(measured)
+        spans = len(collector.spans)
+    pairs = list(zip(found["traced"], found["untraced"], strict=True))
+    return {
+        **{
+            f"{name}_per_second": round(median(m.per_second for m in found[name])) for name in _ARMS
+        },
+        "traced_vs_untraced": round(median(a.per_second / b.per_second for a, b in pairs), 3),
+        "traced_vs_untraced_by_cpu": round(
+            median(a.per_cpu_second / b.per_cpu_second for a, b in pairs), 3
+        ),
+        "traced_p99_vs_untraced": round(median(a.p99_ms / b.p99_ms for a, b in pairs), 3),
+        "failed": sum(one.failed for ones in found.values() for one in ones),
+        "spans": spans,
+    }
+
+
+def _started(stack: ExitStack, folder: Path, **settings: str) -> Services:
+    folder.mkdir()
+    # the rows of the load are more than anonymous callers may write
+    settings = {"ANONYMOUS_BYTES_PER_SECOND": "0", **settings}
+    services = stack.enter_context(Services(folder, **settings))
+    with on_core(SERVER_CORE):
+        services.start_api()
+    push(services.url, services.folder / "keys", models.good("1.0.0"))
+    return services
