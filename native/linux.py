@@ -38,7 +38,7 @@ _READ_ONLY_PARTS = re.compile(
 
 
 class _AllocatorFigures(ctypes.Structure):
-    """What `mallinfo2` returns, in bytes (<malloc.h>)."""
+    """The figures of `mallinfo2`, in bytes (<malloc.h>)."""
 
     _fields_ = tuple(
         (name, ctypes.c_size_t)
@@ -129,7 +129,7 @@ def _libc() -> Any:
 
 
 def _unchanged_parts() -> Iterator[tuple[int, int]]:
-    """Where files are mapped that no process has written to here, as addresses."""
+    """The address ranges of mapped files that this process has not written to."""
     try:
         maps = Path("/proc/self/smaps").read_bytes()
     except OSError:

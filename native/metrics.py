@@ -1,4 +1,4 @@
-"""Which native parts a process uses, for Prometheus."""
+"""Gauges of the native parts that a process uses, for Prometheus."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Where people live and what they buy: the constants of the synthetic world."""
+"""The places and shops of the synthetic world, as constants."""
 
 from typing import Final, NamedTuple
 

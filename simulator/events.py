@@ -15,7 +15,7 @@ NOWHERE = -1
 
 
 class EventStage(NamedTuple):
-    """Where, by which dice and in which time [start, end) things happen."""
+    """The place, random source and time [start, end) of events."""
 
     world: World
     rng: np.random.Generator

@@ -45,7 +45,7 @@ _NEVER_RAN = Check("scheduler", "fault", "has never run on this database", _STAR
 
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
-    """What answers at API_URL: its health, or why there is none; and its clock."""
+    """The answer at API_URL: health, or the reason why there is none; and the clock."""
 
     health: Health | None
     problem: str
@@ -159,7 +159,7 @@ def check_database(engine: Engine) -> Iterator[Check]:
 
 
 def check_clock(answer: ApiAnswer) -> Iterator[Check]:
-    """How far this machine's clock is from that of the API."""
+    """Check this machine's clock against that of the API."""
     if answer.clock is not None:
         us = answer.clock.timestamp() - SystemClock().now_us() / MICROS_PER_SECOND
         yield _clock("API", us)
@@ -235,7 +235,7 @@ def _is_free(host: str, port: int) -> bool:
 
 
 def check_parts(parts: Sequence[Part]) -> Iterator[Check]:
-    """Which couplings to private interfaces are in use here (docs/couplings.md)."""
+    """Check which couplings to private interfaces are in use here (docs/couplings.md)."""
     off = [part for part in parts if not part.in_use]
     system = f"Python {platform.python_version()}, {platform.system()} {platform.machine()}"
     used = len(parts) - len(off)

@@ -25,7 +25,7 @@ _PUBLIC = "trust"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What was found of one thing; a fault has a remedy."""
+    """The result of one check; a fault has a remedy."""
 
     name: str
     state: Literal["ok", "note", "fault"]

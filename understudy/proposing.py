@@ -1,4 +1,4 @@
-"""What `understudy new` prints: every column with its kind and the reason, then what to examine."""
+"""The output of `understudy new`: every column with its kind and reason, then warnings."""
 
 from pathlib import Path
 

@@ -31,7 +31,7 @@ _STEPS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ScoreRequest:
-    """What is asked for.
+    """The options of the command.
 
     Attributes:
         mapping: names of columns, for a use case that is not declared.

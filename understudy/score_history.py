@@ -54,7 +54,7 @@ class Answers(Protocol):
 
 
 class TableScoring(Protocol):
-    """What `usecases.NAME.table_scorer` has."""
+    """The interface of `usecases.NAME.table_scorer`."""
 
     def own_mapping(self, tables: Sequence[SourceTable]) -> Mapping: ...
 

@@ -41,7 +41,7 @@ _ONE_THREAD = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "ARROW_NUM_THREADS")
 
 @dataclass(slots=True)
 class ScoreCounts:
-    """What became of the rows.
+    """The counts of scored and failed rows.
 
     Attributes:
         kept: rows of parts that an earlier start had made.

@@ -1,4 +1,4 @@
-"""What a run of `understudy score` does, written down beside its output before it begins.
+"""The plan of a run of `understudy score`, written beside its output before it begins.
 
 A run that is started again goes on by what is written: the same files, version and instant, so
 that all parts are of one version however often one was promoted meanwhile.
@@ -39,7 +39,7 @@ class CannotScore(UnderstudyError):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What every part of an output has in common.
+    """The data that all parts of an output share.
 
     Attributes:
         files: path, bytes and time of change of each input.
@@ -64,7 +64,7 @@ class ScoringJob:
 
 
 class Subject(NamedTuple):
-    """What is scored.
+    """The files and rows to score.
 
     Attributes:
         digest: SHA-256 of what says how files are read.

@@ -98,7 +98,7 @@ def require(parity: Parity) -> None:
 
 
 def rows_on_a_split(targets: Sequence[Target], matrix: FloatMatrix) -> npt.NDArray[Any]:
-    """Which rows hold a value that is exactly a threshold of some tree."""
+    """The rows that hold a value equal to a threshold of some tree."""
     found = np.zeros(len(matrix), dtype=np.bool_)
     for feature, values in thresholds(targets).items():
         found |= np.isin(matrix[:, feature], values)

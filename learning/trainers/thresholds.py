@@ -1,4 +1,4 @@
-"""Where scores turn into answers, chosen on rows the scoring model has not learned from."""
+"""Thresholds between answers, chosen on rows the scoring model has not learned from."""
 
 import numpy as np
 

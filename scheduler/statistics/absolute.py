@@ -29,7 +29,7 @@ INTERVAL_RESAMPLES = 400
 
 
 class Path(StrEnum):
-    """Why there is nothing to compare with."""
+    """The reason for judging a candidate without a comparison."""
 
     FIRST_MODEL = "first_model"
     CHAMPION_UNSCORABLE = "champion_unscorable"
@@ -126,7 +126,7 @@ def measured_alone(sample: PairedSample, metric: str, alpha: float, plan: Plan) 
 
 
 def intervals(evidence: Evidence, policy: JudgePolicy) -> Mapping[str, Interval]:
-    """Where the truth of the candidate's metrics may lie (95 %), as people know them.
+    """The 95 % intervals of the candidate's metrics.
 
     Empty where the rows allow no statement.
     """

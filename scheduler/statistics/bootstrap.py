@@ -44,7 +44,7 @@ def bootstrap_variance(
 
 
 def _draw(groups: int, resamples: int, rng: np.random.Generator) -> Floats:
-    """How often each of the groups is drawn in each resample, shape (groups, resamples)."""
+    """The number of draws of each group in each resample, shape (groups, resamples)."""
     if groups == 0:
         return np.zeros((0, resamples))
     drawn = rng.integers(groups, size=(groups, resamples), dtype=np.int64)

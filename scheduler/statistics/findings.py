@@ -93,7 +93,7 @@ def told_values(result: MetricComparison) -> str:
 
 
 def _due(evidence: Evidence, policy: JudgePolicy) -> str | None:
-    """Why the champion is due for a refresh, or None while it is not."""
+    """The reason why the champion is due for a refresh; None while it is not."""
     if evidence.forced_by is not None:
         return f"asked for by {evidence.forced_by}"
     if evidence.drifted:

@@ -136,7 +136,7 @@ def _point(whole: PairedSample, alerted: Bools, plan: Plan) -> OperatingPoint:
 
 
 def _few_alerts(champion: int, candidate: int) -> str | None:
-    """Why the precision of so few alerts is not compared, if so.
+    """The reason for not comparing precision, where there are too few alerts.
 
     A champion that hardly alerts has no precision to lose: volume and money are judged. A
     candidate that hardly alerts where the champion does is not passed without being measured.

@@ -70,7 +70,7 @@ def operating_figures(evidence: Evidence, policy: JudgePolicy) -> OperatingFigur
 
 
 def without_money(found: OperatingFigures) -> OperatingFigures:
-    """Where rows have no stake and alerts no cost, sums of money would only count rows."""
+    """The figures without sums of money, for rows without a stake and alerts without a cost."""
     return OperatingFigures(
         _kept(found.champion),
         _kept(found.candidate),

@@ -77,7 +77,7 @@ def operating_point(sample: PairedSample, alerted: Bools, plan: Plan) -> Operati
 def own_interval(
     sample: PairedSample, point: OperatingPoint, metric: str, alpha: float
 ) -> tuple[float, float]:
-    """Where the truth of one model's figure may lie."""
+    """The 95 % interval of one model's figure."""
     figure = point.figures[metric]
     spread = _spread(sample, figure.terms, point.alerted)
     lower, upper, _ = one_sided(figure.value, spread, alpha)

@@ -35,7 +35,7 @@ class TensorSpec(_Frozen):
 
 
 class TrainingData(_Frozen):
-    """Which rows the model learned from."""
+    """The rows that the model learned from."""
 
     rows: int = Field(ge=0)
     positives: int = Field(ge=0)

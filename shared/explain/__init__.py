@@ -1,4 +1,4 @@
-"""Why a model answers what it answers: exact contributions of features, read from its graph."""
+"""Reasons of a model's answers: exact contributions of features, read from its graph."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -68,7 +68,7 @@ def _expected(part: EnsemblePart, row: FloatVector, *, in_score: bool) -> float:
 
 
 def _slope(part: EnsemblePart, expected: float, raw: float) -> float:
-    """What one unit of a part's raw score adds to the score, between an expected row and this."""
+    """The slope of the score in a part's raw score, between an expected row and this one."""
     weight = part.weight or 0.0
     if abs(raw - expected) < _NEAR:
         # the derivative, taken across a step that a float still tells apart

@@ -145,7 +145,7 @@ def ensemble_of(node: Any) -> Ensemble:
 
 
 def exits_of(nodes: Nodes) -> tuple[Ints, Ints]:
-    """Where each question leads to on either side, past the links of its chain."""
+    """The two targets of each question, past the links of its chain."""
     right = nodes.right.copy()
     for place in np.flatnonzero(~nodes.is_leaf & (nodes.cover >= 0)):
         here = right[place]

@@ -25,7 +25,7 @@ DEEPEST = 256
 
 
 def exits(nodes: Nodes) -> tuple[Ints, Ints]:
-    """Where each question leads to; without chains of equalities that is what the nodes say."""
+    """The two targets of each question; without chains of equalities, those of the nodes."""
     return exits_of(nodes) if (nodes.cover < 0).any() else (nodes.left, nodes.right)
 
 

@@ -105,7 +105,7 @@ class EnsemblePart:
 
 @dataclass(frozen=True, slots=True)
 class PartOfScore:
-    """What one part says about one row: `expected` and all contributions make `raw`.
+    """The share of one part in one row's score: `expected` and all contributions make `raw`.
 
     Attributes:
         adds: what the part adds to its component's score; None where that is no sum.

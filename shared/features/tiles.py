@@ -37,7 +37,7 @@ class TileWindows:
 
 
 class TileHours(NamedTuple):
-    """Which tiles a row may see.
+    """The range of tiles that a row may see.
 
     Attributes:
         end: windows end at this hour of event time (exclusive).

@@ -167,7 +167,7 @@ def _count_customs(facts: _Facts, said: pl.Series) -> None:
 
 
 def _count_units(facts: _Facts, said: pl.Series) -> None:
-    """Which unit each number would be plausible in."""
+    """The number of plausible values in each unit."""
     value = said.cast(pl.Float64, strict=False).drop_nulls()
     facts.numbers += len(value)
     low, high = EARLIEST_US / 1e6, _LATEST_US / 1e6

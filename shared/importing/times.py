@@ -61,7 +61,7 @@ def read_instants(columns: list[pl.Series], reading: TimeReading, name: str) -> 
 
 
 def counted_us(column: pl.Series, unit: Unit) -> pl.Series:
-    """What numbers count, in microseconds; whole numbers stay exact. Excel's from 1970."""
+    """Numbers in a unit as microseconds, exact for whole numbers; Excel's from 1970."""
     text = column.dtype == pl.String
     raw = pl.col("raw").str.strip_chars() if text else pl.col("raw")
     parts = raw.cast(pl.Float64, strict=False)

@@ -1,4 +1,4 @@
-"""Where the signing key and the trusted public keys lie, and how one key follows another."""
+"""The store of the signing key and the trusted public keys, with rotation of keys."""
 
 from collections.abc import Mapping
 from pathlib import Path

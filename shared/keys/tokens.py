@@ -77,7 +77,7 @@ def read_token(keys_dir: Path, role: Role) -> str:
 
 
 def named_folder(keys_dir: Path, role: Role) -> Path:
-    """Where the named tokens of a role lie; only the API reads it."""
+    """The folder of the named tokens of a role; only the API reads it."""
     return keys_dir / "api" / "named" / str(role)
 
 

@@ -51,7 +51,7 @@ class DistinctTexts:
         return Read(joined["value"], joined["problem"])
 
     def _with(self, texts: pl.Series) -> pl.DataFrame:
-        """What is known of these texts, read now where they are new."""
+        """The values of these texts; new ones are read now."""
         known = self._known
         if known is not None:
             texts = texts.filter(~texts.is_in(known["text"], nulls_equal=True))

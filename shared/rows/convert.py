@@ -103,7 +103,7 @@ class RowConverter:
         return ConvertedRows(values.filter(~is_bad), rejected)
 
     def inputs(self, piece: Piece) -> tuple[pl.DataFrame, pl.Series]:
-        """What a model needs of a piece that has `input_sources`; why a row cannot be scored.
+        """The inputs of a model from a piece with `input_sources`, and the errors of rows.
 
         The frame has the declared columns and event_time, and row_id where the piece has it.
         """

@@ -93,7 +93,7 @@ class Declaration(BaseModel):
 
     @property
     def item_names(self) -> tuple[str, ...]:
-        """What the items are called: the part of the column's name that `*` stands for."""
+        """The names of the items: the part of each column's name that `*` stands for."""
         return tuple(_item_name(column, self.label.items or "") for column in self.items)
 
     @property

@@ -36,7 +36,7 @@ def label_reader(task: Task) -> Callable[[Any], LabelValue]:
 
 
 def label_form(schema: RowSchema) -> LabelForm:
-    """How /feedback has the labels of a schema sent."""
+    """The form in which /feedback takes the labels of a schema."""
     task = schema.task
     description, about, example = _described(task)
     id_field = role_fields(schema).row_id
@@ -135,7 +135,7 @@ def _is_rating(value: Any) -> bool:
 
 
 def stored_form(value: LabelValue) -> float | bytes:
-    """What the table of a declared use case holds of a label."""
+    """A label as the table of a declared use case holds it."""
     if isinstance(value, int | float):
         return float(value)
     known = [math.nan if one is None else one for one in value]

@@ -49,7 +49,7 @@ def _classes(declared: Declaration, column: str, source: pl.Series) -> Read:
 
 
 def _items(declared: Declaration, frame: pl.DataFrame, style: NumberStyle) -> Read:
-    """What was rated next, as a vector of float32; null where a row rates none."""
+    """The next ratings as a vector of float32; null where a row rates none."""
     sources = declared.row_schema.roles.item_labels
     present = [name for name in sources if name in frame.columns]
     if not present:

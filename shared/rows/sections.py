@@ -132,7 +132,7 @@ Columns = Mapping[Identifier, Annotated[ColumnSection, BeforeValidator(_with_kin
 
 
 class SourceSection(BaseModel):
-    """Where rows come from besides /predict: files, or a query on a database.
+    """The source of rows besides /predict: files, or a query on a database.
 
     Attributes:
         database: the environment variable that holds the URL of the database of `sql`; a URL

@@ -1,4 +1,4 @@
-"""Where declared rows come from: files and folders, or a query on another database."""
+"""Sources of declared rows: files and folders, or a query on another database."""
 
 import tempfile
 from collections.abc import Iterator, Sequence

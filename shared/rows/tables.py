@@ -81,14 +81,14 @@ def tables_of(schema: RowSchema) -> RowTables:
 
 
 def entity_tables(tables: RowTables) -> EntityTables:
-    """Which of them hold rows of an entity."""
+    """The tables that hold rows of an entity."""
     others = (tables.decisions, tables.label_changes, tables.replaced_rows)
     logs = (tables.rows, tables.quarantined)
     return EntityTables(logs, others, "entity", "row_id", tables.replaced_rows)
 
 
 def row_logs(tables: RowTables) -> RowLogs:
-    """What of them `understudy rows` finds and changes."""
+    """The tables that `understudy rows` searches and changes."""
     return RowLogs(
         "row_id",
         "entity",
@@ -101,7 +101,7 @@ def row_logs(tables: RowTables) -> RowLogs:
 
 
 def archived_tables(tables: RowTables) -> ArchivedTables:
-    """What of them is archived when it is old."""
+    """The tables whose old rows are archived."""
     others = (tables.decisions, tables.label_changes)
     return ArchivedTables((tables.rows, tables.quarantined), others, "row_id")
 

@@ -8,7 +8,7 @@ from shared.usecase.serving import FeatureSet
 
 
 class Served(Protocol):
-    """What a bundle has to fit."""
+    """The use case that a bundle has to fit."""
 
     @property
     def name(self) -> str: ...

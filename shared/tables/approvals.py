@@ -53,7 +53,7 @@ class NotWaiting(UnderstudyError):
 
 @dataclass(frozen=True, slots=True)
 class WantedApproval:
-    """What a run wants a person to decide.
+    """The decision that a run asks a person for.
 
     Attributes:
         champion_version: what the candidate was compared with; None: it is the first model.
@@ -67,7 +67,7 @@ class WantedApproval:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """How the waiting of a candidate ends, by whom and why."""
+    """A person's decision about a waiting candidate, with the reason."""
 
     state: ApprovalState
     who: str
@@ -218,7 +218,7 @@ def list_approvals(engine: Engine, limit: int = 50) -> list[Approval]:
 
 
 def approval_of(engine: Engine, run_id: int) -> Approval | None:
-    """What a run waits for, or waited.
+    """The approval that a run waits for, or waited for.
 
     Raises:
         DataUnavailable: the database cannot be read.

@@ -49,7 +49,7 @@ class TooYoung(UnderstudyError):
 
 @dataclass(frozen=True, slots=True)
 class ArchivedTables:
-    """What is archived.
+    """The tables to archive.
 
     Attributes:
         logs: rows with an `event_time`, known by `row_id`.
@@ -66,7 +66,7 @@ class ArchivedTables:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a part goes: a folder a table, the time of the command, the number of the part."""
+    """The path of a part: a folder a table, the time of the command, the number of the part."""
 
     folder: Path
     stamp: str

@@ -15,7 +15,7 @@ RowValues = tuple[Any, ...]
 
 
 class LabelOrigin(NamedTuple):
-    """Where a label came from, and the name of the caller who sent it."""
+    """The origin of a label, and the name of the caller who sent it."""
 
     source: str | None
     sent_by: str | None

@@ -141,7 +141,7 @@ def undo_answers(connection: Connection, job: str, after_us: int, requested_by: 
 
 
 def last_started(engine: Engine, job: str) -> str | None:
-    """When a run of this job was last begun.
+    """The newest start of a run of this job.
 
     Raises:
         DataUnavailable: the database cannot be read.

@@ -18,7 +18,7 @@ _PROBLEM_CHARACTERS = 500
 
 
 class Event(StrEnum):
-    """What people are notified of."""
+    """The events that people are notified of."""
 
     PROMOTED = "promoted"
     REFUSED = "refused"

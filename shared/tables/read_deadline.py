@@ -29,7 +29,7 @@ def reading_until(ends_at: float) -> Iterator[None]:
 
 
 def ends_at() -> float | None:
-    """When this thread has to go on without what it reads; None: it may wait."""
+    """The deadline of this thread's reads; None: it may wait."""
     return _thread.ends_at
 
 

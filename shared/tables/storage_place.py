@@ -1,4 +1,4 @@
-"""Where a SQLite file may lie: on a disk of this machine, in a folder that can be written.
+"""Checks of a SQLite file's place: a local disk, in a folder that can be written.
 
 SQLite's processes talk through shared memory beside the file. Two machines, or two mounts of one
 network folder, do not share memory: each would overwrite what the other wrote, without an error.

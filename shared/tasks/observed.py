@@ -94,7 +94,7 @@ def range_edges(reference: Sequence[float]) -> tuple[float, ...]:
 
 
 def bin_of(edges: Sequence[float], value: float) -> int:
-    """Which bin a value falls into; the first and the last one have no end."""
+    """The bin of a value; the first and the last one have no end."""
     return bisect_right(edges, value)
 
 
@@ -109,6 +109,6 @@ def _position_edges(task: Task) -> tuple[float, ...]:
 
 
 def _symmetric_powers() -> tuple[float, ...]:
-    """Where nothing is known of the range: powers of four, of either sign."""
+    """Edges for an unknown range: powers of four, of either sign."""
     powers = [4.0**power for power in range(-8, 13)]
     return (*(-power for power in reversed(powers)), 0.0, *powers)

@@ -1,4 +1,4 @@
-"""Which columns of a use case's snapshot play a role that the scheduler has to know."""
+"""The columns of a use case's snapshot that play a role for the scheduler."""
 
 from dataclasses import dataclass
 

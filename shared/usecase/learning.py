@@ -103,7 +103,7 @@ class LearningUseCase(Protocol):
 
     @property
     def task(self) -> Task:
-        """What is predicted."""
+        """The kind of prediction."""
         ...
 
     @property

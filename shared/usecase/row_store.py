@@ -37,7 +37,7 @@ class RowStore(Protocol):
 
     @property
     def feedback_request(self) -> type[FeedbackRequest]:
-        """What POST /feedback takes; a label of it is read, or a word of the use case."""
+        """The request of POST /feedback; a label may be a word of the use case."""
         ...
 
     def field_of(self, column: str) -> str:

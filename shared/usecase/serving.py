@@ -97,7 +97,7 @@ MOST_REASONS = 20
 
 @dataclass(frozen=True, slots=True)
 class ReasonRule:
-    """How a route tells reasons of its answers, where the model has trees.
+    """The rule for reasons in a route's answers, where the model has trees.
 
     Attributes:
         default: how many are told where the caller does not say how many.

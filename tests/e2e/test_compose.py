@@ -28,9 +28,9 @@ ENVIRONMENT = os.environ | {
     "CONSOLE_PORT": os.environ.get("CONSOLE_PORT", "18081"),
     "TORCH_INDEX": os.environ.get("TORCH_INDEX", ""),
 }
-# Seeding 180 days and training the first model on two busy cores
-FIRST_PROMOTION_SECONDS = 420
-RETRAINING_SECONDS = 300
+# Seeding 180 days and training the first model on two cores that others use as well
+FIRST_PROMOTION_SECONDS = 900
+RETRAINING_SECONDS = 600
 
 
 def compose(*arguments: str, check: bool = True) -> str:
@@ -111,7 +111,7 @@ def type_in(text: str, folder: Path = ROOT, more: Mapping[str, str] = MappingPro
     """A command as a page shows it, typed where docker-compose.yml is."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text],
-        cwd=folder, env={**ENVIRONMENT, **more}, capture_output=True, text=True, timeout=420,
+        cwd=folder, env={**ENVIRONMENT, **more}, capture_output=True, text=True, timeout=900,
         check=False,
     )  # fmt: skip
     expected = next((status for end, status in STATUS.items() if text.endswith(end)), {0})

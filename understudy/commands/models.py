@@ -114,7 +114,7 @@ def _rollout(settings: CommandSettings) -> RolloutView | None:
 
 
 def _left(model: ModelSummary) -> str | None:
-    """Why a version is not to be served, or was not kept in service."""
+    """The reason why a version is not to be served, or was not kept in service."""
     if model.revoked_at is not None:
         return f"{model.version}: revoked {second_of(model.revoked_at)}: {model.revoked_reason}"
     if model.state != "rolled-back":

@@ -102,7 +102,7 @@ def _forced(settings: CommandSettings, reason: str | None, person: str) -> RunRe
 
 
 def exit_status(status: RunStatus) -> int:
-    """What the command ends with after a run that ended so."""
+    """The exit status of the command after a run with this status."""
     known = {RunStatus.SUCCEEDED: PROMOTED, RunStatus.FAILED: FAILED}
     return known.get(status, KEPT)
 

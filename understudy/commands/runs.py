@@ -98,7 +98,7 @@ def show(
 
 
 def _steps_table(steps: Any) -> DataTable:
-    """When each step began, how long it took, and its result; `running`: in progress."""
+    """A row a step: its start, duration and result; `running`: in progress."""
     table = DataTable("step", "began", "seconds", "rows", "result", box=None, pad_edge=False)
     for column in table.columns[2:4]:
         column.justify = "right"
@@ -115,7 +115,7 @@ def _steps_table(steps: Any) -> DataTable:
 
 
 def _print_facts(run: Run) -> None:
-    """Who forced it, as of when it was trained, and what each gate said."""
+    """Print who forced the run, the instant it was trained as of, and the verdict of each gate."""
     if run.forced_by is not None:
         console.print(f"forced by {run.forced_by}: {run.forced_reason}", soft_wrap=True)
     for step in run.steps or ():

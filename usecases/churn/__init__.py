@@ -1,1 +1,1 @@
-"""Which customers leave within a month: a use case that is declared and has no code."""
+"""Customers who leave within a month: a declared use case without code."""

@@ -151,7 +151,7 @@ class DeclaredLearning:
     def training_request(
         self, matrix: FloatMatrix, labels: Labels, feature_names: Sequence[str], seed: int
     ) -> TrainingRequest:
-        """What the trainers are asked for: rows with the declared columns and recipes."""
+        """The request to the trainers: rows with the declared columns and recipes."""
         by_name = {slot.name: slot for slot in slots_of(self.row_schema)}
         return TrainingRequest(
             task=self.task,

@@ -149,7 +149,7 @@ def _opened(
 
 
 def _read_until_us(engine: Engine, name: str) -> int | None:
-    """When the newest import that came to its end began; None: there was none."""
+    """The start of the newest import that was completed; None: there was none."""
     for change in list_changes(engine, _LOOKED_THROUGH):
         details = change.details
         if change.kind == "import" and details.get("use_case") == name:

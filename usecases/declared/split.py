@@ -59,7 +59,7 @@ def _by_entity(snapshot: pl.DataFrame, share: float) -> Split:
 
 
 def _place(entity: str) -> float:
-    """Where an entity lies in [0, 1), always the same."""
+    """The fixed place of an entity in [0, 1)."""
     digest = blake2b(entity.encode(), digest_size=_BYTES, person=b"held out").digest()
     return int.from_bytes(digest) / _LARGEST
 

@@ -1,1 +1,1 @@
-"""How many minutes a parcel takes to the door: a regression that is declared and has no code."""
+"""Minutes that a parcel takes to the door: a declared regression without code."""

@@ -50,7 +50,7 @@ def ratings(rows: int, seed: int = 1, until: datetime | None = None) -> pl.DataF
 
 
 def _tastes(random: np.random.Generator, viewers: int) -> Floats:
-    """How much each viewer likes each category."""
+    """The taste of each viewer for each category."""
     liked = np.random.default_rng(29).normal(0, 1, (KINDS_OF_FILMS, len(CATEGORIES)))
     first, second = random.integers(KINDS_OF_FILMS, size=(2, viewers))
     together = np.where(first == second, 1.0, np.sign(first - second))[:, None]

@@ -1,1 +1,1 @@
-"""Which team solves a support ticket: several classes, declared, without code."""
+"""Teams that solve support tickets: a declared use case of several classes, without code."""

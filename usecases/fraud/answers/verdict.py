@@ -48,7 +48,7 @@ def reach_verdict(rules: RuleSet, evidence: RuleEvidence) -> RowVerdict:
 
 
 def model_reasons(judgement: Judgement) -> list[Reason]:
-    """Why the models alone would not approve; nothing when they would."""
+    """The reasons why the models alone would not approve; empty when they would."""
     if judgement.decision is Decision.APPROVE:
         return []
     reasons = _probability_reasons(judgement)

@@ -1,4 +1,4 @@
-"""Which features there are, in which order, in which group, and what version that is."""
+"""The features in their order, with their groups and the version of all."""
 
 from shared.clock import MICROS_PER_DAY
 from shared.usecase.serving import FeatureSet

@@ -119,7 +119,7 @@ def text_code(text: str | None) -> int:
 
 
 def region_code(country: str | None, device_id: str | None) -> int:
-    """Where the coordinates are unknown: the country, else the device, else unknown."""
+    """The region where coordinates are unknown: country, else device, else unknown."""
     if country is not None:
         return hash(country)
     return UNKNOWN if device_id is None else hash(device_id) ^ OF_DEVICE

@@ -104,7 +104,7 @@ def _previous(history: History, row: TargetRow) -> int:
 
 @compiled
 def _first_seen(history: History, row: TargetRow) -> int:
-    """When the user was first seen, here or in what was not brought."""
+    """The instant at which the user was first seen, also in rows that were not loaded."""
     for j in range(row.begin, row.end):
         if history.event_time[j] >= row.event_time:
             break

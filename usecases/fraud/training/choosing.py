@@ -1,4 +1,4 @@
-"""Which candidate a training takes: the one that ranks rows best that it has not seen.
+"""Choice among candidates of a training, by how they rank rows they have not seen.
 
 Every candidate is fitted without a part of the training rows and judged on that part. Plain
 gradient boosting is the baseline: another candidate is taken only where it is clearly better.

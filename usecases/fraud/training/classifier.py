@@ -67,7 +67,7 @@ class FittedForest:
 
     @property
     def node_visits(self) -> float:
-        """How many splits a training row passes on its way, on average."""
+        """The mean number of splits that a training row passes."""
         return sum(
             float(tree.n_node_samples[tree.children_left >= 0].sum() / tree.n_node_samples[0])
             for tree in (each.tree_ for each in self.trees.estimators_)
@@ -98,7 +98,7 @@ class FittedBoosting:
 
     @property
     def node_visits(self) -> float:
-        """How many splits a training row passes on its way, on average."""
+        """The mean number of splits that a training row passes."""
         return sum(
             float(nodes["count"][nodes["is_leaf"] == 0].sum() / nodes["count"][0])
             for nodes in self._nodes()

@@ -14,7 +14,7 @@ POLICY_FILE = Path(__file__).parent.parent / "policy.toml"
 
 
 class SplitPolicy(StrictTable):
-    """Which rows are learned from and which are judged on."""
+    """The rows to learn from, and the rows to judge on."""
 
     label_delay_days: PositiveFloat
     held_out_days: PositiveFloat
@@ -48,7 +48,7 @@ class QualityPolicy(StrictTable):
 
 
 class ThresholdPolicy(StrictTable):
-    """Where scores turn into decisions."""
+    """The thresholds between decisions."""
 
     block_precision: float = Field(gt=0, le=1)
     review_share: float = Field(gt=0, lt=1)

@@ -13,7 +13,7 @@ THREADS = 2
 
 
 class RowDraw(StrictTable):
-    """Which rows a model is fitted on: positives, and a random sample of negatives.
+    """The rows that a model is fitted on: positives, and a random sample of negatives.
 
     Attributes:
         max_positives: where there are more, only the rows since that many are learned from.
@@ -67,7 +67,7 @@ class ClassifierRecipe(StrictTable):
 
 
 class WordsRecipe(StrictTable):
-    """Which words a classifier knows; all others are one and the same to it.
+    """The words that a classifier knows; all others are one value.
 
     Attributes:
         min_rows: a word that fewer training rows have is not known.
@@ -115,7 +115,7 @@ class ClassifierChoice(StrictTable):
 
 @dataclass(frozen=True, slots=True)
 class IsolationForestRecipe:
-    """What is easy to separate from the rest is unusual.
+    """An isolation forest: rows that are easy to separate are unusual.
 
     Attributes:
         features: few and informative; with all of them unusual values are lost in noise.
@@ -140,7 +140,7 @@ class IsolationForestRecipe:
 
 @dataclass(frozen=True, slots=True)
 class AutoencoderRecipe:
-    """What a narrow network cannot rebuild is unusual.
+    """An autoencoder: rows that a narrow network cannot rebuild are unusual.
 
     Attributes:
         steps: few, from the principal components on; many wander off, each seed elsewhere.

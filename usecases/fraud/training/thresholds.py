@@ -1,4 +1,4 @@
-"""Where scores turn into decisions, chosen on rows the scoring model has not learned from."""
+"""Thresholds between decisions, chosen on rows the scoring model has not learned from."""
 
 from collections.abc import Mapping
 

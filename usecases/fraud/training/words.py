@@ -71,7 +71,7 @@ class Vocabulary:
 
     @property
     def wide_columns(self) -> Ints:
-        """Where each column of a prepared matrix is in a widened one."""
+        """The place of each column of a prepared matrix in a widened one."""
         places = np.arange(self.width)
         places[self.columns] = self.width + np.arange(len(self.columns))
         return places
