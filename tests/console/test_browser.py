@@ -17,6 +17,7 @@ import uvicorn
 from console.screens.catalogue import SCREENS
 from tests.support.console_bench import OPERATOR_TOKEN, Bench, make_bench
 from tests.support.console_demo import fill
+from tests.support.console_evidence import DECISION, entry, hold_one, trail
 
 CHROMIUM = shutil.which("chromium")
 playwright = pytest.importorskip("playwright.sync_api") if CHROMIUM else None
@@ -117,6 +118,35 @@ def test_every_screen_is_accessible_within_its_policy_and_asks_no_other_origin(
     assert found == {}
     assert said == []
     assert [url for url in asked if not url.startswith(site.url + "/")] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_about_people_is_accessible_to_a_person_who_has_logged_in(
+    site: Site, chromium: Any, scheme: str
+) -> None:
+    bench = site.bench
+    bench.api.answers |= {"/decisions/t-1": DECISION, "/audit": trail(entry(2), entry(1))}
+    if scheme == "light":
+        hold_one(bench)
+    context = chromium.new_context(color_scheme=scheme, reduced_motion="reduce")
+    page = context.new_page()
+    page.add_init_script(_WATCH_POLICY)
+    page.goto(f"{site.url}/login?next=/trail")
+    page.fill('input[name="token"]', bench.token)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{site.url}/trail")
+    found: dict[str, Any] = {}
+    for path in ("/decisions?id=t-1", "/trail", "/dossier/1.0.1", "/approvals", "/promise"):
+        page.goto(site.url + path)
+        page.wait_for_load_state("networkidle")
+        assert "Log in to read" not in page.locator("main").inner_text()
+        page.evaluate(axe())
+        wrong, _ = page.evaluate(_RUN_AXE)
+        policy = page.evaluate("window.violations")
+        if wrong or policy:
+            found[path] = (wrong, policy)
+    context.close()
+    assert found == {}
 
 
 def test_every_screen_is_complete_without_javascript(site: Site, chromium: Any) -> None:
