@@ -11,7 +11,7 @@ from shared.contracts.feedback import feedback_request
 from shared.rows.feedback_labels import label_form, stored_form
 from shared.rows.request_fields import role_fields
 from shared.rows.schema import Kind, Row, RowSchema
-from shared.rows.store import RowLabel, store_labels
+from shared.rows.store import RowLabel, insert_unless_there, store_labels
 from shared.rows.table_changes import make_tables
 from shared.rows.tables import served_rows, tables_of
 from shared.tables.engine import migrate
@@ -111,20 +111,12 @@ class DeclaredRowStore:
     ) -> None:
         """Store what a table holds of each record, unless it has the row; as tuples, for speed."""
         names, places = _columns_of(table, columns)
-        quoted = connection.dialect.identifier_preparer.quote
-        is_postgresql = connection.dialect.name == "postgresql"
-        values = ", ".join(["%s" if is_postgresql else "?"] * len(names))
-        statement = (
-            f"INSERT INTO {quoted(table.name)} ({', '.join(map(quoted, names))}) "  # noqa: S608 - quoted
-            f"VALUES ({values}) ON CONFLICT (row_id) DO NOTHING"
-        )
         stored: Sequence[tuple[Any, ...]] = list(map(itemgetter(*places), records))
         flags = [at for at, name in enumerate(names) if name in self._flags]
-        if is_postgresql and flags:
+        if flags and connection.dialect.name == "postgresql":
             # SQLite stores true as 1; PostgreSQL refuses it where a number belongs
             stored = [_with_numbers(record, flags) for record in stored]
-        if stored:
-            connection.exec_driver_sql(statement, list(stored))
+        insert_unless_there(connection, table, names, stored)
 
 
 def _columns_of(table: Table, columns: Sequence[str]) -> tuple[list[str], list[int]]:

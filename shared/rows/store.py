@@ -7,6 +7,7 @@ kept with the instant of its replacement.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -23,7 +24,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.rows.tables import RowTables
@@ -78,8 +78,6 @@ def insert_rows(
 
     Every record has the same keys, columns of the table. Of two with one id the first counts.
     """
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(tables.rows).on_conflict_do_nothing(index_elements=["row_id"])
     stored: set[str] = set()
     for chunk in _chunks(records):
         fresh = {record["row_id"]: record for record in reversed(chunk)}
@@ -88,9 +86,32 @@ def insert_rows(
         for row_id in connection.scalars(known).all():
             del fresh[row_id]
         if fresh:
-            connection.execute(statement, list(fresh.values()))
+            names = list(next(iter(fresh.values())))
+            rows_of = itemgetter(*names)
+            insert_unless_there(connection, rows, names, list(map(rows_of, fresh.values())))
         stored |= fresh.keys()
     return frozenset(stored)
+
+
+def insert_unless_there(
+    connection: Connection,
+    table: Table,
+    names: Sequence[str],
+    records: Sequence[tuple[Any, ...]],
+) -> None:
+    """Store records, of these columns each, unless the table has their row_id; as they are.
+
+    Tuples go to the driver untouched: making and checking a dictionary of each costs more than
+    storing it. JSON is text, and a flag a number.
+    """
+    quoted = connection.dialect.identifier_preparer.quote
+    mark = "%s" if connection.dialect.name == "postgresql" else "?"
+    statement = (
+        f"INSERT INTO {quoted(table.name)} ({', '.join(map(quoted, names))}) "  # noqa: S608 - quoted
+        f"VALUES ({', '.join([mark] * len(names))}) ON CONFLICT (row_id) DO NOTHING"
+    )
+    if records:
+        connection.exec_driver_sql(statement, list(records))
 
 
 def store_labels(
