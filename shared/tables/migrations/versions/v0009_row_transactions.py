@@ -6,8 +6,8 @@ then, rows that are there have none, and no reader waits.
 
 from alembic import op
 
-revision = "0008"
-down_revision = "0007"
+revision = "0009"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
