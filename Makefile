@@ -15,7 +15,7 @@ FOLDER ?=
 # what a step of the installation is, how long it took and what it added
 PHASE := scripts/phase $(VENV)
 
-.PHONY: help screenshots run install test test-again check format test-compose test-long test-fuzz test-tracking bench-elsewhere clean
+.PHONY: help demo screenshots run install test test-again check format test-compose test-long test-fuzz test-tracking bench-elsewhere clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -36,6 +36,9 @@ $(VENV)/.dev: $(VENV)/.run requirements/dev.txt
 
 install: $(VENV)/.dev ## set up for work on it: libraries, tools, the hook of commits
 	$(BIN)/pre-commit install
+
+demo: $(VENV)/.run ## watch the life of a model in ten minutes; leaves nothing behind
+	$(BIN)/understudy demo
 
 run: $(VENV)/.run ## set up and run both services (http://127.0.0.1:8000) and the console (:8001)
 	$(BIN)/understudy run

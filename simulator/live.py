@@ -24,10 +24,10 @@ from shared.contracts.feedback import FeedbackAnswer
 from shared.contracts.reading import Contract, ContractBroken, parse_contract
 from shared.machine_clock import wall_ns
 from simulator.crimes import commit
-from simulator.events import Crime, EventStage
+from simulator.events import Crime, Events, EventStage
 from simulator.history import label_delays, named_rows
 from simulator.spending import spend
-from simulator.world import World
+from simulator.world import Flags, World
 
 MOST_UNDER_WAY = 64
 LABELS_PER_REQUEST = 500
@@ -118,15 +118,20 @@ def live_rows(
     crime_share: float = 0.01,
     amount_factor: Callable[[int], float] | float = 1.0,
     prefix: str = "c",
+    keep: Callable[[Events], Flags] | None = None,
+    dice: int | None = None,
 ) -> list[LiveRow]:
     """Everything that happens to the world's customers in a time, in its order.
 
     One stage of it all: trips, phones and the routine of thieves have lengths that do not fit into
-    a few days. `amount_factor` may depend on the instant; `prefix` begins the customers' names.
+    a few days. `amount_factor` may depend on the instant; `prefix` begins the customers' names; of
+    all events those that `keep` chooses happen. The same `dice` make the same lives at any time.
     """
-    rng = np.random.default_rng([world.seed, start_us])
+    rng = np.random.default_rng([world.seed, start_us if dice is None else dice])
     stage = EventStage(world, rng, start_us, end_us)
     events = commit(stage, spend(stage), crime_share)
+    if keep is not None:
+        events = events.take(keep(events))
     factors = np.array(
         [amount_factor(at) if callable(amount_factor) else amount_factor for at in events.time_us]
     )

@@ -20,6 +20,7 @@ from understudy.commands import (
     credentials,
     data,
     decision,
+    demo,
     doctor,
     dossier,
     drift,
@@ -51,6 +52,7 @@ app = typer.Typer(
 )
 for group in (
     services,
+    demo,
     new,
     models,
     runs,
