@@ -108,6 +108,7 @@ def run_sentence(row: Mapping[str, Any], gates: Sequence[tuple[str, str, str]]) 
         "REFUSED": "was not promoted",
         "FAILED": "was not promoted, because the run broke off",
         "SKIPPED": "was not trained",
+        "NOT_DUE": "was not promoted, because the live version is fresh",
         "MISSED": "was not trained, because no scheduler ran when it was due",
     }
     why = message or row["statuscode"] or "no reason given"

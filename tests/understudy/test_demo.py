@@ -37,7 +37,7 @@ def test_the_demo_ends_by_itself_and_every_act_is_in_the_database(
     assert _flagged_share_before_the_drift(engine) < 0.06
     engine.dispose()
 
-    trail = [json.loads(line) for line in (folder / "prod_models/audit.jsonl").open()]
+    trail = list(map(json.loads, (folder / "prod_models/audit.jsonl").read_text().splitlines()))
     advanced = [line["share_percent"] for line in trail if line["what"] == "rollout-advanced"]
     assert advanced == [10, 25, 50]
     [rolled_back] = [line for line in trail if line["what"] == "breaker"]
