@@ -21,7 +21,7 @@ from console.api_client import ApiAway, ApiRefused
 from console.deeds import Deed, FormRefused, read_form
 from console.guard import REPORT_POLICY, Guard
 from console.render import STATIC, as_csv, as_json
-from console.screen import BadParameter, NotFound, Params, Reading, Screen, Sources
+from console.screen import BadParameter, NotFound, Params, Reading, Screen, Sources, Unreadable
 from console.sessions import COOKIE
 from shared.contracts.reading import ContractBroken
 from shared.host_names import Hosts
@@ -136,6 +136,8 @@ def _screen(console: Console, screen: Screen, answer: Answering) -> Endpoint:
             return _problem(console, request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         except NotFound as error:
             return _problem(console, request, HTTPStatus.NOT_FOUND, str(error))
+        except Unreadable as error:
+            return _problem(console, request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     return endpoint
 

@@ -20,6 +20,10 @@ from shared.tables.storage_place import sqlite_path
 from shared.tables.url import parse_database_url
 
 T = TypeVar("T")
+_OTHER_RELEASE = (
+    "the tables are those of another release: start API and scheduler of the same release as the "
+    "console"
+)
 # How long a reader waits where another process holds the whole file, as some copies do.
 _LOCKED_SECONDS = 0.5
 # Instructions of SQLite's machine between two looks at the clock.
@@ -98,4 +102,6 @@ def _explain(error: Exception, seconds: float) -> str:
         return "the database file is not there, or cannot be read"
     if "no such table" in cause or "does not exist" in cause:
         return "the database has no such tables yet; the API or the scheduler makes them"
+    if "no such column" in cause or "UndefinedColumn" in type(error.__cause__).__name__:
+        return _OTHER_RELEASE
     return "the database cannot be read"

@@ -41,6 +41,10 @@ class BadParameter(UnderstudyError):
     """Raised when a part of the address is not what a screen takes; names it and the remedy."""
 
 
+class Unreadable(UnderstudyError):
+    """Raised when the one thing that a page is about cannot be read now; says why."""
+
+
 class NotFound(UnderstudyError):
     """Raised when the address names something that is not there."""
 

@@ -33,7 +33,7 @@ _CHART_POINTS = 120
 _REMEDIES = {
     "model": "If it began with the last promotion, roll it back: Undo and steer.",
     "journal": "Decisions are safe in the journal; look at the database and the disk.",
-    "database": "Start the database, or look at DATABASE_URL; scoring goes on meanwhile.",
+    "database": "Look at the database and at the log of the API; scoring goes on meanwhile.",
     "history": "Look at the load of the database; rows are scored without their past meanwhile.",
     "retraining": "See Schedule: a wrong interval, or no scheduler that runs.",
     "clock": "Look at the time service of the machine.",

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from console.charts import Interval, interval_chart, span
 from console.files import ModelFiles
 from console.render import micros_of, plain
-from console.screen import NotFound, Params, Reading, Row, Screen
+from console.screen import NotFound, Params, Reading, Row, Screen, Unreadable
 from console.screens.common import LIGHT_COLUMNS
 from console.wording import GATES, WHAT_TO_DO, metric_name, refusal, run_sentence
 from shared.clock import MICROS_PER_SECOND
@@ -188,7 +188,7 @@ def read_one(reading: Reading, params: Params) -> RunView:
     row = reading.database(("run", run_id), query, None)
     if row is None:
         if reading.troubles:
-            raise NotFound(f"run {run_id} cannot be read: {reading.troubles[0].text}")
+            raise Unreadable(f"run {run_id} cannot be read now: {reading.troubles[0].text}")
         raise NotFound(f"there is no run {run_id}; Runs lists them")
     gates = tuple(_gate(one) for one in _dicts(row["verdicts"]))
     steps = _steps(_dicts(row["steps"]), reading.now_us)

@@ -92,3 +92,18 @@ def test_a_page_needs_no_script_and_repeats_itself_only_in_its_live_part(
     assert page.count("<script") == page.count('<script src="/static/')
     before, _, _ = page.partition('<div id="live"')
     assert "<h1>" in before
+
+
+def test_a_run_that_cannot_be_read_is_not_said_to_be_missing(bench: Bench) -> None:
+    run_id, browser = bench.add_run(), bench.browser()
+    assert browser.get(f"/runs/{run_id + 1}").status_code == 404
+    with locked(bench):
+        answer = browser.get(f"/runs/{run_id}")
+    assert answer.status_code == 503
+    assert "locked by another process" in answer.text
+
+
+def test_tables_of_another_release_are_said_to_be_that(bench: Bench) -> None:
+    with bench.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE modeltrainingruns RENAME COLUMN attempts TO tries")
+    assert "those of another release" in bench.browser().get("/runs").text

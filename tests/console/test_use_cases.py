@@ -1,0 +1,80 @@
+"""Pages show every use case that ships: their tables, tasks and words are not those of one."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import insert
+
+import usecases
+from shared.rows.declaration import read_declaration
+from shared.rows.tables import tables_of
+from shared.tasks import TaskKind
+from tests.support.console_bench import Bench
+from tests.support.shipped_use_cases import shipped_names
+
+DECLARED = [name for name in shipped_names() if usecases.declared_folder(name) is not None]
+
+
+def serve(bench: Bench, use_case: str) -> None:
+    """Version 1.0.0 of a use case is live."""
+    registry = bench.folder / "registry"
+    folder = registry / "versions" / "1.0.0"
+    folder.mkdir(parents=True)
+    head = {"version": "1.0.0", "sha256": "a" * 64, "key_id": "k", "accepted_at_us": 1}
+    meta = {**head, "size_bytes": 1, "manifest": {"use_case": use_case}}
+    (folder / "meta.json").write_text(json.dumps(meta))
+    (registry / "current_version.txt").write_text("1.0.0\n")
+    activation = {"version": "1.0.0", "activated_at_us": 1}
+    ledger = {"accepted": {"1.0.0": head}, "activations": [activation]}
+    (registry / "ledger.json").write_text(json.dumps(ledger))
+
+
+def answers(kind: TaskKind, number: int) -> dict[str, Any]:
+    score = 100.0 + number if kind is TaskKind.REGRESSION else (number % 10) / 10
+    decision = None if kind is TaskKind.REGRESSION else ("yes", "no", "perhaps")[number % 3]
+    return {"score": score, "decision": decision}
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_traffic_shows_the_decisions_of_a_declared_use_case(bench: Bench, name: str) -> None:
+    folder = usecases.declared_folder(name)
+    assert folder is not None
+    schema = read_declaration(folder / usecases.DECLARATION).row_schema
+    tables = tables_of(schema)
+    with bench.engine.begin() as connection:
+        for table in tables.all:
+            table.create(connection)
+        rows = [
+            {"row_id": f"r-{n}", "decided_at": 10 + n, "model_version": "1.0.0",
+             "reason_codes": [], "latency_ms": 1.0, "feature_vector": np.zeros(3).tobytes(),
+             **answers(schema.task.kind, n)}
+            for n in range(30)
+        ]  # fmt: skip
+        connection.execute(insert(tables.decisions), rows)
+    serve(bench, name)
+    told = bench.browser().get("/traffic.json").json()
+    assert (told["table"], told["since"]["rows"]) == (tables.decisions.name, 30)
+    assert sum(told["since"]["histogram"]) == 30
+    assert sum(one["rows"] for one in told["decisions"]) == 30
+    page = bench.browser().get("/traffic")
+    assert page.status_code == 200
+    assert "The newest 30 decisions" in page.text
+
+
+def test_a_raised_declaration_shows_the_tables_of_its_newest_version(bench: Bench) -> None:
+    with bench.engine.begin() as connection:
+        for version in (2, 10, 9):
+            connection.exec_driver_sql(
+                f"CREATE TABLE churn_v{version}_decisions (row_id TEXT, decided_at BIGINT, "
+                "decision TEXT, model_version TEXT, score FLOAT, latency_ms FLOAT, "
+                "reason_codes JSON)"
+            )
+    serve(bench, "churn")
+    assert bench.browser().get("/traffic.json").json()["table"] == "churn_v10_decisions"
+
+
+def test_a_use_case_of_transactions_shows_its_own_table(bench: Bench) -> None:
+    serve(bench, usecases.DEFAULT)
+    assert bench.browser().get("/traffic.json").json()["table"] == "apitransactionlogs"
