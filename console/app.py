@@ -1,35 +1,28 @@
 """The application: pages, their JSON and CSV, login, deeds, reports and static files."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import structlog
-from anyio import CapacityLimiter, to_thread
-from jinja2 import Environment
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from console.access import Access
 from console.api_client import ApiAway, ApiRefused
 from console.deeds import Deed, FormRefused, read_form
 from console.guard import REPORT_POLICY, Guard
+from console.pages import Console, render_page, render_problem, set_cookie
 from console.render import STATIC, as_csv, as_json
-from console.screen import BadParameter, NotFound, Params, Reading, Screen, Sources, Unreadable
+from console.screen import BadParameter, NotFound, Params, Reading, Screen, Unreadable
 from console.sessions import COOKIE
 from shared.contracts.reading import ContractBroken
-from shared.host_names import Hosts
 
-# Pages that are made at once; more wait. Each may hold a database connection.
-_PAGES_AT_ONCE = 8
-# Changes that wait for the API at once, apart from the pages.
-_DEEDS_AT_ONCE = 4
 _MAX_FORM_BYTES = 16 * 1024
 _TYPES = {
     ".js": "text/javascript",
@@ -40,28 +33,6 @@ _TYPES = {
 _HOME = "/now"
 _log = structlog.get_logger()
 Endpoint = Callable[[Request], Awaitable[Response]]
-
-
-@dataclass(frozen=True, slots=True)
-class Console:
-    """Everything that answers need; made by the composition root."""
-
-    sources: Sources
-    screens: Sequence[Screen]
-    deeds: Sequence[Deed]
-    templates: Environment
-    access: Access
-    hosts: Hosts
-    pages: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_PAGES_AT_ONCE))
-    changes: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(_DEEDS_AT_ONCE))
-
-    def deed(self, name: str) -> Deed | None:
-        return next((deed for deed in self.deeds if deed.name == name), None)
-
-    @property
-    def navigation(self) -> list[Screen]:
-        shown = (screen for screen in self.screens if screen.in_navigation)
-        return sorted(shown, key=lambda screen: screen.number)
 
 
 def create_app(console: Console) -> Guard:
@@ -133,11 +104,11 @@ def _screen(console: Console, screen: Screen, answer: Answering) -> Endpoint:
         try:
             return await to_thread.run_sync(made, limiter=console.pages)
         except BadParameter as error:
-            return _problem(console, request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+            return render_problem(console, request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
         except NotFound as error:
-            return _problem(console, request, HTTPStatus.NOT_FOUND, str(error))
+            return render_problem(console, request, HTTPStatus.NOT_FOUND, str(error))
         except Unreadable as error:
-            return _problem(console, request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
+            return render_problem(console, request, HTTPStatus.SERVICE_UNAVAILABLE, str(error))
 
     return endpoint
 
@@ -169,43 +140,7 @@ def _as_page(
         "command": screen.command(Params({**dict(request.query_params), **params.given})),
         "now_us": reading.now_us,
     }
-    return _page(console, request, screen.template, more)
-
-
-def _page(
-    console: Console,
-    request: Request,
-    template: str,
-    more: Mapping[str, Any],
-    status: int = HTTPStatus.OK,
-) -> Response:
-    """A page; a visitor without a cookie gets one, to which the tokens of forms are bound."""
-    known = console.access.cookie(request.headers.get("cookie", ""))
-    used = known or console.access.new_visitor()
-    query = f"?{request.url.query}" if request.url.query else ""
-    shown = {
-        "navigation": console.navigation,
-        "path": request.url.path,
-        "query": query,
-        "form_token": console.access.sessions.form_token(used),
-        "is_logged_in": console.access.sessions.is_logged_in(used),
-        "reading_is_open": console.access.reading_is_open,
-        "screen": None,
-        "troubles": [],
-        "command": None,
-        "deeds": {deed.name: deed for deed in console.deeds},
-        **more,
-    }
-    body = console.templates.get_template(template).render(shown)
-    response = Response(body, status, media_type="text/html; charset=utf-8")
-    if used != known:
-        _set_cookie(request, response, used)
-    return response
-
-
-def _set_cookie(request: Request, response: Response, cookie: str) -> None:
-    secure = request.url.scheme == "https"
-    response.set_cookie(COOKIE, cookie, path="/", httponly=True, samesite="strict", secure=secure)
+    return render_page(console, request, screen.template, more)
 
 
 # Login.
@@ -232,7 +167,7 @@ def _login_page(console: Console) -> Endpoint:
     async def page(request: Request) -> Response:
         target = _own_path(request.query_params.get("next", _HOME))
         more = {"title": "Log in", "next": target, "problem": None}
-        return _page(console, request, "login.html", more)
+        return render_page(console, request, "login.html", more)
 
     return page
 
@@ -247,9 +182,9 @@ def _login(console: Console) -> Endpoint:
             problem = console.access.refusal_of_token(form.get("token", "").strip())
         if problem is not None:
             more = {"title": "Log in", "next": target, "problem": problem}
-            return _page(console, request, "login.html", more, HTTPStatus.FORBIDDEN)
+            return render_page(console, request, "login.html", more, HTTPStatus.FORBIDDEN)
         response = RedirectResponse(quote(target, safe="/?&=%"), HTTPStatus.SEE_OTHER)
-        _set_cookie(request, response, console.access.log_in(header))
+        set_cookie(request, response, console.access.log_in(header))
         _log.info("console_login")
         return response
 
@@ -261,7 +196,7 @@ def _logout(console: Console) -> Endpoint:
         form, header = await _form(request), request.headers.get("cookie", "")
         problem = console.access.refusal_of_form(header, form.get("form_token", ""))
         if problem is not None:
-            return _problem(console, request, HTTPStatus.FORBIDDEN, problem)
+            return render_problem(console, request, HTTPStatus.FORBIDDEN, problem)
         console.access.log_out(header)
         response = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
         response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
@@ -331,7 +266,7 @@ def _result(
         "back": back,
         "command": deed.command,
     }
-    return _page(console, request, "result.html", more, status)
+    return render_page(console, request, "result.html", more, status)
 
 
 # Reports: whole pages of the scheduler, opened without scripts and without an origin.
@@ -374,7 +309,7 @@ def _report(console: Console, find: Finder) -> Endpoint:
 
 def _http_problem(console: Console) -> Callable[[Request, HTTPException], Awaitable[Response]]:
     async def problem(request: Request, error: HTTPException) -> Response:
-        return _problem(console, request, error.status_code, error.detail, error.headers)
+        return render_problem(console, request, error.status_code, error.detail, error.headers)
 
     return problem
 
@@ -382,21 +317,6 @@ def _http_problem(console: Console) -> Callable[[Request, HTTPException], Awaita
 def _broken(console: Console) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def broken(request: Request, _error: Exception) -> Response:
         text = "this page failed; the log of the console says why"
-        return _problem(console, request, HTTPStatus.INTERNAL_SERVER_ERROR, text)
+        return render_problem(console, request, HTTPStatus.INTERNAL_SERVER_ERROR, text)
 
     return broken
-
-
-def _problem(
-    console: Console,
-    request: Request,
-    status: int,
-    text: str,
-    headers: Mapping[str, str] | None = None,
-) -> Response:
-    if request.url.path.endswith((".json", ".csv")):
-        return Response(f"{text}\n", status, headers=headers, media_type="text/plain")
-    more = {"title": HTTPStatus(status).phrase, "text": text, "status": int(status)}
-    response = _page(console, request, "problem.html", more, status)
-    response.headers.update(headers or {})
-    return response

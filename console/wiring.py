@@ -9,10 +9,11 @@ import httpx
 
 from console.access import Access
 from console.api_client import Api
-from console.app import Console, create_app
+from console.app import create_app
 from console.database import ReadOnlyDatabase
 from console.files import ModelFiles
 from console.guard import Guard
+from console.pages import Console
 from console.reads import SharedReads
 from console.render import make_environment
 from console.sampler import Sampler, Samples
