@@ -20,7 +20,7 @@ from api.http.headers import AnswerLayer
 from api.http.openapi import add_shared_responses
 from api.http.request_context import RequestContext
 from api.http.threads import RouteThreads
-from api.http.turns import Turns
+from api.http.turns import FairTurns
 from api.routes.alerts import add_alert_routes
 from api.routes.approvals import add_approval_routes
 from api.routes.audit import add_audit_route
@@ -76,7 +76,7 @@ class ScoringApp(FastAPI):
         # Answers that are the same for every request: they need no router.
         self.made_once: dict[str, ASGIApp] = {}
         self._schema_text = b""
-        self._turns = Turns()
+        self._turns = FairTurns()
         self._layer = AnswerLayer(self._answer, service.models.slot, service.metrics)
         self._entry: ASGIApp = self._dispatch
         origins = [name.strip() for name in service.settings.cors_origins.split(",") if name]

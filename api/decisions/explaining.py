@@ -14,7 +14,7 @@ import numpy as np
 from api.models.model_loader import ModelLoader
 from shared.contracts.decisions import Contribution, ExplainedPart, Explanation
 from shared.errors import UnderstudyError
-from shared.explain import NotExplainable, PartOfScore, Parts, read_parts
+from shared.explain import NotExplainable, PartOfScore, ScoreParts, read_parts
 from shared.scoring.session import GRAPH
 from shared.usecase.serving import FloatVector, ReasonRule, ServedModel
 
@@ -38,7 +38,7 @@ class DecidedRow:
 
 @dataclass(frozen=True, slots=True)
 class _Readable:
-    parts: Parts
+    parts: ScoreParts
     names: tuple[str, ...]
 
 

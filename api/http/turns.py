@@ -11,7 +11,7 @@ from collections import deque
 _PER_TURN = 8
 
 
-class Turns:
+class FairTurns:
     """Admits a bounded number of requests in each iteration of the running event loop."""
 
     def __init__(self, per_turn: int = _PER_TURN) -> None:

@@ -100,13 +100,13 @@ def _measured(connection: Connection) -> list[Measured]:
 
 
 def _of_check(row: Any) -> list[Measured]:
-    outlook = row.metrics.get("outlook") if isinstance(row.metrics, dict) else None
-    if not isinstance(outlook, dict):
+    expected_values = row.metrics.get("outlook") if isinstance(row.metrics, dict) else None
+    if not isinstance(expected_values, dict):
         return []
     found = []
     for name in _METRICS:
-        promised = _part(_part(outlook, "promised"), name)
-        realised = _part(outlook, "matured").get(name)
+        promised = _part(_part(expected_values, "promised"), name)
+        realised = _part(expected_values, "matured").get(name)
         low, high = promised.get("low"), promised.get("high")
         found.append(
             Measured(
@@ -118,9 +118,9 @@ def _of_check(row: Any) -> list[Measured]:
                 promised_low=low,
                 promised_high=high,
                 realised=realised,
-                realised_rows=_part(outlook, "matured").get("rows"),
-                held_out=_part(outlook, "held_out").get(name),
-                expected=_part(_part(outlook, "expected"), name).get("mean"),
+                realised_rows=_part(expected_values, "matured").get("rows"),
+                held_out=_part(expected_values, "held_out").get(name),
+                expected=_part(_part(expected_values, "expected"), name).get("mean"),
                 is_kept=None if low is None or realised is None else bool(realised >= low),
             )
         )

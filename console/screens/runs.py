@@ -96,7 +96,7 @@ def _line(row: Mapping[str, Any]) -> RunLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class RunComparison:
     """A measured gain of the candidate, and how much worse it may be; all in one unit.
 
     Attributes:
@@ -132,7 +132,7 @@ class Gate:
     outcome: str
     reason: str
     what_to_do: str
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[RunComparison, ...]
     numbers: dict[str, Any]
 
 
@@ -244,7 +244,7 @@ def _gate(verdict: Mapping[str, Any]) -> Gate:
     )
 
 
-def _comparisons(numbers: Mapping[str, Any]) -> Sequence[Comparison]:
+def _comparisons(numbers: Mapping[str, Any]) -> Sequence[RunComparison]:
     """Gains with intervals: of the metric that decides, and of each guard."""
     found = [
         _comparison(name.removesuffix(_GAIN), numbers) for name in numbers if name.endswith(_GAIN)
@@ -253,7 +253,7 @@ def _comparisons(numbers: Mapping[str, Any]) -> Sequence[Comparison]:
     return sorted(known, key=lambda one: not one.is_primary)[:_MOST_NUMBERS]
 
 
-def _comparison(prefix: str, numbers: Mapping[str, Any]) -> Comparison | None:
+def _comparison(prefix: str, numbers: Mapping[str, Any]) -> RunComparison | None:
     values = [numbers.get(f"{prefix}.{part}") for part in ("gain", "lower", "upper")]
     if not all(isinstance(value, int | float) for value in values):
         return None
@@ -269,7 +269,7 @@ def _comparison(prefix: str, numbers: Mapping[str, Any]) -> Comparison | None:
         f"gain in {name}: {gain:.4f}, from {lower:.4f} to {upper:.4f}",
         Interval(name, lower, gain, upper, limit),
     )
-    return Comparison(name, gain, lower, upper, limit, not is_guard, chart)
+    return RunComparison(name, gain, lower, upper, limit, not is_guard, chart)
 
 
 def _steps(records: Sequence[Mapping[str, Any]], now_us: int) -> tuple[Step, ...]:

@@ -6,7 +6,7 @@ from typing import Protocol
 from shared.explain.blend import BlendExplainer
 from shared.explain.ensemble import Floats, NotExplainable
 from shared.explain.explainer import Explainer, Reason
-from shared.explain.parts import EnsemblePart, PartOfScore, Parts, read_parts
+from shared.explain.parts import EnsemblePart, PartOfScore, ScoreParts, read_parts
 from shared.usecase.serving import FloatVector
 
 __all__ = [
@@ -15,8 +15,8 @@ __all__ = [
     "Explains",
     "NotExplainable",
     "PartOfScore",
-    "Parts",
     "Reason",
+    "ScoreParts",
     "explainer_of",
     "read_parts",
 ]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from shared.explain.ensemble import Ensemble, read_ensemble, refuse_made_up_covers
 from shared.explain.paths import Paths, paths_of
 from shared.explain.tree_shap import (
-    Table,
+    PathTable,
     add_contributions,
     add_contributions_of_rows,
     expected_value,
@@ -43,7 +43,7 @@ class Explainer:
     paths: Paths
     expected: Floats
     names: tuple[str, ...]
-    _tables: tuple[Table, ...]
+    _tables: tuple[PathTable, ...]
 
     @classmethod
     def of(cls, graph: bytes, names: Sequence[str]) -> "Explainer":
@@ -63,7 +63,7 @@ class Explainer:
             for base, of_target in zip(ensemble.base, trees, strict=True)
         ]
         at, values = table_of(paths)
-        tables = tuple(Table(of_target, at, values) for of_target in trees)
+        tables = tuple(PathTable(of_target, at, values) for of_target in trees)
         made = cls(ensemble, paths, np.array(expected), tuple(names), tables)
         made.contributions(np.zeros(len(made.names), dtype=np.float32))  # compiles
         return made

@@ -119,7 +119,7 @@ class PartOfScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class ScoreParts:
     """All parts of a graph.
 
     Attributes:
@@ -130,7 +130,7 @@ class Parts:
     unexplained: Mapping[str, str]
 
 
-def read_parts(graph: bytes, names: Sequence[str], components: Sequence[str]) -> Parts:
+def read_parts(graph: bytes, names: Sequence[str], components: Sequence[str]) -> ScoreParts:
     """The parts of a served graph, whose features and scores have these names in order."""
     try:
         whole = read_ensemble(graph)
@@ -139,7 +139,7 @@ def read_parts(graph: bytes, names: Sequence[str], components: Sequence[str]) ->
     scale = _scale_of(model_class().FromString(graph).graph.node)
     refuse_made_up_covers(whole.nodes)
     part = EnsemblePart(_text(whole.output), tuple(components), scale, None, whole, tuple(names))
-    return Parts((part,), {})
+    return ScoreParts((part,), {})
 
 
 def _scale_of(nodes: Any) -> str:
@@ -160,7 +160,7 @@ class _Reader:
         self._input, self._output = model.graph.input[0].name, model.graph.output[0].name
         self._names, self._components = tuple(names), tuple(components)
 
-    def read(self) -> Parts:
+    def read(self) -> ScoreParts:
         parts: list[EnsemblePart] = []
         unexplained: dict[str, str] = {}
         for component, tensor in self._roots(unexplained):
@@ -168,7 +168,7 @@ class _Reader:
                 parts += self._walk(component, tensor, 1.0, VALUE, unexplained)
             except (_Unreadable, NotExplainable) as error:
                 unexplained[component] = str(error)
-        return Parts(tuple(parts), unexplained)
+        return ScoreParts(tuple(parts), unexplained)
 
     def _roots(self, unexplained: dict[str, str]) -> Iterator[tuple[str, bytes]]:
         """Each component with the tensor of its score."""

@@ -22,7 +22,7 @@ MAX_PATTERN = 7
 MAX_TABLE_VALUES = 4_000_000
 
 
-class Table(NamedTuple):
+class PathTable(NamedTuple):
     """The trees of one raw score, with precomputed tables of their leaves.
 
     Attributes:
@@ -134,7 +134,7 @@ def fill_table(paths: Paths, table_at: npt.NDArray[np.int64], table: Floats) -> 
 
 @compiled
 def add_contributions(
-    nodes: Nodes, paths: Paths, parts: Table, row: FloatVector, into: Floats
+    nodes: Nodes, paths: Paths, parts: PathTable, row: FloatVector, into: Floats
 ) -> None:
     """Add to each feature what it contributes to the sum of some trees for one row."""
     entries, steps, node = paths.entries, paths.steps, paths.node
@@ -174,7 +174,7 @@ def _add_long(paths: Paths, leaf: int, decided: Flags, into: Floats) -> None:
 
 @compiled
 def add_contributions_of_rows(
-    nodes: Nodes, paths: Paths, parts: Table, rows: FloatMatrix, into: Floats
+    nodes: Nodes, paths: Paths, parts: PathTable, rows: FloatMatrix, into: Floats
 ) -> None:
     """The same for many rows; `into` has one row for each."""
     for place in range(len(rows)):

@@ -65,7 +65,7 @@ class ArchivedTables:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _PartPath:
     """The path of a part: a folder a table, the time of the command, the number of the part."""
 
     folder: Path
@@ -108,7 +108,7 @@ def archive_rows(
     total, done = _count(engine, tables, before_us), 0
     number = 0
     for log in tables.logs:
-        while moved := _move(engine, tables, log, before_us, _Place(folder, stamp, number)):
+        while moved := _move(engine, tables, log, before_us, _PartPath(folder, stamp, number)):
             number += 1
             for name, count in moved.items():
                 counts[name] += count
@@ -118,7 +118,7 @@ def archive_rows(
 
 
 def _move(
-    engine: Engine, tables: ArchivedTables, log: Table, before_us: int, place: _Place
+    engine: Engine, tables: ArchivedTables, log: Table, before_us: int, place: _PartPath
 ) -> dict[str, int]:
     """The oldest rows that are left, in one transaction; empty where there are none."""
     with database_errors("archive rows"), engine.begin() as connection:

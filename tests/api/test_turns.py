@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.turns import Turns
+from api.http.turns import FairTurns
 
 
 @given(st.integers(1, 5), st.integers(0, 40))
@@ -13,12 +13,12 @@ def test_each_turn_admits_a_few_and_all_come_in_order(per_turn: int, count: int)
     admitted: list[int] = []
     in_turn: list[int] = []
 
-    async def ask(turns: Turns, number: int) -> None:
+    async def ask(turns: FairTurns, number: int) -> None:
         await turns.wait()
         admitted.append(number)
 
     async def main() -> None:
-        turns = Turns(per_turn)
+        turns = FairTurns(per_turn)
         tasks = [asyncio.create_task(ask(turns, number)) for number in range(count)]
         before = 0
         while len(admitted) < count:
@@ -36,12 +36,12 @@ def test_each_turn_admits_a_few_and_all_come_in_order(per_turn: int, count: int)
 def test_one_who_gave_up_takes_no_turn() -> None:
     admitted: list[int] = []
 
-    async def ask(turns: Turns, number: int) -> None:
+    async def ask(turns: FairTurns, number: int) -> None:
         await turns.wait()
         admitted.append(number)
 
     async def main() -> None:
-        turns = Turns(1)
+        turns = FairTurns(1)
         tasks = [asyncio.create_task(ask(turns, number)) for number in range(4)]
         await asyncio.sleep(0)
         tasks[1].cancel()

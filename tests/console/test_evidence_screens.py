@@ -109,10 +109,10 @@ def test_a_dossier_tells_card_gates_people_and_trail_and_what_is_missing(bench: 
 
 def test_a_promise_that_is_not_kept_is_said_with_both_figures(bench: Bench) -> None:
     estimate = {"mean": 0.8, "low": 0.75, "high": 0.85}
-    outlook = {"promised": {"average_precision": estimate, "rows": 500},
+    expected_values = {"promised": {"average_precision": estimate, "rows": 500},
                "matured": {"average_precision": 0.5, "rows": 500},
                "held_out": {"average_precision": 0.81}, "expected": None}  # fmt: skip
-    bench.add_run(jobname="drift", status="SUCCEEDED", metrics={"outlook": outlook})
+    bench.add_run(jobname="drift", status="SUCCEEDED", metrics={"outlook": expected_values})
     numbers = {"compared": True, "alpha_left": 0.0421}
     bench.add_run(
         verdicts=[{"gate": "metrics", "outcome": "FAIL", "reason": "", "numbers": numbers}]

@@ -163,7 +163,8 @@ def test_the_containers_go_through_the_whole_loop(stack: None) -> None:
 
     run = trigger_run()
     finished = wait_for("the retraining", RETRAINING_SECONDS, lambda: finished_run(run))
-    assert finished["status"] in {"SUCCEEDED", "REFUSED"}, finished
+    # the scheduler may find the champion too young to be replaced, and say so before training
+    assert finished["status"] in {"SUCCEEDED", "REFUSED", "SKIPPED"}, finished
 
     for container in containers():
         assert container["Config"]["User"] == "10001:10001"

@@ -15,9 +15,9 @@ from shared.version import VERSION
 from understudy.backup.archive import ArchiveRefused, ArchiveWriter, Manifest, new_archive
 from understudy.backup.databases import database_of
 from understudy.backup.places import (
+    BackupFolder,
     BackupSettings,
     OpenFiles,
-    Place,
     journal_place,
     keys_place,
     other_places,
@@ -82,12 +82,12 @@ def _add_instance(
     writer.finish(_completed(manifest))
 
 
-def _add(place: Place, writer: ArchiveWriter) -> None:
+def _add(place: BackupFolder, writer: ArchiveWriter) -> None:
     with OpenFiles(place) as held:
         _write(place, held, writer)
 
 
-def _write(place: Place, held: OpenFiles, writer: ArchiveWriter) -> None:
+def _write(place: BackupFolder, held: OpenFiles, writer: ArchiveWriter) -> None:
     for name, (file, size) in held.files.items():
         writer.copy(f"{place.name}/{name}", file, size)
 

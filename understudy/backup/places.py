@@ -59,7 +59,7 @@ def load_settings() -> BackupSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BackupFolder:
     """A folder of an instance, under the name that it has in an archive.
 
     Attributes:
@@ -83,32 +83,32 @@ class Place:
         return sorted({name.split("/", 1)[0] for name in self.files()})
 
 
-def journal_place(settings: BackupSettings) -> Place:
-    return Place("journal", settings.journal_dir)
+def journal_place(settings: BackupSettings) -> BackupFolder:
+    return BackupFolder("journal", settings.journal_dir)
 
 
-def registry_place(settings: BackupSettings) -> Place:
+def registry_place(settings: BackupSettings) -> BackupFolder:
     pointer = "current_version.txt"
     fixed = (pointer, "ledger.json")
     # A version that was revoked after the backup stays revoked.
-    return Place("registry", settings.prod_models_dir, fixed, pointer, kept=("revoked",))
+    return BackupFolder("registry", settings.prod_models_dir, fixed, pointer, kept=("revoked",))
 
 
-def other_places(settings: BackupSettings) -> list[Place]:
+def other_places(settings: BackupSettings) -> list[BackupFolder]:
     """The folders of the scheduler."""
     return [
-        Place("candidates", settings.retrained_models_dir),
-        Place("held_out", settings.test_data_dir),
-        Place("drift", settings.drift_reports_dir),
-        Place("archive", settings.archive_dir),
+        BackupFolder("candidates", settings.retrained_models_dir),
+        BackupFolder("held_out", settings.test_data_dir),
+        BackupFolder("drift", settings.drift_reports_dir),
+        BackupFolder("archive", settings.archive_dir),
     ]
 
 
-def keys_place(settings: BackupSettings) -> Place:
-    return Place("keys", settings.keys_dir)
+def keys_place(settings: BackupSettings) -> BackupFolder:
+    return BackupFolder("keys", settings.keys_dir)
 
 
-def all_places(settings: BackupSettings) -> list[Place]:
+def all_places(settings: BackupSettings) -> list[BackupFolder]:
     """Every folder of the main archive, in the order in which a restore fills them."""
     return [journal_place(settings), *other_places(settings), registry_place(settings)]
 
@@ -116,7 +116,7 @@ def all_places(settings: BackupSettings) -> list[Place]:
 class OpenFiles:
     """The files of a place as they were at one moment, held open; use it as a context."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: BackupFolder) -> None:
         self._place = place
         self._stack = ExitStack()
         self.files: dict[str, tuple[BinaryIO, int]] = {}

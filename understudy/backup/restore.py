@@ -29,8 +29,8 @@ from understudy.backup.archive import Archive, ArchiveRefused, Manifest, opened
 from understudy.backup.databases import DatabaseCopy, check_revision, database_of
 from understudy.backup.places import (
     ASIDE_PREFIX,
+    BackupFolder,
     BackupSettings,
-    Place,
     all_places,
     keys_place,
 )
@@ -87,7 +87,10 @@ def restore(settings: BackupSettings, path: Path, keys: Path | None, *, force: b
 
 
 def _put_all(
-    work: Sequence[tuple[Place, Archive]], database: DatabaseCopy, archive: Archive, aside: str
+    work: Sequence[tuple[BackupFolder, Archive]],
+    database: DatabaseCopy,
+    archive: Archive,
+    aside: str,
 ) -> None:
     staged = [_Staged(place) for place, _ in work]
     try:
@@ -109,7 +112,7 @@ def _put_all(
 class _Staged:
     """The content of one place, in a folder with a temporary name within it."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: BackupFolder) -> None:
         self._place = place
         self._folder = place.folder / f"{TEMPORARY_PREFIX}restore-{secrets.token_hex(4)}"
 
@@ -162,7 +165,7 @@ def _note_in_audit_trail(registry: Path, manifest: Manifest, archive: Path) -> N
     )
 
 
-def _content(places: Iterator[Place]) -> list[str]:
+def _content(places: Iterator[BackupFolder]) -> list[str]:
     return [
         f"{place.folder}/ ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
         for place in places

@@ -53,12 +53,12 @@ def test_two_versions_that_answer_other_values_do_not_look_alike() -> None:
     pairs = zip(
         arm_statistics(champion, 1).scores, arm_statistics(candidate, 1).scores, strict=True
     )
-    apart = [
+    separated = [
         abs(one.share.mean - other.share.mean)
         / np.hypot(one.share.standard_error, other.share.standard_error)
         for one, other in pairs
     ]
-    assert max(apart) > 10
+    assert max(separated) > 10
 
 
 def test_workers_counts_in_the_same_bins_add_up(tmp_path: Path) -> None:

@@ -69,8 +69,8 @@ def test_boosters_are_served_as_they_predict(library: str, kind: TaskKind) -> No
     fitted = fit(request, recipe, slice(None))
     rows = strange_rows()
     native = fitted.predict(rows).reshape(len(rows), -1)
-    apart = np.abs(run_graph(candidate.files[GRAPH], rows) - native).max()
-    assert apart <= 1e-5 * max(1.0, np.abs(native).max())
+    separated = np.abs(run_graph(candidate.files[GRAPH], rows) - native).max()
+    assert separated <= 1e-5 * max(1.0, np.abs(native).max())
 
 
 @pytest.mark.parametrize(

@@ -127,12 +127,12 @@ def test_performance_is_estimated_without_labels_and_marked_as_a_warning_only(
     drift_bench: DriftBench,
 ) -> None:
     drift_bench.serve(days=7, seed=1)
-    outlook = drift_bench.check().metrics["outlook"]
-    assert outlook["note"] == "an estimate without labels: an early warning, never asked by a gate"
-    true = outlook["held_out"]["average_precision"]
-    expected = outlook["expected"]["average_precision"]
+    figures = drift_bench.check().metrics["outlook"]
+    assert figures["note"] == "an estimate without labels: an early warning, never asked by a gate"
+    true = figures["held_out"]["average_precision"]
+    expected = figures["expected"]["average_precision"]
     assert expected["low"] - 0.05 < true < expected["high"] + 0.05
-    assert outlook["matured"] is None
+    assert figures["matured"] is None
 
 
 def test_a_page_and_its_json_are_written_and_only_the_latest_kept(

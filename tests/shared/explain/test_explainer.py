@@ -13,7 +13,7 @@ from learning.trainers.train import export
 from shared.explain import Explainer, NotExplainable, tree_shap
 from shared.explain import explainer_of as explainer_of_graph
 from shared.explain.ensemble import Nodes, exits_of
-from shared.explain.tree_shap import Table
+from shared.explain.tree_shap import PathTable
 from shared.tasks import TaskKind
 from tests.learning.trainers.rows import COLUMNS, matrix_of, strange_rows
 from tests.support.explained_trees import KINDS, Floats, explainer_of, fitted_of, request_of
@@ -113,7 +113,7 @@ def test_leaves_that_are_not_in_the_table_contribute_the_same() -> None:
     explainer = explainer_of(TaskKind.REGRESSION)
     rows = matrix_of(20, seed=8)
     table = explainer._tables[0]
-    nothing = Table(table.trees, np.full_like(table.at, -1), np.zeros(1))
+    nothing = PathTable(table.trees, np.full_like(table.at, -1), np.zeros(1))
     found = np.zeros((20, len(COLUMNS)))
     tree_shap.add_contributions_of_rows(
         explainer.ensemble.nodes, explainer.paths, nothing, rows, found

@@ -106,7 +106,7 @@ def ended_with_parent(
         before=before, number=number, by_kernel=by_kernel, ready=str(ready), forever=forever
     )
     parent = start_child(
-        [sys.executable, "-c", PARENT.format(child=child, apart=True)],
+        [sys.executable, "-c", PARENT.format(child=child, separated=True)],
         folder=INSTALLATION,
         stdout=subprocess.PIPE,
     )
@@ -147,7 +147,7 @@ def test_one_that_does_not_obey_is_killed_and_named(stubborn: ChildProcess) -> N
 
 
 def test_what_a_child_started_is_killed_with_it() -> None:
-    child = python(PARENT.format(child=OBEDIENT, apart=False))
+    child = python(PARENT.format(child=OBEDIENT, separated=False))
     assert child.stdout is not None
     with child.stdout as lines:
         grandchild = int(lines.readline())

@@ -164,5 +164,5 @@ def test_two_classes_are_never_counted_as_one_where_bins_suffice(
         outputs = [0.0] * classes
         outputs[chosen] = 1.0
         values.append(comparison_value(task, outputs))
-    apart = bin_of(edges, values[0]) != bin_of(edges, values[1])
-    assert apart or first == second or classes > MAX_EDGES
+    separated = bin_of(edges, values[0]) != bin_of(edges, values[1])
+    assert separated or first == second or classes > MAX_EDGES
