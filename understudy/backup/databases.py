@@ -27,6 +27,8 @@ from understudy.backup.archive import Archive, ArchiveRefused, ArchiveWriter
 SQLITE_MEMBER = "database/understudy.db"
 TABLES_MEMBER = "database/tables.json"
 _VERSION_TABLE = "alembic_version"
+# The server's own number of the transaction that stored a row: another server gives its own.
+_TRANSACTION = "xact"
 # Tables of a declared use case (shared/rows/tables.py).
 _DECLARED = re.compile(r"[a-z][a-z0-9_]*_v[0-9]+_(rows|decisions|quarantined|label_changes)")
 _BESIDE = ("", "-wal", "-shm", "-journal")
@@ -248,7 +250,8 @@ def _is_ours(name: str) -> bool:
 
 def _columns(connection: Connection, table: Table) -> str:
     quote = connection.dialect.identifier_preparer.quote
-    return ", ".join(quote(column.name) for column in table.columns)
+    names = (column.name for column in table.columns if column.name != _TRANSACTION)
+    return ", ".join(map(quote, names))
 
 
 def _raw(connection: Connection) -> Any:
