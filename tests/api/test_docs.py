@@ -21,6 +21,8 @@ ROLES = {
     "/rollback_model": Role.OPERATOR,
     "/revoke_model": Role.OPERATOR,
     "/update_rollout": Role.PUSH,
+    "/approve_model": Role.OPERATOR,
+    "/refuse_model": Role.OPERATOR,
     "/api/mlops/schedule": Role.OPERATOR,
     "/api/mlops/force-retraining": Role.OPERATOR,
     "/api/mlops/runs/{run_id}/cancel": Role.OPERATOR,
@@ -32,6 +34,8 @@ REFUSED = {
     "/rollback_model": 409,
     "/revoke_model": 404,
     "/update_rollout": 409,
+    "/approve_model": 409,
+    "/refuse_model": 409,
     "/api/mlops/runs/{run_id}/cancel": 404,
 }
 

@@ -20,7 +20,7 @@ from tests.support.churn_rows import churn
 from tests.support.instances import instance_in
 from understudy.backup.archive import ArchiveRefused, Manifest, new_archive
 from understudy.backup.create import make_backup
-from understudy.backup.places import BackupSettings
+from understudy.backup.places import BackupSettings, key_places
 from understudy.backup.restore import check_archive, restore
 
 MONDAY_US = 1_767_607_200_000_000
@@ -259,3 +259,15 @@ def test_a_server_is_copied_in_one_snapshot_and_filled_in_one_transaction(
     migrate(other)
     for one in (engine, other):
         one.dispose()
+
+
+def test_keys_are_put_in_place_folder_by_folder(tmp_path: Path) -> None:
+    """In a container each is a volume, and the folder of all is read-only."""
+    here = instance_in(tmp_path)
+    names = ("manifest.json", "keys/trust/a.pub", "keys/signing/b.pem", "keys/trust/c.pub")
+    places = key_places(here, names)
+    assert [place.folder for place in places] == [
+        here.keys_dir / "signing",
+        here.keys_dir / "trust",
+    ]
+    assert [place.name for place in places] == ["keys/signing", "keys/trust"]

@@ -6,7 +6,7 @@ no rollback waits for a backup.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +106,15 @@ def other_places(settings: BackupSettings) -> list[BackupFolder]:
 
 def keys_place(settings: BackupSettings) -> BackupFolder:
     return BackupFolder("keys", settings.keys_dir)
+
+
+def key_places(settings: BackupSettings, names: Iterable[str]) -> list[BackupFolder]:
+    """The folders of keys that these members of an archive need.
+
+    Each is filled apart: in a container each is a volume, and the folder of all is read-only.
+    """
+    folders = sorted({name.split("/")[1] for name in names if name.count("/") > 1})
+    return [BackupFolder(f"keys/{name}", settings.keys_dir / name) for name in folders]
 
 
 def all_places(settings: BackupSettings) -> list[BackupFolder]:

@@ -32,7 +32,7 @@ from understudy.backup.places import (
     BackupFolder,
     BackupSettings,
     all_places,
-    keys_place,
+    key_places,
 )
 
 
@@ -72,7 +72,8 @@ def restore(settings: BackupSettings, path: Path, keys: Path | None, *, force: b
         _check_keys(settings, archive.manifest, held)
         work = [(place, archive) for place in all_places(settings)]
         if held is not None:
-            work.insert(0, (keys_place(settings), held))
+            names = (member.path for member in held.manifest.files)
+            work = [*((place, held) for place in key_places(settings, names)), *work]
         stack.enter_context(no_service_runs(settings.journal_dir))
         found = [*database.content(), *_content(place for place, _ in work)]
         if found and not force:
@@ -120,7 +121,7 @@ class _Staged:
         make_folder(self._place.folder)
         self._folder.mkdir(mode=0o700)
         for member in archive.manifest.below(self._place.name):
-            target = self._folder / member.path.split("/", 1)[1]
+            target = self._folder / member.path.removeprefix(f"{self._place.name}/")
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             archive.extract(member, target)
         sync_tree(self._folder)
