@@ -128,5 +128,5 @@ def point_values(
     for name in dict.fromkeys((*_SHOWN[task.kind], *more)):
         measure = measure_named(name)
         value = measure.of(exact, truth).value if usable else float("nan")
-        found[name] = measure.shown(value)
+        found[name] = float(measure.shown(value))
     return found

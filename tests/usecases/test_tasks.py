@@ -27,8 +27,14 @@ from scheduler.drift.champion_baseline import ChampionBaseline
 from scheduler.drift.finding import DriftFinding, look
 from scheduler.drift.live import DriftWindow
 from scheduler.drift.page.page import render as render_drift
+from scheduler.replay.asked import Asked
+from scheduler.replay.history import connect_read_only
+from scheduler.replay.plan import plan_spans
+from scheduler.replay.replay import replay
+from scheduler.replay.summary import verdict
 from shared.bundle.archive import Bundle, unpack
 from shared.clock import MICROS_PER_DAY, to_datetime
+from shared.intervals import Interval
 from shared.rows.schema import Row
 from shared.scoring.loading import load_model
 from shared.tables.engine import connect, migrate
@@ -40,6 +46,7 @@ from shared.usecase.serving import ServedModel
 from tests.scheduler.fakes import SettableClock
 from tests.support.declared_bench import NOW_US
 from tests.support.declared_cycle import DeclaredBench, bench_of
+from tests.support.replay_bench import Notebook
 from tests.support.shipped_use_cases import ROOT, shipped_names
 from usecases.declared.learning import DeclaredLearning, learning_of
 
@@ -168,6 +175,32 @@ def test_predictions_fall_into_several_bins_of_a_canary(world: World) -> None:
     shares = np.bincount(np.digitize(values, edges), minlength=len(edges) + 1) / len(values)
     assert shares.max() < 0.9
     assert np.count_nonzero(shares) >= 3
+
+
+def test_a_history_of_the_task_is_played_again(world: World, tmp_path: Path) -> None:
+    history = connect_read_only(world.engine.url.render_as_string(hide_password=False))
+    begin, end = NOW_US - 90 * MICROS_PER_DAY, NOW_US - 40 * MICROS_PER_DAY
+    spans = plan_spans(Interval.parse("P45D"), begin, end)
+    asked = Asked(
+        use_case=world.learning,
+        history=history,
+        spans=spans,
+        known_us=NOW_US,
+        work=tmp_path,
+        seed=1,
+        latency_budget_ms=1_000.0,
+        pages=False,
+        settings=(False,),
+    )
+    rounds = replay(asked, Notebook())
+    history.dispose()
+    metric = world.learning.policy.primary_metric
+    assert len(rounds) == len(spans) == 2
+    assert rounds[0].status is RunStatus.SUCCEEDED, rounds[0].reason
+    known = [one for record in rounds for one in record.scores.values() if one]
+    assert known
+    assert all(one[metric] is not None for one in known)
+    assert metric.replace("_", " ") in verdict(rounds, metric)
 
 
 def test_the_page_names_every_task_and_its_example() -> None:
