@@ -24,7 +24,7 @@ DRIFT_DAYS_AGO = 40
 OLD_FRAUD = (Crime.HONEST, Crime.COMPROMISED_MERCHANT, Crime.BIG_TICKET, Crime.CLONED_CARD)
 NEW_FRAUD = (Crime.HONEST, Crime.TAKEOVER, Crime.TESTING, Crime.STRANGE_DEVICE)
 """What thieves do before DRIFT_DAYS_AGO, and from then on: kinds the first model never saw."""
-AMOUNT_FACTOR = 2.5
+AMOUNT_FACTOR = 1.6
 """From DRIFT_DAYS_AGO on, everything costs this many times as much."""
 
 
