@@ -1,5 +1,6 @@
 """Commands that change what a running API serves do it, and say in one line what they cannot."""
 
+import getpass
 import json
 from pathlib import Path
 
@@ -126,7 +127,10 @@ def test_a_run_is_requested_by_the_command(settings: Settings, tmp_path: Path) -
         [second, first] = server.client.get(
             "/api/mlops/runs", headers=server.bearer(Role.READ)
         ).json()["runs"]
-    assert (first["requested_by"], second["status"]) == ("trigger", "REQUESTED")
+    assert (first["requested_by"], second["status"]) == (
+        f"trigger/{getpass.getuser()}",
+        "REQUESTED",
+    )
 
 
 def test_the_doctor_finds_a_running_api_and_that_no_scheduler_runs(

@@ -39,6 +39,11 @@ WHO: dict[tuple[str, str], Role | str] = {
     ("POST", "/api/mlops/schedule"): Role.OPERATOR,
     ("GET", "/api/mlops/runs"): Role.READ,
     ("GET", "/api/mlops/runs/{run_id}"): Role.READ,
+    ("GET", "/approvals"): Role.READ,
+    ("POST", "/approve_model"): Role.OPERATOR,
+    ("POST", "/refuse_model"): Role.OPERATOR,
+    ("GET", "/decisions/{row_id:path}"): Role.READ,
+    ("GET", "/audit"): Role.READ,
     ("GET", "/api/health"): OPEN,
     ("GET", "/livez"): OPEN,
     ("GET", "/readyz"): OPEN,
@@ -49,6 +54,8 @@ WHO: dict[tuple[str, str], Role | str] = {
     ("GET", "/docs/swagger-ui.css"): OPEN,
     ("GET", "/openapi.json"): OPEN,
 }
+# What they show is about people: never open.
+ABOUT_PEOPLE = {("GET", "/decisions/{row_id:path}"), ("GET", "/audit")}
 GUARDED = [(address, role) for address, role in WHO.items() if isinstance(role, Role)]
 
 
@@ -140,7 +147,8 @@ def test_scoring_and_reading_are_open_by_default_and_nothing_else_is(settings: S
         opened = {
             address for address, _ in GUARDED if call(server, address).status_code not in (401, 403)
         }
-    assert opened == {a for a, role in GUARDED if role in (Role.SCORER, Role.READ)}
+    reading = {a for a, role in GUARDED if role in (Role.SCORER, Role.READ)}
+    assert opened == reading - ABOUT_PEOPLE
 
 
 def test_an_error_about_credentials_never_shows_them() -> None:

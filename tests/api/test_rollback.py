@@ -104,4 +104,4 @@ def test_an_alert_about_anything_else_changes_nothing(
 def test_an_alert_without_a_fallback_says_so_and_changes_nothing(serving: Running) -> None:
     answer = alert(serving, "1.0.0")
     assert (answer.status_code, answer.json()["action"]) == (200, "none")
-    assert "no earlier version" in answer.json()["reason"]
+    assert "there is no version to roll back to" in answer.json()["reason"]

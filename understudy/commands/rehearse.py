@@ -20,7 +20,11 @@ Scale = Annotated[
 group = typer.Typer(
     no_args_is_help=True,
     help="Watch a bad version go live and be rolled back. Nothing of yours is touched: a service "
-    "of its own, in a temporary folder and on free ports, ends with the command.",
+    "of its own, in a temporary folder and on free ports, ends with the command.\n\n"
+    "**Examples**\n\n"
+    "    understudy rehearse slow-model\n\n"
+    "    understudy rehearse failing-model\n",
+    rich_markup_mode="markdown",
 )
 
 

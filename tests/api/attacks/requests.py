@@ -18,6 +18,8 @@ OPEN = {
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),
+    ("GET", "/"),
+    ("HEAD", "/"),
     ("GET", "/docs"),
     ("HEAD", "/docs"),
     *(

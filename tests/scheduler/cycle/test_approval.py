@@ -119,7 +119,7 @@ def test_an_approved_candidate_is_promoted_by_a_scheduler_that_knows_nothing_of_
     assert done.metrics == first.metrics
     assert done.data_size == first.data_size
     names = [step["step"] for step in done.steps]
-    assert names[:14] == [step["step"] for step in first.steps]
+    assert names[: len(first.steps)] == [step["step"] for step in first.steps]
     assert names[-4:] == ["approved", "sign", "push", "verify"]
     [(raw, _)] = held.api.pushed
     [one] = list_approvals(held.context.engine)

@@ -48,6 +48,7 @@ def test_a_refused_run_says_that_the_champion_still_serves(
     bench: CycleBench, ledger: Ledger
 ) -> None:
     bench.run()
+    bench.use_case.weights = (0.3, 0.0, 2.0)
     bench.run()
 
     refused = ledger.runs[-1]
