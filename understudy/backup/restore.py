@@ -214,18 +214,24 @@ def no_service_runs(
     """
     held: list[int] = []
     try:
-        for lock in [journal / "lock", *journal.glob("*/lock")]:
-            if not lock.exists():
-                continue
-            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
-            held.append(descriptor)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise refused("a scoring service runs: stop it first") from error
+        try:
+            _hold_locks(journal, held, refused)
+        except PermissionError as error:
+            raise SettingsError(f"cannot look into {journal}: {error.strerror}") from error
         yield
-    except PermissionError as error:
-        raise SettingsError(f"cannot look into {journal}: {error.strerror}") from error
     finally:
         for descriptor in held:
             os.close(descriptor)
+
+
+def _hold_locks(journal: Path, held: list[int], refused: type[UnderstudyError]) -> None:
+    """Every lock of the journal, each as a descriptor that `held` gets at once."""
+    for lock in [journal / "lock", *journal.glob("*/lock")]:
+        if not lock.exists():
+            continue
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+        held.append(descriptor)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise refused("a scoring service runs: stop it first") from error
