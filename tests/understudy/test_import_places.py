@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from shared.tables.engine import connect
 from shared.tables.schema import transaction_history_logs
 from tests.support.command_line import Command
+from tests.support.existing_database import make_database
 from understudy.commands.data import _place_for_rejects
 
 pytestmark = pytest.mark.slow
@@ -106,6 +107,7 @@ def test_beside_a_read_only_input_the_current_folder_takes_the_rejects(
 def test_the_page_of_a_drift_check_replaces_no_file_of_a_person(
     understudy: Command, tmp_path: Path
 ) -> None:
+    make_database(tmp_path)
     page = tmp_path / "report.html"
     page.write_text("<html>mine</html>")
     done = understudy("drift", "--html", page)

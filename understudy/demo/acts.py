@@ -23,7 +23,7 @@ CHECKED_DAYS_AGO, PROMOTED_DAYS_AGO = 7.0, 1.5
 PERSON = "the demo"
 # One product takes about 15 ms; the budget of a row is 25 ms.
 # twice the budget of a row also where a product takes four milliseconds
-_SLOW_PRODUCTS = 12
+_SLOW_PRODUCTS = 5
 
 
 @dataclass(slots=True)

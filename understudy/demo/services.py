@@ -50,7 +50,7 @@ _SETTINGS = {
     "ROLLOUT_STAGE_REQUESTS": "40",
     "SERVED_WELL_SECONDS": "5",
     "SERVED_WELL_ROWS": "30",
-    "SCORING_BUDGET_SECONDS": "0.025",
+    "SCORING_BUDGET_SECONDS": "0.01",
 }
 """As little as can be seen: stages of three seconds and forty rows, checks when the demo asks."""
 
