@@ -127,7 +127,9 @@ def outcome(record: Round) -> str:
 
 
 def _rounds(data: PageData) -> DataTable:
-    table = DataTable(title=f"{data.metric} until the next round", title_justify="left")
+    table = DataTable(
+        title=f"{data.metric} until the next round", title_justify="left", box=None, pad_edge=False
+    )
     table.add_column("as of", no_wrap=True)
     table.add_column("candidate", no_wrap=True)
     for policy in Policy:
