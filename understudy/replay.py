@@ -130,8 +130,8 @@ def _rounds(data: PageData) -> DataTable:
     table = DataTable(
         title=f"{data.metric} until the next round", title_justify="left", box=None, pad_edge=False
     )
-    table.add_column("as of", no_wrap=True)
-    table.add_column("candidate", no_wrap=True)
+    table.add_column("as of", min_width=len("2026-01-01"))
+    table.add_column("candidate", min_width=len("promoted 1.0.0"))
     for policy in Policy:
         table.add_column(policy.value, justify="right")
     table.add_column("positives", justify="right")
