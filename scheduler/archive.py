@@ -7,16 +7,14 @@ import structlog
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-import usecases
 from scheduler.cycle.interruption import Interrupted, Interruption
 from scheduler.cycle.records import INTERRUPTED, Recorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import StepLog, shown_steps
 from shared.clock import Clock
 from shared.errors import DataUnavailable
-from shared.rows.declaration import FILE_NAME, read_declaration
-from shared.rows.tables import archived_tables, tables_of
-from shared.tables.archive import ArchivedTables, TooYoung, archive_rows, transaction_archive
+from shared.tables.archive import TooYoung, archive_rows
+from shared.tables.data_changes import RowLogs
 from shared.tables.runs import Run, RunStatus
 
 ARCHIVED, NOTHING_OLD = "archived", "nothing_old"
@@ -27,7 +25,7 @@ class ArchiveContext:
     """The collaborators and settings of an archiving run."""
 
     engine: Engine
-    tables: ArchivedTables
+    logs: RowLogs
     folder: Path
     older_than_days: float
     clock: Clock
@@ -77,7 +75,7 @@ class ArchiveRunner:
         with steps.step("archive") as note:
             counts = archive_rows(
                 context.engine,
-                context.tables,
+                context.logs,
                 context.folder,
                 context.clock.now_us(),
                 context.older_than_days,
@@ -91,11 +89,3 @@ class ArchiveRunner:
             report.end(RunStatus.SUCCEEDED, ARCHIVED, f"Moved rows older than {days}: {told}.")
         else:
             report.end(RunStatus.SUCCEEDED, NOTHING_OLD, f"No row is older than {days}.")
-
-
-def archived_by(use_case: str) -> ArchivedTables:
-    """The tables of a use case that are archived."""
-    folder = usecases.declared_folder(use_case)
-    if folder is None:
-        return transaction_archive()
-    return archived_tables(tables_of(read_declaration(folder / FILE_NAME).row_schema))

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.archive import ArchiveContext, ArchiveRunner, archived_by
+import usecases
+from scheduler.archive import ArchiveContext, ArchiveRunner
 from scheduler.cycle.approvals import DatabaseApprovals
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.context import CycleContext
@@ -26,6 +27,7 @@ from scheduler.tracking.wiring import tracker_for
 from shared.clock import SystemClock
 from shared.keys.signing import sign
 from shared.keys.store import KeyStore
+from shared.rows.tables import logs_of_folder
 from shared.usecase.learning import LearningUseCase
 
 
@@ -54,7 +56,7 @@ def runners(
     )
     archive = ArchiveContext(
         engine=engine,
-        tables=archived_by(settings.use_case),
+        logs=logs_of_folder(usecases.declared_folder(settings.use_case)),
         folder=settings.archive_dir,
         older_than_days=settings.archive_older_than_days,
         clock=context.clock,

@@ -22,6 +22,7 @@ ALLOWED = {
     "simulator": {"simulator", "shared"},
     "console": {"console", "shared"},
 }
+HEAVY = ("torch", "sklearn", "skl2onnx", "polars", "pandas", "pandera", "onnx", "learning")
 ROOMS = {*ALLOWED, "understudy", "benchmarks", "tests"}
 
 
@@ -57,11 +58,25 @@ def test_only_the_use_case_knows_what_it_is_about(room: str) -> None:
 
 
 def test_the_scoring_service_never_imports_a_training_library() -> None:
-    heavy = ("torch", "sklearn", "skl2onnx", "polars", "pandas", "pandera", "onnx", "learning")
     code = (
         "import sys, usecases, api.main, api.serving, shared.tasks\n"
         "usecases.load_serving(usecases.DEFAULT)\n"
-        f"print([name for name in {heavy} if name in sys.modules])"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_scoring_service_serves_every_use_case_without_what_training_needs() -> None:
+    """Its image has none of it; a table that named polars kept declared use cases from starting."""
+    names = sorted(path.parent.name for path in (ROOT / "usecases").glob("*/usecase.toml"))
+    assert names
+    code = (
+        "import sys, usecases, api.main, api.serving, api.wiring\n"
+        f"for name in {names}: usecases.load_serving(name); usecases.row_store(name)\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from sqlalchemy import Engine
@@ -13,9 +12,8 @@ from scheduler.cycle.held_out import HeldOutStore
 from scheduler.settings import SchedulerSettings
 from scheduler.step_cache.store import ArtefactStore
 from shared.clock import SystemClock
-from shared.rows.declaration import FILE_NAME, read_declaration
-from shared.rows.tables import entity_tables, tables_of
-from shared.tables.erasure import EntityTables, digest_of, erase_entity, transaction_tables
+from shared.rows.tables import logs_of_folder
+from shared.tables.erasure import digest_of, erase_entity
 from understudy.terminal import DataTable
 
 # Decisions that were answered a moment ago are on their way from the journal to the database.
@@ -33,14 +31,6 @@ class Erased:
         return not any(self.counts.values())
 
 
-def tables_for(use_case: str) -> EntityTables:
-    """The tables of a use case that hold rows of its entities."""
-    folder: Path | None = usecases.declared_folder(use_case)
-    if folder is None:
-        return transaction_tables()
-    return entity_tables(tables_of(read_declaration(folder / FILE_NAME).row_schema))
-
-
 def erase(
     engine: Engine,
     settings: SchedulerSettings,
@@ -54,13 +44,13 @@ def erase(
         DataUnavailable: the database cannot be written.
         OSError: a kept set cannot be read or written.
     """
-    tables = tables_for(settings.use_case)
-    counts = erase_entity(engine, tables, entity, SystemClock().now_us(), reason)
+    logs = logs_of_folder(usecases.declared_folder(settings.use_case))
+    counts = erase_entity(engine, logs, entity, SystemClock().now_us(), reason)
     wait(_DRAIN_SECONDS)
-    for name, count in erase_entity(engine, tables, entity, SystemClock().now_us(), reason).items():
+    for name, count in erase_entity(engine, logs, entity, SystemClock().now_us(), reason).items():
         counts[name] += count
     held_out = HeldOutStore(settings.test_data_dir, settings.held_out_sets_kept)
-    counts["held-out sets"] = held_out.erase(tables.entity, entity)
+    counts["held-out sets"] = held_out.erase(logs.entity, entity)
     if any(counts.values()):
         # they hold snapshots of the rows, and only save time
         counts["kept steps"] = ArtefactStore(settings.work_dir, settings.work_max_bytes).clear()

@@ -5,6 +5,7 @@ the version of the declaration, so that a raised version has new tables.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -24,11 +25,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import JSON
 
+from shared.rows.declaration import FILE_NAME, read_declaration
 from shared.rows.schema import Column as Declared
 from shared.rows.schema import Kind, RowSchema
-from shared.tables.archive import ArchivedTables
-from shared.tables.data_changes import RowLogs
-from shared.tables.erasure import EntityTables
+from shared.tables.data_changes import TRANSACTION_LOGS, RowLogs
 from shared.tasks import TaskKind
 
 SENDER_CHARACTERS = 64
@@ -80,15 +80,15 @@ def tables_of(schema: RowSchema) -> RowTables:
     )
 
 
-def entity_tables(tables: RowTables) -> EntityTables:
-    """The tables that hold rows of an entity."""
-    others = (tables.decisions, tables.label_changes, tables.replaced_rows)
-    logs = (tables.rows, tables.quarantined)
-    return EntityTables(logs, others, "entity", "row_id", tables.replaced_rows)
+def logs_of_folder(folder: Path | None) -> RowLogs:
+    """The tables of the use case that is declared in a folder; of card transactions without one."""
+    if folder is None:
+        return TRANSACTION_LOGS
+    return row_logs(tables_of(read_declaration(folder / FILE_NAME).row_schema))
 
 
 def row_logs(tables: RowTables) -> RowLogs:
-    """The tables that `understudy rows` searches and changes."""
+    """The tables that commands search, change, erase and archive."""
     return RowLogs(
         "row_id",
         "entity",
@@ -98,12 +98,6 @@ def row_logs(tables: RowTables) -> RowLogs:
         tables.replaced_rows,
         (tables.decisions,),
     )
-
-
-def archived_tables(tables: RowTables) -> ArchivedTables:
-    """The tables whose old rows are archived."""
-    others = (tables.decisions, tables.label_changes)
-    return ArchivedTables((tables.rows, tables.quarantined), others, "row_id")
 
 
 def served_rows(tables: RowTables) -> FromClause:

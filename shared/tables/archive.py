@@ -5,13 +5,12 @@ are in the archive and in the database: the next run writes them once more, into
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import polars as pl
 from sqlalchemy import (
     JSON,
     ColumnElement,
@@ -28,14 +27,12 @@ from sqlalchemy import (
 from shared.clock import MICROS_PER_DAY, to_datetime
 from shared.errors import UnderstudyError
 from shared.system.files import write_whole_within
+from shared.tables.data_changes import RowLogs
 from shared.tables.engine import database_errors
 from shared.tables.locks import lock_for_writing
-from shared.tables.schema import (
-    api_transaction_logs,
-    label_changes,
-    quarantined_transaction_logs,
-    transaction_history_logs,
-)
+
+if TYPE_CHECKING:
+    import polars as pl
 
 LEAST_DAYS = 180.0
 """Training reads rows of several months, and each of them needs the month before it."""
@@ -45,23 +42,6 @@ _CHUNK = 20_000
 
 class TooYoung(UnderstudyError):
     """Raised when rows would be archived that training or live features still need."""
-
-
-@dataclass(frozen=True, slots=True)
-class ArchivedTables:
-    """The tables to archive.
-
-    Attributes:
-        logs: rows with an `event_time`, known by `row_id`.
-        others: hold something of a row under the same `row_id`; archived with it.
-        user: where live features need every user's first row and the newest of the old ones:
-            the column that names the user.
-    """
-
-    logs: Sequence[Table]
-    others: Sequence[Table]
-    row_id: str
-    user: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +56,9 @@ class _PartPath:
         return self.folder / table.name / f"{self.stamp}-{self.number:05d}.parquet"
 
 
-def transaction_archive() -> ArchivedTables:
-    """The logs of card transactions."""
-    logs = (transaction_history_logs, api_transaction_logs, quarantined_transaction_logs)
-    return ArchivedTables(logs, (label_changes,), "transaction_id", "user_id")
-
-
 def archive_rows(
     engine: Engine,
-    tables: ArchivedTables,
+    logs: RowLogs,
     folder: Path,
     now_us: int,
     older_than_days: float,
@@ -104,11 +78,11 @@ def archive_rows(
         raise TooYoung(f"rows younger than {LEAST_DAYS:.0f} days are needed for training")
     before_us = now_us - round(older_than_days * MICROS_PER_DAY)
     stamp = to_datetime(now_us).strftime("%Y%m%dT%H%M%S")
-    counts = {table.name: 0 for table in (*tables.logs, *tables.others)}
-    total, done = _count(engine, tables, before_us), 0
+    counts = {table.name: 0 for table in (*logs.logs, *logs.beside)}
+    total, done = _count(engine, logs, before_us), 0
     number = 0
-    for log in tables.logs:
-        while moved := _move(engine, tables, log, before_us, _PartPath(folder, stamp, number)):
+    for log in logs.logs:
+        while moved := _move(engine, logs, log, before_us, _PartPath(folder, stamp, number)):
             number += 1
             for name, count in moved.items():
                 counts[name] += count
@@ -118,15 +92,15 @@ def archive_rows(
 
 
 def _move(
-    engine: Engine, tables: ArchivedTables, log: Table, before_us: int, place: _PartPath
+    engine: Engine, logs: RowLogs, log: Table, before_us: int, place: _PartPath
 ) -> dict[str, int]:
     """The oldest rows that are left, in one transaction; empty where there are none."""
     with database_errors("archive rows"), engine.begin() as connection:
         lock_for_writing(connection)
-        ids = list(connection.scalars(_oldest(tables, log, before_us)))
+        ids = list(connection.scalars(_oldest(logs, log, before_us)))
         moved: dict[str, int] = {}
-        for table in (log, *tables.others) if ids else ():
-            is_one = table.c[tables.row_id].in_(ids)
+        for table in (log, *logs.beside) if ids else ():
+            is_one = table.c[logs.row_id].in_(ids)
             rows = _frame(connection, table, is_one)
             if rows.height:
                 _write(place.of(table), rows)
@@ -134,27 +108,27 @@ def _move(
     return moved
 
 
-def _count(engine: Engine, tables: ArchivedTables, before_us: int) -> int:
+def _count(engine: Engine, logs: RowLogs, before_us: int) -> int:
     with database_errors("count old rows"), engine.connect() as connection:
         return sum(
             connection.scalar(
-                select(func.count()).select_from(log).where(*_conditions(tables, log, before_us))
+                select(func.count()).select_from(log).where(*_conditions(logs, log, before_us))
             )
             or 0
-            for log in tables.logs
+            for log in logs.logs
         )
 
 
-def _oldest(tables: ArchivedTables, log: Table, before_us: int) -> Select[Any]:
-    query = select(log.c[tables.row_id]).where(*_conditions(tables, log, before_us))
+def _oldest(logs: RowLogs, log: Table, before_us: int) -> Select[Any]:
+    query = select(log.c[logs.row_id]).where(*_conditions(logs, log, before_us))
     return query.order_by(log.c.event_time).limit(_CHUNK)
 
 
-def _conditions(tables: ArchivedTables, log: Table, before_us: int) -> list[ColumnElement[bool]]:
+def _conditions(logs: RowLogs, log: Table, before_us: int) -> list[ColumnElement[bool]]:
     is_old = log.c.event_time < before_us
-    if tables.user is None:
+    if not logs.has_history:
         return [is_old]
-    return [is_old, _is_dispensable(log, tables.user, before_us)]
+    return [is_old, _is_dispensable(log, logs.entity, before_us)]
 
 
 def _is_dispensable(log: Table, user: str, before_us: int) -> ColumnElement[bool]:
@@ -170,8 +144,10 @@ def _is_dispensable(log: Table, user: str, before_us: int) -> ColumnElement[bool
     return and_(log.c.event_time > first, log.c.event_time < newest)
 
 
-def _frame(connection: Connection, table: Table, is_one: ColumnElement[bool]) -> pl.DataFrame:
+def _frame(connection: Connection, table: Table, is_one: ColumnElement[bool]) -> "pl.DataFrame":
     """Columns as they are stored; JSON as text."""
+    import polars as pl  # noqa: PLC0415 - settings and the console need only the limit of age
+
     rows = connection.execute(select(table).where(is_one)).all()
     columns = {
         column.name: [_plain(row[at], column.type) for row in rows]
@@ -186,7 +162,7 @@ def _plain(value: Any, kind: Any) -> Any:
     return value
 
 
-def _write(path: Path, rows: pl.DataFrame) -> None:
+def _write(path: Path, rows: "pl.DataFrame") -> None:
     buffer = io.BytesIO()
     rows.write_parquet(buffer, compression="zstd")
     write_whole_within(path, buffer.getvalue())

@@ -35,7 +35,7 @@ IMPORT_SENDER = "import/"
 
 @dataclass(frozen=True, slots=True)
 class RowLogs:
-    """The tables of a use case whose rows are changed by command.
+    """The tables of a use case's rows, for commands that change, erase or archive them.
 
     Attributes:
         row_id, entity: columns of each log.
@@ -44,6 +44,7 @@ class RowLogs:
         replaced: rows as they were before a change.
         others: hold something of a row of `imported` under its id, and go and come back with it.
         has_tiles: whether merchant tiles count the rows.
+        has_history: whether features of later rows are made from an entity's earlier ones.
     """
 
     row_id: str
@@ -54,6 +55,12 @@ class RowLogs:
     replaced: Table
     others: tuple[Table, ...] = ()
     has_tiles: bool = False
+    has_history: bool = False
+
+    @property
+    def beside(self) -> tuple[Table, ...]:
+        """What goes with a row of a log: the other parts of it, and its replaced labels."""
+        return (*self.others, self.label_changes)
 
 
 TRANSACTION_LOGS = RowLogs(
@@ -64,6 +71,7 @@ TRANSACTION_LOGS = RowLogs(
     label_changes,
     replaced_rows,
     has_tiles=True,
+    has_history=True,
 )
 
 
@@ -155,7 +163,7 @@ def replace_rows(
     """Set columns of rows to new values; `values` name the row's id and these columns."""
     ids = [str(row[logs.row_id]) for row in values]
     _keep(connection, number, log, ids, columns, logs=logs)
-    with _recounted(connection, ids, logs):
+    with recounted_if_tiled(connection, ids, logs):
         _set(connection, log, values, columns, logs)
 
 
@@ -170,7 +178,7 @@ def remove_rows(
     tables = (log, *logs.others) if log is logs.imported else (log,)
     for table in tables:
         _keep(connection, number, table, ids, tuple(table.columns.keys()), logs=logs)
-    with _recounted(connection, ids, logs):
+    with recounted_if_tiled(connection, ids, logs):
         for table in tables:
             connection.execute(delete(table).where(_among(connection, table, ids, logs)))
 
@@ -204,7 +212,8 @@ def undo(
 
 
 @contextmanager
-def _recounted(connection: Connection, ids: Sequence[str], logs: RowLogs) -> Iterator[None]:
+def recounted_if_tiled(connection: Connection, ids: Sequence[str], logs: RowLogs) -> Iterator[None]:
+    """The same, where merchant tiles count the rows; the write lock is held in any case."""
     if not logs.has_tiles:
         lock_for_writing(connection)
         yield
@@ -297,7 +306,7 @@ def _remove_imported(connection: Connection, number: int, logs: RowLogs) -> int:
         query = query.where(row_id.not_in(select(other.c[logs.row_id])))
     ids = list(connection.scalars(query))
     for part in _parts(ids):
-        with _recounted(connection, part, logs):
+        with recounted_if_tiled(connection, part, logs):
             connection.execute(delete(log).where(_among(connection, log, part, logs)))
         removed += len(part)
     return removed
@@ -312,7 +321,7 @@ def _put_back(connection: Connection, number: int, logs: RowLogs) -> int:
         )
         rows = {row[0]: row[1] for row in connection.execute(query)}
         for part in _parts(list(rows)):
-            with _recounted(connection, part, logs):
+            with recounted_if_tiled(connection, part, logs):
                 _restore(connection, log, {key: rows[key] for key in part}, logs)
         restored += 0 if log in logs.others else len(rows)
     return restored
@@ -344,7 +353,7 @@ def _take_labels_back(connection: Connection, number: int, logs: RowLogs) -> int
         )
         rows = {row[0]: row[1] for row in connection.execute(query)}
         for part in _parts(list(rows)):
-            with _recounted(connection, part, logs):
+            with recounted_if_tiled(connection, part, logs):
                 for key in part:
                     _label_as_before(connection, log, key, rows[key], logs)
         relabelled += len(rows)

@@ -10,7 +10,7 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.schedule.jobs import ARCHIVE
 from shared.clock import MICROS_PER_DAY
-from shared.tables.archive import transaction_archive
+from shared.tables.data_changes import TRANSACTION_LOGS
 from shared.tables.runs import Run, RunStatus, claim_next, get_run, request_run
 from shared.tables.writer import write_history
 from tests.scheduler.fakes import NOW_US, SettableClock
@@ -20,7 +20,7 @@ from tests.usecases.fraud.features.frames import record, transaction
 def _ran(engine: Engine, folder: Path, log: FilteringBoundLogger, due: int = 0) -> Run:
     context = ArchiveContext(
         engine=engine,
-        tables=transaction_archive(),
+        logs=TRANSACTION_LOGS,
         folder=folder,
         older_than_days=400,
         clock=SettableClock(),

@@ -14,10 +14,10 @@ from scheduler.cycle.held_out import HeldOutStore, digest_path
 from scheduler.settings import SchedulerSettings as Settings
 from shared.bundle.version import Version
 from shared.rows.row_store import DeclaredRowStore
-from shared.rows.tables import entity_tables, tables_of
-from shared.tables.data_changes import list_changes, undo
+from shared.rows.tables import row_logs, tables_of
+from shared.tables.data_changes import TRANSACTION_LOGS, list_changes, undo
 from shared.tables.engine import connect, migrate
-from shared.tables.erasure import digest_of, erase_entity, transaction_tables
+from shared.tables.erasure import digest_of, erase_entity
 from shared.tables.row_search import RowFilter
 from shared.tables.tile_counts import rebuild_tiles
 from shared.tables.writer import write_decisions, write_history
@@ -81,7 +81,7 @@ def test_rows_of_one_entity_go_from_every_log_and_the_tiles_count_what_is_left(
     erased = erase(engine, settings, GONE, "article 17", at_once)
     assert erased.counts["transactionhistorylogs"] == erased.counts["apitransactionlogs"] == 1
     with engine.connect() as connection:
-        for log in transaction_tables().logs:
+        for log in TRANSACTION_LOGS.logs:
             users = set(connection.scalars(select(log.c.user_id)))
             assert users <= {STAYS}
     before = _tiles(engine)
@@ -99,7 +99,7 @@ def test_what_was_kept_to_undo_earlier_changes_goes_too(
     erase(engine, settings, GONE, "article 17", at_once)
     undo(engine, list_changes(engine)[1].number, MONDAY_US, None)
     with engine.connect() as connection:
-        log = transaction_tables().logs[0]
+        log = TRANSACTION_LOGS.logs[0]
         assert set(connection.scalars(select(log.c.user_id))) == {STAYS}
 
 
@@ -110,7 +110,7 @@ def test_a_row_that_a_correction_gave_to_somebody_else_stays_his(
     fix_found(engine, ids, [f"user_id={STAYS}"], "a mistake", console, is_confirmed=True)
     erase(engine, settings, GONE, "article 17", at_once)
     with engine.connect() as connection:
-        log = transaction_tables().logs[0]
+        log = TRANSACTION_LOGS.logs[0]
         assert sorted(connection.scalars(select(log.c.transaction_id))) == ["h1", "h2"]
 
 
@@ -177,7 +177,7 @@ def test_rows_of_a_declared_use_case_are_erased(engine: Engine) -> None:
     with engine.begin() as connection:
         store.write_decisions(connection, columns, records)
         store.write_quarantined(connection, columns, [("q1", GONE, 1, 1, "1.0.0")])
-    counts = erase_entity(engine, entity_tables(tables), GONE, 5, "article 17")
+    counts = erase_entity(engine, row_logs(tables), GONE, 5, "article 17")
     assert sorted(counts.values()) == [0, 0, 1, 1, 1]
     with engine.connect() as connection:
         left = [connection.scalar(select(func.count()).select_from(each)) for each in tables.all]

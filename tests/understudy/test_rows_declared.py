@@ -15,7 +15,7 @@ from shared.clock import to_micros
 from shared.rows.declaration import read_declaration
 from shared.rows.row_store import DeclaredRowStore
 from shared.rows.schema import Row
-from shared.rows.tables import RowTables, entity_tables, tables_of
+from shared.rows.tables import RowTables, row_logs, tables_of
 from shared.tables.data_changes import list_changes
 from shared.tables.engine import connect
 from shared.tables.erasure import erase_entity
@@ -153,7 +153,7 @@ def test_erasing_an_entity_takes_what_was_kept_of_its_removed_rows(
 ) -> None:
     remove_found(engine, only("b", "c"), "a test", QUIET, is_confirmed=True, subject=subject)
     number = list_changes(engine)[0].number
-    erase_entity(engine, entity_tables(tables(tmp_path)), "b", NOW_US, "article 17")
+    erase_entity(engine, row_logs(tables(tmp_path)), "b", NOW_US, "article 17")
     kept = tables(tmp_path).replaced_rows
     with engine.connect() as connection:
         assert list(connection.scalars(select(kept.c.row_id))) == ["c"]

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+import usecases
 from shared.errors import SettingsError
 from understudy.settings import load_settings
 from understudy.terminal import console, open_database, shown
@@ -35,22 +36,22 @@ def archive(
         understudy archive --older-than 730d --to /mnt/archive
     """
     try:
-        from scheduler.archive import archived_by  # noqa: PLC0415
+        import polars as pl  # noqa: F401, PLC0415 - not in the API's container
     except ModuleNotFoundError as error:
         raise SettingsError(
             "archiving is in the scheduler's container: `docker compose exec scheduler "
             "understudy archive ...`"
         ) from error
     from shared.clock import SystemClock  # noqa: PLC0415
+    from shared.rows.tables import logs_of_folder  # noqa: PLC0415
     from shared.tables.archive import archive_rows  # noqa: PLC0415
 
     days = _days(older_than)
     settings = load_settings()
+    folder = usecases.declared_folder(settings.use_case)
     with open_database(settings) as engine, shown("archiving") as advance:
         now_us = SystemClock().now_us()
-        counts = archive_rows(
-            engine, archived_by(settings.use_case), to, now_us, days, told=advance
-        )
+        counts = archive_rows(engine, logs_of_folder(folder), to, now_us, days, told=advance)
     if not any(counts.values()):
         console.print(f"no row is older than {days:g} days, or all are still needed")
     for name, count in counts.items():

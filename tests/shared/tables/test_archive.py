@@ -9,8 +9,9 @@ from sqlalchemy import Engine, func, select
 
 from shared.clock import MICROS_PER_DAY
 from shared.rows.row_store import DeclaredRowStore
-from shared.rows.tables import archived_tables, tables_of
-from shared.tables.archive import TooYoung, archive_rows, transaction_archive
+from shared.rows.tables import row_logs, tables_of
+from shared.tables.archive import TooYoung, archive_rows
+from shared.tables.data_changes import TRANSACTION_LOGS
 from shared.tables.engine import connect, migrate
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
 from shared.tables.writer import write_decisions, write_history
@@ -51,14 +52,14 @@ def test_features_of_live_rows_are_the_same_before_and_after(
     _write(engine, rows)
     live = [_at(900, 1_000), _at(901, 1_000, "bob"), _at(902, 1_000, "new")]
     before = [FraudFeatureSource(engine).vector(row).tobytes() for row in live]
-    counts = archive_rows(engine, transaction_archive(), tmp_path / "old", NOW_US, 400)
+    counts = archive_rows(engine, TRANSACTION_LOGS, tmp_path / "old", NOW_US, 400)
     assert sum(counts.values()) == 5
     assert [FraudFeatureSource(engine).vector(row).tobytes() for row in live] == before
 
 
 def test_the_files_hold_what_left_the_database(engine: Engine, tmp_path: Path) -> None:
     _write(engine, [_at(number, number) for number in range(20)])
-    archive_rows(engine, transaction_archive(), tmp_path, NOW_US, 400)
+    archive_rows(engine, TRANSACTION_LOGS, tmp_path, NOW_US, 400)
     for log in (transaction_history_logs, api_transaction_logs):
         (file,) = (tmp_path / log.name).iterdir()
         archived = pl.read_parquet(file)
@@ -71,8 +72,8 @@ def test_the_files_hold_what_left_the_database(engine: Engine, tmp_path: Path) -
 
 def test_a_second_time_moves_nothing(engine: Engine, tmp_path: Path) -> None:
     _write(engine, [_at(number, number) for number in range(20)])
-    archive_rows(engine, transaction_archive(), tmp_path, NOW_US, 400)
-    counts = archive_rows(engine, transaction_archive(), tmp_path, NOW_US, 400)
+    archive_rows(engine, TRANSACTION_LOGS, tmp_path, NOW_US, 400)
+    counts = archive_rows(engine, TRANSACTION_LOGS, tmp_path, NOW_US, 400)
     assert not any(counts.values())
 
 
@@ -81,14 +82,14 @@ def test_rows_stay_where_the_file_cannot_be_written(engine: Engine, tmp_path: Pa
     folder = tmp_path / "a file"
     folder.write_text("")
     with pytest.raises(OSError, match="a file"):
-        archive_rows(engine, transaction_archive(), folder, NOW_US, 400)
+        archive_rows(engine, TRANSACTION_LOGS, folder, NOW_US, 400)
     with engine.connect() as connection:
         assert connection.scalar(select(func.count()).select_from(transaction_history_logs)) == 10
 
 
 def test_rows_that_training_needs_are_refused_by_name(engine: Engine, tmp_path: Path) -> None:
     with pytest.raises(TooYoung, match="180 days"):
-        archive_rows(engine, transaction_archive(), tmp_path, NOW_US, 30)
+        archive_rows(engine, TRANSACTION_LOGS, tmp_path, NOW_US, 30)
 
 
 def test_declared_rows_go_with_their_decisions(engine: Engine, tmp_path: Path) -> None:
@@ -98,5 +99,5 @@ def test_declared_rows_go_with_their_decisions(engine: Engine, tmp_path: Path) -
     records = [("old", "a", START, START, "1.0.0"), ("new", "a", NOW_US, NOW_US, "1.0.0")]
     with engine.begin() as connection:
         store.write_decisions(connection, columns, records)
-    counts = archive_rows(engine, archived_tables(tables), tmp_path, NOW_US, 400)
+    counts = archive_rows(engine, row_logs(tables), tmp_path, NOW_US, 400)
     assert sorted(counts.values()) == [0, 0, 1, 1]
