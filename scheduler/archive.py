@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.cycle.interruption import Interrupted, Interruption
-from scheduler.cycle.records import INTERRUPTED, Recorder
+from scheduler.cycle.interruption import Interruption
+from scheduler.cycle.recorded_run import RecordedRun
+from scheduler.cycle.records import Recorder
 from scheduler.cycle.report import RunReport
-from scheduler.cycle.steps import StepLog, shown_steps
+from scheduler.cycle.steps import StepLog
 from shared.clock import Clock
-from shared.errors import DataUnavailable
 from shared.tables.archive import TooYoung, archive_rows
 from shared.tables.data_changes import RowLogs
 from shared.tables.runs import Run, RunStatus
@@ -42,33 +41,20 @@ class ArchiveRunner:
 
     def execute(self, run: Run) -> RunReport:
         """Move what is old; never raises."""
-        context, report = self._context, RunReport()
-        with structlog.contextvars.bound_contextvars(run_id=run.run_id):
-            context.log.info("run_started", job=run.job, requested_by=run.requested_by)
-            steps = StepLog(context.log, context.interruption, shown_steps(context.engine, run))
-            self._guarded(steps, report)
-            report.steps = steps.records
-            self._recorder.record(run, report)
-            context.log.info(
-                "run_ended", status=report.status.value, code=report.code, reason=report.message
-            )
-        return report
+        context = self._context
+        recorded = RecordedRun(
+            run, context.engine, self._recorder, context.interruption, context.log
+        )
+        return recorded.carry_out(self._work)
 
-    def _guarded(self, steps: StepLog, report: RunReport) -> None:
+    def _work(self, steps: StepLog, report: RunReport) -> None:
         try:
             self._archive(steps, report)
-        except Interrupted as error:
-            report.end(RunStatus.FAILED, INTERRUPTED, str(error) or "interrupted")
         except TooYoung as error:
             report.end(RunStatus.FAILED, "settings", str(error))
-        except DataUnavailable as error:
-            report.end(RunStatus.FAILED, "data_unavailable", str(error))
         except OSError as error:
             told = f"{self._context.folder} takes no files: {error.strerror}; its rows stay"
             report.end(RunStatus.FAILED, "archive_dir", told)
-        except Exception as error:
-            self._context.log.exception("run_broke")
-            report.end(RunStatus.FAILED, "error", str(error) or type(error).__name__)
 
     def _archive(self, steps: StepLog, report: RunReport) -> None:
         context = self._context

@@ -1,17 +1,16 @@
 """The job `drift`: one look a day, and a retraining asked for when it finds something."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.cycle.interruption import Interrupted, Interruption
-from scheduler.cycle.records import INTERRUPTED, Recorder
+from scheduler.cycle.interruption import Interruption
+from scheduler.cycle.recorded_run import RecordedRun
+from scheduler.cycle.records import Recorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.served_bundle import ServedBundles
-from scheduler.cycle.steps import StepLog, shown_steps
+from scheduler.cycle.steps import StepLog
 from scheduler.drift.alarm import Response, respond
 from scheduler.drift.champion_baseline import NotChecked, baseline_of_champion
 from scheduler.drift.finding import DriftFinding, look
@@ -23,7 +22,6 @@ from scheduler.drift.stored import REQUESTED_BY, read_retrainings
 from scheduler.schedule.jobs import RETRAINING
 from scheduler.scoring_api import ApiUnavailable, ScoringApi
 from shared.clock import MICROS_PER_DAY, Clock
-from shared.errors import DataUnavailable
 from shared.tables.runs import Run, RunStatus, request_unless_unfinished
 from shared.usecase.learning import LearningUseCase
 
@@ -60,36 +58,19 @@ class DriftRunner:
 
     def execute(self, run: Run) -> RunReport:
         """One check from claim to record; never raises."""
-        context, report = self._context, RunReport()
-        with structlog.contextvars.bound_contextvars(run_id=run.run_id):
-            context.log.info("run_started", job=run.job, requested_by=run.requested_by)
-            steps = StepLog(context.log, context.interruption, shown_steps(context.engine, run))
-            self._guarded(lambda: self._check(run, steps, report), report)
-            report.steps = steps.records
-            self._recorder.record(run, report)
-            context.log.info(
-                "run_ended",
-                status=report.status.value,
-                code=report.code,
-                reason=report.message,
-                champion=report.champion_version,
-            )
-        return report
+        context = self._context
+        recorded = RecordedRun(
+            run, context.engine, self._recorder, context.interruption, context.log
+        )
+        return recorded.carry_out(lambda steps, report: self._work(run, steps, report))
 
-    def _guarded(self, check: Callable[[], None], report: RunReport) -> None:
+    def _work(self, run: Run, steps: StepLog, report: RunReport) -> None:
         try:
-            check()
+            self._check(run, steps, report)
         except NotChecked as error:
             report.end(RunStatus.SKIPPED, NOT_CHECKED, f"Not known: {error}.")
-        except Interrupted as error:
-            report.end(RunStatus.FAILED, INTERRUPTED, str(error) or "interrupted")
         except ApiUnavailable as error:
             report.end(RunStatus.FAILED, "api_unavailable", str(error))
-        except DataUnavailable as error:
-            report.end(RunStatus.FAILED, "data_unavailable", str(error))
-        except Exception as error:
-            self._context.log.exception("run_broke")
-            report.end(RunStatus.FAILED, "error", str(error) or type(error).__name__)
 
     def _check(self, run: Run, steps: StepLog, report: RunReport) -> None:
         context, now_us = self._context, self._context.clock.now_us()

@@ -121,12 +121,8 @@ class RolloutDriver:
         self._noted: tuple[str, int, str] | None = None
 
     def tick(self) -> None:
-        try:
+        with self._outage.told(ApiUnavailable):
             self._look()
-        except ApiUnavailable as error:
-            self._outage.away(error)
-        else:
-            self._outage.back()
 
     def _look(self) -> None:
         shown = self._api.rollout()

@@ -111,12 +111,8 @@ class TrialRecords:
 
     def tick(self) -> None:
         """Ask the API about each run on trial, and write down what it says."""
-        try:
+        with self._outage.told(ApiUnavailable, DataUnavailable):
             self._look()
-        except (ApiUnavailable, DataUnavailable) as error:
-            self._outage.away(error)
-        else:
-            self._outage.back()
 
     def _look(self) -> None:
         runs = runs_on_trial(self.engine)

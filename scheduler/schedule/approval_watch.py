@@ -40,12 +40,8 @@ class ApprovalWatch:
         self._outage = OutageLog("approvals", self.log)
 
     def tick(self) -> None:
-        try:
+        with self._outage.told(ApiUnavailable, DataUnavailable):
             self._look()
-        except (ApiUnavailable, DataUnavailable) as error:
-            self._outage.away(error)
-        else:
-            self._outage.back()
 
     def _look(self) -> None:
         for late in overdue(self.engine):

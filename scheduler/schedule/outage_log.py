@@ -1,7 +1,8 @@
 """Says once that something is away and once that it is back, however often it is asked."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from structlog.typing import FilteringBoundLogger
 
@@ -28,6 +29,16 @@ class OutageLog:
         self._clock = clock
         self._starts_until = clock() + starting_seconds
         self._is_awaited = self._is_away = self._has_answered = False
+
+    @contextmanager
+    def told(self, *errors: type[Exception]) -> Iterator[None]:
+        """Around one attempt: an error of these kinds means that it is away, else it is back."""
+        try:
+            yield
+        except errors as error:
+            self.away(error)
+        else:
+            self.back()
 
     def away(self, reason: object) -> None:
         if self._is_away:

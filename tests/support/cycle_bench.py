@@ -4,14 +4,49 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
 
+import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy import Engine
 
+from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.context import CycleContext
+from scheduler.cycle.held_out import HeldOutStore
+from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
+from scheduler.publisher import Publisher
+from shared.keys.signing import key_id, sign
 from shared.tables.runs import ForcedBy, Run, RunStatus, claim_next, finish, get_run, request_run
+from shared.usecase.learning import LearningUseCase
 from tests.scheduler.fakes import PocketApi, SettableClock, TinyUseCase
+
+
+def context_of(
+    use_case: LearningUseCase,
+    engine: Engine,
+    clock: SettableClock,
+    folder: Path,
+    key: Ed25519PrivateKey,
+    *,
+    reports: bool = False,
+) -> CycleContext:
+    """The parts of a cycle that writes below `folder`, with a registry in memory."""
+    api, public_key = PocketApi(), key.public_key()
+    return CycleContext(
+        use_case=use_case,
+        engine=engine,
+        clock=clock,
+        api=api,
+        publisher=Publisher(api, lambda raw: sign(raw, key)),
+        candidates=CandidateStore(folder / "retrained_models", keep=3),
+        held_out=HeldOutStore(folder / "test_data", keep=2),
+        interruption=Interruption(),
+        log=structlog.get_logger(),
+        latency_budget_ms=1_000.0,
+        seed=1,
+        reports=reports,
+        trusted=lambda: {key_id(public_key): public_key},
+    )
 
 
 def run_once(

@@ -9,9 +9,7 @@ import polars as pl
 from sqlalchemy import select
 
 import usecases
-from api.registry.registry import Meta, Registry, StoredVersion
 from api.settings import Settings
-from shared.bundle.archive import unpack
 from shared.importing.files import PLACES, Piece
 from shared.keys.tokens import API_ROLES, ensure_tokens
 from shared.rows.convert import RowConverter, needed_sources
@@ -20,6 +18,7 @@ from shared.rows.tables import RowTables, served_rows, tables_of
 from shared.tables.engine import connect
 from tests.api.bundles import Signer
 from tests.api.server import Running, serve_settings, wait_until
+from tests.support.api_registries import put_into_service
 from usecases.declared.generated import Generated
 from usecases.declared.learning import learning_of
 
@@ -77,21 +76,7 @@ def declared_settings(
     signer, said = Signer(settings.keys_dir), trained(name)
     own = said.pop("files")
     raw = signer.bundle("1.0.0", files or own, **said)
-    registry = Registry(settings.prod_models_dir)
-    registry.open()
-    bundle = unpack(raw)
-    meta = Meta(
-        version="1.0.0",
-        sha256=bundle.sha256,
-        key_id="key",
-        accepted_at_us=1,
-        size_bytes=len(raw),
-        manifest=bundle.manifest.model_dump(mode="json", exclude={"files"}),
-    )
-    registry.store(meta, StoredVersion(raw, signer.sign(raw)))
-    registry.point_to("1.0.0")
-    accepted = registry.ledger.with_accepted(meta.acceptance(), None)
-    registry.save(accepted.with_activation("1.0.0", 1))
+    put_into_service(settings, signer, raw)
     return settings
 
 

@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from api.registry.registry import Meta, Registry, StoredVersion
 from api.settings import Settings
-from shared.bundle.archive import unpack
 from shared.keys.tokens import API_ROLES, ensure_tokens
 from tests.api.bundles import Signer
 from tests.api.server import serve_settings
+from tests.support.api_registries import put_into_service
 from usecases.fraud.features.catalogue import FEATURE_SET
 
 
@@ -20,19 +19,5 @@ def fraud_settings(folder: Path, files: Mapping[str, bytes] | None = None, **sai
     signer = Signer(settings.keys_dir)
     usual = {"use_case": "fraud", "feature_set_version": FEATURE_SET.version}
     raw = signer.bundle("1.0.0", files, **(usual | said))
-    registry = Registry(settings.prod_models_dir)
-    registry.open()
-    bundle = unpack(raw)
-    meta = Meta(
-        version="1.0.0",
-        sha256=bundle.sha256,
-        key_id="key",
-        accepted_at_us=1,
-        size_bytes=len(raw),
-        manifest=bundle.manifest.model_dump(mode="json", exclude={"files"}),
-    )
-    registry.store(meta, StoredVersion(raw, signer.sign(raw)))
-    registry.point_to("1.0.0")
-    accepted = registry.ledger.with_accepted(meta.acceptance(), None)
-    registry.save(accepted.with_activation("1.0.0", 1))
+    put_into_service(settings, signer, raw)
     return settings
