@@ -42,7 +42,7 @@ class FraudFeatureSource:
         live: the history behind it; `live.guard.fallbacks` counts reads that the database did
             not answer, whose rows were scored on what is in memory.
         windows: what is kept of active users; None where other writers cannot be noticed
-            cheaply (PostgreSQL) or `max_users` is 0: every row then reads the database.
+            (SQLite in memory) or `max_users` is 0: every row then reads the database.
     """
 
     def __init__(
