@@ -8,8 +8,8 @@ thread keeps, with statements compiled once, and on PostgreSQL prepared by the s
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import Engine, event
 from sqlalchemy.dialects import sqlite
@@ -26,6 +26,9 @@ from shared.tables.sqlite_file import SqliteFile
 
 # In WAL mode a reader does not wait for writers; if it blocks longer, scoring goes on without it.
 _BUSY_TIMEOUT_MS = 250
+
+
+Answer = TypeVar("Answer")
 
 
 def fetch_from(engine: Engine) -> Fetch:
@@ -80,8 +83,39 @@ class PostgresFetch:
     def __call__(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[PriorRow]:
         if is_behind_pooler(self._engine):
             return self._pooled(statement, parameters)
+        ahead: dict[Any, Sequence[PriorRow]] | None = self._thread.__dict__.get("ahead")
+        if ahead:
+            found = ahead.pop(_key_of(statement, parameters), None)
+            if found is not None:
+                return found
         text, constants = self._texts.get(statement) or self._compiled(statement)
         return self.rows(text, {**constants, **parameters})
+
+    def read_ahead(self, questions: Sequence[tuple[Statement, Mapping[str, Any]]]) -> None:
+        """Ask many questions in one round trip; each is answered from memory once, soon after.
+
+        Answers to the questions before are dropped.
+
+        Raises:
+            DataUnavailable: the database cannot be read now.
+        """
+        self._thread.ahead = {}
+        if questions and not is_behind_pooler(self._engine):
+            rows = self._guarded(lambda: self._all(questions))
+            keys = [_key_of(*question) for question in questions]
+            self._thread.ahead = dict(zip(keys, rows, strict=True))
+
+    def _all(
+        self, questions: Sequence[tuple[Statement, Mapping[str, Any]]]
+    ) -> list[Sequence[PriorRow]]:
+        connection = self._connection()
+        with connection.pipeline():
+            cursors = []
+            for statement, parameters in questions:
+                text, constants = self._texts.get(statement) or self._compiled(statement)
+                values = {**constants, **parameters}
+                cursors.append(connection.execute(text, values, prepare=True))
+            return [cursor.fetchall() for cursor in cursors]
 
     def rows(self, text: str, parameters: Mapping[str, Any]) -> Sequence[PriorRow]:
         """The rows of a statement in psycopg's form.
@@ -89,6 +123,10 @@ class PostgresFetch:
         Raises:
             DataUnavailable: the database cannot be read now.
         """
+        return self._guarded(lambda: self._run(text, parameters))
+
+    def _guarded(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask, and once more on a new connection where the old one died while it was idle."""
         import psycopg  # noqa: PLC0415 - tens of MiB, for PostgreSQL only
 
         end = ends_at()
@@ -96,7 +134,7 @@ class PostgresFetch:
             raise DataUnavailable("could not read history: the time for it is over")
         was_kept = hasattr(self._thread, "raw")
         try:
-            return self._run(text, parameters)
+            return ask()
         except psycopg.OperationalError as error:
             is_dead = self._forget()
             if not (was_kept and is_dead):
@@ -105,7 +143,7 @@ class PostgresFetch:
             self._forget()
             raise DataUnavailable(f"could not read history: {error}") from error
         try:
-            return self._run(text, parameters)
+            return ask()
         except psycopg.Error as error:
             self._forget()
             raise DataUnavailable(f"could not read history: {error}") from error
@@ -153,6 +191,10 @@ class PostgresFetch:
         constants = {name: value for name, value in compiled.params.items() if value is not None}
         found = self._texts[statement] = str(compiled), constants
         return found
+
+
+def _key_of(statement: Statement, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+    return statement, *parameters.values()
 
 
 class SqliteFetch:

@@ -1,6 +1,7 @@
 """The history of a transaction's user and merchant, as known when the transaction arrives."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import chain
 from operator import itemgetter
 from typing import NamedTuple
@@ -101,6 +102,23 @@ class LiveHistory:
         if duplicates or transaction.transaction_id in rows:
             return None
         return self._whole(transaction, rows, stored, pending)
+
+    def read_ahead(self, new: Sequence[Transaction], all_: Sequence[Transaction]) -> None:
+        """Ask in one round trip what `lasting` of the new users and `sums` of all rows will ask."""
+        if not self._reader.has_round_trips:
+            return
+        users = {row.user_id: row.event_time_us - WINDOW_US for row in reversed(new)}
+        merchants = {
+            (row.merchant_id, tile_hours(row.event_time_us, row.ingested_at_us)): None
+            for row in all_
+            if self._cache.known(row.merchant_id, row.event_time_us, row.ingested_at_us) is None
+        }
+        if users or merchants:
+            most = rows_to_read(self.max_prior_rows)
+            ask = partial(
+                self._reader.read_ahead, list(users.items()), list(merchants), most, FOREVER
+            )
+            self.guard.read(ask, None)
 
     def sums(self, transaction: Transaction) -> Sums:
         """The merchant's sums, in the order of `shared.features.tiles.SUMS`; zeros if unknown."""

@@ -50,10 +50,15 @@ class Fetch(Protocol):
 
 
 class HistoryReader:
-    """Bounded questions about one user or one merchant; all raise DataUnavailable."""
+    """Bounded questions about one user or one merchant; all raise DataUnavailable.
+
+    Attributes:
+        has_round_trips: whether it pays to ask several at once.
+    """
 
     def __init__(self, fetch: Fetch, columns: Sequence[str], windows: TileWindows) -> None:
         self._fetch = fetch
+        self.has_round_trips = hasattr(fetch, "read_ahead")
         self._lag_hours = windows.lag_hours
         newest_first: list[ColumnElement[Any]] = [literal_column(name).desc() for name in KEYS]
         # in the order of their index, backwards, so that the limit ends the reading
@@ -76,13 +81,7 @@ class HistoryReader:
         self, user_id: str, begin_us: int, end_us: int, most_rows: int
     ) -> Sequence[PriorRow]:
         """Rows with an event time in [begin, end), newest first; late ones among them."""
-        parameters = {
-            "user_id": user_id,
-            "begin_us": begin_us,
-            "end_us": end_us,
-            "most_rows": most_rows,
-        }
-        return self._fetch(self._window, parameters)
+        return self._fetch(self._window, _span(user_id, begin_us, end_us, most_rows))
 
     def before(self, user_id: str, end_us: int, known_us: int) -> Sequence[PriorRow]:
         """The newest row of each log that happened before `end` and was ingested by then."""
@@ -91,16 +90,38 @@ class HistoryReader:
 
     def first(self, user_id: str, end_us: int, known_us: int) -> Sequence[PriorRow]:
         """Event and ingestion time of the oldest such row of each log."""
-        parameters = {"user_id": user_id, "end_us": end_us, "known_us": known_us}
-        return self._fetch(self._first, parameters)
+        return self._fetch(self._first, _known(user_id, end_us, known_us))
 
     def first_seen(self, user_id: str, end_us: int, known_us: int) -> int | None:
         return min((row[0] for row in self.first(user_id, end_us, known_us)), default=None)
 
     def sums(self, merchant_id: str, hours: TileHours) -> Sums:
         """The merchant's sums, in the order of `shared.features.tiles.SUMS`."""
+        (row,) = self._fetch(_SUMS, self._sum_parameters(merchant_id, hours))
+        return tuple(value or 0 for value in row)
+
+    def read_ahead(
+        self,
+        users: Sequence[tuple[str, int]],
+        merchants: Sequence[tuple[str, TileHours]],
+        most_rows: int,
+        forever_us: int,
+    ) -> None:
+        """Ask at once what windows of these users (since when) and these merchants need.
+
+        The same questions soon after cost no round trip.
+        """
+        questions: list[tuple[Statement, Mapping[str, Any]]] = []
+        for user_id, begin_us in users:
+            questions.append((self._window, _span(user_id, begin_us, forever_us, most_rows)))
+            questions.append((self._first, _known(user_id, begin_us, forever_us)))
+        for merchant_id, hours in merchants:
+            questions.append((_SUMS, self._sum_parameters(merchant_id, hours)))
+        self._fetch.read_ahead(questions)  # type: ignore[attr-defined]
+
+    def _sum_parameters(self, merchant_id: str, hours: TileHours) -> Mapping[str, Any]:
         late = hours.end - self._lag_hours
-        parameters = {
+        return {
             "merchant_id": merchant_id,
             "day_begin": hours.end - DAY_HOURS,
             "begin": min(late - MONTH_HOURS, hours.end - DAY_HOURS),
@@ -111,8 +132,14 @@ class HistoryReader:
             "rows_known": hours.rows_known,
             "labels_known": hours.labels_known,
         }
-        (row,) = self._fetch(_SUMS, parameters)
-        return tuple(value or 0 for value in row)
+
+
+def _span(user_id: str, begin_us: int, end_us: int, most_rows: int) -> Mapping[str, Any]:
+    return {"user_id": user_id, "begin_us": begin_us, "end_us": end_us, "most_rows": most_rows}
+
+
+def _known(user_id: str, end_us: int, known_us: int) -> Mapping[str, Any]:
+    return {"user_id": user_id, "end_us": end_us, "known_us": known_us}
 
 
 # The API's log comes last: where both hold a transaction, it has the true ingestion instant.

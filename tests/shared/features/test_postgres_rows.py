@@ -12,6 +12,7 @@ from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_decisions, write_history
 from shared.transaction import Transaction
 from tests.postgres import Postgres, postgres
+from tests.support.reserved import reserved
 from tests.usecases.fraud.features.frames import MINUTE, START, record, transaction
 from usecases.fraud.features.online import FraudFeatureSource
 
@@ -134,3 +135,21 @@ def test_windows_give_the_bits_of_reading_anew_beside_another_writer(engine: Eng
             for one in (source, plain):
                 one.forget([row.transaction_id])
     assert kept > 30
+
+
+def test_rows_of_many_users_are_read_in_one_round_trip_and_give_the_same_bits(
+    engine: Engine,
+) -> None:
+    source, plain = FraudFeatureSource(engine), FraudFeatureSource(engine)
+    plain.windows = None
+    past = [
+        transaction(number, START + number * MINUTE, user_id=f"user{number % 20}")
+        for number in range(100)
+    ]
+    store(engine, *past)
+    now = START + 200 * MINUTE
+    rows = [transaction(1_000 + n, now + n, user_id=f"user{n % 25}") for n in range(50)]
+    vectors = reserved(source, rows)
+    for row, vector in zip(rows, vectors, strict=True):
+        assert vector.tobytes() == plain.vector(row).tobytes(), row
+        plain.remember(row)

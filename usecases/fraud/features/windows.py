@@ -222,6 +222,7 @@ class RecentWindows:
         """A window with a place for each row; a missing window is requested once per user."""
         now = self._clock()
         self._windows.next_turn()
+        self._live.read_ahead([row for row in transactions if self._is_new(row, now)], transactions)
         lost: set[str] = set()
         windows: list[UserWindow | None] = []
         for transaction in transactions:
@@ -235,6 +236,11 @@ class RecentWindows:
             window.give_room()
             self._windows.rows += window.taken - before
         return windows
+
+    def _is_new(self, transaction: Transaction, now: float) -> bool:
+        """Whether the user's window will have to be read."""
+        window = self._windows.get(transaction.user_id)
+        return window is None or now > window.expires_at
 
     def _window(self, transaction: Transaction, now: float) -> UserWindow | None:
         user_id = transaction.user_id
