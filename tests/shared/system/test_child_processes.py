@@ -29,7 +29,7 @@ STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {OBED
 PARENT = """
 import os, subprocess, sys, time
 command = [sys.executable, "-c", {child!r}, str(os.getpid())]
-child = subprocess.Popen(command, start_new_session={apart})
+child = subprocess.Popen(command, start_new_session={separated})
 print(child.pid, flush=True)
 time.sleep(600)
 """
