@@ -1,23 +1,15 @@
 """Implements `understudy rows`: finds, corrects and removes stored rows, and undoes changes."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import typer
 from rich.console import Console
-from sqlalchemy import BigInteger, Engine
-from sqlalchemy import Float as FloatType
+from sqlalchemy import Engine
 
-import usecases
 from shared.clock import SystemClock, isoformat
-from shared.errors import UnderstudyError
-from shared.importing.time_texts import read_time_texts
 from shared.tables.data_changes import (
     CHUNK,
-    TRANSACTION_LOGS,
-    RowLogs,
     begin_change,
     end_change,
     list_changes,
@@ -27,61 +19,8 @@ from shared.tables.data_changes import (
 )
 from shared.tables.engine import database_errors
 from shared.tables.row_search import RowFilter, count_rows, first_rows, ids_of
-from shared.tables.schema import transaction_history_logs
+from understudy.row_subjects import TRANSACTIONS, RowsError, Subject
 from understudy.terminal import DataTable, second_of
-
-_SHOWN = ("transaction_id", "event_time", "user_id", "merchant_id", "amount", "label", "sent_by")
-# Ids distinguish copies, labels keep their own history.
-_FIXED = ("transaction_id", "label", "label_known_at", "label_source", "label_sent_by", "sent_by")
-FIXABLE = tuple(
-    column.name for column in transaction_history_logs.columns if column.name not in _FIXED
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """The rows of one use case, as commands speak of them.
-
-    Attributes:
-        shown: columns of a row that are printed.
-        parsers: column that may be set -> reads its new value.
-    """
-
-    logs: RowLogs
-    shown: tuple[str, ...]
-    parsers: Mapping[str, Callable[[str], Any]]
-
-
-class RowsError(UnderstudyError):
-    """Raised when what was asked of rows cannot be done; nothing was changed."""
-
-
-def _transaction_value(name: str, text: str) -> Any:
-    column = transaction_history_logs.c[name]
-    if text == "":
-        if not column.nullable:
-            raise RowsError(f"--set {name}: this column cannot be empty")
-        return None
-    return _parsed(name, column.type, text)
-
-
-TRANSACTIONS = Subject(
-    TRANSACTION_LOGS, _SHOWN, {name: partial(_transaction_value, name) for name in FIXABLE}
-)
-
-
-def subject_of(use_case: str) -> Subject:
-    """The rows of a use case.
-
-    Raises:
-        DeclarationError: its declaration is wrong.
-    """
-    folder = usecases.declared_folder(use_case)
-    if folder is None:
-        return TRANSACTIONS
-    from understudy.rows_declared import declared_subject  # noqa: PLC0415 - fraud needs none of it
-
-    return declared_subject(folder)
 
 
 def show_rows(
@@ -249,31 +188,6 @@ def _value(said: str, subject: Subject) -> tuple[str, Any]:
         columns = ", ".join(subject.parsers)
         raise RowsError(f"--set {said}: write COLUMN=VALUE, where COLUMN is {columns}")
     return name, subject.parsers[name](text)
-
-
-def _parsed(name: str, kind: Any, text: str) -> Any:
-    if name in ("event_time", "ingested_at"):
-        return instant(name, text)
-    try:
-        if isinstance(kind, FloatType):
-            return float(text)
-        return int(text) if kind.python_type is int or isinstance(kind, BigInteger) else text
-    except ValueError as error:
-        raise RowsError(f"--set {name}: {text!r} is not a number") from error
-
-
-def instant(name: str, text: str) -> int:
-    """The instant that was written.
-
-    Raises:
-        RowsError: it is none, or names no zone.
-    """
-    import polars as pl  # noqa: PLC0415 - half a second that only this value costs
-
-    said = read_time_texts(pl.Series([text]), None)
-    if said.naive_us[0] is None or said.offset_us[0] is None:
-        raise RowsError(f"--set {name}: write an instant with its zone, like 2026-01-05T10:15:00Z")
-    return int(said.naive_us[0] - said.offset_us[0])
 
 
 def _parts(ids: list[str]) -> list[list[str]]:

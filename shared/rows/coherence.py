@@ -1,15 +1,12 @@
 """Checks between keys of usecase.toml; every fault names its keys and the remedy."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from shared.rows.column_coherence import column_faults
+from shared.rows.declared_keys import DeclaredKeys
 from shared.rows.metrics import METRICS, is_metric_of
 from shared.rows.schema import Kind
 from shared.tasks import TaskKind
-
-if TYPE_CHECKING:
-    from shared.rows.declaration import Declaration
 
 _LABEL_KEYS = {
     TaskKind.BINARY: ("column", "positive"),
@@ -20,13 +17,13 @@ _LABEL_KEYS = {
 _OPTIONAL_LABEL_KEYS = {TaskKind.BINARY: ("negative",), TaskKind.RANKING: ("columns",)}
 
 
-def faults_of(declared: "Declaration") -> list[str]:
+def faults_of(declared: DeclaredKeys) -> list[str]:
     """Every fault between keys."""
     checks = (_time, _label, _classes, _items, _roles, column_faults, _judge, _slices, _source)
     return [fault for check in checks for fault in check(declared)]
 
 
-def _time(declared: "Declaration") -> Iterator[str]:
+def _time(declared: DeclaredKeys) -> Iterator[str]:
     section = declared.use_case
     if section.time is None and not section.no_time:
         yield (
@@ -45,7 +42,7 @@ def _time(declared: "Declaration") -> Iterator[str]:
         )
 
 
-def _label(declared: "Declaration") -> Iterator[str]:
+def _label(declared: DeclaredKeys) -> Iterator[str]:
     task, label = declared.use_case.task, declared.label
     needed = _LABEL_KEYS[task]
     allowed = (*needed, *_OPTIONAL_LABEL_KEYS.get(task, ()))
@@ -59,7 +56,7 @@ def _label(declared: "Declaration") -> Iterator[str]:
         yield "label.delay and label.known_at state the same fact twice: remove one of them"
 
 
-def _classes(declared: "Declaration") -> Iterator[str]:
+def _classes(declared: DeclaredKeys) -> Iterator[str]:
     label = declared.label
     if label.positive is not None and label.positive == label.negative:
         yield f"label.negative = {label.negative!r} is label.positive too: name the other class"
@@ -68,7 +65,7 @@ def _classes(declared: "Declaration") -> Iterator[str]:
         yield f"label.classes names {name!r} twice: keep one"
 
 
-def _items(declared: "Declaration") -> Iterator[str]:
+def _items(declared: DeclaredKeys) -> Iterator[str]:
     if declared.label.items is None:
         return
     if len(declared.items) < 2:
@@ -82,7 +79,7 @@ def _items(declared: "Declaration") -> Iterator[str]:
     yield from _item_labels(declared)
 
 
-def _item_labels(declared: "Declaration") -> Iterator[str]:
+def _item_labels(declared: DeclaredKeys) -> Iterator[str]:
     labels, written = declared.item_labels, declared.label.columns
     if written is None:
         return
@@ -100,7 +97,7 @@ def _item_labels(declared: "Declaration") -> Iterator[str]:
             )
 
 
-def _roles(declared: "Declaration") -> Iterator[str]:
+def _roles(declared: DeclaredKeys) -> Iterator[str]:
     section, label = declared.use_case, declared.label
     roles = {
         "label.column": label.column,
@@ -126,7 +123,7 @@ def _roles(declared: "Declaration") -> Iterator[str]:
         yield f'use_case.stake = {stake!r} must be one of [columns] with kind "number"'
 
 
-def _roles_among_columns(declared: "Declaration", taken: dict[str, str]) -> Iterator[str]:
+def _roles_among_columns(declared: DeclaredKeys, taken: dict[str, str]) -> Iterator[str]:
     for name, column in declared.columns.items():
         for used in dict.fromkeys((column.source or name, name)):
             role = taken.get(used)
@@ -140,14 +137,14 @@ def _roles_among_columns(declared: "Declaration", taken: dict[str, str]) -> Iter
             yield f"columns.{name} is {role} too, and {why}: remove it from [columns]"
 
 
-def _is_calendar(declared: "Declaration", name: str, used: str) -> bool:
+def _is_calendar(declared: DeclaredKeys, name: str, used: str) -> bool:
     """Parts of the calendar may be read from the time of the row; its age is always 0."""
     column = declared.columns[name]
     parts = column.parts or ("age_days",)
     return column.kind is Kind.MOMENT and name != used and "age_days" not in parts
 
 
-def _judge(declared: "Declaration") -> Iterator[str]:
+def _judge(declared: DeclaredKeys) -> Iterator[str]:
     task, judge = declared.use_case.task, declared.judge
     named = {f"judge.guards.{name}": name for name in judge.guards}
     named |= {f"judge.floors.{name}": name for name in judge.floors}
@@ -163,7 +160,7 @@ def _judge(declared: "Declaration") -> Iterator[str]:
         yield f"judge.guards names the metric {declared.metric!r} itself: use judge.margin"
 
 
-def _slices(declared: "Declaration") -> Iterator[str]:
+def _slices(declared: DeclaredKeys) -> Iterator[str]:
     for rule in declared.judge.slices:
         column = declared.columns.get(rule.column)
         if column is None:
@@ -174,6 +171,6 @@ def _slices(declared: "Declaration") -> Iterator[str]:
             yield f'judge.slices: {rule.column} is a {column.kind}: write "{rule.column}"'
 
 
-def _source(declared: "Declaration") -> Iterator[str]:
+def _source(declared: DeclaredKeys) -> Iterator[str]:
     if declared.source.files is not None and declared.source.sql is not None:
         yield "source.files and source.sql: rows come from one of them; remove the other"

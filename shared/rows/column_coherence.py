@@ -1,13 +1,10 @@
 """Checks within one column of usecase.toml."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from shared.rows.declared_keys import DeclaredKeys
 from shared.rows.schema import MAX_NUMBER, Kind
 from shared.rows.sections import ColumnSection
-
-if TYPE_CHECKING:
-    from shared.rows.declaration import Declaration
 
 RESERVED = frozenset(
     {
@@ -29,7 +26,7 @@ _ONLY_FOR = {
 _WRITTEN = {"parts": "as"}
 
 
-def column_faults(declared: "Declaration") -> Iterator[str]:
+def column_faults(declared: DeclaredKeys) -> Iterator[str]:
     """Every fault of every column."""
     for name, column in declared.columns.items():
         if name in RESERVED:

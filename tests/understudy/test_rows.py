@@ -16,8 +16,8 @@ from shared.tables.row_search import RowFilter
 from shared.tables.tile_counts import rebuild_tiles
 from shared.tables.writer import write_decisions, write_history
 from understudy.cli import app
+from understudy.row_subjects import RowsError
 from understudy.rows import (
-    RowsError,
     fix_found,
     remove_found,
     show_changes,

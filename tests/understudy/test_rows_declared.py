@@ -22,8 +22,8 @@ from shared.tables.erasure import erase_entity
 from shared.tables.row_search import RowFilter
 from tests.support.declared_source import HEAD, NOW_US, use_case
 from understudy.importing_declared import import_declared
-from understudy.rows import RowsError, Subject, fix_found, remove_found, show_rows, undo_change
-from understudy.rows_declared import declared_subject
+from understudy.row_subjects import RowsError, Subject, declared_subject
+from understudy.rows import fix_found, remove_found, show_rows, undo_change
 
 QUIET = Console(quiet=True)
 

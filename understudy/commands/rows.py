@@ -79,7 +79,8 @@ def find(
 
         understudy rows find --merchant m17 --amount-above 1e6
     """
-    from understudy.rows import show_rows, subject_of  # noqa: PLC0415
+    from understudy.row_subjects import subject_of  # noqa: PLC0415
+    from understudy.rows import show_rows  # noqa: PLC0415
 
     wanted = _filter(ids, user, merchant, sent_by, import_, before, after, amount_above)
     settings = load_settings()
@@ -109,7 +110,8 @@ def remove(
 
         understudy rows remove --merchant m17 --after 2026-11-20 --reason "test terminal" --yes
     """
-    from understudy.rows import remove_found, subject_of  # noqa: PLC0415
+    from understudy.row_subjects import subject_of  # noqa: PLC0415
+    from understudy.rows import remove_found  # noqa: PLC0415
 
     wanted = _filter(ids, user, merchant, sent_by, import_, before, after, amount_above)
     settings = load_settings()
@@ -146,7 +148,8 @@ def fix(
 
         understudy rows fix --import 7 --set currency=USD --reason "the export was in dollars"
     """
-    from understudy.rows import fix_found, subject_of  # noqa: PLC0415
+    from understudy.row_subjects import subject_of  # noqa: PLC0415
+    from understudy.rows import fix_found  # noqa: PLC0415
 
     wanted = _filter(ids, user, merchant, sent_by, import_, before, after, amount_above)
     settings = load_settings()
@@ -181,7 +184,8 @@ def undo(
 
         understudy rows undo 7 --reason "the wrong file"
     """
-    from understudy.rows import subject_of, undo_change  # noqa: PLC0415
+    from understudy.row_subjects import subject_of  # noqa: PLC0415
+    from understudy.rows import undo_change  # noqa: PLC0415
 
     settings = load_settings()
     with open_database(settings) as engine:
