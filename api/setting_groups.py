@@ -73,7 +73,14 @@ class RequestLimitSettings(SettingGroup):
         default=1_000,
         ge=1,
         le=100_000,
-        description="Most rows in one batch; larger batches get 413.",
+        description="Most rows in one batch; larger batches get 422.",
+    )
+    explained_batch_max_rows: int = Field(
+        default=100,
+        ge=1,
+        le=10_000,
+        description="Most rows in one batch that asks for reasons (`?reasons=N`); larger ones get "
+        "422. Explaining a row costs up to some milliseconds, on a thread.",
     )
     bundle_max_bytes: int = Field(
         default=64 * MIB,

@@ -21,8 +21,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
-from benchmarks.promotion_tasks import run_rounds, task_bars, task_figures, task_rounds
+from benchmarks.promotion_tasks import (
+    power_table,
+    run_rounds,
+    task_bars,
+    task_figures,
+    task_rounds,
+)
 from benchmarks.report import Bar, finish
+from benchmarks.task_worlds import TASK_METRICS
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.judge import judge
 from scheduler.statistics.policy import PromotionKind, from_promotion
@@ -244,17 +251,20 @@ def main() -> None:
     parser.add_argument("--years", type=int, default=2_000)
     parser.add_argument("--rounds", type=int, default=2_000, help="rounds of each other world")
     parser.add_argument("--task-years", type=int, default=1_000, help="of each task's measure")
-    parser.add_argument("--task-rounds", type=int, default=300, help="of each power figure")
+    parser.add_argument("--task-rounds", type=int, default=400, help="of each power figure")
+    parser.add_argument("--metric", choices=TASK_METRICS, help="only this one of the tasks")
     parser.add_argument("--only-tasks", action="store_true", help="leave card fraud's worlds out")
     parser.add_argument("--processes", type=int, default=min(2, os.cpu_count() or 1))
     options = parser.parse_args()
     worlds = [] if options.only_tasks else tasks(options.years, options.rounds)
-    others = list(task_rounds(options.task_years, options.task_rounds))
+    metrics = TASK_METRICS if options.metric is None else (options.metric,)
+    others = list(task_rounds(metrics, options.task_years, options.task_rounds))
     with ProcessPoolExecutor(options.processes) as pool:
         found = _reported(pool.map(run, worlds), len(worlds))
         of_tasks = _reported(pool.map(run_rounds, others), len(others))
     figures = task_figures(totals(of_tasks), options.task_years)
-    limits = task_bars()
+    sys.stderr.write(f"{power_table(metrics, figures)}\n")
+    limits = task_bars(metrics)
     if not options.only_tasks:
         figures = figures_of(totals(found), options.years) | figures
         limits = bars() | limits

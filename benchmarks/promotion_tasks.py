@@ -5,21 +5,24 @@ Guardrails and slices can only refuse, so what must not be promoted is counted w
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from benchmarks.report import Bar
-from benchmarks.task_worlds import TASK_METRICS, TaskWorld, draw_task
+from benchmarks.task_worlds import TaskWorld, draw_task
 from scheduler.statistics.judge import judge
 from scheduler.statistics.policy import JudgePolicy, PromotionKind
 
 ROUNDS_A_YEAR = 12
 MARGIN = 0.02
-GAINS = (0.02, 0.05)
-SIZES = (2_000, 10_000)
+GAINS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05)
+SIZES = (2_000, 10_000, 50_000)
+RANKING_SIZES = (400, 1_000, 2_000)
+"""A row of a ranking has 29 items: it says more than a row with one label."""
 PIECES = 4
+SHAPES = {"": TaskWorld, "_clustered": TaskWorld.clustered}
 
 
 @dataclass(frozen=True)
@@ -62,20 +65,55 @@ def run_rounds(asked: TaskRounds) -> tuple[str, Counter[str]]:
     return asked.label, counts
 
 
-def task_rounds(years: int, rounds: int) -> Iterator[TaskRounds]:
+def task_rounds(metrics: Sequence[str], years: int, rounds: int) -> Iterator[TaskRounds]:
     """All simulations, in pieces."""
-    for metric in TASK_METRICS:
-        equal, worse = TaskWorld(metric), TaskWorld(metric, loss=MARGIN)
-        sizes = [years // PIECES + (part < years % PIECES) for part in range(PIECES)]
-        for part, size in enumerate(sizes):
-            label = f"{metric}_equal"
-            yield TaskRounds(label, equal, size * ROUNDS_A_YEAR, 100 + part, years=True)
-            label = f"{metric}_worse"
-            yield TaskRounds(label, worse, size * ROUNDS_A_YEAR, 200 + part)
-        for rows in SIZES:
+    for metric in metrics:
+        for shape, world in SHAPES.items():
+            yield from _years(f"{metric}{shape}", world(metric), years)
+        for rows in sizes_of(metric):
             for gain in GAINS:
-                label = f"{metric}_power_{rows}_{gain:.0%}".replace("%", "_percent")
-                yield TaskRounds(label, replace(equal, rows=rows, loss=-gain), rounds, 300)
+                world_of_gain = TaskWorld(metric, rows=rows, loss=-gain)
+                yield TaskRounds(power_label(metric, rows, gain), world_of_gain, rounds, 300)
+
+
+def _years(name: str, equal: TaskWorld, years: int) -> Iterator[TaskRounds]:
+    """Of a candidate that is equal, and of one that is worse by the margin."""
+    sizes = [years // PIECES + (part < years % PIECES) for part in range(PIECES)]
+    worse = replace(equal, loss=MARGIN)
+    for part, size in enumerate(sizes):
+        rounds = size * ROUNDS_A_YEAR
+        yield TaskRounds(f"{name}_equal", equal, rounds, 100 + part, years=True)
+        yield TaskRounds(f"{name}_worse", worse, rounds, 200 + part)
+
+
+def sizes_of(metric: str) -> tuple[int, ...]:
+    """The held-out rows of the power curves of a metric."""
+    return RANKING_SIZES if metric == "ndcg_at_5" else SIZES
+
+
+def power_label(metric: str, rows: int, gain: float) -> str:
+    return f"{metric}_power_{rows}_{gain * 100:g}_percent"
+
+
+def power_table(metrics: Sequence[str], figures: Mapping[str, float]) -> str:
+    """The power curves as Markdown: promoted as better / as good, in percent of rounds."""
+    lines = ["| metric | rows | " + " | ".join(_better(gain) for gain in GAINS) + " |"]
+    lines.append("|---|---|" + "---|" * len(GAINS))
+    for metric in metrics:
+        for rows in sizes_of(metric):
+            labels = [power_label(metric, rows, gain) for gain in GAINS]
+            cells = [_cell(figures, label) for label in labels]
+            lines.append(f"| {metric} | {rows:,} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _better(gain: float) -> str:
+    return f"better by {gain * 100:g} %" if gain else "equal"
+
+
+def _cell(figures: Mapping[str, float], label: str) -> str:
+    better, as_good = (100 * figures[f"{label}_{kind}"] for kind in PromotionKind)
+    return f"{better:.0f} / {as_good:.0f}"
 
 
 def task_figures(sums: Mapping[str, Counter[str]], years: int) -> dict[str, float]:
@@ -91,10 +129,10 @@ def task_figures(sums: Mapping[str, Counter[str]], years: int) -> dict[str, floa
     return figures
 
 
-def task_bars() -> dict[str, Bar]:
+def task_bars(metrics: Sequence[str]) -> dict[str, Bar]:
     limits: dict[str, Bar] = {"task_years": (">=", 1_000)}
-    for metric in TASK_METRICS:
-        limits[f"{metric}_equal_years_promoted"] = ("<=", 0.05)
-        for kind in PromotionKind:
-            limits[f"{metric}_worse_{kind}"] = ("<=", 0.01)
+    for metric in metrics:
+        for name in (f"{metric}{shape}" for shape in SHAPES):
+            limits[f"{name}_equal_years_promoted"] = ("<=", 0.05)
+            limits |= {f"{name}_worse_{kind}": ("<=", 0.01) for kind in PromotionKind}
     return limits

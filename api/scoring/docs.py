@@ -25,6 +25,7 @@ from api.http.problems import (
     documented,
 )
 from api.scoring.reasons import documented_option, reasoned_model
+from api.setting_groups import RequestLimitSettings
 from shared.contracts.problems import ProblemBody
 from shared.usecase.serving import ScoringRoute, ServingUseCase
 
@@ -79,7 +80,7 @@ def row_route(route: ScoringRoute, use_case: ServingUseCase, asgi: ASGIApp) -> R
     """The route that scores one row."""
     rule, model, more = route.reasons, route.response_model, {}
     if rule is not None:
-        model = reasoned_model(model)
+        model = reasoned_model(route)
         more = {"parameters": [documented_option(rule)]}
     return RawRoute(
         route.path,
@@ -96,19 +97,22 @@ def row_route(route: ScoringRoute, use_case: ServingUseCase, asgi: ASGIApp) -> R
 
 
 def batch_route(
-    route: ScoringRoute, use_case: ServingUseCase, asgi: ASGIApp, max_rows: int
+    route: ScoringRoute, use_case: ServingUseCase, asgi: ASGIApp, limits: RequestLimitSettings
 ) -> RawRoute:
     """The route that scores many rows as one matrix."""
-    path = route.batch_path or ""
+    path, max_rows, rule = route.batch_path or "", limits.batch_max_rows, route.reasons
     stem = _operation_id(path).title().replace("_", "")
     rows = Field(min_length=1, max_length=max_rows)
     row_model: Any = use_case.request_model
-    answer_model: Any = route.response_model
+    answer_model: Any = route.response_model if rule is None else reasoned_model(route)
     request = create_model(f"{stem}Request", instances=(list[row_model], rows))
     response = create_model(
         f"{stem}Response", predictions=(list[answer_model | RowError], ...), version=(str, ...)
     )
     examples = {"all": {"instances": list(route.examples.values())}}
+    more = {}
+    if rule is not None:
+        more = {"parameters": [documented_option(rule, limits.explained_batch_max_rows)]}
     return RawRoute(
         path,
         Documented(asgi, request, examples),
@@ -116,7 +120,8 @@ def batch_route(
         summary=f"{route.summary}, many rows at once",
         description=f"At most {max_rows} rows. A row that cannot be scored gets its own error.",
         response_model=response,
-        responses=_PROBLEMS,
+        responses=_PROBLEMS if rule is None else _ROW_PROBLEMS,
+        openapi_extra=more,
         tags=["scoring"],
         name=path,
         operation_id=_operation_id(path),

@@ -3,12 +3,14 @@
 A request without the option never comes here. One with it is scored like any other; its answer
 carries a note of what it rests on, which becomes reasons outside of the pipeline. The trees of a
 version are read from its bundle when it is first asked, on a thread: that takes a while.
+`explained_batches` does the same for many rows at once.
 """
 
 import asyncio
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 from urllib.parse import parse_qs
 
@@ -70,6 +72,8 @@ class Explanations:
         self._place = {name: at for at, name in enumerate(features)}
         self._made: dict[str, Explained | Problem] = {}
         self._making = threading.Lock()
+        self.batch_turn = asyncio.Semaphore(1)
+        """Batches are explained one after the other: each would fill a core on its own."""
 
     @property
     def versions(self) -> list[str]:
@@ -84,6 +88,31 @@ class Explanations:
         """Whether explaining an answer of this version takes long."""
         found = self._made.get(version)
         return isinstance(found, Explained) and found.explainer.nodes > _MANY_NODES
+
+    def prepare(self) -> None:
+        """Make those of all versions that may answer: a refusal comes before a row is decided.
+
+        Raises:
+            Problem: one cannot explain its answers.
+        """
+        for version in self.versions:
+            self.of(version)
+
+    async def prepare_paced(self) -> None:
+        """The same, on a thread where it takes a while."""
+        for version in self.versions:
+            await self.ready(version)
+
+    async def ready(self, version: str) -> None:
+        """Wait until the explainer of a version is made.
+
+        Raises:
+            Problem: this version's answers cannot be explained.
+        """
+        if self.is_ready(version):
+            self.of(version)
+        else:
+            await asyncio.to_thread(self.of, version)
 
     def of(self, version: str) -> Explained:
         """Makes it if need be.
@@ -156,8 +185,16 @@ class Teller:
     explanations: Explanations
     rule: ReasonRule
 
-    def completed(self, reply: Reply, count: int) -> EncodedReply:
-        """The reply with at most `count` reasons instead of its note."""
+    def encoded(self, reply: Reply, count: int) -> EncodedReply:
+        """`completed`, as JSON."""
+        return EncodedReply(orjson.dumps(self.completed(reply, count).body), reply.version)
+
+    def completed(self, reply: Reply, count: int) -> Reply:
+        """The reply with at most `count` reasons instead of its note.
+
+        Raises:
+            Problem: the version that decided this row cannot explain it.
+        """
         note = cast(_Note, reply.body[OPTION])
         explainer, columns = self.explanations.of(note.model.version)
         vector, target = note.vector[columns], self.rule.target(note.scores, note.model)
@@ -169,7 +206,7 @@ class Teller:
             + float(explainer.expected[target]),
             "expected_raw_score": float(explainer.expected[target]),
         }
-        return EncodedReply(orjson.dumps(body), reply.version)
+        return Reply(body, reply.version)
 
     def _named(
         self,
@@ -208,29 +245,18 @@ class ReasonedWork(PacedRequestWork):
         self._count = count
 
     def __call__(self, body: bytes, caller: Caller) -> EncodedReply:
-        explanations = self._teller.explanations
-        for version in explanations.versions:
-            explanations.of(version)
-        return self._teller.completed(self._work.scored(body, caller), self._count)
+        self._teller.explanations.prepare()
+        return self._teller.encoded(self._work.scored(body, caller), self._count)
 
     async def paced(self, body: bytes, caller: Caller) -> EncodedReply:
         explanations = self._teller.explanations
-        # before the row is decided: a refusal leaves nothing behind
-        for version in explanations.versions:
-            await self._ready(version)
+        await explanations.prepare_paced()
         reply = await self._work.scored_in_turn(body, caller)
         # a row that comes again was decided by another version, perhaps
-        await self._ready(reply.version)
+        await explanations.ready(reply.version)
         if explanations.is_slow(reply.version):
-            return await asyncio.to_thread(self._teller.completed, reply, self._count)
-        return self._teller.completed(reply, self._count)
-
-    async def _ready(self, version: str) -> None:
-        explanations = self._teller.explanations
-        if explanations.is_ready(version):
-            explanations.of(version)
-        else:
-            await asyncio.to_thread(explanations.of, version)
+            return await asyncio.to_thread(self._teller.encoded, reply, self._count)
+        return self._teller.encoded(reply, self._count)
 
 
 def wanted_reasons(query: bytes, rule: ReasonRule | None) -> int:
@@ -245,7 +271,7 @@ def wanted_reasons(query: bytes, rule: ReasonRule | None) -> int:
     if said is None:
         return 0
     if rule is None:
-        remedy = "leave it out; /predict, one row at a time, returns reasons"
+        remedy = "leave it out; /predict and /predict/batch return reasons"
         raise _refused("this address returns no reasons", remedy)
     if said == [""]:
         return rule.default
@@ -262,8 +288,20 @@ def _refused(problem: str, remedy: str) -> Problem:
     return Problem(INVALID_REQUEST, f"{OPTION}: {problem}: {remedy}", errors=[error])
 
 
-def reasoned_model(model: type[BaseModel]) -> type[BaseModel]:
-    """The schema of an answer that may hold reasons."""
+def refuse_rows(rows: int, most: int) -> None:
+    """Refuse a batch of more rows than are explained in one request.
+
+    Raises:
+        Problem: names the limit.
+    """
+    if rows > most:
+        problem = f"{rows} rows are too many to be explained in one request"
+        raise _refused(problem, f"send at most {most} rows, or leave it out")
+
+
+@lru_cache(maxsize=16)
+def _with_reasons(model: type[BaseModel]) -> type[BaseModel]:
+    """One class for rows and batches, so that OpenAPI has one schema."""
     only = f"Only with ?{OPTION}"
     scale = (
         "binary: log-odds of the positive class, of blended models their probability; "
@@ -284,14 +322,20 @@ def reasoned_model(model: type[BaseModel]) -> type[BaseModel]:
     return made
 
 
-def documented_option(rule: ReasonRule) -> dict[str, Any]:
-    """The option as a parameter of OpenAPI."""
+def reasoned_model(route: ScoringRoute) -> type[BaseModel]:
+    """The schema of a route's answer that may hold reasons."""
+    return _with_reasons(route.response_model)
+
+
+def documented_option(rule: ReasonRule, most_rows: int | None = None) -> dict[str, Any]:
+    """The option as a parameter of OpenAPI; of a batch, with the limit of its rows."""
+    of_batch = "" if most_rows is None else f" Of each row; with at most {most_rows} rows."
     return {
         "name": OPTION,
         "in": "query",
         "required": False,
         "allowEmptyValue": True,
         "description": f"Tell this many of the largest contributions to the raw score; without a "
-        f"number {rule.default}. Exact for the trees of the version that answers.",
+        f"number {rule.default}. Exact for the trees of the version that answers.{of_batch}",
         "schema": {"type": "integer", "minimum": 0, "maximum": MOST_REASONS},
     }

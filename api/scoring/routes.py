@@ -8,6 +8,7 @@ from api.row_metrics import RouteMetrics
 from api.scoring.batching import MicroBatcher, Recipient, RowRoute
 from api.scoring.docs import batch_route, row_route
 from api.scoring.endpoint import Execution, Option, RequestWork, ScoringEndpoint, inline
+from api.scoring.explained_batches import ExplainedBatchWork
 from api.scoring.reasons import ReasonedWork, Teller, noting, wanted_reasons
 from api.scoring.requests import BatchParser, RowParser, elements_of_a_batch
 from api.scoring.work import BatchWork, RowWork
@@ -17,6 +18,7 @@ from api.workers.peers.router import (
     ForwardedBatches,
     ForwardedRows,
     batch_operation,
+    batch_reasons_operation,
     reasons_operation,
     row_operation,
 )
@@ -25,13 +27,13 @@ from shared.usecase.serving import ScoringRoute
 
 def add_scoring_routes(app: FastAPI, service: Service) -> None:
     """The scoring routes that the use case defines."""
-    max_rows = service.settings.batch_max_rows
+    settings = service.settings
     for route in service.use_case.routes:
         single = _row_endpoint(service, route)
         app.router.routes.append(row_route(route, service.use_case, single))
         if route.batch_path is not None:
             many = _batch_endpoint(service, route, route.batch_path)
-            app.router.routes.append(batch_route(route, service.use_case, many, max_rows))
+            app.router.routes.append(batch_route(route, service.use_case, many, settings))
 
 
 def fast_routes(service: Service) -> FastRoutes:
@@ -78,7 +80,7 @@ class _FastRoute:
         self._batcher.add(body, self._row_route, caller, recipient)
 
 
-def _reasons(service: Service, route: ScoringRoute) -> Option:
+def _row_reasons(service: Service, route: ScoringRoute) -> Option:
     """The option of a route of rows: `?reasons=N`."""
     scoring, peers = service.scoring, service.workers.peers
     operation = reasons_operation(service.use_case.routes, route)
@@ -91,14 +93,24 @@ def _reasons(service: Service, route: ScoringRoute) -> Option:
         if peers is not None:
             prefix = bytes([count])
             execution = ForwardedRows(execution, peers, operation, service.metrics, prefix)
-        return reasoned_work(service, route, count), execution
+        return explained_row_work(service, route, count), execution
 
     return option
 
 
-def _no_reasons(query: bytes) -> None:
-    """The option of batches, which tell none."""
-    wanted_reasons(query, None)
+def _batch_reasons(service: Service, route: ScoringRoute) -> Option:
+    """The option of a route of batches."""
+    max_rows = service.settings.explained_batch_max_rows
+    operation = batch_reasons_operation(service.use_case.routes, route)
+
+    def option(query: bytes) -> tuple[RequestWork, Execution] | None:
+        count = wanted_reasons(query, route.reasons)
+        if not count:
+            return None
+        execution = _batch_execution(service, operation, max_rows, bytes([count]))
+        return explained_batch_work(service, route, count), execution
+
+    return option
 
 
 def _row_endpoint(service: Service, route: ScoringRoute) -> ScoringEndpoint:
@@ -107,27 +119,35 @@ def _row_endpoint(service: Service, route: ScoringRoute) -> ScoringEndpoint:
         operation = row_operation(service.use_case.routes, route)
         execution = ForwardedRows(execution, peers, operation, service.metrics)
     limit_bytes = service.settings.body_max_bytes
-    work, option = row_work(service, route), _reasons(service, route)
+    work, option = row_work(service, route), _row_reasons(service, route)
     return _endpoint(service, work, execution, route.path, limit_bytes, option)
 
 
 def _batch_endpoint(service: Service, route: ScoringRoute, path: str) -> ScoringEndpoint:
-    settings, execution, peers = service.settings, service.scoring.execution, service.workers.peers
-    if peers is not None:
-        operation = batch_operation(service.use_case.routes, route)
-        execution = ForwardedBatches(
-            execution,
-            peers,
-            operation,
-            models=service.models.slot,
-            metrics=service.metrics,
-            max_rows=settings.batch_max_rows,
-            max_elements=elements_of_a_batch(
-                service.use_case.request_model, settings.batch_max_rows
-            ),
-        )
-    work = batch_work(service, route)
-    return _endpoint(service, work, execution, path, settings.batch_max_bytes, _no_reasons)
+    settings, operation = service.settings, batch_operation(service.use_case.routes, route)
+    execution = _batch_execution(service, operation, settings.batch_max_rows)
+    work, option = batch_work(service, route), _batch_reasons(service, route)
+    return _endpoint(service, work, execution, path, settings.batch_max_bytes, option)
+
+
+def _batch_execution(
+    service: Service, operation: int, max_rows: int, prefix: bytes = b""
+) -> Execution:
+    """Batches of more rows are not split: they are refused as a whole, here."""
+    execution, peers = service.scoring.execution, service.workers.peers
+    if peers is None:
+        return execution
+    all_rows = service.settings.batch_max_rows
+    return ForwardedBatches(
+        execution,
+        peers,
+        operation,
+        models=service.models.slot,
+        metrics=service.metrics,
+        max_rows=min(max_rows, all_rows),
+        max_elements=elements_of_a_batch(service.use_case.request_model, all_rows),
+        prefix=prefix,
+    )
 
 
 def _endpoint(  # noqa: PLR0917 - one after the other as ScoringEndpoint names them
@@ -151,16 +171,29 @@ def _endpoint(  # noqa: PLR0917 - one after the other as ScoringEndpoint names t
     )
 
 
-def reasoned_work(service: Service, route: ScoringRoute, count: int) -> RequestWork:
+def explained_row_work(service: Service, route: ScoringRoute, count: int) -> RequestWork:
     """Scores the body of one row and tells this many reasons.
 
     Raises:
         ValueError: the route tells none.
     """
+    return ReasonedWork(row_work(service, noting(route)), _teller(service, route), count)
+
+
+def explained_batch_work(service: Service, route: ScoringRoute, count: int) -> RequestWork:
+    """Scores the body of a batch and tells this many reasons of each row.
+
+    Raises:
+        ValueError: the route tells none.
+    """
+    work, teller = batch_work(service, noting(route)), _teller(service, route)
+    return ExplainedBatchWork(work, teller, count, service.settings.explained_batch_max_rows)
+
+
+def _teller(service: Service, route: ScoringRoute) -> Teller:
     if route.reasons is None:
         raise ValueError(f"{route.path} returns no reasons")
-    teller = Teller(service.scoring.explanations, route.reasons)
-    return ReasonedWork(row_work(service, noting(route)), teller, count)
+    return Teller(service.scoring.explanations, route.reasons)
 
 
 def row_work(service: Service, route: ScoringRoute) -> RowWork:

@@ -4,7 +4,8 @@ A batch is scored a slice at a time; a row that cannot be scored gets its own er
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -61,7 +62,11 @@ class Batch:
         return len(self._instances)
 
     def answer_slice(self, most: int) -> None:
-        """Score the next rows, at most this many."""
+        """Score the next rows, at most this many, and put them into the reply."""
+        self.add(self.score_slice(most))
+
+    def score_slice(self, most: int) -> Sequence[RowOutcome]:
+        """Score the next rows, at most this many; `add` puts them into the reply."""
         instances = self._instances.take(most)
         received = [
             Received(instance, self._route, self._caller, self._started)
@@ -69,12 +74,15 @@ class Batch:
             if not isinstance(instance, ValidationError)
         ]
         scored = iter(self._outcomes(received))
-        outcomes = (
+        return [
             invalid(instance) if isinstance(instance, ValidationError) else next(scored)
             for instance in instances
-        )
+        ]
+
+    def add(self, outcomes: Sequence[RowOutcome]) -> None:
+        """Put the outcomes of a slice into the reply; slices come in their order."""
         shown = [_shown(self._count + at, outcome) for at, outcome in enumerate(outcomes)]
-        self._count += len(instances)
+        self._count += len(outcomes)
         self._answers.append(orjson.dumps(shown)[1:-1])
 
     def reply(self) -> EncodedReply:
@@ -176,29 +184,39 @@ class BatchWork(PacedRequestWork):
         self._lane = lane
 
     def __call__(self, body: bytes, caller: Caller) -> EncodedReply:
-        batch = self._batch(body, caller)
+        batch = self.batch(body, caller)
         while batch.left:
             batch.answer_slice(SLICE_ROWS)
         return batch.reply()
 
     async def paced(self, body: bytes, caller: Caller) -> EncodedReply:
-        lane = self._lane
-        if len(body) <= _FEW_BYTES and lane.is_free:
+        if len(body) <= _FEW_BYTES and self._lane.is_free:
             return self(body, caller)
-        begun: list[Batch] = []
+        async with self.begun(body, caller) as batch:
+            while batch.left:
+                await self.in_turn(batch, batch.answer_slice)
+            return batch.reply()
 
-        def answer_slice() -> None:
-            (batch,) = begun
+    @asynccontextmanager
+    async def begun(self, body: bytes, caller: Caller) -> AsyncIterator[Batch]:
+        """A batch, as soon as there is room for it."""
+        parsed: list[Batch] = []
+        async with self._lane.batches.of(len(body)):
+            # parsing takes its turn, too: a hundred connections may send their batches at once
+            await self._lane.run(lambda: parsed.append(self.batch(body, caller)))
+            yield parsed[0]
+
+    async def in_turn(self, batch: Batch, score: Callable[[int], None]) -> None:
+        """Score as many of its next rows as others can wait for."""
+        lane = self._lane
+
+        def piece() -> None:
             began, left = time.perf_counter(), batch.left
-            batch.answer_slice(lane.rows_at_once(SLICE_ROWS))
+            score(lane.rows_at_once(SLICE_ROWS))
             lane.took(left - batch.left, time.perf_counter() - began)
 
-        async with lane.batches.of(len(body)):
-            # parsing takes its turn, too: a hundred connections may send their batches at once
-            await lane.run(lambda: begun.append(self._batch(body, caller)))
-            while begun[0].left:
-                await lane.run(answer_slice)
-            return begun[0].reply()
+        await lane.run(piece)
 
-    def _batch(self, body: bytes, caller: Caller) -> Batch:
+    def batch(self, body: bytes, caller: Caller) -> Batch:
+        """The rows of a body, none of them scored."""
         return Batch(self._pipeline, self._parse(body), self._route, caller)

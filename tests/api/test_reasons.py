@@ -83,10 +83,51 @@ def test_a_number_that_cannot_be_told_is_refused_with_the_limit(
     assert "20" in answer.json()["errors"][0]["remedy"]
 
 
-def test_batches_tell_no_reasons_and_say_where_to_ask(server: Running) -> None:
-    answer = server.client.post("/predict/batch?reasons=3", json={"instances": [BODY]})
+def explained(server: Running, rows: list[Any], query: str = f"?reasons={ALL}") -> list[Any]:
+    answer = server.client.post(f"/predict/batch{query}", json={"instances": rows})
+    assert answer.status_code == 200, answer.text
+    told: list[Any] = answer.json()["predictions"]
+    return told
+
+
+def test_each_row_of_a_batch_has_the_reasons_it_has_alone(server: Running) -> None:
+    rows = [
+        {**NAMED, "row_id": f"of-a-batch-{at}", "support_calls": at % 7, "tenure_months": at}
+        for at in range(70)
+    ]
+    told = explained(server, rows)
+    assert told[:9] == [asked(server, row) for row in rows[:9]]
+    for one in told:
+        total = sum(reason["contribution"] for reason in one["reasons"])
+        assert total + one["expected_raw_score"] == pytest.approx(one["raw_score"])
+        log_odds = math.log(one["probability"] / (1 - one["probability"]))
+        assert one["raw_score"] == pytest.approx(log_odds, abs=1e-4)
+
+
+def test_rows_of_a_batch_without_the_option_or_with_none_asked_for_have_no_reasons(
+    server: Running,
+) -> None:
+    assert "reasons" not in explained(server, [BODY], "")[0]
+    assert "reasons" not in explained(server, [BODY], "?reasons=0")[0]
+    assert len(explained(server, [BODY], "?reasons")[0]["reasons"]) == 3
+
+
+def test_a_bad_row_of_a_batch_has_its_error_and_the_others_their_reasons(server: Running) -> None:
+    first, bad, last = explained(server, [BODY, {**BODY, "tenure_months": "x"}, BODY])
+    assert bad["index"] == 1
+    assert bad["error"]["errors"][0]["field"] == "tenure_months"
+    assert first["reasons"] == last["reasons"] == asked(server, BODY)["reasons"]
+
+
+def test_a_batch_of_more_rows_than_are_explained_is_refused_whole_with_the_limit(
+    server: Running, settings: Settings
+) -> None:
+    most = settings.explained_batch_max_rows
+    rows = [{**BODY, "row_id": f"too-many-{at}"} for at in range(most + 1)]
+    answer = server.client.post("/predict/batch?reasons=1", json={"instances": rows})
     assert answer.status_code == 422
-    assert "/predict, one row at a time" in answer.json()["detail"]
+    assert f"at most {most} rows" in answer.json()["detail"]
+    assert len(explained(server, rows[:most], "?reasons=1")) == most
 
 
 def test_the_option_and_its_fields_are_documented(server: Running) -> None:
@@ -97,6 +138,12 @@ def test_the_option_and_its_fields_are_documented(server: Running) -> None:
     name = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
     fields = page["components"]["schemas"][name.rsplit("/", 1)[1]]["properties"]
     assert {"reasons", "raw_score", "expected_raw_score"} <= set(fields)
+    batch = page["paths"]["/predict/batch"]["post"]
+    assert "with at most 100 rows" in batch["parameters"][0]["description"]
+    of_batch = batch["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
+    predictions = page["components"]["schemas"][of_batch.rsplit("/", 1)[1]]["properties"]
+    shown = predictions["predictions"]["items"]["anyOf"]
+    assert {"$ref": name} in shown
     conflicts = operation["responses"]["409"]["content"]["application/problem+json"]["examples"]
     assert "no-reasons" in conflicts
 
@@ -121,6 +168,9 @@ def test_a_version_without_trees_says_so_before_it_decides(tmp_path: Path) -> No
         assert answer.status_code == 409, answer.text
         assert answer.json()["type"].endswith("no-reasons")
         assert "send the request without ?reasons" in answer.json()["detail"]
+        rows = {"instances": [{**NAMED, "row_id": "linear"}]}
+        many = server.client.post("/predict/batch?reasons=3", json=rows)
+        assert (many.status_code, many.json()["type"]) == (409, answer.json()["type"])
         assert server.service.journaling.journal.backlog == 0
         known = {**NAMED, "last_call": "2026-01-05T10:15:00Z"}
         assert server.client.post("/predict", json=known).status_code == 200

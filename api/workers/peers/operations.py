@@ -13,25 +13,36 @@ from api.row_metrics import RouteMetrics
 from api.scoring.batching import RowRoute
 from api.scoring.endpoint import RequestWork, inline
 from api.scoring.requests import RowParser
-from api.scoring.routes import batch_work, reasoned_work, row_work
+from api.scoring.routes import (
+    batch_work,
+    explained_batch_work,
+    explained_row_work,
+    row_work,
+)
 from api.service import Service
 from api.workers.peers.router import decoded_sender, outcome, told
 from api.workers.peers.server import Answer, Operation
 from shared.transaction import Label
 from shared.usecase.serving import ScoringRoute
 
+ExplainedWork = Callable[[Service, ScoringRoute, int], RequestWork]
 PeerOutcome = Awaitable[tuple[int, bytes, bytes]]
 _HEADERS = rendered(JSON_HEADERS)
 
 
 def operations(service: Service) -> Sequence[Operation]:
-    """In the order of `api.workers.peers.router`: labels, rows and batches, rows with reasons."""
+    """In the order of `api.workers.peers.router`.
+
+    Labels, rows and batches, rows with reasons, batches with reasons.
+    """
     tasks = _Tasks()
     found: list[Operation] = [tasks.run(lambda _, body: _keep_labels(service, body))]
-    for route in service.use_case.routes:
+    routes = service.use_case.routes
+    for route in routes:
         found.append(_rows(service, route, tasks))
         found.append(_scored(service, batch_work(service, route), tasks))
-    found += [_reasoned(service, route, tasks) for route in service.use_case.routes]
+    found += [_explained(service, route, tasks, explained_row_work) for route in routes]
+    found += [_explained(service, route, tasks, explained_batch_work) for route in routes]
     return found
 
 
@@ -82,9 +93,13 @@ def _scored(service: Service, work: RequestWork, tasks: _Tasks) -> Operation:
     return tasks.run(scored)
 
 
-def _reasoned(service: Service, route: ScoringRoute, tasks: _Tasks) -> Operation:
+def _explained(
+    service: Service, route: ScoringRoute, tasks: _Tasks, work_of: ExplainedWork
+) -> Operation:
+    """How many reasons are told is the first byte of a call."""
+
     def scored(context: bytes, body: bytes) -> PeerOutcome:
-        work, sender = reasoned_work(service, route, body[0]), decoded_sender(context)
+        work, sender = work_of(service, route, body[0]), decoded_sender(context)
         return outcome(service.scoring.execution, work, body[1:], sender, service.models.slot)
 
     return tasks.run(scored)

@@ -156,6 +156,11 @@ def reasons_operation(routes: Sequence[ScoringRoute], route: ScoringRoute) -> in
     return 1 + 2 * len(routes) + routes.index(route)
 
 
+def batch_reasons_operation(routes: Sequence[ScoringRoute], route: ScoringRoute) -> int:
+    """The same for a batch of a route."""
+    return 1 + 3 * len(routes) + routes.index(route)
+
+
 def unavailable() -> Problem:
     """The owner of an entity did not answer in time; no other worker may answer instead."""
     return Problem(
@@ -260,7 +265,10 @@ class ForwardedRows:
 
 
 class ForwardedBatches:
-    """An `Execution` of one route's batches: each row by its owner, one answer in their order."""
+    """An `Execution` of one route's batches: each row by its owner, one answer in their order.
+
+    `prefix` comes before each part on its way to its owner.
+    """
 
     def __init__(
         self,
@@ -272,7 +280,9 @@ class ForwardedBatches:
         metrics: Metrics,
         max_rows: int,
         max_elements: int,
+        prefix: bytes = b"",
     ) -> None:
+        self._prefix = prefix
         self._inner = inner
         self._peers = peers
         self._operation = operation
@@ -301,7 +311,7 @@ class ForwardedBatches:
             part.owner,
             self._operation,
             encoded_sender(caller),
-            part.body(),
+            self._prefix + part.body(),
             is_repeatable=part.is_repeatable,
         )
         if answered is None:

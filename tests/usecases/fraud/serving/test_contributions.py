@@ -56,6 +56,24 @@ def test_an_answer_holds_three_contributions_unless_asked_for_more(server: Runni
     assert "reasons" not in server.client.post("/predict", json=ROW).json()
 
 
+def test_each_row_of_a_batch_has_the_reasons_it_has_alone(server: Running) -> None:
+    rows = [
+        {**ROW, "transaction_id": f"t-{at}", "user_id": f"u-{at}", "amount": 10.0 * at + 1}
+        for at in range(12)
+    ]
+    answer = server.client.post("/predict/batch?reasons=20", json={"instances": rows})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()["predictions"]
+    assert told == [server.client.post("/predict?reasons=20", json=row).json() for row in rows]
+    for one in told:
+        assert one["raw_score"] == pytest.approx(one["probability"], abs=1e-5)
+        total = sum(reason["contribution"] for reason in one["reasons"])
+        # twenty of all features are told
+        assert len(one["reasons"]) == 20 or total + one["expected_raw_score"] == pytest.approx(
+            one["raw_score"]
+        )
+
+
 def test_the_route_with_rules_refuses_the_option(server: Running) -> None:
     answer = server.client.post("/api/analyze-transaction?reasons=3", json=ROW)
     assert answer.status_code == 422
