@@ -173,8 +173,9 @@ def _print(console: Console, summary: ImportSummary, rejects: Path, seconds: flo
         console.print(f"differs: {example}", markup=False, highlight=False, soft_wrap=True)
     if summary.mended.differing > summary.mended.updated:
         console.print("Rows that differ stay as they are stored; --update sets them.")
-    console.print(f'To undo: understudy rows undo {summary.number} --reason "..."',
-                  highlight=False, markup=False)  # fmt: skip
+    undo = f'To undo: understudy rows undo {summary.number} --reason "..."'
+    ended = undo if summary.has_changed else "Nothing was changed."
+    console.print(ended, highlight=False, markup=False)
     if summary.rejected:
         text = f"Rejected rows and why: {rejects}"
         console.print(text, highlight=False, markup=False, soft_wrap=True)

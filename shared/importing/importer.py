@@ -38,7 +38,7 @@ class ImportSummary:
     """The outcome of the rows; `read` is the sum of the next three.
 
     Attributes:
-        number: the change by which it can be undone; 0: nothing was changed.
+        number: the entry in the list of changes, by which it can be undone.
         mended: the outcome of rows that were stored before.
         reasons: why rows were rejected.
         losses: values that could not be used although their rows were.
@@ -54,6 +54,13 @@ class ImportSummary:
     notes: tuple[str, ...] = ()
     number: int = 0
     mended: MendedRows = field(default_factory=MendedRows)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether there is anything to undo."""
+        mended = self.mended
+        counts = (self.inserted, mended.labels_new, mended.labels_changed, mended.updated)
+        return any(counts)
 
     def details(self) -> dict[str, Any]:
         """Its counts, for the list of changes."""

@@ -94,6 +94,18 @@ def test_rows_that_somebody_corrected_are_kept_when_the_import_is_repeated(
     assert rejects.read_text() != corrected
 
 
+def test_an_import_that_changes_nothing_says_so_and_offers_nothing_to_undo(
+    understudy: Command, files: tuple[Path, Path]
+) -> None:
+    file, mapping = files
+    assert (
+        "To undo: understudy rows undo 1" in understudy("import", file, "--mapping", mapping).stdout
+    )
+    again = understudy("import", file, "--mapping", mapping).stdout
+    assert "Nothing was changed." in again
+    assert "To undo" not in again
+
+
 def test_beside_a_read_only_input_the_current_folder_takes_the_rejects(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
