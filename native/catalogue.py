@@ -40,7 +40,7 @@ RAW_ADDRESSES = Part(
 COMPILED_READING = Part(
     "compiled-reading",
     tested={"numba": ("0.68",), "llvmlite": ("0.50",)},
-    without="rows of SQLite become Python objects on their way to the features",
+    without="stored rows become Python objects on their way to the features",
     probe=lambda: _no_library() or (None if RAW_ADDRESSES.in_use else "it needs raw-addresses"),
 )
 

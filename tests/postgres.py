@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +67,8 @@ def postgres() -> Iterator[Postgres]:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
-    """A fresh server in a separate folder, gone when the block ends."""
+def running_postgres(*settings: str) -> Iterator[Postgres]:
+    """A fresh server in a separate folder, with these settings, gone when the block ends."""
     initdb, server = _server_binary("initdb"), _server_binary("postgres")
     if initdb is None or server is None:
         raise FileNotFoundError("PostgreSQL server binaries are not on this machine")
@@ -78,12 +78,14 @@ def running_postgres() -> Iterator[Postgres]:
     try:
         if user:
             shutil.chown(folder, user)
-        yield from _running(folder, initdb, server, user)
+        yield from _running(folder, initdb, server, user, settings)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _running(folder: Path, initdb: str, server: str, user: str | None) -> Iterator[Postgres]:
+def _running(
+    folder: Path, initdb: str, server: str, user: str | None, settings: Sequence[str]
+) -> Iterator[Postgres]:
     data = folder / "data"
     subprocess.run(
         [
@@ -105,8 +107,9 @@ def _running(folder: Path, initdb: str, server: str, user: str | None) -> Iterat
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
+    all_settings = ("listen_addresses=", "fsync=off", *settings)
     process = subprocess.Popen(
-        [server, "-D", str(data), "-k", str(folder), "-c", "listen_addresses=", "-c", "fsync=off"],
+        [server, "-D", str(data), "-k", str(folder), *(f"-c{each}" for each in all_settings)],
         user=user,
         cwd=folder,
         stdout=subprocess.DEVNULL,

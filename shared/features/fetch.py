@@ -83,42 +83,11 @@ class PostgresFetch:
     def __call__(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[PriorRow]:
         if is_behind_pooler(self._engine):
             return self._pooled(statement, parameters)
-        ahead: dict[Any, Sequence[PriorRow]] | None = self._thread.__dict__.get("ahead")
-        if ahead:
-            found = ahead.pop(_key_of(statement, parameters), None)
-            if found is not None:
-                return found
         text, constants = self._texts.get(statement) or self._compiled(statement)
         return self.rows(text, {**constants, **parameters})
 
-    def read_ahead(self, questions: Sequence[tuple[Statement, Mapping[str, Any]]]) -> None:
-        """Ask many questions in one round trip; each is answered from memory once, soon after.
-
-        Answers to the questions before are dropped.
-
-        Raises:
-            DataUnavailable: the database cannot be read now.
-        """
-        self._thread.ahead = {}
-        if questions and not is_behind_pooler(self._engine):
-            rows = self._guarded(lambda: self._all(questions))
-            keys = [_key_of(*question) for question in questions]
-            self._thread.ahead = dict(zip(keys, rows, strict=True))
-
-    def _all(
-        self, questions: Sequence[tuple[Statement, Mapping[str, Any]]]
-    ) -> list[Sequence[PriorRow]]:
-        connection = self._connection()
-        with connection.pipeline():
-            cursors = []
-            for statement, parameters in questions:
-                text, constants = self._texts.get(statement) or self._compiled(statement)
-                values = {**constants, **parameters}
-                cursors.append(connection.execute(text, values, prepare=True))
-            return [cursor.fetchall() for cursor in cursors]
-
     def rows(self, text: str, parameters: Mapping[str, Any]) -> Sequence[PriorRow]:
-        """The rows of a statement in psycopg's form.
+        """The rows of a statement in psycopg's form, through a pooler too.
 
         Raises:
             DataUnavailable: the database cannot be read now.
@@ -150,9 +119,22 @@ class PostgresFetch:
 
     def _run(self, text: str, parameters: Mapping[str, Any]) -> Sequence[PriorRow]:
         connection = self._connection()
-        is_prepared = not is_behind_pooler(self._engine)
-        rows = connection.execute(text, parameters, prepare=is_prepared).fetchall()
+        if is_behind_pooler(self._engine):
+            return self._limited(connection, text, parameters)
+        rows = connection.execute(text, parameters, prepare=True, binary=True).fetchall()
         return cast(Sequence[PriorRow], rows)
+
+    def _limited(
+        self, connection: Any, text: str, parameters: Mapping[str, Any]
+    ) -> Sequence[PriorRow]:
+        """The same behind a pooler: its limits go with it, in one transaction and round trip."""
+        from shared.tables.postgresql import settings_call  # noqa: PLC0415 - imports psycopg
+
+        limits, values = settings_call(self._thread.borrowed.info)
+        with connection.pipeline():
+            connection.execute(limits, values)
+            cursor = connection.execute(text, parameters, binary=True)
+            return cast(Sequence[PriorRow], cursor.fetchall())
 
     def _connection(self) -> Any:
         try:
@@ -166,6 +148,9 @@ class PostgresFetch:
         raw: Any = borrowed.driver_connection
         borrowed.detach()
         raw.autocommit = True
+        if not is_behind_pooler(self._engine):
+            # A plan for these values costs more than it saves: statements name rows by their key.
+            raw.execute("SET plan_cache_mode = force_generic_plan")
         self._open.add(raw)
         self._thread.borrowed, self._thread.raw = borrowed, raw
         self.connections += 1
@@ -191,10 +176,6 @@ class PostgresFetch:
         constants = {name: value for name, value in compiled.params.items() if value is not None}
         found = self._texts[statement] = str(compiled), constants
         return found
-
-
-def _key_of(statement: Statement, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
-    return statement, *parameters.values()
 
 
 class SqliteFetch:

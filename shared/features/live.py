@@ -1,10 +1,9 @@
 """The history of a transaction's user and merchant, as known when the transaction arrives."""
 
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.features.guard import ReadGuard
@@ -17,12 +16,13 @@ from shared.features.reader import (
     PriorRow,
 )
 from shared.features.sums_cache import SumsCache
-from shared.features.tiles import NO_SUMS, Sums, tile_hours
+from shared.features.tiles import NO_SUMS, Sums, TileHours, tile_hours
 from shared.transaction import Label, Transaction
 
 WINDOW_US = 30 * MICROS_PER_DAY
 FOREVER = 2**63 - 1
 _ORIGIN = itemgetter(-1)
+Answer = TypeVar("Answer")
 
 
 class Past(NamedTuple):
@@ -103,22 +103,25 @@ class LiveHistory:
             return None
         return self._whole(transaction, rows, stored, pending)
 
-    def read_ahead(self, new: Sequence[Transaction], all_: Sequence[Transaction]) -> None:
-        """Ask in one round trip what `lasting` of the new users and `sums` of all rows will ask."""
-        if not self._reader.has_round_trips:
-            return
-        users = {row.user_id: row.event_time_us - WINDOW_US for row in reversed(new)}
-        merchants = {
-            (row.merchant_id, tile_hours(row.event_time_us, row.ingested_at_us)): None
-            for row in all_
-            if self._cache.known(row.merchant_id, row.event_time_us, row.ingested_at_us) is None
-        }
-        if users or merchants:
-            most = rows_to_read(self.max_prior_rows)
-            ask = partial(
-                self._reader.read_ahead, list(users.items()), list(merchants), most, FOREVER
+    def unknown_sums(self, rows: Sequence[Transaction]) -> list[tuple[str, TileHours]]:
+        """The merchants and hours whose sums would have to be read, each once."""
+        known = self._cache.known
+        return list(
+            dict.fromkeys(
+                (row.merchant_id, tile_hours(row.event_time_us, row.ingested_at_us))
+                for row in rows
+                if known(row.merchant_id, row.event_time_us, row.ingested_at_us) is None
             )
-            self.guard.read(ask, None)
+        )
+
+    def keep_sums(
+        self, read: Callable[[], tuple[Answer, Mapping[tuple[str, TileHours], Sums]]]
+    ) -> Answer:
+        """Call what reads sums and something else, and keep the sums."""
+        generation = self._cache.generation
+        answer, sums = read()
+        self._cache.put(sums, generation)
+        return answer
 
     def sums(self, transaction: Transaction) -> Sums:
         """The merchant's sums, in the order of `shared.features.tiles.SUMS`; zeros if unknown."""

@@ -50,15 +50,10 @@ class Fetch(Protocol):
 
 
 class HistoryReader:
-    """Bounded questions about one user or one merchant; all raise DataUnavailable.
-
-    Attributes:
-        has_round_trips: whether it pays to ask several at once.
-    """
+    """Bounded questions about one user or one merchant; all raise DataUnavailable."""
 
     def __init__(self, fetch: Fetch, columns: Sequence[str], windows: TileWindows) -> None:
         self._fetch = fetch
-        self.has_round_trips = hasattr(fetch, "read_ahead")
         self._lag_hours = windows.lag_hours
         newest_first: list[ColumnElement[Any]] = [literal_column(name).desc() for name in KEYS]
         # in the order of their index, backwards, so that the limit ends the reading
@@ -99,25 +94,6 @@ class HistoryReader:
         """The merchant's sums, in the order of `shared.features.tiles.SUMS`."""
         (row,) = self._fetch(_SUMS, self._sum_parameters(merchant_id, hours))
         return tuple(value or 0 for value in row)
-
-    def read_ahead(
-        self,
-        users: Sequence[tuple[str, int]],
-        merchants: Sequence[tuple[str, TileHours]],
-        most_rows: int,
-        forever_us: int,
-    ) -> None:
-        """Ask at once what windows of these users (since when) and these merchants need.
-
-        The same questions soon after cost no round trip.
-        """
-        questions: list[tuple[Statement, Mapping[str, Any]]] = []
-        for user_id, begin_us in users:
-            questions.append((self._window, _span(user_id, begin_us, forever_us, most_rows)))
-            questions.append((self._first, _known(user_id, begin_us, forever_us)))
-        for merchant_id, hours in merchants:
-            questions.append((_SUMS, self._sum_parameters(merchant_id, hours)))
-        self._fetch.read_ahead(questions)  # type: ignore[attr-defined]
 
     def _sum_parameters(self, merchant_id: str, hours: TileHours) -> Mapping[str, Any]:
         late = hours.end - self._lag_hours

@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from shared.clock import MICROS_PER_HOUR
 from shared.features.tiles import SETTLE_US, Sums, TileHours
@@ -20,6 +20,11 @@ class SumsCache:
         self._entries: OrderedDict[_Key, Sums] = OrderedDict()
         self._newest_known = 0
         self._generation = 0
+
+    @property
+    def generation(self) -> int:
+        """Grows with each invalidation."""
+        return self._generation
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -43,6 +48,13 @@ class SumsCache:
             if generation == self._generation:
                 self._keep(key, sums)
         return sums
+
+    def put(self, sums: Mapping[tuple[str, TileHours], Sums], generation: int) -> None:
+        """Keep sums that were read since this generation, if nothing was invalidated since."""
+        with self._lock:
+            if generation == self._generation:
+                for (merchant_id, hours), each in sums.items():
+                    self._keep((merchant_id, hours.end, hours.rows_known), each)
 
     def invalidate(self, known_hour: int) -> None:
         """Something that became known in this hour has only now been stored."""

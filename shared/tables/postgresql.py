@@ -75,12 +75,9 @@ class Opener:
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
-            settings = connection.info.get(IN_EACH_TRANSACTION)
             raw = connection.connection.driver_connection
-            if settings and raw is not None and not raw.autocommit:
-                calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
-                values = tuple(text for pair in settings.items() for text in pair)
-                connection.exec_driver_sql(f"SELECT {calls}", values)
+            if connection.info.get(IN_EACH_TRANSACTION) and raw is not None and not raw.autocommit:
+                connection.exec_driver_sql(*settings_call(connection.info))
 
     def _open(self, parameters: Mapping[str, Any]) -> tuple[Link, dict[str, str]]:
         own = dict(parameters)
@@ -117,6 +114,13 @@ class Opener:
             return link
         link.close()
         return None
+
+
+def settings_call(info: Mapping[Any, Any]) -> tuple[str, tuple[str, ...]]:
+    """The statement that sets what a connection through a pooler needs in each transaction."""
+    settings: Mapping[str, str] = info.get(IN_EACH_TRANSACTION) or {}
+    calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
+    return f"SELECT {calls}", tuple(text for pair in settings.items() for text in pair)
 
 
 def settings_of(options: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ from . import stored
 from .catalogue import FEATURE_SET, LABEL_DELAY_US, MAX_PRIOR_ROWS
 from .encoding import PRIOR_COLUMNS
 from .pasts import Pasts
+from .postgres_windows import postgres_windows
 from .rows import new_block, newest_of
 from .window import ROOM_TO_COME, UserWindow
 from .windows import RecentWindows
@@ -52,9 +53,8 @@ class FraudFeatureSource:
         max_users: int = MAX_USERS,
         max_prior_rows: int = MAX_PRIOR_ROWS,
     ) -> None:
-        reader = HistoryReader(
-            fetch_from(engine), PRIOR_COLUMNS, TileWindows.behind(label_delay_us)
-        )
+        fetch, tiles = fetch_from(engine), TileWindows.behind(label_delay_us)
+        reader = HistoryReader(fetch, PRIOR_COLUMNS, tiles)
         self.live = LiveHistory(
             reader,
             PendingRows(PRIOR_COLUMNS, _MAX_PENDING),
@@ -63,7 +63,9 @@ class FraudFeatureSource:
             max_prior_rows,
         )
         self.pasts = Pasts(
-            self.live, stored.stored_windows(engine, reader.statements, max_prior_rows)
+            self.live,
+            stored.stored_windows(engine, reader.statements, max_prior_rows),
+            postgres_windows(fetch, tiles, max_prior_rows),
         )
         watched = watch(engine) if max_users else None
         self.windows: RecentWindows | None = None

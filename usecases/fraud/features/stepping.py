@@ -49,8 +49,8 @@ WINDOW, OLDER, FIRST = range(3)
 """The questions, each a line: address of the statement, numbers of its three parameters, and
 of the number of rows that are wanted, where it has one."""
 
-_AT, _KNOWN, _ID, _SHOP, _CATEGORY, _OFFSET, _REGION, _WORDS = range(8)
-_FEW = 64
+AT, KNOWN_AT, ROW_ID, ROW_SHOP, ROW_CATEGORY, ROW_OFFSET, ROW_REGION, WORDS = range(8)
+FEW = 64
 
 
 @compiled
@@ -79,17 +79,17 @@ def _region(statement: int) -> int:
 @compiled
 def _read_row(statement: int, row: Micros, numbers: Floats) -> None:
     """The columns of a `PriorRow` of this use case, where they stand."""
-    row[_AT] = sqlite.column_int64(statement, 0)
-    row[_KNOWN] = sqlite.column_int64(statement, 1)
-    row[_ID] = _code(sqlite.column_text(statement, 2), sqlite.column_bytes(statement, 2))
+    row[AT] = sqlite.column_int64(statement, 0)
+    row[KNOWN_AT] = sqlite.column_int64(statement, 1)
+    row[ROW_ID] = _code(sqlite.column_text(statement, 2), sqlite.column_bytes(statement, 2))
     numbers[AMOUNT] = sqlite.column_double(statement, 3)
-    row[_SHOP] = _code(sqlite.column_text(statement, 4), sqlite.column_bytes(statement, 4))
-    row[_CATEGORY] = _code(sqlite.column_text(statement, 5), sqlite.column_bytes(statement, 5))
+    row[ROW_SHOP] = _code(sqlite.column_text(statement, 4), sqlite.column_bytes(statement, 4))
+    row[ROW_CATEGORY] = _code(sqlite.column_text(statement, 5), sqlite.column_bytes(statement, 5))
     lat, lon = _degrees(statement, 7), _degrees(statement, 8)
     numbers[LAT], numbers[LON] = lat, lon
     somewhere = abs(lat) < ON_EARTH and abs(lon) < ON_EARTH
-    row[_REGION] = UNKNOWN if somewhere else _region(statement)
-    row[_OFFSET] = sqlite.column_int64(statement, 10)
+    row[ROW_REGION] = UNKNOWN if somewhere else _region(statement)
+    row[ROW_OFFSET] = sqlite.column_int64(statement, 10)
 
 
 @compiled
@@ -105,7 +105,7 @@ def _ask(question: Micros, user: Bytes, first: int, second: int) -> int:
 
 # loops where numpy has a word for it: that word takes the compiler seconds
 @compiled
-def _longer(lines: Lines) -> Lines:
+def doubled(lines: Lines) -> Lines:
     """With as much room again."""
     longer = np.empty((2 * len(lines), lines.shape[1]), lines.dtype)
     for i in range(len(lines)):
@@ -117,11 +117,11 @@ def _longer(lines: Lines) -> Lines:
 @compiled
 def _read_rows(statement: int, code: int) -> tuple[bool, Micros, Floats]:
     """All rows, the first step having been made; False if they do not end at their end."""
-    rows, numbers = np.empty((_FEW, _WORDS), np.int64), np.empty((_FEW, NUMBERS))
+    rows, numbers = np.empty((FEW, WORDS), np.int64), np.empty((FEW, NUMBERS))
     size = 0
     while code == sqlite.ROW:
         if size == len(rows):
-            rows, numbers = _longer(rows), _longer(numbers)
+            rows, numbers = doubled(rows), doubled(numbers)
         _read_row(statement, rows[size], numbers[size])
         size += 1
         code = sqlite.step(statement)
@@ -143,9 +143,9 @@ def _read_first(statement: int) -> tuple[bool, int, int]:
 
 
 @compiled
-def _any_visible(rows: Micros, begin: int, event_time: int, ingested_at: int) -> bool:
+def any_visible(rows: Micros, begin: int, event_time: int, ingested_at: int) -> bool:
     for row in rows:  # noqa: SIM110 - numba knows no generators
-        if begin <= row[_AT] < event_time and row[_KNOWN] <= ingested_at:
+        if begin <= row[AT] < event_time and row[KNOWN_AT] <= ingested_at:
             return True
     return False
 
@@ -153,34 +153,34 @@ def _any_visible(rows: Micros, begin: int, event_time: int, ingested_at: int) ->
 @compiled
 def _any_after(rows: Micros, ingested_at: int) -> bool:
     for row in rows:  # noqa: SIM110 - numba knows no generators
-        if row[_KNOWN] > ingested_at:
+        if row[KNOWN_AT] > ingested_at:
             return True
     return False
 
 
 @compiled
-def _visible(rows: Micros, event_time: int, ingested_at: int) -> int:
+def count_visible(rows: Micros, event_time: int, ingested_at: int) -> int:
     visible = 0
     for row in rows:
-        visible += row[_AT] < event_time and row[_KNOWN] <= ingested_at
+        visible += row[AT] < event_time and row[KNOWN_AT] <= ingested_at
     return visible
 
 
 @compiled
 def _has(rows: Micros, transaction_id: int) -> bool:
     for row in rows:  # noqa: SIM110 - numba knows no generators
-        if row[_ID] == transaction_id:
+        if row[ROW_ID] == transaction_id:
             return True
     return False
 
 
 @compiled
 def _put_line(lines: Micros, reals: Floats, at: int, row: Micros, numbers: Floats) -> None:
-    lines[EVENT_TIME, at] = row[_AT]
-    lines[INGESTED_AT, at] = row[_KNOWN]
-    lines[ID, at] = row[_ID]
-    lines[SHOP, at] = row[_SHOP]
-    lines[CATEGORY, at] = row[_CATEGORY]
+    lines[EVENT_TIME, at] = row[AT]
+    lines[INGESTED_AT, at] = row[KNOWN_AT]
+    lines[ID, at] = row[ROW_ID]
+    lines[SHOP, at] = row[ROW_SHOP]
+    lines[CATEGORY, at] = row[ROW_CATEGORY]
     for line in range(NUMBERS):
         reals[line, at] = numbers[line]
 
@@ -196,10 +196,34 @@ def _to_block(older: Past, recent: Past, room: int) -> tuple[bool, Micros]:
     for rows, numbers in (older, recent):
         for i in range(len(rows) - 1, -1, -1):  # they are read newest first
             _put_line(lines, reals, at, rows[i], numbers[i])
-            offsets[at], regions[at] = rows[i, _OFFSET], rows[i, _REGION]
+            offsets[at], regions[at] = rows[i, ROW_OFFSET], rows[i, ROW_REGION]
             at += 1
     again = complete_block(block, offsets, regions)
     return not again, block
+
+
+@compiled
+def block_of(
+    older: Past,
+    recent: Past,
+    first: tuple[int, int],
+    row: tuple[int, int, int],
+    most: tuple[int, int, int],
+) -> tuple[int, Micros]:
+    """The block of rows that were read newest first, if it lasts for later rows, too.
+
+    `first` is the earliest event time before these rows, and the last ingestion of those asked for.
+    """
+    event_time, ingested_at, own = row
+    waiting = first[1] > ingested_at or _any_after(older[0], ingested_at)
+    if waiting or _has(recent[0], own) or _has(older[0], own):
+        return UNUSUAL, np.empty(0, np.int64)
+    unique, block = _to_block(older, recent, most[2])
+    block[FIRST_SEEN] = first[0]
+    block[BEGIN] = event_time
+    block[KNOWN] = ingested_at
+    block[MOST] = most[0]
+    return (GOOD if unique else UNUSUAL), block
 
 
 @compiled
@@ -222,7 +246,7 @@ def read_past(
     count, how many to read, and for how many more there shall be room.
     """
     begin, end, known = span
-    event_time, ingested_at, own = row
+    event_time, ingested_at, _ = row
     nothing = np.empty(0, np.int64)
     window = _ask(questions[WINDOW], user, begin, end)
     sqlite.bind_int64(window, questions[WINDOW, 4], most[1])
@@ -233,21 +257,14 @@ def read_past(
     older, amounts = rows[:0], numbers[:0]
     if len(rows) == most[1]:
         # enough of the newest are visible, now and to every later row; there are older ones
-        if _visible(rows, event_time, ingested_at) < most[0]:
+        if count_visible(rows, event_time, ingested_at) < most[0]:
             return UNUSUAL, nothing
-        end_of_older = rows[len(rows) - 1, _AT] + 1
+        end_of_older = rows[len(rows) - 1, AT] + 1
         asked, first_seen, first_known = _first(questions, user, end_of_older, known)
-    elif read and not _any_visible(rows, begin, event_time, ingested_at):
+    elif read and not any_visible(rows, begin, event_time, ingested_at):
         before = _ask(questions[OLDER], user, begin, known)
         read, older, amounts = _read_rows(before, sqlite.step(before))
     if not (read and asked):
         return FAILED, nothing
-    waiting = first_known > ingested_at or _any_after(older, ingested_at)
-    if waiting or _has(rows, own) or _has(older, own):
-        return UNUSUAL, nothing
-    unique, block = _to_block((older, amounts), (rows, numbers), most[2])
-    block[FIRST_SEEN] = first_seen
-    block[BEGIN] = event_time
-    block[KNOWN] = ingested_at
-    block[MOST] = most[0]
-    return (GOOD if unique else UNUSUAL), block
+    first = (first_seen, first_known)
+    return block_of((older, amounts), (rows, numbers), first, row, most)

@@ -90,7 +90,7 @@ class StoredWindows:
         try:
             questions: Micros | None = self._thread.questions
         except AttributeError:
-            questions = self._thread.questions = self._prepared() if _hashes_agree() else None
+            questions = self._thread.questions = self._prepared() if hashes_agree() else None
         return questions
 
     def _prepared(self) -> Micros:
@@ -104,7 +104,7 @@ class StoredWindows:
 
 
 @cache
-def _hashes_agree() -> bool:
+def hashes_agree() -> bool:
     """Whether rows that compiled code reads get the codes of rows that Python encodes."""
     if not agrees_with_python():
         COMPILED_READING.fall_back("its hashes of text are not this Python's")

@@ -222,7 +222,9 @@ class RecentWindows:
         """A window with a place for each row; a missing window is requested once per user."""
         now = self._clock()
         self._windows.next_turn()
-        self._live.read_ahead([row for row in transactions if self._is_new(row, now)], transactions)
+        self._pasts.read_ahead(
+            [row for row in transactions if self._is_new(row, now)], transactions
+        )
         lost: set[str] = set()
         windows: list[UserWindow | None] = []
         for transaction in transactions:

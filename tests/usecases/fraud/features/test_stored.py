@@ -3,7 +3,6 @@
 import os
 import random
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,12 @@ from sqlalchemy import Engine
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_decisions, write_history
-from shared.transaction import Transaction
-from tests.usecases.fraud.features.frames import DAY, HOUR, MINUTE, START, record, transaction
+from tests.usecases.fraud.features.frames import HOUR, START, record, transaction
+from tests.usecases.fraud.features.histories import any_history
 from usecases.fraud.features.catalogue import FEATURE_SET, MAX_PRIOR_ROWS
 from usecases.fraud.features.online import FraudFeatureSource
 from usecases.fraud.features.pasts import Pasts
 from usecases.fraud.features.stored import StoredWindows
-
-NAMES = ("Ann", "Zoë", "Łukasz", "店長", "🦉 owl", "x" * 128)
 
 
 @pytest.fixture
@@ -55,33 +52,11 @@ def stored_of(engine: Engine) -> StoredWindows:
 @pytest.mark.parametrize("most", [MAX_PRIOR_ROWS, 1, 20])
 def test_any_history_gets_the_bits_of_reading_row_by_row(engine: Engine, most: int) -> None:
     dice = random.Random(11)
-    now_us = START + 60 * DAY
-    logs: tuple[list[Transaction], list[Transaction]] = ([], [])
-    for number in range(1_200):
-        event_us = now_us - dice.randrange(90 * DAY) // MINUTE * MINUTE
-        lat, lon = dice.choice(((None, None), (0.0, 0.0), (52.5, 13.4), (52.5, None)))
-        row = transaction(
-            number,
-            event_us,
-            ingested_at_us=event_us + dice.choice((0, 0, HOUR, 40 * DAY)),
-            user_id=dice.choice(NAMES),
-            merchant_id=dice.choice(NAMES),
-            merchant_category=dice.choice((None, *NAMES)),
-            country=dice.choice((None, *NAMES)),
-            device_id=dice.choice((None, *NAMES)),
-            utc_offset_min=dice.choice((None, 0, -300)),
-            amount=dice.choice((0.0, 7.0, 12.5)),
-            lat=lat,
-            lon=lon,
-        )
-        logs[number % 2].append(row)
-    with engine.begin() as connection:
-        write_history(connection, [record(row) for row in logs[0]])
-        write_decisions(connection, [{**record(row), "model_version": "1.0.0"} for row in logs[1]])
+    history = any_history(dice)
+    history.write(engine)
     kept = FraudFeatureSource(engine, max_prior_rows=most)
     read, plain = alone(engine, most), row_by_row(engine, most)
-    for number, row in enumerate(dice.choices([*logs[0], *logs[1]], k=400)):
-        asked = replace(row, transaction_id=f"new{number}", user_id=dice.choice((*NAMES, "nobody")))
+    for asked in history.questions(dice, 400):
         expected = plain.vector(asked).tobytes()
         assert read.vector(asked).tobytes() == expected, asked
         assert kept.vector(asked).tobytes() == expected, asked
