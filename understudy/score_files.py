@@ -98,13 +98,17 @@ def _declared(request: ScoreRequest, settings: CommandSettings, out: Path, use_c
     record_url = None
     if request.record:
         record_url = _ready_to_record(settings, declared)
-        # parts of a run that recorded nothing are not mixed with those of one that did
-        subject = subject._replace(digest=f"{subject.digest}, recorded")
+        subject = _recorded(subject)
     work = _prepared(request, settings, out, subject)
     with opened_files(request.files, declared.csv) as tables, _shown(work) as progress:
         processes = request.processes or os.cpu_count() or 1
         counts = make_parts(work, use_case, tables, processes, progress, record_url=record_url)
         return work, counts, _lines_refused(tables)
+
+
+def _recorded(subject: Subject) -> Subject:
+    """Parts of a run that recorded nothing are not mixed with those of one that did."""
+    return subject._replace(digest=f"{subject.digest}, recorded")
 
 
 def _ready_to_record(settings: CommandSettings, declared: Declaration) -> str:
@@ -127,12 +131,10 @@ def _with_history(request: ScoreRequest, settings: CommandSettings, out: Path) -
     # imports the kernel, which a declared use case does without
     from understudy.score_history import make_parts_with_history, subject_of  # noqa: PLC0415
 
+    subject = subject_of(settings.use_case, request.mapping)
     if request.record:
-        raise CannotScore(
-            f"--record: files of {settings.use_case} are only scored: import them, or send their "
-            "rows to POST /predict/batch"
-        )
-    work = _prepared(request, settings, out, subject_of(settings.use_case, request.mapping))
+        subject = _recorded(subject)
+    work = _prepared(request, settings, out, subject)
     engine = connect(settings.database_url.get_secret_value())
     try:
         with _shown(work) as progress:
@@ -143,6 +145,7 @@ def _with_history(request: ScoreRequest, settings: CommandSettings, out: Path) -
                 request.files,
                 mapping=request.mapping,
                 progress=progress,
+                is_recorded=request.record,
             )
     finally:
         engine.dispose()

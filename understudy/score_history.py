@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Protocol, cast
 
 import polars as pl
@@ -50,7 +51,15 @@ class FileRows(Protocol):
 class Answers(Protocol):
     """Scores vectors; safe to be called by several threads."""
 
-    def answers(self, matrix: FloatMatrix) -> pl.DataFrame: ...
+    def scores(self, matrix: FloatMatrix) -> FloatMatrix: ...
+
+    def answers(self, scores: FloatMatrix) -> pl.DataFrame: ...
+
+
+class Records(Protocol):
+    """Stores rows, their vectors and scores as decisions; doing so again is harmless."""
+
+    def record(self, rows: pl.DataFrame, matrix: FloatMatrix, scores: FloatMatrix) -> None: ...
 
 
 class TableScoring(Protocol):
@@ -65,6 +74,8 @@ class TableScoring(Protocol):
     def features(self, engine: Engine, rows: pl.DataFrame, as_of_us: int) -> FloatMatrix: ...
 
     def scorer(self, bundle: Bundle) -> Answers: ...
+
+    def recorder(self, engine: Engine, bundle: Bundle) -> Records: ...
 
 
 def subject_of(use_case: str, mapping: Path | None) -> Subject:
@@ -90,8 +101,11 @@ def make_parts_with_history(
     mapping: Path | None,
     progress: Progress,
     rows_a_part: int = ROWS_A_PART,
+    is_recorded: bool = False,
 ) -> tuple[ScoreCounts, int]:
     """Score every part that is not there yet; also the number of lines that are no rows.
+
+    With `is_recorded` the rows and answers of each part are stored as decisions, too.
 
     History is read as it was when the run first began, so a run that goes on makes the same rows.
 
@@ -114,12 +128,19 @@ def make_parts_with_history(
         matrix = module.features(engine, rows.accepted, work.plan.now_us)
     progress(_FEATURED)
     scorer = module.scorer(work.bundle)
+    recorder = module.recorder(engine, work.bundle) if is_recorded else None
+    recording = Lock()
 
     def make(part: tuple[Path, pl.DataFrame, slice]) -> tuple[pl.Series, int]:
         path, places, where = part
         if path.exists() or matrix is None:
             return pl.read_parquet(path, columns=["error"])["error"], places.height
-        made = _answered(work, places, scorer.answers(matrix[where]))
+        scores = scorer.scores(matrix[where])
+        if recorder is not None:
+            # before the part is there: a run that is killed in between records it again, harmlessly
+            with recording:
+                recorder.record(rows.accepted[where], matrix[where], scores)
+        made = _answered(work, places, scorer.answers(scores))
         write_part(path, made)
         return made["error"], 0
 

@@ -48,7 +48,7 @@ def score(
         bool,
         typer.Option(
             "--record",
-            help="Store rows and answers as decisions, too; needs row_id in usecase.toml.",
+            help="Store rows and answers as decisions, too; a declared use case needs row_id.",
         ),
     ] = False,
 ) -> None:

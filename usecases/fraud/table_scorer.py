@@ -1,12 +1,16 @@
 """Transactions of files through a version: their features come from stored history and each other.
 
 Each row is scored as if it had come at its own event time: it sees stored rows that had been
-ingested by then and rows of the files that happened earlier, exactly as in training. Labels in the
-files are not read. A row that is stored already keeps its first ingestion time.
+ingested by then and rows of the files that happened earlier, exactly as in training. Labels in
+the files are not read. A row that is stored already keeps its first ingestion time. On request the
+answers are stored as decisions about rows that came in at that time: training gives them the same
+features.
 """
 
+from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +24,16 @@ from shared.importing.mapping import REQUIRED, TARGETS, Mapping, MappingError
 from shared.importing.profile import look_over
 from shared.scoring.loading import load_model
 from shared.scoring.model import Model
-from shared.usecase.serving import FloatMatrix
+from shared.tables.bulk import seen_rows
+from shared.tables.engine import database_errors, lasting_transaction, to_json
+from shared.tables.locks import lock_for_writing
+from shared.tables.schema import transaction_history_logs
+from shared.tables.tiles import Seen
+from shared.tables.transaction_store import TRANSACTIONS
+from shared.transaction import Transaction
+from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel
 
+from .answers.predict import predict
 from .features import batch
 from .features.catalogue import FEATURE_SET
 from .judgement import Decision, judgements
@@ -29,6 +41,13 @@ from .training.snapshot import SCHEMA, read_snapshot
 
 _LABEL = tuple(name for name in SCHEMA if name.startswith("label"))
 _TABLE, _ERROR = "table", "error"
+SENDER = "understudy score"
+_DECISION = (
+    "score", "component_scores", "decision", "matched_rules", "reason_codes", "model_version",
+    "feature_set_version", "sent_by", "feature_vector",
+)  # fmt: skip
+_INGESTED_AT = TRANSACTIONS.columns.index("ingested_at")
+_Record = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +150,13 @@ class TableScorer:
         wanted = [names.index(name) for name in bundle.manifest.feature_names]
         return cls(load_model(bundle, allow_pickle=False), np.array(wanted))
 
-    def answers(self, matrix: FloatMatrix) -> pl.DataFrame:
-        """What /predict answers, a line for each vector; null where a score is not a number."""
+    def scores(self, matrix: FloatMatrix) -> FloatMatrix:
+        """A line of the components' scores for each vector."""
+        return self.model.score(np.ascontiguousarray(matrix[:, self.columns]))
+
+    def answers(self, scores: FloatMatrix) -> pl.DataFrame:
+        """What /predict answers, a line for each row; null where a score is not a number."""
         manifest = self.model.manifest
-        scores = self.model.score(np.ascontiguousarray(matrix[:, self.columns]))
         found = judgements(scores, manifest.components, manifest.thresholds)
         decisions = pl.Series([Decision.APPROVE, Decision.REVIEW, Decision.BLOCK], dtype=pl.String)
         is_usable = pl.Series(np.isfinite(scores).all(axis=1))
@@ -149,6 +171,62 @@ class TableScorer:
             }
         )
         return answered.select(pl.when(is_usable).then(pl.all()))
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecorder:
+    """Stores answers of one version as decisions; a decision that is there stays as it is."""
+
+    engine: Engine
+    served: ServedModel
+
+    def record(self, rows: pl.DataFrame, matrix: FloatMatrix, scores: FloatMatrix) -> None:
+        """Store accepted rows whose scores are numbers.
+
+        Raises:
+            DataUnavailable: the database cannot be written; recording again is harmless.
+        """
+        usable = np.flatnonzero(np.isfinite(scores).all(axis=1))
+        read = rows.select(TRANSACTIONS.columns)[usable].iter_rows(named=True)
+        made = [
+            self._record(TRANSACTIONS.row(row), matrix[at], scores[at])
+            for at, row in zip(usable.tolist(), read, strict=True)
+        ]
+        columns = (*TRANSACTIONS.columns, *_DECISION)
+        with database_errors("record decisions"), lasting_transaction(self.engine) as connection:
+            lock_for_writing(connection)
+            known = seen_rows(connection, transaction_history_logs, [row[0] for row in made])
+            TRANSACTIONS.write_decisions(connection, columns, [_as_known(r, known) for r in made])
+
+    def _record(self, row: Transaction, vector: FloatVector, scores: FloatVector) -> _Record:
+        answer = predict(row, vector, scores, self.served)
+        return (
+            *TRANSACTIONS.values(row),
+            answer.score,
+            to_json(dict(zip(self.served.components, scores.tolist(), strict=True))),
+            answer.decision,
+            to_json(list(answer.matched_rules)),
+            to_json(list(answer.reason_codes)),
+            self.served.version,
+            FEATURE_SET.version,
+            SENDER,
+            vector.astype("<f4").tobytes(),
+        )
+
+
+def _as_known(record: _Record, known: MappingOf[str, Seen]) -> _Record:
+    """The record with the ingestion of the stored copy: neighbours keep their past."""
+    copy = known.get(record[0])
+    if copy is None:
+        return record
+    return (*record[:_INGESTED_AT], copy.ingested_at, *record[_INGESTED_AT + 1 :])
+
+
+def recorder(engine: Engine, bundle: Bundle) -> DecisionRecorder:
+    """What stores answers of a bundle's version; the tables are there."""
+    manifest = bundle.manifest
+    served = ServedModel(manifest.version, manifest.components, manifest.thresholds)
+    return DecisionRecorder(engine, served)
 
 
 def scorer(bundle: Bundle) -> TableScorer:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 import usecases
 from shared.clock import SystemClock, isoformat
@@ -20,6 +21,7 @@ from shared.keys.tokens import Role, read_token
 from shared.rows.sources import opened_files
 from shared.system.files import TEMPORARY_PREFIX
 from shared.tables.engine import connect, migrate
+from shared.tables.schema import api_transaction_logs
 from shared.tables.writer import write_history
 from shared.usecase.serving import ServedModel
 from tests.api.server import Running
@@ -206,6 +208,66 @@ def test_a_file_is_answered_as_predict_answers_its_rows(server: Running, tmp_pat
     for row, said in zip(found.iter_rows(named=True), answer.json()["predictions"], strict=True):
         assert "error" not in said, said
         assert {name: row[name] for name in fields} == {name: said[name] for name in fields}
+
+
+def test_recorded_rows_are_decisions_whose_vectors_are_those_of_training(
+    server: Running, tmp_path: Path
+) -> None:
+    rows = stream(7, 20).head(120)
+    url = server.settings.database_url.get_secret_value()
+    engine = connect(url)
+    path, out = write_csv(tmp_path / "rows.csv", rows), tmp_path / "scores.parquet"
+    before = decisions(engine)
+    for restart in (False, True):
+        request = ScoreRequest((path,), out, record=True, restart=restart)
+        score_files(request, command(server), Console(quiet=True))
+    found = {key: row for key, row in decisions(engine).items() if key not in before}
+    snapshot = read_snapshot(engine, SystemClock().now_us())
+    engine.dispose()
+    assert sorted(found) == sorted(rows["transaction_id"])
+    vectors = dict(zip(snapshot["transaction_id"], batch.compute(snapshot), strict=True))
+    for row in pl.read_parquet(out).iter_rows(named=True):
+        stored = found[row["transaction_id"]]
+        assert (stored["score"], stored["decision"]) == (row["probability"], row["decision"])
+        assert stored["model_version"] == row["version"] == "1.0.0"
+        assert stored["sent_by"] == table_scorer.SENDER
+        assert stored["ingested_at"] == stored["event_time"]
+        vector = np.frombuffer(stored["feature_vector"], dtype="<f4")
+        np.testing.assert_array_equal(vector, vectors[row["transaction_id"]])
+
+
+@pytest.mark.parametrize("late_us", [0, 3 * DAY])
+def test_recording_rows_that_were_imported_changes_no_feature_of_any_row(
+    server: Running, tmp_path: Path, late_us: int
+) -> None:
+    rows = stream(8 + late_us % 7, 20).with_columns(
+        transaction_id=pl.format("known {} {}", pl.lit(late_us), "transaction_id"),
+        user_id=pl.format("{} {}", pl.lit(late_us), "user_id"),
+        merchant_id=pl.format("{} {}", pl.lit(late_us), "merchant_id"),
+        ingested_at=pl.col("event_time") + pl.int_range(pl.len()) % 5 * late_us,
+    )
+    engine = connect(server.settings.database_url.get_secret_value())
+    store(engine, rows)
+    before = read_snapshot(engine, NOW_US)
+    path, out = write_csv(tmp_path / "rows.csv", rows), tmp_path / "scores.parquet"
+    request = ScoreRequest((path,), out, record=True)
+    assert score_files(request, command(server), Console(quiet=True)).errors.total() == 0
+    after = read_snapshot(engine, NOW_US)
+    stored = decisions(engine)
+    engine.dispose()
+    assert set(rows["transaction_id"]) <= set(stored)
+    vectors = batch.compute(before)
+    np.testing.assert_array_equal(batch.compute(after), vectors)
+    for key, vector in zip(before["transaction_id"], vectors, strict=True):
+        if key in set(rows["transaction_id"]):
+            served = np.frombuffer(stored[key]["feature_vector"], dtype="<f4")
+            np.testing.assert_array_equal(served, vector)
+
+
+def decisions(engine: Engine) -> dict[str, dict[str, Any]]:
+    with engine.connect() as connection:
+        rows = connection.execute(select(api_transaction_logs)).mappings()
+        return {row["transaction_id"]: dict(row) for row in rows}
 
 
 def test_a_run_that_goes_on_makes_the_same_rows_although_history_has_grown(
