@@ -138,7 +138,7 @@ class ScoringApp(FastAPI):
         self._schema_text = self._schema_text or orjson.dumps(self.openapi())
 
     async def answer_schema(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """In place of FastAPI's own route, which renders 100 kB of JSON for each request."""
+        """Replaces FastAPI's own route, which renders 100 kB of JSON for each request."""
         self.render_schema()
         await Response(self._schema_text, media_type="application/json")(scope, receive, send)
 

@@ -38,7 +38,7 @@ _REFUSALS = (
 _RECORDS = ("decision", "label")
 _DAMAGE = ("damaged", "missing", "torn", "unreadable")
 LABEL_OUTCOMES = ("stored", "replaced", "outdated", "queued", "unknown")
-"""What becomes of a label; `stored` is the first one of its row, or a repeat."""
+"""Results of storing a label; `stored` is the first one of its row, or a repeat."""
 
 
 class Metrics:

@@ -74,7 +74,7 @@ def _stack(
 
 
 def _own_name(settings: Settings) -> str:
-    """Where it listens is a name it goes by; an address needs no mention."""
+    """The host name the service listens on; an address needs no entry."""
     return "" if ":" in settings.api_host else settings.api_host
 
 

@@ -98,7 +98,7 @@ def attack(port: int, name: str) -> None:
 
 
 def _connected(port: int) -> socket.socket:
-    """With small buffers: those of a stranger fill the memory of another machine, not of ours."""
+    """Connects with small buffers: those of an attacker fill its own machine's memory, not ours."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
@@ -115,7 +115,7 @@ def _send_all(connection: socket.socket, parts: Flood) -> None:
 
 
 def _read_to_the_end(connection: socket.socket) -> None:
-    """Only some attackers read what they are told; these do, at least a little."""
+    """Reads every answer, slowly; few attackers do."""
     connection.settimeout(0.05)
     with connection, suppress(OSError):
         while connection.recv(_PART):

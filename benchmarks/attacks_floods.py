@@ -110,7 +110,7 @@ def _waited(url: str, seconds: float) -> float:
 
 
 def _rollback_seconds(url: str, folder: Path) -> float:
-    """How long an operator waits for an answer; there is nothing to roll back to."""
+    """Seconds until an operator's request is answered; there is no version to roll back to."""
     headers = {"Authorization": f"Bearer {read_token(folder / 'keys', Role.OPERATOR)}"}
     began = time.perf_counter()
     httpx.post(f"{url}/rollback_model", json={"reason": "a drill"}, headers=headers, timeout=60)

@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def poison_figures(folder: Path) -> dict[str, float]:
-    """How many attacks were tried, and how many of them changed anything."""
+    """The number of attacks tried, and of those that changed anything."""
     done = {name: attack(folder / name) for name, attack in POISONERS.items()}
     with paired_services(folder / "controls") as pair:
         controls = sum(pair.effect(with_token(poison, pair)) is not None for poison in CONTROLS)

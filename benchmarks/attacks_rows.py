@@ -39,7 +39,7 @@ _COLUMNS = ("transaction_id", "user_id", "event_time", "ingested_at", "amount", 
             "merchant_id", "transaction_type")  # fmt: skip
 
 Bodies = Callable[[random.Random], tuple[str, bytes]]
-"""What an attacker sends next: path and body."""
+"""The next path and body that an attacker sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def main() -> None:
 def measure_row_attacks(
     folder: Path, bundle: Path, attacks: list[RowAttack], seconds: float
 ) -> dict[str, float]:
-    """What another caller waits, without and under each attack, and the memory at its highest."""
+    """Waiting times of another caller with and without each attack, and the peak memory."""
     with Services(folder) as services:
         write_past(services.engine)
         services.start_api()

@@ -151,7 +151,7 @@ def stage(task: Task, rng: np.random.Generator) -> str | None:
 
 
 def shown(share: int, candidate: Arm, champion: Arm) -> RolloutView:
-    """What GET /current_model would show."""
+    """The answer of GET /current_model."""
     arms = RolloutArms(
         candidate=arm_statistics(candidate.tally, len(candidate.users)),
         champion=arm_statistics(champion.tally, len(champion.users)),

@@ -77,7 +77,7 @@ class Chaos:
         self._started: dict[str, float] = {}
 
     def now_us(self) -> int:
-        """By the clock the schedulers go by."""
+        """The present by the schedulers' clock."""
         return self.began_us + (time.time_ns() // 1_000 - self.began_us) * SPEED
 
     def run(self, kills: int) -> None:
@@ -110,7 +110,7 @@ class Chaos:
         return runs
 
     def _is_up(self, name: str) -> bool:
-        """Whether it has beaten since it was started."""
+        """True if it has beaten since it was started."""
         try:
             return (self.folder / f"{name}.beat").stat().st_mtime > self._started[name]
         except FileNotFoundError:
@@ -155,7 +155,7 @@ class Chaos:
             self._start(name)
 
     def _let_it_end(self) -> None:
-        """No more kills: what has been due until now has to end on its own."""
+        """Stops killing: everything due until now has to end by itself."""
         self._back_at = dict.fromkeys(self._back_at, 0.0)
         self._bring_back()
         self.ended_us = self.now_us()

@@ -159,7 +159,7 @@ def _now_us() -> int:
 
 
 class _Answers(http.server.BaseHTTPRequestHandler):
-    """What an API would say, at once."""
+    """An API that answers at once."""
 
     protocol_version = "HTTP/1.1"
     bodies: dict[str, Any] = {  # noqa: RUF012 - read only

@@ -20,12 +20,12 @@ from simulator.spending import spend
 from simulator.world import World, build_world
 
 PURPOSE = 3
-"""Of the dice; others make the world itself."""
+"""The seed of these draws; others make the world itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """How large the world is, and when what changes (days since its beginning)."""
+    """The size of the world, and the day of each change (days since its beginning)."""
 
     customers: int = 450
     merchants: int = 1_200

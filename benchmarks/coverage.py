@@ -22,7 +22,7 @@ POSITIVES = (100, 500)
 
 
 def wrong_bounds(metric: str, positives: int, rounds: int, seed: int) -> int:
-    """How many of two bounds a round excluded the truth."""
+    """The number of a round's two bounds that exclude the truth."""
     rng = np.random.default_rng([seed, positives])
     plan = Plan(resamples=400, daily_alerts=10, cost_per_alert=1.0)
     wrong = 0

@@ -73,7 +73,7 @@ def measure(part: str, fill: Fill) -> dict[str, float]:
 
 
 def seconds(run: Run) -> float:
-    """From claimed to recorded."""
+    """Seconds from the claim of a run to its record."""
     if run.started_at is None or run.finished_at is None:
         return float("nan")
     lasted = datetime.fromisoformat(run.finished_at) - datetime.fromisoformat(run.started_at)
@@ -81,7 +81,7 @@ def seconds(run: Run) -> float:
 
 
 def tell(run: Run) -> None:
-    """Where the time went."""
+    """Prints the time of each step."""
     for step in run.steps or ():
         say(f"  {step['duration_seconds']:8.3f} s  {step['step']:<13} {step['result']}")
     say(f"  {seconds(run):8.3f} s  {run.status} {run.code}: {run.message}")

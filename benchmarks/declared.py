@@ -1,4 +1,4 @@
-"""From a file to a served model, and what it is like: `make bench-declared`.
+"""The way from a file to a served model, measured: `make bench-declared`.
 
 `understudy new` on a CSV of twenty mixed columns, both services as processes, the first promotion;
 then vectors of requests against those of the batch, and /predict against a constant and a tutorial
@@ -232,7 +232,7 @@ def race(
 
 
 def wait_for(url: str, bodies: Path) -> None:
-    """Until an address answers a body; what refuses it is no contestant."""
+    """Waits until an address answers a body; a server that refuses it is not compared."""
     body = bodies.read_text().splitlines()[0].replace("@ID", f"first-{time.time_ns()}")
     deadline = time.monotonic() + 60
     while True:

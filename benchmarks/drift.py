@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class World:
-    """How rows depend on each other: on the row before, and on the day."""
+    """The dependence of rows: on the row before, and on the day."""
 
     autocorrelation: float = 0.3
     day_sigma: float = 0.05

@@ -47,7 +47,7 @@ PLAIN: Mapping[str, Mapping[str, float]] = {
 }
 PLAIN_TREES = 200
 MOST_CATEGORIES = 255
-"""What scikit-learn's boosting takes of a column; of one with more, the codes are numbers."""
+"""The most categories scikit-learn's boosting accepts; columns with more become numbers."""
 
 BARS: Mapping[str, Bar] = {"ap_over_plain": (">=", -0.005)}
 Figures = dict[str, float]
@@ -60,7 +60,7 @@ class Unusable(UnderstudyError):
 
 @dataclass(frozen=True, slots=True)
 class Halves:
-    """What is learned from and what is judged on, each in the order of time."""
+    """Training rows and held-out rows, each in the order of time."""
 
     train: FloatMatrix
     train_labels: Labels
@@ -152,7 +152,7 @@ def measure(
 
 
 def shipped_scores(halves: Halves, seed: int) -> npt.NDArray[np.float64]:
-    """By the real training, a packed bundle, and its graph as it is served."""
+    """Scores of the real training: packed as a bundle, computed by its graph as served."""
     request = FraudTrainingRequest(
         matrix=halves.train,
         labels=halves.train_labels,

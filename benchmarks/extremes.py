@@ -27,7 +27,7 @@ _COLUMNS = ("transaction_id", "user_id", "event_time", "ingested_at", "amount", 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Whose rows are written: user, merchant and how many."""
+    """A kind of rows: user, merchant and number."""
 
     user: str
     merchants: tuple[str, ...]

@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def complete(history: pl.DataFrame) -> pl.DataFrame:
-    """With every column of the transaction table, null where the file has none."""
+    """The frame with every column of the transaction table, null if the file has none."""
     schema = {
         column.name: {str: pl.String, int: pl.Int64, float: pl.Float64}[column.type.python_type]
         for column in transaction_history_logs.columns

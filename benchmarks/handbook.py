@@ -63,7 +63,7 @@ USE_CASE = load_learning("fraud")
 
 @dataclass(frozen=True)
 class Fold:
-    """What one fold learned from and was judged on."""
+    """Training and test rows of one fold."""
 
     rows: pl.DataFrame
     split: Split

@@ -72,7 +72,7 @@ class _Sorted:
         return count, total
 
     def _since(self, micros: int) -> Ints:
-        """For each row, the first of its group that is later than so long ago."""
+        """The first row of the same group within a period before each row."""
         found: Ints = np.searchsorted(self._key, self._key - micros, side="right")
         return found
 

@@ -1,4 +1,4 @@
-"""Nothing acknowledged is lost: kills, power cuts, damaged files. `make bench-journal`
+"""Loss of acknowledged rows under kills, power cuts and damaged files: `make bench-journal`.
 
 The real API process, with its drain in a separate process, answers rows and dies, again and
 again, each time in a way that one of the cases knows. Each life begins on what the last one left.

@@ -88,7 +88,7 @@ RecordSpan = tuple[Path, int, int]
 
 
 def records(folder: Path) -> dict[str, tuple[RecordSpan, bytes]]:
-    """Where each decision lies, and its bytes."""
+    """The position and the bytes of each decision."""
     found = {}
     for path in sorted(folder.glob("*.journal")):
         raw, begin = path.read_bytes(), 0
@@ -102,7 +102,7 @@ def records(folder: Path) -> dict[str, tuple[RecordSpan, bytes]]:
 
 
 def whole(folder: Path, before: Mapping[str, tuple[RecordSpan, bytes]]) -> set[str]:
-    """Those whose bytes are where they were."""
+    """Decisions whose bytes are unchanged at their position."""
     now = {path: path.read_bytes() for path in folder.glob("*.journal") if path.is_file()}
     return {
         name

@@ -91,7 +91,7 @@ def live_until_cut(
     root: Path, folder: Path, settings: Mapping[str, str], answered: AnsweredRows, life: str,
     dice: random.Random,
 ) -> set[str]:  # fmt: skip
-    """What has to be there in the end: with flushes every answer, else what was drained."""
+    """The ids that must survive: with flushes every answered one, else the drained ones."""
     tracer = (sys.executable, "-m", "benchmarks.sync_tracer", str(root), str(folder))
     before = set(answered.answers)
     services = Services(root, tracer, **settings)

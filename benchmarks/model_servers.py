@@ -79,7 +79,7 @@ def measure(models: Path, root: Path, rounds: int) -> dict[str, list[Measured]]:
 
 
 def against(found: dict[str, list[Measured]], warm_per_second: float) -> dict[str, float]:
-    """What each did, and how many times as much the service does with everything on."""
+    """Rates of both, and the ratio of the service with everything on to the other."""
     figures: dict[str, float] = {}
     for name, rounds in found.items():
         rate = median(measured.per_second for measured in rounds)

@@ -44,7 +44,7 @@ class Task:
 
 
 def run(task: Task) -> tuple[str, int, float, float]:
-    """How many rounds were refused, and both models' precision on average."""
+    """The number of refused rounds, and both models' mean precision."""
     rng = np.random.default_rng([task.seed, 17])
     refused, precisions = 0, []
     for _ in range(task.rounds):

@@ -1,4 +1,4 @@
-"""Do the data-quality gates name every fault, stay silent on clean data, and cost no time?
+"""Data-quality gates measured: faults named, clean snapshots blocked, seconds needed.
 
 `understudy`'s promise: at least 20 injected faults named, at most 1 % of clean snapshots
 blocked, at most 2 s for a million rows of 30 columns. The rows are timed with 10 columns that
@@ -115,7 +115,7 @@ def inject() -> tuple[int, int]:
 
 
 def clean_blocks() -> tuple[int, int]:
-    """How many clean snapshots either gate blocked, and how many there were."""
+    """The number of clean snapshots that either gate blocked, and of all."""
     blocked = count = 0
     for name, rows, as_of_us, with_features in clean_snapshots():
         verdicts = [judge(rows, as_of_us)]

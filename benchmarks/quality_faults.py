@@ -16,7 +16,7 @@ _event, _amount = pl.col("event_time"), pl.col("amount")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is done to the rows, and what the verdict has to name."""
+    """A change of the rows, and the fault that the verdict has to name."""
 
     name: str
     said: str

@@ -21,8 +21,7 @@ SERVED = 500
 def material_of(
     snapshot: pl.DataFrame, as_of_us: int, policy: FraudPolicy
 ) -> FeatureContext | None:
-    """As the cycle would make it, with the newest rows as if they had been served; None when
-    there is too little to split."""
+    """The cycle's examples, with the newest rows as if served; None if too few to split."""
     matrix = batch.compute(snapshot)
     try:
         split = chronological_split(snapshot, as_of_us, policy.split)
@@ -38,7 +37,7 @@ Inject = Callable[[FeatureContext, pl.DataFrame], FeatureContext]
 
 @dataclass(frozen=True, slots=True)
 class FeatureFault:
-    """What is done to features or split, and what the verdict has to name."""
+    """A change of features or split, and the fault that the verdict has to name."""
 
     name: str
     said: str
@@ -72,7 +71,7 @@ def _mix(context: FeatureContext, _snapshot: pl.DataFrame) -> FeatureContext:
 
 
 def _label_known_late(context: FeatureContext, _snapshot: pl.DataFrame) -> FeatureContext:
-    """No gap between training and the held-out window: its labels came in afterwards."""
+    """Removes the gap between training and held-out window: its labels arrived afterwards."""
     split = context.split
     between = np.arange(split.train[-1] + 1, split.held_out[0])
     return replace(context, split=Split(np.concatenate((split.train, between)), split.held_out))

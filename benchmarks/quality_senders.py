@@ -18,7 +18,7 @@ def _sent(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _by_newcomer(count: int, column: str) -> Inject:
-    """This many rows about the entity in the middle, dated back, that one new caller sends."""
+    """Backdated rows about the median entity that one new caller sends."""
 
     def inject(rows: pl.DataFrame, as_of_us: int) -> pl.DataFrame:
         ranked = rows[column].value_counts(sort=True)[column]

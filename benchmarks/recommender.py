@@ -1,4 +1,4 @@
-"""Does the recommender beat its baselines, and by how much? NDCG@5 on the data that ships.
+"""NDCG@5 of the recommender against its baselines, on the data that ships.
 
 `usecases/recommender` is trained on its generated ratings as the scheduler does it; the graph that
 would be served, and both baselines beside it, answer the held-out rows, which are the newest. Gains
@@ -30,7 +30,7 @@ from usecases.recommender.generate import GENERATED
 
 METRIC, ROWS = "ndcg_at_5", 20_000
 ERROR = 0.025
-"""Of each side of an interval."""
+"""The error probability of each side of an interval."""
 
 
 def snapshot_of(learning: DeclaredLearning, now_us: int, seed: int) -> pl.DataFrame:
@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def gains(evidence: Evidence, name: str, baseline: Any) -> dict[str, float]:
-    """What the model gains on a baseline, with its interval."""
+    """The model's gain over a baseline, with its interval."""
     found = compare_sample(replace(evidence, champion=baseline).sample(), METRIC, ERROR, Plan())
     if found.lower <= 0:
         sys.stderr.write(f"not shown to beat {name}\n")

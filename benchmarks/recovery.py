@@ -153,7 +153,7 @@ class OnPostgresql(Rehearsal):
 
 @dataclass
 class Before:
-    """What an instance served at one moment."""
+    """The state that an instance served at one moment."""
 
     version: str
     probe: Any
@@ -176,7 +176,7 @@ def what_is_served(services: Services) -> Before:
 
 
 def command(environment: dict[str, str], *arguments: object) -> str:
-    """What `understudy` prints.
+    """The output of an `understudy` command.
 
     Raises:
         RuntimeError: it was refused; says why.

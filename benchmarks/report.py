@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 Bar = tuple[str, float]
-"""How a figure is compared with its limit, e.g. ("<=", 10.0)."""
+"""The comparison of a figure with its limit, e.g. ("<=", 10.0)."""
 
 _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -19,7 +19,7 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
 
 
 def meets(figures: Mapping[str, float], bars: Mapping[str, Bar]) -> bool:
-    """Whether every bar is met; a figure that was not measured (or is NaN) misses its bar."""
+    """True if every bar is met; a figure that was not measured (or is NaN) misses its bar."""
     return all(
         name in figures and _COMPARE[comparison](figures[name], limit)
         for name, (comparison, limit) in bars.items()

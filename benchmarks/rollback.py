@@ -135,7 +135,7 @@ CASES = (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a case ended; seconds from what happened to the version that had to serve."""
+    """The end of a case; seconds from the event to the version that had to serve."""
 
     case: Case
     ended_well: bool

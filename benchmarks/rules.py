@@ -67,7 +67,7 @@ def vector_of(known: Mapping[str, float]) -> FloatVector:
 
 
 def costs(rules: RuleSet, request: TransactionRequest, vector: FloatVector) -> dict[str, float]:
-    """What one row costs, by the rules and as a whole."""
+    """The cost of one row, of the rules alone and in all."""
     row, analyst = to_transaction(request, NOW_US), Analyst(rules)
     evidence = RuleEvidence(row, vector.tolist(), judge(SCORES, MODEL), MODEL.version)
     cel_us = microseconds(lambda: rules.find_by_cel(evidence))

@@ -68,7 +68,7 @@ def figures(chaos: Chaos) -> dict[str, float]:
 
 
 def is_lost(run: Run) -> bool:
-    """Not over, or given up although it was due within the catch-up window."""
+    """True if the run is not over, or was given up although due within the catch-up window."""
     return run.status in OPEN or run.code == "outside_window"
 
 

@@ -45,7 +45,7 @@ MICROS_PER_SECOND = 1e6
 
 @dataclass(frozen=True)
 class Examples:
-    """What to train on, and later rows to score."""
+    """Training rows, and later rows to score."""
 
     matrix: FloatMatrix
     labels: Labels
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def ask_about(examples: Examples) -> FraudTrainingRequest:
-    """What the use case is asked to fit: all of its features, its own thresholds."""
+    """The training request: all features of the use case, its own thresholds."""
     features = load_learning("fraud").feature_set
     return FraudTrainingRequest(
         matrix=examples.matrix,
@@ -139,7 +139,7 @@ def measure(fitted: FittedComponents, model: OnnxModel, rows: FloatMatrix) -> di
 
 
 def us_per_row(model: OnnxModel, rows: FloatMatrix, together: int) -> float:
-    """This many rows at a time. Never the same again soon: the processor would know their paths."""
+    """Microseconds per row at a batch size; the processor learns the branches of repeated rows."""
     many = np.ascontiguousarray(np.resize(rows, (BATCH_ROWS, rows.shape[1])))
     started = time.perf_counter()
     for begin in range(0, len(many), together):
@@ -165,7 +165,7 @@ def median_us(score: Callable[[FloatMatrix], FloatMatrix], rows: FloatMatrix, co
 
 
 def _silent(_what: str, _share: float) -> None:
-    """No observer."""
+    """An observer without effect."""
 
 
 if __name__ == "__main__":

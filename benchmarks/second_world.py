@@ -71,7 +71,7 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How large the world is."""
+    """The size of the world."""
 
     customers: int = 700
     merchants: int = 700

@@ -90,7 +90,7 @@ class Services:
         return self.wait_for(over, timeout_seconds)
 
     def wait_for(self, look: Callable[[], Found | None], timeout_seconds: float) -> Found:
-        """What `look` finds, as soon as it finds something.
+        """The result of `look`, as soon as there is one.
 
         Raises:
             RuntimeError: a service died or time ran out; carries the ends of both logs.

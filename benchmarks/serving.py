@@ -152,7 +152,7 @@ def lasting(services: Services, users: range) -> dict[str, float]:
 
 
 def after_the_load(services: Services, pid: int) -> dict[str, float]:
-    """What the load left to do, and memory of the worker and of its drain."""
+    """The backlog after the load, and memory of the worker and of its drain."""
     began = time.perf_counter()
     left = settle(services)
     return {

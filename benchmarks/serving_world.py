@@ -1,4 +1,4 @@
-"""What `benchmarks.serving` serves: a model fitted on a simulated past, and users with history."""
+"""The world of `benchmarks.serving`: a model fitted on a simulated past, users with history."""
 
 import json
 import pickle
@@ -107,4 +107,4 @@ def _body(draw: random.Random, user: int) -> dict[str, Any]:
 
 
 def _silent(_what: str, _share: float) -> None:
-    """No observer."""
+    """An observer without effect."""

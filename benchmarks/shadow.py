@@ -60,7 +60,7 @@ class VersionPushes:
         return version
 
     def end(self, version: str) -> dict[str, float]:
-        """What the trial saw, before it is over."""
+        """The trial's counts before it ends."""
         time.sleep(1)
         rollout = self._client.get("/current_model").json()["rollout"]
         body = {"action": "abort", "version": version, "reason": "bench"}

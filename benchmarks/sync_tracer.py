@@ -31,14 +31,14 @@ _DETAILS = 24
 
 
 class Shadow:
-    """What is on disk for certain, below a separate folder."""
+    """The state that is certainly on disk, as files below a separate folder."""
 
     def __init__(self, root: Path, folder: Path) -> None:
         self.root = root.resolve()
         self._files, self._names = folder / "files", folder / "names"
 
     def begin(self) -> None:
-        """What is there when it begins has been on disk since long ago."""
+        """Copies the existing files, which have been on disk long enough."""
         shutil.rmtree(self._files.parent, ignore_errors=True)
         for folder in (self._files, self._names):
             folder.mkdir(parents=True)
@@ -71,7 +71,7 @@ class Shadow:
 
 
 def is_tracked(relative: Path) -> bool:
-    """Whether it is the database or of the journal; the rest stays unchanged."""
+    """True if it belongs to the database or the journal; other files are unchanged."""
     name = relative.as_posix()
     of_database = name.startswith("understudy.db") and not name.endswith("-lock")
     return name == "." or of_database or name.split("/")[0] == "journal"
@@ -95,7 +95,7 @@ def main() -> None:
 
 
 def _become_traced(command: list[str]) -> None:
-    """Never returns."""
+    """Replaces this process by the traced one; never returns."""
     os.setsid()
     _ptrace(_TRACE_ME, 0, 0)
     os.kill(os.getpid(), signal.SIGSTOP)

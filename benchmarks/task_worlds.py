@@ -50,7 +50,7 @@ class TaskWorld:
 
 @dataclass(frozen=True)
 class Groups:
-    """Whose a row is, and of which day."""
+    """The entity and the day of each row."""
 
     customers: Codes
     days: Codes
@@ -71,7 +71,7 @@ class Groups:
         return np.asarray(mixed)
 
     def errors(self, rng: np.random.Generator, width: int = 0) -> tuple[Floats, Floats]:
-        """Of both models, unit variance."""
+        """Errors of both models, with unit variance."""
         common = np.sqrt(CORRELATION) * self.noise(rng, width)
         own = np.sqrt(1.0 - CORRELATION)
         return common + own * self.noise(rng, width), common + own * self.noise(rng, width)
@@ -104,7 +104,7 @@ def draw_task(world: TaskWorld, rng: np.random.Generator, round_number: int = 1)
 
 @cache
 def error_factor(metric: str, loss: float) -> float:
-    """By how much the candidate's error is larger, so that it loses this share."""
+    """The factor on the candidate's error that makes it lose this share."""
     if loss == 0.0:
         return 1.0
     kind, measure = _KINDS[metric], measure_named(metric)

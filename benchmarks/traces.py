@@ -1,4 +1,4 @@
-"""Which traces arrive whole: runs, failed rows, and what else is kept. `make bench-traces`
+"""Completeness of exported traces: of runs, failed rows, and sampled ones. `make bench-traces`
 
 A collector of our own decodes what arrives. Runs are handed to a real exporter process with their
 steps, fifty a second. Rows are those of a real service whose only version fails on some of them,

@@ -1,1 +1,1 @@
-"""What people look at and act through, in a browser. Reads; asks the API; nothing depends on it."""
+"""The console: pages in a browser that read files and tables, and ask the API for changes."""

@@ -1,4 +1,4 @@
-"""Who may read, who may log in, and whether a form is one of ours."""
+"""Access control: permission to read, logins, and the protection of forms."""
 
 import hmac
 import time
@@ -44,13 +44,13 @@ class Access:
         return new_cookie()
 
     def refusal_of_form(self, cookie_header: str, token: str) -> str | None:
-        """Why a form is refused; None: it was made for this visitor."""
+        """The reason a form is refused; None: it was made for this visitor."""
         if self.sessions.accepts_form(cookie_of(cookie_header), token):
             return None
         return "this form was made for another visitor or before a restart: load the page again"
 
     def refusal_of_token(self, offered: str) -> str | None:
-        """Why a login is refused; None: this is the token. A right one passes at any time."""
+        """The reason a login is refused; None: the token is right, which passes at any time."""
         try:
             known = token_digest(self._token().encode())
         except (SettingsError, OSError):

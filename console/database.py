@@ -44,7 +44,7 @@ class ReadOnlyDatabase:
         )
 
     def read(self, query: Callable[[Connection], T]) -> T:
-        """What the query gives.
+        """The result of a query.
 
         Raises:
             DataUnavailable: the database is away, locked or slower than the limit.

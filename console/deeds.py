@@ -71,7 +71,7 @@ class Deed:
 
 
 def read_form(deed: Deed, form: Mapping[str, str]) -> tuple[Operator, Filled]:
-    """Who asks, and for what.
+    """The person and the change that a form asks for.
 
     Raises:
         FormRefused: a field is missing or cannot be used; names it.

@@ -1,4 +1,4 @@
-"""What lies on disk: the registry, the candidates with their reports, and the drift reports.
+"""Files on disk: the registry, the candidates with their reports, and the drift reports.
 
 Only files that services wrote are read, by names that are checked first, and never more of one than
 a page needs.
@@ -114,7 +114,7 @@ class ModelFiles:
         return self._registry / "audit.jsonl"
 
     def candidate_folder(self, version: str) -> Path:
-        """Where the files of a candidate lie."""
+        """The folder of a candidate's files."""
         return self._candidates / _checked(version)
 
     def ledger(self) -> Ledger:
@@ -141,7 +141,7 @@ class ModelFiles:
             return None
 
     def meta(self, version: str) -> Meta | None:
-        """What is known of a version whose files are kept."""
+        """Metadata of a version whose files are kept."""
         folder = self._registry / "versions" / _checked(version)
         raw = _read(folder / "meta.json", MAX_JSON_BYTES)
         return None if raw is None else parse_if_agreed(Meta, raw)

@@ -1,4 +1,4 @@
-"""What every request passes first: the host name, the origin of a change, the headers of answers.
+"""Checks before every request: host name and origin; and the headers of every answer.
 
 Order: a host name that is not ours gets 421 (DNS rebinding); a change that a page of another origin
 sends gets 403 (cross-site requests); every answer carries the policy of the pages.
@@ -19,7 +19,7 @@ PAGE_POLICY = (
     "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
     "object-src 'none'"
 )
-"""No script, style or image but those of the console, and nothing inline."""
+"""Content security policy: scripts, styles and images of the console itself, nothing inline."""
 
 REPORT_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
@@ -68,7 +68,7 @@ class Guard:
 
 
 def _is_foreign(headers: Iterable[tuple[bytes, bytes]], host: bytes) -> bool:
-    """Whether a change comes from elsewhere; a browser that says nothing is not trusted."""
+    """True if a change comes from another origin; a browser that sends none is not trusted."""
     origins = [value.lower() for name, value in headers if name == b"origin"]
     sites = [value.lower() for name, value in headers if name == b"sec-fetch-site"]
     if any(not is_own_origin(origin, host.lower()) for origin in origins):

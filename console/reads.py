@@ -15,7 +15,7 @@ _MOST_KEYS = 256
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a read gave.
+    """The result of a read.
 
     Attributes:
         value: the newest answer, of an earlier read where this one failed; None: there is none.

@@ -59,7 +59,7 @@ class Trouble:
 
     @property
     def shows(self) -> str:
-        """What the page shows in its place."""
+        """The value that the page shows in its place."""
         if self.age_seconds is None:
             return "nothing of it can be shown"
         return f"shown is what was read {self.age_seconds:,.0f} s ago"
@@ -88,7 +88,7 @@ class Reading:
         self.now_us = sources.clock.now_us()
 
     def database(self, key: Hashable, query: Callable[[Connection], T], default: T) -> T:
-        """What a query gives; `key` names the query with all its parameters."""
+        """The result of a query; `key` names the query with all its parameters."""
         read = lambda: self.sources.database.read(query)  # noqa: E731
         return self._told("database", self.sources.reads.ask(("database", key), read), default)
 
@@ -113,7 +113,7 @@ class Reading:
         return found
 
     def files(self, key: Hashable, read: Callable[[ModelFiles], T], default: T) -> T:
-        """What is read of the registry, the candidates and the drift reports."""
+        """The result of reading the registry, the candidates or the drift reports."""
         read_now = lambda: read(self.sources.files)  # noqa: E731
         return self._told("files", self.sources.reads.ask(("files", key), read_now), default)
 

@@ -28,7 +28,7 @@ class _Session:
 
 
 class Sessions:
-    """Who has logged in. Safe for threads; keeps digests of cookies, not the cookies."""
+    """Sessions of logged-in visitors. Thread-safe; holds digests of cookies, not the cookies."""
 
     def __init__(self, idle_seconds: float, now: Callable[[], float] = time.monotonic) -> None:
         self._idle_seconds = idle_seconds
@@ -53,7 +53,7 @@ class Sessions:
                 self._sessions.pop(_digest(cookie), None)
 
     def is_logged_in(self, cookie: str | None) -> bool:
-        """Whether the session is there; using it keeps it alive."""
+        """True if the session exists; using it keeps it alive."""
         if cookie is None:
             return False
         with self._lock:
@@ -68,7 +68,7 @@ class Sessions:
             return True
 
     def form_token(self, cookie: str) -> str:
-        """What a form must carry that is sent with this cookie."""
+        """The token that a form sent with this cookie must carry."""
         return hmac.new(self._secret, cookie.encode(), hashlib.sha256).hexdigest()
 
     def accepts_form(self, cookie: str | None, token: str) -> bool:

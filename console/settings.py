@@ -106,7 +106,7 @@ class ConsoleSettings(
 
     @property
     def reading_is_open(self) -> bool:
-        """Whether pages need no session: where the API's reading needs no token, and only there.
+        """True if pages need no session: only if the API's reading needs no token either.
 
         A console that other machines reach is open only if the API was declared to be.
         """

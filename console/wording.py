@@ -72,7 +72,7 @@ def metric_name(name: str) -> str:
 
 
 def refusal(outcome: str) -> str:
-    """What to do about an outcome of any gate."""
+    """The advice about the outcome of any gate."""
     if outcome == "PASS":
         return ""
     if outcome == "ERROR":
@@ -81,7 +81,7 @@ def refusal(outcome: str) -> str:
 
 
 def run_sentence(row: Mapping[str, Any], gates: Sequence[tuple[str, str, str]]) -> str:
-    """What came of a run, in one sentence."""
+    """The result of a run in one sentence."""
     status, version = row["status"], row["modelversion"]
     message = str(row["statusmessage"] or "").rstrip(".")
     who = f"Version {version}" if version else "A new candidate"

@@ -136,7 +136,7 @@ PARTS: tuple[Part, ...] = (
 
 
 def states() -> dict[str, bool]:
-    """Whether each part that this process has needed is in use."""
+    """Parts that this process has needed: True if in use, False if replaced by the fallback."""
     return {part.name: part.in_use for part in PARTS if part.was_checked}
 
 

@@ -61,7 +61,7 @@ def keep_small(allocator: Part = ALLOCATOR) -> None:
 
 
 def release_startup_pages(allocator: Part = ALLOCATOR, pages: Part = CODE_PAGES) -> None:
-    """After the start: exclude what exists from later collections, return free pages.
+    """Excludes existing objects from later collections and returns free pages, after the start.
 
     The libraries' own objects are half a million; searching them takes 100 ms, in a request.
     They are not searched here either, because the first requests are waiting.
@@ -108,7 +108,7 @@ def signal_when_parent_ends(number: signal.Signals, death: Part = PARENT_DEATH) 
 
 
 def peer_is_ours(connection: socket.socket, credentials: Part = PEER_CREDENTIALS) -> bool:
-    """Whether the process at the other end of a local socket belongs to this user.
+    """True if the process at the other end of a local socket belongs to this user.
 
     Without the kernel's answer the mode of the socket's directory has to keep others out.
     """

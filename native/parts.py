@@ -69,12 +69,12 @@ class Part:
 
     @property
     def was_checked(self) -> bool:
-        """Whether anything in this process has needed the part."""
+        """True if anything in this process has needed the part."""
         return self._is_in_use is not None
 
     @property
     def in_use(self) -> bool:
-        """Whether to use the part; decided at the first call."""
+        """True if the part is to be used; decided at the first call."""
         with self._lock:
             if self._is_in_use is None:
                 self._decide(self._objection())
@@ -103,7 +103,7 @@ class Part:
 
 
 def _warn(event: str, **values: str) -> None:
-    """To the log; in a process that has none, to standard error: a parent may read the output."""
+    """Writes to the log, or to standard error without one: a parent may read the output."""
     values["remedy"] = "see docs/couplings.md"
     if structlog.is_configured():
         _log.warning(event, **values)

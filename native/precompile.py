@@ -47,7 +47,7 @@ def call_precompiled(work: Callable[[], None], events: Part = COMPILE_EVENTS) ->
 
 
 def _loads(work: Callable[[], None], refusing: AbstractContextManager[object]) -> bool:
-    """Whether everything was on disk."""
+    """True if everything was on disk."""
     try:
         with refusing:
             work()
@@ -92,7 +92,7 @@ def _refusing_to_compile(events: Part) -> AbstractContextManager[object] | None:
                 raise _NotOnDisk
 
         def on_end(self, _event: Any) -> None:
-            """Nothing has begun."""
+            """Does nothing: no work has begun."""
 
     return cast(AbstractContextManager[object], install_listener(_COMPILES, Refusal()))
 

@@ -81,7 +81,7 @@ _SAMPLES = ("", "a", "merchant-0123456789", "Zoë", "Łódź-12", "店長", "�
 
 
 def agrees_with_python() -> bool:
-    """Whether texts of every kind have the hash that this Python gives them."""
+    """True if texts of every kind have the hash that this Python gives them."""
     return all(_hash_of_text(text) == hash(text) for text in _SAMPLES)
 
 

@@ -65,7 +65,7 @@ class WalIndex:
         _check_header(self._header.raw, int(connection.ask("PRAGMA page_size")))
 
     def changed(self) -> bool:
-        """Whether it differs from the last look; at first, yes."""
+        """True if it differs from the last look, and at the first."""
         header = self._header.raw
         if header == self._seen:
             return False
@@ -74,10 +74,10 @@ class WalIndex:
 
 
 def _check_header(header: bytes, page_bytes: int) -> None:
-    """It says its format's version, that it is filled in, and how large a page is.
+    """Checks that the header is initialised, of the known version and of this page size.
 
     Raises:
-        UnknownFormat: it does not.
+        UnknownFormat: it is not.
     """
     version, _, _, is_filled_in, _, page = _HEADER.unpack_from(header)
     # 65536 does not fit and is written as 1

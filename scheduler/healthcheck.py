@@ -9,7 +9,7 @@ from shared.errors import SettingsError
 
 
 def problem(settings: SchedulerSettings, clock: Clock) -> str | None:
-    """Why the scheduler counts as unhealthy, or None."""
+    """The reason the scheduler counts as unhealthy, or None."""
     age = age_seconds(settings.heartbeat_file, clock.now_us())
     if age is None:
         return f"no heartbeat in {settings.heartbeat_file}"

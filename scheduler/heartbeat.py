@@ -26,7 +26,7 @@ class HeartbeatFile:
 
 
 def check_place(path: Path) -> None:
-    """Whether a heartbeat may lie there.
+    """Checks that a heartbeat file may be written at this path.
 
     Raises:
         SettingsError: something else does, which would be overwritten.

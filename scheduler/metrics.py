@@ -34,7 +34,7 @@ OUTCOMES = {
     RunStatus.MISSED: "missed",
 }
 JOBS = (RETRAINING, DRIFT, ARCHIVE)
-"""There from the first scrape, before any of them ran."""
+"""Jobs with series from the first scrape on, before any of them ran."""
 # not `job`: Prometheus calls what it scrapes by that name
 _JOB = "job_name"
 

@@ -15,7 +15,7 @@ Permit = Callable[[PromotionDecision], None]
 
 
 def permit_any(_decision: PromotionDecision) -> None:
-    """No person has to approve."""
+    """Permits every promotion: no approval is required."""
 
 
 class NotPromoted(UnderstudyError):
@@ -100,7 +100,7 @@ class Publisher:
         )
 
     def serving(self) -> Serving | None:
-        """What the API says that it serves, and has on trial."""
+        """The live version and the one on trial, as the API reports them."""
         return self._api.current()
 
 

@@ -69,7 +69,7 @@ class Serving:
     on_trial: OnTrial | None = None
 
     def tries(self, version: str) -> bool:
-        """Whether this version is being rolled out."""
+        """True if this version is being rolled out."""
         return self.on_trial is not None and self.on_trial.version == version
 
 

@@ -40,7 +40,7 @@ GRACE_SECONDS = 2.0
 
 
 class Pause(BaseTrigger):  # type: ignore[misc]
-    """This many seconds from now, whatever was due meanwhile."""
+    """A pause of this many seconds from now, whatever becomes due meanwhile."""
 
     def __init__(self, seconds: float) -> None:
         self.pause = timedelta(seconds=seconds)
@@ -139,7 +139,7 @@ def run_until_stopped(
 
 
 def wait_for_threads(grace_seconds: float) -> bool:
-    """Whether every thread that would keep the process alive has ended in time."""
+    """True if every thread that would keep the process alive ended in time."""
     deadline = time.monotonic() + grace_seconds
     for thread in threading.enumerate():
         if thread is not threading.current_thread() and not thread.daemon:

@@ -239,7 +239,7 @@ class ApprovalSettings(SettingGroup):
 
     @property
     def approval_expires_seconds(self) -> float | None:
-        """How long a candidate waits for a person; None: none is asked."""
+        """Seconds a candidate waits for a person's approval; None: none is required."""
         return self.approval_hours * 3_600 if self.approval == "required" else None
 
 

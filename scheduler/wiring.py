@@ -164,7 +164,7 @@ def _trial_records_tick(
 def _approval_tick(
     settings: SchedulerSettings, engine: Engine, log: FilteringBoundLogger
 ) -> PeriodicTask:
-    """Also where no approval is needed any more: a candidate may wait from before."""
+    """The watch over approvals, also if none is required any more: older candidates may wait."""
     kept = CandidateStore(settings.retrained_models_dir, settings.candidates_kept)
     watch = ApprovalWatch(engine, scoring_api(settings), kept, log)
     return PeriodicTask("approvals", watch.tick, APPROVALS_SECONDS)

@@ -46,7 +46,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Shape:
-    """What `python -m scripts.shape` prints."""
+    """The figures of `python -m scripts.shape`."""
 
     files: int
     lines: int
@@ -95,7 +95,7 @@ def functions_of(path: str, tree: ast.Module) -> Iterator[Function]:
 
 
 def _nesting(node: ast.AST) -> int:
-    """How many blocks lie inside each other here; functions inside are omitted."""
+    """The number of blocks inside each other; functions inside are omitted."""
     if isinstance(node, (*FUNCTIONS, ast.Lambda)):
         return 0
     below = max((_nesting(child) for child in _statements(node)), default=0)
@@ -117,7 +117,7 @@ def _as_list(value: object) -> list[object]:
 
 
 def importers_of(trees: dict[str, ast.Module]) -> dict[str, set[str]]:
-    """Which files of the product import each file; a file that none imports has no entry."""
+    """The files of the product that import each file; a file that none imports has no entry."""
     modules = {module_name(path): path for path in trees}
     importers: dict[str, set[str]] = defaultdict(set)
     for path, tree in trees.items():

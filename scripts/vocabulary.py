@@ -1,7 +1,8 @@
 """The retired words of this project, each with the standard term that replaced it.
 
 IDENTIFIERS are compared as whole names, without leading underscores; MODULES are paths.
-tests/scripts/test_vocabulary.py refuses both, and `python -m scripts.shape` counts them.
+tests/scripts/test_vocabulary.py refuses both, and `python -m scripts.shape` counts them. The same
+test refuses docstrings that open with a word of RIDDLES: they name a thing by a question.
 """
 
 import ast
@@ -172,6 +173,15 @@ ONE_MEANING = frozenset(
 """Class names that stood for two to five things; each names at most one class now."""
 
 
+RIDDLES = frozenset({
+    "after", "also", "as", "before", "by", "from", "how", "in", "it", "no", "nobody", "not",
+    "nothing", "now", "of", "on", "only", "since", "that", "then", "they", "those", "to", "until",
+    "what", "when", "where", "whether", "which", "while", "who", "whom", "whose", "why", "with",
+    "without",
+})  # fmt: skip
+"""First words of docstrings that ask a question or begin in the middle of a sentence."""
+
+
 @dataclass(frozen=True)
 class Retired:
     """A retired word that stands in the code."""
@@ -197,6 +207,16 @@ def _in_file(path: str, file: Path) -> Iterator[Retired]:
         word = name.lstrip("_")
         if word in IDENTIFIERS:
             yield Retired(path, line, word, IDENTIFIERS[word])
+
+
+def riddles(path: str, tree: ast.Module) -> Iterator[str]:
+    """Docstrings of modules, classes, functions and variables that open with a word of RIDDLES."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))) if text.strip():
+                first = text.split(maxsplit=1)[0].rstrip(",:;").lower()
+                if first in RIDDLES:
+                    yield f"{path}:{node.lineno}: {text.strip().splitlines()[0]}"
 
 
 def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:

@@ -29,7 +29,7 @@ Cells = Sequence[Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class StoredParts:
-    """What the database holds about a version."""
+    """The parts of a dossier that the database holds."""
 
     runs: tuple[Row, ...] = ()
     approvals: tuple[Row, ...] = ()
@@ -85,7 +85,7 @@ class Dossier:
 
 
 def read_stored(connection: Connection, version: str) -> StoredParts:
-    """What the database holds about a version; each list is bounded."""
+    """Reads the parts of a version's dossier from the database; each list is bounded."""
     runs, looks = runs_table, rollout_looks
     of_version = select(runs).where(runs.c.modelversion == version).order_by(runs.c.runid.desc())
     checks = (

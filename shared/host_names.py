@@ -30,7 +30,7 @@ class Hosts:
         self.known: set[bytes] = set()
 
     def allows(self, header: bytes) -> bool:
-        """Whether a request may name this host; none at all is nothing a browser sends."""
+        """True if a request may name this host, or names none, which no browser does."""
         if header in self.known:
             return True
         name = host_name(header.decode("latin-1"))
@@ -65,7 +65,7 @@ def _is_address(name: str) -> bool:
 
 
 def is_own_origin(origin: bytes, host: bytes) -> bool:
-    """Whether a page that came from this very host and port asks; `null` never is."""
+    """True if a page of this very host and port sends the request; never for `null`."""
     scheme, separator, authority = origin.partition(b"://")
     port = _DEFAULT_PORTS.get(scheme)
     if not separator or port is None or not host:
@@ -74,7 +74,7 @@ def is_own_origin(origin: bytes, host: bytes) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a port of this host."""
+    """True if only this machine can reach a port of this host."""
     if host.lower() == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""When a job is due: a text such as `1W`, and the instants it stands for.
+"""Due instants of a job by an interval such as `1W`.
 
 The instants of an interval are independent of the time of the call, so a restart, a slow run or
 a missed tick never moves the schedule, and two schedulers agree on every due instant.

@@ -104,7 +104,7 @@ class EventQuota(logging.Filter):
         return not is_over
 
     def _tell_later(self) -> None:
-        """Also when nothing more is logged."""
+        """Schedules the report of suppressed events, also if nothing more is logged."""
         self._timer = threading.Timer(max(self._ends_at - self._now(), 0.0), self.turn)
         self._timer.daemon = True
         self._timer.start()

@@ -13,7 +13,7 @@ from shared.version import VERSION
 
 
 class BuildInfo(Collector):
-    """Which program runs: 1 under its version."""
+    """The running program: a gauge of 1 with its version."""
 
     def __init__(self, service: str) -> None:
         self._service = service

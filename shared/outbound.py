@@ -1,4 +1,4 @@
-"""Where this program may call: addresses that an operator names, over HTTP and nothing else.
+"""Addresses this program may call: only those that an operator names, only over HTTP.
 
 There are four: API_URL, MLFLOW_TRACKING_URI, OTEL_EXPORTER_OTLP_ENDPOINT and NOTIFY_URL. No
 request, webhook, bundle or row of data ever names one; a client that calls them follows no

@@ -11,7 +11,7 @@ from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND
 EARLIEST_US = 946_684_800 * MICROS_PER_SECOND
 """The year 2000: older instants are a wrong unit, zone or origin."""
 MAX_AHEAD_US = MICROS_PER_DAY
-"""How far an event may lie ahead of now, and of its ingestion."""
+"""The farthest an event may lie ahead of now, and of its ingestion."""
 MAX_AMOUNT = 1e9
 TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]+$"
 """Texts contain no control characters: databases refuse NUL. Joiners and emoji are text.

@@ -58,7 +58,7 @@ def commit(stage: EventStage, honest: Events, share: float) -> Events:
 
 
 def compromise(stage: EventStage, honest: Events, rows: int) -> Events:
-    """For weeks most payments at some merchants go to a thief; nothing else about them changes."""
+    """Makes most payments at some merchants fraudulent for weeks, and changes nothing else."""
     rng = stage.rng
     crime = honest.crime.copy()
     order = np.argsort(honest.merchant, kind="stable")

@@ -107,7 +107,7 @@ def _lateness(rng: np.random.Generator, size: int) -> Ints:
 
 
 def label_delays(rng: np.random.Generator, stolen: Flags) -> Ints:
-    """Nobody complained for a week: honest. Victims complain sooner, some much later."""
+    """Delays of labels: honest after a week without complaint, fraud sooner, some much later."""
     size = len(stolen)
     soon: Floats = rng.uniform(0.3, 6.0, size)
     late: Floats = rng.uniform(8.0, 30.0, size)

@@ -213,7 +213,7 @@ class Traffic:
             sending.create_task(self._send(row))
 
     async def _wait_until(self, moment: float, happens_us: int) -> None:
-        """Until the row is to be sent by the pace; one of the future happens first."""
+        """Waits until the row is due by the pace, or until its event time if that is later."""
         seconds = moment - asyncio.get_running_loop().time()
         ahead = (happens_us - now_us()) / MICROS_PER_SECOND
         try:

@@ -16,7 +16,7 @@ Progress = Callable[[int, int], None]
 
 
 def is_empty(engine: Engine) -> bool:
-    """Whether neither log has a row.
+    """True if neither log has a row.
 
     Raises:
         DataUnavailable: the database cannot be read.

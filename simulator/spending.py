@@ -94,7 +94,7 @@ def _when(stage: EventStage, customer: Ints) -> Ints:
 
 
 def _where(stage: EventStage, customer: Ints, time_us: Ints) -> Ints:
-    """At home, or in another city while a trip lasts: about one trip in ninety days."""
+    """The place of a payment: home, or another city during a trip (about one in ninety days)."""
     rng, home = stage.rng, stage.world.customers.city
     moment = (time_us - stage.start_us) / MICROS_PER_DAY
     city: Ints = home[customer].copy()

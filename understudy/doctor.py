@@ -92,7 +92,7 @@ def _check_database_and_scheduler(url: str) -> list[Check]:
 
 
 def _service_settings() -> Iterator[SettingGroup]:
-    """Those of both services; in a container only one of them is installed."""
+    """The settings of both services; a container has only one of them."""
     try:
         from api.settings import load_settings as api_settings  # noqa: PLC0415
 
@@ -129,7 +129,7 @@ def _date(text: str | None) -> datetime | None:
 
 
 def check_api(settings: CommandSettings, answer: ApiAnswer) -> Check:
-    """Whether it is there and what it says of itself."""
+    """Checks that the API answers and reports itself healthy."""
     if answer.health is None:
         remedy = "start it with `understudy run`, or set API_URL"
         return Check("API", "fault", f"{settings.api_url}: {answer.problem}", remedy)
@@ -142,7 +142,7 @@ def check_api(settings: CommandSettings, answer: ApiAnswer) -> Check:
 
 
 def check_database(engine: Engine) -> Iterator[Check]:
-    """Whether it answers, and has the tables of this release; nothing is made or changed."""
+    """Checks that the database answers and has this release's tables; changes nothing."""
     try:
         if not is_current(engine):
             remedy = "start a service of this release: it brings the tables up to date"
@@ -173,7 +173,7 @@ def _clock(whose: str, ahead_seconds: float) -> Check:
 
 
 def check_scheduler(engine: Engine) -> Check:
-    """Whether one looks at the schedule, wherever it runs: it writes so into the database."""
+    """Checks that a scheduler, on any machine, looks at the schedule: the database records it."""
     try:
         looked_us = max((job.checked_at_us for job in read_schedules(engine)), default=None)
     except DataUnavailable as error:
@@ -190,7 +190,7 @@ def check_scheduler(engine: Engine) -> Check:
 def check_ports(
     settings: CommandSettings, groups: Sequence[SettingGroup], answer: ApiAnswer
 ) -> Iterator[Check]:
-    """Whether the ports of both services are free, or theirs already."""
+    """Checks that the ports of both services are free or in use by them."""
     yield _port_of_api(settings, answer)
     for group in groups:
         port = getattr(group, "metrics_port", None)

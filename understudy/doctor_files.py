@@ -44,7 +44,7 @@ def folders_of(groups: Sequence[SettingGroup]) -> dict[str, Path]:
 
 
 def check_folder(name: str, folder: Path) -> Check:
-    """Whether files can be made there, or the folder itself where it is not there yet.
+    """Checks that files can be made in a folder, or the folder itself if it does not exist yet.
 
     Keys that are there need not be writable: a container mounts those of others to read.
     """
@@ -86,7 +86,7 @@ def check_disks(
 
 
 def check_keys(keys_dir: Path) -> Iterator[Check]:
-    """Whether keys and tokens are there, readable, and closed to others."""
+    """Checks that keys and tokens exist, are readable, and are closed to other users."""
     if not keys_dir.is_dir():
         yield Check("keys", "note", f"{keys_dir} is not there yet", "the first start makes it")
         return

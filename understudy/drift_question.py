@@ -1,4 +1,4 @@
-"""What `understudy drift` is asked, and the answer that needs no statistics: too few rows.
+"""The scope of `understudy drift`, and the quick answer if there are too few rows.
 
 The comparison imports scipy, matplotlib and scikit-learn, which takes seconds on a good day. On a
 first day there is nothing to compare, and two counts in the database say so.
@@ -70,7 +70,7 @@ def asked_span(request: DriftRequest, days: float, now_us: int | None = None) ->
 
 
 def too_little(request: DriftRequest, settings: SchedulerSettings, span: AskedSpan) -> str | None:
-    """Why there is too little to compare; None: it takes the comparison to know.
+    """The reason there is too little to compare; None: only the comparison can tell.
 
     Raises:
         DatabaseNotThere: there is no database where the settings say.
@@ -95,7 +95,7 @@ def _served(use_case: str) -> FromClause:
 
 
 def _counted(engine: Engine, table: FromClause, span: AskedSpan) -> tuple[int, int, int]:
-    """How many rows the comparison would read, the first of them and the last."""
+    """The number of rows that the comparison would read, and the first and last of them."""
     query = select(func.count(), func.min(table.c.event_time), func.max(table.c.event_time)).where(
         table.c.event_time >= span.start_us,
         table.c.event_time < span.end_us,

@@ -22,7 +22,7 @@ _DRAIN_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What was erased, by table or kind of file."""
+    """The number of erased items by table or kind of file."""
 
     counts: dict[str, int]
 
@@ -58,7 +58,7 @@ def erase(
 
 
 def print_erased(console: Console, entity: str, erased: Erased) -> None:
-    """What was erased, and where this command does not reach."""
+    """Prints what was erased, and which places this command does not reach."""
     if erased.is_nothing:
         console.print(f"nothing is stored of {entity!r}", markup=False)
         return

@@ -25,7 +25,7 @@ class ShownLook:
 
 
 def read_looks(folder: Path, version: str) -> list[ShownLook]:
-    """In their order; empty where the scheduler's candidates are not on this machine."""
+    """Looks in their order; empty if the scheduler's candidates are not on this machine."""
     try:
         lines = (folder / version / _FILE).read_text().splitlines()
     except OSError:

@@ -74,7 +74,7 @@ def run_together(services: Sequence[ServiceProcess], say: Callable[[str], None])
 
 
 def _all_run(children: Sequence[_Child]) -> bool:
-    """Whether every one that is needed runs."""
+    """True if every required service runs."""
     return all(child.process.poll() is None for child in children if child.service.is_needed)
 
 
@@ -168,7 +168,7 @@ def run_services(
 
 
 def _places_of(settings: CommandSettings) -> dict[str, str]:
-    """Where the data are: the console knows no use case, so it is told what follows from it."""
+    """Locations of the data for the console, which knows no use case."""
     root = {} if settings.var_dir is None else {"VAR_DIR": str(settings.var_dir)}
     return {
         **root,

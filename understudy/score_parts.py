@@ -175,7 +175,7 @@ def count_errors(errors: pl.Series, counts: ScoreCounts) -> None:
 
 _scorer: PieceScorer
 _recorder: DecisionRecorder | None = None
-"""Of a process that scores; set when it starts."""
+"""The recorder of a process that scores; set when it starts."""
 
 
 def _begin(

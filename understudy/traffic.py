@@ -100,7 +100,7 @@ def _client(settings: CommandSettings, headers: dict[str, str]) -> httpx.AsyncCl
 
 
 def _bearer(settings: CommandSettings, role: Role) -> dict[str, str]:
-    """No header where there is no token: scoring may be open, labels never are."""
+    """The authorization header; none without a token: scoring may be open, labels never are."""
     try:
         return {"Authorization": f"Bearer {read_token(settings.keys_dir, role)}"}
     except SettingsError:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "fraud"
 _ENTITY_COLUMN = "user_id"
-"""Of the built-in log of transactions."""
+"""The entity column of the built-in log of transactions."""
 DECLARATION = "usecase.toml"
 _MADE_OF_DECLARATIONS = "declared"
 """A folder with both halves that is no use case itself."""
@@ -100,12 +100,12 @@ def declared_folder(name: str) -> Path | None:
 
 
 def is_simulated(name: str) -> bool:
-    """Whether the simulator's transactions are rows of this use case: fraud, or a copy of it."""
+    """True if the simulator's transactions are rows of this use case: fraud, or a copy of it."""
     return row_store(name) is TRANSACTIONS
 
 
 def check_learning(name: str) -> None:
-    """Whether there is such a use case, without importing what it needs.
+    """Checks that the use case exists, without importing its dependencies.
 
     Raises:
         SettingsError: there is no such folder.

@@ -23,7 +23,7 @@ _MOST_KEPT = 2
 
 @dataclass(frozen=True, slots=True)
 class DecidedRow:
-    """What an explanation is about.
+    """A stored decision that is to be explained.
 
     Attributes:
         features: name -> number, as served.
@@ -53,7 +53,7 @@ class DecisionExplainer:
         self._lock = threading.Lock()
 
     def explained(self, decided: DecidedRow) -> Explanation:
-        """Never raises for a version that cannot be explained: it says why."""
+        """The explanation of a decision, or the reason this version cannot be explained."""
         version = decided.model.version
         found = self._of(version)
         if isinstance(found, str):

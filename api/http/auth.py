@@ -62,7 +62,7 @@ ALSO_ADMITTED = {Role.READ: frozenset({Role.PUSH, Role.CONSOLE})}
 
 NO_OTHERS: frozenset[Role] = frozenset()
 BY_OPERATORS = frozenset({Role.OPERATOR})
-"""For routes of another role that a person may use as well."""
+"""Admitted also to routes of another role that a person may use as well."""
 
 
 class RateLimit:
@@ -140,7 +140,7 @@ class Authenticator:
         self._has_told_of_proxy = False
 
     def is_open(self, role: Role) -> bool:
-        """Whether routes of this role need no credentials."""
+        """True if routes of this role need no credentials."""
         return self._scoring_open and role in OPENABLE
 
     def admit(

@@ -30,7 +30,7 @@ def header(headers: Headers, name: bytes) -> bytes | None:
 
 
 def is_json(content_type: bytes) -> bool:
-    """Whether a Content-Type is JSON; its parameters are ignored."""
+    """True if a Content-Type is JSON; its parameters are ignored."""
     return content_type.partition(b";")[0].strip().lower() == b"application/json"
 
 

@@ -199,12 +199,12 @@ class BoundedProtocol(CoalescedWriteProtocol):
 
     @property
     def _is_answering(self) -> bool:
-        """Whether some request's headers are here and its answer is not complete."""
+        """True if the headers of some request have arrived and its answer is not complete."""
         return self.cycle is not None and not self.cycle.response_complete
 
     @property
     def _is_answered_early(self) -> bool:
-        """Whether the request whose body is arriving has its answer: there is no second one."""
+        """True if the request whose body is arriving was answered: there is no second answer."""
         is_in_body = not self._is_in_head and not self._is_whole
         return is_in_body and self.cycle is not None and self.cycle.response_complete
 
@@ -219,7 +219,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
             self._give_up()
 
     def _is_late(self, now: float) -> bool:
-        """Whether the request that is arriving takes too long, or has stopped."""
+        """True if the arriving request takes longer than the limit, or has stopped."""
         bounds = self.pool.bounds
         if self._is_in_head or self.flow.read_paused:
             # paused: we keep it waiting
@@ -235,7 +235,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
             self._raw.close()
 
     def _end_soon(self, now: float) -> None:
-        """It is to end: after what was promised earlier is sent, but within a limit of time."""
+        """Closes the connection once pending answers are sent, within a time limit."""
         bounds = self.pool.bounds
         if self._is_answering and not (self.cycle is not None and self.cycle.disconnected):
             return

@@ -79,7 +79,7 @@ def _file(name: str, media_type: str) -> Callable[[Request], Awaitable[Response]
 
 @cache
 def _integrity(name: str) -> str:
-    """What the file of this installation has to be when it arrives (SRI)."""
+    """The Subresource Integrity digest of this installation's copy of a file."""
     return _digest((_FOLDER / name).read_bytes())
 
 

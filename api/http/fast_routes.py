@@ -39,7 +39,7 @@ class FastRoute(Protocol):
 
 
 def _flush_nothing() -> None:
-    """Where there is no fast route, no request waits on one."""
+    """The flush of a service without a fast route: no request waits."""
 
 
 @dataclass(frozen=True, slots=True)

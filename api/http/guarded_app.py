@@ -108,7 +108,7 @@ class _Exchange:
         return {"type": "http.disconnect"}
 
     def _seconds_left(self) -> float:
-        """Until the next part of the body has to be here."""
+        """Seconds within which the next part of the body has to arrive."""
         bounds = self._bounds
         allowed = bounds.body_seconds + self._body_bytes / bounds.body_bytes_per_second
         left = self._began + allowed - time.monotonic()

@@ -182,7 +182,7 @@ def _uvicorns_own() -> Callable[..., asyncio.Protocol]:
     """The class behind uvicorn's option `--http h11`."""
 
     async def nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
-        """No application: only the class is wanted."""
+        """A placeholder application: only the protocol class is used."""
 
     config = uvicorn.Config(nothing, http="h11", ws="none", log_config=None)
     config.load()

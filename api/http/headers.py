@@ -48,7 +48,7 @@ def rendered(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
 
 
 def no_version() -> bytes:
-    """Where no version is served, or it is not known here."""
+    """The default of the version header: no version is live, or none is known here."""
     return b"none"
 
 

@@ -67,7 +67,7 @@ def check_host(url: bytes, headers: Headers, hosts: Hosts) -> None:
 
 
 def has_chunks(headers: Headers, version: str) -> bool:
-    """Whether the body comes in chunks, the only coding there is."""
+    """True if the body is chunked, the only transfer coding that is accepted."""
     codings = [value for name, value in headers if name == b"transfer-encoding"]
     if not codings:
         return False
@@ -87,7 +87,7 @@ class ChunkMeter:
         self._has_body = False
 
     def body(self, size: int) -> None:
-        """Of what is being fed, these are body."""
+        """The part of the fed bytes that belongs to the body."""
         self._framing -= size
         self._has_body = True
 

@@ -1,4 +1,4 @@
-"""Who asks for a change: the caller by its token, and the person that uses it, by name."""
+"""The author of a change: the caller by its token, and the person that uses it, by name."""
 
 import re
 from urllib.parse import unquote

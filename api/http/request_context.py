@@ -1,4 +1,4 @@
-"""What a request is called in logs: its own id, and the trace that it belongs to."""
+"""Names of a request in logs: its own id, and the trace that it belongs to."""
 
 import re
 from collections.abc import Iterable

@@ -54,10 +54,10 @@ class Checkpoint:
         write_whole(self._path, orjson.dumps(content), durable=durable)
 
     def forget(self) -> None:
-        """From the oldest segment, then: draining twice is harmless. Needs no space."""
+        """Restarts the drain at the oldest segment: draining twice is harmless. Needs no space."""
         self._path.unlink(missing_ok=True)
 
 
 def _checksum(position: Position) -> int:
-    """Of numbers as they are written: `1` and `1.0`, `true` and `1` are not the same."""
+    """A checksum of the numbers as they are written: `1` and `1.0`, `true` and `1` differ."""
     return zlib.crc32(repr(tuple(position)).encode())

@@ -83,7 +83,7 @@ def encode_label(label: Label) -> bytes:
 
 
 def is_quarantined(payload: bytes) -> bool:
-    """Whether a record is a decision about a quarantined row."""
+    """True if a record is a decision about a quarantined row."""
     return payload[:1] == b"\x04"
 
 

@@ -112,14 +112,14 @@ class _Damage:
         return Region(begin, offset, "torn" if torn else "damaged")
 
     def _find(self, data: bytes) -> tuple[int, int]:
-        """Where the next record may begin or -1; how much to keep when it is cut there."""
+        """The offset of the next possible record or -1; how many bytes to keep if cut there."""
         if not self._is_old():
             return data.find(MARK, 1), len(MARK) - 1
         match = _OLD_BEGIN.search(data, 1)
         return (match.start() if match else -1), _OLD_HEADER.size
 
     def _is_old(self) -> bool:
-        """Whether the segment has no frame of today: one segment is of one version."""
+        """True if the segment holds no frame of today's format: a segment has one format."""
         if self._old is None:
             self._old = not _contains_mark(self._path)
         return self._old
@@ -180,7 +180,7 @@ def _wanted_bytes(data: bytes) -> int | None:
 
 
 def _is_garbage(data: bytes) -> bool:
-    """Whether this can never become a record, however much follows."""
+    """True if these bytes can never become a record, whatever follows."""
     if len(data) < _HEADER.size:
         return False
     wanted = _wanted_bytes(data)
@@ -188,7 +188,7 @@ def _is_garbage(data: bytes) -> bool:
 
 
 def _is_torn(data: bytes) -> bool:
-    """Whether the rest of a file is the beginning of a frame."""
+    """True if the rest of a file is the beginning of a frame."""
     if len(data) < _HEADER.size:
         return data[:4] == MARK[: len(data[:4])] or data[3:4] in (b"", b"\x00", b"\x01")
     wanted = _wanted_bytes(data)

@@ -135,7 +135,7 @@ class Journal:
                 self._rotate()
 
     def undrained(self) -> tuple[Position, Position] | None:
-        """From where to where records may wait for the database; None when none does."""
+        """Begin and end of the records that the database does not have yet; None: it has all."""
         with self._lock:
             return (self._drained, self._end) if self._drained < self._end else None
 
@@ -214,7 +214,7 @@ class Journal:
 
     @property
     def refusal(self) -> str | None:
-        """Why decisions are refused now, if they are; asks the disk again after a failure."""
+        """The reason for refusing decisions now, or None; checks the disk again after a failure."""
         with self._lock:
             if self._disk_trouble is not None:
                 with suppress(JournalFull):

@@ -184,7 +184,7 @@ class ActiveSegment:
             self._descriptor = -1
 
     def is_nameless(self, number: int) -> bool:
-        """Whether the file, or the whole folder, was removed while it is written to."""
+        """True if the file, or its folder, was removed while it is written to."""
         if self._descriptor < 0:
             return False
         try:

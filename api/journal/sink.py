@@ -1,4 +1,4 @@
-"""Where drained records go: the database, in one transaction a batch, flushed to its disk.
+"""The database as the target of the drain: one transaction a batch, flushed to disk.
 
 SQLite's WAL with `synchronous = NORMAL` survives the death of a process, and loses the newest
 transactions when the power fails. The journal forgets what the database has, so the connections
@@ -34,7 +34,7 @@ JournalRecord = LogRow | Label
 
 
 def commit_durably(engine: Engine) -> None:
-    """From now on what connections of this engine commit is on disk when that returns."""
+    """Makes every commit of this engine's connections reach the disk before it returns."""
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
@@ -61,7 +61,7 @@ class DatabaseNames:
         self._synced: tuple[int, int] | None = None
 
     def sync(self) -> None:
-        """After a commit: sync the folder if database or WAL are others than last time."""
+        """Syncs the folder after a commit if the database file or its WAL was replaced."""
         if self._database is None:
             return
         found = (_inode(self._database), _inode(Path(f"{self._database}-wal")))
@@ -123,7 +123,7 @@ class DatabaseSink:
         cache_kib: int | None = None,
         records: RecordFormat = DEFAULT_FORMAT,
     ) -> None:
-        """With `cache_kib` SQLite may keep so much of the indexes in memory.
+        """Takes over an engine; `cache_kib` is the most memory SQLite uses for its indexes.
 
         From here on this engine commits durably: the journal forgets what was stored.
         """
@@ -186,7 +186,7 @@ class DatabaseSink:
 
     @contextmanager
     def _failures(self) -> Iterator[None]:
-        """After one, the tables are checked again: the database may have been recreated."""
+        """Rechecks the tables after a failure: the database may have been recreated."""
         try:
             yield
         except DataUnavailable:

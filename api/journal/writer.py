@@ -36,7 +36,7 @@ class WrittenBatch:
 
 
 class BatchWriter(Protocol):
-    """Does the work of one drain, on its thread."""
+    """Carries out one drain on its own thread."""
 
     def prepare(self) -> None:
         """Make the tables, once.
@@ -55,12 +55,12 @@ class BatchWriter(Protocol):
         ...
 
     def close(self) -> None:
-        """No more batches follow."""
+        """Ends the writer: no more batches follow."""
         ...
 
 
 def _go_on() -> None:
-    """No yielding: no other work waits for this processor."""
+    """The default for yielding: no other work needs this processor."""
 
 
 class InProcessWriter:

@@ -86,7 +86,7 @@ def _keep_answers_apart() -> int:
 
 
 def _send(answers: int, line: bytes) -> bool:
-    """Whether the parent is there to hear it; if not, its successor repeats the batch."""
+    """Sends to the parent and returns False if it is gone; its successor repeats the batch."""
     try:
         while line:
             line = line[os.write(answers, line) :]

@@ -49,7 +49,7 @@ class Slowness:
     def is_to_blame(
         self, model: LiveModel, others: Sequence[LiveModel], matrix: FloatMatrix
     ) -> bool:
-        """Whether it alone makes rows wait, as was found within the last second."""
+        """True if this version alone makes rows wait, as found within the last second."""
         if self._version != model.version or time.monotonic() > self._until:
             self._version = model.version
             self._is_to_blame = self._judge(model, others, matrix[:1])

@@ -51,7 +51,7 @@ def build_models(
     worker: int,
     smoke: SmokeTest | None = None,
 ) -> Models:
-    """Nothing is loaded yet; `smoke` replaces the smoke test in a child process."""
+    """Builds the package and loads nothing yet; `smoke` replaces the smoke test in a child."""
     slot = ModelSlot()
     registry = Registry(settings.prod_models_dir, settings.served_well_seconds)
     audit = AuditTrail(settings.prod_models_dir / "audit.jsonl", clock)

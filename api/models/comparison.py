@@ -50,7 +50,7 @@ class Comparison:
 
     @property
     def is_over(self) -> bool:
-        """Whether the version is not fresh any more."""
+        """True if the version is no longer fresh."""
         return time.perf_counter() >= self._ends
 
     def repeat(

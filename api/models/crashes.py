@@ -135,7 +135,7 @@ class Crashes:
         return marked(live, self._champion, fresh_seconds) if fresh_seconds else unmarked(live)
 
     def fresh_seconds(self, activated_at_us: int) -> float:
-        """For how much longer a version may be the cause of what goes wrong."""
+        """Seconds for which the version is still considered a possible cause of failures."""
         age_seconds = (self._clock.now_us() - activated_at_us) / MICROS_PER_SECOND
         return max(0.0, FRESH_SECONDS - max(0.0, age_seconds))
 
@@ -168,7 +168,7 @@ class Crashes:
             self._descriptor = -1
 
     def is_too_many(self, version: str) -> bool:
-        """Whether it is time to leave this version."""
+        """True if the version has to be rolled back."""
         return 0 < self._limits.crashes <= self.recent(version)
 
     def recent(self, version: str | None = None) -> int:

@@ -89,7 +89,7 @@ class LiveModel:
 
 
 def usable(scores: FloatVector) -> bool:
-    """Whether every component is finite; cheaper than numpy for a handful of numbers."""
+    """True if every component is finite; cheaper than numpy for a handful of numbers."""
     return all(map(math.isfinite, scores.tolist()))
 
 

@@ -39,7 +39,7 @@ class ModelLoader:
         return self._authentic(version)[0].bundle
 
     def _authentic(self, version: str) -> tuple[Authentic, int]:
-        """What was accepted as this version, and its size in bytes."""
+        """The bytes that were accepted as this version, and their size."""
         if self._registry.ledger.is_revoked(version):
             raise ModelLoadError(f"version {version} is revoked: {self._why_revoked(version)}")
         stored = self._registry.read(version)
@@ -100,7 +100,7 @@ class ModelLoader:
         return self._registry.ledger.accepted[version].revoked_reason
 
     def is_proven(self, version: str) -> bool:
-        """Whether it has served well before this time in service."""
+        """True if the version served well before its present time in service."""
         return self._registry.ledger.is_proven(version)
 
     def restore_order(self) -> list[str]:

@@ -61,7 +61,7 @@ class Pointer:
         self._report("pointer-restored", "current_version.txt named no version", version=version)
 
     def was_moved_by_hand(self, wanted: str) -> bool:
-        """Whether the ledger, as it was read last, says that another version serves."""
+        """True if the pointer names another version than the ledger, as last read, has live."""
         ledger = self._registry.ledger
         last = ledger.served_last
         return last is not None and last.version != wanted and not ledger.is_revoked(wanted)
@@ -82,7 +82,7 @@ class Pointer:
         self._count_hand_change(1)
 
     def names_a_stranger(self, wanted: str) -> Behind | None:
-        """For a moment, a version that the ledger does not know is half of a promotion."""
+        """True if the ledger does not know the pointer's version: briefly so in a promotion."""
         try:
             age_seconds = (wall_ns() - self._registry.pointer.stat().st_mtime_ns) / 1e9
         except OSError:

@@ -1,4 +1,4 @@
-"""Why a push or a rollback was refused, as a problem."""
+"""HTTP problems of refused pushes and rollbacks."""
 
 from api.http.problems import (
     BAD_SIGNATURE,

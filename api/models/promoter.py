@@ -240,7 +240,7 @@ class Promoter:
         _log.info("taken_over", version=wanted, previous=change.previous)
 
     def _take_write_lock(self, stack: ExitStack) -> OSError | None:
-        """Why nothing can be written, if so."""
+        """Takes the registry's write lock; returns the reason if nothing can be written."""
         try:
             stack.enter_context(self._write_lock.held(_ROLLBACK_WAIT_SECONDS))
         except OSError as error:
@@ -275,7 +275,7 @@ class Promoter:
         return self._activate(model, meta.key_id, accepted)
 
     def _audit_promotion(self, meta: Meta, who: str, why: str, fencing_number: int | None) -> None:
-        """Before the pointer moves: no change without a line, even if the next write fails."""
+        """Writes the audit line before the pointer moves: no change is ever without its line."""
         details = meta.model_dump(include={"version", "sha256", "key_id"})
         if fencing_number is not None:
             details["fencing_number"] = fencing_number

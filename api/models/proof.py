@@ -1,4 +1,4 @@
-"""Whether the live version has served well: for the declared time, with the declared rows.
+"""Proof that the live version served well: for the declared time, with the declared rows.
 
 It is recorded in the ledger as soon as it is true, not when the version is replaced, because rows
 are counted in memory. A rollback goes to the last version with this record.

@@ -13,7 +13,7 @@ from shared.bundle.version import Version
 
 
 def check_order(ledger: Ledger, offered: Version, fencing_number: int | None) -> None:
-    """Only newer versions, only from the newest scheduler.
+    """Checks that a pushed version is newer than all others and comes from the newest scheduler.
 
     Raises:
         FencingStale, VersionNotNewer: says what came before.

@@ -1,4 +1,4 @@
-"""Why a change of the live version is refused, besides faults of the bundle itself."""
+"""Exceptions for refused changes of the live version, besides faults of the bundle itself."""
 
 from collections.abc import Sequence
 

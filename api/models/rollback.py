@@ -30,7 +30,7 @@ class Rollback:
 
     @property
     def blamed(self) -> bool:
-        """Whether the version rolled back from is barred as a fallback.
+        """True if the version rolled back from is barred as a fallback.
 
         A return by name to a newer version is no evidence against the one before it.
         """

@@ -14,7 +14,7 @@ _log = structlog.get_logger()
 
 
 def are_probabilities(components: Sequence[str]) -> bool:
-    """Whether scores of such a version lie between 0 and 1 by what they are."""
+    """True if scores of such a version lie between 0 and 1 by definition."""
     return not components or not components[0].startswith(_NO_PROBABILITY)
 
 

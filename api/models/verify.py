@@ -1,4 +1,4 @@
-"""From pushed bytes to a loaded model; nothing is parsed before the signature held."""
+"""Turns pushed bytes into a loaded model; the signature is verified before anything is parsed."""
 
 from dataclasses import dataclass, replace
 

@@ -32,7 +32,7 @@ class AuditTrail:
 
     @property
     def is_missing(self) -> bool:
-        """Whether there is no line at all."""
+        """True if the trail has no line at all."""
         try:
             return self._path.stat().st_size == 0
         except FileNotFoundError:

@@ -126,7 +126,7 @@ class Ledger(BaseModel):
         return self._but(activations=(*before, activation)[-_KEPT_ACTIVATIONS:])
 
     def with_earlier_activation(self, version: str) -> "Ledger":
-        """For a rebuilt ledger: versions without a known activation get one at acceptance."""
+        """Gives versions without a known activation one at acceptance, in a rebuilt ledger."""
         at_us = self.accepted[version].accepted_at_us
         if self.activated_at_us(version) is not None or self.was_left(version):
             return self
@@ -169,12 +169,12 @@ class Ledger(BaseModel):
         return found is not None and found.revoked_at_us is not None
 
     def activated_at_us(self, version: str) -> int | None:
-        """When the version was last taken into service."""
+        """The instant at which the version was last taken into service."""
         found = (a.activated_at_us for a in reversed(self.activations) if a.version == version)
         return next(found, None)
 
     def was_left(self, version: str) -> bool:
-        """Whether it was rolled back, and has not been put into service since."""
+        """True if the version was rolled back and not put into service since."""
         accepted = self.accepted.get(version)
         if accepted is None or accepted.rolled_back_at_us is None:
             return False
@@ -186,7 +186,7 @@ class Ledger(BaseModel):
         )
 
     def is_proven(self, version: str) -> bool:
-        """Whether it has served well in an earlier time in service, and was not left since."""
+        """True if it served well in an earlier time in service, and was not rolled back since."""
         proven = (a.served_well_at_us is not None and a.left_at_us is not None
                   for a in self._since_marked() if a.version == version)  # fmt: skip
         return not self.was_left(version) and any(proven)
@@ -213,7 +213,7 @@ class Ledger(BaseModel):
         return {*served[:2], *targets[: _KEPT_TARGETS + 1]}
 
     def with_times_trusted(self, declared_us: int) -> "Ledger":
-        """For a rebuilt ledger: versions that served for the declared time count as good.
+        """Counts versions that served for the declared time as proven, in a rebuilt ledger.
 
         The number of rows they scored is no longer recorded.
         """

@@ -209,7 +209,7 @@ class Registry:
         self.ledger = ledger
 
     def revoke(self, version: str, reason: str, now_us: int) -> None:
-        """Never offer a version again; a cut in between leaves it revoked or as it was."""
+        """Bars a version for good; a crash in between leaves it revoked or as it was."""
         ledger = self.ledger.with_revocation(version, reason, now_us)
         self._revoked.write(ledger.accepted[version])
         self.save(ledger)

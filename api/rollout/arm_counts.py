@@ -155,7 +155,7 @@ def arms_dir(run_dir: Path) -> Path:
 
 
 class Counters:
-    """This process's counts of one stage; written periodically by `flush`."""
+    """Counts of this process in one stage; written periodically by `flush`."""
 
     def __init__(
         self, folder: Path, stage_key: str, edges: tuple[float, ...] = SCORE_EDGES

@@ -1,4 +1,4 @@
-"""From counts to figures with standard errors that know that rows of one user are similar.
+"""Statistics of both arms from counts; standard errors account for similar rows of one user.
 
 A mean over rows is a ratio of two sums over groups of users. Its variance is the linearised
 one of a ratio of cluster totals (Cochran 1977, *Sampling Techniques*, 6.3 and 9.3; Deng,

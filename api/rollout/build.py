@@ -21,7 +21,7 @@ def build_rollout_controller(
     run_dir: RunDir,
     metrics: Metrics,
 ) -> RolloutController:
-    """It has read nothing yet."""
+    """Builds the controller; nothing is read from disk yet."""
     limits = ShadowLimits(
         settings.shadow_queue_bytes,
         settings.shadow_memory_bytes,

@@ -18,7 +18,7 @@ class RolloutCollector(Collector):
         self._controller = rollout_controller
 
     def describe(self) -> list[Metric]:
-        """Nothing: what there is depends on what is rolled out."""
+        """Describes no series: they depend on the rollout in progress."""
         return []
 
     def collect(self) -> Iterator[Metric]:

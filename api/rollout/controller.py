@@ -72,7 +72,7 @@ class RolloutController:
 
     @property
     def worker(self) -> int:
-        """Which of the processes this is."""
+        """The number of this process among the workers."""
         return self._run_dir.number
 
     @property
@@ -81,7 +81,7 @@ class RolloutController:
         return self._run_dir.total
 
     def told(self) -> dict[int, WorkerReport]:
-        """Which stage each worker has, and what keeps it from it."""
+        """The stage of each worker, and the reason if it cannot follow."""
         return self._reconciler.told()
 
     def flush(self) -> None:

@@ -79,7 +79,7 @@ class TrialReconciler:
         return None
 
     def followed(self, rollout: Rollout) -> Workers:
-        """Which workers have this stage, once all have it, report that they cannot, or had time."""
+        """Waits for all workers to have this stage or to report a failure; returns their states."""
         deadline = time.monotonic() + CONVERGE_SECONDS
         while True:
             reports, numbers = self._run_dir.reports(TOLD), range(self._run_dir.total)

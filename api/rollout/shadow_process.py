@@ -30,7 +30,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ShadowProcess:
-    """At most one process at a time on one queue."""
+    """A child process that scores copies of rows; at most one at a time reads a queue."""
 
     def __init__(self, config: ChildConfig, queue_bytes: int, hang_seconds: float) -> None:
         self._rows_read, self._rows_write = os.pipe()
@@ -53,7 +53,7 @@ class ShadowProcess:
         return None if self._child is None else self._child.pid
 
     def offer(self, record: bytes) -> bool:
-        """Whether there was room."""
+        """Queues a row; False if the queue is full."""
         try:
             os.write(self._rows_write, record)
         except BlockingIOError:

@@ -109,7 +109,7 @@ class Rollouts(BaseModel):
         return self.model_copy(update={"current": rollout})
 
     def ended(self, outcome: RolloutOutcome, reason: str, who: str, now_us: int) -> "Rollouts":
-        """Without the current rollout, which becomes the last one."""
+        """A state in which the current rollout has become the last one."""
         left = self.current
         if left is None:
             return self

@@ -32,7 +32,7 @@ _LINES = {ApprovalState.APPROVED: "candidate-approved", ApprovalState.REFUSED: "
 
 
 def add_approval_routes(app: FastAPI, service: Service) -> None:
-    """What waits, and the two answers of a person; both always name the person."""
+    """Adds the list of waiting candidates, approval and refusal; both always name the person."""
     engine = service.database.engine
 
     def approvals(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Approvals:

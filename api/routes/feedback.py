@@ -103,7 +103,7 @@ def _label(label: LabelIn, place: int, words: LabelWords) -> LabelValue:
 
 
 def _known_at_us(label: LabelIn, place: int, now_us: int) -> int:
-    """Since when it is known; clocks may differ a little.
+    """The instant since which the label is known; clocks may differ a little.
 
     Raises:
         Problem: that is yet to come, or nonsense.

@@ -64,7 +64,7 @@ def database_standing(engine: Engine) -> tuple[State, str]:
 
 
 def history_standing(reading: Engine) -> tuple[State, str, dict[str, float]]:
-    """Whether what requests read of the past comes in time."""
+    """True if stored history reaches requests in time."""
     standing = standing_of(reading)
     seconds, figures = standing.failing_seconds, {"missed_reads": float(standing.missed_reads)}
     if seconds is None:
@@ -107,7 +107,7 @@ def _figures(config: RetrainingConfig, stored: JobSchedule | None) -> Figures:
 
 
 def _ahead_of_time(stored: JobSchedule, now_us: int) -> str | None:
-    """Whether a scheduler whose clock ran ahead has answered what is not due yet."""
+    """True if a scheduler whose clock ran ahead handled instants that are not due yet."""
     seconds = (stored.checked_at_us - now_us) / MICROS_PER_SECOND
     if seconds > AHEAD_SECONDS:
         return f"a scheduler's clock is {seconds:,.0f} s ahead of this service's, or was"

@@ -91,7 +91,7 @@ WantedHeader = Annotated[Mode | None, Header(description="The same as a header")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """When it was received, and which version `current_version.txt` named then."""
+    """The instant a change was received, and the version `current_version.txt` named then."""
 
     received: float
     pointer: str | None

@@ -68,7 +68,7 @@ def add_rollout_routes(app: FastAPI, service: Service) -> None:
 
 
 def _carry_out(service: Service, change_request: ChangeRequest, body: RolloutRequest) -> bool:
-    """Whether some worker did not follow."""
+    """Carries out a change; returns True if some worker did not follow."""
     rollout_controller = service.rollout_controller
     if body.action is Action.PROMOTE:
         change = rollout_controller.promote(change_request)

@@ -1,1 +1,1 @@
-"""From body bytes to an answer that is in the journal before it leaves."""
+"""Scoring: turns body bytes into an answer that is journalled before it is sent."""

@@ -18,7 +18,7 @@ _REMEDY = (
 
 
 def judge(received: Received, transaction: Transaction, now_us: int) -> tuple[bool, Problem | None]:
-    """Whether an anonymous row is quarantined, and why it is refused, if it is.
+    """True if an anonymous row is quarantined, and the problem if it is refused.
 
     A row dated more than an hour back or ahead is refused. One that names no instant but an hour of
     the day, as people do who only have that, is scored as it is and quarantined: no other row's

@@ -70,7 +70,7 @@ class PendingRequest:
     fields: dict[str, Any] | None = None
 
     def log_fields(self, trace: BatchTrace | None = None) -> dict[str, Any]:
-        """What the request is called in logs; looked at only when it failed.
+        """Names of the request in logs; used only if it failed.
 
         Its trace is that of its caller, else that of its micro-batch.
         """
@@ -84,7 +84,7 @@ class PendingRequest:
         return self.fields
 
     def traced(self) -> TracedRequest:
-        """What its trace tells of it; only for one with a context."""
+        """Its attributes in a trace; only for a request with a context."""
         return TracedRequest(
             self.recipient.traceparent or b"",
             self.started,

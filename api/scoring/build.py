@@ -29,7 +29,7 @@ from shared.usecase.serving import FeatureSource, ServingUseCase
 
 @dataclass(frozen=True, slots=True)
 class Scoring:
-    """From a request to a recorded decision.
+    """Everything between a request and its recorded decision.
 
     Attributes:
         pending: decisions that the database does not have yet.
@@ -138,7 +138,7 @@ def _breaker(settings: Settings, models: Models, workers: WorkerParts, metrics: 
 
 
 def _how_to_run(settings: Settings) -> tuple[Execution, UserLocks]:
-    """In the lane; a pickled model may hold a thread for long."""
+    """Runs work in the lane; in threads for a pickled model, which may hold one for long."""
     if settings.scoring_in_threads == "auto" and not settings.allow_pickle_models:
         return inline, NoLocks()
     pool = ThreadPoolExecutor(settings.scoring_threads, thread_name_prefix="scoring")

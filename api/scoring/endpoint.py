@@ -39,7 +39,7 @@ class PacedRequestWork(ABC):
 
 
 class Execution(Protocol):
-    """Where the synchronous work of one request runs."""
+    """Runs the synchronous work of one request."""
 
     def __call__(
         self, work: RequestWork, body: bytes, caller: Caller
@@ -47,14 +47,14 @@ class Execution(Protocol):
 
 
 async def inline(work: RequestWork, body: bytes, caller: Caller) -> EncodedReply:
-    """On the event loop: for sources that answer in microseconds."""
+    """Runs on the event loop: for sources that answer in microseconds."""
     if isinstance(work, PacedRequestWork):
         return await work.paced(body, caller)
     return work(body, caller)
 
 
 def in_threads(executor: Executor) -> Execution:
-    """In a pool: for sources that wait for a network."""
+    """Runs in a thread pool: for sources that wait for a network."""
 
     async def run(work: RequestWork, body: bytes, caller: Caller) -> EncodedReply:
         loop = asyncio.get_running_loop()
@@ -64,7 +64,7 @@ def in_threads(executor: Executor) -> Execution:
 
 
 Option = Callable[[bytes], tuple[RequestWork, Execution] | None]
-"""What a query string makes of a request; None: nothing.
+"""Turns a query string into a kind of request; None if it asks for nothing special.
 
 Raises Problem where it asks for what there is not.
 """

@@ -179,7 +179,7 @@ class DecisionLookup:
         return self._guard.read(partial(self._read, key), None)
 
     def stored(self, keys: Sequence[str]) -> Sequence[str]:
-        """Those of the keys whose decisions are stored, asked for at once."""
+        """The subset of keys whose decisions are in the database, read in one query."""
         if not keys:
             return ()
         quarantined = [name for key in keys if (name := quarantined_id(key)) is not None]
@@ -293,7 +293,7 @@ def conflict(request: BaseModel, fields: list[str], named: RowFields) -> Problem
 def _is_clock_of_then(
     request: BaseModel, sent: Any, first: Any, to_transaction: ToTransaction
 ) -> bool:
-    """Whether the request's event time follows the clock, and would have been the first's then."""
+    """True if the event time follows the clock, now and at the first request."""
     try:
         then_us = to_transaction(request, first.ingested_at_us).event_time_us
     except ValueError:  # a fixed instant, too far ahead of then

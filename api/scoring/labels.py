@@ -40,7 +40,7 @@ class OtherWorkers(Protocol):
 
 
 class NoOthers:
-    """For a service of one worker."""
+    """The label route of a service with one worker."""
 
     def keep(self, labels: Sequence[Label]) -> set[str]:  # noqa: ARG002
         return set()
@@ -48,7 +48,7 @@ class NoOthers:
 
 @dataclass(slots=True)
 class KeptLabels:
-    """How each label was stored.
+    """The result of storing labels.
 
     Attributes:
         stored: those in the database, with the label it was given.

@@ -111,7 +111,7 @@ class ScoringLane:
 
     @property
     def is_slow(self) -> bool:
-        """Whether the event loop would wait: for history, the live version, or one on trial."""
+        """True if scoring would block the event loop: by history, the live version or a trial."""
         if self._is_far:
             return True
         live, trial = self._models.live, self._models.trial
@@ -121,7 +121,7 @@ class ScoringLane:
 
     @property
     def is_free(self) -> bool:
-        """Whether a piece may run now, on the event loop."""
+        """True if a slice may run now, on the event loop."""
         return not self.is_busy and not self.is_slow
 
     @property
@@ -142,7 +142,7 @@ class ScoringLane:
         return most if each * most <= seconds else max(1, int(seconds / each))
 
     def took(self, rows: int, seconds: float) -> None:
-        """This many rows took this long, all included."""
+        """Records how many rows took how long, all included."""
         each, known = seconds / rows, self._row_seconds
         self._row_seconds = each if each < known else (each + known) / 2
 
@@ -211,7 +211,7 @@ class ScoringLane:
 
 
 def _nothing() -> None:
-    """Nobody waits for it."""
+    """A wake-up without effect: no caller waits."""
 
 
 @dataclass(slots=True)
@@ -271,7 +271,7 @@ class LoopDispatcher:
         self._through: Dispatch | None = None
 
     def use(self, through: Dispatch | None) -> None:
-        """From now on; None: directly."""
+        """Sets the executor of slow work from now on; None: the event loop."""
         self._through = through
 
     def __call__(self, piece: Piece) -> None:

@@ -1,4 +1,4 @@
-"""Which version scores and answers a row: the live one, one on trial, or the fallback.
+"""The choice of the version that scores a row: live version, one on trial, or fallback.
 
 For a fresh version, its predecessor decides a few of the same rows as well.
 """
@@ -23,7 +23,7 @@ Blame = Callable[[LiveModel, Problem], None]
 
 
 class Isolation(Enum):
-    """Whether rows of one matrix may influence how their neighbours are answered."""
+    """Rows of one matrix are answered together, or so that none influences its neighbours."""
 
     PER_ROW = "per-row"
     """Rows of different callers: one that cannot be scored must not change the others."""
@@ -168,7 +168,7 @@ def compare(
     scores: RoutedScores,
     comparison: Comparison | None,
 ) -> None:
-    """Now and then, score and decide the same rows by the predecessor as well."""
+    """Scores a sample of the same rows with the predecessor as well."""
     if comparison is None or time.perf_counter() < comparison.due:
         return
     live = scores.champion

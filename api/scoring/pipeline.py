@@ -58,7 +58,7 @@ _NO_DEADLINE = nullcontext()
 _RETRY = {"Retry-After": "5"}
 
 Outcomes = list[RowOutcome | None]
-"""By the positions of the rows; None: the row is still in the pipeline."""
+"""Outcomes by the positions of the rows; None: the row is still in the pipeline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class ScoringPipeline:
         return known
 
     def _is_settled(self, row: Accepted, known: PastDecision, outcomes: Outcomes) -> bool:
-        """Whether a row whose id was decided before has its outcome by that."""
+        """True if an earlier decision of the same id settles the row."""
         if self._is_refused(row, known.transaction, outcomes):
             return True
         if known.decided is None:
@@ -215,7 +215,7 @@ class ScoringPipeline:
         return True
 
     def _is_refused(self, row: Accepted, first: Transaction, outcomes: Outcomes) -> bool:
-        """Whether the row's id was decided with another payload, which its outcome then says."""
+        """True if the id was decided with another payload; sets the outcome."""
         to_transaction, request = self._parts.use_case.to_transaction, row.received.request
         rows = self._parts.records.rows
         fields = conflicting_fields(request, row.transaction, first, to_transaction, rows)

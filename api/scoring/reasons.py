@@ -49,7 +49,7 @@ _MANY_NODES = 10_000
 
 
 class Reason(BaseModel):
-    """What one column or feature adds to the raw score of this row."""
+    """Contribution of one column or feature to the raw score of this row."""
 
     feature: str
     value: float | bool | str | None = Field(description="As the request has it; null: missing.")
@@ -77,7 +77,7 @@ class Explanations:
 
     @property
     def versions(self) -> list[str]:
-        """Those that may answer the next row."""
+        """Versions that may answer the next row."""
         models = (self._slot.live, self._slot.trial)
         return [model.version for model in models if model is not None]
 
@@ -85,7 +85,7 @@ class Explanations:
         return version in self._made
 
     def is_slow(self, version: str) -> bool:
-        """Whether explaining an answer of this version takes long."""
+        """True if explaining an answer of this version takes long."""
         found = self._made.get(version)
         return isinstance(found, Explained) and found.explainer.nodes > _MANY_NODES
 
@@ -147,7 +147,7 @@ class Explanations:
 
 
 class _Note(NamedTuple):
-    """What an answer rests on; stands in its body until reasons are made of it."""
+    """The basis of an answer; stands in its body until reasons are computed from it."""
 
     row: Transaction
     vector: FloatVector
@@ -260,7 +260,7 @@ class ReasonedWork(PacedRequestWork):
 
 
 def wanted_reasons(query: bytes, rule: ReasonRule | None) -> int:
-    """How many reasons a query string asks for; 0: none.
+    """The number of reasons that a query string asks for; 0: none.
 
     Raises:
         Problem: it says no such number, or the route tells none.

@@ -19,7 +19,7 @@ _SET_BACK_US = MICROS_PER_SECOND
 
 
 class Instant(NamedTuple):
-    """When a row was accepted.
+    """The time at which a row was accepted.
 
     Attributes:
         now_us: the present, by which events are dated that name no instant.
@@ -45,7 +45,7 @@ class MonotonicClock:
         self._lock = threading.Lock()
 
     def now_us(self) -> int:
-        """Never the same instant twice, and an earlier one only after the clock was set back."""
+        """The present: never the same instant twice, earlier only after the clock was set back."""
         with self._lock:
             return self._now_us()
 
@@ -80,7 +80,7 @@ class UserLocks(Protocol):
 
 
 class NoLocks:
-    """For scoring on one thread."""
+    """Locks without effect, for scoring on one thread."""
 
     def __init__(self) -> None:
         self._nothing = nullcontext()

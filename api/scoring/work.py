@@ -98,7 +98,7 @@ class Batch:
         return EncodedReply(b'{"predictions":[' + b",".join(self._answers) + end, version)
 
     def _outcomes(self, received: Sequence[Received]) -> Sequence[RowOutcome]:
-        """Those of one slice; if it fails as a whole, the problem is that of each of its rows."""
+        """Outcomes of one slice; if the slice fails as a whole, each row gets that problem."""
         if self._end is not None:
             return [self._end] * len(received)
         try:

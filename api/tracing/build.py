@@ -18,7 +18,7 @@ from shared.usecase.serving import ServingUseCase
 
 @dataclass(frozen=True, slots=True)
 class Tracing:
-    """What traces; all None where no collector is named."""
+    """The parts that trace; all None if no collector is configured."""
 
     pipe: SpanPipe | None = None
     batches: BatchTracer | None = None
@@ -52,7 +52,7 @@ def build_tracing(
 
 
 class TraceCounts(Collector):
-    """What was kept and what was dropped."""
+    """Numbers of traces kept and dropped."""
 
     def __init__(self, pipe: SpanPipe | None, sampler: TailSampler) -> None:
         self._pipe = pipe

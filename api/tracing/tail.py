@@ -39,7 +39,7 @@ class LastMinute:
         self.threshold_seconds = math.inf
 
     def is_slow(self, seconds: float, now: float) -> bool:
-        """Whether this is slower than 99 % of the minute before."""
+        """True if this is slower than 99 % of the preceding minute."""
         if now >= self._next_look:
             self._look(now)
         return seconds > self.threshold_seconds

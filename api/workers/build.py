@@ -39,7 +39,7 @@ def build_peers(
     metrics: Metrics,
     fields: RowFields,
 ) -> Peers | None:
-    """No socket is open yet."""
+    """Builds the calls between workers; no socket is open yet."""
     if run_dir.total == 1:
         return None
     wait_seconds = settings.peer_wait_seconds
@@ -53,7 +53,7 @@ def build_workers(
     promoter: Promoter,
     metrics: Metrics,
 ) -> WorkerParts:
-    """Nothing is written to the run directory yet."""
+    """Builds the roster and its watchers; nothing is written to the run directory yet."""
     metrics.workers.set(run_dir.total)
     metrics.worker_starts.set(context.starts)
     metrics.worker_hangs.inc(context.hangs)

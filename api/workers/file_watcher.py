@@ -105,7 +105,7 @@ def identity_of(path: Path) -> FileIdentity:
 
 
 def _quietly(work: Callable[[], None]) -> bool:
-    """Whether it went well; the thread lives on either way."""
+    """Runs one look; False if it raised. The thread survives either way."""
     try:
         work()
     except Exception:  # noqa: BLE001

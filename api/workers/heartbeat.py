@@ -55,7 +55,7 @@ class HeartbeatMonitor:
         self._silent_seconds = 0.0
 
     def hangs(self, look_seconds: float) -> bool:
-        """Whether it beat once and has been silent for too long; called at every look."""
+        """True if it beat once and has been silent for too long; called at every look."""
         if self._has_beaten():
             self._is_beating = True
             self._silent_seconds = 0.0

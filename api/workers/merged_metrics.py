@@ -105,7 +105,7 @@ def _key(sample: Sample) -> SeriesKey:
 
 
 def _newest_versions(samples: Iterable[Sample]) -> list[Sample]:
-    """Without series of versions that have not answered for long; they come last as they answer."""
+    """The series without those of old versions; versions come in the order of their last answer."""
     found = [(name, dict(labels), value) for name, labels, value in samples]
     named = (labels["version"] for _, labels, _ in found if "version" in labels)
     versions = list(dict.fromkeys(named))

@@ -29,7 +29,7 @@ Adopt = Callable[[Path], tuple[Journal, Drain]]
 
 
 def journal_dir(root: Path, number: int, total: int) -> Path:
-    """Where this worker writes."""
+    """The journal folder of this worker."""
     return root if total == 1 else root / f"{_PREFIX}{number}"
 
 
@@ -92,7 +92,7 @@ class OrphanedJournals:
 
     @property
     def trouble(self) -> str | None:
-        """Why an abandoned folder is not drained now, if one is not."""
+        """The reason an abandoned folder is not being drained, or None."""
         for folder, reason in list(self._refused.items()):
             return f"{folder.name}: {reason}"
         for folder, (_, drain) in list(self._adopted.items()):
@@ -101,7 +101,7 @@ class OrphanedJournals:
         return None
 
     def start(self) -> None:
-        """Nothing is abandoned while a service runs, so one look says whether there is work."""
+        """Looks once for abandoned folders: none appears while a service runs."""
         if orphaned_folders(self._root, self._total):
             self._thread = threading.Thread(target=self._run, name="inheritance", daemon=True)
             self._thread.start()

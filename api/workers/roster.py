@@ -30,7 +30,7 @@ class LaggingWorker:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Which workers serve a version, and which lag behind."""
+    """Workers that serve a version, and those that lag behind."""
 
     serving: int
     total: int
@@ -72,7 +72,7 @@ class WorkerRoster:
         self._run_dir.retract(STATE)
 
     def await_convergence(self, version: str, wait_seconds: float = CONVERGE_SECONDS) -> Workers:
-        """Which workers serve this version, once all do or have reported that they cannot."""
+        """Waits for all workers to serve this version or to fail; returns both groups."""
         self.report()
         deadline = time.monotonic() + wait_seconds
         while True:
@@ -83,7 +83,7 @@ class WorkerRoster:
             time.sleep(_POLL_SECONDS)
 
     def status(self) -> Workers:
-        """Which workers serve what this worker serves."""
+        """Workers that serve the same version as this one, and those that lag behind."""
         return self._status(self._promoter.serving)
 
     def _status(self, version: str) -> Workers:
@@ -100,7 +100,7 @@ class WorkerRoster:
 
 
 def _reason(told: WorkerReport | None, version: str) -> str | None:
-    """Why a worker does not serve this version; None: it does."""
+    """The reason a worker does not serve this version; None: it does."""
     if told is None:
         return _NOT_RUNNING
     if told["version"] == version:

@@ -115,7 +115,7 @@ class WorkerPool:
         return None
 
     def _any_ready(self) -> bool:
-        """Whether one has ever served: what ends a start does not end a service."""
+        """True if any worker has ever served: a failed start does not end a running service."""
         self._any_was_ready = self._any_was_ready or bool(self._run_dir.reports(STATE))
         return self._any_was_ready
 
@@ -156,7 +156,7 @@ class WorkerPool:
         )
 
     def _stop(self) -> bool:
-        """Whether all ended on their own and well."""
+        """Stops all workers; True if each ended by itself with exit code 0."""
         running = [worker.process for worker in self._workers if worker.process is not None]
         for process in stop_children(running, _STOP_SECONDS):
             _log.error("worker_killed", pid=process.pid, after_seconds=_STOP_SECONDS)

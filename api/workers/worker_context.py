@@ -1,4 +1,4 @@
-"""Which worker a process is, and what its supervisor handed to it."""
+"""The identity of a worker process and what its supervisor handed to it."""
 
 import argparse
 import faulthandler

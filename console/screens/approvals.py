@@ -64,7 +64,7 @@ class ApprovalsView:
 
 
 def read(reading: Reading, _params: Params) -> ApprovalsView:
-    """From the tables Approvals and ModelTrainingRuns."""
+    """Reads waiting candidates from the tables Approvals and ModelTrainingRuns."""
     found = reading.rows("approvals", _held)
     return ApprovalsView(
         tuple(one for one in found if one.state == "waiting"),

@@ -16,7 +16,7 @@ RETRAINING = "retraining"
 
 
 def current_model(reading: Reading) -> CurrentModel | None:
-    """What the API says is live; None: nothing yet, or it does not answer."""
+    """The live version as the API reports it; None: none yet, or the API does not answer."""
     return reading.api("/current_model", CurrentModel, absent=NO_MODEL_CODE)
 
 

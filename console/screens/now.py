@@ -129,7 +129,7 @@ def _waiting(connection: Connection) -> list[str]:
 
 
 def _since(reading: Reading, version: str | None) -> str | None:
-    """From the ledger, where the API does not answer."""
+    """The start of the live version's service by the ledger, if the API does not answer."""
     ledger = reading.files("ledger", ModelFiles.ledger, None)
     if ledger is None or not ledger.activations or ledger.activations[-1].version != version:
         return None
@@ -195,7 +195,7 @@ def _due(job: JobSchedule) -> Due:
 
 
 def _not_watched(reading: Reading, jobs: Sequence[JobSchedule]) -> list[str]:
-    """What no one would be told of."""
+    """Parts of the monitoring that are switched off."""
     found = []
     named = {job.job: job for job in jobs}
     if "drift" not in named or not named["drift"].is_enabled:
@@ -237,7 +237,7 @@ def _growth(series: Sequence[Sequence[float]], place: int, seconds: float) -> fl
 
 
 def _grown(values: Sequence[float], place: int) -> float | None:
-    """How much a counter grew; one that began again grew by what it has now."""
+    """The growth of a counter; one that restarted grew by its present value."""
     before, now = values[place - 1], values[place]
     if math.isnan(now) or math.isnan(before):
         return None

@@ -48,7 +48,7 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True)
 class YearlyError:
-    """What comparisons have left of the year's error, after the newest one."""
+    """The share of the year's error budget that is left after the newest comparison."""
 
     run_id: int
     due: str
@@ -133,7 +133,7 @@ def _part(found: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _coverage(connection: Connection, use_case: str, major: str) -> Coverage | None:
-    """Of the newest rows only: a page must not count a million."""
+    """Coverage of the newest rows only: a page must not count a million."""
     rows = _rows_table(connection, use_case, major)
     query = (
         select(rows.c.event_time, rows.c.label_known_at)

@@ -113,7 +113,7 @@ class RunComparison:
 
     @property
     def words(self) -> str:
-        """What the interval says."""
+        """The meaning of the interval in words."""
         if self.lower > 0:
             return "better"
         if self.upper < 0:
@@ -273,7 +273,7 @@ def _comparison(prefix: str, numbers: Mapping[str, Any]) -> RunComparison | None
 
 
 def _steps(records: Sequence[Mapping[str, Any]], now_us: int) -> tuple[Step, ...]:
-    """With start times where the run has them; older runs have durations alone."""
+    """Steps with their durations, and start times if the run recorded them."""
     starts = [micros_of(str(one.get("started_at") or "")) for one in records]
     first = next((start for start in starts if start is not None), None)
     steps, clock = [], 0.0

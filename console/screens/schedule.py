@@ -32,7 +32,7 @@ class JobLine:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What an interval would mean; `problem` says why it is none."""
+    """The instants of a proposed interval; `problem` says why it is invalid."""
 
     interval: str
     next_due: tuple[str, ...]
@@ -52,7 +52,7 @@ class ScheduleView:
 
 
 def read(reading: Reading, params: Params) -> ScheduleView:
-    """With `interval` the next five instants of that one are shown, and nothing is changed."""
+    """Reads the schedule; with `interval` also the next five instants of that one."""
     config, jobs = configuration(reading), schedules(reading)
     asked = params.text("interval", longest=64)
     return ScheduleView(

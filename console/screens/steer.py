@@ -51,7 +51,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class SteerView:
-    """What can be changed now, and what it would lose.
+    """The changes that are possible now, and what each would lose.
 
     Attributes:
         loses: what the live version has that the fallback has not.
@@ -112,7 +112,7 @@ def _choices(current: CurrentModel | None, targets: Sequence[Target]) -> list[tu
 
 
 def _loses(current: CurrentModel, known: Models | None) -> list[str]:
-    """What a rollback to the fallback would give up, in figures."""
+    """The metrics that a rollback to the fallback would give up."""
     found = [] if known is None else [m for m in known.models if m.version == current.fallback]
     if not found or found[0].metrics is None:
         return []
@@ -124,7 +124,7 @@ def _loses(current: CurrentModel, known: Models | None) -> list[str]:
 
 
 def _body(model: type[Any], **fields: Any) -> Any:
-    """What is sent to the API; a field it would refuse is named here."""
+    """The body to send to the API; an invalid field is named before it is sent."""
     try:
         return model(**fields)
     except ValidationError as error:

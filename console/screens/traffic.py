@@ -28,7 +28,7 @@ _LIVE_POINTS = 240
 
 @dataclass(frozen=True, slots=True)
 class DecisionTable:
-    """Where decisions of the use case are stored, and by which instant they are ordered."""
+    """The table of the use case's decisions, and the instant that orders them."""
 
     name: str
     instant: str
@@ -36,7 +36,7 @@ class DecisionTable:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How often something was decided."""
+    """The frequency of a decision."""
 
     name: str
     rows: int
@@ -102,7 +102,7 @@ def read(reading: Reading, _params: Params) -> TrafficView:
 
 
 def decision_table(reading: Reading) -> DecisionTable | None:
-    """Where the decisions of the live version's use case are; None: there are none yet.
+    """The decision table of the live version's use case; None: there are no decisions yet.
 
     Declared use cases have tables of their own, NAME_vN_decisions; the newest N is in use.
     """
@@ -201,7 +201,7 @@ def _finite(value: Any) -> float | None:
 
 
 def _range(rows: Sequence[_Decided]) -> tuple[float, float]:
-    """Of probabilities 0 to 1; of other scores what was seen."""
+    """The range of the histogram: 0 to 1 for probabilities, the observed range for other scores."""
     scores = [row.score for row in rows if row.score is not None]
     low, high = min(scores, default=0.0), max(scores, default=1.0)
     if low >= 0.0 and high <= 1.0:

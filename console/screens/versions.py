@@ -53,7 +53,7 @@ class ServiceLine:
 
 @dataclass(frozen=True, slots=True)
 class VersionsView:
-    """What served when, and every version."""
+    """Every version, and its times in service."""
 
     live: str | None
     services: tuple[ServiceLine, ...]
@@ -62,7 +62,7 @@ class VersionsView:
 
 
 def read_list(reading: Reading, _params: Params) -> VersionsView:
-    """From the registry's own files: it needs neither the API nor the database."""
+    """Reads the registry's files: neither the API nor the database is required."""
     ledger = reading.files("ledger", ModelFiles.ledger, Ledger())
     live = reading.files("current", ModelFiles.current_version, None)
     candidates = reading.files("candidates", ModelFiles.candidates, tuple[str, ...]())
@@ -127,7 +127,7 @@ class VersionView:
 
 
 def read_one(reading: Reading, params: Params) -> VersionView:
-    """From the registry, and the run that made it from the database."""
+    """Reads a version from the registry, and the run that made it from the database."""
     version = _version(params, "version")
     overview = read_list(reading, params)
     meta = _meta(reading, version)

@@ -1,1 +1,1 @@
-"""From fitted models to ONNX graphs that say the same, and the proof that they do."""
+"""ONNX graphs of fitted models, and the proof that both compute the same."""

@@ -155,7 +155,7 @@ class _Nodes:
             self.missing_left[here] = test.missing_hits and here == place
 
     def _split_off_missing(self, place: int, test: _Test) -> None:
-        """No word goes the other way: only what is missing does, or nothing at all."""
+        """Splits missing values off: they alone, or no value at all, go the other way."""
         self.threshold[place] = float("inf")
         self.left[place], self.right[place] = test.miss, test.hit
         self.missing_left[place] = not test.missing_hits

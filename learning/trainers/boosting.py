@@ -102,7 +102,7 @@ class Boosting:
         return self._export_all_classes(builder, shares)
 
     def _export_two(self, builder: Builder, shares: str) -> None:
-        """Of several classes only two had rows: one raw score stands for both."""
+        """Exports a model with rows of two of several classes: one raw score stands for both."""
         builder.add("Sigmoid", ["boosting_raw"], "boosting_second")
         builder.constant("boosting_one", 1.0)
         builder.add("Sub", ["boosting_one", "boosting_second"], "boosting_first")

@@ -36,7 +36,7 @@ def differing_step(fitted: FittedEstimator, matrix: FloatMatrix) -> str:
 def _inner(
     fitted: FittedEstimator, name: str, step: Any, frame: "pd.DataFrame", *, is_first: bool
 ) -> str:
-    """Of a ColumnTransformer that reads the frame itself, the part that differs."""
+    """The data-dependent part of a ColumnTransformer that reads the frame itself."""
     if is_first:
         for part, transformer, columns in getattr(step, "transformers_", []):
             if not hasattr(transformer, "transform") or isinstance(columns, slice):

@@ -1,4 +1,4 @@
-"""Where approvals of people are: whether one is needed, and whether it was given."""
+"""Approvals by people: whether one is required, and whether it was given."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,11 +20,11 @@ from shared.tables.runs import Run
 
 
 class Approvals(Protocol):
-    """Whether people have to approve, and what they have said."""
+    """The requirement for approvals, and the rulings so far."""
 
     @property
     def expires_seconds(self) -> float | None:
-        """How long a candidate waits; None: no approval is needed."""
+        """Seconds a candidate waits for approval; None: no approval is required."""
         ...
 
     def given(self, run: Run) -> Approval | None:
@@ -44,12 +44,12 @@ class Approvals(Protocol):
         ...
 
     def spoil(self, run: Run, reason: str) -> None:
-        """What was approved cannot be promoted any more."""
+        """Marks an approved candidate as no longer promotable."""
         ...
 
 
 class NoApprovals:
-    """No person is asked."""
+    """Promotion without approvals."""
 
     expires_seconds: float | None = None
 

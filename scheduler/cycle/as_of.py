@@ -12,7 +12,7 @@ END_OF_DATA = "end-of-data"
 
 @dataclass(frozen=True, slots=True)
 class AsOf:
-    """When a run began, and the instant that it is about: nothing known later is used.
+    """The start of a run and the instant it is about: nothing known later is used.
 
     Attributes:
         is_declared: the instant was declared; otherwise it is that at which the run began.

@@ -1,4 +1,4 @@
-"""From a run's examples to the baseline that goes into the bundle with the candidate."""
+"""The baseline of a candidate's bundle, computed from the run's examples."""
 
 from typing import Any
 

@@ -77,7 +77,7 @@ def measure(run: CycleRun) -> Examined | None:
 def _measure_task(
     run: CycleRun, examples: Examples, draft: Draft, evaluation: Evaluation
 ) -> Examined:
-    """What is measured of a task that has no positives."""
+    """Measurements of a task that has no positives."""
     contest, policy = evaluation.contest, run.context.use_case.policy
     evidence, task = contest.evidence, examples.task
     plan = Plan(RESAMPLES, run.context.seed)
@@ -144,7 +144,7 @@ def _importances(
     rows: Codes,
     rng: np.random.Generator,
 ) -> tuple[tuple[Importance, ...], tuple[Importance, ...]]:
-    """Of single features and of whole groups; nothing where one class is missing."""
+    """Importance of single features and of whole groups; empty if one class is missing."""
     positive = np.asarray(examples.held_out_labels[rows] == 1, dtype=np.bool_)
     if positive.all() or not positive.any():
         return (), ()
@@ -164,7 +164,7 @@ def _importances(
 def _task_importances(
     run: CycleRun, examples: Examples, draft: Draft
 ) -> tuple[tuple[Importance, ...], tuple[Importance, ...], int]:
-    """By the metric that decides; of single features, of groups, and on how many rows."""
+    """Importance by the deciding metric: of features, of groups, and the number of rows used."""
     rng = np.random.default_rng(run.context.seed)
     rows = sample_of(examples.held_out.height, rng)
     names, task = draft.manifest.feature_names, examples.task

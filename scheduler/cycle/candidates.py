@@ -33,7 +33,7 @@ class CandidateStore:
         write_whole_within(self._root / str(version) / VERDICTS, f"{text}\n".encode())
 
     def verdicts(self, version: Version) -> dict[str, Any] | None:
-        """What was saved of a candidate's verdicts; None where nothing whole is kept here."""
+        """The saved verdicts of a candidate; None if no complete file is here."""
         try:
             found = json.loads((self._root / str(version) / VERDICTS).read_bytes())
         except (OSError, ValueError):
@@ -51,7 +51,7 @@ class CandidateStore:
         write_whole_within(self._root / str(version) / REPORT, html.encode())
 
     def save_report_without_candidate(self, run_id: int, html: str) -> None:
-        """For a run that was refused before anything was trained; the latest are kept."""
+        """Saves the report of a run refused before training; only the latest are kept."""
         folder = self._root / NO_CANDIDATE
         write_whole_within(folder / f"run_{run_id}.html", html.encode())
         pages = sorted(folder.glob("run_*.html"), key=lambda path: path.stat().st_mtime_ns)
@@ -59,7 +59,7 @@ class CandidateStore:
             page.unlink()
 
     def folder(self, version: Version) -> Path:
-        """Where everything about a version lies."""
+        """The folder of a version's files."""
         return self._root / str(version)
 
     def bundle(self, version: Version) -> bytes | None:

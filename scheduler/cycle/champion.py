@@ -50,7 +50,7 @@ def find_champion(
 
 
 def _mismatch(model: Model, feature_set: FeatureSet) -> str | None:
-    """Why this copy carries no information about the live version, if so."""
+    """The reason this copy carries no information about the live version, or None."""
     known = feature_set.names_of(model.manifest.feature_set_version)
     if not known:
         return f"it needs feature set {model.manifest.feature_set_version}"

@@ -1,4 +1,4 @@
-"""Whether the champion could be scored, and whether it may be replaced when it cannot."""
+"""Metrics of the champion: could it be scored, and may it be replaced if not."""
 
 from collections.abc import Iterable
 

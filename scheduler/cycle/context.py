@@ -69,7 +69,7 @@ class CycleContext:
 
     @property
     def served(self) -> ServedBundles:
-        """Where the champion's bundle comes from."""
+        """The loader of the champion's bundle."""
         return ServedBundles(self.api, self.candidates, self.trusted)
 
     def once(

@@ -62,7 +62,7 @@ class Examples:
 
     @property
     def held_out_positives(self) -> int:
-        """Of a binary task; others have none."""
+        """The number of held-out positives of a binary task; 0 for others."""
         if self.task.kind is not TaskKind.BINARY:
             return 0
         return int(np.count_nonzero(self.held_out_labels))

@@ -1,4 +1,4 @@
-"""Whether the champion is fresh: then a run ends before anything is read or trained.
+"""The freshness check: a run with a fresh champion ends before anything is read or trained.
 
 A refresh of a fresh champion has no prospect: the policy leaves a champion alone that is young
 while the data has not drifted. A new recipe has, so what made the champion is compared, too.
@@ -78,7 +78,7 @@ def _is_same_recipe(run: CycleRun, champion: Champion | None) -> bool:
 
 
 def _recipe_of(run: CycleRun, version: str) -> str | None:
-    """What made a version, as the run that promoted it wrote down."""
+    """The recipe of a version, as recorded by the run that promoted it."""
     query = (
         select(table.c.steps)
         .where(

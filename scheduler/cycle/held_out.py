@@ -15,7 +15,7 @@ _PREFIX, _SUFFIX = "held_out_", ".parquet"
 
 @dataclass(frozen=True, slots=True)
 class HeldOutFile:
-    """Where the rows lie and what they hash to."""
+    """Path and digest of the held-out rows."""
 
     path: Path
     sha256: str

@@ -30,7 +30,7 @@ def compared_this_year(engine: Engine, as_of_us: int) -> int:
 
 
 def has_drifted(engine: Engine, since_us: int | None, until_us: int | None = None) -> bool:
-    """Whether the newest finished drift check raised the alarm.
+    """True if the newest finished drift check raised the alarm.
 
     An alarm from before `since_us`, when the champion was made, was about an older model; one
     after `until_us` is about rows that the run does not look at.

@@ -29,7 +29,7 @@ from shared.usecase.learning import CHOSEN, Candidate
 
 
 def is_new_recipe(candidate: Candidate, champion: Manifest | None) -> bool:
-    """Whether features, components or hyperparameters differ from the champion's."""
+    """True if features, components or hyperparameters differ from the champion's."""
     if champion is None:
         return True
     return (

@@ -53,7 +53,7 @@ def promote(run: CycleRun, decision: PromotionDecision, raw: bytes) -> None:
 
 
 def _arrived(context: CycleContext, pushed: PushResult) -> Serving | None:
-    """What the API serves once it has the version, live or on trial; None: it has not.
+    """The state of the pushed version in the API, live or on trial; None: it has not arrived.
 
     Asked a few times: after a broken push the API may still be loading.
     """

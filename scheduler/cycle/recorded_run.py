@@ -15,7 +15,7 @@ from shared.errors import DataUnavailable
 from shared.tables.runs import Run, RunStatus
 
 RunWork = Callable[[StepLog, RunReport], None]
-"""Does the work and ends the report; raises only what every job may raise."""
+"""Does the work and ends the report; may raise only what every job may raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class RecordedRun:
     log: FilteringBoundLogger
 
     def carry_out(self, work: RunWork) -> RunReport:
-        """Never raises: an error ends the run as failed."""
+        """Carries out a run and records its end; errors end the run as failed, none is raised."""
         run, report = self.run, RunReport()
         with structlog.contextvars.bound_contextvars(run_id=run.run_id):
             self.log.info("run_started", job=run.job, requested_by=run.requested_by)

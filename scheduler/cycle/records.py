@@ -24,7 +24,7 @@ def no_retries(_run: Run, _report: RunReport) -> None:
 
 
 class Recorder(Protocol):
-    """Where a cycle puts how it ended."""
+    """Stores the end of a cycle."""
 
     def record(self, run: Run, report: RunReport) -> None: ...
 
@@ -51,7 +51,7 @@ class RunRecorder:
 
     @property
     def is_settled(self) -> bool:
-        """Whether everything has been written."""
+        """True if everything has been written."""
         return not self._waiting
 
     def record(self, run: Run, report: RunReport) -> None:

@@ -1,4 +1,4 @@
-"""What became of a push: promoted, or on trial; also of an attempt that was cut off after it."""
+"""The result of a push: promoted or on trial, also of an attempt that was interrupted after it."""
 
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.run import CycleRun
@@ -19,7 +19,7 @@ def end_on_trial(
 
 
 def is_promoted_already(run: CycleRun) -> bool:
-    """Whether the API accepted what an earlier attempt announced; then the run is over.
+    """True if the API accepted what an earlier attempt announced; then the run is over.
 
     Raises:
         ApiUnavailable: the API does not answer.

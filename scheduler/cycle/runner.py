@@ -88,7 +88,7 @@ class CycleRunner:
         return CycleRun(context, steps, report, as_of, claim=run)
 
     def _began_us(self, run: Run) -> int:
-        """Now; of a run that is resumed, the instant at which it began."""
+        """The start of the run: now, or of a resumed run the first attempt's start."""
         now_us = self._context.clock.now_us()
         step_cache = self._context.step_cache
         return now_us if step_cache is None else step_cache.as_of_us(run, now_us)
@@ -146,7 +146,7 @@ class CycleRunner:
             self._context.log.warning("candidate_not_kept", reason=str(error))
 
     def _prune(self, version: Version, report: RunReport) -> None:
-        """Never the candidate, never the live version, also when that is very old."""
+        """Deletes old candidates, except this one and the live version."""
         champion = {Version.parse(report.champion_version)} if report.champion_version else set()
         try:
             waiting = self._context.approvals.waiting_versions()

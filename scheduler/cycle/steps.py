@@ -99,7 +99,7 @@ class StepLog:
 
 
 def _attributes(note: Note) -> dict[str, str | bool | int | float]:
-    """What a trace shows of a step: its figures, and nothing that is a list."""
+    """Attributes of a step in a trace: its numbers, without lists."""
     said = {"rows": note.rows, "result": note.result, **note.details}
     return {
         name: value for name, value in said.items() if isinstance(value, str | bool | int | float)

@@ -34,7 +34,7 @@ class ColumnKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Bins:
-    """How one column is counted.
+    """The binning of one column.
 
     Attributes:
         edges: upper bounds of the bins of a number; the last bin is open.

@@ -26,7 +26,7 @@ _APART = 0.9
 
 
 def design_effect(by_day: Counts, ordered: bool) -> float:
-    """At least 1; counts are (days, bins), and order of the bins matters for numbers.
+    """The design effect, at least 1; counts are (days, bins), in the order of a number's bins.
 
     Where neighbouring days are correlated, weeks vary more than their days predict. There are few
     weeks, so the lower confidence bound of that excess is used.

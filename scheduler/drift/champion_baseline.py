@@ -1,4 +1,4 @@
-"""Which bundle live traffic is compared with: what the API serves, or one that is named."""
+"""The bundle that live traffic is compared with: the champion's, or that of a named version."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class ChampionBaseline:
 
 
 def baseline_of_champion(bundles: ServedBundles) -> ChampionBaseline:
-    """That of the model that serves.
+    """The baseline of the live version.
 
     Raises:
         ApiUnavailable: no process could report the live version or send its bundle.
@@ -41,7 +41,7 @@ def baseline_of_champion(bundles: ServedBundles) -> ChampionBaseline:
 
 
 def baseline_of_version(candidates: CandidateStore, version: str) -> ChampionBaseline:
-    """That of a version kept here, whatever serves.
+    """The baseline of a version stored here, live or not.
 
     Raises:
         NotChecked: it is not kept here, or has nothing to compare with.

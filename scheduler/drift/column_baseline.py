@@ -10,8 +10,7 @@ from scheduler.drift.bins import Bins, ColumnKind, Values, count_by_day, fit_bin
 from scheduler.drift.calibration import design_effect, usual_effect
 
 MAX_ROWS = 200_000
-"""Of more rows, this many evenly spaced ones are examined: others would only find
-differences far below the floors."""
+"""The most rows examined, evenly spaced: more would only find differences far below the floors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class Rows:
     days: Values
 
     def thinned(self, most: int) -> "Rows":
-        """At most this many of them, evenly spaced."""
+        """A sample of at most this many rows, evenly spaced."""
         step = -(-len(self.days) // most)
         if step <= 1:
             return self
@@ -87,7 +86,7 @@ def _fitted(kind: ColumnKind, values: Values, day_codes: Values, days: int) -> C
 
 
 def to_json(columns: ColumnBaselines) -> dict[str, Any]:
-    """For `baseline.json` of a bundle; `from_json(to_json(c)) == c`."""
+    """The JSON for `baseline.json` of a bundle; `from_json(to_json(c)) == c`."""
     return {
         name: {
             "kind": str(column.bins.kind),

@@ -31,7 +31,7 @@ class Calibration:
 
 
 NOT_CALIBRATED = Calibration((), ())
-"""Of a task whose scores are no probabilities: nothing is estimated without labels."""
+"""The calibration of scores that are no probabilities: nothing is estimated without labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def measure(scores: Floats, positive: Flags) -> Performance:
 
 
 def not_measured(rows: int) -> Performance:
-    """Of a task that has no positives."""
+    """The result for a task that has no positives."""
     return Performance(rows, 0, np.nan, np.nan)
 
 
@@ -105,7 +105,7 @@ def _expected(values: Floats) -> Expected:
 
 
 def _ends(ordered: Floats) -> npt.NDArray[np.int64]:
-    """Where each run of equal scores ends: ties are flagged together or not at all."""
+    """The end of each run of equal scores: ties are flagged together or not at all."""
     return np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
 
 

@@ -45,7 +45,7 @@ class DriftWindow:
         return (self.end_us - self.start_us) / MICROS_PER_DAY
 
     def earlier(self, micros: int) -> "DriftWindow":
-        """As long, and earlier; what is known now may still be used."""
+        """The preceding window of the same length; knowledge of today may be used."""
         return DriftWindow(self.start_us - micros, self.end_us - micros, self.as_of_us)
 
 
@@ -105,7 +105,7 @@ def read_live(
 def _read(
     engine: Engine, use_case: LearningUseCase, window: DriftWindow, *, labelled: bool
 ) -> list[Row[Any]]:
-    """In the order of time; of very many rows, evenly spaced ones."""
+    """Rows in the order of time; of too many rows, evenly spaced ones."""
     query = _query(use_case, window, labelled=labelled)
     counted = query.with_only_columns(func.count())
     with (
@@ -149,7 +149,7 @@ def _days(rows: Sequence[Row[Any]]) -> npt.NDArray[np.int64]:
 
 
 def _words(rows: Sequence[Row[Any]], names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-    """By position: a declared column may be called like a method of a row."""
+    """Words by position: a declared column may have the name of a method of a row."""
     return {
         name: np.array([row[at] for row in rows], dtype=object) for at, name in enumerate(names)
     }
@@ -176,7 +176,7 @@ def _features(
 
 
 def _holds(row: Row[Any], known: FeatureSet, wanted: int) -> bool:
-    """Whether a row's vector is whole, and has at least the features wanted."""
+    """True if a row's vector is whole, and has at least the wanted features."""
     width = len(known.names_of(row.feature_set_version))
     if row.feature_vector is None or width < wanted:
         return False

@@ -22,7 +22,7 @@ _REALISED = {
 
 
 class DriftFigures(Collector):
-    """Whether there is an alarm, how far each column moved, and how old the news is."""
+    """Collects the alarm, the distance of each column, and the age of the newest check."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -51,7 +51,7 @@ class DriftFigures(Collector):
 
 
 def _realised(prediction: Mapping[str, Any]) -> Iterable[Metric]:
-    """Of rows that the champion scored and whose labels are known since."""
+    """Realised metrics of rows that the champion scored and whose labels are known since."""
     matured = prediction.get("matured") or {}
     for name, text in _REALISED.items():
         family = GaugeMetricFamily(f"understudy_matured_{name}", text)
@@ -61,7 +61,7 @@ def _realised(prediction: Mapping[str, Any]) -> Iterable[Metric]:
 
 
 def _estimated(prediction: Mapping[str, Any]) -> Iterable[Metric]:
-    """What calibrated scores promised: of the matured rows, and of all rows of the window."""
+    """Metrics estimated from calibrated scores: of the matured rows, and of the whole window."""
     for part, rows in (("promised", "the matured rows"), ("expected", "recent rows")):
         for name in _METRICS:
             family = GaugeMetricFamily(

@@ -1,4 +1,4 @@
-"""Has the data drifted, and what should I do? In one sentence."""
+"""The result of a drift check, and what to do about it, in one sentence."""
 
 from scheduler.drift.alarm import Response
 from scheduler.drift.finding import DriftFinding
@@ -15,7 +15,7 @@ def drifted_names(finding: DriftFinding) -> str:
 
 
 def answer(finding: DriftFinding, response: Response, asked: int | None = None) -> str:
-    """For the top of the page, the message of the run and the command line.
+    """The sentence for the top of the page, the message of the run and the command line.
 
     `asked` is the retraining that was asked for because of it.
     """

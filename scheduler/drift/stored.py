@@ -33,7 +33,7 @@ def newest_check(engine: Engine) -> Checked | None:
 
 
 def read_retrainings(engine: Engine) -> Retrainings:
-    """From the database, so that a restart forgets nothing.
+    """Retrainings asked for because of drift, from the database, so that they survive restarts.
 
     Raises:
         DataUnavailable: the database cannot be read.

@@ -182,7 +182,7 @@ def slack_text(text: str) -> str:
 
 
 def wanted(found: Iterable[Notification], events: frozenset[Event]) -> Iterator[Notification]:
-    """Those that people want to hear of."""
+    """Events of the kinds that people subscribed to."""
     return (one for one in found if one.event in events)
 
 

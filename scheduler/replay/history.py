@@ -40,7 +40,7 @@ class Later:
         return self.take(self.rows[LABEL].is_not_null().to_numpy())
 
     def labels(self, task: Task) -> Labels:
-        """Of rows that all have one."""
+        """Labels of rows that all have one."""
         return labels_of(self.rows, task)
 
 

@@ -22,7 +22,7 @@ class RoundOutcome:
 
 
 def serving(outcomes: Sequence[RoundOutcome]) -> Mapping[Policy, str | None]:
-    """Which version each policy serves after these rounds.
+    """The version that each policy serves after these rounds.
 
     All three begin with the same model: the first that passed the gate. Before that no policy
     serves, so that all are judged on the same weeks.
@@ -41,7 +41,7 @@ def serving(outcomes: Sequence[RoundOutcome]) -> Mapping[Policy, str | None]:
 
 
 def promotions(outcomes: Sequence[RoundOutcome]) -> Mapping[Policy, int]:
-    """How often each policy changed the live version, the first model not counted."""
+    """Number of promotions of each policy, the first model not counted."""
     served = [serving(outcomes[: count + 1]) for count in range(len(outcomes))]
     return {
         policy: max(0, len({now[policy] for now in served if now[policy] is not None}) - 1)

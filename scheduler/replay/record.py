@@ -59,7 +59,7 @@ class Round:
 
     @property
     def drifted(self) -> bool | None:
-        """Whether the check raised the alarm; None when it could not be made."""
+        """True if the check raised the alarm; None if it could not be made."""
         metrics = self.drift["metrics"] if self.drift else None
         return None if metrics is None else bool(metrics[ALARM])
 

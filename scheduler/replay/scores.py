@@ -55,7 +55,7 @@ def headline_scores(
 
 
 def scores_of(use_case: LearningUseCase, model: OnnxModel, later: Later) -> FloatMatrix:
-    """What a model answers to these rows."""
+    """A model's scores of these rows."""
     names = use_case.feature_set.names
     columns = [names.index(name) for name in model.manifest.feature_names]
     return model.score(np.ascontiguousarray(later.matrix[:, columns]))

@@ -16,7 +16,7 @@ HEADLINE = ("auc", "average_precision")
 
 @dataclass(frozen=True, slots=True)
 class MetricMean:
-    """Of one metric over weeks; `spread` is their standard deviation."""
+    """The mean of one metric over weeks; `spread` is their standard deviation."""
 
     value: float | None
     spread: float | None

@@ -232,7 +232,7 @@ def _workspace(folder: Path, engine: Engine, log: FilteringBoundLogger) -> Works
 
 
 def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is NULL: a JSON column would take None for the JSON word null."""
+    """The record without NULLs: a JSON column would store None as the JSON word null."""
     return {name: value for name, value in row.items() if value is not None}
 
 

@@ -51,7 +51,7 @@ def log_odds(probabilities: Floats) -> Floats:
 
 
 def thin(x: Floats, y: Floats) -> Curve:
-    """At most as many points as can be seen, spread evenly along the curve, both ends included."""
+    """Points spread evenly along the curve, at most as many as are visible, with both ends."""
     if len(x) <= POINTS:
         return Curve(x, y)
     walked = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])

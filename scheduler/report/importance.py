@@ -44,7 +44,7 @@ def importances(
     columns: Mapping[str, Sequence[int]],
     rng: np.random.Generator,
 ) -> tuple[Importance, ...]:
-    """For each named set of columns the area that shuffling it costs, the costliest first."""
+    """The AUC lost by shuffling each named set of columns, largest loss first."""
 
     def area(changed: FloatMatrix) -> float:
         return auc_with_influence(score(changed), positive)[0]

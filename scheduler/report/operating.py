@@ -30,7 +30,7 @@ class OperatingRow:
 
 
 def operating_rows(found: OperatingFigures) -> tuple[OperatingRow, ...]:
-    """Nothing where it is not known which rows a model alerts on."""
+    """Rows of the operating-point table; empty if the alerts of a model are not known."""
     if not found.candidate:
         return ()
     return tuple(

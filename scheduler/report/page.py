@@ -52,7 +52,7 @@ def render(data: ReportData) -> str:
 
 
 def stamp(status: str) -> str:
-    """What became of a candidate, in two words."""
+    """The fate of a candidate in two words."""
     return STAMPS.get(status, "RUN FAILED")
 
 

@@ -31,7 +31,7 @@ def environment(
 
 
 def is_our_page(head: bytes) -> bool:
-    """Whether a file that begins like this is a page that was made here."""
+    """True if a file that begins like this is a page of this program."""
     return MADE_BY.encode() in head
 
 

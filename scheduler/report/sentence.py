@@ -1,4 +1,4 @@
-"""Why was it, or was it not, promoted: one sentence."""
+"""The reason a candidate was or was not promoted, in one sentence."""
 
 from scheduler.decision import PromotionDecision
 from scheduler.report.data import ReportData

@@ -166,7 +166,7 @@ def _ranks(task: Task, version: str, predictions: Floats, labels: Floats) -> Ran
 
 
 def _first(scores: Floats) -> Floats:
-    """For each item the share of rows in which it is among the first five."""
+    """The share of rows in which an item is among the first five, for each item."""
     best = np.argsort(-scores, axis=1, kind="stable")[:, :COVERED]
     counts = np.bincount(best.reshape(-1), minlength=scores.shape[1])
     return np.asarray(counts / len(scores))

@@ -15,7 +15,7 @@ _SUPPORT = {
 }
 _SMALLEST, _LARGEST = 0.001, 1e15
 _DECIMALS = ((100.0, 0), (10.0, 1), (1.0, 2), (0.0, 4))
-"""From this size on, this many decimals."""
+"""Decimals to print, by the smallest size that has them."""
 _METRICS = {
     "auc": "area under the ROC curve",
     "average_precision": "average precision",
@@ -50,7 +50,7 @@ def metric_name(metric: str) -> str:
 
 
 def support_words(task: Task) -> str:
-    """What the sample size of a task counts."""
+    """The unit of a task's sample size, in words."""
     return _SUPPORT[task.kind]
 
 
@@ -86,7 +86,7 @@ def figure(value: float) -> str:
 
 
 def sentence_start(text: str) -> str:
-    """With a capital letter; abbreviations keep theirs."""
+    """The text with a capital first letter; abbreviations keep their case."""
     return text[:1].upper() + text[1:]
 
 

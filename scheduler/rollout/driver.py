@@ -151,7 +151,7 @@ class RolloutDriver:
             self._store(decision, shown.began_at)
 
     def _read_outcomes(self, shown: RolloutView) -> Outcomes | None:
-        """Without them a candidate that does harm is still rolled back by all other tests."""
+        """Outcomes of both arms; without them the other tests still detect a harmful candidate."""
         try:
             found = self._outcomes.read(shown, self._clock.now_us())
         except UnderstudyError as error:

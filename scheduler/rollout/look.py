@@ -46,7 +46,7 @@ class ArmOutcomes:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What turned out to be true of both arms' answers since the stage began.
+    """Ground truth about both arms' answers since the stage began.
 
     Attributes:
         metric: of which the loss is; where more of it is better, the loss is 1 less it.

@@ -1,4 +1,4 @@
-"""What became of the runs whose versions are on trial: their rows, verdicts and pages say so.
+"""Final states of runs whose versions were on trial, for rows, verdicts and pages.
 
 A rollout ends by the driver, a person, an alert, a crash or a restart, also while no scheduler
 runs. So nobody reports an end: the API is asked about every run that is recorded as ON_TRIAL.
@@ -30,7 +30,7 @@ _LOOKS_UNTIL_LOST = 30
 
 @dataclass(frozen=True, slots=True)
 class TrialOutcome:
-    """How a rollout ended, or how it stands: ON_TRIAL."""
+    """The end of a rollout, or ON_TRIAL while it lasts."""
 
     status: RunStatus
     code: str
@@ -46,7 +46,7 @@ class TrialApi(Protocol):
 
 
 def outcome_of(version: str, current: CurrentModel, models: Models) -> TrialOutcome | None:
-    """What became of a version that was pushed to be rolled out; None: there is no trace of it."""
+    """The outcome of a version that was pushed to be rolled out; None: no trace of it."""
     rollout, last = current.rollout, current.last_rollout
     if current.version == version:
         return _promoted(version, last)

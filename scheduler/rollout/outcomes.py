@@ -31,7 +31,7 @@ ReadRows = Callable[[], OutcomeRows]
 
 
 class OutcomeSource(Protocol):
-    """Where the driver has outcomes from."""
+    """The driver's source of outcomes."""
 
     def read(self, shown: RolloutView, now_us: int) -> Outcomes | None:
         """The outcomes of the current stage; None: nothing is compared by them.
@@ -43,7 +43,7 @@ class OutcomeSource(Protocol):
 
 
 class NoOutcomes:
-    """Never compares by outcomes."""
+    """A source without outcomes: nothing is compared by them."""
 
     def read(self, shown: RolloutView, now_us: int) -> Outcomes | None:  # noqa: ARG002
         return None
@@ -141,7 +141,7 @@ def _labelled(
 
 
 def _prediction(row: Any, task: Task) -> Any:
-    """What was answered, as measures take it; None where it was not recorded."""
+    """The answer in the form that measures take; None if it was not recorded."""
     if task.width == 1:
         return row.score
     outputs = row.outputs or {}

@@ -25,7 +25,7 @@ class RolloutRecord:
         self._root = root
 
     def write(self, decision: StageDecision, now_us: int) -> None:
-        """On disk before this returns.
+        """Writes the record and syncs it to disk before it returns.
 
         Raises:
             OSError: it could not be kept.

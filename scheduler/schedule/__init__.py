@@ -1,1 +1,1 @@
-"""When to learn: due instants, the table that sets them, and what starts a run."""
+"""The schedule of runs: due instants, the table that sets them, and the start of a run."""

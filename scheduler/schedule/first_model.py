@@ -71,7 +71,7 @@ class FirstModel:
         self._ask_again_us = self._clock.now_us() + self._pause_us
 
     def _is_pausing(self) -> bool:
-        """No longer than was meant, also when the clock was set back meanwhile."""
+        """True during the pause, which never lasts longer than planned, whatever the clock does."""
         return 0 < self._ask_again_us - self._clock.now_us() <= self._pause_us
 
 

@@ -77,7 +77,7 @@ def answer(
 
 
 def is_from_the_future(stored: JobSchedule, now_us: int) -> bool:
-    """Whether the last evaluation lies in the future: a clock ran ahead, or ours is slow."""
+    """True if the last evaluation lies in the future: one of the clocks is wrong."""
     return max(stored.checked_at_us, stored.answered_to_us) > now_us + AHEAD_US
 
 

@@ -1,4 +1,4 @@
-"""Where schedules come from: RetrainingConfig for retraining, a setting for what is fixed."""
+"""Sources of schedules: RetrainingConfig for retraining, a setting for what is fixed."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ class ScheduleRow:
 
 
 class ScheduleTable(Protocol):
-    """Where a schedule is read from, and where people look for what became of it.
+    """The source of a schedule, and the place of its results for people.
 
     All methods raise DataUnavailable while the database is down.
     """

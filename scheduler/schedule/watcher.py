@@ -79,7 +79,7 @@ class ScheduleWatcher:
         self._log_step(step)
 
     def _look(self, row: ScheduleRow) -> ScheduleStep:
-        """Without the write lock first: nearly always there is nothing to do."""
+        """Looks without the write lock first: usually nothing is due."""
         with database_errors("read JobSchedules"), self._engine.connect() as connection:
             stored = read_schedule(connection, self._job)
             now_us = self._clock.now_us()

@@ -71,7 +71,7 @@ class Worker:
             self._running = None
 
     def _refusal(self, run: Run) -> RunReport | None:
-        """Why this run is not begun, if so."""
+        """The reason this run is not started, or None."""
         report = RunReport()
         if run.cancel_requested_by is not None and run.candidate_sha256 is None:
             report.end(RunStatus.SKIPPED, CANCELLED, f"cancelled by {run.cancel_requested_by}")

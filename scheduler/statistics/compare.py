@@ -73,7 +73,7 @@ class MetricComparison:
         return one_sided(-kept, spread, 0.5)[2]
 
     def is_no_worse_than(self, margin: float | Margin) -> bool:
-        """Whether the lower bound of the remaining margin is above 0."""
+        """True if the lower bound of the remaining margin is above 0."""
         kept, spread = self._kept(Margin.parse(margin))
         return one_sided(kept, spread, self.alpha)[0] > 0.0
 

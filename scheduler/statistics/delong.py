@@ -36,7 +36,7 @@ def auc_with_influence(scores: Floats, positive: Bools) -> tuple[float, Floats]:
 
 
 def _placements(below: Codes, not_above: Codes, m: int, n: int) -> Floats:
-    """For each positive in order, the share of negatives under it, ties counted one half.
+    """The share of negatives under each positive, in order; ties count one half.
 
     A negative with `not_above` positives at or under it lies strictly under the rest.
     """

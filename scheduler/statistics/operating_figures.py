@@ -40,7 +40,7 @@ class FigureChange:
 
 @dataclass(frozen=True, slots=True)
 class OperatingFigures:
-    """By figure; empty where it is not known which rows a model alerts on.
+    """Values by figure; empty if it is not known which rows a model alerts on.
 
     Beside the four figures that can be guarded, the parts that money is made of, all a day:
     `alert_saved` (amounts of the positives alerted on), `alert_missed` (those of the others) and

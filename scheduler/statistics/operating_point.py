@@ -97,7 +97,7 @@ class OperatingPair:
         return self._compared(metric, 1.0, alpha)
 
     def harm(self, metric: str, tolerance: float, alpha: float) -> "Harm":
-        """Whether more than the tolerance was lost of a figure.
+        """True if more than the tolerance was lost of a figure.
 
         The tolerated loss of a share is a difference of shares; of the number of alerts and of the
         money it is a share of the champion's figure. That figure is estimated too, so the error is

@@ -1,4 +1,4 @@
-"""Do a step once: when everything that goes into it is the same, so is what comes out."""
+"""Results of finished steps, by the hash of everything that goes into them."""
 
 import hashlib
 import platform
@@ -26,7 +26,7 @@ _OURS = ("shared", "scheduler", "usecases", "learning")
 
 
 def code_digest(use_case: object) -> str:
-    """Of the interpreter, every installed distribution, our code and the use case's package.
+    """A digest of the interpreter, all distributions, our code and the use case's package.
 
     All distributions and not a list of those known to matter: a library that is imported by a
     library computes as well, and a list is out of date with the next import.
@@ -135,7 +135,7 @@ class StepCache:
         raise FileNotFoundError(step)
 
     def _keep(self, step: str, key: str, serializer: Serializer[T], value: T) -> None:
-        """Without room on the disk the run goes on, and only cannot be resumed here."""
+        """Stores a result; if the disk is full the run goes on but cannot be resumed here."""
         try:
             self._store.keep(step, key, lambda folder: serializer.save(folder, value))
         except OSError as error:

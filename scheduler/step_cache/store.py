@@ -94,7 +94,7 @@ class ArtefactStore:
         return deleted
 
     def _folders(self) -> Iterator[tuple[float, int, Path]]:
-        """When it was last used, how large it is, and where; leftovers of the dead are deleted."""
+        """Last use, size and path of each entry; leftovers of dead processes are deleted."""
         for folder in self._root.glob("*/*"):
             try:
                 used = folder.stat().st_mtime

@@ -131,7 +131,7 @@ MIB = 2**20
 
 
 class ChildEnding(StrEnum):
-    """Why the watch over a child ended."""
+    """The reason a supervised child ended."""
 
     LEFT = "left"
     STOPPED = "stopped"

@@ -14,7 +14,7 @@ class Tracker(Protocol):
 
 
 class NoTracking:
-    """Nobody wants to know."""
+    """A tracker without a tracking server."""
 
     def track(self, run: TrackedRun) -> None:
-        """Do nothing."""
+        """Records nothing."""

@@ -1,4 +1,4 @@
-"""Which tracker there is: none, unless a tracking server is named."""
+"""The configured tracker: none, unless a tracking server is named."""
 
 import threading
 import time

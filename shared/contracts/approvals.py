@@ -27,7 +27,7 @@ class Approvals(BaseModel):
 
 
 class ApprovalRequest(BaseModel):
-    """Which candidate, and why; with the digest that the person has seen, if given."""
+    """A candidate, the reason for the ruling, and the digest that the person has seen, if given."""
 
     model_config = ConfigDict(
         extra="forbid",

@@ -16,7 +16,7 @@ class ThresholdView(BaseModel):
 
 
 class LabelView(BaseModel):
-    """What turned out to be true, as the use case stores it, and since when that is known."""
+    """The ground truth as the use case stores it, and the instant since when it is known."""
 
     value: Any
     known_at: str
@@ -26,7 +26,7 @@ class LabelView(BaseModel):
 
 
 class Contribution(BaseModel):
-    """What one feature adds to a raw score; above 0: it raised the score."""
+    """The part of one feature in a raw score; above 0: it raised the score."""
 
     feature: str
     value: Any = Field(description="As the row has it; of a feature that is computed, its number")
@@ -55,7 +55,7 @@ class Explanation(BaseModel):
 
 
 class RouteAnswer(BaseModel):
-    """What one route would answer."""
+    """The answer that one route would give."""
 
     path: str
     decision: str
@@ -65,7 +65,7 @@ class RouteAnswer(BaseModel):
 
 
 class ChampionView(BaseModel):
-    """What the live version says about the stored vector, with the rules of today."""
+    """The live version's answer to the stored vector, with the rules of today."""
 
     version: str
     decided_this_row: bool

@@ -101,7 +101,7 @@ class FeedbackRequest(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class LabelForm:
-    """How a declared use case has its labels sent.
+    """The form in which a declared use case receives its labels.
 
     Attributes:
         id_field: what it calls the id of a row; `row_id` and `transaction_id` are read, too.

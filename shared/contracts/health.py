@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, how is it: the answers of the health routes."""
+"""Answers of the health routes: liveness, readiness, state."""
 
 from typing import Literal
 

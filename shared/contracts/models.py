@@ -89,7 +89,7 @@ class ModelChanged(BaseModel):
 
 
 class RollbackRequest(BaseModel):
-    """To which version, and why."""
+    """The target version of a rollback, and the reason."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -114,7 +114,7 @@ class RollbackRequest(BaseModel):
 
 
 class RevokeRequest(BaseModel):
-    """Which version, and why."""
+    """The version to revoke, and the reason."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_REVOCATION]})
 

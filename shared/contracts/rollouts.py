@@ -62,7 +62,7 @@ class ShadowState(BaseModel):
 
 
 class RolloutWorkers(BaseModel):
-    """Which workers have this stage."""
+    """Workers that have this stage."""
 
     following: int
     total: int
@@ -142,7 +142,7 @@ class RolloutRequest(BaseModel):
 
 
 class RolloutChanged(BaseModel):
-    """Where the rollout is now."""
+    """The state of the rollout after a change."""
 
     action: Action
     version: str = Field(description="What the champion's users get answers from, from now on")

@@ -15,7 +15,7 @@ class RunRequested(BaseModel):
 
 
 class CancelRequest(BaseModel):
-    """Why a run is to end."""
+    """The reason for ending a run."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"reason": "the disk is needed"}]}

@@ -105,7 +105,7 @@ def _refuse_blends(nodes: Any, raw: bytes) -> None:
 
 
 def has_covers(node: Any) -> bool:
-    """Whether an ensemble says how many training rows came to its nodes."""
+    """True if an ensemble records how many training rows reached its nodes."""
     return _attribute(node, b"nodes_hitrates") is not None
 
 

@@ -48,7 +48,7 @@ def table_of(paths: Paths) -> tuple[npt.NDArray[np.int64], Floats]:
 
 @compiled
 def decide(nodes: Nodes, span: tuple[int, int], row: FloatVector, decided: Flags) -> None:
-    """Whether this row goes left, for every question of a tree; a chain is one question."""
+    """True if this row goes left, for every question of a tree; a chain is one question."""
     # fields are read once: each read of an array from a tuple counts its references
     feature, threshold, is_equality = nodes.feature, nodes.threshold, nodes.is_equality
     right, missing_left, is_leaf, cover = (

@@ -39,7 +39,7 @@ def fetch_from(engine: Engine) -> Fetch:
 
 
 def is_sqlite_file(engine: Engine) -> bool:
-    """Whether another connection to the same path sees the same data; not so with a URI."""
+    """True if another connection to the same path sees the same data; False for a URI."""
     database = engine.url.database or ":memory:"
     return engine.dialect.name == "sqlite" and not database.startswith((":memory:", "file:"))
 
@@ -208,7 +208,7 @@ class SqliteFetch:
             raise DataUnavailable(f"could not read history: {error}") from error
 
     def changed(self) -> bool:
-        """Whether another connection has committed since this thread's last call; true at first.
+        """True if another connection has committed since this thread's last call; true at first.
 
         Raises:
             DataUnavailable: the database cannot be read now.

@@ -141,11 +141,11 @@ class LiveHistory:
         return self._pending.has_any(user_id)
 
     def is_pending(self, user_id: str, transaction_id: str) -> bool:
-        """Whether this row was remembered and has not been forgotten."""
+        """True if this row was remembered and has not been forgotten."""
         return self._pending.has(user_id, transaction_id)
 
     def are_next(self, count: int, first: str, last: str) -> bool:
-        """Whether this many new rows in the log, from this id to that, are all pending ones.
+        """True if this many new log rows, between two ids, are all pending ones.
 
         Rows are stored in the order in which they were remembered. When the oldest and the last of
         this many have been stored, so have those between: the count leaves no room for other rows.
@@ -214,7 +214,7 @@ class LiveHistory:
     def _is_enough(
         self, rows: Sequence[PriorRow], cut: Key | None, transaction: Transaction
     ) -> bool:
-        """Whether all rows are there that count, where only those from `cut` on are sure to be."""
+        """True if all rows that count are present, when only those from `cut` on are certain."""
         if cut is None:
             return True
         end_us, known_us = transaction.event_time_us, transaction.ingested_at_us

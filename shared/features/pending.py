@@ -13,7 +13,7 @@ from shared.transaction import ATTRIBUTE_OF, Transaction
 
 _Key = tuple[int, int, str]
 _MANY = 1_000
-"""From this many rows on a user's rows are kept in order, so that the newest are at hand."""
+"""The number of rows from which a user's rows are kept sorted, for quick access to the newest."""
 
 
 class NewestPending(NamedTuple):
@@ -95,7 +95,7 @@ class PendingRows:
         return list(map(self.row_of, self.of(user_id)))
 
     def begins_with(self, count: int, first: str, last: str) -> bool:
-        """Whether the oldest `count` rows begin and end with these transaction_ids."""
+        """True if the oldest `count` rows begin and end with these transaction_ids."""
         with self._lock:
             return (
                 next(iter(self._all), None) == first

@@ -26,7 +26,7 @@ MAX_ROWS = 20_000
 """More new rows than this are not listed one by one."""
 
 IsOurs = Callable[[int, str, str], bool]
-"""Whether a run of this many rows, from this transaction_id to that, can only be our own."""
+"""True if a run of this many rows, between two transaction_ids, can only be our own."""
 
 LOOK_SECONDS = 0.1
 """Between two looks at PostgreSQL."""
@@ -78,7 +78,7 @@ class StoredRows:
         return [row for rows in found if rows for row in rows]
 
     def _is_changed_by_command(self) -> bool:
-        """Whether stored rows were corrected, removed or put back since the last look."""
+        """True if stored rows were corrected, removed or put back since the last look."""
         ((newest,),) = self._fetch(_NEWEST_CHANGE, {})
         before, self._newest_change = self._newest_change, newest
         return bool(before != newest)
@@ -148,7 +148,7 @@ class PostgresStoredRows:
         return self._unseen(rows, int(below))
 
     def _unseen(self, rows: Sequence[Any], below: int) -> list[tuple[str, str]]:
-        """Those that no earlier look found while an older transaction was still open."""
+        """Rows that no earlier look found while an older transaction was still open."""
         before, self._seen = self._seen, {row[1] for row in rows if int(row[2]) >= below}
         return [(row[0], row[1]) for row in rows if row[1] not in before]
 

@@ -158,7 +158,7 @@ def _count_instants(facts: _Facts, column: pl.Series, *, whole: bool) -> None:
 
 
 def _count_customs(facts: _Facts, said: pl.Series) -> None:
-    """Whether days or months come first, where that can be seen."""
+    """Counts dates that show whether days or months come first."""
     parts = pl.DataFrame({"t": said}).select(pl.col("t").str.extract_groups(SHORT_DATE).alias("g"))
     short = parts.unnest("g").drop_nulls()
     facts.over_twelve["day first"] += int((short["first"].cast(pl.Int64) > 12).sum())

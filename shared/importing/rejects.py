@@ -19,7 +19,7 @@ _HEADS = (b"row,line,reason", b"row,reason,")
 
 
 def is_rejects_file(head: bytes) -> bool:
-    """Whether an import made a file that begins like this."""
+    """True if an import made a file that begins like this."""
     return head.startswith(_HEADS)
 
 

@@ -117,7 +117,7 @@ def named_token_files(keys_dir: Path, role: Role) -> Iterator[tuple[str, Path]]:
 
 
 def is_token_name(name: str) -> bool:
-    """Whether a token may have this name: role names and `anonymous` are reserved."""
+    """True if a token may have this name: role names and `anonymous` are reserved."""
     return _NAME.fullmatch(name) is not None and name not in {ANONYMOUS, *map(str, Role)}
 
 

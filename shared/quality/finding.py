@@ -34,5 +34,5 @@ class Finding:
         return f"{self.column} {self.detail} [{self.fault}]"
 
     def is_accepted(self, accepted: frozenset[str]) -> bool:
-        """Whether the policy accepts this fault, everywhere or in this column."""
+        """True if the policy accepts this fault, everywhere or in this column."""
         return bool(accepted & {self.fault, f"{self.fault}:{self.column}"})

@@ -1,4 +1,4 @@
-"""From findings to a verdict that lists them all, worst first."""
+"""The verdict on a list of findings, worst first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -47,6 +47,6 @@ def default_metric(task: TaskKind) -> str:
 
 
 def is_metric_of(task: TaskKind, name: str) -> bool:
-    """Whether a task can be judged by this metric."""
+    """True if a task can be judged by this metric."""
     numbered = _NUMBERED.get(task)
     return name in METRICS[task] or (numbered is not None and bool(numbered.fullmatch(name)))

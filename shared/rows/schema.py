@@ -62,7 +62,7 @@ class Column:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is a category that takes any word."""
+        """True if it is a category that takes any word."""
         return self.kind is Kind.CATEGORY and not self.values
 
 

@@ -74,7 +74,7 @@ class Cron:
 
 
 def looks_like_cron(text: str) -> bool:
-    """Whether the text looks like a cron expression: five fields, or a nickname."""
+    """True if the text looks like a cron expression: five fields, or a nickname."""
     return text.startswith("@") or len(text.split()) == _FIELDS
 
 

@@ -1,4 +1,4 @@
-"""Whether a bundle is one for a use case: its name, its request schema, its features."""
+"""The check that a bundle belongs to a use case: its name, request schema and features."""
 
 from typing import Protocol
 
@@ -21,7 +21,7 @@ class Served(Protocol):
 
 
 def check_fits(manifest: Manifest, use_case: Served) -> None:
-    """Whether this bundle can answer this use case's requests.
+    """Checks that this bundle can answer this use case's requests.
 
     Raises:
         ModelLoadError: says what does not fit.

@@ -37,7 +37,7 @@ def library_versions(raw: bytes) -> dict[str, str]:
 
 
 def check_library_versions(raw: bytes, frameworks: Mapping[str, str], python_version: str) -> None:
-    """Whether a pickle may be loaded here.
+    """Checks that a pickle may be loaded with these library versions.
 
     Raises:
         ModelLoadError: names each library of which trainer and server have other minor versions.

@@ -1,4 +1,4 @@
-"""From a bundle to a model, by the flavour that the manifest names."""
+"""Loads a bundle's model by the flavour in its manifest."""
 
 from shared.bundle.archive import Bundle
 from shared.bundle.manifest import Manifest

@@ -147,7 +147,7 @@ def sync_directory(path: Path) -> None:
 
 
 def keep_files_private() -> None:
-    """From here on this process and its children make files and folders for their own user only.
+    """Sets the umask: files of this process and its children are for their own user only.
 
     Databases, journals, logs and reports hold rows. Each composition root calls this before it
     makes any file.

@@ -195,7 +195,7 @@ def waiting(engine: Engine) -> list[Approval]:
 
 
 def overdue(engine: Engine) -> list[Approval]:
-    """Those whose time is over, by the database's clock.
+    """Approvals whose time is over, by the database's clock.
 
     Raises:
         DataUnavailable: the database cannot be read.
@@ -241,7 +241,7 @@ def approvals_of_version(engine: Engine, version: str) -> list[Approval]:
 
 
 def is_approved(engine: Engine, version: str, sha256: str) -> bool:
-    """Whether a person approved exactly this bundle.
+    """True if a person approved exactly this bundle.
 
     Raises:
         DataUnavailable: the database cannot be read.

@@ -132,7 +132,9 @@ def _conditions(logs: RowLogs, log: Table, before_us: int) -> list[ColumnElement
 
 
 def _is_dispensable(log: Table, user: str, before_us: int) -> ColumnElement[bool]:
-    """No feature of a later row depends on it: neither its user's first row nor the newest old one.
+    """The SQL condition of rows on which no feature of a later row depends.
+
+    They are neither the first row of their user nor the newest old one.
 
     The time since a user was first seen, and since the last row, are features.
     """

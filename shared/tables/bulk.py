@@ -61,7 +61,7 @@ def insert_new(
 
 
 def seen_columns(columns: Sequence[str], records: Sequence[RowValues]) -> dict[str, list[Any]]:
-    """Those columns of the records that the tiles depend on; one they lack is null."""
+    """The columns of the records that the tiles depend on; a missing one is null."""
     return {
         name: (
             list(map(itemgetter(columns.index(name)), records))
@@ -73,7 +73,7 @@ def seen_columns(columns: Sequence[str], records: Sequence[RowValues]) -> dict[s
 
 
 def existing_ids(connection: Connection, table: Table, ids: Sequence[str]) -> set[str]:
-    """Those of the ids that the table has."""
+    """The subset of the ids that the table has."""
     query = select(table.c.transaction_id).where(among(connection, table, ids))
     return set(connection.scalars(query))
 

@@ -59,7 +59,7 @@ class RowLogs:
 
     @property
     def beside(self) -> tuple[Table, ...]:
-        """What goes with a row of a log: the other parts of it, and its replaced labels."""
+        """The parts of a log's row in other tables, and its replaced labels."""
         return (*self.others, self.label_changes)
 
 
@@ -134,7 +134,7 @@ def list_changes(engine: Engine, limit: int = 50) -> list[DataChange]:
 
 
 def is_synthetic(engine: Engine) -> bool:
-    """Whether the simulator filled this database."""
+    """True if the simulator filled this database."""
     query = select(data_changes.c.changeid).where(data_changes.c.kind == "seed").limit(1)
     with database_errors("look for simulated rows"), engine.connect() as connection:
         return connection.scalar(query) is not None

@@ -211,7 +211,7 @@ def _postgresql_engine(
 
 
 def is_behind_pooler(engine: Engine) -> bool:
-    """Whether the newest connection went through a pooler, where only a transaction holds."""
+    """True if the newest connection passed through a pooler, which keeps transactions only."""
     opener = engine.get_execution_options().get(_OPENER)
     return opener is not None and bool(opener.is_pooled)
 
@@ -249,7 +249,7 @@ def _migration_lock(engine: Engine) -> AbstractContextManager[object]:
 
 
 def is_current(engine: Engine) -> bool:
-    """Whether the tables are those of this version.
+    """True if the tables are those of this version.
 
     Raises:
         DataUnavailable: the database cannot be reached.

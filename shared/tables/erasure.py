@@ -53,7 +53,7 @@ def erase_entity(
 
 
 def digest_of(entity: str) -> str:
-    """What the audit line says instead of the entity's name; whoever knows the name can check."""
+    """The digest that stands for an entity in the audit line; the name verifies it."""
     return hashlib.sha256(entity.encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
 

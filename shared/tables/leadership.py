@@ -39,7 +39,7 @@ def take_leadership(engine: Engine, duty: str, owner: str, seconds: float) -> in
 
 
 def _next_number(connection: Connection, now_us: int) -> int:
-    """As for runs: at least the clock, so that an older database gives out none again."""
+    """The next fencing number: at least the clock, so that a restored database repeats none."""
     columns = (table.c.fencingnumber, model_training_runs.c.fencingnumber)
     newest = max(connection.scalar(select(func.max(column))) or 0 for column in columns)
     return max(newest + 1, now_us // MICROS_PER_SECOND)

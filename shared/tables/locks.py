@@ -17,7 +17,7 @@ WRITER_LOCK = 0x77726974
 
 
 def is_over(until_us: Any, now_us: int) -> ColumnElement[bool]:
-    """Whether a column's instant has come, or was written by a clock that ran ahead.
+    """True if a column's instant has passed, or was written by a clock that ran ahead.
 
     Nothing is ever put off for longer than `LONGEST_WAIT_US`.
     """

@@ -61,7 +61,7 @@ class Waiting:
 
 
 def begin(engine: Engine, now_us: int) -> int:
-    """Since when people are notified: the first call says so; what came before is past.
+    """The instant from which people are notified: that of the first call.
 
     Raises:
         DataUnavailable: the database cannot be used now.
@@ -80,7 +80,7 @@ def begin(engine: Engine, now_us: int) -> int:
 
 
 def known_sources(engine: Engine, sources: Sequence[str]) -> frozenset[str]:
-    """Those of these sources that are written already.
+    """The subset of these sources that is written already.
 
     Raises:
         DataUnavailable: the database cannot be read.

@@ -20,7 +20,7 @@ _thread = _OfThread()
 
 @contextmanager
 def reading_until(ends_at: float) -> Iterator[None]:
-    """Nothing that this thread reads inside takes longer than until then, by `time.monotonic`."""
+    """Limits every read of this thread inside the block to this `time.monotonic` instant."""
     before, _thread.ends_at = _thread.ends_at, ends_at
     try:
         yield

@@ -1,4 +1,4 @@
-"""Whether what requests read comes, for health and figures: one for each engine that is read."""
+"""The state of reads of one engine, for health and metrics."""
 
 import threading
 import time
@@ -28,7 +28,7 @@ class ReadStanding:
 
     @property
     def failing_seconds(self) -> float | None:
-        """For how long reads have not been answered; None: they are."""
+        """Seconds for which reads have failed; None: they succeed."""
         now = time.monotonic()
         with self._lock:
             newest = max(self._failing.values(), default=now - _FORGOTTEN_SECONDS)
@@ -52,7 +52,7 @@ class ReadStanding:
 
 
 def standing_of(engine: Engine) -> ReadStanding:
-    """That of the engine; made with the first question."""
+    """The state of an engine's reads; created at the first call."""
     standing: ReadStanding | None = engine.get_execution_options().get(_NAME)
     if standing is None:
         standing = ReadStanding()

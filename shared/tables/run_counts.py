@@ -26,7 +26,7 @@ NOT_DONE = (RunStatus.FAILED.value, RunStatus.SKIPPED.value, RunStatus.MISSED.va
 
 @dataclass(frozen=True, slots=True)
 class JobCounts:
-    """Of one job.
+    """Counts of one job's runs.
 
     Attributes:
         by_status: how many rows have each status.

@@ -88,7 +88,7 @@ class SqliteFile:
         return _identity(self.path, even_empty=True)
 
     def opened(self, before: Identity | None) -> bool:
-        """Whether what was opened is still what the name means; remembers it."""
+        """True if the name still means the file that was opened; remembers it."""
         found = _identity(self.path)
         if found is None or found != before:
             return False

@@ -121,7 +121,7 @@ def store_labels(connection: Connection, labels: Sequence[Label]) -> WrittenLabe
 
 
 def _delay_us(seen: Seen | None, label: Label) -> int | None:
-    """From the event to its label; None for a row that had one, or that is quarantined."""
+    """Microseconds from the event to its label; None for a row that had one, or is quarantined."""
     if seen is None or seen.label_known_at is not None:
         return None
     return label.label_known_at_us - seen.event_time

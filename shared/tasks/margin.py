@@ -19,7 +19,7 @@ class Margin:
 
     @classmethod
     def parse(cls, declared: "str | float | Margin") -> "Margin":
-        """Of `0.01` or `"2 %"`; a margin stays what it is.
+        """Parses `0.01` or `"2 %"`; a margin is returned unchanged.
 
         Raises:
             ValueError: neither, or negative.
@@ -49,7 +49,7 @@ class Margin:
 
     @property
     def declared(self) -> str | float:
-        """As it is written down."""
+        """The text as it was declared."""
         return str(self) if self.is_relative else self.amount
 
     def __str__(self) -> str:

@@ -23,7 +23,7 @@ PROBABILITY_EDGES = (
 
 MAX_INNER_EDGES = 20
 BEYOND = 6
-"""This many bins on either side of the reference; the last begins 63 of its widths away."""
+"""Bins on either side of the reference; the last begins 63 of its widths away."""
 
 MAX_EDGES = 64
 _BELOW_ONE = 1.0 - 2.0**-20

@@ -87,7 +87,7 @@ class Task:
 
     @property
     def estimated_without_labels(self) -> bool:
-        """Whether calibrated outputs estimate the model's quality before labels arrive.
+        """True if calibrated outputs estimate the model's quality before labels arrive.
 
         The probability of one of two classes does; a predicted value or a rank has no error
         estimate, and the probabilities of several classes are not calibrated here.

@@ -32,7 +32,7 @@ _PIPE_BYTES = 1024 * 1024
 _PIPE_BUF = 4096
 _RESTART_SECONDS = 30.0
 CLOSE_SECONDS = 1.0
-"""What a collector gets at the end of the service; services have to stop within ten seconds."""
+"""Time for the collector when the service ends; services have to stop within ten seconds."""
 # What the exporter may know of the service: OpenTelemetry's settings, proxies, certificates, logs.
 _PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
            "LOG_FORMAT", "LOG_LEVEL", "PATH")  # fmt: skip
@@ -162,7 +162,7 @@ class NoSpans:
         return False
 
     def close(self) -> None:
-        """Nothing was taken."""
+        """Closes the pipe: nothing was taken."""
 
 
 def _environment(endpoint: str) -> dict[str, str]:

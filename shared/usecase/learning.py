@@ -29,7 +29,7 @@ It may differ from run to run; the other members make the recipe."""
 
 
 BASELINES = "baselines/"
-"""Where a bundle keeps graphs of baselines: what is simple, and has to be beaten."""
+"""The folder of a bundle with graphs of baselines: simple models that a candidate has to beat."""
 
 
 def baseline_path(name: str) -> str:

@@ -40,7 +40,7 @@ class FeatureSet:
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """Those that can be served, the newest first."""
+        """Versions that can be served, newest first."""
         return (self.version, *self.older)
 
     def names_of(self, version: str | None) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class TaskPrediction:
 
 
 MOST_REASONS = 20
-"""How many reasons one answer may hold."""
+"""The most reasons that one answer may hold."""
 
 
 @dataclass(frozen=True, slots=True)

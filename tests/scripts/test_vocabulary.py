@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from scripts.shape import ROOT, product_files
-from scripts.vocabulary import ONE_MEANING, retired_words
+from scripts.vocabulary import ONE_MEANING, retired_words, riddles
 
 
 def test_no_retired_word_names_anything() -> None:
@@ -31,3 +31,24 @@ def test_a_name_that_was_used_for_several_things_names_one_at_most() -> None:
             if isinstance(node, ast.ClassDef) and node.name in ONE_MEANING:
                 places[node.name].append(file.relative_to(ROOT).as_posix())
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_a_description_says_what_a_thing_is_and_does_not_ask() -> None:
+    files = [*product_files(ROOT), *(ROOT / "benchmarks").glob("*.py"), *ROOT.glob("scripts/*.py")]
+    asked = [
+        riddle
+        for file in files
+        for riddle in riddles(file.relative_to(ROOT).as_posix(), ast.parse(file.read_text()))
+    ]
+    assert asked == []
+
+
+def test_descriptions_that_open_with_a_question_are_reported_with_their_place() -> None:
+    code = (
+        '"""Records of runs."""\n\nMOST = 3\n"""How many."""\n\n\n'
+        'def f():\n    """Whether it is."""\n\n\ndef g():\n    """True if it is."""\n'
+    )
+    assert list(riddles("api/f.py", ast.parse(code))) == [
+        "api/f.py:4: How many.",
+        "api/f.py:8: Whether it is.",
+    ]

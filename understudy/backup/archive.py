@@ -42,7 +42,7 @@ class Member(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an archive holds, and of when.
+    """The content of an archive, and its point in time.
 
     Attributes:
         recovery_point: every decision that was acknowledged before is in it.

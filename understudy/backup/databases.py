@@ -50,11 +50,11 @@ class DatabaseCopy(Protocol):
         ...
 
     def content(self) -> list[str]:
-        """What is there, in words; empty where there is nothing."""
+        """The content in words; empty if there is none."""
         ...
 
     def stage(self, archive: Archive) -> None:
-        """Do the work that changes nothing yet."""
+        """Does the part of the work that changes nothing yet."""
         ...
 
     def put(self, aside: str) -> None:
@@ -271,7 +271,7 @@ def _copy_out(connection: Connection, table: Table, writer: ArchiveWriter) -> No
 
 
 def _description(connection: Connection, table: Table) -> dict[str, Any]:
-    """What a restore needs of a table beside its rows; DDL where no migration makes it."""
+    """The data a restore needs of a table beside its rows; DDL for tables without a migration."""
     ddl: list[str] = []
     if _DECLARED.fullmatch(table.name) and table.name not in metadata.tables:
         making: list[ExecutableDDLElement] = [CreateTable(table)]

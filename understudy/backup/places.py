@@ -1,4 +1,4 @@
-"""What a backup holds: the folders of both services, and which of their files count.
+"""The folders and files of both services that a backup holds.
 
 Files that are replaced as a whole keep their content once they are open, whatever happens to their
 name; files that grow are copied to the length that they had. So nothing is locked, and no push and

@@ -38,7 +38,7 @@ from understudy.backup.places import (
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was put in place; `aside` is the name of the folders with what was there."""
+    """The restored content; `aside` names the folders that hold the previous content."""
 
     manifest: Manifest
     aside: str | None

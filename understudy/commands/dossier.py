@@ -29,7 +29,7 @@ from understudy.terminal import errors, open_database
 
 
 class Format(StrEnum):
-    """How the document is written."""
+    """The format of the document."""
 
     MARKDOWN = "md"
     HTML = "html"
@@ -120,7 +120,7 @@ def _asked(
 
 
 def _manifest(settings: CommandSettings, version: str, missing: list[str]) -> dict[str, Any] | None:
-    """Of the candidate's bundle, which the scheduler keeps."""
+    """The manifest of the candidate's bundle, which the scheduler keeps."""
     path = settings.retrained_models_dir / version / "bundle.zip"
     try:
         return unpack(path.read_bytes()).manifest.model_dump(mode="json")

@@ -84,7 +84,7 @@ def revoke(
     person: Person = None,
     as_json: AsJson = False,
 ) -> None:
-    """Never serve a version again; the live one is rolled back first, a trial of it ends.
+    """Revoke a version: it is never served again; a live one is rolled back first, a trial ends.
 
     **Exit status**: 0 done, 2 nothing was changed.
 

@@ -65,7 +65,7 @@ class Demo:
             self._tell_days(days, scored, flagged)
 
     def _deliver_labels(self, rows: Sequence[LiveRow]) -> None:
-        """Before a day's rows, the labels that became known until its first row."""
+        """Delivers the labels that became known before the first row of a day."""
         if not rows:
             return
         begin_us = rows[0].time_us - 1

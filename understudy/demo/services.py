@@ -52,7 +52,7 @@ _SETTINGS = {
     "SERVED_WELL_ROWS": "30",
     "SCORING_BUDGET_SECONDS": "0.01",
 }
-"""As little as can be seen: stages of three seconds and forty rows, checks when the demo asks."""
+"""The smallest visible times: stages of three seconds and forty rows, checks when the demo asks."""
 
 
 class DemoFailed(UnderstudyError):
@@ -121,7 +121,7 @@ class DemoServices:
         return parse_contract(CurrentModel, answer.content, "GET /current_model")
 
     def serving(self) -> str | None:
-        """From disk: a service that a slow version holds up is slow to answer."""
+        """The live version, read from disk: a service with a slow version is slow to answer."""
         path = self.folder / "prod_models" / "current_version.txt"
         return path.read_text().strip() if path.exists() else None
 
@@ -179,7 +179,7 @@ class DemoServices:
         return found
 
     def wait_for(self, look: Callable[[], Found | None], seconds: float, otherwise: str) -> Found:
-        """What `look` finds, as soon as it finds something.
+        """The result of `look`, as soon as there is one.
 
         Raises:
             DemoFailed: a service died, or time ran out.

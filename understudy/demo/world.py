@@ -23,9 +23,9 @@ LIVE_DAYS = 50
 DRIFT_DAYS_AGO = 40
 OLD_FRAUD = (Crime.HONEST, Crime.COMPROMISED_MERCHANT, Crime.BIG_TICKET, Crime.CLONED_CARD)
 NEW_FRAUD = (Crime.HONEST, Crime.TAKEOVER, Crime.TESTING, Crime.STRANGE_DEVICE)
-"""What thieves do before DRIFT_DAYS_AGO, and from then on: kinds the first model never saw."""
+"""Kinds of fraud before DRIFT_DAYS_AGO and from then on: the first model never saw the new ones."""
 AMOUNT_FACTOR = 1.6
-"""From DRIFT_DAYS_AGO on, everything costs this many times as much."""
+"""The factor on all amounts from DRIFT_DAYS_AGO on."""
 
 
 @dataclass(slots=True)

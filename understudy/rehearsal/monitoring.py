@@ -35,12 +35,12 @@ _STOP_SECONDS = 15.0
 
 
 def missing_programs() -> list[str]:
-    """What is to be installed before alerts can be rehearsed."""
+    """Programs to install before alerts can be rehearsed."""
     return [name for name in PROGRAMS if program(name) is None]
 
 
 def program(name: str, path: str | None = None) -> str | None:
-    """Where a program is, by any of its names; None: it is not on the path."""
+    """The path of a program by any of its names; None: it is not on the path."""
     names = (name, *_ALSO_CALLED.get(name, ()))
     return next((found for one in names if (found := which(one, path=path))), None)
 

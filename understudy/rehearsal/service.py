@@ -100,7 +100,7 @@ class RehearsalService:
             raise RehearsalFailed(f"the service refused a bundle: {answer.text[:500]}")
 
     def alert(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """What /alert answers to a notification."""
+        """The answer of /alert to a notification."""
         headers = {"Authorization": f"Bearer {self.token(Role.ALERT)}"}
         answer = httpx.post(f"{self.url}/alert", json=payload, headers=headers, timeout=60)
         answer.raise_for_status()
@@ -117,7 +117,7 @@ class RehearsalService:
         return ledger["activations"][-1]["served_well_at_us"] is not None
 
     def last_rollback(self, left: str) -> str:
-        """Who rolled this version back and why, from the audit trail."""
+        """The author and reason of this version's rollback, from the audit trail."""
         lines = (self.folder / "prod_models" / "audit.jsonl").read_text().splitlines()
         found = [line for line in map(json.loads, lines) if line.get("previous") == left]
         return f"{found[-1]['who']}: {found[-1]['why']}" if found else "no rollback"
@@ -172,7 +172,7 @@ class Traffic:
         self._thread.join(30)
 
     def watch(self) -> None:
-        """From now on the first slow answer is noted."""
+        """Starts to look for the first slow answer."""
         self.slowest, self.watching = 0.0, True
 
     def _run(self) -> None:

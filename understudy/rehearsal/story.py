@@ -1,4 +1,4 @@
-"""What happens in a rehearsal, told line by line."""
+"""The course of a rehearsal, reported line by line."""
 
 import tempfile
 import time
@@ -29,7 +29,7 @@ Tell = Callable[[str], None]
 
 
 class Fault(StrEnum):
-    """What is wrong with the version that goes live."""
+    """The fault of the version that goes live."""
 
     SLOW_MODEL = "slow-model"
     FAILING_MODEL = "failing-model"
@@ -37,7 +37,7 @@ class Fault(StrEnum):
 
 @dataclass(slots=True)
 class RehearsalReport:
-    """How a rehearsal ended.
+    """The result of a rehearsal.
 
     Attributes:
         seconds: from the first slow or failing row to the rollback.
@@ -154,7 +154,7 @@ def _ours(monitoring: Monitoring | None) -> dict[str, str]:
 def _afterwards(
     stage: Stage, monitoring: Monitoring, outcome: RehearsalReport, fault: Fault
 ) -> None:
-    """Who was told, and what the same order and one about another version do now."""
+    """The people notified, and the effect of the same order and of one about another version."""
     service, people, say = stage.service, monitoring.people, stage.tell
     seconds = max(120 * stage.scale, 60.0)
     service.wait_for(lambda: people.heard_of(BAD) is not None, seconds, "people were not told")

@@ -21,17 +21,17 @@ class RowFeatures:
         return self._encoder.vector(transaction)
 
     def reserve(self, transactions: Sequence[Row]) -> Reservation:
-        """Nothing to roll back: no row is visible to another."""
+        """Features of the rows; nothing is reserved, because no row is visible to another."""
         return Reservation(self._matrix(transactions), (), self.forget)
 
     def remember(self, transaction: Row) -> None:
-        """Nothing: no later row depends on it."""
+        """Does nothing: no later row depends on these."""
 
     def forget(self, transaction_ids: Sequence[str]) -> None:
-        """Nothing was remembered."""
+        """Does nothing: no row was remembered."""
 
     def learned(self, labels: Sequence[Label]) -> None:
-        """No feature is made of labels."""
+        """Does nothing: no feature is made of labels."""
 
     def _matrix(self, transactions: Sequence[Row]) -> FloatMatrix:
         if not transactions:

@@ -36,7 +36,7 @@ class Past:
         return [self._date(int(days)) for days in self.days_ago]
 
     def dates_before(self, days: Iterable[int], there: Iterable[bool]) -> list[str | None]:
-        """This many days before the day of each row; None where there is none."""
+        """Dates this many days before the day of each row; None for rows without one."""
         return [
             self._date(int(ago) + int(earlier)) if is_there else None
             for ago, earlier, is_there in zip(self.days_ago, days, there, strict=True)

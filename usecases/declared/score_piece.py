@@ -51,7 +51,7 @@ class PieceScorer:
 
     @classmethod
     def of(cls, folder: Path, bundle: Bundle, now_us: int) -> "PieceScorer":
-        """With the declaration in a folder and a bundle whose signature holds.
+        """A scorer from a folder's declaration and a bundle whose signature holds.
 
         Rows without a time are scored as of `now_us`.
 

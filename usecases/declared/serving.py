@@ -88,7 +88,7 @@ class DeclaredServing:
         return RowFeatures(self.row_schema)
 
     def warm_up(self) -> None:
-        """Nothing is compiled."""
+        """Does nothing: no code is compiled."""
 
 
 def serving_of(folder: Path) -> DeclaredServing:

@@ -16,7 +16,7 @@ from shared.usecase.learning import Split
 _BYTES = 8
 _LARGEST = 2.0 ** (8 * _BYTES)
 LARGEST_HELD_OUT_SHARE = 0.35
-"""Of the labelled time, whatever is declared: the rest has to be learned from."""
+"""The largest share of the labelled time that is held out: the rest is for training."""
 
 Positions = npt.NDArray[np.int64]
 

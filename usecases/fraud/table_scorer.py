@@ -155,7 +155,7 @@ class TableScorer:
         return self.model.score(np.ascontiguousarray(matrix[:, self.columns]))
 
     def answers(self, scores: FloatMatrix) -> pl.DataFrame:
-        """What /predict answers, a line for each row; null where a score is not a number."""
+        """The answers of /predict, a line for each row; null if a score is not a number."""
         manifest = self.model.manifest
         found = judgements(scores, manifest.components, manifest.thresholds)
         decisions = pl.Series([Decision.APPROVE, Decision.REVIEW, Decision.BLOCK], dtype=pl.String)

@@ -1,1 +1,1 @@
-"""Which film categories a viewer rates highest next: a ranking with a model of its own."""
+"""The film categories that a viewer rates highest next: a ranking with a model of its own."""

@@ -95,5 +95,5 @@ class RatingAutoencoder(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def estimator() -> RatingAutoencoder:
-    """What `[train] model` names."""
+    """The estimator that `[train] model` names."""
     return RatingAutoencoder()

@@ -82,7 +82,7 @@ class Claims:
             return {name for name in ids if not self._claim(name, now)}
 
     def release(self, ids: Iterable[str]) -> None:
-        """Nothing was decided about these after all."""
+        """Releases claims of rows that were not decided."""
         with self._locked():
             for name in ids:
                 key, bucket = _place(name)
@@ -104,7 +104,7 @@ class Claims:
         return True
 
     def _find(self, key: bytes, bucket: int) -> int | None:
-        """Where the entry of a key begins."""
+        """The offset of a key's entry."""
         end = bucket + _BUCKET.size
         at = self._table.find(key, bucket, end)
         while at >= 0:

@@ -81,7 +81,7 @@ class PeerLink(asyncio.Protocol):
 
     @property
     def is_silent(self) -> bool:
-        """Whether the last that became of a call is that it was given up, or it cannot be sent."""
+        """True if the latest call was given up or could not be sent."""
         return self._gave_up or (self._transport is None and bool(self._waiting))
 
     @property

@@ -31,7 +31,7 @@ _HEADERS = rendered(JSON_HEADERS)
 
 
 def operations(service: Service) -> Sequence[Operation]:
-    """In the order of `api.workers.peers.router`.
+    """Operations in the order of `api.workers.peers.router`.
 
     Labels, rows and batches, rows with reasons, batches with reasons.
     """

@@ -17,7 +17,7 @@ from shared.usecase.row_store import RowFields
 
 
 class Owner(NamedTuple):
-    """Which worker a row belongs to.
+    """The worker that a row belongs to.
 
     Attributes:
         is_named: the caller chose the row's transaction_id, so it may be sent twice.
@@ -41,7 +41,7 @@ def parsed(body: bytes) -> Any:
 
 
 class Ownership:
-    """Which worker owns a row."""
+    """Maps a row to the worker that owns it."""
 
     def __init__(
         self,

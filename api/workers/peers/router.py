@@ -61,7 +61,7 @@ class OwnedRows:
     is_repeatable: bool = True
 
     def body(self) -> bytes:
-        """As the rows came: NaN stays what it is, and is refused where it is scored."""
+        """The rows as received: NaN is passed on and refused by the worker that scores it."""
         try:
             found = orjson.dumps({"instances": self.rows})
         except orjson.JSONEncodeError:  # an integer of more than 64 bits
@@ -171,7 +171,7 @@ def unavailable() -> Problem:
 
 
 class EntityRouter:
-    """Has the interface of `MicroBatcher`: scores its own rows there, and forwards the others."""
+    """A batcher (interface of `MicroBatcher`) that scores its own rows and forwards the others."""
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ def distances(columns: Sequence[ColumnDrift]) -> Markup:
 
 
 def distribution(column: ColumnDrift, baseline: ColumnBaseline) -> Markup:
-    """Then and now of one column."""
+    """The distribution of one column, then and now."""
     alt = (
         f"{column.name}: training rows against current rows; effect {column.effect:.3f}, "
         f"the smallest that matters is {column.floor:.3f}."

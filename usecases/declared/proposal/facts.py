@@ -68,7 +68,7 @@ class Facts:
 
     @property
     def is_unique(self) -> bool:
-        """Whether (nearly) every row has its own value."""
+        """True if (nearly) every row has its own value."""
         if self.is_full:
             return sum(self.counts.values()) <= 1.02 * self.distinct
         return self.filled == self.rows and self.distinct >= 0.98 * self.filled

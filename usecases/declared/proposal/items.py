@@ -109,7 +109,7 @@ def written_items(items: Items, guesses: Sequence[Guess]) -> tuple[str, str | li
 
 
 def _beginning(names: Sequence[str]) -> str:
-    """What all names begin with, up to the last underscore where there is one."""
+    """The common prefix of all names, up to its last underscore if there is one."""
     low, high = min(names), max(names)
     length = next((at for at, letter in enumerate(low) if high[at] != letter), len(low))
     start = low[:length]

@@ -22,7 +22,7 @@ _AFTER_WORDS = re.compile(
 
 
 def copies_label(column: pl.Series, labels: pl.Series) -> bool:
-    """Whether each value stands for one label, and each label for one value."""
+    """True if each value stands for one label, and each label for one value."""
     table = pl.DataFrame({"value": read_texts(column, is_identifier=True, is_numeric=True),
                           "label": labels}).drop_nulls()  # fmt: skip
     if table.height < 2 or table["label"].n_unique() < 2:
@@ -50,7 +50,7 @@ def leak_warning(kind: Kind, column: pl.Series, labels: pl.Series, task: TaskKin
 def known_late_warning(
     name: str, kind: Kind, moments_us: pl.Series | None, times_us: pl.Series | None
 ) -> str | None:
-    """Whether a column is probably known only after the label."""
+    """True if a column is probably known only after the label."""
     if kind is Kind.MOMENT and moments_us is not None and times_us is not None:
         later = (moments_us > times_us).mean()
         if isinstance(later, float) and later > _LATER_SHARE:

@@ -8,7 +8,7 @@ from shared.quality.finding import Finding, Severity
 
 
 def schema_faults(snapshot: pl.DataFrame, expected: Mapping[str, pl.DataType]) -> list[Finding]:
-    """While there are any, checks of values are meaningless."""
+    """Faults of the schema; while there are any, checks of values are meaningless."""
     found = []
     for name, kind in expected.items():
         if name not in snapshot.columns:

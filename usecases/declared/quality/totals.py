@@ -16,7 +16,7 @@ _MIN_REPEATED = 50
 
 
 def total_faults(snapshot: pl.DataFrame, schema: RowSchema) -> list[Finding]:
-    """Whether there is enough to learn from."""
+    """Faults of the totals: too few rows or labels to learn from."""
     labelled = snapshot.filter(pl.col("label").is_not_null())
     found = []
     for fault, count, least, what in (

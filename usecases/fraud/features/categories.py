@@ -16,7 +16,7 @@ SMALLEST_HASH = 1_024
 """Hashes begin here, so that none is taken for a place in a list."""
 
 MAX_WORDS = 10_000
-"""This many words of a column are remembered with their codes; others are hashed again."""
+"""The most words of a column remembered with their codes; others are hashed again."""
 
 _CODES = 2**24
 _NAN = float("nan")
@@ -53,7 +53,7 @@ COLUMNS: dict[str, Words] = {
     "channel": CHANNELS,
     "country": COUNTRIES,
 }
-"""In the order of the feature set."""
+"""Columns in the order of the feature set."""
 
 
 def codes_of(transaction: Transaction) -> tuple[float, float, float, float]:

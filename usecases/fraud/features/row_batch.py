@@ -52,10 +52,10 @@ LINE, ROW_EVENT, ROW_INGESTED, ROW_ID, ROW_OFFSET, ROW_SHOP, ROW_CATEGORY, ROW_R
 """A row as 64-bit words; LINE is where its features go, SUMS are six."""
 
 ROW_AMOUNT, ROW_LAT, ROW_LON, ROW_HOME_LAT, ROW_HOME_LON = range(14, 19)
-"""Then doubles."""
+"""Offsets of the doubles, which follow."""
 
 ROW_CODES, CODES = 19, 4
-"""Then the codes of categories, which go into the features as they are."""
+"""Offsets of the codes of categories, which are features as they are."""
 
 WORDS = ROW_CODES + CODES
 FORMAT = "14q9d"

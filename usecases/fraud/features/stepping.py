@@ -55,7 +55,7 @@ FEW = 64
 
 @compiled
 def _code(text: int, length: int) -> int:
-    """Of a column's text, which is no address where the column is null."""
+    """The code of a column's text; the text has no address if the column is null."""
     return UNKNOWN if text == 0 else text_hash(text, length)
 
 
@@ -106,7 +106,7 @@ def _ask(question: Micros, user: Bytes, first: int, second: int) -> int:
 # loops where numpy has a word for it: that word takes the compiler seconds
 @compiled
 def doubled(lines: Lines) -> Lines:
-    """With as much room again."""
+    """A copy of twice the length."""
     longer = np.empty((2 * len(lines), lines.shape[1]), lines.dtype)
     for i in range(len(lines)):
         for j in range(lines.shape[1]):

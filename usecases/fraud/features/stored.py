@@ -31,7 +31,7 @@ _PARAMETERS = (
     ("user_id", "end_us", "known_us", "most_rows"),
     ("user_id", "end_us", "known_us", "most_rows"),
 )
-"""Only the first has `most_rows`; the others' number of it is 0 and is not used."""
+"""Parameters of each statement; only the first has `most_rows`, the others' is 0 and unused."""
 
 
 class StoredWindows:
@@ -82,7 +82,7 @@ class StoredWindows:
         return UserWindow(block) if result == GOOD else None
 
     def _questions(self) -> Micros | None:
-        """This thread's statements; None where compiled code would find other hashes."""
+        """This thread's statements; None if compiled code would compute other hashes."""
         generation = self._file.generation
         if self._thread.__dict__.get("generation") != generation:
             self._thread.__dict__.clear()
@@ -105,7 +105,7 @@ class StoredWindows:
 
 @cache
 def hashes_agree() -> bool:
-    """Whether rows that compiled code reads get the codes of rows that Python encodes."""
+    """True if compiled code computes the same codes as Python for these rows."""
     if not agrees_with_python():
         COMPILED_READING.fall_back("its hashes of text are not this Python's")
     return COMPILED_READING.in_use
@@ -121,7 +121,7 @@ def stored_windows(
     max_prior_rows: int,
     part: Part = COMPILED_READING,
 ) -> StoredWindows | None:
-    """For this database; None where it is no file of SQLite's, or the part is not in use."""
+    """The reader of a database; None if it is no SQLite file or the compiled part is not in use."""
     if not is_sqlite_file(engine) or LIBRARY is None or not part.in_use:
         return None
     database = str(engine.url.database)

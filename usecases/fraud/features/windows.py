@@ -30,7 +30,7 @@ _FEW = 64
 
 
 class KeptWindows:
-    """Not safe to use from several threads; `RecentWindows` takes turns.
+    """Windows of users in memory. Not thread-safe; `RecentWindows` serialises the calls.
 
     Of many windows two are taken by chance, and the one used longer ago goes. Were it always
     the coldest of all, users who come round and round would find nothing once there are a few
@@ -88,7 +88,7 @@ class KeptWindows:
         self.rows = 0
 
     def keep_bounds(self) -> None:
-        """Not while rows wait to be taken: the window of one could go before it holds the row."""
+        """Evicts windows above the limits, but never while rows wait to be taken."""
         while self._windows and (
             len(self._windows) > self._max_users or self.rows > self._max_rows
         ):
@@ -111,14 +111,16 @@ class KeptWindows:
 
 
 MAX_AGE_SECONDS = 60.0
-"""For every thousand rows of a window: reading a hundred thousand takes a while."""
+"""The largest age for every thousand rows of a window: reading a hundred thousand takes long."""
 
 MAX_ROWS = 400_000
-"""Of all windows together: 40 MB."""
+"""The most rows of all windows together: 40 MB."""
 
 LATE_SECONDS = 1.0
-"""No large window is read for a user so long after a row came out of order: the next one would
-void it again, and reading a window that lasts costs several times what one row's past does."""
+"""The pause before a large window is read again for a user with rows out of order.
+
+The next such row would void it, and reading it costs several times what one row's past does.
+"""
 
 _MOST_LATE = 1_000
 # Below these a window is read again at once.
@@ -240,7 +242,7 @@ class RecentWindows:
         return windows
 
     def _is_new(self, transaction: Transaction, now: float) -> bool:
-        """Whether the user's window will have to be read."""
+        """True if the user's window has to be read from the database."""
         window = self._windows.get(transaction.user_id)
         return window is None or now > window.expires_at
 

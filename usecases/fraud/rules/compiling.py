@@ -37,7 +37,7 @@ class CompiledRule:
     _program: Any
 
     def ask(self, activation: Any) -> bool | str:
-        """Whether the rule is true; the text of the error where it fails."""
+        """Evaluates the rule: True or False, or the text of the error if it fails."""
         verdict: bool | str = ask(self._program, activation)
         return verdict
 

@@ -28,7 +28,7 @@ from .rulefile import Rule, RuleFile, RuleFileError, read_rule_file
 from .variables import RuleEvidence, Value, Variable, readable
 
 _FEW = 4
-"""This many rules cost less one by one than all rules as a list."""
+"""The number of rules up to which single evaluation is cheaper than a list of all."""
 _LARGEST = 2.0**63
 _log = structlog.get_logger()
 

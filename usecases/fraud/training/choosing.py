@@ -48,7 +48,7 @@ class Choice:
     newest_scores: Scores | None
 
     def told(self) -> dict[str, Any]:
-        """For the manifest."""
+        """The entry of the manifest."""
         return {
             "candidate": self.name,
             "validation_rows": self.rows,
@@ -77,7 +77,7 @@ class TrainingExamples:
     seed: int
 
     def fitter(self, recipe: ClassifierChoice, rows: npt.NDArray[np.bool_] | None = None) -> Fitter:
-        """For all rows, or, with as many negatives as a comparison needs, for some."""
+        """A fitter on all rows, or on a sample of the negatives that suffices for a comparison."""
         words = (self.word_columns, recipe.words)
         if rows is None:
             return Fitter(self.matrix, self.labels, words, self.seed)

@@ -9,7 +9,8 @@ from .daily import QUARTILES, TEN_CENTS, WHOLE, Floats
 from .outliers import hit_days, middle, on_days, stands_out
 
 UNIT_FLOOR = 0.9
-"""In powers of ten: all quartiles eight times as large is no inflation any more."""
+"""The smallest change of unit, in powers of ten: quartiles eight times as large are no inflation.
+"""
 
 ROUNDED = 0.95
 ROUNDED_FLOOR = 0.4

@@ -70,7 +70,7 @@ def _nulls() -> list[pl.Expr]:
 
 
 def _changes() -> list[pl.Expr]:
-    """Whether a value differs from the one before; far cheaper than a day's minimum of texts."""
+    """True where a value differs from the one before; far cheaper than a day's minimum of texts."""
     return [pl.col(name).ne_missing(pl.col(name).shift()) for name in VARYING]
 
 

@@ -16,7 +16,7 @@ MIN_ROWS = 30
 
 MIN_USUAL_DAYS = 10
 JUDGED_SHARE = 3
-"""At most one whole day in this many is judged, or there would be little to compare it with."""
+"""At least this many whole days for each judged one: the others are the comparison."""
 
 day_of = (pl.col("event_time") // MICROS_PER_DAY).cast(pl.Int32).alias(DAY)
 

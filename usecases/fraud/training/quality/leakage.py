@@ -11,7 +11,7 @@ from .feature_context import FeatureContext
 
 MIN_POSITIVES = 30
 POSITIVES, NEGATIVES = 5_000, 20_000
-"""With this many rows of each class an AUC is precise to within .002."""
+"""Sample sizes of the classes with which an AUC is precise to within .002."""
 
 SEED = 0
 

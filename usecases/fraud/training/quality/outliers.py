@@ -1,4 +1,4 @@
-"""Whether a day stands out from the usual days: both far and rare, never one of them alone."""
+"""The test for a day that stands out: it has to be both far from the usual days and rare."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,8 @@ from .days import DAY, day_text
 Mask = npt.NDArray[np.bool_]
 
 SPREADS = 8.0
-"""This many robust standard deviations; with days that depend on each other, 3 is an evening."""
+"""The threshold in robust standard deviations; 3 would be a normal day where days are correlated.
+"""
 
 _MAD_TO_SIGMA = 1.4826
 

@@ -10,7 +10,7 @@ from .rows import row_checks
 from .schema import schema_faults
 
 FEW_ROWS = 10
-"""As many are few in a snapshot of any size."""
+"""The number of rows that counts as few in a snapshot of any size."""
 
 
 def quarantine(snapshot: pl.DataFrame, as_of_us: int, policy: QualityPolicy) -> Quarantine:

@@ -11,7 +11,7 @@ from ..snapshot import SCHEMA
 
 
 def schema_faults(snapshot: pl.DataFrame) -> list[Finding]:
-    """While there are any, checks of values are meaningless."""
+    """Faults of the schema; while there are any, checks of values are meaningless."""
     schema = pa.DataFrameSchema(
         {name: pa.Column(dtype, nullable=True) for name, dtype in SCHEMA.items()}
     )

@@ -28,14 +28,14 @@ MIN_SENT = 10
 """Fewer rows or labels of an entity may be anything, and move no window far."""
 
 MIN_OTHERS = 20
-"""With fewer rows of other entities a caller's usual share cannot be estimated."""
+"""The fewest rows of other entities from which a caller's usual share can be estimated."""
 
 TIMES_USUAL = 3.0
 """An entity's share of a few rows may be this many times its usual share, by its own days."""
 
 MOSTLY = 0.5
 CHANCE = 1e-4
-"""Of any entity standing out so far when the new caller sends the same share of each."""
+"""The probability that any entity stands out this far when the new caller sends equal shares."""
 
 IMPORTED = "(imported)"
 ENTITIES = ("merchant_id", "user_id")
@@ -129,7 +129,7 @@ def _written(since: pl.DataFrame, name: str, entity: str, known: pl.Series) -> p
 
 
 def _is_no_chance(judged: pl.DataFrame, known: int, entities: int) -> npt.NDArray[np.bool_]:
-    """Whether the caller sends far more of an entity than of others, or than is usually sent."""
+    """True if the caller sends far more of an entity than of others, and than is usually sent."""
     own, sent, of_own, rest, rest_own, usual = (
         judged[name].to_numpy().astype(np.float64)
         for name in ("own", "sent", "of_own", "rest", "rest_own", "usual")

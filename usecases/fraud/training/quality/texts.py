@@ -24,7 +24,7 @@ Words = Mapping[str, pl.Series]
 
 
 def unseen_texts(blocks: Blocks) -> list[Finding]:
-    """For every column of text: values that the usual days do not have in it."""
+    """Values of each text column that the usual days do not have."""
     words = {name: blocks.usual[name].drop_nulls().unique() for name in TEXTS}
     found = []
     for column in TEXTS:

@@ -92,7 +92,7 @@ def _as_handover(hole: Finding) -> Finding:
 
 
 def _is_handover(blocks: Blocks, line: Timeline, begin: int, end: int) -> bool:
-    """Whether the rows before a hole were imported, and those after it arrived live."""
+    """True if the rows before a gap were imported, and those after it arrived live."""
     rows = pl.concat([blocks.usual, blocks.judged])
     if "sent_by" not in rows.columns:
         return False
@@ -153,7 +153,7 @@ def _holes(counts: Floats) -> list[tuple[int, int]]:
 
 
 def _near_midnight(line: Timeline, hour: int) -> bool:
-    """Whether next to nothing happens between this hour and the nearest midnight."""
+    """True if almost nothing happens between this hour and the nearest midnight."""
     before = hour // HOURS * HOURS
     after = before if hour == before else before + HOURS
     between = min(line.expected[before:hour].sum(), line.expected[hour:after].sum())
