@@ -1,4 +1,4 @@
-"""What `understudy rows` may show and change: the columns of each use case's rows."""
+"""Columns that `understudy rows` may show and change: those of each use case's rows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
