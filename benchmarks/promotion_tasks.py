@@ -77,7 +77,7 @@ def task_rounds(metrics: Sequence[str], years: int, rounds: int) -> Iterator[Tas
 
 
 def _years(name: str, equal: TaskWorld, years: int) -> Iterator[TaskRounds]:
-    """Of a candidate that is equal, and of one that is worse by the margin."""
+    """Figures of a candidate that is equal, and of one that is worse by the margin."""
     sizes = [years // PIECES + (part < years % PIECES) for part in range(PIECES)]
     worse = replace(equal, loss=MARGIN)
     for part, size in enumerate(sizes):

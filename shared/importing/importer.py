@@ -57,7 +57,7 @@ class ImportSummary:
 
     @property
     def has_changed(self) -> bool:
-        """Whether there is anything to undo."""
+        """True if there is anything to undo."""
         mended = self.mended
         counts = (self.inserted, mended.labels_new, mended.labels_changed, mended.updated)
         return any(counts)

@@ -96,7 +96,7 @@ def _scored(service: Service, work: RequestWork, tasks: _Tasks) -> Operation:
 def _explained(
     service: Service, route: ScoringRoute, tasks: _Tasks, work_of: ExplainedWork
 ) -> Operation:
-    """The first byte of a call is the number of reasons."""
+    """An operation whose calls begin with one byte, the number of reasons."""
 
     def scored(context: bytes, body: bytes) -> PeerOutcome:
         work, sender = work_of(service, route, body[0]), decoded_sender(context)

@@ -1,4 +1,4 @@
-"""What a micro-batch needs of new users and merchants, from PostgreSQL in one statement."""
+"""Reads the history of new users and merchants of a micro-batch in one PostgreSQL statement."""
 
 from collections.abc import Mapping, Sequence
 from struct import Struct
@@ -123,7 +123,7 @@ FROM unnest(%(merchants)s::text[], %(ends)s::int[], %(rows_known)s::int[], %(lab
 
 
 def _sums(lag_hours: int) -> str:
-    """As `reader._SUMS`: the six sums of a merchant `m`, in the same order."""
+    """The SQL of `reader._SUMS`: the six sums of a merchant `m`, in the same order."""
 
     def total(kind: str, column: str, ago: int, until_ago: int) -> str:
         return (

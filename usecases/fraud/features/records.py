@@ -51,7 +51,7 @@ def _integer(data: Bytes, at: int, length: int) -> int:
 
 @compiled
 def _find_columns(data: Bytes, at: int, columns: Micros) -> int:
-    """Where each column's bytes begin, and how many they are.
+    """The offset and the length of each column's bytes.
 
     Returns where the record ends, or -1 if it is no such record.
     """
