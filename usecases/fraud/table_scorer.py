@@ -141,7 +141,7 @@ class TableScorer:
 
     @classmethod
     def of(cls, bundle: Bundle) -> "TableScorer":
-        """With a bundle that fits the use case.
+        """A scorer from a bundle that fits the use case.
 
         Raises:
             ModelLoadError: it does not load.
@@ -223,14 +223,14 @@ def _as_known(record: _Record, known: MappingOf[str, Seen]) -> _Record:
 
 
 def recorder(engine: Engine, bundle: Bundle) -> DecisionRecorder:
-    """What stores answers of a bundle's version; the tables are there."""
+    """The recorder of answers of a bundle's version; the tables exist."""
     manifest = bundle.manifest
     served = ServedModel(manifest.version, manifest.components, manifest.thresholds)
     return DecisionRecorder(engine, served)
 
 
 def scorer(bundle: Bundle) -> TableScorer:
-    """What answers rows; raises ModelLoadError where the bundle does not load."""
+    """The scorer of rows; raises ModelLoadError if the bundle does not load."""
     return TableScorer.of(bundle)
 
 
