@@ -47,6 +47,7 @@ def create_app(console: Console) -> Guard:
         Route("/reports/candidate/{version}", _report(console, _candidate_report)),
         Route("/reports/run/{run_id:int}", _report(console, _run_report)),
         Route("/reports/drift/{name}", _report(console, _drift_report)),
+        Route("/reports/replay/{name}", _report(console, _replay_report)),
     ]
     routes += [
         Route(f"/static/{path.name}", _static(path), methods=["GET"])
@@ -285,6 +286,10 @@ def _run_report(console: Console, request: Request) -> Path | None:
 
 def _drift_report(console: Console, request: Request) -> Path | None:
     return console.sources.files.drift_report(request.path_params["name"])
+
+
+def _replay_report(console: Console, request: Request) -> Path | None:
+    return console.sources.files.replay_report(request.path_params["name"])
 
 
 def _report(console: Console, find: Finder) -> Endpoint:

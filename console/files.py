@@ -20,6 +20,7 @@ from shared.errors import DataUnavailable
 
 MAX_JSON_BYTES = 8 * 1024 * 1024
 _TAIL_BYTES = 2 * 1024 * 1024
+_REPLAY = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}", re.ASCII)
 _DRIFT_PAGE = re.compile(r"drift_run_[0-9]{1,16}\.html", re.ASCII)
 
 
@@ -171,6 +172,12 @@ class ModelFiles:
         if _DRIFT_PAGE.fullmatch(name) is None:
             return None
         return _file(self._drift / name)
+
+    def replay_report(self, name: str) -> Path | None:
+        """The page of a replay, by the name of its folder."""
+        if self._replays is None or _REPLAY.fullmatch(name) is None:
+            return None
+        return _file(self._replays / name / "replay.html")
 
     def replays(self, limit: int) -> list[dict[str, Any]]:
         """Summaries of finished replays, the newest first, each with the name of its folder."""

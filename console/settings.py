@@ -1,13 +1,11 @@
 """The settings of the console."""
 
 import os
-from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator
 
 from shared.host_names import is_loopback
-from shared.local_paths import AbsolutePath
 from shared.outbound import Address
 from shared.settings import (
     ApiClientSettings,
@@ -18,6 +16,7 @@ from shared.settings import (
     LogSettings,
     ReachSettings,
     RegistrySettings,
+    ReplaySettings,
     SettingGroup,
     load,
 )
@@ -69,11 +68,6 @@ class ConsolePageSettings(SettingGroup):
         description="Seconds between two samples of the metrics of API and scheduler; 24 hours of "
         "samples are kept in memory.",
     )
-    replay_dir: AbsolutePath = Field(
-        default=Path("var/replay"),
-        description="Folder of finished replays that the console compares: --work of "
-        "`understudy replay`.",
-    )
     scheduler_metrics_url: Address | None = Field(
         default_factory=_scheduler_of_this_machine,
         validate_default=True,
@@ -98,6 +92,7 @@ class ConsoleSettings(
     CandidateSettings,
     RegistrySettings,
     DriftReportSettings,
+    ReplaySettings,
     ReachSettings,
     ConsoleListenSettings,
     ConsolePageSettings,

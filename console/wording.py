@@ -66,6 +66,9 @@ _OUTCOMES = {
 }
 
 
+_OTHER_JOBS = {"drift": "Drift check", "replay": "Replay", "archive": "Archive"}
+
+
 def metric_name(name: str) -> str:
     """A metric in words; one without words keeps its name."""
     return _METRICS.get(name, name.replace("_", " "))
@@ -89,8 +92,8 @@ def run_sentence(row: Mapping[str, Any], gates: Sequence[tuple[str, str, str]]) 
         return "This run waits for the scheduler, which starts it within seconds."
     if status == "RUNNING":
         return "This run is in progress; nothing has changed yet."
-    if row["jobname"] == "drift":
-        return f"Drift check: {message or status}."
+    if row["jobname"] in _OTHER_JOBS:
+        return f"{_OTHER_JOBS[row['jobname']]}: {message or status}."
     if status == "SUCCEEDED":
         return f"{who} was promoted: {message or 'it passed every gate'}."
     if status == "ON_TRIAL":

@@ -6,8 +6,10 @@ A separate process, so that a run which hangs, leaks or crashes takes nothing wi
 dies with its parent, and records how its run ended itself.
 """
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 import structlog
 from sqlalchemy import Engine
@@ -17,7 +19,7 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import INTERRUPTED, RunRecorder
 from scheduler.cycle.report import RunReport
 from scheduler.runners import runners
-from scheduler.schedule.jobs import JobRunner
+from scheduler.schedule.jobs import REPLAY, JobRunner
 from scheduler.service import stop_on_signals
 from scheduler.settings import SchedulerSettings, load_settings
 from scheduler.supervision.limits import Retries
@@ -34,6 +36,7 @@ from shared.usecase.learning import LearningUseCase
 
 DATABASE_RETRY_SECONDS = 2.0
 NOT_OVER = 75
+REPLAY_NICENESS = 10
 
 
 class _ChildRecorder(RunRecorder):
@@ -64,6 +67,8 @@ def carry_out(
     run = _claimed(engine, run_id, fencing_number, interruption)
     if run is None:
         return NOT_OVER
+    if run.job == REPLAY:
+        _yield_to_others()
     known = runners(settings, engine, use_case, recorder, interruption=interruption, log=log)
     with recording(spans, trace):
         report = _execute(known.get(run.job), run, recorder)
@@ -86,6 +91,12 @@ def _claimed(
         is_ours = run is not None and run.fencing_number == fencing_number
         return run if is_ours else None
     return None
+
+
+def _yield_to_others() -> None:
+    """A replay is in no hurry: scoring and retraining get the processor first."""
+    with suppress(OSError):
+        os.nice(REPLAY_NICENESS)
 
 
 def _execute(runner: JobRunner | None, run: Run, recorder: RunRecorder) -> RunReport:

@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from native.metrics import NativeParts
 from scheduler.drift.metrics import DriftFigures
 from scheduler.notify.metrics import NotificationFigures
-from scheduler.schedule.jobs import ARCHIVE, DRIFT, RETRAINING
+from scheduler.schedule.jobs import JOBS
 from scheduler.schedule.watcher import REQUESTED_BY
 from shared.clock import MICROS_PER_SECOND
 from shared.errors import DataUnavailable
@@ -33,8 +33,6 @@ OUTCOMES = {
     RunStatus.SKIPPED: "skipped",
     RunStatus.MISSED: "missed",
 }
-JOBS = (RETRAINING, DRIFT, ARCHIVE)
-"""Jobs with series from the first scrape on, before any of them ran."""
 # not `job`: Prometheus calls what it scrapes by that name
 _JOB = "job_name"
 

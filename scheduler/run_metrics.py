@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine, Row, select
 
 from scheduler.decision import REQUIRED_GATES
-from scheduler.schedule.jobs import ARCHIVE, DRIFT, RETRAINING
+from scheduler.schedule.jobs import JOBS, RETRAINING
 from scheduler.statistics.alpha_spending import alpha_left
 from shared.clock import Clock, to_datetime
 from shared.errors import DataUnavailable
@@ -46,7 +46,7 @@ class FinishedRuns:
         # Every run up to this one is final and counted, and these later ones are.
         self._all_until = 0
         self._counted: set[int] = set()
-        self.buckets = {job: [0] * (len(RUN_BUCKETS) + 1) for job in (ARCHIVE, DRIFT, RETRAINING)}
+        self.buckets = {job: [0] * (len(RUN_BUCKETS) + 1) for job in JOBS}
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.steps: Counter[tuple[str, str]] = Counter()
         self.step_seconds: defaultdict[tuple[str, str], float] = defaultdict(float)

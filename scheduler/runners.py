@@ -18,7 +18,8 @@ from scheduler.drift.reports import DriftReports
 from scheduler.drift.runner import DriftContext, DriftRunner
 from scheduler.publisher import Publisher
 from scheduler.readiness import scoring_api
-from scheduler.schedule.jobs import ARCHIVE, DRIFT, RETRAINING, JobRunner
+from scheduler.replay.job import ReplayContext, ReplayRunner
+from scheduler.schedule.jobs import ARCHIVE, DRIFT, REPLAY, RETRAINING, JobRunner
 from scheduler.settings import SchedulerSettings
 from scheduler.step_cache.cache import StepCache, code_digest
 from scheduler.step_cache.store import ArtefactStore
@@ -63,10 +64,22 @@ def runners(
         interruption=interruption,
         log=log,
     )
+    replays = ReplayContext(
+        use_case=use_case,
+        engine=engine,
+        database_url=settings.database_url.get_secret_value(),
+        folder=settings.replay_dir,
+        seed=settings.training_seed,
+        latency_budget_ms=settings.latency_budget_ms,
+        clock=context.clock,
+        interruption=interruption,
+        log=log,
+    )
     return {
         RETRAINING: CycleRunner(context, recorder),
         DRIFT: DriftRunner(checks, recorder),
         ARCHIVE: ArchiveRunner(archive, recorder),
+        REPLAY: ReplayRunner(replays, recorder),
     }
 
 

@@ -82,6 +82,12 @@ class RunSettings(SettingGroup):
     run_time_limit_seconds: float = Field(
         default=4 * 3_600.0, gt=0, description="Seconds after which a run's process is ended."
     )
+    replay_time_limit_seconds: float = Field(
+        default=24 * 3_600.0,
+        gt=0,
+        description="Seconds after which the process of a replay is ended; the rounds it finished "
+        "are kept, and the same replay goes on from there.",
+    )
     run_memory_limit_bytes: int = Field(
         default=8 * GIB,
         gt=0,

@@ -21,6 +21,7 @@ from shared.settings import (
     LogSettings,
     NativeSettings,
     PickleSettings,
+    ReplaySettings,
     TracingSettings,
     load,
 )
@@ -43,6 +44,7 @@ class SchedulerSettings(
     CandidateSettings,
     RunFileSettings,
     DriftReportSettings,
+    ReplaySettings,
     ArchiveSettings,
     DriftSettings,
     RolloutSettings,

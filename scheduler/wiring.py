@@ -27,7 +27,7 @@ from scheduler.rollout.record import RolloutRecord
 from scheduler.rollout.stage import RolloutPolicy
 from scheduler.schedule.approval_watch import ApprovalWatch
 from scheduler.schedule.first_model import REQUESTED_BY, FirstModel
-from scheduler.schedule.jobs import ARCHIVE, DRIFT, RETRAINING, JobRunner
+from scheduler.schedule.jobs import ARCHIVE, DRIFT, REPLAY, RETRAINING, JobRunner
 from scheduler.schedule.table import DatabaseScheduleTable, FixedSchedule, ScheduleTable
 from scheduler.schedule.watcher import ScheduleWatcher
 from scheduler.schedule.worker import Worker
@@ -38,7 +38,7 @@ from scheduler.supervision.limits import ChildLimits, Retries
 from shared.clock import Clock, SystemClock
 from shared.keys.store import KeyStore
 from shared.tables.rollout_looks import write_look
-from shared.tables.runs import request_unless_unfinished
+from shared.tables.runs import JobChoice, request_unless_unfinished
 from shared.tracing.pipe import SpanPipe
 
 HEARTBEAT_SECONDS = 5.0
@@ -75,10 +75,20 @@ def wire(
         engine=engine,
         recorder=recorder,
         interruption=interruption,
-        limits=_limits(settings),
+        limits=_limits(settings, settings.run_time_limit_seconds),
         lease_seconds=settings.lease_seconds,
         log=log,
         keeps_ready=settings.run_process_ready,
+        spans=spans,
+    )
+    replays = ChildRunner(
+        command=command,
+        engine=engine,
+        recorder=recorder,
+        interruption=interruption,
+        limits=_limits(settings, settings.replay_time_limit_seconds),
+        lease_seconds=settings.lease_seconds,
+        log=log,
         spans=spans,
     )
     worker = _worker(settings, engine, children, recorder, log)
@@ -97,6 +107,12 @@ def wire(
         ),
         PeriodicTask("first_model", first_model.tick, FIRST_MODEL_SECONDS),
         PeriodicTask("worker", worker.tick, settings.claim_poll_seconds, is_long=True),
+        PeriodicTask(
+            "replays",
+            _replay_worker(settings, engine, replays, recorder, log).tick,
+            settings.claim_poll_seconds,
+            is_long=True,
+        ),
     ]
     ticks.append(_rollout_tick(settings, engine, clock, log))
     ticks.append(_trial_records_tick(settings, engine, log))
@@ -121,6 +137,27 @@ def _worker(
         lease_seconds=settings.lease_seconds,
         attempts=settings.run_attempts,
         log=log,
+        jobs=JobChoice(without=(REPLAY,)),
+    )
+
+
+def _replay_worker(
+    settings: SchedulerSettings,
+    engine: Engine,
+    runner: JobRunner,
+    recorder: RunRecorder,
+    log: FilteringBoundLogger,
+) -> Worker:
+    """A worker of its own: a replay takes hours, and no retraining waits for it."""
+    return Worker(
+        engine=engine,
+        runners={REPLAY: runner},
+        recorder=recorder,
+        owner=_owner(),
+        lease_seconds=settings.lease_seconds,
+        attempts=settings.run_attempts,
+        log=log,
+        jobs=JobChoice(only=(REPLAY,)),
     )
 
 
@@ -217,9 +254,9 @@ def _retries(settings: SchedulerSettings) -> Retries:
     return Retries(settings.run_attempts, settings.retry_pause_seconds)
 
 
-def _limits(settings: SchedulerSettings) -> ChildLimits:
+def _limits(settings: SchedulerSettings, time_seconds: float) -> ChildLimits:
     return ChildLimits(
-        time_seconds=settings.run_time_limit_seconds,
+        time_seconds=time_seconds,
         memory_bytes=settings.run_memory_limit_bytes,
         stop_seconds=settings.shutdown_grace_seconds / 2,
     )

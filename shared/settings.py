@@ -207,6 +207,16 @@ class DriftReportSettings(SettingGroup):
     )
 
 
+class ReplaySettings(SettingGroup):
+    """Replays."""
+
+    replay_dir: AbsolutePath = Field(
+        default=Path("var/replay"),
+        description="Folder of replays and their reports, which the console compares: --work of "
+        "`understudy replay`.",
+    )
+
+
 class ConsoleListenSettings(SettingGroup):
     """Address of the console."""
 

@@ -3,11 +3,9 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -16,39 +14,27 @@ from sqlalchemy import Engine
 import usecases
 from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only, newest_event_us
-from scheduler.replay.page import PageData, csv_text, render
+from scheduler.replay.page import PageData
 from scheduler.replay.plan import ReplayImpossible, Span, plan_spans
 from scheduler.replay.policies import Policy
-from scheduler.replay.protocol import Published, handbook
+from scheduler.replay.protocol import handbook
 from scheduler.replay.record import Round
 from scheduler.replay.replay import replay
+from scheduler.replay.report import (
+    CSV,
+    PAGE,
+    ReplayReport,
+    ReplayTerms,
+    usual_metric,
+    write_report,
+)
 from scheduler.replay.summary import describe, judged, summarize, verdict
 from scheduler.settings import SchedulerSettings, load_settings
-from shared.clock import SystemClock, isoformat, to_datetime, to_micros
+from shared.clock import SystemClock, to_datetime
+from shared.contracts.replays import instant_us
 from shared.intervals import Interval
-from shared.system.files import write_whole_within
-from shared.tasks import TaskKind
 from shared.usecase.learning import LearningUseCase
 from understudy.terminal import DataTable, console, errors
-
-# The Fraud Detection Handbook's published results for its protocol.
-
-HANDBOOK = Published(
-    source=(
-        "Le Borgne, Siblini, Lebichot, Bontempi: Reproducible Machine Learning for Credit Card "
-        "Fraud Detection; means of four weekly folds, trained from 2018-07-25 to 2018-08-15 on"
-    ),
-    metrics=("auc", "average_precision", "card_precision_100"),
-    rows={
-        "decision tree, depth 2": (0.792, 0.542, 0.265),
-        "logistic regression": (0.868, 0.623, 0.297),
-        "random forest, 100 trees, depth 20": (0.870, 0.678, 0.299),
-        "XGBoost": (0.869, 0.687, 0.303),
-        "feed-forward network": (0.876, 0.675, 0.303),
-        "LSTM with attention": (0.874, 0.667, 0.295),
-    },
-)
-
 
 # The terminal output of a replay: a line a round while it runs, two tables at the end.
 
@@ -192,12 +178,8 @@ def _number(value: float | None) -> str:
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}"
 
 
-CSV, PAGE, SUMMARY = "replay.csv", "replay.html", "summary.json"
 STOPPED = 130
 """A shell's exit status of a process that Ctrl-C ended."""
-
-
-BINARY_METRIC = "average_precision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +210,6 @@ def replay_history(request: ReplayRequest) -> int:
     screen = Screen(errors)
     try:
         use_case: LearningUseCase = usecases.load_learning(settings.use_case)
-        request = _with_metric(request, use_case)
         end_us = _instant("--to", request.end) if request.end else newest_event_us(use_case, engine)
         spans = plan_spans(interval, begin_us, end_us)
         asked = _asked(request, settings, use_case, engine, spans)
@@ -239,15 +220,15 @@ def replay_history(request: ReplayRequest) -> int:
         return STOPPED
     finally:
         engine.dispose()
-    _report(request, asked, rounds, screen.folder)
+    terms = ReplayTerms(
+        request.begin,
+        request.end,
+        request.every,
+        request.metric or usual_metric(use_case),
+        is_handbook=request.is_handbook,
+    )
+    _show(request, write_report(terms, asked, rounds, screen.folder))
     return 0
-
-
-def _with_metric(request: ReplayRequest, use_case: LearningUseCase) -> ReplayRequest:
-    if request.metric:
-        return request
-    is_binary = use_case.task.kind is TaskKind.BINARY
-    return replace(request, metric=BINARY_METRIC if is_binary else use_case.policy.primary_metric)
 
 
 def _asked(
@@ -270,55 +251,13 @@ def _asked(
     )
 
 
-def _report(request: ReplayRequest, asked: Asked, rounds: list[Round], folder: Path) -> None:
-    settings = {
-        "metric": request.metric,
-        "seed": str(asked.seed),
-        "latency budget": f"{asked.latency_budget_ms:g} ms",
-        "protocol": "handbook" if request.is_handbook else "the policy's own split",
-        "labels known by": isoformat(asked.known_us),
-    }
-    page = PageData(
-        use_case=asked.use_case.name,
-        every=request.every,
-        rounds=rounds,
-        metric=request.metric,
-        settings=settings,
-        published=HANDBOOK if request.is_handbook else None,
-    )
-    write_whole_within(folder / CSV, csv_text(rounds).encode())
-    write_whole_within(folder / PAGE, render(page).encode())
-    summary = _summary(request, rounds, folder)
-    # one line: what the console compares
-    write_whole_within(folder / SUMMARY, json.dumps(summary).encode() + b"\n")
+def _show(request: ReplayRequest, report: ReplayReport) -> None:
     if request.as_json:
-        sys.stdout.write(json.dumps(summary) + "\n")
-    else:
-        show(console, page)
-        console.print(f"{folder / PAGE}\n{folder / CSV}", highlight=False, soft_wrap=True)
-
-
-def _summary(request: ReplayRequest, rounds: list[Round], folder: Path) -> dict[str, Any]:
-    return {
-        "every": request.every,
-        "from": request.begin,
-        "to": request.end,
-        "metric": request.metric,
-        "protocol": "handbook" if request.is_handbook else "policy",
-        "rounds": len(rounds),
-        "promoted": sum(record.outcome.promoted for record in rounds),
-        "verdict": verdict(rounds, request.metric),
-        "policies": {
-            each.policy.value: {
-                "promotions": each.promotions,
-                **{name: mean.value for name, mean in each.means.items()},
-            }
-            for each in summarize(rounds)
-        },
-        "held_out": {name: describe(values).value for name, values in judged(rounds).items()},
-        "page": str(folder / PAGE),
-        "csv": str(folder / CSV),
-    }
+        sys.stdout.write(json.dumps(report.summary) + "\n")
+        return
+    show(console, report.page)
+    for name in (PAGE, CSV):
+        console.print(str(report.folder / name), highlight=False, soft_wrap=True)
 
 
 def _interval(text: str) -> Interval:
@@ -331,9 +270,6 @@ def _interval(text: str) -> Interval:
 def _instant(option: str, text: str) -> int:
     """A day, or an instant; without a zone it is UTC."""
     try:
-        moment = datetime.fromisoformat(text)
+        return instant_us(text)
     except ValueError as error:
-        raise ReplayImpossible(
-            f"{option}: {text!r} is no date; write 2026-01-31 or 2026-01-31T03:00:00+01:00"
-        ) from error
-    return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        raise ReplayImpossible(f"{option}: {error}") from error

@@ -39,6 +39,7 @@ METHOD_NOT_ALLOWED = ProblemKind(
 )
 TOO_SLOW = ProblemKind("request-too-slow", 408, "The request did not arrive in time")
 RUN_OVER = ProblemKind("run-over", 409, "This run has ended")
+REPLAY_UNFINISHED = ProblemKind("replay-unfinished", 409, "Another replay is not over yet")
 VERSION_CONFLICT = ProblemKind(
     "version-conflict", 409, "This version is not newer than what was accepted"
 )

@@ -10,11 +10,14 @@ from api.http.problems import (
     DATABASE_UNAVAILABLE,
     INVALID_REQUEST,
     REGISTRY_FAILED,
+    REPLAY_UNFINISHED,
     RUN_OVER,
     UNKNOWN_RUN,
     Problem,
 )
 from api.service import Service
+from shared.contracts.replays import JOB as REPLAY
+from shared.contracts.replays import ReplayRequest
 from shared.contracts.runs import (
     CancelRequest,
     ForcedRunRequest,
@@ -35,6 +38,7 @@ from shared.tables.runs import (
     RunStatus,
     get_run,
     list_runs,
+    request_alone,
     request_run,
 )
 
@@ -62,6 +66,11 @@ def add_retraining_routes(app: FastAPI, service: Service) -> None:
         response.headers["Location"] = f"/api/mlops/runs/{run_id}"
         return RunRequested(run_id=run_id, status=RunStatus.REQUESTED)
 
+    def replay(request: Request, body: ReplayRequest, response: Response) -> RunRequested:
+        run_id = _replay(service, acting_name(request), body)
+        response.headers["Location"] = f"/api/mlops/runs/{run_id}"
+        return RunRequested(run_id=run_id, status=RunStatus.REQUESTED)
+
     def cancel(request: Request, run_id: RunNumber, body: CancelRequest) -> RunCancelled:
         return _cancel(service, run_id, acting_name(request), body.reason)
 
@@ -77,6 +86,10 @@ def add_retraining_routes(app: FastAPI, service: Service) -> None:
                 problems=(DATABASE_UNAVAILABLE, REGISTRY_FAILED),
                 options={**_TAGS, "status_code": 202,
                          "summary": "Retrain now, also while the champion is fresh"}),
+        RouteSpec("POST", f"{_BASE}/replays", replay, Role.OPERATOR, _LIMIT,
+                problems=(DATABASE_UNAVAILABLE, REPLAY_UNFINISHED, REGISTRY_FAILED),
+                options={**_TAGS, "status_code": 202,
+                         "summary": "Play past months with another schedule; changes nothing"}),
         RouteSpec("POST", f"{_BASE}/runs/{{run_id}}/cancel", cancel, Role.OPERATOR, _LIMIT,
                 problems=(DATABASE_UNAVAILABLE, UNKNOWN_RUN, RUN_OVER, REGISTRY_FAILED),
                 options={**_TAGS, "summary": "End a run that waits or is in progress"}),
@@ -117,6 +130,16 @@ def _force(service: Service, who: str, reason: str) -> int:
     engine, asked_by = service.database.engine, who[:_LONGEST_NAME]
     run_id = request_run(engine, JOB, service.clock.now_us(), asked_by, ForcedBy(who, reason))
     _audit(service, "retraining-forced", who, reason, run_id=run_id)
+    return run_id
+
+
+def _replay(service: Service, who: str, body: ReplayRequest) -> int:
+    engine, now_us = service.database.engine, service.clock.now_us()
+    run_id, is_new = request_alone(engine, REPLAY, now_us, who[:_LONGEST_NAME], body.arguments)
+    if not is_new:
+        detail = f"the replay of run {run_id} is not over yet: wait for it, or cancel that run"
+        raise Problem(REPLAY_UNFINISHED, detail)
+    _audit(service, "replay-requested", who, body.reason, run_id=run_id, **body.arguments)
     return run_id
 
 

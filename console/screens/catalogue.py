@@ -40,4 +40,4 @@ SCREENS: Sequence[Screen] = (
     dossier.SCREEN,
     what_if.SCREEN,
 )
-DEEDS: Sequence[Deed] = (*steer.DEEDS, *approvals.DEEDS)
+DEEDS: Sequence[Deed] = (*steer.DEEDS, *approvals.DEEDS, *what_if.DEEDS)

@@ -78,6 +78,19 @@ def newest_runs(reading: Reading, job: str | None, limit: int = 10) -> list[dict
     return reading.rows(("newest_runs", job, limit), query)
 
 
+def newest_requests(reading: Reading, job: str, limit: int) -> list[dict[str, Any]]:
+    """The newest runs of a job with what they were asked to do and their steps, newest first."""
+
+    def query(connection: Connection) -> list[dict[str, Any]]:
+        table = model_training_runs
+        columns = (*LIGHT_COLUMNS, "arguments", "steps", "metrics")
+        wanted = select(*(table.c[name] for name in columns)).where(table.c.jobname == job)
+        ordered = wanted.order_by(table.c.runid.desc()).limit(limit)
+        return [dict(row) for row in connection.execute(ordered).mappings()]
+
+    return reading.rows(("requests", job, limit), query)
+
+
 def live_version(reading: Reading) -> str | None:
     """The live version, from the registry's own file where the API does not answer."""
     current = current_model(reading)

@@ -14,6 +14,7 @@ from console.screen import NotFound, Params, Reading, Row, Screen, Unreadable
 from console.screens.common import LIGHT_COLUMNS
 from console.wording import GATES, WHAT_TO_DO, metric_name, refusal, run_sentence
 from shared.clock import MICROS_PER_SECOND
+from shared.contracts.replays import JOB as REPLAY
 from shared.tables.runs import UNFINISHED, RunStatus
 from shared.tables.schema import model_training_runs as table
 
@@ -74,7 +75,7 @@ def read_list(reading: Reading, params: Params) -> RunsView:
     older = f"before={shown[-1]['runid']}&{rest}".rstrip("&") if len(found) > PAGE_ROWS else None
     return RunsView(
         runs=tuple(_line(row) for row in shown),
-        jobs=("retraining", "drift"),
+        jobs=("retraining", "drift", REPLAY),
         job=job,
         status=status,
         statuses=statuses,
@@ -287,7 +288,7 @@ def _steps(records: Sequence[Mapping[str, Any]], now_us: int) -> tuple[Step, ...
         rows = one.get("rows")
         steps.append(
             Step(
-                name=str(one.get("step", "")),
+                name=_step_name(one),
                 started_at=one.get("started_at"),
                 begins_seconds=clock,
                 seconds=length,
@@ -298,6 +299,12 @@ def _steps(records: Sequence[Mapping[str, Any]], now_us: int) -> tuple[Step, ...
         )
         clock += length or 0.0
     return _drawn(steps)
+
+
+def _step_name(one: Mapping[str, Any]) -> str:
+    """Rounds of a replay are counted."""
+    name, number = str(one.get("step", "")), one.get("number")
+    return f"{name} {number} of {one.get('of')}" if isinstance(number, int) else name
 
 
 def _drawn(steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -324,6 +331,8 @@ def _report(reading: Reading, row: Mapping[str, Any]) -> str | None:
         name = f"drift_run_{run_id}.html"
         read = lambda files: files.drift_report(name)  # noqa: E731
         return f"/reports/drift/{name}" if reading.files(("drift", name), read, None) else None
+    if row["jobname"] == REPLAY:
+        return _replay_report(reading, row)
     if version is None:
         kept = reading.files(
             ("no_candidate", run_id), lambda files: files.report_without_candidate(run_id), None
@@ -335,6 +344,13 @@ def _report(reading: Reading, row: Mapping[str, Any]) -> str | None:
 
     kept = reading.files(("report", version), candidate, None)
     return None if kept is None else f"/reports/candidate/{version}"
+
+
+def _replay_report(reading: Reading, row: Mapping[str, Any]) -> str | None:
+    metrics = row["metrics"] if isinstance(row["metrics"], dict) else {}
+    name = str(metrics.get("replay", ""))
+    kept = reading.files(("replay", name), lambda files: files.replay_report(name), None)
+    return None if kept is None else f"/reports/replay/{name}"
 
 
 def list_rows(view: RunsView) -> list[Row]:

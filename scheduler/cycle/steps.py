@@ -1,7 +1,7 @@
 """Steps: each is timed, logged as one line, and written to its run as it begins and ends."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -59,12 +59,16 @@ class StepLog:
         self.records: list[dict[str, Any]] = []
 
     @contextmanager
-    def step(self, name: str) -> Iterator[Note]:
-        """Run the body as one step; an exception ends it as failed and goes on upwards."""
+    def step(self, name: str, shown: Mapping[str, Any] | None = None) -> Iterator[Note]:
+        """Run the body as one step; an exception ends it as failed and goes on upwards.
+
+        `shown` are details that are known when it begins.
+        """
         self._interruption.raise_if_requested()
-        note = Note()
+        note = Note(details=dict(shown or {}))
         started_at = isoformat(self._clock.now_us())
-        self._tell([*self.records, {"step": name, "started_at": started_at, "result": RUNNING}])
+        begun = {"step": name, "started_at": started_at, "result": RUNNING, **note.details}
+        self._tell([*self.records, begun])
         started = time.perf_counter()
         try:
             with span(f"step {name}") as traced:

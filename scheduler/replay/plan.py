@@ -22,7 +22,9 @@ class Span:
     until_us: int
 
 
-def plan_spans(interval: Interval, from_us: int, to_us: int) -> tuple[Span, ...]:
+def plan_spans(
+    interval: Interval, from_us: int, to_us: int, most: int = MAX_ROUNDS
+) -> tuple[Span, ...]:
     """Every due instant from one instant to another, both included.
 
     An interval such as `1W` is counted from `from_us`; a cron expression has its own instants.
@@ -32,14 +34,14 @@ def plan_spans(interval: Interval, from_us: int, to_us: int) -> tuple[Span, ...]
     """
     if to_us < from_us:
         raise ReplayImpossible(
-            f"the range is empty: --from {isoformat(from_us)} is later than --to {isoformat(to_us)}"
+            f"the range is empty: it begins at {isoformat(from_us)} and ends at {isoformat(to_us)}"
         )
     spans: list[Span] = []
     due = next_due(interval, from_us, from_us - 1)
     while due <= to_us:
-        if len(spans) == MAX_ROUNDS:
+        if len(spans) == most:
             raise ReplayImpossible(
-                f"more than {MAX_ROUNDS} rounds: choose a longer --every or a shorter range"
+                f"more than {most} rounds: choose a longer interval or a shorter range"
             )
         after = next_due(interval, from_us, due)
         spans.append(Span(len(spans) + 1, due, after))

@@ -3,11 +3,16 @@
 from typing import Protocol
 
 from scheduler.cycle.report import RunReport
+from shared.contracts.replays import JOB as REPLAY
 from shared.tables.runs import Run
+
+__all__ = ["ARCHIVE", "DRIFT", "JOBS", "REPLAY", "RETRAINING", "JobRunner"]
 
 RETRAINING = "retraining"
 DRIFT = "drift"
 ARCHIVE = "archive"
+JOBS = (RETRAINING, DRIFT, ARCHIVE, REPLAY)
+"""Jobs with series from the first scrape on, before any of them ran."""
 
 
 class JobRunner(Protocol):

@@ -11,7 +11,7 @@ from scheduler.schedule.jobs import JobRunner
 from scheduler.schedule.outage_log import OutageLog
 from shared.errors import DataUnavailable
 from shared.tables.leases import CANCELLED
-from shared.tables.runs import Run, RunStatus, claim_next
+from shared.tables.runs import EVERY_JOB, JobChoice, Run, RunStatus, claim_next
 
 
 class Worker:
@@ -27,6 +27,7 @@ class Worker:
         lease_seconds: float,
         attempts: int,
         log: FilteringBoundLogger,
+        jobs: JobChoice = EVERY_JOB,
     ) -> None:
         self._engine = engine
         self._runners = runners
@@ -34,6 +35,7 @@ class Worker:
         self._owner = owner
         self._lease_seconds = lease_seconds
         self._attempts = attempts
+        self._jobs = jobs
         self._log = log
         self._database = OutageLog("run_queue", log)
         self._running: Run | None = None
@@ -46,7 +48,7 @@ class Worker:
     def tick(self) -> None:
         try:
             self._recorder.flush()
-            run = claim_next(self._engine, self._owner, self._lease_seconds)
+            run = claim_next(self._engine, self._owner, self._lease_seconds, self._jobs)
         except DataUnavailable as error:
             self._database.away(error)
             return

@@ -97,6 +97,9 @@ class RunView(BaseModel):
         default=None, description="Who wanted it although the champion was fresh"
     )
     forced_reason: str | None = None
+    arguments: Any = Field(
+        default=None, description="What the job was asked to do: days and interval of a replay"
+    )
 
 
 class Runs(BaseModel):

@@ -20,6 +20,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    true,
     update,
 )
 
@@ -68,6 +69,7 @@ class Run:
     Attributes:
         candidate_sha256: the bundle whose push was announced or done.
         forced_by: the person who wanted it although the champion is fresh.
+        arguments: what the job was asked to do beyond its name.
     """
 
     run_id: int
@@ -96,6 +98,7 @@ class Run:
     candidate_sha256: str | None = None
     forced_by: str | None = None
     forced_reason: str | None = None
+    arguments: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def request_run(
     """
     due = isoformat(scheduled_for_us)
     same = and_(table.c.jobname == job, table.c.scheduledfor == due)
-    return _request(engine, job, due, requested_by, same, forced=forced)
+    return _request(engine, job, due, requested_by, same, forced=forced)[0]
 
 
 def request_unless_unfinished(
@@ -132,11 +135,48 @@ def request_unless_unfinished(
         DataUnavailable: the database cannot be written now.
     """
     unfinished = and_(table.c.jobname == job, table.c.status.in_(CANCELLABLE))
-    return _request(engine, job, isoformat(scheduled_for_us), requested_by, unfinished)
+    return _request(engine, job, isoformat(scheduled_for_us), requested_by, unfinished)[0]
+
+
+def request_alone(
+    engine: Engine,
+    job: str,
+    scheduled_for_us: int,
+    requested_by: str,
+    arguments: Mapping[str, Any],
+) -> tuple[int, bool]:
+    """Ask for a run of a job of which only one may wait or be in progress.
+
+    Returns its number and True, or the number of the one that is not over yet and False.
+
+    Raises:
+        DataUnavailable: the database cannot be written now.
+    """
+    unfinished = and_(table.c.jobname == job, table.c.status.in_(UNFINISHED))
+    due = isoformat(scheduled_for_us)
+    return _request(engine, job, due, requested_by, unfinished, arguments=arguments)
+
+
+@dataclass(frozen=True, slots=True)
+class JobChoice:
+    """Which jobs a worker takes: `only` these, or all but those of `without`."""
+
+    only: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+
+    def condition(self) -> ColumnElement[bool]:
+        chosen = table.c.jobname.in_(self.only) if self.only else true()
+        return and_(chosen, table.c.jobname.not_in(self.without))
+
+
+EVERY_JOB = JobChoice()
 
 
 def claim_next(
-    engine: Engine, owner: str = "somebody", lease_seconds: float = LEASE_SECONDS
+    engine: Engine,
+    owner: str = "somebody",
+    lease_seconds: float = LEASE_SECONDS,
+    jobs: JobChoice = EVERY_JOB,
 ) -> Run | None:
     """Start the oldest requested run, or take over one whose owner let its lease run out.
 
@@ -148,12 +188,12 @@ def claim_next(
     with database_errors("look for requested runs"):
         # Polled every second or two: look without a lock first.
         with engine.connect() as connection:
-            if connection.scalar(_claimable(database_now_us(connection))) is None:
+            if connection.scalar(_claimable(database_now_us(connection), jobs)) is None:
                 return None
         with engine.begin() as connection:
             lock_for_writing(connection)
             now_us = database_now_us(connection)
-            run_id = connection.scalar(_claimable(now_us))
+            run_id = connection.scalar(_claimable(now_us, jobs))
             if run_id is None:
                 return None
             _start(connection, run_id, owner, now_us, lease_seconds)
@@ -270,12 +310,14 @@ def _request(
     known: ColumnElement[bool],
     *,
     forced: ForcedBy | None = None,
-) -> int:
+    arguments: Mapping[str, Any] | None = None,
+) -> tuple[int, bool]:
+    """The number of the run, and whether it is a new one."""
     with database_errors("request a run"), engine.begin() as connection:
         lock_for_writing(connection)
         run_id: int | None = connection.scalar(select(func.max(table.c.runid)).where(known))
         if run_id is not None:
-            return run_id
+            return run_id, False
         row = {
             "rundate": _now(),
             "jobname": job,
@@ -284,14 +326,16 @@ def _request(
             "requestedby": requested_by,
             "forcedby": None if forced is None else forced.person,
             "forcedreason": None if forced is None else forced.reason,
+            # a JSON column holds SQL NULL, not the JSON word null, when there is nothing
+            **({} if arguments is None else {"arguments": dict(arguments)}),
         }
         added: int = connection.execute(
             insert(table).values(row).returning(table.c.runid)
         ).scalar_one()
-    return added
+    return added, True
 
 
-def _claimable(now_us: int) -> Select[int]:
+def _claimable(now_us: int, jobs: JobChoice) -> Select[int]:
     other = table.alias()
     same_job_runs = (
         select(other.c.runid)
@@ -304,7 +348,8 @@ def _claimable(now_us: int) -> Select[int]:
         ~same_job_runs,
     )
     abandoned = and_(table.c.status == RunStatus.RUNNING.value, is_over(table.c.leaseuntil, now_us))
-    return select(table.c.runid).where(or_(waits, abandoned)).order_by(table.c.runid).limit(1)
+    ours = and_(or_(waits, abandoned), jobs.condition())
+    return select(table.c.runid).where(ours).order_by(table.c.runid).limit(1)
 
 
 def _start(

@@ -194,6 +194,8 @@ model_training_runs = Table(
     # the person who wanted it although the champion is fresh, and why
     Column("forcedby", String(128)),
     Column("forcedreason", Text),
+    # what a job was asked to do beyond its name: the days and the interval of a replay
+    Column("arguments", JSON),
     Index("uq_modeltrainingruns_due", "jobname", "scheduledfor", unique=True),
     Index("ix_modeltrainingruns_status", "status"),
     Index("ix_modeltrainingruns_fencing", "fencingnumber"),

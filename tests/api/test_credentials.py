@@ -35,6 +35,7 @@ WHO: dict[tuple[str, str], Role | str] = {
     ("POST", "/alert"): Role.ALERT,
     ("POST", "/api/mlops/trigger-retraining"): Role.TRIGGER,
     ("POST", "/api/mlops/force-retraining"): Role.OPERATOR,
+    ("POST", "/api/mlops/replays"): Role.OPERATOR,
     ("POST", "/api/mlops/runs/{run_id}/cancel"): Role.OPERATOR,
     ("POST", "/api/mlops/schedule"): Role.OPERATOR,
     ("GET", "/api/mlops/runs"): Role.READ,

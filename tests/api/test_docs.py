@@ -25,12 +25,14 @@ ROLES = {
     "/refuse_model": Role.OPERATOR,
     "/api/mlops/schedule": Role.OPERATOR,
     "/api/mlops/force-retraining": Role.OPERATOR,
+    "/api/mlops/replays": Role.OPERATOR,
     "/api/mlops/runs/{run_id}/cancel": Role.OPERATOR,
     "/alert": Role.ALERT,
 }
 # There is nothing to roll back to in this service, no such version, and nothing on trial.
 REFUSED = {
     "/api/mlops/force-retraining": 202,
+    "/api/mlops/replays": 202,
     "/rollback_model": 409,
     "/revoke_model": 404,
     "/update_rollout": 409,

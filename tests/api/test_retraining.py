@@ -110,3 +110,47 @@ def test_a_forced_run_keeps_the_person_and_the_reason_and_is_in_the_audit_trail(
     )  # fmt: skip
     assert serving.client.post(path, json={}, headers=by(serving, "anna")).status_code == 422
     assert serving.client.get(f"/api/mlops/runs/{trigger(serving)}").json()["forced_by"] is None
+
+
+def test_a_replay_is_asked_for_in_a_persons_name_and_only_one_at_a_time(serving: Running) -> None:
+    path = "/api/mlops/replays"
+    said = {"begin": "2026-01-01", "every": "2W", "reason": "is two weeks often enough?"}
+    answer = serving.client.post(path, json=said, headers=by(serving, "anna"))
+    assert answer.status_code == 202, answer.text
+    run_id = answer.json()["run_id"]
+    shown = serving.client.get(answer.headers["Location"]).json()
+    assert (shown["job"], shown["requested_by"]) == ("replay", "operator/anna")
+    assert shown["arguments"] == {"begin": "2026-01-01", "every": "2W"}
+    line = audit(serving.settings)[-1]
+    assert (line["what"], line["who"], line["why"], line["run_id"], line["every"]) == (
+        "replay-requested", "operator/anna", said["reason"], run_id, "2W",
+    )  # fmt: skip
+    second = serving.client.post(path, json=said, headers=by(serving, "bert"))
+    assert second.status_code == 409
+    assert f"run {run_id}" in second.json()["detail"]
+    body = {"reason": "enough of it"}
+    ended = serving.client.post(f"{path[:-7]}runs/{run_id}/cancel", json=body,
+                                headers=by(serving, "bert"))  # fmt: skip
+    assert ended.status_code == 200
+    assert serving.client.post(path, json=said, headers=by(serving, "bert")).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"begin": "yesterday"},
+        {"begin": "9999-99-99"},
+        {"every": "often"},
+        {"metric": "$(id)"},
+        {"end": "2025-01-01"},
+        {"reason": ""},
+        {"more": 1},
+    ],
+)
+def test_a_replay_that_cannot_be_is_refused_by_the_name_of_the_field(
+    serving: Running, wrong: dict[str, object]
+) -> None:
+    said = {"begin": "2026-01-01", "every": "2W", "reason": "a question", **wrong}
+    answer = serving.client.post("/api/mlops/replays", json=said, headers=by(serving, "anna"))
+    assert answer.status_code == 422
+    assert next(iter(wrong)) in answer.text

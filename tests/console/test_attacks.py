@@ -31,6 +31,7 @@ def example(path: str) -> str:
 def test_every_route_is_a_page_a_file_or_a_form(bench: Bench) -> None:
     known = {"/", "/livez", "/login", "/logout", "/deeds/{name}"}
     known |= {"/reports/candidate/{version}", "/reports/run/{run_id:int}", "/reports/drift/{name}"}
+    known |= {"/reports/replay/{name}"}
     known |= {f"{screen.path}{end}" for screen in SCREENS for end in ("", ".json", ".csv")}
     stray = {route.path for route in routes(bench)} - known
     assert all(path.startswith("/static/") for path in stray)

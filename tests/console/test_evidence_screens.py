@@ -157,6 +157,67 @@ def test_replays_are_compared_and_the_command_of_another_is_composed(bench: Benc
         assert browser.get(f"/what-if?{bad}").status_code == 422
 
 
+def test_a_replay_is_started_from_its_plan_in_the_name_of_a_person(bench: Bench) -> None:
+    browser = bench.browser()
+    bench.api.answers["/api/mlops/replays"] = {"run_id": 7, "status": "REQUESTED"}
+    page = browser.get("/what-if?begin=2026-01-01&every=2W").text
+    assert 'action="/deeds/start-replay"' in page
+    form = {"form_token": form_token(page), "begin": "2026-01-01", "every": "2W", "metric": "",
+            "reason": "is it often enough?", "person": "anna", "token": OPERATOR_TOKEN}  # fmt: skip
+    answer = browser.post("/deeds/start-replay", data=form)
+    assert answer.status_code == 200
+    assert "The replay is run 7" in answer.text
+    sent = bench.api.changes[-1]
+    assert json.loads(sent.content) == {
+        "begin": "2026-01-01", "every": "2W", "reason": "is it often enough?",
+    }  # fmt: skip
+    assert sent.headers["X-Person"] == "anna"
+    for wrong in ({"begin": "soon"}, {"every": "often"}, {"metric": "$(id)"}):
+        refused = browser.post("/deeds/start-replay", data={**form, **wrong})
+        assert refused.status_code == 422
+    assert len(bench.api.changes) == 1
+    assert "choose a longer interval" in browser.get("/what-if?begin=2020-01-01&every=1H").text
+    assert "choose an earlier first day" in browser.get("/what-if?begin=2126-01-01&every=1W").text
+
+
+def test_a_replay_in_progress_says_which_round_since_when_and_until_when(bench: Bench) -> None:
+    asked = {"begin": "2026-01-01", "every": "1W"}
+    steps = [
+        {"step": "read_history", "started_at": AT, "duration_seconds": 3.0, "result": "ok",
+         "rounds": 4, "finished_earlier": 1},
+        {"step": "round", "number": 2, "of": 4, "started_at": AT, "duration_seconds": 60.0,
+         "as_of": "2026-01-08T00:00:00Z", "result": "ok"},
+        {"step": "round", "number": 3, "of": 4, "started_at": AT, "result": "running",
+         "as_of": "2026-01-15T00:00:00Z"},
+    ]  # fmt: skip
+    row = {"jobname": "replay", "arguments": asked, "steps": steps, "modelversion": None}
+    run_id = bench.add_run(**row, status="RUNNING", finishedat=None, statusmessage=None)
+    browser = bench.browser()
+    page = browser.get("/what-if").text
+    for text in ("2 of 4", "plays round 3 of 4, as of 2026-01-15", "over about",
+                 f"Cancel the replay of run {run_id}"):  # fmt: skip
+        assert text in page
+    told = browser.get("/what-if.json").json()["runs"][0]
+    assert (told["done"], told["total"], told["is_unfinished"]) == (2, 4, True)
+    assert "round 3 of 4" in browser.get(f"/runs/{run_id}").text
+
+
+def test_a_finished_replay_leads_to_its_report_and_to_no_other_file(bench: Bench) -> None:
+    folder = bench.settings.replay_dir / "a1b2c3"
+    folder.mkdir(parents=True)
+    (folder / "replay.html").write_text("<p>rounds</p>")
+    bench.add_run(jobname="replay", status="SUCCEEDED", statusmessage="the gate was right",
+                  metrics={"replay": "a1b2c3", "rounds": 4}, modelversion=None)  # fmt: skip
+    browser = bench.browser()
+    assert 'href="/reports/replay/a1b2c3"' in browser.get("/what-if").text
+    shown = browser.get("/reports/replay/a1b2c3")
+    assert (shown.status_code, shown.text) == (200, "<p>rounds</p>")
+    assert "sandbox" in shown.headers["Content-Security-Policy"]
+    (bench.settings.replay_dir / "linked").symlink_to(folder)
+    for name in ("..", "%2e%2e", "..%2fcandidates", "a1b2c3%00", "none", ".hidden"):
+        assert browser.get(f"/reports/replay/{name}").status_code == 404
+
+
 def hostile(value: Any) -> Any:
     if isinstance(value, str) and not value.startswith("2026-"):
         return XSS

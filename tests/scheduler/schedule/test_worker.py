@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -16,7 +17,16 @@ from scheduler.supervision.limits import Retries
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect
 from shared.tables.leases import announce_push, request_cancel
-from shared.tables.runs import Run, RunStatus, claim_next, get_run, list_runs, request_run
+from shared.tables.runs import (
+    JobChoice,
+    Run,
+    RunStatus,
+    claim_next,
+    get_run,
+    list_runs,
+    request_alone,
+    request_run,
+)
 from tests.support.cycle_bench import CycleBench
 
 ATTEMPTS = 3
@@ -244,3 +254,27 @@ def test_a_job_that_nobody_here_knows_fails_in_words(bench: CycleBench) -> None:
         RunStatus.FAILED,
         "unknown_job",
     )
+
+
+def test_a_worker_of_replays_and_the_other_worker_take_nothing_of_each_other(
+    bench: CycleBench,
+) -> None:
+    engine, log = bench.context.engine, bench.context.log
+    replays = FailingRunner(bench.recorder, code="replay_impossible")
+    others = FailingRunner(bench.recorder, code="error")
+    options: dict[str, Any] = {"engine": engine, "recorder": bench.recorder, "owner": "me",
+                               "lease_seconds": 60, "attempts": 1, "log": log}  # fmt: skip
+    of_replays = Worker(runners={"replay": replays}, jobs=JobChoice(only=("replay",)), **options)
+    of_others = Worker(runners={"retraining": others}, jobs=JobChoice(without=("replay",)),
+                       **options)  # fmt: skip
+    first = request_run(engine, "retraining", 1, "anna")
+    second, is_new = request_alone(engine, "replay", 2, "anna", {"begin": "2026-01-01"})
+    assert is_new
+    assert request_alone(engine, "replay", 3, "bert", {}) == (second, False)
+    of_replays.tick()
+    of_replays.tick()
+    assert [run.run_id for run in replays.executed] == [second]
+    assert replays.executed[0].arguments == {"begin": "2026-01-01"}
+    of_others.tick()
+    of_others.tick()
+    assert [run.run_id for run in others.executed] == [first]

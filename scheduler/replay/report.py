@@ -1,0 +1,112 @@
+"""The report of a replay: a page, a table, and the summary that the console compares."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scheduler.replay.asked import Asked
+from scheduler.replay.page import PageData, csv_text, render
+from scheduler.replay.protocol import Published
+from scheduler.replay.record import Round
+from scheduler.replay.summary import describe, judged, summarize, verdict
+from shared.clock import isoformat
+from shared.system.files import write_whole_within
+from shared.tasks import TaskKind
+from shared.usecase.learning import LearningUseCase
+
+CSV, PAGE, SUMMARY = "replay.csv", "replay.html", "summary.json"
+BINARY_METRIC = "average_precision"
+# The Fraud Detection Handbook's published results for its protocol.
+
+HANDBOOK = Published(
+    source=(
+        "Le Borgne, Siblini, Lebichot, Bontempi: Reproducible Machine Learning for Credit Card "
+        "Fraud Detection; means of four weekly folds, trained from 2018-07-25 to 2018-08-15 on"
+    ),
+    metrics=("auc", "average_precision", "card_precision_100"),
+    rows={
+        "decision tree, depth 2": (0.792, 0.542, 0.265),
+        "logistic regression": (0.868, 0.623, 0.297),
+        "random forest, 100 trees, depth 20": (0.870, 0.678, 0.299),
+        "XGBoost": (0.869, 0.687, 0.303),
+        "feed-forward network": (0.876, 0.675, 0.303),
+        "LSTM with attention": (0.874, 0.667, 0.295),
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayTerms:
+    """What was asked for, as it was written, and what the policies are compared by."""
+
+    begin: str
+    end: str | None
+    every: str
+    metric: str
+    is_handbook: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """The report as it was written to a folder."""
+
+    page: PageData
+    summary: dict[str, Any]
+    folder: Path
+
+
+def usual_metric(use_case: LearningUseCase) -> str:
+    """What policies are compared by where no metric was named."""
+    is_binary = use_case.task.kind is TaskKind.BINARY
+    return BINARY_METRIC if is_binary else use_case.policy.primary_metric
+
+
+def write_report(
+    terms: ReplayTerms, asked: Asked, rounds: list[Round], folder: Path
+) -> ReplayReport:
+    """Write page, table and summary of the rounds into the folder of the replay."""
+    settings = {
+        "metric": terms.metric,
+        "seed": str(asked.seed),
+        "latency budget": f"{asked.latency_budget_ms:g} ms",
+        "protocol": "handbook" if terms.is_handbook else "the policy's own split",
+        "labels known by": isoformat(asked.known_us),
+    }
+    page = PageData(
+        use_case=asked.use_case.name,
+        every=terms.every,
+        rounds=rounds,
+        metric=terms.metric,
+        settings=settings,
+        published=HANDBOOK if terms.is_handbook else None,
+    )
+    write_whole_within(folder / CSV, csv_text(rounds).encode())
+    write_whole_within(folder / PAGE, render(page).encode())
+    summary = _summary(terms, rounds, folder)
+    # one line: what the console compares
+    write_whole_within(folder / SUMMARY, json.dumps(summary).encode() + b"\n")
+    return ReplayReport(page, summary, folder)
+
+
+def _summary(terms: ReplayTerms, rounds: list[Round], folder: Path) -> dict[str, Any]:
+    return {
+        "every": terms.every,
+        "from": terms.begin,
+        "to": terms.end,
+        "metric": terms.metric,
+        "protocol": "handbook" if terms.is_handbook else "policy",
+        "rounds": len(rounds),
+        "promoted": sum(record.outcome.promoted for record in rounds),
+        "verdict": verdict(rounds, terms.metric),
+        "policies": {
+            each.policy.value: {
+                "promotions": each.promotions,
+                **{name: mean.value for name, mean in each.means.items()},
+            }
+            for each in summarize(rounds)
+        },
+        "held_out": {name: describe(values).value for name, values in judged(rounds).items()},
+        "page": str(folder / PAGE),
+        "csv": str(folder / CSV),
+    }
