@@ -11,6 +11,7 @@ from shared.settings import (
     ConsoleListenSettings,
     DataSettings,
     ListenSettings,
+    RegistrySettings,
     SettingGroup,
     load,
 )
@@ -37,6 +38,7 @@ class CommandSettings(
     ListenSettings,
     ApiClientSettings,
     CandidateSettings,
+    RegistrySettings,
     ConsoleListenSettings,
     CommandRunSettings,
 ):

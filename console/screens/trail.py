@@ -24,6 +24,7 @@ class DataChangeLine:
     changed_by: str
     reason: str | None
     undone_by: int | None
+    details: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,12 @@ def _changes(connection: Connection) -> list[DataChangeLine]:
             table.c.changedby,
             table.c.reason,
             table.c.undoneby,
+            table.c.details,
         )
         .order_by(table.c.changeid.desc())
         .limit(_CHANGES)
     )
-    return [DataChangeLine(*row) for row in connection.execute(query)]
+    return [DataChangeLine(*row[:-1], _plain(row[-1])) for row in connection.execute(query)]
 
 
 def rows(view: TrailView) -> list[Row]:
@@ -98,8 +100,8 @@ def rows(view: TrailView) -> list[Row]:
     ]  # fmt: skip
 
 
-def _plain(details: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(details)
+def _plain(details: Any) -> dict[str, Any]:
+    return dict(details) if isinstance(details, Mapping) else {}
 
 
 SCREEN = Screen(

@@ -26,7 +26,9 @@ from shared.tables.schema import (
 )
 from shared.tables.tiles import TileChanges, merged
 
-ChangeKind = Literal["import", "seed", "fix", "remove", "undo", "erase"]
+ChangeKind = Literal[
+    "import", "seed", "fix", "remove", "undo", "erase", "schedule", "run-cancelled"
+]
 LOGS = (transaction_history_logs, api_transaction_logs, quarantined_transaction_logs)
 CHUNK = 5_000
 IMPORT_SENDER = "import/"
@@ -99,12 +101,14 @@ def begin_change(
     now_us: int,
     reason: str | None,
     details: Mapping[str, Any],
+    *,
+    by: str | None = None,
 ) -> int:
-    """Write down that a change begins; returns its number."""
+    """Write down that a change begins; returns its number. `by`: else the user of the system."""
     values = {
         "kind": kind,
         "changedat": isoformat(now_us),
-        "changedby": getpass.getuser()[:64],
+        "changedby": (by or getpass.getuser())[:64],
         "reason": reason,
         "details": dict(details),
     }

@@ -256,7 +256,7 @@ data_changes = Table(
     "datachanges",
     metadata,
     Column("changeid", RowId, primary_key=True, autoincrement=True),
-    # import, seed, fix, remove, undo or erase
+    # import, seed, fix, remove, undo or erase of rows; schedule, or a run that was cancelled
     Column("kind", String(16), nullable=False),
     Column("changedat", String(40), nullable=False),
     Column("changedby", String(64), nullable=False),

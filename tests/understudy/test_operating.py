@@ -15,6 +15,7 @@ import typer.main
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
+from api.registry.audit_reader import AuditReader
 from shared.contracts.runs import RunView
 from shared.errors import SettingsError
 from shared.keys.tokens import Role, ensure_tokens
@@ -85,6 +86,33 @@ def test_the_exit_status_of_a_run_tells_promoted_failed_and_kept_apart() -> None
     assert exit_status(RunStatus.SUCCEEDED) == 0
     assert exit_status(RunStatus.FAILED) == 1
     assert {exit_status(RunStatus(each)) for each in ("REFUSED", "SKIPPED", "MISSED")} == {3}
+
+
+def test_a_changed_schedule_is_a_line_of_the_audit_trail_with_person_and_reason(
+    tmp_path: Path,
+) -> None:
+    trail = tmp_path / "prod_models" / "audit.jsonl"
+    trail.parent.mkdir()
+    first = {"at": "2026-01-01T00:00:00Z", "what": "push", "who": "scheduler", "why": "a test",
+             "before": "0" * 64}  # fmt: skip
+    trail.write_text(json.dumps(first) + "\n")
+    given = {"DATABASE_URL": make_database(tmp_path), "PROD_MODELS_DIR": str(trail.parent)}
+
+    def schedule(*arguments: str) -> None:
+        said = ["--reason", "labels come on Saturday", "--as", "anna"]
+        done = CliRunner().invoke(app, ["schedule", *arguments, *said], env=given)
+        assert done.exit_code == 0, done.output
+
+    schedule("set", "2D")
+    schedule("pause")
+    schedule("resume")
+    page = AuditReader(trail).page(10)
+    assert page.is_whole
+    assert [(one.what, one.who, one.why) for one in page.entries[:3]] == [
+        ("schedule", "command/anna", "labels come on Saturday")
+    ] * 3
+    assert [one.details["is_enabled"] for one in page.entries[:3]] == [True, False, True]
+    assert page.entries[0].details["interval"] == "2D"
 
 
 def test_the_schedule_is_set_paused_and_resumed(tmp_path: Path) -> None:

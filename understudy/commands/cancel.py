@@ -8,10 +8,11 @@ from shared.errors import UnderstudyError
 from shared.tables.leases import request_cancel
 from shared.tables.runs import CANCELLABLE, RunStatus
 from understudy.api_client import user_name
-from understudy.commands.options import Person
+from understudy.commands.options import MaybeReason, Person
 from understudy.commands.runs import NoSuchRun, runs
 from understudy.settings import load_settings
 from understudy.terminal import console, open_database
+from understudy.trail import write_down
 
 
 class TooLate(UnderstudyError):
@@ -25,23 +26,27 @@ def register(_app: typer.Typer) -> None:
 
 def cancel(
     run_id: Annotated[int, typer.Argument(help="The number in the first column of the list.")],
-    who: Person = None,
+    reason: MaybeReason = None,
+    person: Person = None,
 ) -> None:
     """End a run: one that waits at once, one in progress within some ten seconds.
 
     It ends as SKIPPED with the code `cancelled`, and the model that serves stays. A run whose
     bundle is on its way to the API is past that: it ends as it ends, and `understudy runs
     show` tells how. The next due instant is not affected; `understudy schedule
-    pause` stops those.
+    pause` stops those. Who and why go into the audit trail.
 
     **Examples**
 
         understudy runs cancel 12
 
-        understudy runs cancel 12 --as "the on-call of tonight"
+        understudy runs cancel 12 --reason "the disk is needed" --as "the on-call of tonight"
     """
-    with open_database(load_settings()) as engine:
-        before = request_cancel(engine, run_id, (who or user_name())[:64])
+    settings, who = load_settings(), person or user_name()
+    with open_database(settings) as engine:
+        before = request_cancel(engine, run_id, who[:64])
+        if before in CANCELLABLE:
+            write_down(settings, engine, "run-cancelled", who, reason, run_id=run_id)
     if before is None:
         raise NoSuchRun(f"there is no run {run_id}; `understudy runs` lists them")
     if before is RunStatus.RUNNING:

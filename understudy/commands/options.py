@@ -19,4 +19,7 @@ Person = Annotated[
         show_default="your user name",
     ),
 ]
+MaybeReason = Annotated[
+    str | None, typer.Option("--reason", help="Why, for the audit trail.", show_default="none")
+]
 Reason = Annotated[str, typer.Option(help="Why; kept with the change.", show_default=False)]

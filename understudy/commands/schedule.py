@@ -9,9 +9,11 @@ from shared.errors import UnderstudyError
 from shared.intervals import Interval
 from shared.tables.config import change_retraining, read_retraining_config
 from shared.tables.job_schedules import JobSchedule, read_schedules
-from understudy.commands.options import AsJson
+from understudy.api_client import user_name
+from understudy.commands.options import AsJson, MaybeReason, Person
 from understudy.settings import load_settings
 from understudy.terminal import DataTable, console, open_database, second_of, write_json
+from understudy.trail import write_down
 
 # A scheduler writes every ten seconds that it has looked.
 _UNATTENDED_SECONDS = 60
@@ -33,8 +35,9 @@ def register(app: typer.Typer) -> None:
 def show_schedule(context: typer.Context, as_json: AsJson = False) -> None:
     """Show when models are retrained; `set`, `pause` and `resume` change it within 10 s.
 
-    These are Interval and IsEnabled of the table RetrainingConfig, which may also be changed by
-    SQL. docs/operations/scheduler.md has the forms of an interval.
+    Who changed it and why go into the audit trail. These are Interval and IsEnabled of the table
+    RetrainingConfig, which may also be changed by SQL. docs/operations/scheduler.md
+    has the forms of an interval.
 
     **Examples**
 
@@ -69,6 +72,8 @@ def set_(
             help="1D, 1W, P1DT12H, a cron expression, 'weekly sunday 03:00' ...", show_default=False
         ),
     ],
+    reason: MaybeReason = None,
+    person: Person = None,
 ) -> None:
     """Retrain at another interval; whether it is paused stays as it is.
 
@@ -78,7 +83,7 @@ def set_(
 
         understudy schedule set 1W
 
-        understudy schedule set "0 3 * * 0"
+        understudy schedule set "0 3 * * 0" --reason "labels come on Saturday" --as anna
     """  # fmt: skip
     try:
         text = Interval.parse(interval).text
@@ -86,37 +91,46 @@ def set_(
         raise NoSchedule(str(error)) from error
     if len(text) > _LONGEST:
         raise NoSchedule(f"{text[:40]!r} ... is longer than {_LONGEST} characters")
-    _change(interval=text)
+    _change(reason, person, interval=text)
 
 
 @schedule_app.command()
-def pause() -> None:
+def pause(reason: MaybeReason = None, person: Person = None) -> None:
     """Let no due instant start a run until `resume`; `understudy retrain` still does.
 
     A run in progress goes on: `understudy runs cancel N` ends it.
 
     **Examples**
 
-        understudy schedule pause
+        understudy schedule pause --reason "the warehouse is being moved"
     """
-    _change(is_enabled=False)
+    _change(reason, person, is_enabled=False)
 
 
 @schedule_app.command()
-def resume() -> None:
+def resume(reason: MaybeReason = None, person: Person = None) -> None:
     """Retrain at the due instants again; those of the pause are not made up for.
 
     **Examples**
 
         understudy schedule resume
     """
-    _change(is_enabled=True)
+    _change(reason, person, is_enabled=True)
 
 
-def _change(*, interval: str | None = None, is_enabled: bool | None = None) -> None:
-    with open_database(load_settings()) as engine:
+def _change(
+    reason: str | None,
+    person: str | None,
+    *,
+    interval: str | None = None,
+    is_enabled: bool | None = None,
+) -> None:
+    settings = load_settings()
+    with open_database(settings) as engine:
         change_retraining(engine, interval=interval, is_enabled=is_enabled)
         config = read_retraining_config(engine)
+        now = {"interval": config.interval, "is_enabled": config.is_enabled}
+        write_down(settings, engine, "schedule", person or user_name(), reason, **now)
     state = "in force within 10 s" if config.is_enabled else "paused until `schedule resume`"
     console.print(f"retraining: {config.interval}, {state}")
 
