@@ -8,7 +8,6 @@ from markupsafe import Markup
 from sqlalchemy import Connection, select
 
 from console.charts import Interval, interval_chart, span
-from console.files import ModelFiles
 from console.render import micros_of, plain
 from console.screen import NotFound, Params, Reading, Row, Screen, Unreadable
 from console.screens.common import LIGHT_COLUMNS
@@ -303,8 +302,8 @@ def _steps(records: Sequence[Mapping[str, Any]], now_us: int) -> tuple[Step, ...
 
 def _step_name(one: Mapping[str, Any]) -> str:
     """Rounds of a replay are counted."""
-    name, number = str(one.get("step", "")), one.get("number")
-    return f"{name} {number} of {one.get('of')}" if isinstance(number, int) else name
+    counted = f" {one['number']} of {one.get('of')}" if "number" in one else ""
+    return f"{one.get('step', '')}{counted}"
 
 
 def _drawn(steps: Sequence[Step]) -> tuple[Step, ...]:
@@ -338,11 +337,9 @@ def _report(reading: Reading, row: Mapping[str, Any]) -> str | None:
             ("no_candidate", run_id), lambda files: files.report_without_candidate(run_id), None
         )
         return None if kept is None else f"/reports/run/{run_id}"
-
-    def candidate(files: ModelFiles) -> Any:
-        return files.report_of_candidate(str(version))
-
-    kept = reading.files(("report", version), candidate, None)
+    kept = reading.files(
+        ("report", version), lambda files: files.report_of_candidate(str(version)), None
+    )
     return None if kept is None else f"/reports/candidate/{version}"
 
 

@@ -17,34 +17,22 @@ from shared.usecase.learning import LearningUseCase
 
 CSV, PAGE, SUMMARY = "replay.csv", "replay.html", "summary.json"
 BINARY_METRIC = "average_precision"
-# The Fraud Detection Handbook's published results for its protocol.
-
-HANDBOOK = Published(
-    source=(
-        "Le Borgne, Siblini, Lebichot, Bontempi: Reproducible Machine Learning for Credit Card "
-        "Fraud Detection; means of four weekly folds, trained from 2018-07-25 to 2018-08-15 on"
-    ),
-    metrics=("auc", "average_precision", "card_precision_100"),
-    rows={
-        "decision tree, depth 2": (0.792, 0.542, 0.265),
-        "logistic regression": (0.868, 0.623, 0.297),
-        "random forest, 100 trees, depth 20": (0.870, 0.678, 0.299),
-        "XGBoost": (0.869, 0.687, 0.303),
-        "feed-forward network": (0.876, 0.675, 0.303),
-        "LSTM with attention": (0.874, 0.667, 0.295),
-    },
-)
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayTerms:
-    """What was asked for, as it was written, and what the policies are compared by."""
+    """What was asked for, as it was written, and what the policies are compared by.
+
+    Attributes:
+        published: results of others by the protocol that rows were split with; None: the rows are
+            split as in production.
+    """
 
     begin: str
     end: str | None
     every: str
     metric: str
-    is_handbook: bool = False
+    published: Published | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +58,7 @@ def write_report(
         "metric": terms.metric,
         "seed": str(asked.seed),
         "latency budget": f"{asked.latency_budget_ms:g} ms",
-        "protocol": "handbook" if terms.is_handbook else "the policy's own split",
+        "protocol": "handbook" if terms.published else "the policy's own split",
         "labels known by": isoformat(asked.known_us),
     }
     page = PageData(
@@ -79,7 +67,7 @@ def write_report(
         rounds=rounds,
         metric=terms.metric,
         settings=settings,
-        published=HANDBOOK if terms.is_handbook else None,
+        published=terms.published,
     )
     write_whole_within(folder / CSV, csv_text(rounds).encode())
     write_whole_within(folder / PAGE, render(page).encode())
@@ -95,7 +83,7 @@ def _summary(terms: ReplayTerms, rounds: list[Round], folder: Path) -> dict[str,
         "from": terms.begin,
         "to": terms.end,
         "metric": terms.metric,
-        "protocol": "handbook" if terms.is_handbook else "policy",
+        "protocol": "handbook" if terms.published else "policy",
         "rounds": len(rounds),
         "promoted": sum(record.outcome.promoted for record in rounds),
         "verdict": verdict(rounds, terms.metric),
