@@ -9,6 +9,7 @@ from shared.local_paths import AbsolutePath
 from shared.outbound import Address
 from shared.settings import SettingGroup
 from shared.sizes import GIB, MIB
+from shared.usecase.serving import DEFAULT_BOUNDS
 
 _ORIGIN = r"https?://[A-Za-z0-9.\[\]:-]+"
 ORIGINS = rf"^({_ORIGIN}(\s*,\s*{_ORIGIN})*)?$"
@@ -252,6 +253,19 @@ class ScoringSettings(SettingGroup):
         ge=0,
         description="Stored decisions kept in memory, so that a retry needs no database. 0 keeps "
         "none.",
+    )
+    window_users: int = Field(
+        default=DEFAULT_BOUNDS.users,
+        ge=0,
+        description="Users whose recent rows each worker keeps in memory, of use cases with a "
+        "history. 0 keeps none: every row reads the database.",
+    )
+    window_rows: int = Field(
+        default=DEFAULT_BOUNDS.rows,
+        ge=0,
+        description="Rows of all these users together, 96 bytes each. Size it as 2,600 for each "
+        "user with thousands of rows a month who is active at once, and 100 for every other one; "
+        "users beyond it are read from the database.",
     )
     history_deadline_ms: float = Field(
         default=250,

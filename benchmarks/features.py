@@ -20,7 +20,7 @@ from shared.clock import SystemClock
 from shared.tables.engine import connect, migrate
 from shared.tables.schema import transaction_history_logs
 from shared.transaction import Transaction
-from shared.usecase.serving import FloatMatrix
+from shared.usecase.serving import FloatMatrix, WindowBounds
 from usecases.fraud.features.batch import compute
 from usecases.fraud.features.online import FraudFeatureSource, warm_up
 
@@ -83,7 +83,7 @@ def measure_live(engine: Engine, frame: pl.DataFrame, matrix: FloatMatrix) -> di
     picked = np.random.default_rng(7).permutation(frame.height)[:LIVE_ROWS]
     rows = [as_transaction(row) for row in frame[picked].iter_rows(named=True)]
     # No windows in memory: this is what a user costs who is seen for the first time.
-    source = FraudFeatureSource(engine, max_users=0)
+    source = FraudFeatureSource(engine, bounds=WindowBounds(0, 100_000))
     warm_up()
     source.vector(rows[0])
     say(f"live: {LIVE_ROWS} rows")

@@ -24,7 +24,7 @@ from api.tracing.batches import BatchTracer
 from api.workers.build import WorkerParts
 from api.workers.peers.labels import PeersJournals
 from api.workers.peers.network import Peers
-from shared.usecase.serving import FeatureSource, ServingUseCase
+from shared.usecase.serving import FeatureSource, ServingUseCase, WindowBounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ def build_pending_decisions(
 ) -> PendingDecisions:
     """Empty: `recall` fills it from the journal."""
     return PendingDecisions(
-        use_case.feature_source(database.reading),
+        use_case.feature_source(
+            database.reading, WindowBounds(settings.window_users, settings.window_rows)
+        ),
         DecisionCache(settings.answered_capacity, records),
         LoopDispatcher(),
         None if peers is None else peers.claims,

@@ -113,6 +113,18 @@ class ReasonRule:
     target: Callable[[FloatVector, ServedModel], int]
 
 
+@dataclass(frozen=True, slots=True)
+class WindowBounds:
+    """How much recent history a worker keeps in memory: users, and rows of all of them."""
+
+    users: int
+    rows: int
+
+
+DEFAULT_BOUNDS = WindowBounds(users=3_000, rows=1_500_000)
+"""At most 144 MB; users of sixty rows a month take 10 KB each, and busy ones 250 KB."""
+
+
 class Reservation:
     """Rows that later rows see, for as long as they are being decided: rolled back or committed.
 
@@ -258,7 +270,9 @@ class ServingUseCase(Protocol):
         """
         ...
 
-    def feature_source(self, engine: Engine) -> FeatureSource: ...
+    def feature_source(
+        self, engine: Engine, bounds: WindowBounds = DEFAULT_BOUNDS
+    ) -> FeatureSource: ...
 
     def warm_up(self) -> None:
         """Compile what is compiled, so that no request waits for it; called before serving."""

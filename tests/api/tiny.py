@@ -165,7 +165,7 @@ class TinyUseCase:
 
     def warm_up(self) -> None: ...
 
-    def feature_source(self, engine: Engine) -> FeatureSource:
+    def feature_source(self, engine: Engine, bounds: object = None) -> FeatureSource:
         return TinySource(engine)
 
 

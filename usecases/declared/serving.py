@@ -84,7 +84,7 @@ class DeclaredServing:
     def to_transaction(self, request: BaseModel, now_us: int) -> Row:
         return self.maker.row(request, now_us)
 
-    def feature_source(self, engine: Engine) -> RowFeatures:  # noqa: ARG002 - no row is read
+    def feature_source(self, engine: Engine, bounds: object = None) -> RowFeatures:  # noqa: ARG002 - no row is read
         return RowFeatures(self.row_schema)
 
     def warm_up(self) -> None:

@@ -11,12 +11,14 @@ from sqlalchemy import Engine
 from shared.label_words import LabelWords
 from shared.transaction import Transaction
 from shared.usecase.serving import (
+    DEFAULT_BOUNDS,
     FeatureSet,
     FeatureSource,
     FloatVector,
     ScoringRoute,
     ServedModel,
     TaskPrediction,
+    WindowBounds,
 )
 
 from .answers.analysis import AnalysisResponse, Analyst
@@ -50,8 +52,10 @@ class FraudServing:
     def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:
         return to_transaction(cast(TransactionRequest, request), now_us)
 
-    def feature_source(self, engine: Engine) -> FeatureSource:
-        return online.FraudFeatureSource(engine)
+    def feature_source(
+        self, engine: Engine, bounds: WindowBounds = DEFAULT_BOUNDS
+    ) -> FeatureSource:
+        return online.FraudFeatureSource(engine, bounds=bounds)
 
     def warm_up(self) -> None:
         online.warm_up()

@@ -17,7 +17,13 @@ from shared.features.sums_cache import SumsCache
 from shared.features.tiles import NO_SUMS, TileWindows
 from shared.tables.read_standing import standing_of
 from shared.transaction import Label, Transaction
-from shared.usecase.serving import FloatMatrix, FloatVector, Reservation
+from shared.usecase.serving import (
+    DEFAULT_BOUNDS,
+    FloatMatrix,
+    FloatVector,
+    Reservation,
+    WindowBounds,
+)
 
 from . import stored
 from .catalogue import FEATURE_SET, LABEL_DELAY_US, MAX_PRIOR_ROWS
@@ -32,8 +38,6 @@ _MAX_PENDING = 200_000
 _MAX_MERCHANTS = 50_000
 # as many rows wait for one another, and as many windows may be read before any is let go
 _TOGETHER = 64
-# 7 KB each, for sixty rows
-MAX_USERS = 3_000
 
 
 class FraudFeatureSource:
@@ -43,14 +47,14 @@ class FraudFeatureSource:
         live: the history behind it; `live.guard.fallbacks` counts reads that the database did
             not answer, whose rows were scored on what is in memory.
         windows: what is kept of active users; None where other writers cannot be noticed
-            (SQLite in memory) or `max_users` is 0: every row then reads the database.
+            (SQLite in memory) or bounds are 0: every row then reads the database.
     """
 
     def __init__(
         self,
         engine: Engine,
         label_delay_us: int = LABEL_DELAY_US,
-        max_users: int = MAX_USERS,
+        bounds: WindowBounds = DEFAULT_BOUNDS,
         max_prior_rows: int = MAX_PRIOR_ROWS,
     ) -> None:
         fetch, tiles = fetch_from(engine), TileWindows.behind(label_delay_us)
@@ -67,10 +71,10 @@ class FraudFeatureSource:
             stored.stored_windows(engine, reader.statements, max_prior_rows),
             postgres_windows(fetch, tiles, max_prior_rows),
         )
-        watched = watch(engine) if max_users else None
+        watched = watch(engine) if bounds.users and bounds.rows else None
         self.windows: RecentWindows | None = None
         if watched is not None:
-            self.windows = RecentWindows(self.live, self.pasts, watched, capacity=max_users)
+            self.windows = RecentWindows(self.live, self.pasts, watched, bounds=bounds)
 
     def vector(self, transaction: Transaction) -> FloatVector:
         sums = self.live.sums(transaction)

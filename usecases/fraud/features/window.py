@@ -38,11 +38,12 @@ class UserWindow:
         block: the rows as the kernel reads them; another one when there is room for more.
         address: of the block, until the next row is given room.
         taken: reserved positions; some may be empty.
+        room: positions that the block has memory for.
         expires_at: the instant from which it has to be reread.
         place: this and `used` belong to the cache that holds it.
     """
 
-    __slots__ = ("_room", "address", "block", "expires_at", "place", "taken", "used")
+    __slots__ = ("address", "block", "expires_at", "place", "room", "taken", "used")
 
     def __init__(self, block: Micros) -> None:
         self.expires_at = 0.0
@@ -72,12 +73,12 @@ class UserWindow:
 
     def has(self, transaction_id: str) -> bool:
         # a hash: taking another row for this one only costs reading again
-        begin = HEADER + ID * self._room
+        begin = HEADER + ID * self.room
         return bool((self.block[begin : begin + self.size] == hash(transaction_id)).any())
 
     def give_room(self, places: int = 1) -> None:
         """Give away places behind the rows."""
-        if self.taken + places > self._room:
+        if self.taken + places > self.room:
             self._make_room(places)
         self.taken += places
 
@@ -96,15 +97,16 @@ class UserWindow:
     def _make_room(self, places: int) -> None:
         """Grow, or let go of rows that no longer count."""
         size, most = self.size, int(self.block[MOST])
-        if size >= 2 * most:
-            keep, waiting = most + most // 2, self.taken - size
-            room = keep + waiting + places + most // 4 + ROOM_TO_COME
+        if size >= most + max(most // 4, ROOM_TO_COME):
+            # Half of what is more stays, for rows that come a little late.
+            keep, waiting = most + max(most // 8, ROOM_TO_COME // 2), self.taken - size
+            room = keep + waiting + places + max(most // 8, ROOM_TO_COME)
             less = newest_of(self.block, most, keep, room)
             if len(less):
                 self.taken = self._hold(less) + waiting
                 return
             self.block[SIZE] = VOID
-        self._hold(wider(self.block, self._room + max(self._room // 4, places, ROOM_TO_COME)))
+        self._hold(wider(self.block, self.room + max(self.room // 8, places, ROOM_TO_COME)))
 
     def _take(
         self, transactions: Sequence[Transaction], sums: Sums, wanted: int, out: FloatMatrix
@@ -117,5 +119,5 @@ class UserWindow:
 
     def _hold(self, block: Micros) -> int:
         self.block = block
-        size, self._room, self.address = facts_of(block)
+        size, self.room, self.address = facts_of(block)
         return size

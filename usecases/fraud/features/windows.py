@@ -17,7 +17,7 @@ from shared.features.live import LiveHistory
 from shared.features.stored_rows import RowWatch
 from shared.features.tiles import Sums
 from shared.transaction import Transaction
-from shared.usecase.serving import FloatMatrix, FloatVector
+from shared.usecase.serving import FloatMatrix, FloatVector, WindowBounds
 
 from .encoding import new_rows, put_row
 from .pasts import Pasts
@@ -37,7 +37,7 @@ class KeptWindows:
     more of them than there is room for, as each goes just before its turn.
 
     Attributes:
-        rows: places of all windows together.
+        rows: places for rows of all windows together.
     """
 
     def __init__(self, max_users: int, max_rows: int) -> None:
@@ -70,13 +70,13 @@ class KeptWindows:
         window.place, window.used = len(self._users), self._turn
         self._windows[user_id] = window
         self._users.append(user_id)
-        self.rows += window.taken
+        self.rows += window.room
 
     def drop(self, user_id: str) -> None:
         window = self._windows.pop(user_id, None)
         if window is None:
             return
-        self.rows -= window.taken
+        self.rows -= window.room
         last = self._users.pop()
         if last != user_id:
             self._users[window.place] = last
@@ -113,9 +113,6 @@ class KeptWindows:
 MAX_AGE_SECONDS = 60.0
 """The largest age for every thousand rows of a window: reading a hundred thousand takes long."""
 
-MAX_ROWS = 400_000
-"""The most rows of all windows together: 40 MB."""
-
 LATE_SECONDS = 1.0
 """The pause before a large window is read again for a user with rows out of order.
 
@@ -136,16 +133,16 @@ class RecentWindows:
         pasts: Pasts,
         stored: RowWatch,
         *,
-        capacity: int,
+        bounds: WindowBounds,
         clock: Callable[[], float] = time.monotonic,
-        max_rows: int = MAX_ROWS,
     ) -> None:
         self._live = live
         self._pasts = pasts
         self._stored = stored
         self._clock = clock
         self._lock = threading.Lock()
-        self._windows = KeptWindows(capacity, max_rows)
+        self._windows = KeptWindows(bounds.users, bounds.rows)
+        self._dice = random.Random(0)  # noqa: S311 - any will do
         # users whose rows come out of order, until when
         self._late: dict[str, float] = {}
 
@@ -165,9 +162,9 @@ class RecentWindows:
             window = self._window(transaction, self._clock())
             vector = None
             if window is not None:
-                before = window.taken
+                before = window.room
                 vector = window.features(transaction, sums)
-                self._windows.rows += window.taken - before
+                self._windows.rows += window.room - before
                 if window.is_void:
                     self._drop_late(transaction.user_id, window)
             self._windows.keep_bounds()
@@ -204,9 +201,9 @@ class RecentWindows:
         with self._lock:
             window = self._windows.get(transaction.user_id)
             if window is not None:
-                before = window.taken
+                before = window.room
                 taken = window.add(transaction)
-                self._windows.rows += window.taken - before
+                self._windows.rows += window.room - before
                 if not taken:
                     self._drop_late(transaction.user_id, window)
 
@@ -236,9 +233,9 @@ class RecentWindows:
             if window is None:
                 lost.add(user_id)
                 continue
-            before = window.taken
+            before = window.room
             window.give_room()
-            self._windows.rows += window.taken - before
+            self._windows.rows += window.room - before
         return windows
 
     def _is_new(self, transaction: Transaction, now: float) -> bool:
@@ -261,7 +258,9 @@ class RecentWindows:
             if self._clock() - began > _LONG_SECONDS:
                 self._note_late(user_id)
         else:
-            window.expires_at = now + MAX_AGE_SECONDS * max(1.0, window.taken / 1_000)
+            # Not all at once: windows that were read together would be read together again.
+            age = MAX_AGE_SECONDS * self._dice.uniform(0.75, 1.0)
+            window.expires_at = now + age * max(1.0, window.taken / 1_000)
             self._windows.put(user_id, window)
         return window
 

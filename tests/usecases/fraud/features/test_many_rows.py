@@ -12,6 +12,7 @@ from shared.features.live import rows_to_read
 from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_decisions
 from shared.transaction import Transaction
+from shared.usecase.serving import WindowBounds
 from tests.support.reserved import reserved
 from tests.usecases.fraud.features.frames import (
     DAY,
@@ -158,14 +159,16 @@ def test_rows_that_were_not_visible_yet_do_not_push_out_those_that_count(engine:
     expected = compute(frame([*early, *unseen, row]), max_prior_rows=10)[-1]
     assert expected[FEATURE_SET.names.index("cnt_24h")] == 10
     for max_users in (0, 100):
-        source = FraudFeatureSource(engine, max_users=max_users, max_prior_rows=10)
+        source = FraudFeatureSource(
+            engine, bounds=WindowBounds(max_users, 100_000), max_prior_rows=10
+        )
         assert source.vector(row)[OF_USERS].tobytes() == expected[OF_USERS].tobytes()
 
 
 def test_users_who_come_round_and_round_find_their_windows_though_there_is_no_room_for_all(
     engine: Engine,
 ) -> None:
-    source = FraudFeatureSource(engine, max_users=100)
+    source = FraudFeatureSource(engine, bounds=WindowBounds(100, 100_000))
     windows = source.windows
     assert windows is not None
     found = asked = 0
@@ -177,6 +180,28 @@ def test_users_who_come_round_and_round_find_their_windows_though_there_is_no_ro
             source.vector(row)
     assert len(windows) == 100
     assert found > asked / 3
+
+
+def test_busy_users_keep_their_windows_within_a_bound_of_the_rows_that_count(
+    engine: Engine,
+) -> None:
+    source = FraudFeatureSource(engine, bounds=WindowBounds(100, 20 * 40), max_prior_rows=20)
+    plain = FraudFeatureSource(engine, max_prior_rows=20)
+    plain.windows = None
+    windows = source.windows
+    assert windows is not None
+    for turn in range(100):
+        rows = [
+            replace(transaction(1_000 * turn + user, START + turn * SECOND), user_id=f"u{user}")
+            for user in range(20)
+        ]
+        held = sum(windows.held(row.user_id) is not None for row in rows)
+        assert held == (20 if turn else 0)
+        expected = [plain.vector(row).tobytes() for row in rows[:2]] if turn % 10 == 9 else []
+        vectors = reserved(source, rows)
+        assert [vector.tobytes() for vector in vectors[: len(expected)]] == expected
+        for row in rows:
+            plain.remember(row)
 
 
 def test_windows_of_this_turn_stay_even_where_they_are_too_many() -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 
 from shared.tables.engine import connect, migrate
 from shared.transaction import Transaction
+from shared.usecase.serving import WindowBounds
 from tests.pooler import running_pooler
 from tests.postgres import Postgres, postgres, running_postgres
 from tests.support.reserved import reserved
@@ -39,7 +40,7 @@ def migrated(url: str) -> Iterator[Engine]:
 
 
 def row_by_row(engine: Engine, most: int = MAX_PRIOR_ROWS) -> FraudFeatureSource:
-    source = FraudFeatureSource(engine, max_users=0, max_prior_rows=most)
+    source = FraudFeatureSource(engine, bounds=WindowBounds(0, 100_000), max_prior_rows=most)
     source.pasts = Pasts(source.live, None)
     return source
 

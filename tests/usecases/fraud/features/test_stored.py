@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_decisions, write_history
+from shared.usecase.serving import WindowBounds
 from tests.usecases.fraud.features.frames import HOUR, START, record, transaction
 from tests.usecases.fraud.features.histories import any_history
 from usecases.fraud.features.catalogue import FEATURE_SET, MAX_PRIOR_ROWS
@@ -33,7 +34,7 @@ def engine(path: Path) -> Engine:
 
 
 def alone(engine: Engine, most: int = MAX_PRIOR_ROWS) -> FraudFeatureSource:
-    return FraudFeatureSource(engine, max_users=0, max_prior_rows=most)
+    return FraudFeatureSource(engine, bounds=WindowBounds(0, 100_000), max_prior_rows=most)
 
 
 def row_by_row(engine: Engine, most: int = MAX_PRIOR_ROWS) -> FraudFeatureSource:

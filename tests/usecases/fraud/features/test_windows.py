@@ -15,6 +15,7 @@ from shared.tables.engine import connect, migrate
 from shared.tables.schema import api_transaction_logs
 from shared.tables.writer import write_decisions, write_history
 from shared.transaction import Transaction
+from shared.usecase.serving import WindowBounds
 from tests.support.reserved import reserved
 from tests.usecases.fraud.features.frames import (
     DAY,
@@ -91,7 +92,9 @@ def test_rows_that_come_in_together_get_the_bits_of_rows_one_by_one(
 ) -> None:
     dice = random.Random(5)
     engine, elsewhere = connect(url), connect(url)
-    source = FraudFeatureSource(engine, max_users=max_users, max_prior_rows=most)
+    source = FraudFeatureSource(
+        engine, bounds=WindowBounds(max_users, 100_000), max_prior_rows=most
+    )
     plain = FraudFeatureSource(engine, max_prior_rows=most)
     plain.windows, plain.pasts = None, Pasts(plain.live, None)
     waiting: list[Transaction] = []
@@ -230,7 +233,7 @@ def test_a_reservation_that_is_not_committed_is_rolled_back(url: str) -> None:
 
 
 def test_of_a_few_windows_the_one_used_longest_ago_goes_first(url: str) -> None:
-    source = FraudFeatureSource(connect(url), max_users=2)
+    source = FraudFeatureSource(connect(url), bounds=WindowBounds(2, 100_000))
     for number, user in enumerate(("ann", "bob", "ann", "eve")):
         source.vector(replace(transaction(number, START + number), user_id=user))
     held = [windows_of(source).held(user) is not None for user in ("ann", "bob", "eve")]
@@ -260,7 +263,7 @@ def test_a_window_just_made_stays_and_a_colder_one_goes_when_there_are_too_many_
     store(engine, [transaction(number, START + number) for number in range(30)])
     source = FraudFeatureSource(engine)
     small = RecentWindows(
-        source.live, source.pasts, StoredRows(SqliteFetch(engine)), capacity=100, max_rows=20
+        source.live, source.pasts, StoredRows(SqliteFetch(engine)), bounds=WindowBounds(100, 20)
     )
     source.windows = small
     assert count_24h(source, transaction(31, START + HOUR)) == 30.0
