@@ -66,11 +66,12 @@ test-tracking: $(VENV)/.dev $(MLFLOW)/.server ## start a real MLflow server and 
 test-compose: $(VENV)/.dev ## build the containers and take them through the loop
 	$(BIN)/pytest -m compose tests/e2e -s
 
-check: $(VENV)/.dev ## lint, format, types, workflows, known vulnerabilities
+check: $(VENV)/.dev ## lint, format, types, workflows, Kubernetes manifests, known vulnerabilities
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
 	$(BIN)/actionlint
+	$(BIN)/python -m scripts.manifests
 	scripts/audit-dependencies $(BIN)/pip-audit
 
 sbom: $(VENV)/.dev ## what is installed, as an SBOM (CycloneDX) in $(SBOM)

@@ -48,6 +48,9 @@ NOT_RUN_HERE = {
     ("docs/operations/commands.md", "docker compose"): CONTAINERS,
     ("monitoring/README.md", "docker compose"): "pulls images, and there is no registry here",
     ("usecases/README.md", ""): OWN_TEST,
+    ("deploy/kubernetes/README.md", ""): (
+        "needs a cluster; tests/deploy/test_kubernetes.py types what needs none"
+    ),
 }
 """(page, what the command begins with) -> why."""
 

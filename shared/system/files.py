@@ -53,9 +53,13 @@ def write_whole_within(path: Path, content: bytes, *, mode: int = _DEFAULT_MODE)
 def create_once(path: Path, content: bytes, mode: int = _OWNER_ONLY) -> bool:
     """Put a file in place unless one is there; two processes that race agree on one.
 
+    Nothing is written where it is there: a mounted secret is read-only.
+
     Returns:
         Whether this call created it.
     """
+    if path.exists():
+        return False
     make_folder(path.parent, mode=0o700)
     with _temporary(path, content, mode, durable=True) as temporary:
         try:

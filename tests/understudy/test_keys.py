@@ -40,6 +40,18 @@ def test_before_the_first_start_there_are_no_keys(understudy: Understudy) -> Non
     assert "no keys yet" in understudy()
 
 
-@pytest.mark.parametrize("command", ["list", "rotate", "retire"])
+def test_keys_and_tokens_are_made_once_and_handed_out(
+    understudy: Understudy, tmp_path: Path
+) -> None:
+    understudy("make")
+    made = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.*")}
+    assert {path.parts[0] for path in made} == {
+        "signing", "trust", "push", "feedback", "console", "api",
+    }  # fmt: skip
+    understudy("make")
+    assert made == {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.*")}
+
+
+@pytest.mark.parametrize("command", ["list", "make", "rotate", "retire"])
 def test_every_command_teaches_by_example(understudy: Understudy, command: str) -> None:
     assert f"understudy keys {command}" in understudy(command, "--help").split("Examples")[1]

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from shared.keys.store import KeyStore
+from shared.keys.tokens import API_ROLES, ensure_tokens
 from understudy.commands.options import AsJson
 from understudy.settings import load_settings
 from understudy.terminal import DataTable, console
@@ -56,6 +57,25 @@ def list_keys(as_json: AsJson = False) -> None:
         understudy keys list --json
     """
     _show(as_json=as_json)
+
+
+@keys.command()
+def make() -> None:
+    """Make every key and token that is missing, for services that get them from elsewhere.
+
+    Services on one machine make their own at their first start. Where each service sees only the
+    files that it needs, as in Kubernetes, they are made once and handed out.
+
+    **Examples**
+
+        understudy keys make
+
+        KEYS_DIR=keys understudy keys make
+    """
+    keys_dir = load_settings().keys_dir
+    signing = KeyStore(keys_dir).ensure_signing_key()
+    ensure_tokens(keys_dir, API_ROLES)
+    console.print(f"{signing} signs; keys and tokens are in {keys_dir}", highlight=False)
 
 
 @keys.command()

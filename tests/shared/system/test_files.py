@@ -143,3 +143,14 @@ def test_a_move_syncs_the_directory_it_leaves_and_the_one_it_enters(
 def test_a_directory_that_is_missing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         sync_directory(tmp_path / "missing")
+
+
+def test_what_is_there_is_not_written_beside(tmp_path: Path) -> None:
+    """A mounted secret: the file is there, and nothing beside it can be made."""
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "push.token").write_text("given")
+    (tmp_path / "keys").symlink_to(tmp_path / "secret")
+    before = (tmp_path / "secret").stat().st_mtime_ns
+    assert not create_once(tmp_path / "keys" / "push.token", b"made")
+    assert (tmp_path / "secret").stat().st_mtime_ns == before
+    assert (tmp_path / "secret" / "push.token").read_text() == "given"
