@@ -1,6 +1,7 @@
 """Health routes: liveness, readiness, the state of every part, and metrics."""
 
 import time
+from contextlib import suppress
 from typing import Literal, NamedTuple
 
 from fastapi import FastAPI, Response
@@ -19,9 +20,10 @@ from shared.contracts.health import Alive, Component, Health, Ready, State
 from shared.contracts.rollouts import Mode
 from shared.errors import DataUnavailable
 from shared.intervals import Interval, next_due
+from shared.run_progress import running_now
 from shared.tables.approvals import waiting
 from shared.tables.config import RetrainingConfig, read_retraining_config
-from shared.tables.engine import file_of, is_current
+from shared.tables.engine import database_errors, file_of, is_current
 from shared.tables.job_schedules import JobSchedule, read_schedules
 from shared.tables.read_standing import standing_of
 
@@ -93,7 +95,16 @@ def schedule_standing(engine: Engine, now_us: int) -> PartState:
     if trouble is not None:
         return PartState("degraded", trouble, figures)
     detail = "on schedule" if config.is_enabled else "switched off by IsEnabled = 0"
-    return PartState("ok", detail, figures)
+    progress = _progress(engine, now_us)
+    return PartState("ok", detail if progress is None else f"{detail}; {progress}", figures)
+
+
+def _progress(engine: Engine, now_us: int) -> str | None:
+    """The run in progress in one sentence; None: there is none, or it cannot be read now."""
+    with suppress(DataUnavailable), database_errors("read the run"), engine.connect() as connection:
+        found = running_now(connection, now_us)
+        return None if found is None else found.sentence(now_us)
+    return None
 
 
 def _figures(config: RetrainingConfig, stored: JobSchedule | None) -> Figures:

@@ -1,7 +1,7 @@
 """Screen 1, Now: is all well, and if not, what do I do?"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.contracts.health import Component, Health
 from shared.contracts.models import CurrentModel
 from shared.contracts.rollouts import RolloutView
+from shared.run_progress import RunProgress, running_now
 from shared.tables.job_schedules import JobSchedule
 from shared.tables.schema import approvals
 
@@ -83,6 +84,7 @@ class NowView:
     due: tuple[Due, ...]
     last_run: dict[str, Any] | None
     last_run_sentence: str | None
+    progress: RunProgress | None
     not_watched: tuple[str, ...]
     rates: tuple[Rate, ...]
 
@@ -91,13 +93,14 @@ def read(reading: Reading, _params: Params) -> NowView:
     """Everything that is read is short: two answers of the API, two queries, one file."""
     state, current = health(reading), current_model(reading)
     version, jobs = live_version(reading), schedules(reading)
+    progress = reading.database("progress", _progress(reading.now_us), None)
     runs = newest_runs(reading, RETRAINING, 1)
     concerns = (*_of_api(reading, state), *_of_scheduler(jobs, reading.now_us))
     concerns += tuple(_of_run(runs))
     concerns += tuple(_of_waiting(reading))
     return NowView(
         is_well=not concerns and not reading.troubles,
-        sentence=_sentence(version, concerns, reading),
+        sentence=_sentence(version, concerns, reading, progress),
         concerns=concerns,
         version=version,
         live_since=current.activated_at if current else _since(reading, version),
@@ -108,9 +111,14 @@ def read(reading: Reading, _params: Params) -> NowView:
         due=tuple(_due(job) for job in jobs),
         last_run=runs[0] if runs else None,
         last_run_sentence=run_sentence(runs[0], ()) if runs else None,
+        progress=progress,
         not_watched=tuple(_not_watched(reading, jobs)),
         rates=rates(reading.sources.samples),
     )
+
+
+def _progress(now_us: int) -> Callable[[Connection], RunProgress | None]:
+    return lambda connection: running_now(connection, now_us)
 
 
 def _of_waiting(reading: Reading) -> list[Concern]:
@@ -136,7 +144,14 @@ def _since(reading: Reading, version: str | None) -> str | None:
     return isoformat(ledger.activations[-1].activated_at_us)
 
 
-def _sentence(version: str | None, concerns: Sequence[Concern], reading: Reading) -> str:
+def _sentence(
+    version: str | None,
+    concerns: Sequence[Concern],
+    reading: Reading,
+    progress: RunProgress | None,
+) -> str:
+    if version is None and progress is not None:
+        return "No version is live yet: the first model is being trained."
     if version is None:
         return "No version is live yet: the first training run has not been promoted."
     if concerns:

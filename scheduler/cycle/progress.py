@@ -1,6 +1,7 @@
-"""Progress of a long step: a bar on a terminal, otherwise a line at each quarter."""
+"""Progress of a long step: a bar on a terminal, else a line at each quarter and every 15 s."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -15,6 +16,7 @@ ShowProgress = Callable[[str, FilteringBoundLogger, Interruption], AbstractConte
 """Makes the progress reporter of a long step from the step's name, a log and the stop request."""
 
 QUARTERS = (0.25, 0.5, 0.75)
+QUIET_SECONDS = 15.0
 
 
 @contextmanager
@@ -39,15 +41,21 @@ def stoppable(report: Report, interruption: Interruption) -> Report:
     return call
 
 
-def _lines(step: str, log: FilteringBoundLogger) -> Report:
-    due = list(QUARTERS)
+def _lines(
+    step: str, log: FilteringBoundLogger, clock: Callable[[], float] = time.monotonic
+) -> Report:
+    due, began = list(QUARTERS), clock()
+    told = began
 
     def call(what: str, share: float) -> None:
+        nonlocal told
         reached = [quarter for quarter in due if share >= quarter]
-        if not reached:
+        if not reached and clock() - told < QUIET_SECONDS:
             return
         del due[: len(reached)]
-        log.info("progress", step=step, doing=what, percent=round(reached[-1] * 100))
+        told = clock()
+        seconds = round(told - began)
+        log.info("progress", step=step, doing=what, percent=round(share * 100), seconds=seconds)
 
     return call
 

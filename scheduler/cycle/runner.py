@@ -14,13 +14,15 @@ from scheduler.cycle.records import INTERRUPTED, Recorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.resumption import is_promoted_already
 from scheduler.cycle.run import CycleRun
-from scheduler.cycle.steps import StepLog, shown_steps
+from scheduler.cycle.steps import UNKNOWN, StepLog, shown_steps
 from scheduler.decision import to_json
 from scheduler.scoring_api import ApiUnavailable
 from scheduler.tracking.record import tracked_run
 from shared.bundle.version import Version
 from shared.clock import isoformat
 from shared.errors import BundleError, DataUnavailable, ModelLoadError, TrainingFailed
+from shared.run_progress import UsualSeconds, usual_seconds
+from shared.tables.engine import database_errors
 from shared.tables.runs import Run, RunStatus
 
 CODES: dict[type[Exception], str] = {
@@ -49,7 +51,12 @@ class CycleRunner:
         report = RunReport()
         with structlog.contextvars.bound_contextvars(run_id=run.run_id):
             context.log.info("run_started", job=run.job, requested_by=run.requested_by)
-            steps = StepLog(context.log, context.interruption, shown_steps(context.engine, run))
+            steps = StepLog(
+                context.log,
+                context.interruption,
+                shown_steps(context.engine, run),
+                usual=self._usual_seconds(),
+            )
             cycle = self._begin(run, steps, report)
             if cycle is not None:
                 self._learn(cycle)
@@ -70,6 +77,14 @@ class CycleRunner:
                 champion=report.champion_version,
             )
         return report
+
+    def _usual_seconds(self) -> UsualSeconds:
+        engine = self._context.engine
+        try:
+            with database_errors("read the last run"), engine.connect() as connection:
+                return usual_seconds(connection)
+        except DataUnavailable:
+            return UNKNOWN
 
     def _begin(self, run: Run, steps: StepLog, report: RunReport) -> CycleRun | None:
         """The run's reference instant; None where it is unknown, and the report says why."""

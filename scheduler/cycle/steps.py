@@ -13,10 +13,13 @@ from structlog.typing import FilteringBoundLogger
 from scheduler.cycle.interruption import Interruption
 from shared.clock import Clock, SystemClock, isoformat
 from shared.errors import DataUnavailable
+from shared.run_progress import UsualSeconds, progress_of
 from shared.tables.leases import record_steps
 from shared.tables.runs import Run
 from shared.tracing.recording import span
 
+LONG_SECONDS = 3.0
+UNKNOWN = UsualSeconds({}, is_measured=False)
 RUNNING = "running"
 """The result of a step in progress."""
 
@@ -51,11 +54,13 @@ class StepLog:
         interruption: Interruption,
         show: ShowSteps = len,
         clock: Clock | None = None,
+        usual: UsualSeconds = UNKNOWN,
     ) -> None:
         self._log = log
         self._interruption = interruption
         self._show = show
         self._clock = clock or SystemClock()
+        self._usual = usual
         self.records: list[dict[str, Any]] = []
 
     @contextmanager
@@ -69,6 +74,7 @@ class StepLog:
         started_at = isoformat(self._clock.now_us())
         begun = {"step": name, "started_at": started_at, "result": RUNNING, **note.details}
         self._tell([*self.records, begun])
+        self._announce(begun)
         started = time.perf_counter()
         try:
             with span(f"step {name}") as traced:
@@ -95,6 +101,21 @@ class StepLog:
         write = self._log.error if note.result == "failed" else self._log.info
         write("step", **shown)
         self._tell(self.records)
+
+    def _announce(self, begun: dict[str, Any]) -> None:
+        """A line at the start of a step that usually takes long: people wait for it."""
+        usual = self._usual.steps.get(begun["step"], 0.0)
+        progress = progress_of(0, [*self.records, begun], self._usual, self._clock.now_us())
+        if usual < LONG_SECONDS or progress is None:
+            return
+        self._log.info(
+            "step_begun",
+            step=begun["step"],
+            usual_seconds=round(usual, 1),
+            is_measured=self._usual.is_measured,
+            run_expected_until=isoformat(progress.ends_at_us),
+            is_first_model=progress.is_first,
+        )
 
     def _tell(self, records: list[dict[str, Any]]) -> None:
         # only for people who wait: the record of the run has them all

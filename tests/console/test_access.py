@@ -171,7 +171,8 @@ def test_an_api_that_does_not_answer_changes_nothing_and_it_is_said(bench: Bench
 def test_every_deed_needs_the_operators_token(bench: Bench, deed: object) -> None:
     name = getattr(deed, "name", "")
     browser = bench.browser()
-    more = {"version": "1.0.0", "run_id": "7", "interval": "1D", "from_share_percent": "5"}
+    more = {"version": "1.0.0", "run_id": "7", "interval": "1D", "from_share_percent": "5",
+            "begin": "2026-01-01", "every": "1W"}  # fmt: skip
     form = {"form_token": form_token(browser.get("/steer").text), **WHO, **more}
     answer = browser.post(f"/deeds/{name}", data=form | {"token": "y" * 43})
     assert answer.status_code == 409

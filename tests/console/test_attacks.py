@@ -142,6 +142,14 @@ def poison(bench: Bench) -> int:
     drift = {"columns": [{"name": XSS, "effect": 1.0, "floor": 0.5, "alarm": True}],
              "answer": XSS, "page": XSS, "not_checked": {XSS: XSS}}  # fmt: skip
     bench.add_run(jobname="drift", statusmessage=XSS, metrics=drift, championversion=XSS)
+    for status in ("RUNNING", "FAILED"):
+        round_step = {"step": "round", "number": XSS, "of": XSS, "as_of": XSS, "started_at": XSS}
+        bench.add_run(
+            jobname="replay", status=status, statusmessage=XSS, requestedby=XSS[:60],
+            arguments=dict.fromkeys(("begin", "end", "every", "metric"), XSS),
+            metrics={"replay": XSS, "rounds": XSS},
+            steps=[{"step": XSS, "rounds": 4, "finished_earlier": XSS}, round_step],
+        )  # fmt: skip
     registry = bench.folder / "registry"
     folder = registry / "versions" / "1.0.0"
     folder.mkdir(parents=True)
@@ -184,7 +192,17 @@ def test_no_stored_text_becomes_markup_on_any_page(bench: Bench) -> None:
     assert shown > 20
 
 
-@pytest.mark.parametrize("path", ["/runs?job=", "/schedule?interval=", "/rollout?version="])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/runs?job=",
+        "/schedule?interval=",
+        "/rollout?version=",
+        "/what-if?begin=",
+        "/what-if?begin=2026-01-01&metric=",
+        "/what-if?begin=2026-01-01&every=",
+    ],
+)
 def test_no_text_of_an_address_becomes_markup(bench: Bench, path: str) -> None:
     answer = bench.browser().get(path + "%3Cscript%3E%22onload%3Dx%3E")
     assert '<script>"' not in answer.text

@@ -1,0 +1,160 @@
+"""How far a training run is: its step, since when, how long that usually takes, when it ends.
+
+A step usually takes what it took in the newest run that trained, on this machine with these rows.
+Before there is one, figures of an idle machine with two cores stand in, for the history that the
+simulator writes; a machine that is slower shows itself in the steps that are over, and what is
+still to come is expected to take as many times longer.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from shared.clock import MICROS_PER_SECOND, isoformat, to_micros
+from shared.tables.runs import RunStatus
+from shared.tables.schema import model_training_runs as table
+
+TYPICAL_SECONDS: Mapping[str, float] = {
+    "snapshot": 3.0,
+    "data_quality": 0.2,
+    "features": 3.0,
+    "feature_quality": 0.4,
+    "train": 40.0,
+    "evaluate": 2.0,
+    "latency": 1.0,
+    "push": 1.0,
+    "report": 3.0,
+}
+_TRAIN, _CHAMPION, _NO_CHAMPION = "train", "champion", "none_yet"
+_RUNNING = "running"
+_JOB = "retraining"
+# too short to say anything about the pace of the machine
+_SHORTEST_SECONDS = 2.0
+_RUNS_LOOKED_AT = 20
+
+Steps = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class UsualSeconds:
+    """Seconds of each step, in order; `is_measured`: by the newest run that trained."""
+
+    steps: Mapping[str, float]
+    is_measured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """A run in progress.
+
+    Attributes:
+        usual_seconds: what its step usually takes; None: not known.
+        is_measured: whether that is what it took last time here.
+        ends_at_us: when the run is expected to be over.
+        is_first: whether there is no model yet.
+    """
+
+    run_id: int
+    step: str
+    since_us: int
+    usual_seconds: float | None
+    is_measured: bool
+    ends_at_us: int
+    is_first: bool
+
+    def sentence(self, now_us: int) -> str:
+        """All of it in one sentence."""
+        so_far = (now_us - self.since_us) / MICROS_PER_SECOND
+        usual = ""
+        if self.usual_seconds is not None:
+            when = "last time" if self.is_measured else "typically"
+            usual = f", {when} {self.usual_seconds:.0f} s"
+        what = "the first model" if self.is_first else "its end"
+        return (
+            f"run {self.run_id}: {self.step.replace('_', ' ')} since {_second(self.since_us)} "
+            f"({so_far:.0f} s{usual}); {what} is expected about {_second(self.ends_at_us)}"
+        )
+
+
+def running_now(connection: Connection, now_us: int) -> RunProgress | None:
+    """The training run in progress; None: there is none, or it has not begun a step."""
+    wanted = (table.c.jobname == _JOB) & (table.c.status == RunStatus.RUNNING.value)
+    row = connection.execute(select(table.c.runid, table.c.steps).where(wanted).limit(1)).first()
+    if row is None:
+        return None
+    return progress_of(row.runid, _dicts(row.steps), usual_seconds(connection), now_us)
+
+
+def usual_seconds(connection: Connection) -> UsualSeconds:
+    """By the newest run that trained, else typical ones."""
+    query = (
+        select(table.c.steps)
+        .where(table.c.jobname == _JOB, table.c.finishedat.is_not(None))
+        .order_by(table.c.runid.desc())
+        .limit(_RUNS_LOOKED_AT)
+    )
+    for steps in connection.scalars(query):
+        known = {
+            str(one.get("step")): float(one["duration_seconds"])
+            for one in _dicts(steps)
+            if isinstance(one.get("duration_seconds"), int | float)
+        }
+        if _TRAIN in known:
+            return UsualSeconds(known, is_measured=True)
+    return UsualSeconds(TYPICAL_SECONDS, is_measured=False)
+
+
+def progress_of(run_id: int, steps: Steps, usual: UsualSeconds, now_us: int) -> RunProgress | None:
+    """How far a run is by its steps, of which the last may be in progress."""
+    since_us = _micros(steps[-1].get("started_at")) if steps else None
+    if since_us is None:
+        return None
+    over = [one for one in steps if one.get("result") != _RUNNING]
+    last = steps[-1]
+    name, is_running = str(last.get("step", "")), last.get("result") == _RUNNING
+    pace = _pace(over, usual.steps)
+    done = {str(one.get("step")) for one in over}
+    known = usual.steps.get(name) if is_running else None
+    left = sum(seconds for step, seconds in usual.steps.items() if step not in {*done, name})
+    so_far = (now_us - since_us) / MICROS_PER_SECOND if is_running else 0.0
+    rest = max(0.0, (known or 0.0) * pace - so_far) + left * pace
+    return RunProgress(
+        run_id=run_id,
+        step=name,
+        since_us=since_us,
+        usual_seconds=known,
+        is_measured=usual.is_measured,
+        ends_at_us=now_us + round(rest * MICROS_PER_SECOND),
+        is_first=any(
+            one.get("step") == _CHAMPION and one.get("result") == _NO_CHAMPION for one in over
+        ),
+    )
+
+
+def _pace(over: Steps, usual: Mapping[str, float]) -> float:
+    """How many times longer than usual the steps took that are over; 1 as long as that is open."""
+    pairs = [
+        (float(one["duration_seconds"]), usual[str(one.get("step"))])
+        for one in over
+        if str(one.get("step")) in usual and isinstance(one.get("duration_seconds"), int | float)
+    ]
+    took, expected = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
+    return max(1.0, took / expected) if expected >= _SHORTEST_SECONDS else 1.0
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
+def _micros(text: Any) -> int | None:
+    try:
+        return to_micros(datetime.fromisoformat(str(text)))
+    except ValueError:
+        return None
+
+
+def _second(instant_us: int) -> str:
+    return f"{isoformat(instant_us)[:19]}Z"
