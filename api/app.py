@@ -179,7 +179,11 @@ async def _running(app: ScoringApp) -> AsyncIterator[None]:
     def through_loop(work: Callable[[], None]) -> None:
         loop.call_soon_threadsafe(service.scoring.lane.post_history, work)
 
+    def on_loop(send: Callable[[], None]) -> None:
+        loop.call_soon_threadsafe(send)
+
     service.scoring.dispatcher.use(through_loop)
+    service.scoring.pending.answering.use(on_loop)
     service.workers.heartbeat.begin(
         loop, lambda: service.scoring.lane.seconds_at_work < _LONG_PIECE_SECONDS
     )
@@ -192,6 +196,7 @@ async def _running(app: ScoringApp) -> AsyncIterator[None]:
             await service.workers.peers.close()
         await asyncio.to_thread(service.scoring.lane.close)
         service.scoring.dispatcher.use(None)
+        service.scoring.pending.answering.use(None)
         app.state.threads.stop()
         await asyncio.to_thread(stop, service)
 

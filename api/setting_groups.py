@@ -153,6 +153,20 @@ class JournalSettings(SettingGroup):
         "power cut loses nothing that was acknowledged, for the price of one flush a request. "
         "false: a power cut can lose what was not yet in the database.",
     )
+    journal_commit: Literal["disk", "database"] = Field(
+        default="disk",
+        description="Where a decision has to be before its response leaves. `disk`: in the journal "
+        "of this machine. `database`: committed in the database, for several hosts: a machine that "
+        "is lost with its disk loses nothing acknowledged, and a row that is sent again to another "
+        "host gets the same answer.",
+    )
+    journal_commit_seconds: float = Field(
+        default=5,
+        gt=0,
+        le=60,
+        description="Seconds that a response waits for the database with JOURNAL_COMMIT=database, "
+        "before it becomes 503 `commit-timeout`.",
+    )
     journal_drain_seconds: float = Field(
         default=0.25,
         gt=0,

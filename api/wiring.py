@@ -51,7 +51,13 @@ def build_service(
     workers = build_workers(worker, run_dir, peers, models.promoter, metrics)
     pending = build_pending_decisions(settings, use_case, database, peers, records)
     journaling = build_journaling(
-        settings, database.engine, metrics, worker.number, pending.stored, records=records
+        settings,
+        database.engine,
+        metrics,
+        worker.number,
+        pending.stored,
+        records=records,
+        commits=pending.commits,
     )
     tracing = build_tracing(settings, use_case, metrics, worker.number)
     scoring = build_scoring(

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine, select
 
-from api.journal.entries import RecordFormat
-from api.scoring.idempotency import DecisionCache, quarantine_key
+from api.journal.entries import RecordFormat, quarantine_key
+from api.scoring.idempotency import DecisionCache
 from shared.clock import isoformat
 from shared.contracts.decisions import LabelView
 from shared.tables.engine import database_errors

@@ -79,6 +79,13 @@ WORKER_UNAVAILABLE = ProblemKind(
 JOURNAL_FULL = ProblemKind(
     "journal-full", 503, "The decision could not be recorded, so none was made"
 )
+COMMIT_TIMEOUT = ProblemKind(
+    "commit-timeout", 503, "The decision is not committed in the database yet"
+)
+VERSION_UNKNOWN = ProblemKind(
+    "version-unknown", 503, "The version that decided this row is not on this host"
+)
+DECISION_REFUSED = ProblemKind("decision-refused", 500, "The database does not take this decision")
 BUSY = ProblemKind("busy", 503, "There is no room for this now")
 DATABASE_UNAVAILABLE = ProblemKind(
     "database-unavailable", 503, "The database cannot be reached now"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from api.journal.commits import CommitTracker
 from api.journal.drain import Drain, DrainEvents
 from api.journal.entries import RecordFormat
 from api.journal.journal import Journal
@@ -27,8 +28,14 @@ class JournalFactory:
         metrics: Metrics,
         stored: Callable[[Stored], None],
         records: RecordFormat,
+        *,
+        commits: CommitTracker | None = None,
     ) -> None:
-        """`stored` is called with what the database has, on a drain's thread."""
+        """`stored` is called with what the database has, on a drain's thread.
+
+        With `commits` answers wait for the drain of this worker's journal.
+        """
+        self._commits = commits
         self._settings = settings
         self._sink = sink
         self._metrics = metrics
@@ -44,14 +51,18 @@ class JournalFactory:
             tell_damage=self._damaged,
         )
         events = DrainEvents(stored=self._stored, refused=self._refused)
-        drain = Drain(journal, self._writer(folder), events, settings.journal_drain_seconds)
+        wanted = None if self._commits is None else self._commits.wanted
+        every = settings.journal_drain_seconds
+        drain = Drain(journal, self._writer(folder), events, every, wanted)
         return journal, drain
 
     def _writer(self, folder: Path) -> BatchWriter:
         if self._settings.journal_drain_in == "thread":
             return InProcessWriter(folder, self._sink, records=self._format)
         url = self._settings.database_url.get_secret_value()
-        return SubprocessWriter(folder, url, self._sink, use_case=self._settings.use_case)
+        urgent = self._commits is not None
+        use_case = self._settings.use_case
+        return SubprocessWriter(folder, url, self._sink, use_case=use_case, urgent=urgent)
 
     def _refused(self, what: str) -> None:
         self._metrics.dead_lettered.labels(what).inc()
@@ -77,13 +88,16 @@ def build_journaling(
     stored: Callable[[Stored], None],
     *,
     records: RecordFormat,
+    commits: CommitTracker | None = None,
 ) -> Journaling:
     """Opens no file yet; `stored` is called with what the database has, on the drains' threads."""
     sink = DatabaseSink(engine, records=records)
-    factory = JournalFactory(settings, sink, metrics, stored, records)
+    own = JournalFactory(settings, sink, metrics, stored, records, commits=commits)
     root, total = settings.journal_dir, settings.api_workers
-    journal, drain = factory.journal(journal_dir(root, worker, total))
-    orphaned = OrphanedJournals(root, total, factory.journal)
+    journal, drain = own.journal(journal_dir(root, worker, total))
+    # no answer waits for what another process left
+    others = JournalFactory(settings, sink, metrics, stored, records)
+    orphaned = OrphanedJournals(root, total, others.journal)
     made = Journaling(journal, drain, orphaned)
     _watch(metrics, made, worker)
     return made

@@ -19,6 +19,7 @@ from shared.errors import DataUnavailable
 _log = structlog.get_logger()
 # While the database is away: waits double up to this.
 _MAX_WAIT_SECONDS = 5.0
+_MAX_URGENT_WAIT_SECONDS = 0.5
 # After a round of this many rows the next waits longer: the more rows, the less each costs.
 _BUSY_ROWS = 1_000
 _BUSY_WAIT_SECONDS = 1.0
@@ -40,8 +41,15 @@ class Drain:
     """
 
     def __init__(
-        self, journal: Journal, writer: BatchWriter, events: DrainEvents, every_seconds: float
+        self,
+        journal: Journal,
+        writer: BatchWriter,
+        events: DrainEvents,
+        every_seconds: float,
+        wanted: threading.Event | None = None,
     ) -> None:
+        """`wanted` begins a round at once, where answers wait for the commit."""
+        self._wanted = wanted
         self._journal = journal
         self._writer = writer
         self._events = events
@@ -66,6 +74,8 @@ class Drain:
 
     def stop(self) -> None:
         self._stopping.set()
+        if self._wanted is not None:
+            self._wanted.set()
         self._thread.join()
         self._drain_round()
         self._writer.close()
@@ -74,7 +84,7 @@ class Drain:
 
     def _run(self) -> None:
         wait = self._every_seconds
-        while not self._stopping.wait(wait):
+        while not self._pause(wait):
             began, waiting = time.monotonic(), self._journal.backlog
             if self._drain_round():
                 # whatever waits now has come since
@@ -82,7 +92,16 @@ class Drain:
                 least = _BUSY_WAIT_SECONDS if waiting >= _BUSY_ROWS else 0.0
                 wait = max(self._every_seconds, least)
             else:
-                wait = min(max(wait, 0.1) * 2, _MAX_WAIT_SECONDS)
+                most = _MAX_WAIT_SECONDS if self._wanted is None else _MAX_URGENT_WAIT_SECONDS
+                wait = min(max(wait, 0.1) * 2, most)
+
+    def _pause(self, seconds: float) -> bool:
+        """Wait for the next round; whether there is none. After a failure nothing hurries it."""
+        if self._wanted is None or self.trouble is not None:
+            return self._stopping.wait(seconds)
+        self._wanted.wait(seconds)
+        self._wanted.clear()
+        return self._stopping.is_set()
 
     def _drain_round(self) -> bool:
         """Carry over what is there now; False when it has to be tried again."""

@@ -87,6 +87,25 @@ def is_quarantined(payload: bytes) -> bool:
     return payload[:1] == b"\x04"
 
 
+# no transaction_id holds a NUL
+_QUARANTINED_KEY = "\0"
+
+
+def quarantine_key(transaction_id: str) -> str:
+    """The key of the quarantined decision of this id."""
+    return _QUARANTINED_KEY + transaction_id
+
+
+def quarantined_id(key: str) -> str | None:
+    """The transaction_id of a quarantined decision's key; None for other keys."""
+    return key[1:] if key[:1] == _QUARANTINED_KEY else None
+
+
+def key_of(row: LogRow) -> str:
+    """The idempotency key of a decision: quarantined rows have an id space of their own."""
+    return quarantine_key(row[0]) if isinstance(row, QuarantinedLogRow) else row[0]
+
+
 class RecordFormat:
     """Records of one use case: what a decision's values are, by the columns of its rows."""
 

@@ -14,12 +14,13 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Protocol, cast
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, select
 from sqlalchemy.exc import DataError, IntegrityError
 
-from api.journal.entries import DEFAULT_FORMAT, LogRow, QuarantinedLogRow, RecordFormat
+from api.journal.entries import DEFAULT_FORMAT, LogRow, QuarantinedLogRow, RecordFormat, key_of
 from shared.errors import DataUnavailable
 from shared.system.files import sync_directory
+from shared.tables.bulk import among
 from shared.tables.engine import (
     database_errors,
     file_of,
@@ -31,6 +32,9 @@ from shared.transaction import Label
 _FULL = ("synchronous = FULL", "fullfsync = ON")
 
 JournalRecord = LogRow | Label
+
+# no two decisions under one id have these in common, unless they give the same answer
+_IDENTITY = ("event_time", "model_version", "score", "latency_ms", "feature_vector")
 
 
 def commit_durably(engine: Engine) -> None:
@@ -80,19 +84,26 @@ class RowRefused(Exception):
     """Raised when the database is well but will never take one of these rows."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stored:
     """The result of a batch: labels without a known transaction are reported, not dropped.
 
     Attributes:
         quarantined_ids: transaction_ids of quarantined rows; in `transaction_ids`
             are the others.
+        new: decisions that the database did not have.
+        superseded: keys of decisions among them that do not stand: another host's decision under
+            this id was committed first.
+        refused: keys of decisions that the database will never take.
     """
 
     transaction_ids: list[str] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
     unknown_labels: list[Label] = field(default_factory=list)
     quarantined_ids: list[str] = field(default_factory=list)
+    new: int = 0
+    superseded: list[str] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
 
 class Sink(Protocol):
@@ -169,12 +180,32 @@ class DatabaseSink:
         return stored
 
     def _store_rows(self, connection: Connection, rows: Sequence[LogRow], stored: Stored) -> None:
-        self._format.rows.write_decisions(connection, self._format.columns, rows)
+        new = self._format.rows.write_decisions(connection, self._format.columns, rows)
+        stored.new += new
+        if new < len(rows):
+            stored.superseded.extend(self._superseded(connection, rows, quarantined=False))
         stored.transaction_ids.extend(map(itemgetter(0), rows))
 
     def _quarantine(self, connection: Connection, rows: Sequence[LogRow], stored: Stored) -> None:
-        self._format.rows.write_quarantined(connection, self._format.columns, rows)
+        new = self._format.rows.write_quarantined(connection, self._format.columns, rows)
+        stored.new += new
+        if new < len(rows):
+            stored.superseded.extend(self._superseded(connection, rows, quarantined=True))
         stored.quarantined_ids.extend(map(itemgetter(0), rows))
+
+    def _superseded(
+        self, connection: Connection, rows: Sequence[LogRow], *, quarantined: bool
+    ) -> list[str]:
+        """Keys of rows that the database has otherwise; those it has from here are the same."""
+        table = self._format.rows.decided(quarantined=quarantined)
+        columns = self._format.columns
+        ids = [row[0] for row in rows]
+        query = select(*(table.c[name] for name in (columns[0], *_IDENTITY))).where(
+            among(connection, table, ids, columns[0])
+        )
+        found = {key: tuple(values) for key, *values in connection.execute(query)}
+        own = itemgetter(*map(columns.index, _IDENTITY))
+        return [key_of(row) for row in rows if found.get(row[0], own(row)) != own(row)]
 
     def _store_labels(
         self, connection: Connection, labels: Sequence[Label], stored: Stored

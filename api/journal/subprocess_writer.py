@@ -47,12 +47,17 @@ class SubprocessWriter:
         sink: Sink,
         batch: int = BATCH,
         use_case: str = usecases.DEFAULT,
+        *,
+        urgent: bool = False,
     ) -> None:
+        """`urgent`: answers wait for its commits, so it is started early and not held back."""
+        self._urgent = urgent
         self._hello = {
             "directory": str(directory.absolute()),
             "database_url": database_url,
             "batch": batch,
             "use_case": use_case,
+            "urgent": urgent,
         }
         self._sink = sink
         self._child: ChildProcess | None = None
@@ -66,6 +71,8 @@ class SubprocessWriter:
     def prepare(self) -> None:
         # Here, and before the first read: a child process for it would have to be awaited.
         self._sink.prepare()
+        if self._urgent and self._child is None:
+            self._start()
 
     def write_batch(self, begin: Position, end: Position) -> WrittenBatch:
         said = self._ask({"begin": _pair(begin), "end": _pair(end)})
@@ -138,6 +145,14 @@ def _written(said: dict[str, Any]) -> WrittenBatch:
     labels = [Label(**label) for label in said["labels"]]
     unknown = [Label(**label) for label in said["unknown_labels"]]
     refused = [(what, reason) for what, reason in said["refused"]]
-    stored = Stored(said["transaction_ids"], labels, unknown, said["quarantined_ids"])
+    stored = Stored(
+        said["transaction_ids"],
+        labels,
+        unknown,
+        said["quarantined_ids"],
+        said["new"],
+        said["superseded"],
+        said["refused_keys"],
+    )
     damage = [(number, Region(*region)) for number, region in said["damage"]]
     return WrittenBatch(Position(*said["position"]), said["count"], [stored], refused, damage)

@@ -8,7 +8,7 @@ from typing import Protocol
 import orjson
 
 from api.journal.checkpoint import Position
-from api.journal.entries import DEFAULT_FORMAT, RecordFormat
+from api.journal.entries import DEFAULT_FORMAT, RecordFormat, key_of
 from api.journal.frames import Region
 from api.journal.segments import first_between
 from api.journal.sink import JournalRecord, RowRefused, Sink, Stored
@@ -109,6 +109,8 @@ class InProcessWriter:
         except RowRefused as error:
             if len(records) == 1:
                 self._dead_letter(self._readable(records[0]), str(error), written)
+                if not isinstance(records[0], Label):
+                    written.stored.append(Stored(refused=[key_of(records[0])]))
                 return
             middle = len(records) // 2
             self._store(records[:middle], written)

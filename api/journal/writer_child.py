@@ -56,9 +56,10 @@ def main() -> None:
     # The parent says when to end: it closes the pipe of the questions, or dies.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    _lower_priority()
     answers = _keep_answers_apart()
     hello = orjson.loads(sys.stdin.buffer.readline())
+    if not hello["urgent"]:
+        _lower_priority()
     engine = connect(hello["database_url"], _STATEMENT_TIMEOUT_SECONDS)
     turns = CooperativeYield()
     rest_inside_statements(engine, turns)
@@ -129,6 +130,9 @@ def _as_json(written: WrittenBatch) -> dict[str, Any]:
         "quarantined_ids": [name for part in written.stored for name in part.quarantined_ids],
         "labels": [label for part in written.stored for label in part.labels],
         "unknown_labels": [label for part in written.stored for label in part.unknown_labels],
+        "new": sum(part.new for part in written.stored),
+        "superseded": [key for part in written.stored for key in part.superseded],
+        "refused_keys": [key for part in written.stored for key in part.refused],
         "refused": written.refused,
         "damage": [[number, list(region)] for number, region in written.damage],
     }

@@ -170,8 +170,12 @@ class Registry:
 
     def thresholds(self, version: str) -> dict[str, float]:
         """The thresholds of a version; empty when its files are deleted."""
+        return self.known_thresholds(version) or {}
+
+    def known_thresholds(self, version: str) -> dict[str, float] | None:
+        """The thresholds of a version; None when its files are deleted, or are not here yet."""
         meta = self.meta(version)
-        return {} if meta is None else meta.thresholds
+        return None if meta is None else meta.thresholds
 
     def store(self, meta: Meta, stored: StoredVersion) -> None:
         folder = self._versions / meta.version

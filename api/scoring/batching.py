@@ -106,6 +106,16 @@ class _FutureRecipient:
             self.outcome.set_result(outcome)
 
 
+class Holder(Protocol):
+    """Holds replies that may not leave yet."""
+
+    def hold(
+        self, received: Received, outcome: RowOutcome, deliver: Callable[[RowOutcome], None]
+    ) -> None:
+        """Deliver the outcome when it may leave."""
+        ...
+
+
 class MicroBatcher:
     """Collects requests on the event loop, and scores them at its next turn."""
 
@@ -115,8 +125,10 @@ class MicroBatcher:
         models: ModelSlot,
         lane: ScoringLane,
         tracer: BatchTracer | None = None,
+        holder: Holder | None = None,
     ) -> None:
         self._tracer = tracer
+        self._holder = holder
         self._context = copy_context()
         self._pipeline = pipeline
         self._models = models
@@ -253,12 +265,17 @@ class MicroBatcher:
         outcomes: Sequence[RowOutcome],
         trace: BatchTrace | None,
     ) -> None:
+        if self._holder is not None:
+            for (request, row), outcome in zip(received, outcomes, strict=True):
+                self._holder.hold(row, outcome, partial(self._reply, request, trace=trace))
+            return
         for (request, _), outcome in zip(received, outcomes, strict=True):
             self._reply(request, outcome, trace)
 
     def _reply(
         self, request: PendingRequest, outcome: RowOutcome, trace: BatchTrace | None
     ) -> None:
+        """Send an outcome; of one that was held the trace may have ended."""
         if isinstance(outcome, Problem) and outcome.kind.status >= _FAILED:
             self._note(request, outcome, trace)
         if isinstance(request.recipient, _FutureRecipient):

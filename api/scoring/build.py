@@ -10,6 +10,7 @@ from api.metrics import Metrics
 from api.models.breaker import Breaker, BreakerLimits
 from api.models.build import Models
 from api.scoring.batching import MicroBatcher
+from api.scoring.committed import ReplyHolder
 from api.scoring.endpoint import Execution, in_threads, inline
 from api.scoring.idempotency import DecisionCache, DecisionLookup, IdempotencyStore
 from api.scoring.labels import LabelKeeper, NoOthers
@@ -36,6 +37,7 @@ class Scoring:
         execution: where the work of a request runs.
         labels: ground truth on its way to the database.
         explanations: what tells reasons of answers.
+        holder: holds replies until their decisions are committed; None: they leave at once.
     """
 
     pending: PendingDecisions
@@ -46,6 +48,7 @@ class Scoring:
     execution: Execution
     labels: LabelKeeper
     explanations: Explanations
+    holder: ReplyHolder | None = None
 
     @property
     def source(self) -> FeatureSource:
@@ -68,6 +71,7 @@ def build_pending_decisions(
     records: RecordFormat,
 ) -> PendingDecisions:
     """Empty: `recall` fills it from the journal."""
+    waits = settings.journal_commit == "database"
     return PendingDecisions(
         use_case.feature_source(
             database.reading, WindowBounds(settings.window_users, settings.window_rows)
@@ -76,6 +80,7 @@ def build_pending_decisions(
         LoopDispatcher(),
         None if peers is None else peers.claims,
         records,
+        commit_seconds=settings.journal_commit_seconds if waits else None,
     )
 
 
@@ -97,7 +102,7 @@ def build_scoring(
     execution, user_locks = _how_to_run(settings)
     breaker = _breaker(settings, models, workers, metrics)
     cache, peers = pending.cache, workers.peers
-    thresholds = models.registry.thresholds
+    thresholds = models.registry.known_thresholds
     lookup = DecisionLookup(database.reading, use_case.feature_set, thresholds, records)
     pipeline = ScoringPipeline(
         PipelineParts(
@@ -114,19 +119,24 @@ def build_scoring(
             metrics=metrics,
             read_seconds=database.read_seconds,
             records=records,
+            commits=pending.commits,
         )
     )
     lane = ScoringLane(models.slot, is_far=database.engine.dialect.name != "sqlite")
+    holder = None
+    if pending.commits is not None:
+        holder = ReplyHolder(pipeline, lane, pending.commits)
     others = NoOthers() if peers is None else PeersJournals(peers)
     return Scoring(
         pending=pending,
         breaker=breaker,
         pipeline=pipeline,
         lane=lane,
-        batcher=MicroBatcher(pipeline, models.slot, lane, tracer),
+        batcher=MicroBatcher(pipeline, models.slot, lane, tracer, holder),
         execution=execution,
         labels=LabelKeeper(database.engine, journal, cache, others, records.rows),
         explanations=Explanations(models.loader, models.slot, use_case.feature_set.names),
+        holder=holder,
     )
 
 

@@ -11,7 +11,7 @@ from api.http.problems import Problem
 from api.scoring.endpoint import PacedRequestWork
 from api.scoring.reasons import Teller, refuse_rows
 from api.scoring.stages import EncodedReply, RowOutcome
-from api.scoring.work import SLICE_ROWS, Batch, BatchWork
+from api.scoring.work import SLICE_ROWS, Batch, BatchRow, BatchWork
 
 
 class ExplainedBatchWork(PacedRequestWork):
@@ -29,7 +29,7 @@ class ExplainedBatchWork(PacedRequestWork):
         batch = self._work.batch(body, caller)
         refuse_rows(batch.left, self._max_rows)
         while batch.left:
-            self._explain(batch, batch.score_slice(SLICE_ROWS))
+            self._explain(batch, batch.waited(batch.score_slice(SLICE_ROWS)))
         return batch.reply()
 
     async def paced(self, body: bytes, caller: Caller) -> EncodedReply:
@@ -37,14 +37,14 @@ class ExplainedBatchWork(PacedRequestWork):
         async with self._work.begun(body, caller) as batch:
             refuse_rows(batch.left, self._max_rows)
             while batch.left:
-                scored = await self._scored(batch)
+                scored = await batch.committed(await self._scored(batch))
                 async with self._teller.explanations.batch_turn:
                     await asyncio.to_thread(self._explain, batch, scored)
             return batch.reply()
 
-    async def _scored(self, batch: Batch) -> list[RowOutcome]:
-        """The outcomes of the next slice."""
-        scored: list[RowOutcome] = []
+    async def _scored(self, batch: Batch) -> list[BatchRow]:
+        """The next slice and its outcomes."""
+        scored: list[BatchRow] = []
 
         def score(most: int) -> None:
             scored.extend(batch.score_slice(most))

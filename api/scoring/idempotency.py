@@ -32,8 +32,14 @@ from sqlalchemy import (
     select,
 )
 
-from api.http.problems import IDEMPOTENCY_CONFLICT, Problem
-from api.journal.entries import DEFAULT_FORMAT, Decided, RecordFormat
+from api.http.problems import IDEMPOTENCY_CONFLICT, VERSION_UNKNOWN, Problem
+from api.journal.entries import (
+    DEFAULT_FORMAT,
+    Decided,
+    RecordFormat,
+    quarantine_key,
+    quarantined_id,
+)
 from shared.clock import MICROS_PER_SECOND
 from shared.contracts.problems import FieldProblem
 from shared.features.fetch import fetch_from
@@ -45,24 +51,11 @@ from shared.transaction import GENERATED_PREFIX, Label
 from shared.usecase.row_store import RowFields, RowStore
 from shared.usecase.serving import FeatureSet, ServedModel
 
-# no transaction_id holds a NUL
-_QUARANTINED = "\0"
-
 ToTransaction = Callable[[BaseModel, int], Any]
 
 # Time between a request's event time and its place in the order of ingestion, at most: rows of
 # one user wait for each other in threads.
 _TURN_US = 60 * MICROS_PER_SECOND
-
-
-def quarantine_key(transaction_id: str) -> str:
-    """The key of the quarantined decision of this id."""
-    return _QUARANTINED + transaction_id
-
-
-def quarantined_id(key: str) -> str | None:
-    """The transaction_id of a quarantined decision's key; None for other keys."""
-    return key[1:] if key[:1] == _QUARANTINED else None
 
 
 _CachedRecord = tuple[bytes, ServedModel]
@@ -124,6 +117,12 @@ class DecisionCache:
         with self._lock:
             return transaction_id in self._pending
 
+    def drop(self, transaction_ids: Iterable[str]) -> None:
+        """Forget decisions that do not stand: the database has other ones under these ids."""
+        with self._lock:
+            for transaction_id in transaction_ids:
+                self._pending.pop(transaction_id, None)
+
     def stored(self, transaction_ids: Iterable[str]) -> None:
         """The database has these now."""
         with self._lock:
@@ -140,13 +139,16 @@ class PastDecision(NamedTuple):
 
     Attributes:
         decided: enough to give the same answer again; None where it can be given no more.
+        unknown_version: the version that decided, where this host does not have it: without its
+            thresholds the answer cannot be given.
     """
 
     transaction: Any
     decided: Decided | None
+    unknown_version: str | None = None
 
 
-Thresholds = Callable[[str], Mapping[str, float]]
+Thresholds = Callable[[str], Mapping[str, float] | None]
 
 
 class DecisionLookup:
@@ -210,6 +212,8 @@ class DecisionLookup:
         if not has_vector or not self._feature_set.names_of(row["feature_set_version"]):
             return PastDecision(self._format.rows.row(dict(row)), None)
         thresholds = self._thresholds(row["model_version"])
+        if thresholds is None:
+            return PastDecision(self._format.rows.row(dict(row)), None, row["model_version"])
         decided = self._format.decided_from_row(dict(row), thresholds)
         return PastDecision(decided.transaction, decided)
 
@@ -272,6 +276,12 @@ def conflicting_fields(
         for name, values in fields.items()
         if not (getattr(request, name, None) is None and _are_generated(values))
     ]
+
+
+def decided_elsewhere(version: str) -> Problem:
+    """Another host decided the row, with a version that this one does not have, or has no more."""
+    detail = f"this row was decided by version {version}, which this host does not have"
+    return Problem(VERSION_UNKNOWN, detail, headers={"Retry-After": "5"})
 
 
 def conflict(request: BaseModel, fields: list[str], named: RowFields) -> Problem:

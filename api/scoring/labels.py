@@ -13,9 +13,9 @@ from typing import Protocol
 from sqlalchemy import Engine
 
 from api.http.problems import JOURNAL_FULL, WORKER_UNAVAILABLE, Problem
-from api.journal.entries import encode_label
+from api.journal.entries import encode_label, quarantine_key
 from api.journal.journal import Journal, JournalFull
-from api.scoring.idempotency import DecisionCache, quarantine_key
+from api.scoring.idempotency import DecisionCache
 from shared.errors import DataUnavailable
 from shared.tables.engine import database_errors, lasting_transaction
 from shared.tables.locks import waiting_at_most

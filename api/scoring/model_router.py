@@ -47,6 +47,12 @@ class RoutedScores:
     champion: LiveModel
     seconds: dict[str, float]
 
+    def own_milliseconds(self, scored: Scored, now: float) -> float:
+        """The latency of a row, without the time its neighbours' version took meanwhile."""
+        own = self.seconds.get(scored.decided.served.version, 0.0)
+        others = sum(self.seconds.values()) - own
+        return round((now - scored.row.received.started - others) * 1e3, 3)
+
 
 class ModelRouter:
     """Scores matrices; users are known by their ids only.

@@ -5,9 +5,16 @@ from functools import partial
 
 import structlog
 
-from api.journal.entries import DEFAULT_FORMAT, Decided, RecordFormat, is_quarantined
+from api.journal.commits import CommitTracker
+from api.journal.entries import (
+    DEFAULT_FORMAT,
+    Decided,
+    RecordFormat,
+    is_quarantined,
+    quarantine_key,
+)
 from api.journal.sink import Stored
-from api.scoring.idempotency import DecisionCache, quarantine_key
+from api.scoring.idempotency import DecisionCache
 from api.scoring.lane import LoopDispatcher
 from api.scoring.stages import Recorded
 from api.workers.peers.claims import Claims
@@ -27,6 +34,8 @@ class PendingDecisions:
         source: features, which see pending rows.
         cache: decisions by their keys.
         dispatcher: runs changes where scoring runs.
+        commits: what answers wait for; None: they do not.
+        answering: runs what sends answers, where they are sent from.
     """
 
     def __init__(
@@ -36,7 +45,14 @@ class PendingDecisions:
         dispatcher: LoopDispatcher,
         claims: Claims | None,
         records: RecordFormat = DEFAULT_FORMAT,
+        *,
+        commit_seconds: float | None = None,
     ) -> None:
+        """With `commit_seconds` answers wait for their commits, at most so long."""
+        self.answering = LoopDispatcher()
+        self.commits = (
+            None if commit_seconds is None else CommitTracker(commit_seconds, self.answering)
+        )
         self.source = source
         self.cache = cache
         self.dispatcher = dispatcher
@@ -66,13 +82,20 @@ class PendingDecisions:
             keys.append(key)
         if self._claims is not None:
             self._claims.claim(keys)
+        if self.commits is not None:
+            self.commits.expect(keys)
         if keys:
             _log.info("journal_recalled", decisions=len(keys))
 
     def stored(self, batch: Stored) -> None:
         """The database has these now: drop the copies. Called on a drain's thread."""
-        if batch.quarantined_ids:
-            keys = list(map(quarantine_key, batch.quarantined_ids))
+        keys = list(map(quarantine_key, batch.quarantined_ids))
+        self.cache.drop(batch.superseded)
+        if self.commits is not None:
+            # a row that the database never takes is decided again when it is sent again
+            self.cache.drop(batch.refused)
+            self.commits.settled(batch, [*batch.transaction_ids, *keys])
+        if keys:
             self.dispatcher(partial(self.cache.stored, keys))
         self.dispatcher(partial(self._forget, batch, 0))
 

@@ -6,16 +6,18 @@ batches, and rows that other workers forward. It is synchronous: the caller deci
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import NamedTuple
 
 from pydantic import BaseModel
 
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
 from api.http.validation import senseless
-from api.journal.entries import DEFAULT_FORMAT, RecordFormat
+from api.journal.commits import Commit, CommitTracker
+from api.journal.entries import DEFAULT_FORMAT, RecordFormat, quarantine_key
 from api.journal.journal import Journal, JournalFull
 from api.metrics import Metrics
 from api.models.loaded import LiveModel
@@ -28,7 +30,7 @@ from api.scoring.idempotency import (
     PastDecision,
     conflict,
     conflicting_fields,
-    quarantine_key,
+    decided_elsewhere,
 )
 from api.scoring.model_router import Isolation, ModelRouter, RoutedScores, answered, compare
 from api.scoring.reservation import RowReservation
@@ -42,11 +44,10 @@ from api.scoring.stages import (
     Scored,
     reply_of,
 )
-from api.scoring.user_locks import MonotonicClock, UserLocks
+from api.scoring.user_locks import MonotonicClock, UserLocks, lock_keys
 from api.workers.peers.claims import Claims
 from shared.tables.read_deadline import missed, reading_until
 from shared.transaction import Transaction
-from shared.usecase.row_store import RowFields
 from shared.usecase.serving import HISTORY_UNAVAILABLE, FeatureSource, ServingUseCase
 
 WITHOUT_HISTORY = {"code": HISTORY_UNAVAILABLE}
@@ -55,6 +56,8 @@ WITHOUT_HISTORY = {"code": HISTORY_UNAVAILABLE}
 # Of a long batch each part of this many rows may read for as long as a request of one row.
 _ROWS_A_DEADLINE = 50
 _NO_DEADLINE = nullcontext()
+_NO_COMMITS: Mapping[str, Commit] = {}
+_NO_COMMIT = repeat(None)
 _RETRY = {"Retry-After": "5"}
 
 Outcomes = list[RowOutcome | None]
@@ -69,6 +72,7 @@ class PipelineParts:
         claims: the worker that owns an id; None where there is only one.
         clock: the present and the ingestion time of each row.
         read_seconds: how long a request may read history; None: no deadline.
+        commits: commits in the database; None: no answer waits for one.
     """
 
     use_case: ServingUseCase
@@ -84,6 +88,7 @@ class PipelineParts:
     metrics: Metrics
     read_seconds: float | None = None
     records: RecordFormat = DEFAULT_FORMAT
+    commits: CommitTracker | None = None
 
 
 class PipelineResult(NamedTuple):
@@ -126,8 +131,8 @@ class ScoringPipeline:
         """
         model = model or self._live_model()
         outcomes: Outcomes = [None] * len(received)
-        locks = self._parts.user_locks
-        with locks.of(_lock_keys(received, self._fields)), self._reading(len(received)):
+        keys = lock_keys([one.request for one in received], self._fields)
+        with self._parts.user_locks.of(keys), self._reading(len(received)):
             accepted = self._accept(received, outcomes)
             fresh, duplicates = self._deduplicate(accepted, outcomes)
             if marks is not None:
@@ -178,12 +183,14 @@ class ScoringPipeline:
         self, rows: Sequence[Accepted], outcomes: Outcomes
     ) -> tuple[list[Accepted], list[tuple[Accepted, Accepted]]]:
         """Rows to decide, and rows whose id came earlier among them; others have an outcome."""
+        # before the decisions are looked up: one that is committed meanwhile may not stand
+        commits = self._waiting(rows)
         known = self._known(rows)
         first: dict[str, Accepted] = {}
         duplicates = []
         for row in rows:
             name = row.key
-            if name in known and self._is_settled(row, known[name], outcomes):
+            if name in known and self._is_settled(row, known[name], outcomes, commits.get(name)):
                 continue
             if row.refusal is not None:
                 outcomes[row.position] = row.refusal
@@ -205,13 +212,27 @@ class ScoringPipeline:
             known |= {key: before[name] for key, name in ids.items() if name in before}
         return known
 
-    def _is_settled(self, row: Accepted, known: PastDecision, outcomes: Outcomes) -> bool:
+    def _waiting(self, rows: Sequence[Accepted]) -> Mapping[str, Commit]:
+        """Commits of the rows' ids that the database does not have yet, by their keys."""
+        commits = self._parts.commits
+        return _NO_COMMITS if commits is None else commits.among([row.key for row in rows])
+
+    def _is_settled(
+        self,
+        row: Accepted,
+        known: PastDecision,
+        outcomes: Outcomes,
+        commit: Commit | None,
+    ) -> bool:
         """True if an earlier decision of the same id settles the row."""
         if self._is_refused(row, known.transaction, outcomes):
             return True
+        if known.unknown_version is not None:
+            outcomes[row.position] = decided_elsewhere(known.unknown_version)
+            return True
         if known.decided is None:
             return False
-        outcomes[row.position] = reply_of(row.received.route, known.decided)
+        outcomes[row.position] = reply_of(row.received.route, known.decided, commit)
         return True
 
     def _is_refused(self, row: Accepted, first: Transaction, outcomes: Outcomes) -> bool:
@@ -264,12 +285,12 @@ class ScoringPipeline:
             scored, unscored = answered(featured, scores, parts.models.fallback, parts.router.blame)
             if not featured.is_whole:
                 self._mark(scored)
-            self._record(scored, scores, trial, isolation)
+            commits = self._record(scored, scores, trial, isolation)
             reserved.commit([row for row, _ in unscored])
         if marks is not None:
             marks.append(time.perf_counter())
-        for row, decided, answer in scored:
-            outcomes[row.position] = Reply(answer.body, decided.served.version)
+        for (row, decided, answer), commit in zip(scored, commits, strict=False):
+            outcomes[row.position] = Reply(answer.body, decided.served.version, commit)
         for row, problem in unscored:
             outcomes[row.position] = problem
         if trial is None:
@@ -288,19 +309,17 @@ class ScoringPipeline:
         scores: RoutedScores,
         trial: Trial | None,
         isolation: Isolation,
-    ) -> None:
+    ) -> Iterable[Commit | None]:
         """Journal decisions, all or none, and make them known to what is scored later.
+
+        Returns the commit that each waits for.
 
         Raises:
             Problem: they could not be kept, so they were not made.
         """
         parts, now = self._parts, time.perf_counter()
         recorded = [self._recorded(one, now) for one in scored]
-        try:
-            parts.journal.append([one.record for one in recorded])
-        except JournalFull as error:
-            raise Problem(JOURNAL_FULL, str(error), headers=_RETRY) from error
-        parts.cache.put(recorded)
+        commits = self._append(recorded)
         parts.metrics.versions.answered(
             [
                 (
@@ -320,7 +339,22 @@ class ScoringPipeline:
             for one in scored:
                 # how long a row of a batch took is not known
                 is_timed = isolation is Isolation.PER_ROW
-                trial.noted(one.decided, _own_milliseconds(one, scores, now) if is_timed else None)
+                trial.noted(one.decided, scores.own_milliseconds(one, now) if is_timed else None)
+
+        return commits
+
+    def _append(self, recorded: Sequence[Recorded]) -> Iterable[Commit | None]:
+        parts, records = self._parts, [one.record for one in recorded]
+        # first: a drain that finds that one does not stand drops it
+        parts.cache.put(recorded)
+        try:
+            if parts.commits is None:
+                parts.journal.append(records)
+                return _NO_COMMIT
+            return parts.commits.append(parts.journal, [one.key for one in recorded], records)
+        except JournalFull as error:
+            parts.cache.drop([one.key for one in recorded])
+            raise Problem(JOURNAL_FULL, str(error), headers=_RETRY) from error
 
     def _recorded(self, scored: Scored, now: float) -> Recorded:
         row, decided, answer = scored
@@ -356,26 +390,8 @@ def _answer_duplicates(
         return
     decided = {one.row.position: one.decided for one in scored}
     for row, first in duplicates:
-        before = decided.get(first.position)
-        outcomes[row.position] = (
-            outcomes[first.position] if before is None else reply_of(row.received.route, before)
-        )
-
-
-def _lock_keys(received: Sequence[Received], fields: RowFields) -> Iterator[str]:
-    """The lock keys of rows: their users, and their ids, which two users may have sent.
-
-    A generated user or id is unique to this row and needs no lock.
-    """
-    for one in received:
-        for name in (fields.entity, fields.row_id):
-            key = getattr(one.request, name, None) if name else None
-            if key is not None:
-                yield key
-
-
-def _own_milliseconds(scored: Scored, scores: RoutedScores, now: float) -> float:
-    """The latency of the row, without the time its neighbours' version took meanwhile."""
-    own = scores.seconds.get(scored.decided.served.version, 0.0)
-    others = sum(scores.seconds.values()) - own
-    return round((now - scored.row.received.started - others) * 1e3, 3)
+        before, outcome = decided.get(first.position), outcomes[first.position]
+        if before is not None:
+            commit = outcome.commit if isinstance(outcome, Reply) else None
+            outcome = reply_of(row.received.route, before, commit)
+        outcomes[row.position] = outcome

@@ -199,12 +199,14 @@ def _teller(service: Service, route: ScoringRoute) -> Teller:
 def row_work(service: Service, route: ScoringRoute) -> RowWork:
     """Scores the body of one row."""
     parse = RowParser(service.use_case.request_model)
+    scoring = service.scoring
     return RowWork(
-        service.scoring.pipeline, parse, route, service.scoring.batcher, service.scoring.lane
+        scoring.pipeline, parse, route, scoring.batcher, scoring.lane, holder=scoring.holder
     )
 
 
 def batch_work(service: Service, route: ScoringRoute) -> BatchWork:
     """Scores the body of a batch."""
     parse = BatchParser(service.use_case.request_model, service.settings.batch_max_rows)
-    return BatchWork(service.scoring.pipeline, parse, route, service.scoring.lane)
+    scoring = service.scoring
+    return BatchWork(scoring.pipeline, parse, route, scoring.lane, holder=scoring.holder)

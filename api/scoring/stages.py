@@ -21,6 +21,7 @@ from pydantic import BaseModel
 from api.http.callers import Caller
 from api.http.headers import JSON_HEADERS, RawHeaders
 from api.http.problems import Problem
+from api.journal.commits import Commit
 from api.journal.entries import Decided
 from shared.transaction import Transaction
 from shared.usecase.serving import Answer, FloatMatrix, ScoringRoute, ServedModel
@@ -100,10 +101,15 @@ class Recorded(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """The answer to one row, before it is JSON, and the version that made it."""
+    """The answer to one row, before it is JSON, and the version that made it.
+
+    Attributes:
+        commit: it may not leave before this; None: it may.
+    """
 
     body: dict[str, Any]
     version: str
+    commit: Commit | None = None
 
 
 RowOutcome = Reply | Problem
@@ -131,6 +137,6 @@ def answer_of(route: ScoringRoute, decided: Decided) -> Answer:
     return route.respond(decided.transaction, decided.vector, decided.scores, decided.served)
 
 
-def reply_of(route: ScoringRoute, decided: Decided) -> Reply:
+def reply_of(route: ScoringRoute, decided: Decided, commit: Commit | None = None) -> Reply:
     """The reply to a row that was decided before, possibly by another route."""
-    return Reply(answer_of(route, decided).body, decided.served.version)
+    return Reply(answer_of(route, decided).body, decided.served.version, commit)

@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import NamedTuple, Protocol
 
+from pydantic import BaseModel
+
 from shared.clock import MICROS_PER_SECOND, Clock
+from shared.usecase.row_store import RowFields
 
 # Each row takes one for its user and one for its id.
 _STRIPES = 1_024
@@ -69,6 +72,18 @@ class MonotonicClock:
             now_us = last_us + 1
         self._last_us = now_us
         return now_us
+
+
+def lock_keys(requests: Iterable[BaseModel], fields: RowFields) -> Iterator[str]:
+    """The lock keys of rows: their users, and their ids, which two users may have sent.
+
+    A generated user or id is unique to this row and needs no lock.
+    """
+    for request in requests:
+        for name in (fields.entity, fields.row_id):
+            key = getattr(request, name, None) if name else None
+            if key is not None:
+                yield key
 
 
 class UserLocks(Protocol):

@@ -6,7 +6,7 @@ A batch is scored a slice at a time; a row that cannot be scored gets its own er
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from api.http.validation import invalid
 from api.models.loaded import LiveModel
 from api.row_metrics import RouteMetrics
 from api.scoring.batching import MicroBatcher, RowRoute, score_isolated
+from api.scoring.committed import ReplyHolder
 from api.scoring.endpoint import PacedRequestWork
 from api.scoring.lane import ScoringLane
 from api.scoring.model_router import Isolation
@@ -34,6 +35,13 @@ _FINAL = (JOURNAL_FULL, NO_MODEL)
 _FEW_BYTES = 1_024
 
 
+class BatchRow(NamedTuple):
+    """A row of a batch and its outcome, which may wait for a commit; None: it could not be read."""
+
+    received: Received | None
+    outcome: RowOutcome
+
+
 class Batch:
     """Answers every row, by a prediction or by its problem, as if they had come one by one.
 
@@ -43,9 +51,17 @@ class Batch:
     """
 
     def __init__(
-        self, pipeline: ScoringPipeline, instances: Instances, route: ScoringRoute, caller: Caller
+        self,
+        pipeline: ScoringPipeline,
+        instances: Instances,
+        route: ScoringRoute,
+        caller: Caller,
+        *,
+        holder: ReplyHolder | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._holder = holder
+        self._held: list[Sequence[BatchRow]] = []
         self._instances = instances
         self._route = route
         self._caller = caller
@@ -63,9 +79,47 @@ class Batch:
 
     def answer_slice(self, most: int) -> None:
         """Score the next rows, at most this many, and put them into the reply."""
-        self.add(self.score_slice(most))
+        rows = self.score_slice(most)
+        if self._holder is None:
+            self.add([row.outcome for row in rows])
+        else:
+            self._held.append(rows)
 
-    def score_slice(self, most: int) -> Sequence[RowOutcome]:
+    async def finish(self) -> None:
+        """Wait until every answer may leave."""
+        for rows in self._held:
+            self.add(await self.committed(rows))
+        self._held.clear()
+
+    def wait(self) -> None:
+        """The same for a thread of its own."""
+        for rows in self._held:
+            self.add(self.waited(rows))
+        self._held.clear()
+
+    async def committed(self, rows: Sequence[BatchRow]) -> list[RowOutcome]:
+        """The outcomes of these rows, when they may leave."""
+        if self._holder is None:
+            return [row.outcome for row in rows]
+        deadline = self._holder.deadline()
+        return [
+            outcome
+            if received is None
+            else await self._holder.committed(received, outcome, deadline)
+            for received, outcome in rows
+        ]
+
+    def waited(self, rows: Sequence[BatchRow]) -> list[RowOutcome]:
+        """The same for a thread of its own."""
+        if self._holder is None:
+            return [row.outcome for row in rows]
+        deadline = self._holder.deadline()
+        return [
+            outcome if received is None else self._holder.wait(received, outcome, deadline)
+            for received, outcome in rows
+        ]
+
+    def score_slice(self, most: int) -> list[BatchRow]:
         """Score the next rows, at most this many; `add` puts them into the reply."""
         instances = self._instances.take(most)
         received = [
@@ -73,9 +127,11 @@ class Batch:
             for instance in instances
             if not isinstance(instance, ValidationError)
         ]
-        scored = iter(self._outcomes(received))
+        scored = zip(received, self._outcomes(received), strict=True)
         return [
-            invalid(instance) if isinstance(instance, ValidationError) else next(scored)
+            BatchRow(None, invalid(instance))
+            if isinstance(instance, ValidationError)
+            else BatchRow(*next(scored))
             for instance in instances
         ]
 
@@ -134,8 +190,11 @@ class RowWork(PacedRequestWork):
         route: ScoringRoute,
         batcher: MicroBatcher,
         lane: ScoringLane,
+        *,
+        holder: ReplyHolder | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._holder = holder
         self._parse = parse
         self._route = route
         self._batcher = batcher
@@ -155,17 +214,30 @@ class RowWork(PacedRequestWork):
         Raises:
             Problem: of this row.
         """
+        received, outcome = self._scored(body, caller)
+        if self._holder is not None:
+            outcome = self._holder.wait(received, outcome)
+        return _reply_in(outcome)
+
+    def _scored(self, body: bytes, caller: Caller) -> tuple[Received, RowOutcome]:
         received = Received(self._parse(body), self._route, caller, time.perf_counter())
         (outcome,) = score_isolated(self._pipeline, [received])
-        if isinstance(outcome, Problem):
-            raise outcome
-        return outcome
+        return received, outcome
 
     async def scored_in_turn(self, body: bytes, caller: Caller) -> Reply:
         """The same, together with other rows where scoring is slow."""
         if self._lane.is_free:
-            return self.scored(body, caller)
+            received, outcome = self._scored(body, caller)
+            if self._holder is not None:
+                outcome = await self._holder.committed(received, outcome)
+            return _reply_in(outcome)
         return await self._batcher.scored(body, self._row_route, caller)
+
+
+def _reply_in(outcome: RowOutcome) -> Reply:
+    if isinstance(outcome, Problem):
+        raise outcome
+    return outcome
 
 
 def _encoded(reply: Reply) -> EncodedReply:
@@ -176,25 +248,40 @@ class BatchWork(PacedRequestWork):
     """Scores the body of a batch; on the event loop a slice at a turn, with others in between."""
 
     def __init__(
-        self, pipeline: ScoringPipeline, parse: BatchParser, route: ScoringRoute, lane: ScoringLane
+        self,
+        pipeline: ScoringPipeline,
+        parse: BatchParser,
+        route: ScoringRoute,
+        lane: ScoringLane,
+        *,
+        holder: ReplyHolder | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._holder = holder
         self._parse = parse
         self._route = route
         self._lane = lane
 
     def __call__(self, body: bytes, caller: Caller) -> EncodedReply:
+        batch = self._scored(body, caller)
+        batch.wait()
+        return batch.reply()
+
+    def _scored(self, body: bytes, caller: Caller) -> Batch:
         batch = self.batch(body, caller)
         while batch.left:
             batch.answer_slice(SLICE_ROWS)
-        return batch.reply()
+        return batch
 
     async def paced(self, body: bytes, caller: Caller) -> EncodedReply:
         if len(body) <= _FEW_BYTES and self._lane.is_free:
-            return self(body, caller)
+            batch = self._scored(body, caller)
+            await batch.finish()
+            return batch.reply()
         async with self.begun(body, caller) as batch:
             while batch.left:
                 await self.in_turn(batch, batch.answer_slice)
+            await batch.finish()
             return batch.reply()
 
     @asynccontextmanager
@@ -219,4 +306,5 @@ class BatchWork(PacedRequestWork):
 
     def batch(self, body: bytes, caller: Caller) -> Batch:
         """The rows of a body, none of them scored."""
-        return Batch(self._pipeline, self._parse(body), self._route, caller)
+        instances = self._parse(body)
+        return Batch(self._pipeline, instances, self._route, caller, holder=self._holder)

@@ -50,9 +50,13 @@ def wait_for_orphans(root: Path, total: int) -> None:
 
 def _unowned_folders(root: Path, total: int) -> list[Path]:
     own = {journal_dir(root, number, total) for number in range(total)}
+    return sorted({root, *worker_folders(root)} - own)
+
+
+def worker_folders(root: Path) -> list[Path]:
+    """Folders of workers, whatever their number was."""
     # `worker-0-copy` was made by hand
-    of_workers = (path for path in root.glob(f"{_PREFIX}*") if _NAME.fullmatch(path.name))
-    return sorted({root, *of_workers} - own)
+    return sorted(path for path in root.glob(f"{_PREFIX}*") if _NAME.fullmatch(path.name))
 
 
 def _has_segments(folder: Path) -> bool:

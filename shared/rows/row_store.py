@@ -80,14 +80,14 @@ class DeclaredRowStore:
 
     def write_decisions(
         self, connection: Connection, columns: Sequence[str], records: Records
-    ) -> None:
-        for table in (self._tables.rows, self._tables.decisions):
-            self._insert(connection, table, columns, records)
+    ) -> int:
+        self._insert(connection, self._tables.rows, columns, records)
+        return self._insert(connection, self._tables.decisions, columns, records)
 
     def write_quarantined(
         self, connection: Connection, columns: Sequence[str], records: Records
-    ) -> None:
-        self._insert(connection, self._tables.quarantined, columns, records)
+    ) -> int:
+        return self._insert(connection, self._tables.quarantined, columns, records)
 
     def store_labels(self, connection: Connection, labels: Sequence[Label]) -> WrittenLabels:
         rows = [
@@ -108,15 +108,18 @@ class DeclaredRowStore:
 
     def _insert(
         self, connection: Connection, table: Table, columns: Sequence[str], records: Records
-    ) -> None:
-        """Store what a table holds of each record, unless it has the row; as tuples, for speed."""
+    ) -> int:
+        """Store what a table holds of each record, unless it has the row; returns how many.
+
+        As tuples, for speed.
+        """
         names, places = _columns_of(table, columns)
         stored: Sequence[tuple[Any, ...]] = list(map(itemgetter(*places), records))
         flags = [at for at, name in enumerate(names) if name in self._flags]
         if flags and connection.dialect.name == "postgresql":
             # SQLite stores true as 1; PostgreSQL refuses it where a number belongs
             stored = [_with_numbers(record, flags) for record in stored]
-        insert_unless_there(connection, table, names, stored)
+        return insert_unless_there(connection, table, names, stored)
 
 
 def _columns_of(table: Table, columns: Sequence[str]) -> tuple[list[str], list[int]]:

@@ -98,8 +98,8 @@ def insert_unless_there(
     table: Table,
     names: Sequence[str],
     records: Sequence[tuple[Any, ...]],
-) -> None:
-    """Store records, of these columns each, unless the table has their row_id; as they are.
+) -> int:
+    """Store records, of these columns each, unless the table has their row_id; returns how many.
 
     Tuples go to the driver untouched: making and checking a dictionary of each costs more than
     storing it. JSON is text, and a flag a number.
@@ -110,8 +110,9 @@ def insert_unless_there(
         f"INSERT INTO {quoted(table.name)} ({', '.join(map(quoted, names))}) "  # noqa: S608 - quoted
         f"VALUES ({', '.join([mark] * len(names))}) ON CONFLICT (row_id) DO NOTHING"
     )
-    if records:
-        connection.exec_driver_sql(statement, list(records))
+    if not records:
+        return 0
+    return connection.exec_driver_sql(statement, list(records)).rowcount
 
 
 def store_labels(

@@ -5,7 +5,19 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, Connection, String, Table, any_, column, func, literal, select, text
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    FromClause,
+    String,
+    Table,
+    any_,
+    column,
+    func,
+    literal,
+    select,
+    text,
+)
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.tables.engine import to_json
@@ -100,7 +112,7 @@ def label_origins(
 
 
 def among(
-    connection: Connection, table: Table, ids: Sequence[str], row_id: str = "transaction_id"
+    connection: Connection, table: FromClause, ids: Sequence[str], row_id: str = "transaction_id"
 ) -> ColumnElement[bool]:
     """One bound value however many ids there are: databases limit the number of values."""
     if connection.dialect.name == "postgresql":

@@ -55,13 +55,13 @@ class TransactionStore:
 
     def write_decisions(
         self, connection: Connection, columns: Sequence[str], records: Records
-    ) -> None:
-        write_decision_records(connection, columns, records)
+    ) -> int:
+        return write_decision_records(connection, columns, records)
 
     def write_quarantined(
         self, connection: Connection, columns: Sequence[str], records: Records
-    ) -> None:
-        write_quarantined_records(connection, columns, records)
+    ) -> int:
+        return write_quarantined_records(connection, columns, records)
 
     def store_labels(self, connection: Connection, labels: Sequence[Label]) -> WrittenLabels:
         return store_labels(connection, labels)

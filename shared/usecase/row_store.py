@@ -79,13 +79,13 @@ class RowStore(Protocol):
 
     def write_decisions(
         self, connection: Connection, columns: Sequence[str], records: Sequence[tuple[Any, ...]]
-    ) -> None:
-        """Store decided rows that are not there yet; JSON columns are text."""
+    ) -> int:
+        """Store decided rows that are not there yet; JSON columns are text. Returns how many."""
         ...
 
     def write_quarantined(
         self, connection: Connection, columns: Sequence[str], records: Sequence[tuple[Any, ...]]
-    ) -> None:
+    ) -> int:
         """The same for quarantined rows, which enter no history."""
         ...
 

@@ -1,0 +1,180 @@
+"""The journal of a host that is lost: drained from its volume into the database, by a command.
+
+A folder that a live process writes to is refused. Draining twice stores nothing twice: rows that
+the database has are counted, and left as they are.
+"""
+
+import fcntl
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from api.journal.checkpoint import Checkpoint, Position
+from api.journal.entries import QuarantinedLogRow, RecordFormat
+from api.journal.journal import Journal
+from api.journal.recovery import DamageLog
+from api.journal.segments import records_between, segment_numbers
+from api.journal.sink import DatabaseSink
+from api.journal.writer import InProcessWriter, WrittenBatch
+from api.workers.orphaned_journals import worker_folders
+from shared.errors import SettingsError
+from shared.sizes import GIB
+from shared.transaction import Label
+from shared.usecase.serving import FeatureSet
+
+_FOREVER = Position(2**62, 0)
+
+
+@dataclass(slots=True)
+class DrainCounts:
+    """What became of the records of a lost journal.
+
+    Attributes:
+        records: all that wait for the database, by kind: decision, quarantined, label, unreadable.
+        new: decisions that the database did not have.
+        superseded: decisions about rows that another host decided, and committed first.
+        labels: labels stored.
+        refused: kind and reason of each record in the dead-letter file.
+        damaged: copies of damaged parts, which stay in the folder.
+    """
+
+    records: Counter[str] = field(default_factory=Counter)
+    new: int = 0
+    superseded: int = 0
+    labels: int = 0
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    damaged: int = 0
+
+    @property
+    def decisions(self) -> int:
+        return self.records["decision"] + self.records["quarantined"]
+
+    @property
+    def known(self) -> int:
+        """Decisions that the database had, from this journal or from another host."""
+        refused = sum(kind == "decision" for kind, _ in self.refused)
+        return max(0, self.decisions - self.new - refused)
+
+
+class LostJournal:
+    """JOURNAL_DIR of a host that is gone, with the folders of its workers."""
+
+    def __init__(self, root: Path, records: RecordFormat, features: FeatureSet) -> None:
+        """`features` tell records of another use case.
+
+        Raises:
+            SettingsError: it is no journal, or a process writes to it.
+        """
+        self._format = records
+        self._features = features
+        self._folders = [root, *worker_folders(root)]
+        if not root.is_dir() or not any(map(_is_journal, self._folders)):
+            raise SettingsError(
+                f"{root} holds no journal: name the folder that was JOURNAL_DIR on the lost host"
+            )
+        for folder in self._folders:
+            _refuse_live(folder)
+
+    def look(self) -> DrainCounts:
+        """What waits; changes nothing.
+
+        Raises:
+            SettingsError: the records are of another use case.
+        """
+        counts = DrainCounts()
+        versions: Counter[str] = Counter()
+        for folder in self._folders:
+            counts.damaged += DamageLog.copies_in(folder)
+            for payload in _waiting(folder):
+                counts.records[self._kind(payload, versions)] += 1
+        self._refuse_foreign(counts, versions)
+        return counts
+
+    def drain(self, engine: Engine) -> DrainCounts:
+        """Store what waits, and leave nothing in the folder but damage and dead letters.
+
+        Raises:
+            DataUnavailable: the database cannot be written; whatever was stored is released.
+            SettingsError: the records are of another use case, or a process writes to it.
+        """
+        counts = self.look()
+        counts.damaged = 0
+        sink = DatabaseSink(engine, records=self._format)
+        for folder in filter(_is_journal, self._folders):
+            journal = Journal(folder, GIB)
+            journal.open()
+            try:
+                writer = InProcessWriter(folder, sink, records=self._format)
+                while span := journal.undrained():
+                    written = writer.write_batch(*span)
+                    _count(written, counts)
+                    journal.release(written.position, written.count, written.damage)
+                journal.remove()
+            finally:
+                journal.close()
+            counts.damaged += DamageLog.copies_in(folder)
+        return counts
+
+    def _kind(self, payload: bytes, versions: Counter[str]) -> str:
+        try:
+            row = self._format.decode_row(payload)
+        except (ValueError, KeyError, TypeError):
+            return "unreadable"
+        if isinstance(row, Label):
+            return "label"
+        versions[str(row[self._format.columns.index("feature_set_version")])] += 1
+        return "quarantined" if isinstance(row, QuarantinedLogRow) else "decision"
+
+    def _refuse_foreign(self, counts: DrainCounts, versions: Counter[str]) -> None:
+        """All of them would go to the dead-letter file, or into tables of other rows."""
+        known = any(self._features.names_of(version) for version in versions)
+        if (versions and not known) or (not counts.decisions and counts.records["unreadable"]):
+            theirs = ", ".join(sorted(versions)) or "not readable as its rows"
+            raise SettingsError(
+                f"USE_CASE: the journal is of another use case (feature set {theirs}; "
+                f"this one is {self._features.version}): set it as it was on the lost host"
+            )
+
+
+def _count(written: WrittenBatch, counts: DrainCounts) -> None:
+    for stored in written.stored:
+        counts.new += stored.new
+        counts.superseded += len(stored.superseded)
+        counts.labels += len(stored.labels)
+    counts.refused += written.refused
+
+
+def _is_journal(folder: Path) -> bool:
+    return bool(segment_numbers(folder)) or (folder / "checkpoint.json").exists()
+
+
+def _waiting(folder: Path) -> Iterator[bytes]:
+    numbers = segment_numbers(folder)
+    saved = Checkpoint(folder / "checkpoint.json").load()
+    first = Position(min(numbers, default=0), 0)
+    # a position that does not fit is corrected by the drain: it then drains more, not less
+    begin = saved if saved is not None and saved.segment in numbers else first
+    if saved is not None and saved.segment > max(numbers, default=-1):
+        return
+    for payload, _ in records_between(folder, begin, _FOREVER):
+        yield payload
+
+
+def _refuse_live(folder: Path) -> None:
+    """Look at the lock without making one."""
+    with suppress(FileNotFoundError):
+        descriptor = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SettingsError(
+                f"{folder}: a running process writes to this journal and drains it itself; "
+                "stop it first, or name the folder of the host that is lost"
+            ) from error
+        finally:
+            os.close(descriptor)
