@@ -83,6 +83,31 @@ for group in (
 ):
     group.register(app)
 
+PANELS = {
+    "Begin": "run demo seed traffic new",
+    "What is live": "status versions runs retrain schedule rollback revoke rollout approvals "
+    "approve refuse",
+    "Why": "decision dossier drift replay audit policy rehearse",
+    "Rows": "import mapping rows feedback score erase archive rebuild-tiles reset",
+    "Keep it running": "doctor backup restore token keys",
+}
+"""Groups of `understudy --help`, in its order; each names its commands."""
+
+
+def _arrange() -> None:
+    """Put every command into its group of the help."""
+    panels = {name: panel for panel, names in PANELS.items() for name in names.split()}
+    places = {name: place for place, name in enumerate(panels)}
+    for command in app.registered_commands:
+        name = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
+        command.name, command.rich_help_panel = name, panels.get(name, "Others")
+    for folder in app.registered_groups:
+        folder.rich_help_panel = panels.get(str(folder.name), "Others")
+    app.registered_commands.sort(key=lambda one: places.get(str(one.name), len(places)))
+
+
+_arrange()
+
 
 def _print_version(asked: bool) -> None:
     if asked:

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from shared.keys.tokens import Role, ensure_tokens, read_token
 from tests.support.existing_database import make_database
-from understudy.cli import app
+from understudy.cli import PANELS, app
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
@@ -39,6 +39,13 @@ def test_the_help_of_every_command_teaches_by_example(command: str) -> None:
     shown = CliRunner().invoke(app, [command, "--help"])
     assert shown.exit_code == 0
     assert f"understudy {command}" in shown.output.split("Examples")[1]
+
+
+def test_every_command_stands_in_a_group_of_the_help() -> None:
+    assert sorted(" ".join(PANELS.values()).split()) == COMMANDS
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).output
+    places = [shown.index(f"─ {panel} ─") for panel in PANELS]
+    assert places == sorted(places)
 
 
 def test_an_empty_database_is_seeded_once(understudy: Command, tmp_path: Path) -> None:

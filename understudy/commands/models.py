@@ -76,7 +76,7 @@ def versions(as_json: AsJson = False) -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Print how every part is: model, journal, database, schedule.
+    """Print the state of every part: model, journal, database, schedule, a run in progress.
 
     **Exit status**: 0 all is ok, 1 something is not ok, 2 the API does not answer.
 
