@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
 from pydantic import ValidationError
 
 from console.api_client import Api, Operator
-from console.charts import span
 from console.deeds import Deed, Filled, FormField, FormRefused
 from console.render import micros_of
 from console.screen import BadParameter, Params, Reading, Row, Screen
@@ -81,7 +79,6 @@ class ReplayRun:
     ends_at: str | None
     message: str
     report: str | None
-    chart: Markup | None = field(metadata={"shown": False})
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +191,6 @@ def _run(row: Mapping[str, Any], now_us: int) -> ReplayRun:
         ends_at=_ends_at(played, done, total, now_us) if is_unfinished else None,
         message=str(row["statusmessage"] or ""),
         report=f"/reports/replay/{name}" if name else None,
-        chart=span(f"{done} of {total} rounds", 0.0, done, total) if total else None,
     )
 
 
