@@ -12,6 +12,7 @@ from scheduler.cycle.records import Recorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import StepLog
 from shared.clock import Clock
+from shared.importing.lake import Lake
 from shared.tables.archive import TooYoung, archive_rows
 from shared.tables.data_changes import RowLogs
 from shared.tables.runs import Run, RunStatus
@@ -25,7 +26,7 @@ class ArchiveContext:
 
     engine: Engine
     logs: RowLogs
-    folder: Path
+    place: Path | Lake
     older_than_days: float
     clock: Clock
     interruption: Interruption
@@ -53,7 +54,7 @@ class ArchiveRunner:
         except TooYoung as error:
             report.end(RunStatus.FAILED, "settings", str(error))
         except OSError as error:
-            told = f"{self._context.folder} takes no files: {error.strerror}; its rows stay"
+            told = f"{self._context.place} takes no files: {error.strerror}; its rows stay"
             report.end(RunStatus.FAILED, "archive_dir", told)
 
     def _archive(self, steps: StepLog, report: RunReport) -> None:
@@ -62,11 +63,14 @@ class ArchiveRunner:
             counts = archive_rows(
                 context.engine,
                 context.logs,
-                context.folder,
+                context.place,
                 context.clock.now_us(),
                 context.older_than_days,
                 told=lambda _done, _total: context.interruption.raise_if_requested(),
             )
+            if isinstance(context.place, Lake):
+                for name in (name for name, count in counts.items() if count):
+                    context.place.compact(name)
             report.data_size = note.rows = sum(counts.values())
             note.details.update(counts)
         days = f"{context.older_than_days:g} days"

@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 import usecases
+from learning.dataset.large import LargeRuns
 from scheduler.archive import ArchiveContext, ArchiveRunner
 from scheduler.cycle.approvals import DatabaseApprovals
 from scheduler.cycle.candidates import CandidateStore
@@ -26,6 +27,7 @@ from scheduler.step_cache.store import ArtefactStore
 from scheduler.tracking.tracker import Tracker
 from scheduler.tracking.wiring import tracker_for
 from shared.clock import SystemClock
+from shared.importing.lake import Lake
 from shared.keys.signing import sign
 from shared.keys.store import KeyStore
 from shared.rows.tables import logs_of_folder
@@ -58,7 +60,7 @@ def runners(
     archive = ArchiveContext(
         engine=engine,
         logs=logs_of_folder(usecases.declared_folder(settings.use_case)),
-        folder=settings.archive_dir,
+        place=_lake(settings) or settings.archive_dir,
         older_than_days=settings.archive_older_than_days,
         clock=context.clock,
         interruption=interruption,
@@ -115,7 +117,12 @@ def _context(
         trusted=keys.accepted_keys,
         train_as_of=settings.train_as_of,
         approvals=approvals,
+        large=LargeRuns(settings.snapshot_memory_rows, settings.work_dir, lake=_lake(settings)),
     )
+
+
+def _lake(settings: SchedulerSettings) -> Lake | None:
+    return Lake.at(settings.lake_url) if settings.lake_url else None
 
 
 def _tracker(

@@ -144,6 +144,12 @@ class RunFileSettings(SettingGroup):
         description="Size of the step cache in bytes; the least recently used results are removed "
         "first. 0 keeps none.",
     )
+    snapshot_memory_rows: int = Field(
+        default=4_000_000,
+        ge=0,
+        description="Stored rows up to which a run holds its snapshot in memory. More are read "
+        "from files in WORK_DIR, shard by shard, with the same result to the bit.",
+    )
 
 
 class ArchiveSettings(SettingGroup):

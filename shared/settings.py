@@ -76,6 +76,18 @@ class DataSettings(SettingGroup):
     )
 
 
+class LakeSettings(SettingGroup):
+    """Lake."""
+
+    lake_url: str | None = Field(
+        default=None,
+        description="Lake of old rows: a folder, or a bucket such as s3://bucket/path, whose keys "
+        "and address are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL and "
+        "AWS_REGION. Training reads it together with the database, and archived rows go there "
+        "instead of ARCHIVE_DIR. None: no lake.",
+    )
+
+
 class LogSettings(SettingGroup):
     """Logs."""
 

@@ -10,9 +10,12 @@ from sqlalchemy import Engine
 from shared.clock import SystemClock
 from shared.importing.convert import Converted
 from shared.importing.importer import ImportSummary, import_files, preview
+from shared.importing.lake import Lake
 from shared.importing.mapping import INSTANTS, MappingError, read_mapping
 from shared.importing.mending import MendedRows
 from shared.importing.propose import propose
+from shared.importing.to_lake import LakeImport
+from shared.tables.archive import LEAST_DAYS
 from shared.tables.data_changes import is_synthetic
 from understudy.terminal import DataTable, shown
 from usecases.fraud.exports import LABEL_WORDS
@@ -30,6 +33,7 @@ def import_transactions(
     console: Console,
     *,
     update: bool = False,
+    lake: Lake | None = None,
 ) -> ImportSummary:
     """Import and print what became of the rows.
 
@@ -45,6 +49,7 @@ def import_transactions(
             advance(round(share * STEPS), STEPS)
 
         now_us = SystemClock().now_us()
+        to_lake = None if lake is None else LakeImport(lake, now_us)
         summary = import_files(
             engine,
             files,
@@ -54,8 +59,11 @@ def import_transactions(
             progress=progress,
             update=update,
             reads=(mapping_file,),
+            lake=to_lake,
         )
     _print(console, summary, rejects, time.monotonic() - started)
+    if to_lake is not None:
+        _print_lake(console, to_lake)
     return summary
 
 
@@ -133,6 +141,14 @@ def propose_mapping(file: Path, out: Path | None, console: Console) -> int:
     return 0
 
 
+def _print_lake(console: Console, lake: LakeImport) -> None:
+    text = (
+        f"{lake.rows:,} of them are older than {LEAST_DAYS:.0f} days and now in {lake.place}; an "
+        "undo does not reach them."
+    )
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def _add_mended(table: DataTable, mended: MendedRows) -> None:
     """The outcome of rows that were stored before."""
     counts = {
@@ -152,7 +168,12 @@ def _print_notes(console: Console, notes: tuple[str, ...]) -> None:
         console.print(f"note: {note}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _print(console: Console, summary: ImportSummary, rejects: Path, seconds: float) -> None:
+def _print(
+    console: Console,
+    summary: ImportSummary,
+    rejects: Path,
+    seconds: float,
+) -> None:
     if summary.read and summary.rejected == summary.read:
         [(reason, count)] = summary.reasons.most_common(1)
         text = f"Every row was rejected; for {count:,} of {summary.read:,} because {reason}."

@@ -10,6 +10,7 @@ from shared.settings import (
     CandidateSettings,
     ConsoleListenSettings,
     DataSettings,
+    LakeSettings,
     ListenSettings,
     RegistrySettings,
     SettingGroup,
@@ -34,6 +35,7 @@ class CommandRunSettings(SettingGroup):
 
 class CommandSettings(
     DataSettings,
+    LakeSettings,
     UseCaseSettings,
     ListenSettings,
     ApiClientSettings,

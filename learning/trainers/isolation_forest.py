@@ -93,11 +93,15 @@ class FittedIsolationForest:
 
 
 def fit_isolation_forest(
-    matrix: FloatMatrix, columns: Sequence[int], recipe: ForestRecipe, seed: int
+    matrix: FloatMatrix,
+    columns: Sequence[int],
+    recipe: ForestRecipe,
+    seed: int,
+    usual: Ints | None = None,
 ) -> FittedIsolationForest:
-    """Fit on (a sample of) rows that are not known to be positive."""
+    """Fit on (a sample of) rows that are not known to be positive: `usual`, or all."""
     chosen = np.asarray(columns, dtype=np.int64)
-    rows = np.arange(len(matrix))
+    rows = np.arange(len(matrix)) if usual is None else usual
     if len(rows) > recipe.max_rows:
         rows = np.sort(np.random.default_rng(seed).choice(rows, recipe.max_rows, replace=False))
     subset = matrix[np.ix_(rows, chosen)]

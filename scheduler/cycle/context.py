@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+from learning.dataset.large import LargeRuns
 from scheduler.cycle.approvals import Approvals, NoApprovals
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.held_out import HeldOutStore
@@ -41,6 +42,7 @@ class CycleContext:
             replay compares policies over the candidates of all rounds.
         train_as_of: the instant that runs are about (see `resolve_as_of`); None: now.
         approvals: whether a person has to approve what passed every gate.
+        large: when the snapshot is a file rather than a DataFrame; None: never.
         progress: reports the progress of a long step, for display.
     """
 
@@ -66,6 +68,7 @@ class CycleContext:
     approvals: Approvals = field(default_factory=NoApprovals)
     recipe: str = ""
     trains_while_fresh: bool = False
+    large: LargeRuns | None = None
 
     @property
     def served(self) -> ServedBundles:

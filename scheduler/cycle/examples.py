@@ -1,14 +1,17 @@
 """Examples: the snapshot's rows as features and labels, split into past and later past."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from learning.dataset.mapped import ROWS_PER_PASS, passes, write_columns
+from learning.dataset.scanned import Snapshot, rows_at
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.steps import StepLog
 from scheduler.drift.column_baseline import MAX_ROWS
@@ -113,9 +116,7 @@ def gather_material(
         NotEnoughHistory: one side of the split is empty, or every feature is switched off.
     """
     with steps.step("features") as note:
-        names = enabled_features(context.engine, context.use_case.feature_set)
-        if not names:
-            raise NotEnoughHistory("FeaturesConfig switches every feature off")
+        names = features_in_use(context)
         feature_set = context.use_case.feature_set
         matrix = context.once(
             note,
@@ -125,8 +126,30 @@ def gather_material(
             lambda: context.use_case.features(snapshot),
         )
         note.rows, note.details = len(matrix), {"features": len(names)}
+    split = split_step(steps, lambda: context.use_case.split(snapshot, as_of_us))
+    return Material(names, matrix, split, context.use_case.task)
+
+
+def features_in_use(context: CycleContext) -> tuple[str, ...]:
+    """The features that are switched on.
+
+    Raises:
+        NotEnoughHistory: none is.
+    """
+    names = enabled_features(context.engine, context.use_case.feature_set)
+    if not names:
+        raise NotEnoughHistory("FeaturesConfig switches every feature off")
+    return names
+
+
+def split_step(steps: StepLog, make: Callable[[], Split]) -> Split:
+    """The split as a step of the run.
+
+    Raises:
+        NotEnoughHistory: one of its sides is empty.
+    """
     with steps.step("split") as note:
-        split = context.use_case.split(snapshot, as_of_us)
+        split = make()
         if len(split.train) == 0 or len(split.held_out) == 0:
             raise NotEnoughHistory(
                 f"not enough labelled history: {len(split.train)} rows to learn from, "
@@ -134,21 +157,25 @@ def gather_material(
             )
         note.rows = len(split.train)
         note.details = {"held_out_rows": len(split.held_out)}
-    return Material(names, matrix, split, context.use_case.task)
+    return split
 
 
 def build_examples(
-    snapshot: pl.DataFrame,
+    snapshot: Snapshot,
     material: Material,
     all_names: tuple[str, ...],
     columns: RowColumns,
+    train_file: Path | None = None,
 ) -> Examples:
-    """Copies of what is needed, so that snapshot and matrix can be let go."""
+    """Copies of what is needed, so that snapshot and matrix can be let go.
+
+    The features of the training rows are mapped from `train_file`, where one is given.
+    """
     matrix, split, names = material.matrix, material.split, material.feature_names
-    train_matrix = _columns(matrix, all_names, names, split.train)
+    train_matrix = _train_matrix(material, all_names, train_file)
     # whole rows only of the held-out part: a million others would be copied for nothing
-    train = snapshot.select(columns.row_id, TIME, LABEL)[split.train]
-    held_out = snapshot[split.held_out]
+    train = rows_at(snapshot, split.train, (columns.row_id, TIME, LABEL))
+    held_out = rows_at(snapshot, split.held_out)
     task = material.task
     train_labels = labels_of(train, task)
     return Examples(
@@ -169,16 +196,21 @@ def build_examples(
     )
 
 
+def _train_matrix(material: Material, all_names: tuple[str, ...], file: Path | None) -> FloatMatrix:
+    rows, names = material.split.train, material.feature_names
+    if file is None:
+        return _columns(material.matrix, all_names, names, rows)
+    return write_columns(file, material.matrix, rows, [all_names.index(name) for name in names])
+
+
 def thinned_step(rows: int) -> int:
     """Distributions are taken from every n-th training row; n is 1 unless there are very many."""
     return -(-rows // MAX_ROWS)
 
 
-def _stored(
-    snapshot: pl.DataFrame, columns: RowColumns, rows: npt.NDArray[np.int64]
-) -> pl.DataFrame:
+def _stored(snapshot: Snapshot, columns: RowColumns, rows: npt.NDArray[np.int64]) -> pl.DataFrame:
     wanted = (TIME, LABEL_KNOWN_AT, *columns.words)
-    return snapshot.select(name for name in wanted if name in snapshot.columns)[rows]
+    return rows_at(snapshot, rows, [name for name in wanted if name in snapshot.columns])
 
 
 def _columns(
@@ -225,7 +257,11 @@ def _moment(instant_us: np.int64) -> datetime:
 
 def _digest(ids: pl.Series, matrix: FloatMatrix, labels: Labels) -> str:
     """One hash of who the rows are, what was known of them, and what they were labelled."""
-    digest = hashlib.sha256("\n".join(ids.to_list()).encode())
+    digest = hashlib.sha256()
+    for at in range(0, len(ids), ROWS_PER_PASS):
+        lines = "\n".join(ids[at : at + ROWS_PER_PASS].to_list())
+        digest.update(("\n" * bool(at) + lines).encode())
     digest.update(np.ascontiguousarray(labels).data)
-    digest.update(matrix.data)
+    for part in passes(matrix):
+        digest.update(part.data)
     return digest.hexdigest()

@@ -17,13 +17,13 @@ from scheduler.statistics.verdict_numbers import FRESH
 def is_fit_to_learn_from(run: CycleRun, snapshot: pl.DataFrame) -> bool:
     """The data-quality gate; what does not pass is not learned from."""
     use_case = run.context.use_case
-    return _step(run, DATA_QUALITY, lambda: use_case.check_quality(snapshot, run.as_of_us))
+    return gate_step(run, DATA_QUALITY, lambda: use_case.check_quality(snapshot, run.as_of_us))
 
 
 def has_fit_features(run: CycleRun, snapshot: pl.DataFrame, material: Material) -> bool:
     """The feature-quality gate: leaks, mixed rows, features served differently."""
     context = run.context
-    return _step(
+    return gate_step(
         run,
         FEATURE_QUALITY,
         lambda: context.use_case.check_features(
@@ -39,11 +39,11 @@ def examine(run: CycleRun, examples: Examples, unjudged: Draft, evaluation: Eval
     is_first = run.report.champion_version is None
     budget_ms = context.latency_budget_ms
     policy, seed = context.use_case.policy, context.seed
-    _step(run, latency.GATE, lambda: latency.judge_latency(unjudged.model, rows, budget_ms))
-    _step(
+    gate_step(run, latency.GATE, lambda: latency.judge_latency(unjudged.model, rows, budget_ms))
+    gate_step(
         run, api_health.GATE, lambda: api_health.judge_api_health(context.api, first_model=is_first)
     )
-    _step(run, contest.GATE, lambda: judge_metrics(evaluation.contest, policy, seed))
+    gate_step(run, contest.GATE, lambda: judge_metrics(evaluation.contest, policy, seed))
 
 
 def conclude(run: CycleRun, champion: Champion | None, sealed: Sealed | None) -> PromotionDecision:
@@ -73,7 +73,8 @@ def freshness_alone(run: CycleRun) -> str | None:
     return refused[0].reason if is_it else None
 
 
-def _step(run: CycleRun, gate: str, judge: Judge) -> bool:
+def gate_step(run: CycleRun, gate: str, judge: Judge) -> bool:
+    """Run one gate as a step of the run; whether it passed."""
     with run.steps.step(gate) as note:
         verdict = judged(gate, judge)
         note.result, note.details["reason"] = verdict.outcome.value, verdict.reason

@@ -1,9 +1,12 @@
 """The learning cycle: its steps in order, from snapshot to decision."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
 import polars as pl
 
+from learning.dataset.large import LargeHistory, LargeRuns, ScannedQuarantine
 from scheduler.cycle.approval import wait_for_approval
 from scheduler.cycle.baseline import baseline_of
 from scheduler.cycle.champion import Champion, find_champion
@@ -23,15 +26,17 @@ from scheduler.cycle.gates import (
     has_fit_features,
     is_fit_to_learn_from,
 )
+from scheduler.cycle.large_history import examples_of_files, large_history
 from scheduler.cycle.packaging import Draft, Sealed, draft, seal
 from scheduler.cycle.promotion import promote
 from scheduler.cycle.run import CycleRun
+from scheduler.cycle.steps import Note
 from scheduler.gates.judging import finite
 from scheduler.step_cache.serializers import CandidateSerializer, FrameSerializer
 from shared.clock import isoformat, to_micros
 from shared.tables.label_changes import count_corrections
 from shared.tables.runs import RunStatus
-from shared.usecase.learning import Candidate
+from shared.usecase.learning import Candidate, Quarantine
 
 
 def learn(run: CycleRun) -> None:
@@ -118,6 +123,9 @@ def _examples(run: CycleRun) -> Examples | None:
 
     The largest objects there are end with this step; examples hold what is still needed.
     """
+    large = large_history(run)
+    if large is not None:
+        return _large_examples(run, *large)
     context, snapshot = run.context, _without_wrong_rows(run, _snapshot(run))
     if not is_fit_to_learn_from(run, snapshot):
         return None
@@ -129,8 +137,20 @@ def _examples(run: CycleRun) -> Examples | None:
     )
 
 
+def _large_examples(run: CycleRun, large: LargeHistory, runs: LargeRuns) -> Examples | None:
+    """The same out of files, which are deleted before the training begins."""
+    with runs.workplace(run.context.interruption.raise_if_requested) as place:
+        with _snapshot_step(run) as note:
+            snapshot = large.scan_snapshot(run.context.engine, run.as_of_us, place)
+            run.report.data_size = note.rows = snapshot.height
+        with run.steps.step("quarantine") as note:
+            found = large.scan_quarantine(snapshot, run.as_of_us, place)
+            _note_quarantine(run, note, found)
+        return examples_of_files(run, large, found.kept, place)
+
+
 def _snapshot(run: CycleRun) -> pl.DataFrame:
-    with run.steps.step("snapshot") as note:
+    with _snapshot_step(run) as note:
         use_case = run.context.use_case
         snapshot = run.context.once(
             note,
@@ -140,22 +160,32 @@ def _snapshot(run: CycleRun) -> pl.DataFrame:
             lambda: use_case.snapshot(run.context.engine, run.as_of_us),
         )
         run.report.data_size = note.rows = snapshot.height
+        return snapshot
+
+
+@contextmanager
+def _snapshot_step(run: CycleRun) -> Iterator[Note]:
+    with run.steps.step("snapshot") as note:
+        yield note
         note.details |= _corrections(run)
         if run.as_of.is_declared:
             note.details["as_of"] = isoformat(run.as_of_us)
-        return snapshot
 
 
 def _without_wrong_rows(run: CycleRun, snapshot: pl.DataFrame) -> pl.DataFrame:
     """Few rows that nothing can be learned from must not keep every run from learning."""
     with run.steps.step("quarantine") as note:
         found = run.context.use_case.quarantine(snapshot, run.as_of_us)
-        note.rows = found.rows
-        if found.rows:
-            note.details["faults"] = dict(found.faults)
-            run.context.log.warning("rows_quarantined", rows=found.rows, faults=dict(found.faults),
-                                  remedy="understudy rows find")  # fmt: skip
+        _note_quarantine(run, note, found)
         return found.kept
+
+
+def _note_quarantine(run: CycleRun, note: Note, found: Quarantine | ScannedQuarantine) -> None:
+    note.rows = found.rows
+    if found.rows:
+        note.details["faults"] = dict(found.faults)
+        run.context.log.warning("rows_quarantined", rows=found.rows, faults=dict(found.faults),
+                                remedy="understudy rows find")  # fmt: skip
 
 
 def _corrections(run: CycleRun) -> dict[str, dict[str, int]]:

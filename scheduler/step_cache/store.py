@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from learning.dataset.large import UNFINISHED
 from shared.machine_clock import wall_ns
 from shared.system.files import move, sync_tree
 
-_UNFINISHED = ".unfinished-"
 DIGESTS = "digests.json"
 ABANDONED_SECONDS = 86_400
 
@@ -55,7 +55,7 @@ class ArtefactStore:
     def keep(self, step: str, key: str, write: Callable[[Path], None]) -> None:
         """Let `write` fill a folder, and move it into place; an existing one is kept."""
         place = self._root / step / key
-        unfinished = place.with_name(f"{_UNFINISHED}{key}-{os.getpid()}")
+        unfinished = place.with_name(f"{UNFINISHED}{key}-{os.getpid()}")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         try:
@@ -98,7 +98,7 @@ class ArtefactStore:
         for folder in self._root.glob("*/*"):
             try:
                 used = folder.stat().st_mtime
-                if folder.name.startswith(_UNFINISHED):
+                if folder.name.startswith(UNFINISHED):
                     _remove_abandoned(folder, used)
                     continue
                 size = sum(file.stat().st_size for file in folder.rglob("*"))

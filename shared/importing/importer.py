@@ -25,6 +25,7 @@ from shared.importing.mending import MendedRows, Mending
 from shared.importing.profile import Readings, look_over
 from shared.importing.rejects import RejectsFile
 from shared.importing.sources import files_of, sources
+from shared.importing.to_lake import LakeImport
 from shared.tables.data_changes import begin_change, end_change, sender_of
 from shared.tables.engine import database_errors, prepare_for_bulk
 from shared.tables.writer import write_history_records
@@ -78,11 +79,14 @@ def import_files(
     progress: Progress,
     update: bool = False,
     reads: tuple[Path, ...] = (),
+    lake: LakeImport | None = None,
 ) -> ImportSummary:
     """Import files, folders of them, and packed ones; rejected rows go to a CSV file of their own.
 
     `update`: rows that are there already and differ are set to what the files say.
     `reads`: further files that must not be written, like that of the mapping.
+    `lake`: takes the old rows. It does not look for rows that are there already: readers count
+        each once.
 
     Raises:
         MappingError: the mapping does not fit the files; nothing was written.
@@ -100,8 +104,9 @@ def import_files(
             with database_errors("begin an import"), engine.begin() as connection:
                 summary.number = begin_change(connection, "import", now_us, None, {"files": names})
             mending = Mending(summary.number, mapping, update)
-            work = _Import(engine, mapping, readings, rejects, now_us, summary, mending)
+            work = _Import(engine, mapping, readings, rejects, now_us, summary, mending, lake)
             work.add_tables(tables, progress)
+            work.finish()
             with database_errors("end an import"), engine.begin() as connection:
                 details = {"files": names, **summary.details()}
                 end_change(connection, summary.number, details)
@@ -157,6 +162,7 @@ class _Import:
     now_us: int
     summary: ImportSummary
     mending: Mending
+    lake: LakeImport | None = None
 
     def add_tables(self, tables: list[SourceTable], progress: Progress) -> None:
         """Import the rows of these tables, in their order."""
@@ -191,9 +197,22 @@ class _Import:
         sent = rows.with_columns(
             pl.coalesce("sent_by", pl.lit(sender_of(self.summary.number))).alias("sent_by")
         )
+        old = 0
+        if self.lake is not None:
+            sent = self.lake.take(sent)
+            old = rows.height - sent.height
+        return old + self._insert(sent, rows)
+
+    def finish(self) -> None:
+        """The database gets what it needs of rows that went into the lake."""
+        edges = None if self.lake is None else self.lake.finish()
+        if edges is not None:
+            self._insert(edges, edges)
+
+    def _insert(self, sent: pl.DataFrame, rows: pl.DataFrame) -> int:
         with database_errors("import transactions"), self.engine.begin() as connection:
             prepare_for_bulk(connection)
             inserted = write_history_records(connection, TARGETS, sent.rows())
-            if inserted < rows.height:
+            if inserted < sent.height:
                 self.mending.mend(connection, rows, self.summary.mended)
             return inserted

@@ -8,7 +8,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from sqlalchemy import (
@@ -44,28 +44,44 @@ class TooYoung(UnderstudyError):
     """Raised when rows would be archived that training or live features still need."""
 
 
+class ArchivePlace(Protocol):
+    """Keeps archived rows."""
+
+    def write(self, table: Table, part: str, rows: "pl.DataFrame") -> None:
+        """Keep rows of a table for good; `part` names them among those of a command.
+
+        Raises:
+            OSError: a file cannot be written.
+            DataUnavailable: a lake does not take them.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class _PartPath:
-    """The path of a part: a folder a table, the time of the command, the number of the part."""
+class FolderArchive:
+    """Parquet files: a folder a table."""
 
     folder: Path
-    stamp: str
-    number: int
 
-    def of(self, table: Table) -> Path:
-        return self.folder / table.name / f"{self.stamp}-{self.number:05d}.parquet"
+    def write(self, table: Table, part: str, rows: "pl.DataFrame") -> None:
+        buffer = io.BytesIO()
+        rows.write_parquet(buffer, compression="zstd")
+        write_whole_within(self.folder / table.name / f"{part}.parquet", buffer.getvalue())
+
+
+_Write = Callable[[Table, "pl.DataFrame"], None]
 
 
 def archive_rows(
     engine: Engine,
     logs: RowLogs,
-    folder: Path,
+    to: Path | ArchivePlace,
     now_us: int,
     older_than_days: float,
     *,
     told: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, int]:
-    """Move rows whose event is older into files below `folder`; returns how many, by table.
+    """Move rows whose event is older into a folder or a lake; returns how many, by table.
 
     `told` is called after each file: rows that are done, and of how many.
 
@@ -77,12 +93,17 @@ def archive_rows(
     if older_than_days < LEAST_DAYS:
         raise TooYoung(f"rows younger than {LEAST_DAYS:.0f} days are needed for training")
     before_us = now_us - round(older_than_days * MICROS_PER_DAY)
+    place = FolderArchive(to) if isinstance(to, Path) else to
     stamp = to_datetime(now_us).strftime("%Y%m%dT%H%M%S")
+
+    def writer(number: int) -> _Write:
+        return lambda table, rows: place.write(table, f"{stamp}-{number:05d}", rows)
+
     counts = {table.name: 0 for table in (*logs.logs, *logs.beside)}
     total, done = _count(engine, logs, before_us), 0
     number = 0
     for log in logs.logs:
-        while moved := _move(engine, logs, log, before_us, _PartPath(folder, stamp, number)):
+        while moved := _move(engine, logs, log, before_us, writer(number)):
             number += 1
             for name, count in moved.items():
                 counts[name] += count
@@ -92,7 +113,7 @@ def archive_rows(
 
 
 def _move(
-    engine: Engine, logs: RowLogs, log: Table, before_us: int, place: _PartPath
+    engine: Engine, logs: RowLogs, log: Table, before_us: int, write: _Write
 ) -> dict[str, int]:
     """The oldest rows that are left, in one transaction; empty where there are none."""
     with database_errors("archive rows"), engine.begin() as connection:
@@ -103,7 +124,7 @@ def _move(
             is_one = table.c[logs.row_id].in_(ids)
             rows = _frame(connection, table, is_one)
             if rows.height:
-                _write(place.of(table), rows)
+                write(table, rows)
             moved[table.name] = connection.execute(delete(table).where(is_one)).rowcount
     return moved
 
@@ -162,9 +183,3 @@ def _plain(value: Any, kind: Any) -> Any:
     if value is not None and isinstance(kind, JSON):
         return orjson.dumps(value).decode()
     return value
-
-
-def _write(path: Path, rows: "pl.DataFrame") -> None:
-    buffer = io.BytesIO()
-    rows.write_parquet(buffer, compression="zstd")
-    write_whole_within(path, buffer.getvalue())

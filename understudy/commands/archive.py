@@ -21,19 +21,24 @@ def archive(
     older_than: Annotated[
         str, typer.Option(help="Days since the event, such as 400d.", show_default=False)
     ],
-    to: Annotated[Path, typer.Option(help="The folder of the files.")] = Path("var/archive"),
+    to: Annotated[
+        str, typer.Option(help="The folder of the files, or `lake`: the one of LAKE_URL.")
+    ] = "var/archive",
 ) -> None:
-    """Move old rows with their labels and decisions into Parquet files, and free their space.
+    """Move old rows with their labels and decisions into files, and free their space.
 
-    The file is on the disk before its rows go. Every user's first row and the newest of the old
-    ones stay, so features of live rows are what they were. ARCHIVE_OLDER_THAN_DAYS makes the
-    scheduler do it every day.
+    A folder gets Parquet files, a lake Delta tables, which training goes on reading. A file is on
+    the disk before its rows go. Every user's first row and the newest of the old ones stay, so
+    features of live rows are what they were. ARCHIVE_OLDER_THAN_DAYS makes the scheduler do it
+    every day.
 
     **Examples**
 
         understudy archive --older-than 400d
 
         understudy archive --older-than 730d --to /mnt/archive
+
+        LAKE_URL=s3://bucket/lake understudy archive --older-than 200d --to lake
     """
     try:
         import polars as pl  # noqa: F401, PLC0415 - not in the API's container
@@ -45,18 +50,23 @@ def archive(
     from shared.clock import SystemClock  # noqa: PLC0415
     from shared.rows.tables import logs_of_folder  # noqa: PLC0415
     from shared.tables.archive import archive_rows  # noqa: PLC0415
+    from understudy.lake import LAKE, lake_of  # noqa: PLC0415
 
     days = _days(older_than)
     settings = load_settings()
     folder = usecases.declared_folder(settings.use_case)
+    lake = lake_of(settings) if to == LAKE else None
     with open_database(settings) as engine, shown("archiving") as advance:
-        now_us = SystemClock().now_us()
-        counts = archive_rows(engine, logs_of_folder(folder), to, now_us, days, told=advance)
+        now_us, logs = SystemClock().now_us(), logs_of_folder(folder)
+        counts = archive_rows(engine, logs, lake or Path(to), now_us, days, told=advance)
     if not any(counts.values()):
         console.print(f"no row is older than {days:g} days, or all are still needed")
     for name, count in counts.items():
         if count:
-            console.print(f"{count:,} of {name}, now in {to / name}", markup=False)
+            place = lake.place_of(name) if lake else Path(to) / name
+            console.print(f"{count:,} of {name}, now in {place}", markup=False)
+            if lake:
+                lake.compact(name)
 
 
 def _days(text: str) -> float:

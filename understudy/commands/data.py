@@ -3,7 +3,7 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -53,6 +53,10 @@ DryRun = Annotated[
 Update = Annotated[
     bool, typer.Option("--update", help="Update stored rows that differ from the file.")
 ]
+To = Annotated[
+    Literal["database", "lake"],
+    typer.Option(help="Where rows older than 180 days go; the lake is that of LAKE_URL."),
+]
 Beside = Annotated[
     bool, typer.Option("--beside-synthetic", help="Import beside the simulator's world.")
 ]
@@ -66,6 +70,7 @@ def import_(
     dry_run: DryRun = False,
     update: Update = False,
     beside_synthetic: Beside = False,
+    to: To = "database",
 ) -> None:
     """Import your own rows: transactions with a mapping, or those of a declared use case.
 
@@ -89,6 +94,8 @@ def import_(
 
         understudy import old.csv --mapping docs/examples/full-mapping.toml --rejected bad.csv
 
+        LAKE_URL=/data/lake understudy import years/ --mapping mapping.toml --to lake
+
         USE_CASE=churn understudy import
 
     **The smallest mapping**
@@ -108,11 +115,17 @@ def import_(
         preview_transactions,
         refuse_synthetic,
     )
+    from understudy.lake import lake_of  # noqa: PLC0415
 
     settings = load_settings()
     folder = usecases.declared_folder(settings.use_case)
     if folder is not None:
         _refuse_for_declared(mapping, update=update, beside_synthetic=beside_synthetic)
+        if to == "lake":
+            raise SettingsError(
+                "--to lake: leave it out for a declared use case: [source] files names the place "
+                "its rows are read from"
+            )
         _import_declared(settings, folder, files or [], rejected, dry_run=dry_run)
         return
     if not files or mapping is None:
@@ -123,7 +136,10 @@ def import_(
     rejects = rejected or _place_for_rejects(first.with_name(first.name + REJECTED))
     with make_database(settings) as engine:
         refuse_synthetic(engine, is_meant=beside_synthetic)
-        summary = import_transactions(engine, files, mapping, rejects, console, update=update)
+        lake = lake_of(settings) if to == "lake" else None
+        summary = import_transactions(
+            engine, files, mapping, rejects, console, update=update, lake=lake
+        )
     if summary.read and summary.rejected == summary.read:
         raise typer.Exit(1)
 

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import polars as pl
 from sqlalchemy import Engine, FromClause, func, select
 
+from learning.dataset.large import ScannedQuarantine, Workplace
+from learning.dataset.scanned import ScannedRows, Snapshot
 from shared.tables.engine import database_errors
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
 from shared.tasks import Task
@@ -27,6 +29,7 @@ from shared.verdicts import Verdict
 
 from .features import batch
 from .features.catalogue import FEATURE_SET
+from .features.sharded import compute_sharded
 from .judgement import alerts
 from .training import metrics
 from .training.candidate import FraudTrainingRequest, train_candidate
@@ -34,11 +37,12 @@ from .training.policy import FraudPolicy, read_policy
 from .training.quality.feature_context import FeatureContext
 from .training.quality.feature_judge import judge_features
 from .training.quality.judge import judge_quality
-from .training.quality.quarantine import quarantine
+from .training.quality.quarantine import quarantine, wrong_rows
 from .training.quality.served import read_served
 from .training.recipe import FraudRecipe
 from .training.slices import Mask, slices_of
 from .training.snapshot import read_snapshot
+from .training.snapshot_files import scan_snapshot
 from .training.split import chronological_split
 
 NAME = Path(__file__).parent.name
@@ -101,6 +105,45 @@ class FraudLearning:
     def features(self, snapshot: pl.DataFrame) -> FloatMatrix:
         return batch.compute(snapshot)
 
+    def stored_rows(self, engine: Engine) -> int:
+        tables = (transaction_history_logs, api_transaction_logs)
+        with database_errors("count the stored rows"), engine.connect() as connection:
+            counts = [connection.scalar(select(func.count()).select_from(one)) for one in tables]
+        return sum(count or 0 for count in counts)
+
+    def scan_snapshot(self, engine: Engine, as_of_us: int, place: Workplace) -> ScannedRows:
+        return scan_snapshot(engine, as_of_us, place)
+
+    def scan_quarantine(
+        self, snapshot: ScannedRows, as_of_us: int, place: Workplace
+    ) -> ScannedQuarantine:
+        found = wrong_rows(snapshot, as_of_us, self._policy.quality)
+        if found is None:
+            return ScannedQuarantine(snapshot, {}, 0)
+        is_wrong, faults = found
+        return ScannedQuarantine(
+            snapshot.without(is_wrong, place.folder), faults, int(is_wrong.sum())
+        )
+
+    def scan_quality(self, snapshot: ScannedRows, as_of_us: int) -> Verdict:
+        return judge_quality(snapshot, as_of_us, self._policy.quality)
+
+    def scan_features(self, snapshot: ScannedRows, place: Workplace) -> FloatMatrix:
+        return compute_sharded(snapshot, place)
+
+    def scan_split(self, snapshot: ScannedRows, as_of_us: int) -> Split:
+        return chronological_split(snapshot, as_of_us, self._policy.split)
+
+    def scan_feature_quality(
+        self,
+        engine: Engine,
+        snapshot: ScannedRows,
+        matrix: FloatMatrix,
+        split: Split,
+        as_of_us: int,
+    ) -> Verdict:
+        return self._feature_quality(engine, snapshot, matrix, split, as_of_us)
+
     def warm_up(self) -> None:
         """Have the compiled functions of training on disk before the first run needs them."""
         batch.warm_up()
@@ -112,6 +155,16 @@ class FraudLearning:
         self,
         engine: Engine,
         snapshot: pl.DataFrame,
+        matrix: FloatMatrix,
+        split: Split,
+        as_of_us: int,
+    ) -> Verdict:
+        return self._feature_quality(engine, snapshot, matrix, split, as_of_us)
+
+    def _feature_quality(
+        self,
+        engine: Engine,
+        snapshot: Snapshot,
         matrix: FloatMatrix,
         split: Split,
         as_of_us: int,

@@ -21,6 +21,9 @@ from .kernel import fill_rows
 from .layout import UNKNOWN, Codes, Floats, History, HistoryTable, Micros
 from .rows import CELLS_PER_DEGREE
 
+MERCHANT_COLUMNS = ("merchant_id", "event_time", "ingested_at", "label", "label_known_at")
+"""What `merchant_sums` reads of a frame."""
+
 _COLUMNS = (
     "event_time",
     "ingested_at",
@@ -36,6 +39,9 @@ _COLUMNS = (
     "utc_offset_min",
 )
 
+USER_COLUMNS = tuple(dict.fromkeys(("transaction_id", "user_id", *_COLUMNS, *COLUMNS)))
+"""What `compute_from` reads of a frame."""
+
 
 def compute(
     frame: pl.DataFrame,
@@ -48,8 +54,22 @@ def compute(
     frame may hold all rows and labels known today. Its columns are those of the transaction
     tables; transaction_id must be unique.
     """
+    return compute_from(frame, merchant_sums(frame, label_delay_us), max_prior_rows)
+
+
+def merchant_sums(frame: pl.DataFrame, label_delay_us: int = LABEL_DELAY_US) -> Micros:
+    """The sums of each row's merchant as that row could see them, (rows, 6).
+
+    All rows of a merchant have to be in the frame, users may be incomplete.
+    """
+    return sums_as_of(_tile_columns(frame), TileWindows.behind(label_delay_us))
+
+
+def compute_from(
+    frame: pl.DataFrame, sums: Micros, max_prior_rows: int = MAX_PRIOR_ROWS
+) -> FloatMatrix:
+    """The features, given the sums: all rows of a user have to be in the frame."""
     matrix = np.empty((frame.height, len(FEATURE_SET.names)), dtype=np.float32)
-    sums = sums_as_of(_tile_columns(frame), TileWindows.behind(label_delay_us))
     table = _table(frame, sums, max_prior_rows)
     merchants = int(table.history.merchant.max(initial=UNKNOWN)) + 1
 

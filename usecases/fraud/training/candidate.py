@@ -8,6 +8,7 @@ from importlib.metadata import version
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from learning.dataset.mapped import Ints, passes, release_pages, take_rows
 from learning.export.graph import Exportable, to_onnx
 from learning.export.parity import Parity, compare, require
 from learning.trainers.isolation_forest import FittedIsolationForest, fit_isolation_forest
@@ -25,6 +26,9 @@ from .recipe import COMPONENTS, FraudRecipe
 from .thresholds import classifier_thresholds, outlier_threshold
 
 PARITY_ROWS = 1_000
+MAX_USUAL_ROWS = 2_000_000
+"""Of more rows the autoencoder learns from a random sample: it needs far fewer."""
+
 GRAPH = "model.onnx"
 _FRAMEWORKS = ("numpy", "onnx", "scikit-learn", "torch")
 _NOT_KNOWN_POSITIVE = 0
@@ -88,7 +92,7 @@ def _train(ask: FraudTrainingRequest, progress: Progress) -> Candidate:
     files = export(fitted, len(ask.feature_names))
     progress("parity", 0.95)
     recent = choice.newest
-    some = ask.matrix[:: max(len(ask.matrix) // PARITY_ROWS, 1)]
+    some = ask.matrix[:: max(len(ask.matrix) // PARITY_ROWS, 1)].copy()
     require(parity_of(fitted, files[GRAPH], some))
     scores = {
         COMPONENTS[0]: _judged(ask, fitted.classifier, choice),
@@ -124,14 +128,23 @@ def fit_components(
     progress("classifier", 0.4)
     chosen = recipe.classifier.candidates[name or next(iter(recipe.classifier.candidates))]
     classifier = ask.examples.fitter(recipe.classifier).fit(chosen)
-    usual = ask.matrix[ask.labels == _NOT_KNOWN_POSITIVE]
+    usual = np.flatnonzero(ask.labels == _NOT_KNOWN_POSITIVE)
     progress("isolation_forest", 0.7)
     columns = _columns(ask, COMPONENTS[1], recipe.isolation_forest.features)
-    forest = fit_isolation_forest(usual, columns, recipe.isolation_forest, ask.seed)
+    forest = fit_isolation_forest(ask.matrix, columns, recipe.isolation_forest, ask.seed, usual)
+    release_pages(ask.matrix)
     progress("autoencoder", 0.75)
     columns = _columns(ask, COMPONENTS[2], recipe.autoencoder.features)
-    autoencoder = fit_autoencoder(usual, columns, recipe.autoencoder, ask.seed)
+    drawn = take_rows(ask.matrix, _at_most(usual, MAX_USUAL_ROWS, ask.seed))
+    autoencoder = fit_autoencoder(drawn, columns, recipe.autoencoder, ask.seed)
     return FittedComponents(classifier, forest, autoencoder)
+
+
+def _at_most(rows: Ints, most: int, seed: int) -> Ints:
+    """All of them, or a random sample, in order."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 def export(fitted: FittedComponents, feature_count: int) -> Mapping[str, bytes]:
@@ -153,12 +166,16 @@ def _refuse_unusable(ask: FraudTrainingRequest) -> None:
         raise TrainingFailed(f"features: float32 rows are needed, not {ask.matrix.dtype}")
     if len(ask.matrix) != len(ask.labels) or not len(ask.labels):
         raise TrainingFailed(f"features: {len(ask.matrix)} rows, {len(ask.labels)} labels")
+    infinite = np.zeros(len(ask.feature_names), dtype=np.int64)
+    unknown = np.zeros_like(infinite)
+    for part in passes(ask.matrix):
+        infinite += np.isinf(part).sum(axis=0)
+        unknown += np.isnan(part).sum(axis=0)
     for position, name in enumerate(ask.feature_names):
-        column = ask.matrix[:, position]
-        if np.isinf(column).any():
-            raise TrainingFailed(f"features: {name} is infinite in {np.isinf(column).sum()} rows")
+        if infinite[position]:
+            raise TrainingFailed(f"features: {name} is infinite in {infinite[position]} rows")
         # categories are optional
-        if np.isnan(column).all() and name not in ask.categories:
+        if unknown[position] == len(ask.matrix) and name not in ask.categories:
             raise TrainingFailed(f"features: {name} has no value in any row")
 
 

@@ -81,8 +81,14 @@ class TrainingExamples:
         words = (self.word_columns, recipe.words)
         if rows is None:
             return Fitter(self.matrix, self.labels, words, self.seed)
-        matrix, labels = self.matrix[rows], self.labels[rows]
-        return Fitter(matrix, labels, words, self.seed, recipe.max_negatives)
+        return Fitter(
+            self.matrix,
+            self.labels[rows],
+            words,
+            self.seed,
+            rows=np.flatnonzero(rows),
+            max_negatives=recipe.max_negatives,
+        )
 
 
 def choose(examples: TrainingExamples, recipe: ClassifierChoice) -> Choice:

@@ -11,6 +11,7 @@ from scipy.special import expit
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from learning.dataset.mapped import ROWS_PER_PASS, passes, release_pages
 from learning.export.graph import Builder
 from learning.export.trees import (
     Ints,
@@ -118,6 +119,10 @@ class Classifier:
     forest_share: float
 
     def score(self, matrix: FloatMatrix) -> Scores:
+        parts = [self._score(part) for part in passes(matrix)]
+        return np.concatenate(parts) if parts else np.empty(0)
+
+    def _score(self, matrix: FloatMatrix) -> Scores:
         prepared = self.vocabulary.prepare(matrix)
         boosting = self.boosting.score(prepared)
         if self.forest is None:
@@ -167,14 +172,20 @@ class Fitter:
         labels: Labels,
         words: tuple[Sequence[int], WordsRecipe],
         seed: int,
+        *,
+        rows: Ints | None = None,
         max_negatives: int | None = None,
     ) -> None:
-        """`words` are the columns that hold codes, and how to learn them."""
+        """`words` are the columns that hold codes, and how to learn them.
+
+        `rows` are those of `matrix` that the labels belong to; None: all of them.
+        """
         classes = np.unique(labels)
         if len(classes) < 2:
             held = f"only class {classes[0]}" if len(classes) else "no rows"
             raise TrainingFailed(f"classifier: the {len(labels)} training labels hold {held}")
         self._matrix, self._labels, self._words, self._seed = matrix, labels, words, seed
+        self._rows = np.arange(len(labels)) if rows is None else rows
         self._max_negatives = max_negatives
         self._windows: dict[float, _Window] = {}
         self._fitted: dict[Any, Any] = {}
@@ -198,10 +209,10 @@ class Fitter:
             since = len(self._labels) - max(round(len(self._labels) * newest_share), 1)
             if len(np.unique(self._labels[since:])) < 2:
                 since = 0
-            matrix, labels = self._matrix[since:], self._labels[since:]
+            rows, labels = self._rows[since:], self._labels[since:]
             columns, recipe = self._words
-            vocabulary = fit_vocabulary(matrix, labels, columns, recipe)
-            self._windows[newest_share] = _Window(matrix, labels, vocabulary)
+            vocabulary = fit_vocabulary(self._matrix, labels, columns, recipe, rows)
+            self._windows[newest_share] = _Window(self._matrix, rows, labels, vocabulary)
         return self._windows[newest_share]
 
 
@@ -219,9 +230,10 @@ def fit_classifier(
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The newest rows, and the words in them."""
+    """The newest rows of a matrix, and the words in them; only drawn rows are copied."""
 
     matrix: FloatMatrix
+    rows: Ints
     labels: Labels
     vocabulary: Vocabulary
 
@@ -229,7 +241,7 @@ class _Window:
         self, recipe: ForestRecipe, seed: int, max_negatives: int | None
     ) -> FittedForest:
         draw = _draw(self.labels, recipe.rows, seed, max_negatives)
-        drawn, targets = self.vocabulary.prepare(self.matrix[draw.rows]), self.labels[draw.rows]
+        drawn, targets = self._prepared(draw, np.float32), self.labels[draw.rows]
         columns = self.vocabulary.told
         forest = ExtraTreesClassifier(
             recipe.trees,
@@ -247,11 +259,8 @@ class _Window:
         self, recipe: BoostingRecipe, seed: int, max_negatives: int | None
     ) -> FittedBoosting:
         draw = _draw(self.labels, recipe.rows, seed, max_negatives)
-        matrix = self.matrix
-        if len(draw.rows) < len(matrix):
-            matrix = matrix[draw.rows]
         # float64, as scikit-learn requires: otherwise it would make another copy
-        drawn = _without_empty(self.vocabulary.prepare(matrix, np.float64))
+        drawn = _without_empty(self._prepared(draw, np.float64))
         boosting = HistGradientBoostingClassifier(
             learning_rate=recipe.learning_rate,
             max_iter=recipe.trees,
@@ -266,6 +275,16 @@ class _Window:
             # Unweighted: binning with weights takes scikit-learn longer than all else together.
             boosting.fit(drawn, self.labels[draw.rows])
         return FittedBoosting(boosting, draw.log_odds_shift)
+
+    def _prepared(self, draw: "_Draw", dtype: type[np.floating]) -> npt.NDArray[np.floating]:
+        """The drawn rows as trees are fitted on them."""
+        rows = self.rows[draw.rows]
+        prepared = np.empty((len(rows), self.matrix.shape[1]), dtype)
+        for at in range(0, len(rows), ROWS_PER_PASS):
+            part = self.matrix[rows[at : at + ROWS_PER_PASS]]
+            prepared[at : at + ROWS_PER_PASS] = self.vocabulary.prepare(part, dtype)
+            release_pages(self.matrix)
+        return prepared
 
 
 def _without_empty(drawn: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

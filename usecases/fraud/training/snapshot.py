@@ -1,6 +1,6 @@
 """The snapshot: rows of both logs as one table, as they were known at an instant."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -43,7 +43,7 @@ SCHEMA = pl.Schema(
 
 _LABEL = ("label", "label_known_at", "label_source", "label_sent_by")
 # A table scan plus a sort here is faster than walking an index of the database.
-_ORDER = ("event_time", "ingested_at", "transaction_id")
+ORDER = ("event_time", "ingested_at", "transaction_id")
 
 
 def read_snapshot(
@@ -57,26 +57,34 @@ def read_snapshot(
     with database_errors("read the transaction logs"):
         history = _read(engine, transaction_history_logs, as_of_us, rows_per_read)
         scored = _read(engine, api_transaction_logs, as_of_us, rows_per_read)
-        replaced = _read_replaced(engine, as_of_us)
-    return _as_known_then(_union(history, scored), replaced).sort(_ORDER)
+        replaced = read_replaced(engine, as_of_us)
+    return as_known_then(union(history, scored), replaced).sort(ORDER)
 
 
 def _read(engine: Engine, table: Table, as_of_us: int, rows_per_read: int) -> pl.DataFrame:
+    return pl.concat([SCHEMA.to_frame(), *read_parts(engine, table, as_of_us, rows_per_read)])
+
+
+def read_parts(
+    engine: Engine, table: Table, as_of_us: int, rows_per_read: int = ROWS_PER_READ
+) -> Iterator[pl.DataFrame]:
+    """The rows of one log in parts, in the order in which the database has them."""
     # On PostgreSQL a stream is a server-side cursor: the driver never holds the whole table.
     with engine.connect().execution_options(stream_results=True) as connection:
         result = connection.execute(_query(table, as_of_us))
-        chunks = [_frame(rows) for rows in result.partitions(rows_per_read)]
-    return pl.concat([SCHEMA.to_frame(), *chunks])
+        for rows in result.partitions(rows_per_read):
+            yield _frame(rows)
 
 
-def _read_replaced(engine: Engine, as_of_us: int) -> pl.DataFrame:
+def read_replaced(engine: Engine, as_of_us: int) -> pl.DataFrame:
+    """Labels that were replaced later, as they were then."""
     with engine.connect() as connection:
         rows = [tuple(row) for row in connection.execute(labels_known_then(as_of_us))]
     names = ("transaction_id", *_LABEL)
     return pl.DataFrame(rows, {name: SCHEMA[name] for name in names}, orient="row")
 
 
-def _as_known_then(snapshot: pl.DataFrame, replaced: pl.DataFrame) -> pl.DataFrame:
+def as_known_then(snapshot: pl.DataFrame, replaced: pl.DataFrame) -> pl.DataFrame:
     """A correction that came later must not take away what was known at that instant."""
     if replaced.is_empty():
         return snapshot
@@ -93,6 +101,37 @@ def _query(table: Table, as_of_us: int) -> Select[Any]:
         _if_known(known, table.c[name]) if name in _LABEL else table.c[name] for name in SCHEMA
     ]
     return select(*columns).where(table.c.ingested_at <= as_of_us)
+
+
+def known_rows(rows: pl.DataFrame, as_of_us: int) -> pl.DataFrame:
+    """Rows of a lake as `_query` gives those of the database: as they were known then."""
+    missing = [pl.lit(None).alias(name) for name in SCHEMA if name not in rows.columns]
+    known = (pl.col("label_known_at") <= as_of_us) & pl.col("label_source").ne_missing(OUR_RULES)
+    labels = [pl.when(known).then(pl.col(name)).alias(name) for name in _LABEL]
+    typed = rows.with_columns(missing).select(pl.col(name).cast(SCHEMA[name]) for name in SCHEMA)
+    return typed.filter(pl.col("ingested_at") <= as_of_us).with_columns(labels)
+
+
+def replaced_then(changes: pl.DataFrame, as_of_us: int) -> pl.DataFrame:
+    """Label changes of a lake as `read_replaced` gives those of the database."""
+    names = ("transaction_id", *_LABEL)
+    known = pl.col("label_known_at") <= as_of_us
+    was = known & (pl.col("replaced_at") > as_of_us)
+    rows = changes.filter(was & pl.col("label_source").ne_missing(OUR_RULES))
+    return rows.select(pl.col(name).cast(SCHEMA[name]) for name in names)
+
+
+def first_ingested(rows: pl.DataFrame) -> pl.DataFrame:
+    """Each transaction once, as it was ingested first, with its latest label.
+
+    Rows that are on their way from the database to a lake are in both for a moment.
+    """
+    if not rows["transaction_id"].is_duplicated().any():
+        return rows
+    first = rows.sort("ingested_at", maintain_order=True).unique(
+        "transaction_id", keep="first", maintain_order=True
+    )
+    return first.update(_latest_labels(rows), on="transaction_id", how="left")
 
 
 def _if_known(known: Any, column: Column[Any]) -> Any:
@@ -112,7 +151,7 @@ def _frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
         raise DataUnavailable(f"a stored row does not fit its column: {error}") from error
 
 
-def _union(history: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
+def union(history: pl.DataFrame, scored: pl.DataFrame) -> pl.DataFrame:
     """The scored row where both logs have one, known since the first; of labels, the latest."""
     again = history.join(scored, on="transaction_id", how="semi")
     if again.is_empty():

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from learning.dataset.scanned import Snapshot
 from shared.clock import MICROS_PER_DAY, isoformat
 from shared.errors import TrainingFailed
 from shared.usecase.learning import Split
@@ -24,7 +25,7 @@ class SplitWindow:
     end_us: int
 
 
-def chronological_split(snapshot: pl.DataFrame, as_of_us: int, policy: SplitPolicy) -> Split:
+def chronological_split(snapshot: Snapshot, as_of_us: int, policy: SplitPolicy) -> Split:
     """Positions of training and held-out rows, each in the order of the snapshot.
 
     Held-out is the newest window whose labels have had time to arrive. Training rows happened

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from learning.dataset.mapped import release_pages
 from learning.export.graph import INPUT, Builder
 from learning.export.trees import ML_DOMAIN, Ints
 from shared.usecase.learning import Labels
@@ -95,13 +96,19 @@ class Vocabulary:
 
 
 def fit_vocabulary(
-    matrix: FloatMatrix, labels: Labels, columns: Sequence[int], recipe: WordsRecipe
+    matrix: FloatMatrix,
+    labels: Labels,
+    columns: Sequence[int],
+    recipe: WordsRecipe,
+    rows: Ints | None = None,
 ) -> Vocabulary:
-    """The words of the rows that are learned from."""
+    """The words of the rows that are learned from: `rows` of the matrix, or all."""
     used, codes, places = [], [], []
     for column in columns:
-        known, order = _words(matrix[:, column], labels, recipe)
-        if len(known) + _has_others(matrix[:, column], known) < 2:
+        words = matrix[:, column] if rows is None else matrix[rows, column]
+        release_pages(matrix)
+        known, order = _words(words, labels, recipe)
+        if len(known) + _has_others(words, known) < 2:
             continue
         used.append(column)
         codes.append(known)

@@ -54,6 +54,6 @@ def _is_no_chance(blocks: Blocks, column: str, day: int) -> bool:
     people = rows.height if column == "user_id" else rows["user_id"].n_unique()
     if rows.height < MIN_ROWS:
         return False
-    counts = blocks.usual.group_by(column).agg(pl.len().alias("n"))["n"]
+    counts = blocks.usual.lazy().group_by(column).agg(pl.len().alias("n")).collect()["n"]
     top_share = float(np.max(counts.to_numpy())) / blocks.usual.height
     return bool(top_share**people < CHANCE)

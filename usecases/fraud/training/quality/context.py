@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from learning.dataset.scanned import ScannedRows, Snapshot
+
 from ..policy import QualityPolicy
 from .daily import Daily, daily_statistics
 from .days import Calendar, calendar_of, rows_within
@@ -14,15 +16,16 @@ class Blocks:
     """The judged days, beside the reference days.
 
     Attributes:
-        usual: rows of the usual days, in the order of time; `judged` likewise.
+        usual: rows of the usual days, in the order of time; `judged` and `both` likewise.
         daily: statistics of every day of both.
         times: instants of all rows, also of the day that is not over, in order.
     """
 
     calendar: Calendar
     times: pl.Series
-    usual: pl.DataFrame
-    judged: pl.DataFrame
+    usual: Snapshot
+    judged: Snapshot
+    both: Snapshot
     daily: Daily
 
 
@@ -35,19 +38,24 @@ class Context:
     blocks: Blocks | None
 
 
-def context_of(snapshot: pl.DataFrame, as_of_us: int, policy: QualityPolicy) -> Context:
+def context_of(snapshot: Snapshot, as_of_us: int, policy: QualityPolicy) -> Context:
     ordered = _ordered(snapshot)
     times = ordered["event_time"]
     calendar = calendar_of(times, as_of_us, policy.judged_days, policy.usual_days)
     if calendar is None:
         return Context(as_of_us, policy, None)
-    usual = rows_within(ordered, calendar.usual)
-    judged = rows_within(ordered, calendar.judged)
-    daily = daily_statistics(rows_within(ordered, calendar.whole), calendar)
-    return Context(as_of_us, policy, Blocks(calendar, times, usual, judged, daily))
+    usual, judged, both = (
+        rows_within(ordered, span, times)
+        for span in (calendar.usual, calendar.judged, calendar.whole)
+    )
+    daily = daily_statistics(both, calendar)
+    return Context(as_of_us, policy, Blocks(calendar, times, usual, judged, both, daily))
 
 
-def _ordered(snapshot: pl.DataFrame) -> pl.DataFrame:
+def _ordered(snapshot: Snapshot) -> Snapshot:
+    if isinstance(snapshot, ScannedRows):
+        # written in the order of time, what has none first
+        return snapshot[snapshot["event_time"].null_count() :]
     times = snapshot["event_time"]
     known = snapshot.filter(times.is_not_null()) if times.null_count() else snapshot
     return known if known["event_time"].is_sorted() else known.sort("event_time")

@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from learning.dataset.scanned import ScannedRows, Snapshot
+
 from .days import DAY, MIN_ROWS, Calendar, day_of
 
 Floats = npt.NDArray[np.float64]
@@ -45,14 +47,15 @@ class Daily:
         return usual, judged
 
 
-def daily_statistics(rows: pl.DataFrame, calendar: Calendar) -> Daily:
+def daily_statistics(rows: Snapshot, calendar: Calendar) -> Daily:
     """`rows` are in the order of time."""
-    thin = rows.gather_every(max(1, rows.height // (ENOUGH_A_DAY * calendar.whole.length)))
-    counted = _by_day(rows.lazy(), [pl.len().alias("rows"), *_nulls(), *_times(), *_labels()])
-    changes = _by_day(rows.lazy().select("event_time", *_changes()), _constants())
+    step = max(1, rows.height // (ENOUGH_A_DAY * calendar.whole.length))
+    thin = rows.lazy().gather_every(step)
+    counted = _by_day(rows, [pl.len().alias("rows"), *_nulls(), *_times(), *_labels()])
+    changes = _constant_days(rows)
     table = (
         counted.join(changes, on=DAY)
-        .join(_by_day(thin.lazy(), _measures()), on=DAY, how="left", maintain_order="left")
+        .join(_statistics(thin, _measures()), on=DAY, how="left", maintain_order="left")
         .filter(pl.col("rows") >= MIN_ROWS)
         .sort(DAY)
         .collect()
@@ -61,8 +64,35 @@ def daily_statistics(rows: pl.DataFrame, calendar: Calendar) -> Daily:
     return Daily(table.filter(~is_judged), table.filter(is_judged))
 
 
-def _by_day(rows: pl.LazyFrame, statistics: list[pl.Expr]) -> pl.LazyFrame:
+def _by_day(rows: Snapshot, statistics: list[pl.Expr]) -> pl.LazyFrame:
+    """Together in memory; of a file one by one, so that only the columns of one are read."""
+    if not isinstance(rows, ScannedRows):
+        return _statistics(rows.lazy(), statistics)
+    return _joined([_statistics(rows.lazy(), [each]).collect() for each in statistics])
+
+
+def _constant_days(rows: Snapshot) -> pl.LazyFrame:
+    """Whether a column has one value only on a day, for every column that varies."""
+    pairs = list(zip(_changes(), _constants(), strict=True))
+    if not isinstance(rows, ScannedRows):
+        changes = rows.lazy().select("event_time", *(change for change, _ in pairs))
+        return _statistics(changes, [constant for _, constant in pairs])
+    return _joined(
+        [
+            _statistics(rows.lazy().select("event_time", change), [constant]).collect()
+            for change, constant in pairs
+        ]
+    )
+
+
+def _statistics(rows: pl.LazyFrame, statistics: list[pl.Expr]) -> pl.LazyFrame:
     return rows.with_columns(day_of).group_by(DAY).agg(*statistics)
+
+
+def _joined(tables: list[pl.DataFrame]) -> pl.LazyFrame:
+    """Statistics of the same days side by side."""
+    first, *others = (table.sort(DAY) for table in tables)
+    return pl.concat([first, *(table.drop(DAY) for table in others)], how="horizontal").lazy()
 
 
 def _nulls() -> list[pl.Expr]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from learning.dataset.scanned import Snapshot
 from shared.clock import MICROS_PER_DAY
 
 DAY = "day"
@@ -63,9 +64,9 @@ def calendar_of(
     return Calendar(DaySpan(days[0], days[usual - 1]), DaySpan(days[usual - 1] + 1, days[-1]))
 
 
-def rows_within(ordered: pl.DataFrame, span: DaySpan) -> pl.DataFrame:
-    """The rows of those days, without a copy; `ordered` is sorted by event_time."""
-    times = ordered["event_time"]
+def rows_within(ordered: Snapshot, span: DaySpan, times: pl.Series | None = None) -> Snapshot:
+    """The rows of those days, without a copy; `ordered` is sorted by event_time, its `times`."""
+    times = ordered["event_time"] if times is None else times
     begin = times.search_sorted(span.first * MICROS_PER_DAY)
     end = times.search_sorted((span.last + 1) * MICROS_PER_DAY)
     return ordered[begin:end]

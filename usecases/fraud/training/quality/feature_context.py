@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from learning.dataset.scanned import Snapshot
 from shared.usecase.learning import Split
 from shared.usecase.serving import FloatMatrix
 
@@ -26,6 +27,6 @@ class FeatureContext:
     served: Served
     categories: frozenset[str] = frozenset()
 
-    def label_of(self, snapshot: pl.DataFrame) -> pl.Series:
+    def label_of(self, snapshot: Snapshot) -> pl.Series:
         """Labels of the rows that are learned from."""
         return snapshot["label"].gather(self.split.train)

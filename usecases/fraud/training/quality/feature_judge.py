@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-import polars as pl
-
+from learning.dataset.scanned import Snapshot
 from shared.quality.finding import Finding, Number
 from shared.quality.verdict import conclude
 from shared.verdicts import Verdict
@@ -15,7 +14,7 @@ from .skew import infinite_features, skewed_features
 
 GATE = "feature_quality"
 
-FeatureCheck = Callable[[pl.DataFrame, FeatureContext], list[Finding]]
+FeatureCheck = Callable[[Snapshot, FeatureContext], list[Finding]]
 
 CHECKS: tuple[FeatureCheck, ...] = (
     leaking_features,
@@ -25,7 +24,7 @@ CHECKS: tuple[FeatureCheck, ...] = (
 )
 
 
-def judge_features(snapshot: pl.DataFrame, context: FeatureContext) -> Verdict:
+def judge_features(snapshot: Snapshot, context: FeatureContext) -> Verdict:
     """PASS when no check finds a fault; FAIL names each, worst first."""
     findings = [found for check in CHECKS for found in check(snapshot, context)]
     numbers: dict[str, Number] = {

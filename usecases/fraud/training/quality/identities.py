@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from learning.dataset.scanned import Snapshot
 from shared.quality.finding import Finding, Severity
 
 from .context import Blocks, Context
@@ -13,14 +14,20 @@ SHARED_USUALLY = 0.1
 MOVED_DEGREES = 0.05
 
 
-def repeated_transactions(snapshot: pl.DataFrame, _context: Context) -> list[Finding]:
+def repeated_transactions(snapshot: Snapshot, _context: Context) -> list[Finding]:
     """Ids that occur more than once; worse, for different users."""
-    ids = snapshot["transaction_id"].drop_nulls()
     # counting hashes is five times faster, and equal ids have equal hashes
-    if ids.hash().n_unique() == len(ids):
+    hashes = snapshot.select(pl.col("transaction_id").drop_nulls().hash()).to_series()
+    if hashes.n_unique() == len(hashes):
         return []
     repeated = pl.col("transaction_id").is_duplicated() & pl.col("transaction_id").is_not_null()
-    wrong = snapshot.filter(repeated).sort("transaction_id")
+    wrong = (
+        snapshot.lazy()
+        .select("transaction_id", "user_id")
+        .filter(repeated)
+        .sort("transaction_id")
+        .collect()
+    )
     if wrong.is_empty():
         return []
     example = wrong[0, "transaction_id"]
@@ -46,8 +53,9 @@ def reused_devices(blocks: Blocks) -> list[Finding]:
         return []
     foreign = ~_pair().is_in(owned["pair"].implode())
     known = pl.col("device_id").hash(1).is_in(devices.unique().implode())
-    rows = blocks.judged.drop_nulls(["device_id", "user_id"]).filter(known)
-    return _reused(rows.select(day_of, hit=foreign), "device_id", "belongs to another user")
+    rows = blocks.judged.lazy().drop_nulls(["device_id", "user_id"]).filter(known)
+    hit = rows.select(day_of, hit=foreign).collect()
+    return _reused(hit, "device_id", "belongs to another user")
 
 
 def reused_users(blocks: Blocks) -> list[Finding]:

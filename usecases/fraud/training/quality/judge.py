@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import polars as pl
 
+from learning.dataset.scanned import Snapshot
 from shared.quality.finding import Finding, Number
 from shared.quality.verdict import conclude
 from shared.verdicts import Verdict
@@ -34,7 +35,7 @@ from .volume import duplicated_days, truncated_days
 
 GATE = "data_quality"
 
-Check = Callable[[pl.DataFrame, Context], list[Finding]]
+Check = Callable[[Snapshot, Context], list[Finding]]
 BlockCheck = Callable[[Blocks], list[Finding]]
 
 CHECKS: tuple[Check, ...] = (total_faults, repeated_transactions, row_faults, new_senders)
@@ -57,7 +58,7 @@ BLOCK_CHECKS: tuple[BlockCheck, ...] = (
 )
 
 
-def judge_quality(snapshot: pl.DataFrame, as_of_us: int, policy: QualityPolicy) -> Verdict:
+def judge_quality(snapshot: Snapshot, as_of_us: int, policy: QualityPolicy) -> Verdict:
     """PASS when no check finds a fault; FAIL names each, worst first."""
     findings = schema_faults(snapshot)
     judged_days = 0
@@ -74,7 +75,7 @@ def judge_quality(snapshot: pl.DataFrame, as_of_us: int, policy: QualityPolicy) 
 
 
 def find_faults(
-    snapshot: pl.DataFrame,
+    snapshot: Snapshot,
     context: Context,
     checks: Sequence[Check] = CHECKS,
     block_checks: Sequence[BlockCheck] = BLOCK_CHECKS,

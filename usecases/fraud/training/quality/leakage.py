@@ -2,9 +2,9 @@
 
 import numpy as np
 import numpy.typing as npt
-import polars as pl
 from scipy.stats import rankdata
 
+from learning.dataset.scanned import Snapshot
 from shared.quality.finding import Finding, Severity
 
 from .feature_context import FeatureContext
@@ -16,7 +16,7 @@ POSITIVES, NEGATIVES = 5_000, 20_000
 SEED = 0
 
 
-def leaking_features(snapshot: pl.DataFrame, context: FeatureContext) -> list[Finding]:
+def leaking_features(snapshot: Snapshot, context: FeatureContext) -> list[Finding]:
     """Features whose values, or whose absence, give the label away."""
     labels = context.label_of(snapshot).to_numpy()
     rng = np.random.default_rng(SEED)

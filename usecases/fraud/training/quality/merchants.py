@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from learning.dataset.scanned import Snapshot
 from shared.quality.finding import Finding, Number
 
 from .context import Blocks
@@ -49,7 +50,7 @@ def _gone(merchant: str, share: float, missing: float) -> Finding:
     return Finding("merchant_gone", "merchant_id", says, numbers)
 
 
-def _was_regular(usual: pl.DataFrame, merchant: str, silent: int) -> bool:
+def _was_regular(usual: Snapshot, merchant: str, silent: int) -> bool:
     """Many users, no long pause before, and still as busy as ever in the last quarter."""
     visits = (
         usual.lazy()

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from learning.dataset.scanned import Snapshot
 from shared.usecase.learning import Quarantine
 
 from ..policy import QualityPolicy
@@ -18,17 +19,27 @@ def quarantine(snapshot: pl.DataFrame, as_of_us: int, policy: QualityPolicy) -> 
 
     The data-quality gate names the remaining wrong rows, and fails.
     """
-    nothing = Quarantine(snapshot, {}, 0)
+    found = wrong_rows(snapshot, as_of_us, policy)
+    if found is None:
+        return Quarantine(snapshot, {}, 0)
+    is_wrong, faults = found
+    return Quarantine(snapshot.filter(~is_wrong), faults, int(is_wrong.sum()))
+
+
+def wrong_rows(
+    snapshot: Snapshot, as_of_us: int, policy: QualityPolicy
+) -> tuple[pl.Series, dict[str, int]] | None:
+    """Which rows are wrong, and their faults by name; None where nothing is to be set aside."""
     if schema_faults(snapshot):
-        return nothing
+        return None
     checks = row_checks(Context(as_of_us, policy, None))
     violated = [check.violated.fill_null(value=False) for check in checks]
     is_wrong = snapshot.select(pl.any_horizontal(violated).alias("wrong"))["wrong"]
     rows = int(is_wrong.sum())
     if not 0 < rows <= max(FEW_ROWS, policy.max_quarantined_share * snapshot.height):
-        return nothing
-    counts = snapshot.filter(is_wrong).select(
-        each.sum().alias(check.name) for each, check in zip(violated, checks, strict=True)
+        return None
+    counts = snapshot.select(
+        *(each.sum().alias(check.name) for each, check in zip(violated, checks, strict=True))
     )
     faults = {name: int(count) for name, count in counts.row(0, named=True).items() if count}
-    return Quarantine(snapshot.filter(~is_wrong), faults, rows)
+    return is_wrong, faults

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from learning.dataset.scanned import Snapshot
 from shared.clock import MICROS_PER_SECOND
 from shared.quality.finding import Finding
 
@@ -26,17 +27,17 @@ class TransactionCheck:
     violated: pl.Expr
 
 
-def row_faults(snapshot: pl.DataFrame, context: Context) -> list[Finding]:
+def row_faults(snapshot: Snapshot, context: Context) -> list[Finding]:
     """Every row check; a bad one is described by its count and its first row."""
     checks = row_checks(context)
     found = snapshot.select(
-        check.violated.fill_null(value=False).any().alias(check.name) for check in checks
+        *(check.violated.fill_null(value=False).any().alias(check.name) for check in checks)
     ).row(0, named=True)
     return [_describe(snapshot, check) for check in checks if found[check.name]]
 
 
-def _describe(snapshot: pl.DataFrame, check: TransactionCheck) -> Finding:
-    wrong = snapshot.filter(check.violated)
+def _describe(snapshot: Snapshot, check: TransactionCheck) -> Finding:
+    wrong = snapshot.lazy().filter(check.violated).collect()
     value, row = wrong[0, check.column], wrong[0, "transaction_id"]
     detail = f"{check.says} in {wrong.height} rows, e.g. {value!r} in transaction {row!r}"
     return Finding(check.name, check.column, detail, {"rows": wrong.height})

@@ -5,13 +5,15 @@ import polars as pl
 from pandera.config import ValidationDepth, config_context
 from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
+from learning.dataset.scanned import ScannedRows, Snapshot
 from shared.quality.finding import Finding, Severity
 
 from ..snapshot import SCHEMA
 
 
-def schema_faults(snapshot: pl.DataFrame) -> list[Finding]:
+def schema_faults(rows: Snapshot) -> list[Finding]:
     """Faults of the schema; while there are any, checks of values are meaningless."""
+    snapshot = rows.schema.to_frame() if isinstance(rows, ScannedRows) else rows
     schema = pa.DataFrameSchema(
         {name: pa.Column(dtype, nullable=True) for name, dtype in SCHEMA.items()}
     )

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import polars as pl
 from scipy.stats import binom
 
+from learning.dataset.scanned import Snapshot
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND, to_datetime
 from shared.quality.finding import Finding, Number
 from shared.tables.data_changes import IMPORT_SENDER
@@ -69,23 +70,28 @@ class _Newcomer:
     since_us: int
 
 
-def new_senders(snapshot: pl.DataFrame, context: Context) -> list[Finding]:
+def new_senders(snapshot: Snapshot, context: Context) -> list[Finding]:
     """Known merchants and customers of whom a new caller lately sent most."""
     new_us = context.as_of_us - NEW_DAYS * MICROS_PER_DAY
     found: list[Finding] = []
     for feed in _FEEDS:
         if snapshot[feed.sender].n_unique() < 2:
             continue
-        sent = snapshot.filter(pl.col(feed.instant).is_not_null()).select(
-            *ENTITIES,
-            sender=_caller(pl.col(feed.sender)),
-            at=pl.col(feed.instant),
-            judged=feed.which,
+        sent = (
+            snapshot.lazy()
+            .filter(pl.col(feed.instant).is_not_null())
+            .select(
+                *ENTITIES,
+                sender=_caller(pl.col(feed.sender)),
+                at=pl.col(feed.instant),
+                judged=feed.which,
+            )
         )
-        before = snapshot.filter(pl.col("ingested_at") < new_us)
+        before = snapshot.lazy().filter(pl.col("ingested_at") < new_us)
         for newcomer, entity in product(_newcomers(sent, new_us), ENTITIES):
-            since = sent.filter(pl.col("at") >= newcomer.since_us)
-            hit = _written(since, newcomer.name, entity, before[entity].drop_nulls())
+            since = sent.filter(pl.col("at") >= newcomer.since_us).collect()
+            known = before.select(entity).drop_nulls().collect()[entity]
+            hit = _written(since, newcomer.name, entity, known)
             if not hit.is_empty() and not _is_told(found, newcomer.name, entity):
                 found.append(_told(feed, newcomer, entity, hit))
     return sorted(found, key=lambda one: -int(one.numbers["own"] or 0))
@@ -97,9 +103,9 @@ def _caller(sender: pl.Expr) -> pl.Expr:
     return pl.when(is_import).then(pl.lit(IMPORTED)).otherwise(sender)
 
 
-def _newcomers(sent: pl.DataFrame, new_us: int) -> Iterator[_Newcomer]:
+def _newcomers(sent: pl.LazyFrame, new_us: int) -> Iterator[_Newcomer]:
     """Callers first seen since then; no caller is new where none was seen before."""
-    first = sent.group_by("sender").agg(pl.col("at").min()).sort("sender")
+    first = sent.group_by("sender").agg(pl.col("at").min()).sort("sender").collect()
     if first["at"].min() is None or first.filter(pl.col("at") < new_us).is_empty():
         return
     for name, at in first.filter(pl.col("at") >= new_us).iter_rows():

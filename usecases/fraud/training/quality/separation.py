@@ -2,12 +2,13 @@
 
 import polars as pl
 
+from learning.dataset.scanned import Snapshot
 from shared.quality.finding import Finding, Severity
 
 from .feature_context import FeatureContext
 
 
-def mixed_rows(snapshot: pl.DataFrame, context: FeatureContext) -> list[Finding]:
+def mixed_rows(snapshot: Snapshot, context: FeatureContext) -> list[Finding]:
     """Rows that are judged on and were learned from, or are older than what was learned."""
     columns = snapshot.select("transaction_id", "event_time", "label_known_at")
     train, held_out = columns[context.split.train], columns[context.split.held_out]

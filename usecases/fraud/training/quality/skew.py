@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from learning.dataset.scanned import Snapshot
 from shared.quality.finding import Finding, Number
 from shared.usecase.serving import FloatMatrix
 
@@ -16,7 +17,7 @@ TOLERANCE = 1e-3
 TOLD = 3
 
 
-def skewed_features(snapshot: pl.DataFrame, context: FeatureContext) -> list[Finding]:
+def skewed_features(snapshot: Snapshot, context: FeatureContext) -> list[Finding]:
     """One finding for all features: they mostly go wrong together."""
     served, recomputed = _side_by_side(snapshot, context)
     if len(served) < MIN_COMPARED:
@@ -42,7 +43,7 @@ def skewed_features(snapshot: pl.DataFrame, context: FeatureContext) -> list[Fin
     return [Finding("served_features_differ", names[bad[0]], f"{says} ({listed})", numbers)]
 
 
-def infinite_features(_snapshot: pl.DataFrame, context: FeatureContext) -> list[Finding]:
+def infinite_features(_snapshot: Snapshot, context: FeatureContext) -> list[Finding]:
     """Unknown is NaN; an infinite feature is an unhandled division by zero."""
     # the sum of a column is finite or NaN unless it holds an infinity or overflows
     suspects = np.flatnonzero(~np.isfinite(context.matrix.sum(axis=0, dtype=np.float64)))
@@ -59,9 +60,7 @@ def infinite_features(_snapshot: pl.DataFrame, context: FeatureContext) -> list[
     ]
 
 
-def _side_by_side(
-    snapshot: pl.DataFrame, context: FeatureContext
-) -> tuple[FloatMatrix, FloatMatrix]:
+def _side_by_side(snapshot: Snapshot, context: FeatureContext) -> tuple[FloatMatrix, FloatMatrix]:
     """Served and recomputed vectors of the same rows, the same columns."""
     served = context.served
     ids = pl.DataFrame(

@@ -67,7 +67,12 @@ def _swapped(column: str, source: str, unseen: pl.DataFrame) -> Finding:
 
 def _new_categories(blocks: Blocks, column: str, unseen: pl.DataFrame) -> list[Finding]:
     user = pl.col("user_id")
-    days = blocks.judged.group_by(day_of).agg(all_rows=pl.len(), all_users=user.n_unique())
+    days = (
+        blocks.judged.lazy()
+        .group_by(day_of)
+        .agg(all_rows=pl.len(), all_users=user.n_unique())
+        .collect()
+    )
     counted = unseen.group_by("value", DAY).agg(rows=pl.len(), users=user.n_unique())
     share = pl.col("rows") / pl.col("all_rows")
     enough_users = pl.col("users") >= pl.max_horizontal(

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from learning.dataset.scanned import Snapshot
 from shared.clock import MICROS_PER_DAY, isoformat
 from shared.quality.finding import Finding, Number, Severity
 
 from .context import Context
 
 
-def total_faults(snapshot: pl.DataFrame, context: Context) -> list[Finding]:
+def total_faults(snapshot: Snapshot, context: Context) -> list[Finding]:
     label = pl.col("label")
     known = snapshot.select(
         rows=pl.len(),

@@ -31,11 +31,11 @@ DAYS_OF_A_WEEKDAY = 3
 
 def duplicated_days(blocks: Blocks) -> list[Finding]:
     """Days whose rows repeat user, merchant, amount and time of day of other rows."""
-    rows = pl.concat([blocks.usual, blocks.judged])
+    rows = blocks.both
     key = rows.select(_key()).to_series()
     if key.n_unique() > key.len() * (1 - REPEATED_ANYWHERE):
         return []
-    repeated = rows.select(day_of, again=key.is_duplicated())
+    repeated = rows.select(day_of).with_columns(again=key.is_duplicated())
     daily = repeated.group_by(DAY).agg(pl.len(), pl.col("again").sum()).sort(DAY)
     share = pl.col("again") / pl.col("len")
     usual = daily.select(share.median()).item()
@@ -93,14 +93,14 @@ def _as_handover(hole: Finding) -> Finding:
 
 def _is_handover(blocks: Blocks, line: Timeline, begin: int, end: int) -> bool:
     """True if the rows before a gap were imported, and those after it arrived live."""
-    rows = pl.concat([blocks.usual, blocks.judged])
-    if "sent_by" not in rows.columns:
+    if "sent_by" not in blocks.both.columns:
         return False
     imported = pl.col("sent_by").is_null() | pl.col("sent_by").str.starts_with(IMPORT_SENDER)
+    rows = blocks.both.lazy()
     hour = pl.col("event_time") // MICROS_PER_HOUR - line.first_day * HOURS
     before = rows.filter(hour.is_between(begin - HOURS, begin, closed="left")).select(imported)
     behind = rows.filter(hour.is_between(end, end + HOURS, closed="left")).select(~imported)
-    sides = (before.to_series(), behind.to_series())
+    sides = (before.collect().to_series(), behind.collect().to_series())
     return all(len(side) > 0 and bool(side.all()) for side in sides)
 
 

@@ -1,0 +1,1 @@
+"""Snapshots larger than memory: files that are scanned, shuffled and mapped."""

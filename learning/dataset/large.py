@@ -1,0 +1,128 @@
+"""What a use case offers whose history may exceed memory: the same steps over files."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Protocol, runtime_checkable
+
+from sqlalchemy import Engine
+
+from learning.dataset.scanned import ScannedRows
+from learning.dataset.shuffle import Shuffler
+from shared.importing.lake import Lake
+from shared.sizes import MIB
+from shared.usecase.learning import Split
+from shared.usecase.serving import FloatMatrix
+from shared.verdicts import Verdict
+
+ROWS_PER_SHARD = 400_000
+LEAST_SHARDS = 2
+SHUFFLE_BYTES = 768 * MIB
+UNFINISHED = ".unfinished-"
+"""Folders that begin so are deleted a day after the process that wrote them has died."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Where a run keeps the files of its snapshot, and how it splits them.
+
+    Attributes:
+        lake: further rows of the same history; None: there are none.
+        interrupted: called between two shards; raises when the run shall stop.
+    """
+
+    folder: Path
+    rows_per_shard: int = ROWS_PER_SHARD
+    shuffle_bytes: int = SHUFFLE_BYTES
+    lake: Lake | None = None
+    interrupted: Callable[[], None] = lambda: None
+
+    def shards(self, rows: int) -> int:
+        return max(LEAST_SHARDS, -(-rows // self.rows_per_shard))
+
+    def new_folder(self, name: str) -> Path:
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def shuffler(self) -> Shuffler:
+        return Shuffler(self.new_folder("spilled"), self.shuffle_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class LargeRuns:
+    """When a history is large, and where its files lie while a run reads them.
+
+    Attributes:
+        lake: with one, every history is read from files.
+        folder: of the step cache, which deletes what a killed run leaves.
+    """
+
+    rows_in_memory: int
+    folder: Path
+    rows_per_shard: int = ROWS_PER_SHARD
+    lake: Lake | None = None
+
+    @contextmanager
+    def workplace(self, interrupted: Callable[[], None]) -> Iterator[Workplace]:
+        root = self.folder / "snapshots"
+        root.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=UNFINISHED, dir=root) as folder:
+            yield Workplace(
+                Path(folder), self.rows_per_shard, lake=self.lake, interrupted=interrupted
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedQuarantine:
+    """`Quarantine` of rows in a file."""
+
+    kept: ScannedRows
+    faults: Mapping[str, int]
+    rows: int
+
+
+@runtime_checkable
+class LargeHistory(Protocol):
+    """The steps from snapshot to split over files, each with the result of the one in memory."""
+
+    def stored_rows(self, engine: Engine) -> int:
+        """How many rows a snapshot may have, cheaply.
+
+        Raises:
+            DataUnavailable: the database cannot be read.
+        """
+        ...
+
+    def scan_snapshot(self, engine: Engine, as_of_us: int, place: Workplace) -> ScannedRows:
+        """`LearningUseCase.snapshot` as a file.
+
+        Raises:
+            DataUnavailable: the database cannot be read.
+            ShuffleFailed: the disk is full.
+        """
+        ...
+
+    def scan_quarantine(
+        self, snapshot: ScannedRows, as_of_us: int, place: Workplace
+    ) -> ScannedQuarantine: ...
+
+    def scan_quality(self, snapshot: ScannedRows, as_of_us: int) -> Verdict: ...
+
+    def scan_features(self, snapshot: ScannedRows, place: Workplace) -> FloatMatrix:
+        """`LearningUseCase.features` as a mapped file, computed by shards of entities."""
+        ...
+
+    def scan_split(self, snapshot: ScannedRows, as_of_us: int) -> Split: ...
+
+    def scan_feature_quality(
+        self,
+        engine: Engine,
+        snapshot: ScannedRows,
+        matrix: FloatMatrix,
+        split: Split,
+        as_of_us: int,
+    ) -> Verdict: ...

@@ -1,0 +1,170 @@
+"""The lake: Delta tables of rows beyond the database, in a folder or a bucket.
+
+Keys and addresses of a bucket come from the environment, under the names that its tools use
+(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Float, Integer, LargeBinary, Table
+from sqlalchemy.types import TypeEngine
+
+from shared.errors import DataUnavailable, SettingsError
+
+ROWS_PER_BATCH = 100_000
+PARTITION = "month"
+_TIME = "event_time"
+_LOG = "_delta_log"
+
+
+@dataclass(frozen=True, slots=True)
+class Lake:
+    """One Delta table for each table of the database, partitioned by the month of the event."""
+
+    url: str
+
+    @classmethod
+    def at(cls, place: str) -> "Lake":
+        """A folder, or an address such as s3://bucket/path."""
+        text = place.strip().rstrip("/")
+        return cls(text if is_address(text) else str(Path(text).absolute()))
+
+    def place_of(self, name: str) -> str:
+        return f"{self.url}/{name}"
+
+    def append(self, table: Table, rows: pl.DataFrame) -> None:
+        """Add rows of a table; they are there for every reader when this returns.
+
+        Raises:
+            DataUnavailable: the lake takes no rows.
+        """
+        from deltalake import write_deltalake  # noqa: PLC0415 - only a lake needs it
+
+        types = lake_types(table)
+        missing = [pl.lit(None).alias(name) for name in types if name not in rows.columns]
+        cast = [pl.col(name).cast(kind) for name, kind in types.items()]
+        typed = rows.with_columns(missing).select(cast)
+        parts = [PARTITION] if _TIME in types else None
+        if parts:
+            typed = typed.with_columns(_month().alias(PARTITION))
+        with _lake_errors(self.place_of(table.name)):
+            self._make_folder(table.name)
+            write_deltalake(
+                self.place_of(table.name), typed.to_arrow(), mode="append",
+                partition_by=parts, schema_mode="merge",
+            )  # fmt: skip
+
+    def write(self, table: Table, part: str, rows: pl.DataFrame) -> None:
+        """As a place of archived rows."""
+        del part
+        self.append(table, rows)
+
+    def compact(self, name: str) -> None:
+        """Join the small files that appends leave; what readers read stays the same."""
+        if (table := self._open(name)) is not None:
+            with _lake_errors(self.place_of(name)):
+                table.optimize.compact()
+
+    def batches(self, name: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """All rows of a table in parts; none where there is no such table.
+
+        Raises:
+            DataUnavailable: the lake cannot be read.
+        """
+        if self._open(name) is not None:
+            yield from delta_batches(self.place_of(name), columns)
+
+    def _open(self, name: str) -> Any:
+        from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
+
+        with _lake_errors(self.place_of(name)):
+            place = self.place_of(name)
+            return DeltaTable(place) if DeltaTable.is_deltatable(place) else None
+
+    def _make_folder(self, name: str) -> None:
+        if not is_address(self.url):
+            Path(self.place_of(name)).mkdir(parents=True, exist_ok=True)
+
+
+def is_address(text: str) -> bool:
+    """Whether a place is a bucket's rather than a folder."""
+    return "://" in text
+
+
+def is_delta(place: str) -> bool:
+    """Whether a Delta table lies there.
+
+    Raises:
+        DataUnavailable: the bucket does not answer.
+    """
+    if not is_address(place):
+        return (Path(place) / _LOG).is_dir()
+    from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
+
+    with _lake_errors(place):
+        return bool(DeltaTable.is_deltatable(place))
+
+
+def delta_columns(place: str) -> tuple[str, ...]:
+    """The columns of a Delta table, those of its partitions included."""
+    from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
+
+    with _lake_errors(place):
+        return tuple(DeltaTable(place).schema().to_arrow().names)
+
+
+def delta_batches(place: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """The rows of a Delta table as it is now, in parts.
+
+    Raises:
+        DataUnavailable: it cannot be read.
+    """
+    from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
+
+    with _lake_errors(place):
+        table = DeltaTable(place)
+        known = set(table.schema().to_arrow().names)
+        dataset = table.to_pyarrow_dataset()
+        wanted = [name for name in columns if name in known]
+        for batch in dataset.to_batches(columns=wanted, batch_size=ROWS_PER_BATCH):
+            if batch.num_rows:
+                frame = pl.from_arrow(batch)
+                if isinstance(frame, pl.DataFrame):
+                    yield frame
+
+
+def lake_types(table: Table) -> Mapping[str, pl.DataType]:
+    """The types of a table's columns in the lake: what is no number or bytes is text."""
+    return {column.name: _type(column.type) for column in table.columns}
+
+
+def _type(kind: TypeEngine[Any]) -> pl.DataType:
+    if isinstance(kind, Integer):
+        return pl.Int64()
+    if isinstance(kind, Float):
+        return pl.Float64()
+    return pl.Binary() if isinstance(kind, LargeBinary) else pl.String()
+
+
+def _month() -> pl.Expr:
+    return pl.from_epoch(_TIME, time_unit="us").dt.strftime("%Y-%m")
+
+
+@contextmanager
+def _lake_errors(place: str) -> Iterator[None]:
+    try:
+        from deltalake.exceptions import DeltaError  # noqa: PLC0415 - only a lake needs it
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            "a lake is read in the scheduler's container: `docker compose exec scheduler "
+            "understudy ...`; elsewhere install requirements/learning.txt"
+        ) from error
+    try:
+        yield
+    except (DeltaError, OSError) as error:
+        raise DataUnavailable(f"the lake at {place}: {error}") from error

@@ -1,0 +1,136 @@
+"""The snapshot as a file, for histories that exceed memory: the rows of `read_snapshot`.
+
+Rows of both logs are partitioned by their id, joined shard by shard by the code that joins them in
+memory, and sorted by DuckDB.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+from sqlalchemy import Engine, Table
+
+from learning.dataset.large import Workplace
+from learning.dataset.scanned import ScannedRows
+from learning.dataset.shuffle import shard_files
+from shared.tables.engine import database_errors
+from shared.tables.schema import api_transaction_logs, label_changes, transaction_history_logs
+
+from .snapshot import (
+    ORDER,
+    SCHEMA,
+    as_known_then,
+    first_ingested,
+    known_rows,
+    read_parts,
+    read_replaced,
+    replaced_then,
+    union,
+)
+
+_ROWS_PER_PART = 250_000
+
+
+def scan_snapshot(engine: Engine, as_of_us: int, place: Workplace) -> ScannedRows:
+    """Every row ingested by `as_of_us`, each once, in the order of time.
+
+    Raises:
+        DataUnavailable: the database cannot be read, or holds what the schema does not allow.
+        ShuffleFailed: the disk is full.
+    """
+    logs = {"history": transaction_history_logs, "scored": api_transaction_logs}
+    with database_errors("read the transaction logs"):
+        rows = {
+            name: _write_parts(_parts(engine, table, as_of_us, place), place.new_folder(name))
+            for name, table in logs.items()
+        }
+        replaced = _replaced(engine, as_of_us, place)
+    joined = place.new_folder("joined")
+    for number, part in enumerate(_joined(rows, replaced, place)):
+        place.interrupted()
+        part.write_parquet(joined / f"{number:05d}.parquet")
+    path = place.folder / "snapshot.parquet"
+    place.shuffler.sort(joined / "*.parquet", path, list(SCHEMA), ORDER)
+    _delete(joined)
+    return ScannedRows.of(path)
+
+
+def _parts(engine: Engine, table: Table, as_of_us: int, place: Workplace) -> Iterator[pl.DataFrame]:
+    """The rows of a log: those of the database, then those of the lake."""
+    yield from read_parts(engine, table, as_of_us)
+    if place.lake is not None:
+        for rows in place.lake.batches(table.name, list(SCHEMA)):
+            yield known_rows(rows, as_of_us)
+
+
+def _replaced(engine: Engine, as_of_us: int, place: Workplace) -> pl.DataFrame:
+    """Labels that were replaced later, as they were then; of archived rows, too."""
+    stored = read_replaced(engine, as_of_us)
+    if place.lake is None:
+        return stored
+    old = place.lake.batches(label_changes.name, [*stored.columns, "replaced_at"])
+    known = [replaced_then(rows, as_of_us) for rows in old]
+    return pl.concat([stored, *known]).unique(maintain_order=True)
+
+
+def _write_parts(parts: Iterator[pl.DataFrame], folder: Path) -> int:
+    """Parts of a log as files; how many rows they have."""
+    number = rows = waiting = 0
+    chunks: list[pl.DataFrame] = []
+
+    def flush() -> None:
+        nonlocal number, waiting
+        pl.concat(chunks).write_parquet(folder / f"{number:05d}.parquet")
+        chunks.clear()
+        number, waiting = number + 1, 0
+
+    for chunk in parts:
+        chunks.append(chunk)
+        rows, waiting = rows + chunk.height, waiting + chunk.height
+        if waiting >= _ROWS_PER_PART:
+            flush()
+    if chunks or not rows:
+        chunks.append(SCHEMA.to_frame())
+        flush()
+    return rows
+
+
+def _joined(
+    rows: dict[str, int], replaced: pl.DataFrame, place: Workplace
+) -> Iterator[pl.DataFrame]:
+    """Rows of both logs as known then, in parts in which every transaction is whole."""
+    folders = {name: place.folder / name for name in rows}
+    if place.lake is not None or all(rows.values()):
+        shards = place.shards(sum(rows.values()))
+        for name, folder in folders.items():
+            target = place.folder / f"{name}_by_id"
+            place.shuffler.partition(
+                folder / "*.parquet", target, list(SCHEMA), key="transaction_id", shards=shards
+            )
+            _delete(folder)
+        by_id = [place.folder / f"{name}_by_id" for name in rows]
+        for number in range(shards):
+            history, scored = (
+                first_ingested(_read(shard_files(folder, number))) for folder in by_id
+            )
+            yield as_known_then(union(history, scored), replaced)
+        for folder in by_id:
+            _delete(folder)
+    else:
+        for folder in folders.values():
+            for path in sorted(folder.glob("*.parquet")):
+                yield as_known_then(_read([path]), replaced)
+            _delete(folder)
+
+
+def _read(paths: list[Path]) -> pl.DataFrame:
+    frames = [pl.read_parquet(path, hive_partitioning=False) for path in paths]
+    known = (frame.select(list(SCHEMA)).match_to_schema(SCHEMA) for frame in frames)
+    return pl.concat([SCHEMA.to_frame(), *known])
+
+
+def _delete(folder: Path) -> None:
+    """The space is needed for what comes next."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    folder.rmdir()
