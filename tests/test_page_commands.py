@@ -71,6 +71,7 @@ FOLLOWED = (
     "docs/operations/approval.md",
     "docs/operations/backup.md",
     "docs/operations/drift.md",
+    "docs/operations/lake.md",
     "docs/operations/replay.md",
     "docs/operations/retention.md",
     "docs/operations/rollout.md",
@@ -223,6 +224,16 @@ def test_what_the_pages_say_of_own_rows_works_from_the_reset_to_a_served_model(
     for command in (*others[-2:], *as_of):
         reader.serve(command, "/livez" if "2019" in command.text else "/readyz")
         reader.stop()
+
+
+@pytest.mark.slow
+def test_what_the_page_of_the_lake_says_works(tmp_path: Path) -> None:
+    reader = reader_in(tmp_path)
+    database = reader.tree / "var" / "understudy.db"
+    write_world(database, SystemClock().now_us())
+    write_export(database, reader.tree / "transactions.csv")
+    follow(reader, *block("docs/importing.md", "understudy mapping"))
+    follow(reader, *commands_of("docs/operations/lake.md"))
 
 
 _EXPORTED = """

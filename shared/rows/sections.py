@@ -135,6 +135,7 @@ class SourceSection(BaseModel):
     """The source of rows besides /predict: files, or a query on a database.
 
     Attributes:
+        files: files and folders beside the declaration, Delta tables, or addresses in a bucket.
         database: the environment variable that holds the URL of the database of `sql`; a URL
             may carry a password, which has no place in a file.
     """

@@ -16,6 +16,7 @@ from shared.errors import DataUnavailable, SettingsError
 from shared.importing.files import PLACES, Piece, open_table
 from shared.importing.mapping import CsvRules
 from shared.importing.sources import sources
+from shared.rows.lake_sources import lake_source
 from shared.tables.url import parse_database_url
 
 _ROWS_PER_FETCH = 50_000
@@ -34,8 +35,8 @@ class RowSource(Protocol):
 
 
 @contextmanager
-def opened_files(paths: Sequence[Path], csv: CsvRules) -> Iterator[list[RowSource]]:
-    """Every table below the paths, for as long as it is read.
+def opened_files(paths: Sequence[Path | str], csv: CsvRules) -> Iterator[list[RowSource]]:
+    """Every table below the paths, for as long as it is read; a path may be a bucket's address.
 
     Raises:
         DataUnavailable: a path cannot be read.
@@ -45,7 +46,14 @@ def opened_files(paths: Sequence[Path], csv: CsvRules) -> Iterator[list[RowSourc
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-rows-")))
         tables: list[RowSource] = []
         try:
-            for number, source in enumerate(sources(list(paths))):
+            files = []
+            for path in paths:
+                beyond = lake_source(path)
+                if beyond is None:
+                    files.append(Path(path))
+                else:
+                    tables.append(beyond)
+            for number, source in enumerate(sources(files)):
                 place = folder / str(number)
                 place.mkdir()
                 path = stack.enter_context(source.opened(place))

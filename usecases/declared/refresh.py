@@ -9,6 +9,7 @@ import structlog
 from sqlalchemy import Engine, select
 
 from shared.errors import DataUnavailable, SettingsError
+from shared.importing.lake import is_address
 from shared.rows.convert import ConvertedRows, RowConverter, needed_sources
 from shared.rows.declaration import Declaration
 from shared.rows.importer import ImportCounts, KeepRejected, Progress, import_rows
@@ -139,7 +140,8 @@ def _opened(
             )
         yield [QuerySource(url, source.sql, _read_until_us(engine, declared.use_case.name))]
         return
-    paths = list(files) or [folder / name for name in source.files or ()]
+    declared_files = [name if is_address(name) else folder / name for name in source.files or ()]
+    paths: list[Path | str] = [*files] or [*declared_files]
     if not paths:
         raise SettingsError(
             f"{declared.use_case.name} declares no source: name files, or write [source] files"

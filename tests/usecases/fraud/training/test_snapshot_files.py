@@ -14,8 +14,8 @@ from shared.importing.lake import Lake
 from shared.importing.to_lake import LakeImport
 from shared.tables.archive import archive_rows
 from shared.tables.data_changes import TRANSACTION_LOGS
-from shared.tables.engine import connect, migrate
-from shared.tables.schema import api_transaction_logs, transaction_history_logs
+from shared.tables.engine import connect
+from shared.tables.schema import api_transaction_logs, metadata, transaction_history_logs
 from shared.tables.writer import write_decisions, write_history, write_labels
 from shared.transaction import Label
 from tests.usecases.fraud.features.frames import START, record, transaction
@@ -30,7 +30,7 @@ SCORED = {"model_version": "1.0.0", "component_scores": {"a": 0.5}, "score": 0.5
 def engine(tmp_path: Path) -> Iterator[Engine]:
     """Rows of both logs, some in both, with labels that arrived, changed or are to come."""
     engine = connect(f"sqlite:///{tmp_path}/rows.db")
-    migrate(engine)
+    metadata.create_all(engine)
     rng = random.Random(5)
     rows = [
         transaction(
