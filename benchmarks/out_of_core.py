@@ -24,7 +24,7 @@ from simulator.world import build_world
 
 SEED, DAYS = 11, 180
 ROWS_A_DAY = 2.0
-"""Of a customer."""
+"""Mean of one customer."""
 
 ROWS_A_WORLD = 1_500_000
 OWN = tuple(COLUMNS.index(name) for name in ("user_id", "merchant_id", "device_id"))

@@ -1,4 +1,4 @@
-"""What a use case offers whose history may exceed memory: the same steps over files."""
+"""Interface of use cases whose history may exceed memory: the same steps over files."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ UNFINISHED = ".unfinished-"
 
 @dataclass(frozen=True, slots=True)
 class Workplace:
-    """Where a run keeps the files of its snapshot, and how it splits them.
+    """The folder of a run's snapshot, and the size of its shards.
 
     Attributes:
         lake: further rows of the same history; None: there are none.
@@ -54,7 +54,7 @@ class Workplace:
 
 @dataclass(frozen=True, slots=True)
 class LargeRuns:
-    """When a history is large, and where its files lie while a run reads them.
+    """The bound above which a history is read from files, and the folder of those files.
 
     Attributes:
         lake: with one, every history is read from files.
@@ -90,7 +90,7 @@ class LargeHistory(Protocol):
     """The steps from snapshot to split over files, each with the result of the one in memory."""
 
     def stored_rows(self, engine: Engine) -> int:
-        """How many rows a snapshot may have, cheaply.
+        """Count of the rows that a snapshot may have at most, read cheaply.
 
         Raises:
             DataUnavailable: the database cannot be read.

@@ -37,7 +37,7 @@ def large_history(run: CycleRun) -> tuple[LargeHistory, LargeRuns] | None:
 def examples_of_files(
     run: CycleRun, large: LargeHistory, snapshot: ScannedRows, place: Workplace
 ) -> Examples | None:
-    """What `learn` takes out of a snapshot; None when a gate refuses it."""
+    """The examples of a snapshot in a file; None when a gate refuses it."""
     context = run.context
     if not gate_step(run, DATA_QUALITY, lambda: large.scan_quality(snapshot, run.as_of_us)):
         return None

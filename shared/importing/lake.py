@@ -60,7 +60,7 @@ class Lake:
             )  # fmt: skip
 
     def write(self, table: Table, part: str, rows: pl.DataFrame) -> None:
-        """As a place of archived rows."""
+        """Append archived rows, as `ArchivePlace` says."""
         del part
         self.append(table, rows)
 
@@ -92,12 +92,12 @@ class Lake:
 
 
 def is_address(text: str) -> bool:
-    """Whether a place is a bucket's rather than a folder."""
+    """True if a place is a bucket's rather than a folder."""
     return "://" in text
 
 
 def is_delta(place: str) -> bool:
-    """Whether a Delta table lies there.
+    """True if a Delta table lies there.
 
     Raises:
         DataUnavailable: the bucket does not answer.
@@ -119,7 +119,7 @@ def delta_columns(place: str) -> tuple[str, ...]:
 
 
 def delta_rows(place: str) -> int:
-    """How many rows a Delta table has."""
+    """Count of the rows of a Delta table."""
     from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
 
     with _lake_errors(place):

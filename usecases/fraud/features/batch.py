@@ -22,7 +22,7 @@ from .layout import UNKNOWN, Codes, Floats, History, HistoryTable, Micros
 from .rows import CELLS_PER_DEGREE
 
 MERCHANT_COLUMNS = ("merchant_id", "event_time", "ingested_at", "label", "label_known_at")
-"""What `merchant_sums` reads of a frame."""
+"""The columns that `merchant_sums` reads."""
 
 _COLUMNS = (
     "event_time",
@@ -40,7 +40,7 @@ _COLUMNS = (
 )
 
 USER_COLUMNS = tuple(dict.fromkeys(("transaction_id", "user_id", *_COLUMNS, *COLUMNS)))
-"""What `compute_from` reads of a frame."""
+"""The columns that `compute_from` reads."""
 
 
 def compute(

@@ -24,7 +24,7 @@ _ROWS_PER_BLOCK = 100_000
 
 
 def compute_sharded(snapshot: ScannedRows, place: Workplace) -> FloatMatrix:
-    """What `batch.compute` answers, to the bit, as a mapped file in the order of the snapshot.
+    """The features of `batch.compute`, to the bit, as a mapped file in the order of the snapshot.
 
     Raises:
         ShuffleFailed: the disk is full.

@@ -27,7 +27,7 @@ from .thresholds import classifier_thresholds, outlier_threshold
 
 PARITY_ROWS = 1_000
 MAX_USUAL_ROWS = 2_000_000
-"""Of more rows the autoencoder learns from a random sample: it needs far fewer."""
+"""The autoencoder learns from a random sample of more rows: it needs far fewer."""
 
 GRAPH = "model.onnx"
 _FRAMEWORKS = ("numpy", "onnx", "scikit-learn", "torch")

@@ -72,7 +72,7 @@ def _by_day(rows: Snapshot, statistics: list[pl.Expr]) -> pl.LazyFrame:
 
 
 def _constant_days(rows: Snapshot) -> pl.LazyFrame:
-    """Whether a column has one value only on a day, for every column that varies."""
+    """The days on which a column has one value only, for every column that varies."""
     pairs = list(zip(_changes(), _constants(), strict=True))
     if not isinstance(rows, ScannedRows):
         changes = rows.lazy().select("event_time", *(change for change, _ in pairs))

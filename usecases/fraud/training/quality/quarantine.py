@@ -29,7 +29,7 @@ def quarantine(snapshot: pl.DataFrame, as_of_us: int, policy: QualityPolicy) -> 
 def wrong_rows(
     snapshot: Snapshot, as_of_us: int, policy: QualityPolicy
 ) -> tuple[pl.Series, dict[str, int]] | None:
-    """Which rows are wrong, and their faults by name; None where nothing is to be set aside."""
+    """A mask of wrong rows, and their faults by name; None where nothing is to be set aside."""
     if schema_faults(snapshot):
         return None
     checks = row_checks(Context(as_of_us, policy, None))
