@@ -18,6 +18,7 @@ from shared.settings import (
     CandidateSettings,
     DataSettings,
     DriftReportSettings,
+    LakeSettings,
     LogSettings,
     NativeSettings,
     PickleSettings,
@@ -32,6 +33,7 @@ __all__ = ["OFF", "SchedulerSettings", "load_settings"]
 
 class SchedulerSettings(
     DataSettings,
+    LakeSettings,
     UseCaseSettings,
     LogSettings,
     TracingSettings,

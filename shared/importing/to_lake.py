@@ -51,5 +51,5 @@ class LakeImport:
 
 def _edges(rows: pl.DataFrame) -> pl.DataFrame:
     ordered = rows.sort(_EDGE_ORDER)
-    ends = [ordered.unique("user_id", keep=end, maintain_order=True) for end in ("first", "last")]  # type: ignore[arg-type]
+    ends = [ordered.unique("user_id", keep=end, maintain_order=True) for end in ("first", "last")]
     return pl.concat(ends).unique("transaction_id", maintain_order=True)
