@@ -22,7 +22,18 @@ ALLOWED = {
     "simulator": {"simulator", "shared"},
     "console": {"console", "shared"},
 }
-HEAVY = ("torch", "sklearn", "skl2onnx", "polars", "pandas", "pandera", "onnx", "learning")
+HEAVY = (
+    "torch",
+    "sklearn",
+    "skl2onnx",
+    "polars",
+    "pandas",
+    "pandera",
+    "onnx",
+    "duckdb",
+    "deltalake",
+    "learning",
+)
 ROOMS = {*ALLOWED, "understudy", "benchmarks", "tests"}
 
 

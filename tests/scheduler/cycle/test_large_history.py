@@ -20,6 +20,8 @@ from shared.tables.schema import transaction_history_logs
 from tests.scheduler.fakes import PocketApi, SettableClock
 from tests.support.cycle_bench import context_of, run_once
 
+pytest.importorskip("duckdb", reason="pip install -r requirements/learning.txt")
+
 ROWS = 4_000
 KEY = Ed25519PrivateKey.generate()
 

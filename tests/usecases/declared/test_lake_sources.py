@@ -5,12 +5,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from deltalake import DeltaTable, write_deltalake
 from sqlalchemy import Engine
 
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect
 from tests.support.declared_source import NOW_US, use_case
+
+deltalake = pytest.importorskip("deltalake", reason="pip install -r requirements/learning.txt")
 
 ROWS = pl.DataFrame(
     {
@@ -39,8 +40,8 @@ def test_a_folder_with_a_delta_table_is_read_as_of_its_newest_version(
     engine: Engine, tmp_path: Path
 ) -> None:
     table = tmp_path / "customers"
-    write_deltalake(table, ROWS.to_arrow(), partition_by=["month"])
-    DeltaTable(table).delete("key = 'b'")
+    deltalake.write_deltalake(table, ROWS.to_arrow(), partition_by=["month"])
+    deltalake.DeltaTable(table).delete("key = 'b'")
     assert _ids(engine, tmp_path, '"customers"') == ["a", "c"]
 
 

@@ -22,6 +22,9 @@ from tests.usecases.fraud.features.frames import START, record, transaction
 from usecases.fraud.training.snapshot import read_snapshot
 from usecases.fraud.training.snapshot_files import scan_snapshot
 
+pytest.importorskip("duckdb", reason="pip install -r requirements/learning.txt")
+pytest.importorskip("deltalake", reason="pip install -r requirements/learning.txt")
+
 NOW_US = START + 600 * MICROS_PER_DAY
 SCORED = {"model_version": "1.0.0", "component_scores": {"a": 0.5}, "score": 0.5}
 
