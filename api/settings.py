@@ -20,6 +20,7 @@ from shared.settings import (
     PickleSettings,
     ReachSettings,
     RegistrySettings,
+    StoreSettings,
     TracingSettings,
     load,
 )
@@ -40,6 +41,7 @@ class Settings(
     WorkerSettings,
     JournalSettings,
     RegistrySettings,
+    StoreSettings,
     ModelSettings,
     BreakerSettings,
     ShadowSettings,

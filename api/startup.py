@@ -39,6 +39,8 @@ def start(service: Service) -> None:
     service.workers.roster.report()
     _adopt_orphans(service)
     service.workers.file_watcher.start()
+    if service.models.mirror is not None:
+        service.models.mirror.start()
     if service.settings.scoring_auth == "off":
         _warn_of_open_scoring(service)
     _log.info("started", version=service.models.slot.version, use_case=service.use_case.name)
@@ -103,6 +105,8 @@ def _warn_of_open_scoring(service: Service) -> None:
 def stop(service: Service) -> None:
     """Store what remains in the database, if it is available."""
     service.scoring.breaker.close()
+    if service.models.mirror is not None:
+        service.models.mirror.stop()
     service.workers.file_watcher.stop()
     service.rollout_controller.stop()
     service.models.crashes.close()

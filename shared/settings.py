@@ -24,6 +24,7 @@ from shared.local_paths import AbsolutePath
 from shared.log_limits import LogLimits
 from shared.outbound import Address, own_api
 from shared.sizes import MIB, read_size
+from shared.storage.url import StoreUrl
 from shared.tables.url import DatabaseUrl
 
 
@@ -192,6 +193,54 @@ class RegistrySettings(SettingGroup):
     prod_models_dir: AbsolutePath = Field(
         default=Path("prod_models"),
         description="Folder of the registry: the versions, and which of them is live.",
+    )
+
+
+class StoreSettings(SettingGroup):
+    """Several hosts."""
+
+    store_url: StoreUrl | None = Field(
+        default=None,
+        description="Store that all hosts share, for the registry, candidates and reports: "
+        "s3://bucket/prefix, gs://bucket/prefix, az://account/container/prefix, or file:///folder "
+        "for a mount that all of them have. One prefix a use case. None: this host is on its own.",
+    )
+    store_endpoint: Address | None = Field(
+        default=None,
+        description="Address of a server that speaks S3, e.g. http://seaweedfs:8333. None: that of "
+        "the cloud, or AWS_ENDPOINT_URL.",
+    )
+    store_region: str = Field(
+        default="",
+        description="Region of the bucket. Empty: AWS_REGION, or us-east-1.",
+    )
+    store_access_key_id: SecretStr | None = Field(
+        default=None,
+        description="Name of the key for S3. None: the usual variables and services of the cloud "
+        "(AWS_ACCESS_KEY_ID and so on).",
+    )
+    store_secret_access_key: SecretStr | None = Field(
+        default=None, description="Secret of the key for S3. None: as STORE_ACCESS_KEY_ID."
+    )
+    store_timeout_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        le=30,
+        description="Seconds that a conditional write or a look at the shared state may take. A "
+        "rollback waits for at most one of them, and is carried out on this host all the same.",
+    )
+    store_transfer_timeout_seconds: float = Field(
+        default=30,
+        gt=0,
+        le=600,
+        description="Seconds that the transfer of a bundle or report to or from the store may "
+        "take.",
+    )
+    store_poll_seconds: float = Field(
+        default=1.0,
+        ge=0.1,
+        le=60,
+        description="Seconds between two looks at the shared state, by its e-tag.",
     )
 
 

@@ -1,11 +1,14 @@
 """Builds what holds versions and changes which of them is served."""
 
+import socket
 from dataclasses import dataclass
+from functools import partial
 
 from api.metrics import Metrics
 from api.models.crash_recovery import CrashRecovery
 from api.models.crashes import Crashes, CrashLimits
 from api.models.metrics import ComparisonMetrics, LastRollback
+from api.models.mirror import Mirror, accept_from_store
 from api.models.model_loader import ModelLoader
 from api.models.model_slot import ModelSlot
 from api.models.promoter import Promoter
@@ -16,9 +19,11 @@ from api.models.verify import Verifier
 from api.registry.audit import AuditTrail
 from api.registry.audit_reader import AuditReader
 from api.registry.registry import Registry
+from api.registry.share import Share
 from api.settings import Settings
 from shared.clock import Clock
 from shared.keys.store import KeyStore
+from shared.storage.build import open_store
 from shared.usecase.serving import ServingUseCase
 
 
@@ -28,6 +33,8 @@ class Models:
 
     Attributes:
         slot: what is served now; the other parts write it, scoring reads it.
+        share: the registry's part in the store; None: this host is on its own.
+        mirror: keeps both at one content; in the first worker.
     """
 
     slot: ModelSlot
@@ -40,6 +47,8 @@ class Models:
     promoter: Promoter
     proof: Proof
     revoker: Revoker
+    share: Share | None = None
+    mirror: Mirror | None = None
 
 
 def build_models(
@@ -65,6 +74,7 @@ def build_models(
     )
     loader = ModelLoader(registry, verifier)
     crashes = _crashes(settings, worker, clock)
+    share = _share(settings, registry, verifier=verifier, audit=audit, clock=clock, metrics=metrics)
     promoter = Promoter(
         registry=registry,
         verifier=verifier,
@@ -74,6 +84,7 @@ def build_models(
         clock=clock,
         metrics=metrics,
         crashes=crashes,
+        share=share,
     )
     declared = Declared(settings.served_well_seconds, settings.served_well_rows)
     metrics.registry.register(ComparisonMetrics(slot))
@@ -98,7 +109,39 @@ def build_models(
         promoter=promoter,
         proof=Proof(promoter, registry, metrics, clock, declared),
         revoker=Revoker(promoter, registry, audit, clock),
+        share=share,
+        mirror=Mirror(share, settings.store_poll_seconds) if share and worker == 0 else None,
     )
+
+
+def _share(
+    settings: Settings,
+    registry: Registry,
+    *,
+    verifier: Verifier,
+    audit: AuditTrail,
+    clock: Clock,
+    metrics: Metrics,
+) -> Share | None:
+    """None without STORE_URL: then nothing of it is imported or started."""
+    store = open_store(settings)
+    if store is None:
+        return None
+    share = Share(
+        store,
+        registry,
+        partial(accept_from_store, verifier),
+        audit,
+        clock,
+        use_case=settings.use_case,
+        host=socket.gethostname()[:100],
+        max_bytes=settings.bundle_max_bytes,
+    )
+    registry.shared = share
+    metrics.watch("store_away", "1 while the store does not answer", lambda: share.is_away)
+    metrics.watch("store_owed", "1 while the store lacks changes of this host", lambda: share.owes)
+    metrics.watch("store_sequence", "Number of the shared state", lambda: share.sequence)
+    return share
 
 
 def _smoke_test(settings: Settings) -> SmokeTest:

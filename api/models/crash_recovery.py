@@ -9,6 +9,7 @@ from api.models.rollback import Rollback
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
 from shared.clock import Clock
+from shared.storage.object_store import WriteConflict
 
 _log = structlog.get_logger()
 _WHO = "crash"
@@ -44,7 +45,7 @@ class CrashRecovery:
             with self._promoter.writing(_WRITE_WAIT_SECONDS):
                 self._promoter.pointer.open_registry()
                 self._roll_back(current)
-        except OSError as error:
+        except (OSError, WriteConflict) as error:
             _log.error("crashing_version_rollback_failed", reason=str(error))
 
     def _roll_back(self, current: str) -> None:

@@ -13,6 +13,7 @@ from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
 from shared.clock import Clock
 from shared.machine_clock import wall_ns
+from shared.storage.object_store import WriteConflict
 
 _log = structlog.get_logger()
 _WHO = "registry"
@@ -53,9 +54,9 @@ class Pointer:
         last = ledger.served_last
         try:
             if last is None or last.version != version:
-                self._registry.save(ledger.with_activation(version, self._clock.now_us()))
-            self._registry.point_to(version)
-        except OSError as error:
+                ledger = ledger.with_activation(version, self._clock.now_us())
+            self._registry.commit(ledger, current=version, may_be_owed=True)
+        except (OSError, WriteConflict) as error:
             _log.warning("pointer_not_restored", version=version, error=str(error))
             return
         self._report("pointer-restored", "current_version.txt named no version", version=version)

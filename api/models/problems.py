@@ -34,6 +34,7 @@ from shared.errors import (
     SignatureInvalid,
     UnderstudyError,
 )
+from shared.storage.object_store import WriteConflict
 
 # The first class that fits names the problem.
 _KINDS: tuple[tuple[type[Exception], ProblemKind], ...] = (
@@ -49,6 +50,7 @@ _KINDS: tuple[tuple[type[Exception], ProblemKind], ...] = (
     (VersionUnknown, UNKNOWN_VERSION),
     (NoRollout, NO_ROLLOUT),
     (RolloutConflict, ROLLOUT_CONFLICT),
+    (WriteConflict, REGISTRY_FAILED),
     (OSError, REGISTRY_FAILED),
 )
 

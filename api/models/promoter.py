@@ -5,8 +5,10 @@ again. Other workers notice that the files changed and reload them.
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import TypeVar
 
 import structlog
 
@@ -20,15 +22,22 @@ from api.models.push import Push, check_order
 from api.models.refusals import NotServing
 from api.models.rollback import Rollback
 from api.models.serving_state import ServingState, VersionChange
-from api.models.verify import Authentic, Verifier
+from api.models.verify import Verifier
 from api.registry.audit import AuditTrail
 from api.registry.ledger import Ledger
 from api.registry.lock import RegistryLock
 from api.registry.registry import Meta, Registry, StoredVersion
+from api.registry.rollouts import Rollouts
+from api.registry.share import Share
+from shared.bundle.version import Version
 from shared.clock import Clock
 from shared.errors import ModelLoadError, UnderstudyError
+from shared.storage.object_store import WriteConflict
 
 _log = structlog.get_logger()
+Changed = TypeVar("Changed")
+# Changes that another host was faster with are tried again so often, and then once more.
+_ATTEMPTS = 4
 # Another push is in its smoke test for as long as that may take, and then some.
 _PUSH_WAIT_SECONDS = 60.0
 _WRITE_WAIT_SECONDS = 5.0
@@ -50,6 +59,7 @@ class Promoter:
         clock: Clock,
         metrics: Metrics,
         crashes: Crashes,
+        share: Share | None = None,
     ) -> None:
         self._registry = registry
         self._verifier = verifier
@@ -66,6 +76,7 @@ class Promoter:
         # A rollback that could not be recorded yet.
         self._owed: Rollback | None = None
         self.behind: Behind | None = None
+        self._share = share
 
     @property
     def serving(self) -> str:
@@ -83,12 +94,18 @@ class Promoter:
         with self._push_lock.held(_PUSH_WAIT_SECONDS):
             authentic = self._verifier.authenticate(push.raw, push.signature)
             offered = authentic.bundle.manifest.parsed_version
+            if self._share is not None:
+                self._share.sync()
             self._registry.refresh()
             check_order(self._registry.ledger, offered, push.fencing_number)
             model = self._verifier.load_new(authentic, push.raw)
-            with self.writing(_WRITE_WAIT_SECONDS):
-                check_order(self._registry.ledger, offered, push.fencing_number)
-                return self._take_in(model, authentic, push)
+            stored = (
+                push.meta(authentic, self._clock.now_us()),
+                StoredVersion(push.raw, push.signature),
+            )
+            if self._share is not None:
+                self._share.upload(*stored)
+            return self.repeated(lambda: self._accept(model, stored, push, offered))
 
     def rollback(
         self,
@@ -110,31 +127,38 @@ class Promoter:
             UnderstudyError: the version does not load any more.
             OSError: the older version serves here; it is written down as soon as it can be.
         """
-        with self._swap_lock, ExitStack() as stack:
-            trouble = self._take_write_lock(stack)
-            left = self._state.live
-            self._check_leaving(leaving, seen, left)
-            model = self._state.target(version)
-            now_us, previous = self._clock.now_us(), None if left is None else left.version
-            pointer = self._registry.current() or previous
-            step = Rollback(model.version, previous, pointer, what, who, reason, now_us, version)
-            self._owed = step
-            try:
-                if trouble is not None:
-                    raise trouble
-                step.record(self._registry, self._audit)
-                self._owed = None
-            finally:
-                # A rollback must not depend on a disk that is full.
-                change = self._state.serve(model, now_us)
-                self._metrics.rollbacks.inc()
-                self._metrics.swaps.inc()
-                _log.warning(
-                    "rolled_back", version=model.version, left=change.previous, reason=reason
-                )
-        return change
 
-    def activate(self, model: LiveModel, who: str, why: str) -> VersionChange:
+        def attempt() -> VersionChange:
+            with self._swap_lock, ExitStack() as stack:
+                trouble = self._take_write_lock(stack)
+                left = self._state.live
+                self._check_leaving(leaving, seen, left)
+                model = self._state.target(version)
+                now_us, previous = self._clock.now_us(), None if left is None else left.version
+                pointer = self._registry.current() or previous
+                step = Rollback(
+                    model.version, previous, pointer, what, who, reason, now_us, version
+                )
+                return self._roll_back(step, model, trouble)
+
+        return self.repeated(attempt)
+
+    def repeated(self, change: Callable[[], Changed]) -> Changed:
+        """Carry out a change; once more, on what there is then, when another host was faster.
+
+        Raises:
+            WriteConflict: others were faster each time.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return change()
+            except WriteConflict:
+                self._read_store()
+        return change()
+
+    def activate(
+        self, model: LiveModel, who: str, why: str, ledger: Ledger, rollouts: Rollouts
+    ) -> VersionChange:
         """Serve a version that was accepted before; callers are inside `writing`.
 
         Raises ModelLoadError, OSError: it is lost, or the registry could not be written.
@@ -142,14 +166,16 @@ class Promoter:
         meta = self._registry.meta(model.version)
         if meta is None:
             raise ModelLoadError(f"version {model.version} is not on disk any more")
-        self._audit_promotion(meta, who, why, None)
-        return self._activate(model, meta.key_id, self._registry.ledger)
+        line = partial(self._audit_promotion, meta, who, why, None)
+        return self._activate(model, meta.key_id, ledger, line, rollouts=rollouts)
 
     def restore(self) -> None:
         """Serve what was served before the restart, else the newest version that still loads."""
         self._registry.root.mkdir(parents=True, exist_ok=True)
         with self.writing(_WRITE_WAIT_SECONDS):
             self.pointer.open_registry()
+        self._read_store()
+        with self.writing(_WRITE_WAIT_SECONDS):
             current = self._registry.current()
             for version in self._loader.restore_order():
                 model = self._loader.load_if_possible(version)
@@ -185,7 +211,7 @@ class Promoter:
             if model is None:
                 return
         if self.pointer.was_moved_by_hand(wanted):
-            with suppress(OSError), self.writing(_WRITE_WAIT_SECONDS):
+            with suppress(OSError, WriteConflict), self.writing(_WRITE_WAIT_SECONDS):
                 self.pointer.note_hand_change(wanted)
         if model is not None and wanted != self.serving:
             self._take_over(model)
@@ -193,7 +219,7 @@ class Promoter:
     def try_again(self) -> None:
         """Retry records that could not be written and versions that could not be loaded."""
         if self._owed is not None:
-            with suppress(OSError):
+            with suppress(OSError, WriteConflict):
                 self._record_owed()
         if self.behind is not None or self._registry.current() not in (None, self.serving):
             self.catch_up()
@@ -263,16 +289,63 @@ class Promoter:
         if live is None or live.version != leaving or current != leaving:
             raise NotServing(f"version {leaving} is not serving any more; {self.serving} is")
 
-    def _take_in(self, model: LiveModel, authentic: Authentic, push: Push) -> VersionChange:
-        meta = push.meta(authentic, self._clock.now_us())
-        self._registry.store(meta, StoredVersion(push.raw, push.signature))
+    def _roll_back(
+        self, step: Rollback, model: LiveModel, trouble: OSError | None
+    ) -> VersionChange:
+        """Callers hold the swap's lock, and the registry's unless there is trouble."""
+        self._owed = step
+        try:
+            self._record(step, trouble)
+        except WriteConflict:
+            self._owed = None
+            raise
+        except BaseException:
+            # A rollback must not depend on a disk that is full.
+            self._leave_for(step, model)
+            raise
+        self._owed = None
+        return self._leave_for(step, model)
+
+    def _record(self, step: Rollback, trouble: OSError | None) -> None:
+        if trouble is not None:
+            raise trouble
+        step.record(self._registry, self._audit)
+
+    def _leave_for(self, step: Rollback, model: LiveModel) -> VersionChange:
+        change = self._state.serve(model, step.at_us)
+        self._metrics.rollbacks.inc()
+        self._metrics.swaps.inc()
+        _log.warning("rolled_back", version=step.target, left=change.previous, reason=step.reason)
+        return change
+
+    def _read_store(self) -> None:
+        """What other hosts did, before this one decides; without the store it decides alone."""
+        if self._share is None:
+            return
+        try:
+            self._share.sync()
+        except OSError as error:
+            _log.warning("store_not_read", problem=str(error))
+        with self._swap_lock:
+            self._registry.refresh()
+
+    def _accept(
+        self, model: LiveModel, stored: tuple[Meta, StoredVersion], push: Push, offered: Version
+    ) -> VersionChange:
+        with self.writing(_WRITE_WAIT_SECONDS):
+            check_order(self._registry.ledger, offered, push.fencing_number)
+            return self._take_in(model, stored, push)
+
+    def _take_in(
+        self, model: LiveModel, stored: tuple[Meta, StoredVersion], push: Push
+    ) -> VersionChange:
+        meta = stored[0]
         accepted = self._registry.ledger.with_accepted(meta.acceptance(), push.fencing_number)
         if push.trial is not None:
-            self._registry.save(accepted)
-            return push.trial(model)
-        why = authentic.bundle.manifest.description
-        self._audit_promotion(meta, push.who, why, push.fencing_number)
-        return self._activate(model, meta.key_id, accepted)
+            return push.trial(model, accepted, stored)
+        why = str(meta.manifest.get("description", ""))
+        line = partial(self._audit_promotion, meta, push.who, why, push.fencing_number)
+        return self._activate(model, meta.key_id, accepted, line, stored=stored)
 
     def _audit_promotion(self, meta: Meta, who: str, why: str, fencing_number: int | None) -> None:
         """Writes the audit line before the pointer moves: no change is ever without its line."""
@@ -281,9 +354,24 @@ class Promoter:
             details["fencing_number"] = fencing_number
         self._audit.write("promotion", who, why, previous=self._registry.current(), **details)
 
-    def _activate(self, model: LiveModel, key_id: str, ledger: Ledger) -> VersionChange:
+    def _activate(
+        self,
+        model: LiveModel,
+        key_id: str,
+        ledger: Ledger,
+        line: Callable[[], None],
+        *,
+        stored: tuple[Meta, StoredVersion] | None = None,
+        rollouts: Rollouts | None = None,
+    ) -> VersionChange:
         version, now_us = model.version, self._clock.now_us()
-        self._registry.activate(version, ledger.with_activation(version, now_us))
+        self._registry.commit(
+            ledger.with_activation(version, now_us),
+            current=version,
+            rollouts=rollouts,
+            stored=stored,
+            audited=line,
+        )
         self._owed, self.behind = None, None
         change = self._state.serve(model, now_us)
         self._metrics.swaps.inc()

@@ -4,6 +4,7 @@ It is recorded in the ledger as soon as it is true, not when the version is repl
 are counted in memory. A rollback goes to the last version with this record.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -12,6 +13,7 @@ from api.metrics import Metrics
 from api.models.promoter import Promoter
 from api.registry.registry import Registry
 from shared.clock import MICROS_PER_SECOND, Clock
+from shared.storage.object_store import WriteConflict
 
 _log = structlog.get_logger()
 PROOF_SECONDS = 5.0
@@ -52,11 +54,15 @@ class Proof:
         version = self._promoter.serving
         if not self._is_due(version):
             return
-        with self._promoter.writing(_WRITE_WAIT_SECONDS):
+        # where another host was faster, the next look finds what it wrote
+        with suppress(WriteConflict), self._promoter.writing(_WRITE_WAIT_SECONDS):
             if self._registry.current() != version or not self._is_due(version):
                 return
             now_us = self._clock.now_us()
             self._registry.save(self._registry.ledger.with_served_well(version, now_us))
+            self._report(version)
+
+    def _report(self, version: str) -> None:
         _log.info("served_well", version=version, seconds=self._declared.seconds)
 
     def _is_due(self, version: str) -> bool:

@@ -8,7 +8,7 @@ from api.models.refusals import FencingStale, VersionNotNewer
 from api.models.serving_state import VersionChange
 from api.models.verify import Authentic
 from api.registry.ledger import Ledger
-from api.registry.registry import Meta
+from api.registry.registry import Meta, StoredVersion
 from shared.bundle.version import Version
 
 
@@ -42,6 +42,10 @@ def check_fencing(ledger: Ledger, fencing_number: int | None) -> None:
         raise FencingStale(f"fencing number {fencing_number} is older than {ledger.fencing_number}")
 
 
+BeginTrial = Callable[[LiveModel, Ledger, tuple[Meta, StoredVersion]], VersionChange]
+"""Put a loaded model on trial, and record it with the ledger in which it is accepted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Push:
     """The bundle as it came.
@@ -54,7 +58,7 @@ class Push:
     signature: str
     fencing_number: int | None
     who: str
-    trial: Callable[[LiveModel], VersionChange] | None = None
+    trial: BeginTrial | None = None
 
     def meta(self, authentic: Authentic, now_us: int) -> Meta:
         """The files beside the bundle in the registry."""

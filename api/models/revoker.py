@@ -31,6 +31,9 @@ class Revoker:
             StillServing: it serves, and there is no version to roll back to.
             UnderstudyError, OSError: the rollback failed, or nothing could be written.
         """
+        return self._promoter.repeated(lambda: self._revoke(version, reason, who))
+
+    def _revoke(self, version: str, reason: str, who: str) -> str:
         if self._serves(version):
             try:
                 self._promoter.rollback(None, f"revoked: {reason}", who, leaving=version)
@@ -42,8 +45,12 @@ class Revoker:
                 raise VersionUnknown(version, sorted(accepted))
             if self._serves(version):
                 raise StillServing(f"version {version} has come back into service; ask again")
-            self._audit.write("revocation", who, reason, version=version)
-            self._registry.revoke(version, reason, self._clock.now_us())
+            self._registry.revoke(
+                version,
+                reason,
+                self._clock.now_us(),
+                lambda: self._audit.write("revocation", who, reason, version=version),
+            )
         # It may be the fallback that is kept in memory.
         self._promoter.catch_up()
         _log.warning(

@@ -42,13 +42,18 @@ class Rollback:
         """Callers hold the write lock and have read the ledger afresh.
 
         Raises:
+            WriteConflict: another host was faster; nothing was changed.
             OSError: it could not be written.
         """
         ledger, details = registry.ledger, {} if self.blamed else {"blamed": False}
         if self.left is not None and self.blamed:
             ended = Ending.CRASHED if self.what == "crash" else Ending.ROLLED_BACK
             ledger = ledger.with_rollback(self.left, self.reason, self.at_us, ended)
-        audit.write(
-            self.what, self.who, self.reason, version=self.target, previous=self.left, **details
+        registry.commit(
+            ledger.with_activation(self.target, self.at_us),
+            current=self.target,
+            may_be_owed=True,
+            audited=lambda: audit.write(
+                self.what, self.who, self.reason, version=self.target, previous=self.left, **details
+            ),
         )
-        registry.activate(self.target, ledger.with_activation(self.target, self.at_us))

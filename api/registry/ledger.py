@@ -19,7 +19,7 @@ from shared.machine_clock import wall_ns
 from shared.system.files import write_whole
 
 # Enough to see where a fallback comes from; the audit trail has the whole story.
-_KEPT_ACTIVATIONS = 200
+KEPT_ACTIVATIONS = 200
 _END_OF_9999_US = 253_402_300_799_999_999
 # Versions that a rollback could go to, kept on disk whatever their number.
 _KEPT_TARGETS = 3
@@ -118,12 +118,17 @@ class Ledger(BaseModel):
         return self._but(step_fencing_number=max(self.step_fencing_number, fencing_number or 0))
 
     def with_activation(self, version: str, now_us: int) -> "Ledger":
-        """A version is taken into service, in the place of the one before it."""
-        before = self.activations
+        """A version is taken into service, in the place of the one before it.
+
+        After its last rollback, whatever another host's clock said then.
+        """
+        before, known = self.activations, self.accepted.get(version)
+        if known is not None and known.rolled_back_at_us is not None:
+            now_us = max(now_us, known.rolled_back_at_us + 1)
         if before and before[-1].left_at_us is None:
             before = (*before[:-1], before[-1].closed(Ending.REPLACED, now_us))
         activation = Activation(version=version, activated_at_us=now_us)
-        return self._but(activations=(*before, activation)[-_KEPT_ACTIVATIONS:])
+        return self._but(activations=(*before, activation)[-KEPT_ACTIVATIONS:])
 
     def with_earlier_activation(self, version: str) -> "Ledger":
         """Gives versions without a known activation one at acceptance, in a rebuilt ledger."""
@@ -133,7 +138,7 @@ class Ledger(BaseModel):
         before = [a for a in self.activations if a.activated_at_us <= at_us]
         after = self.activations[len(before) :]
         found = Activation(version=version, activated_at_us=at_us)
-        return self._but(activations=(*before, found, *after)[-_KEPT_ACTIVATIONS:])
+        return self._but(activations=(*before, found, *after)[-KEPT_ACTIVATIONS:])
 
     def with_served_well(self, version: str, now_us: int) -> "Ledger":
         """The version in service has served for the declared time without being left."""

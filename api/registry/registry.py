@@ -3,24 +3,30 @@
 Order of a promotion: the version's directory, then the pointer, then the ledger. A cut
 between two steps leaves either an unused directory, which the next push of that version
 replaces, or a version that is served and missing from the ledger, which the next start adds.
+
+Where several hosts share a store, a change is offered to it before anything is written here.
 """
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import structlog
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
+from api.registry.content import Offered, RegistryContent, SharedRegistry
 from api.registry.history import audit_lines, rebuilt
-from api.registry.ledger import Acceptance, Instant, Ledger, LedgerFile
+from api.registry.ledger import Acceptance, Ledger, LedgerFile
 from api.registry.revoked import RevokedMarks
+from api.registry.rollouts import RolloutFile, Rollouts
+from api.registry.stored_version import Mended, Meta, StoredVersion
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_SECOND
 from shared.errors import ModelLoadError
+from shared.storage.object_store import WriteConflict
 from shared.system.files import TEMPORARY_PREFIX, write_directory, write_whole
 
 __all__ = ["KEEP_VERSIONS", "Mended", "Meta", "Registry", "StoredVersion"]
@@ -31,67 +37,14 @@ KEEP_VERSIONS = 10
 SERVED_WELL_SECONDS = 600.0
 
 
-class ManifestHead(BaseModel):
-    """Members of a stored manifest that are read without its bundle."""
-
-    model_config = ConfigDict(extra="allow")
-
-    thresholds: dict[str, float] = Field(default_factory=dict)
-    metrics: dict[str, float | None] | None = None
-    parent_version: str | None = None
-
-
-class Meta(BaseModel):
-    """Beside each bundle: how it came here, and its manifest without the file list."""
-
-    version: str
-    sha256: str
-    key_id: str
-    accepted_at_us: Instant
-    size_bytes: int
-    manifest: dict[str, Any]
-
-    @field_validator("manifest")
-    @classmethod
-    def _can_be_shown(cls, manifest: dict[str, Any]) -> dict[str, Any]:
-        ManifestHead.model_validate(manifest)
-        return manifest
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        return ManifestHead.model_validate(self.manifest).thresholds
-
-    def acceptance(self) -> Acceptance:
-        return Acceptance(
-            version=self.version,
-            sha256=self.sha256,
-            key_id=self.key_id,
-            accepted_at_us=self.accepted_at_us,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredVersion:
-    """The bytes as they were pushed."""
-
-    raw: bytes
-    signature: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mended:
-    """Something that was found wrong at the start and put right; goes into the audit trail."""
-
-    what: str
-    why: str
-    details: dict[str, object] = field(default_factory=dict)
-
-
 class Registry:
     """Reads and writes one registry directory; callers hold the write lock to write."""
 
     def __init__(self, root: Path, served_well_seconds: float = SERVED_WELL_SECONDS) -> None:
         self.root = root
+        # What other hosts see of this registry; None: there are none.
+        self.shared: SharedRegistry | None = None
+        self._rollout_file = RolloutFile(root)
         self.pointer = root / "current_version.txt"
         self.audit_path = root / "audit.jsonl"
         self.served_well_seconds = served_well_seconds
@@ -192,41 +145,138 @@ class Registry:
         """Write the description of a version that is on disk again."""
         write_whole(self._versions / meta.version / META, _as_json(meta))
 
-    def activate(self, version: str, ledger: Ledger) -> None:
-        """Point to a version and record it; when that fails the pointer goes back."""
-        if ledger.is_revoked(version):
-            raise ModelLoadError(f"version {version} is revoked")
-        before = self.current()
-        self.point_to(version)
-        try:
-            self.save(ledger)
-        except OSError:
-            with suppress(OSError):
-                self.pointer.unlink() if before is None else self.point_to(before)
-            raise
+    def commit(
+        self,
+        ledger: Ledger,
+        *,
+        current: str | None = None,
+        rollouts: Rollouts | None = None,
+        stored: tuple[Meta, StoredVersion] | None = None,
+        may_be_owed: bool = False,
+        audited: Callable[[], None] | None = None,
+    ) -> None:
+        """Carry out one change: for all hosts, then here; when that fails the pointer goes back.
+
+        `current` and `rollouts` stay as they are where None; `may_be_owed`: carried out here even
+        while the store is away, which then gets it later.
+
+        Raises:
+            ModelLoadError: `current` is revoked.
+            WriteConflict: another host was faster; nothing was changed.
+            StoreAway, OSError: it could not be written.
+        """
+        if current is not None and ledger.is_revoked(current):
+            raise ModelLoadError(f"version {current} is revoked")
+        offered = self._offer(ledger, current, rollouts, may_be_owed=may_be_owed)
+        if stored is not None:
+            self.store(*stored)
+        if audited is not None:
+            audited()
+        self._write(ledger, current, rollouts)
+        if self.shared is not None and offered is not None:
+            self.shared.settle(offered)
+
+    def save(self, ledger: Ledger) -> None:
+        """Commit a change of the ledger alone that this host may owe to the others."""
+        self.commit(ledger, may_be_owed=True)
 
     def point_to(self, version: str) -> None:
         write_whole(self.pointer, version.encode() + b"\n")
 
-    def save(self, ledger: Ledger) -> None:
-        self._ledger_file.write(ledger)
-        self.ledger = ledger
+    def content(self) -> RegistryContent:
+        """What lies on disk now; what cannot be read counts as empty."""
+        ledger = self._revoked.applied_to(self._ledger_file.salvaged().ledger)
+        return RegistryContent(self.current(), ledger, self._rollout_file.read(Rollouts()))
 
-    def revoke(self, version: str, reason: str, now_us: int) -> None:
+    def adopt(self, content: RegistryContent) -> None:
+        """Write what the hosts agreed on; callers hold the write lock.
+
+        The processes of this host notice that the files changed.
+        """
+        here = self.content()
+        for version, accepted in content.ledger.accepted.items():
+            if accepted.revoked_at_us is not None and not here.ledger.is_revoked(version):
+                self._revoked.write(accepted)
+                shutil.rmtree(self._versions / version, ignore_errors=True)
+        current = None if content.current == here.current else content.current
+        rollouts = None if content.rollouts == here.rollouts else content.rollouts
+        if current is not None or content.ledger != here.ledger or rollouts is not None:
+            self._write(content.ledger, current, rollouts, remember=False)
+
+    def touch(self) -> None:
+        """Make the processes of this host look again: bundles have come."""
+        self._ledger_file.write(self._ledger_file.read())
+
+    def revoke(
+        self, version: str, reason: str, now_us: int, audited: Callable[[], None] | None = None
+    ) -> None:
         """Bars a version for good; a crash in between leaves it revoked or as it was."""
         ledger = self.ledger.with_revocation(version, reason, now_us)
         self._revoked.write(ledger.accepted[version])
-        self.save(ledger)
+        self.commit(ledger, may_be_owed=True, audited=audited)
         shutil.rmtree(self._versions / version, ignore_errors=True)
+
+    def holds(self, version: str, sha256: str) -> bool:
+        """Whether the bundle that was accepted as this version is on disk, as far as is known."""
+        meta = self.meta(version)
+        bundle = self._versions / version / BUNDLE
+        return meta is not None and meta.sha256 == sha256 and bundle.exists()
+
+    def _offer(
+        self, ledger: Ledger, current: str | None, rollouts: Rollouts | None, *, may_be_owed: bool
+    ) -> Offered | None:
+        if self.shared is None:
+            return None
+        content = RegistryContent(
+            current or self.current(),
+            ledger,
+            self._rollout_file.read(Rollouts()) if rollouts is None else rollouts,
+        )
+        return self.shared.offer(content, may_be_owed=may_be_owed)
+
+    def _write(
+        self,
+        ledger: Ledger,
+        current: str | None,
+        rollouts: Rollouts | None,
+        *,
+        remember: bool = True,
+    ) -> None:
+        """Pointer, ledger, rollout; the end of a rollout alone comes before the ledger."""
+        before = self.current()
+        ends_first = current is None and rollouts is not None and rollouts.current is None
+        if rollouts is not None and ends_first:
+            self._rollout_file.write(rollouts)
+        if current is not None:
+            self.point_to(current)
+        try:
+            self._ledger_file.write(ledger)
+        except OSError:
+            if current is not None:
+                with suppress(OSError):
+                    self.pointer.unlink() if before is None else self.point_to(before)
+            raise
+        if remember:
+            self.ledger = ledger
+        if rollouts is not None and not ends_first:
+            self._rollout_file.write(rollouts)
 
     def prune(self, keep: set[str]) -> None:
         """Remove all but the newest versions, those named, and those to return to."""
-        keep = keep | self.ledger.worth_keeping()
-        newest_first = sorted(self.stored(), key=Version.parse, reverse=True)
-        for version in newest_first[KEEP_VERSIONS:]:
-            if version not in keep:
-                shutil.rmtree(self._versions / version)
-                _log.info("version_removed", version=version)
+        kept = keep | self.kept(self.ledger, self.stored())
+        for version in self.stored() - kept:
+            shutil.rmtree(self._versions / version)
+            _log.info("version_removed", version=version)
+
+    def kept(self, ledger: Ledger, among: set[str] | None = None) -> set[str]:
+        """Versions whose files are kept: the newest, and those to return to; none revoked."""
+        known = ledger.accepted if among is None else among
+        usable = [name for name in known if not ledger.is_revoked(name)]
+        newest_first = sorted(usable, key=Version.parse, reverse=True)
+        rollout = self._rollout_file.read(Rollouts()).current
+        on_trial = set() if rollout is None else {rollout.version, rollout.champion}
+        kept = {*newest_first[:KEEP_VERSIONS], *ledger.worth_keeping(), *on_trial}
+        return {name for name in kept if name in ledger.accepted and not ledger.is_revoked(name)}
 
     def _leftover_directories(self) -> list[Path]:
         return list(self._versions.glob(f"{TEMPORARY_PREFIX}*"))
@@ -314,7 +364,7 @@ class Registry:
         self.ledger = ledger
         try:
             self.save(ledger)
-        except OSError as error:
+        except (OSError, WriteConflict) as error:
             _log.error("ledger_not_saved", error=str(error))
 
 

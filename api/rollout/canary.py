@@ -12,9 +12,9 @@ import structlog
 from api.journal.entries import Decided
 from api.models.loaded import LiveModel, Pace, usable
 from api.models.trial import ModelScores
+from api.registry.rollouts import Rollout
 from api.rollout.arm_counts import Counters
 from api.rollout.bucket import Splitter, limit_of
-from api.rollout.state import Rollout
 from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, TaskPrediction
 
 _log = structlog.get_logger()

@@ -5,7 +5,7 @@ half of a change always takes effect first: a trial is dropped from memory befor
 written, and a version is promoted by the same steps as any other.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -20,15 +20,17 @@ from api.models.push import Push, check_step
 from api.models.refusals import NoRollout, RolloutConflict
 from api.models.serving_state import VersionChange
 from api.registry.audit import AuditTrail
-from api.registry.registry import Registry
+from api.registry.ledger import Ledger
+from api.registry.registry import Meta, Registry, StoredVersion
+from api.registry.rollouts import ChangeRequest, Rollout, RolloutFile, RolloutOutcome, Rollouts
 from api.rollout.arm_counts import clear_other_stages
 from api.rollout.reconciler import TrialReconciler
-from api.rollout.state import ChangeRequest, Rollout, RolloutFile, RolloutOutcome, Rollouts
 from api.rollout.trial_factory import TrialFactory
 from api.workers.roster import Workers
 from api.workers.run_dir import RunDir, WorkerReport
 from shared.clock import Clock, isoformat
 from shared.contracts.rollouts import SHARES, Mode
+from shared.storage.object_store import WriteConflict
 
 _log = structlog.get_logger()
 _WRITE_WAIT_SECONDS = 5.0
@@ -119,20 +121,15 @@ class RolloutController:
             NoRollout, RolloutConflict, FencingStale: nothing was changed.
             OSError: neither.
         """
-        with self._promoter.writing(_WRITE_WAIT_SECONDS):
-            check_step(self._registry.ledger, request.fencing_number)
-            rollouts, rollout = self._read(request)
-            target = rollout.next_share if share is None else share
-            if target is None or target <= rollout.share_percent or target not in SHARES:
-                raise RolloutConflict(_no_share(rollout))
-            self._fence(request)
-            grown = rollout.with_share(target, self._clock.now_us())
-            shown = {"version": grown.version, "share_percent": target}
-            self._audit.write("rollout-advanced", request.who, request.why, **shown)
-            self._write(rollouts.begun(grown))
+        grown = self._promoter.repeated(lambda: self._grow(request, share))
         self._apply()
         clear_other_stages(self.counters_dir, grown.stage_key)
-        _log.info("rollout_advanced", reason=request.why, **shown)
+        _log.info(
+            "rollout_advanced",
+            reason=request.why,
+            version=grown.version,
+            share_percent=grown.share_percent,
+        )
         return grown
 
     def promote(self, request: ChangeRequest) -> VersionChange:
@@ -142,17 +139,14 @@ class RolloutController:
             NoRollout, FencingStale: nothing was changed.
             UnderstudyError, OSError: neither.
         """
-        with self._promoter.writing(_WRITE_WAIT_SECONDS):
-            check_step(self._registry.ledger, request.fencing_number)
-            rollouts, rollout = self._read(request)
-            version = rollout.version
-            model = self._reconciler.loaded(version) or self._trials.loader.load_and_try(version)
-            self._fence(request)
-            change = self._promoter.activate(model, request.who, request.why)
-            now_us = self._clock.now_us()
-            self._write(rollouts.ended(RolloutOutcome.PROMOTED, request.why, request.who, now_us))
+        change = self._promoter.repeated(lambda: self._promote(request))
         self._apply()
-        _log.info("rollout_promoted", version=version, previous=change.previous, reason=request.why)
+        _log.info(
+            "rollout_promoted",
+            version=change.version,
+            previous=change.previous,
+            reason=request.why,
+        )
         return change
 
     def abort(self, request: ChangeRequest) -> VersionChange:
@@ -169,11 +163,7 @@ class RolloutController:
         self._slot.try_out(None)
         _log.warning("rollout_aborted", version=rollout.version, reason=request.why)
         try:
-            with self._promoter.writing(_ABORT_WAIT_SECONDS):
-                rollouts = self.file.read(self._rollouts)
-                self._fence(request)
-                if rollouts.current is not None and rollouts.current.version == rollout.version:
-                    self._end(rollouts, RolloutOutcome.ABORTED, request.why, request.who)
+            self._promoter.repeated(lambda: self._record_abort(request, rollout))
         finally:
             self._apply()
         live = self._slot.live
@@ -210,8 +200,50 @@ class RolloutController:
     def stop(self) -> None:
         self._reconciler.apply(None)
 
-    def _begin(self, mode: Mode, who: str, model: LiveModel) -> VersionChange:
-        """Called by the promoter: the version is accepted, the registry's lock is held."""
+    def _grow(self, request: ChangeRequest, share: int | None) -> Rollout:
+        with self._promoter.writing(_WRITE_WAIT_SECONDS):
+            check_step(self._registry.ledger, request.fencing_number)
+            rollouts, rollout = self._read(request)
+            target = rollout.next_share if share is None else share
+            if target is None or target <= rollout.share_percent or target not in SHARES:
+                raise RolloutConflict(_no_share(rollout))
+            grown = rollout.with_share(target, self._clock.now_us())
+            shown = {"version": grown.version, "share_percent": target}
+            line = partial(self._audit.write, "rollout-advanced", request.who, request.why, **shown)
+            self._write(rollouts.begun(grown), self._fenced(request), line)
+        return grown
+
+    def _promote(self, request: ChangeRequest) -> VersionChange:
+        with self._promoter.writing(_WRITE_WAIT_SECONDS):
+            check_step(self._registry.ledger, request.fencing_number)
+            rollouts, rollout = self._read(request)
+            version = rollout.version
+            model = self._reconciler.loaded(version) or self._trials.loader.load_and_try(version)
+            now_us = self._clock.now_us()
+            ended = rollouts.ended(RolloutOutcome.PROMOTED, request.why, request.who, now_us)
+            change = self._promoter.activate(
+                model, request.who, request.why, self._fenced(request), ended
+            )
+            self._rollouts, self._dropped = ended, None
+        return change
+
+    def _record_abort(self, request: ChangeRequest, rollout: Rollout) -> None:
+        with self._promoter.writing(_ABORT_WAIT_SECONDS):
+            rollouts, ledger = self.file.read(self._rollouts), self._fenced(request)
+            if rollouts.current is not None and rollouts.current.version == rollout.version:
+                self._end(rollouts, RolloutOutcome.ABORTED, request.why, request.who, ledger)
+            elif ledger != self._registry.ledger:
+                self._registry.save(ledger)
+
+    def _begin(
+        self,
+        mode: Mode,
+        who: str,
+        model: LiveModel,
+        accepted: Ledger,
+        stored: tuple[Meta, StoredVersion],
+    ) -> VersionChange:
+        """Called by the promoter: the version can be accepted, the registry's lock is held."""
         self._check_free()
         now_us, version = self._clock.now_us(), model.version
         rollout = Rollout(
@@ -225,10 +257,9 @@ class RolloutController:
             who=who,
         )
         shown = rollout.model_dump(include={"version", "champion", "share_percent"})
-        self._audit.write(
-            "rollout-begun", who, model.model.manifest.description, mode=mode, **shown
-        )
-        self._write(self.file.read(self._rollouts).begun(rollout))
+        description = model.model.manifest.description
+        line = partial(self._audit.write, "rollout-begun", who, description, mode=mode, **shown)
+        self._write(self.file.read(self._rollouts).begun(rollout), accepted, line, stored)
         clear_other_stages(self.counters_dir, rollout.stage_key)
         _log.info("rollout_begun", mode=str(mode), **shown)
         return VersionChange(version, rollout.champion, now_us)
@@ -266,29 +297,41 @@ class RolloutController:
         ended = isoformat(last.ended_at_us)[:19]
         return f"{said}; the last rollout, of {last.version}, was {last.outcome} at {ended}Z"
 
-    def _write(self, rollouts: Rollouts) -> None:
-        self.file.write(rollouts)
+    def _write(
+        self,
+        rollouts: Rollouts,
+        ledger: Ledger,
+        line: Callable[[], None],
+        stored: tuple[Meta, StoredVersion] | None = None,
+    ) -> None:
+        """Callers hold the registry's lock. The end of a rollout does not wait for the store."""
+        self._registry.commit(
+            ledger,
+            rollouts=rollouts,
+            stored=stored,
+            may_be_owed=rollouts.current is None,
+            audited=line,
+        )
         self._rollouts, self._dropped = rollouts, None
 
-    def _fence(self, request: ChangeRequest) -> None:
-        """Requests with a lower fencing number are refused from now on."""
-        ledger = self._registry.ledger.with_step(request.fencing_number)
-        if ledger != self._registry.ledger:
-            self._registry.save(ledger)
+    def _fenced(self, request: ChangeRequest) -> Ledger:
+        """A ledger that refuses lower fencing numbers from now on."""
+        return self._registry.ledger.with_step(request.fencing_number)
 
-    def _end(self, rollouts: Rollouts, outcome: RolloutOutcome, why: str, who: str) -> None:
+    def _end(
+        self, rollouts: Rollouts, outcome: RolloutOutcome, why: str, who: str, ledger: Ledger
+    ) -> None:
         """Callers hold the registry's lock."""
         left = rollouts.current
         if left is None:
             return
         now_us = self._clock.now_us()
-        self._audit.write(
-            "rollout-ended", who, why, version=left.version, champion=left.champion, outcome=outcome
-        )
-        self._write(rollouts.ended(outcome, why, who, now_us))
         if outcome is not RolloutOutcome.PROMOTED:
             # So that it is never taken for a good version to restore.
-            self._registry.save(self._registry.ledger.with_rollback(left.version, why, now_us))
+            ledger = ledger.with_rollback(left.version, why, now_us)
+        shown = {"version": left.version, "champion": left.champion, "outcome": outcome}
+        line = partial(self._audit.write, "rollout-ended", who, why, **shown)
+        self._write(rollouts.ended(outcome, why, who, now_us), ledger, line)
 
     def _apply(self) -> None:
         self._reconciler.apply(self.rollout)
@@ -305,11 +348,11 @@ class RolloutController:
         current = self._registry.current()
         if left is None or current in (None, left.champion):
             return
-        with self._promoter.writing(_WRITE_WAIT_SECONDS):
+        with suppress(WriteConflict), self._promoter.writing(_WRITE_WAIT_SECONDS):
             rollouts = self.file.read(self._rollouts)
             if rollouts.current == left and self._registry.current() == current:
                 outcome, why = self._how_it_ended(left, str(current))
-                self._end(rollouts, outcome, why, "registry")
+                self._end(rollouts, outcome, why, "registry", self._registry.ledger)
             self._rollouts = self.file.read(self._rollouts)
 
     def _how_it_ended(self, left: Rollout, current: str) -> tuple[RolloutOutcome, str]:

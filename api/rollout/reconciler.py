@@ -9,8 +9,8 @@ import structlog
 
 from api.models.loaded import LiveModel
 from api.models.model_slot import ModelSlot
+from api.registry.rollouts import Rollout
 from api.rollout.canary import Canary
-from api.rollout.state import Rollout
 from api.rollout.trial import RolloutTrial
 from api.rollout.trial_factory import TrialFactory
 from api.workers.file_watcher import RETRY_SECONDS

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from api.registry.rollouts import Ended, Rollout
 from api.rollout.arm_counts import total
 from api.rollout.arm_statistics import arm_statistics
 from api.rollout.controller import RolloutController
-from api.rollout.state import Ended, Rollout
 from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.contracts.rollouts import (
     SHARES,

@@ -12,12 +12,12 @@ import structlog
 from api.journal.entries import Decided
 from api.models.loaded import Pace
 from api.models.trial import ModelScores
+from api.registry.rollouts import Rollout
 from api.rollout.arm_counts import Counters
 from api.rollout.bucket import Splitter
 from api.rollout.canary import Judge
 from api.rollout.shadow_process import ShadowProcess
 from api.rollout.shadow_record import ShadowRecordFormat
-from api.rollout.state import Rollout
 from shared.usecase.serving import FloatMatrix
 
 _log = structlog.get_logger()

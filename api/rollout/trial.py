@@ -3,8 +3,8 @@
 from typing import Protocol
 
 from api.models.trial import Trial
+from api.registry.rollouts import Rollout
 from api.rollout.arm_counts import Counters
-from api.rollout.state import Rollout
 
 
 class RolloutTrial(Trial, Protocol):

@@ -9,6 +9,7 @@ from api.models.crashes import Crashes
 from api.models.loaded import LiveModel
 from api.models.model_loader import ModelLoader
 from api.registry.registry import BUNDLE, Registry
+from api.registry.rollouts import Rollout
 from api.rollout.arm_counts import Counters
 from api.rollout.canary import Canary
 from api.rollout.score_edges import score_edges
@@ -16,7 +17,6 @@ from api.rollout.shadow import Shadow
 from api.rollout.shadow_child import ChildConfig
 from api.rollout.shadow_process import ShadowProcess
 from api.rollout.shadow_record import ShadowRecordFormat
-from api.rollout.state import Rollout
 from api.rollout.trial import RolloutTrial
 from shared.contracts.rollouts import Mode
 from shared.errors import ModelLoadError

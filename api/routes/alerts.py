@@ -11,7 +11,7 @@ from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, R
 from api.models.problems import as_problem
 from api.models.refusals import NoFallback, NoRollout, NotServing
 from api.models.serving_state import VersionChange
-from api.rollout.state import ChangeRequest
+from api.registry.rollouts import ChangeRequest
 from api.service import Service
 from shared.contracts.alerts import AlertAnswer
 from shared.errors import UnderstudyError

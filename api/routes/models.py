@@ -32,8 +32,8 @@ from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.models.push import Push
 from api.models.refusals import NoRollout
 from api.models.serving_state import VersionChange
+from api.registry.rollouts import ChangeRequest
 from api.rollout.schemas import ended_view, rollout_view
-from api.rollout.state import ChangeRequest
 from api.service import Service
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
@@ -202,6 +202,7 @@ def _settled(service: Service, change: VersionChange, mode: Mode = Mode.IMMEDIAT
         activated_at=isoformat(change.activated_at_us),
         workers=WorkersView(serving=workers.serving, total=workers.total, failed=failed),
         partial=workers.partial,
+        owed=service.models.share is not None and service.models.share.owes,
         rollout=mode,
     )
 

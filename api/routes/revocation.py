@@ -8,7 +8,7 @@ from api.http.auth import RouteSpec, add_route
 from api.http.people import acting_name
 from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.models.refusals import NoRollout, RolloutConflict
-from api.rollout.state import ChangeRequest
+from api.registry.rollouts import ChangeRequest
 from api.service import Service
 from shared.contracts.models import Revoked, RevokeRequest
 from shared.errors import UnderstudyError

@@ -16,7 +16,7 @@ from api.http.problems import (
     STALE_FENCING,
 )
 from api.models.problems import as_problem
-from api.rollout.state import ChangeRequest
+from api.registry.rollouts import ChangeRequest
 from api.service import Service
 from shared.contracts.rollouts import Action, RolloutChanged, RolloutRequest
 from shared.errors import UnderstudyError

@@ -82,6 +82,11 @@ class ModelChanged(BaseModel):
     activated_at: str = Field(description="RFC 3339, UTC")
     workers: WorkersView
     partial: bool = Field(description="Some worker serves another version")
+    owed: bool = Field(
+        default=False,
+        description="The store (STORE_URL) is away: this host has changed, and the other hosts "
+        "follow when it is back",
+    )
     rollout: Mode = Field(
         default=Mode.IMMEDIATE,
         description="With `shadow` and `canary`: `version` is on trial, `previous` serves on",

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 
 from api.rollout.bucket import Splitter, limit_of
-from api.rollout.state import Rollout, RolloutFile, Rollouts
+from api.registry.rollouts import Rollout, RolloutFile, Rollouts
 from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer

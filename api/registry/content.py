@@ -1,0 +1,167 @@
+"""What hosts share of a registry besides the bundles, and how two hosts' views become one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from api.registry.ledger import KEPT_ACTIVATIONS, Acceptance, Activation, Ending, Ledger
+from api.registry.rollouts import Rollouts
+from shared.storage.object_store import Revision
+
+_WEIGHT = (Ending.REPLACED, Ending.ROLLED_BACK, Ending.CRASHED, Ending.REVOKED)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryContent:
+    """The live version, the ledger and the rollout."""
+
+    current: str | None
+    ledger: Ledger
+    rollouts: Rollouts
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A change that the store has, or is owed.
+
+    Attributes:
+        revision: of the shared state with this change; None: the store was away.
+    """
+
+    revision: Revision | None
+    sequence: int
+    change_id: str
+
+
+class SharedRegistry(Protocol):
+    """The registry's part in the store."""
+
+    def offer(self, content: RegistryContent, *, may_be_owed: bool) -> Offered:
+        """Make this the content for all hosts.
+
+        Raises:
+            WriteConflict: another host was faster.
+            StoreAway: the store does not answer, and the change may not be owed.
+        """
+        ...
+
+    def settle(self, offered: Offered) -> None:
+        """The change is on this host's disk as well."""
+        ...
+
+
+def merged(local: RegistryContent, shared: RegistryContent, now_us: int) -> RegistryContent:
+    """One content of both: what any host has ever found out stays.
+
+    Acceptances, activations, rollbacks and revocations of both count. The store's live version
+    stays, unless some host has left it since it was last put into service: a rollback away from a
+    version is never undone by an older record.
+    """
+    ledger = _ledger(local.ledger, shared.ledger)
+    current = _current(ledger, local.current, shared.current)
+    if current is not None and current != shared.current and not _is_open(ledger, current):
+        ledger = ledger.with_activation(current, now_us)
+    return RegistryContent(
+        current, _ending_with(ledger, current), _rollouts(local.rollouts, shared.rollouts)
+    )
+
+
+def _ledger(local: Ledger, shared: Ledger) -> Ledger:
+    names = {**shared.accepted, **local.accepted}
+    return Ledger(
+        accepted={
+            name: _acceptance(local.accepted.get(name), shared.accepted.get(name)) for name in names
+        },
+        activations=_activations((*shared.activations, *local.activations)),
+        fencing_number=max(local.fencing_number, shared.fencing_number),
+        step_fencing_number=max(local.step_fencing_number, shared.step_fencing_number),
+    )
+
+
+def _acceptance(local: Acceptance | None, shared: Acceptance | None) -> Acceptance:
+    known = shared or local
+    if known is None:
+        raise ValueError("neither side has it")
+    if local is None or shared is None:
+        return known
+    update: dict[str, object] = {}
+    if (local.rolled_back_at_us or 0) > (shared.rolled_back_at_us or 0):
+        update["rolled_back_at_us"] = local.rolled_back_at_us
+        update["rolled_back_reason"] = local.rolled_back_reason
+    if shared.revoked_at_us is None and local.revoked_at_us is not None:
+        update["revoked_at_us"] = local.revoked_at_us
+        update["revoked_reason"] = local.revoked_reason
+    return shared.model_copy(update=update)
+
+
+def _activations(both: Iterable[Activation]) -> tuple[Activation, ...]:
+    """Each once, with everything that is known of it, in the order of their times."""
+    known: dict[tuple[str, int], Activation] = {}
+    for activation in both:
+        key = (activation.version, activation.activated_at_us)
+        known[key] = _one(known[key], activation) if key in known else activation
+    return tuple(sorted(known.values(), key=lambda a: a.activated_at_us))[-KEPT_ACTIVATIONS:]
+
+
+def _one(first: Activation, second: Activation) -> Activation:
+    ended = max(first.ended, second.ended, key=_weight)
+    return first.model_copy(
+        update={
+            "served_well_at_us": _earliest(first.served_well_at_us, second.served_well_at_us),
+            "left_at_us": _earliest(first.left_at_us, second.left_at_us),
+            "ended": ended,
+        }
+    )
+
+
+def _weight(ended: Ending | None) -> int:
+    return -1 if ended is None else _WEIGHT.index(ended)
+
+
+def _earliest(first: int | None, second: int | None) -> int | None:
+    return min((at for at in (first, second) if at is not None), default=None)
+
+
+def _current(ledger: Ledger, local: str | None, shared: str | None) -> str | None:
+    if shared is None or _stands(ledger, shared):
+        return local if shared is None else shared
+    targets = ledger.return_order(set(ledger.accepted))
+    wanted = (local, *(name for name in targets if name != shared))
+    return next((name for name in wanted if name and _stands(ledger, name)), None) or next(
+        (name for name in targets if name != shared), shared
+    )
+
+
+def _stands(ledger: Ledger, version: str) -> bool:
+    """Whether no host has left this version since it was last put into service."""
+    if ledger.is_revoked(version) or ledger.was_left(version):
+        return False
+    return _is_open(ledger, version) or ledger.activated_at_us(version) is None
+
+
+def _is_open(ledger: Ledger, version: str) -> bool:
+    last = next((a for a in reversed(ledger.activations) if a.version == version), None)
+    return last is not None and last.left_at_us is None
+
+
+def _ending_with(ledger: Ledger, current: str | None) -> Ledger:
+    """The live version's activation is the last one, and the only one without an end."""
+    found = [a for a in ledger.activations if a.version == current and a.left_at_us is None]
+    if not found:
+        return ledger
+    live = found[-1]
+    others = tuple(
+        a if a.left_at_us is not None else a.closed(Ending.REPLACED, live.activated_at_us)
+        for a in ledger.activations
+        if a is not live
+    )
+    return ledger.model_copy(update={"activations": (*others, live)})
+
+
+def _rollouts(local: Rollouts, shared: Rollouts) -> Rollouts:
+    """The store's, unless this host has ended that very rollout."""
+    running, ended = shared.current, local.last
+    if running is None or ended is None:
+        return shared
+    is_same = (running.version, running.began_at_us) == (ended.version, ended.began_at_us)
+    return Rollouts(current=None, last=ended) if is_same else shared

@@ -1,0 +1,117 @@
+"""A bucket as a store: S3, GCS or Azure through `obstore`, imported by this module alone.
+
+The import opens no socket and no file. The first call starts obstore's own threads; it contacts
+nothing but the store, and the metadata service of the cloud where no credentials are given.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import obstore
+from obstore.exceptions import (
+    AlreadyExistsError,
+    BaseError,
+    NotModifiedError,
+    PreconditionError,
+)
+from obstore.store import ObjectStore as Bucket
+
+from shared.clock import to_micros
+from shared.storage.object_store import (
+    UNCHANGED,
+    ObjectInfo,
+    Revision,
+    StoreAway,
+    StoredObject,
+    Unchanged,
+    WriteConflict,
+)
+
+_FAILED = (BaseError, OSError, ValueError)
+# Only the beginning of obstore's texts is for people.
+_SAID = 200
+
+
+def timeouts(seconds: float) -> dict[str, Any]:
+    """Options of a client that gives up after this long; callers repeat, so it does not."""
+    whole = timedelta(seconds=seconds)
+    return {
+        "client_options": {"timeout": whole, "connect_timeout": whole},
+        "retry_config": {"max_retries": 0, "retry_timeout": whole},
+    }
+
+
+class BucketStore:
+    """Objects below a prefix of a bucket.
+
+    `quick` is the client of small reads and conditional writes, `patient` that of bundles.
+    """
+
+    def __init__(self, name: str, quick: Bucket, patient: Bucket) -> None:
+        self.name = name
+        self._quick = quick
+        self._patient = patient
+
+    def read(self, key: str) -> StoredObject | None:
+        return self._read(self._patient, key, {})
+
+    def read_unless(self, key: str, known: Revision) -> StoredObject | Unchanged | None:
+        try:
+            return self._read(self._quick, key, {"if_none_match": known.e_tag})
+        except _NotModified:
+            return UNCHANGED
+
+    def write(self, key: str, content: bytes) -> None:
+        with self._errors():
+            obstore.put(self._patient, key, content)
+
+    def write_if(self, key: str, content: bytes, known: Revision | None) -> Revision:
+        mode: Any = "create"
+        if known is not None:
+            mode = {"e_tag": known.e_tag, "version": known.number}
+        with self._errors():
+            try:
+                done = obstore.put(self._quick, key, content, mode=mode)
+            except (AlreadyExistsError, PreconditionError, FileNotFoundError) as error:
+                raise WriteConflict(f"{key} was written by another host") from error
+        return Revision(done["e_tag"], done["version"])
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        with self._errors():
+            for page in obstore.list(self._patient, prefix or None):
+                for found in page:
+                    modified_us = to_micros(found["last_modified"])
+                    yield ObjectInfo(found["path"], found["size"], modified_us)
+
+    def delete(self, key: str) -> None:
+        with self._errors():
+            try:
+                obstore.delete(self._patient, key)
+            except FileNotFoundError:
+                return
+
+    def _read(self, bucket: Bucket, key: str, options: Mapping[str, Any]) -> StoredObject | None:
+        with self._errors():
+            try:
+                found = obstore.get(bucket, key, options=dict(options))  # type: ignore[arg-type]
+                content = bytes(found.bytes())
+            except FileNotFoundError:
+                return None
+            except NotModifiedError as error:
+                raise _NotModified from error
+        meta = found.meta
+        return StoredObject(content, Revision(meta["e_tag"], meta["version"]))
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except _FAILED as error:
+            first = str(error).partition("\n")[0]
+            raise StoreAway(self.name, first[:_SAID]) from error
+
+
+class _NotModified(Exception):
+    pass
