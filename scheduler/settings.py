@@ -23,6 +23,7 @@ from shared.settings import (
     NativeSettings,
     PickleSettings,
     ReplaySettings,
+    StoreSettings,
     TracingSettings,
     load,
 )
@@ -44,6 +45,7 @@ class SchedulerSettings(
     ScheduleSettings,
     RunSettings,
     CandidateSettings,
+    StoreSettings,
     RunFileSettings,
     DriftReportSettings,
     ReplaySettings,

@@ -49,7 +49,8 @@ def told_by_both(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> di
     ensure_tokens(settings.keys_dir, API_ROLES)
     signer = Signer(settings.keys_dir)
     install(settings, signer, "1.0.0")
-    with Running(settings) as server:
+    sharing = settings.model_copy(update={"store_url": (folder / "store").as_uri()})
+    with Running(sharing) as server:
         assert try_out(server, signer, "canary").status_code == 200
         alone = server.client.get("/metrics").text
     with worker(settings, 0) as one:
