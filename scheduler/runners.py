@@ -9,9 +9,7 @@ import usecases
 from learning.dataset.large import LargeRuns
 from scheduler.archive import ArchiveContext, ArchiveRunner
 from scheduler.cycle.approvals import DatabaseApprovals
-from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.context import CycleContext
-from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
@@ -24,6 +22,7 @@ from scheduler.schedule.jobs import ARCHIVE, DRIFT, REPLAY, RETRAINING, JobRunne
 from scheduler.settings import SchedulerSettings
 from scheduler.step_cache.cache import StepCache, code_digest
 from scheduler.step_cache.store import ArtefactStore
+from scheduler.stores import candidate_store, held_out_store
 from scheduler.tracking.tracker import Tracker
 from scheduler.tracking.wiring import tracker_for
 from shared.clock import SystemClock
@@ -103,8 +102,8 @@ def _context(
         clock=SystemClock(),
         api=api,
         publisher=Publisher(api, lambda raw: sign(raw, keys.private_key()), approvals.check),
-        candidates=CandidateStore(settings.retrained_models_dir, settings.candidates_kept),
-        held_out=HeldOutStore(settings.test_data_dir, settings.held_out_sets_kept),
+        candidates=candidate_store(settings),
+        held_out=held_out_store(settings),
         interruption=interruption,
         log=log,
         latency_budget_ms=settings.latency_budget_ms,

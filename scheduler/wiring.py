@@ -11,7 +11,6 @@ from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 import usecases
-from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.heartbeat import HeartbeatFile
@@ -33,6 +32,7 @@ from scheduler.schedule.watcher import ScheduleWatcher
 from scheduler.schedule.worker import Worker
 from scheduler.service import PeriodicTask
 from scheduler.settings import OFF, SchedulerSettings
+from scheduler.stores import candidate_store
 from scheduler.supervision.child_runner import ChildRunner
 from scheduler.supervision.limits import ChildLimits, Retries
 from shared.clock import Clock, SystemClock
@@ -193,7 +193,7 @@ def _rollout_tick(
 def _trial_records_tick(
     settings: SchedulerSettings, engine: Engine, log: FilteringBoundLogger
 ) -> PeriodicTask:
-    kept = CandidateStore(settings.retrained_models_dir, settings.candidates_kept)
+    kept = candidate_store(settings)
     records = TrialRecords(engine, scoring_api(settings), kept, log)
     return PeriodicTask("trial_records", records.tick, TRIAL_RECORDS_SECONDS)
 
@@ -202,7 +202,7 @@ def _approval_tick(
     settings: SchedulerSettings, engine: Engine, log: FilteringBoundLogger
 ) -> PeriodicTask:
     """The watch over approvals, also if none is required any more: older candidates may wait."""
-    kept = CandidateStore(settings.retrained_models_dir, settings.candidates_kept)
+    kept = candidate_store(settings)
     watch = ApprovalWatch(engine, scoring_api(settings), kept, log)
     return PeriodicTask("approvals", watch.tick, APPROVALS_SECONDS)
 

@@ -8,9 +8,9 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 import usecases
-from scheduler.cycle.held_out import HeldOutStore
 from scheduler.settings import SchedulerSettings
 from scheduler.step_cache.store import ArtefactStore
+from scheduler.stores import held_out_store
 from shared.clock import SystemClock
 from shared.rows.tables import logs_of_folder
 from shared.tables.erasure import digest_of, erase_entity
@@ -49,8 +49,7 @@ def erase(
     wait(_DRAIN_SECONDS)
     for name, count in erase_entity(engine, logs, entity, SystemClock().now_us(), reason).items():
         counts[name] += count
-    held_out = HeldOutStore(settings.test_data_dir, settings.held_out_sets_kept)
-    counts["held-out sets"] = held_out.erase(logs.entity, entity)
+    counts["held-out sets"] = held_out_store(settings).erase(logs.entity, entity)
     if any(counts.values()):
         # they hold snapshots of the rows, and only save time
         counts["kept steps"] = ArtefactStore(settings.work_dir, settings.work_max_bytes).clear()

@@ -1,4 +1,4 @@
-"""The candidates on disk: one folder for each version."""
+"""The candidates on disk: one folder for each version; with STORE_URL in the store, too."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from scheduler.cycle.shared_files import SharedFiles
 from shared.bundle.version import Version
 from shared.system.files import TEMPORARY_PREFIX, write_whole_within
 
@@ -16,26 +17,31 @@ WRITTEN = frozenset({BUNDLE, SIGNATURE, VERDICTS, REPORT, ROLLOUT})
 
 
 class CandidateStore:
-    """`retrained_models/X.Y.Z/`: bundle, signature once promoted, verdicts, report."""
+    """`retrained_models/X.Y.Z/`: bundle, signature once promoted, verdicts, report.
 
-    def __init__(self, root: Path, keep: int) -> None:
+    `shared`: the same files for schedulers on other hosts; what is missing here is read from there.
+    """
+
+    def __init__(self, root: Path, keep: int, shared: SharedFiles | None = None) -> None:
         self._root = root
         self._keep = keep
+        self._shared = shared
 
     def save_bundle(self, version: Version, raw: bytes) -> None:
-        write_whole_within(self._root / str(version) / BUNDLE, raw)
+        self._save(f"{version}/{BUNDLE}", raw)
 
     def save_signature(self, version: Version, signature: str) -> None:
-        write_whole_within(self._root / str(version) / SIGNATURE, f"{signature}\n".encode())
+        self._save(f"{version}/{SIGNATURE}", f"{signature}\n".encode())
 
     def save_verdicts(self, version: Version, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, indent=2, sort_keys=True, allow_nan=False)
-        write_whole_within(self._root / str(version) / VERDICTS, f"{text}\n".encode())
+        self._save(f"{version}/{VERDICTS}", f"{text}\n".encode())
 
     def verdicts(self, version: Version) -> dict[str, Any] | None:
         """The saved verdicts of a candidate; None if no complete file is here."""
         try:
-            found = json.loads((self._root / str(version) / VERDICTS).read_bytes())
+            raw = self._read(f"{version}/{VERDICTS}")
+            found = None if raw is None else json.loads(raw)
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None
@@ -43,17 +49,18 @@ class CandidateStore:
     def report(self, version: Version) -> str | None:
         """The page of a candidate; None where it is not kept here."""
         try:
-            return (self._root / str(version) / REPORT).read_text()
+            raw = self._read(f"{version}/{REPORT}")
         except OSError:
             return None
+        return None if raw is None else raw.decode()
 
     def save_report(self, version: Version, html: str) -> None:
-        write_whole_within(self._root / str(version) / REPORT, html.encode())
+        self._save(f"{version}/{REPORT}", html.encode())
 
     def save_report_without_candidate(self, run_id: int, html: str) -> None:
         """Saves the report of a run refused before training; only the latest are kept."""
         folder = self._root / NO_CANDIDATE
-        write_whole_within(folder / f"run_{run_id}.html", html.encode())
+        self._save(f"{NO_CANDIDATE}/run_{run_id}.html", html.encode())
         pages = sorted(folder.glob("run_*.html"), key=lambda path: path.stat().st_mtime_ns)
         for page in pages[: -self._keep]:
             page.unlink()
@@ -64,12 +71,10 @@ class CandidateStore:
 
     def bundle(self, version: Version) -> bytes | None:
         """The bytes of a version's bundle, None when it is not kept here."""
-        try:
-            return (self._root / str(version) / BUNDLE).read_bytes()
-        except FileNotFoundError:
-            return None
+        return self._read(f"{version}/{BUNDLE}")
 
     def versions(self) -> frozenset[Version]:
+        """Those that are kept here."""
         if not self._root.is_dir():
             return frozenset()
         found = (_version(path.name) for path in self._root.iterdir() if path.is_dir())
@@ -85,7 +90,37 @@ class CandidateStore:
         surplus = sorted(filter(self._is_ours, self.versions() - set(latest) - protected))
         for version in surplus:
             shutil.rmtree(self._root / str(version))
+        self._prune_shared(protected)
         return tuple(surplus)
+
+    def _save(self, name: str, content: bytes) -> None:
+        write_whole_within(self._root / name, content)
+        if self._shared is not None:
+            self._shared.put(name, content)
+
+    def _read(self, name: str) -> bytes | None:
+        try:
+            return (self._root / name).read_bytes()
+        except FileNotFoundError:
+            return None if self._shared is None else self._shared.get(name)
+
+    def _prune_shared(self, protected: frozenset[Version]) -> None:
+        """The same rule in the store, by the time of the last file of a version."""
+        if self._shared is None:
+            return
+        latest: dict[Version, int] = {}
+        files = [(_version(info.key.partition("/")[0]), info) for info in self._shared.files()]
+        for version, info in files:
+            if version is not None:
+                latest[version] = max(latest.get(version, 0), info.modified_us)
+        newest = sorted(latest, key=lambda version: (latest[version], version), reverse=True)
+        kept = protected | set(newest[: self._keep])
+        pages = sorted(info.key for version, info in files if version is None)
+        for version, info in files:
+            if version is not None and version not in kept:
+                self._shared.delete(info.key)
+        for name in pages[: -self._keep]:
+            self._shared.delete(name)
 
     def _is_ours(self, version: Version) -> bool:
         names = (path.name for path in self.folder(version).iterdir())

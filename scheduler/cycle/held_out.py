@@ -2,11 +2,13 @@
 
 import hashlib
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
+from scheduler.cycle.shared_files import SharedFiles
 from shared.bundle.version import Version
 from shared.system.files import write_whole_within
 
@@ -22,11 +24,15 @@ class HeldOutFile:
 
 
 class HeldOutStore:
-    """`test_data/held_out_X.Y.Z.parquet` and beside it a file `sha256sum -c` can read."""
+    """`test_data/held_out_X.Y.Z.parquet` and beside it a file `sha256sum -c` can read.
 
-    def __init__(self, root: Path, keep: int) -> None:
+    `shared`: the same sets for schedulers on other hosts.
+    """
+
+    def __init__(self, root: Path, keep: int, shared: SharedFiles | None = None) -> None:
         self._root = root
         self._keep = keep
+        self._shared = shared
 
     def save(self, version: Version, rows: pl.DataFrame) -> HeldOutFile:
         path = self._root / f"{_PREFIX}{version}{_SUFFIX}"
@@ -39,24 +45,39 @@ class HeldOutStore:
 
         A set that had some gets a new digest: a judgement on it can be repeated without them.
         """
+        here = {path.name: path.read_bytes() for path in self._root.glob(f"{_PREFIX}*{_SUFFIX}")}
         erased = 0
-        for path in self._root.glob(f"{_PREFIX}*{_SUFFIX}"):
-            rows = pl.read_parquet(path)
+        for name, content in (self._of_other_hosts(here) | here).items():
+            rows = pl.read_parquet(content)
             if column not in rows.columns:
                 continue
             kept = rows.filter(pl.col(column).ne_missing(entity))
-            if kept.height < rows.height:
-                erased += rows.height - kept.height
-                self._write(path, kept)
+            if kept.height == rows.height:
+                continue
+            erased += rows.height - kept.height
+            if name in here:
+                self._write(self._root / name, kept)
+            elif self._shared is not None:
+                self._shared.put(name, _as_bytes(kept))
         return erased
 
+    def _of_other_hosts(self, here: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Sets that are only in the store."""
+        if self._shared is None:
+            return {}
+        names = [info.key for info in self._shared.files() if info.key.endswith(_SUFFIX)]
+        read = {name: self._shared.get(name) for name in names if name not in here}
+        return {name: content for name, content in read.items() if content is not None}
+
     def _write(self, path: Path, rows: pl.DataFrame) -> str:
-        buffer = io.BytesIO()
-        rows.write_parquet(buffer, compression="zstd")
-        content = buffer.getvalue()
+        content = _as_bytes(rows)
         digest = hashlib.sha256(content).hexdigest()
+        listed = f"{digest}  {path.name}\n".encode()
         write_whole_within(path, content)
-        write_whole_within(digest_path(path), f"{digest}  {path.name}\n".encode())
+        write_whole_within(digest_path(path), listed)
+        if self._shared is not None:
+            self._shared.put(path.name, content)
+            self._shared.put(digest_path(path).name, listed)
         return digest
 
     def _prune(self) -> None:
@@ -66,6 +87,18 @@ class HeldOutStore:
         for path in files[: -self._keep]:
             path.unlink()
             digest_path(path).unlink(missing_ok=True)
+        if self._shared is None:
+            return
+        sets = [info for info in self._shared.files() if info.key.endswith(_SUFFIX)]
+        for info in sorted(sets, key=lambda info: info.modified_us)[: -self._keep]:
+            self._shared.delete(info.key)
+            self._shared.delete(digest_path(Path(info.key)).name)
+
+
+def _as_bytes(rows: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    rows.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()
 
 
 def digest_path(path: Path) -> Path:

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -14,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from obstore import put
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
 
 _KEY, _SECRET = "tester", "not-a-secret-but-long-enough"
 _PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port",
@@ -47,7 +50,7 @@ class S3Server:
 
 
 def weed() -> str | None:
-    beside = Path(os.path.dirname(os.sys.executable)) / "weed"  # type: ignore[attr-defined]
+    beside = Path(sys.executable).with_name("weed")
     return str(beside) if beside.exists() else shutil.which("weed")
 
 
@@ -93,15 +96,14 @@ def s3_server() -> Iterator[S3Server]:
 
 def _free_ports(count: int) -> list[int]:
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        sockets = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
         return [each.getsockname()[1] for each in sockets]
 
 
 def _await(server: S3Server, log: Path) -> None:
     """Until it has made the bucket."""
-    from obstore import put
-    from obstore.store import S3Store
-
     bucket = S3Store(
         "understudy", endpoint=server.endpoint, access_key_id=_KEY, secret_access_key=_SECRET,
         region="us-east-1", client_options={"allow_http": True},
@@ -110,9 +112,8 @@ def _await(server: S3Server, log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
-            httpx.get(server.endpoint, timeout=2)
             put(bucket, "ready", b"")
-        except Exception:
+        except BaseError:
             if server.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(log.read_text()[-2_000:]) from None
             time.sleep(0.2)

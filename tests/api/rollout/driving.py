@@ -4,8 +4,8 @@ from typing import Any
 
 import httpx
 
-from api.rollout.bucket import Splitter, limit_of
 from api.registry.rollouts import Rollout, RolloutFile, Rollouts
+from api.rollout.bucket import Splitter, limit_of
 from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer

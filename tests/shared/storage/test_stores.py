@@ -167,7 +167,11 @@ def test_a_store_whose_conditions_do_not_hold_is_refused(
 
 def test_a_folder_that_is_gone_is_a_store_that_is_away(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "mount")
-    for call in (lambda: store.read("a"), lambda: store.write("a", b""), lambda: list(store.list(""))):
+    for call in (
+        lambda: store.read("a"),
+        lambda: store.write("a", b""),
+        lambda: list(store.list("")),
+    ):
         with pytest.raises(StoreAway, match="is away: there is no such folder"):
             call()
 

@@ -1,0 +1,93 @@
+"""Files of the scheduler in the store: what one scheduler writes, the one that takes over reads.
+
+Each object is signed by the scheduler that wrote it, under its name: a store is not trusted. While
+the store is away a run goes on; what could not be written is written with the next file.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from shared.errors import SignatureInvalid
+from shared.keys.signing import verify
+from shared.keys.store import Keys
+from shared.storage.object_store import ObjectInfo, ObjectStore, StoreAway
+
+_log = structlog.get_logger()
+_SIGNATURE = ".signature"
+
+
+@dataclass(frozen=True, slots=True)
+class SharedFiles:
+    """Signed files below one prefix of the store.
+
+    Attributes:
+        prefix: ends with a slash.
+        sign: with this scheduler's key.
+        trusted: the keys of all schedulers, asked again each time.
+    """
+
+    store: ObjectStore
+    prefix: str
+    sign: Callable[[bytes], str]
+    trusted: Callable[[], Keys]
+    _unwritten: dict[str, bytes] = field(default_factory=dict)
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write a file, and those that could not be written before."""
+        self._unwritten[name] = content
+        try:
+            for waiting, its_content in list(self._unwritten.items()):
+                key = self.prefix + waiting
+                signature = self.sign(_statement(key, its_content))
+                self.store.write(key, its_content)
+                self.store.write(key + _SIGNATURE, signature.encode())
+                del self._unwritten[waiting]
+        except StoreAway as error:
+            _log.warning("file_not_shared", name=name, problem=error.strerror)
+
+    def get(self, name: str) -> bytes | None:
+        """The file; None: it is not there, cannot be trusted, or the store is away."""
+        key = self.prefix + name
+        try:
+            found, signature = self.store.read(key), self.store.read(key + _SIGNATURE)
+        except StoreAway as error:
+            _log.warning("shared_file_not_read", name=name, problem=error.strerror)
+            return None
+        if found is None or signature is None:
+            return None
+        try:
+            signed = signature.content.decode("ascii", "replace")
+            verify(_statement(key, found.content), signed, self.trusted())
+        except SignatureInvalid as error:
+            _log.error("shared_file_refused", name=name, problem=str(error))
+            return None
+        return found.content
+
+    def files(self) -> list[ObjectInfo]:
+        """What is there, by names below the prefix; empty while the store is away."""
+        try:
+            found = list(self.store.list(self.prefix))
+        except StoreAway as error:
+            _log.warning("shared_files_not_listed", problem=error.strerror)
+            return []
+        return [
+            ObjectInfo(info.key.removeprefix(self.prefix), info.size_bytes, info.modified_us)
+            for info in found
+            if not info.key.endswith(_SIGNATURE)
+        ]
+
+    def delete(self, name: str) -> None:
+        """Remove a file; while the store is away it stays, and the next pruning finds it."""
+        try:
+            self.store.delete(self.prefix + name)
+            self.store.delete(self.prefix + name + _SIGNATURE)
+        except StoreAway as error:
+            _log.warning("shared_file_not_deleted", name=name, problem=error.strerror)
+
+
+def _statement(key: str, content: bytes) -> bytes:
+    """What is signed: not the content itself, or a candidate's signature could be pushed."""
+    return f"understudy file\n{key}\n{hashlib.sha256(content).hexdigest()}\n".encode()
