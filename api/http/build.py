@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import Engine
 
 from api.http.auth import Authenticator, Limits
@@ -9,6 +10,8 @@ from api.http.callers import NamedTokens
 from api.http.write_quota import WriteQuota, write_quota
 from api.settings import Settings, refuse_unnamed_reach
 from shared.keys.tokens import API_ROLES, ensure_tokens, read_token
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,14 @@ def build_access(settings: Settings, engine: Engine) -> Access:
         SettingsError: a token cannot be read or made, or the reach is not stated.
     """
     refuse_unnamed_reach(settings)
-    ensure_tokens(settings.keys_dir, API_ROLES)
+    made = ensure_tokens(settings.keys_dir, API_ROLES)
+    if made and settings.store_url is not None:
+        _log.warning(
+            "tokens_made_here",
+            roles=", ".join(made),
+            remedy="give every host the same files below KEYS_DIR: a token of this host opens no "
+            "other",
+        )
     tokens = {role: read_token(settings.keys_dir, role) for role in API_ROLES}
     authenticator = Authenticator(
         tokens,

@@ -5,6 +5,7 @@ registry's files as they always do.
 """
 
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -23,10 +24,15 @@ class Mirror:
 
     def __init__(self, share: Share, poll_seconds: float) -> None:
         self._share = share
+        self._also: list[Callable[[], None]] = []
         self._poll_seconds = poll_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._problem: str | None = None
+
+    def also(self, work: Callable[[], None]) -> None:
+        """Call this after each look at a store that answers; before `start`."""
+        self._also.append(work)
 
     def start(self) -> None:
         self._thread.start()
@@ -41,6 +47,8 @@ class Mirror:
         """One look; a problem is logged when it begins and when it is over."""
         try:
             self._share.sync()
+            for work in self._also:
+                work()
         except WriteConflict:
             return  # another host was faster: the next look finds what it wrote
         except (OSError, SettingsError) as error:

@@ -37,6 +37,8 @@ LATENCY_CAP_MS = 1_000.0
 _LATENCY_BINS = len(LATENCY_EDGES_MS) + 1
 
 _log = structlog.get_logger()
+OTHER_HOSTS = "host-"
+"""In the names of files that came from another host."""
 # Enough to see a split that is off by a tenth; the files stay below 160 kB a process.
 USERS_COUNTED = 20_000
 
@@ -197,17 +199,30 @@ class Counters:
             self._is_writable = False
 
 
-def total(folder: Path, stage_key: str) -> tuple[StageCounts, int, int]:
-    """Both arms over all processes, and the users met by the champion and by the candidate."""
+def total(folder: Path, stage_key: str, *, own: bool = False) -> tuple[StageCounts, int, int]:
+    """Both arms over all processes, and the users met by the champion and by the candidate.
+
+    `own`: of this host alone.
+    """
+    users = _users(folder, stage_key, own=own)
+    in_candidate = int(np.count_nonzero(users & np.uint64(1)))
+    return _arms(folder, stage_key, own=own), len(users) - in_candidate, in_candidate
+
+
+def own_counts(folder: Path, stage_key: str) -> tuple[bytes, bytes]:
+    """Counts and users of this host, as another host's files have them."""
+    arms = orjson.dumps(_arms(folder, stage_key, own=True).to_json())
+    return arms, _users(folder, stage_key, own=True).tobytes()
+
+
+def _arms(folder: Path, stage_key: str, *, own: bool) -> StageCounts:
     arms = StageCounts()
-    for path in folder.glob(f"{stage_key}.*.json"):
+    for path in _files(folder, f"{stage_key}.*.json", own=own):
         try:
             arms.add(StageCounts.from_json(orjson.loads(path.read_bytes())))
         except (OSError, ValueError, KeyError, TypeError) as error:
             _log.warning("rollout_figures_unreadable", file=path.name, error=str(error))
-    users = np.unique(np.concatenate([np.empty(0, "<u8"), *_users(folder, stage_key)]))
-    in_candidate = int(np.count_nonzero(users & np.uint64(1)))
-    return arms, len(users) - in_candidate, in_candidate
+    return arms
 
 
 def clear_other_stages(folder: Path, stage_key: str) -> None:
@@ -218,8 +233,15 @@ def clear_other_stages(folder: Path, stage_key: str) -> None:
                 path.unlink()
 
 
-def _users(folder: Path, stage_key: str) -> Iterator[npt.NDArray[np.uint64]]:
-    for path in folder.glob(f"{stage_key}.*.users"):
+def _users(folder: Path, stage_key: str, *, own: bool) -> npt.NDArray[np.uint64]:
+    """Each once, marked with its arm."""
+    found = [np.empty(0, "<u8")]
+    for path in _files(folder, f"{stage_key}.*.users", own=own):
         raw = path.read_bytes()
         # The last number may be half written.
-        yield np.frombuffer(raw[: len(raw) // 8 * 8], dtype="<u8")
+        found.append(np.frombuffer(raw[: len(raw) // 8 * 8], dtype="<u8"))
+    return np.unique(np.concatenate(found))
+
+
+def _files(folder: Path, pattern: str, *, own: bool) -> Iterator[Path]:
+    return (path for path in folder.glob(pattern) if not (own and f".{OTHER_HOSTS}" in path.name))

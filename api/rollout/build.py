@@ -1,10 +1,13 @@
 """Builds the controller of rollouts."""
 
+from functools import partial
+
 from api.metrics import Metrics
 from api.models.build import Models
 from api.rollout.arm_counts import arms_dir
 from api.rollout.collector import RolloutCollector
 from api.rollout.controller import RolloutController
+from api.rollout.host_counts import HostCounts
 from api.rollout.trial_factory import ShadowLimits, TrialFactory
 from api.settings import Settings
 from api.workers.run_dir import RunDir
@@ -46,4 +49,12 @@ def build_rollout_controller(
         run_dir=run_dir,
     )
     metrics.registry.register(RolloutCollector(controller))
+    if models.share is not None and models.mirror is not None:
+        counts = HostCounts(models.share.store, settings.run_dir, controller.counters_dir, clock)
+        models.mirror.also(partial(_exchange, counts, controller))
     return controller
+
+
+def _exchange(counts: HostCounts, controller: RolloutController) -> None:
+    rollout = controller.rollout
+    counts.exchange(None if rollout is None else rollout.stage_key)

@@ -23,7 +23,7 @@ class RolloutCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         rollout = self._controller.rollout
-        # Sums over all workers, so one of them reports them.
+        # Sums over all workers of this host, so one of them reports them.
         if rollout is None or self._controller.worker != 0:
             return
         share = GaugeMetricFamily(
@@ -40,7 +40,9 @@ class RolloutCollector(Collector):
             "Workers that do not have the stage in force",
             value=self._controller.workers - following,
         )
-        arms, champions, candidates = total(self._controller.counters_dir, rollout.stage_key)
+        arms, champions, candidates = total(
+            self._controller.counters_dir, rollout.stage_key, own=True
+        )
         users = GaugeMetricFamily(
             "understudy_rollout_users", "Distinct users met, up to 20,000 a worker", labels=_ARM
         )

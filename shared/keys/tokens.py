@@ -52,10 +52,9 @@ def token_digest(token: bytes) -> bytes:
     return hashlib.sha256(token).digest()
 
 
-def ensure_tokens(keys_dir: Path, roles: Iterable[Role]) -> None:
-    """Make the tokens that are not there yet."""
-    for role in roles:
-        _make(token_path(keys_dir, role))
+def ensure_tokens(keys_dir: Path, roles: Iterable[Role]) -> tuple[Role, ...]:
+    """Make the tokens that are not there yet; returns whose were made."""
+    return tuple(role for role in roles if _make(token_path(keys_dir, role)))
 
 
 def read_token(keys_dir: Path, role: Role) -> str:
@@ -130,5 +129,5 @@ def _checked(name: str) -> str:
     return name
 
 
-def _make(path: Path) -> None:
-    create_once(path, secrets.token_urlsafe(_TOKEN_BYTES).encode() + b"\n")
+def _make(path: Path) -> bool:
+    return create_once(path, secrets.token_urlsafe(_TOKEN_BYTES).encode() + b"\n")

@@ -12,8 +12,9 @@ from api.registry.audit_reader import AuditReader
 from api.registry.rollouts import Rollout, RolloutOutcome, Rollouts
 from shared.contracts.rollouts import Mode
 from shared.errors import SettingsError
+from shared.storage.folder_store import FolderStore
 from shared.storage.object_store import StoreAway, WriteConflict
-from tests.hosts.world import Host, SteppedClock, away, folder_store
+from tests.hosts.world import Host, SteppedClock, away
 
 RACERS, ROUNDS = 8, 10
 
@@ -28,7 +29,7 @@ class World:
         return self.folder / "bucket"
 
     def host(self, name: str) -> Host:
-        return Host(name, self.folder, folder_store(self.bucket), self.clock)
+        return Host(name, self.folder, FolderStore(self.bucket), self.clock)
 
     def hosts(self, *versions: str) -> tuple[Host, Host]:
         """Two that agree on these versions, the last one live."""
@@ -43,7 +44,9 @@ class World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World(tmp_path, SteppedClock())
+    made = World(tmp_path, SteppedClock())
+    made.bucket.mkdir()
+    return made
 
 
 def test_a_push_to_one_host_is_on_the_disk_of_the_other_after_its_next_look(world: World) -> None:

@@ -12,7 +12,6 @@ from api.registry.registry import Meta, Registry, StoredVersion
 from api.registry.share import Share
 from shared.clock import MICROS_PER_SECOND
 from shared.errors import DigestMismatch
-from shared.storage.folder_store import FolderStore
 from shared.storage.object_store import ObjectStore
 
 USE_CASE = "tiny"
@@ -111,8 +110,3 @@ def away(folder: Path) -> Iterator[None]:
         yield
     finally:
         shutil.move(aside, folder)
-
-
-def folder_store(folder: Path) -> FolderStore:
-    folder.mkdir(exist_ok=True)
-    return FolderStore(folder)
