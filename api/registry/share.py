@@ -114,7 +114,7 @@ class Share:
             self.is_away = True
             if not may_be_owed:
                 raise
-            return self._owe(base, str(error))
+            return self._owe(base, str(error.strerror))
 
     def settle(self, offered: Offered) -> None:
         """The change is on this host's disk as well."""
