@@ -95,7 +95,7 @@ class BucketStore:
     def _read(self, bucket: Bucket, key: str, options: Mapping[str, Any]) -> StoredObject | None:
         with self._errors():
             try:
-                found = obstore.get(bucket, key, options=dict(options))  # type: ignore[arg-type]
+                found = obstore.get(bucket, key, options=dict(options))
                 content = bytes(found.bytes())
             except FileNotFoundError:
                 return None

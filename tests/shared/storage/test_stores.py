@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from obstore.store import MemoryStore
 
 from shared.errors import SettingsError
 from shared.settings import StoreSettings
-from shared.storage.bucket_store import BucketStore
 from shared.storage.build import open_store
 from shared.storage.folder_store import FolderStore
 from shared.storage.object_store import (
@@ -25,10 +23,21 @@ from shared.storage.object_store import (
     WriteConflict,
 )
 from shared.storage.probe import refuse_without_conditional_writes
-from tests.support.seaweedfs import S3Server, s3_server
+from tests.support.seaweedfs import S3Server, require_obstore, s3_server
 
 __all__ = ["s3_server"]
 RACERS = 8
+
+
+def in_memory() -> ObjectStore:
+    """obstore's own store in memory, behind the class that buckets have."""
+    require_obstore()
+    from obstore.store import MemoryStore  # noqa: PLC0415
+
+    from shared.storage.bucket_store import BucketStore  # noqa: PLC0415
+
+    bucket = MemoryStore()
+    return BucketStore("memory", bucket, bucket)
 
 
 @pytest.fixture(params=["folder", "memory", "s3"])
@@ -36,8 +45,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ObjectStor
     if request.param == "folder":
         yield FolderStore(tmp_path)
     elif request.param == "memory":
-        bucket = MemoryStore()
-        yield BucketStore("memory", bucket, bucket)
+        yield in_memory()
     else:
         server: S3Server = request.getfixturevalue("s3_server")
         opened = open_store(StoreSettings.model_validate(server.settings()))
@@ -177,6 +185,7 @@ def test_a_folder_that_is_gone_is_a_store_that_is_away(tmp_path: Path) -> None:
 
 
 def test_a_server_that_does_not_answer_is_away_and_its_key_is_not_told() -> None:
+    require_obstore()
     said: dict[str, Any] = {
         "store_url": "s3://bucket/prefix",
         "store_endpoint": "http://127.0.0.1:9",
