@@ -1,6 +1,6 @@
 """A history that exceeds memory is learned from in files, with the result of the run in memory."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from sqlalchemy import Engine, select, update
 from structlog.testing import capture_logs
 
 import usecases
+from benchmarks.handbook_history import PARQUET, write_handbook
 from benchmarks.small_world import write_small_world
 from learning.dataset.large import LargeRuns
 from scheduler.cycle.records import RunRecorder
@@ -35,11 +36,25 @@ class _Ended:
     told: Mapping[str, object]
 
 
-def _database(folder: Path, now_us: int) -> Engine:
-    """A world with two rows that nothing can be learned from."""
+_Database = Callable[[Path, int], Engine]
+
+
+def _made(folder: Path) -> Engine:
     folder.mkdir()
     engine = connect(f"sqlite:///{folder / 'understudy.db'}")
     migrate(engine)
+    return engine
+
+
+def _handbook(folder: Path, now_us: int) -> Engine:
+    engine = _made(folder)
+    write_handbook(engine, now_us)
+    return engine
+
+
+def _small(folder: Path, now_us: int) -> Engine:
+    """A world with two rows that nothing can be learned from."""
+    engine = _made(folder)
     write_small_world(engine, now_us, ROWS)
     table = transaction_history_logs
     with engine.begin() as connection:
@@ -49,9 +64,9 @@ def _database(folder: Path, now_us: int) -> Engine:
     return engine
 
 
-def _run(folder: Path, large: LargeRuns) -> _Ended:
+def _run(folder: Path, large: LargeRuns, database: _Database = _small) -> _Ended:
     clock = SettableClock()
-    engine = _database(folder, clock.now_us())
+    engine = database(folder, clock.now_us())
     context = context_of(usecases.load_learning("fraud"), engine, clock, folder, KEY)
     context = replace(context, large=large, recipe="the same")
     with capture_logs() as entries:
@@ -114,3 +129,16 @@ def test_the_log_says_where_the_snapshot_lay_and_why(in_memory: _Ended, in_files
 def test_no_file_of_a_snapshot_stays(in_files: _Ended, work: Path) -> None:
     assert in_files.told["place"] == "files"
     assert list((work / "snapshots").iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PARQUET.exists(), reason="needs the Handbook's data (HANDBOOK_PARQUET)")
+def test_the_whole_handbook_gives_the_same_bundle_over_files_as_in_memory(tmp_path: Path) -> None:
+    bounds = {"memory": LargeRuns(10_000_000, tmp_path), "files": LargeRuns(0, tmp_path)}
+    ended = {place: _run(tmp_path / place, bound, _handbook) for place, bound in bounds.items()}
+    assert {place: one.told["place"] for place, one in ended.items()} == {
+        place: place for place in bounds
+    }
+    assert len(ended["memory"].pushed) == 1
+    assert ended["files"].pushed == ended["memory"].pushed
+    assert ended["files"].run.metrics == ended["memory"].run.metrics

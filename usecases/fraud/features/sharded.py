@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from learning.dataset.large import Workplace
-from learning.dataset.mapped import map_matrix
+from learning.dataset.mapped import map_matrix, release_pages
 from learning.dataset.scanned import ScannedRows
 from learning.dataset.shuffle import ROW, SHARD, shard_files
 from shared.features.tiles import SUMS
@@ -104,6 +104,7 @@ def _merge(parts: list[tuple[Path, Path]], height: int, path: Path) -> None:
             for rows, features in opened:
                 begin, end = np.searchsorted(rows, (start, stop))
                 block[rows[begin:end] - start] = features[begin:end]
+                release_pages(features)
             file.write(block.data)
     for part in parts:
         for each in part:

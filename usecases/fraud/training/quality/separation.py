@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from learning.dataset.scanned import Snapshot
+from learning.dataset.scanned import Snapshot, rows_at
 from shared.quality.finding import Finding, Severity
 
 from .feature_context import FeatureContext
@@ -10,8 +10,10 @@ from .feature_context import FeatureContext
 
 def mixed_rows(snapshot: Snapshot, context: FeatureContext) -> list[Finding]:
     """Rows that are judged on and were learned from, or are older than what was learned."""
-    columns = snapshot.select("transaction_id", "event_time", "label_known_at")
-    train, held_out = columns[context.split.train], columns[context.split.held_out]
+    columns = ("transaction_id", "event_time", "label_known_at")
+    train, held_out = (
+        rows_at(snapshot, rows, columns) for rows in (context.split.train, context.split.held_out)
+    )
     if train.is_empty() or held_out.is_empty():
         return []
     start: int = held_out["event_time"].min()  # type: ignore[assignment]

@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from learning.dataset.mapped import passes
 from learning.dataset.scanned import Snapshot
 from shared.quality.finding import Finding, Number
 from shared.usecase.serving import FloatMatrix
@@ -46,8 +47,14 @@ def skewed_features(snapshot: Snapshot, context: FeatureContext) -> list[Finding
 def infinite_features(_snapshot: Snapshot, context: FeatureContext) -> list[Finding]:
     """Unknown is NaN; an infinite feature is an unhandled division by zero."""
     # the sum of a column is finite or NaN unless it holds an infinity or overflows
-    suspects = np.flatnonzero(~np.isfinite(context.matrix.sum(axis=0, dtype=np.float64)))
-    counts = {int(place): int(np.isinf(context.matrix[:, place]).sum()) for place in suspects}
+    sums = np.zeros(len(context.names))
+    for part in passes(context.matrix):
+        sums += part.sum(axis=0, dtype=np.float64)
+    suspects = np.flatnonzero(~np.isfinite(sums))
+    infinite = np.zeros(len(suspects), dtype=np.int64)
+    for part in passes(context.matrix) if len(suspects) else ():
+        infinite += np.isinf(part[:, suspects]).sum(axis=0)
+    counts = {int(place): int(count) for place, count in zip(suspects, infinite, strict=True)}
     return [
         Finding(
             "feature_infinite",
