@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -18,12 +19,14 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.elements import ColumnElement
 
 from shared.tables.engine import to_json
 from shared.tables.tiles import Seen
 
 RowValues = tuple[Any, ...]
+_NUMBERS = count()
 
 
 class LabelOrigin(NamedTuple):
@@ -90,10 +93,17 @@ def existing_ids(connection: Connection, table: Table, ids: Sequence[str]) -> se
     return set(connection.scalars(query))
 
 
-def seen_rows(connection: Connection, table: Table, ids: Sequence[str]) -> dict[str, Seen]:
-    """The columns the tiles depend on, of those of the ids that the table has."""
+def seen_rows(
+    connection: Connection, table: Table, ids: Sequence[str], *, lock: bool = False
+) -> dict[str, Seen]:
+    """The columns the tiles depend on, of those of the ids that the table has.
+
+    `lock`: they stay so until this transaction ends; all writers lock in the order of ids.
+    """
     wanted = [table.c[name] for name in ("transaction_id", *Seen._fields)]
     query = select(*wanted).where(among(connection, table, ids))
+    if lock and connection.dialect.name == "postgresql":
+        query = query.order_by(table.c.transaction_id).with_for_update()
     return {row[0]: Seen(*row[1:]) for row in connection.execute(query)}
 
 
@@ -155,13 +165,23 @@ def _copy_new(
     columns: Sequence[str],
     records: Sequence[RowValues],
 ) -> Inserted:
+    """Several writers at once: of equal ids one is stored, whoever commits first."""
     fresh = _first_of_each(columns, records)
-    for known in existing_ids(connection, table, list(fresh)):
-        del fresh[known]
-    if fresh:
-        statement = f"COPY {table.name} ({', '.join(columns)}) FROM STDIN"
-        _copy(connection, statement, list(fresh.values()))
-    duplicates = seen_rows(connection, other, list(fresh)) if fresh else {}
+    staging, names = f"staged_{next(_NUMBERS)}", ", ".join(columns)
+    connection.exec_driver_sql(
+        f"CREATE TEMPORARY TABLE {staging} ON COMMIT DROP AS "  # noqa: S608 - own names
+        f"SELECT {names} FROM {table.name} WITH NO DATA"
+    )
+    _copy(connection, f"COPY {staging} ({names}) FROM STDIN", list(fresh.values()))
+    # In one order, so that of two writers with the same ids one waits and none is killed.
+    stored = connection.exec_driver_sql(
+        f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {staging} "  # noqa: S608
+        "ORDER BY transaction_id ON CONFLICT (transaction_id) DO NOTHING RETURNING transaction_id"
+    )
+    ids = set(stored.scalars())
+    if len(ids) < len(fresh):
+        fresh = {key: record for key, record in fresh.items() if key in ids}
+    duplicates = seen_rows(connection, other, list(fresh), lock=True) if fresh else {}
     return Inserted(list(fresh.values()), duplicates)
 
 
@@ -169,6 +189,13 @@ def _copy(connection: Connection, statement: str, records: Sequence[RowValues]) 
     driver = connection.connection.driver_connection
     if driver is None:
         raise ValueError("the connection is closed")
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
-        for record in records:
-            copy.write_row(record)
+    errors: Any = connection.dialect.loaded_dbapi
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for record in records:
+                copy.write_row(record)
+    except errors.Error as error:
+        # As every other statement's, so that callers tell a wrong row from a database in trouble.
+        raise DBAPIError.instance(
+            statement, None, error, errors.Error, dialect=connection.dialect
+        ) from error

@@ -1,6 +1,7 @@
 """One way into the database: an engine with sane limits, and a schema that is up to date."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, Dialect
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -34,6 +35,8 @@ CHECKPOINT_PAGES = 8_000
 MIGRATION_LOCK = 0x756E6465
 # Under this name a connection and its engine know their file.
 _FILE = "sqlite_file"
+_IDLE_SINCE = "idle_since"
+_TRUSTED_SECONDS = 1.0
 _OPENING_ATTEMPTS = 3
 _OPENER = "postgresql_opener"
 _SERVERS_SHARE = 0.8
@@ -200,14 +203,33 @@ def _postgresql_engine(
     engine = create_engine(
         url,
         json_serializer=to_json,
-        pool_pre_ping=True,
         pool_timeout=POOL_TIMEOUT_SECONDS if read_seconds is None else read_seconds,
         connect_args={name: value for name, value in _PATIENCE.items() if name not in url.query},
     )
     opener = Opener(limits_ms)
     opener.follow(engine)
+    _ask_after_a_pause(engine)
     engine.update_execution_options(**{_OPENER: opener})
     return engine
+
+
+def _ask_after_a_pause(engine: Engine) -> None:
+    """Whether a connection lives is asked only when it was idle: a round trip less otherwise."""
+
+    @event.listens_for(engine, "checkin")
+    def checkin(_raw: object, record: ConnectionPoolEntry) -> None:
+        record.info[_IDLE_SINCE] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def checkout(raw: Any, record: ConnectionPoolEntry, _proxy: object) -> None:
+        idle_since = record.info.get(_IDLE_SINCE)
+        if idle_since is None or time.monotonic() - idle_since < _TRUSTED_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(raw)
+        except engine.dialect.loaded_dbapi.Error as error:
+            # The pool goes on with a new connection.
+            raise DisconnectionError("the connection died while it was idle") from error
 
 
 def is_behind_pooler(engine: Engine) -> bool:

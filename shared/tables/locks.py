@@ -1,4 +1,4 @@
-"""One writer at a time, and one clock for all: what several processes must agree on."""
+"""Who writes beside whom, and one clock for all: what several processes must agree on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,8 +12,11 @@ from shared.machine_clock import MACHINE_CLOCK
 
 # Longer than any lease, and than any pause before another attempt.
 LONGEST_WAIT_US = MICROS_PER_DAY
-# Any number will do as long as no one else in this database uses it.
+# Any numbers will do as long as no one else in this database uses them.
 WRITER_LOCK = 0x77726974
+SLOT_LOCK = 0x736C6F74
+SLOTS = 32
+"""Writers that count into merchant tiles at once, each into its own rows, without waiting."""
 
 
 def is_over(until_us: Any, now_us: int) -> ColumnElement[bool]:
@@ -31,13 +34,39 @@ def is_held(until_us: int, now_us: int) -> bool:
 
 
 def lock_for_writing(connection: Connection) -> None:
-    """Hold the write lock until this transaction ends, waiting for it if need be.
+    """Write alone until this transaction ends, waiting for others if need be.
 
-    SQLite has one writer anyway; on PostgreSQL an advisory lock also spares two writers the
-    deadlock of touching the same merchant tiles in different order.
+    For changes that others may not see half done: imports, corrections, removals, leases. SQLite
+    has one writer anyway.
     """
+    _lock(connection, "SELECT pg_advisory_xact_lock(:key)")
+
+
+def share_writing(connection: Connection) -> None:
+    """Write beside others that do the same, and not beside one that writes alone.
+
+    For decisions and labels, of as many hosts as there are: their ids and the locks of their rows
+    keep them apart. SQLite has one writer anyway.
+    """
+    _lock(connection, "SELECT pg_advisory_xact_lock_shared(:key)")
+
+
+FREE_SLOT = f"""
+coalesce((SELECT n FROM generate_series(0, {SLOTS - 1}) AS n
+          WHERE pg_try_advisory_xact_lock({SLOT_LOCK}, n) LIMIT 1), 0)"""  # noqa: S608 - own numbers
+"""SQL of PostgreSQL: a slot for this transaction; the first where all are taken, which waits."""
+
+
+def tile_slot(connection: Connection) -> int:
+    """The slot of this transaction's rows of merchant tiles; 0 in SQLite, which has none."""
+    if connection.dialect.name != "postgresql":
+        return 0
+    return int(connection.scalar(text(f"SELECT {FREE_SLOT}")) or 0)
+
+
+def _lock(connection: Connection, statement: str) -> None:
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITER_LOCK})
+        connection.execute(text(statement), {"key": WRITER_LOCK})
         return
     driver = connection.connection.driver_connection
     if driver is not None and not driver.in_transaction:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from shared.clock import MICROS_PER_HOUR
-from shared.tables.locks import lock_for_writing
+from shared.tables.locks import FREE_SLOT, lock_for_writing
 
 
 def count_columns(connection: Connection, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -53,26 +53,36 @@ def rebuild_tiles(connection: Connection) -> int:
 
 
 def _count(connection: Connection, source: str, values: Mapping[str, Any]) -> None:
-    statement = f"WITH source AS ({source}) {_COUNT_SOURCE} {ON_CONFLICT}"
+    if connection.dialect.name == "postgresql":
+        statement = f"WITH source AS ({source}) {_COUNT_INTO_SLOT} {ON_CONFLICT_OF_SLOT}"
+    else:
+        statement = f"WITH source AS ({source}) {_INTO} {_COUNT_SOURCE} {ON_CONFLICT}"
     connection.execute(text(statement), {"hour": MICROS_PER_HOUR, **values})
 
 
-ON_CONFLICT = """
-ON CONFLICT (merchant_id, event_hour, known_hour, kind) DO UPDATE SET
+_ADD_UP = """ DO UPDATE SET
     rows = merchanttiles.rows + excluded.rows,
     positives = merchanttiles.positives + excluded.positives
 """
+ON_CONFLICT = f"ON CONFLICT (merchant_id, event_hour, known_hour, kind) {_ADD_UP}"
+# In PostgreSQL a tile is the sum of its slots: writers at the same time use several, so that
+# none waits for the row of a busy merchant until another one has committed.
+ON_CONFLICT_OF_SLOT = f"ON CONFLICT (merchant_id, event_hour, known_hour, kind, slot) {_ADD_UP}"
 _ADD = f"""
 INSERT INTO merchanttiles (merchant_id, event_hour, known_hour, kind, rows, positives)
 VALUES (?, ?, ?, ?, ?, ?) {ON_CONFLICT}"""  # noqa: S608 - no input in it
+_INTO = "INSERT INTO merchanttiles (merchant_id, event_hour, known_hour, kind, rows, positives)"
 _COUNT_SOURCE = """
-INSERT INTO merchanttiles (merchant_id, event_hour, known_hour, kind, rows, positives)
 SELECT merchant_id, event_time / :hour, ingested_at / :hour, 'row', count(*), 0
 FROM source WHERE true GROUP BY 1, 2, 3
 UNION ALL
 SELECT merchant_id, event_time / :hour, label_known_at / :hour, 'label', count(*), sum(label)
 FROM source WHERE label IS NOT NULL GROUP BY 1, 2, 3
 """
+_COUNT_INTO_SLOT = f"""
+INSERT INTO merchanttiles (merchant_id, event_hour, known_hour, kind, rows, positives, slot)
+SELECT counted.*, {FREE_SLOT} FROM ({_COUNT_SOURCE}) AS counted
+"""  # noqa: S608 - no input in it
 _ARRAYS = """
 SELECT * FROM unnest(
     CAST(:merchant_id AS text[]), CAST(:event_time AS bigint[]), CAST(:ingested_at AS bigint[]),

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, text
 
 from shared.clock import MICROS_PER_HOUR
-from shared.tables.tile_counts import ON_CONFLICT
+from shared.tables.locks import tile_slot
+from shared.tables.tile_counts import ON_CONFLICT, ON_CONFLICT_OF_SLOT
 
 TileKey = tuple[str, int, int, str]
 
@@ -53,7 +54,14 @@ class TileChanges:
             for key, counts in sorted(self._counts.items())
             if any(counts)
         ]
-        if changed:
+        if not changed:
+            return
+        if connection.dialect.name == "postgresql":
+            slot = tile_slot(connection)
+            changed = [{**each, "slot": slot} for each in changed]
+            connection.execute(text(_UPSERT_SLOT), changed)
+            connection.execute(text(f"{_DELETE_EMPTY} AND slot = :slot"), changed)
+        else:
             connection.execute(text(_UPSERT), changed)
             connection.execute(text(_DELETE_EMPTY), changed)
 
@@ -76,7 +84,11 @@ _UPSERT = f"""
 INSERT INTO merchanttiles (merchant_id, event_hour, known_hour, kind, rows, positives)
 VALUES (:merchant, :event_hour, :known_hour, :kind, :rows, :positives)
 {ON_CONFLICT}"""  # noqa: S608 - no input in it
+_UPSERT_SLOT = f"""
+INSERT INTO merchanttiles (merchant_id, event_hour, known_hour, kind, rows, positives, slot)
+VALUES (:merchant, :event_hour, :known_hour, :kind, :rows, :positives, :slot)
+{ON_CONFLICT_OF_SLOT}"""  # noqa: S608 - no input in it
 _DELETE_EMPTY = """
-DELETE FROM merchanttiles WHERE rows = 0 AND merchant_id = :merchant
+DELETE FROM merchanttiles WHERE rows = 0 AND positives = 0 AND merchant_id = :merchant
     AND event_hour = :event_hour AND known_hour = :known_hour AND kind = :kind
 """

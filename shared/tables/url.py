@@ -33,6 +33,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NO_HOST = re.compile(r"[\s@/\\]")
 # Of Python's sqlite3; the rest of what it takes is this program's own business.
 _SQLITE_OPTIONS = {"timeout", "cached_statements"}
+# What libpq takes; another value would look like a database that is away.
+_CHOICES = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "target_session_attrs": (
+        "any", "read-write", "read-only", "primary", "standby", "prefer-standby",
+    ),
+}  # fmt: skip
 _MAX_PORT = 65_535
 _DEFAULT_PORT = "5432"
 
@@ -173,6 +180,10 @@ def _postgresql(url: URL) -> URL:
         raise _refused(f"has {len(hosts)} hosts and {len(ports)} ports", "write host:port for each")
     _check_number(url, "connect_timeout")
     _check_options(url)
+    for name, choices in _CHOICES.items():
+        for value in _all_of(url, name):
+            if value not in choices:
+                raise _refused(f"{name} is not {value!r}", f"choose one of {', '.join(choices)}")
     return url.set(drivername="postgresql+psycopg")
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.types import JSON
 from shared.tables.bulk import Inserted, RowValues, insert_new, seen_columns, seen_rows
 from shared.tables.engine import to_json
 from shared.tables.label_changes import keep_replaced, label_that_counts
-from shared.tables.locks import lock_for_writing
+from shared.tables.locks import lock_for_writing, share_writing
 from shared.tables.schema import (
     api_transaction_logs,
     quarantined_transaction_logs,
@@ -53,7 +53,7 @@ def write_quarantined_records(
     connection: Connection, columns: Sequence[str], records: Sequence[RowValues]
 ) -> int:
     """Append to QuarantinedTransactionLogs, which counts in no tile; else the same."""
-    lock_for_writing(connection)
+    share_writing(connection)
     log = quarantined_transaction_logs
     return len(insert_new(connection, log, api_transaction_logs, columns, records).records)
 
@@ -94,14 +94,15 @@ def store_labels(connection: Connection, labels: Sequence[Label]) -> WrittenLabe
             latest[label.transaction_id] = label
     if not latest:
         return WrittenLabels([], set(), set())
-    lock_for_writing(connection)
-    history = seen_rows(connection, transaction_history_logs, list(latest))
-    api = seen_rows(connection, api_transaction_logs, list(latest))
+    share_writing(connection)
+    # History first: who stores a decision locks the imported copy of it, and only that.
+    history = seen_rows(connection, transaction_history_logs, list(latest), lock=True)
+    api = seen_rows(connection, api_transaction_logs, list(latest), lock=True)
     keep_replaced(connection, history, api, latest)
     _count_relabelled(history, api, latest).write(connection)
     _update_labels(connection, transaction_history_logs, history, latest)
     _update_labels(connection, api_transaction_logs, api, latest)
-    quarantined = seen_rows(connection, quarantined_transaction_logs, list(latest))
+    quarantined = seen_rows(connection, quarantined_transaction_logs, list(latest), lock=True)
     _update_labels(connection, quarantined_transaction_logs, quarantined, latest)
     known = [key for key in latest if key in history or key in api or key in quarantined]
     stored = {key: label_that_counts(history.get(key), api.get(key)) for key in known}
@@ -132,8 +133,8 @@ def _append(
 ) -> int:
     if not records:
         return 0
-    lock_for_writing(connection)
     from_api = table is api_transaction_logs
+    (share_writing if from_api else lock_for_writing)(connection)
     other = transaction_history_logs if from_api else api_transaction_logs
     inserted = insert_new(connection, table, other, columns, records)
     if inserted.records:

@@ -16,5 +16,5 @@ def schema_differences(connection: Connection) -> list[Any]:
 
 
 def _is_declared(_thing: object, name: str | None, _kind: str, *_others: object) -> bool:
-    """PostgreSQL alone has the transactions of rows, which only raw statements name."""
-    return name is None or not name.endswith("xact")
+    """PostgreSQL alone has the transactions of rows and slots of tiles, for raw statements only."""
+    return name is None or not name.endswith(("xact", "slot"))

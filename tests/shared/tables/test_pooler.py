@@ -131,8 +131,9 @@ def test_a_pooler_that_is_away_is_a_database_that_is_away(postgres: Postgres) ->
     with running_pooler(postgres) as pooler:
         engine = connect(pooler.through(postgres.new_database()))
         migrate(engine)
-    with pytest.raises(DataUnavailable), database_errors("ask"), engine.connect():
-        pass
+    with pytest.raises(DataUnavailable), database_errors("ask"), engine.connect() as connection:
+        connection.scalar(COUNT)
+    engine.dispose()
 
 
 @pytest.mark.parametrize(("options", "settings"), [

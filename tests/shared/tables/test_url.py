@@ -44,6 +44,8 @@ def test_a_database_without_a_file_is_refused(url: str) -> None:
     ("postgresql://u:pw@ss@host/name", "%40 for @"),
     ("postgresql://u:pw@host/name?sslmod=require", "sslmod; leave it out"),
     ("postgresql://u:pw@host/name?connect_timeout=soon", "connect_timeout is no number"),
+    ("postgresql://u:pw@host/name?sslmode=on", "sslmode .*verify-full"),
+    ("postgresql://u:pw@a,b/name?target_session_attrs=master", "target_session_attrs .*primary"),
     ("postgresql+asyncpg://u:pw@host/name", r"leave out \+asyncpg"),
     ("sqlite+aiosqlite:///x.db", r"leave out \+aiosqlite"),
     ("sqlite:///x.db?mode=ro", "mode; leave them out"),
