@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from pydantic import BaseModel
 
 from console.wording import metric_name
@@ -45,8 +45,19 @@ def make_environment(zone: ZoneInfo) -> Environment:
         "number": number,
         "percent": percent,
         "size": size,
+        "prose": prose,
     }
     return environment
+
+
+def prose(text: str | None) -> Markup:
+    """A sentence whose commands stand between backticks, as messages of a terminal have them."""
+    parts = printable(text or "").split("`")
+    if len(parts) % 2 == 0:
+        return escape(printable(text or ""))
+    marked = (Markup("<code>{}</code>").format(one) if at % 2 else escape(one)
+              for at, one in enumerate(parts))  # fmt: skip
+    return Markup("").join(marked)
 
 
 def _shown(value: Any) -> Any:

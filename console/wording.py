@@ -108,6 +108,7 @@ def run_sentence(row: Mapping[str, Any], gates: Sequence[tuple[str, str, str]]) 
         subject = f"{who} was not promoted" if version else "Nothing was promoted"
         return f"{subject}, because the gate {said}: {reason.rstrip('.')}."
     words = {
+        "AWAITING": "passed every gate and waits for a person",
         "REFUSED": "was not promoted",
         "FAILED": "was not promoted, because the run broke off",
         "SKIPPED": "was not trained",

@@ -35,7 +35,7 @@ class Shot:
     """A picture: its file's name, and the address it is taken of.
 
     Attributes:
-        follow: the first link that begins so is opened first, to show one thing of a list.
+        follow: the first row of a list whose link begins so is opened, to show one thing of it.
     """
 
     name: str
@@ -124,7 +124,7 @@ def _log_in(page: Any, url: str, token: str) -> None:
 
 def _open(page: Any, url: str, shot: Shot) -> None:
     page.goto(url + shot.path)
-    found = page.locator(f'main a[href^="{shot.follow}"]').first if shot.follow else None
+    found = page.locator(f'main th a[href^="{shot.follow}"]').first if shot.follow else None
     if found is not None and found.count():
         found.click()
     page.wait_for_load_state("load")

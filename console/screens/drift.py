@@ -27,6 +27,7 @@ class Check:
     champion: str | None
     rows: int | None
     page: str | None
+    is_alarm: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,13 @@ def _check(row: Mapping[str, Any]) -> Check:
         row["championversion"],
         metrics.get("rows"),
         str(page) if page else None,
+        any(one.get("alarm") is True for one in _listed(metrics)),
     )
+
+
+def _listed(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    columns = metrics.get("columns")
+    return [one for one in columns if isinstance(one, dict)] if isinstance(columns, list) else []
 
 
 def _columns(metrics: Any) -> dict[str, Cell]:
