@@ -1,5 +1,7 @@
 """A bundle that loads in no time and answers a constant, for benchmarks of everything else."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -9,16 +11,19 @@ from understudy.rehearsal.models import COMPONENTS, manifest
 from usecases.fraud.features.catalogue import FEATURE_SET
 
 SCORE = 0.125
+_NO_WEIGHTS: Mapping[str, float] = {}
 
 
-def bundle(version: str) -> bytes:
-    """A bundle whose every score is SCORE."""
+def bundle(version: str, weights: Mapping[str, float] = _NO_WEIGHTS) -> bytes:
+    """A bundle whose every score is SCORE, plus these weights times their features."""
     features, components = len(FEATURE_SET.names), len(COMPONENTS)
     constants = {
         "weights": np.zeros((features, components), dtype=np.float32),
         "constant": np.full(components, SCORE, dtype=np.float32),
         "zero": np.array(0, np.float32),
     }
+    for name, weight in weights.items():
+        constants["weights"][FEATURE_SET.names.index(name), :] = weight
     nodes = [
         helper.make_node("IsNaN", ["features"], ["unknown"]),
         helper.make_node("Where", ["unknown", "zero", "features"], ["known"]),

@@ -46,6 +46,7 @@ NOT_RUN_HERE = {
     ("docs/operations/backup.md", "docker compose"): CONTAINERS,
     ("docs/operations/serving.md", "API_WORKERS=4 docker compose"): CONTAINERS,
     ("docs/operations/commands.md", "docker compose"): CONTAINERS,
+    ("docs/operations/hosts.md", ""): "tests/hosts/test_hosts_page.py follows this page",
     ("monitoring/README.md", "docker compose"): "pulls images, and there is no registry here",
     ("usecases/README.md", ""): OWN_TEST,
     ("deploy/kubernetes/README.md", ""): (
