@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.hosts_world import haproxy
+from tests.support.journals import decided, journal_of
 from tests.support.pages import ROOT, commands_of
-from tests.understudy.test_journal_drain import decided, journal_of
 
 PAGE = "docs/operations/hosts.md"
 SECRETS = (

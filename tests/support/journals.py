@@ -1,11 +1,16 @@
 """Journals, what is written to them, and what comes of a drain."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import usecases
 from api.journal.drain import DrainEvents
 from api.journal.entries import COLUMNS, encode_row
+from api.journal.journal import Journal
 from api.journal.sink import Stored
+
+FEATURES = usecases.load_serving(usecases.DEFAULT).feature_set
 
 
 @dataclass
@@ -24,3 +29,18 @@ def row(transaction_id: str, **changes: Any) -> bytes:
         "model_version": "1.0.0", "component_scores": '{"classifier":0.5}',
     }  # fmt: skip
     return encode_row(tuple(map((said | changes).get, COLUMNS[:-1])), bytes(8))
+
+
+def decided(name: str, **changes: Any) -> bytes:
+    """A decision of the default use case."""
+    said = {"feature_set_version": FEATURES.version, "score": 0.5, "latency_ms": 1.0}
+    return row(name, **(said | changes))
+
+
+def journal_of(folder: Path, *records: bytes) -> Path:
+    """The folder as a killed process left it."""
+    journal = Journal(folder, 2**20)
+    journal.open()
+    journal.append(records)
+    journal.close()
+    return folder

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, select
 
-import usecases
 from api.journal.entries import DEFAULT_FORMAT, encode_label
 from api.journal.journal import Journal
 from api.journal.lost import LostJournal
@@ -16,24 +15,9 @@ from shared.tables.engine import connect, migrate
 from shared.tables.schema import api_transaction_logs as logs
 from shared.transaction import Label
 from tests.support.command_line import Command
-from tests.support.journals import row
+from tests.support.journals import FEATURES, decided, journal_of
 
-FEATURES = usecases.load_serving(usecases.DEFAULT).feature_set
 MIB = 2**20
-
-
-def decided(name: str, **changes: object) -> bytes:
-    said = {"feature_set_version": FEATURES.version, "score": 0.5, "latency_ms": 1.0}
-    return row(name, **(said | changes))
-
-
-def journal_of(folder: Path, *records: bytes) -> Path:
-    """The folder as a killed process left it."""
-    journal = Journal(folder, MIB)
-    journal.open()
-    journal.append(records)
-    journal.close()
-    return folder
 
 
 @pytest.fixture
