@@ -7,11 +7,11 @@ two, `--only kept` runs one case.
 import argparse
 import random
 
-from benchmarks import hosts_kills
+from benchmarks import hosts_kills, hosts_store
 from benchmarks.journal_load import Case
 from benchmarks.report import Bar, finish
 
-CASES: tuple[Case, ...] = (hosts_kills.KEPT, hosts_kills.DESTROYED)
+CASES: tuple[Case, ...] = (hosts_kills.KEPT, hosts_kills.DESTROYED, hosts_store.CASE)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.hosts_world import haproxy
+from shared.tables.engine import connect, migrate
 from tests.support.journals import decided, journal_of
 from tests.support.pages import ROOT, commands_of
 
@@ -44,6 +45,9 @@ def test_keys_are_made_and_the_journal_of_a_lost_host_is_drained_as_the_page_say
     assert (tmp_path / "keys" / "signing").is_dir()
     journal_of(tmp_path / "journal", decided("t1"), decided("t2"))
     database = f"sqlite:///{tmp_path}/rows.db"
+    engine = connect(database)
+    migrate(engine)
+    engine.dispose()
     look, drain = commands("understudy journal drain")
     assert "2 of kind decision" in typed(look, tmp_path, DATABASE_URL=database).stdout
     drained = typed(drain, tmp_path, DATABASE_URL=database)
