@@ -85,7 +85,7 @@ bench-elsewhere: $(VENV)/.dev ## the recipe on data of yours: DATA, MAPPING, TRA
 	@$(BIN)/python -m benchmarks.elsewhere --data "$(DATA)" --mapping "$(MAPPING)" \
 		--train-before "$(TRAIN_BEFORE)" --test-from "$(TEST_FROM)"
 
-screenshots: $(VENV)/.dev ## docs/images/console/*.png of a console that runs (CONSOLE_URL, default :8001)
+screenshots: $(VENV)/.dev ## docs/images/console/*.png of a console that runs here (CONSOLE_URL, default :8001; KEYS_DIR)
 	$(BIN)/python -m scripts.screenshots --url "$(or $(CONSOLE_URL),http://127.0.0.1:8001)"
 
 bench-%: $(VENV)/.dev ## run benchmarks/NAME.py; ends with one JSON line
