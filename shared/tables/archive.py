@@ -27,9 +27,10 @@ from sqlalchemy import (
 from shared.clock import MICROS_PER_DAY, to_datetime
 from shared.errors import UnderstudyError
 from shared.system.files import write_whole_within
+from shared.tables.bulk import among
 from shared.tables.data_changes import RowLogs
 from shared.tables.engine import database_errors
-from shared.tables.locks import lock_for_writing
+from shared.tables.locks import share_writing
 
 if TYPE_CHECKING:
     import polars as pl
@@ -117,11 +118,12 @@ def _move(
 ) -> dict[str, int]:
     """The oldest rows that are left, in one transaction; empty where there are none."""
     with database_errors("archive rows"), engine.begin() as connection:
-        lock_for_writing(connection)
+        # Beside writers, who wait for no more than the rows that go; those that they lock stay.
+        share_writing(connection)
         ids = list(connection.scalars(_oldest(logs, log, before_us)))
         moved: dict[str, int] = {}
         for table in (log, *logs.beside) if ids else ():
-            is_one = table.c[logs.row_id].in_(ids)
+            is_one = among(connection, table, ids, logs.row_id)
             rows = _frame(connection, table, is_one)
             if rows.height:
                 write(table, rows)
@@ -142,7 +144,8 @@ def _count(engine: Engine, logs: RowLogs, before_us: int) -> int:
 
 def _oldest(logs: RowLogs, log: Table, before_us: int) -> Select[Any]:
     query = select(log.c[logs.row_id]).where(*_conditions(logs, log, before_us))
-    return query.order_by(log.c.event_time).limit(_CHUNK)
+    query = query.order_by(log.c.event_time).limit(_CHUNK)
+    return query.with_for_update(skip_locked=True, of=log)
 
 
 def _conditions(logs: RowLogs, log: Table, before_us: int) -> list[ColumnElement[bool]]:

@@ -1,6 +1,5 @@
 """Old rows become files; live features are what they were."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -12,23 +11,14 @@ from shared.rows.row_store import DeclaredRowStore
 from shared.rows.tables import row_logs, tables_of
 from shared.tables.archive import TooYoung, archive_rows
 from shared.tables.data_changes import TRANSACTION_LOGS
-from shared.tables.engine import connect, migrate
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
-from shared.tables.writer import write_decisions, write_history
-from shared.transaction import Transaction
+from shared.tables.writer import write_decisions, write_history, write_labels
+from shared.transaction import Label, Transaction
 from tests.support.churn_rows import churn
 from tests.usecases.fraud.features.frames import START, record, transaction
 from usecases.fraud.features.online import FraudFeatureSource
 
 NOW_US = START + 1_000 * MICROS_PER_DAY
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = connect(f"sqlite:///{tmp_path}/rows.db")
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 def _at(number: int, days: float, user: str = "ann") -> Transaction:
@@ -75,6 +65,20 @@ def test_a_second_time_moves_nothing(engine: Engine, tmp_path: Path) -> None:
     archive_rows(engine, TRANSACTION_LOGS, tmp_path, NOW_US, 400)
     counts = archive_rows(engine, TRANSACTION_LOGS, tmp_path, NOW_US, 400)
     assert not any(counts.values())
+
+
+def test_a_row_that_a_label_is_being_written_to_leaves_with_the_next_run(
+    engine: Engine, tmp_path: Path
+) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    _write(engine, [_at(number, number) for number in range(20)])
+    with engine.connect() as labelling, labelling.begin():
+        write_labels(labelling, [Label("t000003", 1, NOW_US, "test")])
+        first = archive_rows(engine, TRANSACTION_LOGS, tmp_path, NOW_US, 400)
+    second = archive_rows(engine, TRANSACTION_LOGS, tmp_path, NOW_US, 400)
+    assert (first["transactionhistorylogs"], first["apitransactionlogs"]) == (7, 8)
+    assert (second["transactionhistorylogs"], second["apitransactionlogs"]) == (1, 0)
 
 
 def test_rows_stay_where_the_file_cannot_be_written(engine: Engine, tmp_path: Path) -> None:
