@@ -30,7 +30,7 @@ $(VENV)/.run: requirements.txt requirements/serving.txt requirements/learning.tx
 	@$(PHASE) "kernels, compiled once" $(BIN)/python -m scripts.precompile
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt requirements/ray.txt
 	@$(PHASE) "tools of development (requirements/dev.txt)" $(BIN)/pip install --quiet -r requirements/dev.txt
 	@touch $@
 

@@ -18,7 +18,7 @@ import usecases
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import INTERRUPTED, RunRecorder
 from scheduler.cycle.report import RunReport
-from scheduler.runners import runners
+from scheduler.runners import runners, tasks_of
 from scheduler.schedule.jobs import REPLAY, JobRunner
 from scheduler.service import stop_on_signals
 from scheduler.settings import SchedulerSettings, load_settings
@@ -70,7 +70,7 @@ def carry_out(
     if run.job == REPLAY:
         _yield_to_others()
     known = runners(settings, engine, use_case, recorder, interruption=interruption, log=log)
-    with recording(spans, trace):
+    with recording(spans, trace), tasks_of(settings):
         report = _execute(known.get(run.job), run, recorder)
     while not recorder.is_settled and not interruption.requested:
         interruption.wait(DATABASE_RETRY_SECONDS)

@@ -1,6 +1,7 @@
 """The wiring of a child process: who carries out which job; nothing is started here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
@@ -26,11 +27,32 @@ from scheduler.stores import candidate_store, held_out_store
 from scheduler.tracking.tracker import Tracker
 from scheduler.tracking.wiring import tracker_for
 from shared.clock import SystemClock
+from shared.execution.executor import TaskLimits, executing
+from shared.execution.processes import LocalProcesses
+from shared.execution.ray_cluster import RayExecutor
 from shared.importing.lake import Lake
 from shared.keys.signing import sign
 from shared.keys.store import KeyStore
 from shared.rows.tables import logs_of_folder
 from shared.usecase.learning import LearningUseCase
+
+
+@contextmanager
+def tasks_of(settings: SchedulerSettings) -> Iterator[None]:
+    """Let the tasks of a run be carried out where the settings say."""
+    limits = TaskLimits(settings.task_time_limit_seconds, settings.task_memory_limit_bytes)
+    if settings.ray_address is not None:
+        cluster = RayExecutor(settings.ray_address, limits)
+        try:
+            with executing(cluster):
+                yield
+        finally:
+            cluster.close()
+    elif settings.task_processes > 1:
+        with executing(LocalProcesses(settings.task_processes, limits)):
+            yield
+    else:
+        yield
 
 
 def runners(

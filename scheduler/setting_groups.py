@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from scheduler.cycle.as_of import parse_as_of
+from shared.execution.ray_cluster import host_of
 from shared.intervals import Interval
 from shared.local_paths import AbsolutePath
 from shared.outbound import SecretAddress, SecretWebhook
@@ -122,6 +123,41 @@ class RunSettings(SettingGroup):
     @classmethod
     def _is_an_instant(cls, value: str | None) -> str | None:
         return None if value is None else parse_as_of(value)
+
+
+class ExecutionSettings(SettingGroup):
+    """Tasks of a run."""
+
+    ray_address: str | None = Field(
+        default=None,
+        description="Ray cluster that candidates and folds are trained on: ray://HOST:10001, or "
+        "HOST:6379 on a machine of the cluster. It needs RAY_AUTH_MODE=token and, beyond this "
+        "machine, RAY_USE_TLS=1. None: they are trained on this machine.",
+    )
+    task_processes: int = Field(
+        default=1,
+        ge=1,
+        le=64,
+        description="Processes of this machine that they are trained in, where RAY_ADDRESS is not "
+        "set; each holds the training rows. 1: one after another in the run's process.",
+    )
+    task_time_limit_seconds: float = Field(
+        default=3_600.0,
+        gt=0,
+        description="Seconds that one of them may take in a process of its own or on Ray.",
+    )
+    task_memory_limit_bytes: int = Field(
+        default=4 * GIB,
+        gt=0,
+        description="Memory in bytes that one of them may ask for there.",
+    )
+
+    @field_validator("ray_address")
+    @classmethod
+    def _is_a_cluster(cls, address: str | None) -> str | None:
+        if address is not None:
+            host_of(address)
+        return address
 
 
 class RunFileSettings(SettingGroup):

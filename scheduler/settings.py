@@ -6,6 +6,7 @@ from scheduler.setting_groups import (
     ApprovalSettings,
     ArchiveSettings,
     DriftSettings,
+    ExecutionSettings,
     MonitoringSettings,
     NotificationSettings,
     RolloutSettings,
@@ -13,6 +14,7 @@ from scheduler.setting_groups import (
     RunSettings,
     ScheduleSettings,
 )
+from shared.execution.ray_cluster import refuse_open_cluster
 from shared.settings import (
     ApiClientSettings,
     CandidateSettings,
@@ -44,6 +46,7 @@ class SchedulerSettings(
     ApiTimeoutSettings,
     ScheduleSettings,
     RunSettings,
+    ExecutionSettings,
     CandidateSettings,
     StoreSettings,
     RunFileSettings,
@@ -65,4 +68,7 @@ def load_settings() -> SchedulerSettings:
     Raises:
         SettingsError: names every variable that cannot be used, why, and the remedy.
     """
-    return load(SchedulerSettings)
+    settings = load(SchedulerSettings)
+    if settings.ray_address is not None:
+        refuse_open_cluster(settings.ray_address)
+    return settings

@@ -15,6 +15,7 @@ SWITCHES = MappingProxyType(
     {
         "ORT_DISABLE_TELEMETRY": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "RAY_USAGE_STATS_ENABLED": "0",
         # honoured by many more, among them what pickled models may import
         "DO_NOT_TRACK": "1",
     }

@@ -29,6 +29,7 @@ from scheduler.replay.report import (
     write_report,
 )
 from scheduler.replay.summary import describe, judged, summarize, verdict
+from scheduler.runners import tasks_of
 from scheduler.settings import SchedulerSettings, load_settings
 from shared.clock import SystemClock, to_datetime
 from shared.contracts.replays import instant_us
@@ -232,7 +233,7 @@ def replay_history(request: ReplayRequest) -> int:
         end_us = _instant("--to", request.end) if request.end else newest_event_us(use_case, engine)
         spans = plan_spans(interval, begin_us, end_us)
         asked = _asked(request, settings, use_case, engine, spans)
-        with screen:
+        with screen, tasks_of(settings):
             rounds = replay(asked, screen)
     except KeyboardInterrupt:
         errors.print(screen.stopped(), style="yellow", highlight=False)

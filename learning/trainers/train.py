@@ -7,7 +7,7 @@ that no threshold explains refuses the candidate, and names where it begins.
 
 import math
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol
@@ -33,6 +33,7 @@ from learning.trainers.steps import differing_step
 from learning.trainers.thresholds import decision_threshold, outlier_threshold
 from shared.bundle.graph import check_graph
 from shared.errors import BundleMalformed, TrainingFailed
+from shared.execution.executor import TaskFailed, current_executor
 from shared.tasks import OUTLIER, TaskKind
 from shared.tasks.answer import DECISION
 from shared.usecase.learning import CHOSEN, Candidate, Progress, baseline_path
@@ -104,13 +105,13 @@ def train(request: TrainingRequest, progress: Progress) -> Candidate:
         feature_names=request.names,
         feature_set_version=request.feature_set_version,
         thresholds=_thresholds(request, chosen, forest),
-        hyperparameters=_hyperparameters(request, chosen, fitted),
+        hyperparameters=_hyperparameters(request, chosen, fitted, progress),
         frameworks=_frameworks(),
     )
 
 
 def _hyperparameters(
-    request: TrainingRequest, chosen: _Chosen, fitted: FittedModel
+    request: TrainingRequest, chosen: _Chosen, fitted: FittedModel, progress: Progress
 ) -> Mapping[str, Any]:
     """The recipe, which stays the same from run to run, and what this run chose by it.
 
@@ -122,7 +123,7 @@ def _hyperparameters(
         "candidate": chosen.recipe.title,
         "validation_rows": chosen.recent.stop - chosen.recent.start,
         "validation": {title: {measure: value} for title, value in chosen.values.items()},
-        **_folds(request, chosen.recipe),
+        **_folds(request, chosen.recipe, progress),
     }
     if len(request.recipes) == 1:
         return {**model, "seed": request.seed, CHOSEN: found}
@@ -132,26 +133,67 @@ def _hyperparameters(
     }  # fmt: skip
 
 
-def _folds(request: TrainingRequest, recipe: Recipe) -> Mapping[str, Any]:
+def _folds(request: TrainingRequest, recipe: Recipe, progress: Progress) -> Mapping[str, Any]:
     """The measure on each of so many parts of the time, learned from all others.
 
     Shown, never judged: parts that are learned from lie on both sides of each.
     """
     if not request.folds:
         return {}
-    measure, rows = measure_named(request.measure_name), np.arange(len(request.matrix))
+    rows = np.arange(len(request.matrix))
+    parts = np.array_split(rows, request.folds)
+    asked = [_Fit(recipe, np.setdiff1d(rows, part, assume_unique=True), part) for part in parts]
+    names = [f"fold {at + 1} of {len(parts)}" for at in range(len(parts))]
+    measure = measure_named(request.measure_name)
     values: list[float | None] = []
-    for part in np.array_split(rows, request.folds):
-        others = np.setdiff1d(rows, part, assume_unique=True)
-        try:
-            scores = fit(request, recipe, others).predict(request.matrix[part])
-        except TrainingFailed:
+    fitted = _fit_all(request, asked, names, lambda _share: progress("folds", 0.98))
+    for part, found in zip(parts, fitted, strict=True):
+        if isinstance(found, str):
             # a class that only this part has, for instance: no reason to train nothing
             values.append(None)
             continue
-        value = measure.of(scores, request.labels[part].astype(np.float64)).value
+        value = measure.of(found, request.labels[part].astype(np.float64)).value
         values.append(round(measure.shown(value), 6) if math.isfinite(value) else None)
     return {"folds": values}
+
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """One recipe, the rows that it learns from, and those that it then scores."""
+
+    recipe: Recipe
+    train: Rows
+    score: Rows
+
+
+def fit_and_score(request: TrainingRequest, asked: _Fit) -> Floats | str:
+    """A task of an executor: the scores, or why there are none."""
+    # On a busy machine a second OpenMP thread costs more than it gives.
+    with threadpool_limits(1):
+        try:
+            fitted = fit(request, asked.recipe, asked.train)
+            return fitted.predict(request.matrix[asked.score])
+        except TrainingFailed as error:
+            return str(error)
+
+
+def _fit_all(
+    request: TrainingRequest,
+    asked: Sequence[_Fit],
+    names: Sequence[str],
+    progress: Callable[[float], None],
+) -> list[Floats | str]:
+    """All of them, wherever this run carries out its tasks."""
+    try:
+        return current_executor().map(
+            fit_and_score,
+            request,
+            asked,
+            names=names,
+            watch=lambda done: progress(done / len(asked)),
+        )
+    except TaskFailed as error:
+        raise TrainingFailed(str(error)) from error
 
 
 def fit(request: TrainingRequest, recipe: Recipe, rows: Rows) -> FittedModel:
@@ -171,12 +213,12 @@ def _choose(request: TrainingRequest, progress: Progress) -> _Chosen:
     truth = request.labels[recent].astype(np.float64)
     values, faults = {}, []
     best: tuple[float, Recipe, Floats] | None = None
-    for place, recipe in enumerate(request.recipes):
-        progress(recipe.model, 0.6 * place / len(request.recipes))
-        try:
-            scores = fit(request, recipe, slice(0, recent.start)).predict(request.matrix[recent])
-        except TrainingFailed as error:
-            faults.append(str(error))
+    tried = [_Fit(recipe, slice(0, recent.start), recent) for recipe in request.recipes]
+    titles = [recipe.title for recipe in request.recipes]
+    fitted = _fit_all(request, tried, titles, lambda share: progress("candidates", 0.6 * share))
+    for recipe, scores in zip(request.recipes, fitted, strict=True):
+        if isinstance(scores, str):
+            faults.append(scores)
             continue
         value = measure.of(scores, truth).value if np.isfinite(scores).all() else -math.inf
         values[recipe.title] = round(measure.shown(value), 6) if math.isfinite(value) else math.nan

@@ -86,7 +86,7 @@ def train_candidate(ask: FraudTrainingRequest, progress: Progress) -> Candidate:
 
 def _train(ask: FraudTrainingRequest, progress: Progress) -> Candidate:
     progress("choice", 0.0)
-    choice = choose(ask.examples, ask.recipe.classifier)
+    choice = choose(ask.examples, ask.recipe.classifier, lambda _judged: progress("choice", 0.0))
     fitted = fit_components(ask, progress, choice.name)
     progress("export", 0.9)
     files = export(fitted, len(ask.feature_names))

@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import average_precision_score, roc_auc_score
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from shared.errors import TrainingFailed
+from shared.execution.executor import TaskFailed, Watch, current_executor, ignore
 from shared.usecase.learning import Labels
 from shared.usecase.serving import FloatMatrix
 
@@ -91,8 +94,8 @@ class TrainingExamples:
         )
 
 
-def choose(examples: TrainingExamples, recipe: ClassifierChoice) -> Choice:
-    """Fit and judge every candidate on every part."""
+def choose(examples: TrainingExamples, recipe: ClassifierChoice, watch: Watch = ignore) -> Choice:
+    """Fit and judge every candidate on every part; a part is a task of the run's executor."""
     parts = _parts(len(examples.labels), recipe)
     judged = [
         part
@@ -100,7 +103,8 @@ def choose(examples: TrainingExamples, recipe: ClassifierChoice) -> Choice:
         if len(np.unique(examples.labels[part])) == 2
         and len(np.unique(examples.labels[_all_but(part, examples)])) == 2
     ]
-    found = [_judge(examples, recipe, part) for part in judged]
+    names = [f"rows {part.start} to {part.stop}" for part in judged]
+    found = _judge_all(examples, recipe, judged, names, watch)
     table = {name: _mean([each[name][0] for each in found]) for name in recipe.candidates if found}
     name = _best(table, recipe)
     newest_scores = None
@@ -121,6 +125,28 @@ def _all_but(part: slice, examples: TrainingExamples) -> npt.NDArray[np.bool_]:
     others = np.ones(len(examples.labels), dtype=np.bool_)
     others[part] = False
     return others
+
+
+def _judge_all(
+    examples: TrainingExamples,
+    recipe: ClassifierChoice,
+    parts: Sequence[slice],
+    names: Sequence[str],
+    watch: Watch,
+) -> list[dict[str, tuple[Validated, Scores]]]:
+    common = (examples, recipe)
+    try:
+        return current_executor().map(judge, common, parts, names=names, watch=watch)
+    except TaskFailed as error:
+        raise TrainingFailed(f"classifier: {error}") from error
+
+
+def judge(
+    common: tuple[TrainingExamples, ClassifierChoice], part: slice
+) -> dict[str, tuple[Validated, Scores]]:
+    """Every candidate, learned from the other rows: its results on this part, and its scores."""
+    with threadpool_limits(1):
+        return _judge(*common, part)
 
 
 def _judge(
