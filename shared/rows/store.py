@@ -7,7 +7,7 @@ kept with the instant of its replacement.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -28,6 +28,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from shared.rows.tables import RowTables
 from shared.tables.engine import to_json
+from shared.tables.locks import share_writing
 
 LabelValue = float | bytes
 _Item = TypeVar("_Item")
@@ -112,6 +113,9 @@ def insert_unless_there(
     )
     if not records:
         return 0
+    if connection.dialect.name == "postgresql":
+        # In one order, so that of two writers with the same rows none is killed.
+        records = sorted(records, key=itemgetter(names.index("row_id")))
     return connection.exec_driver_sql(statement, list(records)).rowcount
 
 
@@ -125,7 +129,10 @@ def store_labels(
         known = latest.get(label.row_id)
         if known is None or label.known_at_us >= known.known_at_us:
             latest[label.row_id] = label
-    for chunk in _chunks(list(latest.values())):
+    if latest:
+        # Before anything is read: in SQLite another writer could come between the two otherwise.
+        share_writing(connection)
+    for chunk in _chunks(sorted(latest.values(), key=attrgetter("row_id"))):
         _store_chunk(connection, tables, chunk, outcome)
     return outcome
 
@@ -142,6 +149,8 @@ def _store_chunk(
         rows.label_source,
         rows.label_sent_by,
     ).where(among(connection, tables.rows, [label.row_id for label in chunk]))
+    # Of two writers over PostgreSQL one waits, in one order of rows, and sees the other's label.
+    query = query.order_by(rows.row_id).with_for_update()
     stored = {row.row_id: row for row in connection.execute(query)}
     written: list[RowLabel] = []
     replaced: list[dict[str, Any]] = []

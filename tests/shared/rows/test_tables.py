@@ -1,11 +1,13 @@
 """Tables made from a schema: created once, grown by new columns, never changed in silence."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
+
 import pytest
 from sqlalchemy import Engine, inspect, select
 
 from shared.rows.schema import Column, Kind
 from shared.rows.snapshot import read_rows, snapshot_schema
-from shared.rows.store import RowLabel, insert_rows, store_labels
+from shared.rows.store import RowLabel, StoredLabels, insert_rows, store_labels
 from shared.rows.table_changes import DeclarationChanged, make_tables
 from shared.rows.tables import RowTables, tables_of
 from tests.support.churn_rows import COLUMNS, churn
@@ -85,6 +87,25 @@ def test_of_two_labels_in_one_delivery_the_one_known_later_counts(
     with engine.begin() as connection:
         told = store_labels(connection, tables, [label("a", 1.0, 300), label("a", 0.0, 200)])
     assert told.new == 1
+    assert read_rows(engine, tables, 900)["label"].to_list() == [1.0]
+
+
+def test_of_labels_that_two_writers_store_at_once_the_one_known_later_counts(
+    engine: Engine, tables: RowTables
+) -> None:
+    write(engine, tables, record("a", ingested_at=0))
+
+    def store_the_earlier() -> StoredLabels:
+        with engine.begin() as connection:
+            return store_labels(connection, tables, [label("a", 0.0, 200)])
+
+    with engine.connect() as connection, ThreadPoolExecutor(1) as pool:
+        with connection.begin():
+            assert store_labels(connection, tables, [label("a", 1.0, 300)]).new == 1
+            waiting = pool.submit(store_the_earlier)
+            # it waits for this transaction, or comes after it
+            assert not wait([waiting], timeout=0.3).done
+        assert waiting.result(timeout=60).repeated == 1
     assert read_rows(engine, tables, 900)["label"].to_list() == [1.0]
 
 
