@@ -32,7 +32,6 @@ SETTINGS = {
     "RUN_ATTEMPTS": "200",
     "CLOCK_SPEED": str(SPEED),
     "RUN_PROCESS_READY": "true",
-    "RETRAINED_MODELS_DIR": "",
 }
 
 
@@ -67,8 +66,17 @@ class Takeovers:
 class Chaos:
     """One database, two schedulers, one API, and a process killer."""
 
-    def __init__(self, folder: Path, engine: Engine, api: AcceptingApi, rng: random.Random) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        engine: Engine,
+        api: AcceptingApi,
+        rng: random.Random,
+        *,
+        separate_disks: bool = False,
+    ) -> None:
         self.folder, self.engine, self.api, self.rng = folder, engine, api, rng
+        self.separate_disks = separate_disks
         self.began_us = self.ended_us = time.time_ns() // 1_000
         self.takeovers = Takeovers()
         self.kills = 0
@@ -132,9 +140,16 @@ class Chaos:
             **{
                 **SETTINGS,
                 "CLOCK_BASE_US": str(self.began_us),
-                "RETRAINED_MODELS_DIR": str(self.folder / "retrained_models"),
+                **(self._own_disk(name) if self.separate_disks else {}),
             },
         )
+
+    def _own_disk(self, name: str) -> dict[str, str]:
+        """As on another host: nothing in common but the database, the keys and the store."""
+        folders = {"RETRAINED_MODELS_DIR": "candidates", "TEST_DATA_DIR": "held_out",
+                   "WORK_DIR": "work"}  # fmt: skip
+        own = {variable: str(self.folder / name / kind) for variable, kind in folders.items()}
+        return own | {"STORE_URL": (self.folder / "store").as_uri()}
 
     def _kill(self, name: str) -> None:
         scheduler = self._alive.pop(name)

@@ -2,6 +2,9 @@
 
 Real processes, real SIGKILLs, SQLite and PostgreSQL. Due instants come by a clock that runs
 4,320 times as fast, so that twelve hours take ten seconds; leases run in real time.
+
+`--separate-disks`: as on two hosts, with nothing in common but the database and a store; none
+promotes what it has not compared with the champion, whose bundle comes from the store.
 """
 
 import argparse
@@ -19,6 +22,7 @@ from sqlalchemy import Engine
 
 from benchmarks.chaos_world import OPEN, Chaos, due_instants, is_open, say
 from benchmarks.report import Bar, finish
+from scheduler.gates.contest import GATE
 from scheduler.schedule.jobs import RETRAINING
 from shared.clock import MICROS_PER_SECOND
 from shared.tables.engine import connect, migrate
@@ -55,6 +59,7 @@ def figures(chaos: Chaos) -> dict[str, float]:
         "invented": len(set(scheduled) - set(due_instants(chaos.began_us, 0, chaos.now_us()))),
         "promotions": len(accepted),
         # every bundle the API took is the one bundle of one run that succeeded
+        "promotions_without_comparison": sum(map(is_uncompared, runs)),
         "duplicate_promotions": len(accepted) - len(promoted & set(accepted)),
         "promotions_out_of_order": sum(a >= b for a, b in itertools.pairwise(numbers)),
         "open": sum(is_open(run, expected[-1]) for run in runs),
@@ -65,6 +70,14 @@ def figures(chaos: Chaos) -> dict[str, float]:
         "takeover_median_seconds": round(median(chaos.takeovers.seconds), 1),
         "takeover_max_seconds": round(max(chaos.takeovers.seconds, default=0.0), 1),
     }
+
+
+def is_uncompared(run: Run) -> bool:
+    """Promoted over a champion by floors alone."""
+    if run.status is not RunStatus.SUCCEEDED or run.champion_version is None:
+        return False
+    paths = [one["numbers"].get("path") for one in run.verdicts or () if one["gate"] == GATE]
+    return paths != ["compared"]
 
 
 def is_lost(run: Run) -> bool:
@@ -106,14 +119,15 @@ def database(kind: str, folder: Path) -> Iterator[Engine]:
         yield engine
 
 
-def measure(kind: str, kills: int, seed: int) -> dict[str, float]:
-    say(f"{kind}: {kills} kills")
+def measure(kind: str, kills: int, seed: int, *, separate_disks: bool = False) -> dict[str, float]:
+    say(f"{kind}: {kills} kills{', separate disks' if separate_disks else ''}")
     with (
         tempfile.TemporaryDirectory() as name,
         database(kind, Path(name)) as engine,
         accepting_api() as api,
     ):
-        chaos = Chaos(Path(name), engine, api, random.Random(seed))
+        rng = random.Random(seed)
+        chaos = Chaos(Path(name), engine, api, rng, separate_disks=separate_disks)
         try:
             chaos.run(kills)
             found = figures(chaos)
@@ -137,6 +151,7 @@ def bars(kind: str, kills: int) -> dict[str, Bar]:
         f"{kind}_invented": ("==", 0),
         # with none, none could have been doubled
         f"{kind}_promotions": (">=", kills // 10),
+        f"{kind}_promotions_without_comparison": ("==", 0),
         f"{kind}_duplicate_promotions": ("==", 0),
         f"{kind}_promotions_out_of_order": ("==", 0),
         f"{kind}_open": ("==", 0),
@@ -149,6 +164,7 @@ def bars(kind: str, kills: int) -> dict[str, Bar]:
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--only", choices=("sqlite", "postgresql"))
+    asked.add_argument("--separate-disks", action="store_true")
     asked.add_argument("--kills", type=int, default=200)
     asked.add_argument("--seed", type=int, default=20260101)
     given = asked.parse_args()
@@ -156,9 +172,10 @@ def main() -> None:
     found: dict[str, float] = {"load": round(os.getloadavg()[0], 1)}
     wanted: dict[str, Bar] = {}
     for kind in kinds:
-        found |= measure(kind, given.kills, given.seed)
+        found |= measure(kind, given.kills, given.seed, separate_disks=given.separate_disks)
         wanted |= bars(kind, given.kills)
-    finish("scheduler_chaos", found, wanted)
+    name = "scheduler_chaos_separate_disks" if given.separate_disks else "scheduler_chaos"
+    finish(name, found, wanted)
 
 
 if __name__ == "__main__":

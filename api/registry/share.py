@@ -168,9 +168,8 @@ class Share:
         return self._fetch_rest() or has_changed
 
     def _look(self, base: Base | None) -> StoredObject | Unchanged | None:
-        if base is None or base.owed or base.revision is None:
-            return self.store.read(STATE)
-        return self.store.read_unless(STATE, base.revision)
+        known = None if base is None or base.owed else base.revision
+        return self.store.read_unless(STATE, known)
 
     def _agree(
         self, shared: SharedState | None, revision: Revision | None, base: Base | None
@@ -222,8 +221,9 @@ class Share:
             revision = self.store.write_if(STATE, state.to_bytes(), known)
         except WriteConflict:
             # A write whose answer was lost is repeated by proxies and clients.
-            found = self.store.read(STATE)
-            if found is None or f'"{change_id}"'.encode() not in found.content:
+            found = self.store.read_unless(STATE, None)
+            is_mine = f'"{change_id}"'.encode()
+            if not isinstance(found, StoredObject) or is_mine not in found.content:
                 raise
             revision = found.revision
         return Offered(revision, sequence + 1, change_id)

@@ -40,7 +40,7 @@ class CandidateStore:
     def verdicts(self, version: Version) -> dict[str, Any] | None:
         """The saved verdicts of a candidate; None if no complete file is here."""
         try:
-            raw = self._read(f"{version}/{VERDICTS}")
+            raw = self._read(f"{version}/{VERDICTS}", changes=True)
             found = None if raw is None else json.loads(raw)
         except (OSError, ValueError):
             return None
@@ -49,7 +49,7 @@ class CandidateStore:
     def report(self, version: Version) -> str | None:
         """The page of a candidate; None where it is not kept here."""
         try:
-            raw = self._read(f"{version}/{REPORT}")
+            raw = self._read(f"{version}/{REPORT}", changes=True)
         except OSError:
             return None
         return None if raw is None else raw.decode()
@@ -98,7 +98,12 @@ class CandidateStore:
         if self._shared is not None:
             self._shared.put(name, content)
 
-    def _read(self, name: str) -> bytes | None:
+    def _read(self, name: str, *, changes: bool = False) -> bytes | None:
+        """`changes`: another scheduler may have written it since, so the store's copy counts."""
+        if changes and self._shared is not None:
+            found = self._shared.get(name)
+            if found is not None:
+                return found
         try:
             return (self._root / name).read_bytes()
         except FileNotFoundError:
@@ -106,21 +111,30 @@ class CandidateStore:
 
     def _prune_shared(self, protected: frozenset[Version]) -> None:
         """The same rule in the store, by the time of the last file of a version."""
-        if self._shared is None:
+        known = None if self._shared is None else self._shared.files()
+        if self._shared is None or known is None:
             return
         latest: dict[Version, int] = {}
-        files = [(_version(info.key.partition("/")[0]), info) for info in self._shared.files()]
+        files = [(_version(info.key.partition("/")[0]), info) for info in known]
         for version, info in files:
             if version is not None:
                 latest[version] = max(latest.get(version, 0), info.modified_us)
         newest = sorted(latest, key=lambda version: (latest[version], version), reverse=True)
         kept = protected | set(newest[: self._keep])
         pages = sorted(info.key for version, info in files if version is None)
-        for version, info in files:
-            if version is not None and version not in kept:
-                self._shared.delete(info.key)
-        for name in pages[: -self._keep]:
+        surplus = [info.key for version, info in files if version and version not in kept]
+        for name in (*surplus, *pages[: -self._keep]):
             self._shared.delete(name)
+        self._shared.put_missing(self._root, self._names_of(kept), known)
+
+    def _names_of(self, versions: frozenset[Version] | set[Version]) -> list[str]:
+        """Files of these versions that are here, and are kept in the store as well."""
+        return [
+            f"{version}/{name}"
+            for version in self.versions() & versions
+            for name in WRITTEN - {ROLLOUT}
+            if (self.folder(version) / name).is_file()
+        ]
 
     def _is_ours(self, version: Version) -> bool:
         names = (path.name for path in self.folder(version).iterdir())

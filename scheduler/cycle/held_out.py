@@ -65,7 +65,10 @@ class HeldOutStore:
         """Sets that are only in the store."""
         if self._shared is None:
             return {}
-        names = [info.key for info in self._shared.files() if info.key.endswith(_SUFFIX)]
+        known = self._shared.files()
+        if known is None:
+            raise OSError(None, "the store (STORE_URL) is away: erase again when it is back")
+        names = [info.key for info in known if info.key.endswith(_SUFFIX)]
         read = {name: self._shared.get(name) for name in names if name not in here}
         return {name: content for name, content in read.items() if content is not None}
 
@@ -87,12 +90,16 @@ class HeldOutStore:
         for path in files[: -self._keep]:
             path.unlink()
             digest_path(path).unlink(missing_ok=True)
-        if self._shared is None:
+        known = None if self._shared is None else self._shared.files()
+        if self._shared is None or known is None:
             return
-        sets = [info for info in self._shared.files() if info.key.endswith(_SUFFIX)]
+        sets = [info for info in known if info.key.endswith(_SUFFIX)]
         for info in sorted(sets, key=lambda info: info.modified_us)[: -self._keep]:
             self._shared.delete(info.key)
             self._shared.delete(digest_path(Path(info.key)).name)
+        newest = files[-self._keep :]
+        names = [name.name for path in newest for name in (path, digest_path(path))]
+        self._shared.put_missing(self._root, names, known)
 
 
 def _as_bytes(rows: pl.DataFrame) -> bytes:

@@ -1,12 +1,13 @@
 """Files of the scheduler in the store: what one scheduler writes, the one that takes over reads.
 
 Each object is signed by the scheduler that wrote it, under its name: a store is not trusted. While
-the store is away a run goes on; what could not be written is written with the next file.
+the store is away a run goes on; what could not be written is written at the end of a later run.
 """
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -33,20 +34,26 @@ class SharedFiles:
     prefix: str
     sign: Callable[[bytes], str]
     trusted: Callable[[], Keys]
-    _unwritten: dict[str, bytes] = field(default_factory=dict)
 
     def put(self, name: str, content: bytes) -> None:
-        """Write a file, and those that could not be written before."""
-        self._unwritten[name] = content
+        """Write a file; while the store is away, only the log says so."""
+        key = self.prefix + name
         try:
-            for waiting, its_content in list(self._unwritten.items()):
-                key = self.prefix + waiting
-                signature = self.sign(_statement(key, its_content))
-                self.store.write(key, its_content)
-                self.store.write(key + _SIGNATURE, signature.encode())
-                del self._unwritten[waiting]
+            self.store.write(key, content)
+            self.store.write(key + _SIGNATURE, self.sign(_statement(key, content)).encode())
         except StoreAway as error:
             _log.warning("file_not_shared", name=name, problem=error.strerror)
+
+    def put_missing(self, root: Path, names: Iterable[str], known: Iterable[ObjectInfo]) -> None:
+        """Write files below `root` that the store lacks, or has from before they were changed."""
+        written = {info.key: info for info in known}
+        for name in names:
+            status, info = (root / name).stat(), written.get(name)
+            is_there = info is not None and (
+                info.size_bytes == status.st_size or info.modified_us > status.st_mtime_ns // 1_000
+            )
+            if not is_there:
+                self.put(name, (root / name).read_bytes())
 
     def get(self, name: str) -> bytes | None:
         """The file; None: it is not there, cannot be trusted, or the store is away."""
@@ -66,13 +73,13 @@ class SharedFiles:
             return None
         return found.content
 
-    def files(self) -> list[ObjectInfo]:
-        """What is there, by names below the prefix; empty while the store is away."""
+    def files(self) -> list[ObjectInfo] | None:
+        """What is there, by names below the prefix; None while the store is away."""
         try:
             found = list(self.store.list(self.prefix))
         except StoreAway as error:
             _log.warning("shared_files_not_listed", problem=error.strerror)
-            return []
+            return None
         return [
             ObjectInfo(info.key.removeprefix(self.prefix), info.size_bytes, info.modified_us)
             for info in found

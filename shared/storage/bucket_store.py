@@ -57,9 +57,10 @@ class BucketStore:
     def read(self, key: str) -> StoredObject | None:
         return self._read(self._patient, key, {})
 
-    def read_unless(self, key: str, known: Revision) -> StoredObject | Unchanged | None:
+    def read_unless(self, key: str, known: Revision | None) -> StoredObject | Unchanged | None:
+        options = {} if known is None else {"if_none_match": known.e_tag}
         try:
-            return self._read(self._quick, key, {"if_none_match": known.e_tag})
+            return self._read(self._quick, key, options)
         except _NotModified:
             return UNCHANGED
 

@@ -41,7 +41,7 @@ class FolderStore:
                 return None
         return StoredObject(content, _revision(content))
 
-    def read_unless(self, key: str, known: Revision) -> StoredObject | Unchanged | None:
+    def read_unless(self, key: str, known: Revision | None) -> StoredObject | Unchanged | None:
         found = self.read(key)
         return UNCHANGED if found is not None and found.revision == known else found
 

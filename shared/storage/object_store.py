@@ -67,8 +67,8 @@ class ObjectStore(Protocol):
         """The object; None: there is none."""
         ...
 
-    def read_unless(self, key: str, known: Revision) -> StoredObject | Unchanged | None:
-        """The object, unless it still has this revision."""
+    def read_unless(self, key: str, known: Revision | None) -> StoredObject | Unchanged | None:
+        """A small object, unless it still has this revision; given up sooner than `read`."""
         ...
 
     def write(self, key: str, content: bytes) -> None:

@@ -27,16 +27,22 @@ def refuse_without_conditional_writes(store: ObjectStore, now_us: int) -> None:
     """
     key = f"{_FOLDER}/{secrets.token_hex(8)}"
     try:
-        first = _must(store, lambda: store.write_if(key, b"first", None))
-        _must_not(store, lambda: store.write_if(key, b"again", None))
-        _must(store, lambda: store.write_if(key, b"second", first))
-        _must_not(store, lambda: store.write_if(key, b"stale", first))
-        if not _passed_lately(store, now_us):
-            for number in range(_ROUNDS):
-                _race(store, key, number)
-            store.write(_PASSED, b"")
-    finally:
+        _try(store, key, now_us)
+    except SettingsError:
         store.delete(key)
+        raise
+    store.delete(key)
+
+
+def _try(store: ObjectStore, key: str, now_us: int) -> None:
+    first = _must(store, lambda: store.write_if(key, b"first", None))
+    _must_not(store, lambda: store.write_if(key, b"again", None))
+    _must(store, lambda: store.write_if(key, b"second", first))
+    _must_not(store, lambda: store.write_if(key, b"stale", first))
+    if not _passed_lately(store, now_us):
+        for number in range(_ROUNDS):
+            _race(store, key, number)
+        store.write(_PASSED, b"")
 
 
 def _passed_lately(store: ObjectStore, now_us: int) -> bool:

@@ -1,5 +1,9 @@
-"""`python -m tests.api.tiny_server FOLDER`: the tiny use case in a separate process."""
+"""`python -m tests.api.tiny_server FOLDER [CHANGES]`: the tiny use case in a separate process.
 
+CHANGES: settings as JSON.
+"""
+
+import json
 import socket
 import sys
 from pathlib import Path
@@ -12,8 +16,8 @@ from tests.api.server import serve_settings
 from tests.api.tiny import TinyUseCase
 
 
-def main(folder: Path) -> None:
-    settings = serve_settings(folder)
+def main(folder: Path, changes: str = "{}") -> None:
+    settings = serve_settings(folder, **json.loads(changes))
     app = create_app(build_service(settings, TinyUseCase(), SystemClock()))
     listener = socket.create_server(("127.0.0.1", 0))
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
@@ -21,4 +25,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

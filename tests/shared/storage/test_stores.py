@@ -84,8 +84,10 @@ def test_a_conditional_write_holds_only_for_the_revision_that_is_there(store: Ob
 
 
 def test_a_read_says_that_nothing_has_changed(store: ObjectStore) -> None:
+    assert store.read_unless("state", None) is None
     known = store.write_if("state", b"1", None)
     assert store.read_unless("state", known) is UNCHANGED
+    assert store.read_unless("state", None) == StoredObject(b"1", known)
     store.write_if("state", b"2", known)
     found = store.read_unless("state", known)
     assert isinstance(found, StoredObject)
@@ -128,7 +130,7 @@ class Forgetful:
     def read(self, key: str) -> StoredObject | None:
         return self._store.read(key)
 
-    def read_unless(self, key: str, known: Revision) -> StoredObject | Unchanged | None:
+    def read_unless(self, key: str, known: Revision | None) -> StoredObject | Unchanged | None:
         return self._store.read_unless(key, known)
 
     def write(self, key: str, content: bytes) -> None:
