@@ -74,7 +74,15 @@ def build_models(
     )
     loader = ModelLoader(registry, verifier)
     crashes = _crashes(settings, worker, clock)
-    share = _share(settings, registry, verifier=verifier, audit=audit, clock=clock, metrics=metrics)
+    share = _share(
+        settings,
+        registry,
+        verifier=verifier,
+        audit=audit,
+        clock=clock,
+        metrics=metrics,
+        worker=worker,
+    )
     promoter = Promoter(
         registry=registry,
         verifier=verifier,
@@ -122,6 +130,7 @@ def _share(
     audit: AuditTrail,
     clock: Clock,
     metrics: Metrics,
+    worker: int,
 ) -> Share | None:
     """None without STORE_URL: then nothing of it is imported or started."""
     store = open_store(settings)
@@ -138,9 +147,12 @@ def _share(
         max_bytes=settings.bundle_max_bytes,
     )
     registry.shared = share
-    metrics.watch("store_away", "1 while the store does not answer", lambda: share.is_away)
-    metrics.watch("store_owed", "1 while the store lacks changes of this host", lambda: share.owes)
-    metrics.watch("store_sequence", "Number of the shared state", lambda: share.sequence)
+    if worker == 0:
+        metrics.watch("store_away", "1 while the store does not answer", lambda: share.is_away)
+        metrics.watch(
+            "store_owed", "1 while the store lacks changes of this host", lambda: share.owes
+        )
+        metrics.watch("store_sequence", "Number of the shared state", lambda: share.sequence)
     return share
 
 

@@ -5,6 +5,7 @@ registry's files as they always do.
 """
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -13,10 +14,11 @@ from api.models.verify import Verifier
 from api.registry.ledger import Acceptance
 from api.registry.share import Share
 from api.registry.stored_version import Meta, StoredVersion
-from shared.errors import BundleError, DigestMismatch, SettingsError
+from shared.errors import BundleError, DigestMismatch
 from shared.storage.object_store import StoreAway, WriteConflict
 
 _log = structlog.get_logger()
+_TIDY_SECONDS = 3_600.0
 
 
 class Mirror:
@@ -24,7 +26,8 @@ class Mirror:
 
     def __init__(self, share: Share, poll_seconds: float) -> None:
         self._share = share
-        self._also: list[Callable[[], None]] = []
+        self._also: list[Callable[[], None]] = [self._tidy]
+        self._tidy_at = time.monotonic() + _TIDY_SECONDS
         self._poll_seconds = poll_seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
@@ -51,7 +54,7 @@ class Mirror:
                 work()
         except WriteConflict:
             return  # another host was faster: the next look finds what it wrote
-        except (OSError, SettingsError) as error:
+        except OSError as error:
             self._report(error)
         except Exception:  # noqa: BLE001 - the thread lives on
             _log.exception("mirror_failed")
@@ -64,8 +67,15 @@ class Mirror:
         while not self._stopping.wait(self._poll_seconds):
             self.look()
 
-    def _report(self, error: OSError | SettingsError) -> None:
-        problem = str(error.strerror if isinstance(error, OSError) else error)
+    def _tidy(self) -> None:
+        """Once an hour: bundles that no host needs any more."""
+        now = time.monotonic()
+        if now >= self._tidy_at:
+            self._tidy_at = now + _TIDY_SECONDS
+            self._share.collect_garbage()
+
+    def _report(self, error: OSError) -> None:
+        problem = error.strerror or str(error)
         kind = "away" if isinstance(error, StoreAway) else problem
         if kind != self._problem:
             _log.error("store_not_usable", problem=problem, owed=self._share.owes)

@@ -174,7 +174,7 @@ class Promoter:
         self._registry.root.mkdir(parents=True, exist_ok=True)
         with self.writing(_WRITE_WAIT_SECONDS):
             self.pointer.open_registry()
-        self._read_store()
+        self._read_store(at_start=True)
         with self.writing(_WRITE_WAIT_SECONDS):
             current = self._registry.current()
             for version in self._loader.restore_order():
@@ -318,14 +318,15 @@ class Promoter:
         _log.warning("rolled_back", version=step.target, left=change.previous, reason=step.reason)
         return change
 
-    def _read_store(self) -> None:
+    def _read_store(self, *, at_start: bool = False) -> None:
         """What other hosts did, before this one decides; without the store it decides alone."""
         if self._share is None:
             return
         try:
-            self._share.sync()
-        except OSError as error:
-            _log.warning("store_not_read", problem=str(error))
+            self._share.sync(at_start=at_start)
+        except (OSError, WriteConflict) as error:
+            problem = error.strerror if isinstance(error, OSError) else str(error)
+            _log.warning("store_not_read", problem=problem)
         with self._swap_lock:
             self._registry.refresh()
 

@@ -14,7 +14,9 @@ from shared.bundle.version import Version
 from shared.clock import to_micros
 
 # Lines that say that `version` serves from then on.
-_TAKEN_INTO_SERVICE = frozenset({"promotion", "rollback", "breaker", "crash", "hand-change"})
+_TAKEN_INTO_SERVICE = frozenset(
+    {"promotion", "rollback", "breaker", "crash", "hand-change", "mirrored"}
+)
 # Those of them that leave `previous` because of what it did.
 _LEFT = {
     "rollback": Ending.ROLLED_BACK,

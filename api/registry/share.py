@@ -22,7 +22,7 @@ from api.registry.shared_state import BUNDLES, STATE, Base, BaseFile, SharedStat
 from api.registry.stored_version import Meta, StoredVersion
 from shared.bundle.version import Version
 from shared.clock import Clock
-from shared.errors import UnderstudyError
+from shared.errors import SettingsError, UnderstudyError
 from shared.storage.object_store import (
     ObjectStore,
     Revision,
@@ -37,6 +37,7 @@ _log = structlog.get_logger()
 _LOCK_SECONDS = 5.0
 _SYNC_WAIT_SECONDS = 20.0
 _REFUSED_SECONDS = 60.0
+_ATTEMPTS = 4
 # What no state names, and is younger than this, may belong to a push under way.
 _GARBAGE_US = 3_600_000_000
 
@@ -72,6 +73,8 @@ class Share:
         self._write_lock = RegistryLock(registry.root / ".write.lock")
         self._sync_lock = RegistryLock(registry.root / ".mirror.lock")
         self._is_probed = False
+        # Whether every version that this host keeps was here at the last look.
+        self._is_complete = False
         # Bundles that cannot be used, and when each is tried again.
         self._refused: dict[str, float] = {}
 
@@ -121,22 +124,34 @@ class Share:
         if offered.revision is not None:
             self._remember(offered.revision, offered.sequence, offered.change_id)
 
-    def sync(self) -> bool:
+    def sync(self, *, at_start: bool = False) -> bool:
         """Bring this host and the store to one content; whether anything changed here.
 
         Raises:
-            StoreAway: the store does not answer.
-            SettingsError: it cannot be used.
+            StoreAway: the store does not answer, or cannot be used.
+            SettingsError: `at_start`, and it cannot be used.
             OSError: nothing can be written here.
+            WriteConflict: other hosts were faster each time.
         """
         with self._sync_lock.held(_SYNC_WAIT_SECONDS):
             try:
-                has_changed = self._sync()
+                has_changed = self._sync_once_or_more()
             except StoreAway:
                 self.is_away = True
                 raise
+            except SettingsError as error:
+                self.is_away = True
+                if at_start:
+                    raise
+                raise StoreAway(self.store.name, str(error)) from error
             self.is_away = False
             return has_changed
+
+    def _sync_once_or_more(self) -> bool:
+        for _ in range(_ATTEMPTS):
+            with suppress(WriteConflict):
+                return self._sync()
+        return self._sync()
 
     def collect_garbage(self) -> None:
         """Remove bundles from the store that no host needs any more."""
@@ -157,7 +172,7 @@ class Share:
         base = self._base.read()
         found = self._look(base)
         if isinstance(found, Unchanged):
-            return self._fetch_rest()
+            return False if self._is_complete else self._fetch_rest()
         shared = None
         if found is not None:
             shared = read_state(found.content, self._use_case, self.store.name)
@@ -253,6 +268,9 @@ class Share:
         content = self._registry.content()
         wanted = sorted(self._registry.kept(content.ledger), key=Version.parse, reverse=True)
         came = [name for name in wanted if self._fetch_one(content.ledger.accepted[name])]
+        self._is_complete = all(
+            self._registry.holds(name, content.ledger.accepted[name].sha256) for name in wanted
+        )
         if came:
             with self._write_lock.held(_LOCK_SECONDS):
                 self._registry.touch()
@@ -279,9 +297,13 @@ class Share:
             if len(raw.content) > self._max_bytes:
                 return self._refuse(accepted, "it is larger than BUNDLE_MAX_BYTES")
             stored = StoredVersion(raw.content, signature.content.decode("ascii", "replace"))
-            self._registry.store(self._accept(accepted, stored), stored)
+            meta = self._accept(accepted, stored)
         except UnderstudyError as error:
             return self._refuse(accepted, str(error))
+        with self._write_lock.held(_LOCK_SECONDS):
+            # It may be this host's own push, which is being written at this moment.
+            if not self._registry.holds(version, sha256):
+                self._registry.store(meta, stored)
         _log.info("bundle_fetched", version=version, bytes=len(raw.content))
         return True
 

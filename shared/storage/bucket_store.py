@@ -71,7 +71,8 @@ class BucketStore:
     def write_if(self, key: str, content: bytes, known: Revision | None) -> Revision:
         mode: Any = "create"
         if known is not None:
-            mode = {"e_tag": known.e_tag, "version": known.number}
+            said = {"e_tag": known.e_tag, "version": known.number}
+            mode = {name: value for name, value in said.items() if value is not None}
         with self._errors():
             try:
                 done = obstore.put(self._quick, key, content, mode=mode)
