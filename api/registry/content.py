@@ -59,7 +59,7 @@ def merged(local: RegistryContent, shared: RegistryContent, now_us: int) -> Regi
     """
     ledger = _ledger(local.ledger, shared.ledger)
     current = _current(ledger, local.current, shared.current)
-    if current is not None and current != shared.current and not _is_open(ledger, current):
+    if current is not None and not _is_open(ledger, current):
         ledger = ledger.with_activation(current, now_us)
     return RegistryContent(
         current, _ending_with(ledger, current), _rollouts(local.rollouts, shared.rollouts)
@@ -123,20 +123,23 @@ def _earliest(first: int | None, second: int | None) -> int | None:
 
 
 def _current(ledger: Ledger, local: str | None, shared: str | None) -> str | None:
-    if shared is None or _stands(ledger, shared):
-        return local if shared is None else shared
-    targets = ledger.return_order(set(ledger.accepted))
-    wanted = (local, *(name for name in targets if name != shared))
-    return next((name for name in wanted if name and _stands(ledger, name)), None) or next(
-        (name for name in targets if name != shared), shared
-    )
+    """The version to serve; one that was left only where there is no better, none revoked."""
+    if shared is None:
+        return local
+    if _stands(ledger, shared):
+        return shared
+    if local is not None and _stands(ledger, local):
+        return local
+    served = (activation.version for activation in reversed(ledger.activations))
+    known = (*ledger.return_order(set(ledger.accepted)), shared, *served)
+    return next((name for name in known if not ledger.is_revoked(name)), shared)
 
 
 def _stands(ledger: Ledger, version: str) -> bool:
     """Whether no host has left this version since it was last put into service."""
     if ledger.is_revoked(version) or ledger.was_left(version):
         return False
-    return _is_open(ledger, version) or ledger.activated_at_us(version) is None
+    return _is_open(ledger, version)
 
 
 def _is_open(ledger: Ledger, version: str) -> bool:

@@ -214,6 +214,7 @@ def test_what_a_bucket_holds_is_not_trusted(world: World) -> None:
 def test_a_registry_from_before_the_store_becomes_the_shared_one(world: World) -> None:
     alone, _ = world.hosts("1.0.0", "1.0.1")
     shutil.rmtree(world.bucket)
+    world.bucket.mkdir()
     (alone.registry.root / ".store.json").unlink()
     world.host("a").share.sync()
     fresh = world.host("z")
@@ -224,14 +225,18 @@ def test_a_registry_from_before_the_store_becomes_the_shared_one(world: World) -
 
 
 def test_a_store_of_another_use_case_is_refused_by_name(world: World) -> None:
-    world.hosts("1.0.0")
+    _, second = world.hosts("1.0.0")
     state = world.bucket / "state.json"
     state.write_text(state.read_text().replace('"tiny"', '"churn"', 1))
     with pytest.raises(SettingsError, match="belongs to the use case 'churn'"):
-        world.host("c").share.sync()
+        world.host("c").share.sync(at_start=True)
     state.write_text("{")
     with pytest.raises(SettingsError, match=r"state\.json cannot be read"):
-        world.host("d").share.sync()
+        world.host("d").share.sync(at_start=True)
+    # what becomes unusable later does not stop a host that serves
+    with pytest.raises(StoreAway, match=r"state\.json cannot be read"):
+        second.share.sync()
+    assert second.current == "1.0.0"
 
 
 def test_bundles_that_no_state_names_are_removed_after_an_hour(world: World) -> None:
