@@ -75,7 +75,7 @@ def _user_pass(
         frame, seen = (_read(shard_files(folder, number)) for folder in (rows, sums))
         if frame is None or seen is None:
             continue
-        matrix = batch.compute_from(frame, seen.select(SUMS).to_numpy(order="c"))
+        matrix = batch.compute_from(frame, seen.select(SUMS).to_numpy(order="c", writable=True))
         part = features / f"{number:05d}.rows", features / f"{number:05d}.f32"
         frame[ROW].to_numpy().tofile(part[0])
         matrix.tofile(part[1])
