@@ -306,7 +306,7 @@ def test_a_million_runs_are_a_page_of_fifty(bench: Bench) -> None:
         )
     started = time.monotonic()
     answer = bench.browser().get("/runs")
-    assert answer.text.count('<th scope="row">') == 50
+    assert answer.text.count('<th scope="row"') == 50
     assert "before=199951" in answer.text
     assert time.monotonic() - started < 30
 
