@@ -13,14 +13,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.auth import security
 from api.http.browsers import OriginGuard
-from api.http.docs_page import add_docs_page
+from api.http.docs_page import add_docs_page, add_front_page, add_shared_responses
 from api.http.errors import add_handlers
-from api.http.front_page import add_front_page
 from api.http.headers import AnswerLayer
-from api.http.openapi import add_shared_responses
 from api.http.request_context import RequestContext
-from api.http.threads import RouteThreads
-from api.http.turns import FairTurns
+from api.http.threads import FairTurns, RouteThreads
 from api.routes.alerts import add_alert_routes
 from api.routes.approvals import add_approval_routes
 from api.routes.audit import add_audit_route
@@ -28,9 +25,8 @@ from api.routes.bundles import add_bundle_route
 from api.routes.decisions import add_decision_route
 from api.routes.feedback import add_feedback_routes
 from api.routes.health import add_health_routes
-from api.routes.models import add_model_routes
+from api.routes.models import add_model_routes, add_revocation_route
 from api.routes.retraining import add_retraining_routes
-from api.routes.revocation import add_revocation_route
 from api.routes.rollout import add_rollout_routes
 from api.scoring.docs import RawRoute
 from api.scoring.routes import add_scoring_routes

@@ -21,9 +21,8 @@ from api.workers.build import build_peers, build_workers
 from api.workers.run_dir import RunDir
 from api.workers.worker_context import WorkerContext
 from shared.clock import MICROS_PER_SECOND, Clock
-from shared.clock_metrics import ClockMetrics
 from shared.machine_clock import MACHINE_CLOCK, MachineClock
-from shared.machine_metrics import DiskMetrics, sqlite_folder
+from shared.machine_metrics import ClockMetrics, DiskMetrics, sqlite_folder
 from shared.usecase.serving import ServingUseCase
 
 

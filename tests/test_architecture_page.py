@@ -31,4 +31,5 @@ def test_each_stop_exists(path: str, name: str) -> None:
 def test_the_walks_are_short() -> None:
     """Stops and files of each; raise neither without a reason."""
     assert (len(REQUEST), len(CANDIDATE)) <= (45, 40)
+    assert len({path for path, _ in REQUEST}) <= 25
     assert len({path for path, _ in CANDIDATE}) <= 30

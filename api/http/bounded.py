@@ -7,13 +7,13 @@ itself (an endless header, a chunk's extension, a trailer) is counted from outsi
 
 import asyncio
 from collections.abc import Callable
+from typing import Any, cast
 
 import httptools
 import structlog
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from api.http.bounds import Bounds
-from api.http.coalesced_write import CoalescedWriteProtocol
 from api.http.connections import Connections, ConnectionState
 from api.http.headers import last_answer, no_version
 from api.http.heads import (
@@ -29,6 +29,52 @@ from api.http.problems import BUSY, MALFORMED, TOO_SLOW, Problem
 from shared.host_names import Hosts
 
 _log = structlog.get_logger()
+
+
+_HEAD, _END_OF_HEAD = b"HTTP/1.1 ", b"\r\n\r\n"
+
+
+class CoalescedWriteProtocol(HttpToolsProtocol):
+    """uvicorn's own protocol over a transport that holds a head back until something follows."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(cast(asyncio.Transport, CoalescingTransport(transport)))
+
+
+class CoalescingTransport:
+    """A transport that joins head and body; all else is passed on to the real one."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._call_soon = asyncio.get_running_loop().call_soon
+        self._held = b""
+
+    def write(self, data: bytes) -> None:
+        if self._transport.is_closing():
+            # uvloop raises here, once a request that is still being answered
+            return
+        if not self._held and data.startswith(_HEAD) and data.endswith(_END_OF_HEAD):
+            self._held = data
+            # where no body follows at once: to HEAD, before a slow one, or `100 Continue`
+            self._call_soon(self._let_go)
+            return
+        self._transport.write(self._held + data)
+        self._held = b""
+
+    def close(self) -> None:
+        self._let_go()
+        self._transport.close()
+
+    def _let_go(self) -> None:
+        if self._held:
+            held, self._held = self._held, b""
+            if not self._transport.is_closing():
+                self._transport.write(held)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
 _SLICE_BYTES = 16 * 1024
 _AGAIN = {"Retry-After": "1"}
 

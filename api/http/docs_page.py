@@ -1,4 +1,4 @@
-"""The page at /docs with its viewer: files of this package, so that it works without a network."""
+"""The pages at / and /docs with their files, which need no network; answers in /openapi.json."""
 
 import base64
 import hashlib
@@ -7,9 +7,23 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
+
+from api.http.problems import (
+    ADDRESS_TOO_LONG,
+    BUSY,
+    FOREIGN_ORIGIN,
+    HEADERS_TOO_LARGE,
+    MALFORMED,
+    MEDIA_TYPE,
+    TOO_SLOW,
+    WRONG_HOST,
+    ProblemKind,
+    problem_response,
+)
 
 PATH = "/docs"
 FILES = {"swagger-ui-bundle.js": "text/javascript", "swagger-ui.css": "text/css"}
@@ -101,3 +115,77 @@ def _policy() -> str:
             "frame-ancestors 'none'",
         )
     )
+
+
+_STYLE = """
+:root { color-scheme: light dark }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem }
+dt { margin-top: 1rem; overflow-wrap: anywhere } dd { margin: 0 }
+"""
+_LINKS = {
+    "/docs": "every route with its fields and examples; works without a network",
+    "/current_model": "the live version, since when it serves, and why",
+    "/models": "every version that was accepted",
+    "/api/health": "the state of every part",
+    "/metrics": "for Prometheus",
+    "/openapi.json": "the schema that /docs shows",
+}
+
+
+def add_front_page(app: FastAPI, console_url: str | None) -> None:
+    """GET /; `console_url` is the console's address, where one is configured."""
+    page = front_page(app.title, console_url)
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'"
+
+    async def front(_request: Request) -> HTMLResponse:
+        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+
+    app.add_route("/", front, include_in_schema=False)
+
+
+def front_page(title: str, console_url: str | None) -> str:
+    """The page as HTML."""
+    links = {} if console_url is None else {console_url: "the console: what is live, and why"}
+    listed = "\n".join(
+        f'<dt><a href="{escape(address)}">{escape(address)}</a></dt><dd>{escape(meaning)}</dd>'
+        for address, meaning in (links | _LINKS).items()
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f'<title>{escape(title)}</title>\n<link rel="icon" href="data:,">\n'
+        f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{escape(title)}</h1>\n"
+        f"<dl>\n{listed}\n</dl>\n</body>\n</html>\n"
+    )
+
+
+OF_CONNECTIONS = (MALFORMED, TOO_SLOW, ADDRESS_TOO_LONG, WRONG_HOST, HEADERS_TOO_LARGE, BUSY)
+"""The answers that the protocol may give to any request."""
+
+OF_WRITERS = (FOREIGN_ORIGIN,)
+"""The answer to pages of other origins, unless they only read."""
+
+_READING = frozenset({"get", "head", "options"})
+
+
+def add_shared_responses(schema: dict[str, Any]) -> None:
+    """Add them to every operation of an OpenAPI document."""
+    kinds = (*OF_CONNECTIONS, *OF_WRITERS)
+    parts = schema.setdefault("components", {}).setdefault("responses", {})
+    parts.update({kind.code: problem_response(kind.status, (kind,)) for kind in kinds})
+    for operations in schema["paths"].values():
+        for method, operation in operations.items():
+            for kind in OF_CONNECTIONS if method in _READING else kinds:
+                _add(operation.setdefault("responses", {}), kind)
+
+
+def _add(responses: dict[str, Any], kind: ProblemKind) -> None:
+    """A reference, or one problem more where the route itself answers this status."""
+    status = str(kind.status)
+    known = responses.setdefault(status, {"$ref": f"#/components/responses/{kind.code}"})
+    if "$ref" in known:
+        return
+    shared = problem_response(kind.status, (kind,))
+    known["description"] = f"{known['description']}; {shared['description']}"
+    examples = shared["content"][MEDIA_TYPE]["examples"]
+    known["content"][MEDIA_TYPE]["examples"].update(examples)

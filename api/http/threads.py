@@ -1,10 +1,13 @@
-"""Threads by what a route is for: callers that fill one kind do not delay the others.
+"""Thread pools by the purpose of a route, and fair turns of the event loop.
+
+Callers that fill one pool do not delay the others.
 
 The framework has forty threads for all routes together. Callers who wait for a database took
 them all, and an operator's rollback stood in line behind them.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -69,3 +72,42 @@ class RouteThreads:
         """End the threads that have nothing to do; work that waits is not begun."""
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+# About two milliseconds of ordinary answers.
+_PER_TURN = 8
+
+
+class FairTurns:
+    """Admits a bounded number of requests in each iteration of the running event loop."""
+
+    def __init__(self, per_turn: int = _PER_TURN) -> None:
+        self._per_turn = per_turn
+        self._left = per_turn
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._is_next_asked = False
+
+    async def wait(self) -> None:
+        """Return in the first turn that has room, in order of arrival."""
+        loop = asyncio.get_running_loop()
+        if not self._is_next_asked:
+            self._is_next_asked = True
+            loop.call_soon(self._begin, loop)
+        if self._left > 0 and not self._waiting:
+            self._left -= 1
+            return
+        turn: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(turn)
+        await turn
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A new turn: those who wait come first."""
+        self._left = self._per_turn
+        while self._waiting and self._left > 0:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._left -= 1
+        self._is_next_asked = bool(self._waiting)
+        if self._is_next_asked:
+            loop.call_soon(self._begin, loop)

@@ -1,4 +1,6 @@
-"""Statistics of both arms from counts; standard errors account for similar rows of one user.
+"""Statistics of both arms from counts, and the rollout of GET /current_model.
+
+Standard errors account for similar rows of one user.
 
 A mean over rows is a ratio of two sums over groups of users. Its variance is the linearised
 one of a ratio of cluster totals (Cochran 1977, *Sampling Techniques*, 6.3 and 9.3; Deng,
@@ -6,14 +8,28 @@ Knoblich and Lu 2018, "Applying the delta method in metric analytics", KDD, for 
 that split users and count rows), never less than that of independent rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 
-from api.rollout.arm_counts import LATENCY_EDGES_MS, ArmCounts
-from shared.contracts.rollouts import ArmMean, ArmStatistics, ScoreShare
+from api.registry.rollouts import Ended, Rollout
+from api.rollout.arm_counts import LATENCY_EDGES_MS, ArmCounts, total
+from api.rollout.controller import RolloutController
+from shared.clock import MICROS_PER_SECOND, isoformat
+from shared.contracts.rollouts import (
+    SHARES,
+    ArmMean,
+    ArmStatistics,
+    EndedView,
+    Mode,
+    RolloutArms,
+    RolloutView,
+    RolloutWorkers,
+    ScoreShare,
+    ShadowState,
+)
 
 _Sums = npt.NDArray[np.float64]
 
@@ -80,3 +96,48 @@ def _upper_edge(bins: Sequence[int], share: float) -> float | None:
         if seen >= share * total:
             return edge
     return LATENCY_EDGES_MS[-1]
+
+
+def rollout_view(rollout_controller: RolloutController, now_us: int) -> RolloutView | None:
+    """The rollout in force with the figures of all workers."""
+    rollout = rollout_controller.rollout
+    if rollout is None:
+        return None
+    rollout_controller.flush()
+    arms, champions, candidates = total(rollout_controller.counters_dir, rollout.stage_key)
+    shadow = ShadowState(dropped=arms.dropped, restarts=arms.restarts, gave_up=arms.gave_up)
+    return RolloutView(
+        mode=rollout.mode,
+        version=rollout.version,
+        champion=rollout.champion,
+        share_percent=rollout.share_percent,
+        shares=list(SHARES),
+        next_share=rollout.next_share,
+        began_at=isoformat(rollout.began_at_us),
+        stage_since=isoformat(rollout.stage_since_us),
+        stage_seconds=max(0.0, (now_us - rollout.stage_since_us) / MICROS_PER_SECOND),
+        begun_by=rollout.who,
+        arms=RolloutArms(
+            champion=arm_statistics(arms.champion, champions),
+            candidate=arm_statistics(arms.candidate, candidates),
+        ),
+        shadow=shadow if rollout.mode is Mode.SHADOW else None,
+        workers=_workers(rollout_controller, rollout),
+    )
+
+
+def ended_view(ended: Ended | None) -> EndedView | None:
+    if ended is None:
+        return None
+    shown = ended.model_dump(exclude={"began_at_us", "ended_at_us"})
+    times = {"began_at": isoformat(ended.began_at_us), "ended_at": isoformat(ended.ended_at_us)}
+    return EndedView(**shown, **times)
+
+
+def _workers(rollout_controller: RolloutController, rollout: Rollout) -> RolloutWorkers:
+    reports: Mapping[int, dict[str, str | None]] = rollout_controller.told()
+    following = sum(said["stage"] == rollout.stage_key for said in reports.values())
+    troubles = {at: said["trouble"] for at, said in reports.items() if said["trouble"]}
+    return RolloutWorkers(
+        following=following, total=rollout_controller.workers, troubles={**troubles}
+    )

@@ -11,8 +11,7 @@ from api.models.loaded import LiveModel
 from api.models.model_slot import ModelSlot
 from api.registry.rollouts import Rollout
 from api.rollout.canary import Canary
-from api.rollout.trial import RolloutTrial
-from api.rollout.trial_factory import TrialFactory
+from api.rollout.trial_factory import RolloutTrial, TrialFactory
 from api.workers.file_watcher import RETRY_SECONDS
 from api.workers.roster import CONVERGE_SECONDS, LaggingWorker, Workers
 from api.workers.run_dir import RunDir, WorkerReport

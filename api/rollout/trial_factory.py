@@ -1,26 +1,66 @@
-"""Makes a trial of a rollout: a canary inside this process, or a shadow beside it."""
+"""Makes a trial of a rollout: a canary in this process, or a shadow beside it, with score bins."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
+
+import structlog
 
 from api.models.crashes import Crashes
 from api.models.loaded import LiveModel
 from api.models.model_loader import ModelLoader
+from api.models.score_edges import are_probabilities, score_edges_of
+from api.models.trial import Trial
 from api.registry.registry import BUNDLE, Registry
 from api.registry.rollouts import Rollout
-from api.rollout.arm_counts import Counters
+from api.rollout.arm_counts import SCORE_EDGES, Counters
 from api.rollout.canary import Canary
-from api.rollout.score_edges import score_edges
 from api.rollout.shadow import Shadow
 from api.rollout.shadow_child import ChildConfig
 from api.rollout.shadow_process import ShadowProcess
 from api.rollout.shadow_record import ShadowRecordFormat
-from api.rollout.trial import RolloutTrial
+from shared.bundle.archive import unpack
 from shared.contracts.rollouts import Mode
-from shared.errors import ModelLoadError
+from shared.errors import ModelLoadError, UnderstudyError
+from shared.tasks.observed import range_edges
 from shared.usecase.serving import ServingUseCase
+
+_log = structlog.get_logger()
+
+
+class RolloutTrial(Trial, Protocol):
+    """A trial of a rollout, with what it counts."""
+
+    @property
+    def rollout(self) -> Rollout: ...
+
+    @property
+    def counters(self) -> Counters: ...
+
+    def settle(self) -> None:
+        """Called about twice a second, never by scoring."""
+        ...
+
+    def stop(self) -> None:
+        """The trial is over; write what was counted."""
+        ...
+
+
+def score_edges(registry: Registry, champion: str) -> tuple[float, ...]:
+    """Fixed ones for a probability; else those of the champion's predictions on held-out rows."""
+    meta = registry.meta(champion)
+    components: Sequence[str] = () if meta is None else meta.manifest["components"]
+    if are_probabilities(components):
+        return SCORE_EDGES
+    try:
+        raw = (registry.root / "versions" / champion / BUNDLE).read_bytes()
+        return score_edges_of(components, unpack(raw), SCORE_EDGES)
+    except (UnderstudyError, OSError) as error:
+        _log.warning("version_has_no_score_bins", version=champion, reason=str(error)[:300])
+        return range_edges(())
+
 
 _UNKNOWN_FD = -1
 

@@ -11,15 +11,15 @@ from api.http.auth import RouteSpec, add_route
 from api.http.problems import JOURNAL_FULL, NO_MODEL, SCORING_FAILED, Problem
 from api.http.shared_rendering import SharedRendering
 from api.metrics import CONTENT_TYPE
-from api.rollout.schemas import rollout_view
+from api.rollout.arm_statistics import rollout_view
 from api.service import Service
 from api.workers.peers.network import Peers
 from shared.clock import MICROS_PER_SECOND, isoformat
-from shared.clock_metrics import clock_trouble
 from shared.contracts.health import Alive, Component, Health, Ready, State
 from shared.contracts.rollouts import Mode
 from shared.errors import DataUnavailable
 from shared.intervals import Interval, next_due
+from shared.machine_metrics import clock_trouble
 from shared.run_progress import running_now
 from shared.tables.approvals import waiting
 from shared.tables.config import RetrainingConfig, read_retraining_config

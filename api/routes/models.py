@@ -1,4 +1,4 @@
-"""Routes of versions: what is served, push, and rollback."""
+"""Routes of versions: the live version, push, rollback, and revocation."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -30,10 +30,10 @@ from api.http.problems import (
 )
 from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.models.push import Push
-from api.models.refusals import NoRollout
+from api.models.refusals import NoRollout, RolloutConflict
 from api.models.serving_state import VersionChange
 from api.registry.rollouts import ChangeRequest
-from api.rollout.schemas import ended_view, rollout_view
+from api.rollout.arm_statistics import ended_view, rollout_view
 from api.service import Service
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
@@ -44,6 +44,8 @@ from shared.contracts.models import (
     Models,
     ModelSummary,
     NotFollowing,
+    Revoked,
+    RevokeRequest,
     RollbackRequest,
     WorkersView,
 )
@@ -286,3 +288,29 @@ async def _push(
         refusal.__cause__ = error
     await run_in_threadpool(service.models.promoter.refused, refusal.kind.code, refusal.detail, who)
     raise refusal
+
+
+_LIMIT = 16 * 1024
+
+
+def add_revocation_route(app: FastAPI, service: Service) -> None:
+    """POST /revoke_model."""
+
+    def revoke(request: Request, body: RevokeRequest) -> Revoked:
+        who = acting_name(request, body.person)
+        try:
+            with suppress(NoRollout, RolloutConflict):
+                # If it is on trial, users do not get it from here on.
+                service.rollout_controller.abort(
+                    ChangeRequest(body.version, f"revoked: {body.reason}", who)
+                )
+            now = service.models.revoker.revoke(body.version, body.reason, who)
+        except (UnderstudyError, OSError) as error:
+            raise as_problem(error) from error
+        return Revoked(revoked=body.version, version=now)
+
+    options = {"tags": ["models"], "summary": "Never serve a version again"}
+    spec = RouteSpec(
+        "POST", "/revoke_model", revoke, Role.OPERATOR, _LIMIT, ROLLBACK_PROBLEMS, options
+    )
+    add_route(app, service.access.authenticator, spec)

@@ -23,8 +23,8 @@ from api.scoring.user_locks import MonotonicClock, NoLocks, StripedLocks, UserLo
 from api.settings import Settings
 from api.tracing.batches import BatchTracer
 from api.workers.build import WorkerParts
-from api.workers.peers.labels import PeersJournals
 from api.workers.peers.network import Peers
+from api.workers.peers.router import PeersJournals
 from shared.usecase.serving import FeatureSource, ServingUseCase, WindowBounds
 
 

@@ -33,7 +33,6 @@ from api.scoring.idempotency import (
     decided_elsewhere,
 )
 from api.scoring.model_router import Isolation, ModelRouter, RoutedScores, answered, compare
-from api.scoring.reservation import RowReservation
 from api.scoring.stages import (
     Accepted,
     Featured,
@@ -44,7 +43,7 @@ from api.scoring.stages import (
     Scored,
     reply_of,
 )
-from api.scoring.user_locks import MonotonicClock, UserLocks, lock_keys
+from api.scoring.user_locks import MonotonicClock, RowReservation, UserLocks, lock_keys
 from api.workers.peers.claims import Claims
 from shared.tables.read_deadline import missed, reading_until
 from shared.transaction import Transaction

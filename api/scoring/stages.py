@@ -1,4 +1,4 @@
-"""The stages of a scoring request, one type each.
+"""The stages of a scoring request, one type each, and the reservation of accepted rows.
 
 | stage | holds | made by |
 |---|---|---|

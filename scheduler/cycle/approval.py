@@ -10,8 +10,7 @@ import hashlib
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.candidates import CandidateStore
-from scheduler.cycle.preconditions import ChampionChanged, check_champion
-from scheduler.cycle.promotion import promote
+from scheduler.cycle.promotion import ChampionChanged, check_champion, promote
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.run import CycleRun
 from scheduler.decision import PromotionDecision, from_json

@@ -9,7 +9,7 @@ from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import NotEnoughHistory
 from scheduler.cycle.interruption import Interrupted
 from scheduler.cycle.learn import learn
-from scheduler.cycle.preconditions import ChampionChanged, LeaseLost
+from scheduler.cycle.promotion import ChampionChanged, LeaseLost
 from scheduler.cycle.records import INTERRUPTED, Recorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.resumption import is_promoted_already

@@ -15,8 +15,8 @@ from scheduler.drift.alarm import Response, respond
 from scheduler.drift.champion_baseline import NotChecked, baseline_of_champion
 from scheduler.drift.finding import DriftFinding, look
 from scheduler.drift.live import DriftWindow
+from scheduler.drift.page.page import DriftReports
 from scheduler.drift.record import to_json
-from scheduler.drift.reports import DriftReports
 from scheduler.drift.sentence import answer
 from scheduler.drift.stored import REQUESTED_BY, read_retrainings
 from scheduler.schedule.jobs import RETRAINING

@@ -9,17 +9,54 @@ known, so a weekly replay is the book's prequential validation.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from sqlalchemy import Engine
 
-from scheduler.replay.use_case import Passing
 from shared.clock import MICROS_PER_DAY
 from shared.errors import TrainingFailed
 from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import LearningUseCase, Split
+from shared.usecase.serving import FloatMatrix
+from shared.verdicts import Verdict
+
+
+class Passing:
+    """Passes on what a subclass does not answer itself."""
+
+    def __init__(self, use_case: LearningUseCase) -> None:
+        self._inner = use_case
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+class _Historic(Passing):
+    def __init__(self, use_case: LearningUseCase, history: Engine) -> None:
+        super().__init__(use_case)
+        self._history = history
+
+    def snapshot(self, engine: Engine, as_of_us: int) -> pl.DataFrame:  # noqa: ARG002
+        return self._inner.snapshot(self._history, as_of_us)
+
+    def check_features(
+        self,
+        engine: Engine,  # noqa: ARG002
+        snapshot: pl.DataFrame,
+        matrix: FloatMatrix,
+        split: Split,
+        as_of_us: int,
+    ) -> Verdict:
+        return self._inner.check_features(self._history, snapshot, matrix, split, as_of_us)
+
+
+def historic(use_case: LearningUseCase, history: Engine) -> LearningUseCase:
+    """The same use case, reading its rows and served features from this engine only."""
+    return cast(LearningUseCase, _Historic(use_case, history))
+
 
 # Published results of a protocol, shown beside the replay's own.
 

@@ -30,9 +30,9 @@ from scheduler.replay.asked import Asked, Watcher
 from scheduler.replay.history import Hindsight, Later, switched_features
 from scheduler.replay.plan import Span
 from scheduler.replay.policies import RoundOutcome, serving
+from scheduler.replay.protocol import historic
 from scheduler.replay.record import Round
 from scheduler.replay.scores import MetricValues, headline_scores, score_period
-from scheduler.replay.use_case import historic
 from scheduler.replay.workspace import HELD_OUT, Workspace
 from scheduler.schedule.jobs import DRIFT, RETRAINING
 from shared.bundle.archive import unpack

@@ -1,4 +1,4 @@
-"""Carries out a run in a child process, and ends that process when it has to end."""
+"""Carries out a run in a child process, ends that process when it has to end; the run's trace."""
 
 import os
 import subprocess
@@ -18,13 +18,40 @@ from scheduler.cycle.records import INTERRUPTED, RunRecorder
 from scheduler.cycle.report import RunReport
 from scheduler.schedule.outage_log import OutageLog
 from scheduler.supervision.limits import ChildLimits
-from scheduler.supervision.run_trace import keep_root
 from shared.errors import DataUnavailable
 from shared.system.child_processes import ChildProcess, kill_child, start_child, stop_child
 from shared.tables.leases import CANCELLED, renew
 from shared.tables.runs import Run, RunStatus, get_run
 from shared.tracing.context import TraceContext, in_context, new_context
-from shared.tracing.pipe import InheritedPipe
+from shared.tracing.pipe import InheritedPipe, SpanSink
+from shared.tracing.spans import Attribute, Instants, Span
+
+
+def keep_root(spans: SpanSink, trace: TraceContext, began: float, run: Run) -> None:
+    """Hand over the span; `run` is as it was recorded, `began` by `time.perf_counter`."""
+    ns, has_failed = Instants().ns, run.status is RunStatus.FAILED
+    known = {
+        "run.id": run.run_id,
+        "run.attempt": run.fencing_number,
+        "run.requested_by": run.requested_by,
+        "run.status": run.status.value,
+        "run.code": run.code,
+        "model.version": run.model_version,
+        "model.champion": run.champion_version,
+    }
+    attributes: dict[str, Attribute] = {
+        name: value for name, value in known.items() if value is not None
+    }
+    root = Span(
+        f"run {run.job}",
+        trace,
+        ns(began),
+        ns(time.perf_counter()),
+        attributes=attributes,
+        error=(run.message or run.code or "failed") if has_failed else None,
+    )
+    spans.keep([root])
+
 
 # Keeps the lease of a run in progress, and learns with it whether the run should end.
 

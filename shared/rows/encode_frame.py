@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
-from shared.rows.hashing import word_hashes
+from shared.rows.encoder import word_hashes
 from shared.rows.schema import Kind, MomentPart, RowSchema
 from shared.rows.slots import Slot, SlotKind, slots_of
 from shared.usecase.serving import FloatMatrix

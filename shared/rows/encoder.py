@@ -1,19 +1,49 @@
 """The encoder of one row: values to a float32 vector, with closures made once per schema.
 
 `shared.rows.encode_frame` does the same for a whole DataFrame; a test holds both to the same
-bits. Nothing is fitted, so nothing has to be shared between training and serving.
+bits. Nothing is fitted, so nothing has to be shared between training and serving: a word of an open
+category becomes a hash of its text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import blake2b
 from operator import itemgetter
 
 import numpy as np
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, to_datetime
-from shared.rows.hashing import word_hashes
 from shared.rows.schema import MomentPart, Row, RowSchema, Value
 from shared.rows.slots import Slot, SlotKind, encoding_version, slots_of
 from shared.usecase.serving import FeatureSet, FloatMatrix, FloatVector
+
+HASH_BITS = 24
+BYTES_PER_SLOT = HASH_BITS // 8
+MAX_SLOTS = 2
+WORDS_PER_SLOT = 1_000
+"""Above this many words one slot is too likely to give two of them the same hash."""
+
+
+def word_hashes(word: str) -> tuple[int, int]:
+    """Two independent hashes of a word, each in [0, 2**24)."""
+    digest = blake2b(word.encode(), digest_size=MAX_SLOTS * BYTES_PER_SLOT).digest()
+    return int.from_bytes(digest[:BYTES_PER_SLOT]), int.from_bytes(digest[BYTES_PER_SLOT:])
+
+
+def slots_for(words: int) -> int:
+    """The number of slots for a category of this many words."""
+    return 1 if words <= WORDS_PER_SLOT else MAX_SLOTS
+
+
+def colliding_words(words: Iterable[str], slots: int) -> Mapping[str, str]:
+    """Words that are encoded exactly like an earlier one: word -> the earlier word."""
+    first: dict[tuple[int, ...], str] = {}
+    duplicates: dict[str, str] = {}
+    for word in words:
+        earlier = first.setdefault(word_hashes(word)[:slots], word)
+        if earlier != word:
+            duplicates[word] = earlier
+    return duplicates
+
 
 _Special = Callable[[Value, int], float | None]
 # Words that are looked up instead of hashed again; beyond that many a column is no category.

@@ -3,7 +3,7 @@
 import asyncio
 from typing import cast
 
-from api.http.coalesced_write import CoalescingTransport
+from api.http.bounded import CoalescingTransport
 
 
 class EndingTransport:

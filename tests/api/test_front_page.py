@@ -2,7 +2,7 @@
 
 import re
 
-from api.http.front_page import front_page
+from api.http.docs_page import front_page
 from tests.api.server import Running
 
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 
 from api.http.callers import anonymous
 from api.scoring.model_router import Isolation
-from api.scoring.reservation import RowReservation
 from api.scoring.stages import Accepted, Received, Reply
+from api.scoring.user_locks import RowReservation
 from api.settings import Settings
 from shared.keys.tokens import Role
 from shared.transaction import Transaction

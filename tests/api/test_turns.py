@@ -5,7 +5,7 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.turns import FairTurns
+from api.http.threads import FairTurns
 
 
 @given(st.integers(1, 5), st.integers(0, 40))

@@ -16,8 +16,7 @@ from learning.trainers.train import train
 from shared.clock import Clock, SystemClock
 from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
 from shared.rows.encode_frame import encode_frame
-from shared.rows.encoder import feature_set_of
-from shared.rows.hashing import word_hashes
+from shared.rows.encoder import feature_set_of, word_hashes
 from shared.rows.schema import Kind, RowSchema
 from shared.rows.sections import GRADIENT_BOOSTING
 from shared.rows.slots import Slot, SlotKind, slots_of
@@ -36,8 +35,7 @@ from usecases.declared.policy import promotion_policy
 from usecases.declared.quality.features import judge_features, read_served
 from usecases.declared.quality.judge import judge_quality, quarantine_rows
 from usecases.declared.refresh import refresh
-from usecases.declared.slices import slices_of
-from usecases.declared.split import split_rows
+from usecases.declared.split import slices_of, split_rows
 
 MOST_WORDS = 20_000
 """Words of one category that a custom estimator receives by name."""

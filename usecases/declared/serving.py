@@ -1,22 +1,29 @@
-"""The serving half of a declared use case: request model, vector and answers from its file."""
+"""The serving half of a declared use case: request model, vector, answers and their reasons."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
+from shared.clock import isoformat
 from shared.label_words import LabelWords
 from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
-from shared.rows.encoder import feature_set_of
+from shared.rows.encoder import RowEncoder, feature_set_of
 from shared.rows.examples import read_examples
-from shared.rows.schema import Row, RowSchema
+from shared.rows.schema import Kind, Row, RowSchema, Value
+from shared.rows.slots import slots_of
 from shared.tasks import Task, TaskKind
+from shared.transaction import Label
 from shared.usecase.serving import (
     FeatureSet,
+    FloatMatrix,
     FloatVector,
+    ReasonRule,
+    Reservation,
     Responder,
     ScoringRoute,
     ServedModel,
@@ -29,9 +36,60 @@ from usecases.declared.answers import (
     best_output,
     first_output,
 )
-from usecases.declared.features import RowFeatures
-from usecases.declared.reasons import reason_rule
 from usecases.declared.request import RowMaker, request_model
+
+
+def reason_rule(schema: RowSchema, default: int) -> ReasonRule:
+    """The rule of a schema; `default` reasons where a caller names no number."""
+    places = {name: at for at, name in enumerate(schema.names)}
+    width = schema.task.width
+
+    def value(row: Row, name: str, _number: float | None) -> Value:
+        written = row.values[places[name]]
+        kind = schema.column(name).kind
+        if written is None:
+            return None
+        if kind is Kind.MOMENT:
+            return isoformat(int(written))
+        # what comes back from the database is 0 or 1
+        return bool(written) if kind is Kind.FLAG else written
+
+    def target(scores: FloatVector, _model: ServedModel) -> int:
+        """The answered class, where each class has a raw score."""
+        return int(scores[:width].argmax()) if schema.task.kind is TaskKind.MULTICLASS else 0
+
+    names = {slot.name: slot.column for slot in slots_of(schema)}
+    return ReasonRule(default, names, value, target)  # type: ignore[arg-type]
+
+
+class RowFeatures:
+    """Implements `FeatureSource` for rows that depend on nothing but themselves."""
+
+    def __init__(self, schema: RowSchema) -> None:
+        self._encoder = RowEncoder(schema)
+        self._width = len(self._encoder.names)
+
+    def vector(self, transaction: Row) -> FloatVector:
+        return self._encoder.vector(transaction)
+
+    def reserve(self, transactions: Sequence[Row]) -> Reservation:
+        """Features of the rows; nothing is reserved, because no row is visible to another."""
+        return Reservation(self._matrix(transactions), (), self.forget)
+
+    def remember(self, transaction: Row) -> None:
+        """Does nothing: no later row depends on these."""
+
+    def forget(self, transaction_ids: Sequence[str]) -> None:
+        """Does nothing: no row was remembered."""
+
+    def learned(self, labels: Sequence[Label]) -> None:
+        """Does nothing: no feature is made of labels."""
+
+    def _matrix(self, transactions: Sequence[Row]) -> FloatMatrix:
+        if not transactions:
+            return np.empty((0, self._width), dtype=np.float32)
+        return self._encoder.matrix(transactions)
+
 
 Prediction = Callable[[FloatVector, ServedModel], TaskPrediction]
 

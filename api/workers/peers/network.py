@@ -1,4 +1,4 @@
-"""This worker among its peers: its own socket, and a link to each of the others."""
+"""Calls between workers: a socket of this one, a link to each other one, labels for all."""
 
 import asyncio
 from collections.abc import Sequence

@@ -28,6 +28,7 @@ from api.workers.peers.link import Call
 from api.workers.peers.network import Peers
 from api.workers.peers.ownership import Ownership, parsed
 from shared.keys.tokens import Role
+from shared.transaction import Label
 from shared.usecase.serving import ScoringRoute
 
 LABELS = 0
@@ -334,3 +335,24 @@ def told(problem: Problem, models: ModelSlot) -> tuple[int, bytes, bytes]:
     """Status, header lines and body of a problem."""
     headers = rendered(problem_headers(problem, models.version_header))
     return problem.kind.status, headers, problem.render()
+
+
+_OK = 200
+
+
+class PeersJournals:
+    """Implements `api.scoring.labels.OtherWorkers`; for threads, not for the event loop."""
+
+    def __init__(self, peers: Peers) -> None:
+        self._peers = peers
+
+    def keep(self, labels: Sequence[Label]) -> set[str] | None:
+        body, kept, all_asked = orjson.dumps(labels), set[str](), True
+        for number in self._peers.links:
+            answered = self._peers.ask_from_thread(number, LABELS, body)
+            if answered is None or answered.status != _OK:
+                all_asked = False
+            else:
+                kept |= set(orjson.loads(answered.body))
+        # what one worker has, no other has: those of a silent one are among the rest
+        return kept if all_asked or len(kept) == len(labels) else None

@@ -7,9 +7,8 @@ import pytest
 
 from scheduler.gates.contest import Contest
 from scheduler.gates.metrics import judge_metrics
-from scheduler.report.page import render
+from scheduler.report.page import render, why
 from scheduler.report.ruling import ruling
-from scheduler.report.sentence import why
 from scheduler.statistics.evidence import Evidence
 from shared.usecase.promotion import PromotionPolicy
 from shared.verdicts import Outcome, Verdict

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from scheduler.report.data import ReportData
-from scheduler.report.sentence import why
+from scheduler.report.page import why
 from shared.verdicts import Outcome, Verdict
 from tests.support.report_data import GATES, passed, refused, verdicts
 

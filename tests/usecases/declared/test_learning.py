@@ -13,8 +13,8 @@ from shared.usecase.learning import Candidate
 from shared.usecase.serving import ServedModel
 from shared.verdicts import Outcome
 from tests.support.declared_bench import NOW_US, Imported
-from usecases.declared.features import RowFeatures
 from usecases.declared.learning import stored_labels
+from usecases.declared.serving import RowFeatures
 
 FLOORS = {
     TaskKind.BINARY: ("auc", 0.7),

@@ -11,8 +11,7 @@ from pydantic import ValidationError
 
 from shared.clock import to_micros
 from shared.usecase.serving import ServedModel
-from usecases.declared.features import RowFeatures
-from usecases.declared.serving import DeclaredServing, serving_of
+from usecases.declared.serving import DeclaredServing, RowFeatures, serving_of
 
 NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))
 TOML = """

@@ -7,7 +7,7 @@ from typing import Any
 
 from shared.importing.numbers import NumberStyle
 from shared.rows.column_coherence import RESERVED
-from shared.rows.hashing import WORDS_PER_SLOT
+from shared.rows.encoder import WORDS_PER_SLOT
 from shared.rows.schema import Kind
 from usecases.declared.proposal.facts import Facts
 

@@ -1,8 +1,10 @@
 """The data-quality gate of a declared use case: every check over one snapshot, one verdict."""
 
+from collections.abc import Mapping
+
 import polars as pl
 
-from shared.quality.finding import Finding, Number
+from shared.quality.finding import Finding, Number, Severity
 from shared.quality.verdict import conclude
 from shared.rows.declaration import Declaration
 from shared.rows.snapshot import snapshot_schema
@@ -10,13 +12,26 @@ from shared.usecase.learning import Quarantine
 from shared.verdicts import Verdict
 from usecases.declared.quality.newest import newest_faults, newest_of
 from usecases.declared.quality.rows import row_checks, row_faults
-from usecases.declared.quality.schema import schema_faults
 from usecases.declared.quality.totals import (
     hash_collisions,
     repeated_rows,
     stale_rows,
     total_faults,
 )
+
+
+def schema_faults(snapshot: pl.DataFrame, expected: Mapping[str, pl.DataType]) -> list[Finding]:
+    """Faults of the schema; while there are any, checks of values are meaningless."""
+    found = []
+    for name, kind in expected.items():
+        if name not in snapshot.columns:
+            found.append(Finding("column_absent", name, "is absent", {"columns": 1}, Severity.RUIN))
+        elif snapshot.schema[name] != kind:
+            says = f"is {snapshot.schema[name]}, expected {kind}"
+            numbers = {"found": str(snapshot.schema[name])}
+            found.append(Finding("column_type", name, says, numbers, Severity.RUIN))
+    return found
+
 
 GATE = "data_quality"
 FEW_ROWS = 10
