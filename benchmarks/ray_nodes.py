@@ -1,6 +1,5 @@
 """A real Ray cluster of this machine, with a token and TLS: a head, and workers as nodes of it."""
 
-import ipaddress
 import os
 import secrets
 import signal
@@ -11,16 +10,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from shared.execution.certificates import write_certificates
 
 ROOT = Path(__file__).parents[1]
-START_SECONDS = 300
+START_SECONDS = 600
 _STORE_BYTES = 200_000_000
 # how long each part of a node may take to come up on a busy machine
 _PATIENT = {"RAY_raylet_start_wait_time_s": "240", "RAY_agent_register_timeout_ms": "240000"}
@@ -94,7 +89,7 @@ def running_ray(folder: Path, *, head_cpus: int = 2) -> Iterator[RayNodes]:
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_CLIENT_RECONNECT_GRACE_PERIOD": "3",
-        **certificates(folder / "tls", ["localhost", "127.0.0.1", own_address()]),
+        **write_certificates(folder / "tls", ["localhost", "127.0.0.1", own_address()]),
     }
     nodes = RayNodes(folder, environment, f"{own_address()}:{port}")
     # sockets have short paths
@@ -109,65 +104,6 @@ def running_ray(folder: Path, *, head_cpus: int = 2) -> Iterator[RayNodes]:
     finally:
         nodes.stop()
         subprocess.run(["rm", "-rf", str(temporary)], check=False)
-
-
-def certificates(folder: Path, hosts: Sequence[str]) -> Mapping[str, str]:
-    """One certificate for these hosts and its authority, as files; the variables name them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    authority, key = (
-        ec.generate_private_key(ec.SECP256R1()),
-        ec.generate_private_key(ec.SECP256R1()),
-    )
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "authority of a test")])
-    root = _certificate(issuer, issuer, authority, authority, ca=True)
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "ray")])
-    leaf = _certificate(subject, issuer, key, authority, hosts=hosts)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
-    contents = {
-        "RAY_TLS_CA_CERT": root.public_bytes(serialization.Encoding.PEM),
-        "RAY_TLS_SERVER_CERT": leaf.public_bytes(serialization.Encoding.PEM),
-        "RAY_TLS_SERVER_KEY": private,
-    }
-    for name, content in contents.items():
-        (folder / f"{name.lower()}.pem").write_bytes(content)
-    return {"RAY_USE_TLS": "1", **{name: str(folder / f"{name.lower()}.pem") for name in contents}}
-
-
-def _certificate(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    authority: ec.EllipticCurvePrivateKey,
-    *,
-    hosts: Sequence[str] = (),
-    ca: bool = False,
-) -> x509.Certificate:
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=30))
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-    )
-    if hosts:
-        names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
-        built = built.add_extension(names, critical=False)
-    return built.sign(authority, hashes.SHA256())
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
 
 
 def own_address() -> str:

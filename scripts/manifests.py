@@ -33,8 +33,9 @@ SETTINGS: Mapping[str, type[SettingGroup]] = {
     "console": console.settings.ConsoleSettings,
 }
 OF_RAY = frozenset({
-    "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_USE_TLS", "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY",
-    "RAY_TLS_CA_CERT", "RAY_USAGE_STATS_ENABLED", "RAY_CLIENT_RECONNECT_GRACE_PERIOD",
+    "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_USE_TLS",
+    "RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT",
+    "RAY_USAGE_STATS_ENABLED", "RAY_CLIENT_RECONNECT_GRACE_PERIOD",
 })  # fmt: skip
 """Variables that Ray reads itself."""
 
