@@ -2,6 +2,8 @@
 
 Twelve rounds a year, a margin of 2 % of the champion's value, as a declared use case has them.
 Guardrails and slices can only refuse, so what must not be promoted is counted without them.
+Whatever superiority promotes, non-inferiority promotes too, so that a candidate that is worse is
+judged by the latter alone; of an equal one the former is the error that a year is allowed.
 """
 
 from collections import Counter
@@ -19,20 +21,26 @@ ROUNDS_A_YEAR = 12
 MARGIN = 0.02
 GAINS = (0.0, 0.005, 0.01, 0.02, 0.03, 0.05)
 SIZES = (2_000, 10_000, 50_000)
-RANKING_SIZES = (400, 1_000, 2_000)
+RANKING_SIZES = (200, 500, 2_000)
 """A row of a ranking has 29 items: it says more than a row with one label."""
 PIECES = 4
-SHAPES = {"": TaskWorld, "_clustered": TaskWorld.clustered}
+SHAPES = {"": TaskWorld.usual, "_clustered": TaskWorld.clustered}
 
 
 @dataclass(frozen=True)
 class TaskRounds:
-    """Some rounds of one world for one process."""
+    """Some rounds of one world for one process.
+
+    Attributes:
+        kinds: the policies to ask.
+        years: whether the round number starts again every 12 rounds.
+    """
 
     label: str
     world: TaskWorld
     rounds: int
     seed: int
+    kinds: tuple[PromotionKind, ...] = tuple(PromotionKind)
     years: bool = False
 
 
@@ -54,7 +62,7 @@ def run_rounds(asked: TaskRounds) -> tuple[str, Counter[str]]:
     for index in range(asked.rounds):
         year, month = divmod(index, ROUNDS_A_YEAR) if asked.years else (index, 0)
         evidence = draw_task(asked.world, rng, month + 1)
-        for kind in PromotionKind:
+        for kind in asked.kinds:
             verdict = judge(evidence, policy(asked.world.metric, kind))
             counts[kind] += verdict.passed
             if verdict.passed and kind is PromotionKind.SUPERIORITY:
@@ -82,8 +90,9 @@ def _years(name: str, equal: TaskWorld, years: int) -> Iterator[TaskRounds]:
     worse = replace(equal, loss=MARGIN)
     for part, size in enumerate(sizes):
         rounds = size * ROUNDS_A_YEAR
-        yield TaskRounds(f"{name}_equal", equal, rounds, 100 + part, years=True)
-        yield TaskRounds(f"{name}_worse", worse, rounds, 200 + part)
+        better, as_good = (PromotionKind.SUPERIORITY,), (PromotionKind.NON_INFERIORITY,)
+        yield TaskRounds(f"{name}_equal", equal, rounds, 100 + part, better, years=True)
+        yield TaskRounds(f"{name}_worse", worse, rounds, 200 + part, as_good)
 
 
 def sizes_of(metric: str) -> tuple[int, ...]:
@@ -124,7 +133,8 @@ def task_figures(sums: Mapping[str, Counter[str]], years: int) -> dict[str, floa
         if label.endswith("_equal"):
             figures[f"{label}_years_promoted"] = counts["false_years"] / max(years, 1)
         for kind in PromotionKind:
-            figures[f"{label}_{kind}"] = counts[kind] / rounds
+            if kind in counts:
+                figures[f"{label}_{kind}"] = counts[kind] / rounds
         figures[f"{label}_by_point_estimate"] = counts["point"] / rounds
     return figures
 
@@ -134,5 +144,5 @@ def task_bars(metrics: Sequence[str]) -> dict[str, Bar]:
     for metric in metrics:
         for name in (f"{metric}{shape}" for shape in SHAPES):
             limits[f"{name}_equal_years_promoted"] = ("<=", 0.05)
-            limits |= {f"{name}_worse_{kind}": ("<=", 0.01) for kind in PromotionKind}
+            limits[f"{name}_worse_{PromotionKind.NON_INFERIORITY}"] = ("<=", 0.01)
     return limits

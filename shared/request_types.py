@@ -1,9 +1,10 @@
-"""Field types of JSON requests: texts in their one form, and instants with a zone."""
+"""Requests that score a row, and their field types: texts in one form, instants with a zone."""
 
+from collections.abc import Set
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from shared.transaction import TEXT_PATTERN, one_form
 
@@ -24,3 +25,22 @@ def _written_instant(value: Any) -> Any:
 
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_written_instant)]
+
+
+class RowRequest(BaseModel):
+    """A row to score: nothing unknown; what is about a person stays out of errors.
+
+    Attributes:
+        known_later: columns of the row that nobody knows when it is scored: its label, and since
+            when that is known. A request that has one is refused like any unknown field; the
+            refusal says where the column belongs.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+    known_later: ClassVar[Set[str]] = frozenset()
+
+
+def known_later(model: type[BaseModel]) -> Set[str]:
+    """The columns of a request's row that are known only after it was scored."""
+    return model.known_later if issubclass(model, RowRequest) else frozenset()

@@ -1,6 +1,6 @@
 """Validation errors for people: the field, what is wrong with it, what would be right."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from itertools import islice
 from typing import Any
 
@@ -30,22 +30,37 @@ _REMEDIES: Mapping[str, str] = {
     "too_short": "send at least one element",
     "too_long": "split it over several requests",
 }
+_KNOWN_LATER = FieldProblem(
+    field="",
+    problem="it is known only after the row was scored",
+    remedy="leave this field out, and report it by POST /feedback once it is known",
+)
 _OURS, _REMEDY_FOLLOWS = "Value error, ", ": write "
 _FALLBACK = "see /docs for its type and an example"
 
 
-def invalid(error: ValidationError) -> Problem:
-    """The problem for what pydantic found; never repeats the input, which may be personal."""
+def invalid(error: ValidationError, later: Set[str] = frozenset()) -> Problem:
+    """The problem for what pydantic found; never repeats the input, which may be personal.
+
+    `later` are fields that belong to /feedback, because they are known only after the answer.
+    """
     count = error.error_count()
     if count > _MAX_READ:
         return _problem([_another_kind(count)], count)
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return _problem(field_problems(found), count)
+    return _problem(field_problems(found, later), count)
 
 
-def field_problems(found: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
+def field_problems(
+    found: Iterable[Mapping[str, Any]], later: Set[str] = frozenset()
+) -> list[FieldProblem]:
     """Pydantic's error dicts as problems of fields."""
-    return [_field_problem(item) for item in islice(found, _MAX_TOLD)]
+    return [
+        _KNOWN_LATER.model_copy(update={"field": str(item["loc"][-1])})
+        if item["type"] == "extra_forbidden" and item["loc"][-1] in later
+        else _field_problem(item)
+        for item in islice(found, _MAX_TOLD)
+    ]
 
 
 def _field_problem(item: Mapping[str, Any]) -> FieldProblem:

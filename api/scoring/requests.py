@@ -1,6 +1,6 @@
 """Parsing: body bytes straight into the use case's request model, once, without a dict between."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, WrapValidator, create_model
@@ -13,8 +13,10 @@ from api.http.bodies import (
     check_elements,
     check_members,
 )
+from api.http.problems import Problem
 from api.http.validation import invalid
 from native.request_parser import json_parser
+from shared.request_types import known_later
 
 Instance = BaseModel | ValidationError
 
@@ -37,6 +39,7 @@ class RowParser:
 
     def __init__(self, model: type[BaseModel]) -> None:
         self._parse = json_parser(model)
+        self._later = known_later(model)
         self._elements = max(OF_A_ROW, 4 * len(model.model_fields))
 
     def __call__(self, body: bytes) -> BaseModel:
@@ -45,13 +48,20 @@ class RowParser:
         try:
             return self._parse(body)
         except ValidationError as error:
-            raise invalid(error) from None
+            raise invalid(error, self._later) from None
 
 
 class Instances:
     """The rows of a batch; the remaining ones are parsed when they are taken."""
 
-    def __init__(self, values: list[Any], parse: Callable[[list[Any]], list[Instance]]) -> None:
+    def __init__(
+        self,
+        values: list[Any],
+        parse: Callable[[list[Any]], list[Instance]],
+        later: Set[str] = frozenset(),
+    ) -> None:
+        """`later`: see `RowRequest.known_later`."""
+        self._later = later
         # the first ones are at the end, where taking them costs nothing
         self._values = values[::-1]
         self._parse = parse
@@ -65,6 +75,10 @@ class Instances:
         del self._values[-most:]
         return self._parse(values)
 
+    def problem(self, error: ValidationError) -> Problem:
+        """The problem of a row that does not validate."""
+        return invalid(error, self._later)
+
 
 class BatchParser:
     """Parses {"instances": [...]}; a bad row becomes its ValidationError, in its place.
@@ -76,6 +90,7 @@ class BatchParser:
     def __init__(self, model: type[BaseModel], max_rows: int) -> None:
         # A type made at run time: the checker cannot follow it.
         row: Any = cast(Any, model)
+        self._later = known_later(model)
         self._members = members_of_a_row(model)
         self._elements = elements_of_a_batch(model, max_rows)
         self._good = _envelope(row, max_rows)
@@ -86,13 +101,13 @@ class BatchParser:
         """Raises Problem when the envelope itself is wrong."""
         check_elements(body, self._elements)
         if len(body) <= _SMALL_BYTES:
-            return Instances(self._parsed(body), _as_they_are)
+            return Instances(self._parsed(body), _as_they_are, self._later)
         try:
             values = self._values(body)
         except ValidationError as error:
             raise invalid(error) from None
         check_members(values, self._members)
-        return Instances(values, self._parsed_values)
+        return Instances(values, self._parsed_values, self._later)
 
     def _parsed_values(self, values: list[Any]) -> list[Instance]:
         return self._parsed(to_json({"instances": values}))

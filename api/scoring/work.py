@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from api.http.callers import Caller
 from api.http.errors import as_problem
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
-from api.http.validation import invalid
 from api.models.loaded import LiveModel
 from api.row_metrics import RouteMetrics
 from api.scoring.batching import MicroBatcher, RowRoute, score_isolated
@@ -127,9 +126,10 @@ class Batch:
             for instance in instances
             if not isinstance(instance, ValidationError)
         ]
+        problem = self._instances.problem
         scored = zip(received, self._outcomes(received), strict=True)
         return [
-            BatchRow(None, invalid(instance))
+            BatchRow(None, problem(instance))
             if isinstance(instance, ValidationError)
             else BatchRow(*next(scored))
             for instance in instances

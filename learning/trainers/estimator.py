@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -27,10 +27,16 @@ from shared.errors import TrainingFailed
 from shared.tasks import Task, TaskKind
 from shared.usecase.serving import FloatMatrix
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _PREFIX = "estimator_"
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _NESTED = ("steps", "transformers", "transformer_list", "estimators")
 """Parameters that hold estimators, whose own parameters are listed one by one."""
+_FAULTS = (Exception, SystemExit)
+"""Whatever code of a person's own may raise; a module that calls sys.exit() is no exception."""
+_SHOWN_COLUMNS = 20
 
 
 @runtime_checkable
@@ -47,24 +53,56 @@ class OwnNodes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FittedEstimator:
-    """A fitted estimator; `predict` is its own arithmetic on the frame of the vectors."""
+    """A fitted estimator; `predict` is its own arithmetic on the frame of the vectors.
 
+    Attributes:
+        model: where it was found, `module:attribute`.
+    """
+
+    model: str
     task: Task
     estimator: Any
     columns: tuple[InputColumn, ...]
     hyperparameters: Mapping[str, Any]
 
     def predict(self, matrix: FloatMatrix) -> Floats:
-        frame = to_frame(matrix, self.columns)
+        """Raises TrainingFailed when it raises, or does not answer every row with numbers."""
+        answered = self._answered(matrix)
         if not self.task.is_classification:
-            predicted = np.asarray(self.estimator.predict(frame), dtype=np.float64)
-            return predicted.reshape(-1) if self.task.kind is TaskKind.REGRESSION else predicted
-        shares = np.asarray(self.estimator.predict_proba(frame), dtype=np.float64)
-        if self.task.kind is TaskKind.BINARY:
-            return shares[:, 1]
-        whole = np.zeros((len(shares), len(self.task.names)))
-        whole[:, self._classes] = shares
-        return whole
+            return answered.reshape(-1) if self.task.kind is TaskKind.REGRESSION else answered
+        whole = np.zeros((len(answered), len(self.task.names)))
+        whole[:, self._classes] = answered
+        return whole[:, 1] if self.task.kind is TaskKind.BINARY else whole
+
+    def _answered(self, matrix: FloatMatrix) -> Floats:
+        frame, is_class = to_frame(matrix, self.columns), self.task.is_classification
+        method = "predict_proba" if is_class else "predict"
+        try:
+            answered = np.asarray(getattr(self.estimator, method)(frame), dtype=np.float64)
+            width = len(self._classes) if is_class else self.task.width
+        except _FAULTS as error:
+            raise TrainingFailed(f"{self.model}: {method}: {_told(error, frame)}") from error
+        if answered.size != len(frame) * width:
+            raise TrainingFailed(
+                f"{self.model}: {method} answers the shape {answered.shape} to {len(frame)} rows: "
+                f"it has to be ({len(frame)}, {width})"
+            )
+        answered = answered.reshape(len(frame), width)
+        wrong = int((~np.isfinite(answered)).any(axis=1).sum())
+        if wrong:
+            raise TrainingFailed(
+                f"{self.model}: {method} answers {wrong} of {len(frame)} rows with NaN or "
+                "infinity: put a SimpleImputer before it if values are missing"
+            )
+        return answered
+
+    def refuse_random(self, matrix: FloatMatrix) -> None:
+        """Raises TrainingFailed when the same rows are answered in another way the second time."""
+        if not np.allclose(self.predict(matrix), self.predict(matrix), rtol=1e-6, atol=1e-9):
+            raise TrainingFailed(
+                f"{self.model} answers the same rows differently each time it is asked: make its "
+                "answers depend on the row alone (chance belongs into fit, with a random_state)"
+            )
 
     def targets(self) -> tuple[Target, ...]:
         """None: where its trees split is not known, so no difference is explained by that."""
@@ -112,7 +150,7 @@ def fit_estimator(
     Raises:
         TrainingFailed: it cannot be found, does not fit the task, or raises.
     """
-    estimator = _seeded(clone(_with(_loaded(recipe.model, request), recipe)), request.seed)
+    estimator = _made(recipe, request)
     _refuse_unfit(estimator, request.task, recipe.model)
     labels = request.labels[rows]
     if request.task.is_classification:
@@ -122,9 +160,34 @@ def fit_estimator(
         with threadpool_limits(1), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             estimator.fit(frame, labels)
-    except Exception as error:
-        raise TrainingFailed(f"{recipe.model}: {type(error).__name__}: {error}") from error
-    return FittedEstimator(request.task, estimator, request.columns, _parameters(estimator))
+    except _FAULTS as error:
+        raise TrainingFailed(f"{recipe.model}: {_told(error, frame)}") from error
+    names = _parameters(estimator)
+    return FittedEstimator(recipe.model, request.task, estimator, request.columns, names)
+
+
+def _made(recipe: Recipe, request: TrainingRequest) -> Any:
+    """A new estimator with the settings of the recipe and the seed of the run."""
+    found = _loaded(recipe.model, request)
+    try:
+        return _seeded(clone(found.set_params(**recipe.settings)), request.seed)
+    except _FAULTS as error:
+        raise TrainingFailed(f"{recipe.model}: {_in_words(error)}") from error
+
+
+def _in_words(error: BaseException) -> str:
+    """An exception on one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:500]}"
+
+
+def _told(error: BaseException, frame: "pd.DataFrame") -> str:
+    """The same; of one about a column with the columns that there are."""
+    said = _in_words(error)
+    if isinstance(error, KeyError) or "column" in said:
+        shown = ", ".join(map(str, frame.columns[:_SHOWN_COLUMNS]))
+        more = ", ..." if len(frame.columns) > _SHOWN_COLUMNS else ""
+        said += f"; it is given the columns {shown}{more}: declare others in [columns]"
+    return said
 
 
 def _parameters(estimator: Any) -> Mapping[str, str]:
@@ -147,20 +210,20 @@ def _loaded(path: str, request: TrainingRequest) -> Any:
         raise TrainingFailed(
             f"model {path!r} cannot be loaded: {error}; write 'package.module:attribute'"
         ) from error
+    except _FAULTS as error:
+        raise TrainingFailed(
+            f"model {path!r} cannot be loaded: its module raises {_in_words(error)}"
+        ) from error
     try:
         made = found() if callable(found) and not hasattr(found, "get_params") else found
-    except Exception as error:
-        raise TrainingFailed(f"{path}: {type(error).__name__}: {error}") from error
+    except _FAULTS as error:
+        raise TrainingFailed(f"{path}: {_in_words(error)}") from error
     if not hasattr(made, "fit") or not hasattr(made, "get_params") or isinstance(made, type):
-        raise TrainingFailed(f"{path} is no estimator, nor a function that returns one")
+        raise TrainingFailed(
+            f"{path} is no estimator, nor a function that returns one: name an object that has "
+            "fit and get_params, not its class"
+        )
     return made
-
-
-def _with(estimator: Any, recipe: Recipe) -> Any:
-    try:
-        return estimator.set_params(**recipe.settings)
-    except ValueError as error:
-        raise TrainingFailed(f"{recipe.model}: {error}") from error
 
 
 def _seeded(estimator: Any, seed: int) -> Any:

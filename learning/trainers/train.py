@@ -113,6 +113,8 @@ def train(request: TrainingRequest, progress: Progress) -> Candidate:
         chosen = _choose(request, progress)
         progress("fit", 0.6)
         fitted = fit(request, chosen.recipe, slice(None))
+        if isinstance(fitted, FittedEstimator):
+            fitted.refuse_random(_parity_rows(request))
         forest = _forest(request) if request.outlier else None
         progress("export", 0.85)
         graph = export(request, fitted, forest)
@@ -286,7 +288,7 @@ def require_parity(
     graph: bytes,
 ) -> None:
     """Raises TrainingFailed, naming the step, when the graph's result differs."""
-    rows = request.matrix[:: max(len(request.matrix) // PARITY_ROWS, 1)]
+    rows = _parity_rows(request)
     native = fitted.predict(rows).reshape(len(rows), -1)
     try:
         scores = run_graph(graph, rows)
@@ -310,6 +312,11 @@ def require_parity(
         of_forest = compare_scores(unusual, scores[:, -1:], on_a_split)
         if of_forest.differing_rows > of_forest.differing_rows_on_a_split:
             raise TrainingFailed("export: the outlier component scores differently in the graph")
+
+
+def _parity_rows(request: TrainingRequest) -> FloatMatrix:
+    """Rows from all over the training rows."""
+    return request.matrix[:: max(len(request.matrix) // PARITY_ROWS, 1)]
 
 
 def tolerance(request: TrainingRequest, native: Floats) -> float | Floats:

@@ -96,6 +96,19 @@ def test_what_does_not_fit_is_refused_by_the_name_of_the_field(server: Running, 
     assert field in [error["field"] for error in answer.json()["errors"]]
 
 
+def test_the_label_in_a_request_is_refused_with_the_way_to_report_it(server: Running) -> None:
+    body = {**BODY, "churned": "yes"}
+    alone = server.client.post("/predict", json=body)
+    rows = {"instances": [BODY, body]}
+    _, second = server.client.post("/predict/batch", json=rows).json()["predictions"]
+    assert alone.status_code == second["error"]["status"] == 422
+    (found,) = alone.json()["errors"]
+    assert second["error"]["errors"] == [found]
+    assert found["field"] == "churned"
+    assert "known only after" in found["problem"]
+    assert "/feedback" in found["remedy"]
+
+
 def test_not_a_number_is_refused_by_the_name_of_the_field(server: Running) -> None:
     raw = (
         b'{"tenure_months": NaN, "monthly_charges": 1, "contract": "month", "payment": "card", '

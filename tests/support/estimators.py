@@ -80,6 +80,44 @@ def raising() -> Pipeline:
     return Pipeline([("own", Raises()), ("model", LogisticRegression())])
 
 
+guesses = Guesses()
+
+
+class Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Answers a line in one column, which may not be there, in one of several wrong ways."""
+
+    def __init__(self, *, fault: str = "none", column: str = "age") -> None:
+        self.fault = fault
+        self.column = column
+
+    def fit(self, _frame: Any, _labels: Any) -> "Linear":
+        return self
+
+    def predict(self, frame: Any) -> Any:
+        if self.fault == "raises":
+            raise ZeroDivisionError("no rows of this kind")
+        if self.fault == "exits":
+            raise SystemExit(3)
+        answer = frame[self.column].to_numpy()
+        return answer[:-1] if self.fault == "shape" else answer
+
+
+of_salary = Linear(column="salary")
+with_missing = Linear()
+raises_later, exits, short = (Linear(fault=fault) for fault in ("raises", "exits", "shape"))
+
+
+class Unclonable(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Changes its parameter when it is made."""
+
+    def __init__(self, sizes: Any = (3, 4)) -> None:
+        self.sizes = list(sizes)
+
+    def fit(self, _frame: Any, _labels: Any) -> "Unclonable":
+        return self
+
+
+unclonable = Unclonable()
 no_estimator = 3
 
 

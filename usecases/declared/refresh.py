@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select
 from shared.errors import DataUnavailable, SettingsError
 from shared.importing.lake import is_address
 from shared.rows.convert import ConvertedRows, RowConverter, needed_sources
-from shared.rows.declaration import Declaration
+from shared.rows.declaration import Declaration, DeclarationError
 from shared.rows.importer import ImportCounts, KeepRejected, Progress, import_rows
 from shared.rows.sources import QuerySource, RowSource, opened_files
 from shared.rows.table_changes import make_tables
@@ -97,7 +97,7 @@ def refresh(engine: Engine, declared: Declaration, folder: Path, now_us: int) ->
     """Bring the rows up to date; a source that is away does not keep stored rows from use.
 
     Raises:
-        DeclarationError: a column is not in the source.
+        DeclarationError: a column is not in the source, or no row of it fits.
         DeclarationChanged: the declaration does not fit the rows that are stored.
         DataUnavailable: the source is away and there is no row, or the database is away.
     """
@@ -108,10 +108,8 @@ def refresh(engine: Engine, declared: Declaration, folder: Path, now_us: int) ->
     try:
         counts = import_source(engine, declared, folder, now_us)
     except DataUnavailable as error:
-        rows = tables_of(declared.row_schema).rows
-        with database_errors("look for rows"), engine.connect() as connection:
-            if connection.execute(select(rows.c.row_id).limit(1)).first() is None:
-                raise
+        if not _has_rows(engine, declared):
+            raise
         _log.warning("source_unavailable", reason=str(error), remedy="stored rows are used")
         return
     _log.info(
@@ -124,6 +122,27 @@ def refresh(engine: Engine, declared: Declaration, folder: Path, now_us: int) ->
     )
     for reason, count in counts.reasons.most_common(3):
         _log.warning("rows_rejected", rows=count, reason=counts.examples[reason])
+    # a query may have asked for a single new row, which may be a bad one
+    if counts.rejected == counts.read and (
+        source.files is not None or not _has_rows(engine, declared)
+    ):
+        _refuse_misfit(counts)
+
+
+def _has_rows(engine: Engine, declared: Declaration) -> bool:
+    rows = tables_of(declared.row_schema).rows
+    with database_errors("look for rows"), engine.connect() as connection:
+        return connection.execute(select(rows.c.row_id).limit(1)).first() is not None
+
+
+def _refuse_misfit(counts: ImportCounts) -> None:
+    """Every row was rejected: nothing would be learned from, or only what is old."""
+    for reason, count in counts.reasons.most_common(1):
+        raise DeclarationError(
+            f"usecase.toml does not fit its source: all {counts.read:,} rows were rejected, "
+            f"{count:,} because {counts.examples[reason]}; correct the column's line in "
+            "[columns], or the source"
+        )
 
 
 @contextmanager

@@ -10,14 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     StrictBool,
     create_model,
 )
 
 from shared.clock import isoformat, to_micros
-from shared.request_types import ONE_FORM, Instant, text_limits
+from shared.request_types import ONE_FORM, Instant, RowRequest, text_limits
 from shared.rows.request_fields import LONGEST_WORD, role_fields
 from shared.rows.schema import Column, Kind, Row, RowSchema, Value
 from shared.transaction import GENERATED_PREFIX, MAX_AHEAD_US
@@ -49,12 +48,15 @@ def request_model(schema: RowSchema) -> type[BaseModel]:
             Field(None, description="RFC 3339 with a zone: when the row is true. Default: now."),
         )
     fields_of_columns: dict[str, Any] = {column.name: _field(column) for column in schema.columns}
-    model: type[BaseModel] = create_model(
+    model: type[RowRequest] = create_model(
         f"{schema.name.title().replace('_', '')}Request",
-        __config__=ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True),
+        __base__=RowRequest,
         __doc__=f"One row of {schema.name} to score.",
         **{**about, **fields_of_columns},
     )
+    roles = schema.roles
+    later = {roles.label, roles.known_at, *roles.item_labels} - {None, *model.model_fields}
+    model.known_later = frozenset(str(name) for name in later)
     return model
 
 

@@ -4,13 +4,14 @@ Only `amount` is required. Unknown fields are refused: a misspelt `merchant` tha
 dropped would be scored as a payment without a merchant.
 """
 
+from collections.abc import Set
 from secrets import token_hex
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from shared.clock import MICROS_PER_HOUR, isoformat, to_micros
-from shared.request_types import ONE_FORM, Instant, text_limits
+from shared.request_types import ONE_FORM, Instant, RowRequest, text_limits
 from shared.transaction import (
     EARLIEST_US,
     GENERATED_PREFIX,
@@ -61,11 +62,10 @@ Hour = Annotated[int, Field(strict=True, ge=0, le=23)]
 OffsetMinutes = Annotated[int, Field(strict=True, ge=-840, le=840)]
 
 
-class TransactionRequest(BaseModel):
+class TransactionRequest(RowRequest):
     """One transaction to score; only `amount` is required."""
 
-    # what is about a person stays out of errors and reprs
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+    known_later: ClassVar[Set[str]] = frozenset({"label", "label_known_at"})
 
     amount: Amount = Field(description="Major units of `currency`, zero or more.")
     transaction_id: Identifier | None = Field(

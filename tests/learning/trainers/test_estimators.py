@@ -1,6 +1,7 @@
 """Estimators of a person's own: exported, compared, and refused with the step that differs."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,7 +82,8 @@ def test_boosters_are_served_as_they_predict(library: str, kind: TaskKind) -> No
         ("needs_a_column_that_is_not_there", r"salary"),
         ("without_probabilities", r"answers no probabilities: wrap it in"),
         ("raising", r"RuntimeError: the licence has expired"),
-        ("Guesses", r"no estimator, nor a function that returns one|cannot be converted"),
+        ("Guesses", r"no estimator, nor a function that returns one.*not its class"),
+        ("guesses", r"answers the same rows differently each time"),
         ("no_estimator", r"is no estimator"),
         ("nothing", r"cannot be loaded"),
         ("forest", r"a binary needs a classifier"),
@@ -93,6 +95,43 @@ def test_an_estimator_that_cannot_be_served_is_refused_in_one_sentence(
     with pytest.raises(TrainingFailed, match=said) as refusal:
         train(request_for(TaskKind.BINARY, f"{OWN}:{model}"), silent)
     assert "\n" not in str(refusal.value)[:300]
+
+
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("of_salary", r"KeyError: 'salary'; it is given the columns age, city, plan, income: decl"),
+        ("with_missing", r"answers \d+ of \d+ rows with NaN or infinity: put a SimpleImputer"),
+        ("raises_later", r"predict: ZeroDivisionError: no rows of this kind"),
+        ("exits", r"predict: SystemExit: 3"),
+        ("short", r"answers the shape \(\d+,\) to \d+ rows: it has to be \(\d+, 1\)"),
+        ("unclonable", r"Cannot clone object"),
+    ],
+)
+def test_an_estimator_that_fails_when_it_is_asked_is_refused_in_one_sentence(
+    model: str, said: str
+) -> None:
+    with pytest.raises(TrainingFailed, match=said) as refusal:
+        train(request_for(TaskKind.REGRESSION, f"{OWN}:{model}"), silent)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def model(:\n", r"SyntaxError: invalid syntax"),
+        ("import sys\nsys.exit('no licence')\n", r"SystemExit: no licence"),
+        ("model = undefined\n", r"NameError: name 'undefined'"),
+    ],
+)
+def test_a_module_that_cannot_be_read_is_told_by_its_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, said: str
+) -> None:
+    name = f"broken_{abs(hash(code))}"
+    (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(TrainingFailed, match=rf"{name}:model.* cannot be loaded.*{said}"):
+        train(request_for(TaskKind.REGRESSION, f"{name}:model"), silent)
 
 
 def test_a_frame_has_the_declared_names_and_says_what_is_missing_or_unseen() -> None:

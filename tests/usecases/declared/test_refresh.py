@@ -12,6 +12,7 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 from shared.errors import DataUnavailable, SettingsError
+from shared.rows.declaration import DeclarationError
 from shared.tables.data_changes import list_changes
 from shared.tables.engine import connect, migrate
 from tests.support.declared_source import HEAD, NOW_US, use_case
@@ -47,6 +48,23 @@ def test_a_source_that_is_away_keeps_nothing_from_being_learned(
     learning.snapshot(engine, NOW_US)
     rows.unlink()
     assert learning.snapshot(engine, NOW_US).height == 1
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_a_kind_that_fits_no_row_is_told_with_the_column_and_the_remedy(
+    engine: Engine, tmp_path: Path, stored: bool
+) -> None:
+    learning = use_case(tmp_path)
+    rows = tmp_path / "rows.csv"
+    if stored:
+        rows.write_text(HEAD + "a,2026-01-01,1,yes\n")
+        learning.snapshot(engine, NOW_US)
+    rows.write_text(HEAD + "b,2026-01-01,small,yes\nc,2026-01-02,large,no\n")
+    with pytest.raises(DeclarationError) as raised:
+        learning.snapshot(engine, NOW_US)
+    said = str(raised.value)
+    assert "all 2 rows were rejected, 2 because size is 'small', which is no number (row 1" in said
+    assert "correct the column's line in [columns], or the source" in said
 
 
 def test_a_query_goes_on_from_where_it_stood(

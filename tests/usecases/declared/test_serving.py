@@ -10,7 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from shared.clock import to_micros
+from shared.request_types import known_later
 from shared.usecase.serving import ServedModel
+from tests.support.served_declared import CHURN
 from usecases.declared.serving import DeclaredServing, RowFeatures, serving_of
 
 NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))
@@ -85,6 +87,17 @@ def test_a_request_that_does_not_fit_is_refused_by_the_name_of_the_field(
     said = faults(use_case, **changed)
     for part in parts:
         assert part in said
+
+
+def test_label_and_its_instant_are_known_only_after_a_request(tmp_path: Path) -> None:
+    text = (CHURN / "usecase.toml").read_text()
+    assert 'delay = "30d"' in text
+    changed = text.replace('delay = "30d"', 'known_at = "confirmed_at"')
+    (tmp_path / "usecase.toml").write_text(changed)
+    model = serving_of(tmp_path).request_model
+    assert known_later(model) == {"churned", "confirmed_at"}
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        model.model_validate({"confirmed_at": "2026-01-05T10:15:00Z"})
 
 
 def test_a_request_becomes_a_row_and_its_vector(use_case: DeclaredServing) -> None:
