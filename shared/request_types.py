@@ -31,8 +31,8 @@ class RowRequest(BaseModel):
     """A row to score: nothing unknown; what is about a person stays out of errors.
 
     Attributes:
-        known_later: columns of the row that nobody knows when it is scored: its label, and since
-            when that is known. A request that has one is refused like any unknown field; the
+        known_later: columns of the row that are not known yet when it is scored: its label, and
+            since when that is known. A request that has one is refused like any unknown field; the
             refusal says where the column belongs.
     """
 

@@ -219,6 +219,13 @@ def _appended(rows: Numbers, counts: Numbers, which: int) -> Numbers:
 
 
 _CHUNK_BYTES = 8 * 1024 * 1024
+_FOREIGN = {
+    b"PK\x03\x04": "an Excel workbook or a ZIP archive: save it as CSV, or end its name with .zip",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as CSV",
+    b"\x1f\x8b": "compressed by gzip: end its name with .gz",
+    b"SQLi": "a SQLite database: read its rows by a query",
+    b"%PDF": "a PDF document: export its table as CSV",
+}
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
@@ -262,6 +269,9 @@ def csv_text(path: Path, rules: CsvRules, folder: Path) -> Iterator[CsvText]:
 def _in_utf8(path: Path, encoding: str, folder: Path) -> Path:
     with path.open("rb") as file:
         head = file.read(4)
+    foreign = next((what for mark, what in _FOREIGN.items() if head.startswith(mark)), None)
+    if foreign is not None:
+        raise MappingError(f"{path.name} is no CSV file but {foreign}")
     found = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
     name = codecs.lookup(found or encoding).name
     copy = None if name == "utf-8" else folder / f"{path.name}.utf8"

@@ -65,6 +65,7 @@ class _Facts:
     is_zoneless: bool = False
     over_twelve: Counter[str] = field(default_factory=Counter)
     marks: Counter[str] = field(default_factory=Counter)
+    first_short: str | None = None
 
 
 def look_over(
@@ -161,6 +162,8 @@ def _count_customs(facts: _Facts, said: pl.Series) -> None:
     """Counts dates that show whether days or months come first."""
     parts = pl.DataFrame({"t": said}).select(pl.col("t").str.extract_groups(SHORT_DATE).alias("g"))
     short = parts.unnest("g").drop_nulls()
+    if facts.first_short is None and len(short):
+        facts.first_short = str(said.filter(said.str.contains(SHORT_DATE))[0])
     facts.over_twelve["day first"] += int((short["first"].cast(pl.Int64) > 12).sum())
     facts.over_twelve["month first"] += int((short["then"].cast(pl.Int64) > 12).sum())
     facts.marks += Counter(dict(short["mark"].value_counts().iter_rows()))
@@ -260,7 +263,7 @@ def _order(rules: TimeRules, facts: _Facts, source: str) -> Order | None:
         return "day first"  # dates with points always put the day first
     why = "some of its days come first, some second" if day else "none of its days is above 12"
     raise MappingError(
-        f"column {source!r} writes dates such as {facts.first}, and {why}: "
+        f"column {source!r} writes dates such as {facts.first_short}, and {why}: "
         "write day_first = true or false under [time], or its format"
     )
 

@@ -286,6 +286,10 @@ REFUSED: dict[str, tuple[pl.DataFrame, str, dict[str, Any], list[str]]] = {
         CHURN.with_columns(stamped("05/06/2025")), "churned", NAMED,
         ["--time as_of", "none of its days is above 12", "--day-first, --month-first"],
     ),
+    "an entity without a value": (
+        CHURN.with_columns(customer_id=pl.lit(None, pl.String)), "churned", NAMED,
+        ["--entity customer_id has no value in any of 300 rows", "leave --entity out"],
+    ),
     "a time of numbers that count something": (
         CHURN.with_columns(as_of=pl.int_range(pl.len())), "churned", NAMED, ["--time as_of"],
     ),
@@ -321,6 +325,40 @@ def test_three_formats_in_one_time_column_are_all_read(tmp_path: Path) -> None:
     )
     made = proposed(tmp_path, frame, "churned", time="as_of")
     assert made.counts.rejected == 0
+
+
+def test_of_several_formats_the_ambiguous_one_is_shown(tmp_path: Path) -> None:
+    formats = ("2025-07-01", "03/04/2025", "2 Jul 2025")
+    frame = churn(300).with_columns(
+        as_of=pl.Series([formats[number % 3] for number in range(300)]), last_call=pl.lit(None)
+    )
+    said = refusal(tmp_path, frame, "churned", time="as_of")
+    assert "writes dates such as 03/04/2025, and none of its days is above 12" in said
+
+
+FOREIGN = {
+    "nothing": (b"", "rows.csv is empty: its first line has to hold the names of the columns"),
+    "blank lines": (b"\n\n", "rows.csv is empty"),
+    "a workbook": (b"PK\x03\x04\x14\x00\x8d", "an Excel workbook or a ZIP archive: save it as CSV"),
+    "gzip by another name": (gzip.compress(b"a,y\n1,yes\n"), "by gzip: end its name with .gz"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_file_that_is_no_table_is_told_by_what_it_is(tmp_path: Path, name: str) -> None:
+    content, said = FOREIGN[name]
+    path = tmp_path / "rows.csv"
+    path.write_bytes(content)
+    with pytest.raises(CannotPropose, match=re.escape(said)):
+        new_use_case(asked(path, "y", no_time=True), tmp_path / "usecases", NOW_US)
+    assert not (tmp_path / "usecases").exists()
+
+
+def test_one_instant_for_all_rows_is_told(tmp_path: Path) -> None:
+    frame = CHURN.with_columns(stamped("2026-01-15"), last_call=pl.lit(None, pl.String))
+    made = proposed(tmp_path, frame, "churned", **NAMED)
+    assert "all rows have one instant" in " ".join(made.proposal.notes)
+    assert "--no-time" in " ".join(made.proposal.notes)
 
 
 def test_duplicate_names_in_the_header_are_named(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def new_use_case(asked: NewUseCase, root: Path, now_us: int) -> NewFolder:
         reason, _count = counts.reasons.most_common(1)[0]
         raise CannotPropose(
             f"{counts.rejected:,} of {counts.read:,} rows would be rejected: "
-            f"{counts.examples[reason]}"
+            f"{counts.examples[reason]}; correct the source, or name another column"
         )
     _write(folder, text, example_requests(declared.row_schema, accepted))
     return NewFolder(folder, proposal, declared, counts)

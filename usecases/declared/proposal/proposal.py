@@ -68,6 +68,7 @@ def propose(asked: NewUseCase, sources: Sequence[RowSource], csv: CsvRules) -> P
         raise CannotPropose(f"{sources[0].name} holds no rows: bring at least one")
     items = find_items(asked, columns)
     _check_time(asked, survey)
+    _check_entity(asked, survey)
     label = (
         _label_of_items(items)
         if items.rated
@@ -111,6 +112,10 @@ def _held_out_days(times: pl.Series | None) -> int:
 
 def _columns_of(asked: NewUseCase, sources: Sequence[RowSource]) -> tuple[str, ...]:
     names = sources[0].column_names()
+    if not names:
+        raise CannotPropose(
+            f"{sources[0].name} is empty: its first line has to hold the names of the columns"
+        )
     for source in sources[1:]:
         missing = [name for name in names if name not in source.column_names()]
         if missing:
@@ -138,9 +143,17 @@ def _columns_of(asked: NewUseCase, sources: Sequence[RowSource]) -> tuple[str, .
 
 def _not_there(option: str, name: str, names: Sequence[str], source: str) -> str:
     close = get_close_matches(name, names, 1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    hint = f"; did you mean {close[0]!r}?" if close else "."
     shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     return f"{option} {name}: {source} has no such column{hint} It has {shown}"
+
+
+def _check_entity(asked: NewUseCase, survey: Survey) -> None:
+    if asked.entity is not None and survey.facts[asked.entity].filled == 0:
+        raise CannotPropose(
+            f"--entity {asked.entity} has no value in any of {survey.rows:,} rows: name another "
+            "column, or leave --entity out, after which every row counts as independent"
+        )
 
 
 def _check_time(asked: NewUseCase, survey: Survey) -> None:
@@ -277,10 +290,15 @@ def _notes(asked: NewUseCase, survey: Survey, guesses: Sequence[Guess]) -> tuple
                 f"--entity {repeated[0]}"
             )
     if asked.time is not None:
-        future = survey.facts[asked.time]
-        if future.filled < future.rows:
+        times = survey.facts[asked.time]
+        if times.filled < times.rows:
             notes.append(
-                f"{asked.time} is missing in {future.rows - future.filled:,} rows: such rows are "
+                f"{asked.time} is missing in {times.rows - times.filled:,} rows: such rows are "
                 "rejected"
+            )
+        if times.distinct == 1 and times.rows > 1:
+            notes.append(
+                f"{asked.time}: all rows have one instant, so that no later ones can be held out: "
+                "bring rows of other days, or write --no-time"
             )
     return tuple(notes)
