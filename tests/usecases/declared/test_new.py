@@ -340,6 +340,14 @@ FOREIGN = {
     "nothing": (b"", "rows.csv is empty: its first line has to hold the names of the columns"),
     "blank lines": (b"\n\n", "rows.csv is empty"),
     "a workbook": (b"PK\x03\x04\x14\x00\x8d", "an Excel workbook or a ZIP archive: save it as CSV"),
+    "an index of pandas": (
+        b",x,y\n0,1,yes\n1,2,no\n",
+        "column 1 has no name: name it, or leave it",
+    ),
+    "a name that is a text": (
+        b"x" * 300 + b",y\n1,yes\n",
+        "column 1 has a name of 300 characters, 'xxxx",
+    ),
     "gzip by another name": (gzip.compress(b"a,y\n1,yes\n"), "by gzip: end its name with .gz"),
 }
 

@@ -21,7 +21,12 @@ from usecases.declared.proposal.items import FEEDBACK_ONLY, Items, as_item, find
 from usecases.declared.proposal.kinds import Guess, guess_kind, safe_name, style_of
 from usecases.declared.proposal.label_guess import LabelGuess, guess_label, numeric_labels
 from usecases.declared.proposal.leaks import copies_label, known_late_warning, leak_warning
-from usecases.declared.proposal.request import MOST_COLUMNS, CannotPropose, NewUseCase
+from usecases.declared.proposal.request import (
+    LONGEST_NAME,
+    MOST_COLUMNS,
+    CannotPropose,
+    NewUseCase,
+)
 
 _NEARLY_ALL = 0.9
 _ZONE = "UTC"
@@ -116,6 +121,7 @@ def _columns_of(asked: NewUseCase, sources: Sequence[RowSource]) -> tuple[str, .
         raise CannotPropose(
             f"{sources[0].name} is empty: its first line has to hold the names of the columns"
         )
+    _refuse_names(names, sources[0].name)
     for source in sources[1:]:
         missing = [name for name in names if name not in source.column_names()]
         if missing:
@@ -139,6 +145,20 @@ def _columns_of(asked: NewUseCase, sources: Sequence[RowSource]) -> tuple[str, .
         if name is not None and not name.endswith("*") and name not in names:
             raise CannotPropose(_not_there(option, name, names, sources[0].name))
     return names
+
+
+def _refuse_names(names: Sequence[str], source: str) -> None:
+    for place, name in enumerate(names, start=1):
+        if not name.strip():
+            raise CannotPropose(
+                f"{source}: column {place} has no name: name it, or leave it out (pandas writes "
+                "its index so; to_csv(index=False) does not)"
+            )
+        if len(name) > LONGEST_NAME:
+            raise CannotPropose(
+                f"{source}: column {place} has a name of {len(name):,} characters, "
+                f"{name[:40]!r} and so on: shorten it to at most {LONGEST_NAME}"
+            )
 
 
 def _not_there(option: str, name: str, names: Sequence[str], source: str) -> str:

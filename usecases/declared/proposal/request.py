@@ -9,6 +9,9 @@ from shared.tasks import TaskKind
 MOST_COLUMNS = 1_500
 """PostgreSQL's tables take 1,600 columns, SQLite's 2,000; some are ours."""
 
+LONGEST_NAME = 256
+"""The longest name of a column that a declaration takes."""
+
 
 class CannotPropose(UnderstudyError):
     """Raised when a fact must not be guessed; names the column and the option that states it."""
