@@ -21,6 +21,8 @@ from tests.support.api_processes import start
 from tests.support.seaweedfs import S3Server, s3_server
 
 __all__ = ["s3_server"]
+# the same without processes, in seconds: tests/api/test_shared_registry.py
+pytestmark = pytest.mark.slow
 # Far above the three seconds that it takes on a quiet machine.
 PATIENCE_SECONDS = 90
 
@@ -103,7 +105,7 @@ def stopped(server: S3Server) -> Iterator[None]:
         server.process.send_signal(signal.SIGCONT)
 
 
-@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.slow)])
+@pytest.fixture(params=["folder", "s3"])
 def hosts(request: pytest.FixtureRequest, template: Path, tmp_path: Path) -> Iterator[Hosts]:
     bucket = tmp_path / "bucket"
     said: dict[str, Any] = {"store_url": bucket.as_uri()}
