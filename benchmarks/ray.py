@@ -43,7 +43,7 @@ def request(rows: int, candidates: int) -> TrainingRequest:
         float
     )
     return TrainingRequest(
-        task=Task(TaskKind.BINARY),
+        task=Task(TaskKind.BINARY, ("no", "yes")),
         matrix=matrix,
         labels=labels,
         columns=tuple(InputColumn(f"x{at}") for at in range(_COLUMNS)),
