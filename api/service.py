@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from api.database import Database
 from api.decisions.view import DecisionViews
-from api.http.build import Access
+from api.http.build import AccessControl
 from api.journal.build import Journaling
 from api.metrics import Metrics
-from api.models.build import Models
+from api.models.build import ModelParts
 from api.rollout.controller import RolloutController
 from api.scoring.build import Scoring
 from api.scoring.user_locks import MonotonicClock
@@ -28,8 +28,8 @@ class Service:
     machine_clock: MachineClock
     metrics: Metrics
     database: Database
-    access: Access
-    models: Models
+    access: AccessControl
+    models: ModelParts
     rollout_controller: RolloutController
     journaling: Journaling
     scoring: Scoring

@@ -22,7 +22,7 @@ from benchmarks.continuous_world import Story, day_us, write_story
 from benchmarks.report import finish
 from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only
-from scheduler.replay.plan import Span, plan_spans
+from scheduler.replay.plan import ReplaySpan, plan_spans
 from scheduler.replay.policies import Policy, promotions
 from scheduler.replay.record import Round
 from scheduler.replay.replay import replay
@@ -112,7 +112,7 @@ class Teller:
     def planned(self, folder: Path, finished: Sequence[Round], total: int) -> None:
         pass
 
-    def step(self, span: Span, what: str) -> None:
+    def step(self, span: ReplaySpan, what: str) -> None:
         pass
 
     def ended(self, record: Round) -> None:

@@ -14,7 +14,7 @@ from shared.clock import MICROS_PER_DAY
 from shared.tables.writer import write_history_records
 from simulator.atlas import ELECTRONICS
 from simulator.crimes import buy_big, clone, compromise, take_over, test_cards, use_strange_device
-from simulator.events import Crime, Events, EventStage, together
+from simulator.events import Crime, EventStage, SimulatedEvents, together
 from simulator.history import COLUMNS, SimulatedPast, records, witnessed
 from simulator.spending import spend
 from simulator.world import World, build_world
@@ -68,7 +68,7 @@ def day_us(story: Story, now_us: int, day: float) -> int:
     return now_us - round((story.days - day) * MICROS_PER_DAY)
 
 
-def _usual(stage: EventStage, honest: Events, story: Story) -> Events:
+def _usual(stage: EventStage, honest: SimulatedEvents, story: Story) -> SimulatedEvents:
     budget = len(honest) * story.usual_share
     return together(
         [
@@ -79,7 +79,7 @@ def _usual(stage: EventStage, honest: Events, story: Story) -> Events:
     )
 
 
-def _new(stage: EventStage, honest: Events, story: Story) -> list[Events]:
+def _new(stage: EventStage, honest: SimulatedEvents, story: Story) -> list[SimulatedEvents]:
     late = stage._replace(start_us=day_us(story, stage.end_us, story.new_crimes_day))
     since = honest.take(honest.time_us >= late.start_us)
     budget = len(since) * story.new_share
@@ -90,13 +90,13 @@ def _new(stage: EventStage, honest: Events, story: Story) -> list[Events]:
     ]
 
 
-def _inflated(stage: EventStage, events: Events, story: Story) -> Events:
+def _inflated(stage: EventStage, events: SimulatedEvents, story: Story) -> SimulatedEvents:
     late = events.time_us >= day_us(story, stage.end_us, story.inflation_day)
     amount = np.where(late, (events.amount * story.inflation).round(2), events.amount)
     return events.with_columns(amount=amount)
 
 
-def _compromised(stage: EventStage, events: Events, story: Story) -> Events:
+def _compromised(stage: EventStage, events: SimulatedEvents, story: Story) -> SimulatedEvents:
     late = events.time_us >= day_us(story, stage.end_us, story.category_day)
     there = stage.world.merchants.category[events.merchant] == story.category
     stolen = late & there & (stage.rng.random(len(events)) < story.category_share)

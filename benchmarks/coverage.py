@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.promotion import World, draw
 from benchmarks.report import Bar, finish
 from scheduler.statistics.compare import METRICS, compare_sample
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import MeasurementPlan
 
 ALPHA = 0.05
 PIECES = 4
@@ -24,7 +24,7 @@ POSITIVES = (100, 500)
 def wrong_bounds(metric: str, positives: int, rounds: int, seed: int) -> int:
     """The number of a round's two bounds that exclude the truth."""
     rng = np.random.default_rng([seed, positives])
-    plan = Plan(resamples=400, daily_alerts=10, cost_per_alert=1.0)
+    plan = MeasurementPlan(resamples=400, daily_alerts=10, cost_per_alert=1.0)
     wrong = 0
     for _ in range(rounds):
         evidence = draw(World(positives), rng)

@@ -12,7 +12,7 @@ import polars as pl
 from scheduler.statistics.compare import compare_sample
 from scheduler.statistics.delong import auc_with_influence
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import MeasurementPlan
 from scheduler.statistics.sample import Codes
 from shared.clock import MICROS_PER_DAY
 from shared.usecase.learning import Labels
@@ -24,7 +24,7 @@ from usecases.fraud.training.policy import read_policy
 DELAY_DAYS = TEST_DAYS = 7
 TEST_WEEKS = 5
 AT_POSITIVES = 500
-PLAN = Plan()
+PLAN = MeasurementPlan()
 
 
 @dataclass(frozen=True)

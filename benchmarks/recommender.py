@@ -19,7 +19,7 @@ from learning.measures import point_values
 from scheduler.cycle.examples import Material, build_examples
 from scheduler.statistics.compare import compare_sample
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import MeasurementPlan
 from shared.clock import SystemClock, to_datetime
 from shared.importing.files import PLACES, Piece
 from shared.rows.convert import RowConverter, needed_sources
@@ -75,7 +75,9 @@ def main() -> None:
 
 def gains(evidence: Evidence, name: str, baseline: Any) -> dict[str, float]:
     """The model's gain over a baseline, with its interval."""
-    found = compare_sample(replace(evidence, champion=baseline).sample(), METRIC, ERROR, Plan())
+    found = compare_sample(
+        replace(evidence, champion=baseline).sample(), METRIC, ERROR, MeasurementPlan()
+    )
     if found.lower <= 0:
         sys.stderr.write(f"not shown to beat {name}\n")
     return {

@@ -28,7 +28,7 @@ from shared.rows.sources import opened_files
 from shared.tables.engine import connect, migrate
 from shared.tables.writer import write_history_records
 from understudy.score_parts import make_parts, put_together
-from understudy.score_plan import BUNDLE, PLAN, Plan, ScoringJob
+from understudy.score_plan import BUNDLE, PLAN, ScorePlan, ScoringJob
 
 TRAINING_ROWS, ROWS, SHORT_ROWS, PROCESSES = 20_000, 1_000_000, 200_000, 2
 _CHILD_SECONDS = 600
@@ -68,7 +68,7 @@ def prepare(folder: Path, rows: int) -> None:
     frame = converted_rows(learning, training, SystemClock().now_us())
     raw = trained_bundle(learning, frame)
     digest = hashlib.sha256(raw).hexdigest()
-    plan = Plan([], "", "1.0.0", digest, SystemClock().now_us())
+    plan = ScorePlan([], "", "1.0.0", digest, SystemClock().now_us())
     for name in ("once", "again"):
         (folder / name).mkdir()
         (folder / name / BUNDLE).write_bytes(raw)
@@ -78,7 +78,7 @@ def prepare(folder: Path, rows: int) -> None:
 
 def score(folder: Path, out: Path, parts: Path) -> int:
     """Score the file of a folder; how many rows an earlier start had scored."""
-    plan = Plan(**json.loads((parts / PLAN).read_text()))
+    plan = ScorePlan(**json.loads((parts / PLAN).read_text()))
     work = ScoringJob(parts, plan, unpack((parts / BUNDLE).read_bytes()))
     declared = read_declaration(folder / FILE_NAME)
     with opened_files([folder / "rows.csv"], declared.csv) as tables:
@@ -142,7 +142,7 @@ def with_history(folder: Path, rows: int) -> dict[str, float]:
     file = write_past(engine, folder / "transactions.csv", rows)
     parts = folder / "fraud"
     parts.mkdir()
-    work = ScoringJob(parts, Plan([], "", "1.0.0", "", SystemClock().now_us()), bundle)
+    work = ScoringJob(parts, ScorePlan([], "", "1.0.0", "", SystemClock().now_us()), bundle)
     began = time.perf_counter()
     counts, _ = make_parts_with_history(
         work, "fraud", engine, [file], mapping=None, progress=lambda _: None

@@ -21,7 +21,7 @@ class ApiAway(UnderstudyError):
     """Raised when the API does not answer, or answers something else than was asked for."""
 
 
-class ApiRefused(UnderstudyError):
+class ChangeRefused(UnderstudyError):
     """Raised when the API does not carry out a change; nothing was changed."""
 
 
@@ -105,7 +105,7 @@ class Api:
                 "look at Now and Trail before you ask again"
             ) from error
         if not answer.is_success:
-            raise ApiRefused(_refusal(answer))
+            raise ChangeRefused(_refusal(answer))
         return parse_contract(model, answer.content, path)
 
     def _get(self, path: str) -> httpx.Response:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from console.api_client import ApiAway, ApiRefused
+from console.api_client import ApiAway, ChangeRefused
 from console.deeds import Deed, FormRefused, read_form
 from console.guard import REPORT_POLICY, Guard
 from console.pages import Console, render_page, render_problem, set_cookie
@@ -245,7 +245,7 @@ def _carry_out(console: Console) -> Endpoint:
             )
         except FormRefused as error:
             return _result(console, request, deed, str(error), HTTPStatus.UNPROCESSABLE_ENTITY)
-        except ApiRefused as error:
+        except ChangeRefused as error:
             return _result(console, request, deed, str(error), HTTPStatus.CONFLICT)
         except (ApiAway, ContractBroken) as error:
             return _result(console, request, deed, str(error), HTTPStatus.BAD_GATEWAY)

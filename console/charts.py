@@ -17,7 +17,7 @@ _PAD = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Interval:
+class IntervalEstimate:
     """An estimate with its interval; `limit` is what it is compared with."""
 
     name: str
@@ -67,7 +67,7 @@ def columns(title: str, values: Sequence[float]) -> Markup:
     return _svg(title, shapes, WIDTH, HEIGHT)
 
 
-def interval_chart(title: str, interval: Interval) -> Markup:
+def interval_chart(title: str, interval: IntervalEstimate) -> Markup:
     """One estimate with its interval and its limit, on a common scale."""
     marks = [interval.low, interval.high, interval.estimate]
     marks += [] if interval.limit is None else [interval.limit]

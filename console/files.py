@@ -28,7 +28,7 @@ class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
 
-class Accepted(_Record):
+class AcceptedVersion(_Record):
     """A version that was accepted, as the registry's ledger has it."""
 
     version: str
@@ -41,7 +41,7 @@ class Accepted(_Record):
     revoked_reason: str | None = None
 
 
-class Service(_Record):
+class ServicePeriod(_Record):
     """One time that a version was in service."""
 
     version: str
@@ -51,11 +51,11 @@ class Service(_Record):
     ended: str | None = None
 
 
-class Ledger(_Record):
+class LedgerView(_Record):
     """Every version ever accepted, and the last times in service, oldest first."""
 
-    accepted: dict[str, Accepted] = Field(default_factory=dict)
-    activations: tuple[Service, ...] = ()
+    accepted: dict[str, AcceptedVersion] = Field(default_factory=dict)
+    activations: tuple[ServicePeriod, ...] = ()
 
 
 class StoredManifest(_Record):
@@ -76,7 +76,7 @@ class StoredManifest(_Record):
     parent_version: str | None = None
 
 
-class Meta(_Record):
+class VersionMeta(_Record):
     """Beside each bundle: how it came here, and its manifest."""
 
     version: str
@@ -118,7 +118,7 @@ class ModelFiles:
         """The folder of a candidate's files."""
         return self._candidates / _checked(version)
 
-    def ledger(self) -> Ledger:
+    def ledger(self) -> LedgerView:
         """The ledger; empty before the first version.
 
         Raises:
@@ -126,8 +126,8 @@ class ModelFiles:
         """
         raw = _read(self._registry / "ledger.json", MAX_JSON_BYTES)
         if raw is None:
-            return Ledger()
-        found = parse_if_agreed(Ledger, raw)
+            return LedgerView()
+        found = parse_if_agreed(LedgerView, raw)
         if found is None:
             raise DataUnavailable("ledger.json of the registry cannot be read")
         return found
@@ -141,11 +141,11 @@ class ModelFiles:
         except ValueError:
             return None
 
-    def meta(self, version: str) -> Meta | None:
+    def meta(self, version: str) -> VersionMeta | None:
         """Metadata of a version whose files are kept."""
         folder = self._registry / "versions" / _checked(version)
         raw = _read(folder / "meta.json", MAX_JSON_BYTES)
-        return None if raw is None else parse_if_agreed(Meta, raw)
+        return None if raw is None else parse_if_agreed(VersionMeta, raw)
 
     def stored_versions(self) -> tuple[str, ...]:
         """Versions whose files are kept in the registry."""

@@ -9,7 +9,7 @@ import structlog
 import uvicorn
 
 from console.settings import ConsoleSettings, load_settings
-from console.wiring import Wired, wire
+from console.wiring import WiredConsole, wire
 from shared.errors import SettingsError
 from shared.logs import configure_service_logging, start_failed
 from shared.setting_docs import help_text
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _serve(settings: ConsoleSettings, wired: Wired, listener: socket.socket) -> None:
+def _serve(settings: ConsoleSettings, wired: WiredConsole, listener: socket.socket) -> None:
     port = listener.getsockname()[1]
     access = "open" if settings.reading_is_open else "needs a session: `understudy token console`"
     structlog.get_logger().info(

@@ -14,7 +14,7 @@ _MOST_KEYS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReadResult:
     """The result of a read.
 
     Attributes:
@@ -48,7 +48,7 @@ class SharedReads:
         self._lock = threading.Lock()
         self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
 
-    def ask(self, key: Hashable, read: Callable[[], Any]) -> Answer:
+    def ask(self, key: Hashable, read: Callable[[], Any]) -> ReadResult:
         """The answer to a read; a failure within the last second is an answer, too."""
         entry = self._entry(key)
         with entry.lock:
@@ -60,7 +60,7 @@ class SharedReads:
                     entry.problem = str(error)
                 entry.asked_at = self._now()
             age = None if entry.answered_at is None else self._now() - entry.answered_at
-            return Answer(entry.value, entry.problem, age)
+            return ReadResult(entry.value, entry.problem, age)
 
     def forget(self) -> None:
         """Something was changed: every next read is a new one; values stay for failures."""

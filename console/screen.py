@@ -27,7 +27,7 @@ from sqlalchemy import Connection
 from console.api_client import Api
 from console.database import ReadOnlyDatabase
 from console.files import ModelFiles
-from console.reads import Answer, SharedReads
+from console.reads import ReadResult, SharedReads
 from console.sampler import Samples
 from shared.clock import Clock
 from shared.contracts.reading import Contract
@@ -117,7 +117,7 @@ class Reading:
         read_now = lambda: read(self.sources.files)  # noqa: E731
         return self._told("files", self.sources.reads.ask(("files", key), read_now), default)
 
-    def _told(self, source: str, answer: Answer, default: T) -> T:
+    def _told(self, source: str, answer: ReadResult, default: T) -> T:
         if answer.problem is not None:
             trouble = Trouble(source, answer.problem, answer.age_seconds)
             if trouble.text not in {known.text for known in self.troubles}:

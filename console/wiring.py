@@ -31,7 +31,7 @@ SYSTEM_CLOCK = SystemClock()
 
 
 @dataclass(frozen=True, slots=True)
-class Wired:
+class WiredConsole:
     """The parts that have a life of their own, and the application."""
 
     app: Guard
@@ -48,7 +48,7 @@ def wire(
     settings: ConsoleSettings,
     clock: Clock = SYSTEM_CLOCK,
     transport: httpx.BaseTransport | None = None,
-) -> Wired:
+) -> WiredConsole:
     """Everything, nothing started yet; `transport` is how the API is reached.
 
     Raises:
@@ -87,7 +87,7 @@ def wire(
         settings.console_sample_seconds,
         lambda: clock.now_us() / MICROS_PER_SECOND,
     )
-    return Wired(create_app(console), sampler, sources)
+    return WiredConsole(create_app(console), sampler, sources)
 
 
 def _token(settings: ConsoleSettings) -> Callable[[], str]:

@@ -86,7 +86,7 @@ def _refusing_to_compile(events: Part) -> AbstractContextManager[object] | None:
         return None
     refused = threading.get_ident()
 
-    class Refusal(Listener):  # type: ignore[misc]
+    class CompileRefusal(Listener):  # type: ignore[misc]
         def on_start(self, _event: Any) -> None:
             if threading.get_ident() == refused:
                 raise _NotOnDisk
@@ -94,7 +94,7 @@ def _refusing_to_compile(events: Part) -> AbstractContextManager[object] | None:
         def on_end(self, _event: Any) -> None:
             """Does nothing: no work has begun."""
 
-    return cast(AbstractContextManager[object], install_listener(_COMPILES, Refusal()))
+    return cast(AbstractContextManager[object], install_listener(_COMPILES, CompileRefusal()))
 
 
 def _in_another_process(work: Callable[[], None]) -> None:

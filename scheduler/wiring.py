@@ -17,7 +17,7 @@ from scheduler.heartbeat import HeartbeatFile
 from scheduler.notify.events import Events
 from scheduler.notify.notifier import LEADERSHIP as NOTIFICATIONS
 from scheduler.notify.notifier import Notifier
-from scheduler.notify.webhook import Webhook
+from scheduler.notify.webhook import NotificationWebhook
 from scheduler.readiness import scoring_api
 from scheduler.rollout.driver import DatabaseLease, RolloutDriver
 from scheduler.rollout.outcome import TrialRecords
@@ -49,7 +49,7 @@ NOTIFY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wired:
+class WiredScheduler:
     """The assembled parts that `main` uses."""
 
     ticks: tuple[PeriodicTask, ...]
@@ -63,7 +63,7 @@ def wire(
     command: Sequence[str],
     interruption: Interruption,
     clock: Clock,
-) -> Wired:
+) -> WiredScheduler:
     """Put the parts together; starts nothing. `command` starts a child that does one run."""
     log = structlog.get_logger()
     log.info("signing_key", key_id=KeyStore(settings.keys_dir).ensure_signing_key())
@@ -119,7 +119,7 @@ def wire(
     ticks.append(_approval_tick(settings, engine, log))
     ticks += _notify_ticks(settings, engine, clock, log)
     ticks += _schedule_ticks(settings, engine, clock, log)
-    return Wired(tuple(ticks), children, spans)
+    return WiredScheduler(tuple(ticks), children, spans)
 
 
 def _worker(
@@ -217,7 +217,7 @@ def _notify_ticks(
     notifier = Notifier(
         engine=engine,
         events=Events(engine, scoring_api(settings), settings.use_case),
-        webhook=Webhook(settings.notify_url, settings.notify_timeout_seconds),
+        webhook=NotificationWebhook(settings.notify_url, settings.notify_timeout_seconds),
         lease=DatabaseLease(engine, _owner(), seconds, NOTIFICATIONS),
         clock=clock,
         log=log,

@@ -21,7 +21,7 @@ from simulator.atlas import (
     ONLINE,
     POS,
 )
-from simulator.events import NOWHERE, Crime, Events, EventStage, together
+from simulator.events import NOWHERE, Crime, EventStage, SimulatedEvents, together
 from simulator.spending import DEVICES_PER_CUSTOMER, kinds, usual_amounts
 from simulator.world import Floats, Ints, in_city, pick
 
@@ -40,7 +40,7 @@ STOLEN_DEVICE = 40
 MINUTE_US = 60 * 1_000_000
 
 
-def commit(stage: EventStage, honest: Events, share: float) -> Events:
+def commit(stage: EventStage, honest: SimulatedEvents, share: float) -> SimulatedEvents:
     """Honest rows and crimes together, so that about `share` of the rows are crimes."""
     budget = {crime: round(len(honest) * share * part) for crime, part in MIX.items()}
     everything = together(
@@ -57,7 +57,7 @@ def commit(stage: EventStage, honest: Events, share: float) -> Events:
     return everything.take(inside)
 
 
-def compromise(stage: EventStage, honest: Events, rows: int) -> Events:
+def compromise(stage: EventStage, honest: SimulatedEvents, rows: int) -> SimulatedEvents:
     """Makes most payments at some merchants fraudulent for weeks, and changes nothing else."""
     rng = stage.rng
     crime = honest.crime.copy()
@@ -78,7 +78,7 @@ def compromise(stage: EventStage, honest: Events, rows: int) -> Events:
     return honest.with_columns(crime=crime)
 
 
-def take_over(stage: EventStage, rows: int) -> Events:
+def take_over(stage: EventStage, rows: int) -> SimulatedEvents:
     """Somebody shops with another's card for a day or two, for more than its owner would."""
     rng = stage.rng
     victims, sizes = _bursts(stage, rows, 4, 12)
@@ -92,7 +92,7 @@ def take_over(stage: EventStage, rows: int) -> Events:
     return _distant(stage, crimes, strange=0.6)
 
 
-def test_cards(stage: EventStage, rows: int) -> Events:
+def test_cards(stage: EventStage, rows: int) -> SimulatedEvents:
     """Small payments in a row find out whether a card still works; then a large one follows."""
     rng = stage.rng
     victims, sizes = _bursts(stage, rows, 4, 9)
@@ -109,7 +109,7 @@ def test_cards(stage: EventStage, rows: int) -> Events:
     return _distant(stage, crimes, strange=0.3)
 
 
-def buy_big(stage: EventStage, rows: int) -> Events:
+def buy_big(stage: EventStage, rows: int) -> SimulatedEvents:
     """One payment far above anything the customer ever made."""
     rng = stage.rng
     customer = rng.integers(0, len(stage.world.customers.city), rows)
@@ -119,7 +119,7 @@ def buy_big(stage: EventStage, rows: int) -> Events:
     return _distant(stage, crimes, strange=0.1)
 
 
-def clone(stage: EventStage, honest: Events, rows: int) -> Events:
+def clone(stage: EventStage, honest: SimulatedEvents, rows: int) -> SimulatedEvents:
     """A copy of the card pays in another city soon after its owner paid at home."""
     world, rng = stage.world, stage.rng
     present = np.flatnonzero(honest.channel >= POS)
@@ -130,7 +130,7 @@ def clone(stage: EventStage, honest: Events, rows: int) -> Events:
     merchant = in_city(rng, world.merchants, elsewhere)
     delay = rng.uniform(0.3, 8.0, rows) * MICROS_PER_HOUR
     cash = world.merchants.category[merchant] == CASH
-    return Events(
+    return SimulatedEvents(
         customer=victims.customer,
         merchant=merchant,
         time_us=victims.time_us + delay.astype(np.int64),
@@ -143,7 +143,7 @@ def clone(stage: EventStage, honest: Events, rows: int) -> Events:
     )
 
 
-def use_strange_device(stage: EventStage, rows: int) -> Events:
+def use_strange_device(stage: EventStage, rows: int) -> SimulatedEvents:
     """Money is sent away at night from a phone the customer never used."""
     rng = stage.rng
     victims, sizes = _bursts(stage, rows, 1, 3)
@@ -198,7 +198,7 @@ def _of_category(stage: EventStage, category: int, size: int) -> Ints:
 
 def _distant(
     stage: EventStage, crimes: Crimes, *, strange: float, mobile_share: float = 0.4
-) -> Events:
+) -> SimulatedEvents:
     """Online rows; a share of them from the thief's own device and country."""
     rng, size = stage.rng, len(crimes.customer)
     foreign = rng.random(size) < strange
@@ -206,7 +206,7 @@ def _distant(
     city = np.where(foreign, rng.integers(0, len(CITIES), size), home)
     number = np.where(foreign, STOLEN_DEVICE + rng.integers(0, 20, size), 0)
     mobile = rng.random(size) < mobile_share
-    return Events(
+    return SimulatedEvents(
         customer=crimes.customer,
         merchant=crimes.merchant,
         time_us=crimes.time_us,

@@ -44,7 +44,7 @@ class Crime(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class SimulatedEvents:
     """One entry a transaction; all columns have the same length."""
 
     customer: Ints
@@ -60,21 +60,21 @@ class Events:
     def __len__(self) -> int:
         return len(self.customer)
 
-    def take(self, chosen: Any) -> "Events":
+    def take(self, chosen: Any) -> "SimulatedEvents":
         """The rows an index or a mask chooses, in its order."""
-        return Events(**{name: column[chosen] for name, column in self.columns().items()})
+        return SimulatedEvents(**{name: column[chosen] for name, column in self.columns().items()})
 
     def columns(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def with_columns(self, **columns: Any) -> "Events":
+    def with_columns(self, **columns: Any) -> "SimulatedEvents":
         return replace(self, **columns)
 
 
-def together(parts: Sequence[Events]) -> Events:
+def together(parts: Sequence[SimulatedEvents]) -> SimulatedEvents:
     """All parts as one, in the order of time."""
     names = parts[0].columns()
-    whole = Events(
+    whole = SimulatedEvents(
         **{name: np.concatenate([part.columns()[name] for part in parts]) for name in names}
     )
     return whole.take(np.argsort(whole.time_us, kind="stable"))

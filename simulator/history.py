@@ -10,7 +10,7 @@ from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND
 from shared.transaction import ATTRIBUTE_OF
 from simulator.atlas import CATEGORIES, CHANNELS, CITIES, POS, TRANSACTION_TYPES
 from simulator.crimes import commit
-from simulator.events import NOWHERE, Crime, Events, EventStage, together
+from simulator.events import NOWHERE, Crime, EventStage, SimulatedEvents, together
 from simulator.spending import spend
 from simulator.world import Flags, Floats, Ints, World
 
@@ -34,7 +34,7 @@ class Drift:
 class SimulatedPast:
     """Events in the order of time, with the two instants that a database adds to each."""
 
-    events: Events
+    events: SimulatedEvents
     ingested_at_us: Ints
     label_known_at_us: Ints
     now_us: int
@@ -56,7 +56,7 @@ def relive(
     return witnessed(rng, events, now_us)
 
 
-def witnessed(rng: np.random.Generator, events: Events, now_us: int) -> SimulatedPast:
+def witnessed(rng: np.random.Generator, events: SimulatedEvents, now_us: int) -> SimulatedPast:
     """Events with the instants at which they were ingested and their labels became known."""
     ingested_at = events.time_us + _lateness(rng, len(events))
     arrived = ingested_at <= now_us
@@ -79,7 +79,7 @@ def records(
         yield list(zip(*(columns[name] for name in COLUMNS), strict=True))
 
 
-def named_rows(world: World, events: Events, prefix: str = "c") -> list[dict[str, Any]]:
+def named_rows(world: World, events: SimulatedEvents, prefix: str = "c") -> list[dict[str, Any]]:
     """The same rows without ids, ingestion and labels: what a caller of the API knows."""
     columns = _named(world, events, prefix)
     return [
@@ -87,7 +87,9 @@ def named_rows(world: World, events: Events, prefix: str = "c") -> list[dict[str
     ]
 
 
-def _drifted(stage: EventStage, events: Events, drift: Drift, crime_share: float) -> Events:
+def _drifted(
+    stage: EventStage, events: SimulatedEvents, drift: Drift, crime_share: float
+) -> SimulatedEvents:
     since = max(stage.start_us, stage.end_us - round(drift.last_days * MICROS_PER_DAY))
     lately = events.time_us >= since
     amount = np.where(lately, (events.amount * drift.amount_factor).round(2), events.amount)
@@ -139,7 +141,7 @@ def _source(stolen: bool, delay_us: int) -> str:
     return "chargeback" if delay_us <= MATURITY_US else "investigation"
 
 
-def _named(world: World, events: Events, prefix: str = "c") -> dict[str, list[Any]]:
+def _named(world: World, events: SimulatedEvents, prefix: str = "c") -> dict[str, list[Any]]:
     customers, merchants = world.customers, world.merchants
     present = (events.channel >= POS).tolist()
     city = events.city.tolist()

@@ -24,7 +24,7 @@ from shared.contracts.feedback import FeedbackAnswer
 from shared.contracts.reading import Contract, ContractBroken, parse_contract
 from shared.machine_clock import wall_ns
 from simulator.crimes import commit
-from simulator.events import Crime, Events, EventStage
+from simulator.events import Crime, EventStage, SimulatedEvents
 from simulator.history import label_delays, named_rows
 from simulator.spending import spend
 from simulator.world import Flags, World
@@ -95,7 +95,7 @@ class TrafficReport:
         return self.flagged / self.sent if self.sent else 0.0
 
 
-class Scored(BaseModel):
+class PredictAnswer(BaseModel):
     """The fields read from the answer of POST /predict."""
 
     version: str
@@ -118,7 +118,7 @@ def live_rows(
     crime_share: float = 0.01,
     amount_factor: Callable[[int], float] | float = 1.0,
     prefix: str = "c",
-    keep: Callable[[Events], Flags] | None = None,
+    keep: Callable[[SimulatedEvents], Flags] | None = None,
     dice: int | None = None,
 ) -> list[LiveRow]:
     """Everything that happens to the world's customers in a time, in its order.
@@ -226,7 +226,7 @@ class Traffic:
             raw = await self._post(self._client, "/predict", row.body)
         finally:
             self._free.release()
-        answer = None if raw is None else self._read(Scored, raw, "POST /predict")
+        answer = None if raw is None else self._read(PredictAnswer, raw, "POST /predict")
         if answer is None:
             return
         self._count(row, answer)
@@ -239,7 +239,7 @@ class Traffic:
             due = asyncio.get_running_loop().time() + delay
         heapq.heappush(self._due, (due, next(self._numbers), row))
 
-    def _count(self, row: LiveRow, answer: Scored) -> None:
+    def _count(self, row: LiveRow, answer: PredictAnswer) -> None:
         flagged = answer.review_required or answer.is_fraud
         self.report.sent += 1
         self.report.stolen += row.stolen

@@ -17,7 +17,7 @@ from simulator.atlas import (
     TRANSFER,
     WITHDRAWAL,
 )
-from simulator.events import NOWHERE, Crime, Events, EventStage
+from simulator.events import NOWHERE, Crime, EventStage, SimulatedEvents
 from simulator.world import Flags, Floats, Ints, World, in_city, pick
 
 HABIT = 0.8
@@ -31,7 +31,7 @@ LOG_AMOUNTS = np.array([kind.log_amount for kind in CATEGORIES])
 SPREADS = np.array([kind.spread for kind in CATEGORIES])
 
 
-def spend(stage: EventStage) -> Events:
+def spend(stage: EventStage) -> SimulatedEvents:
     """The legitimate transactions of all customers, in time order."""
     world, rng = stage.world, stage.rng
     counts = rng.poisson(world.customers.per_day * stage.days)
@@ -41,7 +41,7 @@ def spend(stage: EventStage) -> Events:
     online = rng.random(len(customer)) < world.customers.online_share[customer]
     merchant = _merchants(stage, customer, city, online)
     channel = channels(world, rng, merchant, online)
-    events = Events(
+    events = SimulatedEvents(
         customer=customer,
         merchant=merchant,
         time_us=time_us,
@@ -145,7 +145,7 @@ def _devices(stage: EventStage, customer: Ints, time_us: Ints, channel: Ints) ->
     return np.where(channel <= MOBILE, customer * DEVICES_PER_CUSTOMER + number, NOWHERE)
 
 
-def _rounded(events: Events) -> Events:
+def _rounded(events: SimulatedEvents) -> SimulatedEvents:
     """Cash machines give notes; everything else costs cents."""
     cash = events.kind == WITHDRAWAL
     notes = np.maximum(10.0, np.round(events.amount / 10.0) * 10.0)

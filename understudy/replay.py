@@ -15,7 +15,7 @@ import usecases
 from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only, newest_event_us
 from scheduler.replay.page import PageData
-from scheduler.replay.plan import ReplayImpossible, Span, plan_spans
+from scheduler.replay.plan import ReplayImpossible, ReplaySpan, plan_spans
 from scheduler.replay.policies import Policy
 from scheduler.replay.protocol import Published, handbook
 from scheduler.replay.record import Round
@@ -62,7 +62,7 @@ METRICS_SHOWN = 5
 NOTHING = "-"
 
 
-class Screen:
+class ReplayScreen:
     """Implements `scheduler.replay.replay.Watcher`: a line a round, and a bar on a terminal."""
 
     def __init__(self, console: Console) -> None:
@@ -75,7 +75,7 @@ class Screen:
         self._done = self._total = 0
         self.folder = Path()
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> "ReplayScreen":
         self._bar.start()
         return self
 
@@ -96,7 +96,7 @@ class Screen:
         if finished:
             self._say(f"{len(finished)} of {total} rounds were finished earlier")
 
-    def step(self, span: Span, what: str) -> None:
+    def step(self, span: ReplaySpan, what: str) -> None:
         self._bar.update(self._task, description=f"{_day(span)} {what}")
 
     def ended(self, record: Round) -> None:
@@ -187,7 +187,7 @@ def _short(record: Round) -> str:
     return record.reason if not record.outcome.promoted else str(record.run["statuscode"])
 
 
-def _day(span: Span) -> str:
+def _day(span: ReplaySpan) -> str:
     moment = to_datetime(span.as_of_us)
     return f"{moment:%Y-%m-%d}" if moment.hour == moment.minute == 0 else f"{moment:%Y-%m-%d %H:%M}"
 
@@ -203,7 +203,7 @@ STOPPED = 130
 
 
 @dataclass(frozen=True, slots=True)
-class ReplayRequest:
+class ReplayOptions:
     """The options as they were typed; `metric` is empty where none was."""
 
     begin: str
@@ -216,7 +216,7 @@ class ReplayRequest:
     as_json: bool
 
 
-def replay_history(request: ReplayRequest) -> int:
+def replay_history(request: ReplayOptions) -> int:
     """Replay and report; returns the exit status.
 
     Raises:
@@ -227,7 +227,7 @@ def replay_history(request: ReplayRequest) -> int:
     interval = _interval(request.every)
     begin_us = _instant("--from", request.begin)
     engine = connect_read_only(settings.database_url.get_secret_value())
-    screen = Screen(errors)
+    screen = ReplayScreen(errors)
     try:
         use_case: LearningUseCase = usecases.load_learning(settings.use_case)
         end_us = _instant("--to", request.end) if request.end else newest_event_us(use_case, engine)
@@ -252,11 +252,11 @@ def replay_history(request: ReplayRequest) -> int:
 
 
 def _asked(
-    request: ReplayRequest,
+    request: ReplayOptions,
     settings: SchedulerSettings,
     use_case: LearningUseCase,
     engine: Engine,
-    spans: tuple[Span, ...],
+    spans: tuple[ReplaySpan, ...],
 ) -> Asked:
     return Asked(
         use_case=handbook(use_case) if request.is_handbook else use_case,
@@ -271,7 +271,7 @@ def _asked(
     )
 
 
-def _show(request: ReplayRequest, report: ReplayReport) -> None:
+def _show(request: ReplayOptions, report: ReplayReport) -> None:
     if request.as_json:
         sys.stdout.write(json.dumps(report.summary) + "\n")
         return

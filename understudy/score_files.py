@@ -20,7 +20,7 @@ from shared.rows.sources import RowSource, opened_files
 from shared.system.files import make_folder
 from shared.tables.engine import connect
 from understudy.score_parts import Progress, ScoreCounts, make_parts, put_together
-from understudy.score_plan import CannotScore, ScoringJob, Subject, declared_subject, prepared
+from understudy.score_plan import CannotScore, ScoreSubject, ScoringJob, declared_subject, prepared
 from understudy.settings import CommandSettings
 from understudy.terminal import DataTable, shown
 
@@ -106,7 +106,7 @@ def _declared(request: ScoreRequest, settings: CommandSettings, out: Path, use_c
         return work, counts, _lines_refused(tables)
 
 
-def _recorded(subject: Subject) -> Subject:
+def _recorded(subject: ScoreSubject) -> ScoreSubject:
     """Parts of a run that recorded nothing are not mixed with those of one that did."""
     return subject._replace(digest=f"{subject.digest}, recorded")
 
@@ -153,7 +153,7 @@ def _with_history(request: ScoreRequest, settings: CommandSettings, out: Path) -
 
 
 def _prepared(
-    request: ScoreRequest, settings: CommandSettings, out: Path, subject: Subject
+    request: ScoreRequest, settings: CommandSettings, out: Path, subject: ScoreSubject
 ) -> ScoringJob:
     return prepared(
         settings,

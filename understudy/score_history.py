@@ -26,7 +26,7 @@ from understudy.score_parts import (
     remove_unfinished,
     write_part,
 )
-from understudy.score_plan import CannotScore, ScoringJob, Subject
+from understudy.score_plan import CannotScore, ScoreSubject, ScoringJob
 
 ROWS_A_PART = 25_000
 # of the progress that is shown: reading, then computing features, then scoring
@@ -78,7 +78,7 @@ class TableScoring(Protocol):
     def recorder(self, engine: Engine, bundle: Bundle) -> Records: ...
 
 
-def subject_of(use_case: str, mapping: Path | None) -> Subject:
+def subject_of(use_case: str, mapping: Path | None) -> ScoreSubject:
     """A use case with its own modules.
 
     Raises:
@@ -89,7 +89,7 @@ def subject_of(use_case: str, mapping: Path | None) -> Subject:
         said = b"" if mapping is None else mapping.read_bytes()
     except OSError as error:
         raise CannotScore(f"cannot read the mapping {mapping}: {error.strerror}") from error
-    return Subject(hashlib.sha256(said).hexdigest(), usecases.load_serving(use_case))
+    return ScoreSubject(hashlib.sha256(said).hexdigest(), usecases.load_serving(use_case))
 
 
 def make_parts_with_history(

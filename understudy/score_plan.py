@@ -38,7 +38,7 @@ class CannotScore(UnderstudyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ScorePlan:
     """The data that all parts of an output share.
 
     Attributes:
@@ -59,11 +59,11 @@ class ScoringJob:
     """The folder of a run, its plan and its bundle, whose signature holds."""
 
     folder: Path
-    plan: Plan
+    plan: ScorePlan
     bundle: Bundle
 
 
-class Subject(NamedTuple):
+class ScoreSubject(NamedTuple):
     """The files and rows to score.
 
     Attributes:
@@ -75,19 +75,19 @@ class Subject(NamedTuple):
     served: Served
 
 
-def declared_subject(use_case: Path) -> Subject:
+def declared_subject(use_case: Path) -> ScoreSubject:
     """The declared use case in a folder.
 
     Raises:
         DeclarationError: its usecase.toml is wrong.
     """
     digest = hashlib.sha256((use_case / FILE_NAME).read_bytes()).hexdigest()
-    return Subject(digest, serving_of(use_case))
+    return ScoreSubject(digest, serving_of(use_case))
 
 
 def prepared(
     settings: CommandSettings,
-    subject: Subject,
+    subject: ScoreSubject,
     files: Sequence[Path],
     folder: Path,
     now_us: int,
@@ -105,7 +105,7 @@ def prepared(
         shutil.rmtree(folder, ignore_errors=True)
     if not (folder / PLAN).exists():
         return _new(settings, subject, files, folder, now_us, version)
-    plan = Plan(**json.loads((folder / PLAN).read_bytes()))
+    plan = ScorePlan(**json.loads((folder / PLAN).read_bytes()))
     raw, signature = (folder / BUNDLE).read_bytes(), (folder / SIGNATURE).read_text()
     bundle = _verified(settings, raw, signature)
     found = _files(files), subject.digest, bundle.sha256, version or plan.version
@@ -119,7 +119,7 @@ def prepared(
 
 def _new(  # noqa: PLR0917 - as `prepared` takes them
     settings: CommandSettings,
-    subject: Subject,
+    subject: ScoreSubject,
     files: Sequence[Path],
     folder: Path,
     now_us: int,
@@ -131,7 +131,7 @@ def _new(  # noqa: PLR0917 - as `prepared` takes them
     if bundle.manifest.version != version:
         raise CannotScore(f"the API answers {bundle.manifest.version} for version {version}")
     check_fits(bundle.manifest, subject.served)
-    plan = Plan(_files(files), subject.digest, version, bundle.sha256, now_us)
+    plan = ScorePlan(_files(files), subject.digest, version, bundle.sha256, now_us)
     make_folder(folder)
     write_whole(folder / BUNDLE, raw)
     write_whole(folder / SIGNATURE, signature.encode())

@@ -9,7 +9,7 @@ from api.database import Database
 from api.decisions.explaining import DecidedRow, DecisionExplainer, finite
 from api.decisions.stored import DecisionReader, FoundDecision
 from api.journal.entries import RecordFormat
-from api.models.build import Models
+from api.models.build import ModelParts
 from api.models.loaded import LiveModel
 from api.scoring.idempotency import DecisionCache
 from shared.clock import isoformat
@@ -37,7 +37,7 @@ class DecisionViews:
         rows: RowStore,
         reader: DecisionReader,
         explainer: DecisionExplainer,
-        models: Models,
+        models: ModelParts,
     ) -> None:
         self._use_case = use_case
         self._rows = rows
@@ -143,7 +143,7 @@ class DecisionViews:
 def build_decisions(
     use_case: ServingUseCase,
     database: Database,
-    models: Models,
+    models: ModelParts,
     cache: DecisionCache,
     records: RecordFormat,
 ) -> DecisionViews:

@@ -15,14 +15,14 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class AccessControl:
     """Credentials of callers, and how much callers without any may write."""
 
     authenticator: Authenticator
     write_quota: WriteQuota
 
 
-def build_access(settings: Settings, engine: Engine) -> Access:
+def build_access(settings: Settings, engine: Engine) -> AccessControl:
     """Makes the tokens that are not there yet.
 
     Raises:
@@ -48,4 +48,4 @@ def build_access(settings: Settings, engine: Engine) -> Access:
         named=NamedTokens(settings.keys_dir, API_ROLES),
         person_required=settings.person_required,
     )
-    return Access(authenticator, write_quota(settings, engine))
+    return AccessControl(authenticator, write_quota(settings, engine))

@@ -9,7 +9,7 @@ from api.http.callers import Caller
 Headers = Sequence[tuple[bytes, bytes]]
 
 
-class Recipient(Protocol):
+class ReplyConnection(Protocol):
     """The connection that a reply goes to.
 
     Attributes:
@@ -33,7 +33,7 @@ class FastRoute(Protocol):
         """The caller that sends these, if it is admitted."""
         ...
 
-    def take(self, body: bytes, caller: Caller, recipient: Recipient) -> None:
+    def take(self, body: bytes, caller: Caller, recipient: ReplyConnection) -> None:
         """Call the recipient's `answer`, soon."""
         ...
 

@@ -28,7 +28,7 @@ from shared.usecase.serving import ServingUseCase
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
+class ModelParts:
     """The live version, the registry behind it, and what changes either.
 
     Attributes:
@@ -59,7 +59,7 @@ def build_models(
     *,
     worker: int,
     smoke: SmokeTest | None = None,
-) -> Models:
+) -> ModelParts:
     """Builds the package and loads nothing yet; `smoke` replaces the smoke test in a child."""
     slot = ModelSlot()
     registry = Registry(settings.prod_models_dir, settings.served_well_seconds)
@@ -99,7 +99,7 @@ def build_models(
     metrics.registry.register(LastRollback(registry))
     metrics.watch("model_crashes", "Processes that died inside model code", crashes.recent)
     metrics.worker_behind.set_function(lambda: promoter.behind is not None)
-    return Models(
+    return ModelParts(
         slot=slot,
         registry=registry,
         loader=loader,

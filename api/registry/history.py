@@ -26,7 +26,7 @@ _LEFT = {
 
 
 @dataclass(frozen=True, slots=True)
-class AuditLine:
+class VersionAuditLine:
     """One line of the trail that is about a version."""
 
     at_us: int
@@ -75,7 +75,7 @@ class AuditLine:
         )
 
 
-def audit_lines(path: Path) -> Iterator[AuditLine]:
+def audit_lines(path: Path) -> Iterator[VersionAuditLine]:
     """Lines about versions, in their order; what cannot be read is omitted."""
     try:
         raw = path.read_bytes()
@@ -90,10 +90,10 @@ def audit_lines(path: Path) -> Iterator[AuditLine]:
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             continue
         if version is not None and at_us >= 0:
-            yield AuditLine(at_us, what, why, version, members)
+            yield VersionAuditLine(at_us, what, why, version, members)
 
 
-def retold(ledger: Ledger, lines: Iterator[AuditLine]) -> Ledger:
+def retold(ledger: Ledger, lines: Iterator[VersionAuditLine]) -> Ledger:
     """The ledger after all lines; one that makes no sense is omitted."""
     for line in lines:
         try:
@@ -104,7 +104,10 @@ def retold(ledger: Ledger, lines: Iterator[AuditLine]) -> Ledger:
 
 
 def rebuilt(
-    saved: Ledger, lines: Sequence[AuditLine], on_disk: Iterable[Acceptance], declared_us: int
+    saved: Ledger,
+    lines: Sequence[VersionAuditLine],
+    on_disk: Iterable[Acceptance],
+    declared_us: int,
 ) -> Ledger:
     """A ledger from what was saved of it, the audit trail and what lies on disk.
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 from api.metrics import Metrics
-from api.models.build import Models
+from api.models.build import ModelParts
 from api.rollout.arm_counts import arms_dir
 from api.rollout.collector import RolloutCollector
 from api.rollout.controller import RolloutController
@@ -18,7 +18,7 @@ from shared.usecase.serving import ServingUseCase
 def build_rollout_controller(
     settings: Settings,
     use_case: ServingUseCase,
-    models: Models,
+    models: ModelParts,
     *,
     clock: Clock,
     run_dir: RunDir,

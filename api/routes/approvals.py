@@ -16,7 +16,7 @@ from api.http.problems import (
 )
 from api.service import Service
 from shared.clock import isoformat
-from shared.contracts.approvals import ApprovalRequest, Approvals, ApprovalView
+from shared.contracts.approvals import ApprovalList, ApprovalRequest, ApprovalView
 from shared.keys.tokens import Role
 from shared.tables.approvals import (
     Approval,
@@ -35,8 +35,8 @@ def add_approval_routes(app: FastAPI, service: Service) -> None:
     """Adds the list of waiting candidates, approval and refusal; both always name the person."""
     engine = service.database.engine
 
-    def approvals(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> Approvals:
-        return Approvals(approvals=[_view(one) for one in list_approvals(engine, limit)])
+    def approvals(limit: Annotated[int, Query(ge=1, le=500)] = 50) -> ApprovalList:
+        return ApprovalList(approvals=[_view(one) for one in list_approvals(engine, limit)])
 
     def approve(request: Request, body: ApprovalRequest) -> ApprovalView:
         return _decide(service, request, body, ApprovalState.APPROVED)

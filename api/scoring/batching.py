@@ -106,7 +106,7 @@ class _FutureRecipient:
             self.outcome.set_result(outcome)
 
 
-class Holder(Protocol):
+class ReplyHolder(Protocol):
     """Holds replies that may not leave yet."""
 
     def hold(
@@ -125,7 +125,7 @@ class MicroBatcher:
         models: ModelSlot,
         lane: ScoringLane,
         tracer: BatchTracer | None = None,
-        holder: Holder | None = None,
+        holder: ReplyHolder | None = None,
     ) -> None:
         self._tracer = tracer
         self._holder = holder

@@ -8,7 +8,7 @@ from api.journal.entries import RecordFormat
 from api.journal.journal import Journal
 from api.metrics import Metrics
 from api.models.breaker import Breaker, BreakerLimits
-from api.models.build import Models
+from api.models.build import ModelParts
 from api.scoring.batching import MicroBatcher
 from api.scoring.committed import ReplyHolder
 from api.scoring.endpoint import Execution, in_threads, inline
@@ -91,7 +91,7 @@ def build_scoring(
     metrics: Metrics,
     *,
     database: Database,
-    models: Models,
+    models: ModelParts,
     workers: WorkerParts,
     journal: Journal,
     pending: PendingDecisions,
@@ -140,7 +140,9 @@ def build_scoring(
     )
 
 
-def _breaker(settings: Settings, models: Models, workers: WorkerParts, metrics: Metrics) -> Breaker:
+def _breaker(
+    settings: Settings, models: ModelParts, workers: WorkerParts, metrics: Metrics
+) -> Breaker:
     limits = BreakerLimits(
         settings.breaker_failures,
         settings.breaker_window_seconds,

@@ -12,7 +12,7 @@ from shared.tracing.context import (
     parse_traceparent,
 )
 from shared.tracing.pipe import SpanSink
-from shared.tracing.spans import Attribute, Instants, Span
+from shared.tracing.spans import Attribute, EpochInstants, Span
 
 PHASES: tuple[str, ...] = ("wait", "parse", "accept", "features", "model", "record", "answer")
 # Together with the phases they fit into one line of the pipe.
@@ -98,7 +98,7 @@ class BatchTracer:
         known: dict[str, Attribute],
         now: float,
     ) -> None:
-        ns, context = Instants().ns, trace.context
+        ns, context = EpochInstants().ns, trace.context
         batch = Span(
             "score micro-batch",
             context,

@@ -9,7 +9,7 @@ from api.row_metrics import BUCKETS
 from api.tracing.tail import LastMinute, TailSampler
 from shared.tracing.context import TraceContext, in_context, new_context, parse_traceparent
 from shared.tracing.pipe import SpanSink
-from shared.tracing.spans import Instants, Span
+from shared.tracing.spans import EpochInstants, Span
 
 _HEADER = b"traceparent"
 _FAILED = 500
@@ -43,7 +43,7 @@ class RequestTracer:
         why = self._sampler.why(now, 1, status >= _FAILED, is_sampled, is_slow)
         if why is None:
             return
-        ns = Instants().ns
+        ns = EpochInstants().ns
         span = Span(
             name,
             context,

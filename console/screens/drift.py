@@ -17,7 +17,7 @@ _MOST_COLUMNS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class DriftComparison:
     """One comparison of recent rows with the training rows of the live version."""
 
     run_id: int
@@ -52,7 +52,7 @@ class ColumnLine:
 class DriftView:
     """The newest checks and every column in them, the most changed first."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[DriftComparison, ...]
     columns: tuple[ColumnLine, ...]
     left_out: int
     not_checked: dict[str, str]
@@ -96,10 +96,10 @@ def _checks(connection: Connection) -> list[dict[str, Any]]:
     return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def _check(row: Mapping[str, Any]) -> Check:
+def _check(row: Mapping[str, Any]) -> DriftComparison:
     metrics = row["metrics"] if isinstance(row["metrics"], dict) else {}
     page = metrics.get("page")
-    return Check(
+    return DriftComparison(
         row["runid"],
         row["scheduledfor"],
         row["status"],

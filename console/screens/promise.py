@@ -19,7 +19,7 @@ _METRICS = ("average_precision", "auc")
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class PromisedMetric:
     """One metric in one drift check: what scores promised, and what labels showed."""
 
     run_id: int
@@ -60,7 +60,7 @@ class PromiseView:
     """Estimates beside what became known, newest first."""
 
     version: str | None
-    measured: tuple[Measured, ...]
+    measured: tuple[PromisedMetric, ...]
     coverage: Coverage | None
     yearly_error: YearlyError | None
 
@@ -89,7 +89,7 @@ def _use_case(reading: Reading, version: str | None) -> tuple[str, str]:
     return (name if name.isidentifier() else ""), version.partition(".")[0]
 
 
-def _measured(connection: Connection) -> list[Measured]:
+def _measured(connection: Connection) -> list[PromisedMetric]:
     query = (
         select(runs.c.runid, runs.c.scheduledfor, runs.c.championversion, runs.c.metrics)
         .where(runs.c.jobname == "drift", runs.c.metrics.is_not(None))
@@ -99,7 +99,7 @@ def _measured(connection: Connection) -> list[Measured]:
     return [one for row in connection.execute(query) for one in _of_check(row)]
 
 
-def _of_check(row: Any) -> list[Measured]:
+def _of_check(row: Any) -> list[PromisedMetric]:
     expected_values = row.metrics.get("outlook") if isinstance(row.metrics, dict) else None
     if not isinstance(expected_values, dict):
         return []
@@ -109,7 +109,7 @@ def _of_check(row: Any) -> list[Measured]:
         realised = _part(expected_values, "matured").get(name)
         low, high = promised.get("low"), promised.get("high")
         found.append(
-            Measured(
+            PromisedMetric(
                 run_id=row.runid,
                 due=row.scheduledfor,
                 champion=row.championversion,

@@ -54,7 +54,7 @@ class LookLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class PastTrial:
     """A version that was on trial, and how often it was looked at."""
 
     version: str
@@ -71,7 +71,7 @@ class RolloutScreenView:
     version: str | None
     looks: tuple[LookLine, ...]
     total_looks: int
-    trials: tuple[Trial, ...]
+    trials: tuple[PastTrial, ...]
     alert_chart: Markup | None = field(metadata={"shown": False})
     latency_chart: Markup | None = field(metadata={"shown": False})
 
@@ -99,7 +99,7 @@ def read(reading: Reading, params: Params) -> RolloutScreenView:
     )
 
 
-def _trials(connection: Connection) -> list[Trial]:
+def _trials(connection: Connection) -> list[PastTrial]:
     newest = func.max(table.c.lookedat)
     query = (
         select(table.c.version, func.count(), newest)
@@ -107,7 +107,7 @@ def _trials(connection: Connection) -> list[Trial]:
         .order_by(newest.desc())
         .limit(_MOST_TRIALS)
     )
-    return [Trial(*row) for row in connection.execute(query)]
+    return [PastTrial(*row) for row in connection.execute(query)]
 
 
 def _looks(connection: Connection, version: str) -> list[LookLine]:

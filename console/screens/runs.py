@@ -7,7 +7,7 @@ from typing import Any
 from markupsafe import Markup
 from sqlalchemy import Connection, select
 
-from console.charts import Interval, interval_chart, span
+from console.charts import IntervalEstimate, interval_chart, span
 from console.render import micros_of, plain
 from console.screen import NotFound, Params, Reading, Row, Screen, Unreadable
 from console.screens.common import LIGHT_COLUMNS
@@ -151,7 +151,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class RunView:
+class RunPage:
     """One run, as far as it has come."""
 
     run_id: int
@@ -176,7 +176,7 @@ class RunView:
     cancel_requested_by: str | None
 
 
-def read_one(reading: Reading, params: Params) -> RunView:
+def read_one(reading: Reading, params: Params) -> RunPage:
     """Everything of one run; it may be in progress."""
     run_id = params.integer("run_id", 0)
 
@@ -193,7 +193,7 @@ def read_one(reading: Reading, params: Params) -> RunView:
     gates = tuple(_gate(one) for one in _dicts(row["verdicts"]))
     steps = _steps(_dicts(row["steps"]), reading.now_us)
     metrics = row["metrics"] if isinstance(row["metrics"], dict) else {}
-    return RunView(
+    return RunPage(
         run_id=run_id,
         job=row["jobname"],
         sentence=run_sentence(row, [(g.gate, g.outcome, g.reason) for g in gates]),
@@ -267,7 +267,7 @@ def _comparison(prefix: str, numbers: Mapping[str, Any]) -> RunComparison | None
         name = f"{metric_name(str(metric))}, {prefix.removeprefix(_GUARD)}"
     chart = interval_chart(
         f"gain in {name}: {gain:.4f}, from {lower:.4f} to {upper:.4f}",
-        Interval(name, lower, gain, upper, limit),
+        IntervalEstimate(name, lower, gain, upper, limit),
     )
     return RunComparison(name, gain, lower, upper, limit, not is_guard, chart)
 
@@ -354,7 +354,7 @@ def list_rows(view: RunsView) -> list[Row]:
     return [plain(run) for run in view.runs]
 
 
-def verdict_rows(view: RunView) -> list[Row]:
+def verdict_rows(view: RunPage) -> list[Row]:
     """One line a gate, one a comparison, one a step."""
     gates: list[Row] = [
         {"kind": "gate", "name": g.gate, "result": g.outcome, "reason": g.reason}

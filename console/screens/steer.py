@@ -39,7 +39,7 @@ _NOT_TO_RETURN_TO = frozenset({"serving", "on-trial", "revoked", "removed"})
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class RollbackTarget:
     """A version that a rollback may go to, and what that would lose."""
 
     version: str
@@ -61,7 +61,7 @@ class SteerView:
     live_since: str | None
     fallback: str | None
     loses: tuple[str, ...]
-    targets: tuple[Target, ...]
+    targets: tuple[RollbackTarget, ...]
     revocable: tuple[str, ...]
     rollout: RolloutView | None
     runs: tuple[dict[str, Any], ...]
@@ -75,7 +75,9 @@ def read(reading: Reading, _params: Params) -> SteerView:
     current, known = current_model(reading), reading.api("/models", Models)
     models = () if known is None else tuple(known.models)
     targets = tuple(
-        Target(m.version, m.state, m.last_activated_at, m.rolled_back_reason, m.metrics or {})
+        RollbackTarget(
+            m.version, m.state, m.last_activated_at, m.rolled_back_reason, m.metrics or {}
+        )
         for m in models
         if m.state not in _NOT_TO_RETURN_TO
     )
@@ -101,7 +103,9 @@ def _live(files: ModelFiles) -> str | None:
     return files.current_version()
 
 
-def _choices(current: CurrentModel | None, targets: Sequence[Target]) -> list[tuple[str, str]]:
+def _choices(
+    current: CurrentModel | None, targets: Sequence[RollbackTarget]
+) -> list[tuple[str, str]]:
     if current is None:
         return []
     usual = []

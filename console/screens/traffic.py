@@ -35,7 +35,7 @@ class DecisionTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class DecisionShare:
     """The frequency of a decision."""
 
     name: str
@@ -67,8 +67,8 @@ class TrafficView:
     version: str | None
     since: Era
     before: Era | None
-    decisions: tuple[Share, ...]
-    reasons: tuple[Share, ...]
+    decisions: tuple[DecisionShare, ...]
+    reasons: tuple[DecisionShare, ...]
     low: float
     high: float
     rates: tuple[Rate, ...]
@@ -227,11 +227,11 @@ def _era(title: str, rows: Sequence[_Decided], low: float, high: float) -> Era:
     )
 
 
-def _shares(now: Sequence[str], before: Sequence[str]) -> tuple[Share, ...]:
+def _shares(now: Sequence[str], before: Sequence[str]) -> tuple[DecisionShare, ...]:
     counts, earlier = Counter(now), Counter(before)
     names = sorted({*counts, *earlier}, key=lambda name: -counts[name])
     return tuple(
-        Share(
+        DecisionShare(
             name,
             counts[name],
             counts[name] / len(now) if now else 0.0,
@@ -243,13 +243,13 @@ def _shares(now: Sequence[str], before: Sequence[str]) -> tuple[Share, ...]:
 
 def _reasons(
     now: Sequence[tuple[str, ...]], earlier: Sequence[tuple[str, ...]]
-) -> tuple[Share, ...]:
+) -> tuple[DecisionShare, ...]:
     """Shares of rows that have a reason; a row may have several."""
     counts = Counter(code for codes in now for code in codes)
     old = Counter(code for codes in earlier for code in codes)
     names = sorted({*counts, *old}, key=lambda name: -counts[name])[:_MOST_REASONS]
     return tuple(
-        Share(
+        DecisionShare(
             name,
             counts[name],
             counts[name] / len(now) if now else 0.0,

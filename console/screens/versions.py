@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from console.files import Accepted, Ledger, Meta, ModelFiles
+from console.files import AcceptedVersion, LedgerView, ModelFiles, VersionMeta
 from console.render import plain
 from console.screen import NotFound, Params, Reading, Row, Screen
 from console.wording import metric_name
@@ -63,7 +63,7 @@ class VersionsView:
 
 def read_list(reading: Reading, _params: Params) -> VersionsView:
     """Reads the registry's files: neither the API nor the database is required."""
-    ledger = reading.files("ledger", ModelFiles.ledger, Ledger())
+    ledger = reading.files("ledger", ModelFiles.ledger, LedgerView())
     live = reading.files("current", ModelFiles.current_version, None)
     candidates = reading.files("candidates", ModelFiles.candidates, tuple[str, ...]())
     kept = reading.files("kept", _kept, frozenset[str]())
@@ -90,7 +90,7 @@ def _service(one: Any, now_us: int) -> ServiceLine:
     return ServiceLine(one.version, one.activated_at_us, until_us, seconds, ended, served_well)
 
 
-def _line(accepted: Accepted, live: str | None, is_kept: bool) -> VersionLine:
+def _line(accepted: AcceptedVersion, live: str | None, is_kept: bool) -> VersionLine:
     state = _state(accepted, live, is_kept)
     return VersionLine(
         version=accepted.version,
@@ -103,7 +103,7 @@ def _line(accepted: Accepted, live: str | None, is_kept: bool) -> VersionLine:
     )
 
 
-def _state(accepted: Accepted, live: str | None, is_kept: bool) -> str:
+def _state(accepted: AcceptedVersion, live: str | None, is_kept: bool) -> str:
     if accepted.version == live:
         return "serving"
     if accepted.revoked_at_us is not None:
@@ -119,7 +119,7 @@ class VersionView:
 
     version: str
     line: VersionLine | None
-    meta: Meta | None
+    meta: VersionMeta | None
     services: tuple[ServiceLine, ...]
     runs: tuple[dict[str, Any], ...]
     report: str | None
@@ -149,7 +149,7 @@ def read_one(reading: Reading, params: Params) -> VersionView:
     )
 
 
-def _meta(reading: Reading, version: str) -> Meta | None:
+def _meta(reading: Reading, version: str) -> VersionMeta | None:
     return reading.files(("meta", version), lambda files: files.meta(version), None)
 
 
@@ -222,7 +222,7 @@ def _second(known: Sequence[str]) -> str:
     return known[1] if len(known) > 1 else (known[0] if known else "")
 
 
-def _of_manifests(left: Meta, right: Meta) -> list[Difference]:
+def _of_manifests(left: VersionMeta, right: VersionMeta) -> list[Difference]:
     one, other = left.manifest, right.manifest
     return [
         *_differences("training rows: ", one.training_data, other.training_data),
@@ -233,7 +233,7 @@ def _of_manifests(left: Meta, right: Meta) -> list[Difference]:
     ]
 
 
-def _head(meta: Meta) -> dict[str, Any]:
+def _head(meta: VersionMeta) -> dict[str, Any]:
     manifest = meta.manifest
     return {
         "signed by": meta.key_id,

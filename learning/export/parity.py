@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from learning.export.graph import INPUT, OUTPUT
-from learning.export.trees import Target, thresholds
+from learning.export.trees import SummedTrees, thresholds
 from shared.errors import TrainingFailed
 from shared.usecase.serving import FloatMatrix
 
@@ -51,7 +51,7 @@ def run_graph(graph: bytes, matrix: FloatMatrix) -> FloatMatrix:
 
 def compare(
     components: Sequence[FittedComponent],
-    targets: Sequence[Target],
+    targets: Sequence[SummedTrees],
     graph: bytes,
     matrix: FloatMatrix,
     wide: FloatMatrix | None = None,
@@ -97,7 +97,7 @@ def require(parity: Parity) -> None:
         )
 
 
-def rows_on_a_split(targets: Sequence[Target], matrix: FloatMatrix) -> npt.NDArray[Any]:
+def rows_on_a_split(targets: Sequence[SummedTrees], matrix: FloatMatrix) -> npt.NDArray[Any]:
     """The rows that hold a value equal to a threshold of some tree."""
     found = np.zeros(len(matrix), dtype=np.bool_)
     for feature, values in thresholds(targets).items():

@@ -40,7 +40,7 @@ class Tree(NamedTuple):
     cover: Floats32 | None = None
 
 
-class Target(NamedTuple):
+class SummedTrees(NamedTuple):
     """Trees whose leaf values add up to one output."""
 
     trees: Sequence[Tree]
@@ -96,7 +96,7 @@ def from_boosting_nodes(nodes: Any, columns: Ints | None = None) -> Tree:
     )
 
 
-def thresholds(targets: Sequence[Target]) -> dict[int, Floats32]:
+def thresholds(targets: Sequence[SummedTrees]) -> dict[int, Floats32]:
     """Feature -> every value that some tree splits it at."""
     trees = [tree for target in targets for tree in target.trees]
     if not trees:
@@ -107,7 +107,7 @@ def thresholds(targets: Sequence[Target]) -> dict[int, Floats32]:
     return {int(name): np.unique(value[feature == name]) for name in np.unique(feature)}
 
 
-def ensemble_node(targets: Sequence[Target], inputs: str, output: str) -> NodeProto:
+def ensemble_node(targets: Sequence[SummedTrees], inputs: str, output: str) -> NodeProto:
     """All trees as one TreeEnsembleRegressor: (rows, features) -> (rows, targets)."""
     trees = [tree for target in targets for tree in target.trees]
     tree_ids = _repeat(range(len(trees)), trees)

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from learning.export.categories import Vocabulary, from_boosting
 from learning.export.graph import INPUT, Builder
-from learning.export.trees import Ints, Target, Tree, ensemble_node
+from learning.export.trees import Ints, SummedTrees, Tree, ensemble_node
 from learning.trainers.request import Floats, Recipe, TrainingRequest
 from shared.errors import TrainingFailed
 from shared.tasks import Task, TaskKind
@@ -76,7 +76,7 @@ class Boosting:
             return shares[:, 1]
         return self._all_classes(shares)
 
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> tuple[SummedTrees, ...]:
         """One sum over trees for each raw score."""
         known = self.estimator._bin_mapper.make_known_categories_bitsets()  # noqa: SLF001
         base = self.estimator._baseline_prediction.reshape(-1)  # noqa: SLF001
@@ -84,7 +84,7 @@ class Boosting:
         for stage in self.estimator._predictors:  # noqa: SLF001 - no public access
             for trees, predictor in zip(columns, stage, strict=True):
                 trees.append(from_boosting(predictor, known, self.vocabulary, self.columns))
-        return tuple(Target(trees, float(b)) for trees, b in zip(columns, base, strict=True))
+        return tuple(SummedTrees(trees, float(b)) for trees, b in zip(columns, base, strict=True))
 
     def export(self, builder: Builder) -> str:
         builder.nodes.append(ensemble_node(self.targets(), INPUT, "boosting_raw"))

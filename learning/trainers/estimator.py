@@ -20,7 +20,7 @@ from sklearn.base import clone, is_classifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from learning.export.graph import Builder
-from learning.export.trees import Target
+from learning.export.trees import SummedTrees
 from learning.trainers.frame import add_frame_inputs, to_frame
 from learning.trainers.request import Floats, InputColumn, Recipe, TrainingRequest
 from shared.errors import TrainingFailed
@@ -104,7 +104,7 @@ class FittedEstimator:
                 "answers depend on the row alone (chance belongs into fit, with a random_state)"
             )
 
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> tuple[SummedTrees, ...]:
         """None: where its trees split is not known, so no difference is explained by that."""
         return ()
 

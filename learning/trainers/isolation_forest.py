@@ -9,14 +9,14 @@ import numpy.typing as npt
 from sklearn.ensemble import IsolationForest
 
 from learning.export.graph import INPUT, Builder
-from learning.export.trees import Ints, Target, ensemble_node, from_forest_tree
+from learning.export.trees import Ints, SummedTrees, ensemble_node, from_forest_tree
 from shared.usecase.serving import FloatMatrix, FloatVector
 
 _EULER_GAMMA = float(np.euler_gamma)
 _THREADS = 2
 
 
-class ForestRecipe(Protocol):
+class ForestParameters(Protocol):
     """The numbers of an isolation forest.
 
     Attributes:
@@ -69,7 +69,7 @@ class FittedIsolationForest:
         seen[:, self.columns] = np.clip(matrix[:, self.columns], self.low, self.high)
         return seen
 
-    def targets(self) -> tuple[Target]:
+    def targets(self) -> tuple[SummedTrees]:
         """Minus the mean path length relative to the usual one, as a sum over trees.
 
         The clipping is not in the graph: every split lies inside the clipped range, so a row
@@ -82,7 +82,7 @@ class FittedIsolationForest:
             tree = fitted.tree_
             path = _depths(tree) + _average_path(tree.n_node_samples)
             trees.append(from_forest_tree(tree, path * scale, self.columns))
-        return (Target(trees),)
+        return (SummedTrees(trees),)
 
     def export(self, builder: Builder) -> str:
         builder.nodes.append(ensemble_node(self.targets(), INPUT, "isolation_forest_path"))
@@ -95,7 +95,7 @@ class FittedIsolationForest:
 def fit_isolation_forest(
     matrix: FloatMatrix,
     columns: Sequence[int],
-    recipe: ForestRecipe,
+    recipe: ForestParameters,
     seed: int,
     usual: Ints | None = None,
 ) -> FittedIsolationForest:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from learning.export.graph import Builder
-from learning.export.trees import Target
+from learning.export.trees import SummedTrees
 from learning.trainers.network import export_layers, layers, run_layers
 from learning.trainers.ratings import Places, Standardiser, export_columns
 from learning.trainers.request import Floats, Recipe, TrainingRequest
@@ -69,7 +69,7 @@ class RankingAutoencoder:
             run_layers(self.network, self.inputs.apply(matrix[:, self.places]))
         )
 
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> tuple[SummedTrees, ...]:
         return ()
 
     def export(self, builder: Builder) -> str:

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from learning.export.graph import Builder, Exportable, to_onnx
 from learning.export.parity import TOLERANCE, compare_scores, rows_on_a_split, run_graph
-from learning.export.trees import Target
+from learning.export.trees import SummedTrees
 from learning.measures import measure_named
 from learning.trainers.boosting import fit_boosting
 from learning.trainers.estimator import FittedEstimator, fit_estimator
@@ -85,7 +85,7 @@ class FittedModel(Protocol):
         """(rows,) or (rows, outputs) in its own library's arithmetic."""
         ...
 
-    def targets(self) -> tuple[Target, ...]: ...
+    def targets(self) -> tuple[SummedTrees, ...]: ...
 
     def export(self, builder: Builder) -> str: ...
 

@@ -23,7 +23,7 @@ from scheduler.report.data import (
 from scheduler.report.gains import (
     METRICS,
     RESAMPLES,
-    Scored,
+    ScoredRows,
     gains_by_slice,
     gains_of,
     overall,
@@ -32,7 +32,7 @@ from scheduler.report.importance import importances, importances_by, sample_of, 
 from scheduler.report.page import render
 from scheduler.report.task_views import Floats, RankView, view_of
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import MeasurementPlan
 from scheduler.statistics.sample import Codes
 from shared.bundle.version import Version
 from shared.clock import to_datetime
@@ -53,7 +53,7 @@ def measure(run: CycleRun) -> Examined | None:
         return _measure_task(run, found.examples, found.draft, found.evaluation)
     contest, seed = found.evaluation.contest, run.context.seed
     policy = run.context.use_case.policy
-    plan = Plan(RESAMPLES, seed, policy.daily_alerts, policy.cost_per_alert)
+    plan = MeasurementPlan(RESAMPLES, seed, policy.daily_alerts, policy.cost_per_alert)
     scored = _scored(contest.evidence, plan)
     rng = np.random.default_rng(seed)
     looked_at = sample_rows(scored.positive, rng)
@@ -80,7 +80,7 @@ def _measure_task(
     """Measurements of a task that has no positives."""
     contest, policy = evaluation.contest, run.context.use_case.policy
     evidence, task = contest.evidence, examples.task
-    plan = Plan(RESAMPLES, run.context.seed)
+    plan = MeasurementPlan(RESAMPLES, run.context.seed)
     truth = np.asarray(evidence.labels, dtype=np.float64)
     features, groups, looked_at = _task_importances(run, examples, draft)
     other = contest.champion_version
@@ -115,7 +115,7 @@ def _metrics(run: CycleRun, examples: Examples) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*named, *shown_measures(examples.task))))
 
 
-def _slices(run: CycleRun, evidence: Evidence, plan: Plan) -> tuple[Gain, ...]:
+def _slices(run: CycleRun, evidence: Evidence, plan: MeasurementPlan) -> tuple[Gain, ...]:
     found = []
     for gain in gains_by_slice(evidence, run.context.use_case.policy.primary_metric, plan):
         run.context.interruption.raise_if_requested()
@@ -123,11 +123,11 @@ def _slices(run: CycleRun, evidence: Evidence, plan: Plan) -> tuple[Gain, ...]:
     return tuple(found)
 
 
-def _scored(evidence: Evidence, plan: Plan) -> Scored:
+def _scored(evidence: Evidence, plan: MeasurementPlan) -> ScoredRows:
     clusters = None
     if evidence.customers is not None and evidence.days is not None:
         clusters = np.column_stack((evidence.customers, evidence.days))
-    return Scored(
+    return ScoredRows(
         np.asarray(evidence.labels == 1, dtype=np.bool_),
         evidence.candidate,
         evidence.champion,

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.notify.events import Events, wanted
-from scheduler.notify.webhook import NotDelivered, Webhook
+from scheduler.notify.webhook import NotDelivered, NotificationWebhook
 from scheduler.schedule.outage_log import OutageLog
 from scheduler.scoring_api import ApiUnavailable
 from shared.clock import MICROS_PER_SECOND, Clock
@@ -46,7 +46,7 @@ class Notifier:
 
     engine: Engine
     events: Events
-    webhook: Webhook
+    webhook: NotificationWebhook
     lease: Lease
     clock: Clock
     log: FilteringBoundLogger

@@ -24,7 +24,7 @@ class NotDelivered(UnderstudyError):
         self.is_away = is_away
 
 
-class Webhook:
+class NotificationWebhook:
     """The receiver at NOTIFY_URL."""
 
     def __init__(self, url: SecretStr, timeout_seconds: float) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sqlalchemy import Engine
 
-from scheduler.replay.plan import Span
+from scheduler.replay.plan import ReplaySpan
 from scheduler.replay.record import Round
 from shared.usecase.learning import LearningUseCase
 
@@ -23,7 +23,7 @@ class Asked:
 
     use_case: LearningUseCase
     history: Engine
-    spans: tuple[Span, ...]
+    spans: tuple[ReplaySpan, ...]
     known_us: int
     work: Path
     seed: int
@@ -39,6 +39,6 @@ class Watcher(Protocol):
 
     def planned(self, folder: Path, finished: Sequence[Round], total: int) -> None: ...
 
-    def step(self, span: Span, what: str) -> None: ...
+    def step(self, span: ReplaySpan, what: str) -> None: ...
 
     def ended(self, record: Round) -> None: ...

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scheduler.cycle.examples import labels_of
-from scheduler.replay.plan import ReplayImpossible, Span
+from scheduler.replay.plan import ReplayImpossible, ReplaySpan
 from shared.clock import isoformat
 from shared.tables.engine import connect, database_errors
 from shared.tables.schema import features_config
@@ -70,7 +70,7 @@ class Hindsight:
     def last_us(self) -> int:
         return int(self._times[-1])
 
-    def check(self, spans: tuple[Span, ...]) -> None:
+    def check(self, spans: tuple[ReplaySpan, ...]) -> None:
         """Refuse a plan of which no round has anything to learn from or to be judged by.
 
         Raises:

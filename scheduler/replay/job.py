@@ -20,7 +20,7 @@ from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import Note, StepLog
 from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only, newest_event_us
-from scheduler.replay.plan import ReplayImpossible, Span, plan_spans
+from scheduler.replay.plan import ReplayImpossible, ReplaySpan, plan_spans
 from scheduler.replay.record import Round
 from scheduler.replay.replay import replay
 from scheduler.replay.report import ReplayReport, ReplayTerms, usual_metric, write_report
@@ -137,7 +137,7 @@ class RoundSteps:
         self._interruption = interruption
         self._open = ExitStack()
         self._note = Note()
-        self._span: Span | None = None
+        self._span: ReplaySpan | None = None
         self._total = 0
         self.folder = Path()
 
@@ -156,7 +156,7 @@ class RoundSteps:
         self._note.details = {"rounds": total, "finished_earlier": len(finished)}
         self._open.close()
 
-    def step(self, span: Span, what: str) -> None:  # noqa: ARG002 - a round is one step here
+    def step(self, span: ReplaySpan, what: str) -> None:  # noqa: ARG002 - a round is one step here
         self._interruption.raise_if_requested()
         if span is not self._span:
             self._span = span
@@ -167,7 +167,7 @@ class RoundSteps:
         self._note.rows, self._note.details = record.rows, {**self._of(record.span), **promoted}
         self._open.close()
 
-    def _of(self, span: Span) -> dict[str, object]:
+    def _of(self, span: ReplaySpan) -> dict[str, object]:
         return {"number": span.number, "of": self._total, "as_of": isoformat(span.as_of_us)}
 
     def _begin(self, name: str, shown: dict[str, object] | None = None) -> None:

@@ -14,7 +14,7 @@ class ReplayImpossible(UnderstudyError):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ReplaySpan:
     """One round: at `as_of_us` the version that serves in [as_of_us, until_us) is chosen."""
 
     number: int
@@ -24,7 +24,7 @@ class Span:
 
 def plan_spans(
     interval: Interval, from_us: int, to_us: int, most: int = MAX_ROUNDS
-) -> tuple[Span, ...]:
+) -> tuple[ReplaySpan, ...]:
     """Every due instant from one instant to another, both included.
 
     An interval such as `1W` is counted from `from_us`; a cron expression has its own instants.
@@ -36,7 +36,7 @@ def plan_spans(
         raise ReplayImpossible(
             f"the range is empty: it begins at {isoformat(from_us)} and ends at {isoformat(to_us)}"
         )
-    spans: list[Span] = []
+    spans: list[ReplaySpan] = []
     due = next_due(interval, from_us, from_us - 1)
     while due <= to_us:
         if len(spans) == most:
@@ -44,7 +44,7 @@ def plan_spans(
                 f"more than {most} rounds: choose a longer interval or a shorter range"
             )
         after = next_due(interval, from_us, due)
-        spans.append(Span(len(spans) + 1, due, after))
+        spans.append(ReplaySpan(len(spans) + 1, due, after))
         due = after
     if not spans:
         raise ReplayImpossible(

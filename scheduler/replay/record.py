@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from scheduler.drift.alarm import ALARM
-from scheduler.replay.plan import Span
+from scheduler.replay.plan import ReplaySpan
 from scheduler.replay.policies import Policy, RoundOutcome
 from scheduler.replay.scores import MetricValues
 from shared.tables.runs import RunStatus
@@ -28,7 +28,7 @@ class Round:
     """
 
     key: str
-    span: Span
+    span: ReplaySpan
     drift: Mapping[str, Any] | None
     run: Mapping[str, Any]
     bundle_sha256: str | None
@@ -81,7 +81,7 @@ def from_json(text: bytes) -> Round:
     """
     try:
         stored = orjson.loads(text)
-        stored["span"] = Span(**stored["span"])
+        stored["span"] = ReplaySpan(**stored["span"])
         stored["serving"] = {Policy(name): value for name, value in stored["serving"].items()}
         return Round(**stored)
     except (KeyError, TypeError, AttributeError) as error:

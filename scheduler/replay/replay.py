@@ -11,7 +11,7 @@ import scheduler
 import shared
 from scheduler.replay.asked import Asked, Watcher
 from scheduler.replay.history import Hindsight, switched_features
-from scheduler.replay.plan import Span
+from scheduler.replay.plan import ReplaySpan
 from scheduler.replay.record import Round
 from scheduler.replay.rounds import RoundRunner
 from scheduler.replay.workspace import open_workspace
@@ -31,7 +31,7 @@ def identity(use_case: LearningUseCase, settings: Sequence[object]) -> str:
     return digest.hexdigest()
 
 
-def round_keys(identity: str, spans: Sequence[Span], hindsight: Hindsight) -> list[str]:
+def round_keys(identity: str, spans: Sequence[ReplaySpan], hindsight: Hindsight) -> list[str]:
     """A key for each round; it changes when an earlier round's does, or when the history has."""
     keys: list[str] = []
     before = identity

@@ -28,7 +28,7 @@ from scheduler.drift.runner import DRIFTED, NO_DRIFT, NOT_CHECKED
 from scheduler.publisher import Publisher
 from scheduler.replay.asked import Asked, Watcher
 from scheduler.replay.history import Hindsight, Later, switched_features
-from scheduler.replay.plan import Span
+from scheduler.replay.plan import ReplaySpan
 from scheduler.replay.policies import RoundOutcome, serving
 from scheduler.replay.protocol import historic
 from scheduler.replay.record import Round
@@ -165,7 +165,7 @@ class RoundRunner:
         recorder = RunRecorder(workspace.engine, workspace.log)
         self._runner = CycleRunner(self._context(), recorder)
 
-    def play(self, span: Span, key: str, before: Sequence[Round]) -> Round:
+    def play(self, span: ReplaySpan, key: str, before: Sequence[Round]) -> Round:
         started = time.perf_counter()
         self._span, self._clock.instant_us = span, span.as_of_us
         self._watcher.step(span, "drift")
@@ -201,7 +201,7 @@ class RoundRunner:
     def _positives(self, labelled: Later) -> int:
         return int(np.count_nonzero(_positive(self._asked.use_case.task, labelled)))
 
-    def _look_for_drift(self, span: Span) -> Mapping[str, Any] | None:
+    def _look_for_drift(self, span: ReplaySpan) -> Mapping[str, Any] | None:
         """The row of a drift check, as the daily job would have left it; the gate reads it."""
         serving_now = self._workspace.registry.current()
         if serving_now is None:
@@ -223,14 +223,14 @@ class RoundRunner:
             self._finish(run, RunStatus.SUCCEEDED, code, said, to_json(finding))
         return self._workspace.date_run(run.run_id, span.as_of_us)
 
-    def _run(self, span: Span) -> Mapping[str, Any]:
+    def _run(self, span: ReplaySpan) -> Mapping[str, Any]:
         run = self._claim(RETRAINING, span)
         self._runner.execute(run)
         # too little history is a result of a round; a database that went away is none
         switched_features(self._asked.history)
         return self._workspace.date_run(run.run_id, span.as_of_us)
 
-    def _claim(self, job: str, span: Span) -> Run:
+    def _claim(self, job: str, span: ReplaySpan) -> Run:
         engine = self._workspace.engine
         run_id = request_run(engine, job, span.as_of_us, REQUESTED_BY)
         claimed = claim_next(engine)

@@ -62,7 +62,7 @@ class ModelView:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MetricDifference:
     """Both models by one metric; the difference lies between the bounds (95 %)."""
 
     champion: float
@@ -84,7 +84,7 @@ class Gain:
     metric: str
     rows: int
     positives: int
-    measured: Measured | None = None
+    measured: MetricDifference | None = None
     problem: str | None = None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from scheduler.report.data import ALL_ROWS, Gain, Measured
+from scheduler.report.data import ALL_ROWS, Gain, MetricDifference
 from scheduler.report.task_views import Floats
 from scheduler.statistics.compare import (
     MetricComparison,
@@ -19,18 +19,18 @@ from scheduler.statistics.compare import (
     shown,
 )
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import MeasurementPlan
 from scheduler.statistics.sample import Bools
 from shared.tasks import TaskKind
 
 METRICS = ("average_precision", "auc", "recall_at_budget")
 ALPHA = 0.025
 RESAMPLES = 400
-READ = Plan(RESAMPLES)
+READ = MeasurementPlan(RESAMPLES)
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredRows:
     """The held-out rows as both models saw them.
 
     Attributes:
@@ -45,7 +45,7 @@ class Scored:
     champion: Floats | None
     clusters: npt.NDArray[np.int64] | None
     slices: Mapping[str, Bools]
-    plan: Plan = READ
+    plan: MeasurementPlan = READ
 
     def evidence(self) -> Evidence:
         columns: tuple[Any, Any] = (None, None)
@@ -55,31 +55,33 @@ class Scored:
         return Evidence(self.champion, self.candidate, labels, *columns)
 
 
-def overall(scored: Scored, metrics: Sequence[str] = METRICS) -> Iterator[Gain]:
+def overall(scored: ScoredRows, metrics: Sequence[str] = METRICS) -> Iterator[Gain]:
     """All rows, by every metric; nothing where there is no champion to compare with."""
     yield from gains_of(scored.evidence(), metrics, scored.plan)
 
 
-def by_slice(scored: Scored, metric: str) -> Iterator[Gain]:
+def by_slice(scored: ScoredRows, metric: str) -> Iterator[Gain]:
     """Every slice, by one metric; without a champion only how many rows and positives."""
     evidence = replace(scored.evidence(), slices=scored.slices)
     yield from gains_by_slice(evidence, metric, scored.plan)
 
 
-def gains_of(evidence: Evidence, metrics: Sequence[str], plan: Plan) -> Iterator[Gain]:
+def gains_of(evidence: Evidence, metrics: Sequence[str], plan: MeasurementPlan) -> Iterator[Gain]:
     """All rows of any task, by every metric; nothing without a champion."""
     if evidence.champion is not None:
         for metric in metrics:
             yield _gain(ALL_ROWS, metric, evidence, None, plan)
 
 
-def gains_by_slice(evidence: Evidence, metric: str, plan: Plan) -> Iterator[Gain]:
+def gains_by_slice(evidence: Evidence, metric: str, plan: MeasurementPlan) -> Iterator[Gain]:
     """Every slice of any task, by one metric."""
     for name, mask in evidence.slices.items():
         yield _gain(name, metric, evidence, mask, plan)
 
 
-def _gain(name: str, metric: str, evidence: Evidence, mask: Bools | None, plan: Plan) -> Gain:
+def _gain(
+    name: str, metric: str, evidence: Evidence, mask: Bools | None, plan: MeasurementPlan
+) -> Gain:
     inside = evidence.labels if mask is None else evidence.labels[mask]
     is_binary = evidence.task.kind is TaskKind.BINARY
     rows, positives = len(inside), int(np.count_nonzero(inside == 1)) if is_binary else 0
@@ -95,4 +97,4 @@ def _shown(name: str, found: MetricComparison, rows: int) -> Gain:
     values = (*sides, found.difference, found.lower, found.upper)
     if not np.isfinite(values).all():
         return Gain(name, found.metric, rows, found.positives, problem="cannot be measured")
-    return Gain(name, found.metric, rows, found.positives, Measured(*values))
+    return Gain(name, found.metric, rows, found.positives, MetricDifference(*values))

@@ -40,7 +40,7 @@ class GuardRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class RulingTable:
     """The requirement, the remaining error budget of the year, and the guardrails."""
 
     asked: str
@@ -51,14 +51,14 @@ class Ruling:
 
 def ruling(
     policy: PromotionPolicy, verdicts: Sequence[Verdict], task: Task = BINARY
-) -> Ruling | None:
+) -> RulingTable | None:
     """None where the run did not get as far as the metrics gate, or no path was taken."""
     verdict = next((item for item in verdicts if item.gate == GATE), None)
     if verdict is None or "path" not in verdict.numbers:
         return None
     found = verdict.numbers
     alpha: Any = found.get("guard_alpha")
-    return Ruling(
+    return RulingTable(
         _asked(policy, found, task), _spending(found), tuple(_guards(found, alpha)), alpha
     )
 

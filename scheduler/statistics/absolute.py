@@ -14,7 +14,7 @@ from learning.measures import measure_named, shown_measures
 from scheduler.statistics.baselines import constant_scores, not_beaten
 from scheduler.statistics.compare import METRICS, compare_sample, estimator_of, shown
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.measure import Plan, one_sided
+from scheduler.statistics.measure import MeasurementPlan, one_sided
 from scheduler.statistics.policy import JudgePolicy
 from scheduler.statistics.sample import NotComparable, PairedSample
 from scheduler.statistics.verdict_numbers import Numbers, support_numbers
@@ -113,7 +113,9 @@ class MeasuredAlone:
     upper: float
 
 
-def measured_alone(sample: PairedSample, metric: str, alpha: float, plan: Plan) -> MeasuredAlone:
+def measured_alone(
+    sample: PairedSample, metric: str, alpha: float, plan: MeasurementPlan
+) -> MeasuredAlone:
     """The candidate without regard to the champion of the sample."""
     if metric in METRICS:
         result = compare_sample(sample, metric, alpha, plan)

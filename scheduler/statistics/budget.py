@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler.statistics.bootstrap import bootstrap_variance
-from scheduler.statistics.measure import PairedEstimate, Plan, spread_over
+from scheduler.statistics.measure import MeasurementPlan, PairedEstimate, spread_over
 from scheduler.statistics.sample import Codes, Floats, PairedSample
 
 # The positives that a fixed number of alerts a day finds, for many row weights at once.
@@ -62,13 +62,13 @@ class _Stakes:
     value: Callable[[Floats, Floats], Floats]
 
 
-def recall_at_budget(sample: PairedSample, plan: Plan) -> PairedEstimate:
+def recall_at_budget(sample: PairedSample, plan: MeasurementPlan) -> PairedEstimate:
     """Share of positives that the `daily_alerts` highest scores of each day catch."""
     found = sample.positive.astype(np.float64)
     return _estimate(sample, plan, _Stakes(found, found, _share))
 
 
-def cost_at_budget(sample: PairedSample, plan: Plan) -> PairedEstimate:
+def cost_at_budget(sample: PairedSample, plan: MeasurementPlan) -> PairedEstimate:
     """Money a day, negative because a cost: amounts of missed positives and of alerts.
 
     An alert on any row costs `cost_per_alert`; one on a positive saves its amount.
@@ -87,7 +87,7 @@ def _share(caught: Floats, at_stake: Floats) -> Floats:
     return np.divide(caught, at_stake, out=np.zeros_like(caught), where=at_stake > 0)
 
 
-def _estimate(sample: PairedSample, plan: Plan, stakes: _Stakes) -> PairedEstimate:
+def _estimate(sample: PairedSample, plan: MeasurementPlan, stakes: _Stakes) -> PairedEstimate:
     days = _days(sample)
     arms = [
         DailyAlerts(scores, days, plan.daily_alerts, stakes.saved)

@@ -12,8 +12,8 @@ import numpy as np
 from learning.measures import Measure
 from learning.measures.measure import Measured
 from scheduler.statistics.measure import (
+    MeasurementPlan,
     PairedEstimate,
-    Plan,
     Spread,
     clustered_variance,
     spread_over,
@@ -21,10 +21,12 @@ from scheduler.statistics.measure import (
 from scheduler.statistics.sample import Codes, Floats, NotComparable, PairedSample
 
 
-def estimator_by_influence(measure: Measure) -> Callable[[PairedSample, Plan], PairedEstimate]:
+def estimator_by_influence(
+    measure: Measure,
+) -> Callable[[PairedSample, MeasurementPlan], PairedEstimate]:
     """The comparison of two models by this measure."""
 
-    def estimate(sample: PairedSample, plan: Plan) -> PairedEstimate:
+    def estimate(sample: PairedSample, plan: MeasurementPlan) -> PairedEstimate:
         del plan
         if sample.task.kind not in measure.tasks:
             raise NotComparable(f"{measure.name} is no metric of a {sample.task.kind} task")

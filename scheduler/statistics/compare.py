@@ -10,7 +10,7 @@ import numpy.typing as npt
 from learning.measures import measure_named
 from scheduler.statistics.budget import cost_at_budget, recall_at_budget
 from scheduler.statistics.by_influence import estimator_by_influence
-from scheduler.statistics.measure import Measure, Plan, Spread, one_sided
+from scheduler.statistics.measure import Measure, MeasurementPlan, Spread, one_sided
 from scheduler.statistics.ranking import auc, average_precision
 from scheduler.statistics.sample import NotComparable, PairedSample, paired_sample
 from shared.tasks import Margin
@@ -110,10 +110,12 @@ def compare(
         ValueError: an unknown metric or an alpha outside (0, 0.5].
     """
     sample = paired_sample(champion_scores, candidate_scores, labels, clusters)
-    return compare_sample(sample, metric, alpha, Plan(resamples=resamples, seed=seed))
+    return compare_sample(sample, metric, alpha, MeasurementPlan(resamples=resamples, seed=seed))
 
 
-def compare_sample(sample: PairedSample, metric: str, alpha: float, plan: Plan) -> MetricComparison:
+def compare_sample(
+    sample: PairedSample, metric: str, alpha: float, plan: MeasurementPlan
+) -> MetricComparison:
     """Compare on checked rows, by any metric; costs and losses are negative: more is better.
 
     Raises:

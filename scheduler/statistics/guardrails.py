@@ -11,7 +11,7 @@ import numpy as np
 
 from scheduler.statistics.compare import MetricComparison, compare_sample
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import MeasurementPlan
 from scheduler.statistics.operating_point import (
     MIN_ALERTS,
     PRECISION,
@@ -69,7 +69,7 @@ class Guardrails:
 
 
 def measure_guardrails(
-    evidence: Evidence, whole: PairedSample, policy: JudgePolicy, plan: Plan
+    evidence: Evidence, whole: PairedSample, policy: JudgePolicy, plan: MeasurementPlan
 ) -> Guardrails:
     """Compare on every guard metric, on every slice, and at the thresholds that would be served."""
     found: list[Guardrail] = []
@@ -102,7 +102,7 @@ def _asked(name: str, result: MetricComparison, tolerance: float | str) -> Guard
 
 
 def _operating(
-    evidence: Evidence, whole: PairedSample, policy: JudgePolicy, plan: Plan
+    evidence: Evidence, whole: PairedSample, policy: JudgePolicy, plan: MeasurementPlan
 ) -> Guardrails:
     """The declared figures of the operating point; `p_harm` is not adjusted yet."""
     declared, masks = policy.operating_guards, (evidence.champion_alerts, evidence.candidate_alerts)
@@ -129,7 +129,7 @@ def _operating(
     return Guardrails(tuple(measured), {PRECISION: skipped})
 
 
-def _point(whole: PairedSample, alerted: Bools, plan: Plan) -> OperatingPoint:
+def _point(whole: PairedSample, alerted: Bools, plan: MeasurementPlan) -> OperatingPoint:
     if alerted.shape != whole.positive.shape:
         raise NotComparable("alerts and labels differ in length")
     return operating_point(whole, alerted, plan)

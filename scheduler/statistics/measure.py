@@ -74,7 +74,7 @@ def _corrected(codes: Codes, positive: Bools, variance_of: VarianceOf) -> tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MeasurementPlan:
     """Settings of a measurement: the bootstrap's size and seed, and the alert budget.
 
     Attributes:
@@ -102,4 +102,4 @@ class PairedEstimate:
     spread_at: Callable[[float], Spread] | None = None
 
 
-Measure = Callable[[PairedSample, Plan], PairedEstimate]
+Measure = Callable[[PairedSample, MeasurementPlan], PairedEstimate]

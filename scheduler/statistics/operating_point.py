@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from scheduler.statistics.compare import MetricComparison
-from scheduler.statistics.measure import Plan, Spread, one_sided, spread_over
+from scheduler.statistics.measure import MeasurementPlan, Spread, one_sided, spread_over
 from scheduler.statistics.sample import Bools, Codes, Floats, PairedSample
 
 VOLUME, PRECISION, RECALL, MONEY = "alert_volume", "alert_precision", "alert_recall", "alert_money"
@@ -52,7 +52,7 @@ class OperatingPoint:
         return int(np.count_nonzero(self.alerted))
 
 
-def operating_point(sample: PairedSample, alerted: Bools, plan: Plan) -> OperatingPoint:
+def operating_point(sample: PairedSample, alerted: Bools, plan: MeasurementPlan) -> OperatingPoint:
     """The figures of a model that alerts on these rows of the sample."""
     amounts = np.ones(len(alerted)) if sample.amounts is None else sample.amounts
     days = 1 if sample.days is None else len(np.unique(sample.days))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import MeasurementPlan
 from scheduler.statistics.operating_point import FIGURES
 from shared.rows.metrics import checked_metric
 from shared.tasks import Margin
@@ -51,9 +51,9 @@ class JudgePolicy:
             raise ValueError("fewer than 100 resamples are too few")
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> MeasurementPlan:
         """The measurement settings of this policy."""
-        return Plan(self.resamples, self.seed, self.daily_alerts, self.cost_per_alert)
+        return MeasurementPlan(self.resamples, self.seed, self.daily_alerts, self.cost_per_alert)
 
 
 def from_promotion(declared: PromotionPolicy, kind: PromotionKind, seed: int) -> JudgePolicy:

@@ -6,8 +6,8 @@ from scipy import sparse
 from scheduler.statistics.bootstrap import bootstrap_variance
 from scheduler.statistics.delong import auc_with_influence
 from scheduler.statistics.measure import (
+    MeasurementPlan,
     PairedEstimate,
-    Plan,
     Spread,
     clustered_variance,
     spread_over,
@@ -49,7 +49,7 @@ class PrecisionSlots:
         return sparse.coo_array((ones, (slots, codes)), shape=self._size).tocsr()
 
 
-def auc(sample: PairedSample, plan: Plan) -> PairedEstimate:
+def auc(sample: PairedSample, plan: MeasurementPlan) -> PairedEstimate:
     """DeLong needs no resampling: the term of every row is known in closed form."""
     del plan
     champion, before = auc_with_influence(sample.champion, sample.positive)
@@ -69,7 +69,7 @@ def auc(sample: PairedSample, plan: Plan) -> PairedEstimate:
     )
 
 
-def average_precision(sample: PairedSample, plan: Plan) -> PairedEstimate:
+def average_precision(sample: PairedSample, plan: MeasurementPlan) -> PairedEstimate:
     """Bootstrap of groups; the scores are sorted once for each way of grouping."""
     rng = np.random.default_rng(plan.seed)
     arms = (sample.champion, sample.candidate)

@@ -24,12 +24,12 @@ from shared.tables.leases import CANCELLED, renew
 from shared.tables.runs import Run, RunStatus, get_run
 from shared.tracing.context import TraceContext, in_context, new_context
 from shared.tracing.pipe import InheritedPipe, SpanSink
-from shared.tracing.spans import Attribute, Instants, Span
+from shared.tracing.spans import Attribute, EpochInstants, Span
 
 
 def keep_root(spans: SpanSink, trace: TraceContext, began: float, run: Run) -> None:
     """Hand over the span; `run` is as it was recorded, `began` by `time.perf_counter`."""
-    ns, has_failed = Instants().ns, run.status is RunStatus.FAILED
+    ns, has_failed = EpochInstants().ns, run.status is RunStatus.FAILED
     known = {
         "run.id": run.run_id,
         "run.attempt": run.fencing_number,

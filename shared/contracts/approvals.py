@@ -20,7 +20,7 @@ class ApprovalView(BaseModel):
     reason: str | None
 
 
-class Approvals(BaseModel):
+class ApprovalList(BaseModel):
     """Newest first."""
 
     approvals: list[ApprovalView]

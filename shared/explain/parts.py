@@ -50,7 +50,7 @@ def undone(scale: str, raw: float) -> float:
     return _UNDONE[scale](raw)
 
 
-class Words(NamedTuple):
+class WordColumns(NamedTuple):
     """Columns that the graph appends to the features: places of words in a vocabulary."""
 
     columns: tuple[int, ...]
@@ -79,7 +79,7 @@ class EnsemblePart:
     weight: float | None
     ensemble: Ensemble
     names: tuple[str, ...]
-    words: Words | None = None
+    words: WordColumns | None = None
     _exits: tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]] = field(init=False)
     _expected: Floats = field(init=False)
 
@@ -240,7 +240,7 @@ class _Reader:
             words,
         )
 
-    def _words(self, tensor: bytes) -> Words | None:
+    def _words(self, tensor: bytes) -> WordColumns | None:
         """None where the trees read the features as they are."""
         if tensor == self._input:
             return None
@@ -258,7 +258,7 @@ class _Reader:
         keys, places = said[b"keys_floats"].floats, said[b"values_floats"].floats
         known = dict(zip(map(float, keys), map(float, places), strict=True))
         unknown = float(said[b"default_float"].f)
-        return Words(tuple(map(int, columns.reshape(-1))), known, unknown)
+        return WordColumns(tuple(map(int, columns.reshape(-1))), known, unknown)
 
     def _numbers(self, name: bytes) -> npt.NDArray[Any] | None:
         tensor = self._constants.get(name)

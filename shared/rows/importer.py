@@ -63,7 +63,7 @@ def import_rows(
         DeclarationError: a declared column is not in a source; nothing was written.
         DataUnavailable: a source or the database fails; what was written stays.
     """
-    work = _Import(engine, tables, RowConverter(declared, now_us), sent_by)
+    work = _RowImport(engine, tables, RowConverter(declared, now_us), sent_by)
     wanted = [needed_sources(declared, one.column_names(), one.name) for one in sources]
     for at, (source, columns) in enumerate(zip(sources, wanted, strict=True)):
         for piece in source.pieces(columns):
@@ -93,7 +93,7 @@ def reason_kind(reason: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Import:
+class _RowImport:
     """An import under way."""
 
     engine: Engine

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from shared.tracing.context import TraceContext, current_context, in_context
 from shared.tracing.pipe import SpanSink
-from shared.tracing.spans import Attribute, Instants, Kind, Span
+from shared.tracing.spans import Attribute, EpochInstants, Kind, Span
 
 _sink: ContextVar[SpanSink | None] = ContextVar("span_sink", default=None)
 
@@ -61,7 +61,7 @@ def _keep(  # noqa: PLR0917 - one after the other as Span names them
     began: float,
     found: OpenSpan,
 ) -> None:
-    sink, ns = _sink.get(), Instants().ns
+    sink, ns = _sink.get(), EpochInstants().ns
     if sink is not None:
         end = ns(time.perf_counter())
         attributes, error = found.attributes, found.error

@@ -73,7 +73,7 @@ def decode(line: bytes) -> list[Span]:
         raise ValueError("not a line of spans") from error
 
 
-class Instants:
+class EpochInstants:
     """Translates readings of `time.perf_counter` into nanoseconds since 1970."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from api.http.callers import Caller, anonymous
 from api.http.fast_path import protocol_for
-from api.http.fast_routes import FastRoutes, Recipient
+from api.http.fast_routes import FastRoutes, ReplyConnection
 from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.plain import Address, behind, talk, told
@@ -147,7 +147,7 @@ class Echo:
     def admits(self, headers: object) -> Caller:
         return anonymous(Role.SCORER, is_trusted=True)
 
-    def take(self, body: bytes, caller: Caller, recipient: Recipient) -> None:
+    def take(self, body: bytes, caller: Caller, recipient: ReplyConnection) -> None:
         asyncio.get_running_loop().call_soon(recipient.answer, 200, b"", body)
 
 

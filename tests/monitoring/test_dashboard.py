@@ -15,7 +15,7 @@ from shared.system.child_processes import module_command, start_child, stop_chil
 from tests.support.promtool import MONITORING, tool
 from understudy.rehearsal import models
 from understudy.rehearsal.monitoring import Monitoring
-from understudy.rehearsal.service import RehearsalService, Traffic, free_port
+from understudy.rehearsal.service import RehearsalService, RehearsalTraffic, free_port
 
 PATH = MONITORING / "grafana" / "dashboards" / "understudy.json"
 PANELS = [
@@ -83,7 +83,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]:
         try:
             with (
                 Monitoring(folder, service.port, service.token(Role.ALERT), SCALE, port) as found,
-                Traffic(service.port, 30.0, 1.0),
+                RehearsalTraffic(service.port, 30.0, 1.0),
             ):
                 service.wait_for(service.served_well, 60, "it did not serve well")
                 service.push(models.good("1.0.1"))

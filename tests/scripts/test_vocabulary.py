@@ -7,6 +7,15 @@ from pathlib import Path
 from scripts.shape import ROOT, product_files
 from scripts.vocabulary import ONE_MEANING, retired_words, riddles
 
+# Public classes with a name that another one has, and the reason.
+SHARED_NAMES = {
+    "DecisionRecorder": "one interface, implemented by fraud and by declared use cases",
+    "FileRows": "one idea: the rows of a file, for fraud with history and without",
+    "Reason": "the schema in HTTP answers, and the value that it is made of",
+    "Served": "fraud's is a frame of served rows and never leaves its checks",
+    "Vocabulary": "fraud's is a mapping of its own classifier and never leaves it",
+}
+
 
 def test_no_retired_word_names_anything() -> None:
     assert [str(found) for found in retired_words(ROOT, product_files(ROOT))] == []
@@ -52,3 +61,14 @@ def test_descriptions_that_open_with_a_question_are_reported_with_their_place() 
         "api/f.py:4: How many.",
         "api/f.py:8: Whether it is.",
     ]
+
+
+def test_a_class_has_its_name_for_itself() -> None:
+    places = defaultdict(list)
+    for file in product_files(ROOT):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places[node.name].append(file.relative_to(ROOT).as_posix())
+    twice = {name: found for name, found in places.items() if len(found) > 1}
+    assert {name: found for name, found in twice.items() if name not in SHARED_NAMES} == {}
+    assert set(twice) >= set(SHARED_NAMES)

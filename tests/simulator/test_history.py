@@ -9,7 +9,7 @@ import pytest
 
 from shared.clock import MICROS_PER_DAY
 from simulator.atlas import ATM, MOBILE, POS
-from simulator.events import Crime, Events
+from simulator.events import Crime, SimulatedEvents
 from simulator.history import COLUMNS, Drift, SimulatedPast, records, relive
 from simulator.world import World, build_world
 
@@ -23,7 +23,7 @@ def rows(world: World, past: SimulatedPast) -> list[dict[str, Any]]:
     return _rows(world, past)
 
 
-def _of(events: Events, crime: Crime) -> Events:
+def _of(events: SimulatedEvents, crime: Crime) -> SimulatedEvents:
     return events.take(events.crime == crime)
 
 
@@ -144,7 +144,7 @@ def test_drift_changes_the_last_days_only(world: World, past: SimulatedPast) -> 
     drifted = relive(world, past.now_us, days=90, drift=drift).events
     since = past.now_us - 30 * MICROS_PER_DAY
 
-    def numbers(events: Events, lately: bool) -> tuple[float, float]:
+    def numbers(events: SimulatedEvents, lately: bool) -> tuple[float, float]:
         part = events.take((events.time_us >= since) == lately)
         return float(np.median(part.amount)), float((part.crime != Crime.HONEST).mean())
 

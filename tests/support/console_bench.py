@@ -14,7 +14,7 @@ import httpx
 from sqlalchemy import Engine, insert
 
 from console.settings import ConsoleSettings
-from console.wiring import Wired, wire
+from console.wiring import WiredConsole, wire
 from shared.clock import SystemClock, isoformat
 from shared.keys.tokens import Role, read_token
 from shared.tables.engine import connect, migrate
@@ -122,7 +122,7 @@ class Bench:
 
     folder: Path
     settings: ConsoleSettings
-    wired: Wired
+    wired: WiredConsole
     api: FakeApi
     engine: Engine
     runner: asyncio.Runner = field(default_factory=asyncio.Runner)

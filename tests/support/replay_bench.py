@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scheduler.replay.asked import Asked
-from scheduler.replay.plan import Span, plan_spans
+from scheduler.replay.plan import ReplaySpan, plan_spans
 from scheduler.replay.record import Round
 from scheduler.replay.replay import replay
 from shared.intervals import Interval
@@ -27,7 +27,7 @@ class Notebook:
     def planned(self, folder: Path, finished: Sequence[Round], total: int) -> None:
         self.found, self.folder = len(finished), folder
 
-    def step(self, span: Span, what: str) -> None:
+    def step(self, span: ReplaySpan, what: str) -> None:
         self.steps.append(what)
 
     def ended(self, record: Round) -> None:
@@ -46,7 +46,7 @@ class ReplayBench:
         return replay(asked, notebook), notebook
 
 
-def weekly(first: int, last: int, every: str = "1W") -> tuple[Span, ...]:
+def weekly(first: int, last: int, every: str = "1W") -> tuple[ReplaySpan, ...]:
     """Due instants between two weeks of the past."""
     begin, end = START_US + first * WEEK_US, START_US + last * WEEK_US
     return plan_spans(Interval.parse(every), begin, end)

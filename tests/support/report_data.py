@@ -7,7 +7,7 @@ import numpy as np
 from scheduler.decision import DecisionInputs, decide
 from scheduler.report.curves import view
 from scheduler.report.data import Examined, HeldOutSummary, Importance, ReportData
-from scheduler.report.gains import Scored, by_slice, overall
+from scheduler.report.gains import ScoredRows, by_slice, overall
 from shared.verdicts import Outcome, Verdict
 from tests.scheduler.fakes import POLICY
 
@@ -20,7 +20,7 @@ DIGEST = "ab" * 32
 NASTY = "<script>alert('x')</script> & $\\frac{1}{2}$"
 
 
-def scored(gain: float = 0.3, rows: int = 3_000) -> Scored:
+def scored(gain: float = 0.3, rows: int = 3_000) -> ScoredRows:
     """Calibrated scores of two models, the candidate better by so much noise."""
     rng = np.random.default_rng(3)
     signal = rng.normal(size=rows) * 2.0 - 3.0
@@ -30,7 +30,7 @@ def scored(gain: float = 0.3, rows: int = 3_000) -> Scored:
     clusters = np.column_stack((rng.integers(300, size=rows), rng.integers(14, size=rows)))
     first = np.arange(rows) < rows // 2
     slices = {"first half": first, "second half": ~first, "nobody": np.zeros(rows, dtype=np.bool_)}
-    return Scored(positive, candidate, champion, clusters, slices)
+    return ScoredRows(positive, candidate, champion, clusters, slices)
 
 
 def examined() -> Examined:

@@ -18,7 +18,7 @@ from shared.tables.writer import write_decisions
 from tests.postgres import Postgres
 from tests.support.churn_rows import churn
 from tests.support.instances import instance_in
-from understudy.backup.archive import ArchiveRefused, Manifest, new_archive
+from understudy.backup.archive import ArchiveRefused, BackupManifest, new_archive
 from understudy.backup.create import make_backup
 from understudy.backup.places import BackupSettings, key_places
 from understudy.backup.restore import check_archive, restore
@@ -117,7 +117,7 @@ def made(**changes: object) -> str:
         "kind": "instance", "understudy_version": "1", "use_case": "tiny", "recovery_point": "x",
         "completed_at": "x", "database": "sqlite", "revision": "0001", "files": [],
     }  # fmt: skip
-    return Manifest.model_validate(said | changes).model_dump_json()
+    return BackupManifest.model_validate(said | changes).model_dump_json()
 
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

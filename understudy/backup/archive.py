@@ -41,7 +41,7 @@ class Member(BaseModel):
     sha256: str
 
 
-class Manifest(BaseModel):
+class BackupManifest(BaseModel):
     """The content of an archive, and its point in time.
 
     Attributes:
@@ -102,7 +102,7 @@ class ArchiveWriter:
                 target.write(piece)
                 left -= len(piece)
 
-    def finish(self, manifest: Manifest) -> None:
+    def finish(self, manifest: BackupManifest) -> None:
         manifest.files = self.members
         self._file.writestr(MANIFEST, manifest.model_dump_json(indent=1))
 
@@ -147,7 +147,7 @@ def new_archive(path: Path) -> Iterator[ArchiveWriter]:
 class Archive:
     """An archive whose every byte was compared with its manifest."""
 
-    def __init__(self, path: Path, file: zipfile.ZipFile, manifest: Manifest) -> None:
+    def __init__(self, path: Path, file: zipfile.ZipFile, manifest: BackupManifest) -> None:
         self.path = path
         self.manifest = manifest
         self._file = file
@@ -190,7 +190,7 @@ def opened(path: Path, kind: Literal["instance", "keys"]) -> Iterator[Archive]:
         yield Archive(path, file, manifest)
 
 
-def _manifest(path: Path, file: zipfile.ZipFile) -> Manifest:
+def _manifest(path: Path, file: zipfile.ZipFile) -> BackupManifest:
     foreign = f"{path} is no archive of `understudy backup`"
     try:
         if file.getinfo(MANIFEST).file_size > _MANIFEST_MAX_BYTES:
@@ -207,7 +207,7 @@ def _manifest(path: Path, file: zipfile.ZipFile) -> Manifest:
                 f"{path} has format {newer.format_version}, made by a newer version; install that"
             )
     try:
-        return Manifest.model_validate_json(raw)
+        return BackupManifest.model_validate_json(raw)
     except ValidationError as error:
         raise ArchiveRefused(f"{foreign}: its manifest is another program's") from error
 
@@ -219,7 +219,7 @@ class BaseFormat(BaseModel):
     format_version: int
 
 
-def _check_names(path: Path, file: zipfile.ZipFile, manifest: Manifest) -> None:
+def _check_names(path: Path, file: zipfile.ZipFile, manifest: BackupManifest) -> None:
     """The same names in the zip as in the manifest, each once, none outside its place."""
     stated = [member.path for member in manifest.files]
     found = [name for name in file.namelist() if name != MANIFEST]

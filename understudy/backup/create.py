@@ -12,7 +12,7 @@ from pathlib import Path
 from shared.clock import SystemClock, isoformat, to_datetime
 from shared.system.files import make_folder
 from shared.version import VERSION
-from understudy.backup.archive import ArchiveRefused, ArchiveWriter, Manifest, new_archive
+from understudy.backup.archive import ArchiveRefused, ArchiveWriter, BackupManifest, new_archive
 from understudy.backup.databases import database_of
 from understudy.backup.places import (
     BackupFolder,
@@ -33,7 +33,7 @@ class MadeBackup:
     """The archives that were made."""
 
     path: Path
-    manifest: Manifest
+    manifest: BackupManifest
     keys: Path | None
 
 
@@ -63,7 +63,7 @@ def make_backup(settings: BackupSettings, target: Path, keys: Path | None) -> Ma
 
 
 def _add_instance(
-    settings: BackupSettings, writer: ArchiveWriter, manifest: Manifest, beside: Path
+    settings: BackupSettings, writer: ArchiveWriter, manifest: BackupManifest, beside: Path
 ) -> None:
     journal = journal_place(settings)
     # before the first file is opened: what is acknowledged from here on may be missing
@@ -92,7 +92,7 @@ def _write(place: BackupFolder, held: OpenFiles, writer: ArchiveWriter) -> None:
         writer.copy(f"{place.name}/{name}", file, size)
 
 
-def _describe(registry: OpenFiles, manifest: Manifest) -> None:
+def _describe(registry: OpenFiles, manifest: BackupManifest) -> None:
     """The live version, and the keys that the versions are signed with."""
     keys = set()
     for name, (file, _) in registry.files.items():
@@ -103,9 +103,9 @@ def _describe(registry: OpenFiles, manifest: Manifest) -> None:
     manifest.key_ids = sorted(keys)
 
 
-def _new_manifest(settings: BackupSettings, kind: str) -> Manifest:
+def _new_manifest(settings: BackupSettings, kind: str) -> BackupManifest:
     now = isoformat(SystemClock.now_us())
-    return Manifest.model_validate(
+    return BackupManifest.model_validate(
         {
             "kind": kind,
             "understudy_version": VERSION,
@@ -116,7 +116,7 @@ def _new_manifest(settings: BackupSettings, kind: str) -> Manifest:
     )
 
 
-def _completed(manifest: Manifest) -> Manifest:
+def _completed(manifest: BackupManifest) -> BackupManifest:
     manifest.completed_at = isoformat(SystemClock.now_us())
     return manifest
 

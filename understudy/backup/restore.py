@@ -25,7 +25,7 @@ from shared.system.files import (
     sync_tree,
     write_whole_within,
 )
-from understudy.backup.archive import Archive, ArchiveRefused, Manifest, opened
+from understudy.backup.archive import Archive, ArchiveRefused, BackupManifest, opened
 from understudy.backup.databases import DatabaseCopy, check_revision, database_of
 from understudy.backup.places import (
     ASIDE_PREFIX,
@@ -40,11 +40,11 @@ from understudy.backup.places import (
 class Restored:
     """The restored content; `aside` names the folders that hold the previous content."""
 
-    manifest: Manifest
+    manifest: BackupManifest
     aside: str | None
 
 
-def check_archive(path: Path) -> Manifest:
+def check_archive(path: Path) -> BackupManifest:
     """The manifest of an archive, after all of it was compared with it.
 
     Raises:
@@ -151,7 +151,7 @@ def _copy_missing(source: Path, target: Path) -> None:
             write_whole_within(target / path.name, path.read_bytes(), mode=0o600)
 
 
-def _note_in_audit_trail(registry: Path, manifest: Manifest, archive: Path) -> None:
+def _note_in_audit_trail(registry: Path, manifest: BackupManifest, archive: Path) -> None:
     """The trail of what is served names the restore, where the API is installed."""
     try:
         from api.registry.audit import AuditTrail  # noqa: PLC0415 - not in the scheduler's image
@@ -174,7 +174,7 @@ def _content(places: Iterator[BackupFolder]) -> list[str]:
     ]
 
 
-def _check_fits(settings: BackupSettings, manifest: Manifest, database: DatabaseCopy) -> None:
+def _check_fits(settings: BackupSettings, manifest: BackupManifest, database: DatabaseCopy) -> None:
     check_revision(manifest.revision)
     if manifest.use_case != settings.use_case:
         raise ArchiveRefused(
@@ -188,7 +188,7 @@ def _check_fits(settings: BackupSettings, manifest: Manifest, database: Database
         )
 
 
-def _check_keys(settings: BackupSettings, manifest: Manifest, held: Archive | None) -> None:
+def _check_keys(settings: BackupSettings, manifest: BackupManifest, held: Archive | None) -> None:
     """Versions whose keys are not trusted here would be refused at the start."""
     trusted = set(KeyStore(settings.keys_dir).accepted_keys())
     if held is not None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from shared.contracts.approvals import ApprovalRequest, Approvals, ApprovalView
+from shared.contracts.approvals import ApprovalList, ApprovalRequest, ApprovalView
 from shared.keys.tokens import Role
 from understudy.api_client import change_api, read_api, user_name
 from understudy.commands.options import AsJson, Person, Reason
@@ -36,7 +36,7 @@ def approvals(
 
         understudy approvals --json
     """
-    found = read_api(load_settings(), f"/approvals?limit={limit}", Approvals).approvals
+    found = read_api(load_settings(), f"/approvals?limit={limit}", ApprovalList).approvals
     if as_json:
         write_json([one.model_dump(mode="json") for one in found])
         return

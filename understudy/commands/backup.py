@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from understudy.backup.archive import Manifest
+from understudy.backup.archive import BackupManifest
 from understudy.terminal import console, second_of
 
 
@@ -97,7 +97,7 @@ def restore(
     console.print("Restored. Start the services; decisions of the journal are stored then.")
 
 
-def _print(manifest: Manifest) -> None:
+def _print(manifest: BackupManifest) -> None:
     size = sum(member.size for member in manifest.files)
     console.print(
         f"Recovery point {second_of(manifest.recovery_point)}, live version "

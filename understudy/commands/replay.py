@@ -77,9 +77,9 @@ def replay(  # noqa: PLR0917 - typer makes options of them
 
         DATABASE_URL=sqlite:///var/other.db understudy replay --from 2026-01-01 --json
     """
-    from understudy.replay import ReplayRequest, replay_history  # noqa: PLC0415
+    from understudy.replay import ReplayOptions, replay_history  # noqa: PLC0415
 
-    request = ReplayRequest(
+    request = ReplayOptions(
         begin=begin,
         end=end,
         every=every,

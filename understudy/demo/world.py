@@ -10,7 +10,7 @@ from shared.clock import MICROS_PER_DAY
 from shared.tables.data_changes import begin_change
 from shared.tables.engine import prepare_for_bulk
 from shared.tables.writer import write_history_records
-from simulator.events import Crime, Events
+from simulator.events import Crime, SimulatedEvents
 from simulator.history import COLUMNS
 from simulator.live import LiveRow, live_rows
 from simulator.world import Flags, build_world
@@ -46,7 +46,7 @@ class DemoWorld:
         world = build_world(SEED, customers=CUSTOMERS)
         drifts_us = self.at(DRIFT_DAYS_AGO)
 
-        def keep(events: Events) -> Flags:
+        def keep(events: SimulatedEvents) -> Flags:
             kinds = (np.isin(events.crime, kind) for kind in (OLD_FRAUD, NEW_FRAUD))
             old, new = kinds
             chosen: Flags = np.where(events.time_us < drifts_us, old, new)

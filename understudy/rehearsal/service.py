@@ -143,7 +143,7 @@ class RehearsalService:
             return False
 
 
-class Traffic:
+class RehearsalTraffic:
     """Requests at fixed instants; every third is one that a failing version fails on.
 
     Attributes:
@@ -163,7 +163,7 @@ class Traffic:
         self.failed = 0
         self.slowest = 0.0
 
-    def __enter__(self) -> "Traffic":
+    def __enter__(self) -> "RehearsalTraffic":
         self._thread.start()
         return self
 

@@ -13,7 +13,7 @@ from typing import Any
 from shared.keys.tokens import Role
 from understudy.rehearsal import models
 from understudy.rehearsal.monitoring import Monitoring
-from understudy.rehearsal.service import RehearsalFailed, RehearsalService, Traffic
+from understudy.rehearsal.service import RehearsalFailed, RehearsalService, RehearsalTraffic
 
 GOOD, BAD, UNKNOWN = "1.0.0", "1.0.1", "0.9.9"
 # Of a rehearsal at full length: what users send, and how long a rollback may take.
@@ -63,7 +63,7 @@ class Stage:
     """The parts of one rehearsal; `monitoring` is None where Prometheus is not installed."""
 
     service: RehearsalService
-    traffic: Traffic
+    traffic: RehearsalTraffic
     monitoring: Monitoring | None
     scale: float
     tell: Tell
@@ -89,7 +89,7 @@ def rehearse(fault: Fault, scale: float, tell: Tell, *, with_alerts: bool) -> Re
             say(f"it serves version {GOOD}, a good one, on {service.url}")
             with (
                 _watched(service, scale, say, with_alerts=with_alerts) as monitoring,
-                Traffic(service.port, _PER_SECOND / scale, _SLOW_SECONDS) as traffic,
+                RehearsalTraffic(service.port, _PER_SECOND / scale, _SLOW_SECONDS) as traffic,
             ):
                 stage = Stage(service, traffic, monitoring, scale, say)
                 return _play(stage, fault)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from usecases.declared.generated import Generated, Past, entities
+from usecases.declared.generated import Generated, GeneratedDays, entities
 
 CONTRACTS = ("month", "two years", "year")
 PAYMENTS = ("bank transfer", "card", "cheque", "direct debit", "wallet")
@@ -19,7 +19,7 @@ DELAY_DAYS = 30
 def customers(rows: int, seed: int = 1, until: datetime | None = None) -> pl.DataFrame:
     """Rows up to a day, labelled where the truth had time to become known."""
     random = np.random.default_rng(seed)
-    past = Past(random, rows, until)
+    past = GeneratedDays(random, rows, until)
     tenure = random.integers(0, 72, rows)
     charges = np.round(random.gamma(8.0, 8.0, rows), 2)
     contract = random.choice(3, rows, p=[0.5, 0.2, 0.3])

@@ -24,7 +24,7 @@ _Label = TypeVar("_Label")
 DAYS = 300
 
 
-class Past:
+class GeneratedDays:
     """Days of rows, oldest first, up to `until` (default: now)."""
 
     def __init__(self, random: np.random.Generator, rows: int, until: datetime | None) -> None:

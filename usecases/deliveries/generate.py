@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from usecases.declared.generated import Generated, Past, entities
+from usecases.declared.generated import Generated, GeneratedDays, entities
 
 VEHICLES = ("bicycle", "car", "van")
 MINUTES_PER_KM = np.array([4.0, 2.6, 3.0])
@@ -21,7 +21,7 @@ DELAY_DAYS = 1
 def parcels(rows: int, seed: int = 1, until: datetime | None = None) -> pl.DataFrame:
     """Rows up to a day, with the minutes to the door where they had time to become known."""
     random = np.random.default_rng(seed)
-    past = Past(random, rows, until)
+    past = GeneratedDays(random, rows, until)
     distance = np.round(random.gamma(3.0, 2.2, rows), 2)
     weight = np.round(random.gamma(1.6, 2.5, rows), 2)
     vehicle = random.choice(3, rows, p=[0.35, 0.4, 0.25])

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from usecases.declared.generated import Generated, Past
+from usecases.declared.generated import Generated, GeneratedDays
 
 CATEGORIES = (
     "action", "adventure", "animation", "biography", "comedy", "cookery", "crime", "documentary",
@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 def ratings(rows: int, seed: int = 1, until: datetime | None = None) -> pl.DataFrame:
     """Rows up to a day, with what was rated next where there was time for it."""
     random = np.random.default_rng(seed)
-    past = Past(random, rows, until)
+    past = GeneratedDays(random, rows, until)
     viewers = random.integers(0, rows // 3 + 1, rows)
     taste = _tastes(random, rows // 3 + 1)[viewers]
     so_far, following = (

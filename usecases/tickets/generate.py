@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from usecases.declared.generated import Generated, Past, entities
+from usecases.declared.generated import Generated, GeneratedDays, entities
 
 TEAMS = ("accounts", "billing", "hardware", "network")
 AREAS = ("invoice", "login", "mail", "phone", "router", "shop", "television", "wireless")
@@ -32,7 +32,7 @@ ATTACHMENT_PULL = np.array([0.1, 0.6, 0.2, -0.2])
 def tickets(rows: int, seed: int = 1, until: datetime | None = None) -> pl.DataFrame:
     """Rows up to a day, with the team where it had time to become known."""
     random = np.random.default_rng(seed)
-    past = Past(random, rows, until)
+    past = GeneratedDays(random, rows, until)
     area, device = random.integers(0, len(AREAS), rows), random.integers(0, len(DEVICES), rows)
     has_outage, attachments = random.random(rows) < 0.15, random.poisson(0.8, rows)
     pull = AREA_PULL[area] + DEVICE_PULL[device] + np.outer(has_outage, OUTAGE_PULL)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.export.trees import Target, Tree, floor32, thresholds
+from learning.export.trees import SummedTrees, Tree, floor32, thresholds
 
 FLOATS = st.floats(allow_nan=False, width=64, min_value=-3e38, max_value=3e38)
 
@@ -38,6 +38,6 @@ def test_thresholds_are_gathered_by_feature_and_leaves_have_none() -> None:
         leaf=np.array([False, True, True]),
         value=np.array([0, 1, 2], dtype=np.float32),
     )
-    assert {key: list(found) for key, found in thresholds([Target([tree, tree])]).items()} == {
+    assert {key: list(found) for key, found in thresholds([SummedTrees([tree, tree])]).items()} == {
         4: [1.5]
     }

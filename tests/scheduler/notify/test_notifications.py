@@ -14,7 +14,7 @@ from sqlalchemy import Engine, select
 from scheduler.notify.events import Events, slack_text
 from scheduler.notify.metrics import NotificationFigures
 from scheduler.notify.notifier import Notifier
-from scheduler.notify.webhook import NotDelivered, Webhook
+from scheduler.notify.webhook import NotDelivered, NotificationWebhook
 from scheduler.scoring_api import ApiUnavailable
 from scheduler.settings import SchedulerSettings
 from shared.clock import MICROS_PER_SECOND, SystemClock, isoformat
@@ -93,7 +93,7 @@ def notifier(engine: Engine, receiver: Receiver, trail: Trail) -> Notifier:
     made = Notifier(
         engine=engine,
         events=Events(engine, trail, "fraud"),
-        webhook=Webhook(SecretStr(receiver.url), 1.0),
+        webhook=NotificationWebhook(SecretStr(receiver.url), 1.0),
         lease=OwnLease(),
         clock=clock,
         log=structlog.get_logger(),
@@ -280,7 +280,7 @@ def test_no_text_is_a_mention_or_a_link_in_slack(
 def test_an_address_that_does_not_answer_is_never_repeated() -> None:
     for url in ("http://127.0.0.1:1/s3cret?sig=k3y", "http://no-such-host.invalid/s3cret?sig=k3y"):
         with pytest.raises(NotDelivered) as caught:
-            Webhook(SecretStr(url), 5.0).deliver({"text": "a test"})
+            NotificationWebhook(SecretStr(url), 5.0).deliver({"text": "a test"})
         assert not any(secret in str(caught.value) for secret in SECRETS)
 
 

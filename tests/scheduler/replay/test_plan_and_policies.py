@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scheduler.replay.plan import MAX_ROUNDS, ReplayImpossible, Span, plan_spans
+from scheduler.replay.plan import MAX_ROUNDS, ReplayImpossible, ReplaySpan, plan_spans
 from scheduler.replay.policies import Policy, RoundOutcome, promotions, serving
 from scheduler.replay.protocol import handbook_split
 from shared.clock import MICROS_PER_DAY as DAY
@@ -18,9 +18,9 @@ START = 20_000 * DAY
 def test_an_interval_is_counted_from_the_beginning_and_both_ends_are_included() -> None:
     spans = plan_spans(WEEKLY, START, START + 14 * DAY)
     assert spans == (
-        Span(1, START, START + 7 * DAY),
-        Span(2, START + 7 * DAY, START + 14 * DAY),
-        Span(3, START + 14 * DAY, START + 21 * DAY),
+        ReplaySpan(1, START, START + 7 * DAY),
+        ReplaySpan(2, START + 7 * DAY, START + 14 * DAY),
+        ReplaySpan(3, START + 14 * DAY, START + 21 * DAY),
     )
 
 

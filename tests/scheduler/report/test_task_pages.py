@@ -18,7 +18,7 @@ from scheduler.report.task_views import (
     view_of,
 )
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import MeasurementPlan
 from shared.tasks import Task, TaskKind
 from shared.verdicts import Outcome, Verdict
 from tests.scheduler.report.pages import Page
@@ -77,8 +77,8 @@ def page_data(kind: TaskKind) -> ReportData:
         held_out=HeldOutSummary(ROWS, 0, START, END, None, None, "labels in words"),
         candidate=None,
         champion=None,
-        gains=tuple(gains_of(evidence, METRICS[kind], Plan())),
-        slices=tuple(gains_by_slice(evidence, METRICS[kind][0], Plan())),
+        gains=tuple(gains_of(evidence, METRICS[kind], MeasurementPlan())),
+        slices=tuple(gains_by_slice(evidence, METRICS[kind][0], MeasurementPlan())),
         features=(),
         groups=(),
         importance_rows=0,

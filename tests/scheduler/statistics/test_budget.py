@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from scheduler.statistics.budget import DailyAlerts
 from scheduler.statistics.compare import compare_sample
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import MeasurementPlan
 from scheduler.statistics.sample import paired_sample
 
 CHAMPION = [9.0, 8.0, 7.0, 9.0, 8.0, 7.0]
@@ -19,13 +19,15 @@ AMOUNTS = np.array([10.0, 20.0, 300.0, 40.0, 50.0, 60.0])
 
 def test_recall_counts_the_positives_among_each_days_highest_scores() -> None:
     sample = paired_sample(CHAMPION, CANDIDATE, LABELS, days=DAYS)
-    result = compare_sample(sample, "recall_at_budget", 0.05, Plan(daily_alerts=1))
+    result = compare_sample(sample, "recall_at_budget", 0.05, MeasurementPlan(daily_alerts=1))
     assert (result.champion, result.candidate) == (0.5, 1.0)
 
 
 def test_cost_is_the_missed_amount_and_the_alerts_of_a_day() -> None:
     sample = paired_sample(CHAMPION, CANDIDATE, LABELS, days=DAYS, amounts=AMOUNTS)
-    result = compare_sample(sample, "cost", 0.05, Plan(daily_alerts=1, cost_per_alert=2.0))
+    result = compare_sample(
+        sample, "cost", 0.05, MeasurementPlan(daily_alerts=1, cost_per_alert=2.0)
+    )
     assert result.champion == pytest.approx(-(300.0 / 2 + 2.0))
     assert result.candidate == pytest.approx(-2.0)
     assert result.difference == pytest.approx(150.0)
@@ -33,7 +35,7 @@ def test_cost_is_the_missed_amount_and_the_alerts_of_a_day() -> None:
 
 def test_without_days_all_rows_share_one_budget() -> None:
     sample = paired_sample(CHAMPION, CANDIDATE, LABELS)
-    result = compare_sample(sample, "recall_at_budget", 0.05, Plan(daily_alerts=2))
+    result = compare_sample(sample, "recall_at_budget", 0.05, MeasurementPlan(daily_alerts=2))
     assert result.champion == 0.5
 
 

@@ -13,13 +13,13 @@ from scheduler.statistics.by_influence import effective_freedom
 from scheduler.statistics.compare import compare_sample
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.judge import judge
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import MeasurementPlan
 from scheduler.statistics.policy import JudgePolicy, PromotionKind
 from scheduler.statistics.sample import NotComparable
 from shared.tasks import Margin
 from shared.verdicts import Outcome
 
-PLAN = Plan()
+PLAN = MeasurementPlan()
 SUPERIOR = JudgePolicy(
     PromotionKind.SUPERIORITY, "rmse", margin="2 %", rounds_per_year=12, min_positives=20
 )

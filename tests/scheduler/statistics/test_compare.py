@@ -13,10 +13,10 @@ from scheduler.statistics.compare import (
     compare_sample,
 )
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import MeasurementPlan
 from tests.scheduler.statistics.worlds import Draw, draw_evidence
 
-QUICK = Plan(resamples=200, daily_alerts=5)
+QUICK = MeasurementPlan(resamples=200, daily_alerts=5)
 
 
 def swapped(evidence: Evidence) -> Evidence:

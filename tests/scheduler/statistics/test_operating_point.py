@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.judge import judge
-from scheduler.statistics.measure import Plan
+from scheduler.statistics.measure import MeasurementPlan
 from scheduler.statistics.operating_figures import operating_figures
 from scheduler.statistics.operating_point import (
     FIGURES,
@@ -62,7 +62,7 @@ def test_figures_are_what_counting_gives() -> None:
         days=np.array([1, 1, 2, 1, 2, 2]), amounts=[10.0, 20.0, 300.0, 40.0, 50.0, 60.0],
     )  # fmt: skip
     alerted = np.array([True, False, True, True, True, False])
-    point = operating_point(sample, alerted, Plan(cost_per_alert=5.0))
+    point = operating_point(sample, alerted, MeasurementPlan(cost_per_alert=5.0))
     assert {name: figure.value for name, figure in point.figures.items()} == pytest.approx(
         {PRECISION: 0.5, RECALL: 2 / 3, VOLUME: 2.0, MONEY: (310.0 - 20.0) / 2}
     )
@@ -71,7 +71,7 @@ def test_figures_are_what_counting_gives() -> None:
 
 def test_without_days_and_amounts_a_positive_is_worth_one_and_all_is_one_day() -> None:
     sample = paired_sample([0.0] * 4, [0.0] * 4, [1, 1, 0, 0])
-    point = operating_point(sample, np.array([True, False, True, False]), Plan())
+    point = operating_point(sample, np.array([True, False, True, False]), MeasurementPlan())
     assert (point.figures[VOLUME].value, point.figures[MONEY].value) == (2.0, 1.0)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from shared.rows.schema import Kind
 from shared.tasks import TaskKind
-from usecases.declared.proposal.kinds import Guess
+from usecases.declared.proposal.kinds import ColumnGuess
 from usecases.declared.proposal.request import CannotPropose, NewUseCase
 
 FEEDBACK_ONLY = (
@@ -82,14 +82,16 @@ def _items_beside(prefix: str, labels: Sequence[str], columns: Sequence[str]) ->
     return f"{found[0]}*" if found else None
 
 
-def as_item(guess: Guess) -> Guess:
+def as_item(guess: ColumnGuess) -> ColumnGuess:
     """An item's column: a number that may be missing, since not everything is rated."""
     if guess.kind is None:
         return guess
     return replace(guess, kind=Kind.NUMBER, options={**guess.options, "required": False})
 
 
-def written_items(items: Items, guesses: Sequence[Guess]) -> tuple[str, str | list[str] | None]:
+def written_items(
+    items: Items, guesses: Sequence[ColumnGuess]
+) -> tuple[str, str | list[str] | None]:
     """`items` and `columns` of [label], by the names that the columns have in the declaration."""
     of_item = dict(zip(items.rated, items.labels or items.rated, strict=True))
     kept = [guess for guess in guesses if guess.source in of_item and guess.kind is not None]

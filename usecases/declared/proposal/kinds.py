@@ -20,7 +20,7 @@ _UNSAFE = re.compile(r"[^a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
-class Guess:
+class ColumnGuess:
     """One column of the source.
 
     Attributes:
@@ -38,18 +38,18 @@ class Guess:
     warnings: tuple[str, ...] = ()
 
 
-def guess_kind(facts: Facts, name: str) -> Guess:
+def guess_kind(facts: Facts, name: str) -> ColumnGuess:
     """The kind of a column, guessed from all of its values."""
     left_out = _reason_to_leave_out(facts)
     if left_out is not None:
-        return Guess(facts.name, name, None, left_out, warnings=(left_out,))
+        return ColumnGuess(facts.name, name, None, left_out, warnings=(left_out,))
     kind, why, options = _kind_of(facts)
     warnings = [*_doubts(facts, kind)]
     if facts.filled < facts.rows:
         options = {**options, "required": False}
     if name != facts.name:
         options = {"from": facts.name, **options}
-    return Guess(facts.name, name, kind, why, options, tuple(warnings))
+    return ColumnGuess(facts.name, name, kind, why, options, tuple(warnings))
 
 
 def safe_name(source: str, taken: frozenset[str]) -> str:

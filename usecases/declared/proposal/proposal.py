@@ -18,7 +18,7 @@ from shared.rows.sources import RowSource
 from shared.tasks import TaskKind
 from usecases.declared.proposal.facts import Facts, Survey
 from usecases.declared.proposal.items import FEEDBACK_ONLY, Items, as_item, find_items
-from usecases.declared.proposal.kinds import Guess, guess_kind, safe_name, style_of
+from usecases.declared.proposal.kinds import ColumnGuess, guess_kind, safe_name, style_of
 from usecases.declared.proposal.label_guess import LabelGuess, guess_label, numeric_labels
 from usecases.declared.proposal.leaks import copies_label, known_late_warning, leak_warning
 from usecases.declared.proposal.request import (
@@ -47,7 +47,7 @@ class Proposal:
     asked: NewUseCase
     rows: int
     label: LabelGuess
-    guesses: tuple[Guess, ...]
+    guesses: tuple[ColumnGuess, ...]
     row_id: str | None
     row_id_why: str
     reading: TimeReading | None
@@ -256,15 +256,17 @@ def _row_id(asked: NewUseCase, survey: Survey) -> tuple[str | None, str]:
     return None, "no column names rows: ids are made of their content"
 
 
-def _guesses(all_facts: Sequence[Facts]) -> list[Guess]:
-    guesses: list[Guess] = []
+def _guesses(all_facts: Sequence[Facts]) -> list[ColumnGuess]:
+    guesses: list[ColumnGuess] = []
     for facts in all_facts:
         taken = frozenset(guess.name for guess in guesses)
         guesses.append(guess_kind(facts, safe_name(facts.name, taken)))
     return guesses
 
 
-def _with_leaks(guess: Guess, sample: pl.DataFrame, labels: pl.Series, task: TaskKind) -> Guess:
+def _with_leaks(
+    guess: ColumnGuess, sample: pl.DataFrame, labels: pl.Series, task: TaskKind
+) -> ColumnGuess:
     if guess.kind is None:
         return guess
     column = sample[guess.source]
@@ -276,8 +278,8 @@ def _with_leaks(guess: Guess, sample: pl.DataFrame, labels: pl.Series, task: Tas
 
 
 def _with_times(
-    guess: Guess, sample: pl.DataFrame, reading: TimeReading, times: pl.Series | None
-) -> Guess:
+    guess: ColumnGuess, sample: pl.DataFrame, reading: TimeReading, times: pl.Series | None
+) -> ColumnGuess:
     """A note about a moment column, and whether it has the time column's format."""
     if guess.kind is None:
         return guess
@@ -293,7 +295,7 @@ def _with_times(
     return guess if warning is None else replace(guess, warnings=(*guess.warnings, warning))
 
 
-def _notes(asked: NewUseCase, survey: Survey, guesses: Sequence[Guess]) -> tuple[str, ...]:
+def _notes(asked: NewUseCase, survey: Survey, guesses: Sequence[ColumnGuess]) -> tuple[str, ...]:
     notes = []
     if asked.entity is None:
         left_out = {guess.source for guess in guesses if guess.kind is None}

@@ -9,7 +9,7 @@ from shared.rows.metrics import default_metric
 from shared.rows.schema import Kind
 from shared.tasks import TaskKind
 from usecases.declared.proposal.items import written_items
-from usecases.declared.proposal.kinds import Guess
+from usecases.declared.proposal.kinds import ColumnGuess
 from usecases.declared.proposal.proposal import Proposal
 
 _COMMENT_AT = 42
@@ -105,7 +105,7 @@ def _columns(proposal: Proposal) -> list[str]:
     return [line for line in lines if line]
 
 
-def _column(guess: Guess) -> list[str]:
+def _column(guess: ColumnGuess) -> list[str]:
     if guess.kind is None:
         return [f"# {guess.name}: left out, {guess.why}"]
     warned = [f"# check {guess.name}: {warning}" for warning in guess.warnings]
@@ -113,7 +113,7 @@ def _column(guess: Guess) -> list[str]:
     return [*warned, f"{bare}{' ' * max(2, _COMMENT_AT - len(bare))}# {guess.why}"]
 
 
-def _bare(guess: Guess) -> str:
+def _bare(guess: ColumnGuess) -> str:
     if guess.kind is None:
         return ""
     if guess.kind is Kind.MOMENT:

@@ -15,7 +15,7 @@ from learning.dataset.mapped import ROWS_PER_PASS, passes, release_pages
 from learning.export.graph import Builder
 from learning.export.trees import (
     Ints,
-    Target,
+    SummedTrees,
     ensemble_node,
     from_boosting_nodes,
     from_forest_tree,
@@ -54,12 +54,12 @@ class FittedForest:
         found: Scores = self.trees.predict_proba(prepared[:, self.columns])[:, _POSITIVE]
         return found
 
-    def target(self, share: float, vocabulary: Vocabulary) -> Target:
+    def target(self, share: float, vocabulary: Vocabulary) -> SummedTrees:
         """Its part of a blend, as a sum over trees."""
         fitted = [each.tree_ for each in self.trees.estimators_]
         columns = vocabulary.wide_columns[self.columns]
         share /= len(fitted)
-        return Target(
+        return SummedTrees(
             [
                 from_forest_tree(tree, tree.value[:, 0, _POSITIVE] * share, columns)
                 for tree in fitted
@@ -90,12 +90,12 @@ class FittedBoosting:
         found: Scores = expit(self.trees.decision_function(prepared) + self.log_odds_shift)
         return found
 
-    def target(self, vocabulary: Vocabulary) -> Target:
+    def target(self, vocabulary: Vocabulary) -> SummedTrees:
         """Its log-odds, as a sum over trees."""
         columns = vocabulary.wide_columns
         trees = [from_boosting_nodes(nodes, columns) for nodes in self._nodes()]
         base = float(self.trees._baseline_prediction[0, 0])  # noqa: SLF001 - no public access
-        return Target(trees, base + self.log_odds_shift)
+        return SummedTrees(trees, base + self.log_odds_shift)
 
     @property
     def node_visits(self) -> float:
@@ -138,7 +138,7 @@ class Classifier:
         forest = 0.0 if self.forest is None else self.forest.node_visits
         return forest + self.boosting.node_visits
 
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> tuple[SummedTrees, ...]:
         """The boosting's log-odds and the forest's part of the blend, over widened rows."""
         boosting = self.boosting.target(self.vocabulary)
         if self.forest is None:

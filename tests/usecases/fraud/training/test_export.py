@@ -6,7 +6,7 @@ import pytest
 
 from learning.export.graph import OPSETS
 from learning.export.parity import TOLERANCE, Parity, require, run_graph
-from learning.export.trees import Target, thresholds
+from learning.export.trees import SummedTrees, thresholds
 from shared.errors import TrainingFailed
 from shared.usecase.serving import FloatMatrix
 from tests.usecases.fraud.training.examples import Trained
@@ -19,7 +19,7 @@ def graph_of(trained: Trained, path: str = "model.onnx") -> onnx.ModelProto:
     return onnx.load_from_string(trained.candidate.files[path])
 
 
-def all_targets(trained: Trained) -> tuple[Target, ...]:
+def all_targets(trained: Trained) -> tuple[SummedTrees, ...]:
     return (*trained.fitted.classifier.targets(), *trained.fitted.isolation_forest.targets())
 
 
