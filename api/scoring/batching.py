@@ -106,7 +106,7 @@ class _FutureRecipient:
             self.outcome.set_result(outcome)
 
 
-class ReplyHolder(Protocol):
+class HoldsReplies(Protocol):
     """Holds replies that may not leave yet."""
 
     def hold(
@@ -125,7 +125,7 @@ class MicroBatcher:
         models: ModelSlot,
         lane: ScoringLane,
         tracer: BatchTracer | None = None,
-        holder: ReplyHolder | None = None,
+        holder: HoldsReplies | None = None,
     ) -> None:
         self._tracer = tracer
         self._holder = holder
