@@ -64,12 +64,10 @@ class FinishedRuns:
             while True:
                 query = select(table).where(table.c.runid > after).order_by(table.c.runid)
                 rows = connection.execute(query.limit(_BATCH)).all()
+                waits = [row.runid for row in rows if row.status in UNFINISHED]
+                waits_for = next(iter(waits), None) if waits_for is None else waits_for
                 for row in rows:
-                    is_final = row.status not in UNFINISHED
-                    if is_final and row.runid not in self._counted:
-                        self._count(row)
-                    if not is_final and waits_for is None:
-                        waits_for = row.runid
+                    self._count_if_final(row)
                 if len(rows) < _BATCH:
                     break
                 after = rows[-1].runid
@@ -80,6 +78,10 @@ class FinishedRuns:
         known = {self._all_until, *self._counted}
         self._all_until = max(known) if unfinished is None else unfinished - 1
         self._counted = {run_id for run_id in self._counted if run_id > self._all_until}
+
+    def _count_if_final(self, row: Row[*tuple[Any, ...]]) -> None:
+        if row.status not in UNFINISHED and row.runid not in self._counted:
+            self._count(row)
 
     def _count(self, row: Row[*tuple[Any, ...]]) -> None:
         self._counted.add(row.runid)

@@ -70,7 +70,7 @@ def _estimated(prediction: Mapping[str, Any]) -> Iterable[Metric]:
                 labels=["bound"],
             )
             estimate = (prediction.get(part) or {}).get(name) or {}
-            for bound, value in estimate.items():
-                if value is not None:
-                    family.add_metric([bound], value)
+            known = {bound: value for bound, value in estimate.items() if value is not None}
+            for bound, value in known.items():
+                family.add_metric([bound], value)
             yield family

@@ -357,11 +357,17 @@ def _take_labels_back(connection: Connection, number: int, logs: RowLogs) -> int
         )
         rows = {row[0]: row[1] for row in connection.execute(query)}
         for part in _parts(list(rows)):
-            with recounted_if_tiled(connection, part, logs):
-                for key in part:
-                    _label_as_before(connection, log, key, rows[key], logs)
+            _labels_as_before(connection, log, {key: rows[key] for key in part}, logs)
         relabelled += len(rows)
     return relabelled
+
+
+def _labels_as_before(
+    connection: Connection, log: Table, known_at: Mapping[str, int | None], logs: RowLogs
+) -> None:
+    with recounted_if_tiled(connection, list(known_at), logs):
+        for key, instant in known_at.items():
+            _label_as_before(connection, log, key, instant, logs)
 
 
 def _label_as_before(
