@@ -186,7 +186,7 @@ def test_a_rollout_runs_on_every_host_and_its_counts_add_up(hosts: Hosts, templa
             said = {"amount": 3.0, "user_id": f"{host.name}-{at}"}
             assert host.client.post("/score", json=said).status_code == 200
     wait_until(lambda: _counted(first) == _counted(second) == 40, PATIENCE_SECONDS)
-    ended = second.order("/update_rollout", action="abort")
+    ended = second.order("/update_rollout", action="abort", version="1.0.1")
     assert ended.status_code == 200, ended.text
     wait_until(lambda: _rollout(first) is None, PATIENCE_SECONDS)
 
