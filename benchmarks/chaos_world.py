@@ -145,7 +145,7 @@ class Chaos:
         )
 
     def _own_disk(self, name: str) -> dict[str, str]:
-        """As on another host: nothing in common but the database, the keys and the store."""
+        """Starts as on another host: nothing in common but the database, the keys and the store."""
         folders = {"RETRAINED_MODELS_DIR": "candidates", "TEST_DATA_DIR": "held_out",
                    "WORK_DIR": "work"}  # fmt: skip
         own = {variable: str(self.folder / name / kind) for variable, kind in folders.items()}

@@ -16,7 +16,7 @@ _HEADERS = {"Content-Type": "application/json"}
 
 @dataclass
 class Sent:
-    """What became of the rows.
+    """The fate of the rows.
 
     Attributes:
         owners: the host that answered each user last.

@@ -175,7 +175,7 @@ def _everywhere(hosts: Sequence[Host], versions: _Versions, rounds: int) -> list
 
 
 def _races(hosts: Sequence[Host], versions: _Versions, rounds: int) -> list[int]:
-    """How many of the pushers won each time: all push one version, each with its own content."""
+    """The number of pushers that won each time: all push one version, each with its own content."""
     winners = []
     with ThreadPoolExecutor(PUSHERS) as pool:
         for _ in range(rounds):

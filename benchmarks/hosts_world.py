@@ -61,7 +61,7 @@ class Balancer:
             self._process.wait()
 
     def states(self) -> dict[str, str]:
-        """What HAProxy holds each host to be: UP, DOWN, ..."""
+        """The state of each host by HAProxy: UP, DOWN, ..."""
         try:
             page = httpx.get(f"http://127.0.0.1:{self._stats_port}/;csv", timeout=5).text
         except httpx.HTTPError:
@@ -70,7 +70,7 @@ class Balancer:
         return {row["svname"]: row["status"] for row in rows if row["pxname"] == "scoring"}
 
     def wait_for(self, **states: str) -> None:
-        """Until the hosts are held to be so, by their names with _ for -."""
+        """Waits until the hosts are held to be so, by their names with _ for -."""
         wanted = {name.replace("_", "-"): state for name, state in states.items()}
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not wanted.items() <= {k: v.split()[0] for k, v in self.states().items()}.items():

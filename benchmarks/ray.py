@@ -98,7 +98,7 @@ def drive(folder: str) -> None:
 
 
 def seconds_until_tasks_end(nodes: RayNodes, folder: Path) -> float:
-    """After the death of their driver."""
+    """Seconds from the death of the driver to the end of its tasks."""
     environment = {**os.environ, **nodes.environment, "PYTHONPATH": str(ROOT)}
     driver = subprocess.Popen([sys.executable, "-c", _DRIVER, folder], env=environment)
     while len([*folder.iterdir()]) < 2:

@@ -1,4 +1,4 @@
-"""Where the scheduler keeps its files: on its disk, and with STORE_URL in the store as well."""
+"""The scheduler's places for files: its disk, and with STORE_URL the store as well."""
 
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.held_out import HeldOutStore

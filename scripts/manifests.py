@@ -74,7 +74,7 @@ def overlays() -> list[Path]:
 
 
 def render(overlay: Path) -> list[Manifest]:
-    """What `kubectl apply -k` would send, by the kubectl of this environment."""
+    """The output of `kubectl apply -k` before it is sent, by this environment's kubectl."""
     kubectl = Path(sys.executable).with_name("kubectl")
     done = subprocess.run(  # noqa: S603 - a program of this environment
         [kubectl, "kustomize", overlay], capture_output=True, text=True, check=False
@@ -85,7 +85,7 @@ def render(overlay: Path) -> list[Manifest]:
 
 
 def check(manifests: list[Manifest]) -> Iterator[str]:
-    """What is wrong with them, one sentence each."""
+    """Faults of the manifests, one sentence each."""
     for manifest in manifests:
         name = f"{manifest['kind']}/{manifest['metadata']['name']}"
         yield from (f"{name}: {finding}" for finding in _invalid(manifest))
@@ -133,7 +133,7 @@ def _refused_by(version: str, manifest: Manifest) -> Iterator[str]:
 
 @cache
 def _validator(version: str, kind: str, api_version: str) -> jsonschema.Draft202012Validator | None:
-    """What `kubernetes-validate --strict` applies, with the schemas read once."""
+    """The validator of a kind, as `kubernetes-validate --strict` applies it; made once."""
     group, _, name = api_version.rpartition("/")
     suffix = "-".join(part for part in (group.partition(".")[0], name) if part)
     try:
@@ -154,7 +154,7 @@ def _folder(version: str) -> str:
 
 
 def _pod_findings(template: Manifest) -> Iterator[str]:
-    """What Kubernetes accepts and we do not."""
+    """Members that Kubernetes accepts and we do not."""
     spec = template["spec"]
     if spec.get("enableServiceLinks") is not False:
         yield "enableServiceLinks: a Service named `api` would set API_PORT; write false"

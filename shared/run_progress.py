@@ -1,4 +1,4 @@
-"""How far a training run is: its step, since when, how long that usually takes, when it ends.
+"""Progress of a training run: its step, since when, how long that usually takes, its end.
 
 A step usually takes what it took in the newest run that trained, on this machine with these rows.
 Before there is one, figures of an idle machine with two cores stand in, for the history that the
@@ -89,7 +89,7 @@ def running_now(connection: Connection, now_us: int) -> RunProgress | None:
 
 
 def usual_seconds(connection: Connection) -> UsualSeconds:
-    """By the newest run that trained, else typical ones."""
+    """Durations of the newest run that trained, else typical ones."""
     query = (
         select(table.c.steps)
         .where(table.c.jobname == _JOB, table.c.finishedat.is_not(None))
@@ -108,7 +108,7 @@ def usual_seconds(connection: Connection) -> UsualSeconds:
 
 
 def progress_of(run_id: int, steps: Steps, usual: UsualSeconds, now_us: int) -> RunProgress | None:
-    """How far a run is by its steps, of which the last may be in progress."""
+    """The progress of a run by its steps, of which the last may be in progress."""
     since_us = _micros(steps[-1].get("started_at")) if steps else None
     if since_us is None:
         return None
@@ -135,7 +135,7 @@ def progress_of(run_id: int, steps: Steps, usual: UsualSeconds, now_us: int) -> 
 
 
 def _pace(over: Steps, usual: Mapping[str, float]) -> float:
-    """How many times longer than usual the steps took that are over; 1 as long as that is open."""
+    """The finished steps' time as a multiple of the usual; 1 as long as that is open."""
     pairs = [
         (float(one["duration_seconds"]), usual[str(one.get("step"))])
         for one in over

@@ -17,7 +17,7 @@ Dispatch = Callable[[Callable[[], None]], None]
 
 
 class Fate(Enum):
-    """What became of a decision."""
+    """The fate of a decision."""
 
     WAITING = "waiting"
     STORED = "stored"
@@ -73,7 +73,7 @@ class CommitTracker:
         self._commits: dict[str, Commit] = {}
 
     def expect(self, keys: Iterable[str]) -> list[Commit]:
-        """Before their records are written: their commits, in this order."""
+        """Commits decisions before their records are written, in this order."""
         with self._lock:
             made = [(key, Commit(self._lock)) for key in keys]
             self._commits.update(made)

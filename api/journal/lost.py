@@ -32,7 +32,7 @@ _FOREVER = Position(2**62, 0)
 
 @dataclass(slots=True)
 class DrainCounts:
-    """What became of the records of a lost journal.
+    """The fate of the records of a lost journal.
 
     Attributes:
         records: all that wait for the database, by kind: decision, quarantined, label, unreadable.
@@ -81,7 +81,7 @@ class LostJournal:
             _refuse_live(folder)
 
     def look(self) -> DrainCounts:
-        """What waits; changes nothing.
+        """The waiting records; changes nothing.
 
         Raises:
             SettingsError: the records are of another use case.

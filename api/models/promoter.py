@@ -319,7 +319,7 @@ class Promoter:
         return change
 
     def _read_store(self, *, at_start: bool = False) -> None:
-        """What other hosts did, before this one decides; without the store it decides alone."""
+        """Takes over changes of other hosts first; without the store this host decides alone."""
         if self._share is None:
             return
         try:

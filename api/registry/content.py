@@ -1,4 +1,4 @@
-"""What hosts share of a registry besides the bundles, and how two hosts' views become one."""
+"""The part of a registry that hosts share besides bundles, and the merge of two hosts' views."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -136,7 +136,7 @@ def _current(ledger: Ledger, local: str | None, shared: str | None) -> str | Non
 
 
 def _stands(ledger: Ledger, version: str) -> bool:
-    """Whether no host has left this version since it was last put into service."""
+    """True if no host has left this version since it was last put into service."""
     if ledger.is_revoked(version) or ledger.was_left(version):
         return False
     return _is_open(ledger, version)

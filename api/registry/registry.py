@@ -184,7 +184,7 @@ class Registry:
         write_whole(self.pointer, version.encode() + b"\n")
 
     def content(self) -> RegistryContent:
-        """What lies on disk now; what cannot be read counts as empty."""
+        """The content on disk now; unreadable files count as empty."""
         ledger = self._revoked.applied_to(self._ledger_file.salvaged().ledger)
         return RegistryContent(self.current(), ledger, self._rollout_file.read(Rollouts()))
 
@@ -217,7 +217,7 @@ class Registry:
         shutil.rmtree(self._versions / version, ignore_errors=True)
 
     def holds(self, version: str, sha256: str) -> bool:
-        """Whether the bundle that was accepted as this version is on disk, as far as is known."""
+        """True if the bundle that was accepted as this version is on disk, as far as is known."""
         meta = self.meta(version)
         bundle = self._versions / version / BUNDLE
         return meta is not None and meta.sha256 == sha256 and bundle.exists()

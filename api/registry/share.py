@@ -80,7 +80,7 @@ class Share:
 
     @property
     def owes(self) -> bool:
-        """Whether this host made changes that the store does not have."""
+        """True if this host made changes that the store does not have."""
         base = self._base.read()
         return base is None or base.owed
 
@@ -244,7 +244,7 @@ class Share:
         return Offered(revision, sequence + 1, change_id)
 
     def _owe(self, base: Base | None, problem: str) -> Offered:
-        """On disk before the change itself, so that a restart does not forget it."""
+        """Writes to disk before the change itself, so that a restart does not forget it."""
         known = base or Base(store=self.store.name)
         if base is not None and not base.owed:
             _log.warning("store_record_owed", problem=problem)
@@ -283,7 +283,7 @@ class Share:
                 self._fetch_one(accepted)
 
     def _fetch_one(self, accepted: Acceptance) -> bool:
-        """Whether it came just now; what cannot be trusted is reported once, and not kept."""
+        """True if it came just now; an untrusted one is reported once, and not kept."""
         version, sha256 = accepted.version, accepted.sha256
         if self._registry.holds(version, sha256) or accepted.revoked_at_us is not None:
             return False
@@ -313,7 +313,7 @@ class Share:
         return False
 
     def _upload_what_is_only_here(self, shared: SharedState | None) -> None:
-        """Before any state names them: at the first start with a store."""
+        """Uploads bundles before any state names them: at the first start with a store."""
         known = {} if shared is None else shared.ledger.accepted
         for version in self._registry.content().ledger.accepted.keys() - known.keys():
             meta = self._registry.meta(version)
@@ -323,12 +323,12 @@ class Share:
 
 
 def _key(version: str, sha256: str) -> str:
-    """By digest, so that two hosts that race with one version's number do not meet."""
+    """The name by digest, so that two hosts that race with one version's number do not meet."""
     return f"{BUNDLES}{version}/{sha256}"
 
 
 def _wanted_first(shared: SharedState) -> Iterator[str]:
-    """What has to be here before the state is taken over: live, on trial, next fallback."""
+    """Versions required before the state is taken over: live, on trial, next fallback."""
     rollout = shared.rollouts.current
     if shared.current is not None:
         yield shared.current

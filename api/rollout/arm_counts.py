@@ -38,7 +38,7 @@ _LATENCY_BINS = len(LATENCY_EDGES_MS) + 1
 
 _log = structlog.get_logger()
 OTHER_HOSTS = "host-"
-"""In the names of files that came from another host."""
+"""The mark in names of files that came from another host."""
 # Enough to see a split that is off by a tenth; the files stay below 160 kB a process.
 USERS_COUNTED = 20_000
 

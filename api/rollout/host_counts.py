@@ -66,7 +66,7 @@ class HostCounts:
                 self._read[info.key] = info
 
     def _own_key(self) -> str:
-        """Of this RUN_DIR: what an earlier one counted is another host's, and still counts."""
+        """Counts of this RUN_DIR: those of an earlier one are another host's, and still count."""
         if self._key is None:
             path = self._run_dir / "host.key"
             create_once(path, token_hex(8).encode())

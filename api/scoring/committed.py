@@ -40,7 +40,7 @@ class ReplyHolder:
         self._hold(received, outcome, deliver, self.deadline())
 
     def deadline(self) -> float:
-        """When what begins to wait now gives up, by `time.monotonic`."""
+        """The instant at which a wait that begins now gives up, by `time.monotonic`."""
         return time.monotonic() + self._commits.wait_seconds
 
     async def committed(
@@ -129,7 +129,7 @@ class _Held:
         self._timer: asyncio.TimerHandle | None = None
 
     def end(self) -> bool:
-        """Whether it still waited."""
+        """True if it still waited."""
         if self._is_over:
             return False
         self._is_over = True

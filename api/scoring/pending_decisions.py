@@ -48,7 +48,7 @@ class PendingDecisions:
         *,
         commit_seconds: float | None = None,
     ) -> None:
-        """With `commit_seconds` answers wait for their commits, at most so long."""
+        """Starts empty; with `commit_seconds` answers wait for their commits, at most this long."""
         self.answering = LoopDispatcher()
         self.commits = (
             None if commit_seconds is None else CommitTracker(commit_seconds, self.answering)

@@ -83,7 +83,7 @@ class ReplayRun:
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
-    """What would be played: `rounds` until now, and the command that does the same."""
+    """The replay that would be played: `rounds` until now, and the command that does the same."""
 
     begin: str
     every: str
@@ -158,7 +158,7 @@ def _arguments(refusal: type[Exception], **fields: Any) -> ReplayArguments:
 
 
 def _rounds(wanted: ReplayArguments, now_us: int) -> tuple[int, int | None]:
-    """How many rounds are due until now, at most one more than are played, and the last of them."""
+    """The number of rounds due until now, at most one more than are played, and the last one."""
     interval, begin_us = Interval.parse(wanted.every), instant_us(wanted.begin)
     rounds, last_us, due = 0, None, next_due(interval, begin_us, begin_us - 1)
     while due <= now_us and rounds <= MAX_ROUNDS:
@@ -217,7 +217,7 @@ def _doing(steps: Sequence[Mapping[str, Any]], total: int | None) -> str:
 def _ends_at(
     played: Sequence[Mapping[str, Any]], done: int, total: int | None, now_us: int
 ) -> str | None:
-    """By the mean time of the rounds so far."""
+    """An estimate by the mean time of the rounds so far."""
     seconds = [one["duration_seconds"] for one in played]
     known = [float(one) for one in seconds if isinstance(one, int | float)]
     begun = micros_of(str(played[-1].get("started_at") or "")) if played else None

@@ -74,7 +74,7 @@ class CandidateStore:
         return self._read(f"{version}/{BUNDLE}")
 
     def versions(self) -> frozenset[Version]:
-        """Those that are kept here."""
+        """Versions that are kept here."""
         if not self._root.is_dir():
             return frozenset()
         found = (_version(path.name) for path in self._root.iterdir() if path.is_dir())

@@ -74,7 +74,7 @@ class SharedFiles:
         return found.content
 
     def files(self) -> list[ObjectInfo] | None:
-        """What is there, by names below the prefix; None while the store is away."""
+        """Existing names below the prefix; None while the store is away."""
         try:
             found = list(self.store.list(self.prefix))
         except StoreAway as error:
@@ -96,5 +96,5 @@ class SharedFiles:
 
 
 def _statement(key: str, content: bytes) -> bytes:
-    """What is signed: not the content itself, or a candidate's signature could be pushed."""
+    """The signed bytes: not the content itself, or a candidate's signature could be pushed."""
     return f"understudy file\n{key}\n{hashlib.sha256(content).hexdigest()}\n".encode()

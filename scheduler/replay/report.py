@@ -21,7 +21,7 @@ BINARY_METRIC = "average_precision"
 
 @dataclass(frozen=True, slots=True)
 class ReplayTerms:
-    """What was asked for, as it was written, and what the policies are compared by.
+    """The request as it was written, and the metric that policies are compared by.
 
     Attributes:
         published: results of others by the protocol that rows were split with; None: the rows are
@@ -45,7 +45,7 @@ class ReplayReport:
 
 
 def usual_metric(use_case: LearningUseCase) -> str:
-    """What policies are compared by where no metric was named."""
+    """The metric that policies are compared by if none was named."""
     is_binary = use_case.task.kind is TaskKind.BINARY
     return BINARY_METRIC if is_binary else use_case.policy.primary_metric
 

@@ -33,7 +33,7 @@ def instant_us(text: str) -> int:
 
 
 class ReplayArguments(BaseModel):
-    """Which replay is to be played; kept with its run."""
+    """The replay to be played; kept with its run."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -94,5 +94,5 @@ class ReplayRequest(ReplayArguments):
 
     @property
     def arguments(self) -> dict[str, str]:
-        """What is kept with the run."""
+        """The part that is kept with the run."""
         return self.model_dump(exclude={"reason"}, exclude_none=True)

@@ -31,7 +31,7 @@ Watch = Callable[[int], None]
 """Called about once a second with the number of finished tasks; what it raises ends all tasks."""
 
 ATTEMPTS = 4
-"""How often a task is begun whose process dies; an exception of the task itself is final."""
+"""The most starts of a task whose process dies; an exception of the task itself is final."""
 
 
 class TaskFailed(UnderstudyError):

@@ -79,7 +79,7 @@ class _Worker:
 
 @dataclass(slots=True)
 class _Tasks:
-    """What is to be done, what is done, and how often each was begun."""
+    """Tasks to be done and done, and how often each was begun."""
 
     items: list[Any]
     names: list[str]

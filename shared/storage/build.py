@@ -1,4 +1,4 @@
-"""From settings to a store; without STORE_URL nothing here imports or opens anything."""
+"""Builds a store from settings; without STORE_URL nothing here imports or opens anything."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +62,7 @@ def _bucket(url: str, scheme: str, settings: "StoreSettings") -> ObjectStore:
 
 
 def _s3_options(settings: "StoreSettings") -> dict[str, Any]:
-    """What is set here; what is not, obstore takes from the usual AWS_* variables."""
+    """The options set here; obstore takes all others from the usual AWS_* variables."""
     said = {
         "endpoint": settings.store_endpoint,
         "region": settings.store_region or None,

@@ -214,7 +214,7 @@ def _postgresql_engine(
 
 
 def _ask_after_a_pause(engine: Engine) -> None:
-    """Whether a connection lives is asked only when it was idle: a round trip less otherwise."""
+    """Checks that a connection lives only after it was idle: a round trip less otherwise."""
 
     @event.listens_for(engine, "checkin")
     def checkin(_raw: object, record: ConnectionPoolEntry) -> None:

@@ -1,4 +1,4 @@
-"""Who writes beside whom, and one clock for all: what several processes must agree on."""
+"""Locks between processes, and one clock for all: what several of them must agree on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

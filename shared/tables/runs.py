@@ -159,7 +159,7 @@ def request_alone(
 
 @dataclass(frozen=True, slots=True)
 class JobChoice:
-    """Which jobs a worker takes: `only` these, or all but those of `without`."""
+    """Jobs that a worker takes: `only` these, or all but those of `without`."""
 
     only: tuple[str, ...] = ()
     without: tuple[str, ...] = ()

@@ -115,7 +115,7 @@ class ReasonRule:
 
 @dataclass(frozen=True, slots=True)
 class WindowBounds:
-    """How much recent history a worker keeps in memory: users, and rows of all of them."""
+    """Limits of recent history in a worker's memory: users, and rows of all of them."""
 
     users: int
     rows: int

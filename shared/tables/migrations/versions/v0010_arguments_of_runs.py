@@ -1,4 +1,4 @@
-"""What a job is asked to do beyond its name, such as the days and the interval of a replay."""
+"""Arguments of a job beyond its name, such as the days and the interval of a replay."""
 
 import sqlalchemy as sa
 from alembic import op
