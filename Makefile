@@ -15,7 +15,7 @@ FOLDER ?=
 # what a step of the installation is, how long it took and what it added
 PHASE := scripts/phase $(VENV)
 
-.PHONY: help demo screenshots run install test test-again check format test-compose test-long test-fuzz test-tracking bench-elsewhere clean
+.PHONY: help demo screenshots run install test test-again check format test-compose test-long test-long-again test-fuzz test-tracking bench-elsewhere clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -51,6 +51,9 @@ test-again: $(VENV)/.dev ## only what failed last time, one after another
 
 test-long: $(VENV)/.dev ## the tests that take long: processes killed again and again, real alerts
 	$(BIN)/pytest -m "slow"
+
+test-long-again: $(VENV)/.dev ## only those of them that failed last time
+	$(BIN)/pytest --last-failed --last-failed-no-failures none -m "slow"
 
 test-fuzz: $(VENV)/.dev ## 10,000 generated requests against a live API
 	$(BIN)/pytest -m slow tests/api/attacks/test_fuzz.py
