@@ -3,9 +3,11 @@
 import http.server
 import json
 import os
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -17,6 +19,34 @@ pytestmark = pytest.mark.skipif(
     haproxy() is None and os.environ.get("CI") != "true", reason="haproxy is not on this machine"
 )
 BOTH_UP = {"api_1": "UP", "api_2": "UP"}
+
+
+class MortalServer(http.server.ThreadingHTTPServer):
+    """A server whose end takes its open connections along, as that of a process does."""
+
+    daemon_threads = True
+
+    def __init__(self, handler: type[http.server.BaseHTTPRequestHandler]) -> None:
+        self._open: set[socket.socket] = set()
+        super().__init__(("127.0.0.1", 0), handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.discard(request)
+        super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Callers that left are no fault."""
+
+    def die(self) -> None:
+        self.shutdown()
+        self.server_close()
+        for connection in tuple(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 class EchoHost:
@@ -54,8 +84,7 @@ class EchoHost:
             def log_message(self, *_: object) -> None:
                 """Nothing is logged."""
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = MortalServer(Handler)
         self.address = f"127.0.0.1:{self._server.server_address[1]}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
@@ -66,8 +95,7 @@ class EchoHost:
         self.stop()
 
     def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.die()
 
 
 @pytest.fixture
