@@ -1,7 +1,7 @@
 """Python code parsed by one thread at a time.
 
-CPython before 3.11.8 keeps the depth of `ast.parse` for all threads together (gh-106905): a server's
-thread that prints a traceback while a failed test is shown ends the whole run with a SystemError.
+CPython before 3.11.8 keeps the depth of `ast.parse` for all threads together (gh-106905): a thread
+that prints a traceback while a failed test is shown ends the whole run with a SystemError.
 """
 
 import ast
