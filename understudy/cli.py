@@ -89,7 +89,7 @@ PANELS = {
     "approve refuse",
     "Why": "decision dossier drift replay audit policy rehearse",
     "Rows": "import mapping rows feedback score erase archive rebuild-tiles reset",
-    "Keep it running": "doctor backup restore token keys",
+    "Keep it running": "doctor backup restore journal token keys",
 }
 """Groups of `understudy --help`, in its order; each names its commands."""
 

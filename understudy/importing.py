@@ -49,7 +49,11 @@ def import_transactions(
             advance(round(share * STEPS), STEPS)
 
         now_us = SystemClock().now_us()
-        to_lake = None if lake is None else LakeImport(lake, now_us)
+        to_lake = (
+            None
+            if lake is None
+            else LakeImport(lake, now_us, row_id="transaction_id", entity="user_id")
+        )
         summary = import_files(
             engine,
             files,

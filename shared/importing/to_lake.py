@@ -7,8 +7,6 @@ from shared.importing.lake import Lake
 from shared.tables.archive import LEAST_DAYS
 from shared.tables.schema import transaction_history_logs
 
-_EDGE_ORDER = ("event_time", "ingested_at", "transaction_id")
-
 
 class LakeImport:
     """Divides the rows of an import at the age from which `understudy archive` takes rows.
@@ -17,8 +15,10 @@ class LakeImport:
     leaves them there: the time since they happened is a feature. Readers count a row once.
     """
 
-    def __init__(self, lake: Lake, now_us: int) -> None:
+    def __init__(self, lake: Lake, now_us: int, *, row_id: str, entity: str) -> None:
+        """`row_id` and `entity` are the columns with the id of a row and of its user."""
         self._lake = lake
+        self._row_id, self._entity = row_id, entity
         self._before_us = now_us - round(LEAST_DAYS * MICROS_PER_DAY)
         self._edges: pl.DataFrame | None = None
         self.rows = 0
@@ -38,7 +38,8 @@ class LakeImport:
         old = rows.filter(is_old)
         if old.height:
             self._lake.append(transaction_history_logs, old)
-            self._edges = _edges(old if self._edges is None else pl.concat([self._edges, old]))
+            known = old if self._edges is None else pl.concat([self._edges, old])
+            self._edges = self._ends_of(known)
             self.rows += old.height
         return rows.filter(~is_old)
 
@@ -48,8 +49,9 @@ class LakeImport:
             self._lake.compact(transaction_history_logs.name)
         return self._edges
 
-
-def _edges(rows: pl.DataFrame) -> pl.DataFrame:
-    ordered = rows.sort(_EDGE_ORDER)
-    ends = [ordered.unique("user_id", keep=end, maintain_order=True) for end in ("first", "last")]
-    return pl.concat(ends).unique("transaction_id", maintain_order=True)
+    def _ends_of(self, rows: pl.DataFrame) -> pl.DataFrame:
+        ordered = rows.sort("event_time", "ingested_at", self._row_id)
+        ends = [
+            ordered.unique(self._entity, keep=end, maintain_order=True) for end in ("first", "last")
+        ]
+        return pl.concat(ends).unique(self._row_id, maintain_order=True)

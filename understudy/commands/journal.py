@@ -13,12 +13,22 @@ from understudy.terminal import DataTable, console, open_database
 if TYPE_CHECKING:
     from api.journal.lost import DrainCounts, LostJournal
 
-_journal = typer.Typer(help="The write-ahead log of decisions.", no_args_is_help=True)
+_journal = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.add_typer(_journal, name="journal")
+
+
+@_journal.callback()
+def _group() -> None:
+    """Rescue the write-ahead log of decisions of a host that is lost.
+
+    **Examples**
+
+        understudy journal drain /mnt/api-1/journal --dry-run
+    """
 
 
 @_journal.command()

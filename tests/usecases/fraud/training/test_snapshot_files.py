@@ -112,7 +112,7 @@ def test_an_import_into_the_lake_leaves_the_rows_of_live_features_in_the_databas
             "ingested_at": [NOW_US] * 6,
         }
     )
-    to_lake = LakeImport(lake, NOW_US)
+    to_lake = LakeImport(lake, NOW_US, row_id="transaction_id", entity="user_id")
     rest = to_lake.take(rows)
     edges = to_lake.finish()
     assert rest["transaction_id"].to_list() == ["new3", "new5"]
