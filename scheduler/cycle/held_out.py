@@ -104,7 +104,8 @@ class HeldOutStore:
 
 def _as_bytes(rows: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
-    rows.write_parquet(buffer, compression="zstd")
+    # pieces of a frame become pieces of the file: the same rows are the same bytes
+    rows.rechunk().write_parquet(buffer, compression="zstd")
     return buffer.getvalue()
 
 

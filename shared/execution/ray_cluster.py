@@ -21,6 +21,7 @@ from shared.execution.executor import (
 from shared.host_names import is_loopback
 
 _LOOK_SECONDS = 1.0
+_CONNECT_ATTEMPTS = 3
 _ADDRESS = re.compile(r"(?:ray://)?(?P<host>\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(?P<port>\d{1,5})")
 _TLS_FILES = ("RAY_TLS_SERVER_CERT", "RAY_TLS_SERVER_KEY", "RAY_TLS_CA_CERT")
 
@@ -139,12 +140,20 @@ class RayExecutor:
             except ImportError as error:
                 remedy = "pip install -r requirements/ray.txt"
                 raise SettingsError(f"RAY_ADDRESS: Ray is not installed; {remedy}") from error
+            self._connect(ray)
+            self._connected = ray
+        return self._connected
+
+    def _connect(self, ray: Any) -> None:
+        """A head that has just started may take longer over its first caller than Ray waits."""
+        for attempt in range(1, _CONNECT_ATTEMPTS + 1):
             try:
                 ray.init(address=self._address, log_to_driver=False, logging_level="warning")
             except (ConnectionError, RuntimeError, ray.exceptions.RayError) as error:
-                raise self._away(error) from error
-            self._connected = ray
-        return self._connected
+                if attempt == _CONNECT_ATTEMPTS:
+                    raise self._away(error) from error
+            else:
+                return
 
     def _away(self, error: Exception) -> ClusterUnavailable:
         return ClusterUnavailable(told(f"the Ray cluster at {self._address}", error))
