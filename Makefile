@@ -9,6 +9,8 @@ MLFLOW := .venv-mlflow
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 export TORCH_INDEX
 PYTEST_WORKERS ?= auto
+# they wait more than they compute
+LONG_WORKERS ?= 2
 SBOM ?= sbom.json
 # `make test FOLDER=tests/api`: the default tests of one folder or file
 FOLDER ?=
@@ -50,7 +52,7 @@ test-again: $(VENV)/.dev ## only what failed last time, one after another
 	$(BIN)/pytest --last-failed --last-failed-no-failures none -m "not compose and not slow and not mlflow"
 
 test-long: $(VENV)/.dev ## the tests that take long: processes killed again and again, real alerts
-	$(BIN)/pytest -m "slow"
+	$(BIN)/pytest -n $(LONG_WORKERS) --dist loadfile -m "slow"
 
 test-long-again: $(VENV)/.dev ## only those of them that failed last time
 	$(BIN)/pytest --last-failed --last-failed-no-failures none -m "slow"
