@@ -10,10 +10,11 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from benchmarks.cases import Case
 from benchmarks.constant_model import bundle
-from benchmarks.hosts_load import Clients, Sent, first_good_answer, send_again
+from benchmarks.hosts_load import RetryingClients, Sent, first_good_answer, send_again
 from benchmarks.hosts_world import Balancer, Host, address, running_hosts
-from benchmarks.journal_load import Case, dead_letters, wait_until_drained
+from benchmarks.journal_load import dead_letters, wait_until_drained
 from benchmarks.report import Bar
 from benchmarks.serving_world import push
 from tests.postgres import running_postgres
@@ -83,7 +84,7 @@ def _live_and_die(
     for life in range(kills):
         number = dice.randrange(len(hosts))
         victim, name = hosts[number], f"api-{number + 1}"
-        with Clients(balancer.port, str(life), sent):
+        with RetryingClients(balancer.port, str(life), sent):
             _wait_for_load(sent)
             time.sleep(dice.uniform(0.1, 0.6))
             user = next((u for u, owner in list(sent.owners.items()) if owner == name), "u0")

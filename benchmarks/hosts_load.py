@@ -5,8 +5,9 @@ import json
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.journal_load import AnsweredRows
 
@@ -32,19 +33,16 @@ class Sent:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-class Clients:
-    """`with Clients(port, "life", sent):` they send without a pause until the block ends."""
+class Clients(ABC):
+    """`with clients:` they send without a pause until the block ends."""
 
-    def __init__(self, port: int, run: str, sent: Sent) -> None:
-        self._port = port
-        self._sent = sent
+    def __init__(self) -> None:
         self._stopping = threading.Event()
         self._threads = [
-            threading.Thread(target=self._send, args=(f"{run}-{number}",))
-            for number in range(CLIENTS)
+            threading.Thread(target=self._send, args=(number,)) for number in range(CLIENTS)
         ]
 
-    def __enter__(self) -> "Clients":
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
@@ -54,11 +52,26 @@ class Clients:
         for thread in self._threads:
             thread.join()
 
-    def _send(self, run: str) -> None:
+    def _send(self, client: int) -> None:
         number = 0
         while not self._stopping.is_set():
-            send_row(self._port, row(f"{run}-{number}", number), self._sent)
+            self.send(client, number)
             number += 1
+
+    @abstractmethod
+    def send(self, client: int, number: int) -> None:
+        """Send one row of this client."""
+
+
+class RetryingClients(Clients):
+    """Each row is sent once more where it was not answered; `sent` has their fate."""
+
+    def __init__(self, port: int, run: str, sent: Sent) -> None:
+        super().__init__()
+        self._port, self._run, self._sent = port, run, sent
+
+    def send(self, client: int, number: int) -> None:
+        send_row(self._port, row(f"{self._run}-{client}-{number}", number), self._sent)
 
 
 def row(transaction_id: str, number: int) -> dict[str, Any]:

@@ -7,7 +7,6 @@ a bucket. Every version of the model scores SCORE, or with an odd patch number m
 import random
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +16,10 @@ from pathlib import Path
 import httpx
 import orjson
 
+from benchmarks.cases import Case
 from benchmarks.constant_model import bundle
-from benchmarks.hosts_load import CLIENTS, ask, row
+from benchmarks.hosts_load import Clients, ask, row
 from benchmarks.hosts_world import Balancer, Host, address, running_hosts
-from benchmarks.journal_load import Case
 from benchmarks.report import Bar
 from shared.keys.signing import sign
 from shared.keys.store import KeyStore
@@ -214,42 +213,28 @@ def _store_away(hosts: Sequence[Host], folder: Path) -> dict[str, float]:
     return {"alone_rolled_back_seconds": alone, "others_after_store_back_seconds": back}
 
 
-class _Watch:
+class _Watch(Clients):
     """Clients of the balancer that look whether each answer is of a version that it may be of."""
 
     def __init__(self, port: int, first: str) -> None:
+        super().__init__()
         self.failed = self.torn = self.stale = 0
         self._port = port
         # versions and when each was asked for
         self.swaps: list[tuple[float, str]] = [(0.0, first)]
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._work, args=(n,)) for n in range(CLIENTS)]
 
-    def __enter__(self) -> "_Watch":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _work(self, client: int) -> None:
-        number = 0
-        while not self._stopping.is_set():
-            number += 1
-            sent_at = time.monotonic()
-            status, _, content = ask(self._port, row(f"s{client}-{number}", number))
-            if status != 200:
-                self.failed += 1
-                sys.stderr.write(f"{status} {content[:200]!r}\n")
-                continue
-            told = orjson.loads(content)
-            amount = float(number % 90)
-            expected = 0.125 + (amount * 1e-3 if _is_odd(told["version"]) else 0.0)
-            self.torn += abs(told["probability"] - expected) > 1e-4
-            self.stale += told["version"] not in self._possible(sent_at)
+    def send(self, client: int, number: int) -> None:
+        sent_at = time.monotonic()
+        status, _, content = ask(self._port, row(f"s{client}-{number}", number))
+        if status != 200:
+            self.failed += 1
+            sys.stderr.write(f"{status} {content[:200]!r}\n")
+            return
+        told = orjson.loads(content)
+        amount = float(number % 90)
+        expected = 0.125 + (amount * 1e-3 if _is_odd(told["version"]) else 0.0)
+        self.torn += abs(told["probability"] - expected) > 1e-4
+        self.stale += told["version"] not in self._possible(sent_at)
 
     def _possible(self, sent_at: float) -> set[str]:
         """Versions live on some host since the request was sent."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from benchmarks.services import REPOSITORY, Services, free_port
+from benchmarks.services import REPOSITORY, Services, children_of, free_port
 
 CONFIGURATION = REPOSITORY / "deploy" / "haproxy" / "haproxy.cfg"
 _PATIENCE_SECONDS = 30.0
@@ -85,7 +85,7 @@ class Host(Services):
     def kill(self) -> None:
         """SIGKILL to the process and to its drain, as when the machine stops."""
         process = self._processes["api"]
-        for child in _children_of(process.pid):
+        for child in children_of(process.pid):
             os.kill(child, signal.SIGKILL)
         process.kill()
         process.wait()
@@ -113,15 +113,3 @@ def running_hosts(
 
 def address(host: Services) -> str:
     return f"127.0.0.1:{host.port}"
-
-
-def _children_of(parent: int) -> list[int]:
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[1]) == parent:
-            found.append(int(status.parent.name))
-    return found

@@ -17,10 +17,10 @@ import orjson
 
 from api.journal.entries import decode
 from api.journal.frames import read_frames
+from benchmarks.cases import Case
 from benchmarks.constant_model import bundle
 from benchmarks.journal_load import (
     AnsweredRows,
-    Case,
     dead_letters,
     doubled,
     figures_of,

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from benchmarks.cases import Case
 from benchmarks.constant_model import bundle
 from benchmarks.journal_load import (
     CLIENTS,
     AnsweredRows,
-    Case,
     figures_of,
     send,
     stored_ids,

@@ -9,10 +9,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks.cases import Case
 from benchmarks.constant_model import bundle
 from benchmarks.journal_load import (
     AnsweredRows,
-    Case,
     dead_letters,
     doubled,
     retry,
@@ -20,7 +20,7 @@ from benchmarks.journal_load import (
     stored_ids,
 )
 from benchmarks.report import Bar
-from benchmarks.services import Services
+from benchmarks.services import Services, children_of
 from benchmarks.serving_world import push
 
 KILLS, KILLS_SHORT = 200, 8
@@ -70,14 +70,9 @@ def live_and_die(
 
 def kill_drain(parent: int) -> bool:
     """Kill the process that drains, if it has been started."""
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[1]) == parent:
-            os.kill(int(status.parent.name), signal.SIGKILL)
-            return True
+    for child in children_of(parent):
+        os.kill(child, signal.SIGKILL)
+        return True
     return False
 
 

@@ -5,25 +5,15 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks.report import Bar
 from benchmarks.services import Services
 
 CLIENTS = 4
 RETRIED_EACH_LIFE = 5
-
-
-class Case(NamedTuple):
-    """One kind of fault: runs in short or in full, and answers figures of its own names."""
-
-    name: str
-    run: Callable[[bool, random.Random], dict[str, float]]
-    bars: Callable[[bool], Mapping[str, Bar]]
 
 
 @dataclass

@@ -19,10 +19,10 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from benchmarks.cases import Case
 from benchmarks.constant_model import bundle
 from benchmarks.journal_load import (
     AnsweredRows,
-    Case,
     dead_letters,
     doubled,
     send,

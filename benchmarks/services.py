@@ -139,6 +139,19 @@ def _settings(folder: Path, port: int, url: str) -> dict[str, str]:
     }
 
 
+def children_of(parent: int) -> list[int]:
+    """Processes that this one has started and that still run, from the kernel's list."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent and fields[0] != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
 def free_port() -> int:
     """A free port."""
     with socket.socket() as probe:

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -91,7 +91,12 @@ def wire(
         log=log,
         spans=spans,
     )
-    worker = _worker(settings, engine, children, recorder, log)
+    usual = {RETRAINING: children, DRIFT: children, ARCHIVE: children}
+    worker = _worker(settings, engine, usual, recorder, log, jobs=JobChoice(without=(REPLAY,)))
+    # a worker of its own: a replay takes hours, and no retraining waits for it
+    player = _worker(
+        settings, engine, {REPLAY: replays}, recorder, log, jobs=JobChoice(only=(REPLAY,))
+    )
     first_model = FirstModel(
         scoring_api(settings),
         lambda now_us: request_unless_unfinished(engine, RETRAINING, now_us, REQUESTED_BY),
@@ -107,12 +112,7 @@ def wire(
         ),
         PeriodicTask("first_model", first_model.tick, FIRST_MODEL_SECONDS),
         PeriodicTask("worker", worker.tick, settings.claim_poll_seconds, is_long=True),
-        PeriodicTask(
-            "replays",
-            _replay_worker(settings, engine, replays, recorder, log).tick,
-            settings.claim_poll_seconds,
-            is_long=True,
-        ),
+        PeriodicTask("replays", player.tick, settings.claim_poll_seconds, is_long=True),
     ]
     ticks.append(_rollout_tick(settings, engine, clock, log))
     ticks.append(_trial_records_tick(settings, engine, log))
@@ -125,39 +125,21 @@ def wire(
 def _worker(
     settings: SchedulerSettings,
     engine: Engine,
-    runner: JobRunner,
+    runners: Mapping[str, JobRunner],
     recorder: RunRecorder,
     log: FilteringBoundLogger,
+    *,
+    jobs: JobChoice,
 ) -> Worker:
     return Worker(
         engine=engine,
-        runners={RETRAINING: runner, DRIFT: runner, ARCHIVE: runner},
+        runners=runners,
         recorder=recorder,
         owner=_owner(),
         lease_seconds=settings.lease_seconds,
         attempts=settings.run_attempts,
         log=log,
-        jobs=JobChoice(without=(REPLAY,)),
-    )
-
-
-def _replay_worker(
-    settings: SchedulerSettings,
-    engine: Engine,
-    runner: JobRunner,
-    recorder: RunRecorder,
-    log: FilteringBoundLogger,
-) -> Worker:
-    """A worker of its own: a replay takes hours, and no retraining waits for it."""
-    return Worker(
-        engine=engine,
-        runners={REPLAY: runner},
-        recorder=recorder,
-        owner=_owner(),
-        lease_seconds=settings.lease_seconds,
-        attempts=settings.run_attempts,
-        log=log,
-        jobs=JobChoice(only=(REPLAY,)),
+        jobs=jobs,
     )
 
 

@@ -106,17 +106,21 @@ def install(settings: Settings, signer: Signer, *versions: str) -> None:
     registry = Registry(settings.prod_models_dir)
     registry.open()
     for version in versions:
-        raw = signer.bundle(version)
-        bundle = unpack(raw)
-        meta = Meta(
-            version=version,
-            sha256=bundle.sha256,
-            key_id="key",
-            accepted_at_us=1,
-            size_bytes=len(raw),
-            manifest=bundle.manifest.model_dump(mode="json", exclude={"files"}),
-        )
-        registry.store(meta, StoredVersion(raw, signer.sign(raw)))
-        registry.point_to(version)
-        accepted = registry.ledger.with_accepted(meta.acceptance(), None)
-        registry.save(accepted.with_activation(version, 1))
+        accept(registry, signer, version, signer.bundle(version))
+
+
+def accept(registry: Registry, signer: Signer, version: str, raw: bytes) -> None:
+    """Have a bundle in the registry, as if it had been pushed and activated."""
+    bundle = unpack(raw)
+    meta = Meta(
+        version=version,
+        sha256=bundle.sha256,
+        key_id="key",
+        accepted_at_us=1,
+        size_bytes=len(raw),
+        manifest=bundle.manifest.model_dump(mode="json", exclude={"files"}),
+    )
+    registry.store(meta, StoredVersion(raw, signer.sign(raw)))
+    registry.point_to(version)
+    accepted = registry.ledger.with_accepted(meta.acceptance(), None)
+    registry.save(accepted.with_activation(version, 1))

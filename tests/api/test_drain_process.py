@@ -15,6 +15,7 @@ from api.journal.sink import DatabaseSink
 from api.journal.subprocess_writer import ChildDied, SubprocessWriter
 from api.journal.writer import InProcessWriter
 from api.settings import Settings
+from benchmarks.services import children_of
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect
 from tests.api.server import Running, wait_until
@@ -28,16 +29,8 @@ def isolated(settings: Settings) -> Settings:
 
 
 def children() -> list[int]:
-    """Processes started by this one, from the kernel's list."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = status.read_text().rsplit(")", 1)[1].split()
-        except OSError:
-            continue
-        if int(fields[1]) == os.getpid() and fields[0] != "Z":
-            found.append(int(status.parent.name))
-    return found
+    """Processes started by this one."""
+    return children_of(os.getpid())
 
 
 def drain_of(before: list[int]) -> int:
