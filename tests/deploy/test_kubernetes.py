@@ -185,6 +185,20 @@ def test_the_gateway_names_as_many_hosts_as_there_may_be() -> None:
     assert [int(each) for each in hosts] == list(range(scaling["spec"]["maxReplicas"]))
 
 
+def test_the_gateway_chooses_hosts_and_repeats_rows_by_the_rules_of_haproxy_elsewhere() -> None:
+    overlay = manifests.KUBERNETES / "overlays" / "two-zones"
+    ours, theirs = (
+        [line.strip() for line in (folder / "haproxy.cfg").read_text().splitlines()]
+        for folder in (overlay, ROOT / "deploy" / "haproxy")
+    )
+    rules = ("http-request set-var", "balance hash", "hash-", "tune.bufsize", "retry-on")
+    shared = [line for line in theirs if line.startswith(rules)]
+    assert len(shared) == 8
+    assert [line for line in ours if line.startswith(rules)] == shared
+    # all routes pass here, so labels are not repeated either
+    assert "http-request disable-l7-retry if METH_POST !{ var(txn.row_id) -m found }" in ours
+
+
 def test_the_gateway_configuration_is_valid_for_haproxy() -> None:
     haproxy = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin")
     if haproxy is None:
