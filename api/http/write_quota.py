@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Engine
@@ -29,6 +30,23 @@ _SMALL_DISK_BYTES = 1024**3
 DISK_LOOK_SECONDS = 1.0
 
 
+class DiskSpace(NamedTuple):
+    """The room of a disk, for a user who is not root."""
+
+    total_bytes: int
+    free_bytes: int
+
+
+def disk_space(folder: Path) -> DiskSpace | None:
+    """The space of the disk that holds the folder; None where it cannot be read."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        # not there yet, or not readable: writing will show
+        return None
+    return DiskSpace(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
+
+
 class WriteQuota:
     """One per process; `is_spent` is read before a row is accepted.
 
@@ -43,11 +61,13 @@ class WriteQuota:
         reserve_bytes: int,
         folders: Sequence[Path],
         now: Callable[[], float] = time.monotonic,
+        space: Callable[[Path], DiskSpace | None] = disk_space,
     ) -> None:
         self._seconds_per_byte = 1 / bytes_per_second if bytes_per_second else 0.0
         self._reserve_bytes = reserve_bytes
         self._folders = folders
         self._now = now
+        self._space = space
         # when all that was written has been earned
         self._even_at = now()
         self.is_disk_low = False
@@ -100,16 +120,11 @@ class WriteQuota:
     def _is_low(self, folder: Path) -> bool:
         if not self._reserve_bytes:
             return False
-        try:
-            disk = os.statvfs(folder)
-        except OSError:
-            # not there yet, or not readable: writing will show
+        space = self._space(folder)
+        if space is None or space.total_bytes < _SMALL_DISK_BYTES:
             return False
-        total = disk.f_blocks * disk.f_frsize
-        if total < _SMALL_DISK_BYTES:
-            return False
-        reserve = min(self._reserve_bytes, total // _SMALLEST_SHARE)
-        return disk.f_bavail * disk.f_frsize < reserve
+        reserve = min(self._reserve_bytes, space.total_bytes // _SMALLEST_SHARE)
+        return space.free_bytes < reserve
 
 
 def write_quota(settings: Settings, engine: Engine) -> WriteQuota:

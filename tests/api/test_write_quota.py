@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from api.http.problems import Problem
-from api.http.write_quota import BURST_SECONDS, WriteQuota
+from api.http.write_quota import BURST_SECONDS, DiskSpace, WriteQuota, disk_space
 from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.server import Running
@@ -51,10 +51,28 @@ def test_without_a_limit_nothing_is_refused(tmp_path: Path) -> None:
     assert not quota.is_spent
 
 
-def test_the_reserve_is_no_more_than_a_share_of_a_disk(tmp_path: Path) -> None:
-    quota = WriteQuota(0, 2**62, [tmp_path, tmp_path / "not there"], Hand())
+@pytest.mark.parametrize(
+    ("space", "is_low"),
+    [
+        (DiskSpace(10**12, 3 * 10**10), False),
+        (DiskSpace(10**12, 10**10), True),
+        (DiskSpace(10**9, 0), False),
+        (None, False),
+    ],
+)
+def test_the_reserve_is_a_fiftieth_of_a_disk_at_most_and_a_small_one_has_none(
+    space: DiskSpace | None, is_low: bool
+) -> None:
+    quota = WriteQuota(0, 2**62, [Path("journal")], Hand(), lambda _: space)
     quota.look()
-    assert not quota.is_disk_low
+    assert quota.is_disk_low is is_low
+
+
+def test_a_folder_that_is_not_there_has_no_known_space(tmp_path: Path) -> None:
+    assert disk_space(tmp_path / "not there") is None
+    space = disk_space(tmp_path)
+    assert space is not None
+    assert space.total_bytes > space.free_bytes
 
 
 @pytest.mark.parametrize("query", ["", "?long"])

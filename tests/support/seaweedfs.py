@@ -67,7 +67,8 @@ def running_s3() -> Iterator[S3Server]:
     command = [
         program, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3",
         f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.iam=false",
-        "-master.volumeSizeLimitMB=64", "-volume.max=8", "-master.telemetry=false",
+        "-master.volumeSizeLimitMB=64", "-volume.max=8", "-volume.minFreeSpace=100MiB",
+        "-master.telemetry=false",
         *(f"-{name}={port}" for name, port in ports.items()),
     ]  # fmt: skip
     with (folder / "log").open("wb") as log:
