@@ -44,7 +44,7 @@ _DESCRIPTION = (
     "`X-Model-Version`; every error is `application/problem+json` with a stable `type`."
 )
 
-# Rows for a tenth of a second go to the thread at once; a model that takes this long hangs.
+# One piece of work for the thread is about 0.1 s of rows: a model that takes this long hangs.
 _LONG_PIECE_SECONDS = 2.0
 
 
@@ -67,9 +67,9 @@ class ScoringApp(FastAPI):
         self.service = service
         self.state.threads = RouteThreads()
         self.raw_routes: dict[str, ASGIApp] = {}
-        # Why the service cannot start, when that is a matter of settings.
+        # The invalid setting that keeps the service from starting, if any.
         self.refusal: str | None = None
-        # Answers that are the same for every request: they need no router.
+        # Constant responses, by path: served before the router.
         self.made_once: dict[str, ASGIApp] = {}
         self._schema_text = b""
         self._turns = FairTurns()

@@ -9,7 +9,7 @@ from api.settings import Settings
 from shared.tables.engine import connect, connect_for_reading, file_of
 from shared.tables.read_standing import standing_of
 
-# A request that waits longer for history than this is better scored without it.
+# Statement timeout: after it a row is scored without its history.
 STATEMENT_TIMEOUT_SECONDS = 5
 
 
@@ -42,7 +42,7 @@ def build_database(settings: Settings, metrics: Metrics) -> Database:
     standing = standing_of(reading)
     metrics.watch(
         "history_unreadable",
-        "1 while history cannot be read in time and rows are scored without",
+        "1 while rows are scored without history, which cannot be read in time",
         lambda: standing.failing_seconds is not None,
     )
     file = file_of(engine)

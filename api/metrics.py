@@ -20,7 +20,7 @@ from api.row_metrics import AllRoutes, AllVersions, RouteMetrics
 from native.metrics import NativeParts
 from shared.machine_metrics import BuildInfo
 
-# Another series beside every counter, which nothing asks for.
+# No `_created` series beside every counter: nothing uses them.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -30,7 +30,7 @@ _DELAYS = (
     _MINUTE, _HOUR, 6 * _HOUR, _DAY, 3 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY, 60 * _DAY,
     90 * _DAY, 180 * _DAY,
 )  # fmt: skip
-# Values of labels that are known before the first of them is counted.
+# Label values known in advance: their series start at 0.
 _REFUSALS = (
     "bad-signature", "bundle-malformed", "model-unusable", "registry-failed", "rollout-conflict",
     "stale-fencing-number", "too-large", "version-conflict",
@@ -87,12 +87,12 @@ class Metrics:
         )
         self.refusals = self._labelled("push_refusals", "Pushes refused", "reason", _REFUSALS)
         self.labels = self._labelled(
-            "labels", "Labels that POST /feedback was sent, by what became of them", "outcome",
+            "labels", "Labels sent to POST /feedback, by outcome", "outcome",
             LABEL_OUTCOMES,
         )  # fmt: skip
         self.label_delay = Histogram(
             "understudy_label_delay_seconds",
-            "From a row's event to the instant since when its label is known",
+            "Time from a row's event until its label became known",
             buckets=_DELAYS,
             registry=self.registry,
         )
@@ -116,7 +116,7 @@ class Metrics:
             "worker_hangs", "Kills of this worker because it hung, by its number"
         )
         self.worker_behind = self._gauge(
-            "worker_behind", "1 while a worker cannot serve what was promoted"
+            "worker_behind", "1 while a worker cannot serve the live version"
         )
 
     def route(self, path: str) -> RouteMetrics:

@@ -18,14 +18,14 @@ from shared.tasks.observed import PROBABILITY_EDGES
 BUCKETS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0,
 )  # fmt: skip
-# Statuses that alerts divide by each other are there before the first of them was answered.
+# Statuses used in the ratios of alerts: their series start at 0.
 _EXPECTED_STATUSES = (200, 500, 503)
-# Activations with counts of their own, and versions with totals; more would make /metrics grow
-# with every promotion.
+# Activations with separate counts, and versions with totals; without a bound /metrics would
+# grow with every promotion.
 _ACTIVATIONS, _VERSIONS = 8, 32
-# Decisions that are told apart; a recommender answers as many as there are items.
+# Decisions with a series of their own; a recommender would have one for each item.
 _DECISIONS, _OTHER = 50, "other"
-# Answers of a version that was never in service here: on trial, or in another's stead.
+# Rows scored by a version that was never live here: on trial, or as a fallback.
 _NEVER_ACTIVATED = ""
 _REVIEW, _IS_OUTLIER = "review", "is_outlier"
 
@@ -194,10 +194,12 @@ class AllVersions(Collector):
             "understudy_decisions", "Rows scored and recorded", labels=(*labels, "decision")
         )
         outliers = CounterMetricFamily(
-            "understudy_outliers", "Scored rows that are unlike the training rows", labels=labels
+            "understudy_outliers",
+            "Scored rows that are outliers: unlike the training rows",
+            labels=labels,
         )
         reviews = CounterMetricFamily(
-            "understudy_reviews", "Scored rows that a person is to look at", labels=labels
+            "understudy_reviews", "Scored rows that a person has to review", labels=labels
         )
         scores = HistogramMetricFamily(
             "understudy_score",

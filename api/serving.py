@@ -27,7 +27,7 @@ from native.parts import Part
 from shared.clock import SystemClock
 from shared.host_names import Hosts
 
-# Requests under way get this long; then the journal is drained.
+# Grace period for requests in progress; then the journal is drained.
 _GRACE_SECONDS = 5
 NOT_STARTED = 3
 
@@ -38,13 +38,13 @@ def serve(settings: Settings, context: WorkerContext) -> None:
     Raises:
         SettingsError: a setting names something that cannot be used.
     """
-    # Where a native crash happened is the last thing that the log says.
+    # Writes the Python stack to the log on a native crash.
     faulthandler.enable()
     keep_small()
     use_case = usecases.load_serving(settings.use_case)
     service = build_service(settings, use_case, SystemClock(), context=context)
     app = create_app(service)
-    # here, because the first caller who asks for it would hold all others
+    # before serving: rendering it on demand would block the other requests
     app.render_schema()
     run(app, settings, context.listener, stack_of(service))
 
@@ -86,7 +86,7 @@ def run(
 ) -> None:
     """Serve an application until SIGTERM or SIGINT, which is a graceful end and not a failure."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        # The server raises the signal again when it has ended; this is where it lands.
+        # uvicorn raises the signal again after its shutdown; handled here.
         signal.signal(number, _end)
     stack = stack or _stack(settings, FastRoutes())
     config = uvicorn.Config(
@@ -100,7 +100,7 @@ def run(
         access_log=False,
         log_config=None,
         server_header=False,
-        # the client is the connected peer: a header that says otherwise would evade the limits
+        # X-Forwarded-For is ignored: with it a caller could evade the limits for each address
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )

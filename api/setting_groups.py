@@ -187,7 +187,7 @@ class ModelSettings(SettingGroup):
     smoke_timeout_seconds: float = Field(
         default=30,
         gt=0,
-        description="Seconds that the child process may take which loads and tries a pushed model.",
+        description="Seconds that the child process which loads and tests a pushed model may take.",
     )
     smoke_memory_bytes: int = Field(
         default=2 * GIB,

@@ -53,7 +53,7 @@ def check(model: Model) -> float:
         seconds.append(time.perf_counter() - began)
     alone = np.vstack(parts)
     if not np.allclose(together, alone, rtol=1e-4, atol=1e-5):
-        raise ValueError("the model answers one row differently when it comes with others")
+        raise ValueError("the model scores a row differently in a batch than alone")
     return statistics.median(seconds)
 
 
@@ -87,7 +87,7 @@ def _limit(memory_bytes: int, cpu_seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # It has nothing to write.
+    # The child may not write files.
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 

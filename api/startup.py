@@ -16,7 +16,7 @@ from shared.tables.sqlite_file import WATCH_SECONDS
 from shared.tables.storage_place import warn_of_doubtful_place
 
 _log = structlog.get_logger()
-# A jump of the clock is noticed without any request, too.
+# Clock jumps are detected even without requests.
 LOOK_SECONDS = 1.0
 _EVERYBODYS = "those of anonymous callers become history and training data"
 _WHAT_BECOMES_OF_ROWS = {
@@ -29,7 +29,7 @@ _WHAT_BECOMES_OF_ROWS = {
 def start(service: Service) -> None:
     """Recover the journal, restore the model, start to drain."""
     service.tracing.start()
-    # Before the restore: a change meanwhile is not missed.
+    # Watch before the restore, so that no change is missed.
     _watch(service)
     warn_of_doubtful_place(service.database.engine.url)
     _recover_decisions(service)

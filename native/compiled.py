@@ -25,7 +25,7 @@ def without_linear_algebra() -> Iterator[None]:
     """
     hidden = [name for name in _UNUSED if name not in sys.modules]
     for name in hidden:
-        # the import system reads None as: cannot be found
+        # None in sys.modules makes the import fail
         sys.modules[name] = cast(ModuleType, None)
     try:
         yield

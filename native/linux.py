@@ -27,10 +27,10 @@ _PR_SET_PDEATHSIG = 1
 # pid, user and group of the process at the other end of a socket
 _CREDENTIALS = struct.Struct("3i")
 GIVE_BACK_SECONDS = 1.0
-# Returning 32 MiB takes 5 ms, in which nothing is allocated; ordinary load stays below it.
+# Returning 32 MiB takes 5 ms, during which allocations block; ordinary load frees less.
 _GIVE_BACK_BYTES = 32 * 1024 * 1024
-# /proc/self/smaps: private parts of files (they have an inode) that cannot be written, and how
-# much of each is private to the process: addresses relocated at its start.
+# /proc/self/smaps: read-only private mappings of files (with an inode), and how much of each
+# is private memory: addresses relocated at start.
 _READ_ONLY_PARTS = re.compile(
     rb"^([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ [1-9]\d* .*\n(?:[A-Z].*\n)*?Anonymous: +(\d+) kB",
     re.MULTILINE,
@@ -67,8 +67,8 @@ def release_startup_pages(allocator: Part = ALLOCATOR, pages: Part = CODE_PAGES)
     They are not searched here either, because the first requests are waiting.
     """
     gc.freeze()
-    # Scoring keeps bytes and numbers and hardly a cycle: collecting less often takes a tenth less
-    # time a row, and no row waits 30 ms for a collection of everything.
+    # Scoring creates bytes and numbers and few reference cycles: rarer garbage collection saves a
+    # tenth of the time a row, and no row waits 30 ms for a full collection.
     gc.set_threshold(*_COLLECT_AFTER)
     if allocator.in_use:
         _libc().malloc_trim(0)

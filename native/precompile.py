@@ -39,7 +39,7 @@ def call_precompiled(work: Callable[[], None], events: Part = COMPILE_EVENTS) ->
     if _loads(work, refusing):
         return
     with _alone():
-        # several workers start at once: one compiles, the others find its work on disk
+        # workers start together: one compiles, the others load its result from disk
         again = _refusing_to_compile(events)
         if again is None or not _loads(work, again):
             _in_another_process(work)

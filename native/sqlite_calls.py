@@ -19,7 +19,7 @@ def _functions(library: ctypes.CDLL) -> dict[str, Any]:
         import llvmlite.binding  # noqa: PLC0415 - only what is checked is imported
         from numba import types  # noqa: PLC0415
 
-    # addresses are integers here: both travel in the same registers
+    # pointers are declared as integers: both use the same registers
     pointer, small, large = types.intp, types.int32, types.int64
     signatures = {
         "step": small(pointer),

@@ -11,7 +11,7 @@ from typing import Any
 
 OK, ROW, DONE, NULL = 0, 100, 101, 5
 _READ_ONLY, _NO_MUTEX = 0x1, 0x8000
-# In WAL mode a reader does not wait for writers; history that is blocked longer is done without.
+# In WAL mode readers do not wait for writers; after this, a row is scored without history.
 _BUSY_TIMEOUT_MS = 250
 STEPPING = (
     "step",

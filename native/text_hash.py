@@ -76,7 +76,7 @@ def text_hash(address: int, length: int) -> int:
     return code
 
 
-# ASCII, and characters of one, two and four bytes, of lengths that end inside a word and behind
+# ASCII, and characters of 1, 2 and 4 bytes; lengths that end inside a machine word and at its end
 _SAMPLES = ("", "a", "merchant-0123456789", "Zoë", "Łódź-12", "店長", "🦉 owl", "x" * 128)
 
 

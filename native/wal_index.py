@@ -15,7 +15,7 @@ from ctypes import POINTER, Structure, byref, c_int, c_void_p
 from native.sqlite_library import OK, SqliteConnection
 
 _HEADER_BYTES = 48
-# version, unused, counter of changes, whether it is filled in, byte order, size of a page
+# version, unused, change counter, is initialised, byte order, page size
 _HEADER = struct.Struct("=IIIBBH")
 _FORMAT_VERSION = 3_007_000
 _REGION_BYTES = 32 * 1024
@@ -55,7 +55,7 @@ class WalIndex:
             SqliteError: the database cannot be read.
             UnknownFormat: the memory has no such header.
         """
-        # also makes sure that there is an index
+        # also creates the index if it is missing
         if connection.ask("PRAGMA journal_mode") != "wal":
             raise OSError("the database is not in WAL mode")
         connection.ask("SELECT count(*) FROM sqlite_master")
@@ -80,7 +80,7 @@ def _check_header(header: bytes, page_bytes: int) -> None:
         UnknownFormat: it is not.
     """
     version, _, _, is_filled_in, _, page = _HEADER.unpack_from(header)
-    # 65536 does not fit and is written as 1
+    # 65536 does not fit into two bytes and is stored as 1
     said = 65_536 if page == 1 else page
     if (version, is_filled_in, said) != (_FORMAT_VERSION, 1, page_bytes):
         raise UnknownFormat(

@@ -77,7 +77,7 @@ class DecisionExplainer:
     def _of(self, version: str) -> _Readable | str:
         found = self._kept.get(version)
         if found is None:
-            # one at a time: reading a large graph takes a while
+            # one thread at a time: parsing a large graph is slow
             with self._lock:
                 found = self._kept.get(version) or self._read(version)
                 while len(self._kept) >= _MOST_KEPT:
@@ -91,7 +91,7 @@ class DecisionExplainer:
             names, components = bundle.manifest.feature_names, bundle.manifest.components
             graph = bundle.files.get(GRAPH)
             if graph is None:
-                return "it is no ONNX graph"
+                return "it is not an ONNX graph"
             return _Readable(read_parts(graph, names, components), tuple(names))
         except (NotExplainable, KeyError, IndexError, TypeError) as error:
             return f"its graph cannot be read as trees ({error})"
@@ -152,7 +152,7 @@ def _shares(told: Sequence[PartOfScore], scores: Mapping[str, float]) -> dict[st
             whole = one.adds is None or score == 0
             share = 1.0 if whole else (one.adds or 0.0) / score
             shares[component] = min(1.0, shares[component] + share)
-    # the scores are float32: what lies so near is all of it
+    # scores are float32: a share within rounding error of 1 is 1
     return {name: 1.0 if share > 1 - 1e-4 else share for name, share in shares.items()}
 
 

@@ -65,7 +65,7 @@ class DecisionReader:
 
     def _find(self, row_id: str, *, is_quarantined: bool) -> FoundDecision | None:
         key = quarantine_key(row_id) if is_quarantined else row_id
-        # asked before the database: a row that is drained in between is then found twice
+        # the cache before the database: a row drained in between is found twice, not missed
         waiting = self._cache.values(key)
         row = self._stored(row_id, is_quarantined=is_quarantined) if waiting is None else None
         if row is not None:

@@ -116,7 +116,7 @@ class DecisionViews:
         except (UnderstudyError, ValueError, RuntimeError) as error:
             return _unavailable(live, found, f"it cannot score this vector: {error}")
         if not np.isfinite(scores).all():
-            return _unavailable(live, found, "its scores of this vector are no numbers")
+            return _unavailable(live, found, "its scores of this vector are NaN or infinite")
         by_name = dict(zip(live.served.components, scores.tolist(), strict=True))
         answers = [
             _answered(route.path, route.respond(row, vector, scores, live.served))
@@ -134,7 +134,7 @@ class DecisionViews:
 
     def _scored(self, live: LiveModel, vector: FloatVector) -> FloatVector:
         matrix = vector[None, :]
-        # not by `live.score`, which measures how long rows take that callers wait for
+        # not `live.score`: its latency estimate counts only rows that callers wait for
         inputs = matrix if live.columns is None else matrix[:, live.columns]
         scores: FloatVector = live.model.score(np.ascontiguousarray(inputs))[0]
         return scores

@@ -50,13 +50,13 @@ _MINUTE = 60.0
 _log = structlog.get_logger()
 
 BASIC_USER = "operator"
-# Roles whose routes are open unless SCORING_AUTH=on; labels never are: they teach the model.
+# Roles whose routes are open unless SCORING_AUTH=on. Never labels: models are trained on them.
 OPENABLE = frozenset({Role.SCORER, Role.READ})
-# Roles that change something and are not the service's daily work.
+# Roles with a rate limit: those that change the service, apart from scoring and labels.
 LIMITED = frozenset({Role.PUSH, Role.OPERATOR, Role.ALERT, Role.TRIGGER})
-# Headers that name the sender: a token, or a proxy on behalf of another machine.
+# Headers that identify the sender: a token, or a proxy that forwards for another machine.
 _SAYS_WHO = frozenset({b"authorization", b"x-forwarded-for", b"forwarded"})
-# The scheduler and the console have to see what is served, and hold no other token.
+# The scheduler and the console read the live version with their own tokens.
 ALSO_ADMITTED = {Role.READ: frozenset({Role.PUSH, Role.CONSOLE})}
 
 
@@ -80,7 +80,7 @@ class RateLimit:
         now = self._now()
         full_at = max(self._full_at.get(key, now), now) + self._step
         over = full_at - now - _MINUTE
-        # sums of steps are not exact, and the last one of a minute is still within it
+        # rounding errors add up: the last request that a minute allows must still pass
         if over > self._step / 2:
             return over
         self._full_at[key] = full_at
@@ -201,8 +201,8 @@ class Authenticator:
         return self._forwarded_scorer
 
     def _refusal(self, scope: Scope, role: Role, held: Role | None) -> Problem:
-        # Right credentials pass however often wrong ones came from the same address: a token
-        # cannot be guessed, and an attacker must not lock the scheduler out.
+        # Valid credentials pass after any number of failures from the same address: a token
+        # cannot be guessed, and an attacker must not be able to lock out the scheduler.
         address = _address(scope)
         wait_seconds = self._limits.failures.wait_seconds(address)
         if wait_seconds > 0:
@@ -260,7 +260,7 @@ def _address(scope: Scope) -> str:
 def _too_many(what: str, wait_seconds: float) -> Problem:
     seconds = math.ceil(wait_seconds)
     return Problem(
-        TOO_MANY, f"too many {what}; again in {seconds} s", headers={"Retry-After": str(seconds)}
+        TOO_MANY, f"too many {what}; retry in {seconds} s", headers={"Retry-After": str(seconds)}
     )
 
 

@@ -10,10 +10,10 @@ from shared.contracts.problems import FieldProblem
 
 Headers = Iterable[tuple[bytes, bytes]]
 
-# A body this small holds little whatever is in it.
+# Smaller bodies are not checked: they cannot hold many values.
 _SMALL_BYTES = 1_024
 OF_A_ROW = 256
-# Of each row that a batch may have, and on top of them for what is around the rows.
+# Values allowed for each row of a batch, and for the envelope around the rows.
 OF_EACH_ROW, OF_AN_ENVELOPE = 64, 64
 
 
@@ -92,7 +92,7 @@ async def _read_rest(first: Message, receive: Receive, limit_bytes: int) -> byte
 
 
 def _too_large(limit_bytes: int) -> Problem:
-    # The rest of the body is not read, so this connection cannot be used again.
+    # The rest of the body stays unread, so the connection cannot be reused.
     return Problem(
         TOO_LARGE,
         f"the body is larger than {limit_bytes} bytes",
@@ -113,7 +113,7 @@ def check_elements(body: bytes, most: int) -> None:
         fault = FieldProblem(
             field="",
             problem=f"it holds more than {most} values",
-            remedy="leave out what /docs does not name, or split it over several requests",
+            remedy="leave out fields that /docs does not list, or send several requests",
         )
         raise Problem(INVALID_REQUEST, f"body: {fault.problem}", errors=[fault])
 
@@ -129,6 +129,6 @@ def check_members(rows: Iterable[Any], most: int) -> None:
             fault = FieldProblem(
                 field=f"instances.{place}",
                 problem=f"it has {len(row)} members",
-                remedy="leave out what /docs does not name",
+                remedy="leave out fields that /docs does not list",
             )
             raise Problem(INVALID_REQUEST, f"{fault.field}: {fault.problem}", errors=[fault])

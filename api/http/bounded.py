@@ -51,11 +51,11 @@ class CoalescingTransport:
 
     def write(self, data: bytes) -> None:
         if self._transport.is_closing():
-            # uvloop raises here, once a request that is still being answered
+            # uvloop raises here while a response is in progress
             return
         if not self._held and data.startswith(_HEAD) and data.endswith(_END_OF_HEAD):
             self._held = data
-            # where no body follows at once: to HEAD, before a slow one, or `100 Continue`
+            # no body follows at once: HEAD, a slow body, or `100 Continue`
             self._call_soon(self._let_go)
             return
         self._transport.write(self._held + data)
@@ -84,13 +84,13 @@ class BoundedProtocol(CoalescedWriteProtocol):
 
     pool = Connections(Bounds())
     hosts = Hosts()
-    # the value of the header of that name on every answer
+    # value of the header X-Model-Version on every response
     version: Callable[[], bytes] = staticmethod(no_version)
 
     url = b""
     heard_at = 0.0
     _raw: asyncio.Transport
-    # Of the request that is arriving: since when, and how far it is.
+    # The arriving request: the time of its first byte, and its progress.
     _since = 0.0
     _is_in_head = True
     _is_whole = False
@@ -98,7 +98,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
     _is_metered = True
     _head_bytes = 0
     _body_bytes = 0
-    # Of its bodies in the pool's sum.
+    # Body bytes of this connection in the pool's total.
     _counted_bytes = 0
     _has_asked = False
     _is_refused = False
@@ -158,7 +158,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
         if self._thrown_bytes > self.pool.bounds.thrown_bytes and not self._raw.is_closing():
             self._raw.pause_reading()
 
-    # what the parser reports
+    # callbacks of the parser
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -170,7 +170,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._is_in_head:
-            # a trailer: nothing here reads one
+            # a trailer: ignored
             return
         name = name.lower()
         if name == b"expect" and value.lower() == b"100-continue":
@@ -191,7 +191,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
         self._since = self.heard_at
         self._body_bytes = 0
         super().on_headers_complete()
-        # from here on there is a cycle of this request
+        # from here on uvicorn has a cycle for this request
         self._is_in_head = False
 
     def on_body(self, body: bytes) -> None:
@@ -229,7 +229,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
         self.pool.body_bytes -= self._counted_bytes
         self._counted_bytes = 0
 
-    # time
+    # timeouts
 
     @property
     def standing(self) -> ConnectionState:
@@ -268,7 +268,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
         """True if the arriving request takes longer than the limit, or has stopped."""
         bounds = self.pool.bounds
         if self._is_in_head or self.flow.read_paused:
-            # paused: we keep it waiting
+            # read_paused: the delay is ours, so only a slow head counts
             return self._is_in_head and now - self._since > bounds.head_seconds
         allowed = bounds.body_seconds + self._body_bytes / bounds.body_bytes_per_second
         return now - self._since > allowed or now - self.heard_at > bounds.body_seconds
@@ -292,7 +292,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
             self.drop()
 
     def drop(self) -> None:
-        # a write to an aborted transport raises; for fifty connections that is half a second
+        # a write to an aborted transport raises, which is slow: 0.5 s for fifty connections
         for cycle in (self.cycle, *(waiting for waiting, _ in self.pipeline)):
             if cycle is not None:
                 cycle.disconnected = True
@@ -308,7 +308,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
         self._paused_at = None
         super().resume_writing()
 
-    # refusing
+    # refusals
 
     def refuse(self, problem: Problem) -> None:
         """Answer with a problem, if it is this request's turn; read nothing more, and close."""
@@ -326,7 +326,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
         elif not self._is_answering:
             self._say_and_close(problem)
         elif self._is_in_head or self._is_whole:
-            # answers to earlier requests come first, then the end
+            # responses to earlier requests are sent first, then the connection is closed
             if self.cycle is not None:
                 self.cycle.keep_alive = False
         elif self.pipeline or self.cycle.response_started:
@@ -342,7 +342,7 @@ class BoundedProtocol(CoalescedWriteProtocol):
 
     def _say_and_close(self, problem: Problem) -> None:
         self._raw.write(self._rendered(problem))
-        # A connection closed on unread bytes is reset, and the caller never reads why.
+        # Closing with unread bytes sends a TCP reset: the caller would lose the response.
         end = self._raw.write_eof if self._raw.can_write_eof() else self._raw.close
         end()
 

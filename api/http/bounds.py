@@ -7,9 +7,9 @@ import structlog
 
 KIB = 1024
 MIB = 1024 * KIB
-# For the database, the journal, the registry, the log and children: never given to connections.
+# Descriptors reserved for the database, journal, registry, log and child processes.
 RESERVED_DESCRIPTORS = 128
-# More than any service needs; some systems allow a thousand million, and children pay for it.
+# More than any service needs. Some systems allow 10^9, which makes starting children slow.
 _MOST_DESCRIPTORS = 65_536
 _FEWEST_CONNECTIONS = 8
 

@@ -18,7 +18,7 @@ from shared.host_names import is_own_origin
 
 _log = structlog.get_logger()
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-# Sec-Fetch-Site of a page of ours, and of a person who typed the address.
+# Sec-Fetch-Site of the service's own pages, and of an address typed by a person.
 _OWN_SITES = frozenset({b"same-origin", b"none"})
 
 

@@ -43,7 +43,7 @@ def build_access(settings: Settings, engine: Engine) -> AccessControl:
         Limits.per_minute(settings.failed_attempts_per_minute, settings.changes_per_minute),
         scoring_open=settings.scoring_auth == "off",
         trust_anonymous=settings.open_scoring_reach != "anywhere",
-        # what a proxy passes on does not come from this machine
+        # a forwarded request comes from another machine than this one
         trust_forwarded=settings.open_scoring_reach != "loopback",
         named=NamedTokens(settings.keys_dir, API_ROLES),
         person_required=settings.person_required,

@@ -20,7 +20,7 @@ from shared.machine_clock import wall_ns
 
 _log = structlog.get_logger()
 _LOOK_SECONDS = 1.0
-# A folder changed so recently may change again within the resolution of its time stamp.
+# A more recent change could be followed by another one with the same modification time.
 _SETTLED_SECONDS = 2.0
 
 CallersByDigest = Mapping[bytes, "Caller"]

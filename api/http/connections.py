@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from api.http.bounds import Bounds
 
 _SWEEP_SECONDS = 0.5
-# Dropped at once when there are too many: looking for them takes a millisecond, and so does
-# dropping each one whose answers fill the kernel's buffers.
+# Connections dropped at once when there are too many: the search takes a millisecond, and so
+# does dropping each connection whose responses fill the kernel's buffers.
 _DROPPED_AT_ONCE = 10
 
 
@@ -22,9 +22,9 @@ class ConnectionState(IntEnum):
     """The state of a connection; those with lower values are closed first."""
 
     REFUSED = 0
-    # nothing whole has come yet
+    # no complete request yet
     UNPROVEN = 1
-    # answers wait for a caller that does not read them
+    # responses wait for a caller that does not read
     UNREAD = 2
     IDLE = 3
     SENDING = 4
@@ -121,11 +121,11 @@ class ConnectionMetrics(Collector):
         return (
             GaugeMetricFamily("understudy_connections", "Connections open now", len(pool)),
             GaugeMetricFamily(
-                "understudy_connections_limit", "The most there may be", pool.bounds.connections
+                "understudy_connections_limit", "Limit of open connections", pool.bounds.connections
             ),
             GaugeMetricFamily(
                 "understudy_body_buffer_bytes",
-                "Bodies read and not answered yet",
+                "Bytes of request bodies read and not answered yet",
                 pool.body_bytes,
             ),
             refused,

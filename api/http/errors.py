@@ -76,7 +76,7 @@ async def _problem(_request: Request, error: Exception) -> Response:
 async def _invalid(_request: Request, error: Exception) -> Response:
     found = cast(RequestValidationError, error).errors()
     release(error)
-    # The first step of a place is "body", "path" or "query"; people look for the field.
+    # loc starts with "body", "path" or "query": left out, since callers look for the field.
     problems = field_problems({**item, "loc": item["loc"][1:] or item["loc"]} for item in found)
     first = problems[0]
     return answer(Problem(INVALID_REQUEST, f"{first.field}: {first.problem}", errors=problems))

@@ -23,7 +23,7 @@ from shared.host_names import Hosts
 
 _JSON = b"application/json"
 _FEW_HEADERS = 32
-# Headers that change what a request means, or which pages may read its answer.
+# Headers that change the meaning of a request, or which origins may read its response.
 _UNUSUAL = frozenset(
     {
         b"content-encoding",
@@ -46,14 +46,14 @@ class FastPathProtocol(BoundedProtocol):
     _route: FastRoute | None = None
     # The caller, while a request is on the fast path.
     _caller: Caller
-    # The trace context that the caller of this request sent.
+    # The trace context (W3C traceparent) that the caller sent.
     traceparent: bytes | None = None
     _body = b""
-    # The headers of the request that is on the fast path; the next one has a list of its own.
+    # Headers of the request on the fast path; the next request gets a new list.
     asked: Headers = ()
-    # From the first byte of a request on the fast path to its answer.
+    # True from the first byte of a request on the fast path to its response.
     _has_request = False
-    # A request on the fast path waits for its micro-batch.
+    # True while a request on the fast path waits for its micro-batch.
     _awaits_reply = False
     _ends = False
 
@@ -121,7 +121,7 @@ class FastPathProtocol(BoundedProtocol):
 
     def refuse(self, problem: Problem) -> None:
         if self._awaits_reply:
-            # answers go out in turn
+            # responses are sent in the order of requests
             self.routes.flush()
         if self._awaits_reply:
             self._ends = True
@@ -173,12 +173,12 @@ class FastPathProtocol(BoundedProtocol):
     def _is_plain(self) -> bool:
         parser = self.parser
         return (
-            # a client that sends without waiting for answers may not hold the loop
+            # a client that pipelines requests must not hold the event loop
             not self._awaits_reply
             and (self.cycle is None or self.cycle.response_complete)
             and not self.flow.write_paused
             and not self._ends
-            # a head in one piece and of few lines needs no counting
+            # a head in one piece with few lines cannot exceed the limits
             and not self._head_bytes
             and len(self.headers) < _FEW_HEADERS
             and parser.get_method() == b"POST"
@@ -188,10 +188,10 @@ class FastPathProtocol(BoundedProtocol):
 
     def _fall_back(self) -> None:
         if self._awaits_reply:
-            # answers go out in turn
+            # responses are sent in the order of requests
             self.routes.flush()
         if self._awaits_reply:
-            # one that is with another worker; uvicorn queues what comes behind it
+            # another worker scores the row: uvicorn queues the requests behind it
             self.cycle = cast(RequestResponseCycle, _Unanswered())
         self._unset_keepalive_if_required()
         url, headers, expect = self.url, self.headers, self.expect_100_continue

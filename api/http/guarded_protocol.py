@@ -87,7 +87,7 @@ class GuardedProtocol(asyncio.Protocol):
         self._paused_at = None
         self._inner.resume_writing()
 
-    # what the application reports
+    # reported by the application
 
     def asked(self) -> None:
         """A request's head is whole."""
@@ -114,7 +114,7 @@ class GuardedProtocol(asyncio.Protocol):
         ):
             raise HeadRefused(BUSY, "other large bodies are being read; send this one again")
 
-    # what the pool asks
+    # read by the pool
 
     @property
     def standing(self) -> ConnectionState:

@@ -14,13 +14,13 @@ from api.models.model_slot import ModelSlot
 _log = structlog.get_logger()
 RawHeaders = list[tuple[bytes, bytes]]
 
-# A decision about a person belongs in no cache, and a browser shall not guess what it is.
+# Decisions about people must not be cached, and browsers must not guess the media type.
 COMMON: tuple[tuple[bytes, bytes], ...] = (
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
-# Further headers for browsers, on everything but a scored row: no page may frame, embed or
-# run any of this, nor learn where a reader came from.
+# Further headers for browsers, on every response but a scored row: no page may frame, embed
+# or run it, and links send no Referer.
 BROWSER: tuple[tuple[bytes, bytes], ...] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-frame-options", b"DENY"),

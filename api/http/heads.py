@@ -14,10 +14,10 @@ from api.http.problems import (
 from shared.host_names import Hosts
 
 Headers = Sequence[tuple[bytes, bytes]]
-# A parser that meets one of these takes all that follows for another protocol, or worse: for
-# the next request, though it is the body of this one.
+# After one of these the parser treats the body as another protocol, or as the next request:
+# request smuggling.
 NO_UPGRADE = "send the request without Upgrade and CONNECT: this server speaks only HTTP/1.1"
-# a colon, a space and the end of a line
+# colon, space, CR and LF of a header line
 _LINE_BYTES = 4
 
 

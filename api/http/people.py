@@ -34,7 +34,7 @@ def acting_name(request: Request, person: str | None = None, *, is_required: boo
     if person is not None:
         return f"{asks.name}/{person}"
     if is_required or (request.scope[NEEDS_PERSON] and asks.role in _BY_PEOPLE):
-        raise _no_person("a person has to be named")
+        raise _no_person("the name of a person is required")
     return asks.name
 
 

@@ -25,17 +25,17 @@ class ProblemKind:
         return PROBLEM_TYPE + self.code
 
 
-MALFORMED = ProblemKind("malformed-request", 400, "This is not HTTP as it is read here")
+MALFORMED = ProblemKind("malformed-request", 400, "The request is not valid HTTP/1.1")
 NO_CREDENTIALS = ProblemKind("no-credentials", 401, "Credentials are missing or wrong")
-WRONG_ROLE = ProblemKind("wrong-role", 403, "These credentials may not do this")
+WRONG_ROLE = ProblemKind("wrong-role", 403, "These credentials do not permit this")
 FOREIGN_ORIGIN = ProblemKind("foreign-origin", 403, "Pages of this origin may not do this")
 BAD_SIGNATURE = ProblemKind("bad-signature", 403, "No trusted key signed this bundle")
-NOT_FOUND = ProblemKind("not-found", 404, "No route has this address")
+NOT_FOUND = ProblemKind("not-found", 404, "No route has this path")
 UNKNOWN_VERSION = ProblemKind("unknown-version", 404, "There is no such version")
-UNKNOWN_ROW = ProblemKind("unknown-row", 404, "There is no decision about such a row")
+UNKNOWN_ROW = ProblemKind("unknown-row", 404, "There is no decision about this row")
 UNKNOWN_RUN = ProblemKind("unknown-run", 404, "There is no such training run")
 METHOD_NOT_ALLOWED = ProblemKind(
-    "method-not-allowed", 405, "This address does not take this method"
+    "method-not-allowed", 405, "This path does not support this method"
 )
 TOO_SLOW = ProblemKind("request-too-slow", 408, "The request did not arrive in time")
 RUN_OVER = ProblemKind("run-over", 409, "This run has ended")
@@ -51,23 +51,23 @@ IDEMPOTENCY_CONFLICT = ProblemKind(
     "idempotency-conflict", 409, "This id was decided with another payload"
 )
 NO_REASONS = ProblemKind("no-reasons", 409, "The live version cannot explain its answers")
-NOT_WAITING = ProblemKind("not-waiting", 409, "No such candidate waits for a person")
-VERSION_CHANGED = ProblemKind("version-changed", 409, "Another version serves by now")
+NOT_WAITING = ProblemKind("not-waiting", 409, "No such candidate waits for approval")
+VERSION_CHANGED = ProblemKind("version-changed", 409, "Another version is live by now")
 ORDER_EXPIRED = ProblemKind(
-    "order-expired", 409, "The order waited for too long and was not carried out"
+    "order-expired", 409, "The request waited for too long and was not carried out"
 )
 TOO_LARGE = ProblemKind("too-large", 413, "The request is larger than the limit")
 ADDRESS_TOO_LONG = ProblemKind("address-too-long", 414, "The address is longer than the limit")
 UNSUPPORTED_MEDIA = ProblemKind(
-    "unsupported-media-type", 415, "The body is not of a type read here"
+    "unsupported-media-type", 415, "The media type of the body is not supported"
 )
-WRONG_HOST = ProblemKind("wrong-host", 421, "This service does not go by that name")
+WRONG_HOST = ProblemKind("wrong-host", 421, "This service does not have that host name")
 INVALID_REQUEST = ProblemKind("invalid-request", 422, "The request does not validate")
 BUNDLE_MALFORMED = ProblemKind("bundle-malformed", 422, "The bundle does not follow the format")
 MODEL_UNUSABLE = ProblemKind(
     "model-unusable", 422, "The bundle is authentic, but its model does not work"
 )
-TOO_MANY = ProblemKind("too-many-requests", 429, "This comes too often")
+TOO_MANY = ProblemKind("too-many-requests", 429, "Too many requests of this kind")
 HEADERS_TOO_LARGE = ProblemKind("headers-too-large", 431, "The headers are larger than the limit")
 INTERNAL = ProblemKind("internal-error", 500, "The service failed; the log has the details")
 SCORING_FAILED = ProblemKind("scoring-failed", 500, "The model gave no usable score")
@@ -85,8 +85,8 @@ COMMIT_TIMEOUT = ProblemKind(
 VERSION_UNKNOWN = ProblemKind(
     "version-unknown", 503, "The version that decided this row is not on this host"
 )
-DECISION_REFUSED = ProblemKind("decision-refused", 500, "The database does not take this decision")
-BUSY = ProblemKind("busy", 503, "There is no room for this now")
+DECISION_REFUSED = ProblemKind("decision-refused", 500, "The database rejects this decision")
+BUSY = ProblemKind("busy", 503, "There is no capacity for this request now")
 DATABASE_UNAVAILABLE = ProblemKind(
     "database-unavailable", 503, "The database cannot be reached now"
 )

@@ -11,7 +11,7 @@ from shared.tracing.context import parse_traceparent
 
 REQUEST_ID_HEADER = b"x-request-id"
 _TRACEPARENT = b"traceparent"
-# What may be repeated in a header and in a log line as it is.
+# Request ids that are safe in a response header and in a log line.
 _USABLE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 _FAILED = 400
 

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-# After a rendering, as many times its own duration for others, up to a quarter of a second.
+# Pause after a rendering, as a multiple of its duration: leaves time for other work.
 _PAUSE_TIMES = 4.0
 _LONGEST_PAUSE_SECONDS = 0.25
 
@@ -27,14 +27,14 @@ class SharedRendering:
         """A rendering that begins after this call."""
         if self._next is None:
             self._next = asyncio.create_task(self._rendered())
-        # one of many waiting requests may be cancelled
+        # shield: cancelling one waiting request must not cancel the others' rendering
         return await asyncio.shield(self._next)
 
     async def _rendered(self) -> bytes:
         loop = asyncio.get_running_loop()
         async with self._one_at_a_time:
             await asyncio.sleep(max(0.0, self._free_at - loop.time()))
-            # requests from here on get a new rendering
+            # requests that arrive from here on get a new rendering
             self._next = None
             began = loop.time()
             text = await loop.run_in_executor(self._thread, self._render)

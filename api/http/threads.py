@@ -28,7 +28,7 @@ class Purpose(StrEnum):
     LABELS = "labels"
 
 
-# In sum below what the database's pool of connections allows (shared.tables.engine).
+# The sum stays below the size of the database's connection pool (shared.tables.engine).
 THREADS: Mapping[Purpose, int] = {
     Purpose.OPERATORS: 6,
     Purpose.HEALTH: 2,
@@ -63,7 +63,7 @@ class RouteThreads:
             work = partial(copy_context().run, partial(endpoint, *args, **said))
             return await asyncio.get_running_loop().run_in_executor(pool, work)
 
-        # The framework looks through __wrapped__ and would take it for one that blocks.
+        # FastAPI follows __wrapped__ and would run the endpoint as a blocking one.
         del on_a_thread.__wrapped__
         on_a_thread.__signature__ = signature(endpoint)  # type: ignore[attr-defined]
         return on_a_thread
@@ -74,7 +74,7 @@ class RouteThreads:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-# About two milliseconds of ordinary answers.
+# About two milliseconds of ordinary responses.
 _PER_TURN = 8
 
 

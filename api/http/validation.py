@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from api.http.problems import INVALID_REQUEST, Problem
 from shared.contracts.problems import FieldProblem
 
-# Errors of one body that are reported; more would only repeat themselves.
+# Errors of one body that are reported; further ones mostly repeat these.
 _MAX_TOLD = 10
-# Further errors are not examined: each would cost more than checking a good row.
+# Errors examined: each costs more than validating a correct row.
 _MAX_READ = 100
 _REMEDIES: Mapping[str, str] = {
     "json_invalid": "send one JSON document in UTF-8",
@@ -75,7 +75,7 @@ def _field_problem(item: Mapping[str, Any]) -> FieldProblem:
 
 def _another_kind(count: int) -> FieldProblem:
     return FieldProblem(
-        field="", problem=f"{count} faults: this is a body of another kind", remedy=_FALLBACK
+        field="", problem=f"{count} errors: this body has another structure", remedy=_FALLBACK
     )
 
 

@@ -18,13 +18,13 @@ from api.http.problems import JOURNAL_FULL, TOO_MANY, Problem
 from api.settings import Settings
 
 _log = structlog.get_logger()
-# Decision, feature vector, indexes: of a row whose request says next to nothing.
+# Bytes of decision, feature vector and indexes of a row with a minimal request.
 ROW_BYTES = 1_000
-# A text of the request stands in the journal and in the database.
+# Every text of the request is stored twice: in the journal and in the database.
 _COPIES = 2
 # The unused quota of the last ten minutes may be used at once.
 BURST_SECONDS = 600.0
-# A reserve is at most this share of a disk, and a small disk has none.
+# The reserve is at most 1/50 of a disk; a small disk has none.
 _SMALLEST_SHARE = 50
 _SMALL_DISK_BYTES = 1024**3
 DISK_LOOK_SECONDS = 1.0
@@ -42,7 +42,7 @@ def disk_space(folder: Path) -> DiskSpace | None:
     try:
         disk = os.statvfs(folder)
     except OSError:
-        # not there yet, or not readable: writing will show
+        # does not exist yet, or cannot be read: the write itself will report it
         return None
     return DiskSpace(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
 
@@ -68,7 +68,7 @@ class WriteQuota:
         self._folders = folders
         self._now = now
         self._space = space
-        # when all that was written has been earned
+        # the instant at which the quota is full again
         self._even_at = now()
         self.is_disk_low = False
         self.is_spent = False
@@ -99,7 +99,7 @@ class WriteQuota:
             seconds = math.ceil(wait_seconds)
             raise Problem(
                 TOO_MANY,
-                f"callers without a token wrote too much; again in {seconds} s, or send a token",
+                f"callers without a token wrote too much; retry in {seconds} s, or send a token",
                 headers={"Retry-After": str(seconds)},
             )
         self.is_spent = False

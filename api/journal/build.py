@@ -95,7 +95,7 @@ def build_journaling(
     own = JournalFactory(settings, sink, metrics, stored, records, commits=commits)
     root, total = settings.journal_dir, settings.api_workers
     journal, drain = own.journal(journal_dir(root, worker, total))
-    # no answer waits for what another process left
+    # no response waits for the records of a process that has ended
     others = JournalFactory(settings, sink, metrics, stored, records)
     orphaned = OrphanedJournals(root, total, others.journal)
     made = Journaling(journal, drain, orphaned)
@@ -128,6 +128,6 @@ def _watch(metrics: Metrics, parts: Journaling, worker: int) -> None:
     metrics.watch(
         "journal_damaged_parts",
         "Copies of damaged parts in the journal's folder",
-        # worker 0 looks after the folders that have no worker
+        # worker 0 drains the orphaned folders
         lambda: journal.damage.copies() + (0 if worker else orphaned.damaged_parts()),
     )

@@ -21,9 +21,9 @@ class Fate(Enum):
 
     WAITING = "waiting"
     STORED = "stored"
-    # the database has another decision under this id
+    # the database holds another decision with this id
     SUPERSEDED = "superseded"
-    # the database takes no such row
+    # the database rejects the row
     REFUSED = "refused"
 
 

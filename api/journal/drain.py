@@ -17,10 +17,10 @@ from api.journal.writer import BatchWriter, WrittenBatch
 from shared.errors import DataUnavailable
 
 _log = structlog.get_logger()
-# While the database is away: waits double up to this.
+# Exponential backoff while the database is unavailable, up to this.
 _MAX_WAIT_SECONDS = 5.0
 _MAX_URGENT_WAIT_SECONDS = 0.5
-# After a round of this many rows the next waits longer: the more rows, the less each costs.
+# After a round of this many rows the next one waits longer: larger batches cost less a row.
 _BUSY_ROWS = 1_000
 _BUSY_WAIT_SECONDS = 1.0
 
@@ -87,7 +87,7 @@ class Drain:
         while not self._pause(wait):
             began, waiting = time.monotonic(), self._journal.backlog
             if self._drain_round():
-                # whatever waits now has come since
+                # all records still waiting arrived after the start of the round
                 self._caught_up_at = began
                 least = _BUSY_WAIT_SECONDS if waiting >= _BUSY_ROWS else 0.0
                 wait = max(self._every_seconds, least)
@@ -111,14 +111,14 @@ class Drain:
             span = self._journal.undrained()
             round_end = span[1] if span else None
             while span and round_end and span[0] < round_end:
-                # the earlier: a journal that was emptied meanwhile starts over
+                # min: the journal may have been emptied meanwhile, and its end set back
                 self._done(self._writer.write_batch(span[0], min(round_end, span[1])))
                 span = self._journal.undrained()
         except DataUnavailable as error:
             self._report_trouble(str(error))
             return False
         except Exception as error:  # noqa: BLE001
-            # Whatever it is, decisions stay in the journal and the thread stays alive.
+            # On any error decisions stay in the journal and the thread continues.
             _log.exception("journal_drain_failed")
             self.trouble = type(error).__name__
             return False

@@ -19,9 +19,9 @@ from shared.transaction import Label
 from shared.usecase.row_store import RowStore
 from shared.usecase.serving import Answer, FloatVector, ServedModel
 
-# 1 had lists and objects in the JSON columns, 1 and 2 did not name the sender
+# Kind 1 had lists and objects in the JSON columns; kinds 1 and 2 lacked the sender.
 _OBJECTS, _UNSENT, _DECISION, _QUARANTINED = 1, 2, 3, 4
-# kind, bytes of the id, bytes of the vector; JSON begins with a brace, never with the kind
+# kind, length of the id, length of the vector; a JSON record begins with a brace instead
 _HEADER = struct.Struct("<BHH")
 _unpack = _HEADER.unpack_from
 
@@ -87,7 +87,7 @@ def is_quarantined(payload: bytes) -> bool:
     return payload[:1] == b"\x04"
 
 
-# no transaction_id holds a NUL
+# transaction ids contain no NUL
 _QUARANTINED_KEY = "\0"
 
 
@@ -115,7 +115,7 @@ class RecordFormat:
         self.version_at = self.columns.index("model_version")
         self._json_at = tuple(map(self.columns.index, _JSON_COLUMNS))
         values = len(self.columns) - 1
-        # values by the kind of record: what a later kind has more, stands last
+        # number of values by kind of record: later kinds append theirs
         self._values_of = {
             _OBJECTS: values - 1,
             _UNSENT: values - 1,

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
-# Never part of UTF-8: no id and no JSON of a caller can look like the beginning of a frame. Read
-# as the length of an older frame it is too long.
+# Invalid in UTF-8: no id and no JSON of a caller can look like the start of a frame. Read as
+# the length field of the older format, it exceeds the limit.
 MARK = b"\xfeUJ\xff"
 _HEADER = struct.Struct("<4sII")
 _pack = _HEADER.pack
@@ -53,7 +53,7 @@ class Chunk(NamedTuple):
 def frame(payload: bytes) -> bytes:
     """The bytes of one record on disk."""
     length = len(payload)
-    # Begun with the length, the checksum covers it as well.
+    # The length seeds the checksum, so that the checksum covers it too.
     return _pack(MARK, length, zlib.crc32(payload, length)) + payload
 
 
@@ -64,7 +64,7 @@ def read_frames(path: Path, begin: int, stop: int | None = None) -> Iterator[Chu
         data, offset, damage = b"", begin, _Damage(path)
         more = True
         while more or data:
-            # what is begun doubles, so that a long record is not copied for each chunk of it
+            # read sizes double, so that a long record is not copied for each of its chunks
             wanted = max(_CHUNK_BYTES, len(data))
             chunk = _read(file, wanted, None if stop is None else stop - offset - len(data))
             more = bool(chunk)
@@ -107,7 +107,7 @@ class _Damage:
         begin, self._begin = self._begin, None
         if begin is None:
             return None
-        # Zeros to the end: the file was made longer, and what was to stand there never came.
+        # Zeros to the end: the file was extended, and the data never reached the disk.
         torn = at_end and (self._begins_as_record or self._only_zeros)
         return Region(begin, offset, "torn" if torn else "damaged")
 
@@ -175,7 +175,7 @@ def _wanted_bytes(data: bytes) -> int | None:
     else:
         length, _ = _OLD_HEADER.unpack_from(data)
         size = _OLD_HEADER.size
-    # A length of 0 is what a file system leaves where nothing was written.
+    # A length of 0: a region that the file system allocated and nothing wrote to.
     return size + length if 0 < length <= MAX_RECORD_BYTES else None
 
 

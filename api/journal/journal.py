@@ -23,11 +23,11 @@ from shared.errors import SettingsError
 from shared.system.files import sync_directory, sync_path
 
 _log = structlog.get_logger()
-# A journal is cut into this many segments, so that space comes back while it drains.
+# Segments of a full journal: drained ones are deleted, which frees space.
 _SEGMENTS = 16
-# Drained records are personal data that nobody needs any more; longer they do not stay.
+# Drained records are personal data without further use: deleted after this long.
 _KEPT_SECONDS = 3_600.0
-# About what one decision needs.
+# About the size of one decision.
 _PROBE_BYTES = 1024
 
 
@@ -179,7 +179,7 @@ class Journal:
         try:
             self._checkpoint.save(drained, durable=bool(old))
         except OSError as error:
-            # A full disk. An old position would do no harm, but without one space can be freed.
+            # Full disk: drop the checkpoint and go on, so that segments are deleted.
             if self._position_kept:
                 _log.warning("journal_position_not_kept", error=str(error))
             self._position_kept = False
@@ -203,7 +203,7 @@ class Journal:
         self._emptied_at = self._clock()
         self._active.leave()
         segment_path(self._directory, self._end.segment).unlink(missing_ok=True)
-        # Not the same number again: a position that was saved before would fit it by chance.
+        # A new number: an old checkpoint could match a reused one by chance.
         self._end = self._drained = Position(self._end.segment + 1, 0)
         with suppress(OSError):
             self._checkpoint.save(self._drained, durable=True)
@@ -241,13 +241,13 @@ class Journal:
             except OSError:
                 if self._drained < self._end or self._end.offset == 0:
                     raise
-                # All that the segment holds is drained: the space it takes is enough to go on.
+                # Every record of the segment is drained: deleting it frees enough space to go on.
                 self._empty()
                 self._active.write(self._end.segment, data, self._end.offset)
         except OSError as error:
             if self._disk_trouble is None:
                 _log.error("journal_write_failed", error=str(error))
-            self._disk_trouble = f"the disk takes no more: {error.strerror}"
+            self._disk_trouble = f"the disk accepts no more data: {error.strerror}"
             raise JournalFull(self._disk_trouble) from error
 
     def keep_name(self) -> None:

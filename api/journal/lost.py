@@ -157,7 +157,7 @@ def _waiting(folder: Path) -> Iterator[bytes]:
     numbers = segment_numbers(folder)
     saved = Checkpoint(folder / "checkpoint.json").load()
     first = Position(min(numbers, default=0), 0)
-    # a position that does not fit is corrected by the drain: it then drains more, not less
+    # the drain corrects a checkpoint that does not fit: it drains more records, never fewer
     begin = saved if saved is not None and saved.segment in numbers else first
     if saved is not None and saved.segment > max(numbers, default=-1):
         return

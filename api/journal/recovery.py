@@ -28,7 +28,7 @@ _log = structlog.get_logger()
 UNREADABLE = ".unreadable"
 DefectKind = Literal["torn", "damaged", "missing", "unreadable"]
 _COPIES = ("*.damaged", f"*{UNREADABLE}")
-# Anything longer is no part of a journal that was damaged, but something else in its place.
+# A longer region is no damaged part of a journal, but a different file in its place.
 _MOST_COPIED_BYTES = 64 * 1024 * 1024
 Tell = Callable[[str], None]
 
@@ -104,7 +104,7 @@ def recover(directory: Path, checkpoint: Checkpoint) -> Recovered:
 def _fits(position: Position, scans: dict[int, _Scan]) -> bool:
     scan = scans.get(position.segment)
     if scan is None:
-        # Everything was drained, and the next segment was not begun.
+        # Every record was drained, and the next segment does not exist yet.
         return position.offset == 0 and position.segment > max(scans, default=-1)
     return position.offset == 0 or position.offset in scan.ends
 
@@ -113,7 +113,7 @@ def _next_number(directory: Path, saved: Position | None) -> int:
     last = max(taken_numbers(directory), default=0)
     if saved is None:
         return last + 1
-    # A position without a segment, at its beginning, is where that segment was to be.
+    # A checkpoint at offset 0 of a missing segment: that segment had not been created yet.
     return max(last + 1, saved.segment + (saved.offset > 0))
 
 
@@ -191,7 +191,7 @@ class DamageLog:
         self._directory = directory
         self._tell = tell
         self._known: set[Defect] = set()
-        # Instead of a copy these are kept as a whole, under another name.
+        # Unreadable segments: renamed and kept whole instead of copied.
         self._kept_whole: dict[int, str] = {}
         self.missing = 0
 

@@ -19,11 +19,11 @@ from shared.errors import SettingsError
 from shared.system.files import sync_directory, sync_file
 
 _SUFFIX = ".journal"
-# Errors that do not pass; too many open files do.
+# Permanent errors; EMFILE and the like are transient.
 _UNREADABLE = {errno.EIO, errno.EACCES, errno.EPERM, errno.EBADMSG, errno.EUCLEAN}
 _NAME = re.compile(r"([0-9]{12,15})\.journal")
-# Years of a million segments a second. Behind a file with the highest name of all there would be
-# room for no segment, so files with higher names are not segments.
+# Enough for years of a million segments a second. Files with higher numbers are not segments:
+# no segment could follow the one with the highest possible number.
 _LAST_NUMBER = 123_456_789_012_345
 
 
@@ -59,7 +59,7 @@ def taken_numbers(directory: Path) -> list[int]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     numbers = {int(match[1]) for name in names if (match := _NAME.fullmatch(name))}
-    # thirteen digits with a leading zero would be another name of the same number
+    # only the canonical name: a leading zero too many would name the same number
     ours = (number for number in numbers if segment_path(directory, number).name in names)
     return sorted(number for number in ours if number < _LAST_NUMBER)
 
@@ -91,8 +91,8 @@ def first_between(
         payloads += [payload for payload, _ in frames]
         if len(payloads) == limit:
             return RecordBatch(Position(number, frames[-1][1]), payloads, damage)
-    # Not behind the last record: it may be the last of its segment, and the next round would
-    # then find nothing between there and the beginning of the next segment.
+    # Not the end of the last record: it may be the last of its segment, and the next round would
+    # find no records between that position and the start of the next segment.
     return RecordBatch(end, payloads, damage)
 
 
@@ -101,7 +101,7 @@ def _chunks_between(directory: Path, begin: Position, end: Position) -> Iterator
     for number in segment_numbers(directory):
         if begin.segment <= number <= end.segment:
             first = begin.offset if number == begin.segment else 0
-            # Behind the end, records may be being written at this moment.
+            # Beyond the end another thread may be writing records.
             stop = end.offset if number == end.segment else None
             for chunk in _readable(segment_path(directory, number), first, stop):
                 yield number, chunk
@@ -112,7 +112,7 @@ def _readable(path: Path, first: int, stop: int | None) -> Iterator[Chunk]:
     try:
         yield from read_frames(path, first, stop)
     except FileNotFoundError:
-        return  # it was removed; what it held will be reported as missing
+        return  # it was removed: its records are reported as missing
     except OSError as error:
         if error.errno not in _UNREADABLE:
             raise
@@ -145,7 +145,7 @@ def _open_lock(directory: Path) -> int:
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except (IsADirectoryError, PermissionError):
-        # A folder can be locked as well, and so can what may only be read.
+        # A directory can be locked too, and so can a read-only file.
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
 
 
@@ -168,8 +168,8 @@ class ActiveSegment:
         try:
             self._write(self._descriptor, data, at)
         except OSError:
-            # Shrinking needs no space. Left there, whole records of a failed batch could be
-            # taken for acknowledged ones by the next start.
+            # Truncating needs no space. Otherwise whole records of a failed batch could be
+            # mistaken for acknowledged ones at the next start.
             with suppress(OSError):
                 os.ftruncate(self._descriptor, at)
             raise
@@ -215,7 +215,7 @@ class ActiveSegment:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if self._fsync:
-                # The records would be on disk, and no name lead to them.
+                # Otherwise the records could be on disk without a directory entry for their file.
                 sync_directory(self._directory)
         except OSError:
             os.close(descriptor)

@@ -33,7 +33,7 @@ _FULL = ("synchronous = FULL", "fullfsync = ON")
 
 JournalRecord = LogRow | Label
 
-# no two decisions under one id have these in common, unless they give the same answer
+# Columns that identify a decision: where they are equal, the response is equal.
 _IDENTITY = ("event_time", "model_version", "score", "latency_ms", "feature_vector")
 
 
@@ -144,7 +144,7 @@ class DatabaseSink:
         self._names = DatabaseNames(engine)
         self._cache_kib = cache_kib
         self._file = file_of(engine)
-        # The file whose tables are up to date; of a database elsewhere only that they are.
+        # The SQLite file whose tables are up to date; for PostgreSQL any value but None.
         self._ready_in: object = None
 
     def prepare(self) -> None:
@@ -168,7 +168,7 @@ class DatabaseSink:
             if self._cache_kib is not None:
                 prepare_for_bulk(connection, self._cache_kib)
             insist_on_durable_commit(connection)
-            # Neighbours of one kind together; a label never overtakes its decision.
+            # Consecutive records of one kind in one statement: a label never precedes its decision.
             for kind, part in groupby(records, key=type):
                 if kind is Label:
                     self._store_labels(connection, cast(list[Label], list(part)), stored)

@@ -29,7 +29,7 @@ from shared.system.child_processes import (
 from shared.transaction import Label
 
 _CLOSE_SECONDS = 10
-# Several times what a thread takes at once: no request waits for it.
+# Larger than the thread's batch: no request waits for this process.
 BATCH = 5_000
 
 
@@ -69,7 +69,7 @@ class SubprocessWriter:
         return None if self._child is None else self._child.pid
 
     def prepare(self) -> None:
-        # Here, and before the first read: a child process for it would have to be awaited.
+        # In this process, before the first read: nothing has to wait for the child to start.
         self._sink.prepare()
         if self._urgent and self._child is None:
             self._start()
@@ -88,7 +88,7 @@ class SubprocessWriter:
         if child is None:
             return
         if child.stdin is not None:
-            # Unsent bytes cannot be flushed to a dead child.
+            # Flushing unsent bytes to a dead child raises.
             with suppress(OSError):
                 child.stdin.close()
         try:
@@ -111,7 +111,7 @@ class SubprocessWriter:
         try:
             said: dict[str, Any] = orjson.loads(answer)
         except orjson.JSONDecodeError as error:
-            # Its later answers would be taken for those to other questions.
+            # Its later replies would be matched to other requests.
             self.close()
             raise ChildDied("the process that drains the journal does not answer") from error
         return said
@@ -125,14 +125,14 @@ class SubprocessWriter:
         )
         with self._lock:
             self._child = child
-        # Not among the arguments: any user may read those, and the URL may hold a password.
+        # Not as an argument: every user can read arguments, and the URL may hold a password.
         _write(child, self._hello)
         return child
 
 
 def _write(child: ChildProcess, said: dict[str, Any]) -> None:
     if child.stdin is None:
-        raise OSError("no way to talk to the child")
+        raise OSError("the child process has no pipes")
     child.stdin.write(orjson.dumps(said) + b"\n")
     child.stdin.flush()
 

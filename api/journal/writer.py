@@ -131,7 +131,7 @@ class InProcessWriter:
         with _dead_letter_path(self._directory).open("ab") as file:
             file.write(line + b"\n")
             file.flush()
-            # The position will say that it is kept.
+            # Flushed before the checkpoint moves past these records.
             sync_file(file.fileno())
         sync_directory(self._directory)
         what = "label" if isinstance(record, Label) else "decision"

@@ -29,11 +29,11 @@ from shared.tables.engine import connect
 _TURN_NS = 1_000_000
 _REST_SECONDS = 50e-6
 
-# A quarter of a core that is wanted by the requests too: more than storing rows needs.
+# About a quarter of a contended core: more than storing rows needs.
 _NICE = 5
 _STATEMENT_TIMEOUT_SECONDS = 5
 _CACHE_KIB = 8 * 1024
-# of SQLite's machine, a tenth of a millisecond
+# opcodes of SQLite's virtual machine: about 0.1 ms
 _STEPS_BETWEEN_LOOKS = 1_000
 
 
@@ -53,7 +53,7 @@ class CooperativeYield:
 
 def main() -> None:
     """Answer requests until the parent has ended."""
-    # The parent says when to end: it closes the pipe of the questions, or dies.
+    # The parent ends this process by closing its stdin, or by dying.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     answers = _keep_answers_apart()
@@ -66,7 +66,7 @@ def main() -> None:
     records = RecordFormat(usecases.row_store(hello["use_case"]))
     sink = DatabaseSink(engine, _CACHE_KIB, records)
     writer = InProcessWriter(Path(hello["directory"]), sink, hello["batch"], turns, records)
-    # Rows are no rings: the collector would look through thousands of them, again and again.
+    # Rows form no reference cycles: garbage collection would scan thousands of them in vain.
     gc.freeze()
     gc.disable()
     forget_code()

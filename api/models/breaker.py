@@ -20,9 +20,9 @@ from api.models.loaded import LiveModel
 from api.models.model_slot import ModelSlot
 from shared.usecase.serving import FloatMatrix
 
-# A verdict stands for this long: asking costs the version's time once more.
+# A verdict is reused for this long: each check scores the row again with the fallback.
 _VERDICT_SECONDS = 1.0
-# A fallback that takes more than a half of it is no remedy.
+# A fallback that takes more than this share of the live version's time is as slow.
 _AS_SLOW = 0.5
 
 _log = structlog.get_logger()
@@ -60,7 +60,7 @@ class Slowness:
         own = _seconds(model, row)
         if own <= self.row_seconds:
             return False
-        # the better of two: the first call of a model that has rested is slower
+        # the minimum of two calls: the first call of an idle model is slower
         return any(
             min(_seconds(other, row), _seconds(other, row)) < own * _AS_SLOW for other in others
         )
@@ -187,7 +187,7 @@ class Breaker:
         if version != self._version:
             self._version = version
             self._failures.clear()
-        # More than the limit changes nothing, and a batch has a thousand rows.
+        # Entries beyond the limit change nothing, and a batch may have thousands of rows.
         self._failures.extend([now] * min(rows, self._limits.failures))
         while self._failures and self._failures[0] < now - self._limits.window_seconds:
             self._failures.popleft()

@@ -152,7 +152,11 @@ def _share(
         metrics.watch(
             "store_owed", "1 while the store lacks changes of this host", lambda: share.owes
         )
-        metrics.watch("store_sequence", "Number of the shared state", lambda: share.sequence)
+        metrics.watch(
+            "store_sequence",
+            "Sequence number of the shared state that this host has",
+            lambda: share.sequence,
+        )
     return share
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # After its first hour a version is not considered the cause: rolling back would not help.
 FRESH_SECONDS = 3_600.0
-# Calls are repeated this many times more rarely than they would cost, at most this often.
+# A call that takes t seconds is repeated after 200 t at the earliest, and at most 100 times/s.
 _SHARE = 200
 _PAUSE_SECONDS = 0.01
 _MOST_ROWS = 64

@@ -52,7 +52,7 @@ class CrashRecovery:
         """Callers are alone with the registry."""
         registry, crashes = self._registry, self._crashes
         if registry.current() != current:
-            return  # another worker was faster
+            return  # another worker has already rolled back
         target = registry.fallback_for(current)
         if target is None:
             _log.error("crashing_version_has_no_fallback", version=current)

@@ -64,7 +64,7 @@ class CrashMarker:
         try:
             os.pwrite(self._descriptor, said, self._offset)
         except OSError:
-            # Scoring goes on without a marker: only the cause of a crash would be unknown.
+            # Scoring continues without a marker: a crash would then have no known cause.
             return
 
 
@@ -146,7 +146,7 @@ class Crashes:
     def open(self) -> set[str]:
         """Versions that died with the processes before this one; from now on, watch."""
         try:
-            # The first process is here before anything else has made the registry.
+            # The first process comes here before the registry's folder exists.
             self._folder.mkdir(parents=True, exist_ok=True)
             died = set(filter(None, map(self._died_in, self._left_behind())))
             path = self._folder / f"{_PREFIX}{self._number}"
@@ -195,7 +195,7 @@ class Crashes:
         raw = path.read_bytes()
         path.unlink()
         champion, candidate = (_version(raw[at : at + MARKER_BYTES]) for at in (0, MARKER_BYTES))
-        # If both were at work, the candidate is blamed: the champion has served before.
+        # If both were scoring, the candidate is blamed: the champion has served before.
         version = candidate or champion
         if version is None:
             return None

@@ -21,7 +21,7 @@ QUICK_SECONDS = 0.005
 _TIMES = 2
 
 
-# one call may have been interrupted by another process
+# a minimum of several calls: another process may have interrupted one
 class Pace:
     """The latency estimate of one version in this process; no lock, since it may be imprecise.
 

@@ -53,7 +53,7 @@ class Mirror:
             for work in self._also:
                 work()
         except WriteConflict:
-            return  # another host was faster: the next look finds what it wrote
+            return  # another host wrote first: the next poll reads its state
         except OSError as error:
             self._report(error)
         except Exception:  # noqa: BLE001 - the thread lives on

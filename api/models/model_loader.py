@@ -46,7 +46,7 @@ class ModelLoader:
         authentic = self._verifier.authenticate_stored(stored.raw, stored.signature)
         accepted = self._registry.ledger.accepted.get(version)
         if accepted is None or accepted.sha256 != authentic.bundle.sha256:
-            # Signed once is not enough: an older bundle put in this one's place is signed too.
+            # A valid signature is not enough: an older signed bundle could have replaced this one.
             raise DigestMismatch(f"what is stored as {version} is not what was accepted")
         if authentic.bundle.manifest.version != version:
             raise DigestMismatch(f"what is stored as {version} is another version")

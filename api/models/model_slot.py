@@ -18,9 +18,9 @@ class ModelSlot:
     def __init__(self) -> None:
         self.live: LiveModel | None = None
         self.fallback: LiveModel | None = None
-        # The version on trial, measured against the live one; usually None.
+        # The version on trial, compared with the live one; usually None.
         self.trial: Trial | None = None
-        # The live version beside its fallback, while it is fresh.
+        # The comparison of a fresh live version with its fallback, otherwise None.
         self.comparison: Comparison | None = None
         self._lock = threading.Lock()
         self.version_header = NO_VERSION.encode()
@@ -38,7 +38,7 @@ class ModelSlot:
         """
         with self._lock:
             if self.trial is not None and self.trial.champion != live.version:
-                # Whatever changed the live version, a trial against the old champion ends with it.
+                # Any change of the live version ends a trial against the old champion.
                 self.trial = None
             self.fallback = fallback
             self.comparison = compared(live, fallback, fresh_seconds, self.comparison)

@@ -17,7 +17,7 @@ from shared.storage.object_store import WriteConflict
 
 _log = structlog.get_logger()
 _WHO = "registry"
-# Between the pointer and the ledger of a promotion lie milliseconds.
+# A promotion writes pointer and ledger within milliseconds: older differences are by hand.
 _HALF_A_PROMOTION_SECONDS = 5.0
 
 

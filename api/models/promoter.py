@@ -36,9 +36,9 @@ from shared.storage.object_store import WriteConflict
 
 _log = structlog.get_logger()
 Changed = TypeVar("Changed")
-# Changes that another host was faster with are tried again so often, and then once more.
+# Retries of a change after a write conflict with another host.
 _ATTEMPTS = 4
-# Another push is in its smoke test for as long as that may take, and then some.
+# Longer than the smoke test of another push takes.
 _PUSH_WAIT_SECONDS = 60.0
 _WRITE_WAIT_SECONDS = 5.0
 # A rollback takes less than two seconds, whatever another process is doing.
@@ -71,7 +71,7 @@ class Promoter:
         self._metrics = metrics
         self._push_lock = RegistryLock(registry.root / ".push.lock")
         self._write_lock = RegistryLock(registry.root / ".write.lock")
-        # Inside this process: held while the reference is assigned.
+        # Lock within this process, held while the reference is assigned.
         self._swap_lock = threading.Lock()
         # A rollback that could not be recorded yet.
         self._owed: Rollback | None = None
@@ -259,7 +259,7 @@ class Promoter:
         wanted = model.version
         with self._swap_lock:
             if self._registry.current() != wanted:
-                return  # it has changed again, and the next look sees that
+                return  # changed again: the next poll handles it
             activated = self._registry.ledger.activated_at_us(wanted)
             change = self._state.serve(model, activated or self._clock.now_us())
             self.behind, self._owed = None, None
@@ -281,8 +281,8 @@ class Promoter:
             raise NotServing(f"version {now} has been put into service since this was asked for")
         if leaving is None:
             return
-        # Another worker may have rolled back already, unnoticed by this one. If what the pointer
-        # names cannot be served here, that is no reason to keep the live version.
+        # Another worker may have rolled back already, unnoticed here. A version in the pointer
+        # that cannot be served here is no reason to keep the live version.
         current = now or leaving
         if self.behind is not None and self.behind.version == current:
             current = leaving

@@ -54,7 +54,7 @@ class Proof:
         version = self._promoter.serving
         if not self._is_due(version):
             return
-        # where another host was faster, the next look finds what it wrote
+        # on a conflict with another host, the next poll reads its state
         with suppress(WriteConflict), self._promoter.writing(_WRITE_WAIT_SECONDS):
             if self._registry.current() != version or not self._is_due(version):
                 return

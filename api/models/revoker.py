@@ -51,7 +51,7 @@ class Revoker:
                 self._clock.now_us(),
                 lambda: self._audit.write("revocation", who, reason, version=version),
             )
-        # It may be the fallback that is kept in memory.
+        # The revoked version may be the fallback in memory.
         self._promoter.catch_up()
         _log.warning(
             "version_revoked", version=version, reason=reason, serving=self._promoter.serving

@@ -29,7 +29,7 @@ class ServingState:
         self._slot = slot
         self._metrics = metrics
         self._crashes = crashes
-        # The version before a rollback, while nothing else is served: to return at once.
+        # The version that the last rollback left, kept loaded for a quick return.
         self._left: LiveModel | None = None
 
     @property

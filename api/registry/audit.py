@@ -17,7 +17,7 @@ from typing import Any
 from shared.clock import Clock, isoformat
 from shared.system.files import sync_file
 
-# The predecessor hash of the first line.
+# The predecessor's hash in the first line.
 FIRST = "0" * 64
 # An upper bound of a line's length: reasons and summaries have their own limits.
 _TAIL_BYTES = 64 * 1024
@@ -49,7 +49,7 @@ class AuditTrail:
         line = {"at": isoformat(self._clock.now_us()), "what": what, "who": who, "why": why}
         with self._alone() as descriptor:
             chained = line | details | {"before": _digest(_last_line(descriptor))}
-            # all of it in ASCII: no reader can take a character for the end of the line
+            # ASCII only: no reader can mistake a character for a line break
             os.write(descriptor, _new_line(descriptor) + json.dumps(chained).encode() + b"\n")
             sync_file(descriptor)
 

@@ -13,11 +13,11 @@ from api.registry.ledger import Acceptance, Ending, Ledger
 from shared.bundle.version import Version
 from shared.clock import to_micros
 
-# Lines that say that `version` serves from then on.
+# Actions after which `version` is live.
 _TAKEN_INTO_SERVICE = frozenset(
     {"promotion", "rollback", "breaker", "crash", "hand-change", "mirrored"}
 )
-# Those of them that leave `previous` because of what it did.
+# Actions that end the service of `previous` for a fault of its own.
 _LEFT = {
     "rollback": Ending.ROLLED_BACK,
     "breaker": Ending.ROLLED_BACK,

@@ -18,10 +18,10 @@ from shared.bundle.version import Version
 from shared.machine_clock import wall_ns
 from shared.system.files import write_whole
 
-# Enough to see where a fallback comes from; the audit trail has the whole story.
+# Enough to find fallbacks; the audit trail has the complete history.
 KEPT_ACTIVATIONS = 200
 _END_OF_9999_US = 253_402_300_799_999_999
-# Versions that a rollback could go to, kept on disk whatever their number.
+# Targets of rollbacks that are kept on disk in addition to the newest versions.
 _KEPT_TARGETS = 3
 
 _log = structlog.get_logger()
@@ -88,7 +88,7 @@ class Ledger(BaseModel):
     accepted: dict[str, Acceptance] = Field(default_factory=dict)
     activations: tuple[Activation, ...] = ()
     fencing_number: int = Field(default=0, ge=0)
-    # Of steps of rollouts: the process that drives them is not the one that pushes.
+    # The fencing number of rollout steps: another process drives them than the one that pushes.
     step_fencing_number: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")

@@ -33,7 +33,7 @@ __all__ = ["KEEP_VERSIONS", "Mended", "Meta", "Registry", "StoredVersion"]
 _log = structlog.get_logger()
 BUNDLE, SIGNATURE, META = "bundle.zip", "bundle.sig", "meta.json"
 KEEP_VERSIONS = 10
-# A version that was in service for this long has shown what it does.
+# Seconds in service after which a version counts as having served well.
 SERVED_WELL_SECONDS = 600.0
 
 
@@ -42,7 +42,7 @@ class Registry:
 
     def __init__(self, root: Path, served_well_seconds: float = SERVED_WELL_SECONDS) -> None:
         self.root = root
-        # What other hosts see of this registry; None: there are none.
+        # The state shared with other hosts; None: a single host.
         self.shared: SharedRegistry | None = None
         self._rollout_file = RolloutFile(root)
         self.pointer = root / "current_version.txt"
@@ -329,7 +329,7 @@ class Registry:
         """A ledger from what was saved of it, the audit trail and what lies on disk."""
         lines = list(audit_lines(self.audit_path))
         if not (self._on_disk() or lines or self.ledger_path.exists()):
-            return []  # the first start of all
+            return []  # first start: an empty registry
         on_disk = sorted(self._on_disk(), key=Version.parse)
         acceptances = filter(None, map(self._acceptance_of_files, on_disk))
         declared_us = int(self.served_well_seconds * MICROS_PER_SECOND)
@@ -351,7 +351,7 @@ class Registry:
         except (OSError, ValueError) as error:
             _log.warning("version_unreadable", version=version, error=str(error)[:200])
             return None
-        # Its signature is checked before it is loaded; here it is only named.
+        # The signature is verified when the version is loaded; here only its files are listed.
         return Acceptance(
             version=version,
             sha256=hashlib.sha256(stored.raw).hexdigest(),

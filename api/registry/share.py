@@ -38,7 +38,7 @@ _LOCK_SECONDS = 5.0
 _SYNC_WAIT_SECONDS = 20.0
 _REFUSED_SECONDS = 60.0
 _ATTEMPTS = 4
-# What no state names, and is younger than this, may belong to a push under way.
+# An unreferenced object younger than this may belong to a push in progress.
 _GARBAGE_US = 3_600_000_000
 
 Accept = Callable[[Acceptance, StoredVersion], Meta]
@@ -73,9 +73,9 @@ class Share:
         self._write_lock = RegistryLock(registry.root / ".write.lock")
         self._sync_lock = RegistryLock(registry.root / ".mirror.lock")
         self._is_probed = False
-        # Whether every version that this host keeps was here at the last look.
+        # True if every version that this host keeps was present at the last poll.
         self._is_complete = False
-        # Bundles that cannot be used, and when each is tried again.
+        # Unusable bundles, each with the time of its next attempt.
         self._refused: dict[str, float] = {}
 
     @property
@@ -235,7 +235,7 @@ class Share:
         try:
             revision = self.store.write_if(STATE, state.to_bytes(), known)
         except WriteConflict:
-            # A write whose answer was lost is repeated by proxies and clients.
+            # A proxy or client may have repeated a write whose response was lost.
             found = self.store.read_unless(STATE, None)
             is_mine = f'"{change_id}"'.encode()
             if not isinstance(found, StoredObject) or is_mine not in found.content:
@@ -301,7 +301,7 @@ class Share:
         except UnderstudyError as error:
             return self._refuse(accepted, str(error))
         with self._write_lock.held(_LOCK_SECONDS):
-            # It may be this host's own push, which is being written at this moment.
+            # This host's own push may be writing the version at this moment.
             if not self._registry.holds(version, sha256):
                 self._registry.store(meta, stored)
         _log.info("bundle_fetched", version=version, bytes=len(raw.content))

@@ -39,7 +39,7 @@ _LATENCY_BINS = len(LATENCY_EDGES_MS) + 1
 _log = structlog.get_logger()
 OTHER_HOSTS = "host-"
 """The mark in names of files that came from another host."""
-# Enough to see a split that is off by a tenth; the files stay below 160 kB a process.
+# Enough to detect a split that is wrong by a tenth; at most 160 kB a process.
 USERS_COUNTED = 20_000
 
 
@@ -103,7 +103,7 @@ class ArmCounts:
         """Raises KeyError, TypeError or ValueError when this program did not write it."""
         known = {name: stored[name] for name in cls.__slots__}
         counts = cls(**known | {"edges": tuple(map(float, stored["edges"]))})
-        # Lists of another length were written by another release.
+        # Raises if another release wrote lists of another length.
         cls(edges=counts.edges).add(counts)
         return counts
 
@@ -238,7 +238,7 @@ def _users(folder: Path, stage_key: str, *, own: bool) -> npt.NDArray[np.uint64]
     found = [np.empty(0, "<u8")]
     for path in _files(folder, f"{stage_key}.*.users", own=own):
         raw = path.read_bytes()
-        # The last number may be half written.
+        # The last number may be written in part only.
         found.append(np.frombuffer(raw[: len(raw) // 8 * 8], dtype="<u8"))
     return np.unique(np.concatenate(found))
 

@@ -60,7 +60,7 @@ def _share(hits: _Sums, rows: _Sums) -> ArmMean | None:
     total = rows.sum()
     if total == 0:
         return None
-    # None or all of n rows does not mean that it is certain: one more of each is imagined.
+    # A share of 0 or 1 would have variance 0: one success and one failure are added.
     guarded = (hits.sum() + 1) / (total + 2)
     return _mean(hits, rows, guarded * (1 - guarded))
 

@@ -19,7 +19,7 @@ from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, TaskPr
 
 _log = structlog.get_logger()
 Judge = Callable[[FloatVector, ServedModel], TaskPrediction]
-# This many failures without a single score in between are no coincidence.
+# Consecutive failures after which the candidate counts as broken.
 BROKEN_AFTER = 10
 
 
@@ -77,7 +77,7 @@ class Canary:
             if in_canary:
                 self._failures = 0 if served == wanted else self._failures + 1
             if served != wanted:
-                # Another version stood in for the one that should have answered.
+                # Another version scored the row in place of the assigned one.
                 counts.errors += 1
                 return
             counts.scored(place.group, prediction.score, is_alert=prediction.is_alert)

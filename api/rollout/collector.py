@@ -23,7 +23,7 @@ class RolloutCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         rollout = self._controller.rollout
-        # Sums over all workers of this host, so one of them reports them.
+        # Sums over all workers of this host: worker 0 alone reports them.
         if rollout is None or self._controller.worker != 0:
             return
         share = GaugeMetricFamily(
@@ -44,7 +44,7 @@ class RolloutCollector(Collector):
             self._controller.counters_dir, rollout.stage_key, own=True
         )
         users = GaugeMetricFamily(
-            "understudy_rollout_users", "Distinct users met, up to 20,000 a worker", labels=_ARM
+            "understudy_rollout_users", "Distinct users seen, up to 20,000 a worker", labels=_ARM
         )
         users.add_metric(["champion", rollout.champion], champions)
         users.add_metric(["candidate", rollout.version], candidates)
@@ -57,9 +57,12 @@ def _of_arms(arms: StageCounts, champion: str, candidate: str) -> Iterator[Metri
     counts: dict[str, tuple[str, Callable[[ArmCounts], float]]] = {
         "requests": ("Rows of an arm", lambda counts: sum(counts.rows) + counts.errors),
         "errors": ("Rows its model failed to score", lambda counts: counts.errors),
-        "alerts": ("Rows not simply let through", lambda counts: sum(counts.alerts)),
-        "timed": ("Rows whose time is known", lambda counts: sum(counts.timed)),
-        "seconds": ("Their time, summed", lambda counts: sum(counts.latency_ms) / 1_000),
+        "alerts": (
+            "Alerts: rows with a decision such as review or block",
+            lambda counts: sum(counts.alerts),
+        ),
+        "timed": ("Rows with a measured latency", lambda counts: sum(counts.timed)),
+        "seconds": ("Sum of their latencies", lambda counts: sum(counts.latency_ms) / 1_000),
     }
     for name, (text, count) in counts.items():
         family = CounterMetricFamily(f"understudy_rollout_{name}", text, labels=_ARM)
@@ -71,7 +74,7 @@ def _of_arms(arms: StageCounts, champion: str, candidate: str) -> Iterator[Metri
 def _of_shadow(arms: StageCounts) -> Iterator[Metric]:
     figures = {
         "dropped": ("Rows the shadow's queue had no room for", arms.dropped),
-        "restarts": ("Times its process was started again", arms.restarts),
+        "restarts": ("Restarts of the shadow's process", arms.restarts),
     }
     for name, (text, value) in figures.items():
         yield CounterMetricFamily(f"understudy_shadow_{name}", text, value=value)

@@ -64,7 +64,7 @@ class RolloutController:
         self._run_dir = run_dir
         self._reconciler = TrialReconciler(slot, trials, run_dir, self._broken)
         self._rollouts = Rollouts()
-        # Aborted here, although the file may still say otherwise.
+        # The version whose rollout was aborted here, even if the file does not say so yet.
         self._dropped: str | None = None
 
     @property
@@ -158,7 +158,7 @@ class RolloutController:
         """
         check_step(self._registry.ledger, request.fencing_number)
         _, rollout = self._read(request)
-        # First of all, and whatever becomes of the file.
+        # First in memory: the abort takes effect even if the file cannot be written.
         self._dropped = rollout.version
         self._slot.try_out(None)
         _log.warning("rollout_aborted", version=rollout.version, reason=request.why)
@@ -180,7 +180,7 @@ class RolloutController:
                 version, "candidate_crashed: a process died inside of its code", "crash"
             )
             try:
-                # Another worker may have recorded it already, or it was the champion.
+                # Another worker may have recorded it, or the crashed version was the champion.
                 with suppress(NoRollout, RolloutConflict):
                     self.abort(request)
             except OSError as error:
@@ -327,7 +327,7 @@ class RolloutController:
             return
         now_us = self._clock.now_us()
         if outcome is not RolloutOutcome.PROMOTED:
-            # So that it is never taken for a good version to restore.
+            # Marked as rolled back, so that no rollback ever goes to it.
             ledger = ledger.with_rollback(left.version, why, now_us)
         shown = {"version": left.version, "champion": left.champion, "outcome": outcome}
         line = partial(self._audit.write, "rollout-ended", who, why, **shown)

@@ -39,12 +39,12 @@ class Shadow:
         self.champion, self.version = rollout.champion, rollout.version
         self.process = process
         self.counters = counters
-        # a separate process: however slow it is, no answer waits
+        # a separate process: no response waits for it
         self.pace = Pace()
         self._record = record
         self._judge = judge
         self._splitter = Splitter(rollout.salt)
-        # The number of a closed descriptor may belong to another file by now.
+        # Guards the pipe: the number of a closed descriptor can be reused by another file.
         self._lock = threading.Lock()
         self._is_open = True
         self._is_running = False

@@ -102,10 +102,10 @@ class ShadowScorer:
 def main(arguments: list[str]) -> int:
     config = ChildConfig.model_validate_json(arguments[0])
     _confine(config.memory_bytes)
-    # A model that never returns would not notice that the queue was closed.
+    # A model that never returns cannot notice the closed queue.
     end_with_parent(config.parent_pid)
     shadow = ShadowScorer(config)
-    # Only now: an import at this priority would take minutes on a busy core.
+    # After the imports: at this low priority they would take minutes on a busy core.
     _step_aside()
     _serve(config, shadow)
     return 0

@@ -23,7 +23,7 @@ from shared.system.child_processes import (
 )
 
 _END_SECONDS = 2.0
-# Imports and the model's session, on a busy machine.
+# Start-up (imports, the model's session) on a busy machine.
 _START_SECONDS = 60.0
 _WAITING_FACTOR = 5.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -36,7 +36,7 @@ class ShadowProcess:
         self._rows_read, self._rows_write = os.pipe()
         os.set_blocking(self._rows_write, False)
         with suppress(OSError, AttributeError):
-            # Linux only. A kernel that allows less keeps its own size, which is a bound as well.
+            # Linux only. A kernel that refuses keeps its default size, which is a bound as well.
             fcntl.fcntl(self._rows_write, fcntl.F_SETPIPE_SZ, queue_bytes)
         self._beat_read, self._beat_write = os.pipe()
         os.set_blocking(self._beat_read, False)
@@ -61,7 +61,7 @@ class ShadowProcess:
         return True
 
     def start(self) -> None:
-        # Bytes of the previous process are not heartbeats of this one.
+        # Discard the heartbeats of the previous process.
         self._has_beaten()
         self._child = start_child(
             module_command("api.rollout.shadow_child", self._config.model_dump_json()),

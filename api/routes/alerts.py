@@ -18,7 +18,7 @@ from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
 
 VERSION_LABEL = "model_version"
-# Grafana fires these when a rule could not be evaluated: they say nothing about a version.
+# Grafana fires these when a rule could not be evaluated: no statement about a version.
 _NOT_EVALUATED = frozenset({"DatasourceNoData", "DatasourceError"})
 _SUMMARY_CHARACTERS = 500
 _EXAMPLE: JsonDict = {
@@ -33,7 +33,7 @@ _EXAMPLE: JsonDict = {
     ],
 }
 
-# Fifty thousand alerts; their sender has shown a token.
+# Room for fifty thousand alerts; the sender is authenticated.
 _LIMIT = 16 * 1024 * 1024
 _VALUES = 1_000_000
 
@@ -52,7 +52,9 @@ class Webhook(BaseModel):
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
 
-    version: Any = Field(default=None, description="Of the payload's format; every one is read")
+    version: Any = Field(
+        default=None, description="Version of the payload's format; every one is accepted"
+    )
     status: Any = Field(default=None, description="For alerts that carry no status of their own")
     alerts: list[Any] = Field(description="Alerts with `status`, `labels` and `annotations`")
     common_labels: Any = Field(
@@ -80,7 +82,7 @@ class Webhook(BaseModel):
 
 
 def _fires(status: Any) -> bool:
-    # "alerting" is what Grafana called it before its unified alerting
+    # "alerting": the status in Grafana's legacy alerting
     return str(status).lower() in ("firing", "alerting")
 
 
@@ -108,7 +110,7 @@ def add_alert_routes(app: FastAPI, service: Service) -> None:
                 None, about[0].summary, caller(request).name, leaving=serving
             )
         except (NoFallback, NotServing) as error:
-            # Asking again would not help, and Alertmanager repeats whatever is not answered 2xx.
+            # 200: Alertmanager retries every other status, and a retry would not help.
             return AlertAnswer(
                 action="none", reason=str(error), version=service.models.slot.version
             )

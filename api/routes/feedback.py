@@ -47,11 +47,11 @@ def add_feedback_routes(app: FastAPI, service: Service) -> None:
             **_without_zeros(replaced=len(kept.replaced), outdated=len(kept.outdated)),
         )
 
-    # the labels of a use case are read by its declaration
+    # the use case declares the schema of its labels
     feedback.__annotations__["body"] = service.scoring.labels.rows.feedback_request
     options = {
         "tags": ["scoring"],
-        "summary": "Tell what turned out to be true",
+        "summary": "Report labels: the true outcomes of rows",
         "response_model_exclude_unset": True,
     }
     limit = service.settings.batch_max_bytes
@@ -96,7 +96,7 @@ def _label(label: LabelIn, place: int, words: LabelWords) -> LabelValue:
     own = f", or one of the use case's words: {words.told}" if words.told else ""
     error = FieldProblem(
         field=f"labels.{place}.label",
-        problem="this is none of the words for a label",
+        problem="this is not a word for a label",
         remedy=f"send 1 or 0, yes or no, true or false{own}",
     )
     raise Problem(INVALID_REQUEST, f"{error.field}: {error.problem}", errors=[error])
@@ -111,7 +111,7 @@ def _known_at_us(label: LabelIn, place: int, now_us: int) -> int:
     if label.label_known_at is None:
         return now_us
     known_us = to_micros(label.label_known_at)
-    # a date without a zone is that of the sender, whose day may have begun before that of UTC
+    # a date without a zone is local to the sender, whose day may begin before that of UTC
     is_zoned = label.label_known_at.tzinfo is not UNSTATED
     if 0 <= known_us <= now_us + (_MAX_SKEW_US if is_zoned else _FARTHEST_ZONE_US):
         return min(known_us, now_us)
@@ -119,6 +119,6 @@ def _known_at_us(label: LabelIn, place: int, now_us: int) -> int:
     error = FieldProblem(
         field=f"labels.{place}.label_known_at",
         problem=f"{isoformat(known_us)} is {where}",
-        remedy="send the instant since when the label is known, or leave it out",
+        remedy="send the instant at which the label became known, or leave it out",
     )
     raise Problem(INVALID_REQUEST, f"{error.field}: {error.problem}", errors=[error])

@@ -27,18 +27,18 @@ from shared.tables.engine import database_errors, file_of, is_current
 from shared.tables.job_schedules import JobSchedule, read_schedules
 from shared.tables.read_standing import standing_of
 
-# For this long after the file was removed or replaced, its content is likely to be missing.
+# Time for which health reports that the database file was removed or replaced.
 _REMEMBERED_SECONDS = 3_600.0
 
 JOB = "retraining"
-# a scheduler writes every ten seconds that it has looked
+# a scheduler records every ten seconds that it checked the schedule
 UNATTENDED_SECONDS = 60
-# the clocks of two machines may differ by this much
+# tolerated difference of two machines' clocks
 AHEAD_SECONDS = 60
 
 Figures = dict[str, int | float | str | bool | None]
 
-# Many times what the largest round takes.
+# Much longer than the largest round of the drain takes.
 _LONG_LAG_SECONDS = 60.0
 
 
@@ -127,12 +127,12 @@ def _ahead_of_time(stored: JobSchedule, now_us: int) -> str | None:
     try:
         interval = Interval.parse(stored.interval)
     except ValueError as error:
-        return f"in force is an interval that this version refuses: {error}"
+        return f"the interval in force is one that this version refuses: {error}"
     due_us = next_due(interval, stored.anchor_us, now_us)
     if stored.next_due_us <= due_us + AHEAD_SECONDS * MICROS_PER_SECOND:
         return None
     return (
-        f"the next run stands for {isoformat(stored.next_due_us)}, though one is due at "
+        f"the next run is recorded for {isoformat(stored.next_due_us)}, though one is due at "
         f"{isoformat(due_us)}: a scheduler's clock ran ahead; a scheduler that runs takes it back"
     )
 
@@ -186,13 +186,13 @@ def add_health_routes(app: FastAPI, service: Service) -> None:
 
     tags = {"tags": ["health"]}
     specs = (
-        RouteSpec("GET", "/api/health", health, options={**tags, "summary": "How every part is"}),
+        RouteSpec("GET", "/api/health", health, options={**tags, "summary": "Component states"}),
         RouteSpec("GET", "/livez", livez, problems=(SCORING_FAILED,),
                 options={**tags, "summary": "The process answers"}),
         RouteSpec("GET", "/readyz", readyz, problems=(NO_MODEL, JOURNAL_FULL, SCORING_FAILED),
                 options={**tags, "summary": "Rows can be scored"}),
         RouteSpec("GET", "/metrics", metrics,
-                options={**tags, "summary": "Figures for Prometheus", "response_class": Response}),
+                options={**tags, "summary": "Metrics for Prometheus", "response_class": Response}),
     )  # fmt: skip
     for spec in specs:
         add_route(app, service.access.authenticator, spec)
@@ -206,9 +206,8 @@ def _check_scoring(service: Service) -> None:
     """
     limit, seconds = service.settings.worker_hang_seconds, service.scoring.lane.seconds_at_work
     if limit and seconds > limit:
-        detail = (
-            f"version {service.models.slot.version} has been at the same rows for {seconds:.0f} s"
-        )
+        version = service.models.slot.version
+        detail = f"version {version} has been scoring the same rows for {seconds:.0f} s"
         raise Problem(SCORING_FAILED, detail)
 
 
@@ -282,7 +281,7 @@ def _approval(service: Service) -> dict[str, Component]:
     try:
         held = waiting(service.database.engine)
     except DataUnavailable:
-        return {}  # what the database is like, its own component says
+        return {}  # the component `database` reports this
     if not held:
         return {}
     newest = held[0]

@@ -53,7 +53,7 @@ from shared.contracts.rollouts import Mode
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
 
-# Longer than any order takes, and shorter than it takes a person to do something else about it.
+# Longer than any change takes, and shorter than a person takes to try something else.
 MAX_WAIT_SECONDS = 5.0
 
 _ROLLBACK_LIMIT = 16 * 1024
@@ -82,7 +82,8 @@ Signature = Annotated[
     str, Header(max_length=1_000, description="keyid:base64, over the body's bytes")
 ]
 Fencing = Annotated[
-    int | None, Header(ge=0, le=2**53, description="Grows with every scheduler's lease")
+    int | None,
+    Header(ge=0, le=2**53, description="Fencing number: grows with every lease of a scheduler"),
 ]
 
 Wanted = Annotated[
@@ -115,7 +116,7 @@ def received(service: Service) -> Callable[[Request], Awaitable[Order]]:
 
     async def order(request: Request) -> Order:
         if await request.is_disconnected():
-            raise Problem(ORDER_EXPIRED, "the caller has gone")
+            raise Problem(ORDER_EXPIRED, "the caller has disconnected")
         return Order(time.monotonic(), service.models.registry.current())
 
     return order
@@ -300,7 +301,7 @@ def add_revocation_route(app: FastAPI, service: Service) -> None:
         who = acting_name(request, body.person)
         try:
             with suppress(NoRollout, RolloutConflict):
-                # If it is on trial, users do not get it from here on.
+                # Ends its trial, if any: no user gets its responses from here on.
                 service.rollout_controller.abort(
                     ChangeRequest(body.version, f"revoked: {body.reason}", who)
                 )

@@ -46,7 +46,7 @@ JOB = "retraining"
 _LIMIT = 16 * 1024
 _BASE = "/api/mlops"
 _TAGS = {"tags": ["retraining"]}
-# What the columns of a run hold of a name.
+# Length of the name columns of a run.
 _LONGEST_NAME = 64
 RunNumber = Annotated[int, Path(ge=1, le=2**53, examples=[1])]
 
@@ -89,7 +89,7 @@ def add_retraining_routes(app: FastAPI, service: Service) -> None:
         RouteSpec("POST", f"{_BASE}/replays", replay, Role.OPERATOR, _LIMIT,
                 problems=(DATABASE_UNAVAILABLE, REPLAY_UNFINISHED, REGISTRY_FAILED),
                 options={**_TAGS, "status_code": 202,
-                         "summary": "Play past months with another schedule; changes nothing"}),
+                         "summary": "Replay past months with another schedule; read-only"}),
         RouteSpec("POST", f"{_BASE}/runs/{{run_id}}/cancel", cancel, Role.OPERATOR, _LIMIT,
                 problems=(DATABASE_UNAVAILABLE, UNKNOWN_RUN, RUN_OVER, REGISTRY_FAILED),
                 options={**_TAGS, "summary": "End a run that waits or is in progress"}),

@@ -33,7 +33,8 @@ _PROBLEMS = (
     REGISTRY_FAILED,
 )
 Fencing = Annotated[
-    int | None, Header(ge=0, le=2**53, description="Grows with every scheduler's lease")
+    int | None,
+    Header(ge=0, le=2**53, description="Fencing number: grows with every lease of a scheduler"),
 ]
 
 
@@ -60,7 +61,7 @@ def add_rollout_routes(app: FastAPI, service: Service) -> None:
             partial=partial,
         )
 
-    options = {"tags": ["models"], "summary": "Move on, promote or end what is rolled out"}
+    options = {"tags": ["models"], "summary": "Advance, promote or abort the rollout"}
     spec = RouteSpec(
         "POST", "/update_rollout", update, Role.PUSH, _LIMIT, _PROBLEMS, options, also=BY_OPERATORS
     )

@@ -32,7 +32,7 @@ from api.tracing.batches import BatchTrace, BatchTracer, TracedRequest
 from shared.tracing.context import current_context
 from shared.usecase.serving import ScoringRoute
 
-# Larger batches save little more, and these rows already hold the loop for two milliseconds.
+# Larger batches save little, and this one already holds the event loop for two milliseconds.
 MAX_ROWS = 64
 _FAILED = 500
 
@@ -162,7 +162,7 @@ class MicroBatcher:
         context = current_context()
         traceparent = None if context is None else context.traceparent.encode()
         recipient = _FutureRecipient(outcome, get_contextvars(), traceparent)
-        # a turn may begin with this row, and is not of its context alone
+        # this row may start the micro-batch, which must not run in the context of one request
         self._context.run(self.add, body, row_route, caller, recipient)
         found = await outcome
         if isinstance(found, Problem):

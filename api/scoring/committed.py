@@ -20,7 +20,7 @@ from api.scoring.stages import Received, Reply, RowOutcome
 Deliver = Callable[[RowOutcome], None]
 
 
-# A row that is superseded again and again: the decision that stands cannot be read.
+# Attempts to read the stored decision of a row that is superseded repeatedly.
 _MOST_LOOK_UPS = 3
 
 

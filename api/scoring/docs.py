@@ -67,7 +67,7 @@ class Documented:
     def __init__(self, asgi: ASGIApp, model: type[BaseModel], examples: Mapping[str, Any]) -> None:
         self.asgi = asgi
         shown: Any = {name: {"value": body} for name, body in examples.items()}
-        # A type made at run time: the checker cannot follow it.
+        # A type created at run time: mypy cannot follow it.
         annotation: Any = Annotated[cast(Any, model), Body(openapi_examples=shown)]
         body = Parameter("body", Parameter.KEYWORD_ONLY, annotation=annotation)
         self.__signature__ = Signature([body])

@@ -61,5 +61,5 @@ class ExplainedBatchWork(PacedRequestWork):
         try:
             return self._teller.completed(outcome, self._count)
         except Problem as problem:
-            # a row that came before may have been decided by a version that cannot explain it
+            # a duplicate may have been decided by a version that cannot explain its scores
             return problem

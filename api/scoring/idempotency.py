@@ -53,8 +53,8 @@ from shared.usecase.serving import FeatureSet, ServedModel
 
 ToTransaction = Callable[[BaseModel, int], Any]
 
-# Time between a request's event time and its place in the order of ingestion, at most: rows of
-# one user wait for each other in threads.
+# Longest time between a request's event time and its ingestion time: rows of one user wait
+# for each other in threads.
 _TURN_US = 60 * MICROS_PER_SECOND
 
 
@@ -207,7 +207,7 @@ class DecisionLookup:
             row = connection.execute(query).mappings().one_or_none()
         if row is None:
             return None
-        # A vector of another feature set cannot be answered from; the row still counts once.
+        # The vector of another feature set gives no response; the row still counts once.
         has_vector = row["feature_vector"] is not None and bool(row["component_scores"])
         if not has_vector or not self._feature_set.names_of(row["feature_set_version"]):
             return PastDecision(self._format.rows.row(dict(row)), None)
@@ -306,7 +306,7 @@ def _is_clock_of_then(
     """True if the event time follows the clock, now and at the first request."""
     try:
         then_us = to_transaction(request, first.ingested_at_us).event_time_us
-    except ValueError:  # a fixed instant, too far ahead of then
+    except ValueError:  # a fixed instant, too far in the future at that time
         return False
     follows_clock: bool = then_us != sent.event_time_us
     return follows_clock and 0 <= then_us - first.event_time_us <= _TURN_US

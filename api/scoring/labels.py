@@ -23,7 +23,7 @@ from shared.tables.transaction_store import TRANSACTIONS
 from shared.transaction import Label
 from shared.usecase.row_store import RowStore
 
-# A caller that sends labels is answered soon; the journal can wait for a lock.
+# Labels wait this long for a database lock; after that they go to the journal.
 _LOCK_SECONDS = 1.0
 _MAX_NAMED = 20
 
@@ -133,7 +133,7 @@ class LabelKeeper:
         kept.queued |= elsewhere or set()
         rest = _without(rest, kept.queued)
         if stored is not None and elsewhere:
-            # a decision may have been drained between the two questions
+            # a decision may have been drained between the two lookups
             stored |= self._store(rest, kept) or set()
             rest = _without(rest, stored)
         if stored is not None:

@@ -18,7 +18,7 @@ from api.models.model_slot import ModelSlot
 
 MIB = 1024 * 1024
 ROOM_BYTES = 8 * MIB
-# The answers of a batch grow while it is scored: those of a wrong row to ten times the row.
+# A batch grows while it is scored: the error of an invalid row is up to ten times the row.
 ROOM_BATCHES = 8
 
 Piece = Callable[[], None]
@@ -31,7 +31,7 @@ LOOP_SECONDS = 0.01
 THREAD_SECONDS = 0.1
 """The time limit of a piece on the thread: other pieces wait for it."""
 
-# of a version that was not measured: it was loaded without a test, after a restart
+# For a version without a measurement: loaded after a restart, without the smoke test.
 _UNKNOWN_ROWS = 4
 _STOP_SECONDS = 2.0
 
@@ -171,7 +171,7 @@ class ScoringLane:
             try:
                 piece()
             finally:
-                # a loop that has ended waits for nothing
+                # RuntimeError: the event loop has been closed
                 with suppress(RuntimeError):
                     loop.call_soon_threadsafe(self._finished, done)
 

@@ -184,7 +184,7 @@ def compare(
     def decide(place: int, values: FloatVector, model: LiveModel) -> str:
         return _decide(scored[place].row, matrix[place], values, model).answer.decision
 
-    # Quarantined rows, which count nowhere else, do not count here either.
+    # Quarantined rows are left out here as everywhere.
     decisions = [None if row.is_quarantined else answer.decision for row, _, answer in scored]
     comparison.repeat(matrix, scores.seconds[live.version], decisions, decide)
 

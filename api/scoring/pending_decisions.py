@@ -22,7 +22,7 @@ from shared.transaction import Label
 from shared.usecase.serving import FeatureSource
 
 _log = structlog.get_logger()
-# Rows that are forgotten at once: half a millisecond.
+# Rows removed from the cache at once: half a millisecond.
 _ROWS_AT_ONCE = 500
 Thresholds = Callable[[str], Mapping[str, float]]
 
@@ -92,7 +92,7 @@ class PendingDecisions:
         keys = list(map(quarantine_key, batch.quarantined_ids))
         self.cache.drop(batch.superseded)
         if self.commits is not None:
-            # a row that the database never takes is decided again when it is sent again
+            # a row that the database rejects is decided anew when it is sent again
             self.cache.drop(batch.refused)
             self.commits.settled(batch, [*batch.transaction_ids, *keys])
         if keys:

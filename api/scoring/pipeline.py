@@ -52,7 +52,7 @@ from shared.usecase.serving import HISTORY_UNAVAILABLE, FeatureSource, ServingUs
 WITHOUT_HISTORY = {"code": HISTORY_UNAVAILABLE}
 """Among the reason codes of a stored decision whose history could not be read, or not in time."""
 
-# Of a long batch each part of this many rows may read for as long as a request of one row.
+# Rows of a batch for each read deadline; one deadline is that of a single-row request.
 _ROWS_A_DEADLINE = 50
 _NO_DEADLINE = nullcontext()
 _NO_COMMITS: Mapping[str, Commit] = {}
@@ -182,7 +182,7 @@ class ScoringPipeline:
         self, rows: Sequence[Accepted], outcomes: Outcomes
     ) -> tuple[list[Accepted], list[tuple[Accepted, Accepted]]]:
         """Rows to decide, and rows whose id came earlier among them; others have an outcome."""
-        # before the decisions are looked up: one that is committed meanwhile may not stand
+        # before the lookup of decisions: one committed meanwhile may have been superseded
         commits = self._waiting(rows)
         known = self._known(rows)
         first: dict[str, Accepted] = {}
@@ -203,7 +203,7 @@ class ScoringPipeline:
         """Earlier decisions of the rows' ids, by their keys."""
         named = [row for row in rows if row.is_named]
         known = self._parts.decisions.among([row.key for row in named])
-        # It counted when it came, and would not any more: it is the same row all the same.
+        # The row was trusted when it was first sent and is quarantined now: still the same row.
         late = [row for row in named if row.is_quarantined and row.received.caller.is_trusted]
         if late:
             ids = {row.key: row.transaction.transaction_id for row in late}
@@ -336,7 +336,7 @@ class ScoringPipeline:
             parts.metrics.quarantined.inc(quarantined)
         if trial is not None:
             for one in scored:
-                # how long a row of a batch took is not known
+                # rows of a batch have no latency of their own
                 is_timed = isolation is Isolation.PER_ROW
                 trial.noted(one.decided, scores.own_milliseconds(one, now) if is_timed else None)
 
@@ -344,7 +344,7 @@ class ScoringPipeline:
 
     def _append(self, recorded: Sequence[Recorded]) -> Iterable[Commit | None]:
         parts, records = self._parts, [one.record for one in recorded]
-        # first: a drain that finds that one does not stand drops it
+        # before the journal: a drain that finds a superseded decision drops it from the cache
         parts.cache.put(recorded)
         try:
             if parts.commits is None:

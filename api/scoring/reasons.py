@@ -41,10 +41,10 @@ from shared.usecase.serving import (
 )
 
 OPTION = "reasons"
-# The live version, its fallback, one on trial, and one that decided a row that comes again.
+# Live version, fallback, version on trial, and the version of a duplicate.
 _MOST_KEPT = 4
 _REMEDY = "send the request without ?reasons"
-# Trees of this many nodes take milliseconds to explain, which are not taken from the event loop.
+# Explaining this many tree nodes takes milliseconds: done on a thread, not on the event loop.
 _MANY_NODES = 10_000
 
 
@@ -52,7 +52,7 @@ class Reason(BaseModel):
     """Contribution of one column or feature to the raw score of this row."""
 
     feature: str
-    value: float | bool | str | None = Field(description="As the request has it; null: missing.")
+    value: float | bool | str | None = Field(description="The value in the request; null: missing.")
     contribution: float = Field(description="Above 0: it raised the raw score.")
 
 
@@ -138,7 +138,7 @@ class Explanations:
             explainer = explainer_of(bundle.files[GRAPH], names, bundle.manifest.components)
             columns = np.array([self._place[name] for name in names], dtype=np.intp)
         except (NotExplainable, KeyError) as error:
-            why = f"{error}" if isinstance(error, NotExplainable) else "it is no such graph"
+            why = f"{error}" if isinstance(error, NotExplainable) else "it is not such a graph"
             return Problem(NO_REASONS, f"version {version} cannot give reasons: {why}; {_REMEDY}")
         except (UnderstudyError, OSError) as error:
             detail = f"version {version} cannot be read any more ({error}); {_REMEDY}"
@@ -252,7 +252,7 @@ class ReasonedWork(PacedRequestWork):
         explanations = self._teller.explanations
         await explanations.prepare_paced()
         reply = await self._work.scored_in_turn(body, caller)
-        # a row that comes again was decided by another version, perhaps
+        # a duplicate may have been decided by another version
         await explanations.ready(reply.version)
         if explanations.is_slow(reply.version):
             return await asyncio.to_thread(self._teller.encoded, reply, self._count)
@@ -277,7 +277,7 @@ def wanted_reasons(query: bytes, rule: ReasonRule | None) -> int:
         return rule.default
     number = said[0]
     if len(said) > 1 or not number.isascii() or not number.isdigit() or len(number) > 3:
-        raise _refused("it is no number", f"write a whole number from 0 to {MOST_REASONS}")
+        raise _refused("it is not a number", f"write a whole number from 0 to {MOST_REASONS}")
     if int(number) > MOST_REASONS:
         raise _refused(f"{number} are too many", f"ask for at most {MOST_REASONS}")
     return int(number)
@@ -315,7 +315,7 @@ def _with_reasons(model: type[BaseModel]) -> type[BaseModel]:
         "raw_score": (float | None, Field(None, description=f"{only}. {scale}.")),
         "expected_raw_score": (
             float | None,
-            Field(None, description=f"{only}: with all contributions it makes the raw score."),
+            Field(None, description=f"{only}: its sum with all contributions is the raw score."),
         ),
     }
     made: type[BaseModel] = create_model(model.__name__, __base__=model, **fields_added)
@@ -335,7 +335,7 @@ def documented_option(rule: ReasonRule, most_rows: int | None = None) -> dict[st
         "in": "query",
         "required": False,
         "allowEmptyValue": True,
-        "description": f"Tell this many of the largest contributions to the raw score; without a "
+        "description": f"Return this many of the largest contributions to the raw score; without a "
         f"number {rule.default}. Exact for the trees of the version that answers.{of_batch}",
         "schema": {"type": "integer", "minimum": 0, "maximum": MOST_REASONS},
     }

@@ -20,7 +20,7 @@ from shared.request_types import known_later
 
 Instance = BaseModel | ValidationError
 
-# as many rows as are scored in one or two slices
+# one or two slices of rows
 _SMALL_BYTES = 32 * 1024
 
 
@@ -62,7 +62,7 @@ class Instances:
     ) -> None:
         """`later`: see `RowRequest.known_later`."""
         self._later = later
-        # the first ones are at the end, where taking them costs nothing
+        # reversed: taking the first value is then a cheap pop() from the end
         self._values = values[::-1]
         self._parse = parse
 
@@ -130,7 +130,7 @@ def _as_they_are(instances: list[Instance]) -> list[Instance]:
 
 
 def _envelope(row: Any, max_rows: int) -> Callable[[bytes], list[Any]]:
-    # one that is wrong is enough to go the other way, or to refuse the whole
+    # fail_fast: one invalid row is enough to validate row by row, or to refuse the body
     rows = (list[row], Field(min_length=1, max_length=max_rows, fail_fast=True))
     adapter: TypeAdapter[Any] = TypeAdapter(create_model("Instances", instances=rows))
 

@@ -23,9 +23,9 @@ from shared.transaction import Transaction
 from shared.usecase.row_store import RowFields
 from shared.usecase.serving import FeatureSource, FloatMatrix, Reservation
 
-# Each row takes one for its user and one for its id.
+# Lock stripes; a row takes one for its user and one for its id.
 _STRIPES = 1_024
-# Readings of two threads, and corrections that are no jump, may differ by this much.
+# Tolerance for readings of two threads and for small clock corrections.
 _SET_BACK_US = MICROS_PER_SECOND
 
 
@@ -120,7 +120,7 @@ class StripedLocks:
 
     @contextmanager
     def of(self, keys: Iterable[str]) -> Iterator[None]:
-        # Always in the same order: two batches with common users do not wait for each other.
+        # Sorted: two batches with common users cannot deadlock.
         stripes = sorted({hash(key) % _STRIPES for key in keys})
         with ExitStack() as stack:
             for stripe in stripes:

@@ -27,10 +27,10 @@ from api.scoring.stages import EncodedReply, Received, Reply, RowOutcome
 from shared.usecase.serving import ScoringRoute
 
 SLICE_ROWS = 64
-# what keeps one slice from being decided keeps the next from it, too
+# Problems of one slice that apply to all later slices as well.
 _FINAL = (JOURNAL_FULL, NO_MODEL)
 
-# a handful of rows, which take no longer than their turn would
+# A few rows, scored at once: passing them to another thread would take longer.
 _FEW_BYTES = 1_024
 
 
@@ -199,7 +199,7 @@ class RowWork(PacedRequestWork):
         self._route = route
         self._batcher = batcher
         self._lane = lane
-        # the endpoint that awaits an answer counts it
+        # unused metrics: the endpoint that awaits the response counts it
         self._row_route = RowRoute(route, parse, RouteMetrics())
 
     def __call__(self, body: bytes, caller: Caller) -> EncodedReply:
@@ -289,7 +289,7 @@ class BatchWork(PacedRequestWork):
         """A batch, as soon as there is room for it."""
         parsed: list[Batch] = []
         async with self._lane.batches.of(len(body)):
-            # parsing takes its turn, too: a hundred connections may send their batches at once
+            # parsing is queued as well: a hundred connections may send batches at once
             await self._lane.run(lambda: parsed.append(self.batch(body, caller)))
             yield parsed[0]
 

@@ -15,7 +15,7 @@ from shared.tracing.pipe import SpanSink
 from shared.tracing.spans import Attribute, EpochInstants, Span
 
 PHASES: tuple[str, ...] = ("wait", "parse", "accept", "features", "model", "record", "answer")
-# Together with the phases they fit into one line of the pipe.
+# Span links that fit, with the phases, into one line of the pipe.
 _MOST_LINKS = 24
 _CALLERS_A_LINE = 8
 
@@ -80,7 +80,7 @@ class BatchTracer:
     ) -> None:
         """All rows are answered; `about` says more of them, if they are kept."""
         now = time.perf_counter()
-        # they came one after the other, and are answered together
+        # rows of a micro-batch arrive one by one and are answered together: the first is slowest
         is_slow = self._minute.is_slow(now - first_started, now)
         known_callers = _contexts(callers) if callers else ()
         is_sampled = any(context.is_sampled for _, context in known_callers)
@@ -122,7 +122,7 @@ class BatchTracer:
 def _phases(trace: BatchTrace, began: float, now: float, ns: Callable[[float], int]) -> list[Span]:
     names, marks, context = PHASES, [*trace.marks, now], trace.context
     if trace.is_split or len(marks) != len(names):
-        # no phase is that of all rows
+        # no phase covers all rows
         names, marks = ("wait", "score"), [marks[0], marks[-1]]
     begins = [began, *marks[:-1]]
     return [

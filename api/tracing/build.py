@@ -42,7 +42,7 @@ def build_tracing(
     metrics.registry.register(TraceCounts(pipe, sampler))
     if pipe is None:
         return Tracing()
-    # rows of further routes are few beside those of the first
+    # latency of the first route only: the others have few rows
     minute = LastMinute(BUCKETS, metrics.route(use_case.routes[0].path).buckets)
     return Tracing(
         pipe,
@@ -61,14 +61,14 @@ class TraceCounts(Collector):
     def collect(self) -> Iterable[Metric]:
         kept = CounterMetricFamily(
             "understudy_traces_kept",
-            "Traces that the tail rule kept, by reason",
+            "Traces kept by tail sampling, by reason",
             labels=("reason",),
         )
         for reason in ("error", "caller", "slow", "chance"):
             kept.add_metric((reason,), self._sampler.kept[reason])
         dropped = CounterMetricFamily(
             "understudy_traces_dropped",
-            "Traces that were not exported: over the number a second, or the pipe was full",
+            "Traces not exported: too many a second (limit), or a full pipe (pipe)",
             labels=("reason",),
         )
         dropped.add_metric(("limit",), self._sampler.over_limit)

@@ -90,7 +90,7 @@ class FileWatcher:
         again = file.retry_at is not None and now >= file.retry_at
         if identity == file.seen and not again:
             return
-        # Before the call: a change meanwhile is seen at the next look.
+        # Set before the call, so that a change during it is seen by the next poll.
         file.seen = identity
         well = _quietly(file.changed)
         file.retry_at = None if well else now + self._retry_seconds

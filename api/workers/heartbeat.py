@@ -12,7 +12,7 @@ from contextlib import suppress
 from math import inf
 
 BEAT_SECONDS = 0.5
-# Less would take a collection of garbage for a hang.
+# With less, a garbage collection would count as a hang.
 _LEAST_HANG_SECONDS = 2.0
 
 
@@ -27,7 +27,7 @@ class Heartbeat:
         if self._descriptor is None:
             return
         if scores():
-            # A supervisor that does not read is ending: then the pipe is full, or has no reader.
+            # The supervisor is ending and no longer reads: the pipe is full or closed.
             with suppress(BlockingIOError, BrokenPipeError):
                 os.write(self._descriptor, b".")
         loop.call_later(BEAT_SECONDS, self.begin, loop, scores)

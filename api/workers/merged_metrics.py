@@ -19,10 +19,10 @@ from api.workers.run_dir import RunDir
 PUBLISH_SECONDS = 1.0
 _METRICS = "figures"
 _OURS = "understudy_"
-# Kept outside of the process: by the supervisor, and in the files of a rollout.
+# Counts kept outside the process: by the supervisor, and in the files of a rollout.
 _KEPT_ELSEWHERE = ("understudy_worker_hangs", "understudy_rollout_", "understudy_shadow_")
 _CUMULATIVE = frozenset({"counter", "histogram"})
-# Versions of earlier processes; every death would add those that its successor has not served.
+# Versions of earlier processes that stay in the counts; unbounded, each restart would add some.
 _VERSIONS_KEPT = 8
 Sample = tuple[str, dict[str, str], float | None]
 Family = tuple[str, str, str, list[Sample]]
@@ -47,7 +47,7 @@ class MergedMetrics:
         """The text that Prometheus reads."""
         if self._run_dir.total == 1:
             return self._metrics.render()
-        # What is shown is published, or a successor could go on from less.
+        # Publish before responding: a successor must not continue from lower counts.
         own = self._published()
         reports = self._run_dir.reports(_METRICS)
         families = {number: content["families"] for number, content in reports.items()}
@@ -91,7 +91,7 @@ def _sum(before: Iterable[Sample], now: Iterable[Sample]) -> list[Sample]:
     total: dict[SeriesKey, Sample] = {_key(sample): sample for sample in before}
     for name, labels, value in now:
         key = _key((name, labels, value))
-        # at the end: the order says which versions answered last
+        # moved to the end: ordered by the last response
         known = total.pop(key, None)
         if known is not None:
             value = (value or 0.0) + (known[2] or 0.0)  # noqa: PLW2901 - the same sample

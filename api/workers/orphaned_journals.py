@@ -55,7 +55,7 @@ def _unowned_folders(root: Path, total: int) -> list[Path]:
 
 def worker_folders(root: Path) -> list[Path]:
     """Folders of workers, whatever their number was."""
-    # `worker-0-copy` was made by hand
+    # not e.g. `worker-0-copy`, made by hand
     return sorted(path for path in root.glob(f"{_PREFIX}*") if _NAME.fullmatch(path.name))
 
 
@@ -63,7 +63,7 @@ def _has_segments(folder: Path) -> bool:
     try:
         return bool(segment_numbers(folder))
     except OSError:
-        return True  # opening it will say why it cannot be read
+        return True  # unreadable: opening it reports the reason
 
 
 class OrphanedJournals:
@@ -138,7 +138,7 @@ class OrphanedJournals:
         try:
             journal.open()
         except (SettingsError, OSError) as error:
-            # Another process writes to it, or it cannot be read; the next look tries again.
+            # Another process writes to it, or it cannot be read: tried again at the next poll.
             journal.close()
             if folder not in self._refused:
                 _log.error("journal_not_inherited", folder=folder.name, error=str(error))

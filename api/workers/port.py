@@ -28,9 +28,9 @@ def bound(settings: Settings) -> Iterator[socket.socket]:
     host, port = settings.api_host, settings.api_port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as own:
-        # Connections inherit both. With the kernel's own bounds a thousand callers that read
-        # nothing, or whose bodies wait to be read, fill the memory that all connections of the
-        # machine share: packets of every caller are then dropped and sent again after seconds.
+        # Connections inherit both. With the kernel's defaults, a thousand callers that read
+        # nothing, or whose bodies wait to be read, exhaust the TCP memory that all connections
+        # share: packets of every caller are then dropped and retransmitted after seconds.
         own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_BYTES)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -15,7 +15,7 @@ import structlog
 from shared.system.files import TEMPORARY_PREFIX, write_whole
 
 _log = structlog.get_logger()
-# The report of every worker when it serves.
+# Name of the report in which each worker states its live version.
 STATE = "state"
 WorkerReport = dict[str, Any]
 

@@ -26,7 +26,7 @@ from shared.system.child_processes import ChildProcess, start_child, stop_childr
 
 _log = structlog.get_logger()
 _POLL_SECONDS = 0.05
-# Requests under way and the last of the journal get this long.
+# Grace period for requests in progress and for draining the journal.
 _STOP_SECONDS = 15.0
 # A worker that ran this long is not counted as a failed start.
 _LIVED_SECONDS = 10.0
@@ -35,7 +35,7 @@ _QUICK_DEATHS = 5
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.2, 30.0
 
 
-# Enough to write down where it hangs.
+# Time for a hanging worker to write its stack traces.
 _LAST_WORDS_SECONDS = 1.0
 
 

@@ -36,7 +36,7 @@ def read_context(arguments: list[str]) -> WorkerContext:
         parser.add_argument(f"--{name}", type=int, required=True)
     said = parser.parse_args(arguments)
     end_with_parent(said.parent, signal.SIGTERM)
-    # Asked by the supervisor before it ends a worker that hangs: where is it?
+    # The supervisor sends this signal before it kills a hanging worker: dump all stacks.
     faulthandler.register(DUMP_STACKS_SIGNAL, all_threads=True)
     listener = socket.socket(fileno=said.listener)
     return WorkerContext(said.number, said.starts, said.hangs, listener, said.heartbeat)

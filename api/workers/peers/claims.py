@@ -30,7 +30,7 @@ _BUCKET_ENTRIES = 8
 _BUCKET = struct.Struct("<" + "11xBI" * _BUCKET_ENTRIES)
 _BUCKETS = 32_768
 _BYTES = _BUCKETS * _BUCKET.size
-# The database has what was decided longer ago, if it is there.
+# Older decisions are in the database, if it is available.
 _VALID_SECONDS = 3_600
 # The lock is held for a few microseconds a row, unless its process is stopped.
 _LOCK_SECONDS = 0.05

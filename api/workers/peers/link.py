@@ -19,14 +19,14 @@ from api.workers.peers.address import short_path
 from api.workers.peers.frames import ALIVE, ANSWER, CALL, Frame, FrameError, FrameReader, encoded
 
 _log = structlog.get_logger()
-# Workers of one service start together, and not all are equally fast.
+# Wait for the first connection: workers start together, some more slowly.
 FIRST_SECONDS = 10.0
-# A request in flight when a worker dies may be the cause of its death.
+# At most one retry: a request in flight may be the cause of a worker's death.
 _MAX_SENDS = 2
-# A call that is read later than this part of the wait is refused by the other side: its caller is
-# about to give up.
+# Share of the timeout after which the other side refuses an unread call: its caller is about
+# to give up.
 _READ_WITHIN = 0.8
-# However lively the other side is.
+# Longest wait for a reply, even while the other side sends heartbeats.
 LONGEST_SECONDS = 60.0
 MAX_WAITING_BYTES = 32 * 1024 * 1024
 _LOOK_SECONDS = 0.1
@@ -66,7 +66,7 @@ class PeerLink(asyncio.Protocol):
         self._count_given_up = count_given_up
         self._path = path
         self._loop: asyncio.AbstractEventLoop | None = None
-        # open, and usable once the other side has given a sign of life
+        # connected; usable after the first heartbeat of the other side
         self._opened: asyncio.Transport | None = None
         self._transport: asyncio.Transport | None = None
         self._connecting: asyncio.Task[None] | None = None

@@ -22,7 +22,7 @@ from shared.usecase.row_store import RowFields
 
 _log = structlog.get_logger()
 
-# Peers that are still asking get this long when a worker ends.
+# At shutdown, time for peers whose calls are in progress.
 _LEAVE_SECONDS = 3.0
 _QUIET_SECONDS = 0.3
 _LOOK_SECONDS = 1.0

@@ -36,7 +36,7 @@ def parsed(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        # as requests are validated: whatever is scored has its owner
+        # parsed as in validation, so that every row that is scored has an owner
         return from_json(body)
 
 

@@ -166,7 +166,7 @@ def unavailable() -> Problem:
     """The owner of an entity did not answer in time; no other worker may answer instead."""
     return Problem(
         WORKER_UNAVAILABLE,
-        "the worker that keeps this entity's rows is not there; send the row again",
+        "the worker that owns this entity does not answer; send the row again",
         headers={"Retry-After": "2"},
     )
 
@@ -297,14 +297,14 @@ class ForwardedBatches:
         parts = split(body, self._peers.ownership, self._max_rows)
         if not parts or (len(parts) == 1 and parts[0].owner == self._peers.number):
             return await self._inner(work, body, caller)
-        # the others first: they work while this one does
+        # the calls to other workers first: they run in parallel with this one's part
         answers = await asyncio.gather(*(self._part(work, part, caller) for part in parts))
         status, headers, merged = merge(parts, answers)
         return EncodedReply(merged, "", status, headers)
 
     async def _part(self, work: RequestWork, part: OwnedRows, caller: Caller) -> PartAnswer:
         if part.owner == self._peers.number:
-            # lets the calls to others leave before the loop is held by this part
+            # sends the calls to others before this part blocks the event loop
             await asyncio.sleep(0)
             return PartAnswer(*await outcome(self._inner, work, part.body(), caller, self._models))
         self._metrics.forwarded_rows.inc(len(part.rows))
@@ -354,5 +354,5 @@ class PeersJournals:
                 all_asked = False
             else:
                 kept |= set(orjson.loads(answered.body))
-        # what one worker has, no other has: those of a silent one are among the rest
+        # each label is held by one worker: those of a silent worker are in the rest
         return kept if all_asked or len(kept) == len(labels) else None

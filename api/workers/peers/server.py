@@ -51,8 +51,8 @@ class PeerConnection(asyncio.Protocol):
             transport.close()
             return
         self._connections.add(self)
-        # Nothing is sent here before this: a socket may still take connections of a process that
-        # is being killed.
+        # A peer sends nothing before it has read this: a socket may still accept connections for a
+        # process that is being killed.
         self._transport.write(encoded(ALIVE))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
@@ -74,7 +74,7 @@ class PeerConnection(asyncio.Protocol):
         if frame.kind != CALL or frame.number >= len(self._operations):
             raise FrameError(f"no operation {frame.number}")
         if time.monotonic_ns() > frame.expires_ns:
-            # no caller waits for it any more
+            # its caller has given up
             self._send(encoded(EXPIRED, frame.call))
             return
         self.unanswered += 1
