@@ -110,7 +110,7 @@ def run_sentence(row: Mapping[str, Any], gates: Sequence[tuple[str, str, str]]) 
     words = {
         "AWAITING": "passed every gate and waits for a person",
         "REFUSED": "was not promoted",
-        "FAILED": "was not promoted, because the run broke off",
+        "FAILED": "was not promoted, because the run failed",
         "SKIPPED": "was not trained",
         "NOT_DUE": "was not promoted, because the live version is fresh",
         "MISSED": "was not trained, because no scheduler ran when it was due",

@@ -54,7 +54,7 @@ class ArchiveRunner:
         except TooYoung as error:
             report.end(RunStatus.FAILED, "settings", str(error))
         except OSError as error:
-            told = f"{self._context.place} takes no files: {error.strerror}; its rows stay"
+            told = f"{self._context.place} accepts no files: {error.strerror}; its rows stay"
             report.end(RunStatus.FAILED, "archive_dir", told)
 
     def _archive(self, steps: StepLog, report: RunReport) -> None:

@@ -52,7 +52,7 @@ def carry_out(
 ) -> int:
     """The life of the process; the exit status is 0 when the run was recorded."""
     end_with_parent(int(arguments[0]), by_kernel=True)
-    # one line from the parent; nothing is to be stopped before, so signals still kill
+    # one line from the parent; before it no work is in progress, so signals may still kill
     words = sys.stdin.readline().split()
     if not words:
         return 0

@@ -7,7 +7,7 @@ from shared.clock import MICROS_PER_SECOND, Clock, isoformat
 from shared.errors import SettingsError
 from shared.system.files import write_whole
 
-# The content of a heartbeat file, and the contents a power cut may leave: empty, or zeros.
+# The content of a heartbeat file, or what a power cut may leave: an empty file, or zeros.
 _OURS = re.compile(rb"[\x00\s0-9T:Z.-]*")
 _LONGEST = 200
 
@@ -40,7 +40,7 @@ def check_place(path: Path) -> None:
         is_ours = False
     if not is_ours:
         raise SettingsError(
-            f"HEARTBEAT_FILE: {path} is there already and is no heartbeat; name another file"
+            f"HEARTBEAT_FILE: {path} exists and is not a heartbeat file; choose another one"
         )
 
 

@@ -73,8 +73,8 @@ def run(
         wired.spans.close()
     log.info("scheduler_stopped", clean=is_clean)
     if not is_clean:
-        # A thread that waits for the database cannot be interrupted, and Python would wait for
-        # it. The lease of a run that could not be released expires.
+        # A thread that waits for the database cannot be interrupted, and a normal exit would wait
+        # for it. The lease of a run that could not be released expires.
         logging.shutdown()
         os._exit(0)
 

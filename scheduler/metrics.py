@@ -24,7 +24,7 @@ from shared.tables.job_schedules import JobSchedule, read_schedules
 from shared.tables.run_counts import JobCounts, count_runs
 from shared.tables.runs import RunStatus
 
-# ON_TRIAL is none of them: a counter must not fall when the rollout ends.
+# Not ON_TRIAL: a counter must not fall when the rollout ends.
 OUTCOMES = {
     RunStatus.SUCCEEDED: "succeeded",
     RunStatus.REFUSED: "succeeded",
@@ -33,7 +33,7 @@ OUTCOMES = {
     RunStatus.SKIPPED: "skipped",
     RunStatus.MISSED: "missed",
 }
-# not `job`: Prometheus calls what it scrapes by that name
+# not `job`: Prometheus sets that label to the name of the scrape job
 _JOB = "job_name"
 
 
@@ -110,7 +110,7 @@ def _of_schedules(schedules: Sequence[JobSchedule]) -> Iterable[Metric]:
     enabled = _gauge("understudy_schedule_enabled", "1 while the schedule is switched on")
     wrong = _gauge("understudy_schedule_problem", "1 while its configuration does not parse")
     checked = _gauge(
-        "understudy_schedule_checked_timestamp_seconds", "Time of the last look of a scheduler"
+        "understudy_schedule_checked_timestamp_seconds", "Time of the last check by a scheduler"
     )
     upcoming = _gauge("understudy_schedule_next_due_timestamp_seconds", "The next due instant")
     for one in schedules:

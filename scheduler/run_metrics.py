@@ -43,7 +43,7 @@ class FinishedRuns:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # Every run up to this one is final and counted, and these later ones are.
+        # Every run up to this number is final and counted; of the later ones, those in `_counted`.
         self._all_until = 0
         self._counted: set[int] = set()
         self.buckets = {job: [0] * (len(RUN_BUCKETS) + 1) for job in JOBS}
@@ -142,10 +142,11 @@ class RunMetrics(Collector):
 
     def _yearly_error(self) -> Iterable[Metric]:
         limit = GaugeMetricFamily(
-            "understudy_yearly_error_limit", "Chance a year of a promotion that should not be"
+            "understudy_yearly_error_limit",
+            "Probability of a wrong promotion that a year may spend",
         )
         left = GaugeMetricFamily(
-            "understudy_yearly_error_left", "What comparisons of this year have left of it"
+            "understudy_yearly_error_left", "What the comparisons of this year have left of it"
         )
         compared = GaugeMetricFamily(
             "understudy_yearly_comparisons", "Comparisons with the champion, this year (UTC)"

@@ -27,15 +27,15 @@ from scheduler.cycle.interruption import Interruption
 from shared.clock import to_datetime
 from shared.machine_clock import wall_ns
 
-# APScheduler's ticks, freed from the wall clock.
+# Triggers for APScheduler's periodic tasks that do not depend on the wall clock.
 #
-# Its own interval trigger counts in wall time: a clock that runs ahead for a moment would fire
-# every instant in between and then wait until the day it came from. Here a tick is due so many
-# seconds after it was last examined, and one whose next instant lies too far ahead, which
-# means that the clock was set back, is due at once.
+# Its interval trigger counts in wall time: a clock that jumps ahead for a moment would fire
+# every instant in between and then wait until that time is reached again. Here a task is due
+# a number of seconds after its last check, and a task whose next instant lies too far ahead
+# (the clock was set back) is due at once.
 
 LOOK_SECONDS = 1.0
-# How late a tick may be before it counts as lost.
+# Delay after which a task counts as lost.
 GRACE_SECONDS = 2.0
 
 
@@ -64,7 +64,7 @@ def keep_ticking(scheduler: BaseScheduler, stopping: threading.Event) -> None:
     """Look for lost ticks, in a separate thread, until stopped."""
 
     def look() -> None:
-        # waits by elapsed time, so it needs no clock to notice that one was set
+        # waits on the monotonic clock, which is not affected by changes of the wall clock
         while not stopping.wait(LOOK_SECONDS):
             wake_lost_ticks(scheduler, to_datetime(wall_ns() // 1000))
 
@@ -109,7 +109,7 @@ def stop_on_signals(interruption: Interruption) -> None:
     """SIGTERM and SIGINT ask everything to stop; call from the main thread."""
 
     def handle(_number: int, _frame: FrameType | None) -> None:
-        # no log line here: the signal may have come in the middle of writing one
+        # no log line in a signal handler: it may interrupt the writing of one
         interruption.request()
 
     signal.signal(signal.SIGTERM, handle)
@@ -165,7 +165,7 @@ def _listen(scheduler: BlockingScheduler, patient: set[str], log: FilteringBound
         hanging.discard(event.job_id)
 
     def on_overlap(event: events.JobSubmissionEvent) -> None:
-        # Said once, however many instants pass meanwhile.
+        # Logged once, however many instants pass meanwhile.
         if event.job_id not in patient | hanging:
             hanging.add(event.job_id)
             log.warning("tick_hangs", tick=event.job_id)

@@ -45,7 +45,7 @@ class ScheduleSettings(SettingGroup):
         default=1.0,
         gt=0,
         le=4,
-        description="Seconds between two looks for a run to start; a manual trigger starts within "
+        description="Seconds between two checks for a run to start; a manual trigger starts within "
         "5 s.",
     )
     catch_up_seconds: float = Field(
@@ -58,8 +58,8 @@ class ScheduleSettings(SettingGroup):
         default=15.0,
         ge=1,
         le=25,
-        description="Seconds without a sign of life after which another scheduler takes over a "
-        "run. The lease is extended every third of it.",
+        description="Seconds without an extension of its lease after which another scheduler takes "
+        "over a run. The lease is extended three times as often.",
     )
     run_attempts: int = Field(
         default=4, ge=1, description="Attempts of a run, the first included, at transient failures."
@@ -250,7 +250,7 @@ class RolloutSettings(SettingGroup):
         default=10.0,
         gt=0,
         le=300,
-        description="Seconds between two looks at the statistics of a rollout.",
+        description="Seconds between two checks of the statistics of a rollout.",
     )
     rollout_stage_minutes: float = Field(
         default=30.0, ge=0, description="Minutes that a stage of a rollout lasts at least."

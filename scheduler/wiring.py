@@ -93,7 +93,7 @@ def wire(
     )
     usual = {RETRAINING: children, DRIFT: children, ARCHIVE: children}
     worker = _worker(settings, engine, usual, recorder, log, jobs=JobChoice(without=(REPLAY,)))
-    # a worker of its own: a replay takes hours, and no retraining waits for it
+    # a separate worker: a replay takes hours, and retraining must not wait for it
     player = _worker(
         settings, engine, {REPLAY: replays}, recorder, log, jobs=JobChoice(only=(REPLAY,))
     )
@@ -156,7 +156,7 @@ def _rollout_tick(
         stage_minimum_outcomes=settings.rollout_stage_labels,
     )
     record = RolloutRecord(settings.retrained_models_dir)
-    # Three looks without a word, and another scheduler takes over.
+    # After three missed checks another scheduler takes over.
     seconds = max(settings.lease_seconds, 3 * settings.rollout_look_seconds)
     lease = DatabaseLease(engine, _owner(), seconds)
     driver = RolloutDriver(
@@ -194,7 +194,7 @@ def _notify_ticks(
 ) -> list[PeriodicTask]:
     if settings.notify_url is None:
         return []
-    # a tick delivers up to twenty, each within its limit
+    # one round delivers up to twenty notifications, each within its timeout
     seconds = max(60.0, 3 * settings.notify_timeout_seconds)
     notifier = Notifier(
         engine=engine,

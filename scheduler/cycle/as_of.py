@@ -40,7 +40,7 @@ def parse_as_of(text: str) -> str:
         moment = datetime.fromisoformat(written.upper())
     except ValueError as error:
         raise ValueError(
-            f"{text!r} is no instant: write `end-of-data`, a day (2020-06-30: its beginning, UTC) "
+            f"{text!r} is not an instant: write `end-of-data`, a day (2020-06-30: its start, UTC) "
             "or an instant with a zone (2020-06-30T18:00:00Z)"
         ) from error
     if moment.tzinfo is None:

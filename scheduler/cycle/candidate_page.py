@@ -41,7 +41,7 @@ from shared.tasks import TaskKind, support_of
 from shared.usecase.columns import TIME
 from shared.usecase.serving import FloatMatrix
 
-# The page of a candidate: figures for people, measured again when the decision is made.
+# The page of a candidate: metrics and charts for people, computed after the decision.
 
 
 def measure(run: CycleRun) -> Examined | None:
@@ -178,7 +178,7 @@ def _task_importances(
 
     alone, together = _column_groups(run, names)
     features = importances_by(value, matrix, alone, rng)
-    # where every column is its own group, the second picture would be the first
+    # where every column is its own group, the second chart would equal the first
     is_grouped = len(together) < len(alone)
     groups = importances_by(value, matrix, together, rng) if is_grouped else ()
     return features, groups, len(rows)

@@ -155,7 +155,7 @@ def held_out_rows(examples: Examples, evaluation: Evaluation) -> pl.DataFrame:
         f"{SLICE}{name}": mask for name, mask in evaluation.contest.evidence.slices.items()
     }
     features = pl.DataFrame(examples.held_out_matrix, schema=list(examples.all_names))
-    # a feature may have the name of the column it was made of: the column makes way
+    # a feature may have the name of its source column: the feature wins
     told = rows.select(name for name in kept if name not in examples.all_names)
     return pl.concat([told, pl.DataFrame(taken), features], how="horizontal")
 

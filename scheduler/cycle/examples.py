@@ -173,7 +173,7 @@ def build_examples(
     """
     matrix, split, names = material.matrix, material.split, material.feature_names
     train_matrix = _train_matrix(material, all_names, train_file)
-    # whole rows only of the held-out part: a million others would be copied for nothing
+    # all columns for the held-out part only: copying those of a million training rows is useless
     train = rows_at(snapshot, split.train, (columns.row_id, TIME, LABEL))
     held_out = rows_at(snapshot, split.held_out)
     task = material.task

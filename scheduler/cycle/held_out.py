@@ -104,7 +104,7 @@ class HeldOutStore:
 
 def _as_bytes(rows: pl.DataFrame) -> bytes:
     buffer = io.BytesIO()
-    # pieces of a frame become pieces of the file: the same rows are the same bytes
+    # one chunk: chunks become row groups, and equal rows must give equal bytes
     rows.rechunk().write_parquet(buffer, compression="zstd")
     return buffer.getvalue()
 

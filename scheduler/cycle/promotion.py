@@ -85,7 +85,7 @@ def promote(run: CycleRun, decision: PromotionDecision, raw: bytes) -> None:
             note.result = "on_trial"
         note.details = {"reason": pushed.reason}
     if pushed.state is PushState.REFUSED:
-        # an earlier attempt's push may have been on its way all the time
+        # the push of an earlier attempt may have arrived late
         if is_promoted_already(run):
             return
         report.end(RunStatus.FAILED, "push_refused", pushed.reason)
@@ -96,7 +96,7 @@ def promote(run: CycleRun, decision: PromotionDecision, raw: bytes) -> None:
         if serving is not None and serving.version == pushed.version:
             report.end(RunStatus.SUCCEEDED, decision.code, decision.reason + partial)
         elif serving is not None or pushed.rollout is not Mode.IMMEDIATE:
-            # a rollout that is over already is told apart by the one who keeps the records
+            # TrialRecords finds out whether the rollout has ended already
             note.result = "on_trial"
             end_on_trial(report, decision, serving, partial)
         else:

@@ -114,7 +114,7 @@ class RunRecorder:
 
     def _finish(self, run: Run, report: RunReport) -> bool:
         if report.approval is not None:
-            # names of the report's columns -> those of the table
+            # column names of the report -> column names of the table
             columns = {name.replace("_", ""): value for name, value in report.columns().items()}
             number = run.fencing_number or 0
             columns["statusmessage"] = report.message

@@ -42,7 +42,7 @@ def is_promoted_already(run: CycleRun) -> bool:
     if serving is not None and serving.version == str(version):
         report.end(RunStatus.SUCCEEDED, decision.code, decision.reason)
     else:
-        # on trial, or left since: the scheduler's record of trials asks the API which
+        # on trial, or ended since: the rollout driver asks the API which
         end_on_trial(report, decision, serving if _tries(serving, version) else None)
     return True
 

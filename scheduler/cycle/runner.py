@@ -166,7 +166,7 @@ class CycleRunner:
         try:
             waiting = self._context.approvals.waiting_versions()
         except DataUnavailable:
-            return  # the next run clears out
+            return  # the next run prunes
         deleted = self._context.candidates.prune(frozenset({version} | champion | waiting))
         if deleted:
             self._context.log.info("candidates_deleted", versions=[str(item) for item in deleted])

@@ -118,7 +118,7 @@ class StepLog:
         )
 
     def _tell(self, records: list[dict[str, Any]]) -> None:
-        # only for people who wait: the record of the run has them all
+        # progress display only: the run's record holds all steps
         with suppress(DataUnavailable):
             self._show(records)
 

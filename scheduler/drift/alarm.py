@@ -6,7 +6,7 @@ from typing import Any
 from scheduler.drift.check import DriftReport
 from shared.clock import MICROS_PER_DAY, isoformat
 
-# Facts of earlier runs. Few imports, because the scheduler process reads it for its metrics.
+# Facts of earlier runs. Few imports: the scheduler process loads this module for its metrics.
 
 ALARM = "alarm"
 """The key in a check's metrics that says whether there is one."""
@@ -76,7 +76,7 @@ def respond(report: DriftReport, now_us: int, known: Retrainings, cooldown_days:
     return Response(
         True,
         f"drift in {names}",
-        "look first whether a fault in the data explains it; if the world has changed, a "
+        "check first whether a data error explains it; if reality has changed, a "
         "retraining learns it, and only its gates can promote",
     )
 

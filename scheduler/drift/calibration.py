@@ -84,7 +84,7 @@ def _beyond_chance(before: Counts, after: Counts, ordered: bool, design: float) 
         return 0.0
     effect = ks_gap(before, after) if ordered else cohens_w(before, after)
     if effect >= _APART:
-        # they share next to no values: no number of rows makes that chance
+        # almost no common values: never chance, whatever the number of rows
         return effect
     chance = special.kolmogi(_SELDOM) ** 2 if ordered else _chance_of_w(before + after)
     return float(np.sqrt(max(effect**2 - chance * design * (1 / first + 1 / second), 0.0)))

@@ -167,7 +167,7 @@ def _features(
     if not set(manifest.feature_names).issubset(names) or not names:
         return
     fitting = [row for row in rows if _holds(row, known, len(names))]
-    # later versions of the set begin with what this one names
+    # later versions of the feature set begin with the features of this one
     size = len(names) * _FLOAT.itemsize
     raw = b"".join(bytes(row.feature_vector[:size]) for row in fitting)
     matrix: FloatMatrix = np.frombuffer(raw, dtype=_FLOAT).reshape(len(fitting), len(names))

@@ -10,7 +10,7 @@ from scheduler.drift.check import ColumnDrift
 from scheduler.drift.finding import DriftFinding, PerformanceExpectation
 from shared.clock import isoformat
 
-ONLY_A_WARNING = "an estimate without labels: an early warning, never asked by a gate"
+ONLY_A_WARNING = "an estimate without labels: an early warning, never used by a gate"
 
 
 def to_json(finding: DriftFinding) -> dict[str, Any]:

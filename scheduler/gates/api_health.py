@@ -26,7 +26,7 @@ def judge_api_health(api: ScoringApi, *, first_model: bool) -> Verdict:
 
 
 def _is_ill(probe: Probe, *, first_model: bool) -> bool:
-    # without a model an API calls itself down, and that is what the first model will mend
+    # without a model the API reports `down`, which the first model corrects
     is_down = probe.state == DOWN and not first_model
     return is_down or not 200 <= probe.status < 300
 

@@ -37,8 +37,8 @@ class NotificationWebhook:
         Raises:
             NotDelivered: says why, without the address.
         """
-        # one limit for connecting, sending and the answer: a receiver that sends a byte a minute
-        # would keep to the limits of each
+        # One timeout for connect, send and response: with a timeout for each, a receiver that
+        # sends a byte a minute would never exceed one.
         try:
             status = asyncio.run(asyncio.wait_for(self._post(body), self._timeout_seconds))
         except TimeoutError as error:
@@ -54,7 +54,7 @@ class NotificationWebhook:
             httpx.AsyncClient(timeout=self._timeout_seconds, follow_redirects=False) as client,
             client.stream("POST", self._url.get_secret_value(), json=dict(body)) as answer,
         ):
-            # the head says it all; whatever body there is, nobody waits for it
+            # the status is enough: the body is not read
             return answer.status_code
 
     def _masked(self, error: Exception) -> str:

@@ -22,7 +22,7 @@ from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import Labels, LearningUseCase
 from shared.usecase.serving import FloatMatrix
 
-EMPTY = "there is no history to replay: `understudy import` or `understudy seed` brings some"
+EMPTY = "there is no history to replay: `understudy import` or `understudy seed` adds some"
 SQLITE = "sqlite"
 
 

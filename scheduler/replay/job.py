@@ -71,7 +71,7 @@ class ReplayRunner:
             except ReplayImpossible as error:
                 report.end(RunStatus.FAILED, IMPOSSIBLE, str(error))
             except OSError as error:
-                told = f"REPLAY_DIR: {context.folder} takes no files: {error.strerror}"
+                told = f"REPLAY_DIR: {context.folder} accepts no files: {error.strerror}"
                 report.end(RunStatus.FAILED, "replay_dir", told)
 
         return recorded.carry_out(work)
@@ -108,7 +108,7 @@ class ReplayRunner:
             work=context.folder,
             seed=context.seed,
             latency_budget_ms=context.latency_budget_ms,
-            # as `understudy replay` without --protocol, so that both go on from the same rounds
+            # as `understudy replay` without --protocol, so that both resume the same rounds
             settings=(False,),
         )
 
@@ -145,7 +145,7 @@ class RoundSteps:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, at: object) -> None:
-        # the step in progress ends as failed, with the error that is passing through here
+        # records the step in progress as failed, with this exception
         self._open.__exit__(type(error) if error else None, error, None)
 
     def reading(self) -> None:

@@ -32,7 +32,7 @@ from scheduler.report.words import metric_name
 from scheduler.tracking.record import flat
 from shared.clock import isoformat, to_datetime
 
-# The replay as CSV, a line for each round and policy, so that readers can recompute the totals.
+# The replay as CSV, a line for each round and policy, for readers who recompute the totals.
 
 _ABOUT = (
     "round",
@@ -85,12 +85,12 @@ def _line(record: Round, policy: Policy, names: Sequence[str]) -> list[object]:
     ]
 
 
-# The figures of a replay: each policy's metric over time, and what the gate gained or lost.
+# The charts of a replay: the metric of each policy over time, and the gain of the gate.
 
 Moments = npt.NDArray[np.datetime64]
 
 WIDTH, HEIGHT = 7.4, 2.9
-# lines differ by more than colour
+# lines also differ in style and marker, for colour-blind readers
 _LOOKS = {
     Policy.NEVER: (NEGATIVE, ":", "^"),
     Policy.ALWAYS: (CHAMPION, "--", "s"),

@@ -46,7 +46,7 @@ from shared.tasks import Task, TaskKind, label_values
 from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME
 from shared.usecase.learning import LearningUseCase, Progress
 
-# The drift check of a replay: what the champion would have served, weighed as live rows are.
+# The drift check of a replay, on the rows that the champion would have served.
 #
 # In production rows are compared as the API served them. A replay serves no rows, so the rows of
 # the week before a round are scored by the champion, with the features they had when they came.
@@ -173,7 +173,7 @@ class RoundRunner:
         self._watcher.step(span, "cycle")
         row = self._run(span)
         digest = self._candidate_digest(row)
-        self._watcher.step(span, "what came of it")
+        self._watcher.step(span, "outcome")
         promoted = row["status"] == RunStatus.SUCCEEDED.value
         outcome = RoundOutcome(row["modelversion"] if digest else None, promoted)
         served = serving([*(record.outcome for record in before), outcome])
@@ -226,7 +226,7 @@ class RoundRunner:
     def _run(self, span: ReplaySpan) -> Mapping[str, Any]:
         run = self._claim(RETRAINING, span)
         self._runner.execute(run)
-        # too little history is a result of a round; a database that went away is none
+        # too little history is a result of a round; an unavailable database is an error
         switched_features(self._asked.history)
         return self._workspace.date_run(run.run_id, span.as_of_us)
 

@@ -35,10 +35,10 @@ from shared.tables.engine import connect, database_errors, migrate
 from shared.tables.runs import RunStatus
 from shared.tables.schema import features_config, model_training_runs
 
-# A registry in memory that stands where the scoring API would: it takes what is promoted.
+# An in-memory registry in place of the scoring API: it accepts the promotions of a replay.
 #
-# It checks a push as the API does (signature, version), serves no requests, and says so: a probe of
-# its health answers 200 and is named a stand-in, so that no verdict claims an unmeasured result.
+# It checks a push as the API does (signature, version) and serves no requests. A probe of its
+# health answers 200 and is marked as a stand-in, so that no verdict claims a measurement.
 
 STAND_IN = "stand-in of a replay, not measured"
 
@@ -93,7 +93,7 @@ def _refused(status: HTTPStatus, why: str) -> PushAnswer:
     return PushAnswer(status, None, None, None, why)
 
 
-# Finished rounds on disk: each a file that is renamed into place, so it is whole or not there.
+# Finished rounds on disk: each file is written atomically, by rename.
 
 
 class RoundStore:

@@ -64,7 +64,7 @@ class Drawing:
 
     def __init__(self, width: float, height: float, panels: int, left: float, top: float) -> None:
         self.figure = Figure(figsize=(width, height))
-        # margins in inches; matplotlib's own layout draws everything twice to find them
+        # margins in inches; matplotlib's automatic layout draws everything twice
         self.figure.subplots_adjust(
             left=left / width,
             right=1 - 0.15 / width,
@@ -106,13 +106,13 @@ def _svg(figure: Figure, alt: str) -> Markup:
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    # the page decides how large a figure is; the view box keeps its shape
+    # the page sets the size of a chart; the viewBox keeps its aspect ratio
     text = re.sub(r'(<svg [^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
     text = re.sub(r'(<svg [^>]*?) (?:width|height)="[^"]*"', r"\1", text, count=1)
     for colour, variable in _VARIABLES.items():
         text = text.replace(colour, f"var(--{variable})")
     label, inches = escape(alt), figure.get_size_inches()[0]
-    # neither too large to look at alone on a page nor too small to read on a telephone
+    # limits of the width: for a chart alone on a page, and for a phone
     style = f"max-width: {inches * _MOST:.0f}px; min-width: {inches * _LEAST:.0f}px"
     drawn = f'<svg role="img" aria-label="{label}" style="{style}" '
     return Markup(text.replace("<svg ", drawn, 1))  # noqa: S704

@@ -11,7 +11,7 @@ from scheduler.report.curves import FARTHEST_ODDS, log_odds
 from scheduler.report.data import Examined, ModelView, Reliability
 
 WIDTH, HEIGHT = 5.2, 3.7
-# lines differ by more than colour
+# lines also differ in style and marker, for colour-blind readers
 _LINES, _MARKERS = {"candidate": "-", "champion": "--"}, {"candidate": "o", "champion": "s"}
 _TICKS = (0.0001, 0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
 

@@ -40,7 +40,7 @@ def why(data: ReportData) -> str:
 def _why(data: ReportData) -> str:
     who = f"Version {data.candidate_version}" if data.candidate_version else "A new candidate"
     if data.decision is None:
-        return f"{who} was not promoted because the run broke off: {data.message}"
+        return f"{who} was not promoted because the run failed: {data.message}"
     if data.status == RunStatus.NOT_DUE:
         return f"{who} was not promoted because the champion is fresh: {data.message}"
     if not data.decision.promotes:
@@ -94,8 +94,8 @@ STAMPS = {
     "REFUSED": "NOT PROMOTED",
     "NOT_DUE": "NOT DUE, NOT PROMOTED",
 }
-# A page's outcome is replaced when its rollout has ended; texts of data are escaped, so none of
-# them can hold these marks.
+# The outcome on a page is replaced when its rollout has ended. Data is escaped, so it cannot
+# contain these marks.
 _OUTCOME = re.compile(r"<!--outcome-->.*?<!--/outcome-->", re.DOTALL)
 _TITLE = re.compile(r"(<title>[^<]*): [^<:]*(</title>)")
 

@@ -111,7 +111,7 @@ def _confusion(role: str, view: ClassView) -> Picture:
     counts = view.confusion
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     listed = "; ".join(
-        f"{name} answered rightly in {shares[at, at]:.0%}" for at, name in enumerate(view.shown)
+        f"{name} predicted correctly in {shares[at, at]:.0%}" for at, name in enumerate(view.shown)
     )
     alt = f"Confusion of the classes by {role} {view.version}: {listed}."
     left = 0.45 + 0.075 * max(map(len, view.shown))
@@ -133,7 +133,7 @@ def _confusion(role: str, view: ClassView) -> Picture:
         axes.set_yticks(places, view.shown)
         axes.set(xlim=(-0.5, len(view.shown) - 0.5), ylim=(len(view.shown) - 0.5, -0.5))
         axes.set_ylabel("true class", color=MUTED)
-    return Picture(sheet.svg, "Of the rows of a true class (down) the share that was answered as "
+    return Picture(sheet.svg, "Of the rows of a true class (down) the share that was predicted as "
                               "each class (across).")  # fmt: skip
 
 

@@ -34,7 +34,7 @@ _METRICS = {
     "alert_money": "money a day by the alerts",
     "alert_saved": "saved a day",
     "alert_missed": "missed a day",
-    "alert_work": "cost of looking, a day",
+    "alert_work": "cost of reviews, a day",
 }
 
 
@@ -70,7 +70,7 @@ def _decimal(value: float) -> str:
     if not size < _LARGEST or 0 < size < _SMALLEST:
         return f"{value:.2g}"
     if value == round(value, 2) and (size < 1 or value == round(value)):
-        # as it was declared: 28, 0.05
+        # a declared value, shown as written: 28, 0.05
         return _grouped(f"{value + 0.0:,.2f}".rstrip("0").removesuffix("."))
     decimals = next(decimals for least, decimals in _DECIMALS if size >= least)
     return _grouped(f"{value:,.{decimals}f}")

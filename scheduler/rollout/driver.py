@@ -53,7 +53,7 @@ class DatabaseLease:
         return take_leadership(self.engine, self.duty, self.owner, self.seconds)
 
 
-# The API's rollout as seen from here: what it shows, and the one request that moves it on.
+# The rollout of the API: its reported state, and the request that advances it.
 
 _ACTIONS = {
     StageAction.ADVANCE: Action.ADVANCE,
@@ -133,8 +133,8 @@ class RolloutDriver:
             number = self._lease.take()
         except DataUnavailable as error:
             self._no_lease.away(error)
-            # The lease cannot be read, so no scheduler advances the rollout; aborting is safe for
-            # any.
+            # Without the lease no scheduler advances the rollout; aborting is safe for every
+            # scheduler.
             if decision.step is not StageAction.ROLL_BACK:
                 return
             number = None
@@ -147,7 +147,7 @@ class RolloutDriver:
             if decision.step is not StageAction.HOLD:
                 self._carry_out(decision, number)
         finally:
-            # after the step: a slow database must not keep on a candidate that does harm
+            # after the step: a slow database must not delay the abort of a harmful candidate
             self._store(decision, shown.began_at)
 
     def _read_outcomes(self, shown: RolloutView) -> Outcomes | None:
@@ -190,7 +190,7 @@ class RolloutDriver:
         try:
             self._record.write(decision, self._clock.now_us())
         except OSError as error:
-            # A candidate that does harm is not kept on because a disk is full.
+            # Logged only: a full disk must not stop the abort of a harmful candidate.
             self._log.error("rollout_not_recorded", reason=str(error))
         self._noted = kind
         self._log.info(

@@ -23,8 +23,8 @@ from shared.tables.runs import Run, RunStatus, get_run, runs_on_trial, settle_tr
 
 PROMOTED, ABORTED = "promoted", "rollout_aborted"
 SUPERSEDED, LOST = "rollout_superseded", "rollout_lost"
-# The API's books are closed half a second after a change; this many looks without a trace of the
-# trial mean that there is none.
+# The API records a change within half a second; after this many polls without a trace of the
+# trial it counts as lost.
 _LOOKS_UNTIL_LOST = 30
 
 
@@ -163,7 +163,7 @@ class TrialRecords:
         version = Version.parse(run.model_version)
         record, page = self.candidates.verdicts(version), self.candidates.report(version)
         if record is None:
-            return  # another scheduler has trained it, and corrects its own
+            return  # trained by another scheduler, which corrects its own record
         try:
             self.candidates.save_verdicts(version, {**record, "status": run.status.value})
             if page is not None:

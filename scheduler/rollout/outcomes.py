@@ -64,7 +64,7 @@ class ServedOutcomes:
 
     def read(self, shown: RolloutView, now_us: int) -> Outcomes | None:
         if shown.mode is not Mode.CANARY:
-            return None  # the rows of a shadow are answered by the champion alone
+            return None  # in shadow mode the champion alone answers
         stage = f"{shown.version} {shown.stage_since}"
         if self._known and self._known[0] == stage and now_us - self._known[1] < READ_EVERY_US:
             return self._known[2]
@@ -119,7 +119,7 @@ def _labelled(
     """The newest rows of both arms that were answered in the stage and have a label."""
     c = rows.table.c
     decided = c.decided_at if "decided_at" in c else c.ingested_at
-    # without an entity each row stands alone: its id is the first column
+    # without an entity each row is independent: grouped by its id, the first column
     entity: ColumnElement[Any] = c[rows.entity] if rows.entity else next(iter(c))
     query = (
         select(

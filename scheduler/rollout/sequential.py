@@ -21,9 +21,9 @@ from math import exp, inf, lgamma, log, log1p
 
 from scipy.special import log_ndtr, logsumexp
 
-# How many times as often the canary may fail, for the mixture: from hardly more to always.
+# Failure ratios (canary to champion) of the mixture: from slightly more to always.
 _RATIOS = (1.5, 2.0, 4.0, 8.0, 20.0, 100.0)
-# How strongly the mixture for the split keeps to the share that was asked for.
+# Concentration of the mixture for the split around the requested share.
 _SPLIT_WEIGHT = 100.0
 
 
@@ -37,8 +37,8 @@ def mean_exceeds(difference: float, variance: float, scale: float) -> float:
     """
     if variance <= 0:
         return 1.0
-    # The mixture is half a normal curve, over differences above zero: one-sided, and e is at
-    # most 1 in expectation for every difference below zero as well.
+    # The mixture is a half-normal distribution over positive differences: one-sided, and e is at
+    # most 1 in expectation for every negative difference as well.
     shrunk = scale**2 / (variance + scale**2)
     z_squared = difference**2 / variance
     side = difference * (shrunk / variance) ** 0.5

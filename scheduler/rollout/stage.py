@@ -18,7 +18,7 @@ from scheduler.rollout.sequential import (
     ratio_mismatch,
 )
 
-# How much worse a canary may be, and the evidence required to decide.
+# Tolerances of a canary, and the evidence required to decide.
 
 CANARY_STAGES = 4
 
@@ -64,7 +64,7 @@ class RolloutPolicy:
         return self.alpha / CANARY_STAGES
 
 
-# The four comparisons of the arms; each gives a p-value that holds at every look.
+# The four comparisons of the arms; each p-value is anytime-valid (holds at every look).
 
 ERRORS, LATENCY, SCORES, ALERTS = "errors", "latency", "scores", "alerts"
 
@@ -74,7 +74,7 @@ def compare(look: Look, policy: RolloutPolicy) -> dict[str, float]:
     candidate, champion = look.candidate, look.champion_arm
     errors = rate_exceeds(candidate.errors, candidate.requests, champion.errors, champion.requests)
     if min(candidate.groups, champion.groups) < policy.minimum_groups:
-        # Too few users to know how much they differ: these say nothing yet.
+        # Too few users to estimate the variance between them: no verdict yet.
         return {ERRORS: errors, LATENCY: 1.0, SCORES: 1.0, ALERTS: 1.0}
     return {
         ERRORS: errors,
@@ -137,7 +137,7 @@ def compare_outcomes(look: Look, policy: RolloutPolicy) -> float | None:
     factor = 1.0 + policy.outcomes_tolerated
     difference = candidate.loss.mean - factor * champion.loss.mean
     variance = candidate.loss.standard_error**2 + (factor * champion.loss.standard_error) ** 2
-    # a loss may be a little or many times as large: a test for each, paid for by their number
+    # the loss may grow slightly or manyfold: a test for each scale, Bonferroni-corrected
     p_values = [
         mean_exceeds(difference, variance, times * champion.loss.mean) for times in _LOSS_SCALES
     ]

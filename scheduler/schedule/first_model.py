@@ -12,7 +12,7 @@ from shared.errors import DataUnavailable
 REQUESTED_BY = "first_model"
 API_AWAY_SECONDS = (1, 2, 4, 8, 15)
 SERVED_SECONDS = 30
-# after an attempt that led to no model: fresh labels are needed, not haste
+# pauses after failed attempts: another attempt needs new labels first
 RETRY_SECONDS = (30, 60, 300, 900, 3_600)
 
 
@@ -60,7 +60,7 @@ class FirstModel:
         try:
             run_id = self._request(self._clock.now_us())
         except DataUnavailable:
-            # the schedule watcher has logged it already; try again at the next tick
+            # the schedule watcher has logged it already; retried at the next periodic check
             return
         self._log.info("first_model_requested", run_id=run_id, attempt=self._attempts + 1)
         self._pause(_step(RETRY_SECONDS, self._attempts))

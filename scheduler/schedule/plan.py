@@ -10,9 +10,9 @@ from shared.tables.job_schedules import JobSchedule, ScheduleAnswer
 from shared.tables.runs import RunStatus
 
 DEFAULT_INTERVAL = "1W"
-# A long downtime of a dense schedule is worked off in portions, so no transaction is endless.
+# Missed instants are recorded in portions of this size, to keep transactions short.
 PORTION = 2_000
-# The clocks of two schedulers may differ by so much.
+# Tolerated difference between the clocks of two schedulers.
 AHEAD_US = 60 * MICROS_PER_SECOND
 
 
@@ -69,7 +69,7 @@ def answer(
     dues = list(_due(schedule, now_us))
     if not dues:
         return ScheduleStep(schedule, (), is_news=False)
-    answers = [_missed(due_us, "missed", "no scheduler was there") for due_us in dues]
+    answers = [_missed(due_us, "missed", "no scheduler was running") for due_us in dues]
     if len(dues) < PORTION:
         answers[-1] = _latest(dues[-1], now_us, window_us, busy_run)
     answered = _with_next(replace(schedule, answered_to_us=dues[-1]))

@@ -25,11 +25,11 @@ from shared.tables.locks import ahead_of_database_us
 from shared.tables.runs import RunStatus
 
 REQUESTED_BY = "schedule"
-# how often it is written down that a scheduler has looked
+# interval at which a scheduler records that it has checked the schedule
 CHECKED_EVERY_US = 10 * MICROS_PER_SECOND
 
 
-# Two machines with a time service differ by less; a leap or a slow answer is no difference.
+# Machines with NTP differ by less; leap seconds and slow responses stay below as well.
 MOST_AHEAD_US = 300 * MICROS_PER_SECOND
 
 
@@ -88,7 +88,7 @@ class ScheduleWatcher:
         if stored is not None and not _is_worth_writing(stored, step):
             return step
         with schedule_transaction(self._engine) as connection:
-            # another scheduler may have been here since, so everything is read again
+            # another scheduler may have acted meanwhile, so everything is read again
             stored = read_schedule(connection, self._job)
             step = self._step(row, stored, now_us, unfinished_run(connection, self._job))
             if step.undo_after_us is not None:

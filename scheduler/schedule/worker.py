@@ -80,7 +80,7 @@ class Worker:
         elif run.job not in self._runners:
             report.end(RunStatus.FAILED, "unknown_job", f"no runner exists for {run.job!r}")
         elif run.attempts > self._attempts:
-            reason = f"begun {self._attempts} times, and never over"
+            reason = f"started {self._attempts} times and never finished"
             report.end(RunStatus.FAILED, "attempts_used_up", reason)
         else:
             return None

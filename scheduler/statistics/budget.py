@@ -13,7 +13,7 @@ from scheduler.statistics.sample import Codes, Floats, PairedSample
 #
 # Each day the highest scores share the day's alerts. A row that weighs two takes two alerts;
 # the row at the limit takes the remainder. Ties are put in one random order for both models.
-# Only the head of each day is examined: with mean weight 1, twice the budget and a few
+# Only the top of each day is examined: with mean weight 1, twice the budget and a few
 # standard deviations more is enough rows for every resample.
 
 

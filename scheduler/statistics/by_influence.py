@@ -29,7 +29,7 @@ def estimator_by_influence(
     def estimate(sample: PairedSample, plan: MeasurementPlan) -> PairedEstimate:
         del plan
         if sample.task.kind not in measure.tasks:
-            raise NotComparable(f"{measure.name} is no metric of a {sample.task.kind} task")
+            raise NotComparable(f"{measure.name} is not a metric of a {sample.task.kind} task")
         champion, candidate = (measure.of(arm, sample.labels) for arm in _arms(sample))
 
         def spread_at(weight: float) -> Spread:

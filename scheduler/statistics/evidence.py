@@ -112,7 +112,7 @@ def customer_codes(customers: Column) -> npt.NDArray[np.int64]:
 
 def _checked(mask: Bools, rows: int) -> Bools:
     if mask.dtype != np.bool_ or mask.shape != (rows,):
-        raise NotComparable("a slice must be one truth value a row")
+        raise NotComparable("a slice must have one boolean a row")
     if not mask.any():
         raise NotComparable("no rows to compare on")
     return mask

@@ -23,7 +23,7 @@ from scheduler.statistics.policy import JudgePolicy
 from scheduler.statistics.sample import Bools, NotComparable, PairedSample
 from shared.tasks import Margin
 
-# Holm's correction (1979): many questions asked at once keep one common error.
+# Holm's correction (1979) for multiple tests: controls the family-wise error rate.
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

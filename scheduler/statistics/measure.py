@@ -8,7 +8,7 @@ from scipy import special
 
 from scheduler.statistics.sample import Bools, Codes, Floats, PairedSample, group_codes
 
-# From a difference and its error, per way of depending, to one-sided bounds.
+# One-sided bounds of a difference from its variance under two-way clustering.
 #
 # Rows of one customer depend on each other, and so do rows of one day. Cameron, Gelbach &
 # Miller (2011): variance = by customer + by day - by (customer and day). The estimate by day

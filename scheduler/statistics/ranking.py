@@ -14,7 +14,7 @@ from scheduler.statistics.measure import (
 )
 from scheduler.statistics.sample import Bools, Codes, Floats, PairedSample
 
-# Average precision under many row weights at once, sorted once.
+# Average precision under many row weights (resamples) with a single sort.
 #
 # Only distinct scores of positives are thresholds that count. Each row is therefore put into
 # the slot of the highest such threshold that it reaches; a resample needs the weight in each

@@ -18,10 +18,10 @@ from scheduler.step_cache.store import ArtefactStore, key_of
 from shared.clock import MICROS_PER_SECOND
 from shared.tables.runs import Run
 
-# A digest of what computes: other code or other libraries make other results.
+# A digest of code and libraries: a change of either invalidates the cached results.
 
 SUFFIXES = frozenset({".py", ".toml", ".yaml", ".json"})
-# Beside the use case's own package: splits, snapshots, features and forms are made there.
+# Hashed beside the use case's package: splits, snapshots, features and serializers.
 _OURS = ("shared", "scheduler", "usecases", "learning")
 
 
@@ -62,7 +62,7 @@ def _sources(folder: Path) -> Iterator[Path]:
 
 T = TypeVar("T")
 REUSED = "reused"
-# A run that is resumed later than this examines the data of that day instead.
+# A run that is resumed later than this starts again with the current data.
 RESUME_WITHIN_US = round(timedelta(days=1).total_seconds()) * MICROS_PER_SECOND
 
 

@@ -102,7 +102,7 @@ class ArtefactStore:
                     _remove_abandoned(folder, used)
                     continue
                 size = sum(file.stat().st_size for file in folder.rglob("*"))
-            except FileNotFoundError:  # another process prunes as well
+            except FileNotFoundError:  # pruned by another process meanwhile
                 continue
             yield used, size, folder
 
@@ -118,7 +118,7 @@ def _verify(folder: Path, name: str) -> None:
     except (FileNotFoundError, UnicodeDecodeError) as error:
         raise Damaged(f"{DIGESTS} is missing or no text") from error
     if kept != _digests(folder, name):
-        raise Damaged("a file is not what was kept, by its sha256")
+        raise Damaged("the sha256 of a file does not match the stored one")
 
 
 def _digests(folder: Path, name: str) -> str:

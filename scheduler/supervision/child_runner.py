@@ -53,9 +53,9 @@ def keep_root(spans: SpanSink, trace: TraceContext, began: float, run: Run) -> N
     spans.keep([root])
 
 
-# Keeps the lease of a run in progress, and learns with it whether the run should end.
+# Extends the lease of a run in progress, and reads with it whether the run should end.
 
-# three attempts before it runs out
+# interval of extensions: three attempts before the lease expires
 SHARE_OF_LEASE = 1 / 3
 JOIN_SECONDS = 1.0
 
@@ -119,7 +119,7 @@ class LeaseKeeper:
             self.cancelled_by = holding.cancel_requested_by
 
 
-# The memory a process and its descendants really use (Linux).
+# The resident memory of a process and its descendants (Linux).
 #
 # The address space says little here: a cycle that has 0.5 GiB resident has 1.5 GiB mapped
 # before it begins, since OpenMP, numba and torch reserve far more than they touch. So no
@@ -246,7 +246,7 @@ class ChildRunner:
     def _start(self, run_id: int, fencing_number: int, trace: TraceContext) -> ChildProcess:
         self.prepare()
         child, self._ready = self._ready or self._spawn(), None
-        # one that died meanwhile does not read it, which the watch will find
+        # BrokenPipeError: the child died meanwhile, which the watch detects
         with suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as pipe:
             pipe.write(f"{run_id} {fencing_number} {trace.traceparent}\n".encode())
         return child
@@ -297,7 +297,7 @@ class ChildRunner:
             case ChildEnding.CANCELLED:
                 report.end(RunStatus.SKIPPED, CANCELLED, f"cancelled by {lease.cancelled_by}")
             case ChildEnding.TIMED_OUT:
-                reason = f"not over after {self._limits.time_seconds:g} s"
+                reason = f"not finished after {self._limits.time_seconds:g} s"
                 report.end(RunStatus.FAILED, ending.value, reason)
             case ChildEnding.MEMORY:
                 reason = f"used more than {self._limits.memory_bytes / MIB:,.0f} MiB"

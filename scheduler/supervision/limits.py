@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from scheduler.cycle.report import RunReport
 from shared.tables.runs import Run, RunStatus
 
-# worth another attempt: nothing about the data or the model has to change for it to succeed
+# transient failures: a retry can succeed with the same data and model
 TRANSIENT = frozenset({"data_unavailable", "api_unavailable", "champion_changed", "child_died"})
 BACKOFF_FACTOR = 4
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 CHAMPION, CANDIDATE = "champion", "candidate"
 VERSION_TAG = "understudy.version"
 TIMEOUT_SECONDS, RETRIES = 5, 1
-# the protocol's own limits
+# limits of MLflow's REST API
 PARAMETERS_A_CALL, METRICS_A_CALL, VALUE_LENGTH = 100, 1_000, 6_000
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT_SECONDS),

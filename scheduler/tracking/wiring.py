@@ -12,7 +12,7 @@ from scheduler.tracking.mlflow_server import MlflowPublisher
 from scheduler.tracking.record import TrackedRun
 from scheduler.tracking.tracker import NoTracking, Tracker
 
-# A tracker that waits for another one, but not for long, and forgives it everything.
+# A tracker that gives another one limited time and ignores its errors.
 
 Publish = Callable[[TrackedRun], None]
 LOOK_SECONDS = 0.2

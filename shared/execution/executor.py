@@ -158,7 +158,7 @@ def _data_bytes() -> int:
 @contextmanager
 def _limited_time(seconds: float) -> Iterator[None]:
     def ring(_number: int, _frame: FrameType | None) -> None:
-        raise TaskTimedOut(f"not over after {seconds:g} s (TASK_TIME_LIMIT_SECONDS)")
+        raise TaskTimedOut(f"not finished after {seconds:g} s (TASK_TIME_LIMIT_SECONDS)")
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)

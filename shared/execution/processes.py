@@ -130,7 +130,7 @@ class _Tasks:
             return
         if time.monotonic() - worker.since > limit + _LATE_SECONDS:
             raise TaskFailed(
-                f"{self.names[worker.at]}: not over after {limit:g} s (TASK_TIME_LIMIT_SECONDS)"
+                f"{self.names[worker.at]}: not finished after {limit:g} s (TASK_TIME_LIMIT_SECONDS)"
             )
 
 

@@ -94,4 +94,4 @@ def test_a_run_that_failed_while_training_has_a_page_too(reporting: CycleBench) 
 
     assert run.status is RunStatus.FAILED
     page = page_of(reporting, f"no_candidate/run_{run.run_id}.html")
-    assert "the run broke off: no memory" in page
+    assert "the run failed: no memory" in page

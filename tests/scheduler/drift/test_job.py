@@ -128,7 +128,7 @@ def test_performance_is_estimated_without_labels_and_marked_as_a_warning_only(
 ) -> None:
     drift_bench.serve(days=7, seed=1)
     figures = drift_bench.check().metrics["outlook"]
-    assert figures["note"] == "an estimate without labels: an early warning, never asked by a gate"
+    assert figures["note"] == "an estimate without labels: an early warning, never used by a gate"
     true = figures["held_out"]["average_precision"]
     expected = figures["expected"]["average_precision"]
     assert expected["low"] - 0.05 < true < expected["high"] + 0.05

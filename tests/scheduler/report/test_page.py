@@ -110,7 +110,7 @@ def test_a_run_that_broke_off_before_any_gate_says_so() -> None:
 
     text = Page(render(data)).text
 
-    assert "was not promoted because the run broke off: no memory." in text
+    assert "was not promoted because the run failed: no memory." in text
     assert "The run ended before any gate" in text
 
 
