@@ -28,7 +28,7 @@ OPEN = frozenset({RunStatus.REQUESTED, RunStatus.RUNNING})
 SETTINGS = {
     "POLICY": "eager",
     "LEASE_SECONDS": str(LEASE_SECONDS),
-    # a kill is no fault of the run, and here there are far more than in a life
+    # a kill is not a fault of the run, and here there are far more than in a life
     "RUN_ATTEMPTS": "200",
     "CLOCK_SPEED": str(SPEED),
     "RUN_PROCESS_READY": "true",

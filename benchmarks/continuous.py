@@ -52,7 +52,7 @@ last leaves two weeks to judge."""
 
 METRIC = "average_precision"
 LATENCY_BUDGET_MS = 50.0
-"""Ten times the shipped one: a busy machine is no property of a policy."""
+"""Ten times the shipped one: a busy machine is not a property of a policy."""
 
 SMALL_ROWS = RowDraw(
     max_positives=4_000, negatives_per_positive=50, min_negatives=10_000, max_negatives=15_000

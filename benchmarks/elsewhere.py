@@ -257,7 +257,7 @@ def _instant_us(name: str, text: str) -> int:
     try:
         instant = datetime.fromisoformat(_given(name, text))
     except ValueError as error:
-        raise Unusable(f"{name}={text!r} is no date: write it like 2020-06-01") from error
+        raise Unusable(f"{name}={text!r} is not a date: write it like 2020-06-01") from error
     return to_micros(instant if instant.tzinfo else instant.replace(tzinfo=UTC))
 
 

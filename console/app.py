@@ -219,7 +219,7 @@ async def _form(request: Request) -> dict[str, str]:
     try:
         pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, max_num_fields=64)
     except ValueError as error:
-        raise HTTPException(HTTPStatus.BAD_REQUEST, "this is no form") from error
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "this is not a form") from error
     return dict(reversed(pairs))
 
 

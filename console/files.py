@@ -213,10 +213,10 @@ def _checked(version: str) -> str:
     """The version, which becomes part of a path.
 
     Raises:
-        DataUnavailable: the text is no version.
+        DataUnavailable: the text is not a version.
     """
     if not _is_version(version):
-        raise DataUnavailable(f"{version[:40]!r} is no version: write MAJOR.MINOR.PATCH")
+        raise DataUnavailable(f"{version[:40]!r} is not a version: write MAJOR.MINOR.PATCH")
     return version
 
 

@@ -105,7 +105,7 @@ class Reading:
     ) -> Contract | None:
         """The API's answer to a GET; None: it does not answer, or says something else.
 
-        `absent` is the code of a problem that means that there is none, which is no trouble.
+        `absent` is the code of a problem that means that there is none, which is not a problem.
         """
         read = lambda: self.sources.api.read(path, model, expected, absent)  # noqa: E731
         answer = self.sources.reads.ask(("api", path), read)

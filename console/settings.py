@@ -81,7 +81,7 @@ class ConsolePageSettings(SettingGroup):
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"{name[:40]!r} is no time zone; write one such as UTC") from error
+            raise ValueError(f"{name[:40]!r} is not a time zone; write one such as UTC") from error
         return name
 
 

@@ -22,7 +22,7 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clock, as far as it agrees with elapsed time (see `MachineClock`)."""
 
-    # bound once: it is asked for every row
+    # bound once: called for every row
     now_us = staticmethod(MACHINE_CLOCK.now_us)
 
 

@@ -126,7 +126,7 @@ def build_dossier(parts: DossierParts) -> Dossier:
     )
     lead = f"Made {isoformat(parts.now_us)[:19]}Z from the records of this system."
     if parts.missing:
-        lead += f" Not at hand: {'; '.join(parts.missing)}."
+        lead += f" Not available: {'; '.join(parts.missing)}."
     return Dossier(f"Dossier of {name}", lead, sections)
 
 

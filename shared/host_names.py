@@ -26,7 +26,7 @@ class Hosts:
         self._allows_all = ANY in names
         self._names = names | {"localhost", socket.gethostname().lower()}
         self._suffixes = (".localhost", *(name for name in names if name.startswith(".")))
-        # as they stand in requests, port and all
+        # accepted values of the Host header, including ports
         self.known: set[bytes] = set()
 
     def allows(self, header: bytes) -> bool:
@@ -79,5 +79,5 @@ def is_loopback(host: str) -> bool:
         return True
     try:
         return ip_address(host).is_loopback
-    except ValueError:  # a name may resolve to any address
+    except ValueError:  # not an address: a name may resolve to anything
         return False

@@ -4,7 +4,7 @@ Written for polars; `shared.instant_texts` takes them to Python's `re`.
 """
 
 _ZONE = r"(?P<zone>Z|UTC|GMT|UT|[+-]\d{1,2}(?::?\d{2})?)"
-# behind an offset its zone may be named too: +01:00[Europe/Paris]
+# an offset may be followed by the name of the zone: +01:00[Europe/Paris]
 _TIME = (
     r"(?P<hour>\d{1,2})[:.h](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,](?P<part>\d{1,12}))?)?"
     rf"(?:\s*(?P<half>[AaPp])\.?[Mm]\.?)?(?:\s*{_ZONE}(?:\[[\w/+-]+\])?)?"
@@ -15,7 +15,7 @@ _BASIC_TIME = (
 )
 _WEEKDAY = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?"
 _MONTH = r"(?P<name>\p{L}{3,9})\.?"
-# Short dates whose order of day and month is a matter of custom.
+# Short dates whose order of day and month depends on the locale.
 SHORT_DATE = r"^(?P<first>\d{1,2})(?P<mark>[/.-])(?P<then>\d{1,2})[/.-](?P<year>\d{4}|\d{2})"
 
 FAMILIES = tuple(

@@ -31,7 +31,7 @@ def read_instant(text: str) -> datetime:
     """The instant; its zone is `UNSTATED` where the text names none.
 
     Raises:
-        ValueError: it is no date, or can be two; says what to write.
+        ValueError: it is not a date, or can be two; says what to write.
     """
     bare = " ".join(text.split())
     try:

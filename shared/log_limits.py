@@ -69,7 +69,7 @@ class EventQuota(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not self._most or isinstance(record.msg, dict):
-            # what structlog made has been judged
+            # events of structlog have passed the limit already
             return True
         verdict = getattr(record, _VERDICT, None)
         if verdict is None:

@@ -25,40 +25,40 @@ LogFormat = Literal["console", "json"]
 _SECRET_KEYS = re.compile(
     r"token|password|secret|authorization|private_key|signature", re.IGNORECASE
 )
-# Personal data: identity, device and location. A transaction's own number
-# is not among them: without it no decision could be found again.
+# Personal data: identity, device and location. The id of a transaction
+# is not masked: without it no decision could be found.
 _PERSONAL_KEYS = re.compile(
     r"(user|device)_ids?|(home_)?(lat|lon)(itude|gitude)?|e?mail|phone|card_number|iban",
     re.IGNORECASE,
 )
 _MASK = "***"
-# Characters of one value, and of a traceback: a line is not a place to store a body.
+# Longest value and traceback in characters, so that no line holds a whole body.
 _LONGEST_TEXT, _LONGEST_TRACEBACK = 2_000, 16_000
 # The same inside a text: credentials in URLs and headers, and how the libraries that refuse a
 # value (pydantic, SQLAlchemy, PostgreSQL) repeat it.
 _IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
-    # begins with what is rare: a word before it would be looked for at every letter
+    # starts with a rare text: a pattern that starts with a word would be tried at every letter
     (re.compile(r"(://[^:/@\s]*:)[^@/\s]+@"), r"\1***@"),
     (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), r"\1 ***"),
     (re.compile(r"input_value=.*?, input_type=", re.DOTALL), "input_value=***, input_type="),
     (re.compile(r"\[parameters: .*?\]\n|\[parameters: .*\]", re.DOTALL), "[parameters: ***]\n"),
     (re.compile(r"(Failing row contains |Key \([^)]*\)=)\(.*?\)", re.DOTALL), r"\1(***)"),
 )
-# How structlog passes on what is not a value of the event.
+# Keys of structlog that are not values of the event.
 _INTERNAL = frozenset({"exc_info", "stack_info", "_record", "_from_structlog"})
 # Line breaks would let a value forge a second line.
 _LINE_BREAKS = re.compile(r"[\x0a-\x0d\x1c-\x1e\x85\u2028\u2029]")
 
-# Libraries whose INFO lines help only their authors.
+# Libraries whose INFO lines are of no use to operators.
 _LIBRARY_LEVELS = {
     **dict.fromkeys(("alembic", "httpx", "httpcore", "numba", "uvicorn.error"), logging.WARNING),
-    # The scheduler's listener logs every failure; APScheduler would log it a second time.
+    # The scheduler's listener logs every failure; APScheduler would log it twice.
     "apscheduler": logging.CRITICAL,
 }
 
 
 _PROCESS: dict[str, object] = {}
-# Fields of every line of this process. A context does not reach all threads, these do.
+# Fields of every line of this process; unlike a context they reach all threads.
 
 
 def name_process(**fields: object) -> None:
@@ -161,7 +161,7 @@ def mask_secrets(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str,
 def mask_exception(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
     """The same for a traceback that has become text; its lines stay lines."""
     if isinstance(event.get("exception"), str):
-        # its beginning and, more useful, its end
+        # keep the beginning and the (more useful) end
         event["exception"] = printable(_cut(mask_text(event["exception"]), _LONGEST_TRACEBACK))
     return event
 
@@ -183,7 +183,7 @@ def _safe(key: str, value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_safe("", item) for item in value]
     text = value if isinstance(value, str) else repr(value)
-    # masked before it is cut to size, for half a secret looks like none
+    # masked before it is cut: half a secret would not be recognised
     text = mask_text(_cut(text, 8 * _LONGEST_TEXT))
     return printable(_LINE_BREAKS.sub(" ", _cut(text, _LONGEST_TEXT)))
 
@@ -201,7 +201,7 @@ def _formatter(fmt: LogFormat, shared: list[Any], *, colors: bool) -> logging.Fo
         if fmt == "json"
         else structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=24)
     )
-    # structlog's type of a processor is wider than what one has to take
+    # the type of a processor in structlog is wider than required
     mask: Any = mask_exception
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,

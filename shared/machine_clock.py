@@ -15,12 +15,12 @@ from functools import partial
 import structlog
 
 _NANOS = 1_000_000_000
-# A time service slews by less between two readings; a larger step is a jump.
+# NTP slews by less between two readings; a larger step is a jump.
 TOLERANCE_SECONDS = 0.5
 SETTLE_SECONDS = 30.0
-# Whoever asks after this much elapsed time has the clocks compared first.
+# Elapsed time after which the next reading compares the clocks.
 LOOK_NS = 50_000_000
-# Readings that took longer in between say nothing about the clocks: this thread was waiting.
+# A pair of readings that took longer is discarded: the thread was suspended in between.
 _PROMPT_NS = 10_000_000
 _TRIES = 5
 
@@ -91,12 +91,12 @@ class MachineClock:
         self._jumps = {True: 0, False: 0}
         self._spikes = 0
         self._last_jump: tuple[int, int] | None = None
-        # wall clock minus elapsed time, as believed
+        # wall clock minus monotonic clock, as currently used
         self._offset_ns, self._looked_ns = self._measured()
         self._look_again_ns = self._looked_ns
 
     def now_us(self) -> int:
-        # One reading of one clock: this is asked for every row.
+        # One reading of one clock: called for every row.
         elapsed = self._elapsed_ns()
         if self._looked_ns <= elapsed < self._look_again_ns:
             return (elapsed + self._offset_ns) // 1_000
@@ -129,7 +129,7 @@ class MachineClock:
             told = self._weigh(offset_ns, elapsed)
             self._looked_ns, self._look_again_ns = elapsed, elapsed + LOOK_NS
         if told is not None:
-            # outside of the lock: writing a log line may read the time
+            # outside the lock: writing a log line may read the clock
             event, by_ns = told
             _log.warning(event, by_seconds=round(by_ns / _NANOS, 3))
 

@@ -38,7 +38,7 @@ class DiskMetrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         free = GaugeMetricFamily(
-            "understudy_disk_free_bytes", "Free on the disk of a folder", labels=("folder",)
+            "understudy_disk_free_bytes", "Free bytes on the disk of a folder", labels=("folder",)
         )
         size = GaugeMetricFamily(
             "understudy_disk_size_bytes", "Size of the disk of a folder", labels=("folder",)
@@ -47,7 +47,7 @@ class DiskMetrics(Collector):
             try:
                 disk = os.statvfs(_existing(folder))
             except OSError:
-                # not readable: what writes there will show
+                # not readable: writes to it report the error
                 continue
             free.add_metric((name,), disk.f_bavail * disk.f_frsize)
             size.add_metric((name,), disk.f_blocks * disk.f_frsize)
@@ -66,7 +66,7 @@ def _existing(folder: Path) -> Path:
     return next((one for one in (folder, *folder.parents) if one.exists()), folder)
 
 
-# After a jump was followed, the warning is shown for this long.
+# Time for which the warning is shown after a jump was followed.
 TELL_SECONDS = 600.0
 
 
@@ -104,7 +104,7 @@ def clock_trouble(standing: ClockState) -> str | None:
     if standing.gap_seconds:
         return (
             f"the wall clock jumped by {standing.gap_seconds:+,.1f} s {standing.since_seconds:.0f} "
-            f"s ago; instants go on by elapsed time, and follow it when it has stayed for "
+            f"s ago; timestamps go on by elapsed time, and follow the clock when it has stayed for "
             f"{SETTLE_SECONDS:.0f} s"
         )
     ago = standing.last_jump_ago_seconds

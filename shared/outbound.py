@@ -29,7 +29,7 @@ def check_address(text: str, *, with_query: bool = False) -> str:
         raise ValueError("write it as http://host:port or https://host")
     if parts.fragment or (parts.query and not with_query):
         raise ValueError("leave out what comes after ? or #")
-    _ = parts.port  # raises when it is no port
+    _ = parts.port  # raises ValueError for an invalid port
     return text
 
 

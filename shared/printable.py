@@ -2,7 +2,7 @@
 
 import re
 
-# C0 and C1 controls but line breaks, line separators, and what reorders or hides text.
+# C0 and C1 controls except line breaks; line separators; bidirectional and invisible marks.
 _OBEYED = (
     *range(0x0A),
     *range(0x0B, 0x20),
@@ -12,7 +12,7 @@ _OBEYED = (
     *range(0x2028, 0x202F),
     *range(0x2066, 0x206A),
     0xFEFF,
-    # half of a pair: it has no bytes in UTF-8, and printing it would fail
+    # surrogates: not encodable in UTF-8, so printing them would fail
     *range(0xD800, 0xE000),
 )
 _DELETE, _UNKNOWN, _PICTURES = 0x7F, "\ufffd", 0x2400

@@ -18,7 +18,7 @@ def text_limits(longest: int) -> Any:
 
 
 def _written_instant(value: Any) -> Any:
-    # pydantic would read 1700000000, and "1700000000", as Unix seconds or milliseconds by size
+    # pydantic would read 1700000000 and "1700000000" as Unix seconds or milliseconds, by size
     if isinstance(value, datetime) or (isinstance(value, str) and "-" in value[1:]):
         return value
     raise ValueError("write an RFC 3339 date and time with a zone, e.g. 2026-01-05T10:15:00Z")

@@ -31,7 +31,7 @@ TYPICAL_SECONDS: Mapping[str, float] = {
 _TRAIN, _CHAMPION, _NO_CHAMPION = "train", "champion", "none_yet"
 _RUNNING = "running"
 _JOB = "retraining"
-# too short to say anything about the pace of the machine
+# shorter steps do not measure the speed of the machine
 _SHORTEST_SECONDS = 2.0
 _RUNS_LOOKED_AT = 20
 

@@ -226,7 +226,7 @@ class StoreSettings(SettingGroup):
         default=1.0,
         gt=0,
         le=30,
-        description="Seconds that a conditional write or a look at the shared state may take. A "
+        description="Seconds that a conditional write or a read of the shared state may take. A "
         "rollback waits for at most one of them, and is carried out on this host all the same.",
     )
     store_transfer_timeout_seconds: float = Field(
@@ -240,7 +240,7 @@ class StoreSettings(SettingGroup):
         default=1.0,
         ge=0.1,
         le=60,
-        description="Seconds between two looks at the shared state, by its e-tag.",
+        description="Seconds between two checks of the shared state, by its ETag.",
     )
 
 
@@ -295,7 +295,7 @@ class ConsoleListenSettings(SettingGroup):
 
 
 class PickleSettings(SettingGroup):
-    """Models that are no ONNX graph."""
+    """Models that are not ONNX graphs."""
 
     allow_pickle_models: bool = Field(
         default=False,

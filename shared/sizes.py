@@ -18,11 +18,13 @@ def read_size(text: str) -> int:
     """The bytes of `268435456`, `256 MiB` or `1.5 GB`.
 
     Raises:
-        ValueError: it is no size, or no whole number of bytes; says how to write one.
+        ValueError: it is not a size, or no whole number of bytes; says how to write one.
     """
     found = _SIZE.fullmatch(text.strip())
     factor = _UNITS.get(found[2].lower()) if found else None
     size = None if found is None or factor is None else Decimal(found[1]) * factor
     if size is None or size != int(size):
-        raise ValueError(f"{text[:40]!r} is no size: write bytes, or a unit like 256 MiB or 1.5 GB")
+        raise ValueError(
+            f"{text[:40]!r} is not a size: write bytes, or a unit like 256 MiB or 1.5 GB"
+        )
     return int(size)

@@ -16,7 +16,7 @@ SWITCHES = MappingProxyType(
         "ORT_DISABLE_TELEMETRY": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "RAY_USAGE_STATS_ENABLED": "0",
-        # honoured by many more, among them what pickled models may import
+        # honoured by many other libraries, which pickled models may import
         "DO_NOT_TRACK": "1",
     }
 )
@@ -27,5 +27,5 @@ def switch_off(environment: MutableMapping[str, str] = os.environ) -> None:
     environment.update(SWITCHES)
     runtime = sys.modules.get("onnxruntime")
     if runtime is not None:
-        # imported by a caller of ours before us: no more events from here on
+        # imported before this module: stop its events from here on
         runtime.disable_telemetry_events()

@@ -6,8 +6,8 @@ from unicodedata import normalize
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND
 
-# Limits of a row at every entry: /predict, an import and the data-quality gate apply them,
-# for a row that comes in and is refused by the gate would block every later run.
+# Limits of a row, applied alike by /predict, imports and the data-quality gate:
+# a row that is accepted and then refused by the gate would block every later run.
 EARLIEST_US = 946_684_800 * MICROS_PER_SECOND
 """The year 2000: older instants are a wrong unit, zone or origin."""
 MAX_AHEAD_US = MICROS_PER_DAY
@@ -35,14 +35,14 @@ def one_form(text: str) -> str:
     Raises:
         ValueError: nothing but blanks.
     """
-    # searching thirty blanks takes ten times as long as the six that ASCII has
+    # stripping all thirty Unicode blanks takes ten times as long as the six of ASCII
     whole = text.strip(_ASCII_BLANKS) if text.isascii() else normalize("NFC", text.strip(BLANKS))
     if not whole:
         raise ValueError("there are only blanks: write a text, or leave the field out")
     return whole
 
 
-# not frozen only because that makes the constructor three times as expensive, in every request
+# not frozen, because creating a frozen one takes three times as long, in every request
 @dataclass(slots=True, kw_only=True)
 class Transaction:
     """A row to be scored or learned from; its repr leaves out who it is about.

@@ -108,7 +108,7 @@ def test_every_size_may_be_written_as_the_page_writes_its_default(
         assert getattr(load(kind), name.lower()) == field.default
     monkeypatch.setenv(name, "256 elephants")
     with pytest.raises(
-        SettingsError, match=rf"{name}: '256 elephants' is no size: write .*256 MiB"
+        SettingsError, match=rf"{name}: '256 elephants' is not a size: write .*256 MiB"
     ):
         load(kind)
 

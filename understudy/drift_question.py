@@ -57,7 +57,7 @@ def asked_span(request: DriftRequest, days: float, now_us: int | None = None) ->
     """The rows that are asked about; without --from, this many days.
 
     Raises:
-        DriftQuestionUnclear: --from or --to is no instant, or they are the wrong way round.
+        DriftQuestionUnclear: --from or --to is not an instant, or they are the wrong way round.
     """
     now_us = SystemClock().now_us() if now_us is None else now_us
     end_us = now_us if request.end is None else _instant("--to", request.end)
@@ -120,7 +120,7 @@ def _instant(option: str, text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise DriftQuestionUnclear(
-            f"{option}: {text!r} is no day or instant like 2026-11-01 or 2026-11-01T12:00:00Z"
+            f"{option}: {text!r} is not a day or instant like 2026-11-01 or 2026-11-01T12:00:00Z"
         ) from error
     return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 

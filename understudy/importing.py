@@ -122,7 +122,7 @@ def propose_mapping(file: Path, out: Path | None, console: Console) -> int:
     """Write or print a proposal, and what is open about it; the exit status.
 
     Raises:
-        MappingError: the file is no table, or the place of the proposal is taken.
+        MappingError: the file is not a table, or the place of the proposal is taken.
         DataUnavailable: the file cannot be read.
     """
     text, guesses, missing = propose(file, LABEL_WORDS)

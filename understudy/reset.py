@@ -24,7 +24,7 @@ def reset(console: Console) -> Path | None:
     Returns the folder they are in now; None where there was nothing.
 
     Raises:
-        ResetRefused: a service runs, or the database is no file of this machine.
+        ResetRefused: a service runs, or the database is not a file of this machine.
         SettingsError: a variable does not parse.
     """
     try:

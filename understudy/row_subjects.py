@@ -89,7 +89,7 @@ def declared_subject(folder: Path) -> Subject:
 
 
 def _value(column: Column, text: str) -> Any:
-    """Raises RowsError when the text is no value of the column."""
+    """Raises RowsError when the text is not a value of the column."""
     name = column.name
     if text == "":
         if column.required:
@@ -105,7 +105,7 @@ def _value(column: Column, text: str) -> Any:
     if column.kind is Kind.NUMBER:
         return _number(column, text)
     if column.values and text not in column.values:
-        raise RowsError(f"--set {name}: {text!r} is none of {', '.join(column.values)}")
+        raise RowsError(f"--set {name}: {text!r} is not one of {', '.join(column.values)}")
     return text
 
 

@@ -192,5 +192,5 @@ def _print(  # noqa: PLR0917 - one figure after the other
     for reason, count in counts.errors.most_common(_SHOWN_REASONS):
         table.add_row(f"  {counts.examples[reason]}", f"{count:,}", style="dim")
     if refused:
-        table.add_row("lines that are no rows, left out", f"{refused:,}")
+        table.add_row("lines that are not rows, left out", f"{refused:,}")
     console.print(table)

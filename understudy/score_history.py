@@ -103,7 +103,7 @@ def make_parts_with_history(
     rows_a_part: int = ROWS_A_PART,
     is_recorded: bool = False,
 ) -> tuple[ScoreCounts, int]:
-    """Score every part that is not there yet; also the number of lines that are no rows.
+    """Score every part that is not there yet; also the number of lines that are not rows.
 
     With `is_recorded` the rows and answers of each part are stored as decisions, too.
 

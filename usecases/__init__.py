@@ -24,7 +24,7 @@ _ENTITY_COLUMN = "user_id"
 """The entity column of the built-in log of transactions."""
 DECLARATION = "usecase.toml"
 _MADE_OF_DECLARATIONS = "declared"
-"""A folder with both halves that is no use case itself."""
+"""A folder with both halves that is not a use case itself."""
 
 
 def load_serving(name: str) -> ServingUseCase:

@@ -30,7 +30,7 @@ DamageKind = Literal["torn", "damaged", "unreadable"]
 
 
 class Region(NamedTuple):
-    """Bytes of a segment that are no record.
+    """Bytes of a segment that are not a record.
 
     Attributes:
         kind: `torn` where the file ends inside of what was being written when the process or the

@@ -48,7 +48,7 @@ class Journal:
 
     Attributes:
         backlog: records that wait for the database.
-        damage: what was found in the folder that is no record.
+        damage: what was found in the folder that is not a record.
     """
 
     def __init__(

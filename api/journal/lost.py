@@ -68,7 +68,7 @@ class LostJournal:
         """`features` tell records of another use case.
 
         Raises:
-            SettingsError: it is no journal, or a process writes to it.
+            SettingsError: it is not a journal, or a process writes to it.
         """
         self._format = records
         self._features = features

@@ -28,7 +28,7 @@ _log = structlog.get_logger()
 UNREADABLE = ".unreadable"
 DefectKind = Literal["torn", "damaged", "missing", "unreadable"]
 _COPIES = ("*.damaged", f"*{UNREADABLE}")
-# A longer region is no damaged part of a journal, but a different file in its place.
+# A longer region is not a damaged part of a journal, but a different file in its place.
 _MOST_COPIED_BYTES = 64 * 1024 * 1024
 Tell = Callable[[str], None]
 
@@ -182,7 +182,7 @@ def _is_accounted_for(directory: Path, number: int) -> bool:
 class DamageLog:
     """The defects of one journal, with copies of the damaged bytes.
 
-    A torn tail is copied too, and is no damage: it was being written when the process or the
+    A torn tail is copied too, and is not damage: it was being written when the process or the
     machine stopped.
     """
 

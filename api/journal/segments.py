@@ -33,7 +33,7 @@ class RecordBatch:
 
     Attributes:
         position: behind what was read: the last record, or the end if that was all.
-        damage: what lies between them and is no record, each with the number of its segment.
+        damage: what lies between them and is not a record, each with the number of its segment.
     """
 
     position: Position

@@ -71,7 +71,7 @@ def _seconds(model: LiveModel, row: FloatMatrix) -> float:
     began = time.perf_counter()
     try:
         model.score(row)
-    except Exception:  # noqa: BLE001 - it is no remedy, whatever it is
+    except Exception:  # noqa: BLE001 - it is not a remedy, whatever it is
         return float("inf")
     return time.perf_counter() - began
 

@@ -158,7 +158,7 @@ def _version(params: Params, name: str) -> str:
     try:
         return str(Version.parse(text))
     except ValueError as error:
-        raise NotFound(f"{text[:40]!r} is no version: write MAJOR.MINOR.PATCH") from error
+        raise NotFound(f"{text[:40]!r} is not a version: write MAJOR.MINOR.PATCH") from error
 
 
 def _runs_of(connection: Connection, version: str) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ def map_matrix(path: Path, width: int) -> FloatMatrix:
 
 
 def release_pages(matrix: npt.NDArray[np.generic]) -> None:
-    """Give back the memory of pages that were read; nothing where the matrix is no mapped file.
+    """Give back the memory of pages that were read; nothing where the matrix is not a mapped file.
 
     The kernel would do so under pressure. Until then they count as memory of this process, which
     has a limit.

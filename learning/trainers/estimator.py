@@ -35,7 +35,7 @@ _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _NESTED = ("steps", "transformers", "transformer_list", "estimators")
 """Parameters that hold estimators, whose own parameters are listed one by one."""
 _FAULTS = (Exception, SystemExit)
-"""Whatever code of a person's own may raise; a module that calls sys.exit() is no exception."""
+"""Whatever code of a person's own may raise; a module that calls sys.exit() is not an exception."""
 _SHOWN_COLUMNS = 20
 
 
@@ -220,7 +220,7 @@ def _loaded(path: str, request: TrainingRequest) -> Any:
         raise TrainingFailed(f"{path}: {_in_words(error)}") from error
     if not hasattr(made, "fit") or not hasattr(made, "get_params") or isinstance(made, type):
         raise TrainingFailed(
-            f"{path} is no estimator, nor a function that returns one: name an object that has "
+            f"{path} is not an estimator, nor a function that returns one: name an object that has "
             "fit and get_params, not its class"
         )
     return made

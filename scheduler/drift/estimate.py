@@ -31,7 +31,7 @@ class Calibration:
 
 
 NOT_CALIBRATED = Calibration((), ())
-"""The calibration of scores that are no probabilities: nothing is estimated without labels."""
+"""The calibration of scores that are not probabilities: nothing is estimated without labels."""
 
 
 @dataclass(frozen=True, slots=True)

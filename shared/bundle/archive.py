@@ -20,11 +20,11 @@ from shared.bundle.manifest import FORMAT_VERSION, Manifest
 from shared.errors import BundleMalformed, BundleTooLarge, DigestMismatch
 
 MANIFEST = "manifest.json"
-# A fused graph of a few hundred trees is some megabytes; this leaves room for two orders more.
+# A fused graph of a few hundred trees takes some megabytes; this allows a hundred times as much.
 MAX_BUNDLE_BYTES = 256 * 1024 * 1024
 MAX_ENTRIES = 64
 MAX_MANIFEST_BYTES = 1024 * 1024
-# Fixed, so that the same content gives the same bytes and therefore the same signature.
+# A fixed date in the archive: the same content gives the same bytes and the same signature.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -88,7 +88,7 @@ def _read_entries(raw: bytes, max_bytes: int) -> dict[str, bytes]:
 def _check_directory(entries: list[zipfile.ZipInfo], max_bytes: int) -> None:
     if len(entries) > MAX_ENTRIES:
         raise BundleTooLarge(f"the bundle has {len(entries)} entries; the limit is {MAX_ENTRIES}")
-    # orig_filename keeps what zipfile cuts off behind a NUL byte
+    # orig_filename includes what zipfile cuts off after a NUL byte
     names = [entry.orig_filename.casefold() for entry in entries]
     if len(set(names)) != len(names):
         raise BundleMalformed("two entries have the same name, or names that differ by case only")

@@ -17,7 +17,7 @@ from shared.errors import BundleMalformed
 SUFFIX = ".onnx"
 # Standard operators only; those of onnxruntime and other vendors are refused.
 DOMAINS = frozenset({b"", b"ai.onnx", b"ai.onnx.ml"})
-# onnxruntime's second format has no published schema, so it cannot be checked.
+# onnxruntime's ORT format has no published schema, so it cannot be checked.
 _OTHER_FORMAT = b"ORTM"
 
 

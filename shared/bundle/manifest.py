@@ -22,7 +22,7 @@ VersionText = Annotated[str, AfterValidator(_is_version)]
 
 
 class _Frozen(BaseModel):
-    # NaN metrics travel as null: JSON has no NaN
+    # NaN metrics are written as null: JSON has no NaN
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 

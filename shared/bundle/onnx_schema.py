@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 PACKAGE = "understudy.onnx"
-# One line a message: field=number:type, a star behind what repeats. b: text and bytes,
+# One line for each message: field=number:type, * for repeated fields. b: text and bytes,
 # i: every integer and enumeration, f: float, d: double, anything else: a message.
 SCHEMA = """
 AttributeProto name=1:b ref_attr_name=21:b doc_string=13:b type=20:i f=2:f i=3:i s=4:b \
@@ -80,7 +80,7 @@ def model_class() -> Any:
         message = file.message_type.add(name=name)
         for field in fields:
             _add_field(message, field)
-    # a separate pool: the onnx package may be in the same process
+    # a separate pool: the onnx package may have registered the same names in this process
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{PACKAGE}.ModelProto"))

@@ -10,8 +10,10 @@ class ApprovalView(BaseModel):
 
     run_id: int
     version: str
-    sha256: str = Field(description="Of the bundle that was judged; nothing else is promoted")
-    champion: str | None = Field(description="What it was compared with; null: the first model")
+    sha256: str = Field(description="Digest of the judged bundle; no other bundle is promoted")
+    champion: str | None = Field(
+        description="The champion it was compared with; null: the first model"
+    )
     state: str = Field(description="waiting, approved, refused, expired or void")
     requested_at: str
     expires_at: str

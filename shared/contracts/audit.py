@@ -33,7 +33,7 @@ class AuditEntry(BaseModel):
     version: str | None
     details: dict[str, Any] = Field(description="The line's other members")
     is_readable: bool = Field(description="false: a kill or a full disk left it unfinished")
-    follows: bool = Field(description="false: it does not follow from the line before it")
+    follows: bool = Field(description="false: its hash does not match the line before it")
 
 
 class AuditTrailView(BaseModel):
@@ -41,8 +41,6 @@ class AuditTrailView(BaseModel):
 
     entries: list[AuditEntry]
     lines: int = Field(description="In all")
-    is_whole: bool = Field(
-        description="Each line follows from the one before; a cut-off end is not noticed"
-    )
-    broken: list[int] = Field(description="Numbers of lines that do not, at most 100")
+    is_whole: bool = Field(description="The hash chain is intact; a truncated end is not detected")
+    broken: list[int] = Field(description="Numbers of the lines that break it, at most 100")
     next_before: int | None = Field(description="`before` of the next page; null: the last one")

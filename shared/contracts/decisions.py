@@ -22,14 +22,14 @@ class LabelView(BaseModel):
     known_at: str
     source: str | None
     sent_by: str | None
-    replaced_at: str | None = Field(default=None, description="null: it holds")
+    replaced_at: str | None = Field(default=None, description="null: this label is still valid")
 
 
 class Contribution(BaseModel):
     """The part of one feature in a raw score; above 0: it raised the score."""
 
     feature: str
-    value: Any = Field(description="As the row has it; of a feature that is computed, its number")
+    value: Any = Field(description="The value in the row; of a computed feature its number")
     contribution: float
 
 
@@ -38,11 +38,11 @@ class ExplainedPart(BaseModel):
 
     name: str
     components: list[str]
-    scale: str = Field(description="log_odds, logarithm, log2, or value: as it is")
+    scale: str = Field(description="log_odds, logarithm, log2, or value: no transformation")
     expected_raw: float
     raw: float
-    adds: float | None = Field(description="To the component's score; null: it is all of it")
-    contributions: list[Contribution] = Field(description="Other than 0, the largest first")
+    adds: float | None = Field(description="Its part of the score; null: all of it")
+    contributions: list[Contribution] = Field(description="Those other than 0, largest first")
 
 
 class Explanation(BaseModel):
@@ -51,7 +51,7 @@ class Explanation(BaseModel):
     version: str
     parts: list[ExplainedPart]
     explained_share: dict[str, float] = Field(description="Component -> share of its score, 0 to 1")
-    not_explained: dict[str, str] = Field(description="Component, or `version` -> why")
+    not_explained: dict[str, str] = Field(description="Component, or `version` -> reason")
 
 
 class RouteAnswer(BaseModel):
@@ -82,21 +82,21 @@ class DecisionView(BaseModel):
 
     row_id: str
     use_case: str
-    is_quarantined: bool = Field(description="Sent by an untrusted caller; not learned from")
-    is_stored: bool = Field(description="false: in the journal, on its way to the database")
+    is_quarantined: bool = Field(description="Sent by an untrusted caller; never used for training")
+    is_stored: bool = Field(description="false: in the journal, not in the database yet")
     decided_at: str
     sent_by: str | None
     row: dict[str, Any] = Field(description="The row with its defaults, by column")
     decision: str | None
     score: float | None
     component_scores: dict[str, float] | None
-    thresholds: list[ThresholdView] = Field(description="Empty: the version's files are gone")
+    thresholds: list[ThresholdView] = Field(description="Empty: the version was removed")
     matched_rules: list[str]
     reason_codes: list[dict[str, Any]] = Field(description="With the values the rules saw")
     model_version: str
     feature_set_version: str | None
     latency_ms: float | None
-    features: dict[str, float | None] = Field(description="The vector as it was served")
+    features: dict[str, float | None] = Field(description="The feature vector as it was scored")
     label: LabelView | None
     earlier_labels: list[LabelView]
     explanation: Explanation

@@ -37,7 +37,7 @@ def _label(value: Any) -> Any:
         return known
     if isinstance(value, str) and 0 < len(whole) <= _LONGEST_WORD and not _is_number(whole):
         return whole
-    raise ValueError("this is no label: write 1 or 0, or a word such as yes, no, true, false")
+    raise ValueError("this is not a label: write 1 or 0, or a word such as yes, no, true, false")
 
 
 def _is_number(text: str) -> bool:
@@ -53,7 +53,7 @@ def _lower_case(value: Any) -> Any:
 
 
 def _text_moment(value: Any) -> Any:
-    # a number could be seconds or milliseconds
+    # numbers are refused: they could be seconds or milliseconds
     if isinstance(value, str):
         return read_instant(value)
     raise ValueError(f"numbers can be seconds or milliseconds: write a text, like {EXAMPLE}")
@@ -81,12 +81,12 @@ class LabelIn(BaseModel):
         description="1 or 0, or a word for it: yes, no, true, false, y, n, good, bad, or one that "
         "the use case declares."
     )
-    source: Source = Field("feedback", description="Who says so; upper case is written in lower.")
+    source: Source = Field("feedback", description="Source of the label; stored in lower case.")
     label_known_at: Moment | None = Field(
         None,
         validation_alias=AliasChoices("label_known_at", "known_at"),
-        description="Since when it is known, at most now: a date, or a date and time, as files "
-        "have them; UTC where no zone is named. Default: now.",
+        description="When the label became known, not in the future: a date, or a date and time, "
+        "in the formats of files; UTC where no zone is named. Default: now.",
     )
 
 
@@ -95,7 +95,7 @@ class FeedbackRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
-    # one that is wrong is enough: all are refused, and looking on would cost more than storing
+    # fail_fast: one invalid label refuses all, and validating the rest would cost more than storing
     labels: list[LabelIn] = Field(min_length=1, max_length=MAX_LABELS, fail_fast=True)
 
 
@@ -149,7 +149,7 @@ class FeedbackAnswer(BaseModel):
     stored: int = Field(description="In the database now")
     replaced: int = Field(
         0,
-        description="Of those stored: turned round a stored label, which is kept (LabelChanges); "
+        description="Of those stored: changed a stored label, which is kept (LabelChanges); "
         "left out where there is none",
     )
     outdated: int = Field(

@@ -41,7 +41,7 @@ class CurrentModel(BaseModel):
     """The version that is served and where it comes from."""
 
     version: str
-    fallback: str | None = Field(description="What a rollback without a version goes to")
+    fallback: str | None = Field(description="Target of a rollback without a version")
     newest_accepted: str | None = Field(description="A push has to be newer than this")
     activated_at: str
     sha256: str

@@ -34,6 +34,6 @@ def person_header(person: str) -> dict[str, str]:
     """The header that names a person.
 
     Raises:
-        ValueError: it is no name.
+        ValueError: it is not a name.
     """
     return {PERSON: quote(_named(person), safe="")}

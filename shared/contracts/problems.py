@@ -11,7 +11,7 @@ NO_MODEL_CODE = "no-model"
 class FieldProblem(BaseModel):
     """The error of one field and its remedy."""
 
-    field: str = Field(description="Where it is, dots between the steps; empty: the whole body")
+    field: str = Field(description="Path of the field, separated by dots; empty: the whole body")
     problem: str
     remedy: str
 

@@ -18,7 +18,7 @@ def parse_contract(model: type[Contract], raw: bytes | str, source: str) -> Cont
     """The model that this JSON holds. `source` says where it came from, such as a request.
 
     Raises:
-        ContractBroken: it is no JSON, or members are missing or of another type.
+        ContractBroken: it is not JSON, or members are missing or of another type.
     """
     try:
         return model.model_validate_json(raw)

@@ -28,7 +28,7 @@ def instant_us(text: str) -> int:
         return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            f"{text[:40]!r} is no date; write 2026-01-31 or 2026-01-31T03:00:00+01:00"
+            f"{text[:40]!r} is not a date; write 2026-01-31 or 2026-01-31T03:00:00+01:00"
         ) from error
 
 
@@ -37,9 +37,11 @@ class ReplayArguments(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    begin: str = Field(max_length=40, description="First day, or instant, a round may be due")
+    begin: str = Field(
+        max_length=40, description="First day, or instant, at which a round may be due"
+    )
     end: str | None = Field(
-        default=None, max_length=40, description="Last one; without it the newest row"
+        default=None, max_length=40, description="The last one; default: that of the newest row"
     )
     every: str = Field(
         default="1W", max_length=64, description="1D, 1W, a cron expression, `daily 03:00` ..."
@@ -47,7 +49,7 @@ class ReplayArguments(BaseModel):
     metric: str | None = Field(
         default=None,
         max_length=64,
-        description="What the policies are compared by; without it average precision, or the "
+        description="Metric that the policies are compared by; default: average precision, or the "
         "metric that decides where the task is not binary",
     )
 

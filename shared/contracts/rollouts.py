@@ -22,7 +22,7 @@ class ArmMean(BaseModel):
     """A mean over rows and how sure it is."""
 
     mean: float
-    standard_error: float = Field(description="Counts users, not rows: rows of one are alike")
+    standard_error: float = Field(description="Clustered by user: rows of one user are correlated")
 
 
 class ScoreShare(BaseModel):
@@ -41,8 +41,10 @@ class ArmStatistics(BaseModel):
     alerts: int
     groups: int = Field(description="Groups of users, of 64, that sent rows")
     alert_rate: ArmMean | None
-    latency_ms: ArmMean | None = Field(description="A row's whole work; rows of batches not timed")
-    latency_p99_ms: float | None = Field(description="Upper edge of the bin it lies in")
+    latency_ms: ArmMean | None = Field(
+        description="Complete time of a row; rows of batches are not timed"
+    )
+    latency_p99_ms: float | None = Field(description="Upper edge of its histogram bin")
     scores: list[ScoreShare]
 
 
@@ -58,7 +60,7 @@ class ShadowState(BaseModel):
 
     dropped: int = Field(description="Rows that its queue had no room for")
     restarts: int
-    gave_up: str | None = Field(description="Why it is not started any more")
+    gave_up: str | None = Field(description="Why its process is no longer restarted")
 
 
 class RolloutWorkers(BaseModel):
@@ -75,12 +77,12 @@ class RolloutView(BaseModel):
     mode: Mode
     version: str
     champion: str
-    share_percent: int = Field(description="Of users who get the version's answers")
+    share_percent: int = Field(description="Share of users who get answers of the version")
     shares: list[int] = Field(description="The stages of a canary; after the last: promotion")
     next_share: int | None
     began_at: str
     stage_since: str
-    stage_seconds: float = Field(description="The figures of the arms are of this time")
+    stage_seconds: float = Field(description="Seconds that the statistics of the arms cover")
     begun_by: str
     arms: RolloutArms
     shadow: ShadowState | None
@@ -145,7 +147,9 @@ class RolloutChanged(BaseModel):
     """The state of the rollout after a change."""
 
     action: Action
-    version: str = Field(description="What the champion's users get answers from, from now on")
-    rollout: Mode | None = Field(description="null: it is over")
+    version: str = Field(
+        description="The version that answers the users of the champion from now on"
+    )
+    rollout: Mode | None = Field(description="null: the rollout has ended")
     share_percent: int | None
     partial: bool = Field(description="Some worker has not followed within two seconds")

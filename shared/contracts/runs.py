@@ -94,11 +94,11 @@ class RunView(BaseModel):
     attempts: int
     cancel_requested_by: str | None
     forced_by: str | None = Field(
-        default=None, description="Who wanted it although the champion was fresh"
+        default=None, description="Who forced the run although the champion was fresh"
     )
     forced_reason: str | None = None
     arguments: Any = Field(
-        default=None, description="What the job was asked to do: days and interval of a replay"
+        default=None, description="Arguments of the job, such as days and interval of a replay"
     )
 
 

@@ -58,7 +58,7 @@ def write_certificates(folder: Path, hosts: Sequence[str]) -> Mapping[str, str]:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    # the key of the authority is not kept: a new host needs new certificates for all
+    # the authority's private key is not stored: a new host needs new certificates for all
     contents = {
         "RAY_TLS_CA_CERT": root.public_bytes(serialization.Encoding.PEM),
         "RAY_TLS_SERVER_CERT": leaf.public_bytes(serialization.Encoding.PEM),

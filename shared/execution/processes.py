@@ -24,7 +24,7 @@ from shared.execution.executor import (
 from shared.system.child_processes import end_with_parent, how_it_ended
 
 _LOOK_SECONDS = 1.0
-# the task's own alarm comes first; this is for machine code that does not hear it
+# the task's own alarm comes first; this is for native code that does not handle the signal
 _LATE_SECONDS = 5.0
 
 
@@ -101,7 +101,7 @@ class _Tasks:
             return
         worker.since = time.monotonic()
         self.begun[worker.at] = self.begun.get(worker.at, 0) + 1
-        # the death of its process is noticed by the next look
+        # OSError: its process died, which the next check handles
         with suppress(OSError):
             worker.pipe.send(self.items[worker.at])
 
@@ -152,7 +152,7 @@ def _look(workers: list[_Worker], tasks: _Tasks, start: Callable[[], _Worker]) -
 
 
 def _start(function: Callable[[Any, Any], Any], common: Any, limits: TaskLimits) -> _Worker:
-    # not a fork: the libraries of a run have threads
+    # spawn, not fork: the libraries of a run have started threads
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(

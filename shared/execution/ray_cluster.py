@@ -66,7 +66,7 @@ def refuse_open_cluster(address: str, environment: Mapping[str, str] = os.enviro
     if missing:
         raise SettingsError(
             f"RAY_ADDRESS: {address} takes work only with a token, and beyond this machine only "
-            f"over TLS, or whoever reaches it runs any code; set {'; '.join(missing)}"
+            f"over TLS, or any program that reaches it can run code; set {'; '.join(missing)}"
         )
 
 
@@ -90,7 +90,7 @@ class RayExecutor:
     ) -> list[Result]:
         """See `Executor.map`. Ray begins a task whose worker dies again on another one."""
         ray = self._ray()
-        # only the death of a worker is a reason to begin again, and running out of memory is none
+        # retried only when a worker dies; running out of memory is not retried
         task = ray.remote(carry_out).options(
             max_retries=ATTEMPTS - 1, retry_exceptions=False, num_cpus=1
         )
@@ -133,7 +133,7 @@ class RayExecutor:
 
     def _ray(self) -> Any:
         if self._connected is None:
-            # Ray reports home unless it is told not to before its import
+            # Ray sends usage statistics unless this is set before its import
             os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
             try:
                 import ray  # noqa: PLC0415

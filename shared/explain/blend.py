@@ -39,7 +39,7 @@ class BlendExplainer:
             raise NotExplainable(found.unexplained[first])
         parts = tuple(part for part in found.parts if first in part.components)
         if not parts or any(part.weight is None for part in parts):
-            raise NotExplainable("its score is no sum of what trees say")
+            raise NotExplainable("its score is not a sum of the outputs of trees")
         is_blend = len(parts) > 1 or parts[0].weight != 1.0
         nowhere = np.full(len(names), np.nan, dtype=np.float32)
         expected = sum(_expected(part, nowhere, in_score=is_blend) for part in parts)
@@ -71,7 +71,7 @@ def _slope(part: EnsemblePart, expected: float, raw: float) -> float:
     """The slope of the score in a part's raw score, between an expected row and this one."""
     weight = part.weight or 0.0
     if abs(raw - expected) < _NEAR:
-        # the derivative, taken across a step that a float still tells apart
+        # the derivative, by a finite difference with a step that a float can represent
         expected, raw = expected - _STEP, raw + _STEP
     return weight * (undone(part.scale, raw) - undone(part.scale, expected)) / (raw - expected)
 

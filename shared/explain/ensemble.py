@@ -68,7 +68,7 @@ def read_ensemble(graph: bytes) -> Ensemble:
     found = [node for node in model.graph.node if node.op_type == ENSEMBLE]
     with_rows = [node for node in found if has_covers(node)]
     if len(with_rows) > 1:
-        # that of an outlier score, for instance, which is no rising function of its trees
+        # leaves out e.g. an outlier score, which is not monotonic in its trees
         with_rows = [node for node in with_rows if _is_whole(model.graph.node, node)] or with_rows
     if len(with_rows) != 1:
         raise NotExplainable(
@@ -98,7 +98,7 @@ def _refuse_blends(nodes: Any, raw: bytes) -> None:
         if node.op_type in _FINAL or node.op_type == b"MatMul":
             tensors |= set(node.output)
             continue
-        if node.op_type == b"Sub":  # one minus the probability of the other class
+        if node.op_type == b"Sub":  # Sub: one minus the probability of the other class
             continue
         name = node.op_type.decode(errors="replace")
         raise NotExplainable(f"{name} mixes the trees with something else")

@@ -65,7 +65,7 @@ class Explainer:
         at, values = table_of(paths)
         tables = tuple(PathTable(of_target, at, values) for of_target in trees)
         made = cls(ensemble, paths, np.array(expected), tuple(names), tables)
-        made.contributions(np.zeros(len(made.names), dtype=np.float32))  # compiles
+        made.contributions(np.zeros(len(made.names), dtype=np.float32))  # compiles the kernel
         return made
 
     @property

@@ -90,12 +90,12 @@ def _add(
 def _walk(nodes: Nodes, sides: tuple[Ints, Ints], root: int, decided: Flags, into: Floats) -> bool:
     """Every leaf of one tree; `waiting` holds nodes with the number of questions above them.
 
-    False: it has more nodes than there are, so it is no tree, or it is too deep.
+    False: it has more nodes than there are, so it is not a tree, or it is too deep.
     """
     visits_left = len(nodes.feature)
     waiting = np.empty((2 * DEEPEST, 2), dtype=np.int64)
-    # for each depth: the feature that was asked, the share of rows that came along, and whether
-    # this row did
+    # for each depth: the feature tested, the share of training rows on the path, and whether
+    # this row is on it
     asked = np.empty(DEEPEST, dtype=np.int64)
     share = np.empty(DEEPEST)
     goes = np.empty(DEEPEST)

@@ -1,6 +1,6 @@
 """The parts of a served graph that can be explained exactly, and the components that cannot.
 
-A graph may blend several tree ensembles, and hold components that are no trees at all. Each
+A graph may blend several tree ensembles, and hold components that are not trees at all. Each
 ensemble that knows how many training rows came to its nodes is one part; what it adds to its
 component's score is known, so the share that remains unexplained is known as well. Made for one
 row at a time: nothing is precomputed, so that large forests cost no memory.
@@ -69,7 +69,7 @@ class EnsemblePart:
     Attributes:
         name: of the tensor with its raw scores.
         components: whose scores it has a part in.
-        weight: its share in the component's score; None: the score is no weighted sum.
+        weight: its share in the component's score; None: the score is not a weighted sum.
         names: of its inputs; two may be called the same.
     """
 
@@ -108,7 +108,7 @@ class PartOfScore:
     """The share of one part in one row's score: `expected` and all contributions make `raw`.
 
     Attributes:
-        adds: what the part adds to its component's score; None where that is no sum.
+        adds: what the part adds to its component's score; None where that is not a sum.
     """
 
     part: EnsemblePart
@@ -147,7 +147,7 @@ def _scale_of(nodes: Any) -> str:
 
 
 class _Unreadable(ValueError):
-    """Something between the trees and the score that is no weighted sum."""
+    """Something between the trees and the score that is not a weighted sum."""
 
 
 class _Reader:

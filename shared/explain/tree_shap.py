@@ -49,7 +49,7 @@ def table_of(paths: Paths) -> tuple[npt.NDArray[np.int64], Floats]:
 @compiled
 def decide(nodes: Nodes, span: tuple[int, int], row: FloatVector, decided: Flags) -> None:
     """True if this row goes left, for every question of a tree; a chain is one question."""
-    # fields are read once: each read of an array from a tuple counts its references
+    # fields are read once: each access to an array in a tuple updates its reference count
     feature, threshold, is_equality = nodes.feature, nodes.threshold, nodes.is_equality
     right, missing_left, is_leaf, cover = (
         nodes.right,
@@ -106,7 +106,7 @@ def leaf_parts(shares: Floats, goes: Floats, weights: Floats, into: Floats) -> N
     weights[0] = 1.0
     for k in range(size):
         if shares[k] == 0.0 and goes[k] == 0.0:
-            into[:] = 0.0  # no row of any subset comes here
+            into[:] = 0.0  # no row of any subset reaches this node
             return
         _extend(shares[k], goes[k], k + 1, weights)
     for k in range(size):

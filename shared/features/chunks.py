@@ -13,8 +13,8 @@ def in_chunks(total: int, work: Callable[[int, int], None]) -> None:
     if total <= _SMALL or workers == 1:
         work(0, total)
         return
-    # more chunks than workers: histories differ in length, and no worker should wait for the
-    # longest
+    # more chunks than workers: histories differ in length, and workers should not wait for the
+    # longest chunk
     bounds = [total * part // (workers * 4) for part in range(workers * 4 + 1)]
     with ThreadPoolExecutor(workers) as pool:
         list(pool.map(work, bounds[:-1], bounds[1:]))

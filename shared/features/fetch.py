@@ -24,7 +24,7 @@ from shared.tables.engine import database_errors, file_of, is_behind_pooler
 from shared.tables.read_deadline import ends_at
 from shared.tables.sqlite_file import SqliteFile
 
-# In WAL mode a reader does not wait for writers; if it blocks longer, scoring goes on without it.
+# In WAL mode readers do not wait for writers; after this a row is scored without history.
 _BUSY_TIMEOUT_MS = 250
 
 
@@ -49,14 +49,14 @@ class PooledFetch:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # no BEGIN and ROLLBACK around a single SELECT
+        # autocommit: no BEGIN and ROLLBACK around a single SELECT
         self._alone = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     def __call__(self, statement: Statement, parameters: Mapping[str, Any]) -> Sequence[PriorRow]:
         end = ends_at()
         if end is not None and time.monotonic() >= end:
-            raise DataUnavailable("could not read history: the time for it is over")
-        # Behind a pooler limits hold in transactions only.
+            raise DataUnavailable("could not read history in time")
+        # Behind a connection pooler, timeouts can only be set within a transaction.
         engine = self._engine if is_behind_pooler(self._engine) else self._alone
         with database_errors("read history"), engine.connect() as connection:
             return [tuple(row) for row in connection.execute(statement, parameters)]
@@ -100,7 +100,7 @@ class PostgresFetch:
 
         end = ends_at()
         if end is not None and time.monotonic() >= end:
-            raise DataUnavailable("could not read history: the time for it is over")
+            raise DataUnavailable("could not read history in time")
         was_kept = hasattr(self._thread, "raw")
         try:
             return ask()
@@ -149,7 +149,7 @@ class PostgresFetch:
         borrowed.detach()
         raw.autocommit = True
         if not is_behind_pooler(self._engine):
-            # A plan for these values costs more than it saves: statements name rows by their key.
+            # A custom plan costs more than it saves: rows are looked up by their key.
             raw.execute("SET plan_cache_mode = force_generic_plan")
         self._open.add(raw)
         self._thread.borrowed, self._thread.raw = borrowed, raw
@@ -201,7 +201,7 @@ class SqliteFetch:
             parameters = {**constants, **parameters}
         try:
             return self._connection().execute(text, parameters).fetchall()
-        except sqlite3.ProgrammingError:  # our mistake, not the database's
+        except sqlite3.ProgrammingError:  # a programming error, not an unavailable database
             raise
         except sqlite3.Error as error:
             self._forget()
@@ -256,7 +256,7 @@ class SqliteFetch:
         borrowed.detach()
         raw.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         raw.execute("PRAGMA query_only = ON")
-        # the proxy closes the connection when it goes, so it must stay as long
+        # keep the proxy alive: it closes the connection when it is garbage-collected
         self._thread.borrowed, self._thread.raw = borrowed, raw
         return raw
 

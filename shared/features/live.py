@@ -82,7 +82,7 @@ class LiveHistory:
             past = self._past(transaction, most_rows)
             if past is not None:
                 return past
-            # Many of the newest are not visible, or are there twice: rare enough to read on.
+            # Many of the newest rows are not visible, or are duplicates: rare, so read more.
             most_rows *= 4
 
     def lasting(self, transaction: Transaction) -> Past | None:
@@ -185,7 +185,7 @@ class LiveHistory:
 
     def _past(self, transaction: Transaction, most_rows: int) -> Past | None:
         """None where this many rows are not enough to find those that count."""
-        # Pending first: a row that is stored meanwhile is then seen twice, never missed.
+        # Pending rows first: a row that is stored meanwhile is then seen twice, never missed.
         pending = self._pending.newest_of(transaction.user_id, most_rows)
         newest = list(map(self._pending.row_of, pending.rows))
         stored = self.guard.read(lambda: self._stored(transaction, newest, most_rows), _NOTHING)
@@ -249,8 +249,8 @@ class LiveHistory:
         elif not _any_visible(chain(rows, pending), transaction):
             older = self._reader.before(user_id, begin_us, FOREVER)
         first = self._reader.first(user_id, begin_us, FOREVER)
-        # Were the newest or the oldest of the older rows still to be ingested, another would
-        # take its place until then.
+        # If one of these rows has a later ingestion time than this request, the cached value
+        # would be wrong until then: do not cache.
         if any(row[INGESTED_AT] > known_us for row in chain(older, first)):
             return None
         first_seen = min((row[EVENT_TIME] for row in first), default=None)

@@ -40,7 +40,7 @@ class PendingRows:
         self._capacity = capacity
         self._many = many
         self._lock = threading.Lock()
-        # a plain dict looks past everything removed since it grew last to find its first key
+        # OrderedDict: a plain dict scans past removed entries to find its first key
         self._all: OrderedDict[str, Transaction] = OrderedDict()
         self._users: dict[str, dict[str, Transaction]] = {}
         self._in_order: dict[str, list[_Key]] = {}

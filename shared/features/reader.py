@@ -56,7 +56,7 @@ class HistoryReader:
         self._fetch = fetch
         self._lag_hours = windows.lag_hours
         newest_first: list[ColumnElement[Any]] = [literal_column(name).desc() for name in KEYS]
-        # in the order of their index, backwards, so that the limit ends the reading
+        # in descending index order, so that LIMIT stops the scan
         self._window = (
             union_all(*(_window(table, columns) for table in _LOGS))
             .order_by(*newest_first)
@@ -118,7 +118,7 @@ def _known(user_id: str, end_us: int, known_us: int) -> Mapping[str, Any]:
     return {"user_id": user_id, "end_us": end_us, "known_us": known_us}
 
 
-# The API's log comes last: where both hold a transaction, it has the true ingestion instant.
+# The API's log comes last: it has the true ingestion instant of rows that are in both.
 _LOGS = (transaction_history_logs, api_transaction_logs)
 
 

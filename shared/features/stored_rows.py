@@ -121,7 +121,7 @@ class PostgresStoredRows:
         self._look_at = float("-inf")
         self._sure = False
         self._connections = 0
-        # rows of transactions from this one on may not all have been there at the last look
+        # rows of database transactions from this id on may have been uncommitted at the last poll
         self._complete_below = "0"
         self._newest_change: str | None = None
         self._seen: set[str] = set()
@@ -153,8 +153,8 @@ class PostgresStoredRows:
         return [(row[0], row[1]) for row in rows if row[1] not in before]
 
 
-# With an end the planner expects few rows, and takes the index; without one, and before the first
-# ANALYZE of a large table, it expects a third of all, and reads the table at each look.
+# With an upper bound the planner expects few rows and uses the index; without one, and before
+# the first ANALYZE of a large table, it expects a third of all rows and scans the table.
 _LAST = 2**63 - 1
 _NEW_ROWS = f"""
 SELECT NULL, pg_snapshot_xmin(pg_current_snapshot())::text,

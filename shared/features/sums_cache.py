@@ -44,7 +44,7 @@ class SumsCache:
         generation = self._generation
         sums = read()
         with self._lock:
-            # what was read before an invalidation may not outlive it
+            # sums read before an invalidation must not be cached after it
             if generation == self._generation:
                 self._keep(key, sums)
         return sums

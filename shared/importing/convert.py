@@ -38,7 +38,7 @@ _LENGTHS = {
 }
 _REASON = "reason"
 _PROBLEM = "problem:"
-_UNREADABLE_LABEL = "label is none of the words known: kept without it (name them under [labels])"
+_UNREADABLE_LABEL = "label is not a known word: kept without it (name them under [labels])"
 Columns = dict[str, pl.Series]
 
 
@@ -73,7 +73,7 @@ def convert(piece: Piece, mapping: Mapping, readings: Readings, now_us: int) -> 
     )
     reasons = values.select(told.alias(_REASON))[_REASON]
     bad = (reasons.str.len_bytes() > 0).fill_null(value=False)
-    # two of their columns may be called like these of ours
+    # columns of the file may have the same names as these
     places = pl.DataFrame({PLACES[0]: piece.rows, PLACES[1]: piece.lines, _REASON: reasons})
     theirs = frame.select(pl.col(name).alias(f"\0{name}") for name in mapping.sources)
     rejected = pl.concat([places, theirs], how="horizontal").filter(bad)
@@ -172,7 +172,7 @@ def _checks(columns: Sequence[str], now_us: int) -> Iterator[pl.Expr]:
     for name in REQUIRED:
         missing = pl.col(name).is_null()
         if _PROBLEM + name in columns:
-            # a value that could not be parsed has been reported already
+            # values that could not be parsed have been reported already
             missing &= pl.col(_PROBLEM + name).is_null()
         yield _problem(missing, f"{name} is missing")
     for name, length in _LENGTHS.items():

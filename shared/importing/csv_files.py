@@ -15,11 +15,11 @@ import numpy.typing as npt
 from native.compiled import compiled
 from shared.importing.mapping import CsvRules, MappingError
 
-# The layout of a CSV file: where its rows begin, and which lines are no rows.
+# The layout of a CSV file: where its rows begin, and which lines are not rows.
 #
-# A quote that never closes would swallow every line up to the next quote. So a quoted text may go
-# on over a line's end only where it closes as it should, in front of a delimiter or a line's end;
-# otherwise its first line is no row, and reading goes on with the next line.
+# An unclosed quote would extend over every line up to the next quote. So a quoted text may
+# contain a line break only where it is closed properly, before a delimiter or a line break;
+# otherwise its first line is rejected, and reading continues with the next line.
 
 Bytes = npt.NDArray[np.uint8]
 Numbers = npt.NDArray[np.int64]
@@ -28,13 +28,13 @@ OPEN_QUOTE = -1
 _LF, _CR, _BACKSLASH = 10, 13, 92
 _DELIMITER, _QUOTE, _ESCAPING = 0, 1, 2
 _ROWS, _FIELDS, _LINES, _ESCAPES, _REMOVED, _BREAKS = range(6)
-# One text over more lines than this is a quote that was forgotten.
+# A text over more lines than this is an unclosed quote.
 _MAX_LINES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A line of the file that is no row of its table.
+    """A line of the file that is not a row of its table.
 
     Attributes:
         row: which row it would be, the first behind the header is 1.
@@ -76,7 +76,7 @@ class Layout:
     def kept(self, first: int, count: int) -> Numbers:
         """Numbers of `count` remaining rows, from the `first` of them (0) on."""
         gone = np.fromiter((row.row for row in self.removed), np.int64, len(self.removed))
-        # the n-th remaining row has n rows before it and those removed up to there
+        # the n-th remaining row has n remaining rows and the removed rows before it
         places = np.arange(first, first + count, dtype=np.int64)
         shift = np.searchsorted(gone - 1 - np.arange(len(gone)), places, side="right")
         return places + shift + 1
@@ -167,8 +167,8 @@ def _behind_quoted(text: Bytes, at: int, marks: Numbers, counts: Numbers, escape
         elif byte == quote:
             if follower == marks[_DELIMITER] or _ends_line(follower):
                 return at + 1
-            # As Arrow reads "Joe's" Bar: closed, and the rest belongs to it. Behind a line's end
-            # it is the first quote of another row.
+            # As Arrow reads "Joe's" Bar: the quote is closed, and the rest belongs to the text.
+            # After a line break it is the first quote of another row.
             counts[_ESCAPES] += int(text[at - 1] == _BACKSLASH and not marks[_ESCAPING])
             return at + 1 if counts[_LINES] == first_line else -1
         elif _ends_line(byte):
@@ -271,7 +271,7 @@ def _in_utf8(path: Path, encoding: str, folder: Path) -> Path:
         head = file.read(4)
     foreign = next((what for mark, what in _FOREIGN.items() if head.startswith(mark)), None)
     if foreign is not None:
-        raise MappingError(f"{path.name} is no CSV file but {foreign}")
+        raise MappingError(f"{path.name} is not a CSV file but {foreign}")
     found = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
     name = codecs.lookup(found or encoding).name
     copy = None if name == "utf-8" else folder / f"{path.name}.utf8"

@@ -17,7 +17,7 @@ from shared.errors import DataUnavailable
 from shared.importing.csv_files import CsvText, csv_text
 from shared.importing.mapping import CsvRules, MappingError
 
-# Columns of Arrow as plain polars columns: wrappers off, raw bytes as the text they hold.
+# Arrow columns as plain polars columns: without wrapper types, bytes decoded as text.
 
 _UUID_BYTES = 16
 
@@ -26,7 +26,7 @@ def plain_frame(table: Any, columns: tuple[str, ...]) -> pl.DataFrame:
     """The named columns of a table, each of a type that polars and the readers know.
 
     Raises:
-        MappingError: a column holds lists, structures or bytes that are no text.
+        MappingError: a column holds lists, structures or bytes that are not text.
     """
     return pl.DataFrame({name: _series(name, table.column(name)) for name in columns})
 
@@ -37,7 +37,7 @@ def _series(name: str, column: Any) -> pl.Series:
         return pl.Series(name, [None] * len(plain), dtype=pl.String)
     series = pl.from_arrow(plain)
     if not isinstance(series, pl.Series):
-        raise MappingError(f"column {name!r} holds {column.type}, which is no text or number")
+        raise MappingError(f"column {name!r} holds {column.type}, which is not a text or number")
     return series.alias(name)
 
 
@@ -49,11 +49,11 @@ def _unwrapped(name: str, column: Any) -> Any:
     if pa.types.is_dictionary(kind):
         return _unwrapped(name, column.cast(kind.value_type))
     if pa.types.is_nested(kind):
-        raise MappingError(f"column {name!r} holds {kind}, which is no text, number or instant")
+        raise MappingError(f"column {name!r} holds {kind}, which is not a text, number or instant")
     if pa.types.is_decimal(kind) and kind.scale == 0:
         return column.cast(pa.string())
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
-        # what lies outside of the years 1677 to 2262 has wrapped around already
+        # instants outside the years 1677 to 2262 have overflowed already
         return column.cast(pa.timestamp("us", kind.tz), safe=False)
     return _decoded(name, column) if _is_bytes(kind) else column
 
@@ -75,7 +75,7 @@ def _decoded(name: str, column: Any) -> Any:
         return column.cast(pa.binary()).cast(pa.string())
     except pa.ArrowInvalid as error:
         raise MappingError(
-            f"column {name!r} holds bytes that are no text in UTF-8; write it as text"
+            f"column {name!r} holds bytes that are not text in UTF-8; write it as text"
         ) from error
 
 
@@ -123,7 +123,7 @@ class SourceTable:
 
     @property
     def refused(self) -> Iterator[tuple[int, int, str, str]]:
-        """Lines that are no rows: their row, line, text and what is wrong with them."""
+        """Lines that are not rows: their row, line, text and what is wrong with them."""
         for row, text, wrong in () if self._csv is None else self._csv.refused:
             yield row.row, row.line, text, wrong
 
@@ -147,7 +147,7 @@ class SourceTable:
             yield from (self._parquet_pieces if self._csv is None else self._csv_pieces)(columns)
 
     def _parquet_pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
-        # INT96 holds instants beyond what nanoseconds reach, as 9999-12-31 for "never"
+        # INT96 can hold instants beyond the range of nanoseconds, such as 9999-12-31 for "never"
         file = pa_parquet.ParquetFile(self._path, coerce_int96_timestamp_unit="us")
         total, done = max(1, file.metadata.num_rows), 0
         for batch in file.iter_batches(batch_size=ROWS_PER_BATCH, columns=list(columns)):
@@ -182,7 +182,7 @@ class SourceTable:
         names = self._header_names(columns)
         return pa_csv.open_csv(
             file,
-            # one thread: the rows keep their order
+            # a single thread keeps the order of rows
             read_options=pa_csv.ReadOptions(use_threads=False, block_size=CSV_BLOCK_BYTES),
             parse_options=pa_csv.ParseOptions(
                 delimiter=self._rules.delimiter, newlines_in_values=True

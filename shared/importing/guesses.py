@@ -20,7 +20,7 @@ from shared.label_words import LabelWords
 
 _MOST_LABELS = 6
 _RARE = 0.5
-# Names that exports give to our columns, in one form: small letters and digits only.
+# Names that exports use for these columns, normalised to lower-case letters and digits.
 _NAMES: dict[str, tuple[str, ...]] = {
     "transaction_id": (
         "buchungsnr", "buchungsnummer", "buchungsid", "umsatzid", "vorgangsnummer", "belegnummer",
@@ -161,7 +161,7 @@ def _doubt(ours: str, column: pl.Series, words: LabelWords) -> str | None:
     if problem is not None:
         return f"by its name, BUT {problem}"
     if ours == "label" and read_labels(column, _label_rules(words))[1].any():
-        return "by its name, BUT some values are none of the usual words: see [labels]"
+        return "by its name, BUT some values are not known words: see [labels]"
     return None
 
 

@@ -173,7 +173,7 @@ class _Import:
                 progress((number + piece.share) / len(tables), self.summary)
 
     def refuse_lines(self, table: SourceTable) -> None:
-        """Lines that are no rows come back like rows that do not fit."""
+        """Lines that are not rows come back like rows that do not fit."""
         for row, line, text, wrong in table.refused:
             self.rejects.add_line(row, line, text, wrong)
             self.summary.read += 1
@@ -182,7 +182,7 @@ class _Import:
     def add(self, piece: Piece) -> None:
         summary = self.summary
         converted = convert(piece, self.mapping, self.readings, self.now_us)
-        # first: a row that is stored is counted as there already when the import is repeated
+        # rejects first: if the import is repeated, stored rows count as present already
         self.rejects.add_rows(converted.rejected)
         inserted = self._write(converted.accepted)
         summary.read += piece.frame.height

@@ -151,7 +151,7 @@ def delta_batches(place: str, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
 
 
 def lake_types(table: Table) -> Mapping[str, pl.DataType]:
-    """The types of a table's columns in the lake: what is no number or bytes is text."""
+    """The types of a table's columns in the lake: what is not a number or bytes is text."""
     return {column.name: _type(column.type) for column in table.columns}
 
 

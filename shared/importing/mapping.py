@@ -37,7 +37,7 @@ from shared.tables.schema import transaction_history_logs
 
 TARGETS = tuple(transaction_history_logs.columns.keys())
 REQUIRED = ("transaction_id", "user_id", "event_time", "amount", "merchant_id")
-# The default of a row for which the file has no such column.
+# Default values of columns that the file does not have.
 STANDARD_DEFAULTS = {"currency": "EUR", "transaction_type": "purchase", "label_source": "import"}
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhd])")
@@ -121,7 +121,7 @@ class CsvRules(BaseModel):
 
     delimiter: str = Field(default=",", min_length=1, max_length=1, pattern=r"^[\x01-\x7f]$")
     encoding: Annotated[str, AfterValidator(_known_encoding)] = "utf8"
-    # words that stand for a missing text; empty fields always do
+    # words for a missing text, besides empty fields
     nulls: tuple[str, ...] = ("NULL", "null", "\\N")
 
 
@@ -167,7 +167,7 @@ class Mapping(BaseModel):
     csv: CsvRules = CsvRules()
     numbers: NumberRules = NumberRules()
     labels: LabelRules = LabelRules()
-    # ours -> theirs -> what is stored instead
+    # target column -> value in the file -> stored value
     values: Dictionary[Target, Dictionary[str, str]] = {}
 
     @model_validator(mode="before")

@@ -16,7 +16,7 @@ from shared.transaction import Label
 
 _EXAMPLES = 3
 _LABEL = ("label", "label_known_at", "label_source", "label_sent_by")
-# Columns that a second import of a row does not repeat.
+# Columns left out of the comparison when a row is imported again.
 _NOT_COMPARED = ("transaction_id", "sent_by", *_LABEL)
 
 
@@ -82,7 +82,7 @@ class Mending:
         mended.differing += differing.height
         for row in differing.head(_EXAMPLES - len(mended.examples)).iter_rows(named=True):
             mended.examples.append(_described(row, columns))
-        # of rows with one id in one file the first counts, as it does where rows are new
+        # of rows with the same id in one file the first counts, as for new rows
         once = differing.filter("first")
         if self.update and once.height:
             values = once.select("transaction_id", *columns).to_dicts()

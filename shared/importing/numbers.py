@@ -15,7 +15,7 @@ from shared.importing.texts import strip
 
 Mark = Literal[".", ","]
 
-# blanks of three widths, and both apostrophes that the Swiss use
+# thousands separators: spaces of several widths, and the apostrophes used in Switzerland
 _BETWEEN_DIGITS = r"(\d)[\s\x{a0}\x{202f}\x{2009}'\x{2019}_](\d{3})"
 _DASHES = r"[\x{2212}\x{2013}]"
 _CODE_BEFORE = r"^([+-]?)\s*[A-Za-z]{1,3}\$?\.?\s*([+-]?[\d.,]\S*)$"
@@ -53,7 +53,7 @@ _KINDS = {
 
 def tidy(texts: pl.Series) -> pl.Series:
     """Numbers without blanks, currencies and unusual signs; null where the text is empty."""
-    # most texts of most columns are tidy already
+    # most texts need no normalisation
     rest = (~texts.str.contains(_TIDY)).arg_true()
     return texts.clone().scatter(rest, tidied(texts.gather(rest))) if len(rest) else texts
 
@@ -62,12 +62,12 @@ def tidied(texts: pl.Series) -> pl.Series:
     """The same of texts that may be written in any way."""
     text = strip(pl.col("text")).str.replace_all(_DASHES, "-")
     text = pl.when(text.str.to_lowercase().is_in(MISSING)).then(None).otherwise(text)
-    text = text.str.replace(r"^\((.+)\)$", "-${1}")  # bookkeeping: (12.50) is -12.50
+    text = text.str.replace(r"^\((.+)\)$", "-${1}")  # accounting notation: (12.50) is -12.50
     text = text.str.replace_all(r"\p{Sc}", "").str.strip_chars()
     text = text.str.replace(_CODE_BEFORE, "${1}${2}").str.replace(_CODE_BEHIND, "${1}")
     text = text.str.replace(r"^([^+-]*\d[.,]?)\s*([+-])$", "${2}${1}")
     text = text.str.replace(r"^([+-])\s+", "${1}")
-    for _ in range(2):  # matches do not overlap: 1 234 567 needs a second look
+    for _ in range(2):  # matches do not overlap: 1 234 567 needs a second pass
         text = text.str.replace_all(_BETWEEN_DIGITS, "${1}${2}")
     return pl.DataFrame({"text": texts}).select(text).to_series()
 

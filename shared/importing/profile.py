@@ -38,7 +38,7 @@ from shared.transaction import EARLIEST_US
 
 _LATEST_US = to_micros(datetime(2100, 1, 1, tzinfo=UTC))
 _UNITS: tuple[Unit, ...] = ("s", "ms", "us", "ns")
-# So large a share of a column decides; the rest may be damage.
+# This share of a column decides its format; the rest may be invalid.
 _NEARLY_ALL = 0.9
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
@@ -93,7 +93,7 @@ def instant_problem(column: pl.Series) -> str | None:
     """The missing setting without which the instants of a sample cannot be read, if any."""
     facts, rules = _Facts(), TimeRules(zone="UTC")
     if not (column.dtype == pl.String or column.dtype.is_numeric() or column.dtype.is_temporal()):
-        return "its values are no dates"
+        return "its values are not dates"
     _count_instants(facts, column, whole=True)
     try:
         reading, _ = _time_reading(rules, facts, column.name)
@@ -109,7 +109,7 @@ def instant_problem(column: pl.Series) -> str | None:
 def number_problem(column: pl.Series) -> str | None:
     """The missing setting without which the numbers of a sample cannot be read, if any."""
     if column.dtype != pl.String:
-        return None if column.dtype.is_numeric() else "its values are no numbers"
+        return None if column.dtype.is_numeric() else "its values are not numbers"
     try:
         style = decide_style(writings(column), NumberRules(), column.name, "")
     except MappingError as error:
@@ -118,7 +118,7 @@ def number_problem(column: pl.Series) -> str | None:
     read = read_numbers(said, style)
     if read.null_count() <= (1.0 - _NEARLY_ALL) * len(said):
         return None
-    return "its values are no plain numbers: see [numbers]"
+    return "its values are not plain numbers: see [numbers]"
 
 
 def _count(

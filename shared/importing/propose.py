@@ -60,7 +60,7 @@ def _decodes(head: bytes, encoding: str) -> bool:
     if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
         return True
     try:
-        # a character may be cut off at the end
+        # the last character may be incomplete
         head[:-4].decode(encoding) if len(head) > 4 else head.decode(encoding)
     except UnicodeDecodeError:
         return False

@@ -70,7 +70,7 @@ class RejectsFile:
             self._reasons.update(reasons.split("; "))
 
     def add_line(self, row: int, line: int, text: str, wrong: str) -> None:
-        """Add a line that is no row of its table.
+        """Add a line that is not a row of its table.
 
         Raises:
             DataUnavailable: the disk takes no more of them.

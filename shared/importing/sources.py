@@ -59,7 +59,7 @@ def _sources_of(path: Path) -> list[FoundTable]:
 def _tables_in(folder: Path) -> list[Path]:
     def is_table(path: Path) -> bool:
         name = path.name.lower()
-        # files that we wrote beside an input are not inputs
+        # files of rejected rows beside an input are not inputs
         if name.startswith((".", "_")) or name.endswith(REJECTED) or not path.is_file():
             return False
         return name.removesuffix(".gz").endswith(_TABLES) or name.endswith(".zip")
@@ -88,14 +88,14 @@ def _from_gzip(path: Path, folder: Path) -> Iterator[Path]:
             shutil.copyfileobj(packed, file)
         yield unpacked
     except (EOFError, gzip.BadGzipFile) as error:
-        raise OSError(f"{path.name} is no whole gzip file: {error}") from error
+        raise OSError(f"{path.name} is not a whole gzip file: {error}") from error
     finally:
         unpacked.unlink(missing_ok=True)
 
 
 @contextmanager
 def _from_zip(path: Path, name: str, folder: Path) -> Iterator[Path]:
-    # its last name only: where a member says it belongs is not believed
+    # file name only: the path of an archive member is not trusted (zip slip)
     unpacked = folder / Path(name).name
     try:
         with (

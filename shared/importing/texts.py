@@ -7,13 +7,13 @@ from shared.transaction import BLANKS
 # Excel's form that keeps the leading zeros of an account: ="00123"
 _EXCEL = r'^="(.*)"$'
 _QUOTED = r"""^(?:"([^"]*)"|'([^']*)')$"""
-# ASCII without blanks at either end, and without what Excel or quotes begin with.
+# ASCII without surrounding blanks, quotes or Excel's leading =.
 _PLAIN = r"^[!#-&(-<>-~](?:[ -~]*[!-~])?$"
-# A spreadsheet's short form of a long number; the omitted digits are lost.
+# Scientific notation of a long number in a spreadsheet; the omitted digits are lost.
 SHORTENED = r"^[+-]?\d(?:[.,]\d+)?[eE]\+\d+$"
 _WHOLE = r"^[+-]?\d+\.0+$"
 _NUMERIC = r"^[+-]?\d+(?:\.\d+)?$"
-# Whole numbers from here on are not all there in a double.
+# From here on a double cannot represent every whole number.
 EXACT_DOUBLE = 2**53
 
 
@@ -25,12 +25,12 @@ def strip(text: pl.Expr) -> pl.Expr:
 def read_texts(column: pl.Series, *, is_identifier: bool, is_numeric: bool) -> pl.Series:
     """Texts in one Unicode form (NFC); blank is null.
 
-    `is_identifier`: quotes and Excel's ="..." around it are no part of it.
+    `is_identifier`: quotes and Excel's ="..." around it are not part of it.
     `is_numeric`: every value of the whole column is a number, so 123.0 is 123.
     """
     if column.dtype != pl.String:
         return _of_numbers(column)
-    # texts of most columns, which normalizing and stripping would leave as they are
+    # fast path: most texts need neither normalising nor stripping
     rest = (~column.str.contains(_PLAIN)).arg_true()
     if len(rest):
         changed = normalized(column.gather(rest), is_identifier=is_identifier)

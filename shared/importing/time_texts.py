@@ -67,7 +67,7 @@ def _assembled(height: int, read: list[pl.DataFrame]) -> TimeTexts:
         nothing = pl.Series([None] * height, dtype=pl.Int64)
         return TimeTexts(nothing, nothing)
     instants = pl.concat(read).select("at", naive=_naive_us(), offset=_offset_us())
-    # an offset beyond any zone's is a mistake, not another day
+    # an offset larger than that of any zone is an error
     beyond = pl.col("offset").abs() > MAX_OFFSET_MINUTES * 60 * MICROS_PER_SECOND
     instants = instants.with_columns(pl.when(~beyond.fill_null(value=False)).then("naive"))
     ordered = every.join(instants, on="at", how="left", maintain_order="left")
@@ -96,7 +96,7 @@ def _clock_us() -> pl.Expr:
     half = pl.col("half").str.to_lowercase()
     part = pl.col("part").str.pad_end(6, "0").str.slice(0, 6).cast(pl.Int64).fill_null(0)
     is_halved = half.is_in(["a", "p"]).fill_null(value=False)
-    # a clock of twelve hours knows no 0 and no 13; 22:15 PM is written too, and clear
+    # 12-hour times; hours above 12 are taken as they are: 22:15 PM is unambiguous
     noon = pl.when(half == "p").then(12).otherwise(0)
     hour = pl.when(is_halved & (hour <= 12)).then(hour % 12 + noon).otherwise(hour)
     wrong_half = is_halved & (half == "a") & (hour > 12)

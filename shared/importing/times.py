@@ -11,7 +11,7 @@ from shared.importing.time_texts import Order, read_time_texts
 
 Unit = Literal["s", "ms", "us", "ns", "excel"]
 UNIT_US = {"s": MICROS_PER_SECOND, "ms": 1_000, "us": 1}
-# 1970-01-01 in the days that Excel counts; its leap day of 1900 lies before
+# 1970-01-01 as an Excel day number; Excel's wrong leap day of 1900 lies before it
 EXCEL_EPOCH_DAYS = 25_569
 REMEDY = " (say its format under [time])"
 
@@ -71,7 +71,7 @@ def counted_us(column: pl.Series, unit: Unit) -> pl.Series:
         value = raw.cast(pl.Int64, strict=False) // 1_000
     else:
         scale = UNIT_US[unit]
-        # whole numbers stay whole: a float has not enough digits for microseconds of today
+        # integers stay integers: a float cannot represent today's instants in microseconds
         whole = raw.cast(pl.Int64, strict=False) * scale
         rounded = (parts * scale).round().cast(pl.Int64, strict=False)
         is_whole = (parts % 1.0 == 0.0) & whole.is_not_null()

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 
 from shared.errors import SignatureInvalid
 
-# Separates these signatures from any other use the same key might ever be put to.
+# Domain separation: signatures of this key for another purpose do not verify here.
 _CONTEXT = b"understudy-bundle-v1\x00"
 
 
@@ -43,10 +43,10 @@ def verify(raw: bytes, signature: str, trusted: Mapping[str, Ed25519PublicKey]) 
     try:
         public.verify(base64.b64decode(encoded, validate=True), _message(raw))
     except (InvalidSignature, binascii.Error, ValueError) as error:
-        raise SignatureInvalid("the signature does not hold for these bytes") from error
+        raise SignatureInvalid("the signature does not match these bytes") from error
     return signer
 
 
 def _message(raw: bytes) -> bytes:
-    # The digest, not the bytes: a bundle of hundreds of megabytes is then never copied.
+    # Signs the digest, so that bundles of hundreds of megabytes are not copied.
     return _CONTEXT + hashlib.sha256(raw).digest()

@@ -119,7 +119,7 @@ class KeyStore:
 def _as_key_id(name: str) -> str:
     """Raises SettingsError for what cannot be one: it becomes part of a path."""
     if not (name.isascii() and name.isalnum()):
-        raise SettingsError(f"{name[:40]!r} is no key id; `understudy keys list` shows them")
+        raise SettingsError(f"{name[:40]!r} is not a key id; `understudy keys list` shows them")
     return name
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from shared.errors import SettingsError
 from shared.system.files import create_once
 
-# 32 random bytes: guessing is hopeless, so a fast comparison of digests is enough.
+# 32 random bytes cannot be guessed, so a fast hash is enough to compare them.
 _TOKEN_BYTES = 32
-# what a person may put into a file is still no password
+# minimum length of a token that a person wrote into the file
 MIN_TOKEN_CHARACTERS = 20
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -38,7 +38,7 @@ class Role(StrEnum):
 
 
 API_ROLES = tuple(Role)
-# The roles whose token another service or a client beside the API reads: a separate folder.
+# Roles whose token another service or client reads: each in a separate folder.
 _SHARED_FOLDERS = {Role.PUSH: "push", Role.FEEDBACK: "feedback", Role.CONSOLE: "console"}
 
 

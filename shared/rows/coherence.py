@@ -92,8 +92,8 @@ def _item_labels(declared: DeclaredKeys) -> Iterator[str]:
     for name in labels:
         if name in sources:
             yield (
-                f"columns.{sources[name]} is a label too (label.columns), and the answer would be "
-                "in the question: remove it from [columns]"
+                f"columns.{sources[name]} is a label too (label.columns), and the label would "
+                "leak into the features: remove it from [columns]"
             )
 
 
@@ -110,7 +110,7 @@ def _roles(declared: DeclaredKeys) -> Iterator[str]:
     for role, column in roles.items():
         if column is None:
             continue
-        # one row an entity is a common table: its id may name both
+        # tables with one row for each entity are common: one id may have both roles
         pair = {role, taken.get(column, role)}
         if column in taken and pair != {"use_case.row_id", "use_case.entity"}:
             yield f"{role} and {taken[column]} are both {column!r}: name another column"
@@ -130,7 +130,7 @@ def _roles_among_columns(declared: DeclaredKeys, taken: dict[str, str]) -> Itera
             if role is None or (role == "use_case.time" and _is_calendar(declared, name, used)):
                 continue
             why = (
-                "the answer would be in the question"
+                "the label would leak into the features"
                 if role == "label.column"
                 else ("it does not hold out rows of the future")
             )
@@ -153,7 +153,7 @@ def _judge(declared: DeclaredKeys) -> Iterator[str]:
     for key, name in named.items():
         if not is_metric_of(task, name):
             yield (
-                f'{key} = {name!r} is no metric of task = "{task}": write one of '
+                f'{key} = {name!r} is not a metric of task = "{task}": write one of '
                 + ", ".join(METRICS[task])
             )
     if declared.metric in judge.guards:

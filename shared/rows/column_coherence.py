@@ -79,21 +79,21 @@ def _default(column: ColumnSection) -> Iterator[str]:
 
 def _number_default(column: ColumnSection, value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return "is no number: write one"
+        return "is not a number: write one"
     low = -MAX_NUMBER if column.min is None else column.min
     high = MAX_NUMBER if column.max is None else column.max
     return None if low <= value <= high else "is outside of min and max: change one of them"
 
 
 def _flag_default(_column: ColumnSection, value: object) -> str | None:
-    return None if isinstance(value, bool) else "is no flag: write true or false"
+    return None if isinstance(value, bool) else "is not a flag: write true or false"
 
 
 def _word_default(column: ColumnSection, value: object) -> str | None:
     if not isinstance(value, str):
-        return "is no word: write it in quotes"
+        return "is not a word: write it in quotes"
     is_known = not column.values or value in column.values
-    return None if is_known else "is none of its values: add it to them"
+    return None if is_known else "is not one of its values: add it to them"
 
 
 def _moment_default(_column: ColumnSection, _value: object) -> str | None:

@@ -16,9 +16,9 @@ FLAG_WORDS = {
     "f": False, "1": True, "0": False, "1.0": True, "0.0": False, "on": True, "off": False,
 }  # fmt: skip
 _SHOWN_VALUES = 6
-# Where a text comes this often, finding it again costs less than reading it.
+# For texts repeated this often, a cache lookup is cheaper than parsing.
 _FEW = 4
-# Texts of one column that are kept from piece to piece: a few megabytes.
+# Parsed texts of one column that are cached across pieces: a few megabytes.
 _REMEMBERED = 50_000
 
 
@@ -77,7 +77,7 @@ def column_reader(column: Column, written: Written) -> Callable[[pl.Series], Rea
 
 def _number(column: Column, source: pl.Series, written: Written) -> Read:
     values, unreadable = read_number_series(source, written.numbers)
-    problems = told(source, unreadable, f"{column.name} is {{}}, which is no number")
+    problems = told(source, unreadable, f"{column.name} is {{}}, which is not a number")
     beyond = (values < column.minimum) | (values > column.maximum)
     bounds = f"{column.name} is {{}}, outside of {column.minimum:g} to {column.maximum:g}"
     return Read(values, first(problems, told(source, beyond.fill_null(value=False), bounds)))

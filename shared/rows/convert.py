@@ -206,7 +206,7 @@ class RowConverter:
         if name is None:
             return ids
         entities = read_texts(frame[name], is_identifier=True, is_numeric=False)
-        # a row of no known entity depends on no other
+        # a row without an entity is independent of all others
         return pl.select(pl.coalesce(entities, ids)).to_series()
 
 

@@ -45,7 +45,7 @@ def _fault(item: Mapping[str, Any], model: type[BaseModel]) -> str:
     kind, written = item["type"], item["input"]
     if kind == _SAID_BY_US:
         said = str(item["ctx"]["error"])
-        # what is wrong between keys names them itself
+        # errors that concern several keys name them already
         return said if not where else f"{where} = {written!r}: {said}"
     if kind == "missing":
         return f"{where} is missing: declare it"

@@ -46,7 +46,7 @@ def colliding_words(words: Iterable[str], slots: int) -> Mapping[str, str]:
 
 
 _Special = Callable[[Value, int], float | None]
-# Words that are looked up instead of hashed again; beyond that many a column is no category.
+# Hashed words that are cached; a column with more distinct words is not categorical.
 _REMEMBERED_WORDS = 4_096
 
 
@@ -57,7 +57,7 @@ class RowEncoder:
         self.slots = slots_of(schema)
         place = {name: at for at, name in enumerate(schema.names)}
         sources = [place[slot.column] for slot in self.slots]
-        # itemgetter of one position answers no tuple
+        # itemgetter with one position returns a value instead of a tuple
         self._pick = itemgetter(*sources) if len(sources) > 1 else itemgetter(slice(0, 1))
         self._specials = [
             (at, special)

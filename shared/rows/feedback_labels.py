@@ -72,7 +72,7 @@ class _ClassReader:
         self._place = {
             name: place for place, name in enumerate(folded) if folded.count(name) == 1
         } | {name: place for place, name in enumerate(task.names)}  # fmt: skip
-        # where the positive class is called "no", a "yes" is the other one
+        # where the positive class is named "no", "yes" means the negative class
         self._positive = _WORDS.label_of(task.names[-1])
 
     def __call__(self, sent: Any) -> float:
@@ -84,7 +84,7 @@ class _ClassReader:
             usual = _WORDS.label_of(text) if self._is_binary else None
             if usual is not None:
                 return float(usual if self._positive is None else usual == self._positive)
-        raise ValueError(f"this is none of the classes: write one of {self._told()}")
+        raise ValueError(f"this is not one of the classes: write one of {self._told()}")
 
     def _told(self) -> str:
         shown = ", ".join(self._names[:_SHOWN_NAMES])
@@ -104,9 +104,9 @@ def _value(sent: Any) -> float:
     try:
         if is_number and math.isfinite(float(sent)):
             return float(sent)
-    except OverflowError:  # a whole number of 400 digits
+    except OverflowError:  # an integer of 400 digits
         pass
-    raise ValueError("this is no finite number: write a number, such as 12.5")
+    raise ValueError("this is not a finite number: write a number, such as 12.5")
 
 
 def _ratings(task: Task, sent: Any) -> tuple[float | None, ...]:

@@ -24,7 +24,7 @@ def read_label(declared: Declaration, frame: pl.DataFrame, style: NumberStyle) -
     if task.kind is TaskKind.REGRESSION:
         values, unreadable = read_number_series(source, style)
         wrong = unreadable | ~values.is_finite().fill_null(value=True)
-        return Read(values, told(source, wrong, f"{column} is {{}}, which is no number"))
+        return Read(values, told(source, wrong, f"{column} is {{}}, which is not a number"))
     return _classes(declared, column, source)
 
 
@@ -37,7 +37,7 @@ def _classes(declared: Declaration, column: str, source: pl.Series) -> Read:
     names, label = declared.row_schema.task.names, declared.label
     texts = class_texts(source)
     index = {name: float(at) for at, name in enumerate(names)}
-    # without a negative class every other word is one
+    # without a declared negative class every other word is negative
     others = 0.0 if label.positive is not None and label.negative is None else None
     values = texts.replace_strict(index, default=others, return_dtype=pl.Float64)
     table = pl.DataFrame({"text": texts, "value": values})
@@ -63,7 +63,7 @@ def _items(declared: Declaration, frame: pl.DataFrame, style: NumberStyle) -> Re
         rated = values.cast(pl.Float64).to_numpy().astype("<f4")
         matrix[:, at] = rated
         wrong = unreadable | pl.Series(np.isinf(rated))
-        problems.append(told(frame[name], wrong, f"{name} is {{}}, which is no number"))
+        problems.append(told(frame[name], wrong, f"{name} is {{}}, which is not a number"))
     known = ~np.isnan(matrix).all(axis=1)
     vectors = [row.tobytes() if there else None for row, there in zip(matrix, known, strict=True)]
     return Read(pl.Series(vectors, dtype=pl.Binary), together(problems, frame.height))

@@ -19,7 +19,7 @@ METRICS: Mapping[TaskKind, tuple[str, ...]] = {
     TaskKind.REGRESSION: ("rmse", "mae", "mse", "r2", "pinball_90"),
     TaskKind.RANKING: ("ndcg_at_5", "precision_at_5", "recall_at_5", "f1_at_5", "rmse", "mae"),
 }
-# every k and every quantile has its own measure
+# metrics with a parameter: any k, any quantile
 _NUMBERED = {
     TaskKind.RANKING: re.compile(r"(ndcg|precision|recall|f1)_at_[1-9]\d{0,2}"),
     TaskKind.REGRESSION: re.compile(r"pinball_([1-9]|[1-9]\d)"),

@@ -117,7 +117,7 @@ class DeclaredRowStore:
         stored: Sequence[tuple[Any, ...]] = list(map(itemgetter(*places), records))
         flags = [at for at, name in enumerate(names) if name in self._flags]
         if flags and connection.dialect.name == "postgresql":
-            # SQLite stores true as 1; PostgreSQL refuses it where a number belongs
+            # SQLite stores true as 1; PostgreSQL refuses true in a numeric column
             stored = [_with_numbers(record, flags) for record in stored]
         return insert_unless_there(connection, table, names, stored)
 
@@ -125,7 +125,7 @@ class DeclaredRowStore:
 def _columns_of(table: Table, columns: Sequence[str]) -> tuple[list[str], list[int]]:
     """Columns of the table that a record fills, and where in a record each one's value is."""
     place = {name: at for at, name in enumerate(columns)}
-    # a decision is made when its row comes in
+    # the decision is made when the row is ingested
     place["decided_at"] = place["ingested_at"]
     names = [name for name in table.c.keys() if name in place]  # noqa: SIM118 - not the columns
     return names, [place[name] for name in names]

@@ -125,7 +125,7 @@ class RowSchema:
         return {column.name: column for column in self.columns}
 
 
-# not frozen only because a frozen one takes three times as long to make, in every request
+# not frozen, because creating a frozen one takes three times as long, in every request
 @dataclass(slots=True)
 class Row:
     """One row of a declared use case; `values` are in the order of the schema's columns.

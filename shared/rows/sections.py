@@ -50,7 +50,7 @@ def _class(written: Any) -> str:
     if isinstance(written, float) and written.is_integer():
         written = int(written)
     if not isinstance(written, str | int | float):
-        # pydantic makes a fault of the field out of a ValueError only
+        # pydantic reports only a ValueError as an error of the field
         raise ValueError("write a text, a number, true or false")  # noqa: TRY004
     return str(written).strip()
 

@@ -73,7 +73,7 @@ class QuerySource:
         try:
             parsed = parse_database_url(url)
         except SettingsError as error:
-            # its text begins with the name of another setting
+            # the message begins with the name of another setting
             said = str(error).removeprefix("DATABASE_URL: ")
             raise SettingsError(f"the database of source.sql: {said}") from error
         self._engine = create_engine(parsed)
@@ -126,7 +126,7 @@ def _frame(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> pl.DataFrame:
     for at, name in enumerate(names):
         values = [row[at] for row in rows]
         kinds = {type(value) for value in values if value is not None}
-        # a column of several types, or of one that polars does not know, is read as text
+        # a column of mixed types, or of a type unknown to polars, is read as text
         if kinds <= {int, float} or kinds <= {bool} or kinds <= {str} or kinds <= {datetime}:
             columns[name] = pl.Series(name, values, strict=False)
         else:

@@ -114,7 +114,7 @@ def insert_unless_there(
     if not records:
         return 0
     if connection.dialect.name == "postgresql":
-        # In one order, so that of two writers with the same rows none is killed.
+        # Sorted: two writers with the same rows cannot deadlock.
         records = sorted(records, key=itemgetter(names.index("row_id")))
     return connection.exec_driver_sql(statement, list(records)).rowcount
 
@@ -130,7 +130,7 @@ def store_labels(
         if known is None or label.known_at_us >= known.known_at_us:
             latest[label.row_id] = label
     if latest:
-        # Before anything is read: in SQLite another writer could come between the two otherwise.
+        # Before the first read: in SQLite another writer could write between read and write.
         share_writing(connection)
     for chunk in _chunks(sorted(latest.values(), key=attrgetter("row_id"))):
         _store_chunk(connection, tables, chunk, outcome)
@@ -149,7 +149,7 @@ def _store_chunk(
         rows.label_source,
         rows.label_sent_by,
     ).where(among(connection, tables.rows, [label.row_id for label in chunk]))
-    # Of two writers over PostgreSQL one waits, in one order of rows, and sees the other's label.
+    # FOR UPDATE in sorted order: the second writer in PostgreSQL waits and sees the first's label.
     query = query.order_by(rows.row_id).with_for_update()
     stored = {row.row_id: row for row in connection.execute(query)}
     written: list[RowLabel] = []

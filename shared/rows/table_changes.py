@@ -80,7 +80,7 @@ def _one_at_a_time(link: Connection) -> None:
     if link.dialect.name == "postgresql":
         link.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": MIGRATION_LOCK})
         return
-    # Python's sqlite3 opens a transaction before rows are written, but not before a table is made
+    # Python's sqlite3 opens a transaction before INSERT and the like, but not before DDL
     link.exec_driver_sql("BEGIN IMMEDIATE")
 
 

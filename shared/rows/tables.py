@@ -114,7 +114,7 @@ def label_type(schema: RowSchema) -> Any:
 
 
 def _column_type(column: Declared) -> Any:
-    # Text has no longest word: a class of 17 letters must not be what a database refuses
+    # Text instead of VARCHAR(n): no length limit, so the database refuses no class name
     return {
         Kind.NUMBER: Float(53),
         Kind.FLAG: SmallInteger(),
@@ -124,8 +124,8 @@ def _column_type(column: Declared) -> Any:
 
 
 def _row_columns(schema: RowSchema) -> list[Column[Any]]:
-    # Declared columns may be null whatever the declaration requires: rows that came before a
-    # column was declared have no value, and the requirement is held at the doors.
+    # Declared columns are nullable even if the declaration requires a value: rows from before a
+    # column was declared have none, and requests and imports are validated on entry.
     declared = [Column(column.name, _column_type(column)) for column in schema.columns]
     return [
         Column("row_id", Text, primary_key=True),
@@ -151,7 +151,7 @@ def _decision_columns() -> list[Column[Any]]:
         Column("reason_codes", JSON),
         Column("model_version", Text, nullable=False),
         Column("feature_set_version", Text),
-        # float32 little-endian, every slot that feature_set_version names, as it was served
+        # float32 little-endian: every slot of feature_set_version, as scored
         Column("feature_vector", LargeBinary),
         Column("latency_ms", Float(53)),
     ]

@@ -55,7 +55,7 @@ class Cron:
     def next_due(self, anchor_us: int, after_us: int) -> int:
         del anchor_us
         if self._is_of_every_hour():
-            # cronsim follows elapsed time where the hours are written as a star
+            # cronsim uses elapsed time where the hour field is *
             minute, _, rest = self.expression.split(maxsplit=2)
             return to_micros(next(CronSim(f"{minute} * {rest}", self._zoned(after_us))))
         start = wall_time(after_us, self.zone) - WIDEST_JUMP
@@ -82,7 +82,7 @@ def _in_five_fields(text: str) -> str:
     """Nicknames and the `?` of other dialects, written as what they stand for.
 
     Raises:
-        ValueError: a nickname that names no time, or a `?` that is no day.
+        ValueError: a nickname that names no time, or a `?` that is not a day.
     """
     if text.startswith("@"):
         known = NICKNAMES.get(text.lower())

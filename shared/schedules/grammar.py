@@ -10,9 +10,9 @@ from shared.schedules.cron import Cron, looks_like_cron
 from shared.schedules.every import Every
 from shared.schedules.walltime import UTC_ZONE, ScheduleRule, find_zone
 
-# Texts that could mean two things, or another dialect's: refused with what to write instead.
+# Ambiguous texts, or texts of another dialect: refused with what to write instead.
 #
-# A schedule that is read wrongly says nothing for years: `30m` as thirty months is due in 2029.
+# A misread schedule goes unnoticed for years: `30m` as thirty months would be due in 2029.
 
 MOST_MONTHS = 24
 _MINUTES = re.compile(r"(?:every )?(?P<count>[0-9]+) ?(?:m|min|mins|minute|minutes)", re.ASCII)
@@ -78,7 +78,7 @@ _MONTHLY = re.compile(f"MONTHLY (?P<day>[1-9]|[12][0-9]|3[01]) {_CLOCK}", re.ASC
 _ZONE = re.compile(r"(?:CRON_)?TZ=(?P<zone>\S+)\s+(?P<rest>.*)", re.ASCII | re.IGNORECASE)
 # A Monday, the first of a month of 31 days.
 _FIRST_MONDAY = datetime(2001, 1, 1)  # noqa: DTZ001 - a wall time
-# Training takes seconds to minutes; a schedule faster than that is a slip of the pen.
+# Training takes seconds to minutes; a schedule faster than that is a typing error.
 SHORTEST_SECONDS = 60
 
 

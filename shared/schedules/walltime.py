@@ -21,7 +21,7 @@ class ScheduleRule(Protocol):
 
 
 UTC_ZONE = ZoneInfo("UTC")
-# The widest jump of a wall clock in use is an hour, the widest in history a day.
+# Zone changes are an hour today; the largest in history was a day.
 WIDEST_JUMP = timedelta(hours=24)
 
 

@@ -95,13 +95,13 @@ class _BoundMemory:
 
 def _options() -> Any:
     options = onnxruntime.SessionOptions()
-    # One row is 20 us of work: a second thread costs more than it gives.
+    # One row is 20 us of work: a second thread costs more than it saves.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    # The arena keeps the largest batch's memory permanently; a worker has a budget.
+    # The memory arena would keep the memory of the largest batch permanently.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
-    # The format that was inspected is the one that is read, even if the bytes match another too.
+    # Load as ONNX, the format that was inspected, even if the bytes match another format too.
     options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
 
@@ -111,7 +111,7 @@ def _check_signature(session: Any, manifest: Manifest) -> None:
     outputs = [(tensor.name, tensor.type) for tensor in session.get_outputs()]
     if inputs != [(_INPUT, "tensor(float)")] or outputs != [(_OUTPUT, "tensor(float)")]:
         raise ModelLoadError(f"{GRAPH} maps {inputs} to {outputs}, not features to scores")
-    # one more than there are scores: what answers by columns does not pass for what does by rows
+    # one row more than scores, so that a transposed output has a different shape
     rows = len(manifest.components) + 1
     shape = np.zeros((rows, len(manifest.feature_names)), dtype=np.float32)
     try:

@@ -30,7 +30,7 @@ from shared.storage.object_store import (
 )
 
 _FAILED = (BaseError, OSError, ValueError)
-# Only the beginning of obstore's texts is for people.
+# Characters of obstore's error texts that are shown; the rest is debug output.
 _SAID = 200
 
 

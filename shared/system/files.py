@@ -27,7 +27,7 @@ TEMPORARY_PREFIX = ".tmp-"
 _DEFAULT_MODE, _OWNER_ONLY = 0o666, 0o600
 _OTHERS, _WORLD = 0o077, 0o007
 _NO_DIRECTORY_SYNC = frozenset({errno.EINVAL, errno.EACCES, errno.ENOTSUP})
-# macOS: fsync alone leaves data in the memory of the disk
+# macOS: fsync alone leaves data in the drive's cache
 _FULL_FSYNC = getattr(fcntl, "F_FULLFSYNC", None)
 
 

@@ -108,7 +108,7 @@ class NamedFile:
             if not broke_off:
                 self._move_earlier_aside()
             return
-        # another process may have put a file there since
+        # another process may have created the file meanwhile
         self._check_free()
         if self._keep_earlier and self._place.exists():
             if self._place.read_bytes() == temporary.read_bytes():

@@ -146,7 +146,7 @@ def decide(
     `write_down` puts it into the audit trail first: if that fails, nothing is decided.
 
     Raises:
-        NotWaiting: none waits, or its time is over.
+        NotWaiting: none waits, or it has expired.
         DataUnavailable: the database cannot be written now.
     """
     with database_errors("decide about a candidate"), engine.begin() as connection:
@@ -279,7 +279,7 @@ def _that_waits(found: Approval | None, version: str, now_us: int) -> Approval:
         raise NotWaiting(f"candidate {version} does not wait any more: {found.state}{by}{why}")
     if found.expires_at_us <= now_us:
         raise NotWaiting(
-            f"candidate {version} waited until {isoformat(found.expires_at_us)}; its time is over"
+            f"candidate {version} waited until {isoformat(found.expires_at_us)}; it has expired"
         )
     return found
 
@@ -304,7 +304,7 @@ def _settle(connection: Connection, found: Approval, ruling: Ruling, now_us: int
 def _run_values(ruling: Ruling, now_us: int) -> dict[str, Any]:
     state, who, reason = ruling.state, ruling.who, ruling.reason
     if state is ApprovalState.APPROVED:
-        # attempts of the training are not those of the promotion
+        # the attempts of the promotion are counted separately from those of the training
         return {
             "status": RunStatus.REQUESTED.value,
             "statuscode": "approved",

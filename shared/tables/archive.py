@@ -118,7 +118,7 @@ def _move(
 ) -> dict[str, int]:
     """The oldest rows that are left, in one transaction; empty where there are none."""
     with database_errors("archive rows"), engine.begin() as connection:
-        # Beside writers, who wait for no more than the rows that go; those that they lock stay.
+        # Concurrent with writers: they wait only for archived rows, and rows that they lock stay.
         share_writing(connection)
         ids = list(connection.scalars(_oldest(logs, log, before_us)))
         moved: dict[str, int] = {}

@@ -150,7 +150,7 @@ def _duplicates_after(
 ) -> dict[str, Seen]:
     """The other log's copies of the rows that SQLite inserted after the given one."""
     wanted = ", ".join(f"other.{name}" for name in ("transaction_id", *Seen._fields))
-    # CROSS: the new rows first, each looked up in the other log, whatever its statistics say
+    # CROSS JOIN fixes the join order in SQLite: new rows first, each looked up in the other log
     query = (
         f"SELECT {wanted} FROM {table.name} AS new CROSS JOIN {other.name} AS other "  # noqa: S608
         "ON other.transaction_id = new.transaction_id WHERE new.rowid > :rowid"
@@ -173,7 +173,7 @@ def _copy_new(
         f"SELECT {names} FROM {table.name} WITH NO DATA"
     )
     _copy(connection, f"COPY {staging} ({names}) FROM STDIN", list(fresh.values()))
-    # In one order, so that of two writers with the same ids one waits and none is killed.
+    # Sorted: of two writers with the same ids one waits; they cannot deadlock.
     stored = connection.exec_driver_sql(
         f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {staging} "  # noqa: S608
         "ORDER BY transaction_id ON CONFLICT (transaction_id) DO NOTHING RETURNING transaction_id"
@@ -195,7 +195,7 @@ def _copy(connection: Connection, statement: str, records: Sequence[RowValues]) 
             for record in records:
                 copy.write_row(record)
     except errors.Error as error:
-        # As every other statement's, so that callers tell a wrong row from a database in trouble.
+        # Wrapped as SQLAlchemy does: callers distinguish invalid rows from a failing database.
         raise DBAPIError.instance(
             statement, None, error, errors.Error, dialect=connection.dialect
         ) from error

@@ -338,7 +338,7 @@ def _restore(
     query = select(row_id).where(_among(connection, log, list(rows), logs))
     there = set(connection.scalars(query))
     for key, before in rows.items():
-        # None would be JSON's null in a column of JSON
+        # null() is SQL NULL; None would be stored as JSON null
         values = {
             name: null() if value is None else _from_json(value) for name, value in before.items()
         }

@@ -21,26 +21,26 @@ from shared.tables.url import parse_database_url
 
 BUSY_TIMEOUT_SECONDS = 15
 CONNECT_TIMEOUT_SECONDS = 5
-# More than all threads of a service together, so that none waits for another's connection;
-# opened when they are needed, and closed again beyond the first five.
+# More than all threads of a service together, so that no thread waits for a connection;
+# opened on demand, and closed again beyond the first five.
 MOST_CONNECTIONS = 45
 LOCK_TIMEOUT_SECONDS = 60
 POOL_TIMEOUT_SECONDS = 30.0
 STATEMENT_TIMEOUT_SECONDS = 300
 BULK_CACHE_KIB = 256 * 1024
-# 32 MiB of WAL, eight times SQLite's own bound: most pages of a busy log are written again and
-# again, and go into the database file once for all that.
+# 32 MiB of WAL, eight times SQLite's default: most pages of a busy table are rewritten many
+# times, and are copied into the database file only once.
 CHECKPOINT_PAGES = 8_000
-# Any number will do as long as no one else in this database uses it.
+# An arbitrary key that no other program uses for an advisory lock in this database.
 MIGRATION_LOCK = 0x756E6465
-# Under this name a connection and its engine know their file.
+# Key of the file in the info of a connection and of its engine.
 _FILE = "sqlite_file"
 _IDLE_SINCE = "idle_since"
 _TRUSTED_SECONDS = 1.0
 _OPENING_ATTEMPTS = 3
 _OPENER = "postgresql_opener"
 _SERVERS_SHARE = 0.8
-# A connection whose peer vanished is noticed in seconds, not in hours.
+# Timeouts that detect a vanished peer in seconds instead of hours.
 _PATIENCE = {
     "connect_timeout": CONNECT_TIMEOUT_SECONDS,
     "keepalives_idle": 10,
@@ -72,7 +72,7 @@ def connect_for_reading(engine: Engine, deadline_seconds: float) -> Engine:
     """
     if engine.dialect.name == "sqlite":
         return engine
-    # The server gives up first, which spares a new connection.
+    # The server's timeout comes first, so that the connection can be reused.
     return _postgresql_engine(engine.url, deadline_seconds * _SERVERS_SHARE, deadline_seconds)
 
 
@@ -110,7 +110,7 @@ def _begin_migration(connection: Connection) -> None:
         query = text("SELECT pg_advisory_xact_lock(:key)")
         connection.execute(query, {"key": MIGRATION_LOCK})
         return
-    # Python's sqlite3 opens a transaction before rows are written, but not before a table is made.
+    # Python's sqlite3 opens a transaction before INSERT and the like, but not before DDL.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -127,7 +127,7 @@ def database_errors(doing: str) -> Iterator[None]:
 def _sqlite_engine(url: URL) -> Engine:
     path = sqlite_path(url)
     # IMMEDIATE: a transaction that writes takes the write lock at once and waits for it,
-    # instead of failing half-way when another process wrote in between.
+    # instead of failing later when another process has written meanwhile.
     engine = create_engine(
         url,
         json_serializer=to_json,
@@ -152,7 +152,7 @@ def _following(engine: Engine, file: SqliteFile) -> Engine:
             before = file.prepare()
             raw = dialect.connect(*arguments, **parameters)
             _set_pragmas(raw, record)
-            # Opens the write-ahead log, which belongs to this file and to no later one.
+            # Opens the write-ahead log of this file, before the file can be replaced.
             raw.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchall()
             if file.opened(before):
                 record.info[_FILE] = before
@@ -228,7 +228,7 @@ def _ask_after_a_pause(engine: Engine) -> None:
         try:
             engine.dialect.do_ping(raw)
         except engine.dialect.loaded_dbapi.Error as error:
-            # The pool goes on with a new connection.
+            # The pool opens a new connection.
             raise DisconnectionError("the connection died while it was idle") from error
 
 
@@ -278,7 +278,7 @@ def is_current(engine: Engine) -> bool:
     """
     newest = max(path.name[1:5] for path in (MIGRATIONS / "versions").glob("v*.py"))
     with database_errors("ask the database"), engine.connect() as connection:
-        # Without the table, a failed statement would be an error like any other.
+        # Checked first: a statement on a missing table would look like any other error.
         if not inspect(connection).has_table("alembic_version"):
             return False
         applied = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -289,12 +289,12 @@ def _has_nothing_to_do(engine: Engine) -> bool:
     """Spares a start the time and the memory of Alembic."""
     try:
         return is_current(engine)
-    except DataUnavailable:  # the long way says why
+    except DataUnavailable:  # the migration below reports the reason
         return False
 
 
 def _upgrade(connection: Connection, revision: str = "head") -> None:
-    # Alembic costs a fifth of a second to import; only a process that migrates pays.
+    # Importing Alembic takes 0.2 s: done only by a process that migrates.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
     from alembic.util import CommandError  # noqa: PLC0415

@@ -34,7 +34,7 @@ def erase_entity(
     is_sqlite = engine.dialect.name == "sqlite"
     with database_errors("erase an entity"), engine.connect() as connection:
         if is_sqlite:
-            # what was deleted is overwritten, in the file and, below, in its log
+            # overwrites deleted content in the file; the WAL is truncated below
             connection.exec_driver_sql("PRAGMA secure_delete = ON")
             connection.rollback()
         with connection.begin():
@@ -62,7 +62,7 @@ def _erase_removed(connection: Connection, logs: RowLogs, entity: str) -> int:
     kept = logs.replaced
     was = kept.c.before[logs.entity].as_string() == entity
     ids = select(kept.c[logs.row_id]).where(was)
-    # what went with a row names no entity, and has its id
+    # dependent records carry no entity, only the id of their row
     return connection.execute(delete(kept).where(kept.c[logs.row_id].in_(ids))).rowcount
 
 

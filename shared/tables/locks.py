@@ -12,7 +12,7 @@ from shared.machine_clock import MACHINE_CLOCK
 
 # Longer than any lease, and than any pause before another attempt.
 LONGEST_WAIT_US = MICROS_PER_DAY
-# Any numbers will do as long as no one else in this database uses them.
+# Arbitrary keys that no other program uses for advisory locks in this database.
 WRITER_LOCK = 0x77726974
 SLOT_LOCK = 0x736C6F74
 SLOTS = 32
@@ -70,7 +70,7 @@ def _lock(connection: Connection, statement: str) -> None:
         return
     driver = connection.connection.driver_connection
     if driver is not None and not driver.in_transaction:
-        # not by the driver itself, whose errors no caller handles
+        # explicitly: errors of the driver's implicit BEGIN are not translated
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
@@ -87,7 +87,7 @@ def waiting_at_most(connection: Connection, seconds: float) -> Iterator[None]:
     try:
         yield
     finally:
-        # the connection goes back into the pool; one that is broken does not
+        # restored before the connection returns to the pool; a broken one does not return
         with suppress(DBAPIError):
             connection.exec_driver_sql(f"PRAGMA busy_timeout = {before}")
 

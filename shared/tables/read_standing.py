@@ -6,7 +6,7 @@ import time
 from sqlalchemy import Engine
 
 _NAME = "read_standing"
-# Nobody has asked since: whether it still fails is not known.
+# Without a read for this long, the state is unknown.
 _FORGOTTEN_SECONDS = 60.0
 
 
@@ -22,7 +22,7 @@ class ReadStanding:
         self.missed_reads = 0
         self.reason = ""
         self._lock = threading.Lock()
-        # whose reads failed, and when last
+        # the readers that failed, each with its last failure
         self._failing: dict[object, float] = {}
         self._since = 0.0
 

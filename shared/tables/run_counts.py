@@ -11,7 +11,7 @@ from shared.tables.engine import database_errors
 from shared.tables.runs import RunStatus
 from shared.tables.schema import model_training_runs as table
 
-# A refused candidate and a fresh champion are the system at work: the run did what it was due for.
+# A refused candidate and a fresh champion count as success: the run has done its work.
 DONE = tuple(
     status.value
     for status in (

@@ -186,7 +186,7 @@ def claim_next(
         DataUnavailable: the database cannot be written now.
     """
     with database_errors("look for requested runs"):
-        # Polled every second or two: look without a lock first.
+        # Polled every second or two: checked without a lock first.
         with engine.connect() as connection:
             if connection.scalar(_claimable(database_now_us(connection), jobs)) is None:
                 return None
@@ -239,7 +239,7 @@ def finish(
         "statusmessage": message,
         "finishedat": _now(),
         "leaseuntil": None,
-        # JSON columns hold SQL NULL, not the JSON word null, when there is nothing
+        # empty JSON columns hold SQL NULL, not JSON null
         **{name: value for name, value in shown.items() if value is not None},
     }
     mine = table.c.runid == run_id
@@ -326,7 +326,7 @@ def _request(
             "requestedby": requested_by,
             "forcedby": None if forced is None else forced.person,
             "forcedreason": None if forced is None else forced.reason,
-            # a JSON column holds SQL NULL, not the JSON word null, when there is nothing
+            # an empty JSON column holds SQL NULL, not JSON null
             **({} if arguments is None else {"arguments": dict(arguments)}),
         }
         added: int = connection.execute(
@@ -366,8 +366,8 @@ def _start(
             notbefore=None,
             leaseowner=owner,
             leaseuntil=now_us + round(lease_seconds * MICROS_PER_SECOND),
-            # the clock, so that a database that is replaced by an older one, or an empty
-            # one, does not give out numbers again that the API has already seen
+            # at least the clock: a database that is replaced by an older or empty one must
+            # not issue fencing numbers again that the API has already seen
             fencingnumber=max(newest + 1, now_us // MICROS_PER_SECOND),
         )
     )

@@ -31,8 +31,8 @@ SENDER_CHARACTERS = 64
 RowId = BigInteger().with_variant(Integer, "sqlite")
 
 
-# What a user's window reads, in the order it is read. The index covers it: 71 rows of history
-# come from a few neighbouring pages (90 us) instead of one page a row (260 us).
+# The columns that a user's window reads, as a covering index: 71 rows of history
+# come from a few adjacent pages (90 us) instead of one page a row (260 us).
 HISTORY_COLUMNS = (
     "user_id",
     "event_time",
@@ -108,7 +108,7 @@ def _decision_columns() -> list[Column[object]]:
         Column("reason_codes", JSON),
         Column("model_version", String(32), nullable=False),
         Column("feature_set_version", String(32)),
-        # float32 little-endian, every feature that feature_set_version names, as it was served
+        # float32 little-endian: every feature of feature_set_version, as scored
         Column("feature_vector", LargeBinary),
         Column("latency_ms", Float(53)),
     ]
@@ -122,8 +122,8 @@ api_transaction_logs = Table(
     *_transaction_rules("apitransactionlogs"),
 )
 
-# Quarantined rows (ADR 0034): no window, tile or snapshot reads them, so
-# they have no index but that of their ids.
+# Quarantined rows (ADR 0034): read by no window, tile or snapshot, so they
+# need no index beside that of their ids.
 quarantined_transaction_logs = Table(
     "quarantinedtransactionlogs",
     metadata,
@@ -166,7 +166,7 @@ model_training_runs = Table(
     Column("runid", RowId, primary_key=True, autoincrement=True),
     Column("rundate", String(40), nullable=False),
     Column("jobname", String(64), nullable=False),
-    # the due instant this run answers; a manual trigger uses the instant it was asked for
+    # the due instant of this run; for a manual trigger the instant of the request
     Column("scheduledfor", String(40), nullable=False),
     Column("status", String(16), nullable=False),
     Column("statuscode", String(64)),
@@ -181,27 +181,27 @@ model_training_runs = Table(
     Column("verdicts", JSON),
     Column("decision", JSON),
     Column("steps", JSON),
-    # how often somebody began with it, and when it may be begun again (the database's clock)
+    # the number of starts, and the earliest next start (database clock)
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("notbefore", BigInteger),
-    # who works on it, until when unless extended, and the number that grows with every claim
+    # owner and expiry of the lease, and the fencing number, which grows with every claim
     Column("leaseowner", String(64)),
     Column("leaseuntil", BigInteger),
     Column("fencingnumber", BigInteger),
     Column("cancelrequestedby", String(64)),
-    # the bundle that is about to be pushed, written before the push
+    # sha256 of the bundle, written before it is pushed
     Column("candidatesha256", String(64)),
-    # the person who wanted it although the champion is fresh, and why
+    # the person who forced the run although the champion is fresh, and the reason
     Column("forcedby", String(128)),
     Column("forcedreason", Text),
-    # what a job was asked to do beyond its name: the days and the interval of a replay
+    # arguments of the job, such as the days and the interval of a replay
     Column("arguments", JSON),
     Index("uq_modeltrainingruns_due", "jobname", "scheduledfor", unique=True),
     Index("ix_modeltrainingruns_status", "status"),
     Index("ix_modeltrainingruns_fencing", "fencingnumber"),
 )
 
-# The schedule of each job as it is in force, and up to where its due instants have their row.
+# The schedule in force for each job, and the instant up to which due runs are recorded.
 job_schedules = Table(
     "jobschedules",
     metadata,
@@ -213,12 +213,12 @@ job_schedules = Table(
     Column("answeredto", BigInteger, nullable=False),
     Column("nextdue", BigInteger),
     Column("checkedat", BigInteger, nullable=False),
-    # what is wrong with the configuration, when the last good one stays in force
+    # the error of the current configuration, while the last valid one stays in force
     Column("problem", Text),
 )
 
-# What one scheduler at a time does although it is no run: who, until when unless it goes on with
-# it, and the number that grows with every time it is taken or kept.
+# Leadership leases for work of one scheduler at a time that is not a run: owner, expiry,
+# and the fencing number, which grows each time a lease is taken or extended.
 duties = Table(
     "duties",
     metadata,
@@ -228,7 +228,7 @@ duties = Table(
     Column("fencingnumber", BigInteger, nullable=False),
 )
 
-# A label that was replaced by a later one, and by which; the logs hold the latest only.
+# Replaced labels and their replacements; the logs hold the latest label only.
 label_changes = Table(
     "labelchanges",
     metadata,
@@ -251,7 +251,7 @@ features_config = Table(
     Column("isenabled", SmallInteger, nullable=False),
 )
 
-# Changes of rows by command: imports, corrections, removals, and their undoing.
+# Changes of rows by commands: imports, corrections, removals, and undoing them.
 data_changes = Table(
     "datachanges",
     metadata,
@@ -262,7 +262,7 @@ data_changes = Table(
     Column("changedby", String(64), nullable=False),
     Column("reason", Text),
     Column("details", JSON),
-    # the change that took this one back
+    # the change that undid this one
     Column("undoneby", BigInteger),
 )
 
@@ -276,14 +276,14 @@ replaced_rows = Table(
     Column("before", JSON, nullable=False),
 )
 
-# Every look of the scheduler at a rollout, with both arms and each test against its limit.
+# Every check of a rollout by the scheduler: both arms, and each test with its limit.
 rollout_looks = Table(
     "rolloutlooks",
     metadata,
     Column("lookid", RowId, primary_key=True, autoincrement=True),
     Column("version", String(32), nullable=False),
     Column("champion", String(32), nullable=False),
-    # the rollout it belongs to: a version may be tried more than once
+    # identifies the rollout: a version may be on trial more than once
     Column("beganat", BigInteger, nullable=False),
     Column("lookedat", BigInteger, nullable=False),
     Column("mode", String(16), nullable=False),
@@ -304,7 +304,7 @@ approvals = Table(
     Column("runid", RowId, primary_key=True, autoincrement=False),
     Column("version", String(32), nullable=False),
     Column("sha256", String(64), nullable=False),
-    # what the candidate was compared with; another live version makes the comparison void
+    # the champion of the comparison; a change of the live version makes it void
     Column("championversion", String(32)),
     # waiting, approved, refused, expired or void
     Column("state", String(16), nullable=False),
@@ -317,12 +317,12 @@ approvals = Table(
     Index("ix_approvals_version", "version"),
 )
 
-# What people are told of by webhook: written once an event, delivered until it is or given up.
+# Webhook notifications: one for each event, retried until delivered or given up.
 notifications = Table(
     "notifications",
     metadata,
     Column("notificationid", RowId, primary_key=True, autoincrement=True),
-    # the event it is about, such as run/12: no event is told twice
+    # id of the event, such as run/12: at most one notification for each event
     Column("source", String(128), nullable=False, unique=True),
     Column("event", String(32), nullable=False),
     Column("happenedat", BigInteger, nullable=False),

@@ -22,7 +22,7 @@ from shared.machine_clock import wall_ns
 from shared.system.files import close_to_others
 from shared.tables.storage_place import make_folder
 
-# A second at most passes until a removed or replaced file is noticed.
+# A removed or replaced file is detected within a second.
 WATCH_SECONDS = 0.4
 _LOCK_SECONDS = 60
 _WAL, _SHARED_MEMORY = "-wal", "-shm"
@@ -108,7 +108,7 @@ class SqliteFile:
             self._strays |= self._beside
             self._beside = set()
             if found is None and _identity(self.path, even_empty=True) == known:
-                # Emptied in place. SQLite would fill it with what the log holds, which is a part.
+                # Truncated in place. SQLite would refill it from the WAL, which holds a part only.
                 Path(self.path).unlink(missing_ok=True)
         structlog.get_logger().error(
             "database_file_removed" if found is None else "database_file_replaced",
@@ -129,7 +129,7 @@ class SqliteFile:
             else:
                 beside.unlink(missing_ok=True)
         self._strays = set()
-        # Made without opening it: closing a database's file lets go of this process's locks on it.
+        # Created without opening it: closing a file releases all POSIX locks of this process on it.
         with suppress(FileExistsError):
             os.mknod(self.path, stat.S_IFREG | 0o600)
 

@@ -92,7 +92,7 @@ def file_system_of(path: Path, mountinfo: str) -> str:
         if not separator or len(fields) < 5 or not after:
             continue
         mount = _unescaped(fields[4])
-        # A later line covers an earlier one of the same folder.
+        # A later mount of the same folder hides an earlier one.
         if _is_below(real, mount) and len(mount) >= len(best):
             best, kind = mount, after.split(" ", 1)[0]
     return kind

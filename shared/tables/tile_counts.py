@@ -15,7 +15,7 @@ def count_columns(connection: Connection, columns: Mapping[str, Sequence[Any]]) 
     if connection.dialect.name == "postgresql":
         _count(connection, _ARRAYS, columns)
     else:
-        # Counting here and sending the tiles is a third of the work of one SQL statement.
+        # Counting here and sending the tiles takes a third of the time of one SQL statement.
         connection.exec_driver_sql(_ADD, sorted(_tiles_of(**columns)))
 
 
@@ -65,8 +65,8 @@ _ADD_UP = """ DO UPDATE SET
     positives = merchanttiles.positives + excluded.positives
 """
 ON_CONFLICT = f"ON CONFLICT (merchant_id, event_hour, known_hour, kind) {_ADD_UP}"
-# In PostgreSQL a tile is the sum of its slots: writers at the same time use several, so that
-# none waits for the row of a busy merchant until another one has committed.
+# In PostgreSQL a tile is the sum of its slots: concurrent writers use different slots, so that
+# none waits for the commit of another one on the row of a busy merchant.
 ON_CONFLICT_OF_SLOT = f"ON CONFLICT (merchant_id, event_hour, known_hour, kind, slot) {_ADD_UP}"
 _ADD = f"""
 INSERT INTO merchanttiles (merchant_id, event_hour, known_hour, kind, rows, positives)

@@ -31,9 +31,9 @@ _SCHEME = re.compile(r"([A-Za-z0-9]+)((?:\+\w+)?)://")
 _HOST_LIST = re.compile(r"^(\w+://(?:[^@/]*@)?)([^/?@]*,[^/?@]*)((?:[/?].*)?)$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NO_HOST = re.compile(r"[\s@/\\]")
-# Of Python's sqlite3; the rest of what it takes is this program's own business.
+# Options of Python's sqlite3 that a URL may set; this program sets the others.
 _SQLITE_OPTIONS = {"timeout", "cached_statements"}
-# What libpq takes; another value would look like a database that is away.
+# Values that libpq accepts; another value would look like an unavailable database.
 _CHOICES = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
     "target_session_attrs": (
@@ -69,7 +69,7 @@ def _resolved(secret: SecretStr) -> SecretStr:
         if path is not None:
             check_storage_place(Path(path))
     except SettingsError as error:
-        # The caller puts the name of the variable before it.
+        # The caller adds the name of the setting.
         raise ValueError(str(error).removeprefix("DATABASE_URL: ")) from error
     return SecretStr(url.render_as_string(hide_password=False))
 
@@ -121,16 +121,16 @@ def _made(text: str) -> URL:
     except ArgumentError as error:
         raise _refused("does not parse", _FORMS) from error
     except ValueError as error:
-        # SQLAlchemy's own words would repeat the password, if that has a colon.
+        # SQLAlchemy's message could contain the password, if that has a colon.
         remedy = "write a number, and %40 for @, %3A for : and %2F for / in a user or password"
-        raise _refused("has a port that is no number", remedy) from error
+        raise _refused("has a port that is not a number", remedy) from error
 
 
 def _sqlite(url: URL) -> URL:
     _check_driver(url, {"pysqlite"})
     if url.host or url.username or url.password or url.port:
         path = "/".join(filter(None, (url.host, url.database)))
-        raise _refused("names a host, which SQLite has none of", f"write sqlite:///{path}")
+        raise _refused("names a host, which SQLite does not have", f"write sqlite:///{path}")
     path = url.database or ""
     if _is_in_memory(path, url):
         raise _refused("names no file", _IN_MEMORY)
@@ -149,7 +149,7 @@ def _sqlite(url: URL) -> URL:
 
 
 def _absolute(path: str) -> str:
-    # Not resolved: a link that is changed later is followed.
+    # Symbolic links are not resolved, so that later changes of a link are followed.
     return os.path.abspath(path).rstrip()  # noqa: PTH100
 
 
@@ -172,10 +172,10 @@ def _postgresql(url: URL) -> URL:
     hosts = [url.host] if url.host else _split(url, "host")
     if any(_NO_HOST.search(host) and not host.startswith(("/", "@")) for host in hosts):
         remedy = "write %40 for @ and %2F for / in a user or password"
-        raise _refused("has a host that is no host", remedy)
+        raise _refused("has a host that is not a host", remedy)
     ports = [str(url.port)] if url.port is not None else _split(url, "port")
     if not all(port.isdecimal() and 0 < int(port) <= _MAX_PORT for port in ports):
-        raise _refused("has a port that is no port", f"write a number from 1 to {_MAX_PORT}")
+        raise _refused("has a port that is not a port", f"write a number from 1 to {_MAX_PORT}")
     if len(ports) > 1 and len(ports) != len(hosts):
         raise _refused(f"has {len(hosts)} hosts and {len(ports)} ports", "write host:port for each")
     _check_number(url, "connect_timeout")
@@ -210,7 +210,7 @@ def _check_number(url: URL, name: str) -> None:
         try:
             float(value)
         except ValueError as error:
-            raise _refused(f"{name} is no number", "correct it or leave it out") from error
+            raise _refused(f"{name} is not a number", "correct it or leave it out") from error
 
 
 def _split(url: URL, name: str) -> list[str]:

@@ -95,7 +95,7 @@ def store_labels(connection: Connection, labels: Sequence[Label]) -> WrittenLabe
     if not latest:
         return WrittenLabels([], set(), set())
     share_writing(connection)
-    # History first: who stores a decision locks the imported copy of it, and only that.
+    # Lock the history first: storing a decision locks only its imported copy.
     history = seen_rows(connection, transaction_history_logs, list(latest), lock=True)
     api = seen_rows(connection, api_transaction_logs, list(latest), lock=True)
     keep_replaced(connection, history, api, latest)
@@ -192,7 +192,7 @@ def _count_relabelled(
 def _relabelled(seen: Seen | None, label: Label) -> Seen | None:
     if seen is None or not _is_news(seen, label):
         return seen
-    # of a transaction a label is 1 or 0
+    # labels of transactions are 1 or 0
     return seen._replace(label=cast(int, label.label), label_known_at=label.label_known_at_us)
 
 

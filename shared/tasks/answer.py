@@ -28,7 +28,7 @@ class RankedItem(BaseModel):
 
 _TASK_FIELDS: Mapping[TaskKind, Mapping[str, Any]] = {
     TaskKind.BINARY: {
-        "prediction": (str, Field(description="The class that is answered")),
+        "prediction": (str, Field(description="The predicted class")),
         "probability": (float, Field(description="Probability of the positive class")),
     },
     TaskKind.MULTICLASS: {
@@ -73,7 +73,7 @@ def answer_function(
     def with_outlier(outputs: Sequence[float]) -> AnswerFields:
         answer = fields(outputs)
         unusual = outputs[-1]
-        # written so that a score that is not a number counts as unusual
+        # `not <=` instead of `>`: NaN counts as unusual
         answer["is_outlier"] = not unusual <= limit
         answer["outlier_score"] = unusual
         return answer

@@ -24,7 +24,7 @@ def answer_frame(
     columns = _COLUMNS[task.kind](task, thresholds, scores)
     if OUTLIER in components:
         unusual = scores[:, -1].astype(np.float64)
-        # written so that a score that is not a number counts as unusual
+        # `not <=` instead of `>`: NaN counts as unusual
         columns["is_outlier"] = pl.Series(~(unusual <= thresholds.get(OUTLIER, float("inf"))))
         columns["outlier_score"] = pl.Series(unusual)
     return pl.DataFrame(columns)

@@ -21,7 +21,7 @@ def encode_label(task: Task, value: Any) -> float | npt.NDArray[np.float32]:
     of a binary task.
 
     Raises:
-        LabelError: it is no label of this task.
+        LabelError: it is not a label of this task.
     """
     if task.kind is TaskKind.REGRESSION:
         return _number(value, "a label of a regression")

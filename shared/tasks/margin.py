@@ -30,7 +30,9 @@ class Margin:
             return cls(float(declared))
         found = _PERCENT.fullmatch(declared) if isinstance(declared, str) else None
         if found is None:
-            raise ValueError(f"{declared!r} is no margin: write 0.01, or '2 %' of the champion's")
+            raise ValueError(
+                f"{declared!r} is not a margin: write 0.01, or '2 %' of the champion's"
+            )
         return cls(float(found[1]) / 100.0, is_relative=True)
 
     def of(self, champion: float) -> float:

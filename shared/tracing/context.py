@@ -16,7 +16,7 @@ import structlog
 HEADER = "traceparent"
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _LONGEST = 512
-# Identifiers have to be different, not secret; the system's generator costs a system call.
+# Identifiers have to be unique, not secret; the system's generator needs a system call.
 _draw = random.Random(random.SystemRandom().getrandbits(128))  # noqa: S311
 
 

@@ -42,7 +42,7 @@ _SCOPE = InstrumentationScope("understudy", VERSION)
 def main() -> int:
     """Read to the end of standard input, then send what is left for a moment."""
     end_with_parent(int(sys.argv[1]), by_kernel=False)
-    # rows come first
+    # lower priority than the scoring process
     os.nice(_NICE)
     service = sys.argv[2]
     settings = load(LogSettings)
@@ -58,7 +58,7 @@ def main() -> int:
     )
     for span in _spans(sys.stdin.buffer):
         processor.on_end(_readable(span, resource))
-    # A collector that hangs may not hold the end of the service.
+    # A hanging collector must not delay the shutdown of the service.
     ending = threading.Thread(target=processor.shutdown, daemon=True)
     ending.start()
     ending.join(CLOSE_SECONDS)
@@ -68,7 +68,7 @@ def main() -> int:
 
 def _exporter() -> OTLPSpanExporter:
     session = requests.Session()
-    # its headers may hold credentials, which are for this address only
+    # no redirects: headers may hold credentials, which are for this address only
     session.max_redirects = 0
     timeout = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT") or os.environ.get(
         "OTEL_EXPORTER_OTLP_TIMEOUT"

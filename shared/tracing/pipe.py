@@ -27,13 +27,13 @@ from shared.tracing.spans import Span, encode
 
 _log = structlog.get_logger()
 _EXPORTER = "shared.tracing.exporter"
-# Linux holds 16 pages by default, some hundred lines.
+# Linux's default of 16 pages holds only some hundred lines.
 _PIPE_BYTES = 1024 * 1024
 _PIPE_BUF = 4096
 _RESTART_SECONDS = 30.0
 CLOSE_SECONDS = 1.0
 """Time for the collector when the service ends; services have to stop within ten seconds."""
-# What the exporter may know of the service: OpenTelemetry's settings, proxies, certificates, logs.
+# Environment passed to the exporter: OpenTelemetry's settings, proxies, certificates, logs.
 _PASSED = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
            "LOG_FORMAT", "LOG_LEVEL", "PATH")  # fmt: skip
 
@@ -65,7 +65,7 @@ class InheritedPipe:
     def keep(self, spans: Sequence[Span]) -> bool:
         line = encode(spans)
         try:
-            # a longer line could be written in part
+            # a write beyond PIPE_BUF is not atomic
             is_kept = len(line) <= _PIPE_BUF and os.write(self.descriptor, line) == len(line)
         except BlockingIOError:
             is_kept = False
@@ -140,7 +140,7 @@ class SpanPipe(InheritedPipe):
 
     def _lost(self) -> None:
         if time.monotonic() - self._started_at >= _RESTART_SECONDS:
-            # a fork of a large process takes milliseconds, which no row waits for
+            # on a thread: forking a large process takes milliseconds
             threading.Thread(target=self.start, name="trace-exporter", daemon=True).start()
 
     def _abandon(self) -> None:

@@ -59,7 +59,7 @@ class Candidate:
     Attributes:
         files: path inside the bundle -> bytes; `model.onnx` is the graph that is served,
             input `features` (N, F) float32, output `scores` (N, len(components)) float32.
-        flavour: `cloudpickle` for a model that is no graph: `model.pkl` then holds an object
+        flavour: `cloudpickle` for a model that is not a graph: `model.pkl` then holds an object
             that is called with such a matrix and answers such scores. Both services take it
             only where ALLOW_PICKLE_MODELS is on.
     """

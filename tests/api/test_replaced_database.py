@@ -106,7 +106,7 @@ def test_under_load_nothing_is_lost_that_was_answered_after_it_was_told(server: 
 
 def test_a_database_whose_tables_cannot_be_made_is_told_in_words(settings: Settings) -> None:
     path = file_of(settings)
-    path.write_bytes(b"this is no database, and nobody can make tables in it" * 100)
+    path.write_bytes(b"this is not a database, and nobody can make tables in it" * 100)
     with Running(settings) as server:
         assert server.score(amount=1.0, transaction_id="kept").status_code == 200
         wait_until(lambda: server.service.journaling.drain.trouble is not None)

@@ -86,7 +86,7 @@ def test_one_line_with_the_figures_of_the_recipe_and_of_plain_boosting(
         ({"data": ""}, "DATA is missing: make bench-elsewhere DATA=FILE"),
         ({"data": "nowhere.csv"}, "DATA: there is no nowhere.csv"),
         ({"mapping": "nowhere.toml"}, "nowhere.toml"),
-        ({"train_before": "June"}, "TRAIN_BEFORE='June' is no date"),
+        ({"train_before": "June"}, "TRAIN_BEFORE='June' is not a date"),
         ({"test_from": "2020-01-01"}, "TEST_FROM lies before TRAIN_BEFORE"),
         ({"train_before": "2019-01-01", "test_from": "2019-01-08"}, "TRAIN_BEFORE: 0 labelled"),
         ({"test_from": "2021-01-01"}, "the rows are of 2020-01-01 to 2020-02-09"),

@@ -103,7 +103,7 @@ def test_a_dossier_tells_card_gates_people_and_trail_and_what_is_missing(bench: 
     assert "9.9.9" not in page
     bench.api.is_away = True
     bench.wired.sources.reads.forget()
-    assert "Not at hand" in browser.get("/dossier/1.0.0").text
+    assert "Not available" in browser.get("/dossier/1.0.0").text
     assert browser.get("/dossier/nonsense").status_code == 404
 
 

@@ -39,7 +39,7 @@ class MortalServer(http.server.ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Callers that left are no fault."""
+        """Callers that left are not a fault."""
 
     def die(self) -> None:
         self.shutdown()

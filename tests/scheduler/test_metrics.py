@@ -71,7 +71,9 @@ def test_due_instants_are_counted_since_the_last_that_was_done(engine: Engine) -
 
 
 def test_the_schedule_in_force_is_told(engine: Engine) -> None:
-    schedule = JobSchedule(JOB, "1W", True, 0, 0, 0, 7_000_000, 5_000_000, "soon is no interval")
+    schedule = JobSchedule(
+        JOB, "1W", True, 0, 0, 0, 7_000_000, 5_000_000, "soon is not an interval"
+    )
     with schedule_transaction(engine) as connection:
         write_schedule(connection, schedule)
     figures = told(engine)

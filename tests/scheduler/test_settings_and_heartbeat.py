@@ -51,7 +51,7 @@ def test_a_file_that_is_no_heartbeat_is_refused_and_stays(tmp_path: Path) -> Non
     path = tmp_path / "notes.txt"
     check_place(path)
     path.write_text("mine\n")
-    with pytest.raises(SettingsError, match=r"HEARTBEAT_FILE: .* is no heartbeat"):
+    with pytest.raises(SettingsError, match=r"HEARTBEAT_FILE: .* is not a heartbeat"):
         check_place(path)
     assert path.read_text() == "mine\n"
     path.unlink()

@@ -82,7 +82,7 @@ def statuses(content: bytes) -> list[int]:
 
 
 def asked(address: Address, *parts: bytes) -> bytes:
-    """What comes back of these; a server that hangs up meanwhile is no failure."""
+    """What comes back of these; a server that hangs up meanwhile is not a failure."""
     with talk(address, b"") as connection:
         with suppress(BrokenPipeError, ConnectionResetError):
             for part in parts:

@@ -26,5 +26,5 @@ def test_a_proposal_tells_its_doubts_and_a_preview_the_rows_that_would_not_come_
     shown = understudy("import", str(file), "--mapping", str(mapping), "--dry-run").stdout
     assert "1234.56" in shown
     assert "row 3 rejected: amount is negative" in shown
-    assert "1: label is none of the words known" in shown
+    assert "1: label is not a known word" in shown
     assert "Nothing was written." in shown

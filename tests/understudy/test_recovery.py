@@ -54,7 +54,7 @@ def test_a_refusal_is_one_sentence_and_status_2(understudy: Command, tmp_path: P
     done = understudy("restore", "text.backup")
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
-    assert "no archive of" in done.stderr
+    assert "not an archive of" in done.stderr
 
 
 @pytest.mark.slow

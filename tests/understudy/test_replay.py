@@ -61,7 +61,7 @@ def test_a_replay_prints_writes_and_goes_on_where_it_was(world: str, tmp_path: P
         (("--from", "2025-12-01", "--to", "2025-11-01"), "the range is empty"),
         (("--from", "2031-01-01", "--to", "2031-02-01"), "no history there: it reaches from"),
         (("--from", "2025-12-01", "--every", "often"), "--every: 'often' is not an interval"),
-        (("--from", "yesterday"), "--from: 'yesterday' is no date"),
+        (("--from", "yesterday"), "--from: 'yesterday' is not a date"),
     ],
 )
 def test_a_question_without_an_answer_says_what_to_ask(

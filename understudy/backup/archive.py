@@ -178,8 +178,9 @@ def opened(path: Path, kind: Literal["instance", "keys"]) -> Iterator[Archive]:
     except FileNotFoundError as error:
         raise ArchiveRefused(f"there is no archive {path}") from error
     except _UNREADABLE as error:
-        raise ArchiveRefused(f"{path} is no archive of `understudy backup`, or its end is cut off"
-                             ) from error  # fmt: skip
+        raise ArchiveRefused(
+            f"{path} is not an archive of `understudy backup`, or its end is cut off"
+        ) from error
     with file:
         manifest = _manifest(path, file)
         if manifest.kind != kind:
@@ -191,7 +192,7 @@ def opened(path: Path, kind: Literal["instance", "keys"]) -> Iterator[Archive]:
 
 
 def _manifest(path: Path, file: zipfile.ZipFile) -> BackupManifest:
-    foreign = f"{path} is no archive of `understudy backup`"
+    foreign = f"{path} is not an archive of `understudy backup`"
     try:
         if file.getinfo(MANIFEST).file_size > _MANIFEST_MAX_BYTES:
             raise ArchiveRefused(f"{path} is damaged: its manifest is too long")

@@ -70,7 +70,7 @@ def database_of(database_url: str) -> DatabaseCopy:
     """The database of the settings.
 
     Raises:
-        ArchiveRefused: it is no file and no server.
+        ArchiveRefused: it is not a file and no server.
     """
     url = make_url(database_url)
     if url.get_backend_name() == "postgresql":

@@ -18,7 +18,7 @@ def register(app: typer.Typer) -> None:
 def doctor(as_json: AsJson = False) -> None:
     """Check folders, database, keys, ports, services, clock, disk and native parts.
 
-    Nothing is changed but for a temporary file in each folder. A note is no fault: it says what
+    Nothing is changed but for a temporary file in each folder. A note is not a fault: it says what
     is not as fast, or not there yet.
 
     **Exit status**: 0 no fault, 1 a fault, 2 a setting cannot be used.

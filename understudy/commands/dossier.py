@@ -77,7 +77,7 @@ def _version(text: str) -> str:
     try:
         return str(Version.parse(text))
     except ValueError as error:
-        raise NothingKnown(f"{text[:40]!r} is no version; write it as 1.0.3") from error
+        raise NothingKnown(f"{text[:40]!r} is not a version; write it as 1.0.3") from error
 
 
 def _gather(settings: CommandSettings, version: str) -> DossierParts:

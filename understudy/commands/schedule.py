@@ -23,7 +23,7 @@ schedule_app = typer.Typer(no_args_is_help=False, rich_markup_mode="markdown")
 
 
 class NoSchedule(UnderstudyError):
-    """Raised when a text is no interval; says which forms there are."""
+    """Raised when a text is not an interval; says which forms there are."""
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +77,7 @@ def set_(
 ) -> None:
     """Retrain at another interval; whether it is paused stays as it is.
 
-    **Exit status**: 0 set, 2 the text is no interval and nothing was changed.
+    **Exit status**: 0 set, 2 the text is not an interval and nothing was changed.
 
     **Examples**
 

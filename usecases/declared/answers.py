@@ -13,7 +13,7 @@ from shared.usecase.serving import Answer, FloatVector, ServedModel, TaskPredict
 
 _MOST_REMEMBERED = 8
 ONE_VALUE = "value"
-"""The decision of a regression, whose answers are no words."""
+"""The decision of a regression, whose answers are not words."""
 
 
 class Predictor:

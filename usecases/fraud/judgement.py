@@ -28,7 +28,7 @@ DEFAULT_THRESHOLDS: Mapping[str, float] = {
     "isolation_forest": inf,
     "autoencoder": inf,
 }
-"""Used where a bundle declares none; an anomaly score without a limit is no outlier."""
+"""Used where a bundle declares none; an anomaly score without a limit is not an outlier."""
 
 ANOMALY_COMPONENTS = ("isolation_forest", "autoencoder")
 
@@ -148,7 +148,7 @@ def judgements(
     for position, limit, unit in limits.anomalies:
         column = np.zeros(len(values)) if position is None else values[:, position]
         is_outlier |= ~(column <= limit)
-        with np.errstate(all="ignore"):  # of scores that are no numbers
+        with np.errstate(all="ignore"):  # of scores that are not numbers
             anomaly = np.fmax(anomaly, column / unit)
     probability = values[:, 0]
     is_blocked = probability >= limits.block

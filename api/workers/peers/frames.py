@@ -58,7 +58,7 @@ class FrameReader:
         """The frames that are whole with this data.
 
         Raises:
-            FrameError: this is no frame.
+            FrameError: this is not a frame.
         """
         data = self._rest + data if self._rest else data
         begin, last = 0, len(data)

@@ -61,7 +61,7 @@ class _SqliteGoesOn(_GoesOn, SQLiteImpl):
     """Alembic takes the implementation that was declared last for a dialect."""
 
     __dialect__ = "sqlite"
-    # in Alembic's opinion it has none; with an explicit BEGIN it has
+    # Alembic assumes that SQLite has no transactional DDL; with an explicit BEGIN it does
     transactional_ddl = True
 
 

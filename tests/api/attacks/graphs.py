@@ -168,7 +168,7 @@ def operators() -> Iterator[tuple[str, bytes]]:
 
 
 def formats() -> Iterator[tuple[str, bytes]]:
-    """Bytes that are no ONNX file, or more than one."""
+    """Bytes that are not an ONNX file, or more than one."""
     yield "no graph at all", b""
     yield "a text", b"not a graph"
     yield "the runtime's other format", b"\x20\0\0\0ORTM" + bytes(64)

@@ -73,7 +73,7 @@ class Stranger:
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """One attack; on a loopback port what is sent as of now counts, and is no attack there.
+    """One attack; on a loopback port what is sent as of now counts, and is not an attack there.
 
     Attributes:
         is_of_now: its rows claim to happen now.

@@ -1,4 +1,4 @@
-"""Attempts on every other route: no credentials, forged addresses, bodies that are no JSON."""
+"""Attempts on every other route: no credentials, forged addresses, bodies that are not JSON."""
 
 import pickle
 from collections.abc import Iterator
@@ -100,7 +100,7 @@ def named_versions() -> Iterator[Attack]:
 
 
 def documents() -> Iterator[Attack]:
-    """What is sent to be scored, and is no row."""
+    """What is sent to be scored, and is not a row."""
     invalid = {(422, "invalid-request")}
     unread = {(415, "unsupported-media-type")}
     bodies = {

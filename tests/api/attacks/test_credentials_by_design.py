@@ -67,7 +67,7 @@ def test_the_doorkeeper_compares_no_bytes_but_by_digest() -> None:
         if isinstance(node, ast.Compare)
         and any(isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn) for op in node.ops)
     }
-    # roles and the names of the header and the scheme are no secrets
+    # roles and the names of the header and the scheme are not secret
     assert compared == {
         "scheme.lower() == b'basic'",
         "scheme.lower() == b'bearer'",

@@ -38,7 +38,7 @@ MESSAGES: Mapping[str, bytes] = {
     + b"Content-Length: " + b"9" * 5_000 + b"\r\n\r\n",
     "a transfer encoding nobody knows": b"POST /score HTTP/1.1\r\n" + _HOST
     + b"Transfer-Encoding: xchunked\r\n\r\n",
-    "a chunk whose size is no number": b"POST /update_model HTTP/1.1\r\n" + _HOST
+    "a chunk whose size is not a number": b"POST /update_model HTTP/1.1\r\n" + _HOST
     + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n",
     "a space before the colon": b"GET /models HTTP/1.1\r\n" + _HOST
     + b"Authorization : Bearer x\r\n\r\n",

@@ -1,4 +1,4 @@
-"""Scores that are no probabilities are counted in bins of their own range, by every worker."""
+"""Scores that are not probabilities are counted in bins of their own range, by every worker."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -37,7 +37,7 @@ ROWS = st.one_of(
 
 
 def scored(part: OwnedRows) -> PartAnswer:
-    """Each row as its own answer; one that is no object has an error, as from a worker."""
+    """Each row as its own answer; one that is not an object has an error, as from a worker."""
     predictions = [
         {"row": row} if isinstance(row, dict) else {"index": at, "error": {"status": 422}}
         for at, row in enumerate(part.rows)

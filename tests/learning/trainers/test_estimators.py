@@ -36,7 +36,7 @@ def test_a_pipeline_is_served_as_it_predicts(kind: TaskKind, model: str) -> None
     graph = train(request, silent).files[GRAPH]
     fitted = fit(request, request.recipes[0], slice(None))
     rows = strange_rows()
-    rows = rows[np.abs(np.nan_to_num(rows)).max(axis=1) < 1e9]  # 1e30, scaled, is no float32
+    rows = rows[np.abs(np.nan_to_num(rows)).max(axis=1) < 1e9]  # 1e30, scaled, is not a float32
     native = fitted.predict(rows).reshape(len(rows), -1)
     assert np.abs(run_graph(graph, rows) - native).max() <= 1e-5 * max(1.0, np.abs(native).max())
 
@@ -84,7 +84,7 @@ def test_boosters_are_served_as_they_predict(library: str, kind: TaskKind) -> No
         ("raising", r"RuntimeError: the licence has expired"),
         ("Guesses", r"no estimator, nor a function that returns one.*not its class"),
         ("guesses", r"answers the same rows differently each time"),
-        ("no_estimator", r"is no estimator"),
+        ("no_estimator", r"is not an estimator"),
         ("nothing", r"cannot be loaded"),
         ("forest", r"a binary needs a classifier"),
     ],

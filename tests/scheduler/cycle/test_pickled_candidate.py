@@ -1,4 +1,4 @@
-"""A use case whose model is no graph: packaged, judged and pushed like any other, if allowed."""
+"""A use case whose model is not a graph: packaged, judged and pushed like any other, if allowed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

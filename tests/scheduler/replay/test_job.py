@@ -98,7 +98,7 @@ def test_a_replay_that_is_asked_for_again_plays_no_round_twice(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"begin": "not a day"}, "is no date"),
+        ({"begin": "not a day"}, "is not a date"),
         ({"begin": "1990-01-01", "end": "1991-01-01"}, "no history there"),
         ({"every": "1H"}, "more than 400 rounds"),
         ({"every": "nonsense"}, "every"),

@@ -69,7 +69,7 @@ def test_a_folder_without_tables_and_a_broken_archive_are_told(
         _import(engine, [tmp_path], _mapping())
     broken = tmp_path / "x.csv.gz"
     broken.write_bytes(gzip.compress(b"id,user\n" * 1000)[:-20])
-    with pytest.raises(DataUnavailable, match=r"x\.csv\.gz is no whole gzip file"):
+    with pytest.raises(DataUnavailable, match=r"x\.csv\.gz is not a whole gzip file"):
         _import(engine, [broken], _mapping())
 
 

@@ -191,13 +191,13 @@ FAULTS = {
     ),
     "a default of another kind": (
         changed('has_fibre = "flag"', 'f = { kind = "flag", default = "yes" }'),
-        ["columns.f.default = 'yes' is no flag", "true or false"],
+        ["columns.f.default = 'yes' is not a flag", "true or false"],
     ),
     "a default outside of the bounds": (
         changed("min = 0, max = 10000", "max = 10, default = 11"),
         ["columns.monthly_charges.default = 11", "outside of min and max"],
     ),
-    "text that is no TOML": (changed("[serve]", "[serve"), ["line 39", "is not TOML"]),
+    "text that is not TOML": (changed("[serve]", "[serve"), ["line 39", "is not TOML"]),
 }
 
 

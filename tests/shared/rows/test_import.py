@@ -111,7 +111,7 @@ def test_a_label_that_arrives_or_changes_is_taken_from_a_second_import(
 
 
 BAD = {
-    "a number as text": ("c,2026-01-05,abc,month,,1,,no", "charge is 'abc', which is no number"),
+    "a number as text": ("c,2026-01-05,abc,month,,1,,no", "charge is 'abc', which is not a number"),
     "a number that is too large": (
         "c,2026-01-05,1e308,month,,1,,no",
         "charge is '1e308', outside of 0 to 1000",

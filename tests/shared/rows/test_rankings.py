@@ -73,7 +73,7 @@ def test_what_was_rated_next_is_the_label_in_the_order_of_the_items() -> None:
     assert np.isnan(third[0])
     assert third[1] == 4.0
     assert rows.accepted["label_known_at"].is_null().to_list() == [False, True, False]
-    assert "next_mate is 'much', which is no number" in rows.rejected["reason"][0]
+    assert "next_mate is 'much', which is not a number" in rows.rejected["reason"][0]
 
 
 def test_labels_may_have_any_names_in_the_order_of_the_items() -> None:
@@ -97,7 +97,7 @@ def test_a_row_whose_labels_arrive_later_is_the_same_row() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ('"next_*"', '"rating_*"', "the answer would be in the question"),
+        ('"next_*"', '"rating_*"', "the label would leak into the features"),
         ('"next_*"', '["one"]', "not one column for each of the 2 items"),
         ('"next_*"', '["one", "one"]', "not one column for each of the 2 items"),
         ('items = "rating_*"', 'items = "age"', "matches 1 columns"),

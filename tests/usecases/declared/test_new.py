@@ -174,10 +174,10 @@ def test_a_value_of_another_type_far_down_the_file_is_found(tmp_path: Path) -> N
     )
     made = proposed(tmp_path, frame, "churned", time="as_of", entity="customer_id")
     assert kinds(made)["tenure_months"] == "number"
-    assert "'a year' in row 2,900 is no number" in warnings(made, "tenure_months")
+    assert "'a year' in row 2,900 is not a number" in warnings(made, "tenure_months")
     assert made.counts.rejected == 1
     [example] = made.counts.examples.values()
-    assert example.startswith("tenure_months is 'a year', which is no number (row 2,900")
+    assert example.startswith("tenure_months is 'a year', which is not a number (row 2,900")
 
 
 def test_numbers_with_a_decimal_comma_are_read_and_declared(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ REFUSED: dict[str, tuple[pl.DataFrame, str, dict[str, Any], list[str]]] = {
         CHURN, "churned", {"time": "as_of", "entity": "who"}, ["--entity who", "no such column"],
     ),
     "a time that does not parse": (
-        CHURN, "churned", {"time": "contract"}, ["--time contract", "is no date and time"],
+        CHURN, "churned", {"time": "contract"}, ["--time contract", "is not a date and time"],
     ),
     "a time that may be day first or month first": (
         CHURN.with_columns(stamped("05/06/2025")), "churned", NAMED,

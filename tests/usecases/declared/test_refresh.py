@@ -63,7 +63,9 @@ def test_a_kind_that_fits_no_row_is_told_with_the_column_and_the_remedy(
     with pytest.raises(DeclarationError) as raised:
         learning.snapshot(engine, NOW_US)
     said = str(raised.value)
-    assert "all 2 rows were rejected, 2 because size is 'small', which is no number (row 1" in said
+    assert (
+        "all 2 rows were rejected, 2 because size is 'small', which is not a number (row 1" in said
+    )
     assert "correct the column's line in [columns], or the source" in said
 
 
@@ -94,7 +96,7 @@ def test_the_command_says_what_became_of_the_rows(engine: Engine, tmp_path: Path
     screen = StringIO()
     counts = import_declared(engine, tmp_path, [], Console(file=screen, width=80))
     assert (counts.inserted, counts.rejected) == (1, 1)
-    assert "size is 'many', which is no number" in " ".join(screen.getvalue().split())
+    assert "size is 'many', which is not a number" in " ".join(screen.getvalue().split())
 
 
 def test_a_dry_run_shows_rows_as_they_would_be_stored_and_writes_nothing(
@@ -108,7 +110,7 @@ def test_a_dry_run_shows_rows_as_they_would_be_stored_and_writes_nothing(
     said = " ".join(screen.getvalue().split())
     assert status == 0
     assert "2026-01-01 00:00:00" in said
-    assert "row 2 rejected: size is 'many', which is no number" in said
+    assert "row 2 rejected: size is 'many', which is not a number" in said
     assert "Nothing was written" in said
     assert list_changes(engine) == []
 
@@ -122,4 +124,4 @@ def test_rejected_rows_are_kept_as_they_came_where_that_is_asked_for(
     import_declared(engine, tmp_path, [], Console(quiet=True), place)
     [row] = pl.read_csv(place).to_dicts()
     assert (row["row"], row["size"], row["key"]) == (2, "many", "b")
-    assert "which is no number" in row["reason"]
+    assert "which is not a number" in row["reason"]

@@ -108,7 +108,7 @@ def _doubts(facts: Facts, kind: Kind) -> list[str]:
         found.append(f"nearly empty: {facts.filled:,} of {facts.rows:,} rows have a value")
     if kind is Kind.NUMBER and facts.not_a_number is not None and not facts.is_numeric:
         value, row = facts.not_a_number
-        found.append(f"{value!r} in row {row:,} is no number: such rows are rejected")
+        found.append(f"{value!r} in row {row:,} is not a number: such rows are rejected")
     if kind is Kind.NUMBER and facts.is_unique and _ID_NAME.search(facts.name):
         found.append("its name is that of an id: remove it if it is one")
     return found

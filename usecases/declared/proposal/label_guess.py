@@ -72,7 +72,7 @@ def _regression(facts: Facts) -> LabelGuess:
     if not facts.is_numeric:
         example = facts.not_a_number[0] if facts.not_a_number else "a text"
         raise CannotPropose(
-            f"label column {facts.name!r} holds {example!r}, which is no number: a regression "
+            f"label column {facts.name!r} holds {example!r}, which is not a number: a regression "
             "needs numbers; write --task multiclass, or name another column with --label"
         )
     return LabelGuess(TaskKind.REGRESSION, (), f"numbers from {facts.low:g} to {facts.high:g}")

@@ -66,7 +66,7 @@ def new_use_case(asked: NewUseCase, root: Path, now_us: int) -> NewFolder:
 def _free_folder(asked: NewUseCase, root: Path) -> Path:
     if not IDENTIFIER.fullmatch(asked.name):
         raise CannotPropose(
-            f"{asked.name!r} is no name of a use case: write small letters, digits and _ "
+            f"{asked.name!r} is not a name of a use case: write small letters, digits and _ "
             "beginning with a letter, e.g. churn"
         )
     folder = root / asked.name

@@ -230,7 +230,7 @@ def _reading(asked: NewUseCase, sample: pl.DataFrame) -> TimeReading:
         raise CannotPropose(f"--time {asked.time}: the column is empty; name another, or --no-time")
     if unread.height > (1 - _NEARLY_ALL) * said:
         raise CannotPropose(
-            f"--time {asked.time}: {unread[0, asked.time]!r} is no date and time, and "
+            f"--time {asked.time}: {unread[0, asked.time]!r} is not a date and time, and "
             f"{unread.height:,} of {said:,} values like it: name another column, say "
             "--time-format, or write --no-time"
         )

@@ -61,7 +61,7 @@ def _category(column: Column) -> Iterator[RowCheck]:
     yield RowCheck(f"{name}_missing", name, "is empty", value == "")
     if column.values:
         shown = ", ".join(column.values[:_SHOWN_WORDS])
-        says = f"is none of its values ({shown}): add it to them, or make the category open,"
+        says = f"is not one of its values ({shown}): add it to them, or make the category open,"
         unknown = value.is_not_null() & ~value.is_in(list(column.values))
         yield RowCheck("new_category", name, says, unknown)
 
@@ -106,6 +106,6 @@ def _labels(schema: RowSchema, as_of_us: int) -> Iterator[RowCheck]:
     if schema.task.is_classification:
         classes = [float(at) for at in range(len(schema.task.names))]
         unknown = ~label.is_in(classes)
-        yield RowCheck("label_unknown", "label", "is none of the declared classes", unknown)
+        yield RowCheck("label_unknown", "label", "is not one of the declared classes", unknown)
     elif schema.roles.label is not None:
         yield RowCheck("label_not_finite", "label", "is not a finite number", ~label.is_finite())

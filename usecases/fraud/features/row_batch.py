@@ -129,7 +129,7 @@ def _take_row(block: Micros, row: Micros, numbers: Floats, wanted: int, out: Out
     if at == VOID:
         return False
     integers = integers_of(block)
-    # rows from before the block was made are no rows at hand, but may be its past
+    # rows from before the block was made are not rows at hand, but may be its past
     covered = row[ROW_EVENT] >= block[BEGIN] and row[ROW_INGESTED] >= block[KNOWN]
     fits = (covered or wanted == ADD) and not _among(integers[ID], at, row[ROW_ID])
     if fits:

@@ -43,7 +43,7 @@ _BUCKET = 180 * _MINUTE
 CELLS_PER_DEGREE = 10.0
 """A location is new when it lies in another cell: 0.1 degree, at most 11 km."""
 ON_EARTH = 1_000.0
-"""Coordinates from here on are no place."""
+"""Coordinates from here on are not a place."""
 OF_DEVICE = 0x5DE71CE
 """Tells the code of a device from that of a country with the same name."""
 _CELL_ORIGIN = 1_000_000

@@ -121,7 +121,7 @@ def stored_windows(
     max_prior_rows: int,
     part: Part = COMPILED_READING,
 ) -> StoredWindows | None:
-    """The reader of a database; None if it is no SQLite file or the compiled part is not in use."""
+    """The reader of a SQLite file; None for other databases, or without the compiled part."""
     if not is_sqlite_file(engine) or LIBRARY is None or not part.in_use:
         return None
     database = str(engine.url.database)

@@ -91,7 +91,7 @@ def plain_beginning(when: str, table: Mapping[str, Variable]) -> Beginning:
 
 
 def _condition(found: re.Match[str], table: Mapping[str, Variable]) -> Condition | None:
-    """None: something else than it looks like, such as `true`, which is no variable."""
+    """None: something else than it looks like, such as `true`, which is not a variable."""
     if found["operator"]:
         left, right = _side(found["left"], table), _side(found["right"], table)
         return left and right and _comparison(left, found["operator"], right)

@@ -109,7 +109,7 @@ class ClassifierChoice(StrictTable):
     @model_validator(mode="after")
     def _baseline_is_a_candidate(self) -> "ClassifierChoice":
         if self.baseline not in self.candidates:
-            raise ValueError(f"names {self.baseline!r} as its baseline, which is no candidate")
+            raise ValueError(f"names {self.baseline!r} as its baseline, which is not a candidate")
         return self
 
 

@@ -11,7 +11,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# Covers everything a user's window reads.
+# A covering index for the reads of a user's window.
 HISTORY_COLUMNS = (
     "user_id",
     "event_time",

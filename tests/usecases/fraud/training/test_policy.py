@@ -29,7 +29,7 @@ def test_the_shipped_policy_is_valid() -> None:
         ("min_rows = 1000", 'min_rows = "many"', "min_rows"),
         ("review_share = 0.01", "review_share = 1.5", "review_share"),
         ("[quality]", "[quality", "policy"),
-        ("margin = 0.01", 'margin = "wide"', "promotion.margin = 'wide' .* is no margin"),
+        ("margin = 0.01", 'margin = "wide"', "promotion.margin = 'wide' .* is not a margin"),
         ("margin = 0.01", "margn = 0.01", "promotion.margn is not a setting: remove it"),
         ('refresh = "non_inferiority"', 'refresh = "hope"', "should be 'superiority' or"),
         ('baseline = "plain"', 'baseline = "plane"', "names 'plane' as its baseline"),

@@ -9,7 +9,7 @@ from .daily import QUARTILES, TEN_CENTS, WHOLE, Floats
 from .outliers import hit_days, middle, on_days, stands_out
 
 UNIT_FLOOR = 0.9
-"""The smallest change of unit, in powers of ten: quartiles eight times as large are no inflation.
+"""The smallest change of unit, in powers of ten: quartiles eight times as large are not inflation.
 """
 
 ROUNDED = 0.95

@@ -1,6 +1,6 @@
 """Clocks that went wrong: events in another time zone, or the two instants swapped.
 
-A rhythm that moved by one hour is no fault: people keep daylight saving time, UTC does not.
+A rhythm that moved by one hour is not a fault: people keep daylight saving time, UTC does not.
 """
 
 import numpy as np

@@ -13,7 +13,7 @@ from .feature_context import FeatureContext
 
 MIN_COMPARED = 50
 TOLERANCE = 1e-3
-"""Relative to the larger of 1 and the value: rounding is no skew."""
+"""Relative to the larger of 1 and the value: rounding is not skew."""
 
 TOLD = 3
 

@@ -1,4 +1,4 @@
-"""What looks odd but is no fault must not block: that is as much a promise as the faults."""
+"""What looks odd but is not a fault must not block: that is as much a promise as the faults."""
 
 import numpy as np
 import polars as pl
