@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from benchmarks.report import finish
+from benchmarks.report import finish, no_options
 from shared.keys.tokens import API_ROLES, ensure_tokens
 from shared.tables.engine import connect, migrate
 from tests.api.attacks.archives import good
@@ -31,6 +31,7 @@ _TRIED = 300
 
 
 def main() -> None:
+    no_options(__doc__)
     _be_quiet()
     watch = ParseWatch()
     watch.install()

@@ -14,7 +14,7 @@ from typing import Any
 
 import structlog
 
-from benchmarks.report import Bar, finish
+from benchmarks.report import Bar, finish, no_options
 from shared.keys.tokens import Role
 from tests.api.attacks.poison import (
     CONTROLS,
@@ -36,6 +36,7 @@ BARS: dict[str, Bar] = {
 
 
 def main() -> None:
+    no_options(__doc__)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="understudy-poison-") as name:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from benchmarks.extremes import measure_extremes
 from benchmarks.handbook_history import PARQUET, read_handbook, write_handbook
-from benchmarks.report import Bar, finish
+from benchmarks.report import Bar, finish, no_options
 from shared.clock import SystemClock
 from shared.tables.engine import connect, migrate
 from shared.tables.schema import transaction_history_logs
@@ -35,6 +35,7 @@ BARS: dict[str, Bar] = {
 
 
 def main() -> None:
+    no_options(__doc__)
     if not PARQUET.exists():
         say(f"no file at {PARQUET}; HANDBOOK_PARQUET names it")
         finish("features", {}, BARS)

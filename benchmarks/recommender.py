@@ -5,6 +5,7 @@ would be served, and both baselines beside it, answer the held-out rows, which a
 have intervals that are clustered by viewer and day (95 %); where one is not above 0, it is said.
 """
 
+import argparse
 import sys
 import time
 from dataclasses import replace
@@ -48,7 +49,9 @@ def snapshot_of(learning: DeclaredLearning, now_us: int, seed: int) -> pl.DataFr
 
 
 def main() -> None:
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("seed", type=int, nargs="?", default=1)
+    seed = parser.parse_args().seed
     learning, now_us = learning_of(GENERATED.file.parent), SystemClock().now_us()
     snapshot = snapshot_of(learning, now_us, seed)
     names = learning.feature_set.names

@@ -1,5 +1,6 @@
 """The last line of every benchmark: its figures, their bars, and an exit status that follows."""
 
+import argparse
 import json
 import operator
 import sys
@@ -16,6 +17,11 @@ _COMPARE: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "==": operator.eq,
 }
+
+
+def no_options(description: str | None) -> None:
+    """The command line of a benchmark without options: `--help` says what it measures."""
+    argparse.ArgumentParser(description=description).parse_args()
 
 
 def meets(figures: Mapping[str, float], bars: Mapping[str, Bar]) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.report import finish
+from benchmarks.report import finish, no_options
 from shared.usecase.serving import FloatVector, ServedModel
 from usecases.fraud.answers.analysis import Analyst
 from usecases.fraud.answers.examples import EXAMPLES
@@ -37,6 +37,7 @@ def microseconds(call: Callable[[], object], times: int = 5_000) -> float:
 
 
 def main() -> None:
+    no_options(__doc__)
     rules = load_rules(RULES_PATH, variable_table(FEATURE_SET))
     figures: dict[str, float] = {"rules": len(rules.rules)}
     for name, (request, vector) in rows().items():

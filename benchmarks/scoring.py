@@ -18,7 +18,7 @@ import polars as pl
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from benchmarks.report import finish
+from benchmarks.report import finish, no_options
 from benchmarks.small_world import write_small_world
 from shared.bundle.archive import Bundle, pack, unpack
 from shared.bundle.manifest import Manifest, TrainingData, served_signature
@@ -53,6 +53,7 @@ class Examples:
 
 
 def main() -> None:
+    no_options(__doc__)
     examples = simulated_examples()
     ask = ask_about(examples)
     fitted = fit_components(ask, _silent)
