@@ -48,6 +48,7 @@ run: $(VENV)/.run ## set up and run both services (http://127.0.0.1:8000) and th
 test: $(VENV)/.dev ## set up and run the default tests; FOLDER=tests/api for some
 	$(BIN)/pytest -n $(PYTEST_WORKERS) -m "not compose and not slow and not mlflow" $(FOLDER)
 
+# where nothing is known to have failed it fails: the tests may not have run at all
 test-again: $(VENV)/.dev ## only what failed last time, one after another
 	$(BIN)/pytest --last-failed --last-failed-no-failures none -m "not compose and not slow and not mlflow"
 
