@@ -88,8 +88,15 @@ def run(
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn raises the signal again after its shutdown; handled here.
         signal.signal(number, _end)
-    stack = stack or _stack(settings, FastRoutes())
-    config = uvicorn.Config(
+    server = _Server(server_config(app, settings, stack or _stack(settings, FastRoutes())))
+    server.run(sockets=None if listener is None else [listener])
+    if not server.started:
+        sys.exit(NOT_STARTED)
+
+
+def server_config(app: ASGIApp, settings: Settings, stack: HttpStack) -> uvicorn.Config:
+    """Uvicorn over this HTTP stack."""
+    return uvicorn.Config(
         stack.wrap(app),
         host=settings.api_host,
         port=settings.api_port,
@@ -102,12 +109,9 @@ def run(
         server_header=False,
         # X-Forwarded-For is ignored: with it a caller could evade the limits for each address
         proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    server = _Server(config)
-    server.run(sockets=None if listener is None else [listener])
-    if not server.started:
-        sys.exit(NOT_STARTED)
 
 
 class _Server(uvicorn.Server):

@@ -95,6 +95,14 @@ class RequestLimitSettings(SettingGroup):
         description="Connections that a process holds at once, lowered to what the limit of open "
         "files (`ulimit -n`) allows. Beyond it, the connections idle for longest are closed.",
     )
+    keep_alive_seconds: int = Field(
+        default=75,
+        ge=1,
+        le=3_600,
+        description="Seconds until an idle connection is closed. Clients and load balancers must "
+        "give theirs up earlier (httpx: 5 s, HAProxy and AWS: 60 s, Google: 600 s): a request on a "
+        "connection that is being closed fails.",
+    )
     anonymous_bytes_per_second: int = Field(
         default=8 * MIB,
         ge=0,

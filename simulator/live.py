@@ -270,7 +270,7 @@ class Traffic:
     ) -> bytes | None:
         """The answer, or None when there was none to use; the report says why."""
         try:
-            response = await client.post(path, json=body)
+            response = await self._sent(client, path, body)
         except httpx.HTTPError as error:
             self._fail(type(error).__name__)
             return None
@@ -278,6 +278,14 @@ class Traffic:
             self._fail(f"HTTP {response.status_code}")
             return None
         return response.content
+
+    @staticmethod
+    async def _sent(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> httpx.Response:
+        """Sent again once where the connection broke: rows have ids, and labels are kept once."""
+        try:
+            return await client.post(path, json=body)
+        except httpx.TransportError:
+            return await client.post(path, json=body)
 
     def _read(self, model: type[Contract], raw: bytes, request: str) -> Contract | None:
         try:

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from api.app import ScoringApp, create_app
 from api.service import Service
-from api.serving import stack_of
+from api.serving import server_config, stack_of
 from api.settings import Settings
 from api.wiring import build_service
 from native.catalogue import FAST_HTTP
@@ -66,13 +66,7 @@ class Running:
         self.app: ScoringApp = create_app(self.service)
         self._socket = socket.create_server(("127.0.0.1", 0))
         stack = stack_of(self.service, http)
-        config = uvicorn.Config(
-            stack.wrap(self.app), loop="uvloop", http=stack.protocol,
-            h11_max_incomplete_event_size=stack.incomplete_bytes,
-            ws="none", access_log=False, log_config=None, server_header=False, proxy_headers=False,
-            timeout_graceful_shutdown=5,
-        )  # fmt: skip
-        self._server = uvicorn.Server(config)
+        self._server = uvicorn.Server(server_config(self.app, settings, stack))
         self._thread = threading.Thread(
             target=self._server.run,
             kwargs={"sockets": [self._socket]},

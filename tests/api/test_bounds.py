@@ -12,6 +12,7 @@ import pytest
 from api.http.bounds import KIB, Bounds
 from api.http.fast_path import FastPathProtocol, protocol_for
 from api.http.fast_routes import FastRoutes
+from api.settings import Settings
 from tests.api.plain import BODY, Address, behind, talk, told
 from tests.api.server import Running, wait_until
 from tests.support.raw_requests import (
@@ -100,6 +101,18 @@ def test_a_head_that_trickles_is_cut_off(hasty: Address) -> None:
                 time.sleep(0.05)
         assert statuses(everything(connection)) == [408]
         assert time.monotonic() - begun < 15
+
+
+def test_an_idle_connection_outlives_the_pools_of_clients_and_is_closed_after_its_setting(
+    settings: Settings,
+) -> None:
+    # httpx keeps a connection for 5 s, HAProxy and AWS's load balancer for 60
+    assert settings.keep_alive_seconds > 60
+    with Running(settings.model_copy(update={"keep_alive_seconds": 1})) as server:
+        assert server.score(amount=1.0).status_code == 200
+        assert server.connections()
+        wait_until(lambda: not server.connections())
+        assert server.score(amount=2.0).status_code == 200
 
 
 def test_who_does_not_read_answers_is_cut_off() -> None:

@@ -39,6 +39,21 @@ class StandInApi:
         return httpx.Response(200, json=answer)
 
 
+class BreakingApi(StandInApi):
+    """Answers like the API, but every other connection breaks before the answer is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._requests = 0
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        answer = await super().__call__(request)
+        self._requests += 1
+        if self._requests % 2:
+            raise httpx.ReadError("reset by the peer")
+        return answer
+
+
 def rows_of(world: World, past: SimulatedPast, **changes: Any) -> list[LiveRow]:
     """A month before the world's present."""
     return live_rows(world, past.now_us - 30 * MICROS_PER_DAY, past.now_us, **changes)
@@ -85,6 +100,17 @@ def test_failures_are_counted_by_reason_and_do_not_stop_the_traffic(
     report, _ = _send(StandInApi(status=503), world, past, plan)
     assert (report.sent, report.failed, report.labels) == (0, 20, 0)
     assert report.problems == {"HTTP 503": 20}
+
+
+def test_what_a_broken_connection_lost_is_sent_again_once(
+    world: World, past: SimulatedPast
+) -> None:
+    api = BreakingApi()
+    plan = TrafficPlan(per_second=20, label_delay_seconds=3_600, count=10)
+    report, _ = _send(api, world, past, plan)
+    assert report.sent + report.failed == 10
+    assert report.sent >= 5
+    assert len(api.scored) == 10
 
 
 def test_traffic_that_is_stopped_ends(world: World, past: SimulatedPast) -> None:
