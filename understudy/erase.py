@@ -12,7 +12,9 @@ from scheduler.settings import SchedulerSettings
 from scheduler.step_cache.store import ArtefactStore
 from scheduler.stores import held_out_store
 from shared.clock import SystemClock
+from shared.importing.lake import Lake
 from shared.rows.tables import logs_of_folder
+from shared.tables.archive import FolderArchive
 from shared.tables.erasure import digest_of, erase_entity
 from understudy.terminal import DataTable
 
@@ -41,14 +43,17 @@ def erase(
     """Erase an entity wherever this installation keeps its rows.
 
     Raises:
-        DataUnavailable: the database cannot be written.
-        OSError: a kept set cannot be read or written.
+        DataUnavailable: the database cannot be written, or the lake does not answer.
+        OSError: a kept set or an archived file cannot be read or written.
     """
     logs = logs_of_folder(usecases.declared_folder(settings.use_case))
     counts = erase_entity(engine, logs, entity, SystemClock().now_us(), reason)
     wait(_DRAIN_SECONDS)
     for name, count in erase_entity(engine, logs, entity, SystemClock().now_us(), reason).items():
         counts[name] += count
+    counts["archive"] = FolderArchive(settings.archive_dir).erase(logs, entity)
+    if settings.lake_url:
+        counts["lake"] = Lake.at(settings.lake_url).erase(logs, entity)
     counts["held-out sets"] = held_out_store(settings).erase(logs.entity, entity)
     if any(counts.values()):
         # they hold snapshots of the rows, and only save time

@@ -15,8 +15,10 @@ from sqlalchemy import Float, Integer, LargeBinary, Table
 from sqlalchemy.types import TypeEngine
 
 from shared.errors import DataUnavailable, SettingsError
+from shared.tables.data_changes import RowLogs
 
 ROWS_PER_BATCH = 100_000
+_VALUES_PER_DELETE = 1_000
 PARTITION = "month"
 _TIME = "event_time"
 _LOG = "_delta_log"
@@ -64,6 +66,29 @@ class Lake:
         del part
         self.append(table, rows)
 
+    def erase(self, logs: RowLogs, entity: str) -> int:
+        """Erase an entity's rows, as `ArchivePlace` says; older versions of the tables go, too."""
+        columns = (logs.row_id, logs.entity)
+        wanted = pl.col(logs.entity) == entity
+        ids = [
+            row_id
+            for log in logs.logs
+            for batch in self.batches(log.name, columns)
+            for row_id in batch.filter(wanted)[logs.row_id]
+        ]
+        for table in (*logs.beside, *logs.logs) if ids else ():
+            self._delete(table.name, logs.row_id, ids)
+        return len(ids)
+
+    def _delete(self, name: str, column: str, values: Sequence[str]) -> None:
+        if (table := self._open(name)) is None:
+            return
+        with _lake_errors(self.place_of(name)):
+            for begin in range(0, len(values), _VALUES_PER_DELETE):
+                some = ", ".join(map(_quoted, values[begin : begin + _VALUES_PER_DELETE]))
+                table.delete(f"{column} IN ({some})")
+            table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+
     def compact(self, name: str) -> None:
         """Join the small files that appends leave; what readers read stays the same."""
         if (table := self._open(name)) is not None:
@@ -89,6 +114,11 @@ class Lake:
     def _make_folder(self, name: str) -> None:
         if not is_address(self.url):
             Path(self.place_of(name)).mkdir(parents=True, exist_ok=True)
+
+
+def _quoted(value: str) -> str:
+    """A text in the SQL of Delta."""
+    return "'" + value.replace("'", "''") + "'"
 
 
 def is_address(text: str) -> bool:

@@ -57,6 +57,18 @@ class ArchivePlace(Protocol):
         """
         ...
 
+    def erase(self, logs: RowLogs, entity: str) -> int:
+        """Erase an entity's rows, with their labels and decisions; returns how many rows.
+
+        A process that dies in between has erased nothing that a second call needs to find the
+        rest: what hangs on a row goes before the row.
+
+        Raises:
+            OSError: a file cannot be read or written.
+            DataUnavailable: a lake does not answer.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class FolderArchive:
@@ -68,6 +80,40 @@ class FolderArchive:
         buffer = io.BytesIO()
         rows.write_parquet(buffer, compression="zstd")
         write_whole_within(self.folder / table.name / f"{part}.parquet", buffer.getvalue())
+
+    def erase(self, logs: RowLogs, entity: str) -> int:
+        import polars as pl  # noqa: PLC0415 - settings and the console need only the limit of age
+
+        wanted = pl.col(logs.entity) == entity
+        ids = [
+            row_id
+            for log in logs.logs
+            for file in self._files(log)
+            for row_id in pl.scan_parquet(file).filter(wanted).collect()[logs.row_id]
+        ]
+        is_one = pl.col(logs.row_id).is_in(ids)
+        for table in (*logs.beside, *logs.logs) if ids else ():
+            for file in self._files(table):
+                _rewrite_without(file, is_one)
+        return len(ids)
+
+    def _files(self, table: Table) -> list[Path]:
+        return sorted((self.folder / table.name).glob("*.parquet"))
+
+
+def _rewrite_without(file: Path, is_one: "pl.Expr") -> None:
+    import polars as pl  # noqa: PLC0415 - settings and the console need only the limit of age
+
+    rows = pl.read_parquet(file)
+    left = rows.filter(is_one.fill_null(value=False).not_())
+    if left.height == rows.height:
+        return
+    if left.is_empty():
+        file.unlink()
+        return
+    buffer = io.BytesIO()
+    left.write_parquet(buffer, compression="zstd")
+    write_whole_within(file, buffer.getvalue())
 
 
 _Write = Callable[[Table, "pl.DataFrame"], None]

@@ -13,8 +13,11 @@ from sqlalchemy import Engine, func, select, text
 from scheduler.cycle.held_out import HeldOutStore, digest_path
 from scheduler.settings import SchedulerSettings as Settings
 from shared.bundle.version import Version
+from shared.clock import MICROS_PER_DAY
+from shared.importing.lake import Lake
 from shared.rows.row_store import DeclaredRowStore
 from shared.rows.tables import row_logs, tables_of
+from shared.tables.archive import archive_rows
 from shared.tables.data_changes import TRANSACTION_LOGS, list_changes, undo
 from shared.tables.engine import connect, migrate
 from shared.tables.erasure import digest_of, erase_entity
@@ -60,6 +63,7 @@ def settings(tmp_path: Path) -> Settings:
         {
             "database_url": f"sqlite:///{tmp_path}/rows.db",
             "test_data_dir": tmp_path / "test_data",
+            "archive_dir": tmp_path / "archive",
             "work_dir": tmp_path / "work",
             "use_case": "fraud",
         }
@@ -156,6 +160,34 @@ def test_held_out_sets_lose_the_rows_and_get_a_new_digest(
     assert erase(engine, settings, GONE, "article 17", at_once).counts["held-out sets"] == 1
     assert pl.read_parquet(kept.path)["user_id"].to_list() == [STAYS, None]
     assert kept.sha256 not in digest_path(kept.path).read_text()
+
+
+@pytest.mark.parametrize("user", [GONE, "o'neil"])
+@pytest.mark.parametrize("kind", ["folder", "lake"])
+def test_archived_rows_are_erased_with_their_labels_and_no_file_holds_a_byte_of_them(
+    engine: Engine, settings: Settings, tmp_path: Path, kind: str, user: str
+) -> None:
+    place = tmp_path / "old"
+    old = MONDAY_US - 500 * MICROS_PER_DAY
+    with engine.begin() as connection:
+        times = [(f"{whose}-{day}", whose, day) for whose in (user, STAYS) for day in range(4)]
+        write_history(
+            connection,
+            [
+                _row(name, whose, event_time=old + day * MICROS_PER_DAY)
+                for name, whose, day in times
+            ],
+        )
+    to = Lake.at(str(place)) if kind == "lake" else place
+    moved = archive_rows(engine, TRANSACTION_LOGS, to, MONDAY_US, 400)
+    assert moved["transactionhistorylogs"] == 4
+    where = {"lake_url": str(place)} if kind == "lake" else {"archive_dir": place}
+    erased = erase(engine, settings.model_copy(update=where), user, "article 17", at_once)
+    assert erased.counts[{"lake": "lake", "folder": "archive"}[kind]] == 2
+    files = list(place.rglob("*.parquet"))
+    users = pl.concat([pl.read_parquet(file, columns=["user_id"]) for file in files])
+    assert users["user_id"].to_list() == [STAYS] * 2
+    assert all(f"{user}-1".encode() not in file.read_bytes() for file in files)
 
 
 def test_an_unknown_entity_leaves_no_trace(

@@ -23,7 +23,7 @@ def erase(
     reason: Reason,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Erase what is stored of one entity: rows, labels, decisions, held-out sets, kept steps.
+    """Erase what is stored of one entity: rows, labels, decisions, archives, held-out sets.
 
     It cannot be undone, and also takes what was kept to undo earlier changes. A line in
     `understudy rows changes` says who erased, when, why and how many rows, with a digest of
