@@ -13,7 +13,7 @@ from shared.errors import UnderstudyError
 
 # A change waits for every worker, and a version may have to be read from a slow disk.
 CHANGE_TIMEOUT_SECONDS = 60.0
-# An answer of the API that is larger is not one of those that pages show.
+# Limit of a response of the API; pages show much smaller ones.
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 

@@ -223,7 +223,7 @@ async def _form(request: Request) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
-# Deeds.
+# Changes that people make.
 
 
 def _carry_out(console: Console) -> Endpoint:
@@ -270,7 +270,7 @@ def _result(
     return render_page(console, request, "result.html", more, status)
 
 
-# Reports: whole pages of the scheduler, opened without scripts and without an origin.
+# Reports of the scheduler: whole pages, served in a sandbox without scripts or an origin.
 
 
 Finder = Callable[[Console, Request], Path | None]
@@ -302,7 +302,7 @@ def _report(console: Console, find: Finder) -> Endpoint:
             raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such report") from error
         if path is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, "this report is not kept any more")
-        # In pieces: a report of any size takes no memory.
+        # Streamed, so that a large report needs no memory.
         headers = {"Content-Security-Policy": REPORT_POLICY}
         return FileResponse(path, media_type="text/html; charset=utf-8", headers=headers)
 

@@ -24,9 +24,9 @@ _OTHER_RELEASE = (
     "the tables are those of another release: start API and scheduler of the same release as the "
     "console"
 )
-# How long a reader waits where another process holds the whole file, as some copies do.
+# Wait of a reader while another process locks the whole file, as some copies do.
 _LOCKED_SECONDS = 0.5
-# Instructions of SQLite's machine between two looks at the clock.
+# Opcodes of SQLite's virtual machine between two checks of the deadline.
 _STEPS = 20_000
 _CACHE_KIB = 4_096
 
@@ -71,7 +71,7 @@ def _sqlite_reader(database_url: str) -> Engine:
         raw.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         return raw
 
-    # A connection a read: a file that was replaced is read from then on.
+    # One connection for each read, so that a replaced file is noticed.
     return create_engine("sqlite://", creator=open_read_only, poolclass=NullPool)
 
 

@@ -228,7 +228,7 @@ def _is_version(text: str) -> bool:
 
 
 def _file(path: Path) -> Path | None:
-    # not through a link: the folders may be written by another service
+    # no symbolic links: another service may write to these folders
     return path if path.is_file() and not path.is_symlink() else None
 
 

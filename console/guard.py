@@ -30,7 +30,7 @@ REPORT_POLICY = (
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    # `no-referrer` would make browsers send `Origin: null` with our own forms
+    # with `no-referrer` browsers would send `Origin: null` with the console's own forms
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),

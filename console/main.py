@@ -15,7 +15,7 @@ from shared.logs import configure_service_logging, start_failed
 from shared.setting_docs import help_text
 from shared.system.files import keep_files_private
 
-# Pages under way get this long after a stop was requested.
+# Grace period for requests in progress after a stop request.
 _GRACE_SECONDS = 3
 _MOST_CONNECTIONS = 200
 
@@ -57,7 +57,7 @@ def _serve(settings: ConsoleSettings, wired: WiredConsole, listener: socket.sock
     try:
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
-        # uvicorn raises the signal again once it has ended
+        # uvicorn raises the signal again after its shutdown
         pass
     finally:
         wired.close()

@@ -16,9 +16,9 @@ from console.screen import Screen, Sources
 from console.sessions import COOKIE
 from shared.host_names import Hosts
 
-# Pages that are made at once; more wait. Each may hold a database connection.
+# Pages rendered concurrently; others wait. Each may hold a database connection.
 _PAGES_AT_ONCE = 8
-# Changes that wait for the API at once, apart from the pages.
+# Changes that may wait for the API concurrently, apart from the pages.
 _DEEDS_AT_ONCE = 4
 
 

@@ -21,7 +21,7 @@ from shared.printable import printable
 
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
-# Spreadsheets take a cell that begins so for a formula.
+# Spreadsheets evaluate cells that begin with one of these as a formula (CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _MIB = 1024 * 1024

@@ -92,7 +92,7 @@ def wire(
 
 def _token(settings: ConsoleSettings) -> Callable[[], str]:
     """Reads the console's token; the console or the API makes it, whichever starts first."""
-    # A folder that is mounted read-only holds the token that the API makes.
+    # OSError: a read-only mount, which holds the token that the API made.
     with suppress(OSError):
         ensure_tokens(settings.keys_dir, [Role.CONSOLE])
     return lambda: read_token(settings.keys_dir, Role.CONSOLE)

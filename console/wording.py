@@ -57,7 +57,7 @@ _METRICS = {
     "accuracy": "share of right classes (accuracy)",
     "macro_f1": "balance over all classes (macro-F1)",
 }
-# How a refused run says which gate refused, where its verdicts are not read.
+# The refusing gate in the message of a run, for runs whose verdicts are not loaded.
 _BLOCKING = re.compile(r"(\w+) (FAIL|INCONCLUSIVE|ERROR): (.*)", re.ASCII | re.DOTALL)
 _OUTCOMES = {
     "FAIL": "failed",

@@ -44,7 +44,7 @@ def seed(
     """
     past = relive(world, now_us, days, drift=drift)
     total, written = len(past.events), 0
-    # One transaction: who reads meanwhile sees an empty database, never half a world.
+    # One transaction: concurrent readers see an empty database, never partial data.
     with database_errors("seed the database"), engine.begin() as connection:
         prepare_for_bulk(connection)
         begin_change(connection, "seed", now_us, None, {"rows": total, "seed": world.seed})

@@ -88,7 +88,7 @@ def _when(stage: EventStage, customer: Ints) -> Ints:
     hour = (peak + stage.rng.normal(0.0, 3.5, len(customer))) % 24
     days = stage.start_us / MICROS_PER_DAY + stage.rng.random(len(customer)) * stage.days
     time_us = ((np.floor(days) + hour / 24) * MICROS_PER_DAY).astype(np.int64)
-    # what falls out at either end comes in at the other
+    # wraps around: moments beyond one end continue at the other
     moments: Ints = stage.start_us + (time_us - stage.start_us) % (stage.end_us - stage.start_us)
     return moments
 

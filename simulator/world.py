@@ -88,7 +88,7 @@ def _merchants(rng: np.random.Generator, count: int) -> Merchants:
     category = pick(rng, np.arange(len(CATEGORIES)), shares, count)
     online = rng.random(count) < np.array([kind.online for kind in CATEGORIES])[category]
     city = pick(rng, np.arange(len(CITIES)), np.array([city.weight for city in CITIES]), count)
-    # every city has a shop and a cash machine, however small the world
+    # every city has a shop and a cash machine, however few merchants there are
     corner = min(2 * len(CITIES), count)
     city[:corner] = np.arange(corner) % len(CITIES)
     category[: corner // 2] = CASH

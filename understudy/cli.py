@@ -133,7 +133,7 @@ def main() -> None:
     keep_files_private()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # a terminal or a pipe in ASCII shows the code of what it cannot show
+            # on an ASCII terminal or pipe other characters are escaped
             stream.reconfigure(errors="backslashreplace")
     configure_logging("understudy", to_stderr=True)
     try:

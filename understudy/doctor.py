@@ -35,7 +35,7 @@ from understudy.doctor_files import (
 from understudy.settings import CommandSettings, load_settings
 
 FARTHEST_CLOCK_SECONDS = 5.0
-# A scheduler writes every ten seconds that it has looked.
+# A scheduler records every ten seconds that it checked the schedule.
 UNATTENDED_SECONDS = 60.0
 _TIMEOUT_SECONDS = 2.0
 _SERVICES = 2
@@ -61,7 +61,7 @@ def examine() -> list[Check]:
     """
     settings = load_settings()
     services = list(_service_settings())
-    # in a container there is one service, and nothing writes to the folders of `understudy run`
+    # a container has one service, without the folders of `understudy run`
     groups = [settings, *services] if len(services) == _SERVICES else services
     folders = folders_of(groups)
     answer = ask_api(settings)
@@ -81,7 +81,7 @@ def _check_database_and_scheduler(url: str) -> list[Check]:
     parsed = parse_database_url(url)
     file = parsed.database if parsed.get_backend_name() == "sqlite" else None
     if file is not None and not Path(file).exists():
-        # connecting would make it
+        # connecting would create the file
         missing = Check("database", "note", f"{file} is not there yet", "the first start makes it")
         return [missing, _NEVER_RAN]
     engine = connect(url)

@@ -70,7 +70,7 @@ def _look(
             use_case,
             champion,
             window,
-            # days given explicitly are used as they are
+            # an explicit range is used as given
             shortest_span_us=SHORTEST_SPAN_US if request.begin is None else 0,
         )
         known = read_retrainings(engine)

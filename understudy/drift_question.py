@@ -21,7 +21,7 @@ from shared.tables.schema import api_transaction_logs
 from understudy.settings import load_settings
 from understudy.terminal import console, open_database, write_json
 
-# As scheduler.drift has them; a test compares.
+# The values of scheduler.drift; a test compares.
 FEWEST_ROWS = 200
 SHORTEST_SPAN_US = MICROS_PER_DAY - 2 * MICROS_PER_HOUR
 

@@ -18,7 +18,7 @@ from shared.tables.archive import FolderArchive
 from shared.tables.erasure import digest_of, erase_entity
 from understudy.terminal import DataTable
 
-# Decisions that were answered a moment ago are on their way from the journal to the database.
+# Time for recent decisions to be drained from the journal into the database.
 _DRAIN_SECONDS = 2.0
 
 
@@ -56,7 +56,7 @@ def erase(
         counts["lake"] = Lake.at(settings.lake_url).erase(logs, entity)
     counts["held-out sets"] = held_out_store(settings).erase(logs.entity, entity)
     if any(counts.values()):
-        # they hold snapshots of the rows, and only save time
+        # cached steps hold snapshots of the rows, and can be computed again
         counts["kept steps"] = ArtefactStore(settings.work_dir, settings.work_max_bytes).clear()
     return Erased(counts)
 

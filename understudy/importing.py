@@ -21,7 +21,7 @@ from understudy.terminal import DataTable, shown
 from usecases.fraud.exports import LABEL_WORDS
 
 REASONS_SHOWN = 12
-# The bar counts in thousandths of the file: rows are not known before the end.
+# Steps of the progress bar: the number of rows is unknown until the end.
 STEPS = 1_000
 
 

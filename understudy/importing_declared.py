@@ -18,7 +18,7 @@ from understudy.terminal import DataTable, shown
 from usecases.declared.refresh import import_source, preview_source
 
 _SHOWN_REASONS = 12
-# the bar counts in thousandths of the source: rows are not known before the end
+# steps of the progress bar: the number of rows is unknown until the end
 _STEPS = 1_000
 _INSTANTS = ("event_time", "ingested_at", "label_known_at")
 

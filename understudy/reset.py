@@ -9,7 +9,7 @@ from shared.clock import SystemClock, to_datetime
 from shared.errors import UnderstudyError
 from understudy.backup.restore import no_service_runs
 
-# Beside a database file of SQLite, and beside the registry's own files.
+# Suffixes of the files beside a SQLite database, and of those beside the registry's files.
 _DATABASE_SUFFIXES = ("", "-wal", "-shm", "-journal", ".migration-lock")
 _KEPT = "README.md"
 
@@ -68,7 +68,7 @@ def _move_aside(paths: list[Path], beside: Path, console: Console) -> Path | Non
     aside = beside / f"before-reset-{to_datetime(SystemClock.now_us()):%Y%m%dT%H%M%SZ}"
     aside.mkdir(parents=True)
     for path in paths:
-        # models of three folders may have one name
+        # models in different folders may have the same name
         target = aside / path.parent.name
         target.mkdir(exist_ok=True)
         try:

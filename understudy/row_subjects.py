@@ -21,7 +21,7 @@ from shared.tables.schema import transaction_history_logs
 _MOST_SHOWN = 12
 _FLAGS = {"true": 1, "yes": 1, "1": 1, "false": 0, "no": 0, "0": 0}
 _SHOWN = ("transaction_id", "event_time", "user_id", "merchant_id", "amount", "label", "sent_by")
-# Ids distinguish copies, labels keep their own history.
+# Columns that cannot be set: ids identify rows, and labels have their own history.
 _FIXED = ("transaction_id", "label", "label_known_at", "label_source", "label_sent_by", "sent_by")
 FIXABLE = tuple(
     column.name for column in transaction_history_logs.columns if column.name not in _FIXED

@@ -18,13 +18,13 @@ from shared.printable import printable
 from shared.system.child_processes import ChildProcess, start_child, stop_children
 from understudy.settings import CommandSettings
 
-# Child processes side by side: when one that is needed ends, or a stop is requested, all end.
+# Child processes in parallel: when an essential one ends, or on a stop request, all end.
 
 # Both services promise to stop within 10 s; the rest is for a busy machine.
 STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.2
 _LAST_LINES_SECONDS = 2.0
-# Exit statuses of a requested stop: some servers end by the signal itself after cleaning up.
+# Exit statuses of a requested stop: some servers re-raise the signal after their shutdown.
 _ENDED_WELL = (0, -signal.SIGTERM)
 
 
@@ -116,7 +116,7 @@ def _relay(lines: IO[str], prefix: str) -> None:
 def _stop(children: Sequence[_Child]) -> list[int]:
     stop_children([child.process for child in children], STOP_SECONDS)
     for child in children:
-        # the last lines say why; a grandchild that holds the pipe may not hold us
+        # bounded wait for the last lines: a grandchild may keep the pipe open
         child.relay.join(_LAST_LINES_SECONDS)
     return [child.process.returncode for child in children]
 

@@ -128,7 +128,7 @@ def _ready_to_record(settings: CommandSettings, declared: Declaration) -> str:
 
 
 def _with_history(request: ScoreRequest, settings: CommandSettings, out: Path) -> _Done:
-    # imports the kernel, which a declared use case does without
+    # imported here: loads the kernel, which a declared use case does not need
     from understudy.score_history import make_parts_with_history, subject_of  # noqa: PLC0415
 
     subject = subject_of(settings.use_case, request.mapping)

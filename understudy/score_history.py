@@ -29,7 +29,7 @@ from understudy.score_parts import (
 from understudy.score_plan import CannotScore, ScoreSubject, ScoringJob
 
 ROWS_A_PART = 25_000
-# of the progress that is shown: reading, then computing features, then scoring
+# shares of the progress bar: reading, then features, then scoring
 _READ, _FEATURED = 0.3, 0.5
 
 
@@ -137,7 +137,7 @@ def make_parts_with_history(
             return pl.read_parquet(path, columns=["error"])["error"], places.height
         scores = scorer.scores(matrix[where])
         if recorder is not None:
-            # before the part is there: a run that is killed in between records it again, harmlessly
+            # before the part is written: a run killed in between records it again (idempotent)
             with recording:
                 recorder.record(rows.accepted[where], matrix[where], scores)
         made = _answered(work, places, scorer.answers(scores))

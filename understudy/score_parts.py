@@ -34,7 +34,7 @@ from usecases.declared.score_piece import PieceScorer
 from usecases.declared.score_record import DecisionRecorder
 
 Progress = Callable[[float], None]
-# Pieces that wait or are being scored, for each process: enough that none ever waits.
+# Pieces in flight for each process, so that no process is idle.
 _IN_FLIGHT = 3
 _ONE_THREAD = ("POLARS_MAX_THREADS", "OMP_NUM_THREADS", "ARROW_NUM_THREADS")
 
@@ -110,7 +110,7 @@ def _pool(work: ScoringJob, use_case: Path, processes: int, record_url: str | No
         os.environ.setdefault(name, "1")
     return ProcessPoolExecutor(
         processes,
-        get_context("spawn"),  # polars has threads, which a forked process would not have
+        get_context("spawn"),  # not fork: polars has threads, which a fork would lose
         initializer=_begin,
         initargs=(os.getpid(), *arguments),
     )
@@ -200,7 +200,7 @@ def _score(path: str, piece: Piece) -> pl.DataFrame:
     scored = _scorer.scored(piece)
     made = scored.made
     if _recorder is not None:
-        # before the part is there: a run that is killed in between records it again, harmlessly
+        # before the part is written: a run killed in between records it again, which is idempotent
         _recorder.record(piece, scored)
     write_part(Path(path), made)
     return made.select("error").drop_nulls()

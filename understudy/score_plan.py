@@ -135,7 +135,7 @@ def _new(  # noqa: PLR0917 - as `prepared` takes them
     make_folder(folder)
     write_whole(folder / BUNDLE, raw)
     write_whole(folder / SIGNATURE, signature.encode())
-    # last: what has a plan has the rest
+    # written last: a folder with a plan is complete
     write_whole(folder / PLAN, json.dumps(asdict(plan)).encode())
     return ScoringJob(folder, plan, bundle)
 

@@ -87,7 +87,7 @@ def _width(cell: RenderableType) -> int:
 
 def styled(text: str, style: str) -> Text:
     """Text of data in a style."""
-    # said of the text itself, or a column that does not wrap would cut it
+    # set on the text itself, otherwise a column without wrapping would truncate it
     return Text(printable(text), style=style, no_wrap=False, overflow="fold")
 
 

@@ -15,9 +15,9 @@ from simulator.live import LiveRow, Traffic, TrafficPlan, TrafficReport, live_ro
 from simulator.world import build_world
 from understudy.settings import CommandSettings
 
-# Enough for windows of 30 days, and for the phones and trips of a usual life.
+# Enough for windows of 30 days, and for usual devices and journeys.
 PAST_DAYS = 60
-# Rows of the time to come, sent as they happen, for somebody who lets it run.
+# Future rows, sent in real time if the command keeps running.
 FUTURE_DAYS = 7
 TIMEOUT_SECONDS = 10.0
 SECONDS_BETWEEN_LINES = 5.0
@@ -40,7 +40,7 @@ class NewCustomers:
 
     def rows(self, present_us: int) -> tuple[list[LiveRow], list[LiveRow]]:
         """Their past before the clock begins, and what happens from there on."""
-        # the merchants are those of the seeded world
+        # the same merchants as in the seeded data
         world = build_world(self.seed, customers=self.customers)
         begin_us = present_us - self.days * MICROS_PER_DAY
 

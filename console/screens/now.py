@@ -28,7 +28,7 @@ from shared.run_progress import RunProgress, running_now
 from shared.tables.job_schedules import JobSchedule
 from shared.tables.schema import approvals
 
-# A scheduler writes every ten seconds that it has looked.
+# A scheduler records every ten seconds that it checked the schedule.
 _UNATTENDED_SECONDS = 60
 _CHART_POINTS = 120
 _REMEDIES = {

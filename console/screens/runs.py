@@ -19,7 +19,7 @@ from shared.tables.schema import model_training_runs as table
 
 PAGE_ROWS = 50
 _GAIN, _GUARD = ".gain", "guard."
-# A run may hold any number of figures; a page shows this many of a gate.
+# A run may hold any number of figures; a page shows at most this many of a gate.
 _MOST_NUMBERS = 200
 _MOST_STEPS = 100
 

@@ -16,7 +16,7 @@ from shared.tables.schema import model_training_runs
 
 _MOST_VERSIONS = 300
 _MOST_SERVICES = 200
-# A version whose metrics or parameters are this many is cut for the page, never for the JSON.
+# Metrics and parameters beyond this many are left out of the page, not of the JSON.
 _MOST_DIFFERENCES = 200
 _ENDINGS = {
     "replaced": "replaced by a newer one",

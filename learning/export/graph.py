@@ -11,7 +11,7 @@ from learning.export.trees import ML_DOMAIN
 from shared.errors import TrainingFailed
 
 INPUT, OUTPUT = "features", "scores"
-# Pinned to what every onnxruntime of the last years runs.
+# Opset versions that every onnxruntime of recent years supports.
 OPSETS = (("", 17), (ML_DOMAIN, 3))
 IR_VERSION = 8
 

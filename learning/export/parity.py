@@ -72,7 +72,7 @@ def compare_scores(
     if native.shape != of_graph.shape:
         raise TrainingFailed(f"export: the graph answers {of_graph.shape}, not {native.shape}")
     difference = np.abs(native - of_graph).max(axis=1, initial=0.0)
-    # A NaN on either side is a difference too.
+    # `~(<=)` instead of `>`: NaN on either side counts as a difference.
     differs = ~(difference <= tolerance)
     return Parity(
         rows=len(native),

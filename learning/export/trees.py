@@ -72,7 +72,7 @@ def from_forest_tree(tree: Any, leaf_values: npt.ArrayLike, columns: Ints) -> Tr
         missing_left=tree.missing_go_to_left.astype(bool),
         leaf=leaf,
         value=np.asarray(leaf_values, dtype=np.float64).astype(np.float32),
-        # weights included: a row that stands for ten counts as ten
+        # weighted: a row of weight ten counts as ten rows
         cover=tree.weighted_n_node_samples.astype(np.float32),
     )
 

@@ -141,7 +141,7 @@ def fit_boosting(
     vocabulary = Vocabulary.fit(matrix, request.categories)
     estimator = _estimator(task, settings, request.categories, request.seed)
     try:
-        # OpenMP threads wait by spinning: on a busy machine two take many times as long as one.
+        # OpenMP threads busy-wait: on a busy machine two threads take many times as long as one.
         with threadpool_limits(1):
             estimator.fit(vocabulary.encode(matrix), labels)
     except ValueError as error:
@@ -159,7 +159,7 @@ def _estimator(task: Task, settings: BoostingSettings, categories: Sequence[int]
         "min_samples_leaf": settings.min_samples_leaf,
         "l2_regularization": settings.l2,
         "categorical_features": list(categories) or None,
-        # The default stops early above 10,000 rows: the recipe would depend on the size.
+        # The default stops early above 10,000 rows: the recipe would depend on the number of rows.
         "early_stopping": False,
         "random_state": seed,
     }

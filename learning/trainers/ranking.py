@@ -108,7 +108,7 @@ def fit_ranking(
 def _descend(
     network: nn.Sequential, rows: Floats, labels: Floats, settings: AutoencoderSettings
 ) -> None:
-    # Such small products gain nothing from a second thread, and lose much on a busy machine.
+    # Such small matrix products gain nothing from a second thread, and lose much on a busy machine.
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(len(rows))
     known = torch.from_numpy(~np.isnan(labels)).float()

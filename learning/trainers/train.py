@@ -48,7 +48,7 @@ def decision_threshold(scores: Floats, labels: Floats) -> float:
         return DEFAULT_DECISION
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(labels[order] == 1)
-    # Equal scores stand or fall together, so only the last of each run is a possible cut.
+    # Equal scores cannot be separated: only the last of each run is a possible threshold.
     cuts = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
     f1 = 2.0 * hits[cuts] / (cuts + 1 + positives)
     return float(np.clip(ranked[cuts[int(np.argmax(f1))]], _LOWEST, _HIGHEST))
@@ -171,7 +171,7 @@ def _folds(request: TrainingRequest, recipe: Recipe, progress: Progress) -> Mapp
     fitted = _fit_all(request, asked, names, lambda _share: progress("folds", 0.98))
     for part, found in zip(parts, fitted, strict=True):
         if isinstance(found, str):
-            # a class that only this part has, for instance: no reason to train nothing
+            # e.g. a class that occurs only in this part: skip it, and use the other parts
             values.append(None)
             continue
         value = measure.of(found, request.labels[part].astype(np.float64)).value

@@ -66,7 +66,7 @@ def _add_instance(
     settings: BackupSettings, writer: ArchiveWriter, manifest: BackupManifest, beside: Path
 ) -> None:
     journal = journal_place(settings)
-    # before the first file is opened: what is acknowledged from here on may be missing
+    # before the first file is opened: decisions acknowledged after this may be missing
     manifest.recovery_point = isoformat(SystemClock.now_us())
     with OpenFiles(journal) as held:
         database = database_of(settings.database_url.get_secret_value())

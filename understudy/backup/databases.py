@@ -27,7 +27,7 @@ from understudy.backup.archive import Archive, ArchiveRefused, ArchiveWriter
 SQLITE_MEMBER = "database/understudy.db"
 TABLES_MEMBER = "database/tables.json"
 _VERSION_TABLE = "alembic_version"
-# The server's own number of the transaction that stored a row: another server gives its own.
+# The server's id of the transaction that stored a row: left out, since each server has its own.
 _TRANSACTION = "xact"
 # Tables of a declared use case (shared/rows/tables.py).
 _DECLARED = re.compile(r"[a-z][a-z0-9_]*_v[0-9]+_(rows|decisions|quarantined|label_changes)")
@@ -158,7 +158,7 @@ class SqliteDatabase:
             contextlib.closing(sqlite3.connect(copy)) as target,
         ):
             copy.chmod(0o600)
-            # One step: in several, each write of another process would begin it anew.
+            # All pages in one step: otherwise every write of another process restarts the copy.
             source.backup(target, pages=-1)
             target.execute("PRAGMA journal_mode = DELETE")
             [found] = target.execute("PRAGMA quick_check(1)").fetchone()
@@ -291,7 +291,7 @@ def _fill(connection: Connection, archive: Archive) -> None:
     for one in described:
         _check_fits(ours, one)
     for name in reversed(list(ours)):
-        # What a migration writes into new tables is in the copy as well.
+        # Rows that a migration wrote into new tables are in the copy as well.
         connection.execute(ours[name].delete())
     for table in ours.values():
         _copy_in(connection, archive, table)

@@ -90,7 +90,7 @@ def journal_place(settings: BackupSettings) -> BackupFolder:
 def registry_place(settings: BackupSettings) -> BackupFolder:
     pointer = "current_version.txt"
     fixed = (pointer, "ledger.json")
-    # A version that was revoked after the backup stays revoked.
+    # kept: a version that was revoked after the backup stays revoked
     return BackupFolder("registry", settings.prod_models_dir, fixed, pointer, kept=("revoked",))
 
 
@@ -143,7 +143,7 @@ class OpenFiles:
                 for name in self._place.files():
                     self._open(name)
             except FileNotFoundError:
-                # A segment that was drained, a version that was removed: look again.
+                # A drained segment or a removed version: list the files again.
                 self._stack.close()
                 self.files = {}
                 continue

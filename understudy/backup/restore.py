@@ -98,7 +98,7 @@ def _put_all(
         for one, (_, source) in zip(staged, work, strict=True):
             one.fill(source)
         database.stage(archive)
-        # The registry is last: without a pointer to a version nothing is served.
+        # The registry is last: until its pointer exists no version is served.
         *first, registry = staged
         for one in first:
             one.put(aside)
@@ -129,7 +129,7 @@ class _Staged:
     def put(self, aside: str) -> None:
         folder, before = self._place.folder, self._place.folder / aside
         names = sorted(path.name for path in self._folder.iterdir())
-        # also folders that hold nothing but a lock
+        # also folders that contain only a lock file
         in_the_way = {*self._place.content(), *(name for name in names if (folder / name).exists())}
         for name in sorted(in_the_way):
             before.mkdir(exist_ok=True, mode=0o700)

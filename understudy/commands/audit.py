@@ -65,7 +65,7 @@ def audit(
 
 def _found(file: Path | None, limit: int) -> AuditTrailView:
     try:
-        # in the scheduler's image there is no API, and in its place no file
+        # the scheduler's image has neither the API package nor the trail
         from api.registry.audit_reader import AuditReader  # noqa: PLC0415
         from api.settings import load_settings as load_api_settings  # noqa: PLC0415
     except ModuleNotFoundError:

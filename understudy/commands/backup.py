@@ -20,7 +20,7 @@ Archive = Annotated[Path, typer.Argument(help="The archive.", show_default=False
 
 def backup(
     target: Annotated[
-        # a Path would lose the slash that makes a folder of a name
+        # str: Path would drop the final slash, which means a folder
         str,
         typer.Argument(
             help="Where to write the archive: a file that does not exist, or a folder (NAME/).",

@@ -27,7 +27,7 @@ _COLOURS = {
     "degraded": "yellow",
 }
 _MIB = 1024 * 1024
-# what never is long, and would be hard to read on two lines
+# short columns that are not wrapped
 _BOUNDED = frozenset({"accepted", "served since", "size", "run"})
 
 
@@ -61,7 +61,7 @@ def versions(as_json: AsJson = False) -> None:
     if rollout is not None:
         share = f"{rollout.share_percent} % of users" if rollout.share_percent else "shadow"
         console.print(f"{rollout.version}: on trial ({share}); see `understudy rollout`")
-    # beside the instants they would not fit into 80 columns
+    # metrics in lines of their own: they do not fit into 80 columns
     for model in models:
         left = _left(model)
         if left:

@@ -18,7 +18,7 @@ from understudy.terminal import console, errors
 
 PROMOTED, FAILED, KEPT = 0, 1, 3
 _POLL_SECONDS = 1.0
-# An API that restarts while a run goes on is waited for this long.
+# Time to wait for an API that restarts during a run.
 _AWAY_SECONDS = 60.0
 
 

@@ -131,7 +131,7 @@ def _change(action: Action, reason: str, person: str | None, share: int | None =
         action=action,
         version=on.version,
         share_percent=share,
-        # what the person has seen, or the scheduler was faster
+        # the share that the person saw: refused if the scheduler changed it meanwhile
         from_share_percent=on.share_percent,
         reason=reason,
     )

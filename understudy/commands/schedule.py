@@ -15,9 +15,9 @@ from understudy.settings import load_settings
 from understudy.terminal import DataTable, console, open_database, second_of, write_json
 from understudy.trail import write_down
 
-# A scheduler writes every ten seconds that it has looked.
+# A scheduler records every ten seconds that it checked the schedule.
 _UNATTENDED_SECONDS = 60
-# What the column of RetrainingConfig holds.
+# The length of the column in RetrainingConfig.
 _LONGEST = 64
 schedule_app = typer.Typer(no_args_is_help=False, rich_markup_mode="markdown")
 

@@ -78,7 +78,7 @@ def run(workers: Workers = None, as_of: AsOf = None, use_case: UseCase = None) -
     from understudy.seed import seed_if_empty  # noqa: PLC0415
 
     if use_case is not None:
-        # both services are children, and read it there
+        # both services are child processes, which inherit it
         os.environ["USE_CASE"] = use_case
     settings = load_settings()
     usecases.check_learning(settings.use_case)
@@ -89,7 +89,7 @@ def run(workers: Workers = None, as_of: AsOf = None, use_case: UseCase = None) -
         if folder is not None:
             _import_source(engine, folder)
         elif settings.seed_empty_database and usecases.is_simulated(settings.use_case):
-            # enough for every gate, and trained in less than half the time of a thousand
+            # enough rows for every gate, and trained in half the time of a thousand customers
             seed_if_empty(engine, customers=500, days=150, seed_number=7)
     raise typer.Exit(run_services(settings, console, workers, declared))
 

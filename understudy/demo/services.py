@@ -69,7 +69,7 @@ class DemoServices:
         self.variables = {"VAR_DIR": str(folder), "API_PORT": str(self.port), "API_URL": self.url}
         kinds = (Settings, SchedulerSettings, CommandSettings)
         known = {name.upper() for kind in kinds for name in kind.model_fields}
-        # what is shown is the product as it ships, not as it is set on this machine
+        # settings of this machine are left out: the demo shows the defaults
         kept = {name: value for name, value in os.environ.items() if name.upper() not in known}
         self.environment = {**kept, **_SETTINGS, **self.variables}
         folder.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ from usecases.fraud.features.catalogue import FEATURE_SET
 
 COMPONENTS = ("classifier", "isolation_forest", "autoencoder")
 GOOD, BLOCKING = 0.125, 0.99
-# Rows of this amount are the ones that a failing version fails on.
+# The amount of rows that the failing version fails on.
 FAILING_AMOUNT = 150.0
 _FROM, _BELOW = 140.0, 160.0
 _SIDE = 700
@@ -67,7 +67,7 @@ def slow(version: str, products: int) -> bytes:
         helper.make_node("Mul", ["mean", "zero"], ["nought"]),
         helper.make_node("Unsqueeze", ["nought", "axis"], ["fault"]),
     ]
-    # Small enough that no product of any length overflows.
+    # Small enough that a product of any length does not overflow.
     weights = np.full((_SIDE, _SIDE), 1e-6, dtype=np.float32)
     return _bundle(version, GOOD, nodes, {"axis": np.array([1], np.int64), "weights_a": weights})
 

@@ -25,10 +25,10 @@ from understudy.rehearsal.service import free_port
 
 MONITORING = INSTALLATION / "monitoring"
 PROGRAMS = ("prometheus", "prometheus-alertmanager")
-# How else distributions and the projects themselves call it.
+# Other names of the programs, in distributions and in the projects' own releases.
 _ALSO_CALLED = {"prometheus-alertmanager": ("alertmanager",)}
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-# A number and a unit, as a range, behind `offset`, or as the value of a key.
+# A duration: in a range selector, after `offset`, or as the value of a key.
 _DURATION = re.compile(r"(?<=[\[ ])(\d+)(ms|s|m|h|d)(?=[\],}\s]|$)", re.MULTILINE)
 _NOT_ALLOWED = re.compile(r"summary:|description:|^\s*#")
 _STOP_SECONDS = 15.0

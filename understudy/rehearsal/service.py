@@ -20,7 +20,7 @@ from shared.keys.tokens import Role, read_token
 from shared.system.child_processes import INSTALLATION, module_command, start_child, stop_child
 from understudy.rehearsal.models import FAILING_AMOUNT
 
-# Kernels are compiled first where there are none yet: twenty seconds of a processor, or more.
+# A first start compiles kernels, which takes twenty seconds of processor time or more.
 _START_SECONDS = 240.0
 _STOP_SECONDS = 15.0
 
@@ -59,7 +59,7 @@ class RehearsalService:
             "OPEN_SCORING_REACH": "loopback",
             "LOG_FORMAT": "json",
         }
-        # what is rehearsed is the service as it ships, not as it is set on this machine
+        # settings of this machine are left out: the rehearsal uses the defaults
         known = {name.upper() for name in Settings.model_fields}
         kept = {name: value for name, value in os.environ.items() if name.upper() not in known}
         self._environment = {**kept, **ours, **settings}

@@ -16,12 +16,12 @@ from understudy.rehearsal.monitoring import Monitoring
 from understudy.rehearsal.service import RehearsalFailed, RehearsalService, RehearsalTraffic
 
 GOOD, BAD, UNKNOWN = "1.0.0", "1.0.1", "0.9.9"
-# Of a rehearsal at full length: what users send, and how long a rollback may take.
+# Rows a second, and the time limit of a rollback, at full length (scale 1).
 _PER_SECOND, _LIMIT_SECONDS = 5.0, 600.0
-# Matrices multiplied for a row: about 20 ms on one core.
+# Matrix products for each row: about 20 ms on one core.
 _PRODUCTS = 1
 _SLOW_SECONDS = 0.012
-# Without alerts the breaker is shown, by a budget that such a row exceeds.
+# Without alerts the circuit breaker rolls back: such a row exceeds this budget.
 _BUDGET = {"SCORING_BUDGET_SECONDS": "0.01"}
 _NO_BREAKER = {"BREAKER_FAILURES": "0"}
 _SERVED_WELL = {"SERVED_WELL_SECONDS": "5", "SERVED_WELL_ROWS": "30"}

@@ -171,7 +171,7 @@ def test_an_api_that_is_away_ends_nothing(held: CycleBench) -> None:
 def test_a_candidate_that_no_person_decides_about_expires(held: CycleBench) -> None:
     run = held.run()
     late(held.context.engine)
-    with pytest.raises(NotWaiting, match="its time is over"):
+    with pytest.raises(NotWaiting, match="it has expired"):
         approve(held, "1.0.0")
     watch(held).tick()
     found = get_run(held.context.engine, run.run_id)
