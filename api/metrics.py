@@ -97,7 +97,7 @@ class Metrics:
             registry=self.registry,
         )
         self.dead_lettered = self._labelled(
-            "journal_set_aside",
+            "journal_dead_letters",
             "Dead letters: journal records that the database will never accept",
             "what",
             _RECORDS,

@@ -230,7 +230,7 @@ def _carry_out(console: Console) -> Endpoint:
     async def carry_out(request: Request) -> Response:
         deed = console.deed(request.path_params["name"])
         if deed is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such deed")
+            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such change")
         header, form = request.headers.get("cookie", ""), await _form(request)
         if not console.access.may_read(header):
             return _to_login(request)
@@ -250,7 +250,7 @@ def _carry_out(console: Console) -> Endpoint:
         except (ApiAway, ContractBroken) as error:
             return _result(console, request, deed, str(error), HTTPStatus.BAD_GATEWAY)
         console.sources.reads.forget()
-        _log.info("deed_done", deed=deed.name, person=operator.person)
+        _log.info("console_change_made", change=deed.name, person=operator.person)
         return _result(console, request, deed, done, HTTPStatus.OK)
 
     return carry_out

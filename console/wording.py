@@ -15,7 +15,7 @@ GATES = {
 
 WHAT_TO_DO = {
     ("data_quality", "FAIL"): (
-        "The rows have a fault: mend them at their source (docs/data-quality.md has each), then "
+        "The rows have an error: correct them at their source (docs/data-quality.md), then "
         "retrain. The live version is not concerned."
     ),
     ("feature_quality", "FAIL"): (
@@ -25,7 +25,7 @@ WHAT_TO_DO = {
     ("latency", "FAIL"): (
         "The candidate is too slow for the budget (LATENCY_BUDGET_MS). Nothing to undo."
     ),
-    ("api_health", "FAIL"): "The API was not well at that moment: see Now, then retrain.",
+    ("api_health", "FAIL"): "The API was not healthy at that moment: see Now, then retrain.",
     ("metrics", "FAIL"): (
         "The candidate is worse than the live version. Nothing to do: keeping the live "
         "version is what the gate is for."

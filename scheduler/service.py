@@ -159,7 +159,7 @@ def _listen(scheduler: BlockingScheduler, patient: set[str], log: FilteringBound
 
     def on_error(event: events.JobExecutionEvent) -> None:
         hanging.discard(event.job_id)
-        log.error("tick_broke", tick=event.job_id, exc_info=event.exception)
+        log.error("periodic_task_failed", task=event.job_id, exc_info=event.exception)
 
     def on_end(event: events.JobExecutionEvent) -> None:
         hanging.discard(event.job_id)
@@ -168,7 +168,7 @@ def _listen(scheduler: BlockingScheduler, patient: set[str], log: FilteringBound
         # Logged once, however many instants pass meanwhile.
         if event.job_id not in patient | hanging:
             hanging.add(event.job_id)
-            log.warning("tick_hangs", tick=event.job_id)
+            log.warning("periodic_task_hangs", task=event.job_id)
 
     scheduler.add_listener(on_error, events.EVENT_JOB_ERROR)
     scheduler.add_listener(on_end, events.EVENT_JOB_EXECUTED)

@@ -135,7 +135,7 @@ def check_api(settings: CommandSettings, answer: ApiAnswer) -> Check:
         return Check("API", "fault", f"{settings.api_url}: {answer.problem}", remedy)
     bad = {name: part for name, part in answer.health.components.items() if part.state != "ok"}
     if not bad:
-        return Check("API", "ok", f"{settings.api_url} is well")
+        return Check("API", "ok", f"{settings.api_url} is healthy")
     told = "; ".join(f"{name} {part.state}: {part.detail}" for name, part in bad.items())
     is_down = answer.health.status == "down"
     return Check("API", "fault" if is_down else "note", told, "see `understudy status`")

@@ -79,7 +79,7 @@ def refuse_synthetic(engine: Engine, *, is_meant: bool) -> None:
     """
     if is_synthetic(engine) and not is_meant:
         raise MappingError(
-            "this database holds the simulated world of the first start: stop the services and "
+            "this database holds the simulated rows of the first start: stop the services and "
             "start over with `understudy reset`, or add --beside-synthetic"
         )
 

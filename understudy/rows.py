@@ -171,7 +171,7 @@ def _confirm(
     with database_errors("find rows"), engine.connect() as connection:
         counts = count_rows(connection, wanted, subject.logs)
     if not any(counts.values()):
-        raise RowsError("no row is like that; `understudy rows find` shows what there is")
+        raise RowsError("no row matches; `understudy rows find` shows what there is")
     _print_counts(console, counts)
     if not is_confirmed:
         typer.confirm(question, abort=True)

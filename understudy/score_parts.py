@@ -83,7 +83,7 @@ def make_parts(
         _counted(waiting, counts, 1)
     except BrokenProcessPool as error:
         raise CannotScore(
-            "a process that scored was ended, perhaps for want of memory; what is done is kept: "
+            "a process that scored was ended, perhaps for lack of memory; what is done is kept: "
             "start the same command again, with fewer --processes"
         ) from error
     finally:

@@ -75,8 +75,7 @@ def send_traffic(
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, traffic.stop)
             console.print(
-                f"the API gets to know {who.customers} new customers: {len(past):,} rows of their "
-                "past",
+                f"sending the past of {who.customers} new customers: {len(past):,} rows",
                 highlight=False,
             )
             await traffic.remember(past)

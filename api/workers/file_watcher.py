@@ -109,6 +109,6 @@ def _quietly(work: Callable[[], None]) -> bool:
     try:
         work()
     except Exception:  # noqa: BLE001
-        _log.exception("follower_failed")
+        _log.exception("file_watcher_failed")
         return False
     return True

@@ -1,4 +1,4 @@
-"""Screen 8, Drift: has the world changed, or is a pipe broken? Columns by checks over time."""
+"""Screen 8, Drift: has reality changed, or is a data pipeline broken? Columns by checks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -154,7 +154,7 @@ SCREEN = Screen(
     number=8,
     path="/drift",
     name="Drift",
-    question="Has the world changed, or is a pipe broken?",
+    question="Has reality changed, or is a data pipeline broken?",
     template="drift.html",
     read=read,
     rows=rows,

@@ -211,7 +211,7 @@ def _doing(steps: Sequence[Mapping[str, Any]], total: int | None) -> str:
     if last.get("step") != _ROUND:
         return "reads the history and computes its features"
     day = str(last.get("as_of", ""))[:10]
-    return f"plays round {last.get('number')} of {total}, as of {day}"
+    return f"runs round {last.get('number')} of {total}, as of {day}"
 
 
 def _ends_at(

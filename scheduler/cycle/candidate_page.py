@@ -241,7 +241,7 @@ def write_candidate_page(run: CycleRun, run_id: int) -> None:
     except Interrupted:
         run.context.log.info("report_left_out", reason="the scheduler was asked to stop")
     except Exception:
-        run.context.log.exception("report_broke")
+        run.context.log.exception("report_failed")
 
 
 def report_data(run: CycleRun, run_id: int) -> ReportData:

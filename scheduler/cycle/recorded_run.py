@@ -54,5 +54,5 @@ class RecordedRun:
         except DataUnavailable as error:
             report.end(RunStatus.FAILED, "data_unavailable", str(error))
         except Exception as error:
-            self.log.exception("run_broke")
+            self.log.exception("run_crashed")
             report.end(RunStatus.FAILED, "error", str(error) or type(error).__name__)

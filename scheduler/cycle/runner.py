@@ -128,7 +128,7 @@ class CycleRunner:
             is_stopping = self._context.interruption.requested
             code = INTERRUPTED if is_stopping else _code(error)
             if code == "error":
-                self._context.log.exception("run_broke")
+                self._context.log.exception("run_crashed")
             run.report.end(RunStatus.FAILED, code, str(error) or type(error).__name__)
 
     def _track(self, run: Run, cycle: CycleRun) -> None:

@@ -113,10 +113,10 @@ class StepCache:
         try:
             deleted = self._store.prune()
         except OSError as error:
-            self._log.warning("work_not_pruned", reason=str(error))
+            self._log.warning("step_cache_not_pruned", reason=str(error))
             return
         if deleted:
-            self._log.info("work_pruned", bytes=deleted)
+            self._log.info("step_cache_pruned", bytes=deleted)
 
     def _load(self, step: str, key: str, serializer: Serializer[T]) -> T:
         """Load a stored result. A damaged one counts as missing.
@@ -129,7 +129,7 @@ class StepCache:
             if folder is not None:
                 return serializer.load(folder)
         except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
-            self._log.warning("work_unreadable", step=step, reason=str(error))
+            self._log.warning("step_cache_unreadable", step=step, reason=str(error))
             self._store.drop(step, key)
             raise FileNotFoundError(step) from error
         raise FileNotFoundError(step)
@@ -139,7 +139,7 @@ class StepCache:
         try:
             self._store.keep(step, key, lambda folder: serializer.save(folder, value))
         except OSError as error:
-            self._log.warning("work_not_kept", step=step, reason=str(error))
+            self._log.warning("step_cache_not_written", step=step, reason=str(error))
 
 
 def frame_digest(rows: pl.DataFrame) -> str:

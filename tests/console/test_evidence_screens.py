@@ -194,7 +194,7 @@ def test_a_replay_in_progress_says_which_round_since_when_and_until_when(bench: 
     run_id = bench.add_run(**row, status="RUNNING", finishedat=None, statusmessage=None)
     browser = bench.browser()
     page = browser.get("/what-if").text
-    for text in ("2 of 4", "plays round 3 of 4, as of 2026-01-15", "Its end is expected about",
+    for text in ("2 of 4", "runs round 3 of 4, as of 2026-01-15", "Its end is expected about",
                  f"Cancel the replay of run {run_id}"):  # fmt: skip
         assert text in page
     told = browser.get("/what-if.json").json()["runs"][0]

@@ -59,7 +59,7 @@ def test_a_scheduler_asks_for_a_first_model_follows_sql_and_stops_cleanly(
 
     assert scheduler.stop() == 0
     assert scheduler.events()[-1] == "scheduler_stopped"
-    assert "tick_broke" not in scheduler.events()
+    assert "periodic_task_failed" not in scheduler.events()
     entries = [json.loads(line) for line in scheduler.log_path.read_text().splitlines()]
     assert {entry["service"] for entry in entries} == {"scheduler"}
 

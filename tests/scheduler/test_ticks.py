@@ -49,4 +49,4 @@ def has_told(lines: Sequence[EventDict], times: int) -> bool:
 
 
 def count(lines: Sequence[EventDict]) -> int:
-    return sum(line["event"] == "tick_hangs" for line in lines)
+    return sum(line["event"] == "periodic_task_hangs" for line in lines)

@@ -136,7 +136,7 @@ def test_nothing_is_removed_without_a_condition_or_a_match(
 ) -> None:
     with pytest.raises(RowsError, match="say which rows"):
         remove_found(engine, RowFilter(), "x", console, is_confirmed=True)
-    with pytest.raises(RowsError, match="no row is like that"):
+    with pytest.raises(RowsError, match="no row matches"):
         remove_found(engine, RowFilter(user_id="nobody"), "x", console, is_confirmed=True)
 
 

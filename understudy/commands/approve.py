@@ -41,7 +41,7 @@ def approvals(
         write_json([one.model_dump(mode="json") for one in found])
         return
     if not found:
-        console.print("no candidate waits for a person, or ever did")
+        console.print("no candidate waits for approval, or ever has")
         return
     table = DataTable("version", "run", "state", "against", "until", "by", "why", box=None)
     table.columns[4].no_wrap = True

@@ -61,7 +61,7 @@ def token(
         found = read_token(keys_dir, role)
     elif revoke:
         revoke_named_token(keys_dir, role, name)
-        found = f"{name} is no {role} any more"
+        found = f"{name} is not a {role} any more"
     else:
         found = ensure_named_token(keys_dir, role, name)
     sys.stdout.write(found + "\n")

@@ -33,14 +33,14 @@ Files = Annotated[
 MappingFile = Annotated[
     Path | None,
     typer.Option(
-        help="TOML: which of its columns is which; a declared use case needs none.",
+        help="TOML file that maps its columns; a declared use case needs none.",
         show_default=False,
     ),
 ]
 Rejected = Annotated[
     Path | None,
     typer.Option(
-        help="Where rejected rows go; never over a file that an import did not make. "
+        help="File for rejected rows; it overwrites only a file that an import made. "
         "Default: FILE.rejected.csv, in the current folder if that of FILE is read-only; of a "
         "declared use case nowhere."
     ),
@@ -55,10 +55,11 @@ Update = Annotated[
 ]
 To = Annotated[
     Literal["database", "lake"],
-    typer.Option(help="Where rows older than 180 days go; the lake is that of LAKE_URL."),
+    typer.Option(help="Where rows older than 180 days are stored; the lake is that of LAKE_URL."),
 ]
 Beside = Annotated[
-    bool, typer.Option("--beside-synthetic", help="Import beside the simulator's world.")
+    bool,
+    typer.Option("--beside-synthetic", help="Import although the database holds simulated rows."),
 ]
 
 

@@ -87,7 +87,7 @@ def _print_part(part: ExplainedPart) -> None:
     adds = "" if part.adds is None else f", adds {part.adds:.4f} to the score"
     console.print(
         f"\n{part.name} ({', '.join(part.components)}; {part.scale}): {part.raw:+.4f}, of which "
-        f"{part.expected_raw:+.4f} is usual{adds}",
+        f"{part.expected_raw:+.4f} is expected{adds}",
         soft_wrap=True,
     )
     table = DataTable("feature", "value", "contribution", box=None, pad_edge=False)

@@ -22,7 +22,7 @@ def demo(
         bool, typer.Option("--fast", help="As fast as the machine allows; for tests.")
     ] = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave database, models, reports and logs behind.")
+        bool, typer.Option("--keep", help="Keep database, models, reports and logs.")
     ] = False,
     folder: Annotated[
         Path | None,

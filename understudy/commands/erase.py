@@ -45,7 +45,7 @@ def erase(
             "understudy erase ...`"
         ) from error
     if not yes:
-        console.print(f"Everything stored of {entity!r} goes, for good.", markup=False)
+        console.print(f"Everything stored of {entity!r} is deleted for ever.", markup=False)
         typer.confirm("Erase it?", abort=True)
     with open_database(load_settings()) as engine:
         print_erased(console, entity, erase_all(engine, scheduler_settings(), entity, reason))

@@ -38,7 +38,7 @@ def drain(
     ],
     *,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Count what waits, and change nothing.")
+        bool, typer.Option("--dry-run", help="Count the waiting records; change nothing.")
     ] = False,
 ) -> None:
     """Drain the journal of a host that is lost, from its volume into the database.

@@ -15,7 +15,7 @@ from understudy.terminal import DataTable, console
 keys = typer.Typer(no_args_is_help=False, rich_markup_mode="markdown")
 _MEANING = {
     "signing": "signs candidates now, and is trusted",
-    "trusted": "signs no more; what it signed may still be pushed",
+    "trusted": "does not sign any more; bundles it signed may still be pushed",
     "retired": "may not push; versions accepted under it still load",
 }
 

@@ -175,7 +175,7 @@ def _record(path: Path) -> CandidateRecord | None:
 
 
 def _candidates_table(candidates: list[_Candidate]) -> DataTable:
-    table = _table("candidate", "came of it", "run", "size", "report")
+    table = _table("candidate", "result", "run", "size", "report")
     for candidate in candidates:
         table.add_row(
             candidate.version,

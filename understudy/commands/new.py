@@ -27,7 +27,7 @@ Items = Annotated[
         help="Of a ranking: the ratings so far, e.g. 'rating_*'. Default: by their names."
     ),
 ]
-Time = Annotated[str | None, typer.Option(help="The column that says when a row was true.")]
+Time = Annotated[str | None, typer.Option(help="The column with the time of a row.")]
 NoTime = Annotated[
     bool, typer.Option("--no-time", help="The rows have no order in time: no future is held out.")
 ]

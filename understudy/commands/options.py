@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 SeedNumber = Annotated[
-    int, typer.Option("--seed", min=0, help="The same number makes the same world.")
+    int, typer.Option("--seed", min=0, help="Random seed: the same number gives the same rows.")
 ]
-Customers = Annotated[int, typer.Option(help="How many customers live in the world.", min=10)]
+Customers = Annotated[int, typer.Option(help="Number of simulated customers.", min=10)]
 Days = Annotated[int, typer.Option(help="How many days of history, up to now.", min=1)]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines: JSON on standard output.")]
 Person = Annotated[

@@ -1,4 +1,4 @@
-"""`understudy rows`: find stored rows, mend or remove them, and take such a change back."""
+"""`understudy rows`: find stored rows, correct or remove them, and undo such a change."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -38,7 +38,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")
 Limit = Annotated[int, typer.Option(min=1, help="Number of rows shown.")]
 
 rows_app = typer.Typer(
-    help="""Find stored rows, mend or remove them, and take such a change back.
+    help="""Find stored rows, correct or remove them, and undo such a change.
 
     **Examples**
 

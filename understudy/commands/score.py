@@ -24,7 +24,7 @@ def score(
     ],
     *,
     out: Annotated[
-        Path, typer.Option(help="Where the answers go: .csv or .parquet.", show_default=False)
+        Path, typer.Option(help="File for the answers: .csv or .parquet.", show_default=False)
     ],
     mapping: Annotated[
         Path | None,
@@ -39,10 +39,12 @@ def score(
     ] = None,
     processes: Annotated[
         int | None,
-        typer.Option(min=1, help="How many score. Default: one a processor.", show_default=False),
+        typer.Option(
+            min=1, help="Number of processes. Default: one for each processor.", show_default=False
+        ),
     ] = None,
     restart: Annotated[
-        bool, typer.Option("--restart", help="Throw away what an earlier start left, and OUT.")
+        bool, typer.Option("--restart", help="Delete what an earlier start left, and OUT.")
     ] = False,
     record: Annotated[
         bool,

@@ -149,7 +149,9 @@ def seed(customers: Customers = 1_000, days: Days = 180, seed_number: SeedNumber
 
 def traffic(  # noqa: PLR0917 - typer makes options of them
     rate: Annotated[float, typer.Option(min=0.01, max=1_000, help="Rows a second.")] = 2.0,
-    crime_share: Annotated[float, typer.Option(min=0, max=0.5, help="Share of crimes.")] = 0.01,
+    crime_share: Annotated[
+        float, typer.Option(min=0, max=0.5, help="Share of rows that are fraud.")
+    ] = 0.01,
     label_delay: Annotated[
         float | None,
         typer.Option(
@@ -163,7 +165,7 @@ def traffic(  # noqa: PLR0917 - typer makes options of them
     ] = 1.0,
     count: Annotated[int | None, typer.Option(min=1, help="Stop after this many rows.")] = None,
     customers: Annotated[
-        int, typer.Option(min=10, max=10_000, help="How many new customers come to the world.")
+        int, typer.Option(min=10, max=10_000, help="Number of new customers.")
     ] = 100,
     days: Annotated[
         int, typer.Option(min=1, max=60, help="Days ago that the simulated clock begins.")
@@ -174,7 +176,7 @@ def traffic(  # noqa: PLR0917 - typer makes options of them
 
     It needs a running API with a model (API_URL). A simulated clock begins some days ago and runs
     as fast as the rows are sent, until it has come to the present; from there on rows come when
-    they happen. First the API gets to know the customers: two months of their past, in batches.
+    they happen. First the API gets two months of the customers' past, in batches.
     So the share that is flagged is near that of the rows the model was trained on. Ctrl-C stops
     it; labels that are known by then are delivered before it ends.
 

@@ -114,13 +114,11 @@ def feedback(
     ],
     known_at: Annotated[
         str | None,
-        typer.Option(
-            help="Since when it is known: a date, or a date and time.", show_default="now"
-        ),
+        typer.Option(help="When it became known: a date, or a date and time.", show_default="now"),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(help="Who says so, in a-z, 0-9, '_' and '-'.", show_default="feedback"),
+        typer.Option(help="Its source, in a-z, 0-9, '_' and '-'.", show_default="feedback"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -166,7 +164,7 @@ def _told(transaction_id: str, answer: FeedbackAnswer) -> str:
     if answer.queued:
         return "kept in the journal; it is stored when the database is back"
     if answer.replaced:
-        return "stored; it turned round the label that was there, which is kept beside it"
+        return "stored; it replaced another label, which is kept as well"
     if answer.outdated:
         return "stored beside a label that was known later and stays"
     return "stored"

@@ -64,7 +64,7 @@ def test_a_call_that_fails_is_repeated_and_the_thread_lives(tmp_path: Path) -> N
             wait_until(lambda: heard.calls == 3 and chore.calls > 2)
         finally:
             following.stop()
-    assert [line["event"] for line in logs] == ["follower_failed"] * 3
+    assert [line["event"] for line in logs] == ["file_watcher_failed"] * 3
 
 
 def test_what_a_worker_says_is_read_by_the_others_while_it_lives(tmp_path: Path) -> None:

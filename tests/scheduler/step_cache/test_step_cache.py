@@ -127,7 +127,7 @@ def test_one_flipped_bit_anywhere_in_a_kept_step_is_told_and_computed_again(
             with capture_logs() as logs:
                 step_cache.once(note, step, {}, serializer, partial(same, value))
             assert (step, path.name, note.result) == (step, path.name, "ok")
-            assert [entry["event"] for entry in logs] == ["work_unreadable"]
+            assert [entry["event"] for entry in logs] == ["step_cache_unreadable"]
             note = Note()
             step_cache.once(note, step, {}, serializer, partial(same, value))
             assert note.result == REUSED
