@@ -27,7 +27,7 @@ from scheduler.stores import candidate_store, held_out_store
 from scheduler.tracking.tracker import Tracker
 from scheduler.tracking.wiring import tracker_for
 from shared.clock import SystemClock
-from shared.execution.executor import TaskLimits, executing
+from shared.execution.executor import InTurn, TaskLimits, executing
 from shared.execution.processes import LocalProcesses
 from shared.execution.ray_cluster import RayExecutor
 from shared.importing.lake import Lake
@@ -41,18 +41,18 @@ from shared.usecase.learning import LearningUseCase
 def tasks_of(settings: SchedulerSettings) -> Iterator[None]:
     """Let the tasks of a run be carried out where the settings say."""
     limits = TaskLimits(settings.task_time_limit_seconds, settings.task_memory_limit_bytes)
-    if settings.ray_address is not None:
-        cluster = RayExecutor(settings.ray_address, limits)
-        try:
-            with executing(cluster):
-                yield
-        finally:
-            cluster.close()
-    elif settings.task_processes > 1:
-        with executing(LocalProcesses(settings.task_processes, limits)):
+    many = settings.task_processes > 1
+    local = LocalProcesses(settings.task_processes, limits) if many else InTurn()
+    if settings.ray_address is None:
+        with executing(local):
             yield
-    else:
-        yield
+        return
+    cluster = RayExecutor(settings.ray_address, limits)
+    try:
+        with executing(cluster, of_files=cluster if settings.ray_shares_work_dir else local):
+            yield
+    finally:
+        cluster.close()
 
 
 def runners(

@@ -139,7 +139,14 @@ class ExecutionSettings(SettingGroup):
         ge=1,
         le=64,
         description="Processes of this machine that they are trained in, where RAY_ADDRESS is not "
-        "set; each holds the training rows. 1: one after another in the run's process.",
+        "set; each holds the training rows. Shards and checks of a history in files run there, "
+        "too. 1: one after another in the run's process.",
+    )
+    ray_shares_work_dir: bool = Field(
+        default=False,
+        description="Whether all nodes of RAY_ADDRESS have WORK_DIR under the same path (a shared "
+        "volume). Then shards and checks of a history in files run there, too; otherwise on this "
+        "machine, by TASK_PROCESSES.",
     )
     task_time_limit_seconds: float = Field(
         default=3_600.0,

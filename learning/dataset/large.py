@@ -1,16 +1,18 @@
 """Interface of use cases whose history may exceed memory: the same steps over files."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from sqlalchemy import Engine
 
 from learning.dataset.scanned import ScannedRows
 from learning.dataset.shuffle import Shuffler
+from shared.errors import DataUnavailable
+from shared.execution.executor import Common, Item, Result, executor_of_files
 from shared.importing.lake import Lake
 from shared.sizes import MIB
 from shared.usecase.learning import Split
@@ -47,9 +49,47 @@ class Workplace:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def map(
+        self,
+        function: Callable[[Common, Item], Result],
+        common: Common,
+        items: Sequence[Item],
+        names: Sequence[str],
+    ) -> list[Result]:
+        """Tasks over files of this folder, by the executor of the run; `Executor.map`.
+
+        A task may be begun again elsewhere when its process dies: it deletes no file that it reads.
+
+        Raises:
+            TaskFailed: names the item and says why.
+        """
+        there = _AtWork(self.folder, function, common)
+        return executor_of_files().map(
+            _at_work, there, items, names=names, watch=lambda _finished: self.interrupted()
+        )
+
     @property
     def shuffler(self) -> Shuffler:
         return Shuffler(self.new_folder("spilled"), self.shuffle_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class _AtWork:
+    """What the tasks of a folder share."""
+
+    folder: Path
+    function: Callable[[Any, Any], Any]
+    common: Any
+
+
+def _at_work(there: _AtWork, item: Any) -> Any:
+    """One task; refused where the folder is not: an empty folder would be an empty shard."""
+    if not there.folder.is_dir():
+        raise DataUnavailable(
+            f"{there.folder}: this machine does not have it; share WORK_DIR with every node of the "
+            "cluster, or switch RAY_SHARES_WORK_DIR off"
+        )
+    return there.function(there.common, item)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +150,9 @@ class LargeHistory(Protocol):
         self, snapshot: ScannedRows, as_of_us: int, place: Workplace
     ) -> ScannedQuarantine: ...
 
-    def scan_quality(self, snapshot: ScannedRows, as_of_us: int) -> Verdict: ...
+    def scan_quality(self, snapshot: ScannedRows, as_of_us: int, place: Workplace) -> Verdict:
+        """`LearningUseCase.check_quality`; each check is a task."""
+        ...
 
     def scan_features(self, snapshot: ScannedRows, place: Workplace) -> FloatMatrix:
         """`LearningUseCase.features` as a mapped file, computed by shards of entities."""

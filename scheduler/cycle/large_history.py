@@ -39,7 +39,7 @@ def examples_of_files(
 ) -> Examples | None:
     """The examples of a snapshot in a file; None when a gate refuses it."""
     context = run.context
-    if not gate_step(run, DATA_QUALITY, lambda: large.scan_quality(snapshot, run.as_of_us)):
+    if not gate_step(run, DATA_QUALITY, lambda: large.scan_quality(snapshot, run.as_of_us, place)):
         return None
     material = _material(run, large, snapshot, place)
     is_fit = gate_step(

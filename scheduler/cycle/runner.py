@@ -21,6 +21,7 @@ from scheduler.tracking.record import tracked_run
 from shared.bundle.version import Version
 from shared.clock import isoformat
 from shared.errors import BundleError, DataUnavailable, ModelLoadError, TrainingFailed
+from shared.execution.executor import TaskFailed
 from shared.run_progress import UsualSeconds, usual_seconds
 from shared.tables.engine import database_errors
 from shared.tables.runs import Run, RunStatus
@@ -32,6 +33,7 @@ CODES: dict[type[Exception], str] = {
     ChampionChanged: "champion_changed",
     DataUnavailable: "data_unavailable",
     TrainingFailed: "training_failed",
+    TaskFailed: "task_failed",
     ApiUnavailable: "api_unavailable",
     ModelLoadError: "candidate_unusable",
     BundleError: "candidate_unusable",
@@ -127,7 +129,7 @@ class CycleRunner:
         except Exception as error:
             is_stopping = self._context.interruption.requested
             code = INTERRUPTED if is_stopping else _code(error)
-            if code == "error":
+            if code in {"error", "task_failed"}:
                 self._context.log.exception("run_crashed")
             run.report.end(RunStatus.FAILED, code, str(error) or type(error).__name__)
 

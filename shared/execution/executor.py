@@ -171,6 +171,7 @@ def _limited_time(seconds: float) -> Iterator[None]:
 
 _IN_TURN = InTurn()
 _current: ContextVar[Executor] = ContextVar("executor", default=_IN_TURN)
+_of_files: ContextVar[Executor] = ContextVar("executor_of_files", default=_IN_TURN)
 
 
 def current_executor() -> Executor:
@@ -178,11 +179,21 @@ def current_executor() -> Executor:
     return _current.get()
 
 
+def executor_of_files() -> Executor:
+    """The executor of tasks that read and write files of this process's folders."""
+    return _of_files.get()
+
+
 @contextmanager
-def executing(executor: Executor) -> Iterator[None]:
-    """Let the tasks of a run be carried out by this executor."""
-    token = _current.set(executor)
+def executing(executor: Executor, of_files: Executor | None = None) -> Iterator[None]:
+    """Let the tasks of a run be carried out by this executor.
+
+    `of_files` carries out those that work on files of the run, where the machines of the executor
+    do not have them.
+    """
+    tokens = _current.set(executor), _of_files.set(of_files or executor)
     try:
         yield
     finally:
-        _current.reset(token)
+        _current.reset(tokens[0])
+        _of_files.reset(tokens[1])

@@ -4,6 +4,8 @@ Keys and addresses of a bucket come from the environment, under the names that i
 (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL, AWS_REGION).
 """
 
+import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,10 @@ _VALUES_PER_DELETE = 1_000
 PARTITION = "month"
 _TIME = "event_time"
 _LOG = "_delta_log"
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_PATIENCE = {"connect_timeout": "5s", "timeout": "60s"}
+_MANY_TRIES = {"max_retries": "3", "retry_timeout": "30s"}
+_COLOURS = re.compile("\x1b\\[[0-9;]*m")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class Lake:
             write_deltalake(
                 self.place_of(table.name), typed.to_arrow(), mode="append",
                 partition_by=parts, schema_mode="merge",
+                storage_options=_options(self.place_of(table.name)),
             )  # fmt: skip
 
     def write(self, table: Table, part: str, rows: pl.DataFrame) -> None:
@@ -109,7 +116,9 @@ class Lake:
 
         with _lake_errors(self.place_of(name)):
             place = self.place_of(name)
-            return DeltaTable(place) if DeltaTable.is_deltatable(place) else None
+            options = _options(place)
+            is_there = DeltaTable.is_deltatable(place, options)
+            return DeltaTable(place, storage_options=options) if is_there else None
 
     def _make_folder(self, name: str) -> None:
         if not is_address(self.url):
@@ -126,6 +135,24 @@ def is_address(text: str) -> bool:
     return "://" in text
 
 
+def bucket_options(place: str) -> dict[str, str] | None:
+    """What the libraries that read a bucket do not take from the environment; None for a folder.
+
+    An address without TLS is allowed where the operator wrote one, and no bucket is waited for
+    longer than a run can afford.
+    """
+    if not is_address(place):
+        return None
+    endpoint = next(filter(None, map(os.environ.get, _ENDPOINTS)), "")
+    plain = {"allow_http": "true"} if endpoint.startswith("http://") else {}
+    return {**_PATIENCE, **plain}
+
+
+def _options(place: str) -> dict[str, str] | None:
+    options = bucket_options(place)
+    return None if options is None else {**options, **_MANY_TRIES}
+
+
 def is_delta(place: str) -> bool:
     """True if a Delta table lies there.
 
@@ -137,7 +164,7 @@ def is_delta(place: str) -> bool:
     from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
 
     with _lake_errors(place):
-        return bool(DeltaTable.is_deltatable(place))
+        return bool(DeltaTable.is_deltatable(place, _options(place)))
 
 
 def delta_columns(place: str) -> tuple[str, ...]:
@@ -145,7 +172,7 @@ def delta_columns(place: str) -> tuple[str, ...]:
     from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
 
     with _lake_errors(place):
-        return tuple(DeltaTable(place).schema().to_arrow().names)
+        return tuple(DeltaTable(place, storage_options=_options(place)).schema().to_arrow().names)
 
 
 def delta_rows(place: str) -> int:
@@ -153,7 +180,9 @@ def delta_rows(place: str) -> int:
     from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
 
     with _lake_errors(place):
-        return int(DeltaTable(place).to_pyarrow_dataset().count_rows())
+        return int(
+            DeltaTable(place, storage_options=_options(place)).to_pyarrow_dataset().count_rows()
+        )
 
 
 def delta_record_batches(place: str, columns: Sequence[str]) -> Iterator[Any]:
@@ -165,7 +194,7 @@ def delta_record_batches(place: str, columns: Sequence[str]) -> Iterator[Any]:
     from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
 
     with _lake_errors(place):
-        table = DeltaTable(place)
+        table = DeltaTable(place, storage_options=_options(place))
         known = set(table.schema().to_arrow().names)
         wanted = [name for name in columns if name in known]
         dataset = table.to_pyarrow_dataset()
@@ -209,4 +238,10 @@ def _lake_errors(place: str) -> Iterator[None]:
     try:
         yield
     except (DeltaError, OSError) as error:
-        raise DataUnavailable(f"the lake at {place}: {error}") from error
+        raise DataUnavailable(f"the lake at {place}: {in_one_line(error)}") from error
+
+
+def in_one_line(error: Exception) -> str:
+    """What a library says about a bucket, without the colours and arrows of its causes."""
+    lines = [_COLOURS.sub("", line).strip(" ↳") for line in str(error).splitlines()]
+    return ": ".join(filter(None, lines))[:600]

@@ -10,9 +10,11 @@ import pyarrow as pa
 from shared.errors import DataUnavailable
 from shared.importing.files import PLACES, ROWS_PER_BATCH, Piece, plain_frame
 from shared.importing.lake import (
+    bucket_options,
     delta_columns,
     delta_record_batches,
     delta_rows,
+    in_one_line,
     is_address,
     is_delta,
 )
@@ -51,10 +53,13 @@ class BucketSource:
         self.name = address
         is_pattern = "*" in address or address.endswith(".parquet")
         self._files = address if is_pattern else address.rstrip("/") + _EVERY_FILE
+        self._options = bucket_options(address)
 
     def column_names(self) -> tuple[str, ...]:
         with self._reading():
-            return tuple(pl.scan_parquet(self._files).collect_schema().names())
+            return tuple(
+                pl.scan_parquet(self._files, storage_options=self._options).collect_schema().names()
+            )
 
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """All rows in pieces.
@@ -64,7 +69,7 @@ class BucketSource:
             MappingError: a column holds lists or structures.
         """
         with self._reading():
-            rows = pl.scan_parquet(self._files)
+            rows = pl.scan_parquet(self._files, storage_options=self._options)
             total = int(rows.select(pl.len()).collect().item())
             for done in range(0, total, ROWS_PER_BATCH):
                 part = rows.select(columns).slice(done, ROWS_PER_BATCH).collect()
@@ -75,7 +80,7 @@ class BucketSource:
         try:
             yield
         except (OSError, pl.exceptions.PolarsError) as error:
-            raise DataUnavailable(f"cannot read {self.name}: {error}") from error
+            raise DataUnavailable(f"cannot read {self.name}: {in_one_line(error)}") from error
 
 
 def lake_source(place: Path | str) -> DeltaSource | BucketSource | None:

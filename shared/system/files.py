@@ -9,6 +9,7 @@ the directory is synced: without the last step a power cut may forget the name.
 | `write_whole_within` | the same, in a folder that is made first                          |
 | `create_once`        | the content of whoever was first                                  |
 | `write_directory`    | a directory with all its files                                    |
+| `replacing`          | what the block wrote; not synced                                  |
 | `move`               | the file or directory that was elsewhere                          |
 | `append_line`        | one line more                                                     |
 """
@@ -78,6 +79,17 @@ def write_directory(path: Path, files: Mapping[str, bytes]) -> None:
         _write(temporary / name, content, _DEFAULT_MODE, durable=True)
     sync_directory(temporary)
     move(temporary, path)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to; its file gets the name when the block ends well."""
+    temporary = _beside(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def move(source: Path, target: Path) -> None:

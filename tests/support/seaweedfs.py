@@ -46,6 +46,15 @@ class S3Server:
             "store_timeout_seconds": 10,
         }
 
+    def environment(self) -> dict[str, str]:
+        """The variables of the bucket's own tools, which a lake reads."""
+        return {
+            "AWS_ACCESS_KEY_ID": _KEY,
+            "AWS_SECRET_ACCESS_KEY": _SECRET,
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_REGION": "us-east-1",
+        }
+
 
 def weed() -> str | None:
     beside = Path(sys.executable).with_name("weed")

@@ -125,8 +125,8 @@ class FraudLearning:
             snapshot.without(is_wrong, place.folder), faults, int(is_wrong.sum())
         )
 
-    def scan_quality(self, snapshot: ScannedRows, as_of_us: int) -> Verdict:
-        return judge_quality(snapshot, as_of_us, self._policy.quality)
+    def scan_quality(self, snapshot: ScannedRows, as_of_us: int, place: Workplace) -> Verdict:
+        return judge_quality(snapshot, as_of_us, self._policy.quality, place)
 
     def scan_features(self, snapshot: ScannedRows, place: Workplace) -> FloatMatrix:
         return compute_sharded(snapshot, place)

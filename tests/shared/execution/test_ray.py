@@ -11,12 +11,17 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ray_nodes import ROOT, RayNodes, running_ray
+from benchmarks.small_world import write_small_world
 from learning.trainers.train import train
-from shared.execution.executor import TaskFailed, TaskLimits, executing, ignore
+from shared.clock import SystemClock
+from shared.execution.executor import InTurn, TaskFailed, TaskLimits, executing, ignore
 from shared.execution.ray_cluster import RayExecutor
 from shared.sizes import MIB
+from shared.tables.engine import connect
+from shared.tables.schema import metadata
 from tests.support import tasks_for_executors as tasks
 from tests.support.executor_checks import Stopped, is_alive, names, silent, training, wait_until
+from tests.support.large_history import read_large_history
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 ENDED_WITHIN_SECONDS = 10
@@ -54,6 +59,21 @@ def test_a_candidate_fitted_on_ray_is_the_same_to_the_bit(executor: RayExecutor)
         on_ray = train(training(), silent)
     assert on_ray.files == in_turn.files
     assert on_ray.hyperparameters == in_turn.hyperparameters
+
+
+def test_shards_and_checks_of_a_history_in_files_find_the_same_on_ray(
+    executor: RayExecutor, tmp_path: Path
+) -> None:
+    engine = connect(f"sqlite:///{tmp_path}/rows.db")
+    metadata.create_all(engine)
+    now_us = SystemClock().now_us()
+    write_small_world(engine, now_us, 2_500)
+    in_turn, on_ray = (
+        read_large_history(engine, now_us, tmp_path / type(where).__name__, executing(where))
+        for where in (InTurn(), executor)
+    )
+    engine.dispose()
+    assert on_ray == in_turn
 
 
 def test_an_error_names_the_item(executor: RayExecutor) -> None:

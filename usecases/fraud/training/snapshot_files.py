@@ -1,10 +1,11 @@
 """The snapshot as a file, for histories that exceed memory: the rows of `read_snapshot`.
 
 Rows of both logs are partitioned by their id, joined shard by shard by the code that joins them in
-memory, and sorted by DuckDB.
+memory, and sorted by DuckDB. A shard is a task of the run's executor.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +14,7 @@ from sqlalchemy import Engine, Table
 from learning.dataset.large import Workplace
 from learning.dataset.scanned import ScannedRows
 from learning.dataset.shuffle import shard_files
+from shared.system.files import replacing
 from shared.tables.engine import database_errors
 from shared.tables.schema import api_transaction_logs, label_changes, transaction_history_logs
 
@@ -45,10 +47,7 @@ def scan_snapshot(engine: Engine, as_of_us: int, place: Workplace) -> ScannedRow
             for name, table in logs.items()
         }
         replaced = _replaced(engine, as_of_us, place)
-    joined = place.new_folder("joined")
-    for number, part in enumerate(_joined(rows, replaced, place)):
-        place.interrupted()
-        part.write_parquet(joined / f"{number:05d}.parquet")
+    joined = _join(rows, replaced, place)
     path = place.folder / "snapshot.parquet"
     place.shuffler.sort(joined / "*.parquet", path, list(SCHEMA), ORDER)
     _delete(joined)
@@ -95,32 +94,60 @@ def _write_parts(parts: Iterator[pl.DataFrame], folder: Path) -> int:
     return rows
 
 
-def _joined(
-    rows: dict[str, int], replaced: pl.DataFrame, place: Workplace
-) -> Iterator[pl.DataFrame]:
-    """Rows of both logs as known then, in parts in which every transaction is whole."""
-    folders = {name: place.folder / name for name in rows}
-    if place.lake is not None or all(rows.values()):
-        shards = place.shards(sum(rows.values()))
-        for name, folder in folders.items():
-            target = place.folder / f"{name}_by_id"
-            place.shuffler.partition(
-                folder / "*.parquet", target, list(SCHEMA), key="transaction_id", shards=shards
-            )
-            _delete(folder)
-        by_id = [place.folder / f"{name}_by_id" for name in rows]
-        for number in range(shards):
-            history, scored = (
-                first_ingested(_read(shard_files(folder, number))) for folder in by_id
-            )
-            yield as_known_then(union(history, scored), replaced)
-        for folder in by_id:
-            _delete(folder)
-    else:
-        for folder in folders.values():
-            for path in sorted(folder.glob("*.parquet")):
-                yield as_known_then(_read([path]), replaced)
-            _delete(folder)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Files in which every transaction is whole: of the history, and of the rows scored here."""
+
+    number: int
+    history: list[Path]
+    scored: list[Path]
+
+
+def _join(rows: dict[str, int], replaced: pl.DataFrame, place: Workplace) -> Path:
+    """Rows of both logs as known then, in files of one folder; each part is a task."""
+    joined = place.new_folder("joined")
+    labels = place.folder / "replaced.parquet"
+    replaced.write_parquet(labels)
+    is_split = place.lake is not None or all(rows.values())
+    folders, parts = (_by_id if is_split else _as_read)(rows, place)
+    names = [f"part {part.number} of the snapshot" for part in parts]
+    place.map(_join_part, (labels, joined), parts, names)
+    for folder in folders:
+        _delete(folder)
+    return joined
+
+
+def _by_id(rows: dict[str, int], place: Workplace) -> tuple[list[Path], list[_Part]]:
+    """Folders with both logs partitioned by transaction, and their parts."""
+    shards = place.shards(sum(rows.values()))
+    folders = []
+    for name in rows:
+        read, target = place.folder / name, place.folder / f"{name}_by_id"
+        place.shuffler.partition(
+            read / "*.parquet", target, list(SCHEMA), key="transaction_id", shards=shards
+        )
+        _delete(read)
+        folders.append(target)
+    parts = (
+        _Part(number, *(shard_files(folder, number) for folder in folders))
+        for number in range(shards)
+    )
+    return folders, list(parts)
+
+
+def _as_read(rows: dict[str, int], place: Workplace) -> tuple[list[Path], list[_Part]]:
+    """Only one of the logs has rows, each once: the files that were written are the parts."""
+    folders = [place.folder / name for name in rows]
+    files = [path for folder in folders for path in sorted(folder.glob("*.parquet"))]
+    return folders, [_Part(number, [path], []) for number, path in enumerate(files)]
+
+
+def _join_part(common: tuple[Path, Path], part: _Part) -> None:
+    """Writes the rows of one part, each once, as known then."""
+    labels, to = common
+    history, scored = (first_ingested(_read(files)) for files in (part.history, part.scored))
+    with replacing(to / f"{part.number:05d}.parquet") as new:
+        as_known_then(union(history, scored), pl.read_parquet(labels)).write_parquet(new)
 
 
 def _read(paths: list[Path]) -> pl.DataFrame:

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-import polars as pl
-
+from learning.dataset.large import Workplace
 from learning.dataset.scanned import ScannedRows, Snapshot
 
 from ..policy import QualityPolicy
-from .daily import Daily, daily_statistics
+from .daily import Daily, Floats, daily_statistics
 from .days import Calendar, calendar_of, rows_within
+from .hours import counts_between
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +18,11 @@ class Blocks:
     Attributes:
         usual: rows of the usual days, in the order of time; `judged` and `both` likewise.
         daily: statistics of every day of both.
-        times: instants of all rows, also of the day that is not over, in order.
+        hours: rows of every hour, (days, 24), from the first usual day to the day that is not over.
     """
 
     calendar: Calendar
-    times: pl.Series
+    hours: Floats
     usual: Snapshot
     judged: Snapshot
     both: Snapshot
@@ -38,7 +38,10 @@ class Context:
     blocks: Blocks | None
 
 
-def context_of(snapshot: Snapshot, as_of_us: int, policy: QualityPolicy) -> Context:
+def context_of(
+    snapshot: Snapshot, as_of_us: int, policy: QualityPolicy, place: Workplace | None = None
+) -> Context:
+    """`place` carries out tasks over a snapshot in a file."""
     ordered = _ordered(snapshot)
     times = ordered["event_time"]
     calendar = calendar_of(times, as_of_us, policy.judged_days, policy.usual_days)
@@ -48,8 +51,9 @@ def context_of(snapshot: Snapshot, as_of_us: int, policy: QualityPolicy) -> Cont
         rows_within(ordered, span, times)
         for span in (calendar.usual, calendar.judged, calendar.whole)
     )
-    daily = daily_statistics(both, calendar)
-    return Context(as_of_us, policy, Blocks(calendar, times, usual, judged, both, daily))
+    daily = daily_statistics(both, calendar, place)
+    hours = counts_between(times, calendar.whole.first, calendar.whole.length + 1)
+    return Context(as_of_us, policy, Blocks(calendar, hours, usual, judged, both, daily))
 
 
 def _ordered(snapshot: Snapshot) -> Snapshot:

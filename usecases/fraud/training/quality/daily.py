@@ -1,11 +1,13 @@
 """Statistics of every day in one pass: the figures that the checks of days compare."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from learning.dataset.large import Workplace
 from learning.dataset.scanned import ScannedRows, Snapshot
 
 from .days import DAY, MIN_ROWS, Calendar, day_of
@@ -47,15 +49,17 @@ class Daily:
         return usual, judged
 
 
-def daily_statistics(rows: Snapshot, calendar: Calendar) -> Daily:
-    """`rows` are in the order of time."""
-    step = max(1, rows.height // (ENOUGH_A_DAY * calendar.whole.length))
-    thin = rows.lazy().gather_every(step)
-    counted = _by_day(rows, [pl.len().alias("rows"), *_nulls(), *_times(), *_labels()])
-    changes = _constant_days(rows)
+def daily_statistics(rows: Snapshot, calendar: Calendar, place: Workplace | None = None) -> Daily:
+    """`rows` are in the order of time; `place` carries out tasks over rows in a file."""
+    if isinstance(rows, ScannedRows) and place is not None:
+        counted, changes, measured = _of_file(rows, calendar, place)
+    else:
+        counted = _statistics(rows.lazy(), _counts())
+        changes = _constant_days(rows.lazy(), range(len(VARYING)))
+        measured = _measured(rows, calendar)
     table = (
         counted.join(changes, on=DAY)
-        .join(_statistics(thin, _measures()), on=DAY, how="left", maintain_order="left")
+        .join(measured, on=DAY, how="left", maintain_order="left")
         .filter(pl.col("rows") >= MIN_ROWS)
         .sort(DAY)
         .collect()
@@ -64,25 +68,50 @@ def daily_statistics(rows: Snapshot, calendar: Calendar) -> Daily:
     return Daily(table.filter(~is_judged), table.filter(is_judged))
 
 
-def _by_day(rows: Snapshot, statistics: list[pl.Expr]) -> pl.LazyFrame:
-    """Together in memory; of a file one by one, so that only the columns of one are read."""
-    if not isinstance(rows, ScannedRows):
-        return _statistics(rows.lazy(), statistics)
-    return _joined([_statistics(rows.lazy(), [each]).collect() for each in statistics])
+_Asked = tuple[str, int]
+"""A kind of statistics, and which of them."""
 
 
-def _constant_days(rows: Snapshot) -> pl.LazyFrame:
-    """The days on which a column has one value only, for every column that varies."""
-    pairs = list(zip(_changes(), _constants(), strict=True))
-    if not isinstance(rows, ScannedRows):
-        changes = rows.lazy().select("event_time", *(change for change, _ in pairs))
-        return _statistics(changes, [constant for _, constant in pairs])
-    return _joined(
-        [
-            _statistics(rows.lazy().select("event_time", change), [constant]).collect()
-            for change, constant in pairs
-        ]
-    )
+def _of_file(
+    rows: ScannedRows, calendar: Calendar, place: Workplace
+) -> tuple[pl.LazyFrame, pl.LazyFrame, pl.LazyFrame]:
+    """One by one, each a task: of the file only the columns of one are read at a time."""
+    counts = [("counted", at) for at in range(len(_counts()))]
+    changes = [("constant", at) for at in range(len(VARYING))]
+    asked: list[_Asked] = [*counts, *changes, ("measured", 0)]
+    names = [f"{kind} statistic {at} of the days" for kind, at in asked]
+    tables = place.map(_one_of_file, (rows, calendar), asked, names)
+    split = len(counts)
+    return _joined(tables[:split]), _joined(tables[split:-1]), tables[-1].lazy()
+
+
+def _one_of_file(common: tuple[ScannedRows, Calendar], asked: _Asked) -> pl.DataFrame:
+    """One statistic of every day."""
+    (rows, calendar), (kind, at) = common, asked
+    if kind == "counted":
+        found = _statistics(rows.lazy(), [_counts()[at]])
+    elif kind == "constant":
+        found = _constant_days(rows.lazy(), [at])
+    else:
+        found = _measured(rows, calendar)
+    return found.collect()
+
+
+def _counts() -> list[pl.Expr]:
+    return [pl.len().alias("rows"), *_nulls(), *_times(), *_labels()]
+
+
+def _measured(rows: Snapshot, calendar: Calendar) -> pl.LazyFrame:
+    """Quartiles of some rows of every day."""
+    step = max(1, rows.height // (ENOUGH_A_DAY * calendar.whole.length))
+    return _statistics(rows.lazy().gather_every(step), _measures())
+
+
+def _constant_days(rows: pl.LazyFrame, which: Iterable[int]) -> pl.LazyFrame:
+    """The days on which a column has one value only, for columns that vary."""
+    names = [VARYING[at] for at in which]
+    changes = rows.select("event_time", *(_change(name) for name in names))
+    return _statistics(changes, [_constant(name) for name in names])
 
 
 def _statistics(rows: pl.LazyFrame, statistics: list[pl.Expr]) -> pl.LazyFrame:
@@ -99,13 +128,13 @@ def _nulls() -> list[pl.Expr]:
     return [(pl.col(name).null_count() / pl.len()).alias(f"{name}.null_share") for name in NULLABLE]
 
 
-def _changes() -> list[pl.Expr]:
+def _change(name: str) -> pl.Expr:
     """True where a value differs from the one before; far cheaper than a day's minimum of texts."""
-    return [pl.col(name).ne_missing(pl.col(name).shift()) for name in VARYING]
+    return pl.col(name).ne_missing(pl.col(name).shift())
 
 
-def _constants() -> list[pl.Expr]:
-    return [(pl.col(name).slice(1).sum() == 0).alias(f"{name}.constant") for name in VARYING]
+def _constant(name: str) -> pl.Expr:
+    return (pl.col(name).slice(1).sum() == 0).alias(f"{name}.constant")
 
 
 def _measures() -> list[pl.Expr]:

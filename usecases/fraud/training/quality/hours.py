@@ -14,9 +14,12 @@ HOURS = 24
 def counts_between(times: pl.Series, first_day: int, days: int) -> Floats:
     """(days, 24) counts of the days from `first_day` on; `times` are sorted instants."""
     first = first_day * HOURS
-    hours = (times // MICROS_PER_HOUR).to_numpy() - first
-    begin, end = np.searchsorted(hours, (0, days * HOURS))
-    counts = np.bincount(hours[begin:end], minlength=days * HOURS).astype(np.float64)
+    # a history is far longer than these days
+    begin, end = (
+        times.search_sorted(hour * MICROS_PER_HOUR) for hour in (first, first + days * HOURS)
+    )
+    hours = (times[begin:end] // MICROS_PER_HOUR).to_numpy() - first
+    counts = np.bincount(hours, minlength=days * HOURS).astype(np.float64)
     return counts.reshape(days, HOURS)
 
 

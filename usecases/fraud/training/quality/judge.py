@@ -5,9 +5,11 @@ findings, and put it into the tuple.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import polars as pl
 
+from learning.dataset.large import Workplace
 from learning.dataset.scanned import Snapshot
 from shared.quality.finding import Finding, Number
 from shared.quality.verdict import conclude
@@ -37,6 +39,8 @@ GATE = "data_quality"
 
 Check = Callable[[Snapshot, Context], list[Finding]]
 BlockCheck = Callable[[Blocks], list[Finding]]
+_Asked = tuple[Callable[..., list[Finding]], bool]
+"""A check, and whether it takes the blocks of days."""
 
 CHECKS: tuple[Check, ...] = (total_faults, repeated_transactions, row_faults, new_senders)
 BLOCK_CHECKS: tuple[BlockCheck, ...] = (
@@ -58,13 +62,18 @@ BLOCK_CHECKS: tuple[BlockCheck, ...] = (
 )
 
 
-def judge_quality(snapshot: Snapshot, as_of_us: int, policy: QualityPolicy) -> Verdict:
-    """PASS when no check finds a fault; FAIL names each, worst first."""
+def judge_quality(
+    snapshot: Snapshot, as_of_us: int, policy: QualityPolicy, place: Workplace | None = None
+) -> Verdict:
+    """PASS when no check finds a fault; FAIL names each, worst first.
+
+    With a `place`, each check of a snapshot in a file is a task of the run's executor.
+    """
     findings = schema_faults(snapshot)
     judged_days = 0
     if not findings:
-        context = context_of(snapshot, as_of_us, policy)
-        findings = find_faults(snapshot, context)
+        context = context_of(snapshot, as_of_us, policy, place)
+        findings = find_faults(snapshot, context, place=place)
         judged_days = context.blocks.daily.judged.height if context.blocks else 0
     numbers: dict[str, Number] = {"rows": snapshot.height, "judged_days": judged_days}
     if "label" in snapshot.columns:
@@ -79,10 +88,24 @@ def find_faults(
     context: Context,
     checks: Sequence[Check] = CHECKS,
     block_checks: Sequence[BlockCheck] = BLOCK_CHECKS,
+    place: Workplace | None = None,
 ) -> list[Finding]:
     """The findings of all checks: those of whole days first, because they explain many rows."""
     blocks = context.blocks
-    findings: list[Finding] = []
-    if blocks is not None and blocks.daily.judged.height:
-        findings += [found for block_check in block_checks for found in block_check(blocks)]
-    return findings + [found for check in checks for found in check(snapshot, context)]
+    of_days = block_checks if blocks is not None and blocks.daily.judged.height else ()
+    asked: list[_Asked] = [
+        *((check, True) for check in of_days),
+        *((check, False) for check in checks),
+    ]
+    common = (snapshot, context)
+    if place is None:
+        found = [_find(common, one) for one in asked]
+    else:
+        found = place.map(_find, common, asked, [check.__name__ for check, _ in asked])
+    return list(chain.from_iterable(found))
+
+
+def _find(common: tuple[Snapshot, Context], asked: _Asked) -> list[Finding]:
+    """The findings of one check."""
+    (snapshot, context), (check, is_of_days) = common, asked
+    return check(context.blocks) if is_of_days else check(snapshot, context)

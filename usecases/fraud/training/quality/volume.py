@@ -16,7 +16,7 @@ from shared.tables.data_changes import IMPORT_SENDER
 from .context import Blocks
 from .daily import Floats
 from .days import DAY, MIN_ROWS, day_of, day_text
-from .hours import HOURS, counts_between
+from .hours import HOURS
 from .outliers import on_days
 
 REPEATED_FLOOR = 0.2
@@ -131,7 +131,7 @@ def _hour_text(line: Timeline, hour: int) -> str:
 
 def _timeline(blocks: Blocks) -> Timeline:
     whole = blocks.calendar.whole
-    counts = counts_between(blocks.times, whole.first, whole.length + 1)
+    counts = blocks.hours
     past, usual = counts[:-1], counts[: blocks.calendar.usual.length]
     profile = usual.sum(axis=0) / max(usual.sum(), 1.0)
     weekday = np.arange(len(counts)) % 7
