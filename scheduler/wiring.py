@@ -227,6 +227,7 @@ def _schedule_ticks(
             clock=clock,
             log=log,
             catch_up_seconds=settings.catch_up_seconds,
+            machine_clock=SystemClock(),
         )
         ticks.append(PeriodicTask(f"schedule_{job}", watcher.tick, settings.config_poll_seconds))
     return ticks

@@ -41,6 +41,9 @@ class ScheduleWatcher:
     """Looks every few seconds; the state is in the database, so any scheduler can go on.
 
     While the database is down nothing is lost: what was due meanwhile is answered afterwards.
+
+    `machine_clock`: compared with the database's, where schedules run by another clock than the
+    machine's (rigs whose days take seconds).
     """
 
     def __init__(
@@ -52,11 +55,13 @@ class ScheduleWatcher:
         clock: Clock,
         log: FilteringBoundLogger,
         catch_up_seconds: float,
+        machine_clock: Clock | None = None,
     ) -> None:
         self._job = job
         self._table = table
         self._engine = engine
         self._clock = clock
+        self._machine_clock = machine_clock or clock
         self._log = log.bind(job=job)
         self._window_us = round(catch_up_seconds * MICROS_PER_SECOND)
         self._database = OutageLog("database", log)
@@ -83,7 +88,8 @@ class ScheduleWatcher:
         with database_errors("read JobSchedules"), self._engine.connect() as connection:
             stored = read_schedule(connection, self._job)
             now_us = self._clock.now_us()
-            self._check_clock(ahead_of_database_us(connection, now_us))
+            machine_us = self._machine_clock.now_us()
+            self._check_clock(ahead_of_database_us(connection, machine_us))
             step = self._step(row, stored, now_us, None)
         if stored is not None and not _is_worth_writing(stored, step):
             return step

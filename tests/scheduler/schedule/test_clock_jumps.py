@@ -12,7 +12,14 @@ from scheduler.schedule.jobs import RETRAINING
 from scheduler.schedule.table import ScheduleRow
 from scheduler.schedule.watcher import ScheduleWatcher
 from scheduler.service import Pause, PeriodicTask, build_scheduler, wake_lost_ticks
-from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND, isoformat
+from shared.clock import (
+    MICROS_PER_DAY,
+    MICROS_PER_HOUR,
+    MICROS_PER_SECOND,
+    Clock,
+    SystemClock,
+    isoformat,
+)
 from shared.machine_clock import MachineClock
 from shared.tables.engine import connect, migrate
 from shared.tables.job_schedules import read_schedules
@@ -41,7 +48,10 @@ class Machine:
 
 
 def watcher(
-    engine: Engine, clock: SettableClock | MachineClock, log: FilteringBoundLogger
+    engine: Engine,
+    clock: SettableClock | MachineClock,
+    log: FilteringBoundLogger,
+    machine_clock: Clock | None = None,
 ) -> ScheduleWatcher:
     return ScheduleWatcher(
         job=RETRAINING,
@@ -50,6 +60,7 @@ def watcher(
         clock=clock,
         log=log,
         catch_up_seconds=7 * 86_400.0,
+        machine_clock=machine_clock,
     )
 
 
@@ -144,6 +155,17 @@ def test_a_clock_that_is_off_the_databases_decides_nothing(
     assert read_schedules(engine) == []
     assert [entry["event"] for entry in logs] == ["right_time_unavailable"]
     assert "off the database's" in logs[0]["reason"]
+    engine.dispose()
+
+
+def test_a_schedule_by_another_clock_is_followed_where_the_machines_is_right(
+    postgres: Postgres, log: FilteringBoundLogger
+) -> None:
+    engine = connect(postgres.new_database())
+    migrate(engine)
+    watcher(engine, SettableClock(), log, SystemClock()).tick()
+    [schedule] = read_schedules(engine)
+    assert schedule.job == RETRAINING
     engine.dispose()
 
 
