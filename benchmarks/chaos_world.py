@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, text
 
+from benchmarks.chaos_hosts import SeparateHosts
 from shared.clock import isoformat
 from shared.intervals import Interval, next_due
 from shared.tables.job_schedules import read_schedules
@@ -15,6 +16,7 @@ from shared.tables.runs import Run, RunStatus, list_runs
 from tests.scheduler.accepting_api import AcceptingApi
 from tests.scheduler.processes import SchedulerProcess, start
 
+NAMES = ("a", "b")
 INTERVAL = "12H"
 SPEED = 4_320
 LEASE_SECONDS = 3
@@ -24,6 +26,8 @@ BURST_SECONDS, LULL_SHARE = (0.0, 1.5), 0.25
 LULL_RUNS, LONGEST_RUN_SECONDS = (0.5, 2.0), 12.0
 LONGEST_ABSENCE_SECONDS = 2.0
 PATIENCE_SECONDS = 90
+# a machine that does much else takes its time to start them
+START_SECONDS = 600
 OPEN = frozenset({RunStatus.REQUESTED, RunStatus.RUNNING})
 SETTINGS = {
     "POLICY": "eager",
@@ -72,11 +76,10 @@ class Chaos:
         engine: Engine,
         api: AcceptingApi,
         rng: random.Random,
-        *,
-        separate_disks: bool = False,
+        hosts: SeparateHosts | None = None,
     ) -> None:
         self.folder, self.engine, self.api, self.rng = folder, engine, api, rng
-        self.separate_disks = separate_disks
+        self.hosts = hosts
         self.began_us = self.ended_us = time.time_ns() // 1_000
         self.takeovers = Takeovers()
         self.kills = 0
@@ -91,17 +94,20 @@ class Chaos:
     def run(self, kills: int) -> None:
         configure(self.engine, self.began_us)
         began = time.monotonic()
-        for name in ("a", "b"):
+        for name in NAMES:
             self._start(name)
         # before anybody has looked for the first time nothing is owed
-        self._alive["a"].wait_for(lambda: bool(read_schedules(self.engine)))
-        self._alive["a"].wait_for(lambda: bool(self.api.accepted))
+        first = self._alive["a"]
+        first.wait_for(lambda: bool(read_schedules(self.engine)), START_SECONDS)
+        first.wait_for(lambda: bool(self.api.accepted), START_SECONDS)
         next_kill = time.monotonic()
         self.run_seconds = min(next_kill - began, LONGEST_RUN_SECONDS)
         say(f"  a run takes {next_kill - began:.1f} s")
         while self.kills < kills:
             self._bring_back()
             self._look()
+            if self.hosts:
+                self.hosts.look(self.rng)
             if time.monotonic() >= next_kill and self._alive:
                 self._kill(self.rng.choice(sorted(self._alive)))
                 next_kill = time.monotonic() + self._pause_seconds()
@@ -140,16 +146,9 @@ class Chaos:
             **{
                 **SETTINGS,
                 "CLOCK_BASE_US": str(self.began_us),
-                **(self._own_disk(name) if self.separate_disks else {}),
+                **(self.hosts.settings(name) if self.hosts else {}),
             },
         )
-
-    def _own_disk(self, name: str) -> dict[str, str]:
-        """Starts as on another host: nothing in common but the database, the keys and the store."""
-        folders = {"RETRAINED_MODELS_DIR": "candidates", "TEST_DATA_DIR": "held_out",
-                   "WORK_DIR": "work"}  # fmt: skip
-        own = {variable: str(self.folder / name / kind) for variable, kind in folders.items()}
-        return own | {"STORE_URL": (self.folder / "store").as_uri()}
 
     def _kill(self, name: str) -> None:
         scheduler = self._alive.pop(name)
@@ -171,6 +170,8 @@ class Chaos:
 
     def _let_it_end(self) -> None:
         """Stops killing: everything due until now has to end by itself."""
+        if self.hosts:
+            self.hosts.mend()
         self._back_at = dict.fromkeys(self._back_at, 0.0)
         self._bring_back()
         self.ended_us = self.now_us()

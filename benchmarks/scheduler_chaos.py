@@ -3,8 +3,9 @@
 Real processes, real SIGKILLs, SQLite and PostgreSQL. Due instants come by a clock that runs
 4,320 times as fast, so that twelve hours take ten seconds; leases run in real time.
 
-`--separate-disks`: as on two hosts, with nothing in common but the database and a store; none
-promotes what it has not compared with the champion, whose bundle comes from the store.
+`--separate-disks`: as on two hosts, with nothing in common but the database and a bucket
+(SeaweedFS), from which one or both are cut off now and then; the champion's bundle comes from the
+bucket or the API, in some of these partitions from neither. None promotes what it has not compared.
 """
 
 import argparse
@@ -20,7 +21,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from benchmarks.chaos_world import OPEN, Chaos, due_instants, is_open, say
+from benchmarks.chaos_hosts import SeparateHosts, separate_hosts
+from benchmarks.chaos_world import NAMES, OPEN, Chaos, due_instants, is_open, say
 from benchmarks.report import Bar, finish
 from scheduler.gates.contest import GATE
 from scheduler.schedule.jobs import RETRAINING
@@ -59,7 +61,7 @@ def figures(chaos: Chaos) -> dict[str, float]:
         "invented": len(set(scheduled) - set(due_instants(chaos.began_us, 0, chaos.now_us()))),
         "promotions": len(accepted),
         # every bundle the API took is the one bundle of one run that succeeded
-        "promotions_without_comparison": sum(map(is_uncompared, runs)),
+        "promotions_without_comparison": sum(is_uncompared(run, accepted[0]) for run in runs),
         "duplicate_promotions": len(accepted) - len(promoted & set(accepted)),
         "promotions_out_of_order": sum(a >= b for a, b in itertools.pairwise(numbers)),
         "open": sum(is_open(run, expected[-1]) for run in runs),
@@ -72,9 +74,9 @@ def figures(chaos: Chaos) -> dict[str, float]:
     }
 
 
-def is_uncompared(run: Run) -> bool:
-    """Promoted over a champion by floors alone."""
-    if run.status is not RunStatus.SUCCEEDED or run.champion_version is None:
+def is_uncompared(run: Run, first: str) -> bool:
+    """Promoted by floors alone, although there was a champion: it was not the first version."""
+    if run.status is not RunStatus.SUCCEEDED or run.model_version == first:
         return False
     paths = [one["numbers"].get("path") for one in run.verdicts or () if one["gate"] == GATE]
     return paths != ["compared"]
@@ -121,18 +123,20 @@ def database(kind: str, folder: Path) -> Iterator[Engine]:
 
 def measure(kind: str, kills: int, seed: int, *, separate_disks: bool = False) -> dict[str, float]:
     say(f"{kind}: {kills} kills{', separate disks' if separate_disks else ''}")
-    with (
-        tempfile.TemporaryDirectory() as name,
-        database(kind, Path(name)) as engine,
-        accepting_api() as api,
-    ):
-        rng = random.Random(seed)
-        chaos = Chaos(Path(name), engine, api, rng, separate_disks=separate_disks)
-        try:
-            chaos.run(kills)
-            found = figures(chaos)
-        finally:
-            chaos.stop()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        engine = stack.enter_context(database(kind, folder))
+        api = stack.enter_context(accepting_api())
+        hosts: SeparateHosts | None = None
+        if separate_disks:
+            hosts = stack.enter_context(separate_hosts(folder, api, NAMES))
+        chaos = Chaos(folder, engine, api, random.Random(seed), hosts)
+        stack.callback(chaos.stop)
+        chaos.run(kills)
+        found = figures(chaos)
+        if hosts is not None:
+            found["partitions"] = hosts.partitions
+            found["partitions_without_champion"] = hosts.without_champion
     with (
         tempfile.TemporaryDirectory() as name,
         database(kind, Path(name)) as engine,
@@ -143,8 +147,10 @@ def measure(kind: str, kills: int, seed: int, *, separate_disks: bool = False) -
     return {f"{kind}_{name}": value for name, value in found.items()}
 
 
-def bars(kind: str, kills: int) -> dict[str, Bar]:
+def bars(kind: str, kills: int, *, separate_disks: bool = False) -> dict[str, Bar]:
+    partitions: dict[str, Bar] = {f"{kind}_partitions": (">=", max(kills // 20, 1))}
     return {
+        **(partitions if separate_disks else {}),
         f"{kind}_kills": (">=", kills),
         f"{kind}_simulated_weeks": (">=", 2.0 * kills / 200),
         f"{kind}_lost": ("==", 0),
@@ -173,7 +179,7 @@ def main() -> None:
     wanted: dict[str, Bar] = {}
     for kind in kinds:
         found |= measure(kind, given.kills, given.seed, separate_disks=given.separate_disks)
-        wanted |= bars(kind, given.kills)
+        wanted |= bars(kind, given.kills, separate_disks=given.separate_disks)
     name = "scheduler_chaos_separate_disks" if given.separate_disks else "scheduler_chaos"
     finish(name, found, wanted)
 

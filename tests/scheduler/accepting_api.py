@@ -6,7 +6,7 @@ newest it has accepted. What it accepted can be counted afterwards.
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +14,7 @@ from typing import Any
 
 from shared.bundle.archive import unpack
 from shared.bundle.version import Version
+from shared.contracts.headers import BUNDLE_SIGNATURE, FENCING_NUMBER
 from tests.support.api_answers import NO_MODEL, changed, current_model, models, problem
 
 
@@ -27,21 +28,27 @@ class Acceptance:
 
 
 class AcceptingApi(ThreadingHTTPServer):
-    """Serves what it accepted last."""
+    """Serves what it accepted last.
+
+    Attributes:
+        gives_bundles: whether the bytes of the live version are given, as the API does.
+    """
 
     daemon_threads = True
+    gives_bundles = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.accepted: list[Acceptance] = []
         self.refused: list[str] = []
+        self._live: tuple[bytes, str] = (b"", "")
         self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def push(self, raw: bytes, fencing_number: int) -> tuple[int, dict[str, Any]]:
+    def push(self, raw: bytes, signature: str, fencing_number: int) -> tuple[int, dict[str, Any]]:
         bundle = unpack(raw)
         version = bundle.manifest.parsed_version
         with self._lock:
@@ -51,11 +58,20 @@ class AcceptingApi(ThreadingHTTPServer):
             if latest and version <= latest.version:
                 return self._refuse("not a newer version")
             self.accepted.append(Acceptance(version, bundle.sha256, fencing_number))
+            self._live = raw, signature
         previous = str(latest.version) if latest else None
         return 200, changed(str(version), previous)
 
+    def bundle(self, path: str) -> tuple[bytes, str] | None:
+        """The bytes and the signature of the live version, if the path names them."""
+        with self._lock:
+            wanted = f"/models/{self.accepted[-1].version}/bundle" if self.accepted else None
+            return self._live if self.gives_bundles and path == wanted else None
+
     def answer(self, path: str) -> tuple[int, dict[str, Any]]:
         accepted = list(self.accepted)
+        if path.endswith("/bundle"):
+            return 404, problem("unknown-version", 404, "not given")
         if path in {"/current_model", "/readyz"} and not accepted:
             return 503, NO_MODEL
         if path == "/current_model":
@@ -73,19 +89,28 @@ class _Handler(BaseHTTPRequestHandler):
     server: AcceptingApi
 
     def do_GET(self) -> None:
-        self._send(*self.server.answer(self.path))
+        bundle = self.server.bundle(self.path)
+        if bundle is None:
+            self._send(*self.server.answer(self.path))
+        else:
+            self._send_bytes(200, bundle[0], {BUNDLE_SIGNATURE: bundle[1]})
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers["Content-Length"]))
-        self._send(*self.server.push(raw, int(self.headers["X-Fencing-Number"])))
+        signature, number = self.headers[BUNDLE_SIGNATURE], int(self.headers[FENCING_NUMBER])
+        self._send(*self.server.push(raw, signature, number))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - inherited
         return
 
     def _send(self, status: int, answer: dict[str, Any]) -> None:
-        content = json.dumps(answer).encode()
+        self._send_bytes(status, json.dumps(answer).encode(), {})
+
+    def _send_bytes(self, status: int, content: bytes, headers: Mapping[str, str]) -> None:
         try:
             self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -41,8 +41,8 @@ class SchedulerProcess:
         lines = self.log_path.read_text().splitlines()
         return [json.loads(line)["event"] for line in lines if line.endswith("}")]
 
-    def wait_for(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+    def wait_for(self, condition: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
+        deadline = time.monotonic() + seconds
         while not condition():
             assert self.process.poll() is None, self.log_path.read_text()
             assert time.monotonic() < deadline, self.log_path.read_text()
