@@ -20,12 +20,13 @@ def run_cases(name: str, cases: Sequence[Case], description: str | None) -> None
     """The command line of such a benchmark; ends the process as `finish` does."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--short", action="store_true", help="a few faults of each kind")
-    parser.add_argument("--only", choices=[case.name for case in cases], help="one case")
+    names = [case.name for case in cases]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, help="these cases")
     asked = parser.parse_args()
     figures: dict[str, float] = {}
     bars: dict[str, Bar] = {}
     for case in cases:
-        if asked.only in {None, case.name}:
+        if case.name in asked.only:
             figures |= case.run(asked.short, random.Random(20_261))
             bars |= case.bars(asked.short)
     finish(name, figures, bars)

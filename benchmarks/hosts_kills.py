@@ -21,6 +21,8 @@ from tests.postgres import running_postgres
 
 KILLS, KILLS_SHORT = 200, 4
 _SENT_AGAIN = 5
+# Users are new after this many kills: over all of them, each would have more rows than any real one
+_KILLS_OF_USERS = 10
 # two hosts with other histories of a user decide otherwise
 _WEIGHTS = {"cnt_24h": 1e-4}
 
@@ -84,10 +86,11 @@ def _live_and_die(
     for life in range(kills):
         number = dice.randrange(len(hosts))
         victim, name = hosts[number], f"api-{number + 1}"
-        with RetryingClients(balancer.port, str(life), sent):
+        users = f"g{life // _KILLS_OF_USERS}-u"
+        with RetryingClients(balancer.port, str(life), sent, users):
             _wait_for_load(sent)
             time.sleep(dice.uniform(0.1, 0.6))
-            user = next((u for u, owner in list(sent.owners.items()) if owner == name), "u0")
+            user = _user_of(name, users, sent)
             victim.kill()
             seconds.append(first_good_answer(balancer.port, user, f"first-{life}", sent))
             if destroyed:
@@ -98,6 +101,12 @@ def _live_and_die(
         if life % 20 == 0:
             sys.stderr.write(f"{life + 1} kills, {len(sent.rows.answers)} answers\n")
     return seconds
+
+
+def _user_of(host: str, users: str, sent: Sent) -> str:
+    """One of these users whose rows the host answers."""
+    found = (u for u, owner in list(sent.owners.items()) if owner == host and u.startswith(users))
+    return next(found, f"{users}0")
 
 
 def _wait_for_load(sent: Sent) -> None:

@@ -21,12 +21,14 @@ class Sent:
 
     Attributes:
         owners: the host that answered each user last.
+        hosts: the host that answered each row.
         failed: rows without a good answer after one retry.
         reasons: why, by status or kind of error.
     """
 
     rows: AnsweredRows = field(default_factory=AnsweredRows)
     owners: dict[str, str] = field(default_factory=dict)
+    hosts: dict[str, str] = field(default_factory=dict)
     retried: int = 0
     failed: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
@@ -66,18 +68,20 @@ class Clients(ABC):
 class RetryingClients(Clients):
     """Each row is sent once more where it was not answered; `sent` has their fate."""
 
-    def __init__(self, port: int, run: str, sent: Sent) -> None:
+    def __init__(self, port: int, run: str, sent: Sent, users: str = "u") -> None:
         super().__init__()
-        self._port, self._run, self._sent = port, run, sent
+        self._port, self._run, self._sent, self._users = port, run, sent, users
 
     def send(self, client: int, number: int) -> None:
-        send_row(self._port, row(f"{self._run}-{client}-{number}", number), self._sent)
+        body = row(f"{self._run}-{client}-{number}", number, self._users)
+        send_row(self._port, body, self._sent)
 
 
-def row(transaction_id: str, number: int) -> dict[str, Any]:
+def row(transaction_id: str, number: int, users: str = "u") -> dict[str, Any]:
+    """A row of one of USERS users, whose names begin so."""
     return {
         "transaction_id": transaction_id,
-        "user_id": f"u{number % USERS}",
+        "user_id": f"{users}{number % USERS}",
         "merchant_id": f"m{number % 7}",
         "amount": float(number % 90),
     }
@@ -95,6 +99,7 @@ def send_row(port: int, body: dict[str, Any], sent: Sent) -> bool:
                 sent.rows.bodies[body["transaction_id"]] = body
                 sent.rows.answers[body["transaction_id"]] = answer
                 sent.owners[body["user_id"]] = owner
+                sent.hosts[body["transaction_id"]] = owner
             return True
         with sent.lock:
             sent.retried += attempt == 0

@@ -16,7 +16,9 @@ import httpx
 from benchmarks.services import REPOSITORY, Services, children_of, free_port
 
 CONFIGURATION = REPOSITORY / "deploy" / "haproxy" / "haproxy.cfg"
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 120.0
+# this machine does other things as well: a model may take its time to load
+_PATIENT = {"SMOKE_TIMEOUT_SECONDS": "120"}
 
 
 def haproxy() -> str | None:
@@ -105,7 +107,7 @@ def running_hosts(
         for number in range(1, count + 1):
             place = folder / f"api-{number}"
             place.mkdir()
-            host = Host(place, **{"DATABASE_URL": database_url, **settings})
+            host = Host(place, **{"DATABASE_URL": database_url, **_PATIENT, **settings})
             stack.enter_context(host)
             hosts.append(host)
         yield hosts

@@ -63,8 +63,9 @@ class Services:
     def start_api(self) -> None:
         """Start the API and wait until it answers."""
         self.start("api")
-        # compiling comes first where nothing is compiled yet: twenty seconds of a processor
-        self.wait_for(lambda: self._is_alive() or None, timeout_seconds=180)
+        # compiling comes first where nothing is compiled yet: twenty seconds of a processor, and a
+        # machine that does much else gives few of them
+        self.wait_for(lambda: self._is_alive() or None, timeout_seconds=900)
 
     def pid(self, service: str) -> int:
         return self._processes[service].pid
