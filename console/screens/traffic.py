@@ -36,11 +36,11 @@ class DecisionTable:
 
 @dataclass(frozen=True, slots=True)
 class DecisionShare:
-    """The frequency of a decision."""
+    """The frequency of a decision; a share is None where nothing was decided."""
 
     name: str
     rows: int
-    share: float
+    share: float | None
     share_before: float | None
 
 
@@ -234,7 +234,7 @@ def _shares(now: Sequence[str], before: Sequence[str]) -> tuple[DecisionShare, .
         DecisionShare(
             name,
             counts[name],
-            counts[name] / len(now) if now else 0.0,
+            counts[name] / len(now) if now else None,
             earlier[name] / len(before) if before else None,
         )
         for name in names
@@ -252,7 +252,7 @@ def _reasons(
         DecisionShare(
             name,
             counts[name],
-            counts[name] / len(now) if now else 0.0,
+            counts[name] / len(now) if now else None,
             old[name] / len(earlier) if earlier else None,
         )
         for name in names

@@ -17,7 +17,7 @@ from tests.support.shipped_use_cases import shipped_names
 DECLARED = [name for name in shipped_names() if usecases.declared_folder(name) is not None]
 
 
-def serve(bench: Bench, use_case: str) -> None:
+def serve(bench: Bench, use_case: str, *activated_at_us: int) -> None:
     """Version 1.0.0 of a use case is live."""
     registry = bench.folder / "registry"
     folder = registry / "versions" / "1.0.0"
@@ -26,8 +26,8 @@ def serve(bench: Bench, use_case: str) -> None:
     meta = {**head, "size_bytes": 1, "manifest": {"use_case": use_case}}
     (folder / "meta.json").write_text(json.dumps(meta))
     (registry / "current_version.txt").write_text("1.0.0\n")
-    activation = {"version": "1.0.0", "activated_at_us": 1}
-    ledger = {"accepted": {"1.0.0": head}, "activations": [activation]}
+    activations = [{"version": "1.0.0", "activated_at_us": at} for at in activated_at_us or (1,)]
+    ledger = {"accepted": {"1.0.0": head}, "activations": activations}
     (registry / "ledger.json").write_text(json.dumps(ledger))
 
 
@@ -37,8 +37,8 @@ def answers(kind: TaskKind, number: int) -> dict[str, Any]:
     return {"score": score, "decision": decision}
 
 
-@pytest.mark.parametrize("name", DECLARED)
-def test_traffic_shows_the_decisions_of_a_declared_use_case(bench: Bench, name: str) -> None:
+def decide(bench: Bench, name: str) -> str:
+    """Thirty decisions of a declared use case; returns their table."""
     folder = usecases.declared_folder(name)
     assert folder is not None
     schema = read_declaration(folder / usecases.DECLARATION).row_schema
@@ -53,14 +53,31 @@ def test_traffic_shows_the_decisions_of_a_declared_use_case(bench: Bench, name: 
             for n in range(30)
         ]  # fmt: skip
         connection.execute(insert(tables.decisions), rows)
+    return tables.decisions.name
+
+
+@pytest.mark.parametrize("name", DECLARED)
+def test_traffic_shows_the_decisions_of_a_declared_use_case(bench: Bench, name: str) -> None:
+    table = decide(bench, name)
     serve(bench, name)
     told = bench.browser().get("/traffic.json").json()
-    assert (told["table"], told["since"]["rows"]) == (tables.decisions.name, 30)
+    assert (told["table"], told["since"]["rows"]) == (table, 30)
     assert sum(told["since"]["histogram"]) == 30
     assert sum(one["rows"] for one in told["decisions"]) == 30
     page = bench.browser().get("/traffic")
     assert page.status_code == 200
     assert "The newest 30 decisions" in page.text
+
+
+def test_before_the_first_decision_of_a_version_there_are_no_shares_of_it(bench: Bench) -> None:
+    decide(bench, "churn")
+    serve(bench, "churn", 1, 1_000)
+    told = bench.browser().get("/traffic.json").json()
+    assert {one["share"] for one in told["decisions"]} == {None}
+    assert sum(one["share_before"] for one in told["decisions"]) == pytest.approx(1)
+    page = bench.browser().get("/traffic").text
+    assert "Nothing has been decided since 1.0.0 went live; 30 decisions before it" in page
+    assert "0.0%" not in page
 
 
 def test_a_raised_declaration_shows_the_tables_of_its_newest_version(bench: Bench) -> None:

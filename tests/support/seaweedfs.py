@@ -75,9 +75,10 @@ def running_s3() -> Iterator[S3Server]:
     (folder / "s3.json").write_text(json.dumps(users))
     command = [
         program, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3",
-        f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.iam=false",
-        "-master.volumeSizeLimitMB=64", "-volume.max=8", "-volume.minFreeSpace=100MiB",
-        "-master.telemetry=false",
+        # what listens on a fixed port unless told otherwise would meet a second server there
+        f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        "-s3.iam=false", "-master.telemetry=false", "-master.volumeSizeLimitMB=64",
+        "-volume.max=8", "-volume.minFreeSpace=100MiB",
         *(f"-{name}={port}" for name, port in ports.items()),
     ]  # fmt: skip
     with (folder / "log").open("wb") as log:

@@ -15,6 +15,7 @@ from simulator.live import LiveRow
 from understudy.demo.services import DemoFailed, DemoServices
 from understudy.demo.world import AMOUNT_FACTOR, DRIFT_DAYS_AGO, LIVE_DAYS, PAST_DAYS, DemoWorld
 from understudy.rehearsal import models
+from understudy.rehearsal.service import has_served_well
 
 Say = Callable[[str], None]
 RUN_SECONDS = 900.0
@@ -232,22 +233,35 @@ def slow_model(demo: Demo) -> None:
     if good is None or current is None or current.newest_accepted is None:
         raise DemoFailed("no version serves")
     bad = _next_version(current.newest_accepted)
+    rows = _portions(demo, 0.0, size=1)
+    # a rollback returns to the last version that served well, not to one that has just begun
+    proven = "the good version did not serve well"
+    demo.services.wait_for(lambda: _served_well(demo, rows), ROLLOUT_SECONDS, proven)
     demo.services.push(models.slow(bad, _SLOW_PRODUCTS))
     demo.say(f"Somebody with the keys pushes {bad} past the scheduler: signed, it passes the smoke")
     demo.say("test, and multiplies matrices for every row. Users go on paying:")
     began = time.monotonic()
-    waiting = _portions(demo, 0.0, size=1)
 
     def rolled_back() -> bool | None:
-        rows = next(waiting, None)
-        if rows:
-            demo.services.score_one(rows[0])
+        _score_next(demo, rows)
         return True if demo.services.serving() == good else None
 
     demo.services.wait_for(rolled_back, ROLLOUT_SECONDS, f"{bad} was not rolled back")
     demo.say(f"ROLLED BACK after {time.monotonic() - began:.1f} s by the circuit breaker: {good}")
     demo.say("serves again. Rows that took longer than SCORING_BUDGET_SECONDS counted as failures.")
     demo.try_it("audit")
+
+
+def _served_well(demo: Demo, rows: "_Portions") -> bool | None:
+    for _ in range(10):
+        _score_next(demo, rows)
+    return has_served_well(demo.services.folder) or None
+
+
+def _score_next(demo: Demo, rows: "_Portions") -> None:
+    portion = next(rows, None)
+    if portion:
+        demo.services.score_one(portion[0])
 
 
 ACTS = (first_model, traffic, drift, retraining, rollout, bad_candidate, slow_model)

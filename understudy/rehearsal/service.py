@@ -29,6 +29,12 @@ class RehearsalFailed(UnderstudyError):
     """Raised when a rehearsal could not be carried out; says where to look."""
 
 
+def has_served_well(folder: Path) -> bool:
+    """True once a rollback may return to the version that serves from this folder."""
+    ledger = json.loads((folder / "prod_models" / "ledger.json").read_text())
+    return ledger["activations"][-1]["served_well_at_us"] is not None
+
+
 def free_port() -> int:
     """A free port."""
     with socket.socket() as probe:
@@ -113,8 +119,7 @@ class RehearsalService:
         return path.read_text().strip() if path.exists() else "none"
 
     def served_well(self) -> bool:
-        ledger = json.loads((self.folder / "prod_models" / "ledger.json").read_text())
-        return ledger["activations"][-1]["served_well_at_us"] is not None
+        return has_served_well(self.folder)
 
     def last_rollback(self, left: str) -> str:
         """The author and reason of this version's rollback, from the audit trail."""

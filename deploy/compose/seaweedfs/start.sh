@@ -9,4 +9,4 @@ END
 ( until echo "s3.bucket.create -name understudy" | weed shell -master=127.0.0.1:9333 2>&1 \
     | grep -q -e 'create bucket' -e 'exist'; do sleep 1; done ) &
 exec weed server -dir=/data -ip=127.0.0.1 -ip.bind=0.0.0.0 -filer -s3 -s3.config=/tmp/s3.json \
-  -s3.port.iceberg=0 -s3.iam=false -master.volumeSizeLimitMB=64 -volume.max=8 -master.telemetry=false
+  -s3.port.iceberg=0 -s3.port.lance=0 -s3.iam=false -master.volumeSizeLimitMB=64 -volume.max=8 -master.telemetry=false
