@@ -11,7 +11,7 @@ from contextlib import suppress
 
 Flood = Callable[[], Iterator[bytes]]
 
-# Connections that an attacker keeps open, where that is the attack.
+# Connections that an attacker holds open.
 HELD = 400
 _BUFFER_BYTES = 64 * 1024
 _HOST = b"Host: localhost\r\n"
@@ -23,7 +23,7 @@ _MALFORMED = b"GET / HTTP/1.1\r\nno colon here\r\n\r\n"
 def _endless(start: bytes, part: bytes) -> Flood:
     def parts() -> Iterator[bytes]:
         yield start
-        # the server should not read this much of it
+        # the server should stop reading long before this
         for _ in range(64 * _MIB // len(part)):
             yield part
 

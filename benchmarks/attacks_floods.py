@@ -29,7 +29,7 @@ from shared.keys.tokens import Role, read_token
 ATTACKERS = 4
 USERS = 200
 BAR_MS, BAR_MIB, BAR_ROLLBACK_SECONDS = 50.0, 512.0, 2.0
-# How long the floods last, a day has to fit on a small disk.
+# Log bytes a second: a day of it has to fit on a small disk.
 BAR_LOG_BYTES_PER_SECOND = 20_000.0
 
 

@@ -179,7 +179,7 @@ def _waited(url: str, seconds: float) -> float:
     dice, taken = random.Random(99), []
     with httpx.Client(base_url=url, timeout=120) as client:
         client.post("/predict", json=row_of("u1", dice)).raise_for_status()
-        time.sleep(min(3.0, seconds / 4))  # attackers are starting
+        time.sleep(min(3.0, seconds / 4))  # time for the attackers to start
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             row = row_of(f"u{dice.randrange(USERS)}", dice)

@@ -30,7 +30,7 @@ LOOKS = 60
 USERS = 20_000
 SPLIT_USERS = 100_000
 POLICY = RolloutPolicy(stage_minimum_seconds=0.0, stage_minimum_requests=10**9)
-# Nothing tolerated: the false alarms of the tests themselves, without any slack.
+# No tolerance: measures the false alarms of the tests themselves.
 STRICT = RolloutPolicy(
     stage_minimum_seconds=0.0,
     stage_minimum_requests=10**9,
@@ -180,7 +180,7 @@ def tasks(rollouts: int) -> list[Task]:
         for name, policy in (("equal", POLICY), ("strict", STRICT)):
             task = Task(f"{name}_{share}", World(2_000), share, policy, LOOKS, rollouts, 10 + part)
             found.append(task)
-    # 100 rows of the canary a look; at 50 % the champion has no more, which is the hard case.
+    # 100 canary rows a look; at 50 % the champion has as few, which is the hardest case.
     for share in (5, 50):
         world = World(100 * 100 // share, errors=0.05)
         found.append(Task(f"errors_{share}", world, share, POLICY, 5, 10 * rollouts, 30))

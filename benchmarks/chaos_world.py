@@ -20,9 +20,9 @@ NAMES = ("a", "b")
 INTERVAL = "12H"
 SPEED = 4_320
 LEASE_SECONDS = 3
-# bursts and lulls: in a burst no run makes progress, in a lull runs end and promote
+# bursts of kills, in which no run makes progress, and pauses, in which runs end and promote
 BURST_SECONDS, LULL_SHARE = (0.0, 1.5), 0.25
-# a lull lasts half to twice what the first run took from the start of its scheduler
+# a pause lasts 0.5 to 2 times the first run, measured from the start of its scheduler
 LULL_RUNS, LONGEST_RUN_SECONDS = (0.5, 2.0), 12.0
 LONGEST_ABSENCE_SECONDS = 2.0
 PATIENCE_SECONDS = 90
@@ -32,7 +32,7 @@ OPEN = frozenset({RunStatus.REQUESTED, RunStatus.RUNNING})
 SETTINGS = {
     "POLICY": "eager",
     "LEASE_SECONDS": str(LEASE_SECONDS),
-    # a kill is not a fault of the run, and here there are far more than in a life
+    # kills count as attempts, and here there are far more of them than in production
     "RUN_ATTEMPTS": "200",
     "CLOCK_SPEED": str(SPEED),
     "RUN_PROCESS_READY": "true",
@@ -96,7 +96,7 @@ class Chaos:
         began = time.monotonic()
         for name in NAMES:
             self._start(name)
-        # before anybody has looked for the first time nothing is owed
+        # wait for the first check of the schedule: no instant is due before it
         first = self._alive["a"]
         first.wait_for(lambda: bool(read_schedules(self.engine)), START_SECONDS)
         first.wait_for(lambda: bool(self.api.accepted), START_SECONDS)

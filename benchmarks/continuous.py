@@ -150,7 +150,7 @@ def main() -> None:
 
 def measure(seed: int) -> Outcome:
     """Write a world, replay it, forget it."""
-    # the pool of processes leaves scikit-learn one job, and it says so every time
+    # in a process pool scikit-learn has one job, and warns each time
     warnings.filterwarnings("ignore", message="Loky-backed parallel loops")
     started = time.process_time()
     story = Story()

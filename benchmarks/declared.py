@@ -208,7 +208,7 @@ def race(
     by_processor: dict[str, list[float]] = {name: [] for name in contestants}
     failed = 0
     for name, (url, pid) in contestants.items():
-        # not counted: the drain, for instance, is a process that starts with the first row
+        # warm-up, not counted: e.g. the drain process starts with the first row
         wait_for(url, bodies)
         press(f"{url}/predict", pid, bodies, f"{name}-first-", 1.0)
     for number in range(rounds):

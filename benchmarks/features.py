@@ -83,7 +83,7 @@ def complete(history: pl.DataFrame) -> pl.DataFrame:
 def measure_live(engine: Engine, frame: pl.DataFrame, matrix: FloatMatrix) -> dict[str, float]:
     picked = np.random.default_rng(7).permutation(frame.height)[:LIVE_ROWS]
     rows = [as_transaction(row) for row in frame[picked].iter_rows(named=True)]
-    # No windows in memory: this is what a user costs who is seen for the first time.
+    # No windows in memory: the cost of a user's first row.
     source = FraudFeatureSource(engine, bounds=WindowBounds(0, 100_000))
     warm_up()
     source.vector(rows[0])

@@ -55,7 +55,7 @@ class _Sorted:
 
     def __init__(self, group: pl.Series, time: Ints) -> None:
         since = time - time.min()
-        # longer than any window: a window never reaches into the group before
+        # longer than any window, so that no window reaches into the previous group
         stride = int(since.max()) + 60 * MICROS_PER_DAY
         key = (group.rank("dense").to_numpy().astype(np.int64)) * stride + since
         self._order = np.argsort(key, kind="stable")

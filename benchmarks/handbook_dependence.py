@@ -52,7 +52,7 @@ def _weeks(history: Labelled, train_days: int) -> Iterator[Evidence]:
     first = last + 1 - TEST_WEEKS * TEST_DAYS
     starts = range(first - TEST_DAYS, last, TEST_DAYS)
     models = []
-    # the Handbook says nothing in words, so the kernel's features are all there are
+    # the Handbook's data has no categories, so the kernel's features are all features
     recipe = read_policy().classifier.candidates["blend"]
     for start in starts:
         end = start - DELAY_DAYS

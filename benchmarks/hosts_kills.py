@@ -21,9 +21,9 @@ from tests.postgres import running_postgres
 
 KILLS, KILLS_SHORT = 200, 4
 _SENT_AGAIN = 5
-# Users are new after this many kills: over all of them, each would have more rows than any real one
+# New users after this many kills: otherwise each would get more rows than any real user.
 _KILLS_OF_USERS = 10
-# two hosts with other histories of a user decide otherwise
+# hosts with different histories of a user decide differently
 _WEIGHTS = {"cnt_24h": 1e-4}
 
 

@@ -35,9 +35,9 @@ PUSHERS = 8
 EVERYWHERE_SECONDS, ROLLED_BACK_SECONDS, READY_SECONDS = 3.0, 2.0, 5.0
 _PATIENCE_SECONDS = 120.0
 _SETTLED_SECONDS = 0.1
-# users are new after this many rows of each client: else each would have more than any real one
+# new users after this many rows of each client: otherwise each would get too many rows
 _ROWS_OF_USERS = 5_000
-# a feature that is never unknown: the score says which version made it
+# weight of a feature that is never missing: the score identifies the version
 _ODD = {"amount": 1e-3}
 
 

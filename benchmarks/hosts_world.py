@@ -39,7 +39,7 @@ class Balancer:
             "STATS_BIND": f"127.0.0.1:{self._stats_port}",
             "API_1": first,
             "API_2": second,
-            # this machine does other things as well
+            # generous, since this machine is busy
             "CHECK_TIMEOUT": "20s",
             **variables,
         }

@@ -12,7 +12,7 @@ sent again in a later life have to be answered as they were.
 from benchmarks import journal_damage, journal_database, journal_kills, journal_power
 from benchmarks.cases import Case, run_cases
 
-# What else may happen to what is acknowledged is another file with a CASE, and a line here.
+# A further fault needs a file with a CASE, and a line here.
 CASES: tuple[Case, ...] = (
     journal_kills.CASE,
     journal_power.CASE,

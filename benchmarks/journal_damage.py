@@ -173,6 +173,6 @@ _DAMAGES: Mapping[str, Damage] = {
         folders_in_the_way,
     )
 }
-# A file cut between two records looks like one that ended there.
+# A file cut between two records cannot be distinguished from a complete one.
 _UNTELLABLE = {"a_shorter_file"}
 CASE = Case("damage", run, bars)

@@ -54,7 +54,7 @@ def run(short: bool, dice: random.Random) -> dict[str, float]:
             wait_until_drained(services)
             stored, promised = set(stored_ids(services)), set(answered.answers) - after_told
             if way is taken_away:
-                # not one of this round is excused
+                # no row of this round may be missing
                 stored |= ids_of_what_was_taken(services.folder)
                 promised = set(answered.answers)
             lost += len(promised - stored)

@@ -37,7 +37,7 @@ from benchmarks.sync_tracer import Shadow, is_tracked, supported
 
 CUTS, CUTS_SHORT = 40, 4
 _PAGE = 4096
-# Small segments: they are begun, filled and removed while it lasts.
+# Small segments, so that several are created, filled and removed during a run.
 _SETTINGS = {"JOURNAL_MAX_BYTES": str(2 * 1024 * 1024)}
 
 
@@ -96,7 +96,7 @@ def live_until_cut(
     before = set(answered.answers)
     services = Services(root, tracer, **settings)
     with ExitStack() as stack:
-        # Not entered: this process would open the database, and close it as no power cut does.
+        # `push` without entering: otherwise this process would open and close the database.
         stack.push(services)
         services.start_api()
         send(services.port, f"{life}-calm", answered, rows=50)

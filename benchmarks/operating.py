@@ -23,7 +23,7 @@ from scheduler.statistics.policy import JudgePolicy, PromotionKind
 from scheduler.statistics.sample import Bools, Floats
 
 WORLD = World(400, correlation=0.95, days=14, auc=0.9, easy=0.79)
-# a fifth of 120 days of training rows, as the recipe takes
+# a fifth of 120 days of training rows, as in the recipe
 VALIDATION = replace(WORLD, positives=690, days=24)
 ALERT_SHARE = 0.0055
 GUARDED = replace(SHIPPED[PromotionKind.NON_INFERIORITY], guard_metrics={})

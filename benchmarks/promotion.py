@@ -116,7 +116,7 @@ def _noise(
     return np.asarray(mixed, dtype=np.float64)
 
 
-# errors and correlation as `make bench-handbook` measures them between two weeks' models
+# errors and correlation as measured by `make bench-handbook` for models of two weeks
 TWO_KINDS = World(500, 0.02, correlation=0.61, auc=0.9, easy=0.79)
 
 

@@ -27,7 +27,7 @@ def simulated_snapshot(
     past = relive(world, now_us, days, crime_share=crime_share)
     schema = {name: SCHEMA[name] for name in COLUMNS}
     batches = [pl.DataFrame(rows, schema, orient="row") for rows in records(world, past)]
-    # no caller sent them: they were imported
+    # imported rows: without a sender
     return pl.concat([SCHEMA.to_frame(), *batches], how="diagonal").sort(_ORDER)
 
 

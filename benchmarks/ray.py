@@ -122,7 +122,7 @@ def measure(rows: int, candidates: int, kills: int, folder: Path) -> Mapping[str
         os.environ.update(nodes.environment)
         cluster = RayExecutor(nodes.environment["RAY_ADDRESS"], TaskLimits())
         with executing(cluster):
-            # the first tasks import the libraries of a training
+            # warm-up: the first tasks import the training libraries
             timed(request(1_000, 2))
             on_ray, choice, _ = timed(asked)
             after_kills, killed = with_kills(nodes, asked, kills)

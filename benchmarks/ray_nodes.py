@@ -17,7 +17,7 @@ from shared.execution.certificates import write_certificates
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 600
 _STORE_BYTES = 200_000_000
-# how long each part of a node may take to come up on a busy machine
+# start timeouts of the parts of a node, on a busy machine
 _PATIENT = {"RAY_raylet_start_wait_time_s": "240", "RAY_agent_register_timeout_ms": "240000"}
 
 
@@ -92,7 +92,7 @@ def running_ray(folder: Path, *, head_cpus: int = 2) -> Iterator[RayNodes]:
         **write_certificates(folder / "tls", ["localhost", "127.0.0.1", own_address()]),
     }
     nodes = RayNodes(folder, environment, f"{own_address()}:{port}")
-    # sockets have short paths
+    # a short path: Unix sockets limit its length
     temporary = Path(f"/tmp/ray-{port}")
     options = [
         *("--head", f"--port={port}", f"--ray-client-server-port={client}"),

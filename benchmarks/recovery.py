@@ -165,7 +165,7 @@ class Before:
 def what_is_served(services: Services) -> Before:
     """The live version, its scores for a row without history, and the finished runs."""
     connection = http.client.HTTPConnection("127.0.0.1", services.port, timeout=30)
-    # of no user and no merchant, so that no history enters it
+    # without user and merchant, so that no history is used
     probe = json.loads(journal_load.post(connection, {**_PROBE, "event_time": _PROBED_AT}))
     connection.request("GET", "/current_model")
     version = json.loads(connection.getresponse().read())["version"]

@@ -35,8 +35,8 @@ def tutorial_app(models: Path) -> FastAPI:
     app = FastAPI()
     with models.open("rb") as file:
         fitted, features = pickle.load(file)
-    # One a tree and call: writing them would be most of the time. A filter would not do, for the
-    # libraries exchange the filters, from several threads at once.
+    # One warning for each tree and call: writing them would dominate. A filter does not help: the
+    # libraries replace the filters, from several threads at once.
     warnings.showwarning = _say_nothing
 
     @app.post("/predict")

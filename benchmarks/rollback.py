@@ -34,7 +34,7 @@ from understudy.rehearsal import models
 from understudy.rehearsal.monitoring import PROGRAMS, Monitoring
 
 GOOD, BAD, NEXT = "1.0.0", "1.0.1", "1.0.2"
-# A bad version is rolled back within this; other cases are watched for as long.
+# Limit for the rollback of a bad version; the other cases are watched for this long.
 MOST_SECONDS = 180.0
 # Notifications take a group_wait of half a minute at most, and three scrapes.
 _TOLD_SECONDS = 90.0
@@ -146,7 +146,7 @@ class Result:
 def run(case: Case, scale: float) -> Result:
     """One case on its own service."""
     settings = {**_SERVED_WELL, **dict(case.settings), "LOG_LEVEL": "warning"}
-    # Workers outlive their supervisor for a moment, and write.
+    # ignore_cleanup_errors: workers outlive their supervisor briefly, and write files.
     folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     with folder as name, Services(Path(name), **settings) as services:
         services.start_api()
@@ -168,7 +168,7 @@ def _watch(world: World, case: Case) -> Result:
     began = time.monotonic()
     limit = MOST_SECONDS * world.scale
     if case.leaves is None or case.happens is _hand_change:
-        # It serves already; the question is whether it stays in service.
+        # The expected version serves already: check that it stays in service.
         time.sleep(limit)
         seconds = 0.0
     else:
@@ -248,7 +248,7 @@ def bars_of(cases: list[Case], scale: float) -> dict[str, Bar]:
     bars: dict[str, Bar] = {}
     for case in cases:
         bars[f"{case.name}_ended_well"] = bars[f"{case.name}_told"] = ("==", 1)
-        # Scrapes and rules take their own time, which does not shrink with the rest.
+        # Scrapes and rule evaluation take time that does not scale with the durations.
         bars[f"{case.name}_seconds"] = ("<=", max(MOST_SECONDS * scale, 30.0))
     return bars
 

@@ -57,10 +57,10 @@ def figures(chaos: Chaos) -> dict[str, float]:
         "simulated_weeks": round((chaos.ended_us - chaos.began_us) / WEEK_US, 2),
         "due": len(expected),
         "lost": len(lost),
-        # a row is unique by job and instant; what a schedule never had would be one too many
+        # rows are unique by job and instant; an instant that was never scheduled is invented
         "invented": len(set(scheduled) - set(due_instants(chaos.began_us, 0, chaos.now_us()))),
         "promotions": len(accepted),
-        # every bundle the API took is the one bundle of one run that succeeded
+        # every bundle that the API accepted belongs to exactly one successful run
         "promotions_without_comparison": sum(is_uncompared(run, accepted[0]) for run in runs),
         "duplicate_promotions": len(accepted) - len(promoted & set(accepted)),
         "promotions_out_of_order": sum(a >= b for a, b in itertools.pairwise(numbers)),
@@ -155,7 +155,7 @@ def bars(kind: str, kills: int, *, separate_disks: bool = False) -> dict[str, Ba
         f"{kind}_simulated_weeks": (">=", 2.0 * kills / 200),
         f"{kind}_lost": ("==", 0),
         f"{kind}_invented": ("==", 0),
-        # with none, none could have been doubled
+        # enough promotions for a duplicate to be possible
         f"{kind}_promotions": (">=", kills // 10),
         f"{kind}_promotions_without_comparison": ("==", 0),
         f"{kind}_duplicate_promotions": ("==", 0),

@@ -58,7 +58,7 @@ def main() -> None:
 
 def prepare(folder: Path, rows: int) -> None:
     """The use case, its model, and the file."""
-    # not at the top: processes that score import this module, and need no training library
+    # imported here: scoring processes import this module, and need no training library
     from benchmarks.declared_model import converted_rows, trained_bundle  # noqa: PLC0415
     from usecases.declared.learning import learning_of  # noqa: PLC0415
 
@@ -130,7 +130,7 @@ def killed(folder: Path, rows: int) -> dict[str, float]:
 
 def with_history(folder: Path, rows: int) -> dict[str, float]:
     """The newer part of a simulated past as a file, scored beside the older part in a database."""
-    # not at the top, as in `prepare`
+    # imported here, as in `prepare`
     from benchmarks.scoring import ask_about, bundle_of, simulated_examples  # noqa: PLC0415
     from understudy.score_history import make_parts_with_history  # noqa: PLC0415
     from usecases.fraud.training.candidate import train_candidate  # noqa: PLC0415

@@ -107,7 +107,7 @@ def second_world(seed: int, scale: Scale) -> pl.DataFrame:
     card = rows["card"].to_numpy()
     away = rng.uniform(-1.0, 1.0, (rows.height, 2))
     kind = rows["kind"].to_numpy()
-    # a merchant has one category; popular ones are met more often
+    # a merchant has one category; low numbers are popular
     each = scale.merchants // len(KINDS)
     shop = kind * each + (each * rng.random(rows.height) ** 1.5).astype(np.int64)
     return (
@@ -135,7 +135,7 @@ def _honest(rng: np.random.Generator, scale: Scale, counts: Ints) -> pl.DataFram
     # habits: each customer prefers some categories
     habits = rng.dirichlet(40 * np.array([kind.share for kind in KINDS]), scale.customers)
     kind = (habits.cumsum(axis=1)[card] < rng.random(size)[:, None]).sum(axis=1).clip(0, 13)
-    # more on some days of the week, in December, and by day rather than by night
+    # more rows on some weekdays, in December, and by day
     day = rng.integers(0, scale.days, size)
     busy = rng.random(size) < 0.3
     day = np.where(busy, (day // 7 * 7 + rng.integers(4, 7, size)) % scale.days, day)

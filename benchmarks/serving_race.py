@@ -21,13 +21,13 @@ from benchmarks.load import Measured, family_cpu_seconds, press
 from benchmarks.services import Services
 from benchmarks.serving_world import write_bodies
 
-# Each load of known users has its own: at ten thousand requests a second a user has a hundred rows
-# more after some seconds, and a third load of the same ones would measure unrealistic windows.
+# Each load has users of its own: at ten thousand requests a second a user gets a hundred rows
+# in some seconds, and a third load with the same users would measure unrealistic windows.
 WARM_USERS = 1_000
 COLD_USERS = 5_000
 USERS_A_ROUND = 2 * WARM_USERS + 2 * COLD_USERS
 RUN_IN_SECONDS = 4.0
-# or as long as no anonymous user comes twice
+# or less: until the anonymous users are used up
 COLD_SECONDS = 2.0
 RATIOS = (
     ("warm", "constant"),

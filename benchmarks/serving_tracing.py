@@ -39,7 +39,7 @@ def measure(rounds: int, seconds: float) -> dict[str, float]:
         for services in arms.values():
             post_batch(services, bodies, "known", WARM_USERS)
         for number in range(rounds):
-            # each goes first in turn
+            # alternating order
             for name in _ARMS if number % 2 else reversed(_ARMS):
                 services = arms[name]
                 settle(services)
@@ -65,7 +65,7 @@ def measure(rounds: int, seconds: float) -> dict[str, float]:
 
 def _started(stack: ExitStack, folder: Path, **settings: str) -> Services:
     folder.mkdir()
-    # the rows of the load are more than anonymous callers may write
+    # the load exceeds the write quota of anonymous callers
     settings = {"ANONYMOUS_BYTES_PER_SECOND": "0", **settings}
     services = stack.enter_context(Services(folder, **settings))
     with on_core(SERVER_CORE):

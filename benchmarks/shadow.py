@@ -88,7 +88,7 @@ def race(
     for number in range(rounds):
         for way in WAYS:
             version = None if way == "alone" else trials.begin(way)
-            # The shadow's process is up, and what was pushed is settled.
+            # Time for the shadow process to start, and for the push to be completed.
             time.sleep(2)
             measured = press(url, pid, bodies, f"{way}-{number}-", seconds)
             found[way].append(measured)

@@ -81,7 +81,7 @@ class Clients:
         self.failed = self.torn = self.stale = 0
         self.milliseconds: dict[str, list[float]] = {name: [] for name in PHASES}
         self.phase = "steady"
-        # What every answer to a request sent now has to name; None: a swap is under way.
+        # Version and number that every response has to name; None: a swap is in progress.
         self.settled: tuple[str, int] | None = None
         self._address = urlsplit(url).netloc
         self._lock = threading.Lock()
@@ -110,7 +110,7 @@ class Clients:
             number += 1
             due += pause
             if number % ROWS_A_CONNECTION == 0:
-                # The next connection may be another worker's.
+                # A new connection may reach another worker.
                 link.close()
 
     def _one(self, link: http.client.HTTPConnection, name: str, due: float) -> None:
@@ -133,7 +133,7 @@ class Clients:
         with self._lock:
             self.failed += failed
             self.torn += torn
-            # Another swap may have begun while this one was under way.
+            # Only stale if no other swap has started during the request.
             self.stale += stale and settled == self.settled
             self.milliseconds[phase].append(took)
 

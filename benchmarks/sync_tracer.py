@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 _FSYNC = {"x86_64": (0xC000003E, 74, 75), "aarch64": (0xC00000B7, 82, 83)}
 _TRACE_ME, _CONT, _SYSCALL, _SET_OPTIONS, _SYSCALL_INFO = 0, 7, 24, 0x4200, 0x420E
-# fork, vfork, clone, exec and seccomp stop the traced; all of them die with the tracer
+# stop on fork, vfork, clone, exec and seccomp; kill the traced processes with the tracer
 _OPTIONS = 0x2 | 0x4 | 0x8 | 0x10 | 0x80 | 0x100000
 _EVENT_SECCOMP = 7
 _WALL = 0x40000000
@@ -66,7 +66,7 @@ class Shadow:
         return dict(json.loads(kept.read_bytes())) if kept.exists() else {}
 
     def _file(self, path: Path, inode: int) -> Path:
-        # An inode number is given again soon, but seldom to a file of the same name.
+        # Inode numbers are reused soon, but rarely for a file of the same name.
         return self._files / f"{_key(path.relative_to(self.root))}#{inode}"
 
 
@@ -174,7 +174,7 @@ def _trace_flushes() -> None:
 
 
 def _ptrace(request: int, pid: int, data: int) -> None:
-    # One that has died meanwhile is told by waitpid.
+    # Errors are ignored: waitpid reports a process that has died.
     _libc().ptrace(request, pid, None, ctypes.c_void_p(data))
 
 

@@ -52,7 +52,7 @@ class TaskWorld:
     def clustered(cls, metric: str) -> "TaskWorld":
         """Few customers and days, whose rows have much in common."""
         usual = cls.usual(metric)
-        # of 500 rows there are 62 customers: the gate asks for 50
+        # 500 rows of 8 each make 62 customers: the gate needs 50
         rows_each = 8 if metric == "ndcg_at_5" else 20
         return replace(
             usual, rows_per_customer=rows_each, days=14, customer_share=0.5, day_share=0.1

@@ -169,7 +169,7 @@ def _pod_findings(template: Manifest) -> Iterator[str]:
 
 
 def _container_findings(container: Manifest, component: str) -> Iterator[str]:
-    # nothing is sent to a scheduler, so nothing waits for it to be ready
+    # a scheduler receives no requests, so it needs no readiness probe
     needed = ["livenessProbe"] + ["readinessProbe"] * (component != "scheduler")
     yield from (f"{probe} is missing" for probe in needed if probe not in container)
     if "memory" not in container.get("resources", {}).get("limits", {}):

@@ -97,7 +97,7 @@ class DeclaredLearning:
     def newest_row_us(self, engine: Engine) -> int | None:
         query = select(func.max(self.tables.rows.c.event_time))
         with database_errors("look for the newest row"):
-            # a history that is only read has its tables, or nothing
+            # a read-only history either has its tables or is empty
             is_made = inspect(engine).has_table(self.tables.rows.name)
         if not is_made:
             make_tables(engine, self.tables)

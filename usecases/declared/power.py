@@ -18,7 +18,7 @@ def ranking_power(values: Floats, truth: Floats, task: TaskKind) -> float:
         return _correlation(values, truth)
     if task is TaskKind.BINARY:
         return _auc(values, truth == truth.max())
-    # separating one class is not a leak; separating all of them is
+    # the minimum: separating one class is not a leak, separating all of them is
     return min(_auc(values, truth == one) for one in np.unique(truth))
 
 

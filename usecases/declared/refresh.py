@@ -65,7 +65,7 @@ def import_source(
         "labels": {"new": counts.labels.new, "changed": counts.labels.changed},
     }
     with database_errors("end an import"), engine.begin() as connection:
-        # the next query begins where this one began: what changed meanwhile comes again
+        # the next query starts where this one started, so changes in between are read again
         end_change(connection, number, {**about, **facts, "read_until_us": now_us})
     return counts
 
@@ -122,7 +122,7 @@ def refresh(engine: Engine, declared: Declaration, folder: Path, now_us: int) ->
     )
     for reason, count in counts.reasons.most_common(3):
         _log.warning("rows_rejected", rows=count, reason=counts.examples[reason])
-    # a query may have asked for a single new row, which may be a bad one
+    # a query may return a single new row, which may be invalid
     if counts.rejected == counts.read and (
         source.files is not None or not _has_rows(engine, declared)
     ):

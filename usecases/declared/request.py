@@ -66,7 +66,7 @@ class RowMaker:
     def __init__(self, schema: RowSchema) -> None:
         self._fields = role_fields(schema)
         names = schema.names
-        # itemgetter of one name answers no tuple
+        # itemgetter with one name returns a value instead of a tuple
         self._pick = itemgetter(*names) if len(names) > 1 else lambda sent: (sent[names[0]],)
         places = list(enumerate(schema.columns))
         self._moments = [at for at, column in places if column.kind is Kind.MOMENT]

@@ -51,7 +51,7 @@ def reason_rule(schema: RowSchema, default: int) -> ReasonRule:
             return None
         if kind is Kind.MOMENT:
             return isoformat(int(written))
-        # what comes back from the database is 0 or 1
+        # the database returns flags as 0 or 1
         return bool(written) if kind is Kind.FLAG else written
 
     def target(scores: FloatVector, _model: ServedModel) -> int:

@@ -47,7 +47,7 @@ def _by_time(
     begin = last - min(duration_us, round((last - first) * LARGEST_HELD_OUT_SHARE))
     window_us = declared.train.window
     oldest = first if window_us is None else begin - window_us
-    # what was still unknown when the held-out window began must not be learned from
+    # train only on labels that were known when the held-out window began
     known = snapshot["label_known_at"] <= begin
     is_train = labelled & known & times.is_between(oldest, begin - delay_us)
     is_held_out = labelled & (times > begin) & (times <= last)
@@ -96,7 +96,7 @@ def slices_of(held_out: pl.DataFrame, declared: Declaration) -> Mapping[str, Mas
 
 
 def _can_be_compared(labels: npt.NDArray[np.generic], rows: int, *, is_classified: bool) -> bool:
-    # a part that is everything is compared anyway
+    # a slice of all rows is compared anyway
     if len(labels) < MIN_ROWS or len(labels) == rows:
         return False
     if not is_classified:

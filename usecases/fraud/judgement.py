@@ -141,14 +141,14 @@ def judgements(
 ) -> Judgements:
     """Apply a model's thresholds to (rows, components)."""
     limits = _limits(components, thresholds)
-    # as Python's floats, which `judge` compares: a threshold must not be rounded to float32
+    # float64, as in `judge`: thresholds must not be rounded to float32
     values = scores.astype(np.float64)
     is_outlier = np.zeros(len(values), dtype=np.bool_)
     anomaly = np.full(len(values), -inf)
     for position, limit, unit in limits.anomalies:
         column = np.zeros(len(values)) if position is None else values[:, position]
         is_outlier |= ~(column <= limit)
-        with np.errstate(all="ignore"):  # of scores that are not numbers
+        with np.errstate(all="ignore"):  # NaN scores
             anomaly = np.fmax(anomaly, column / unit)
     probability = values[:, 0]
     is_blocked = probability >= limits.block

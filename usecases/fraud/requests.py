@@ -119,7 +119,7 @@ def to_transaction(request: TransactionRequest, now_us: int) -> Transaction:
         ValueError: well-typed but without sense; the text begins with the field's name.
     """
     _refuse_nonsense(request)
-    # one random number serves all three ids; reading it is the most expensive call here
+    # one random number for all three ids: generating it is the most expensive call here
     named = request.transaction_id and request.user_id and request.merchant_id
     fresh = "" if named else token_hex(16)
     anonymous = ANONYMOUS_PREFIX + fresh

@@ -16,7 +16,7 @@ AREAS = ("invoice", "login", "mail", "phone", "router", "shop", "television", "w
 DEVICES = ("console", "laptop", "none named", "smartphone", "tablet")
 DELAY_DAYS = 3
 
-# How strongly each product area, device, and sign speaks for each team.
+# Weights of product area, device and further columns for each team (logits).
 AREA_PULL = np.array([
     [0.2, 3.0, -1.0, -1.0], [3.0, 0.4, 0.0, 0.2], [1.5, 0.0, -0.5, 0.8], [0.0, 0.5, 1.6, 0.9],
     [-0.5, -0.8, 1.8, 1.6], [0.9, 1.9, 0.1, -1.0], [0.0, 0.2, 1.4, 1.1], [-0.3, -1.0, 0.9, 2.6],
@@ -37,7 +37,7 @@ def tickets(rows: int, seed: int = 1, until: datetime | None = None) -> pl.DataF
     has_outage, attachments = random.random(rows) < 0.15, random.poisson(0.8, rows)
     pull = AREA_PULL[area] + DEVICE_PULL[device] + np.outer(has_outage, OUTAGE_PULL)
     pull = pull + np.outer(attachments, ATTACHMENT_PULL)
-    # the largest of pulls with Gumbel noise is a draw by their softmax
+    # Gumbel-max trick: the argmax with Gumbel noise is a sample from the softmax
     team = np.argmax(pull + random.gumbel(0, 0.7, pull.shape), axis=1)
     return pl.DataFrame(
         {

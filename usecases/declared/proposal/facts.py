@@ -14,7 +14,7 @@ from shared.rows.column_values import FLAG_WORDS
 
 MOST_COUNTED = 5_000
 """More distinct values than this are not distinguished any further."""
-# signs, currencies and marks between groups; letters make a word of it
+# signs, currencies and group separators; a text with letters is a word
 _WRITTEN_NUMBER = r"^[(+-]?\s*\p{Sc}?\s*\d[\d.,'\s\x{a0}\x{202f}]*\s*(?:\p{Sc}|%)?\)?$"
 _SAMPLED_TIMES = 2_000
 _SAMPLED_ROWS = 40_000
@@ -103,7 +103,7 @@ class Survey:
             step = max(1, piece.frame.height // _SAMPLED_ROWS)
             taken = piece.frame.gather_every(step)
             first = self._sampled[0].schema if self._sampled else taken.schema
-            # files of one folder may hold a column in several types
+            # a column may have different types in the files of one folder
             self._sampled.append(
                 taken.select(pl.col(n).cast(kind, strict=False) for n, kind in first.items())
             )
@@ -133,7 +133,7 @@ def _count_numbers(facts: Facts, texts: pl.Series, said: pl.Series, rows: pl.Ser
     facts.plain += len(plain) - plain.null_count()
     table = pl.DataFrame({"text": said, "plain": plain})
     odd = table.filter(pl.col("plain").is_null())["text"]
-    # written in another way, perhaps: 1.234,50 or $5
+    # may be a number in another notation: 1.234,50 or $5
     written = odd.str.contains(_WRITTEN_NUMBER)
     facts.numbers += len(plain) - len(odd) + int(written.fill_null(value=False).sum())
     if facts.not_a_number is None and not bool(written.all()):
@@ -143,7 +143,7 @@ def _count_numbers(facts: Facts, texts: pl.Series, said: pl.Series, rows: pl.Ser
     numbers = plain.drop_nulls().filter(plain.drop_nulls().is_finite())
     if len(numbers):
         facts.whole += int((numbers == numbers.floor()).sum())
-        # plus nought: -0.0 is shown as 0
+        # + 0.0 turns -0.0 into 0.0
         facts.low = min(facts.low, float(numbers.min())) + 0.0  # type: ignore[arg-type]
         facts.high = max(facts.high, float(numbers.max())) + 0.0  # type: ignore[arg-type]
 

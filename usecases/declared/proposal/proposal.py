@@ -303,7 +303,7 @@ def _notes(asked: NewUseCase, survey: Survey, guesses: Sequence[ColumnGuess]) ->
             f.name for f in survey.facts.values()
             if f.name.lower().endswith(("id", "_key")) and f.name not in left_out
             and f.distinct >= 2 and not f.is_unique
-            # values beyond the most that are told apart were counted for none
+            # values beyond the limit of distinct values were not counted
             and sum(f.counts.values()) / f.distinct >= 2
         ]  # fmt: skip
         if repeated:

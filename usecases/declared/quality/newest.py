@@ -118,7 +118,7 @@ def new_words(rows: Newest, schema: RowSchema) -> list[Finding]:
             continue
         known = rows.before[column.name].drop_nulls().unique()
         now = rows.newest[column.name].drop_nulls()
-        # where every row has its own word, new words are normal
+        # where almost every row has a word of its own, new words are normal
         if len(now) < MIN_NEWEST or len(known) > 0.2 * rows.before.height or not len(known):
             continue
         unseen = now.filter(~now.is_in(known.implode()))

@@ -62,7 +62,7 @@ def repeated_rows(snapshot: pl.DataFrame, schema: RowSchema) -> list[Finding]:
         says = f"is there more than once in {twice.height} rows, e.g. {twice[0, 'row_id']!r}"
         found.append(Finding("row_id_repeated", "row_id", says, {"rows": twice.height}))
     same = int(snapshot.select("entity", "event_time", *schema.names).is_duplicated().sum())
-    # entities of one row each cannot repeat, and rows without a time have no order
+    # only with entity and time: otherwise equal rows are not repetitions
     is_told = schema.roles.entity is not None and schema.roles.time is not None
     if is_told and same > max(_MIN_REPEATED, REPEATED_SHARE * snapshot.height):
         says = f"{same} rows repeat another one in every column: was a file imported twice?"

@@ -172,7 +172,7 @@ def word_codes(words: Words, texts: pl.Series) -> npt.NDArray[np.float32]:
     texts = texts.cast(pl.String)
     known = texts.unique().drop_nulls()
     places = texts.cast(pl.Enum(known)).to_physical().cast(pl.Int64).fill_null(UNKNOWN)
-    # UNKNOWN is the index of the last entry
+    # UNKNOWN is -1: the last entry of the table
     table = np.array([*(words[word] for word in known), np.nan], dtype=np.float32)
     codes: npt.NDArray[np.float32] = table[places.to_numpy()]
     return codes

@@ -33,7 +33,7 @@ class Words(dict[str | None, float]):
 
     def __missing__(self, word: str | None) -> float:
         text = (word or "").encode(errors="surrogatepass")
-        # the column is mixed in: one word in two columns has two codes
+        # personalised by column: the same word in two columns has two codes
         digest = blake2b(text, digest_size=4, person=self._column).digest()
         code = SMALLEST_HASH + int.from_bytes(digest, "big") % (_CODES - SMALLEST_HASH)
         if len(self) < self._most:
@@ -43,7 +43,7 @@ class Words(dict[str | None, float]):
 
 TYPES = Words("transaction_type", get_args(TransactionType))
 MERCHANT_CATEGORIES = Words("merchant_category")
-# two columns never share a code, so that one table can hold the words of all
+# disjoint code ranges, so that one table can hold the words of all columns
 CHANNELS = Words("channel", get_args(Channel), first=256)
 COUNTRIES = Words("country")
 

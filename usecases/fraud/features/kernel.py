@@ -76,7 +76,7 @@ def _walk(history: History, row: TargetRow, stamps: Micros) -> Walk:  # noqa: C9
         same_merchant += merchant == row.merchant
         same_category += history.category[j] == row.category
         same_location += history.location[j] == row.location
-        # each merchant counts where it is met first
+        # each merchant counts once, at its first row
         if merchant != UNKNOWN and stamps[merchant] != row.stamp:
             stamps[merchant] = row.stamp
             in_month += 1
@@ -148,7 +148,7 @@ def _amount(history: History, row: TargetRow, walk: Walk, out: Out) -> None:
 def _time(row: TargetRow, out: Out) -> None:
     local_time = row.event_time + row.offset_min * _MINUTE
     hour = (local_time // _HOUR) % 24
-    day = (local_time // _DAY + 3) % 7  # the epoch was a Thursday; Monday is 0
+    day = (local_time // _DAY + 3) % 7  # 1970-01-01 was a Thursday; Monday is 0
     out[0] = math.sin(2.0 * math.pi * hour / 24.0)
     out[1] = math.cos(2.0 * math.pi * hour / 24.0)
     out[2] = math.sin(2.0 * math.pi * day / 7.0)

@@ -36,7 +36,7 @@ from .windows import RecentWindows
 
 _MAX_PENDING = 200_000
 _MAX_MERCHANTS = 50_000
-# as many rows wait for one another, and as many windows may be read before any is let go
+# rows of a batch handled together, and windows read before the first is released
 _TOGETHER = 64
 
 
@@ -122,7 +122,7 @@ class FraudFeatureSource:
 
     def forget(self, transaction_ids: Sequence[str]) -> None:
         if self.windows is not None:
-            # First, while they still count as our own rows, for which windows need not be searched.
+            # First: while these rows are known as own rows, windows need not be searched for them.
             self.windows.look()
         self.live.forget(transaction_ids)
 

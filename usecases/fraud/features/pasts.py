@@ -22,7 +22,7 @@ class Pasts:
         self._live = live
         self.stored = stored
         self._remote = remote
-        # by user: what was pending before, and the window of what was stored then
+        # by user: the pending rows, and the window of rows stored at that time
         self._ahead: dict[str, tuple[NewestPending, UserWindow | None]] = {}
 
     def read_ahead(self, new: Sequence[Transaction], rows: Sequence[Transaction]) -> None:

@@ -129,7 +129,7 @@ def _take_row(block: Micros, row: Micros, numbers: Floats, wanted: int, out: Out
     if at == VOID:
         return False
     integers = integers_of(block)
-    # rows from before the block was made are not rows at hand, but may be its past
+    # rows from before the block was created are not in it, but may be part of its history
     covered = row[ROW_EVENT] >= block[BEGIN] and row[ROW_INGESTED] >= block[KNOWN]
     fits = (covered or wanted == ADD) and not _among(integers[ID], at, row[ROW_ID])
     if fits:
@@ -144,7 +144,7 @@ def _take_row(block: Micros, row: Micros, numbers: Floats, wanted: int, out: Out
 @compiled_briefly
 def _among(ids: Micros, size: int, transaction_id: int) -> bool:
     found = False
-    for j in range(size):  # to the end: so it compares several at once
+    for j in range(size):  # no early exit, so that the loop is vectorised
         found |= ids[j] == transaction_id
     return found
 

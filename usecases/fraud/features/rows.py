@@ -140,7 +140,7 @@ def complete_block(block: Micros, offset_min: Micros, regions: Micros) -> bool:
     if size > 0:
         block[LAST_EVENT] = integers[EVENT_TIME, size - 1]
         block[LAST_INGESTED] = integers[INGESTED_AT, size - 1]
-    # the line of merchants is free until they are looked up
+    # the row of merchants is scratch space until they are looked up
     again = first_places(integers[ID], size, integers[MERCHANT])
     first_places(integers[SHOP], size, integers[MERCHANT])
     return again

@@ -96,14 +96,14 @@ def _read_row(statement: int, row: Micros, numbers: Floats) -> None:
 def _ask(question: Micros, user: Bytes, first: int, second: int) -> int:
     """A statement that is ready to be stepped through."""
     statement: int = question[0]
-    # the text stays where it is until the statement is reset
+    # SQLITE_STATIC: the text stays in place until the statement is reset
     sqlite.bind_text(statement, question[1], user.ctypes.data, len(user), 0)
     sqlite.bind_int64(statement, question[2], first)
     sqlite.bind_int64(statement, question[3], second)
     return statement
 
 
-# loops where numpy has a word for it: that word takes the compiler seconds
+# explicit loops: numpy's function would add seconds of compile time
 @compiled
 def doubled(lines: Lines) -> Lines:
     """A copy of twice the length."""
@@ -194,7 +194,7 @@ def _to_block(older: Past, recent: Past, room: int) -> tuple[bool, Micros]:
     offsets, regions = np.empty(size, np.int64), np.empty(size, np.int64)
     at = 0
     for rows, numbers in (older, recent):
-        for i in range(len(rows) - 1, -1, -1):  # they are read newest first
+        for i in range(len(rows) - 1, -1, -1):  # reversed: rows are read newest first
             _put_line(lines, reals, at, rows[i], numbers[i])
             offsets[at], regions[at] = rows[i, ROW_OFFSET], rows[i, ROW_REGION]
             at += 1
@@ -250,13 +250,13 @@ def read_past(
     nothing = np.empty(0, np.int64)
     window = _ask(questions[WINDOW], user, begin, end)
     sqlite.bind_int64(window, questions[WINDOW, 4], most[1])
-    # asked in between, it shares the other's read transaction: half as many locks
+    # run while the other statement is open, it shares its read transaction: half as many locks
     code = sqlite.step(window)
     asked, first_seen, first_known = _first(questions, user, begin, known)
     read, rows, numbers = _read_rows(window, code)
     older, amounts = rows[:0], numbers[:0]
     if len(rows) == most[1]:
-        # enough of the newest are visible, now and to every later row; there are older ones
+        # there are older rows: usual only if enough of the newest ones are visible
         if count_visible(rows, event_time, ingested_at) < most[0]:
             return UNUSUAL, nothing
         end_of_older = rows[len(rows) - 1, AT] + 1

@@ -72,7 +72,7 @@ class UserWindow:
         return self.size == VOID
 
     def has(self, transaction_id: str) -> bool:
-        # a hash: taking another row for this one only costs reading again
+        # a hash: a collision only costs another read
         begin = HEADER + ID * self.room
         return bool((self.block[begin : begin + self.size] == hash(transaction_id)).any())
 
@@ -98,7 +98,7 @@ class UserWindow:
         """Grow, or let go of rows that no longer count."""
         size, most = self.size, int(self.block[MOST])
         if size >= most + max(most // 4, ROOM_TO_COME):
-            # Half of what is more stays, for rows that come a little late.
+            # Keep half of the surplus, for rows that arrive slightly late.
             keep, waiting = most + max(most // 8, ROOM_TO_COME // 2), self.taken - size
             room = keep + waiting + places + max(most // 8, ROOM_TO_COME)
             less = newest_of(self.block, most, keep, room)

@@ -24,7 +24,7 @@ from .pasts import Pasts
 from .row_batch import ADD, TELL, take
 from .window import UserWindow
 
-# Windows of users under a bound of users and of rows; a colder one goes before a warmer one.
+# A cache of users' windows with bounds of users and rows; evicts approximately the oldest use.
 
 _FEW = 64
 
@@ -94,7 +94,7 @@ class KeptWindows:
         ):
             user_id = self._colder()
             if self._windows[user_id].used == self._turn:
-                # chance found nothing colder: look at all, which is rare
+                # the random sample found no older window: search all of them (rare)
                 user_id = min(self._users, key=lambda each: self._windows[each].used)
             if self._windows[user_id].used == self._turn and len(self._windows) <= self._max_users:
                 return
@@ -104,7 +104,7 @@ class KeptWindows:
         count = len(self._users)
         if count <= _FEW:
             return min(self._users, key=lambda each: self._windows[each].used)
-        # faster than randrange, and as good
+        # faster than randrange
         one = self._users[int(self._dice.random() * count)]
         other = self._users[int(self._dice.random() * count)]
         return min(one, other, key=lambda each: self._windows[each].used)
@@ -120,7 +120,7 @@ The next such row would void it, and reading it costs several times what one row
 """
 
 _MOST_LATE = 1_000
-# Below these a window is read again at once.
+# Windows with fewer rows, read in less time, are cheap to read again.
 _MANY_ROWS, _LONG_SECONDS = 500, 0.002
 
 
@@ -143,7 +143,7 @@ class RecentWindows:
         self._lock = threading.Lock()
         self._windows = KeptWindows(bounds.users, bounds.rows)
         self._dice = random.Random(0)  # noqa: S311 - any will do
-        # users whose rows come out of order, until when
+        # users whose rows arrive out of order, with an expiry
         self._late: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -186,7 +186,7 @@ class RecentWindows:
                 transaction = transactions[line]
                 put_row(rows, at, line, transaction, self._live.sums(transaction))
             held = [window for window in windows if window is not None]
-            # only now: a window that was given room may have moved
+            # after growing: windows may have moved in memory
             computed = take(held, rows, TELL | ADD, out)
             if computed is not None:
                 lines = [line for line, is_told in zip(lines, computed, strict=True) if is_told]
@@ -258,7 +258,7 @@ class RecentWindows:
             if self._clock() - began > _LONG_SECONDS:
                 self._note_late(user_id)
         else:
-            # Not all at once: windows that were read together would be read together again.
+            # A random age, so that windows that were read together do not expire together.
             age = MAX_AGE_SECONDS * self._dice.uniform(0.75, 1.0)
             window.expires_at = now + age * max(1.0, window.taken / 1_000)
             self._windows.put(user_id, window)

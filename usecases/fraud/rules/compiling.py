@@ -64,7 +64,7 @@ def compile_rule(env: Any, rule: Rule, table: Mapping[str, Variable]) -> Compile
 
 def mentioned(rules: Sequence[Rule], table: Mapping[str, Variable]) -> tuple[Variable, ...]:
     """The variables these rules need."""
-    # every word, also those inside string literals: one too many does no harm
+    # every word, also inside string literals: a superfluous variable is harmless
     words = {word for rule in rules for word in _NAME.findall(rule.when)}
     return tuple(variable for name, variable in table.items() if name in words)
 

@@ -59,7 +59,7 @@ class RuleSet:
         refuse_duplicates(self.rules)
         self._compiled = [compile_rule(self._env, rule, table) for rule in self.rules]
         self._beginnings = [(rule.beginning.conditions, rule) for rule in self._compiled]
-        # a line break before the bracket, so that a comment at the end of a rule ends there
+        # a line break before the bracket ends a comment at the end of a rule
         self._all = self._env.compile("[" + ", ".join(f"({r.when}\n)" for r in rules) + "]")
         self._shown = {r.id: [(name, table[name].read) for name in r.shows] for r in rules}
         self._mentioned = mentioned(self.rules, table)
@@ -118,7 +118,7 @@ class RuleSet:
     def _note_failure(self, rule: Rule, reason: str) -> None:
         self.failures[rule.id] += 1
         count = self.failures[rule.id]
-        # powers of two: a rule that fails on every row must not fill the disk
+        # logged at powers of two: a rule that fails on every row must not fill the disk
         if count & (count - 1) == 0:
             _log.warning("rule_failed", rule=rule.id, reason=reason, times=count)
 

@@ -51,7 +51,7 @@ def variable_table(feature_set: FeatureSet) -> Mapping[str, Variable]:
     features = (
         _feature(name, at, feature_set)
         for at, name in enumerate(feature_set.names)
-        # a rule reads the word itself
+        # rules read the word itself instead of its code
         if name not in feature_set.categories
     )
     return declared | {v.name: v for v in features if v.name not in declared}

@@ -57,8 +57,8 @@ class Autoencoder:
         squared = builder.add("Mul", [error, error], f"{_NAME}_squared")
         width = len(self.columns)
         share = builder.constant(f"{_NAME}_share", np.full((width, 1), 1.0 / width))
-        # Not ReduceMean: it adds in an order that depends on where in memory a row begins, so
-        # that the last bit of a score would hang on the rows beside it.
+        # Not ReduceMean: its order of addition depends on the memory alignment of a row, so
+        # that the last bit of a score would depend on the other rows.
         return builder.add("MatMul", [squared, share], _NAME)
 
     def _export_standardise(self, builder: Builder) -> str:
@@ -92,12 +92,12 @@ def fit_autoencoder(
         columns=chosen,
         fill=np.nanmedian(subset, axis=0).astype(np.float32),
         mean=mean.astype(np.float32),
-        # A feature that never varied keeps its own unit.
+        # A constant feature keeps its own unit.
         inverse_deviation=(1.0 / np.where(deviation > 0, deviation, 1.0)).astype(np.float32),
         clip_sigmas=recipe.clip_sigmas,
     )
-    # Such small products gain nothing from a second thread, and lose much on a busy machine; and
-    # how two threads add up is chance.
+    # Such small products gain nothing from a second thread, and lose much on a busy machine;
+    # the order of addition of two threads is random, too.
     torch.set_num_threads(1)
     rows = unfitted.standardise(matrix)
     _start_at_principal_components(unfitted.network, rows)

@@ -148,7 +148,7 @@ class Classifier:
     def export(self, builder: Builder) -> str:
         inputs = self.vocabulary.export(builder, "classifier")
         boosting, *forest = self.targets()
-        # Two nodes: with one target each, the runtime takes its fast path.
+        # Two nodes with one target each, for which onnxruntime has a fast path.
         builder.nodes.append(ensemble_node([boosting], inputs, "classifier_log_odds"))
         if not forest:
             return builder.add("Sigmoid", ["classifier_log_odds"], "classifier")
@@ -251,7 +251,7 @@ class _Window:
             random_state=seed,
         )
         forest.fit(drawn[:, columns], targets, sample_weight=draw.weights(targets))
-        # Threads add up their trees in the order they finish: the last bit would be chance.
+        # Threads add their trees in the order they finish: the last bit would be random.
         forest.set_params(n_jobs=1)
         return FittedForest(forest, columns)
 
@@ -270,7 +270,7 @@ class _Window:
             early_stopping=False,
             random_state=seed,
         )
-        # OpenMP threads wait by spinning: on a busy machine two take many times as long as one.
+        # OpenMP threads busy-wait: on a busy machine two threads take many times as long as one.
         with threadpool_limits(1):
             # Unweighted: binning with weights takes scikit-learn longer than all else together.
             boosting.fit(drawn, self.labels[draw.rows])

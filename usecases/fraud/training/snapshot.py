@@ -42,7 +42,7 @@ SCHEMA = pl.Schema(
 )
 
 _LABEL = ("label", "label_known_at", "label_source", "label_sent_by")
-# A table scan plus a sort here is faster than walking an index of the database.
+# A table scan and a sort here are faster than an index scan in the database.
 ORDER = ("event_time", "ingested_at", "transaction_id")
 
 

@@ -13,7 +13,7 @@ from shared.usecase.learning import Split
 
 from .policy import SplitPolicy
 
-# The window grows in whole steps of this, so that a day is not judged by its morning.
+# The window grows by whole days, so that no partial day is held out.
 GROWTH_US = MICROS_PER_DAY
 
 

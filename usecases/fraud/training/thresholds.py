@@ -36,7 +36,7 @@ def _lowest_precise(scores: Scores, labels: Labels, precision: float) -> float:
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(labels[order] == 1)
     alerts = np.arange(1, len(ranked) + 1)
-    # Equal scores stand or fall together, so only the last of each run is a possible cut.
+    # Equal scores cannot be separated: only the last of each run is a possible threshold.
     last_of_run = np.append(ranked[1:] != ranked[:-1], True) if len(ranked) else alerts > 0
     good = last_of_run & (hits / alerts >= precision) & (alerts >= MIN_BLOCKED)
     return float(ranked[good][-1]) if good.any() else CAUTIOUS_BLOCK

@@ -114,7 +114,7 @@ def fit_vocabulary(
         codes.append(known)
         places.append(order)
     nothing = np.empty(0, dtype=np.float32)
-    # of two columns that share a code by chance the first keeps it
+    # on a hash collision of two columns the first keeps the code
     every, first = np.unique(np.concatenate([nothing, *codes]), return_index=True)
     return Vocabulary(
         columns=np.asarray(used, dtype=np.int64),

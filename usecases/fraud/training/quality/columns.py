@@ -50,7 +50,7 @@ def _is_no_chance(blocks: Blocks, column: str, day: int) -> bool:
     rows = rows_within(blocks.judged, DaySpan(day, day))
     if rows[column].null_count():
         return False
-    # rows of one customer are similar, so customers count, not rows
+    # rows of one customer are similar: the sample size is the number of customers
     people = rows.height if column == "user_id" else rows["user_id"].n_unique()
     if rows.height < MIN_ROWS:
         return False

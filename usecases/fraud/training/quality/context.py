@@ -58,7 +58,7 @@ def context_of(
 
 def _ordered(snapshot: Snapshot) -> Snapshot:
     if isinstance(snapshot, ScannedRows):
-        # written in the order of time, what has none first
+        # sorted by time, rows without a time first
         return snapshot[snapshot["event_time"].null_count() :]
     times = snapshot["event_time"]
     known = snapshot.filter(times.is_not_null()) if times.null_count() else snapshot

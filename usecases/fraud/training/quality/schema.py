@@ -18,7 +18,7 @@ def schema_faults(rows: Snapshot) -> list[Finding]:
         {name: pa.Column(dtype, nullable=True) for name, dtype in SCHEMA.items()}
     )
     try:
-        # The depth is explicit: an environment variable could switch checks off.
+        # An explicit depth: otherwise an environment variable could disable checks.
         with config_context(validation_depth=ValidationDepth.SCHEMA_ONLY):
             schema.validate(snapshot, lazy=True)
     except SchemaErrors as errors:

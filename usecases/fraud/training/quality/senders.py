@@ -140,7 +140,7 @@ def _is_no_chance(judged: pl.DataFrame, known: int, entities: int) -> npt.NDArra
         judged[name].to_numpy().astype(np.float64)
         for name in ("own", "sent", "of_own", "rest", "rest_own", "usual")
     )
-    # of the other entities: the judged rows must not define what is usual
+    # over the other entities: the examined rows must not define the norm
     elsewhere = binom.sf(own - 1, sent, (rest_own + 1) / (rest + 2))
     focus = np.minimum(TIMES_USUAL * usual / max(known, 1), 1.0)
     focused = binom.sf(of_own - 1, of_own + rest_own, focus)
@@ -156,7 +156,7 @@ def _is_told(found: list[Finding], name: str, entity: str) -> bool:
 def _told(feed: _Feed, newcomer: _Newcomer, entity: str, hit: pl.DataFrame) -> Finding:
     own, sent = int(hit["own"].sum()), int(hit["sent"].sum())
     since = to_datetime(newcomer.since_us // MICROS_PER_SECOND * MICROS_PER_SECOND)
-    # who a customer is stands in no verdict
+    # verdicts contain no ids of customers
     example = f", e.g. {hit[entity][0]!r}" if entity == "merchant_id" else ""
     says = (
         f"of {hit.height} known before{example}: {own} of {sent} {feed.what} since "

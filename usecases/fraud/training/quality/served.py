@@ -44,7 +44,7 @@ def read_served(engine: Engine, as_of_us: int, feature_set: FeatureSet) -> Serve
         .where(table.c.event_time > as_of_us - MAX_AGE_US, table.c.ingested_at <= as_of_us)
         .where(table.c.feature_set_version == feature_set.version)
         .where(table.c.feature_vector.is_not(None))
-        # marked rows differ for a known reason, which is reported elsewhere
+        # rows scored without history differ for a known reason, reported elsewhere
         .where(reasons.is_(None) | reasons.not_like(f"%{HISTORY_UNAVAILABLE}%"))
         .order_by(table.c.event_time.desc())
         .limit(NEWEST)

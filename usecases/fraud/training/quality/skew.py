@@ -24,7 +24,7 @@ def skewed_features(snapshot: Snapshot, context: FeatureContext) -> list[Finding
     if len(served) < MIN_COMPARED:
         return []
     words = [name in context.categories for name in context.served.names]
-    # codes of words are equal or not
+    # codes of categories must be equal
     tolerance = np.where(words, 0.0, TOLERANCE)
     wrong = ~np.isclose(served, recomputed, rtol=tolerance, atol=tolerance, equal_nan=True)
     shares = wrong.mean(axis=0)

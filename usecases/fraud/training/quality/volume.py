@@ -108,7 +108,7 @@ def _hole(line: Timeline, begin: int, end: int, lost: float) -> Finding:
     cut_at_end = _near_midnight(line, end) and _is_normal(line, end, end + BEYOND_HOURS)
     cut_at_begin = _near_midnight(line, begin) and _is_normal(line, begin - BEYOND_HOURS, begin)
     is_cut = cut_at_end or cut_at_begin
-    # a hole that reaches into a quiet night belongs to the day that it empties
+    # a gap that extends into a quiet night is attributed to the day that it empties
     day = day_text(line.first_day + (begin + end) // 2 // HOURS)
     span = (
         f"of {end - begin} hours, {_hour_text(line, begin)} to {_hour_text(line, end)}, "
