@@ -152,8 +152,7 @@ def add_contributions(
             size = entries[leaf + 1] - first
             pattern = (1 << size) - 1
             for step in range(steps[leaf], steps[leaf + 1]):
-                if decided[node[step]] != goes_left[step]:
-                    pattern &= ~(1 << entry[step])
+                pattern &= ~(int(decided[node[step]] != goes_left[step]) << entry[step])
             begin = table_at[leaf] + pattern * size
             for k in range(size):
                 into[feature[first + k]] += table[begin + k]

@@ -5,9 +5,10 @@ Nearly every file is ready as it is. Of any other a temporary copy is made.
 
 import codecs
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
 import numpy as np
 import numpy.typing as npt
@@ -275,31 +276,37 @@ def _in_utf8(path: Path, encoding: str, folder: Path) -> Path:
     found = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
     name = codecs.lookup(found or encoding).name
     copy = None if name == "utf-8" else folder / f"{path.name}.utf8"
-    decoder = codecs.getincrementaldecoder(name)()
-    lines = 0
-    target = copy.open("w", encoding="utf-8", newline="") if copy is not None else None
-    try:
-        with path.open("rb") as file:
-            while True:
-                chunk = file.read(_CHUNK_BYTES)
-                text = decoder.decode(chunk, final=not chunk)
-                if target is not None:
-                    target.write(text)
-                if not chunk:
-                    break
-                lines += chunk.count(b"\n")
-    except UnicodeDecodeError as error:
-        line = lines + error.object[: error.start].count(b"\n") + 1
-        other = "cp1252" if name == "utf-8" else "utf8"
-        raise MappingError(
-            f"{path.name} is not written in {name}: line {line} holds the byte "
-            f'0x{error.object[error.start]:02x}; name its encoding, e.g. encoding = "{other}" '
-            "under [csv]"
-        ) from error
-    finally:
-        if target is not None:
-            target.close()
+    writing: AbstractContextManager[TextIO | None] = nullcontext()
+    if copy is not None:
+        writing = copy.open("w", encoding="utf-8", newline="")
+    with path.open("rb") as file, writing as target:
+        _decode(file, path.name, name, target)
     return copy or path
+
+
+def _decode(file: BinaryIO, file_name: str, encoding: str, target: TextIO | None) -> None:
+    """Write the text to `target`, or only check that it can be decoded.
+
+    Raises:
+        MappingError: names the line of a byte that the encoding does not have.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)()
+    lines, chunk = 0, b"."
+    while chunk:
+        chunk = file.read(_CHUNK_BYTES)
+        try:
+            text = decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            line = lines + error.object[: error.start].count(b"\n") + 1
+            other = "cp1252" if encoding == "utf-8" else "utf8"
+            raise MappingError(
+                f"{file_name} is not written in {encoding}: line {line} holds the byte "
+                f'0x{error.object[error.start]:02x}; name its encoding, e.g. encoding = "{other}" '
+                "under [csv]"
+            ) from error
+        if target is not None:
+            target.write(text)
+        lines += chunk.count(b"\n")
 
 
 def _told(text: Bytes, row: Removed, fields: int) -> tuple[Removed, str, str]:

@@ -44,15 +44,8 @@ def opened_files(paths: Sequence[Path | str], csv: CsvRules) -> Iterator[list[Ro
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="understudy-rows-")))
-        tables: list[RowSource] = []
         try:
-            files = []
-            for path in paths:
-                beyond = lake_source(path)
-                if beyond is None:
-                    files.append(Path(path))
-                else:
-                    tables.append(beyond)
+            files, tables = _local_and_lake(paths)
             for number, source in enumerate(sources(files)):
                 place = folder / str(number)
                 place.mkdir()
@@ -62,6 +55,19 @@ def opened_files(paths: Sequence[Path | str], csv: CsvRules) -> Iterator[list[Ro
             said = f"{error.filename}: {error.strerror}" if error.strerror else str(error)
             raise DataUnavailable(f"cannot read {said}") from error
         yield tables
+
+
+def _local_and_lake(paths: Sequence[Path | str]) -> tuple[list[Path], list[RowSource]]:
+    """Paths of this machine, and the tables of the lake among the paths."""
+    files: list[Path] = []
+    tables: list[RowSource] = []
+    for path in paths:
+        table = lake_source(path)
+        if table is None:
+            files.append(Path(path))
+        else:
+            tables.append(table)
+    return files, tables
 
 
 class QuerySource:

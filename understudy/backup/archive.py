@@ -237,11 +237,9 @@ def _check(path: Path, file: zipfile.ZipFile, member: Member) -> None:
     digest, size = hashlib.sha256(), 0
     try:
         with file.open(member.path) as source:
-            while piece := source.read(_CHUNK_BYTES):
+            while size <= member.size and (piece := source.read(_CHUNK_BYTES)):
                 digest.update(piece)
                 size += len(piece)
-                if size > member.size:
-                    break
     except _UNREADABLE as error:
         raise ArchiveRefused(f"{path} is damaged: {member.path} cannot be read") from error
     if size != member.size or digest.hexdigest() != member.sha256:

@@ -75,8 +75,8 @@ def import_(
 ) -> None:
     """Import your own rows: transactions with a mapping, or those of a declared use case.
 
-    The mapping says which column of the files is which of ours; `understudy mapping FILE`
-    proposes one, and docs/importing.md says everything it can say. Rows that do not fit go to
+    The mapping assigns columns of the files to the columns that are stored; `understudy mapping
+    FILE` proposes one, and docs/importing.md describes it. Rows that do not fit go to
     a separate file, with reasons.
 
     Rows that are there already stay, so an import can be repeated; labels that arrived or
@@ -111,6 +111,30 @@ def import_(
         [time]
         zone = "UTC"
     """
+    settings = load_settings()
+    folder = usecases.declared_folder(settings.use_case)
+    if folder is None:
+        _import_transactions(
+            settings, files or [], mapping, rejected, to=to, dry_run=dry_run, update=update,
+            beside_synthetic=beside_synthetic,
+        )  # fmt: skip
+        return
+    _refuse_for_declared(mapping, to, update=update, beside_synthetic=beside_synthetic)
+    _import_declared(settings, folder, files or [], rejected, dry_run=dry_run)
+
+
+def _import_transactions(
+    settings: CommandSettings,
+    files: list[Path],
+    mapping: Path | None,
+    rejected: Path | None,
+    *,
+    to: str,
+    dry_run: bool,
+    update: bool,
+    beside_synthetic: bool,
+) -> None:
+    """Exit status 1: every row was rejected."""
     from understudy.importing import (  # noqa: PLC0415
         import_transactions,
         preview_transactions,
@@ -118,17 +142,6 @@ def import_(
     )
     from understudy.lake import lake_of  # noqa: PLC0415
 
-    settings = load_settings()
-    folder = usecases.declared_folder(settings.use_case)
-    if folder is not None:
-        _refuse_for_declared(mapping, update=update, beside_synthetic=beside_synthetic)
-        if to == "lake":
-            raise SettingsError(
-                "--to lake: leave it out for a declared use case: [source] files names the place "
-                "its rows are read from"
-            )
-        _import_declared(settings, folder, files or [], rejected, dry_run=dry_run)
-        return
     if not files or mapping is None:
         raise SettingsError("name the files and --mapping; `understudy mapping FILE` proposes one")
     if dry_run:
@@ -145,7 +158,9 @@ def import_(
         raise typer.Exit(1)
 
 
-def _refuse_for_declared(mapping: Path | None, *, update: bool, beside_synthetic: bool) -> None:
+def _refuse_for_declared(
+    mapping: Path | None, to: str, *, update: bool, beside_synthetic: bool
+) -> None:
     """Options that would have no effect are refused rather than ignored."""
     why = "leave it out for a declared use case"
     if mapping is not None:
@@ -157,6 +172,10 @@ def _refuse_for_declared(mapping: Path | None, *, update: bool, beside_synthetic
         )
     if beside_synthetic:
         raise SettingsError(f"--beside-synthetic: {why}: no simulator fills its database")
+    if to == "lake":
+        raise SettingsError(
+            f"--to lake: {why}: [source] files names the place its rows are read from"
+        )
 
 
 def _import_declared(
