@@ -2,7 +2,7 @@
 
 10,000 runs, 200 versions, 5,000 looks at a trial and a million decisions in SQLite; a console
 process, and an API that answers at once. Every page, its JSON and its CSV are asked for in rounds
-that are longer apart than answers are shared, so each answer is read anew. Then five tabs at once.
+that are longer apart than answers are shared, so each answer is read again. Then five tabs at once.
 
 `--short`: 1,000 runs, 100,000 decisions, a third of the rounds.
 """

@@ -1,6 +1,6 @@
 """A simulated past in which three things change, one after the other, and stay changed.
 
-First crimes come up that nobody had seen (card testing, cloned cards, unusual devices), then
+First crimes come up that were not seen before (card testing, cloned cards, unusual devices), then
 all amounts grow, then a category of merchants is compromised. Before that the world is
 stationary: compromised merchants, takeovers and big tickets.
 """

@@ -4,7 +4,7 @@
 `understudy import` takes, computes the features, trains on the rows before one date, with the
 labels known by the other, and judges the graph that would be served on the rows since. Three
 seeds, of which the median counts. Plain is scikit-learn's own boosting on the same inputs, on
-all rows, words as its own categories where it takes so many, no early stopping. Two settings of
+all rows, words as its own categories up to its limit, no early stopping. Two settings of
 it are measured and the better one counts: its defaults with 200 trees, and slower, smaller ones.
 """
 

@@ -68,7 +68,7 @@ def measure(folder: Path, wanted: int, *, in_memory: bool) -> dict[str, float]:
 
 
 def write_worlds(engine: Engine, now_us: int, wanted: int) -> int:
-    """About so many rows, in whole worlds of one size; returns how many there are."""
+    """About this many rows, in whole worlds of one size; returns how many there are."""
     worlds = -(-wanted // ROWS_A_WORLD)
     customers = round(wanted / worlds / (DAYS * ROWS_A_DAY))
     written = 0

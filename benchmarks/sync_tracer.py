@@ -3,7 +3,7 @@
 `python -m benchmarks.sync_tracer ROOT SHADOW COMMAND...` keeps, below SHADOW, every file of ROOT
 as it was when it was flushed last, and the names of every folder as they were when that was. It
 watches fsync and fdatasync of the command and all its children through the kernel (seccomp and
-ptrace, Linux on x86-64 and ARM), whoever calls them: Python, SQLite, anything. When the tracer
+ptrace, Linux on x86-64 and ARM), from any caller: Python, SQLite, any library. When the tracer
 is killed, so is all that it traces, at once.
 """
 

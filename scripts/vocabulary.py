@@ -2,10 +2,14 @@
 
 IDENTIFIERS are compared as whole names, without leading underscores; MODULES are paths.
 tests/scripts/test_vocabulary.py refuses both, and `python -m scripts.shape` counts them. The same
-test refuses docstrings that open with a word of RIDDLES: they name a thing by a question.
+test refuses docstrings that open with a word of RIDDLES: they name a thing by a question, and
+comments, docstrings, messages and pages with a phrase of WORDING.
 """
 
 import ast
+import io
+import re
+import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,6 +185,28 @@ RIDDLES = frozenset({
 })  # fmt: skip
 """First words of docstrings that ask a question or begin in the middle of a sentence."""
 
+WORDING: Mapping[str, str] = MappingProxyType(
+    {
+        r"whoever|whomever|whosoever": "any caller, every, the user who",
+        r"nobody|somebody": "no process, a person, another caller",
+        r"so many|as many again": "this many",
+        r"nought": "zero",
+        r"anew": "again",
+        r"shall": "must, has to",
+        r"thereby|whatsoever|hitherto|henceforth": "(leave it out)",
+        r"at hand": "available, current",
+        r"signs? of life": "heartbeat, response",
+        r"slips? of the pen": "typing error",
+        r"broke off": "failed",
+        r"what serves": "the live version",
+        r"yardstick": "baseline",
+        r"(?<!there )(?:is|are) no (?:\w+ )?(?:number|text|date|instant|interval|name|version|size|"
+        r"port|flag|word|archive|label|row|record|file|metric|class)s?": "is not a ...",
+        r"none of its values|none of the (?:classes|words)": "is not one of",
+    }
+)
+"""Phrases that are archaic, poetic or not English, as patterns of whole words, and plain ones."""
+
 
 @dataclass(frozen=True)
 class Retired:
@@ -217,6 +243,24 @@ def riddles(path: str, tree: ast.Module) -> Iterator[str]:
                 first = text.split(maxsplit=1)[0].rstrip(",:;").lower()
                 if first in RIDDLES:
                     yield f"{path}:{node.lineno}: {text.strip().splitlines()[0]}"
+
+
+def phrases(path: str, text: str) -> Iterator[str]:
+    """Places of phrases of WORDING: of a Python file in comments and strings, else anywhere."""
+    prose = _python_prose(text) if path.endswith(".py") else enumerate(text.splitlines(), 1)
+    for line, words in prose:
+        for pattern, instead in WORDING.items():
+            for found in re.finditer(rf"\b(?:{pattern})\b", words, re.IGNORECASE):
+                yield f"{path}:{line}: {found[0]} ({instead})"
+
+
+def _python_prose(text: str) -> Iterator[tuple[int, str]]:
+    """Comments and strings of more than one word, with their lines."""
+    kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", -1)}
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type in kinds and " " in token.string.strip():
+            for number, line in enumerate(token.string.splitlines()):
+                yield token.start[0] + number, line
 
 
 def identifiers(tree: ast.Module) -> Iterator[tuple[int, str]]:

@@ -1,8 +1,8 @@
 """The host names of a service, and the origin of its own pages: protects from DNS rebinding.
 
-A browser sends along the name that its page was loaded from. Whoever owns a name can make it
-resolve to this machine a moment later (DNS rebinding); they cannot make a browser send another
-name, nor turn an address into a name of theirs.
+A browser sends along the name that its page was loaded from. The owner of a name can make it
+resolve to this machine a moment later (DNS rebinding), but cannot make a browser send another
+name, nor turn an address into a name.
 """
 
 import socket

@@ -47,7 +47,7 @@ def one_form(text: str) -> str:
 class Transaction:
     """A row to be scored or learned from; its repr leaves out who it is about.
 
-    Nobody changes one that is made: `dataclasses.replace` makes another.
+    Never changed after its creation: `dataclasses.replace` makes another one.
 
     Attributes:
         event_time_us: when it happened, microseconds since the epoch, UTC.

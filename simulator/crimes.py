@@ -79,7 +79,7 @@ def compromise(stage: EventStage, honest: SimulatedEvents, rows: int) -> Simulat
 
 
 def take_over(stage: EventStage, rows: int) -> SimulatedEvents:
-    """Somebody shops with another's card for a day or two, for more than its owner would."""
+    """A thief shops with a stolen card for a day or two, for more than its owner would."""
     rng = stage.rng
     victims, sizes = _bursts(stage, rows, 4, 12)
     customer = np.repeat(victims, sizes)

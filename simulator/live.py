@@ -41,7 +41,7 @@ class LiveRow:
 
     Attributes:
         time_us: when it happens, by the simulated clock.
-        label_known_at_us: when somebody will have found out, by the same clock.
+        label_known_at_us: when the truth becomes known, by the same clock.
     """
 
     body: dict[str, Any]

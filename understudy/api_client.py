@@ -95,7 +95,7 @@ def change_api(
 
 
 def user_name() -> str:
-    """Whoever runs the command, by the operating system; `unknown` where it has no name."""
+    """The user who runs the command, by the operating system; `unknown` where it has no name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -103,7 +103,7 @@ def fix_found(
                 replace_rows(connection, number, log, rows, tuple(values), logs=logs)
                 details["rows"] += len(part)
         end_change(connection, number, details)
-    _print_done(console, "mended", details["rows"], number)
+    _print_done(console, "corrected", details["rows"], number)
 
 
 def show_changes(engine: Engine, limit: int, console: Console) -> None:

@@ -25,10 +25,10 @@ SECONDS_BETWEEN_LINES = 5.0
 
 @dataclass(frozen=True, slots=True)
 class NewCustomers:
-    """Customers that the world has not seen: nobody else's history is theirs as well.
+    """Customers without history, and with ids that no other customer has.
 
     Attributes:
-        days: the simulated clock begins so many days ago.
+        days: days ago that the simulated clock begins.
         amount_factor: from there on.
     """
 

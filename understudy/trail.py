@@ -1,6 +1,6 @@
-"""Changes that a command makes in the database by itself: each leaves a line that says who and why.
+"""Changes that a command makes in the database itself: each leaves a line with person and reason.
 
-The line goes into the audit trail where that is at hand, as on one machine and in the API's
+The line goes into the audit trail where that is available, as on one machine and in the API's
 container. Elsewhere, as in the scheduler's container, it goes into the database, to the changes by
 command. The console's page Trail shows both.
 """

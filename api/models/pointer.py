@@ -41,7 +41,7 @@ class Pointer:
         self._metrics = metrics
 
     def open_registry(self) -> None:
-        """Read the registry after a start and write down what was mended."""
+        """Read the registry after a start and record what was repaired."""
         for mended in self._registry.open():
             self._count_hand_change(mended.what == "hand-change")
             self._report(mended.what, mended.why, **mended.details)

@@ -33,7 +33,7 @@ scores were below .001, and of a better one 8 %.
 """
 LATENCY_EDGES_MS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1_000.0)
 LATENCY_CAP_MS = 1_000.0
-"""One row that waited for a disk shall not be the mean of an hour."""
+"""Times are capped: one row that waited for a disk must not dominate the mean of an hour."""
 _LATENCY_BINS = len(LATENCY_EDGES_MS) + 1
 
 _log = structlog.get_logger()

@@ -92,7 +92,7 @@ class PendingDecisions:
         keys = list(map(quarantine_key, batch.quarantined_ids))
         self.cache.drop(batch.superseded)
         if self.commits is not None:
-            # a row that the database rejects is decided anew when it is sent again
+            # a row that the database rejects is decided again when it is sent again
             self.cache.drop(batch.refused)
             self.commits.settled(batch, [*batch.transaction_ids, *keys])
         if keys:

@@ -1,8 +1,8 @@
-"""A worker's sign of life: a byte from its event loop into a pipe that the supervisor reads.
+"""A worker's heartbeat: a byte from its event loop into a pipe that the supervisor reads.
 
-It comes from the loop and from nowhere else: a thread would go on beating for a loop that
+It comes from the event loop only: a thread would go on beating for a loop that
 is stuck. While rows are scored on a thread, one that is stuck there stops it, too. A pipe,
-because a full or broken disk shall not look like a worker that hangs.
+because a full or broken disk must not look like a worker that hangs.
 """
 
 import asyncio

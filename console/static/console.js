@@ -63,7 +63,7 @@
     const live = document.getElementById("live");
     enrich(live || event.target);
   });
-  // A page that nobody looks at asks for nothing.
+  // A hidden page requests nothing.
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (document.hidden) event.preventDefault();
   });

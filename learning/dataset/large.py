@@ -32,7 +32,7 @@ class Workplace:
 
     Attributes:
         lake: further rows of the same history; None: there are none.
-        interrupted: called between two shards; raises when the run shall stop.
+        interrupted: called between two shards; raises when the run has to stop.
     """
 
     folder: Path

@@ -20,7 +20,7 @@ class ForestParameters(Protocol):
     """The numbers of an isolation forest.
 
     Attributes:
-        clip_share: so much of each tail is cut, or the trees split on nothing but extremes.
+        clip_share: share of each tail that is clipped; otherwise trees split on extremes only.
     """
 
     @property

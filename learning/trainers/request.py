@@ -62,7 +62,7 @@ class TrainingRequest:
         recipes: the one that is best on validation rows is trained on all of them.
         measure: by which the best is chosen; empty: the task's default.
         validation_share: the newest share of the rows; thresholds are chosen there, too.
-        folds: so many parts on which the recipe is measured, for the report; 0: none.
+        folds: number of parts on which the recipe is measured, for the report; 0: none.
         outlier: add an isolation forest that scores how unusual a row is.
         outlier_share: the share of validation rows that count as outliers.
     """

@@ -156,9 +156,9 @@ def _hyperparameters(
 
 
 def _folds(request: TrainingRequest, recipe: Recipe, progress: Progress) -> Mapping[str, Any]:
-    """The measure on each of so many parts of the time, learned from all others.
+    """The measure on each part of the time, trained on all others (cross-validation).
 
-    Shown, never judged: parts that are learned from lie on both sides of each.
+    Reported only, never judged: each part has training rows before and after it.
     """
     if not request.folds:
         return {}

@@ -94,7 +94,7 @@ def _champion(run: CycleRun) -> Champion | None:
                 reason=champion.unscorable_reason,
                 judged_by="floors"
                 if context.use_case.policy.allow_unscorable_champion
-                else "nobody",
+                else "no gate",
             )
         return champion
 

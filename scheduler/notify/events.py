@@ -1,7 +1,7 @@
 """Events people are notified of, found in what is recorded anyway.
 
 Ended runs and waiting candidates come from the database, changes of the live version from the API's
-audit trail: so an event is found whoever caused it, and also after an outage.
+audit trail: so an event is found whatever caused it, and also after an outage.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -77,7 +77,7 @@ def from_json(text: bytes) -> Round:
     """The round as it was stored.
 
     Raises:
-        ValueError: this is no such text.
+        ValueError: the text is not a record of a round.
     """
     try:
         stored = orjson.loads(text)

@@ -72,7 +72,7 @@ class LocalRegistry:
         self,
         raw: bytes,
         signature: str,
-        fencing_number: int | None = None,  # noqa: ARG002 - one process, nobody to be fenced off
+        fencing_number: int | None = None,  # noqa: ARG002 - one process, no other to fence off
     ) -> PushAnswer:
         try:
             verify(raw, signature, self._trusted)

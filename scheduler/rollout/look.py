@@ -37,7 +37,7 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class ArmOutcomes:
-    """Rows of one arm whose truth is known, in so many entities; less loss is better."""
+    """Rows of one arm whose truth is known, and their number of entities; less loss is better."""
 
     rows: int
     groups: int

@@ -1,7 +1,7 @@
 """Final states of runs whose versions were on trial, for rows, verdicts and pages.
 
 A rollout ends by the driver, a person, an alert, a crash or a restart, also while no scheduler
-runs. So nobody reports an end: the API is asked about every run that is recorded as ON_TRIAL.
+runs. So no process reports an end: the API is asked about every run that is recorded as ON_TRIAL.
 """
 
 from dataclasses import dataclass, field

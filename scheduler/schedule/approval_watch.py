@@ -20,7 +20,7 @@ _WHO = "scheduler"
 
 
 class ServingApi(Protocol):
-    """The part of the API that knows what serves. Raises ApiUnavailable."""
+    """The part of the API that knows the live version. Raises ApiUnavailable."""
 
     def current(self) -> Serving | None: ...
 

@@ -1,4 +1,4 @@
-"""The worker: claims what was requested, by whomever, and has one run at a time carried out."""
+"""The worker: claims requested runs of any origin, and has one run at a time carried out."""
 
 from collections.abc import Mapping
 

@@ -29,7 +29,7 @@ _LATE_SECONDS = 5.0
 
 
 class LocalProcesses:
-    """So many processes, each with one task at a time."""
+    """A fixed number of processes, each with one task at a time."""
 
     def __init__(self, processes: int, limits: TaskLimits) -> None:
         self._processes = processes

@@ -43,7 +43,7 @@ def host_of(address: str) -> str:
 
 
 def refuse_open_cluster(address: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse a cluster that anybody on the network can use: whoever reaches it runs any code there.
+    """Refuse a cluster that any program on the network can use to run code.
 
     A cluster of this machine needs the token only.
 

@@ -113,7 +113,7 @@ class _Log:
 
 
 class PostgresStoredRows:
-    """PostgreSQL's. While the database is away memory goes on as it is, and is then read anew."""
+    """For PostgreSQL. While the database is away rows in memory stay; then they are read again."""
 
     def __init__(self, fetch: PostgresFetch, clock: Callable[[], float] = time.monotonic) -> None:
         self._fetch = fetch

@@ -104,7 +104,7 @@ def _category(column: Column, source: pl.Series, _written: Written) -> Read:
     shown = ", ".join(column.values[:_SHOWN_VALUES])
     more = ", ..." if len(column.values) > _SHOWN_VALUES else ""
     text = (
-        f"{column.name} is {{}}, none of its values ({shown}{more}): add it to them, or make "
+        f"{column.name} is {{}}, not one of its values ({shown}{more}): add it to them, or make "
         'it an open category, kind = "category" without values'
     )
     return Read(texts, told(texts, unknown, text))

@@ -44,7 +44,7 @@ def _classes(declared: Declaration, column: str, source: pl.Series) -> Read:
     values = table.select(pl.when(pl.col("text").is_not_null()).then("value").alias("v"))["v"]
     shown = ", ".join(names[:_SHOWN_CLASSES]) + (", ..." if len(names) > _SHOWN_CLASSES else "")
     unknown = texts.is_not_null() & values.is_null()
-    text = f"{column} is {{}}, none of the classes ({shown}): add it under [label]"
+    text = f"{column} is {{}}, not one of the classes ({shown}): add it under [label]"
     return Read(values, told(texts, unknown, text))
 
 

@@ -7,7 +7,7 @@ the directory is synced: without the last step a power cut may forget the name.
 |----------------------|-------------------------------------------------------------------|
 | `write_whole`        | the new content; the old one until then                           |
 | `write_whole_within` | the same, in a folder that is made first                          |
-| `create_once`        | the content of whoever was first                                  |
+| `create_once`        | the content of the first writer                                   |
 | `write_directory`    | a directory with all its files                                    |
 | `replacing`          | what the block wrote; not synced                                  |
 | `move`               | the file or directory that was elsewhere                          |

@@ -86,7 +86,7 @@ class NamedFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Put what was written into its place, also when the work broke off."""
+        """Put what was written into its place, also when the work failed."""
         file, self._file = self._file, None
         if file is None or self._temporary is None:
             if file is not None:

@@ -165,7 +165,7 @@ def _copy_new(
     columns: Sequence[str],
     records: Sequence[RowValues],
 ) -> Inserted:
-    """Several writers at once: of equal ids one is stored, whoever commits first."""
+    """Several writers at once: of equal ids the one that commits first is stored."""
     fresh = _first_of_each(columns, records)
     staging, names = f"staged_{next(_NUMBERS)}", ", ".join(columns)
     connection.exec_driver_sql(

@@ -19,7 +19,7 @@ class RetrainingConfig:
     """The one row of RetrainingConfig; `interval` is as typed, the reader parses it.
 
     `last_run` and `next_run` are None when empty or not a timestamp: only the interval and
-    the switch steer anything, so a slip of the pen there must not stop the scheduler.
+    the switch steer anything, so a typing error there must not stop the scheduler.
     """
 
     config_id: int

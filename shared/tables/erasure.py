@@ -58,7 +58,7 @@ def digest_of(entity: str) -> str:
 
 
 def _erase_removed(connection: Connection, logs: RowLogs, entity: str) -> int:
-    """Rows that were removed before, or that a correction gave to somebody else."""
+    """Rows that were removed before, or that a correction gave to another entity."""
     kept = logs.replaced
     was = kept.c.before[logs.entity].as_string() == entity
     ids = select(kept.c[logs.row_id]).where(was)

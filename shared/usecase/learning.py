@@ -79,9 +79,9 @@ class Quarantine:
     """A snapshot without its few wrong rows.
 
     Attributes:
-        kept: what is learned from; the snapshot itself where too many rows are wrong.
+        kept: the rows to learn from; the snapshot itself where too many rows are wrong.
         faults: how many rows have which fault, by its name; a row may have several.
-        rows: how many rows were set aside.
+        rows: number of rows left out.
     """
 
     kept: pl.DataFrame

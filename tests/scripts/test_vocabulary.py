@@ -5,7 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from scripts.shape import ROOT, product_files
-from scripts.vocabulary import ONE_MEANING, retired_words, riddles
+from scripts.vocabulary import ONE_MEANING, phrases, retired_words, riddles
 
 # Public classes with a name that another one has, and the reason.
 SHARED_NAMES = {
@@ -60,6 +60,31 @@ def test_descriptions_that_open_with_a_question_are_reported_with_their_place() 
     assert list(riddles("api/f.py", ast.parse(code))) == [
         "api/f.py:4: How many.",
         "api/f.py:8: Whether it is.",
+    ]
+
+
+def test_comments_messages_and_pages_are_in_plain_english() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    files = [*product_files(ROOT), *(ROOT / "benchmarks").glob("*.py"), *pages]
+    names = {file: file.relative_to(ROOT).as_posix() for file in files}
+    quoted = {"docs/glossary.md"}  # lists old words beside the terms of today
+    found = [
+        phrase
+        for file, name in names.items()
+        if name not in quoted
+        for phrase in phrases(name, file.read_text())
+    ]
+    assert found == []
+
+
+def test_phrases_are_reported_in_comments_and_strings_and_not_in_names() -> None:
+    code = 'nobody = 1  # so many of them\nraise ValueError("x is no number")\nwho = "nobody"\n'
+    assert list(phrases("api/f.py", code)) == [
+        "api/f.py:1: so many (this many)",
+        "api/f.py:2: is no number (is not a ...)",
+    ]
+    assert list(phrases("docs/a.md", "One.\nThere is no row, read anew.")) == [
+        "docs/a.md:2: anew (again)"
     ]
 
 

@@ -148,7 +148,7 @@ def first_model(demo: Demo) -> None:
 def traffic(demo: Demo) -> None:
     demo.act("2. Traffic at the customers' own pace")
     demo.say("Every row is validated, scored with its history and written down before the answer")
-    demo.say("leaves; labels follow days later, when somebody complains or nobody has.")
+    demo.say("leaves; labels follow days later, after a complaint or a delay without one.")
     demo.play(DRIFT_DAYS_AGO)
     demo.try_it("status")
 
@@ -238,7 +238,7 @@ def slow_model(demo: Demo) -> None:
     proven = "the good version did not serve well"
     demo.services.wait_for(lambda: _served_well(demo, rows), ROLLOUT_SECONDS, proven)
     demo.services.push(models.slow(bad, _SLOW_PRODUCTS))
-    demo.say(f"Somebody with the keys pushes {bad} past the scheduler: signed, it passes the smoke")
+    demo.say(f"A person with the keys pushes {bad} past the scheduler: signed, it passes the smoke")
     demo.say("test, and multiplies matrices for every row. Users go on paying:")
     began = time.monotonic()
 

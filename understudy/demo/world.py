@@ -65,7 +65,7 @@ class DemoWorld:
         self._next = sum(row.time_us < self.clock_us for row in self.rows)
 
     def at(self, days_ago: float) -> int:
-        """The instant so many days before the present."""
+        """The instant this many days before the present."""
         return self.present_us - round(days_ago * MICROS_PER_DAY)
 
     def seed(self, engine: Engine) -> int:

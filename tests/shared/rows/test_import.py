@@ -120,7 +120,7 @@ BAD = {
     "a missing number": ("c,2026-01-05,NaN,month,,1,,no", "charge is missing (required = false"),
     "an unseen word": (
         "c,2026-01-05,1,weekly,,1,,no",
-        "contract is 'weekly', none of its values (month, year): add it to them",
+        "contract is 'weekly', not one of its values (month, year): add it to them",
     ),
     "a flag that is none": (
         "c,2026-01-05,1,month,,maybe,,no",
@@ -134,7 +134,7 @@ BAD = {
     "a time in the future": ("c,2031-01-05,1,month,,1,,no", "as_of is '2031-01-05', in the future"),
     "a label that is none": (
         "c,2026-01-05,1,month,,1,,perhaps",
-        "churned is 'perhaps', none of the classes (no, yes)",
+        "churned is 'perhaps', not one of the classes (no, yes)",
     ),
 }
 

@@ -96,7 +96,7 @@ def changed_units(rows: Newest, schema: RowSchema) -> list[Finding]:
 
 
 def _magnitude(values: pl.Series) -> float | None:
-    """The median of what is not nought; None where that is not a scale."""
+    """The median of the values other than 0; None where values span orders of magnitude."""
     sizes = values.drop_nulls().abs()
     sizes = sizes.filter(sizes > 0)
     if len(sizes) < MIN_NEWEST:

@@ -1,4 +1,4 @@
-"""The memory layouts the kernel reads: columns of past rows, and the row at hand."""
+"""The memory layouts the kernel reads: columns of past rows, and the current row."""
 
 from typing import NamedTuple
 

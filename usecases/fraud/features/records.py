@@ -53,7 +53,7 @@ def _integer(data: Bytes, at: int, length: int) -> int:
 def _find_columns(data: Bytes, at: int, columns: Micros) -> int:
     """The offset and the length of each column's bytes.
 
-    Returns where the record ends, or -1 if it is no such record.
+    Returns where the record ends, or -1 if it has another form.
     """
     if _integer(data, at, 4) != _COLUMNS:
         return -1

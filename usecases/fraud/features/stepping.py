@@ -239,11 +239,11 @@ def read_past(
     row: tuple[int, int, int],
     most: tuple[int, int, int],
 ) -> tuple[int, Micros]:
-    """The block of a user's rows, with room for more, for a row at hand and what comes after it.
+    """The block of a user's rows, with room for later rows, for the current row and later ones.
 
     `span` is where the window begins and ends, and until when a row must have been ingested;
-    `row` the event time, the ingestion and the id of the row at hand; `most` how many prior rows
-    count, how many to read, and for how many more there shall be room.
+    `row` the event time, the ingestion and the id of the current row; `most` how many prior rows
+    count, how many to read, and the number of places for later rows.
     """
     begin, end, known = span
     event_time, ingested_at, _ = row

@@ -73,7 +73,7 @@ class WordsRecipe(StrictTable):
         min_rows: a word that fewer training rows have is not known.
         max_words: of more, the most frequent are known.
         prior_rows: words are ordered by their rate of positives, drawn to that of all rows as
-            if each had so many more rows of the usual kind.
+            if each had this many further rows of the usual rate (additive smoothing).
     """
 
     min_rows: PositiveInt
@@ -87,12 +87,12 @@ class ClassifierChoice(StrictTable):
     Attributes:
         validation_share: the newest share of the training rows, by which candidates are
             chosen and thresholds set; the model that is shipped has learned from them too.
-        parts: so many parts of that size, where the training rows are between `parts_from_rows`
+        parts: number of parts of that size, where the training rows are between `parts_from_rows`
             and `parts_to_rows`; else one: fewer rows cannot tell, more need no second look.
         max_negatives: candidates are compared by models of at most this many negatives.
         baseline: the candidate that is taken unless another one is better by more than
             `margin`: a smaller difference on some thousand rows is luck.
-        max_node_visits: a candidate whose trees cost a row more than so many nodes is not taken.
+        max_node_visits: a candidate whose trees cost a row more than this many nodes is not taken.
     """
 
     validation_share: float = Field(gt=0, le=0.3)
@@ -119,7 +119,7 @@ class IsolationForestRecipe:
 
     Attributes:
         features: few and informative; with all of them unusual values are lost in noise.
-        clip_share: so much of each tail is cut, or the trees split on nothing but extremes.
+        clip_share: share of each tail that is clipped; otherwise trees split on extremes only.
     """
 
     features: tuple[str, ...] = (

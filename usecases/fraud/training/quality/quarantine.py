@@ -1,4 +1,4 @@
-"""Few wrong rows are set aside, so that one of them does not block every later run."""
+"""A few wrong rows are quarantined, so that one of them does not block every later run."""
 
 import polars as pl
 
@@ -29,7 +29,7 @@ def quarantine(snapshot: pl.DataFrame, as_of_us: int, policy: QualityPolicy) -> 
 def wrong_rows(
     snapshot: Snapshot, as_of_us: int, policy: QualityPolicy
 ) -> tuple[pl.Series, dict[str, int]] | None:
-    """A mask of wrong rows, and their faults by name; None where nothing is to be set aside."""
+    """A mask of wrong rows, and their faults by name; None where no row is to be left out."""
     if schema_faults(snapshot):
         return None
     checks = row_checks(Context(as_of_us, policy, None))

@@ -13,7 +13,7 @@ from shared.usecase.serving import HISTORY_UNAVAILABLE, FeatureSet, FloatMatrix
 
 NEWEST = 5_000
 MAX_AGE_US = 7 * MICROS_PER_DAY
-"""A skew that was mended must not block for longer than the rows that still show it."""
+"""A skew that was corrected must not block for longer than the rows that still show it."""
 
 
 @dataclass(frozen=True, slots=True)
