@@ -83,8 +83,8 @@ def test_phrases_are_reported_in_comments_and_strings_and_not_in_names() -> None
         "api/f.py:1: so many (this many)",
         "api/f.py:2: is no number (is not a ...)",
     ]
-    assert list(phrases("docs/a.md", "One.\nThere is no row, read anew.")) == [
-        "docs/a.md:2: anew (again)"
+    assert list(phrases("docs/glossary.md", "One.\nThere is no row, read anew.")) == [
+        "docs/glossary.md:2: anew (again)"
     ]
 
 
