@@ -1,8 +1,9 @@
-"""Addresses this program may call: only those that an operator names, only over HTTP.
+"""Addresses this program may call: only those that an operator names.
 
-There are four: API_URL, MLFLOW_TRACKING_URI, OTEL_EXPORTER_OTLP_ENDPOINT and NOTIFY_URL. No
-request, webhook, bundle or row of data ever names one; a client that calls them follows no
-redirect.
+Four are called over HTTP: API_URL, MLFLOW_TRACKING_URI, OTEL_EXPORTER_OTLP_ENDPOINT and NOTIFY_URL;
+a client that calls them follows no redirect. Others are places of data: DATABASE_URL, STORE_URL,
+LAKE_URL, `[source]` of a declaration, and the cluster of RAY_ADDRESS. No request, webhook, bundle
+or row of data ever names one.
 """
 
 import os
@@ -12,6 +13,10 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, SecretStr
 
 _SCHEMES = ("http", "https")
+
+
+class SecretInside(ValueError):
+    """Raised about a text that no message may repeat."""
 
 
 def check_address(text: str, *, with_query: bool = False) -> str:
@@ -33,6 +38,21 @@ def check_address(text: str, *, with_query: bool = False) -> str:
     return text
 
 
+def check_place(text: str) -> str:
+    """A folder, or the address of a bucket, which messages and tables of changes repeat.
+
+    Raises:
+        SecretInside: it contains a password or a signature.
+    """
+    parts = urlsplit(text) if "://" in text else urlsplit("")
+    if parts.password is not None or "sig=" in parts.query:
+        raise SecretInside(
+            "a place has no password in it: messages repeat it. Keys of a bucket go into "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what its tools use"
+        )
+    return text
+
+
 def _check_secret(address: SecretStr) -> SecretStr:
     check_address(address.get_secret_value())
     return address
@@ -43,6 +63,7 @@ def _check_webhook(address: SecretStr) -> SecretStr:
     return address
 
 
+Place = Annotated[str, AfterValidator(check_place)]
 Address = Annotated[str, AfterValidator(check_address)]
 SecretAddress = Annotated[SecretStr, AfterValidator(_check_secret)]
 SecretWebhook = Annotated[SecretStr, AfterValidator(_check_webhook)]

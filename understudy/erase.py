@@ -8,6 +8,8 @@ from rich.console import Console
 from sqlalchemy import Engine
 
 import usecases
+from scheduler.cycle.held_out import HeldOutStore
+from scheduler.replay.workspace import HELD_OUT
 from scheduler.settings import SchedulerSettings
 from scheduler.step_cache.store import ArtefactStore
 from scheduler.stores import held_out_store
@@ -20,6 +22,7 @@ from understudy.terminal import DataTable
 
 # Time for recent decisions to be drained from the journal into the database.
 _DRAIN_SECONDS = 2.0
+_STEPS = "kept steps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Erased:
 
     @property
     def is_nothing(self) -> bool:
-        return not any(self.counts.values())
+        return not any(count for name, count in self.counts.items() if name != _STEPS)
 
 
 def erase(
@@ -51,13 +54,17 @@ def erase(
     wait(_DRAIN_SECONDS)
     for name, count in erase_entity(engine, logs, entity, SystemClock().now_us(), reason).items():
         counts[name] += count
+    # They hold snapshots of the rows, and can be computed again. Always, and before what may fail:
+    # after an attempt that broke off nothing else says that there was something to erase.
+    counts[_STEPS] = ArtefactStore(settings.work_dir, settings.work_max_bytes).clear()
     counts["archive"] = FolderArchive(settings.archive_dir).erase(logs, entity)
     if settings.lake_url:
         counts["lake"] = Lake.at(settings.lake_url).erase(logs, entity)
     counts["held-out sets"] = held_out_store(settings).erase(logs.entity, entity)
-    if any(counts.values()):
-        # cached steps hold snapshots of the rows, and can be computed again
-        counts["kept steps"] = ArtefactStore(settings.work_dir, settings.work_max_bytes).clear()
+    counts["held-out sets of replays"] = sum(
+        HeldOutStore(folder, keep=1).erase(logs.entity, entity)
+        for folder in sorted(settings.replay_dir.rglob(HELD_OUT))
+    )
     return Erased(counts)
 
 

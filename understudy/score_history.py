@@ -23,6 +23,7 @@ from understudy.score_parts import (
     ScoreCounts,
     count_errors,
     part_path,
+    read_errors,
     remove_unfinished,
     write_part,
 )
@@ -134,7 +135,7 @@ def make_parts_with_history(
     def make(part: tuple[Path, pl.DataFrame, slice]) -> tuple[pl.Series, int]:
         path, places, where = part
         if path.exists() or matrix is None:
-            return pl.read_parquet(path, columns=["error"])["error"], places.height
+            return read_errors(path), places.height
         scores = scorer.scores(matrix[where])
         if recorder is not None:
             # before the part is written: a run killed in between records it again (idempotent)

@@ -133,7 +133,7 @@ def _missing(
                 yield path, piece, share
                 continue
             counts.kept += piece.frame.height
-            count_errors(pl.read_parquet(path, columns=["error"])["error"], counts)
+            count_errors(read_errors(path), counts)
             progress(share)
 
 
@@ -158,6 +158,11 @@ def write_part(path: Path, made: pl.DataFrame) -> None:
     buffer = BytesIO()
     made.write_parquet(buffer, compression="lz4", statistics=False)
     write_whole(path, buffer.getvalue())
+
+
+def read_errors(path: Path) -> pl.Series:
+    """Why rows of a part have no answer; the folder may have any name."""
+    return pl.read_parquet(path, columns=["error"], glob=False)["error"]
 
 
 def remove_unfinished(work: ScoringJob) -> None:
@@ -221,7 +226,7 @@ def put_together(work: ScoringJob, out: Path) -> None:
 def _as_csv(parts: Sequence[Path], path: Path, _work: ScoringJob) -> None:
     with path.open("xb") as file:
         for at, part in enumerate(parts):
-            pl.read_parquet(part).write_csv(file, include_header=at == 0)
+            pl.read_parquet(part, glob=False).write_csv(file, include_header=at == 0)
 
 
 def _as_parquet(parts: Sequence[Path], path: Path, work: ScoringJob) -> None:

@@ -68,11 +68,11 @@ class Mirror:
             self.look()
 
     def _tidy(self) -> None:
-        """Once an hour: bundles that no host needs any more."""
+        """Once an hour: bundles that no host needs any more, and those that the store lost."""
         now = time.monotonic()
         if now >= self._tidy_at:
             self._tidy_at = now + _TIDY_SECONDS
-            self._share.collect_garbage()
+            self._share.tidy()
 
     def _report(self, error: OSError) -> None:
         problem = error.strerror or str(error)

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from api.registry.ledger import VersionName
 from shared.contracts.rollouts import SHARES, Mode
 from shared.system.files import write_whole
 
@@ -53,8 +54,9 @@ class Rollout(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     mode: Mode
-    version: str
-    champion: str
+    # a stage is named by it in files, and the state may come from a store: nothing but a version
+    version: VersionName
+    champion: VersionName
     salt: str
     share_percent: int = Field(ge=0, lt=100)
     began_at_us: int

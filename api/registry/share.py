@@ -8,7 +8,7 @@ in its directory, and needs no other record.
 
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 
 import structlog
@@ -38,6 +38,7 @@ _LOCK_SECONDS = 5.0
 _SYNC_WAIT_SECONDS = 20.0
 _REFUSED_SECONDS = 60.0
 _ATTEMPTS = 4
+_SIGNATURE_BYTES = 4_096
 # An unreferenced object younger than this may belong to a push in progress.
 _GARBAGE_US = 3_600_000_000
 
@@ -153,17 +154,33 @@ class Share:
                 return self._sync()
         return self._sync()
 
-    def collect_garbage(self) -> None:
-        """Remove bundles from the store that no host needs any more."""
-        found = self.store.read(STATE)
-        if found is None:
+    def tidy(self) -> None:
+        """Remove bundles from the store that no host needs any more; write those that it lost."""
+        found = self.store.read_unless(STATE, None)
+        if not isinstance(found, StoredObject):
             return
         ledger = read_state(found.content, self._use_case, self.store.name).ledger
-        kept = {_key(name, ledger.accepted[name].sha256) for name in self._registry.kept(ledger)}
+        kept = [ledger.accepted[name] for name in self._registry.kept(ledger)]
+        needed = {_key(one.version, one.sha256) for one in kept}
         before_us = self._clock.now_us() - _GARBAGE_US
-        for info in list(self.store.list(BUNDLES)):
-            if info.key.rpartition(".")[0] not in kept and info.modified_us < before_us:
+        there = {info.key: info for info in self.store.list(BUNDLES)}
+        for info in there.values():
+            if info.key.rpartition(".")[0] not in needed and info.modified_us < before_us:
                 self.store.delete(info.key)
+        self._upload_lost(kept, {key: info.size_bytes for key, info in there.items()})
+
+    def _upload_lost(self, kept: Iterable[Acceptance], sizes: Mapping[str, int]) -> None:
+        """A bundle that the store lost, or has part of, is here: a new host could not start."""
+        for one in kept:
+            meta, key = self._registry.meta(one.version), _key(one.version, one.sha256)
+            if meta is None or meta.sha256 != one.sha256:
+                continue
+            with suppress(FileNotFoundError):
+                stored = self._registry.read(one.version)
+                here = len(stored.raw), len(stored.signature.encode())
+                if here != (sizes.get(f"{key}.zip"), sizes.get(f"{key}.sig")):
+                    self.upload(meta, stored)
+                    _log.warning("bundle_written_again", version=one.version)
 
     def _sync(self) -> bool:
         if not self._is_probed:
@@ -289,13 +306,11 @@ class Share:
             return False
         if time.monotonic() < self._refused.get(sha256, 0.0):
             return False
-        raw = self.store.read(_key(version, sha256) + ".zip")
-        signature = self.store.read(_key(version, sha256) + ".sig")
-        if raw is None or signature is None:
-            return self._refuse(accepted, "the store does not have it")
         try:
-            if len(raw.content) > self._max_bytes:
-                return self._refuse(accepted, "it is larger than BUNDLE_MAX_BYTES")
+            raw = self.store.read(_key(version, sha256) + ".zip", self._max_bytes)
+            signature = self.store.read(_key(version, sha256) + ".sig", _SIGNATURE_BYTES)
+            if raw is None or signature is None:
+                return self._refuse(accepted, "the store does not have it")
             stored = StoredVersion(raw.content, signature.content.decode("ascii", "replace"))
             meta = self._accept(accepted, stored)
         except UnderstudyError as error:

@@ -12,13 +12,16 @@ import structlog
 
 from api.rollout.arm_counts import OTHER_HOSTS, own_counts
 from shared.clock import Clock
-from shared.storage.object_store import ObjectInfo, ObjectStore
+from shared.sizes import MIB
+from shared.storage.object_store import ObjectInfo, ObjectStore, ObjectTooLarge
 from shared.system.files import create_once, write_whole
 
 _log = structlog.get_logger()
 _PREFIX = "counts/"
 # Counts of stages that are over are removed after this long.
 _KEPT_US = 3_600_000_000
+# 160 kB of users for each worker of a host (api.rollout.arm_counts)
+_MOST_BYTES = 32 * MIB
 
 
 class HostCounts:
@@ -58,8 +61,15 @@ class HostCounts:
             host, _, suffix = info.key.rpartition("/")[2].partition(".")
             if host == self._own_key() or self._read.get(info.key) == info:
                 continue
-            found = self._store.read(info.key)
-            if found is not None and host.isalnum() and suffix in ("json", "users"):
+            if not (host.isalnum() and suffix in ("json", "users")):
+                continue
+            try:
+                found = self._store.read(info.key, _MOST_BYTES)
+            except ObjectTooLarge as error:
+                _log.error("host_counts_refused", key=info.key, problem=str(error))
+                self._read[info.key] = info
+                continue
+            if found is not None:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 path = self._folder / f"{stage_key}.{OTHER_HOSTS}{host}.{suffix}"
                 write_whole(path, found.content, durable=False)

@@ -17,6 +17,11 @@ import pyarrow.parquet as pq
 ROWS_PER_BATCH = 250_000
 
 
+def _scan(path: Path) -> pl.LazyFrame:
+    """One file, whatever its folders are called: no pattern, no columns out of names."""
+    return pl.scan_parquet(path, glob=False, hive_partitioning=False)
+
+
 @dataclass(frozen=True, slots=True)
 class ScannedRows:
     """Rows [begin, end) of a Parquet file, in the file's order."""
@@ -28,7 +33,7 @@ class ScannedRows:
 
     @classmethod
     def of(cls, path: Path) -> "ScannedRows":
-        scan = pl.scan_parquet(path)
+        scan = _scan(path)
         height = int(scan.select(pl.len()).collect().item())
         return cls(path, scan.collect_schema(), 0, height)
 
@@ -45,7 +50,7 @@ class ScannedRows:
 
     def lazy(self) -> pl.LazyFrame:
         """The rows, of which only the columns that are used will be read."""
-        return pl.scan_parquet(self.path).slice(self.begin, self.height)
+        return _scan(self.path).slice(self.begin, self.height)
 
     def select(self, *expressions: pl.Expr | str, **named: pl.Expr) -> pl.DataFrame:
         """Like a DataFrame's, over batches of rows."""

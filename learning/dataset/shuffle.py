@@ -3,6 +3,7 @@
 Only files written by this process are read. Extensions are neither loaded nor fetched.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 SHARD = "shard"
 ROW = "row"
 _THREADS = 2
+_WILDCARD = re.compile(r"[\[*?]")
 
 
 class ShuffleFailed(UnderstudyError):
@@ -60,7 +62,7 @@ class Shuffler:
         wanted.append(f"{_shard(key, shards)} AS {SHARD}")
         query = (
             f"SELECT {', '.join(wanted)} "  # noqa: S608 - names of columns and paths, quoted
-            f"FROM read_parquet({_text(files)}, file_row_number = true)"
+            f"FROM {_rows(files)}"
         )
         self._copy(query, to, f"PARTITION_BY ({SHARD})")
 
@@ -72,7 +74,7 @@ class Shuffler:
         """
         by = ", ".join(f"{_name(name)} NULLS FIRST" for name in order)
         wanted = ", ".join(map(_name, columns))
-        query = f"SELECT {wanted} FROM read_parquet({_text(files)}) ORDER BY {by}"  # noqa: S608
+        query = f"SELECT {wanted} FROM {_rows(files)} ORDER BY {by}"  # noqa: S608
         self._copy(query, to)
 
     def _copy(self, query: str, to: Path, *options: str) -> None:
@@ -98,8 +100,18 @@ class Shuffler:
             raise ShuffleFailed(f"rows cannot be shuffled in {self.folder}: {error}") from error
 
 
+def _rows(files: Path) -> str:
+    """Files by a pattern of their names, in a folder that may have any name.
+
+    One that is called as a pattern is written would not be found, and `amount=5` would take the
+    place of the column.
+    """
+    pattern = Path(_WILDCARD.sub(r"[\g<0>]", str(files.parent))) / files.name
+    return f"read_parquet({_text(pattern)}, hive_partitioning = false, file_row_number = true)"
+
+
 def _text(path: Path) -> str:
-    """A path, or a pattern of paths, as a literal of SQL."""
+    """A path as a literal of SQL."""
     text = str(path).replace("'", "''")
     return f"'{text}'"
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +9,11 @@ import polars as pl
 
 from scheduler.cycle.shared_files import SharedFiles
 from shared.bundle.version import Version
+from shared.storage.object_store import StoreAway
 from shared.system.files import write_whole_within
 
 _PREFIX, _SUFFIX = "held_out_", ".parquet"
+_AGAIN = "erase again when it is back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,43 +46,30 @@ class HeldOutStore:
 
         A set that had some gets a new digest: a judgement on it can be repeated without them.
         """
-        here = {path.name: path.read_bytes() for path in self._root.glob(f"{_PREFIX}*{_SUFFIX}")}
-        erased = 0
-        for name, content in (self._of_other_hosts(here) | here).items():
-            rows = pl.read_parquet(content)
-            if column not in rows.columns:
-                continue
-            kept = rows.filter(pl.col(column).ne_missing(entity))
-            if kept.height == rows.height:
-                continue
-            erased += rows.height - kept.height
-            if name in here:
-                self._write(self._root / name, kept)
-            elif self._shared is not None:
-                self._shared.put(name, _as_bytes(kept))
-        return erased
-
-    def _of_other_hosts(self, here: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Sets that are only in the store."""
-        if self._shared is None:
-            return {}
-        known = self._shared.files()
-        if known is None:
-            raise OSError(None, "the store (STORE_URL) is away: erase again when it is back")
-        names = [info.key for info in known if info.key.endswith(_SUFFIX)]
-        read = {name: self._shared.get(name) for name in names if name not in here}
-        return {name: content for name, content in read.items() if content is not None}
+        erased: dict[str, int] = {}
+        for path in sorted(self._root.glob(f"{_PREFIX}*{_SUFFIX}")):
+            kept, erased[path.name] = _without(path.read_bytes(), column, entity)
+            if erased[path.name]:
+                self._write_here(path, kept)
+        if self._shared is not None:
+            # each host's copy is looked at: an earlier attempt may have reached only this one
+            for name, count in _erase_shared(self._shared, column, entity).items():
+                erased[name] = max(count, erased.get(name, 0))
+        return sum(erased.values())
 
     def _write(self, path: Path, rows: pl.DataFrame) -> str:
-        content = _as_bytes(rows)
-        digest = hashlib.sha256(content).hexdigest()
-        listed = f"{digest}  {path.name}\n".encode()
-        write_whole_within(path, content)
-        write_whole_within(digest_path(path), listed)
-        if self._shared is not None:
-            self._shared.put(path.name, content)
-            self._shared.put(digest_path(path).name, listed)
-        return digest
+        files = self._write_here(path, rows)
+        for name, content in files.items():
+            if self._shared is not None:
+                self._shared.put(name, content)
+        return hashlib.sha256(files[path.name]).hexdigest()
+
+    def _write_here(self, path: Path, rows: pl.DataFrame) -> dict[str, bytes]:
+        """The set and its digest on this host's disk."""
+        files = _files_of(path.name, rows)
+        for name, content in files.items():
+            write_whole_within(path.with_name(name), content)
+        return files
 
     def _prune(self) -> None:
         files = sorted(
@@ -100,6 +88,47 @@ class HeldOutStore:
         newest = files[-self._keep :]
         names = [name.name for path in newest for name in (path, digest_path(path))]
         self._shared.put_missing(self._root, names, known)
+
+
+def _files_of(name: str, rows: pl.DataFrame) -> dict[str, bytes]:
+    """The files of a set by name: its rows, and their digest."""
+    content = _as_bytes(rows)
+    listed = f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode()
+    return {name: content, digest_path(Path(name)).name: listed}
+
+
+def _without(content: bytes, column: str, entity: str) -> tuple[pl.DataFrame, int]:
+    """A set without an entity's rows, and how many those were."""
+    rows = pl.read_parquet(content)
+    if column not in rows.columns:
+        return rows, 0
+    kept = rows.filter(pl.col(column).ne_missing(entity))
+    return kept, rows.height - kept.height
+
+
+def _erase_shared(shared: SharedFiles, column: str, entity: str) -> dict[str, int]:
+    """Rows taken out of each set in the store.
+
+    Raises OSError: it was not reached, so nobody may believe that they are erased.
+    """
+    known = shared.files()
+    if known is None:
+        raise OSError(None, f"the store (STORE_URL) is away: {_AGAIN}")
+    erased: dict[str, int] = {}
+    try:
+        for name in (info.key for info in known if info.key.endswith(_SUFFIX)):
+            content = shared.read(name)
+            if content is None:
+                # Half written, or not by a scheduler: nobody uses it, and it may hold the rows.
+                shared.remove(name)
+                continue
+            kept, erased[name] = _without(content, column, entity)
+            if erased[name]:
+                for part, written in _files_of(name, kept).items():
+                    shared.write(part, written)
+    except StoreAway as error:
+        raise OSError(None, f"{error.strerror}: {_AGAIN}") from error
+    return erased
 
 
 def _as_bytes(rows: pl.DataFrame) -> bytes:

@@ -14,7 +14,7 @@ import structlog
 from shared.errors import SignatureInvalid
 from shared.keys.signing import verify
 from shared.keys.store import Keys
-from shared.storage.object_store import ObjectInfo, ObjectStore, StoreAway
+from shared.storage.object_store import ObjectInfo, ObjectStore, ObjectTooLarge, StoreAway
 
 _log = structlog.get_logger()
 _SIGNATURE = ".signature"
@@ -37,12 +37,16 @@ class SharedFiles:
 
     def put(self, name: str, content: bytes) -> None:
         """Write a file; while the store is away, only the log says so."""
-        key = self.prefix + name
         try:
-            self.store.write(key, content)
-            self.store.write(key + _SIGNATURE, self.sign(_statement(key, content)).encode())
+            self.write(name, content)
         except StoreAway as error:
             _log.warning("file_not_shared", name=name, problem=error.strerror)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file that has to be there; raises StoreAway."""
+        key = self.prefix + name
+        self.store.write(key, content)
+        self.store.write(key + _SIGNATURE, self.sign(_statement(key, content)).encode())
 
     def put_missing(self, root: Path, names: Iterable[str], known: Iterable[ObjectInfo]) -> None:
         """Write files below `root` that the store lacks, or has from before they were changed."""
@@ -57,11 +61,19 @@ class SharedFiles:
 
     def get(self, name: str) -> bytes | None:
         """The file; None: it is not there, cannot be trusted, or the store is away."""
+        try:
+            return self.read(name)
+        except StoreAway as error:
+            _log.warning("shared_file_not_read", name=name, problem=error.strerror)
+            return None
+
+    def read(self, name: str) -> bytes | None:
+        """The file; None: it is not there, or cannot be trusted; raises StoreAway."""
         key = self.prefix + name
         try:
             found, signature = self.store.read(key), self.store.read(key + _SIGNATURE)
-        except StoreAway as error:
-            _log.warning("shared_file_not_read", name=name, problem=error.strerror)
+        except ObjectTooLarge as error:
+            _log.error("shared_file_refused", name=name, problem=str(error))
             return None
         if found is None or signature is None:
             return None
@@ -89,10 +101,14 @@ class SharedFiles:
     def delete(self, name: str) -> None:
         """Remove a file; while the store is away it stays, and the next pruning finds it."""
         try:
-            self.store.delete(self.prefix + name)
-            self.store.delete(self.prefix + name + _SIGNATURE)
+            self.remove(name)
         except StoreAway as error:
             _log.warning("shared_file_not_deleted", name=name, problem=error.strerror)
+
+    def remove(self, name: str) -> None:
+        """Remove a file that has to go; raises StoreAway."""
+        self.store.delete(self.prefix + name)
+        self.store.delete(self.prefix + name + _SIGNATURE)
 
 
 def _statement(key: str, content: bytes) -> bytes:

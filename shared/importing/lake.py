@@ -83,7 +83,8 @@ class Lake:
             for batch in self.batches(log.name, columns)
             for row_id in batch.filter(wanted)[logs.row_id]
         ]
-        for table in (*logs.beside, *logs.logs) if ids else ():
+        # also without ids: a process that died before it removed older versions left their files
+        for table in (*logs.beside, *logs.logs):
             self._delete(table.name, logs.row_id, ids)
         return len(ids)
 

@@ -11,6 +11,7 @@ from typing import Any, Self, get_args
 from pydantic import BaseModel, ValidationError, model_validator
 
 from shared.errors import SettingsError
+from shared.outbound import SecretInside
 from shared.rows.coherence import faults_of
 from shared.rows.declared_keys import DeclaredKeys
 from shared.rows.schema import MAX_NUMBER, Column, Kind, MomentPart, Roles, RowSchema
@@ -45,6 +46,8 @@ def _fault(item: Mapping[str, Any], model: type[BaseModel]) -> str:
     kind, written = item["type"], item["input"]
     if kind == _SAID_BY_US:
         said = str(item["ctx"]["error"])
+        if isinstance(item["ctx"]["error"], SecretInside):
+            return f"{where}: {said}"
         # errors that concern several keys name them already
         return said if not where else f"{where} = {written!r}: {said}"
     if kind == "missing":

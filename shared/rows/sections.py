@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
+from shared.outbound import check_place
 from shared.rows.quantities import (
     HeldOut,
     SliceRule,
@@ -66,6 +67,8 @@ Duration = Annotated[int, BeforeValidator(parse_duration)]
 MarginText = Annotated[Margin, BeforeValidator(parse_margin)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Model = Annotated[str, BeforeValidator(_model)]
+SourcePlace = Annotated[SourceName, AfterValidator(check_place)]
+Places = Annotated[tuple[SourcePlace, ...], BeforeValidator(_in_list), Field(min_length=1)]
 Texts = Annotated[tuple[SourceName, ...], BeforeValidator(_in_list), Field(min_length=1)]
 
 
@@ -142,7 +145,7 @@ class SourceSection(BaseModel):
 
     model_config = STRICT
 
-    files: Texts | None = None
+    files: Places | None = None
     sql: Annotated[str, Field(strict=True, min_length=1)] | None = None
     database: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")] = "SOURCE_DATABASE_URL"
 

@@ -20,8 +20,11 @@ from obstore.store import ObjectStore as Bucket
 
 from shared.clock import to_micros
 from shared.storage.object_store import (
+    MOST_BYTES,
+    MOST_SMALL_BYTES,
     UNCHANGED,
     ObjectInfo,
+    ObjectTooLarge,
     Revision,
     StoreAway,
     StoredObject,
@@ -54,13 +57,13 @@ class BucketStore:
         self._quick = quick
         self._patient = patient
 
-    def read(self, key: str) -> StoredObject | None:
-        return self._read(self._patient, key, {})
+    def read(self, key: str, most_bytes: int = MOST_BYTES) -> StoredObject | None:
+        return self._read(self._patient, key, {}, most_bytes)
 
     def read_unless(self, key: str, known: Revision | None) -> StoredObject | Unchanged | None:
         options = {} if known is None else {"if_none_match": known.e_tag}
         try:
-            return self._read(self._quick, key, options)
+            return self._read(self._quick, key, options, MOST_SMALL_BYTES)
         except _NotModified:
             return UNCHANGED
 
@@ -94,10 +97,15 @@ class BucketStore:
             except FileNotFoundError:
                 return
 
-    def _read(self, bucket: Bucket, key: str, options: Mapping[str, Any]) -> StoredObject | None:
+    def _read(
+        self, bucket: Bucket, key: str, options: Mapping[str, Any], most_bytes: int
+    ) -> StoredObject | None:
         with self._errors():
             try:
                 found = obstore.get(bucket, key, options=dict(options))
+                # the head of the answer says it, before anything of the object is in memory
+                if found.meta["size"] > most_bytes:
+                    raise ObjectTooLarge(self.name, key, most_bytes)
                 content = bytes(found.bytes())
             except FileNotFoundError:
                 return None

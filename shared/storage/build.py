@@ -23,7 +23,7 @@ def open_store(settings: "StoreSettings") -> ObjectStore | None:
         return None
     parts = urlsplit(url)
     if parts.scheme == "file":
-        return FolderStore(_folder(unquote(parts.path)))
+        return FolderStore(_folder(unquote(parts.path)), settings.store_timeout_seconds)
     return _bucket(url, parts.scheme, settings)
 
 

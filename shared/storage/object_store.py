@@ -8,7 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.errors import UnderstudyError
+from shared.errors import SettingsError, UnderstudyError
+from shared.sizes import GIB, MIB
+
+MOST_BYTES = GIB
+"""The most that is read of an object where its reader names no limit."""
+MOST_SMALL_BYTES = 64 * MIB
+"""The same of a small one: the shared state."""
 
 
 class StoreAway(OSError):
@@ -20,6 +26,16 @@ class StoreAway(OSError):
 
 class WriteConflict(UnderstudyError):
     """Raised when an object is no longer the one that a conditional write was to replace."""
+
+
+class ObjectTooLarge(SettingsError):
+    """Raised instead of reading an object that nothing of ours has written: it is too large."""
+
+    def __init__(self, store: str, key: str, most_bytes: int) -> None:
+        super().__init__(
+            f"STORE_URL: {store}/{key} has more than {most_bytes:,} bytes, so it was not read; "
+            "restore an older version of that object, or remove it"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +79,20 @@ class ObjectStore(Protocol):
 
     name: str
 
-    def read(self, key: str) -> StoredObject | None:
-        """The object; None: there is none."""
+    def read(self, key: str, most_bytes: int = MOST_BYTES) -> StoredObject | None:
+        """The object; None: there is none.
+
+        Raises:
+            ObjectTooLarge: it has more bytes.
+        """
         ...
 
     def read_unless(self, key: str, known: Revision | None) -> StoredObject | Unchanged | None:
-        """A small object, unless it still has this revision; given up sooner than `read`."""
+        """A small object, unless it still has this revision; given up sooner than `read`.
+
+        Raises:
+            ObjectTooLarge: it has more than `MOST_SMALL_BYTES`.
+        """
         ...
 
     def write(self, key: str, content: bytes) -> None:

@@ -5,7 +5,8 @@ are in the archive and in the database: the next run writes them once more, into
 """
 
 import io
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,8 +15,8 @@ import orjson
 from sqlalchemy import (
     JSON,
     ColumnElement,
-    Connection,
     Engine,
+    Row,
     Select,
     Table,
     and_,
@@ -89,7 +90,7 @@ class FolderArchive:
             row_id
             for log in logs.logs
             for file in self._files(log)
-            for row_id in pl.scan_parquet(file).filter(wanted).collect()[logs.row_id]
+            for row_id in _read(file).filter(wanted)[logs.row_id]
         ]
         is_one = pl.col(logs.row_id).is_in(ids)
         for table in (*logs.beside, *logs.logs) if ids else ():
@@ -101,10 +102,15 @@ class FolderArchive:
         return sorted((self.folder / table.name).glob("*.parquet"))
 
 
-def _rewrite_without(file: Path, is_one: "pl.Expr") -> None:
+def _read(file: Path) -> "pl.DataFrame":
     import polars as pl  # noqa: PLC0415 - settings and the console need only the limit of age
 
-    rows = pl.read_parquet(file)
+    # the folders above it may have any name
+    return pl.read_parquet(file, glob=False, hive_partitioning=False)
+
+
+def _rewrite_without(file: Path, is_one: "pl.Expr") -> None:
+    rows = _read(file)
     left = rows.filter(is_one.fill_null(value=False).not_())
     if left.height == rows.height:
         return
@@ -141,7 +147,8 @@ def archive_rows(
         raise TooYoung(f"rows younger than {LEAST_DAYS:.0f} days are needed for training")
     before_us = now_us - round(older_than_days * MICROS_PER_DAY)
     place = FolderArchive(to) if isinstance(to, Path) else to
-    stamp = to_datetime(now_us).strftime("%Y%m%dT%H%M%S")
+    # no two runs have the same names, whatever their clocks say: a file is never replaced
+    stamp = f"{to_datetime(now_us):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
     def writer(number: int) -> _Write:
         return lambda table, rows: place.write(table, f"{stamp}-{number:05d}", rows)
@@ -170,10 +177,11 @@ def _move(
         moved: dict[str, int] = {}
         for table in (log, *logs.beside) if ids else ():
             is_one = among(connection, table, ids, logs.row_id)
-            rows = _frame(connection, table, is_one)
-            if rows.height:
-                write(table, rows)
-            moved[table.name] = connection.execute(delete(table).where(is_one)).rowcount
+            # What goes is what is written: a row that is stored meanwhile is in both or in neither.
+            gone = connection.execute(delete(table).where(is_one).returning(*table.columns)).all()
+            if gone:
+                write(table, _frame(table, gone))
+            moved[table.name] = len(gone)
     return moved
 
 
@@ -216,11 +224,10 @@ def _is_dispensable(log: Table, user: str, before_us: int) -> ColumnElement[bool
     return and_(log.c.event_time > first, log.c.event_time < newest)
 
 
-def _frame(connection: Connection, table: Table, is_one: ColumnElement[bool]) -> "pl.DataFrame":
+def _frame(table: Table, rows: Sequence[Row[Any]]) -> "pl.DataFrame":
     """Columns as they are stored; JSON as text."""
     import polars as pl  # noqa: PLC0415 - settings and the console need only the limit of age
 
-    rows = connection.execute(select(table).where(is_one)).all()
     columns = {
         column.name: [_plain(row[at], column.type) for row in rows]
         for at, column in enumerate(table.columns)

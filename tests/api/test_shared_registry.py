@@ -77,7 +77,7 @@ def make(template: Path, tmp_path: Path) -> MakeApi:
         folder = tmp_path / name
         if not folder.exists():
             shutil.copytree(template / "keys", folder / "keys")
-        settings = serve_settings(folder, store_url=bucket.as_uri())
+        settings = serve_settings(folder, store_url=bucket.as_uri(), store_timeout_seconds=10)
         service = build_service(settings, TinyUseCase(), SystemClock(), smoke=NoSmoke())
         made = Api(service, Signer(folder / "keys"))
         made.service.models.promoter.restore()

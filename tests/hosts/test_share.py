@@ -1,5 +1,7 @@
 """Registries of several hosts, and the store between them."""
 
+import json
+import os
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -82,6 +84,56 @@ def test_a_rollback_and_a_revocation_reach_every_host(world: World) -> None:
     second.share.sync()
     assert second.ledger.is_revoked("1.0.2")
     assert not (second.registry.root / "versions" / "1.0.2").exists()
+
+
+@pytest.mark.parametrize("name", ["version", "champion"])
+def test_a_shared_state_whose_rollout_names_a_path_is_refused(world: World, name: str) -> None:
+    first, second = world.hosts("1.0.0", "1.0.1")
+    state = json.loads((world.bucket / "state.json").read_bytes())
+    state["rollouts"]["current"] = {
+        "mode": "canary", "version": "1.0.1", "champion": "1.0.0", "salt": "s", "share_percent": 5,
+        "began_at_us": 1, "stage_since_us": 1, "who": "push", name: "../../../escaped",
+    }  # fmt: skip
+    (world.bucket / "state.json").write_text(json.dumps(state))
+    for host in (first, second):
+        with pytest.raises(StoreAway, match=rf"cannot be read \(rollouts.current.{name}"):
+            host.share.sync()
+        assert host.registry.content().rollouts.current is None
+
+
+def test_objects_that_were_blown_up_are_not_read_into_memory(world: World) -> None:
+    first, second = world.hosts("1.0.0", "1.0.1")
+    # a hole: nothing of it is on the disk
+    os.truncate(world.bucket / "state.json", 2**42)
+    with pytest.raises(StoreAway, match=r"state.json has more than 67,108,864 bytes"):
+        second.share.sync()
+    assert second.current == "1.0.1"
+    (world.bucket / "state.json").unlink()
+    second.share.sync()
+    [bundle] = (world.bucket / "bundles" / "1.0.0").glob("*.zip")
+    os.truncate(bundle, 2**42)
+    third = world.host("c")
+    third.share.sync()
+    third.registry.open()
+    assert (third.current, third.registry.stored()) == ("1.0.1", {"1.0.1"})
+    assert first.current == "1.0.1"
+
+
+@pytest.mark.parametrize("lost", ["*.zip", "*.sig"])
+def test_a_bundle_that_the_store_lost_is_written_again_by_a_host_that_has_it(
+    world: World, lost: str
+) -> None:
+    first, _ = world.hosts("1.0.0", "1.0.1")
+    for path in world.bucket.glob(f"bundles/*/{lost}"):
+        path.unlink()
+    [cut] = (world.bucket / "bundles" / "1.0.1").iterdir()
+    os.truncate(cut, 1)
+    first.share.tidy()
+    assert cut.stat().st_size > 1
+    third = world.host("c")
+    third.share.sync()
+    third.registry.open()
+    assert (third.current, third.registry.stored()) == ("1.0.1", {"1.0.0", "1.0.1"})
 
 
 def test_a_rollout_and_its_end_reach_every_host(world: World) -> None:
@@ -244,9 +296,9 @@ def test_bundles_that_no_state_names_are_removed_after_an_hour(world: World) -> 
     leftover = world.bucket / "bundles" / "9.9.9" / "abc.zip"
     leftover.parent.mkdir(parents=True)
     leftover.write_bytes(b"of a push that lost")
-    first.share.collect_garbage()
+    first.share.tidy()
     assert leftover.exists()
     world.clock.us = leftover.stat().st_mtime_ns // 1_000 + 2 * 3_600_000_000
-    first.share.collect_garbage()
+    first.share.tidy()
     assert not leftover.exists()
     assert len(list((world.bucket / "bundles").rglob("*.zip"))) == 1

@@ -5,7 +5,9 @@ from pydantic import SecretStr
 
 from scheduler.settings import SchedulerSettings, load_settings
 from shared.errors import SettingsError
-from shared.outbound import check_address
+from shared.outbound import check_address, check_place
+from shared.rows.declaration import DeclarationError, parse_declaration
+from tests.shared.rows.test_declaration import CHURN
 from understudy.settings import CommandSettings
 
 GOOD = ("http://127.0.0.1:8000", "https://api.example/base", "http://u:p@[::1]:5000", "http://api")
@@ -47,6 +49,30 @@ def test_a_refused_address_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> N
     assert "hunter2" not in str(caught.value)
     settings = SchedulerSettings(mlflow_tracking_uri=SecretStr("http://user:hunter2@host"))
     assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["s3://name:hunter2@bucket/rows", "az://account/container/rows?sv=2024&sig=hunter2"],
+)
+def test_a_password_in_the_place_of_data_is_refused_and_not_repeated(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages and the table of changes say where rows come from."""
+    monkeypatch.setenv("LAKE_URL", place)
+    with pytest.raises(SettingsError, match=r"LAKE_URL.*no password in it") as caught:
+        load_settings()
+    text = CHURN.replace('"customers.csv"', f'["customers.csv", "{place}"]')
+    with pytest.raises(DeclarationError, match=r"source\.files.*no password in it") as refused:
+        parse_declaration(text)
+    assert "hunter2" not in f"{caught.value}{refused.value}"
+
+
+@pytest.mark.parametrize(
+    "place", ["var/lake", "s3://bucket/rows", "abfss://files@account.dfs.core.windows.net/rows"]
+)
+def test_a_place_without_a_password_is_taken(place: str) -> None:
+    assert check_place(place) == place
 
 
 def test_who_moves_the_api_of_this_machine_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from deltalake import DeltaTable
 from rich.console import Console
 from sqlalchemy import Engine, func, select, text
 
@@ -65,6 +66,7 @@ def settings(tmp_path: Path) -> Settings:
             "test_data_dir": tmp_path / "test_data",
             "archive_dir": tmp_path / "archive",
             "work_dir": tmp_path / "work",
+            "replay_dir": tmp_path / "replays",
             "use_case": "fraud",
         }
     )
@@ -188,6 +190,43 @@ def test_archived_rows_are_erased_with_their_labels_and_no_file_holds_a_byte_of_
     users = pl.concat([pl.read_parquet(file, columns=["user_id"]) for file in files])
     assert users["user_id"].to_list() == [STAYS] * 2
     assert all(f"{user}-1".encode() not in file.read_bytes() for file in files)
+
+
+def test_older_versions_of_the_lake_go_though_an_attempt_broke_off_before_that(
+    engine: Engine, settings: Settings, tmp_path: Path
+) -> None:
+    place = tmp_path / "old"
+    old = MONDAY_US - 500 * MICROS_PER_DAY
+    with engine.begin() as connection:
+        rows = [_row(f"{day}", GONE, event_time=old + day * MICROS_PER_DAY) for day in range(4)]
+        write_history(connection, rows)
+    archive_rows(engine, TRANSACTION_LOGS, Lake.at(str(place)), MONDAY_US, 400)
+    DeltaTable(str(place / "transactionhistorylogs")).delete()
+    assert list(place.rglob("*.parquet"))
+    lake = settings.model_copy(update={"lake_url": str(place)})
+    erase(engine, lake, GONE, "article 17", at_once)
+    assert not list(place.rglob("*.parquet"))
+
+
+def test_held_out_sets_of_replays_lose_the_rows(engine: Engine, settings: Settings) -> None:
+    store = HeldOutStore(settings.replay_dir / "may" / "held_out", keep=1)
+    kept = store.save(Version(1, 0, 0), pl.DataFrame({"user_id": [GONE, STAYS]}))
+    erased = erase(engine, settings, GONE, "article 17", at_once)
+    assert erased.counts["held-out sets of replays"] == 1
+    assert pl.read_parquet(kept.path)["user_id"].to_list() == [STAYS]
+
+
+def test_an_attempt_that_broke_off_leaves_nothing_that_the_next_one_forgets(
+    engine: Engine, settings: Settings
+) -> None:
+    """Its rows went, and with them what says that kept steps may hold some."""
+    folder = settings.work_dir / "snapshot" / "key"
+    folder.mkdir(parents=True)
+    (folder / "rows").write_text(GONE)
+    erase_entity(engine, TRANSACTION_LOGS, GONE, MONDAY_US, "broke off behind this")
+    erased = erase(engine, settings, GONE, "article 17", at_once)
+    assert erased.is_nothing
+    assert not folder.exists()
 
 
 def test_an_unknown_entity_leaves_no_trace(

@@ -21,7 +21,8 @@ from shared.dossier import (
     read_stored,
 )
 from shared.errors import UnderstudyError
-from shared.system.files import write_whole_within
+from shared.system.files import make_folder
+from shared.system.named_files import NamedFile
 from shared.tables.engine import database_errors
 from understudy.api_client import ApiNotThere, read_api
 from understudy.settings import CommandSettings, load_settings
@@ -69,8 +70,14 @@ def dossier(
     if out is None:
         typer.echo(text, nl=False)
     else:
-        write_whole_within(out, text.encode())
+        make_folder(out.absolute().parent)
+        with NamedFile(out, "--out", _is_dossier) as file:
+            file.text.write(text)
         errors.print(f"{out} is written", soft_wrap=True)
+
+
+def _is_dossier(head: bytes) -> bool:
+    return head.startswith(b"# Dossier of ") or b"<title>Dossier of " in head
 
 
 def _version(text: str) -> str:

@@ -1,5 +1,7 @@
 """Candidates and held-out sets in a store: what one scheduler wrote, another host's has."""
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +14,7 @@ from shared.bundle.version import Version
 from shared.keys.signing import sign
 from shared.keys.store import KeyStore
 from shared.storage.folder_store import FolderStore
+from shared.storage.object_store import MOST_BYTES, StoreAway, StoredObject
 from tests.hosts.world import away
 
 FIRST, SECOND = Version.parse("1.0.0"), Version.parse("1.0.1")
@@ -40,6 +43,22 @@ class Schedulers:
 
     def held_out(self, host: str) -> HeldOutStore:
         return HeldOutStore(self.folder / host / "test_data", 2, self.files("held-out/"))
+
+
+class GoesAway(FolderStore):
+    """Lists its objects, and answers no more."""
+
+    def __init__(self, folder: Path, refuses: str) -> None:
+        super().__init__(folder)
+        self._refuses = refuses
+
+    def read(self, key: str, most_bytes: int = MOST_BYTES) -> StoredObject | None:
+        if self._refuses == "read":
+            raise StoreAway(self.name, "it does not answer")
+        return super().read(key, most_bytes)
+
+    def write(self, key: str, content: bytes) -> None:
+        raise StoreAway(self.name, "it does not answer")
 
 
 @pytest.fixture
@@ -101,14 +120,44 @@ def test_a_person_is_erased_from_the_sets_of_every_host(schedulers: Schedulers) 
     rows = pl.DataFrame({"user_id": ["eve", "bob", "eve"], "amount": [1.0, 2.0, 3.0]})
     schedulers.held_out("a").save(FIRST, rows)
     assert schedulers.held_out("b").erase("user_id", "eve") == 2
-    left = schedulers.files("held-out/").get("held_out_1.0.0.parquet")
+    shared = schedulers.files("held-out/")
+    left, digest = (shared.get(f"held_out_1.0.0.parquet{end}") for end in ("", ".sha256"))
     assert left is not None
     assert pl.read_parquet(left)["user_id"].to_list() == ["bob"]
+    assert digest is not None
+    assert digest.decode().split()[0] == hashlib.sha256(left).hexdigest()
 
 
 def test_a_store_that_is_away_does_not_count_as_erased(schedulers: Schedulers) -> None:
     with away(schedulers.bucket), pytest.raises(OSError, match="erase again when it is back"):
         schedulers.held_out("b").erase("user_id", "eve")
+
+
+@pytest.mark.parametrize("host", ["a", "b"])
+@pytest.mark.parametrize("refuses", ["read", "write"])
+def test_a_store_that_goes_away_in_the_middle_is_erased_from_the_next_time(
+    schedulers: Schedulers, host: str, refuses: str
+) -> None:
+    rows = pl.DataFrame({"user_id": ["eve", "bob"], "amount": [1.0, 2.0]})
+    schedulers.held_out("a").save(FIRST, rows)
+    files = schedulers.files("held-out/")
+    broken = replace(files, store=GoesAway(schedulers.bucket, refuses))
+    root = schedulers.folder / host / "test_data"
+    with pytest.raises(OSError, match="erase again when it is back"):
+        HeldOutStore(root, 2, broken).erase("user_id", "eve")
+    assert HeldOutStore(root, 2, files).erase("user_id", "eve") == 1
+    left = files.get("held_out_1.0.0.parquet")
+    assert left is not None
+    assert pl.read_parquet(left)["user_id"].to_list() == ["bob"]
+
+
+def test_a_set_that_was_left_half_written_goes_when_somebody_is_erased(
+    schedulers: Schedulers,
+) -> None:
+    schedulers.held_out("a").save(FIRST, pl.DataFrame({"user_id": ["eve"]}))
+    (schedulers.bucket / "held-out" / "held_out_1.0.0.parquet.signature").unlink()
+    schedulers.held_out("b").erase("user_id", "eve")
+    assert not (schedulers.bucket / "held-out" / "held_out_1.0.0.parquet").exists()
 
 
 def test_the_signature_of_a_file_is_none_of_a_bundle(schedulers: Schedulers) -> None:

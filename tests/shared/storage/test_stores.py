@@ -1,5 +1,7 @@
 """One contract for every store: a folder, memory and S3 behind obstore."""
 
+import fcntl
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +15,11 @@ from shared.settings import StoreSettings
 from shared.storage.build import open_store
 from shared.storage.folder_store import FolderStore
 from shared.storage.object_store import (
+    MOST_BYTES,
     UNCHANGED,
     ObjectInfo,
     ObjectStore,
+    ObjectTooLarge,
     Revision,
     StoreAway,
     StoredObject,
@@ -67,6 +71,15 @@ def test_what_was_written_is_read_and_listed_until_it_is_deleted(store: ObjectSt
     store.delete("a/b")
     assert store.read("a/b") is None
     assert list(store.list("a/")) == []
+
+
+def test_an_object_that_is_larger_than_its_reader_takes_is_not_read(store: ObjectStore) -> None:
+    store.write("a/b", b"12345")
+    with pytest.raises(ObjectTooLarge, match="a/b has more than 4 bytes"):
+        store.read("a/b", 4)
+    found = store.read("a/b", 5)
+    assert found is not None
+    assert found.content == b"12345"
 
 
 def test_a_conditional_write_holds_only_for_the_revision_that_is_there(store: ObjectStore) -> None:
@@ -127,8 +140,8 @@ class Forgetful:
     def __init__(self, store: FolderStore) -> None:
         self._store = store
 
-    def read(self, key: str) -> StoredObject | None:
-        return self._store.read(key)
+    def read(self, key: str, most_bytes: int = MOST_BYTES) -> StoredObject | None:
+        return self._store.read(key, most_bytes)
 
     def read_unless(self, key: str, known: Revision | None) -> StoredObject | Unchanged | None:
         return self._store.read_unless(key, known)
@@ -173,6 +186,51 @@ def test_a_store_whose_conditions_do_not_hold_is_refused(
     with pytest.raises(SettingsError, match="does not do conditional writes atomically"):
         refuse_without_conditional_writes(kind(FolderStore(tmp_path)), 0)
     assert list(FolderStore(tmp_path).list("probes/")) == []
+
+
+@pytest.mark.parametrize("key", ["linked/file", "../outside/file", "linked-file"])
+def test_a_link_in_the_folder_leads_to_nothing_outside_of_it(key: str, tmp_path: Path) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    for folder in (root, outside):
+        folder.mkdir()
+    (outside / "file").write_bytes(b"a key")
+    (root / "linked").symlink_to(outside)
+    (root / "linked-file").symlink_to(outside / "file")
+    store = FolderStore(root)
+    with pytest.raises(StoreAway):
+        store.read(key)
+    if not key.startswith("linked-"):
+        for call in (
+            lambda: store.write(key, b"ours"),
+            lambda: store.write_if(key, b"ours", None),
+            lambda: store.delete(key),
+            lambda: list(store.list(key.removesuffix("file"))),
+        ):
+            with pytest.raises(StoreAway, match="leads out of its folder"):
+                call()
+    assert list(store.list("")) == []
+    assert (outside / "file").read_bytes() == b"a key"
+    assert [path.name for path in outside.iterdir()] == ["file"]
+
+
+def test_a_pipe_in_the_folder_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "state.json")
+    with pytest.raises(StoreAway, match="is no file"):
+        FolderStore(tmp_path).read("state.json")
+
+
+def test_a_process_that_stands_still_with_the_lock_is_not_waited_for_without_end(
+    tmp_path: Path,
+) -> None:
+    store = FolderStore(tmp_path, wait_seconds=0.1)
+    first = store.write_if("state", b"1", None)
+    with (tmp_path / ".lock").open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(StoreAway, match="has held its lock"):
+            store.write_if("state", b"2", first)
+        store.write("bundle", b"whole objects need no lock")
+        assert store.read_unless("state", first) is UNCHANGED
+    store.write_if("state", b"2", first)
 
 
 def test_a_folder_that_is_gone_is_a_store_that_is_away(tmp_path: Path) -> None:

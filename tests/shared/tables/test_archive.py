@@ -4,14 +4,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, Table, func, insert, select
 
 from shared.clock import MICROS_PER_DAY
 from shared.rows.row_store import DeclaredRowStore
 from shared.rows.tables import row_logs, tables_of
 from shared.tables.archive import TooYoung, archive_rows
 from shared.tables.data_changes import TRANSACTION_LOGS
-from shared.tables.schema import api_transaction_logs, transaction_history_logs
+from shared.tables.schema import api_transaction_logs, label_changes, transaction_history_logs
 from shared.tables.writer import write_decisions, write_history, write_labels
 from shared.transaction import Label, Transaction
 from tests.support.churn_rows import churn
@@ -105,3 +105,49 @@ def test_declared_rows_go_with_their_decisions(engine: Engine, tmp_path: Path) -
         store.write_decisions(connection, columns, records)
     counts = archive_rows(engine, row_logs(tables), tmp_path, NOW_US, 400)
     assert sorted(counts.values()) == [0, 0, 1, 1]
+
+
+def test_two_archives_of_one_second_keep_the_rows_of_both(engine: Engine, tmp_path: Path) -> None:
+    _write(engine, [_at(number, number) for number in range(20)])
+    first = archive_rows(engine, TRANSACTION_LOGS, tmp_path, NOW_US, 400)
+    _write(engine, [_at(number, number) for number in range(20, 40)])
+    second = archive_rows(engine, TRANSACTION_LOGS, tmp_path, NOW_US, 400)
+    for log in (transaction_history_logs, api_transaction_logs):
+        files = (tmp_path / log.name).iterdir()
+        kept = sum(pl.read_parquet(file).height for file in files)
+        assert kept == first[log.name] + second[log.name] > first[log.name] > 0
+
+
+class LateLabels:
+    """A place of files; while the rows of a log are written, labels of them are replaced."""
+
+    def __init__(self, engine: Engine, ids: list[str]) -> None:
+        self._engine, self._ids = engine, ids
+        self.kept: dict[str, int] = {}
+
+    def write(self, table: Table, part: str, rows: pl.DataFrame) -> None:
+        del part
+        self.kept[table.name] = self.kept.get(table.name, 0) + rows.height
+        if table is label_changes:
+            with self._engine.begin() as other:
+                other.execute(insert(label_changes), [_replaced(one) for one in self._ids])
+
+
+def _replaced(row_id: str) -> dict[str, object]:
+    return {"transaction_id": row_id, "label": 0, "label_known_at": START, "label_source": "late",
+            "replaced_at": START + 2, "new_label": 1}  # fmt: skip
+
+
+def test_what_is_stored_of_a_row_while_it_leaves_is_not_deleted_unwritten(
+    engine: Engine, tmp_path: Path
+) -> None:
+    if engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    _write(engine, [_at(number, number) for number in range(20)])
+    with engine.begin() as connection:
+        connection.execute(insert(label_changes), [_replaced("t000003")])
+    place = LateLabels(engine, ["t000003", "t000004"])
+    archive_rows(engine, TRANSACTION_LOGS, place, NOW_US, 400)
+    with engine.connect() as connection:
+        left = connection.scalar(select(func.count()).select_from(label_changes))
+    assert place.kept[label_changes.name] + (left or 0) == 3

@@ -132,7 +132,8 @@ def _names(what: str, shards: Sequence[_Shard]) -> list[str]:
 
 def _read(paths: list[Path]) -> pl.DataFrame:
     """The rows of a shard in the order of the snapshot."""
-    return pl.concat(pl.read_parquet(path, hive_partitioning=False) for path in paths).sort(ROW)
+    frames = (pl.read_parquet(path, glob=False, hive_partitioning=False) for path in paths)
+    return pl.concat(frames).sort(ROW)
 
 
 def _delete(shards: Sequence[_Shard]) -> None:

@@ -147,11 +147,13 @@ def _join_part(common: tuple[Path, Path], part: _Part) -> None:
     labels, to = common
     history, scored = (first_ingested(_read(files)) for files in (part.history, part.scored))
     with replacing(to / f"{part.number:05d}.parquet") as new:
-        as_known_then(union(history, scored), pl.read_parquet(labels)).write_parquet(new)
+        as_known_then(union(history, scored), pl.read_parquet(labels, glob=False)).write_parquet(
+            new
+        )
 
 
 def _read(paths: list[Path]) -> pl.DataFrame:
-    frames = [pl.read_parquet(path, hive_partitioning=False) for path in paths]
+    frames = [pl.read_parquet(path, glob=False, hive_partitioning=False) for path in paths]
     known = (frame.select(list(SCHEMA)).match_to_schema(SCHEMA) for frame in frames)
     return pl.concat([SCHEMA.to_frame(), *known])
 
