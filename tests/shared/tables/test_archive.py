@@ -9,8 +9,8 @@ from sqlalchemy import Engine, Table, func, insert, select
 from shared.clock import MICROS_PER_DAY
 from shared.rows.row_store import DeclaredRowStore
 from shared.rows.tables import row_logs, tables_of
-from shared.tables.archive import TooYoung, archive_rows
-from shared.tables.data_changes import TRANSACTION_LOGS
+from shared.tables.archive import FolderArchive, TooYoung, archive_rows
+from shared.tables.data_changes import TRANSACTION_LOGS, RowLogs
 from shared.tables.schema import api_transaction_logs, label_changes, transaction_history_logs
 from shared.tables.writer import write_decisions, write_history, write_labels
 from shared.transaction import Label, Transaction
@@ -119,14 +119,17 @@ def test_two_archives_of_one_second_keep_the_rows_of_both(engine: Engine, tmp_pa
 
 
 class LateLabels:
-    """A place of files; while the rows of a log are written, labels of them are replaced."""
+    """A folder of files; while replaced labels are written, more of them come."""
 
-    def __init__(self, engine: Engine, ids: list[str]) -> None:
-        self._engine, self._ids = engine, ids
+    def __init__(self, folder: Path, engine: Engine, ids: list[str]) -> None:
+        self._folder, self._engine, self._ids = FolderArchive(folder), engine, ids
         self.kept: dict[str, int] = {}
 
+    def erase(self, logs: RowLogs, entity: str) -> int:
+        return self._folder.erase(logs, entity)
+
     def write(self, table: Table, part: str, rows: pl.DataFrame) -> None:
-        del part
+        self._folder.write(table, part, rows)
         self.kept[table.name] = self.kept.get(table.name, 0) + rows.height
         if table is label_changes:
             with self._engine.begin() as other:
@@ -146,7 +149,7 @@ def test_what_is_stored_of_a_row_while_it_leaves_is_not_deleted_unwritten(
     _write(engine, [_at(number, number) for number in range(20)])
     with engine.begin() as connection:
         connection.execute(insert(label_changes), [_replaced("t000003")])
-    place = LateLabels(engine, ["t000003", "t000004"])
+    place = LateLabels(tmp_path, engine, ["t000003", "t000004"])
     archive_rows(engine, TRANSACTION_LOGS, place, NOW_US, 400)
     with engine.connect() as connection:
         left = connection.scalar(select(func.count()).select_from(label_changes))
