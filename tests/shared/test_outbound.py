@@ -7,7 +7,6 @@ from scheduler.settings import SchedulerSettings, load_settings
 from shared.errors import SettingsError
 from shared.outbound import check_address, check_place
 from shared.rows.declaration import DeclarationError, parse_declaration
-from tests.shared.rows.test_declaration import CHURN
 from understudy.settings import CommandSettings
 
 GOOD = ("http://127.0.0.1:8000", "https://api.example/base", "http://u:p@[::1]:5000", "http://api")
@@ -62,7 +61,7 @@ def test_a_password_in_the_place_of_data_is_refused_and_not_repeated(
     monkeypatch.setenv("LAKE_URL", place)
     with pytest.raises(SettingsError, match=r"LAKE_URL.*no password in it") as caught:
         load_settings()
-    text = CHURN.replace('"customers.csv"', f'["customers.csv", "{place}"]')
+    text = f'[source]\nfiles = ["customers.csv", "{place}"]\n'
     with pytest.raises(DeclarationError, match=r"source\.files.*no password in it") as refused:
         parse_declaration(text)
     assert "hunter2" not in f"{caught.value}{refused.value}"
