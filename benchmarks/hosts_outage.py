@@ -44,7 +44,7 @@ _TOLD = 6
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """When the database was away, in microseconds since 1970."""
+    """Start and end of the outage of the database, in microseconds since 1970."""
 
     began_us: int
     ended_us: int
@@ -151,7 +151,7 @@ def _compared(engine: Engine) -> pl.DataFrame:
 def differing(
     served: npt.NDArray[np.float32], recomputed: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.bool_]:
-    """As the gate of data quality compares them: codes of words are equal or not."""
+    """The comparison of the data-quality gate: codes of words must be equal."""
     words = [name in FEATURE_SET.categories for name in FEATURE_SET.names]
     tolerance = np.where(words, 0.0, TOLERANCE)
     return ~np.isclose(served, recomputed, rtol=tolerance, atol=tolerance, equal_nan=True)

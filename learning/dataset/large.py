@@ -75,7 +75,7 @@ class Workplace:
 
 @dataclass(frozen=True, slots=True)
 class _AtWork:
-    """What the tasks of a folder share."""
+    """The state that the tasks of a folder share."""
 
     folder: Path
     function: Callable[[Any, Any], Any]

@@ -137,7 +137,7 @@ def is_address(text: str) -> bool:
 
 
 def bucket_options(place: str) -> dict[str, str] | None:
-    """What the libraries that read a bucket do not take from the environment; None for a folder.
+    """Options that the libraries for buckets do not read from the environment; None for a folder.
 
     An address without TLS is allowed where the operator wrote one, and no bucket is waited for
     longer than a run can afford.
@@ -243,6 +243,6 @@ def _lake_errors(place: str) -> Iterator[None]:
 
 
 def in_one_line(error: Exception) -> str:
-    """What a library says about a bucket, without the colours and arrows of its causes."""
+    """The message of a library about a bucket, without colours and arrows."""
     lines = [_COLOURS.sub("", line).strip(" ↳") for line in str(error).splitlines()]
     return ": ".join(filter(None, lines))[:600]

@@ -1,11 +1,12 @@
 """The code uses the field's words: no retired one, and one thing a name."""
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
 from scripts.shape import ROOT, product_files
-from scripts.vocabulary import ONE_MEANING, phrases, retired_words, riddles
+from scripts.vocabulary import IDENTIFIERS, ONE_MEANING, phrases, retired_words, riddles
 
 # Public classes with a name that another one has, and the reason.
 SHARED_NAMES = {
@@ -15,6 +16,9 @@ SHARED_NAMES = {
     "Served": "fraud's is a frame of served rows and never leaves its checks",
     "Vocabulary": "fraud's is a mapping of its own classifier and never leaves it",
 }
+
+# Members of stored JSON, which kept their names.
+JSON_MEMBERS = {"outlook"}
 
 
 def test_no_retired_word_names_anything() -> None:
@@ -75,6 +79,23 @@ def test_comments_messages_and_pages_are_in_plain_english() -> None:
         for phrase in phrases(name, file.read_text())
     ]
     assert found == []
+
+
+def test_pages_name_code_that_exists_by_its_name_of_today() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("usecases/**/*.md")]
+    stale = []
+    for page in pages:
+        if page.name in ("glossary.md", "CHANGELOG.md"):
+            continue  # the names of older releases
+        for span in re.findall(r"`([\w./:]+)`", page.read_text()):
+            is_module = re.fullmatch(
+                r"(?:api|scheduler|shared|console|native|learning)/.+\.py", span
+            )
+            if span in IDENTIFIERS.keys() - JSON_MEMBERS or (
+                is_module and not (ROOT / span).is_file()
+            ):
+                stale.append(f"{page.relative_to(ROOT)}: {span}")
+    assert stale == []
 
 
 def test_phrases_are_reported_in_comments_and_strings_and_not_in_names() -> None:

@@ -136,7 +136,7 @@ def _by_id(rows: dict[str, int], place: Workplace) -> tuple[list[Path], list[_Pa
 
 
 def _as_read(rows: dict[str, int], place: Workplace) -> tuple[list[Path], list[_Part]]:
-    """Only one of the logs has rows, each once: the files that were written are the parts."""
+    """The files as written: one log only has rows, each once, so they are the parts."""
     folders = [place.folder / name for name in rows]
     files = [path for folder in folders for path in sorted(folder.glob("*.parquet"))]
     return folders, [_Part(number, [path], []) for number, path in enumerate(files)]
