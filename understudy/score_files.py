@@ -14,6 +14,7 @@ from rich.console import Console
 import usecases
 from shared.clock import SystemClock
 from shared.importing.files import SourceTable
+from shared.rows.convert import input_sources
 from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
 from shared.rows.row_store import DeclaredRowStore
 from shared.rows.sources import RowSource, opened_files
@@ -99,10 +100,14 @@ def _declared(request: ScoreRequest, settings: CommandSettings, out: Path, use_c
     if request.record:
         record_url = _ready_to_record(settings, declared)
         subject = _recorded(subject)
-    work = _prepared(request, settings, out, subject)
-    with opened_files(request.files, declared.csv) as tables, _shown(work) as progress:
-        processes = request.processes or os.cpu_count() or 1
-        counts = make_parts(work, use_case, tables, processes, progress, record_url=record_url)
+    with opened_files(request.files, declared.csv) as tables:
+        for one in tables:
+            # before anything is written: a file that is corrected is another run
+            input_sources(declared, one.column_names(), one.name)
+        work = _prepared(request, settings, out, subject)
+        with _shown(work) as progress:
+            processes = request.processes or os.cpu_count() or 1
+            counts = make_parts(work, use_case, tables, processes, progress, record_url=record_url)
         return work, counts, _lines_refused(tables)
 
 

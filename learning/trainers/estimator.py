@@ -37,6 +37,8 @@ _NESTED = ("steps", "transformers", "transformer_list", "estimators")
 _FAULTS = (Exception, SystemExit)
 """Whatever code of a person's own may raise; a module that calls sys.exit() is not an exception."""
 _SHOWN_COLUMNS = 20
+_ROUNDED = 1e-6
+"""A probability of float32 may lie this much beyond 0 or 1."""
 
 
 @runtime_checkable
@@ -94,7 +96,20 @@ class FittedEstimator:
                 f"{self.model}: {method} answers {wrong} of {len(frame)} rows with NaN or "
                 "infinity: put a SimpleImputer before it if values are missing"
             )
+        if is_class:
+            self._refuse_scores(answered)
         return answered
+
+    def _refuse_scores(self, answered: Floats) -> None:
+        """Raises TrainingFailed where what is called a probability is some other score."""
+        beyond = (answered < -_ROUNDED) | (answered > 1.0 + _ROUNDED)
+        wrong = int(beyond.any(axis=1).sum())
+        if wrong:
+            raise TrainingFailed(
+                f"{self.model}: predict_proba answers {wrong} of {len(answered)} rows with "
+                f"numbers outside of 0 to 1, such as {answered[beyond][0]:g}: wrap it in "
+                "sklearn's CalibratedClassifierCV"
+            )
 
     def refuse_random(self, matrix: FloatMatrix) -> None:
         """Raises TrainingFailed when the same rows are answered in another way the second time."""

@@ -227,7 +227,13 @@ _FOREIGN = {
     b"SQLi": "a SQLite database: read its rows by a query",
     b"%PDF": "a PDF document: export its table as CSV",
 }
-_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# those of UTF-32 first: they begin like one of UTF-16
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,14 +273,27 @@ def csv_text(path: Path, rules: CsvRules, folder: Path) -> Iterator[CsvText]:
     yield CsvText(clean, layout, refused)
 
 
-def _in_utf8(path: Path, encoding: str, folder: Path) -> Path:
-    with path.open("rb") as file:
-        head = file.read(4)
+def marked_encoding(head: bytes) -> str | None:
+    """The encoding that a byte order mark at the beginning of a file states."""
+    return next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
+
+
+def _refuse_foreign(path: Path, head: bytes, encoding: str) -> None:
     foreign = next((what for mark, what in _FOREIGN.items() if head.startswith(mark)), None)
     if foreign is not None:
         raise MappingError(f"{path.name} is not a CSV file but {foreign}")
-    found = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
-    name = codecs.lookup(found or encoding).name
+    if b"\0" in head and not encoding.startswith(("utf-16", "utf-32")):
+        raise MappingError(
+            f"{path.name} is not a CSV file: it begins with zero bytes, as a binary file does, or "
+            "UTF-16 without a byte order mark; save it as CSV in UTF-8"
+        )
+
+
+def _in_utf8(path: Path, encoding: str, folder: Path) -> Path:
+    with path.open("rb") as file:
+        head = file.read(4)
+    name = codecs.lookup(marked_encoding(head) or encoding).name
+    _refuse_foreign(path, head, name)
     copy = None if name == "utf-8" else folder / f"{path.name}.utf8"
     writing: AbstractContextManager[TextIO | None] = nullcontext()
     if copy is not None:
@@ -303,6 +322,11 @@ def _decode(file: BinaryIO, file_name: str, encoding: str, target: TextIO | None
                 f"{file_name} is not written in {encoding}: line {line} holds the byte "
                 f'0x{error.object[error.start]:02x}; name its encoding, e.g. encoding = "{other}" '
                 "under [csv]"
+            ) from error
+        except UnicodeError as error:  # as of UTF-16, whose mark is missing
+            raise MappingError(
+                f"{file_name} is not written in {encoding}: {error}; write e.g. "
+                f'encoding = "{encoding}-le" under [csv]'
             ) from error
         if target is not None:
             target.write(text)

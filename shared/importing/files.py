@@ -48,8 +48,11 @@ def _unwrapped(name: str, column: Any) -> Any:
         return _unwrapped(name, storage)
     if pa.types.is_dictionary(kind):
         return _unwrapped(name, column.cast(kind.value_type))
-    if pa.types.is_nested(kind):
-        raise MappingError(f"column {name!r} holds {kind}, which is not a text, number or instant")
+    if pa.types.is_nested(kind) or pa.types.is_duration(kind) or pa.types.is_interval(kind):
+        raise MappingError(
+            f"column {name!r} holds {kind}, which is not a text, number or instant: leave it out, "
+            "or write it as one of these, e.g. a duration as a number of seconds"
+        )
     if pa.types.is_decimal(kind) and kind.scale == 0:
         return column.cast(pa.string())
     if pa.types.is_timestamp(kind) and kind.unit == "ns":

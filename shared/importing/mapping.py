@@ -11,7 +11,6 @@ zone = "Europe/Paris"            # of timestamps that name no zone
 label_delay = "7d"               # when a label became known, counted from the event
 """
 
-import codecs
 import re
 import tomllib
 from collections.abc import Mapping as Dictionary
@@ -49,6 +48,8 @@ _UNITS_US = {
 }
 
 
+_CENTURY_US = 36_525 * MICROS_PER_DAY
+
 INSTANTS = ("event_time", "ingested_at", "label_known_at")
 EVERY_OTHER = "*"
 """Among the words of `LabelRules.negative`: whatever is not named."""
@@ -62,7 +63,18 @@ def _duration_us(written: Any) -> int:
     found = _DURATION.fullmatch(written.strip()) if isinstance(written, str) else None
     if found is None:
         raise ValueError('write a number and s, m, h or d, e.g. "7d"')
-    return round(float(found[1]) * _UNITS_US[found[2]])
+    return within_a_century(float(found[1]) * _UNITS_US[found[2]])
+
+
+def within_a_century(duration_us: float) -> int:
+    """A duration that can be added to an instant of today.
+
+    Raises:
+        ValueError: it is longer.
+    """
+    if duration_us > _CENTURY_US:
+        raise ValueError('write at most a hundred years, "36500d"')
+    return round(duration_us)
 
 
 def _known_zone(name: str) -> str:
@@ -73,9 +85,13 @@ def _known_zone(name: str) -> str:
     return name
 
 
+Zone = Annotated[str, AfterValidator(_known_zone)]
+
+
 def _known_encoding(name: str) -> str:
     try:
-        codecs.lookup(name)
+        # bytes -> bytes, as "hex" and "zip", are codecs, too
+        "".encode(name)
     except (LookupError, ValueError) as error:
         raise ValueError('write the name of an encoding, e.g. "utf8" or "cp1252"') from error
     return name
@@ -104,7 +120,7 @@ class TimeRules(BaseModel):
 
     model_config = _STRICT
 
-    zone: Annotated[str, AfterValidator(_known_zone)] | None = None
+    zone: Zone | None = None
     label_delay_us: Annotated[int, BeforeValidator(_duration_us)] = Field(
         default=7 * MICROS_PER_DAY, alias="label_delay"
     )

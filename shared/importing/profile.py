@@ -230,17 +230,25 @@ def _time_reading(rules: TimeRules, facts: _Facts, source: str) -> tuple[TimeRea
         if rules.origin is None:
             _refuse_implausible(rules.unit, facts, source)
         return TimeReading(rules.zone, rules.unit, origin_us), None
-    unit = _plausible(facts)
-    if unit in ("day", "moment"):
+    if _plausible(facts) in ("day", "moment"):
         return TimeReading(rules.zone, None, 0, rules.format, order), None
-    if unit is None or unit == "excel":
-        example = 'unit = "excel"' if unit == "excel" else 'e.g. unit = "s"'
-        raise MappingError(
-            f"column {source!r} holds numbers such as {facts.first}; say what they count since "
-            f"1970, {example} under [time], and origin where they count from another day"
-        )
-    found = next(each for each in _UNITS if each == unit)
+    found = _unit_since_1970(facts, source)
     return TimeReading(rules.zone, found), f"{source}: numbers are read as {found} since 1970"
+
+
+def _unit_since_1970(facts: _Facts, source: str) -> Unit:
+    """Raises MappingError where the numbers do not show it."""
+    unit = _plausible(facts)
+    if unit is None:
+        _refuse_mixed(facts, source)
+    found = next((each for each in _UNITS if each == unit), None)
+    if found is not None:
+        return found
+    example = 'unit = "excel"' if unit == "excel" else 'e.g. unit = "s"'
+    raise MappingError(
+        f"column {source!r} holds numbers such as {facts.first}; say what they count since "
+        f"1970, {example} under [time], and origin where they count from another day"
+    )
 
 
 def _order(rules: TimeRules, facts: _Facts, source: str) -> Order | None:
@@ -272,6 +280,19 @@ def _plausible(facts: _Facts) -> str | None:
     """The one unit in which nearly all numbers lie in this century."""
     likely = [unit for unit, count in facts.units.items() if count >= _NEARLY_ALL * facts.numbers]
     return likely[0] if len(likely) == 1 else None
+
+
+def _refuse_mixed(facts: _Facts, source: str) -> None:
+    """One column of seconds and milliseconds has no unit."""
+    found = {unit: facts.units[unit] for unit in _UNITS if facts.units[unit]}
+    if len(found) < 2 or sum(found.values()) < _NEARLY_ALL * facts.numbers:
+        return
+    counted = " and ".join(f"{unit} ({count:,} rows)" for unit, count in found.items())
+    most = max(found, key=lambda unit: found[unit])
+    raise MappingError(
+        f"column {source!r} counts in {counted}: bring all of it in one unit; with "
+        f'unit = "{most}" under [time] rows of another are rejected'
+    )
 
 
 def _refuse_implausible(unit: Unit, facts: _Facts, source: str) -> None:

@@ -1,17 +1,19 @@
 """Proposes a mapping for a file without one: guesses, each with its reason."""
 
-import codecs
 import csv
+import json
 import tempfile
 from pathlib import Path
 
 import polars as pl
 
+from shared.importing.csv_files import marked_encoding
 from shared.importing.files import open_table
 from shared.importing.guesses import Guess, guesses_of
 from shared.importing.mapping import REQUIRED, CsvRules, MappingError
 from shared.importing.sources import sources
 from shared.label_words import LabelWords
+from shared.printable import printable_line
 
 _SAMPLE_ROWS = 2_000
 _HEAD_BYTES = 64 * 1024
@@ -42,8 +44,10 @@ def csv_rules(path: Path) -> CsvRules:
     head = _head(path)
     if head[:4] == _PARQUET:
         return CsvRules()
-    encoding = next((name for name in _ENCODINGS if _decodes(head, name)), "cp1252")
-    lines = head.decode(encoding, "replace").splitlines()[:50]
+    marked = marked_encoding(head)
+    guessed = next((name for name in _ENCODINGS if _decodes(head, name)), "cp1252")
+    encoding = CsvRules().encoding if marked else guessed
+    lines = head.decode(marked or encoding, "replace").splitlines()[:50]
     try:
         delimiter = csv.Sniffer().sniff("\n".join(lines), ",;\t|").delimiter
     except csv.Error:
@@ -57,8 +61,6 @@ def _head(path: Path) -> bytes:
 
 
 def _decodes(head: bytes, encoding: str) -> bool:
-    if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return True
     try:
         # the last character may be incomplete
         head[:-4].decode(encoding) if len(head) > 4 else head.decode(encoding)
@@ -87,7 +89,10 @@ def _toml(
         "# Left: the column here. Right: the column of the file.",
         "[columns]",
     ]
-    lines += [f"{guess.ours} = {_quoted(guess.theirs)}  # {guess.why}" for guess in guesses]
+    lines += [
+        f"{guess.ours} = {_quoted(guess.theirs)}  # {printable_line(guess.why)}"
+        for guess in guesses
+    ]
     lines += [f'# {name} = "?"  # needed: which column is it?' for name in missing]
     used = {guess.theirs for guess in guesses}
     unused = [column for column in sample.columns if column not in used]
@@ -107,5 +112,5 @@ def _toml(
 
 
 def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
-    return f'"{escaped}"'
+    """A text as TOML writes it; JSON's texts are TOML's."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

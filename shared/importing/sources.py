@@ -1,8 +1,10 @@
 """Resolves the named inputs of an import: files, folders, and archives, which are unpacked."""
 
 import gzip
+import lzma
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from shared.importing.mapping import MappingError
 
 _TABLES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
 _PACKED = (".gz", ".zip")
+_DAMAGED = (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,12 @@ def _sources_of(path: Path) -> list[FoundTable]:
         if not found:
             raise MappingError(f"{path} holds no table; looked for {', '.join(_TABLES + _PACKED)}")
         return found
-    if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
+    if path.exists() and not path.is_file():
+        # the second of two reads of a pipe, as of <(zcat rows.csv.gz), would wait for ever
+        raise MappingError(
+            f"{path} is a pipe or a device, which cannot be read twice: save it as a file first"
+        )
+    if path.suffix.lower() == ".zip" and _begins_as_zip(path):
         return _members(path)
     if path.suffix.lower() == ".gz":
         return [FoundTable(path.name, lambda folder: _from_gzip(path, folder))]
@@ -67,8 +75,13 @@ def _tables_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if is_table(path))
 
 
+def _begins_as_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
+
+
 def _members(path: Path) -> list[FoundTable]:
-    with zipfile.ZipFile(path) as archive:
+    with _unpacking(path, "ZIP archive"), zipfile.ZipFile(path) as archive:
         names = [name for name in sorted(archive.namelist())
                  if name.lower().endswith(_TABLES) and "__MACOSX" not in name]  # fmt: skip
     if not names:
@@ -81,14 +94,27 @@ def _member(path: Path, name: str) -> FoundTable:
 
 
 @contextmanager
+def _unpacking(path: Path, what: str) -> Iterator[None]:
+    """Whatever a library says of an archive that is cut off, damaged or locked, as one sentence."""
+    try:
+        yield
+    except (*_DAMAGED, RuntimeError) as error:
+        raise OSError(
+            f"{path.name} is not a whole {what}: {error}; pack it again, or copy it again"
+        ) from error
+
+
+@contextmanager
 def _from_gzip(path: Path, folder: Path) -> Iterator[Path]:
     unpacked = folder / path.name.removesuffix(".gz")
     try:
-        with gzip.open(path) as packed, unpacked.open("wb") as file:
+        with (
+            _unpacking(path, "gzip file"),
+            gzip.open(path) as packed,
+            unpacked.open("wb") as file,
+        ):
             shutil.copyfileobj(packed, file)
         yield unpacked
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise OSError(f"{path.name} is not a whole gzip file: {error}") from error
     finally:
         unpacked.unlink(missing_ok=True)
 
@@ -99,13 +125,12 @@ def _from_zip(path: Path, name: str, folder: Path) -> Iterator[Path]:
     unpacked = folder / Path(name).name
     try:
         with (
+            _unpacking(path, "ZIP archive"),
             zipfile.ZipFile(path) as archive,
             archive.open(name) as packed,
             unpacked.open("wb") as file,
         ):
             shutil.copyfileobj(packed, file)
         yield unpacked
-    except (zipfile.BadZipFile, RuntimeError) as error:
-        raise OSError(f"{path.name} cannot be unpacked: {error}") from error
     finally:
         unpacked.unlink(missing_ok=True)

@@ -61,7 +61,9 @@ def numeric_texts(column: pl.Series) -> tuple[int, int]:
 
 
 def _of_numbers(column: pl.Series) -> pl.Series:
-    """A whole number in a column of floats stays whole: 123.0 is 123."""
+    """A whole number in a column of floats or decimals stays whole: 123.0 is 123."""
+    if column.dtype.is_decimal():
+        return column.cast(pl.String).str.replace(r"\.0+$", "")
     if not column.dtype.is_float():
         return column.cast(pl.String)
     raw = pl.col("raw").cast(pl.Float64)

@@ -13,6 +13,7 @@ Unit = Literal["s", "ms", "us", "ns", "excel"]
 UNIT_US = {"s": MICROS_PER_SECOND, "ms": 1_000, "us": 1}
 # 1970-01-01 as an Excel day number; Excel's wrong leap day of 1900 lies before it
 EXCEL_EPOCH_DAYS = 25_569
+_LAST_US = 2.0**63
 REMEDY = " (say its format under [time])"
 
 
@@ -74,7 +75,9 @@ def counted_us(column: pl.Series, unit: Unit) -> pl.Series:
         # integers stay integers: a float cannot represent today's instants in microseconds
         whole = raw.cast(pl.Int64, strict=False) * scale
         rounded = (parts * scale).round().cast(pl.Int64, strict=False)
-        is_whole = (parts % 1.0 == 0.0) & whole.is_not_null()
+        # beyond 64 bits the product would wrap around into some other century
+        fits = (parts * scale).abs() < _LAST_US
+        is_whole = (parts % 1.0 == 0.0) & whole.is_not_null() & fits
         value = pl.when(is_whole).then(whole).otherwise(rounded)
     return pl.DataFrame({"raw": column}).select(value.alias("us"))["us"]
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from shared.rows.declared_keys import DeclaredKeys
+from shared.rows.request_fields import NAMES_OF_REQUESTS
 from shared.rows.schema import MAX_NUMBER, Kind
 from shared.rows.sections import ColumnSection
 
-RESERVED = frozenset(
+RESERVED = NAMES_OF_REQUESTS | frozenset(
     {
         "row_id", "entity", "event_time", "ingested_at", "label", "label_known_at",
         "label_source", "sent_by", "label_sent_by", "decided_at", "score", "component_scores",
@@ -14,7 +15,7 @@ RESERVED = frozenset(
         "feature_vector", "latency_ms",
     }
 )  # fmt: skip
-"""Columns that every table of rows has besides the declared ones."""
+"""Columns that every table of rows has besides the declared ones, and names of every request."""
 
 _ONLY_FOR = {
     "min": Kind.NUMBER,
@@ -31,7 +32,7 @@ def column_faults(declared: DeclaredKeys) -> Iterator[str]:
     for name, column in declared.columns.items():
         if name in RESERVED:
             yield (
-                f"columns.{name} has a name that every table of rows uses: write "
+                f"columns.{name} has a name that every table or request uses: write "
                 f'{name}_value = {{ kind = "{column.kind}", from = "{column.source or name}" }}'
             )
         for check in (_options, _bounds, _words, _default):

@@ -8,7 +8,7 @@ import polars as pl
 from shared.importing.numbers import NumberStyle
 from shared.importing.texts import read_texts
 from shared.importing.times import TimeReading, read_instants
-from shared.rows.reading import Read, first, nothing, read_number_series, told
+from shared.rows.reading import Read, first, nothing, read_number_series, told, word_problems
 from shared.rows.schema import Column, Kind
 
 FLAG_WORDS = {
@@ -99,7 +99,7 @@ def _flag(column: Column, source: pl.Series, _written: Written) -> Read:
 def _category(column: Column, source: pl.Series, _written: Written) -> Read:
     texts = read_texts(source, is_identifier=False, is_numeric=False)
     if not column.values:
-        return Read(texts, nothing(len(source)))
+        return Read(texts, word_problems(column.name, texts))
     unknown = texts.is_not_null() & ~texts.is_in(list(column.values))
     shown = ", ".join(column.values[:_SHOWN_VALUES])
     more = ", ..." if len(column.values) > _SHOWN_VALUES else ""

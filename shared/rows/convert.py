@@ -28,10 +28,12 @@ from shared.rows.reading import (
     or_else,
     together,
     told,
+    word_problems,
 )
 from shared.rows.schema import Column
 
 _BYTES = 12
+_SHOWN_COLUMNS = 20
 _SEPARATOR = "\x1f"
 
 
@@ -109,12 +111,13 @@ class RowConverter:
         known_at = self._known_at(piece.frame, times.values, labels.values)
         all_read = [*read.values(), times, labels, known_at]
         reasons = together([one.problems for one in all_read], piece.frame.height)
-        ids, missing = self._row_ids(piece.frame)
-        reasons = together([reasons, missing], piece.frame.height)
+        ids, unfit = self._row_ids(piece.frame)
+        entities = self._entities(piece.frame, ids)
+        reasons = together([reasons, unfit, entities.problems], piece.frame.height)
         values = pl.DataFrame(
             {
                 "row_id": ids,
-                "entity": self._entities(piece.frame, ids),
+                "entity": entities.values,
                 "event_time": times.values,
                 "ingested_at": times.values,
                 **{name: one.values for name, one in read.items()},
@@ -199,15 +202,17 @@ class RowConverter:
             content = [one for one in frame.columns if one not in about_the_label]
             return self._ids.of_content(frame.select(content)), nothing(frame.height)
         ids = read_texts(frame[name], is_identifier=True, is_numeric=False)
-        return ids, or_else(nothing(frame.height), ids.is_null(), f"{name} is missing")
+        return ids, or_else(word_problems(name, ids), ids.is_null(), f"{name} is missing")
 
-    def _entities(self, frame: pl.DataFrame, ids: pl.Series) -> pl.Series:
+    def _entities(self, frame: pl.DataFrame, ids: pl.Series) -> Read:
         name = self._schema.roles.entity
-        if name is None:
-            return ids
+        # its id's fault is told once
+        if name is None or name == self._schema.roles.row_id:
+            return Read(ids, nothing(frame.height))
         entities = read_texts(frame[name], is_identifier=True, is_numeric=False)
         # a row without an entity is independent of all others
-        return pl.select(pl.coalesce(entities, ids)).to_series()
+        known = pl.select(pl.coalesce(entities, ids)).to_series()
+        return Read(known, word_problems(name, entities))
 
 
 def input_sources(declared: Declaration, present: Sequence[str], name: str) -> tuple[str, ...]:
@@ -245,9 +250,14 @@ def _refuse_missing(wanted: Mapping[str, str], present: Sequence[str], name: str
     missing = [f"{source!r} ({key})" for source, key in wanted.items() if source not in present]
     if missing:
         raise DeclarationError(
-            f"{name} has no column {', '.join(missing)}; it has {', '.join(present)}: write its "
+            f"{name} has no column {_some(missing)}; it has {_some(present)}: write its "
             "name as from, or remove it from usecase.toml"
         )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN_COLUMNS
+    return ", ".join(names[:_SHOWN_COLUMNS]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _once(names: Sequence[str], present: Sequence[str], name: str) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pydantic.config import JsonDict
 from shared.contracts.feedback import LabelForm
 from shared.label_words import LabelWords
 from shared.rows.request_fields import LONGEST_WORD, role_fields
-from shared.rows.schema import RowSchema
+from shared.rows.schema import MAX_NUMBER, RowSchema
 from shared.tasks import LabelError, Task, TaskKind, encode_label
 from shared.tasks.labels import label_text
 from shared.transaction import LabelValue, one_form
@@ -102,11 +102,14 @@ def _value(sent: Any) -> float:
         sent = float(sent)
     is_number = isinstance(sent, int | float) and not isinstance(sent, bool)
     try:
-        if is_number and math.isfinite(float(sent)):
+        # an import has the same bounds; a NaN is in none
+        if is_number and abs(float(sent)) <= MAX_NUMBER:
             return float(sent)
     except OverflowError:  # an integer of 400 digits
         pass
-    raise ValueError("this is not a finite number: write a number, such as 12.5")
+    raise ValueError(
+        f"this is not a number from {-MAX_NUMBER:g} to {MAX_NUMBER:g}: write a number, such as 12.5"
+    )
 
 
 def _ratings(task: Task, sent: Any) -> tuple[float | None, ...]:
@@ -131,7 +134,7 @@ def _ratings(task: Task, sent: Any) -> tuple[float | None, ...]:
 
 def _is_rating(value: Any) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) <= float(np.finfo(np.float32).max)
+    return is_number and abs(value) <= MAX_NUMBER
 
 
 def stored_form(value: LabelValue) -> float | bytes:

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Engine
 
-from shared.importing.files import Piece
+from shared.importing.files import Piece, SourceTable
 from shared.rows.convert import REASON, RowConverter, needed_sources
 from shared.rows.declaration import Declaration
 from shared.rows.schema import Kind
@@ -66,6 +66,7 @@ def import_rows(
     work = _RowImport(engine, tables, RowConverter(declared, now_us), sent_by)
     wanted = [needed_sources(declared, one.column_names(), one.name) for one in sources]
     for at, (source, columns) in enumerate(zip(sources, wanted, strict=True)):
+        keep_rejected(count_refused_lines(work.counts, source, columns))
         for piece in source.pieces(columns):
             keep_rejected(work.add(piece))
             progress((at + piece.share) / len(sources), work.counts)
@@ -81,6 +82,21 @@ def count_reasons(counts: ImportCounts, rejected: pl.DataFrame) -> None:
             place = f"row {row:,}" if line is None else f"row {row:,}, line {line:,}"
             counts.examples.setdefault(kind, f"{reason} ({place})")
     counts.rejected += rejected.height
+
+
+def count_refused_lines(
+    counts: ImportCounts, source: RowSource, columns: Sequence[str]
+) -> pl.DataFrame:
+    """Count the lines of a CSV file that are no rows; each with its text in the first column."""
+    lines = list(source.refused) if isinstance(source, SourceTable) else []
+    rows, places, texts, reasons = zip(*lines, strict=True) if lines else ((), (), (), ())
+    refused = pl.DataFrame(
+        {"row": rows, "line": places, REASON: reasons, f"\0{columns[0]}": texts},
+        schema={"row": pl.Int64, "line": pl.Int64, REASON: pl.String, f"\0{columns[0]}": pl.String},
+    )
+    counts.read += refused.height
+    count_reasons(counts, refused)
+    return refused
 
 
 def reason_kind(reason: str) -> str:

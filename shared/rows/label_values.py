@@ -6,7 +6,8 @@ import polars as pl
 from shared.importing.numbers import NumberStyle
 from shared.importing.texts import read_texts
 from shared.rows.declaration import Declaration
-from shared.rows.reading import Read, nothing, read_number_series, together, told
+from shared.rows.reading import Read, first, nothing, read_number_series, together, told
+from shared.rows.schema import MAX_NUMBER
 from shared.tasks import TaskKind
 
 _SHOWN_CLASSES = 6
@@ -23,9 +24,18 @@ def read_label(declared: Declaration, frame: pl.DataFrame, style: NumberStyle) -
     source = frame[column]
     if task.kind is TaskKind.REGRESSION:
         values, unreadable = read_number_series(source, style)
-        wrong = unreadable | ~values.is_finite().fill_null(value=True)
-        return Read(values, told(source, wrong, f"{column} is {{}}, which is not a number"))
+        return Read(values, _number_problems(column, source, values, unreadable))
     return _classes(declared, column, source)
+
+
+def _number_problems(
+    name: str, source: pl.Series, values: pl.Series, unreadable: pl.Series
+) -> pl.Series:
+    """A problem where a label is no number, or one whose square no metric can hold."""
+    problems = told(source, unreadable, f"{name} is {{}}, which is not a number")
+    beyond = (values.abs() > MAX_NUMBER).fill_null(value=False)
+    bounds = f"{name} is {{}}, outside of {-MAX_NUMBER:g} to {MAX_NUMBER:g}: leave the label empty"
+    return first(problems, told(source, beyond, bounds))
 
 
 def class_texts(source: pl.Series) -> pl.Series:
@@ -62,8 +72,7 @@ def _items(declared: Declaration, frame: pl.DataFrame, style: NumberStyle) -> Re
         values, unreadable = read_number_series(frame[name], style)
         rated = values.cast(pl.Float64).to_numpy().astype("<f4")
         matrix[:, at] = rated
-        wrong = unreadable | pl.Series(np.isinf(rated))
-        problems.append(told(frame[name], wrong, f"{name} is {{}}, which is not a number"))
+        problems.append(_number_problems(name, frame[name], values, unreadable))
     known = ~np.isnan(matrix).all(axis=1)
     vectors = [row.tobytes() if there else None for row, there in zip(matrix, known, strict=True)]
     return Read(pl.Series(vectors, dtype=pl.Binary), together(problems, frame.height))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND
+from shared.importing.mapping import within_a_century
 from shared.tasks import Margin
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
@@ -45,7 +46,7 @@ def parse_duration(written: Any) -> int:
     found = _DURATION.fullmatch(written.strip()) if isinstance(written, str) else None
     if found is None:
         raise ValueError('write a number and s, m, h, d or w, e.g. "30d"')
-    return round(float(found[1]) * _UNITS_US[found[2]])
+    return within_a_century(float(found[1]) * _UNITS_US[found[2]])
 
 
 def parse_margin(written: Any) -> Margin:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from shared.importing.numbers import NumberStyle, read_numbers, tidy
+from shared.rows.request_fields import LONGEST_WORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,23 @@ def told(source: pl.Series, where: pl.Series, text: str) -> pl.Series:
     """The text with the value in it, where it holds."""
     if not where.any():
         return nothing(len(source))
-    before, after = text.split("{}")
+    # once only: a column of theirs may be called so
+    before, _, after = text.partition("{}")
     shown = pl.concat_str(
         [pl.lit(before + "'"), pl.col("value").str.slice(0, 60), pl.lit("'" + after)]
     )
     table = pl.DataFrame({"value": source.cast(pl.String, strict=False), "where": where})
     return table.select(pl.when("where").then(shown).alias("told"))["told"]
+
+
+def word_problems(name: str, texts: pl.Series) -> pl.Series:
+    """A problem where a text is none that a request may hold: an import has the same bounds."""
+    too_long = (texts.str.len_chars() > LONGEST_WORD).fill_null(value=False)
+    controls = texts.str.contains(r"\p{Cc}").fill_null(value=False)
+    long = f"{name} is {{}}..., longer than {LONGEST_WORD} characters: shorten it"
+    problems = told(texts, too_long, long)
+    text = f"{name} holds control characters, such as a line's end: replace them"
+    return or_else(problems, controls, text)
 
 
 def or_else(problems: pl.Series, where: pl.Series, text: str) -> pl.Series:

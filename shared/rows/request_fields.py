@@ -2,8 +2,14 @@
 
 from dataclasses import dataclass
 
+from shared.request_types import RowRequest
 from shared.rows.schema import RowSchema
 from shared.rows.sections import IDENTIFIER
+
+NAMES_OF_REQUESTS = frozenset(
+    name for name in dir(RowRequest) if name.startswith("model_") or name == "known_later"
+)
+"""What a request is asked for by pydantic and by us; a field of such a name would hide it."""
 
 LONGEST_WORD = 256
 """Characters of an id, an entity, a word of an open category."""
@@ -26,7 +32,8 @@ def role_fields(schema: RowSchema) -> RoleFields:
     """The names of the source where they can be names of a field, else those of the table."""
 
     def field(source: str | None, standard: str) -> str:
-        is_usable = source and IDENTIFIER.fullmatch(source) and source not in schema.names
+        taken = (*schema.names, *NAMES_OF_REQUESTS)
+        is_usable = source and IDENTIFIER.fullmatch(source) and source not in taken
         return str(source) if is_usable else standard
 
     roles = schema.roles

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 
+from shared.importing.mapping import Zone
 from shared.outbound import check_place
 from shared.rows.quantities import (
     HeldOut,
@@ -155,7 +156,7 @@ class TimeSection(BaseModel):
 
     model_config = STRICT
 
-    zone: str | None = None
+    zone: Zone | None = None
     unit: Literal["s", "ms", "us", "ns", "excel"] | None = None
     format: str | None = None
     day_first: StrictBool | None = None

@@ -15,6 +15,7 @@ from rich.console import Console
 import usecases
 from api.settings import Settings
 from shared.errors import SignatureInvalid
+from shared.rows.declaration import DeclarationError
 from tests.api.server import Running
 from tests.support.served_declared import churn_settings
 from understudy.score_files import ScoreRequest, score_files
@@ -116,6 +117,18 @@ def test_what_cannot_be_done_is_refused_with_its_remedy(
     mapped = ScoreRequest((table,), tmp_path / "x.csv", mapping=tmp_path / "mapping.toml")
     with pytest.raises(CannotScore, match=r"usecase\.toml \(from"):
         score_files(mapped, command(server), Console(quiet=True))
+
+
+def test_a_file_without_a_declared_column_leaves_nothing_that_stands_in_the_way(
+    server: Running, table: Path, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "rows.csv", tmp_path / "scores.csv"
+    pl.read_csv(table).drop("contract").write_csv(path)
+    with pytest.raises(DeclarationError, match="no column 'contract'"):
+        scored(server, path, out=out)
+    assert not out.with_name(f"{out.name}.parts").exists()
+    path.write_bytes(table.read_bytes())
+    assert len(scored(server, path, out=out)) == ROWS
 
 
 @pytest.mark.slow

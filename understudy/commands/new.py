@@ -1,5 +1,6 @@
 """`understudy new`: from a file and a label column to a declared use case."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,16 @@ DayFirst = Annotated[
 ]
 
 
+class TimeUnit(StrEnum):
+    """The unit of a time in numbers; Excel's are days."""
+
+    SECONDS = "s"
+    MILLISECONDS = "ms"
+    MICROSECONDS = "us"
+    NANOSECONDS = "ns"
+    EXCEL = "excel"
+
+
 def new(
     name: Annotated[str, typer.Argument(help="The name of the use case.", show_default=False)],
     *,
@@ -56,6 +67,9 @@ def new(
     day_first: DayFirst = None,
     time_format: Annotated[
         str | None, typer.Option(help="How the time is written, e.g. %d.%m.%Y.")
+    ] = None,
+    time_unit: Annotated[
+        TimeUnit | None, typer.Option(help="What a time in numbers counts since 1970.")
     ] = None,
     folder: Annotated[
         Path | None, typer.Option(help="Where the use case's folder goes. Default: usecases.")
@@ -100,5 +114,6 @@ def new(
         items=items,
         day_first=day_first,
         time_format=time_format,
+        time_unit=None if time_unit is None else time_unit.value,
     )
     propose_use_case(asked, folder, console)

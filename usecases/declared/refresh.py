@@ -45,6 +45,9 @@ def import_source(
     make_tables(engine, tables)
     name = declared.use_case.name
     with _opened(engine, declared, folder, files) as sources:
+        for one in sources:
+            # before an import is listed that stored nothing
+            needed_sources(declared, one.column_names(), one.name)
         about = {"use_case": name, "sources": [one.name for one in sources]}
         with database_errors("begin an import"), engine.begin() as connection:
             number = begin_change(connection, "import", now_us, None, about)

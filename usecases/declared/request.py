@@ -3,6 +3,7 @@
 Unknown fields, numbers as texts, NaN and numbers that no float32 holds are refused by name.
 """
 
+import warnings
 from collections.abc import Mapping
 from operator import itemgetter
 from secrets import token_hex
@@ -48,12 +49,15 @@ def request_model(schema: RowSchema) -> type[BaseModel]:
             Field(None, description="RFC 3339 with a zone: when the row is true. Default: now."),
         )
     fields_of_columns: dict[str, Any] = {column.name: _field(column) for column in schema.columns}
-    model: type[RowRequest] = create_model(
-        f"{schema.name.title().replace('_', '')}Request",
-        __base__=RowRequest,
-        __doc__=f"One row of {schema.name} to score.",
-        **{**about, **fields_of_columns},
-    )
+    with warnings.catch_warnings():
+        # pydantic's old methods, such as json and copy, are nothing that we ask a request for
+        warnings.filterwarnings("ignore", "Field name .* shadows an attribute", UserWarning)
+        model: type[RowRequest] = create_model(
+            f"{schema.name.title().replace('_', '')}Request",
+            __base__=RowRequest,
+            __doc__=f"One row of {schema.name} to score.",
+            **{**about, **fields_of_columns},
+        )
     roles = schema.roles
     later = {roles.label, roles.known_at, *roles.item_labels} - {None, *model.model_fields}
     model.known_later = frozenset(str(name) for name in later)

@@ -81,6 +81,7 @@ def test_boosters_are_served_as_they_predict(library: str, kind: TaskKind) -> No
         ("not_convertible", r"cannot be converted"),
         ("needs_a_column_that_is_not_there", r"salary"),
         ("without_probabilities", r"answers no probabilities: wrap it in"),
+        ("votes", r"numbers outside of 0 to 1, such as 3: wrap it in sklearn's Calibrated"),
         ("raising", r"RuntimeError: the licence has expired"),
         ("Guesses", r"no estimator, nor a function that returns one.*not its class"),
         ("guesses", r"answers the same rows differently each time"),

@@ -1,10 +1,13 @@
 """A person's own files: packed, in folders, in other encodings, with types of their own."""
 
 import gzip
+import os
+import tomllib
 import uuid
 import zipfile
 from datetime import datetime
 from decimal import Decimal
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +76,56 @@ def test_a_folder_without_tables_and_a_broken_archive_are_told(
         _import(engine, [broken], _mapping())
 
 
+def _middle_flipped(packed: bytes) -> bytes:
+    at = len(packed) // 2
+    return packed[:at] + bytes(byte ^ 0xFF for byte in packed[at : at + 20]) + packed[at + 20 :]
+
+
+def _zipped(content: bytes) -> bytes:
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.csv", content)
+    return file.getvalue()
+
+
+_ROWS = b"".join(b"%d,user\n" % number for number in range(2_000))
+DAMAGED = {
+    "a gzip file with damaged bytes": ("x.csv.gz", _middle_flipped(gzip.compress(_ROWS))),
+    "a gzip file with another check sum": ("x.csv.gz", gzip.compress(_ROWS)[:-8] + b"12345678"),
+    "a text that is called .gz": ("x.csv.gz", _ROWS),
+    "an archive with damaged bytes": ("x.zip", _middle_flipped(_zipped(_ROWS))),
+    "an archive that is cut off": ("x.zip", _zipped(_ROWS)[:-30]),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_archive_is_named_and_nothing_of_it_stays(
+    engine: Engine, tmp_path: Path, name: str
+) -> None:
+    file, content = DAMAGED[name]
+    (tmp_path / file).write_bytes(content)
+    with pytest.raises(DataUnavailable, match=rf"{file} is not a whole .*copy it again"):
+        _import(engine, [tmp_path / file], _mapping())
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {name for name in names if not name.startswith("understudy.db")} == {file}
+
+
+def test_a_pipe_is_refused_instead_of_waited_for(engine: Engine, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rows.csv")
+    with pytest.raises(MappingError, match=r"is a pipe or a device.*save it as a file first"):
+        _import(engine, [tmp_path / "rows.csv"], _mapping())
+
+
+def test_utf_16_without_a_mark_is_named_and_can_be_stated(engine: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_bytes((HEADER + _row("a")).encode("utf-16-le"))
+    with pytest.raises(MappingError, match="UTF-16 without a byte order mark"):
+        _import(engine, [file], _mapping())
+    with pytest.raises(MappingError, match=r'write e\.g\. encoding = "utf-16-le"'):
+        _import(engine, [file], _mapping(csv={"encoding": "utf-16"}))
+    assert _import(engine, [file], _mapping(csv={"encoding": "utf-16-le"})).inserted == 1
+
+
 def test_another_encoding_is_named_with_the_line_and_can_be_stated(
     engine: Engine, tmp_path: Path
 ) -> None:
@@ -84,7 +137,7 @@ def test_another_encoding_is_named_with_the_line_and_can_be_stated(
     assert _stored(engine, "merchant_id") == [("Caf\u00e9",)]
 
 
-@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_a_byte_order_mark_says_enough(engine: Engine, tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "a.csv"
     file.write_bytes((HEADER + _row("a")).encode(encoding))
@@ -250,6 +303,20 @@ def test_a_proposal_can_be_imported_as_it_is(engine: Engine, tmp_path: Path) -> 
     assert {guess.ours for guess in guesses} >= {"transaction_id", "amount", "label"}
     assert _import(engine, [file], read_mapping(target)).inserted == 2
     assert _stored(engine, "amount", "label") == [(12.5, 0), (1299.99, 1)]
+
+
+def test_a_name_over_two_lines_makes_a_proposal_that_can_be_read(
+    tmp_path: Path,
+) -> None:
+    file, target = tmp_path / "a.csv", tmp_path / "m.toml"
+    head = HEADER.replace("\n", "").split(",")
+    names = [*head[:-1], '"Merchant\nid"', '"a ""b""\t\x7f\nc"']
+    first, second = (_row(name).strip() + ",x\n" for name in "ab")
+    file.write_text(",".join(names) + "\n" + first + second)
+    proposal, guesses, _missing = propose(file, LabelWords())
+    target.write_text(proposal)
+    assert ("merchant_id", "Merchant\nid") in {(one.ours, one.theirs) for one in guesses}
+    tomllib.loads(proposal)
 
 
 @pytest.mark.parametrize(

@@ -172,6 +172,26 @@ FAULTS = {
         changed('has_fibre = "flag"', 'label = "flag"'),
         ["columns.label", 'label_value = { kind = "flag", from = "label" }'],
     ),
+    "a name of every request": (
+        changed('has_fibre = "flag"', 'model_config = "flag"'),
+        ["columns.model_config", 'model_config_value = { kind = "flag", from = "model_config" }'],
+    ),
+    "a time zone that does not exist": (
+        changed("[serve]", '[time]\nzone = "Europe/Pariss"\n[serve]'),
+        ["time.zone = 'Europe/Pariss'", 'e.g. "UTC"'],
+    ),
+    "a delay beyond all instants": (
+        changed('window = "720d"', 'window = "99999999999d"'),
+        ["train.window", "at most a hundred years"],
+    ),
+    "a duration beyond all numbers": (
+        changed('window = "720d"', f'window = "{"9" * 400}d"'),
+        ["train.window", "at most a hundred years"],
+    ),
+    "an encoding that is of no text": (
+        changed("[serve]", '[csv]\nencoding = "hex"\n[serve]'),
+        ["csv.encoding = 'hex'", 'e.g. "utf8"'],
+    ),
     "a name with blanks": (
         changed('has_fibre = "flag"', '"has fibre" = "flag"'),
         ["has fibre", "small letters"],

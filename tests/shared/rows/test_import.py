@@ -132,6 +132,18 @@ BAD = {
     ),
     "no time": ("c,,1,month,,1,,no", "as_of, the time of the row, is missing"),
     "a time in the future": ("c,2031-01-05,1,month,,1,,no", "as_of is '2031-01-05', in the future"),
+    "a word that no request may hold": (
+        "c,2026-01-05,1,month," + "w" * 257 + ",1,,no",
+        "wwww'..., longer than 256 characters: shorten it",
+    ),
+    "a word with a zero byte": (
+        "c,2026-01-05,1,month,ca\0rd,1,,no",
+        "payment holds control characters",
+    ),
+    "an entity with control characters": (
+        "c\x1b1,2026-01-05,1,month,,1,,no",
+        "customer holds control characters",
+    ),
     "a label that is none": (
         "c,2026-01-05,1,month,,1,,perhaps",
         "churned is 'perhaps', not one of the classes (no, yes)",
@@ -149,6 +161,38 @@ def test_a_row_that_does_not_fit_names_the_column_and_the_remedy(tmp_path: Path,
     assert expected in example
     assert "row 2, line 3" in example
     engine.dispose()
+
+
+REGRESSION = declaration(
+    TOML.replace('"binary"', '"regression"')
+    .replace('positive = "yes"\n', "")
+    .replace('negative = "no"\n', "")
+)
+
+
+@pytest.mark.parametrize("label", ["1e31", "-1e308", "inf", "-Infinity"])
+def test_a_label_that_no_metric_can_square_is_rejected_with_its_bounds(
+    engine: Engine, tmp_path: Path, label: str
+) -> None:
+    rows = [GOOD[0].removesuffix("no") + value for value in ("12.5", label, "", "NaN")]
+    tables, counts = take(engine, REGRESSION, [write_csv(tmp_path, *rows)])
+    assert read_rows(engine, tables, NOW_US)["label"].to_list() == [12.5, None, None]
+    [example] = counts.examples.values()
+    assert f"churned is '{label}', outside of -1e+30 to 1e+30: leave the label empty" in example
+    assert "row 2, line 3" in example
+
+
+def test_lines_that_are_no_rows_are_counted_and_told_with_their_line(
+    engine: Engine, tmp_path: Path
+) -> None:
+    lines = (GOOD[0], GOOD[1] + ",more", "c3,2026-01-05", 'c4,"' + GOOD[2].removeprefix("c3,"))
+    _tables, counts = take(engine, declaration(), [write_csv(tmp_path, *lines)])
+    assert (counts.read, counts.inserted, counts.rejected) == (4, 1, 3)
+    assert sorted(counts.examples.values()) == [
+        "line has 2 fields instead of 8 (row 3, line 4)",
+        "line has 9 fields instead of 8 (row 2, line 3)",
+        "line holds a quote that opens and never closes (row 4, line 5)",
+    ]
 
 
 def test_a_column_that_vanished_from_the_source_is_named_before_anything_is_written(

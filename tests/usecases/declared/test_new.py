@@ -159,6 +159,17 @@ def test_honest_columns_are_not_called_leaks(tmp_path: Path, name: str) -> None:
     assert {guess.warnings for guess in made.proposal.guesses if guess.kind} == {()}
 
 
+def test_texts_that_are_no_words_are_left_out(tmp_path: Path) -> None:
+    said = pl.Series([f"Dear all,\n{number % 40}" for number in range(300)])
+    made = proposed(tmp_path, CHURN.with_columns(letter=said), "churned", **NAMED)
+    assert "letter" not in kinds(made)
+    assert (
+        "300 of 300 texts are longer than 256 characters or hold line ends"
+        in (made.folder / FILE_NAME).read_text()
+    )
+    assert made.counts.rejected == 0
+
+
 def test_a_column_by_whose_name_it_is_known_afterwards_is_told(tmp_path: Path) -> None:
     frame = churn(500).with_columns(cancellation_fee=pl.col("MonthlyCharges") * 2)
     made = proposed(tmp_path, frame, "churned", time="as_of", entity="customer_id")
@@ -178,6 +189,41 @@ def test_a_value_of_another_type_far_down_the_file_is_found(tmp_path: Path) -> N
     assert made.counts.rejected == 1
     [example] = made.counts.examples.values()
     assert example.startswith("tenure_months is 'a year', which is not a number (row 2,900")
+
+
+def test_classes_that_are_written_in_several_ways_are_told(tmp_path: Path) -> None:
+    words = ["no", "No", "True", "1", "perhaps"] * 60
+    made = proposed(tmp_path, CHURN.with_columns(churned=pl.Series(words)), "churned", **NAMED)
+    assert made.proposal.label.warnings == (
+        "classes '1', 'True' may be one: write them alike in the source",
+        "classes 'No', 'no' may be one: write them alike in the source",
+    )
+
+
+def test_files_of_a_folder_may_hold_a_column_in_several_types(tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    parts = [CHURN.head(150), CHURN.tail(150)]
+    parts[0] = parts[0].with_columns(
+        pl.col("as_of").cast(pl.String).str.slice(0, 10).str.to_date().alias("as_of"),
+        paid=pl.lit(value=True), since=pl.lit(1.5).cast(pl.Decimal(9, 2)),
+    )  # fmt: skip
+    parts[1] = parts[1].with_columns(
+        pl.col("as_of").cast(pl.String), paid=pl.lit("no"), since=pl.lit(7)
+    )
+    for number, part in enumerate(parts):
+        part.write_parquet(folder / f"{number}.parquet")
+    made = new_use_case(asked(folder, "churned", **NAMED), tmp_path / "usecases", NOW_US)
+    assert (made.counts.read, made.counts.rejected) == (300, 0)
+    assert (kinds(made)["paid"], kinds(made)["since"]) == ("flag", "number")
+
+
+def test_a_column_of_durations_is_named_with_the_remedy(tmp_path: Path) -> None:
+    frame = CHURN.with_columns(stay=pl.duration(hours=pl.int_range(pl.len())))
+    file = written(tmp_path, frame, "rows.parquet")
+    with pytest.raises(CannotPropose, match=r"column 'stay' holds duration.*number of seconds"):
+        new_use_case(asked(file, "churned", **NAMED), tmp_path / "usecases", NOW_US)
+    assert not (tmp_path / "usecases").exists()
 
 
 def test_numbers_with_a_decimal_comma_are_read_and_declared(tmp_path: Path) -> None:
@@ -229,6 +275,13 @@ def stamped(text: str) -> pl.Expr:
     return pl.lit(text).alias("as_of")
 
 
+def epochs(every: int) -> pl.Expr:
+    """Seconds since 1970, every so many in milliseconds."""
+    row = pl.int_range(pl.len())
+    seconds = 1_750_000_000 + row * 60
+    return pl.when(row % every == 0).then(seconds * 1_000).otherwise(seconds)
+
+
 CHURN, TASTES = churn(300), tastes(300)
 NAMED = {"time": "as_of", "entity": "customer_id"}
 REFUSED: dict[str, tuple[pl.DataFrame, str, dict[str, Any], list[str]]] = {
@@ -259,13 +312,17 @@ REFUSED: dict[str, tuple[pl.DataFrame, str, dict[str, Any], list[str]]] = {
         pl.DataFrame({"x": range(10_000), "y": [f"class {n}" for n in range(10_000)]}), "y",
         {"no_time": True}, ["'y' has more than 5,000 classes", "at most 256"],
     ),
+    "a label of whole texts": (
+        CHURN.with_columns(churned=pl.col("churned") + "\nand more"), "churned", NAMED,
+        ["label column 'churned' holds 300 texts that are longer than 256 characters or hold line"],
+    ),
     "a label that may be classes or amounts": (
         pl.DataFrame({"x": range(100), "y": [n % 7 for n in range(100)]}), "y",
         {"no_time": True}, ["'y' holds 7 whole numbers", "--task multiclass or --task regression"],
     ),
     "a regression of words": (
         CHURN, "contract", {**NAMED, "task": TaskKind.REGRESSION},
-        ["label column 'contract'", "no number", "--task multiclass"],
+        ["label column 'contract'", "not a number", "--task multiclass"],
     ),
     "no time": (
         CHURN, "churned", {}, ["as_of, last_call may be it", "--time COLUMN", "--no-time"],
@@ -292,6 +349,14 @@ REFUSED: dict[str, tuple[pl.DataFrame, str, dict[str, Any], list[str]]] = {
     ),
     "a time of numbers that count something": (
         CHURN.with_columns(as_of=pl.int_range(pl.len())), "churned", NAMED, ["--time as_of"],
+    ),
+    "a time in days of Excel": (
+        CHURN.with_columns(as_of=pl.int_range(pl.len()) + 45_000.5), "churned", NAMED,
+        ["--time as_of", 'unit = "excel"', "--time-unit"],
+    ),
+    "a time in seconds and in milliseconds": (
+        CHURN.with_columns(as_of=epochs(2)), "churned", NAMED,
+        ["'as_of' counts in s (150 rows) and ms (150 rows): bring all of it in one unit"],
     ),
     "a time in the future": (
         CHURN.with_columns(stamped("2031-01-05")), "churned", NAMED,
@@ -336,10 +401,29 @@ def test_of_several_formats_the_ambiguous_one_is_shown(tmp_path: Path) -> None:
     assert "writes dates such as 03/04/2025, and none of its days is above 12" in said
 
 
+def test_the_unit_of_a_time_in_numbers_is_declared_as_stated(tmp_path: Path) -> None:
+    frame = CHURN.with_columns(as_of=pl.int_range(pl.len()) + 45_000.5).drop("last_call")
+    made = proposed(tmp_path, frame, "churned", **NAMED, time_unit="excel")
+    assert made.declared.time.unit == "excel"
+    assert made.counts.rejected == 0
+
+
+def test_a_few_milliseconds_among_seconds_are_rejected_as_rows(tmp_path: Path) -> None:
+    frame = CHURN.with_columns(as_of=epochs(50)).drop("last_call")
+    made = proposed(tmp_path, frame, "churned", **NAMED)
+    assert made.counts.rejected == 6
+    [example] = made.counts.examples.values()
+    assert "as_of is '1750000000000', in the future" in example
+
+
 FOREIGN = {
     "nothing": (b"", "rows.csv is empty: its first line has to hold the names of the columns"),
     "blank lines": (b"\n\n", "rows.csv is empty"),
     "a workbook": (b"PK\x03\x04\x14\x00\x8d", "an Excel workbook or a ZIP archive: save it as CSV"),
+    "rows with another number of fields": (
+        b"x,y\n1,yes,\n2,no,\n",
+        "no line of rows.csv is a row: line has 3 fields instead of 2 (line 2); correct the file",
+    ),
     "an index of pandas": (
         b",x,y\n0,1,yes\n1,2,no\n",
         "column 1 has no name: name it, or leave it",

@@ -115,6 +115,26 @@ def test_a_dry_run_shows_rows_as_they_would_be_stored_and_writes_nothing(
     assert list_changes(engine) == []
 
 
+def test_a_source_without_a_declared_column_lists_no_import(engine: Engine, tmp_path: Path) -> None:
+    use_case(tmp_path)
+    (tmp_path / "rows.csv").write_text(HEAD.replace("size", "weight") + "a,2026-01-01,1,yes\n")
+    with pytest.raises(DeclarationError, match="no column 'size'"):
+        import_declared(engine, tmp_path, [], Console(quiet=True))
+    assert list_changes(engine) == []
+
+
+def test_lines_that_are_no_rows_are_kept_beside_rejected_rows(
+    engine: Engine, tmp_path: Path
+) -> None:
+    use_case(tmp_path)
+    (tmp_path / "rows.csv").write_text(HEAD + "a,2026-01-01,1,yes\nb,2026-01-02\n")
+    place = tmp_path / "bad.csv"
+    counts = import_declared(engine, tmp_path, [], Console(quiet=True), place)
+    assert (counts.read, counts.inserted, counts.rejected) == (2, 1, 1)
+    assert "2,3,line has 2 fields instead of 4" in place.read_text()
+    assert "b,2026-01-02" in place.read_text()
+
+
 def test_rejected_rows_are_kept_as_they_came_where_that_is_asked_for(
     engine: Engine, tmp_path: Path
 ) -> None:

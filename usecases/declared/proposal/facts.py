@@ -11,6 +11,7 @@ from shared.importing.numbers import tidy
 from shared.importing.texts import read_texts
 from shared.importing.time_texts import read_time_texts
 from shared.rows.column_values import FLAG_WORDS
+from shared.rows.reading import word_problems
 
 MOST_COUNTED = 5_000
 """More distinct values than this are not distinguished any further."""
@@ -30,6 +31,7 @@ class Facts:
         numbers: of them, those that are numbers.
         plain: of them, those written as a program writes numbers.
         not_a_number: the first value that is not a number, and its row.
+        not_words: values that are too long for a word, or go on over several lines.
         counts: how often each value occurs, up to MOST_COUNTED values.
         is_full: there were more values than that.
         moments: of a sample, the share that is a date.
@@ -44,6 +46,7 @@ class Facts:
     plain: int = 0
     whole: int = 0
     not_a_number: tuple[str, int] | None = None
+    not_words: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     is_full: bool = False
     moments: float = 0.0
@@ -93,7 +96,11 @@ class Survey:
 
     def sample(self) -> pl.DataFrame:
         """Rows from all over the source."""
-        return pl.concat(self._sampled) if self._sampled else pl.DataFrame()
+        if not self._sampled:
+            return pl.DataFrame()
+        return pl.DataFrame(
+            [_joined([frame[name] for frame in self._sampled]) for name in self.facts]
+        )
 
     def add(self, piece: Piece) -> None:
         """Count one piece."""
@@ -102,12 +109,18 @@ class Survey:
         if self._sampled_rows < _MOST_SAMPLED:
             step = max(1, piece.frame.height // _SAMPLED_ROWS)
             taken = piece.frame.gather_every(step)
-            first = self._sampled[0].schema if self._sampled else taken.schema
-            # a column may have different types in the files of one folder
-            self._sampled.append(
-                taken.select(pl.col(n).cast(kind, strict=False) for n, kind in first.items())
-            )
+            self._sampled.append(taken)
             self._sampled_rows += taken.height
+
+
+def _joined(parts: list[pl.Series]) -> pl.Series:
+    """One column of the pieces; files of one folder may hold it in several types."""
+    kinds = {part.dtype for part in parts}
+    if len(kinds) == 1:
+        return pl.concat(parts)
+    if all(kind.is_numeric() for kind in kinds):
+        return pl.concat([part.cast(pl.Float64) for part in parts])
+    return pl.concat([read_texts(part, is_identifier=False, is_numeric=False) for part in parts])
 
 
 def _count(facts: Facts, column: pl.Series, rows: pl.Series) -> None:
@@ -125,6 +138,8 @@ def _count(facts: Facts, column: pl.Series, rows: pl.Series) -> None:
         read = read_time_texts(sampled, "day first").naive_us
         facts.moments = 1.0 - read.null_count() / len(sampled)
     _count_numbers(facts, texts, said, rows)
+    if column.dtype == pl.String and facts.numbers < facts.filled:
+        facts.not_words += len(said) - word_problems(facts.name, said).null_count()
     _count_values(facts, said)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from shared.importing.numbers import NumberStyle
 from shared.rows.column_coherence import RESERVED
 from shared.rows.encoder import WORDS_PER_SLOT
+from shared.rows.request_fields import LONGEST_WORD
 from shared.rows.schema import Kind
 from usecases.declared.proposal.facts import Facts
 
@@ -15,6 +16,7 @@ MOST_CLOSED_WORDS = 10
 _FEWEST_ROWS_A_WORD = 20
 _NEARLY_ALL = 0.95
 _NEARLY_EMPTY = 0.05
+_FEW_NOT_WORDS = 0.05
 _ID_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|nr|no|number|ref|reference)$|[a-z]Id$|ID$")
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 
@@ -70,6 +72,11 @@ def _reason_to_leave_out(facts: Facts) -> str | None:
         return "it is empty"
     if facts.distinct == 1 and facts.filled == facts.rows:
         return f"it is constant: always {next(iter(facts.counts))!r}"
+    if facts.not_words > _FEW_NOT_WORDS * facts.filled:
+        return (
+            f"{facts.not_words:,} of {facts.filled:,} texts are longer than {LONGEST_WORD} "
+            "characters or hold line ends: such a text is no word of a category"
+        )
     looks_like_id = bool(_ID_NAME.search(facts.name))
     is_text = not facts.is_numeric and facts.moments < _NEARLY_ALL and not facts.is_temporal
     whole = facts.is_numeric and facts.whole == facts.filled

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from shared.rows.column_values import FLAG_WORDS
 from shared.rows.label_values import class_texts
+from shared.rows.request_fields import LONGEST_WORD
 from shared.tasks import TaskKind
 from shared.tasks.task import MAX_CLASSES
 from usecases.declared.proposal.facts import Facts
@@ -50,9 +52,19 @@ def guess_label(facts: Facts, asked: TaskKind | None) -> LabelGuess:
     task = asked or _task_of(facts)
     if task is TaskKind.REGRESSION:
         return _regression(facts)
+    _refuse_long_classes(facts)
     if task is TaskKind.BINARY:
         return _binary(facts)
     return _multiclass(facts)
+
+
+def _refuse_long_classes(facts: Facts) -> None:
+    if facts.not_words:
+        raise CannotPropose(
+            f"label column {facts.name!r} holds {facts.not_words:,} texts that are longer than "
+            f"{LONGEST_WORD} characters or hold line ends: write a short name for each class, or "
+            "name another column with --label"
+        )
 
 
 def _task_of(facts: Facts) -> TaskKind:
@@ -91,7 +103,7 @@ def _binary(facts: Facts) -> LabelGuess:
     share = facts.counts[positive] / facts.filled
     how = "by its name" if len(named) == 1 else "the rarer one"
     why = f"two values; {positive!r} is positive ({how}), {share:.1%} of the labels"
-    return LabelGuess(TaskKind.BINARY, (negative, positive), why, _few(facts))
+    return LabelGuess(TaskKind.BINARY, (negative, positive), why, _doubts(facts))
 
 
 def _multiclass(facts: Facts) -> LabelGuess:
@@ -103,7 +115,24 @@ def _multiclass(facts: Facts) -> LabelGuess:
             f"supported: {more}put rare ones together, or name another column with --label"
         )
     why = f"{facts.distinct} classes"
-    return LabelGuess(TaskKind.MULTICLASS, tuple(sorted(facts.counts)), why, _few(facts))
+    return LabelGuess(TaskKind.MULTICLASS, tuple(sorted(facts.counts)), why, _doubts(facts))
+
+
+def _doubts(facts: Facts) -> tuple[str, ...]:
+    return (*_alike(facts), *_few(facts))
+
+
+def _alike(facts: Facts) -> tuple[str, ...]:
+    """Classes that are one, perhaps: `No` and `no`, `True` and `1`."""
+    meant: dict[object, list[str]] = {}
+    for word in sorted(facts.counts):
+        folded = word.casefold()
+        meant.setdefault(FLAG_WORDS.get(folded, folded), []).append(word)
+    return tuple(
+        f"classes {', '.join(map(repr, words[:6]))} may be one: write them alike in the source"
+        for words in meant.values()
+        if len(words) > 1
+    )
 
 
 def _few(facts: Facts) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from shared.importing.sources import sources
 from shared.rows.convert import RowConverter, needed_sources
 from shared.rows.declaration import FILE_NAME, Declaration, DeclarationError, parse_declaration
 from shared.rows.examples import EXAMPLES_FILE, example_requests
-from shared.rows.importer import ImportCounts, count_reasons
+from shared.rows.importer import ImportCounts, count_reasons, count_refused_lines
 from shared.rows.sections import IDENTIFIER
 from shared.rows.sources import QuerySource, RowSource, opened_files
 from usecases.declared.proposal.proposal import Proposal, propose
@@ -115,6 +115,7 @@ def _try_rows(
     first: pl.DataFrame | None = None
     for source in found:
         columns = needed_sources(declared, source.column_names(), source.name)
+        count_refused_lines(counts, source, columns)
         for piece in source.pieces(columns):
             converted = converter.convert(piece)
             counts.read += piece.frame.height

@@ -70,7 +70,7 @@ def propose(asked: NewUseCase, sources: Sequence[RowSource], csv: CsvRules) -> P
         for piece in source.pieces(columns):
             survey.add(piece)
     if survey.rows == 0:
-        raise CannotPropose(f"{sources[0].name} holds no rows: bring at least one")
+        raise CannotPropose(_without_rows(sources[0]))
     items = find_items(asked, columns)
     _check_time(asked, survey)
     _check_entity(asked, survey)
@@ -100,6 +100,14 @@ def propose(asked: NewUseCase, sources: Sequence[RowSource], csv: CsvRules) -> P
         asked, survey.rows, label, tuple(guesses), row_id, why, reading, _held_out_days(times),
         style, csv, _notes(asked, survey, guesses), items,
     )  # fmt: skip
+
+
+def _without_rows(source: RowSource) -> str:
+    refused = next(source.refused, None) if isinstance(source, SourceTable) else None
+    if refused is None:
+        return f"{source.name} holds no rows: bring at least one"
+    _row, line, _text, wrong = refused
+    return f"no line of {source.name} is a row: {wrong} (line {line:,}); correct the file"
 
 
 def _label_of_items(items: Items) -> LabelGuess:
@@ -214,13 +222,16 @@ def _reading(asked: NewUseCase, sample: pl.DataFrame) -> TimeReading:
             None if asked.day_first is None else "day first" if asked.day_first else ("month first")
         )
         return TimeReading(_ZONE, None, 0, asked.time_format, order)  # type: ignore[arg-type]
-    rules = TimeRules(zone=_ZONE, format=asked.time_format, day_first=asked.day_first)
+    rules = TimeRules(
+        zone=_ZONE, unit=asked.time_unit, format=asked.time_format, day_first=asked.day_first
+    )
     mapping = Mapping.model_construct(columns={"event_time": asked.time}, time=rules)
     try:
         found = look_over([cast(SourceTable, _Sampled(sample))], mapping, (), ())
     except MappingError as error:
         raise CannotPropose(
-            f"--time {asked.time}: {error} (here: --day-first, --month-first or --time-format)"
+            f"--time {asked.time}: {error} (here: --time-unit, --day-first, --month-first, "
+            "--time-format or --no-time)"
         ) from error
     reading = found.times["event_time"]
     read = read_instants([sample[asked.time]], reading, asked.time)

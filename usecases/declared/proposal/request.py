@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shared.errors import UnderstudyError
+from shared.importing.times import Unit
 from shared.tasks import TaskKind
 
 MOST_COLUMNS = 1_500
@@ -25,6 +26,7 @@ class NewUseCase:
         files: what is read; empty with `sql`.
         database: the environment variable with the URL of the database of `sql`.
         items: of a ranking, the columns with the ratings so far; None: found by their names.
+        time_unit: what numbers of the time column count, where their size does not show it.
         day_first: whether 05/01/2026 is in January, where the column is ambiguous.
     """
 
@@ -40,3 +42,4 @@ class NewUseCase:
     items: str | None = None
     day_first: bool | None = None
     time_format: str | None = None
+    time_unit: Unit | None = None
