@@ -87,7 +87,7 @@ def count_reasons(counts: ImportCounts, rejected: pl.DataFrame) -> None:
 def count_refused_lines(
     counts: ImportCounts, source: RowSource, columns: Sequence[str]
 ) -> pl.DataFrame:
-    """Count the lines of a CSV file that are no rows; each with its text in the first column."""
+    """Count the lines of a CSV file that are not rows; each with its text in the first column."""
     lines = list(source.refused) if isinstance(source, SourceTable) else []
     rows, places, texts, reasons = zip(*lines, strict=True) if lines else ((), (), (), ())
     refused = pl.DataFrame(

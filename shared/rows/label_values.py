@@ -31,7 +31,7 @@ def read_label(declared: Declaration, frame: pl.DataFrame, style: NumberStyle) -
 def _number_problems(
     name: str, source: pl.Series, values: pl.Series, unreadable: pl.Series
 ) -> pl.Series:
-    """A problem where a label is no number, or one whose square no metric can hold."""
+    """A problem where a label is not a number, or one whose square no metric can hold."""
     problems = told(source, unreadable, f"{name} is {{}}, which is not a number")
     beyond = (values.abs() > MAX_NUMBER).fill_null(value=False)
     bounds = f"{name} is {{}}, outside of {-MAX_NUMBER:g} to {MAX_NUMBER:g}: leave the label empty"

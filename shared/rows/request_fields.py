@@ -9,7 +9,7 @@ from shared.rows.sections import IDENTIFIER
 NAMES_OF_REQUESTS = frozenset(
     name for name in dir(RowRequest) if name.startswith("model_") or name == "known_later"
 )
-"""What a request is asked for by pydantic and by us; a field of such a name would hide it."""
+"""Attributes of every request, of pydantic and ours; a field of such a name would hide one."""
 
 LONGEST_WORD = 256
 """Characters of an id, an entity, a word of an open category."""

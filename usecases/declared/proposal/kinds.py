@@ -75,7 +75,7 @@ def _reason_to_leave_out(facts: Facts) -> str | None:
     if facts.not_words > _FEW_NOT_WORDS * facts.filled:
         return (
             f"{facts.not_words:,} of {facts.filled:,} texts are longer than {LONGEST_WORD} "
-            "characters or hold line ends: such a text is no word of a category"
+            "characters or hold line ends: such a text is not a word of a category"
         )
     looks_like_id = bool(_ID_NAME.search(facts.name))
     is_text = not facts.is_numeric and facts.moments < _NEARLY_ALL and not facts.is_temporal
