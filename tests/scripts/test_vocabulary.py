@@ -68,7 +68,9 @@ def test_descriptions_that_open_with_a_question_are_reported_with_their_place() 
 
 
 def test_comments_messages_and_pages_are_in_plain_english() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
+    for folder in ("docs", "usecases", "deploy", "monitoring"):
+        pages += (ROOT / folder).rglob("*.md")
     files = [*product_files(ROOT), *(ROOT / "benchmarks").glob("*.py"), *pages]
     names = {file: file.relative_to(ROOT).as_posix() for file in files}
     quoted = {"docs/glossary.md"}  # lists old words beside the terms of today
