@@ -40,17 +40,24 @@ def main() -> None:
     asked.add_argument("--rows", type=int, default=1_000_000)
     asked.add_argument("--in-memory", action="store_true", help="the snapshot as one DataFrame")
     asked.add_argument("--folder", type=Path, help="an existing folder on a disk with room")
+    asked.add_argument("--processes", type=int, default=1, help="TASK_PROCESSES of the scheduler")
     given = asked.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-        figures = measure(Path(folder), given.rows, in_memory=given.in_memory)
+        figures = measure(
+            Path(folder), given.rows, in_memory=given.in_memory, processes=given.processes
+        )
     bars = {} if given.in_memory else BARS.get(given.rows, {})
     finish("out_of_core", figures, {**bars, "promoted": ("==", 1)})
 
 
-def measure(folder: Path, wanted: int, *, in_memory: bool) -> dict[str, float]:
+def measure(folder: Path, wanted: int, *, in_memory: bool, processes: int = 1) -> dict[str, float]:
     """Fill a database, start both services, and watch the first model being made."""
     bound = wanted * 2 if in_memory else 0
-    settings = {"SNAPSHOT_MEMORY_ROWS": str(bound), "RUN_TIME_LIMIT_SECONDS": str(HOURS)}
+    settings = {
+        "SNAPSHOT_MEMORY_ROWS": str(bound),
+        "RUN_TIME_LIMIT_SECONDS": str(HOURS),
+        "TASK_PROCESSES": str(processes),
+    }
     with Services(folder, **settings) as services:
         rows = write_worlds(services.engine, SystemClock().now_us(), wanted)
         services.start_api()

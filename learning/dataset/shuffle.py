@@ -95,6 +95,8 @@ class Shuffler:
         }
         try:
             with duckdb.connect(config=config) as connection:
+                # a bar would be written into the log of the run
+                connection.execute("SET enable_progress_bar = false")
                 yield connection
         except duckdb.Error as error:
             raise ShuffleFailed(f"rows cannot be shuffled in {self.folder}: {error}") from error

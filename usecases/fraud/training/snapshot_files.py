@@ -110,8 +110,13 @@ def _join(rows: dict[str, int], replaced: pl.DataFrame, place: Workplace) -> Pat
     replaced.write_parquet(labels)
     is_split = place.lake is not None or all(rows.values())
     folders, parts = (_by_id if is_split else _as_read)(rows, place)
-    names = [f"part {part.number} of the snapshot" for part in parts]
-    place.map(_join_part, (labels, joined), parts, names)
+    if is_split or replaced.height:
+        names = [f"part {part.number} of the snapshot" for part in parts]
+        place.map(_join_part, (labels, joined), parts, names)
+    else:
+        # the rows of one log, as they were read: there is nothing to join
+        for part in parts:
+            part.history[0].rename(joined / f"{part.number:05d}.parquet")
     for folder in folders:
         _delete(folder)
     return joined
