@@ -25,7 +25,7 @@ class GuardRow:
     """One guardrail; `problem` says why it could not be measured, if so.
 
     Attributes:
-        is_left_out: the champion gives nothing to compare by; that does not refuse.
+        is_left_out: there is nothing to ask, and `problem` says why; that does not refuse.
     """
 
     name: str

@@ -15,6 +15,8 @@ from scheduler.statistics.measure import MeasurementPlan
 from scheduler.statistics.operating_point import (
     MIN_ALERTS,
     PRECISION,
+    RECALL,
+    VOLUME,
     OperatingPair,
     OperatingPoint,
     operating_point,
@@ -114,16 +116,17 @@ def _operating(
     champion, candidate = (_point(whole, alerted, plan) for alerted in masks if alerted is not None)
     pair = OperatingPair(whole, champion, candidate)
     skipped = _few_alerts(champion.alerts, candidate.alerts)
+    left_out = _growth_that_is_right(pair, plan.daily_alerts) if skipped is None else {}
     measured = []
     for metric, tolerance in declared.items():
-        if metric == PRECISION and skipped is not None:
+        if metric in left_out or (metric == PRECISION and skipped is not None):
             continue
         found = pair.harm(metric, tolerance, policy.guard_alpha)
         measured.append(
             Guardrail(metric, found.gain, found.tolerance, found.p_value, is_operating=True)
         )
     if skipped is None or PRECISION not in declared:
-        return Guardrails(tuple(measured), {})
+        return Guardrails(tuple(measured), {}, left_out)
     if champion.alerts < MIN_ALERTS:
         return Guardrails(tuple(measured), {}, {PRECISION: skipped})
     return Guardrails(tuple(measured), {PRECISION: skipped})
@@ -133,6 +136,24 @@ def _point(whole: PairedSample, alerted: Bools, plan: MeasurementPlan) -> Operat
     if alerted.shape != whole.positive.shape:
         raise NotComparable("alerts and labels differ in length")
     return operating_point(whole, alerted, plan)
+
+
+def _growth_that_is_right(pair: OperatingPair, daily_alerts: int) -> dict[str, str]:
+    """The reason for not asking whether alerts grew: they found what the champion missed.
+
+    A champion that drift has made blind alerts on little; what replaces it has to alert on more.
+    """
+    before, after = pair.champion.figures, pair.candidate.figures
+    volume = after[VOLUME].value
+    is_right = all(after[name].value >= before[name].value for name in (PRECISION, RECALL))
+    if volume <= before[VOLUME].value or volume > daily_alerts or not is_right:
+        return {}
+    shares = f"{before[PRECISION].value:.0%} -> {after[PRECISION].value:.0%}"
+    found = f"{before[RECALL].value:.0%} -> {after[RECALL].value:.0%}"
+    return {
+        VOLUME: f"more alerts, as often right ({shares}), find more (recall {found}), and are "
+        f"within the {daily_alerts} a day that people can review"
+    }
 
 
 def _few_alerts(champion: int, candidate: int) -> str | None:

@@ -87,10 +87,21 @@ def test_alert_precision_that_falls_is_refused_though_both_models_rank_alike() -
 
 def test_more_alerts_than_tolerated_are_refused_and_fewer_are_not() -> None:
     only = replace(POLICY, operating_guards={VOLUME: 0.25})
-    more = judge(with_precision((200, 300), (280, 420)), only)
+    more = judge(with_precision((200, 290), (280, 420)), only)
     assert more.outcome is Outcome.FAIL
     assert "alerts a day 20 -> 30, -10.0000 where -5.0000 is tolerated" in more.reason
     assert judge(with_precision((300, 200), (420, 280)), only).outcome is not Outcome.FAIL
+
+
+def test_more_alerts_that_are_as_often_right_are_no_harm_up_to_what_people_can_review() -> None:
+    only = replace(POLICY, operating_guards={VOLUME: 0.25}, daily_alerts=30)
+    evidence = with_precision((200, 300), (280, 420))
+    verdict = judge(evidence, only)
+    assert verdict.outcome is not Outcome.FAIL
+    assert "find more (recall 50% -> 75%)" in str(verdict.numbers["guard.alert_volume.left_out"])
+    beyond = judge(evidence, replace(only, daily_alerts=29))
+    assert beyond.outcome is Outcome.FAIL
+    assert "alerts a day 20 -> 30" in beyond.reason
 
 
 def test_money_that_is_lost_is_refused() -> None:
@@ -150,7 +161,7 @@ def threshold_alerts(evidence: Evidence, threshold: float) -> Evidence:
 
 def harmed(evidence: Evidence, tolerated: dict[str, float]) -> bool:
     verdict: Verdict = judge(evidence, replace(POLICY, operating_guards=tolerated))
-    found = [verdict.numbers[f"guard.{name}.p_harm"] for name in tolerated]
+    found = [verdict.numbers.get(f"guard.{name}.p_harm", 1.0) for name in tolerated]
     return min(float(str(p)) for p in found) <= POLICY.guard_alpha
 
 
