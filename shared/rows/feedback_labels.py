@@ -20,6 +20,7 @@ from shared.transaction import LabelValue, one_form
 _SHOWN_NAMES = 8
 _DECIMAL = re.compile(r"[+-]?\d{1,400}(\.\d{0,400})?([eE][+-]?\d{1,4})?", re.ASCII)
 _WORDS = LabelWords()
+_BOUNDS: JsonDict = {"minimum": -MAX_NUMBER, "maximum": MAX_NUMBER}
 
 
 def label_reader(task: Task) -> Callable[[Any], LabelValue]:
@@ -46,12 +47,13 @@ def label_form(schema: RowSchema) -> LabelForm:
 def _described(task: Task) -> tuple[str, JsonDict, JsonValue]:
     names: list[JsonValue] = list(task.names)
     if task.kind is TaskKind.REGRESSION:
-        return "What the value turned out to be.", {"type": "number"}, 12.5
+        return "What the value turned out to be.", {"type": "number", **_BOUNDS}, 12.5
     if task.kind is TaskKind.RANKING:
+        rating: JsonDict = {"type": ["number", "null"], **_BOUNDS}
         about: JsonDict = {
             "anyOf": [
-                {"type": "object", "additionalProperties": {"type": ["number", "null"]}},
-                {"type": "array", "items": {"type": ["number", "null"]}},
+                {"type": "object", "additionalProperties": rating},
+                {"type": "array", "items": rating},
             ]
         }
         return "Ratings by item, or one for each item in order.", about, {task.names[0]: 4}
