@@ -13,6 +13,8 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
+from math import isfinite
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -35,6 +37,9 @@ LATENCY_EDGES_MS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 1_000
 LATENCY_CAP_MS = 1_000.0
 """Times are capped: one row that waited for a disk must not dominate the mean of an hour."""
 _LATENCY_BINS = len(LATENCY_EDGES_MS) + 1
+
+# the largest number that is exact as a float
+_MOST = 2**53
 
 _log = structlog.get_logger()
 OTHER_HOSTS = "host-"
@@ -105,7 +110,23 @@ class ArmCounts:
         counts = cls(**known | {"edges": tuple(map(float, stored["edges"]))})
         # Raises if another release wrote lists of another length.
         cls(edges=counts.edges).add(counts)
+        _check_numbers(counts)
         return counts
+
+
+def _check_numbers(counts: ArmCounts) -> None:
+    """Raises ValueError about what is no count, of which no statistics can be made.
+
+    Files of other hosts come through a store, and whoever writes there could make
+    GET /current_model fail on every host.
+    """
+    lists = (counts.rows, counts.alerts, counts.bins, counts.timed, counts.latency_bins)
+    numbers = [counts.errors, *chain.from_iterable(lists)]
+    if not all(type(number) is int and 0 <= number <= _MOST for number in numbers):
+        raise ValueError("a count is no whole number from 0 on")
+    sums = (*counts.latency_ms, counts.latency_squares)
+    if not (all(0 <= number <= _MOST for number in sums) and all(map(isfinite, counts.edges))):
+        raise ValueError("a sum or an edge is no finite number")
 
 
 @dataclass(slots=True)
