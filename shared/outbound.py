@@ -63,7 +63,7 @@ def _check_webhook(address: SecretStr) -> SecretStr:
     return address
 
 
-Place = Annotated[str, AfterValidator(check_place)]
+TableAddress = Annotated[str, AfterValidator(check_place)]
 Address = Annotated[str, AfterValidator(check_address)]
 SecretAddress = Annotated[SecretStr, AfterValidator(_check_secret)]
 SecretWebhook = Annotated[SecretStr, AfterValidator(_check_webhook)]

@@ -22,7 +22,7 @@ from native.catalogue import PartNames
 from shared.errors import SettingsError
 from shared.local_paths import AbsolutePath
 from shared.log_limits import LogLimits
-from shared.outbound import Address, Place, own_api
+from shared.outbound import Address, TableAddress, own_api
 from shared.sizes import MIB, read_size
 from shared.storage.url import StoreUrl
 from shared.tables.url import DatabaseUrl
@@ -80,7 +80,7 @@ class DataSettings(SettingGroup):
 class LakeSettings(SettingGroup):
     """Lake."""
 
-    lake_url: Place | None = Field(
+    lake_url: TableAddress | None = Field(
         default=None,
         description="Lake of old rows: a folder, or a bucket such as s3://bucket/path, whose keys "
         "and address are AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_ENDPOINT_URL and "

@@ -55,7 +55,7 @@ def erase(
     for name, count in erase_entity(engine, logs, entity, SystemClock().now_us(), reason).items():
         counts[name] += count
     # They hold snapshots of the rows, and can be computed again. Always, and before what may fail:
-    # after an attempt that broke off nothing else says that there was something to erase.
+    # after a failed attempt nothing else shows that there was something to erase.
     counts[_STEPS] = ArtefactStore(settings.work_dir, settings.work_max_bytes).clear()
     counts["archive"] = FolderArchive(settings.archive_dir).erase(logs, entity)
     if settings.lake_url:

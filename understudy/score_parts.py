@@ -161,7 +161,7 @@ def write_part(path: Path, made: pl.DataFrame) -> None:
 
 
 def read_errors(path: Path) -> pl.Series:
-    """Why rows of a part have no answer; the folder may have any name."""
+    """The errors of the rows of a part; the folder may have any name."""
     return pl.read_parquet(path, columns=["error"], glob=False)["error"]
 
 

@@ -109,7 +109,7 @@ def _without(content: bytes, column: str, entity: str) -> tuple[pl.DataFrame, in
 def _erase_shared(shared: SharedFiles, column: str, entity: str) -> dict[str, int]:
     """Rows taken out of each set in the store.
 
-    Raises OSError: it was not reached, so nobody may believe that they are erased.
+    Raises OSError: the store was not reached, so the rows may not be reported as erased.
     """
     known = shared.files()
     if known is None:
@@ -119,7 +119,7 @@ def _erase_shared(shared: SharedFiles, column: str, entity: str) -> dict[str, in
         for name in (info.key for info in known if info.key.endswith(_SUFFIX)):
             content = shared.read(name)
             if content is None:
-                # Half written, or not by a scheduler: nobody uses it, and it may hold the rows.
+                # Incomplete, or not written by a scheduler: unused, and it may hold the rows.
                 shared.remove(name)
                 continue
             kept, erased[name] = _without(content, column, entity)

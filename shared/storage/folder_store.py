@@ -2,7 +2,7 @@
 
 Conditional writes exclude each other by `flock`, which NFS 4 passes on; a network file system
 without it is no store. The revision of an object is the digest of its content. Only plain files
-below the folder are objects: a link or a pipe that somebody else makes there leads nowhere.
+below the folder are objects: a link or a pipe of another program there is refused.
 """
 
 import fcntl
@@ -91,12 +91,12 @@ class FolderStore:
             self._path(key).unlink(missing_ok=True)
 
     def _content(self, key: str, most_bytes: int) -> bytes:
-        """Raises OSError when it is no plain file; a pipe would be waited for without end."""
+        """Raises StoreAway when it is not a plain file; reading a pipe would wait without end."""
         descriptor = os.open(self._path(key), _FLAGS | os.O_RDONLY | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise StoreAway(self.name, f"{key} is no file")
+                raise StoreAway(self.name, f"{key} is not a file")
             if status.st_size > most_bytes:
                 raise ObjectTooLarge(self.name, key, most_bytes)
             return file.read(most_bytes)

@@ -215,7 +215,7 @@ def test_a_link_in_the_folder_leads_to_nothing_outside_of_it(key: str, tmp_path:
 
 def test_a_pipe_in_the_folder_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "state.json")
-    with pytest.raises(StoreAway, match="is no file"):
+    with pytest.raises(StoreAway, match="is not a file"):
         FolderStore(tmp_path).read("state.json")
 
 
