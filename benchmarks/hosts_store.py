@@ -140,7 +140,7 @@ def _push(host: Host, version: str, raw: bytes | None = None) -> int:
         "Authorization": f"Bearer {read_token(keys, Role.PUSH)}",
         "X-Bundle-Signature": sign(raw, KeyStore(keys).private_key()),
     }
-    answer = httpx.post(f"{host.url}/update_model", content=raw, headers=headers, timeout=60)
+    answer = httpx.post(f"{host.url}/update_model", content=raw, headers=headers, timeout=180)
     if not answer.is_success and answer.status_code != 409:
         sys.stderr.write(f"{answer.text}\n")
     return answer.status_code

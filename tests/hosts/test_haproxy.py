@@ -6,7 +6,9 @@ import os
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -57,6 +59,7 @@ class EchoHost:
         self.asked: list[tuple[str, str]] = []
         self.is_ready = True
         self.dies_at_rows = False
+        self.seconds_a_row = 0.0
         host = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -69,6 +72,7 @@ class EchoHost:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"])).decode()
                 host.asked.append((self.path, body))
+                time.sleep(host.seconds_a_row)
                 if host.dies_at_rows:
                     self.close_connection = True
                     return
@@ -149,6 +153,23 @@ def test_rows_of_one_entity_reach_one_host_and_both_hosts_have_entities(balancer
     assert set.union(*found.values()) == {"api-1", "api-2"}
 
 
+def test_rows_of_a_few_callers_at_once_do_not_leave_the_host_of_their_entity(
+    hosts: tuple[EchoHost, EchoHost], balancer: Balancer
+) -> None:
+    owners = hosts_of(balancer, users=12)
+    (name,) = owners["u0"]
+    users = [user for user, names in owners.items() if names == {name}]
+    for host in hosts:
+        host.seconds_a_row = 0.05
+
+    def answered_by(user: str) -> set[str]:
+        return {ask(balancer, **row(user, number)).json()["host"] for number in range(5)}
+
+    # all requests under way are of one host
+    with ThreadPoolExecutor(len(users)) as pool:
+        assert set.union(*pool.map(answered_by, users)) == {name}
+
+
 def test_another_route_and_a_batch_of_an_entity_reach_the_same_host(balancer: Balancer) -> None:
     for user in (f"u{n}" for n in range(10)):
         one = ask(balancer, **row(user)).json()["host"]
@@ -213,6 +234,23 @@ def test_a_host_that_is_not_ready_gets_no_rows_until_it_is(
     hosts[1].is_ready = True
     balancer.wait_for(**BOTH_UP)
     assert hosts_of(balancer, users=20) == before
+
+
+def test_the_first_model_is_pushed_to_a_host_that_is_alive_though_none_takes_rows(
+    hosts: tuple[EchoHost, EchoHost], balancer: Balancer
+) -> None:
+    for host in hosts:
+        host.is_ready = False
+    balancer.wait_for(api_1="DOWN", api_2="DOWN")
+    assert ask(balancer, **row("u0")).status_code == 503
+    assert httpx.get(f"{balancer.url}/readyz", timeout=20).status_code == 503
+    assert ask(balancer, "/update_model").json()["host"] == "api-1"
+    # once one has it, the other one does not answer that there is no model
+    hosts[1].is_ready = True
+    deadline = time.monotonic() + 60
+    while httpx.get(f"{balancer.url}/current_model", timeout=20).json()["host"] != "api-2":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_operators_reach_one_host_and_the_next_when_it_is_gone(
