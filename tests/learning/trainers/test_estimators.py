@@ -83,7 +83,7 @@ def test_boosters_are_served_as_they_predict(library: str, kind: TaskKind) -> No
         ("without_probabilities", r"answers no probabilities: wrap it in"),
         ("votes", r"numbers outside of 0 to 1, such as 3: wrap it in sklearn's Calibrated"),
         ("raising", r"RuntimeError: the licence has expired"),
-        ("Guesses", r"no estimator, nor a function that returns one.*not its class"),
+        ("Guesses", r"not an estimator, nor a function that returns one.*not its class"),
         ("guesses", r"answers the same rows differently each time"),
         ("no_estimator", r"is not an estimator"),
         ("nothing", r"cannot be loaded"),
