@@ -21,6 +21,7 @@ SAMPLE_ROWS = 1_500
 """Newest decisions that are read of each time: enough for shares to a percent or two."""
 
 _REASON_ROWS = 400
+_MOST_WALKED = 20_000
 _BINS = 20
 _MOST_DECISIONS, _MOST_REASONS = 20, 12
 _LIVE_POINTS = 240
@@ -28,10 +29,16 @@ _LIVE_POINTS = 240
 
 @dataclass(frozen=True, slots=True)
 class DecisionTable:
-    """The table of the use case's decisions, and the instant that orders them."""
+    """The table of the use case's decisions.
+
+    Attributes:
+        ordered_by: an instant with an index.
+        decided_at: the instant of the decision.
+    """
 
     name: str
-    instant: str
+    ordered_by: str
+    decided_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +128,9 @@ def _find_table(connection: Connection, use_case: str) -> DecisionTable | None:
     own = re.compile(rf"{re.escape(use_case.lower())}_v(\d+)_decisions")
     numbered = [(int(found[1]), name) for name in names if (found := own.fullmatch(name.lower()))]
     if numbered:
-        return DecisionTable(max(numbered)[1], "decided_at")
+        return DecisionTable(max(numbered)[1], "decided_at", "decided_at")
     if "apitransactionlogs" in names:
-        return DecisionTable("apitransactionlogs", "event_time")
+        return DecisionTable("apitransactionlogs", "event_time", "ingested_at")
     return None
 
 
@@ -153,12 +160,23 @@ def _sample(
 def _newest(
     found: DecisionTable, names: Sequence[str], swapped: int | None, limit: int, *, is_before: bool
 ) -> Select[Any]:
-    at: ColumnClause[int] = column(found.instant)
-    source = table(found.name, at, *(column(name) for name in names))
-    wanted = select(at, *(source.c[name] for name in names)).select_from(source)
-    if swapped is not None:
-        wanted = wanted.where(at < swapped if is_before else at >= swapped)
-    return wanted.order_by(desc(at)).limit(limit)
+    """The newest rows of a time.
+
+    Callers may say when a row happened, so it can be older than its decision. Such rows are
+    looked for among the newest `_MOST_WALKED` by the index, so that a page is never slow.
+    """
+    at: ColumnClause[int] = column(found.decided_at)
+    order: ColumnClause[int] = column(found.ordered_by)
+    instants = {one.name: one for one in (at, order)}.values()
+    source = table(found.name, *instants, *map(column, names))
+    walked = select(at, *(source.c[name] for name in names)).select_from(source)
+    if swapped is None:
+        return walked.order_by(desc(order)).limit(limit)
+    if is_before:
+        walked = walked.where(order < swapped)
+    newest = walked.order_by(desc(order)).limit(_MOST_WALKED).subquery()
+    decided = newest.c[found.decided_at]
+    return select(newest).where(decided < swapped if is_before else decided >= swapped).limit(limit)
 
 
 def _reason_codes(
@@ -217,8 +235,8 @@ def _era(title: str, rows: Sequence[_Decided], low: float, high: float) -> Era:
     times = sorted(row.latency_ms for row in rows if row.latency_ms is not None)
     return Era(
         rows=len(rows),
-        from_us=rows[-1].at_us if rows else None,
-        until_us=rows[0].at_us if rows else None,
+        from_us=min((row.at_us for row in rows), default=None),
+        until_us=max((row.at_us for row in rows), default=None),
         mean_score=sum(scores) / len(scores) if scores else None,
         p95_ms=times[int(0.95 * (len(times) - 1))] if times else None,
         histogram=tuple(counts),

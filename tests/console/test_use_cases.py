@@ -10,6 +10,7 @@ from sqlalchemy import insert
 import usecases
 from shared.rows.declaration import read_declaration
 from shared.rows.tables import tables_of
+from shared.tables.schema import api_transaction_logs
 from shared.tasks import TaskKind
 from tests.support.console_bench import Bench
 from tests.support.shipped_use_cases import shipped_names
@@ -78,6 +79,21 @@ def test_before_the_first_decision_of_a_version_there_are_no_shares_of_it(bench:
     page = bench.browser().get("/traffic").text
     assert "Nothing has been decided since 1.0.0 went live; 30 decisions before it" in page
     assert "0.0%" not in page
+
+
+def test_a_row_counts_since_the_swap_when_it_was_decided_not_when_it_happened(bench: Bench) -> None:
+    transactions = [
+        {"transaction_id": f"t-{n}", "user_id": "u", "event_time": 500 - n, "ingested_at": 900 + n,
+         "amount": 1.0, "currency": "EUR", "merchant_id": "m", "transaction_type": "purchase",
+         "decision": "approve", "model_version": "1.0.0"}
+        for n in range(200)
+    ]  # fmt: skip
+    with bench.engine.begin() as connection:
+        connection.execute(insert(api_transaction_logs), transactions)
+    serve(bench, usecases.DEFAULT, 1, 1_000)
+    told = bench.browser().get("/traffic.json").json()
+    assert (told["since"]["rows"], told["before"]["rows"]) == (100, 100)
+    assert (told["since"]["from_us"], told["before"]["until_us"]) == (1_000, 999)
 
 
 def test_a_raised_declaration_shows_the_tables_of_its_newest_version(bench: Bench) -> None:
