@@ -16,6 +16,7 @@ from shared.keys.tokens import Role, read_token
 from tests.postgres import Postgres, postgres
 from tests.support.podman_pods import USER, PodmanPods, podman_pods, reason_not_to_run
 from tests.support.served_fraud import fraud_settings
+from usecases.fraud.features.catalogue import FEATURE_SET
 
 __all__ = ["postgres"]
 
@@ -31,13 +32,19 @@ SECRETS = {
     "console-token": "console",
     "api-tokens": "api",
 }
+COMPONENTS = ("classifier", "isolation_forest")
 START_SECONDS = 600
 
 
 @pytest.fixture
 def pods(postgres: Postgres, tmp_path: Path) -> Iterator[PodmanPods]:
     """Keys, a database, and the registry of a model that serves, for pods to come."""
-    settings = fraud_settings(tmp_path)
+    settings = fraud_settings(
+        tmp_path,
+        components=COMPONENTS,
+        feature_names=FEATURE_SET.names[:4],
+        thresholds={"review": 10.0, "block": 40.0, "isolation_forest": 30.0},
+    )
     secrets = {secret: settings.keys_dir / name for secret, name in SECRETS.items()}
     for folder in secrets.values():
         folder.mkdir(parents=True, exist_ok=True)

@@ -130,6 +130,8 @@ class PodmanPods:
         for key in NOT_PLAYED_OF_CONTAINERS:
             container.pop(key, None)
         container.pop("resources", None)
+        # podman would open them on this machine; the test calls the address of the pod
+        container.pop("ports", None)
         container["imagePullPolicy"] = "Never"
         for variable in container["env"]:
             if variable.pop("valueFrom", None):
