@@ -13,6 +13,12 @@ GATES = {
     "approval": "Approval by a person",
 }
 
+
+def gate_name(gate: str) -> str:
+    """What people read for a gate; that of one's own keeps its name."""
+    return GATES.get(gate, f"{gate.replace('_', ' ')} gate")
+
+
 WHAT_TO_DO = {
     ("data_quality", "FAIL"): (
         "The rows have an error: correct them at their source (docs/data-quality.md), then "

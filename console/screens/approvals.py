@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 from console.api_client import Api, Operator
 from console.deeds import Deed, Filled, FormField
 from console.screen import Params, Reading, Row, Screen
+from console.wording import gate_name
 from shared.contracts.approvals import ApprovalRequest, ApprovalView
 from shared.tables.schema import approvals as table
 from shared.tables.schema import model_training_runs as runs
@@ -21,6 +22,7 @@ class GateLine:
     """One gate's verdict."""
 
     gate: str
+    name: str
     outcome: str
     reason: str
 
@@ -103,10 +105,16 @@ def _one(row: Mapping[Any, Any]) -> Held:
 
 def _gates(verdicts: Any) -> tuple[GateLine, ...]:
     listed = verdicts if isinstance(verdicts, list) else []
-    return tuple(
-        GateLine(str(one.get("gate")), str(one.get("outcome")), str(one.get("reason", "")))
-        for one in listed
-        if isinstance(one, dict)
+    return tuple(_gate(one) for one in listed if isinstance(one, dict))
+
+
+def _gate(verdict: Mapping[str, Any]) -> GateLine:
+    gate = str(verdict.get("gate"))
+    return GateLine(
+        gate,
+        name=gate_name(gate),
+        outcome=str(verdict.get("outcome")),
+        reason=str(verdict.get("reason", "")),
     )
 
 

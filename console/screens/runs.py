@@ -11,7 +11,7 @@ from console.charts import IntervalEstimate, interval_chart, span
 from console.render import micros_of, plain
 from console.screen import NotFound, Params, Reading, Row, Screen, Unreadable
 from console.screens.common import LIGHT_COLUMNS
-from console.wording import GATES, WHAT_TO_DO, metric_name, refusal, run_sentence
+from console.wording import WHAT_TO_DO, gate_name, metric_name, refusal, run_sentence
 from shared.clock import MICROS_PER_SECOND
 from shared.contracts.replays import JOB as REPLAY
 from shared.tables.runs import UNFINISHED, RunStatus
@@ -116,10 +116,11 @@ class RunComparison:
         """The meaning of the interval in words."""
         if self.lower > 0:
             return "better"
-        if self.upper < 0:
-            return "worse"
         if self.limit is not None and self.lower >= self.limit:
             return "no worse than allowed"
+        if self.upper < 0:
+            is_beyond = self.limit is None or self.upper < self.limit
+            return "worse" if is_beyond else "worse, perhaps within what is allowed"
         return "not clear"
 
 
@@ -235,7 +236,7 @@ def _gate(verdict: Mapping[str, Any]) -> Gate:
     shown = {name: value for name, value in numbers.items() if not name.startswith(_GUARD)}
     return Gate(
         gate=gate,
-        name=GATES.get(gate, f"{gate.replace('_', ' ')} gate"),
+        name=gate_name(gate),
         outcome=outcome,
         reason=str(verdict.get("reason", "")),
         what_to_do=WHAT_TO_DO.get((gate, outcome), refusal(outcome)),

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from markupsafe import Markup
 
 from console.screen import Screen
 from console.screens.catalogue import SCREENS
+from console.screens.runs import RunComparison
 from tests.support.console_bench import Bench
 
 LISTED = [screen for screen in SCREENS if screen.in_navigation]
@@ -107,3 +109,23 @@ def test_tables_of_another_release_are_said_to_be_that(bench: Bench) -> None:
     with bench.engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE modeltrainingruns RENAME COLUMN attempts TO tries")
     assert "those of another release" in bench.browser().get("/runs").text
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "limit", "words"),
+    [
+        (0.01, 0.02, -0.01, "better"),
+        (-0.005, 0.02, -0.01, "no worse than allowed"),
+        (-0.005, -0.001, -0.01, "no worse than allowed"),
+        (-0.06, -0.02, -0.05, "worse, perhaps within what is allowed"),
+        (-0.09, -0.06, -0.05, "worse"),
+        (-0.09, -0.06, None, "worse"),
+        (-0.02, 0.02, -0.01, "not clear"),
+    ],
+)
+def test_a_comparison_is_called_worse_only_beyond_what_may_be_lost(
+    lower: float, upper: float, limit: float | None, words: str
+) -> None:
+    middle = (lower + upper) / 2
+    compared = RunComparison("auc", middle, lower, upper, limit, is_primary=True, chart=Markup())
+    assert compared.words == words
