@@ -15,7 +15,7 @@ GATES = {
 
 
 def gate_name(gate: str) -> str:
-    """What people read for a gate; that of one's own keeps its name."""
+    """The plain words for a gate; a gate without any keeps its name."""
     return GATES.get(gate, f"{gate.replace('_', ' ')} gate")
 
 

@@ -115,18 +115,18 @@ class ArmCounts:
 
 
 def _check_numbers(counts: ArmCounts) -> None:
-    """Raises ValueError about what is no count, of which no statistics can be made.
+    """Raises ValueError if a figure is not a count, of which no statistics can be made.
 
-    Files of other hosts come through a store, and whoever writes there could make
+    Files of other hosts come through a store, and a writer to the store could make
     GET /current_model fail on every host.
     """
     lists = (counts.rows, counts.alerts, counts.bins, counts.timed, counts.latency_bins)
     numbers = [counts.errors, *chain.from_iterable(lists)]
     if not all(type(number) is int and 0 <= number <= _MOST for number in numbers):
-        raise ValueError("a count is no whole number from 0 on")
+        raise ValueError("a count is not a whole number from 0 on")
     sums = (*counts.latency_ms, counts.latency_squares)
     if not (all(0 <= number <= _MOST for number in sums) and all(map(isfinite, counts.edges))):
-        raise ValueError("a sum or an edge is no finite number")
+        raise ValueError("a sum or an edge is not a finite number")
 
 
 @dataclass(slots=True)

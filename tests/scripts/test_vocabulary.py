@@ -80,7 +80,7 @@ def test_comments_messages_and_pages_are_in_plain_english() -> None:
         if name not in quoted
         for phrase in phrases(name, file.read_text())
     ]
-    assert found == []
+    assert not found, "\n".join(found)
 
 
 def test_pages_name_code_that_exists_by_its_name_of_today() -> None:
