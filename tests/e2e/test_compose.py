@@ -2,55 +2,35 @@
 
 import json
 import os
-import shutil
 import subprocess
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
 
-from tests.support.pages import commands_of
-
-T = TypeVar("T")
+from tests.support.compose import ComposeStack, require_engine
+from tests.support.pages import ROOT, commands_of
 
 pytestmark = pytest.mark.compose
 
-ROOT = Path(__file__).parents[2]
 API_PORT = os.environ.get("API_PORT", "18080")
 API = f"http://127.0.0.1:{API_PORT}"
-ENVIRONMENT = os.environ | {
-    "COMPOSE_PROJECT_NAME": os.environ.get("COMPOSE_PROJECT_NAME", "understudy-test"),
-    "API_PORT": API_PORT,
-    "CONSOLE_PORT": os.environ.get("CONSOLE_PORT", "18081"),
-    "TORCH_INDEX": os.environ.get("TORCH_INDEX", ""),
-}
+STACK = ComposeStack(
+    "docker-compose.yml",
+    {
+        "COMPOSE_PROJECT_NAME": os.environ.get("COMPOSE_PROJECT_NAME", "understudy-test"),
+        "API_PORT": API_PORT,
+        "CONSOLE_PORT": os.environ.get("CONSOLE_PORT", "18081"),
+        "TORCH_INDEX": os.environ.get("TORCH_INDEX", ""),
+    },
+)
+compose, wait_for = STACK.run, STACK.wait_for
 # Seeding 180 days and training the first model on two cores that others use as well
 FIRST_PROMOTION_SECONDS = 900
 RETRAINING_SECONDS = 600
-
-
-def compose(*arguments: str, check: bool = True) -> str:
-    done = subprocess.run(
-        ["docker", "compose", *arguments],
-        cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if check and done.returncode:
-        pytest.fail(f"docker compose {arguments}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
-    return done.stdout
-
-
-def wait_for(what: str, seconds: float, probe: Callable[[], T | None]) -> T:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = probe()
-        if found is not None:
-            return found
-        time.sleep(1)
-    pytest.fail(f"{what}: not within {seconds} s\n{compose('logs', '--tail', '60')}")
 
 
 def current_version() -> str | None:
@@ -87,14 +67,7 @@ def containers() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[None]:
-    engine = shutil.which("docker")
-    if (
-        engine is None
-        or subprocess.run([engine, "info"], capture_output=True, check=False).returncode
-    ):
-        if os.environ.get("CI"):
-            pytest.fail("no Docker engine answers")
-        pytest.skip("no Docker engine answers")
+    require_engine()
     compose("down", "--volumes", "--remove-orphans", check=False)
     try:
         compose("up", "--build", "--detach")
@@ -111,8 +84,8 @@ def type_in(text: str, folder: Path = ROOT, more: Mapping[str, str] = MappingPro
     """A command as a page shows it, typed where docker-compose.yml is."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", text],
-        cwd=folder, env={**ENVIRONMENT, **more}, capture_output=True, text=True, timeout=900,
-        check=False,
+        cwd=folder, env={**os.environ, **STACK.environment, **more}, capture_output=True, text=True,
+        timeout=900, check=False,
     )  # fmt: skip
     expected = next((status for end, status in STATUS.items() if text.endswith(end)), {0})
     assert done.returncode in expected, f"{text}\n{done.stdout}\n{done.stderr}"
@@ -148,7 +121,12 @@ def test_a_command_that_needs_the_other_container_says_so_in_one_line(stack: Non
     ):
         asked = ["docker", "compose", "exec", "-T", service, "understudy", *arguments]
         done = subprocess.run(
-            asked, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+            asked,
+            cwd=ROOT,
+            env={**os.environ, **STACK.environment},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
         assert "in a container, run it in the other service's" in done.stderr
