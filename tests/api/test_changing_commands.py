@@ -72,7 +72,7 @@ def test_what_the_api_would_refuse_is_refused_before_it_is_sent(
         assert server.client.get("/current_model").json()["version"] == "1.0.1"
 
 
-def test_feedback_is_stored_turned_round_and_refused_for_unknown_rows(
+def test_feedback_is_stored_replaces_another_label_and_is_refused_for_unknown_rows(
     two: Settings, tmp_path: Path
 ) -> None:
     with Running(two) as server:
@@ -81,7 +81,7 @@ def test_feedback_is_stored_turned_round_and_refused_for_unknown_rows(
         understudy = of(server, tmp_path)
         assert understudy("feedback", "t-1", "1").stdout == "stored\n"
         turned = understudy("feedback", "t-1", "no", "--source", "review")
-        assert "turned round" in turned.stdout
+        assert "replaced another label" in turned.stdout
         early = understudy("feedback", "t-1", "yes", "--known-at", "2020-01-01")
         assert "known later and stays" in early.stdout
         unknown = understudy("feedback", "t[/]9", "1")

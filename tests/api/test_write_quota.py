@@ -30,7 +30,7 @@ def test_a_burst_is_free_and_then_the_rate_holds() -> None:
         quota.charge(b"{}")
         rows += 1
     assert rows == pytest.approx(BURST_SECONDS * 2, rel=0.01)
-    with pytest.raises(Problem, match="again in 1 s"):
+    with pytest.raises(Problem, match="retry in 1 s"):
         quota.check()
     clock.seconds += 1
     quota.check()

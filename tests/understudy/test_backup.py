@@ -122,7 +122,7 @@ def made(**changes: object) -> str:
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 FOREIGN: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "a text": (text_file, "no archive"),
+    "a text": (text_file, "not an archive"),
     "missing": (lambda path: path, "there is no archive"),
     "a zip of something else": (lambda path: pack(path, None, readme=b"x"), "no manifest"),
     "another manifest": (lambda path: pack(path, '{"format": "other"}'), "another program"),

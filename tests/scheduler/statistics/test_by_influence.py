@@ -119,7 +119,7 @@ def test_a_metric_of_another_task_cannot_be_compared() -> None:
     evidence = drawn("rmse")
     verdict = judge(evidence, replace(SUPERIOR, primary_metric="macro_f1"))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert "no metric of a regression" in verdict.reason
+    assert "not a metric of a regression" in verdict.reason
     guarded = judge(evidence, replace(SUPERIOR, guard_metrics={"accuracy": 0.1}))
     assert guarded.outcome is Outcome.INCONCLUSIVE
 
