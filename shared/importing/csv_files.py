@@ -4,6 +4,7 @@ Nearly every file is ready as it is. Of any other a temporary copy is made.
 """
 
 import codecs
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -226,6 +227,9 @@ _FOREIGN = {
     b"\x1f\x8b": "compressed by gzip: end its name with .gz",
     b"SQLi": "a SQLite database: read its rows by a query",
     b"%PDF": "a PDF document: export its table as CSV",
+    b'{"': "JSON: save its rows as CSV or Parquet",
+    b"[{": "JSON: save its rows as CSV or Parquet",
+    **dict.fromkeys((b"<!", b"<?", b"<htm", b"<tab"), "HTML or XML: save its table as CSV"),
 }
 # those of UTF-32 first: they begin like one of UTF-16
 _MARKS = {
@@ -256,7 +260,8 @@ def csv_text(path: Path, rules: CsvRules, folder: Path) -> Iterator[CsvText]:
     """Make a file ready; copies go into `folder`.
 
     Raises:
-        MappingError: it is not in the encoding that the mapping states.
+        MappingError: it is not in the encoding that the mapping states, or its table begins below
+            other lines.
         OSError: it cannot be read, or its copy not be written.
     """
     readable = _in_utf8(path, rules.encoding, folder)
@@ -265,6 +270,7 @@ def csv_text(path: Path, rules: CsvRules, folder: Path) -> Iterator[CsvText]:
         return
     text = np.memmap(readable, np.uint8, mode="r")
     layout = scan(text, rules.delimiter)
+    _refuse_preamble(path.name, text, layout)
     refused = tuple(_told(text, row, layout.fields) for row in layout.removed)
     clean = readable
     if layout.removed or len(layout.escapes):
@@ -331,6 +337,23 @@ def _decode(file: BinaryIO, file_name: str, encoding: str, target: TextIO | None
         if target is not None:
             target.write(text)
         lines += chunk.count(b"\n")
+
+
+def _refuse_preamble(file_name: str, text: Bytes, layout: Layout) -> None:
+    """Refuse a file whose first line is a title or a note above the table."""
+    longer = [row for row in layout.removed if row.fields > layout.fields]
+    if len(longer) * 2 <= layout.rows:
+        return
+    header = text[: _behind_line(text, 0)].tobytes()
+    if any(delimiter in header for delimiter in (b",", b";", b"\t", b"|")):
+        # rather a wrong delimiter, which is told elsewhere
+        return
+    fields = Counter(row.fields for row in longer).most_common(1)[0][0]
+    line = next(row.line for row in longer if row.fields == fields)
+    raise MappingError(
+        f"{file_name}: line 1 has {layout.fields} of the {fields} fields that most lines have; its "
+        f"table seems to begin on line {line}: delete the lines above it"
+    )
 
 
 def _told(text: Bytes, row: Removed, fields: int) -> tuple[Removed, str, str]:

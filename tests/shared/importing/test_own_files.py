@@ -290,6 +290,31 @@ def test_another_delimiter_is_hinted_at(engine: Engine, tmp_path: Path) -> None:
         _import(engine, [file], _mapping())
 
 
+@pytest.mark.parametrize("above", ["Export of a bank\n", "Export\ncreated 2026-11-27\n\n"])
+def test_a_table_below_a_title_is_told_with_its_line(
+    engine: Engine, tmp_path: Path, above: str
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(above + HEADER + _row("a") + _row("b"))
+    line = above.count("\n") + 1
+    with pytest.raises(MappingError, match=f"line 1 has 1 of the 5 fields.*begin on line {line}:"):
+        _import(engine, [file], _mapping())
+    assert _stored(engine, "transaction_id") == []
+
+
+@pytest.mark.parametrize(
+    ("begin", "kind"),
+    [('{"id": "a"}\n', "JSON"), ('[{"id": "a"}]\n', "JSON"), ("<html><table>", "HTML or XML")],
+)
+def test_a_file_of_another_kind_is_told_by_its_kind(
+    engine: Engine, tmp_path: Path, begin: str, kind: str
+) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(begin)
+    with pytest.raises(MappingError, match=f"is not a CSV file but {kind}: save"):
+        _import(engine, [file], _mapping())
+
+
 def test_a_proposal_can_be_imported_as_it_is(engine: Engine, tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text(
