@@ -114,20 +114,24 @@ def _erase_shared(shared: SharedFiles, column: str, entity: str) -> dict[str, in
     known = shared.files()
     if known is None:
         raise OSError(None, f"the store (STORE_URL) is away: {_AGAIN}")
-    erased: dict[str, int] = {}
+    names = [info.key for info in known if info.key.endswith(_SUFFIX)]
     try:
-        for name in (info.key for info in known if info.key.endswith(_SUFFIX)):
-            content = shared.read(name)
-            if content is None:
-                # Incomplete, or not written by a scheduler: unused, and it may hold the rows.
-                shared.remove(name)
-                continue
-            kept, erased[name] = _without(content, column, entity)
-            if erased[name]:
-                for part, written in _files_of(name, kept).items():
-                    shared.write(part, written)
+        erased = {name: _erase_from(shared, name, column, entity) for name in names}
     except StoreAway as error:
         raise OSError(None, f"{error.strerror}: {_AGAIN}") from error
+    return {name: rows for name, rows in erased.items() if rows is not None}
+
+
+def _erase_from(shared: SharedFiles, name: str, column: str, entity: str) -> int | None:
+    """The number of rows taken out of one set; None: it was unreadable, and is removed."""
+    content = shared.read(name)
+    if content is None:
+        # Incomplete, or not written by a scheduler: unused, and it may hold the rows.
+        shared.remove(name)
+        return None
+    kept, erased = _without(content, column, entity)
+    for part, written in _files_of(name, kept).items() if erased else ():
+        shared.write(part, written)
     return erased
 
 
