@@ -19,7 +19,7 @@ from benchmarks.report import Bar, finish, no_options
 from shared.clock import SystemClock
 from shared.tables.engine import connect, migrate
 from shared.tables.schema import transaction_history_logs
-from shared.transaction import Transaction
+from shared.transaction import ATTRIBUTE_OF, Transaction
 from shared.usecase.serving import FloatMatrix, WindowBounds
 from usecases.fraud.features.batch import compute
 from usecases.fraud.features.online import FraudFeatureSource, warm_up
@@ -106,11 +106,7 @@ def measure_live(engine: Engine, frame: pl.DataFrame, matrix: FloatMatrix) -> di
 
 
 def as_transaction(row: dict[str, object]) -> Transaction:
-    values: dict[str, object] = {
-        name: value for name, value in row.items() if not name.startswith("label")
-    }
-    values["event_time_us"] = values.pop("event_time")
-    values["ingested_at_us"] = values.pop("ingested_at")
+    values = {name: row[column] for column, name in ATTRIBUTE_OF.items() if column in row}
     return Transaction(**values)  # type: ignore[arg-type]
 
 
