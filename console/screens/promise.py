@@ -14,7 +14,7 @@ from shared.tables.schema import api_transaction_logs
 from shared.tables.schema import model_training_runs as runs
 
 _CHECKS = 30
-_NEWEST_ROWS = 20_000
+_NEWEST_ROWS = 10_000
 _METRICS = ("average_precision", "auc")
 
 
