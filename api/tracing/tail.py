@@ -7,7 +7,8 @@
 | `slow`    | it took longer than 99 % of the rows of the last minute                       |
 | `chance`  | one row in 4,096                                                              |
 
-At most twenty a second are kept, errors among them; what is over is counted.
+At most twenty a second are kept, and half of them only if they are errors: slow rows and callers
+who ask for traces leave room for failures. What is over is counted.
 """
 
 import math
@@ -18,6 +19,7 @@ from itertools import accumulate
 
 ROWS_A_SAMPLE = 4_096
 KEPT_A_SECOND = 20
+_WITHOUT_ERROR_A_SECOND = KEPT_A_SECOND // 2
 _LOOKS, _LOOK_SECONDS = 7, 10.0
 _FEWEST_ROWS = 200
 _QUICKER_SHARE = 0.99
@@ -110,7 +112,8 @@ class TailSampler:
         second = int(now)
         if second != self._second:
             self._second, self._in_second = second, 0
-        if self._in_second >= KEPT_A_SECOND:
+        limit = KEPT_A_SECOND if why == "error" else _WITHOUT_ERROR_A_SECOND
+        if self._in_second >= limit:
             self.over_limit += 1
             return None
         self._in_second += 1

@@ -30,6 +30,14 @@ def test_no_more_than_twenty_a_second_are_kept_and_the_others_counted() -> None:
     assert sampler.kept["error"] == KEPT_A_SECOND + 1
 
 
+def test_slow_rows_and_callers_leave_half_the_room_to_failures() -> None:
+    sampler = TailSampler()
+    others = [why(sampler, 5.1, is_slow=True, is_sampled=n % 2 == 0) for n in range(40)]
+    assert sum(one is not None for one in others) == KEPT_A_SECOND // 2
+    failed = [why(sampler, 5.9, has_failed=True) for _ in range(40)]
+    assert failed.count("error") == KEPT_A_SECOND // 2
+
+
 @given(st.lists(st.integers(1, 64), min_size=500, max_size=1_500))
 def test_one_row_in_4096_is_kept_by_chance_however_they_are_batched(batches: list[int]) -> None:
     sampler = TailSampler()

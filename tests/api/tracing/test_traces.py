@@ -160,7 +160,7 @@ def test_no_service_imports_the_sdk_nor_what_sends_spans() -> None:
 def test_rows_scored_together_share_a_batch_that_links_to_each_caller(
     settings: Settings, collector: Collector
 ) -> None:
-    callers = [new_context() for _ in range(12)]
+    callers = [new_context() for _ in range(8)]
     with Running(traced(settings, collector)) as server:
         answers: list[dict[str, Any]] = [
             json.loads(body) for body in send_together(server, callers)
