@@ -115,11 +115,10 @@ class Lake:
     def _open(self, name: str) -> Any:
         from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
 
-        with _lake_errors(self.place_of(name)):
-            place = self.place_of(name)
-            options = _options(place)
-            is_there = DeltaTable.is_deltatable(place, options)
-            return DeltaTable(place, storage_options=options) if is_there else None
+        place = self.place_of(name)
+        with _lake_errors(place):
+            is_there = DeltaTable.is_deltatable(place, _options(place))
+            return _delta_table(place) if is_there else None
 
     def _make_folder(self, name: str) -> None:
         if not is_address(self.url):
@@ -168,22 +167,22 @@ def is_delta(place: str) -> bool:
         return bool(DeltaTable.is_deltatable(place, _options(place)))
 
 
-def delta_columns(place: str) -> tuple[str, ...]:
-    """The columns of a Delta table, those of its partitions included."""
+def _delta_table(place: str) -> Any:
     from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
 
+    return DeltaTable(place, storage_options=_options(place))
+
+
+def delta_columns(place: str) -> tuple[str, ...]:
+    """The columns of a Delta table, those of its partitions included."""
     with _lake_errors(place):
-        return tuple(DeltaTable(place, storage_options=_options(place)).schema().to_arrow().names)
+        return tuple(_delta_table(place).schema().to_arrow().names)
 
 
 def delta_rows(place: str) -> int:
     """Count of the rows of a Delta table."""
-    from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
-
     with _lake_errors(place):
-        return int(
-            DeltaTable(place, storage_options=_options(place)).to_pyarrow_dataset().count_rows()
-        )
+        return int(_delta_table(place).to_pyarrow_dataset().count_rows())
 
 
 def delta_record_batches(place: str, columns: Sequence[str]) -> Iterator[Any]:
@@ -192,10 +191,8 @@ def delta_record_batches(place: str, columns: Sequence[str]) -> Iterator[Any]:
     Raises:
         DataUnavailable: it cannot be read.
     """
-    from deltalake import DeltaTable  # noqa: PLC0415 - only a lake needs it
-
     with _lake_errors(place):
-        table = DeltaTable(place, storage_options=_options(place))
+        table = _delta_table(place)
         known = set(table.schema().to_arrow().names)
         wanted = [name for name in columns if name in known]
         dataset = table.to_pyarrow_dataset()

@@ -78,9 +78,7 @@ class FolderArchive:
     folder: Path
 
     def write(self, table: Table, part: str, rows: "pl.DataFrame") -> None:
-        buffer = io.BytesIO()
-        rows.write_parquet(buffer, compression="zstd")
-        write_whole_within(self.folder / table.name / f"{part}.parquet", buffer.getvalue())
+        _write_file(self.folder / table.name / f"{part}.parquet", rows)
 
     def erase(self, logs: RowLogs, entity: str) -> int:
         import polars as pl  # noqa: PLC0415 - settings and the console need only the limit of age
@@ -117,8 +115,12 @@ def _rewrite_without(file: Path, is_one: "pl.Expr") -> None:
     if left.is_empty():
         file.unlink()
         return
+    _write_file(file, left)
+
+
+def _write_file(file: Path, rows: "pl.DataFrame") -> None:
     buffer = io.BytesIO()
-    left.write_parquet(buffer, compression="zstd")
+    rows.write_parquet(buffer, compression="zstd")
     write_whole_within(file, buffer.getvalue())
 
 
