@@ -116,7 +116,8 @@ def _operating(
     champion, candidate = (_point(whole, alerted, plan) for alerted in masks if alerted is not None)
     pair = OperatingPair(whole, champion, candidate)
     skipped = _few_alerts(champion.alerts, candidate.alerts)
-    left_out = _growth_that_is_right(pair, plan.daily_alerts) if skipped is None else {}
+    can_be_right = skipped is None and VOLUME in declared
+    left_out = _growth_that_is_right(pair, plan.daily_alerts) if can_be_right else {}
     measured = []
     for metric, tolerance in declared.items():
         if metric in left_out or (metric == PRECISION and skipped is not None):

@@ -99,6 +99,8 @@ def test_more_alerts_that_are_as_often_right_are_no_harm_up_to_what_people_can_r
     verdict = judge(evidence, only)
     assert verdict.outcome is not Outcome.FAIL
     assert "find more (recall 50% -> 75%)" in str(verdict.numbers["guard.alert_volume.left_out"])
+    unguarded = judge(evidence, replace(only, operating_guards={MONEY: 0.05}))
+    assert "guard.alert_volume.left_out" not in unguarded.numbers
     beyond = judge(evidence, replace(only, daily_alerts=29))
     assert beyond.outcome is Outcome.FAIL
     assert "alerts a day 20 -> 30" in beyond.reason
