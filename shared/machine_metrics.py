@@ -1,6 +1,5 @@
 """Metrics of the build, the disks and the wall clock, the same for both services."""
 
-import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import make_url
 
 from shared.machine_clock import SETTLE_SECONDS, ClockState, MachineClock
+from shared.system.disks import disk_space, existing_folder
 from shared.version import VERSION
 
 
@@ -44,13 +44,10 @@ class DiskMetrics(Collector):
             "understudy_disk_size_bytes", "Size of the disk of a folder", labels=("folder",)
         )
         for name, folder in self._folders.items():
-            try:
-                disk = os.statvfs(_existing(folder))
-            except OSError:
-                # not readable: writes to it report the error
-                continue
-            free.add_metric((name,), disk.f_bavail * disk.f_frsize)
-            size.add_metric((name,), disk.f_blocks * disk.f_frsize)
+            disk = disk_space(existing_folder(folder))
+            if disk is not None:
+                free.add_metric((name,), disk.free_bytes)
+                size.add_metric((name,), disk.total_bytes)
         return (free, size)
 
 
@@ -59,11 +56,6 @@ def sqlite_folder(database_url: str) -> Path | None:
     url = make_url(database_url)
     is_file = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
     return Path(str(url.database)).parent if is_file else None
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there already."""
-    return next((one for one in (folder, *folder.parents) if one.exists()), folder)
 
 
 # Time for which the warning is shown after a jump was followed.

@@ -1,6 +1,5 @@
 """Checks of `understudy doctor` that need no service: folders, disks and keys."""
 
-import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from shared.keys.store import KeyStore
 from shared.keys.tokens import MIN_TOKEN_CHARACTERS
 from shared.settings import SettingGroup
 from shared.sizes import GIB, MIB
+from shared.system.disks import DiskSpace, disk_space, existing_folder
 
 LEAST_FREE_BYTES = GIB
 KEYS = "KEYS_DIR"
@@ -50,7 +50,7 @@ def check_folder(name: str, folder: Path) -> Check:
     """
     if name == KEYS and folder.is_dir() and any(path.is_file() for path in folder.rglob("*")):
         return Check(name, "ok", f"{folder} has keys")
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    there = existing_folder(folder)
     remedy = f"let this user write there (chown, chmod, a writable mount), or set {name}"
     if not there.is_dir():
         return Check(name, "fault", f"{there} is a file, not a folder", f"set {name}")
@@ -66,19 +66,19 @@ def check_folder(name: str, folder: Path) -> Check:
 
 def check_disks(
     folders: Iterable[Path],
-    free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
+    space: Callable[[Path], DiskSpace | None] = disk_space,
 ) -> Iterator[Check]:
     """Free space of each disk that holds one of the folders."""
     seen: set[int] = set()
     for folder in folders:
-        there = next(path for path in (folder, *folder.parents) if path.exists())
+        there = existing_folder(folder)
         device = there.stat().st_dev
-        if device in seen:
+        disk = space(there)
+        if device in seen or disk is None:
             continue
         seen.add(device)
-        free = free_bytes(there)
-        found = f"{free / MIB:,.0f} MiB free at {there}"
-        if free < LEAST_FREE_BYTES:
+        found = f"{disk.free_bytes / MIB:,.0f} MiB free at {there}"
+        if disk.free_bytes < LEAST_FREE_BYTES:
             least = f"free at least {LEAST_FREE_BYTES / MIB:,.0f} MiB: a full journal stops scoring"
             yield Check("disk", "fault", found, least)
         else:

@@ -5,17 +5,16 @@ comes to at most, roughly. Callers with a token are neither charged nor refused.
 """
 
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Engine
 
 from api.http.problems import JOURNAL_FULL, TOO_MANY, Problem
 from api.settings import Settings
+from shared.system.disks import DiskSpace, disk_space
 
 _log = structlog.get_logger()
 # Bytes of decision, feature vector and indexes of a row with a minimal request.
@@ -28,23 +27,6 @@ BURST_SECONDS = 600.0
 _SMALLEST_SHARE = 50
 _SMALL_DISK_BYTES = 1024**3
 DISK_LOOK_SECONDS = 1.0
-
-
-class DiskSpace(NamedTuple):
-    """The room of a disk, for a user who is not root."""
-
-    total_bytes: int
-    free_bytes: int
-
-
-def disk_space(folder: Path) -> DiskSpace | None:
-    """The space of the disk that holds the folder; None where it cannot be read."""
-    try:
-        disk = os.statvfs(folder)
-    except OSError:
-        # does not exist yet, or cannot be read: the write itself will report it
-        return None
-    return DiskSpace(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
 
 
 class WriteQuota:

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from api.http.problems import Problem
-from api.http.write_quota import BURST_SECONDS, DiskSpace, WriteQuota, disk_space
+from api.http.write_quota import BURST_SECONDS, WriteQuota
 from api.settings import Settings
 from shared.keys.tokens import Role
+from shared.system.disks import DiskSpace, disk_space
 from tests.api.server import Running
 
 

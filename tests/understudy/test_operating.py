@@ -19,6 +19,7 @@ from api.registry.audit_reader import AuditReader
 from shared.contracts.runs import RunView
 from shared.errors import SettingsError
 from shared.keys.tokens import Role, ensure_tokens
+from shared.system.disks import DiskSpace
 from shared.tables.config import read_retraining_config
 from shared.tables.engine import connect
 from shared.tables.runs import RunStatus
@@ -242,8 +243,8 @@ def test_a_database_that_is_away_is_named_with_the_remedy(understudy: Command) -
 
 def test_a_full_disk_is_a_fault_and_each_disk_is_told_once(tmp_path: Path) -> None:
     folders = [tmp_path / "a", tmp_path / "b"]
-    [full] = check_disks(folders, lambda _: 1024)
-    [fine] = check_disks(folders, lambda _: 10**12)
+    [full] = check_disks(folders, lambda _: DiskSpace(10**13, 1024))
+    [fine] = check_disks(folders, lambda _: DiskSpace(10**13, 10**12))
     assert (full.state, fine.state) == ("fault", "ok")
 
 
