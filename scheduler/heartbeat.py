@@ -1,9 +1,10 @@
-"""The heartbeat file of the scheduler, and how old the last beat is."""
+"""The heartbeat file of the scheduler: its last beat, and how old that may become."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from shared.clock import MICROS_PER_SECOND, Clock, isoformat
+from shared.clock import Clock, isoformat
 from shared.errors import SettingsError
 from shared.system.files import write_whole
 
@@ -12,17 +13,27 @@ _OURS = re.compile(rb"[\x00\s0-9T:Z.-]*")
 _LONGEST = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The last sign of life of a scheduler, and how old it may become."""
+
+    at_us: int
+    max_age_seconds: float
+
+
 class HeartbeatFile:
     """Writes the present instant into one file."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, max_age_seconds: float) -> None:
         self._path = path
         self._clock = clock
+        self._max_age_seconds = max_age_seconds
 
     def beat(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         now_us = self._clock.now_us()
-        write_whole(self._path, f"{now_us} {isoformat(now_us)}\n".encode(), durable=False)
+        content = f"{now_us} {isoformat(now_us)} {self._max_age_seconds:.3f}\n"
+        write_whole(self._path, content.encode(), durable=False)
 
 
 def check_place(path: Path) -> None:
@@ -44,10 +55,10 @@ def check_place(path: Path) -> None:
         )
 
 
-def age_seconds(path: Path, now_us: int) -> float | None:
-    """Seconds since the last beat; None when there is no readable one."""
+def read_beat(path: Path) -> Beat | None:
+    """The last beat; None when there is no readable one."""
     try:
-        beat_us = int(path.read_text().split()[0])
-    except (OSError, ValueError, IndexError):
+        at_us, _, max_age_seconds = path.read_text().split()
+        return Beat(int(at_us), float(max_age_seconds))
+    except (OSError, ValueError):
         return None
-    return (now_us - beat_us) / MICROS_PER_SECOND

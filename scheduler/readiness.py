@@ -25,7 +25,7 @@ def wait_until_ready(
     log: FilteringBoundLogger,
 ) -> None:
     """Wait for what others provide: a database to migrate, and the API's push token."""
-    heartbeat = HeartbeatFile(settings.heartbeat_file, SystemClock())
+    heartbeat = heartbeat_of(settings)
     waiting: tuple[tuple[OutageLog, Callable[[], object]], ...] = (
         (OutageLog("database", log), lambda: migrate(engine)),
         (OutageLog("push_token", log), lambda: push_token(settings)),
@@ -41,6 +41,11 @@ def wait_until_ready(
             else:
                 outage.back()
                 break
+
+
+def heartbeat_of(settings: SchedulerSettings) -> HeartbeatFile:
+    """The heartbeat file of the settings, which also says how old a beat may become."""
+    return HeartbeatFile(settings.heartbeat_file, SystemClock(), settings.heartbeat_max_age_seconds)
 
 
 def push_token(settings: SchedulerSettings) -> str:

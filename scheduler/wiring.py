@@ -13,12 +13,11 @@ from structlog.typing import FilteringBoundLogger
 import usecases
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
-from scheduler.heartbeat import HeartbeatFile
 from scheduler.notify.events import Events
 from scheduler.notify.notifier import LEADERSHIP as NOTIFICATIONS
 from scheduler.notify.notifier import Notifier
 from scheduler.notify.webhook import NotificationWebhook
-from scheduler.readiness import scoring_api
+from scheduler.readiness import heartbeat_of, scoring_api
 from scheduler.rollout.driver import DatabaseLease, RolloutDriver
 from scheduler.rollout.outcome import TrialRecords
 from scheduler.rollout.outcomes import ServedOutcomes
@@ -105,11 +104,7 @@ def wire(
         log,
     )
     ticks = [
-        PeriodicTask(
-            "heartbeat",
-            HeartbeatFile(settings.heartbeat_file, SystemClock()).beat,
-            HEARTBEAT_SECONDS,
-        ),
+        PeriodicTask("heartbeat", heartbeat_of(settings).beat, HEARTBEAT_SECONDS),
         PeriodicTask("first_model", first_model.tick, FIRST_MODEL_SECONDS),
         PeriodicTask("worker", worker.tick, settings.claim_poll_seconds, is_long=True),
         PeriodicTask("replays", player.tick, settings.claim_poll_seconds, is_long=True),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
-from scheduler.heartbeat import age_seconds
+from scheduler.heartbeat import read_beat
 from scheduler.schedule.jobs import ARCHIVE, DRIFT, RETRAINING
 from shared.clock import SystemClock
 from shared.tables.job_schedules import read_schedules
@@ -71,8 +71,8 @@ def test_thirty_days_ahead_for_eight_seconds_are_told_and_cost_nothing(
     scheduler.wait_for(lambda: "clock_spike_over" in scheduler.events())
 
     def has_looked_again() -> bool:
-        age = age_seconds(tmp_path / "scheduler.beat", SystemClock().now_us())
-        return age is not None and 0 <= age < 6
+        beat = read_beat(tmp_path / "scheduler.beat")
+        return beat is not None and 0 <= SystemClock().now_us() - beat.at_us < 6_000_000
 
     time.sleep(6)
     scheduler.wait_for(has_looked_again)
