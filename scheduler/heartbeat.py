@@ -15,7 +15,7 @@ _LONGEST = 200
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The last sign of life of a scheduler, and how old it may become."""
+    """The last heartbeat of a scheduler, and how old it may become."""
 
     at_us: int
     max_age_seconds: float
