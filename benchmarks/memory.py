@@ -4,6 +4,7 @@ import threading
 from pathlib import Path
 
 from scheduler.supervision.child_runner import descendants
+from shared.clock import SystemClock
 
 KIB = 1024
 SAMPLE_SECONDS = 0.1
@@ -17,6 +18,7 @@ class MemoryWatch:
 
     def __init__(self, pid: int) -> None:
         self.peak_bytes = 0
+        self._samples: list[tuple[int, int]] = []
         self._pid = pid
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -29,11 +31,20 @@ class MemoryWatch:
         self._done.set()
         self._thread.join()
 
+    def peak_between(self, begin_us: int, end_us: int) -> int:
+        """The most that was seen between two instants; 0 where they lie between two samples.
+
+        It is what was held at that time: not the process's own high-water mark.
+        """
+        return max((size for at, size in self._samples if begin_us <= at <= end_us), default=0)
+
     def _watch(self) -> None:
         while not self._done.wait(SAMPLE_SECONDS):
             own = _field(self._pid, "VmHWM")
             children = sum(_field(pid, "VmRSS") for pid in descendants(self._pid))
             self.peak_bytes = max(self.peak_bytes, own + children)
+            held = _field(self._pid, "VmRSS") + children
+            self._samples.append((SystemClock().now_us(), held))
 
 
 def peak_mib(pid: int) -> float:

@@ -149,7 +149,7 @@ def _importances(
     if positive.all() or not positive.any():
         return (), ()
     names = draft.manifest.feature_names
-    matrix = np.ascontiguousarray(examples.held_out_columns(names)[rows])
+    matrix = examples.held_out_columns(names, rows)
     use_case = run.context.use_case
 
     def score(changed: FloatMatrix) -> Floats:
@@ -168,7 +168,7 @@ def _task_importances(
     rng = np.random.default_rng(run.context.seed)
     rows = sample_of(examples.held_out.height, rng)
     names, task = draft.manifest.feature_names, examples.task
-    matrix = np.ascontiguousarray(examples.held_out_columns(names)[rows])
+    matrix = examples.held_out_columns(names, rows)
     truth = examples.held_out_labels[rows].astype(np.float64)
     measure = measure_named(run.context.use_case.policy.primary_metric)
 

@@ -14,11 +14,16 @@ from shared.usecase.serving import FeatureSet
 
 @dataclass(frozen=True, slots=True)
 class Champion:
-    """The live version; `model` is None when it cannot be scored, and then the reason says why."""
+    """The live version; `model` is None when it cannot be scored, and then the reason says why.
+
+    Attributes:
+        raw: the bundle that `model` was loaded from.
+    """
 
     version: Version
     model: Model | None
     unscorable_reason: str | None = None
+    raw: bytes | None = None
 
     @property
     def manifest(self) -> Manifest | None:
@@ -46,7 +51,7 @@ def find_champion(
     except (BundleUnavailable, BundleError, ModelLoadError) as error:
         return Champion(version, None, str(error))
     mismatch = _mismatch(model, feature_set)
-    return Champion(version, None if mismatch else model, mismatch)
+    return Champion(version, None if mismatch else model, mismatch, raw)
 
 
 def _mismatch(model: Model, feature_set: FeatureSet) -> str | None:

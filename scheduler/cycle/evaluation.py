@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
+from learning.dataset.mapped import release_pages
 from learning.export.parity import run_graph
 from scheduler.cycle.as_of import AsOf
 from scheduler.cycle.champion import Champion
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import Examples
+from scheduler.cycle.held_out_scores import held_out_scores
 from scheduler.cycle.history import compared_this_year, has_drifted
 from scheduler.cycle.packaging import Draft
 from scheduler.gates.contest import Contest
@@ -24,6 +26,7 @@ from shared.scoring.model import Model
 from shared.tasks import Task, TaskKind
 from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import BASELINES
+from shared.usecase.serving import FloatMatrix
 
 SLICE = "slice: "
 
@@ -74,10 +77,11 @@ def evaluate(
         DataUnavailable: what earlier runs spent cannot be read.
     """
     policy = from_promotion(context.use_case.policy, context.use_case.policy.refresh, context.seed)
-    candidate = _scored(context, draft.model, examples)
+    candidate = _scored(context, draft.model, held_out_scores(draft.model, draft.raw, examples))
     scored = None
     if champion is not None and champion.model is not None:
-        scored = _scored(context, champion.model, examples)
+        model = champion.model
+        scored = _scored(context, model, held_out_scores(model, champion.raw, examples))
     contest = Contest(
         evidence=replace(
             _evidence(context, examples, (candidate, scored), champion, as_of),
@@ -155,15 +159,14 @@ def held_out_rows(examples: Examples, evaluation: Evaluation) -> pl.DataFrame:
         f"{SLICE}{name}": mask for name, mask in evaluation.contest.evidence.slices.items()
     }
     features = pl.DataFrame(examples.held_out_matrix, schema=list(examples.all_names))
+    release_pages(examples.held_out_matrix)
     # a feature may have the name of its source column: the feature wins
     told = rows.select(name for name in kept if name not in examples.all_names)
     return pl.concat([told, pl.DataFrame(taken), features], how="horizontal")
 
 
-def _scored(context: CycleContext, model: Model, examples: Examples) -> _Scored:
-    manifest = model.manifest
-    scores = model.score(examples.held_out_columns(manifest.feature_names))
-    use_case = context.use_case
+def _scored(context: CycleContext, model: Model, scores: FloatMatrix) -> _Scored:
+    manifest, use_case = model.manifest, context.use_case
     alerts = use_case.alerts(scores, manifest.components, manifest.thresholds)
     headline = use_case.headline(scores)
     is_binary = use_case.task.kind is TaskKind.BINARY

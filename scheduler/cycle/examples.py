@@ -10,7 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from learning.dataset.mapped import ROWS_PER_PASS, passes, write_columns
+from learning.dataset.large import Workplace
+from learning.dataset.mapped import (
+    ROWS_PER_PASS,
+    Ints,
+    map_matrix,
+    passes,
+    release_pages,
+    write_columns,
+)
 from learning.dataset.scanned import Snapshot, rows_at
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.steps import StepLog
@@ -42,6 +50,7 @@ class Examples:
         train_rows: evenly spaced training rows as they were stored (see `thinned_step`).
         held_out_matrix: all features of the set, since a champion may use others.
         held_out: the held-out rows of the snapshot, in the same order.
+        held_out_file: of a history in files, the file that `held_out_matrix` is mapped from.
         columns: the names of its entity, time and amount columns.
         is_by_time: whether the held-out rows are later than those that are learned from.
     """
@@ -58,10 +67,13 @@ class Examples:
     columns: RowColumns
     task: Task = BINARY
     is_by_time: bool = True
+    held_out_file: "HeldOutFeatures | None" = None
 
-    def held_out_columns(self, names: Sequence[str]) -> FloatMatrix:
-        """The held-out rows as a model with these feature names wants them."""
-        return _columns(self.held_out_matrix, self.all_names, names)
+    def held_out_columns(
+        self, names: Sequence[str], rows: npt.NDArray[np.int64] | None = None
+    ) -> FloatMatrix:
+        """The held-out rows, or some of them, as a model with these feature names wants them."""
+        return _columns(self.held_out_matrix, self.all_names, names, rows)
 
     @property
     def held_out_positives(self) -> int:
@@ -91,6 +103,23 @@ class Examples:
         if stake is None or stake not in self.held_out.columns:
             return None
         return self.held_out[stake].cast(pl.Float64).to_numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutFeatures:
+    """A file with all features of the held-out rows, in a folder that outlives the snapshot."""
+
+    path: Path
+    place: Workplace
+
+    @classmethod
+    def write(cls, place: Workplace, matrix: FloatMatrix, rows: Ints) -> "HeldOutFeatures":
+        path = place.folder / "held_out.f32"
+        write_columns(path, matrix, rows, range(matrix.shape[1]))
+        return cls(path, place)
+
+    def mapped(self, width: int) -> FloatMatrix:
+        return map_matrix(self.path, width)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +194,27 @@ def build_examples(
     material: Material,
     all_names: tuple[str, ...],
     columns: RowColumns,
-    train_file: Path | None = None,
+    kept_in: Workplace | None = None,
 ) -> Examples:
     """Copies of what is needed, so that snapshot and matrix can be let go.
 
-    The features of the training rows are mapped from `train_file`, where one is given.
+    Features are mapped from files of `kept_in`, where it is given.
     """
-    matrix, split, names = material.matrix, material.split, material.feature_names
-    train_matrix = _train_matrix(material, all_names, train_file)
+    split, names = material.split, material.feature_names
+    train_matrix = _train_matrix(material, all_names, kept_in)
     # all columns for the held-out part only: copying those of a million training rows is useless
     train = rows_at(snapshot, split.train, (columns.row_id, TIME, LABEL))
-    held_out = rows_at(snapshot, split.held_out)
+    if kept_in is None:
+        held_out_file, wanted = None, None
+        held_out_matrix = np.ascontiguousarray(material.matrix[split.held_out])
+    else:
+        held_out_file = HeldOutFeatures.write(kept_in, material.matrix, split.held_out)
+        held_out_matrix = held_out_file.mapped(len(all_names))
+        wanted = _judged_columns(snapshot, columns)
+    held_out = rows_at(snapshot, split.held_out, wanted)
     task = material.task
     train_labels = labels_of(train, task)
+    release_pages(material.matrix)
     return Examples(
         feature_names=names,
         all_names=all_names,
@@ -187,20 +224,30 @@ def build_examples(
         training_data=_describe(
             train[columns.row_id], train[TIME], train_matrix, train_labels, task
         ),
-        held_out_matrix=np.ascontiguousarray(matrix[split.held_out]),
+        held_out_matrix=held_out_matrix,
         held_out_labels=labels_of(held_out, task),
         held_out=held_out,
         columns=columns,
         task=task,
         is_by_time=split.is_by_time,
+        held_out_file=held_out_file,
     )
 
 
-def _train_matrix(material: Material, all_names: tuple[str, ...], file: Path | None) -> FloatMatrix:
+def _train_matrix(
+    material: Material, all_names: tuple[str, ...], kept_in: Workplace | None
+) -> FloatMatrix:
     rows, names = material.split.train, material.feature_names
-    if file is None:
+    if kept_in is None:
         return _columns(material.matrix, all_names, names, rows)
-    return write_columns(file, material.matrix, rows, [all_names.index(name) for name in names])
+    chosen = [all_names.index(name) for name in names]
+    return write_columns(kept_in.folder / "training.f32", material.matrix, rows, chosen)
+
+
+def _judged_columns(snapshot: Snapshot, columns: RowColumns) -> list[str]:
+    """Columns of the rows themselves that a judgement needs; of millions, no others are kept."""
+    about = (columns.row_id, columns.entity, columns.stake, TIME, LABEL, *columns.words)
+    return [name for name in snapshot.columns if name in about]
 
 
 def thinned_step(rows: int) -> int:

@@ -1,5 +1,6 @@
 """Runs every gate as a separate step, and decides over all verdicts."""
 
+import numpy as np
 import polars as pl
 
 from scheduler.cycle.champion import Champion
@@ -35,7 +36,8 @@ def has_fit_features(run: CycleRun, snapshot: pl.DataFrame, material: Material) 
 def examine(run: CycleRun, examples: Examples, unjudged: Draft, evaluation: Evaluation) -> None:
     """The three gates that look at the candidate and at the service it would go to."""
     context = run.context
-    rows = examples.held_out_columns(unjudged.manifest.feature_names)
+    timed = np.arange(min(latency.TIMED_ROWS, len(examples.held_out_labels)))
+    rows = examples.held_out_columns(unjudged.manifest.feature_names, timed)
     is_first = run.report.champion_version is None
     budget_ms = context.latency_budget_ms
     policy, seed = context.use_case.policy, context.seed

@@ -1,8 +1,8 @@
 """A run over a history that exceeds memory: its snapshot and its features are files.
 
 The same steps, gates and results as in memory. Only what is learned from and judged on comes out;
-the files are deleted as soon as it is there. These steps are not resumed: a run that died before
-it had trained reads the history again.
+all other files are deleted as soon as it is there. These steps are not resumed: a run that died
+before it had trained reads the history again.
 """
 
 from learning.dataset.large import LargeHistory, LargeRuns, Workplace
@@ -35,9 +35,16 @@ def large_history(run: CycleRun) -> tuple[LargeHistory, LargeRuns] | None:
 
 
 def examples_of_files(
-    run: CycleRun, large: LargeHistory, snapshot: ScannedRows, place: Workplace
+    run: CycleRun,
+    large: LargeHistory,
+    snapshot: ScannedRows,
+    place: Workplace,
+    kept_in: Workplace,
 ) -> Examples | None:
-    """The examples of a snapshot in a file; None when a gate refuses it."""
+    """The examples of a snapshot in a file; None when a gate refuses it.
+
+    Their features are files of `kept_in`, which has to last as long as the run.
+    """
     context = run.context
     if not gate_step(run, DATA_QUALITY, lambda: large.scan_quality(snapshot, run.as_of_us, place)):
         return None
@@ -53,7 +60,7 @@ def examples_of_files(
         return None
     release_pages(material.matrix)
     names, columns = context.use_case.feature_set.names, context.use_case.columns
-    return build_examples(snapshot, material, names, columns, place.folder / "training.f32")
+    return build_examples(snapshot, material, names, columns, kept_in)
 
 
 def _material(

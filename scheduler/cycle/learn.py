@@ -1,12 +1,12 @@
 """The learning cycle: its steps in order, from snapshot to decision."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
 import polars as pl
 
-from learning.dataset.large import LargeHistory, LargeRuns, ScannedQuarantine
+from learning.dataset.large import LargeHistory, LargeRuns, ScannedQuarantine, Workplace
 from scheduler.cycle.approval import wait_for_approval
 from scheduler.cycle.baseline import baseline_of
 from scheduler.cycle.champion import Champion, find_champion
@@ -45,13 +45,18 @@ def learn(run: CycleRun) -> None:
     Raises:
         UnderstudyError: the run failed; the model that serves stays.
     """
+    with ExitStack() as files:
+        _learn(run, files)
+
+
+def _learn(run: CycleRun, files: ExitStack) -> None:
     found = run.artifacts
     champion = found.champion = _champion(run)
     fresh = _freshness(run, champion)
     if fresh is not None and not run.context.trains_while_fresh:
         end_not_due(run, str(fresh))
         return
-    examples = found.examples = _examples(run)
+    examples = found.examples = _examples(run, files)
     if examples is None:
         decision = conclude(run, champion, None)
         run.report.end(RunStatus.REFUSED, decision.code, decision.reason)
@@ -118,14 +123,16 @@ def end_not_due(run: CycleRun, reason: str) -> None:
     run.report.end(RunStatus.NOT_DUE, CHAMPION_FRESH, f"{reason}; {remedy}")
 
 
-def _examples(run: CycleRun) -> Examples | None:
+def _examples(run: CycleRun, files: ExitStack) -> Examples | None:
     """None when a gate says that the data are not fit to be learned from.
 
-    The largest objects there are end with this step; examples hold what is still needed.
+    The largest objects there are end with this step; examples hold what is still needed, and
+    `files` what they are mapped from.
     """
     large = large_history(run)
     if large is not None:
-        return _large_examples(run, *large)
+        interrupted = run.context.interruption.raise_if_requested
+        return _large_examples(run, *large, files.enter_context(large[1].workplace(interrupted)))
     context, snapshot = run.context, _without_wrong_rows(run, _snapshot(run))
     if not is_fit_to_learn_from(run, snapshot):
         return None
@@ -137,8 +144,10 @@ def _examples(run: CycleRun) -> Examples | None:
     )
 
 
-def _large_examples(run: CycleRun, large: LargeHistory, runs: LargeRuns) -> Examples | None:
-    """The same out of files, which are deleted before the training begins."""
+def _large_examples(
+    run: CycleRun, large: LargeHistory, runs: LargeRuns, kept_in: Workplace
+) -> Examples | None:
+    """The same out of files, of which only those of `kept_in` are still there in the training."""
     with runs.workplace(run.context.interruption.raise_if_requested) as place:
         with _snapshot_step(run) as note:
             snapshot = large.scan_snapshot(run.context.engine, run.as_of_us, place)
@@ -146,7 +155,7 @@ def _large_examples(run: CycleRun, large: LargeHistory, runs: LargeRuns) -> Exam
         with run.steps.step("quarantine") as note:
             found = large.scan_quarantine(snapshot, run.as_of_us, place)
             _note_quarantine(run, note, found)
-        return examples_of_files(run, large, found.kept, place)
+        return examples_of_files(run, large, found.kept, place, kept_in)
 
 
 def _snapshot(run: CycleRun) -> pl.DataFrame:

@@ -78,13 +78,18 @@ BASELINE, CARD = "baseline.json", "card.md"
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A candidate that loads and scores, before its metrics are known."""
+    """A candidate that loads and scores, before its metrics are known.
+
+    Attributes:
+        raw: the bundle, still without metrics, that `model` was loaded from.
+    """
 
     version: Version
     new_recipe: bool
     manifest: Manifest
     files: Mapping[str, bytes]
     model: Model
+    raw: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +133,9 @@ def draft(
         CARD: _card(manifest).encode(),
         **candidate.files,
     }
-    model = load_model(unpack(pack(manifest, files)), allow_pickle=context.allow_pickle)
-    return Draft(version, new_recipe, manifest, files, model)
+    raw = pack(manifest, files)
+    model = load_model(unpack(raw), allow_pickle=context.allow_pickle)
+    return Draft(version, new_recipe, manifest, files, model, raw)
 
 
 def seal(

@@ -2,9 +2,12 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from shared.errors import DataUnavailable, SettingsError
 from shared.execution.executor import (
@@ -19,6 +22,8 @@ from shared.execution.executor import (
     told,
 )
 from shared.host_names import is_loopback
+
+_log = structlog.get_logger()
 
 _LOOK_SECONDS = 1.0
 _CONNECT_ATTEMPTS = 3
@@ -70,6 +75,15 @@ def refuse_open_cluster(address: str, environment: Mapping[str, str] = os.enviro
         )
 
 
+def carry_out_there(
+    function: Callable[[Any, Any], Any], common: Any, item: Any, limits: TaskLimits
+) -> tuple[str, Any]:
+    """One task in a process of a node: the node's address, and the result."""
+    import ray  # noqa: PLC0415 - a node has it
+
+    return str(ray.util.get_node_ip_address()), carry_out(function, common, item, limits)
+
+
 class RayExecutor:
     """Tasks on the cluster; the connection is made by the first of them."""
 
@@ -91,7 +105,7 @@ class RayExecutor:
         """See `Executor.map`. Ray begins a task whose worker dies again on another one."""
         ray = self._ray()
         # retried only when a worker dies; running out of memory is not retried
-        task = ray.remote(carry_out).options(
+        task = ray.remote(carry_out_there).options(
             max_retries=ATTEMPTS - 1, retry_exceptions=False, num_cpus=1
         )
         try:
@@ -100,10 +114,13 @@ class RayExecutor:
         except (ConnectionError, ray.exceptions.RayError) as error:
             raise self._away(error) from error
         try:
-            return self._gather(ray, asked, list(names), watch)
+            found = self._gather(ray, asked, list(names), watch)
         except BaseException:
             _cancel(ray, asked)
             raise
+        nodes = dict(Counter(node for node, _result in found))
+        _log.info("tasks_on_ray", tasks=len(found), first=names[0] if names else "", nodes=nodes)
+        return [result for _node, result in found]
 
     def _gather(self, ray: Any, asked: list[Any], names: list[str], watch: Watch) -> list[Any]:
         results: dict[int, Any] = {}

@@ -59,3 +59,20 @@ def ask_and_wait(folder: str) -> None:
     limits = TaskLimits()
     executor = RayExecutor(address, limits) if address else LocalProcesses(2, limits)
     executor.map(writes_its_pid_and_sleeps, folder, [0, 1], names=["0", "1"], watch=ignore)
+
+
+def own_pid(_common: None, _item: int) -> int:
+    return os.getpid()
+
+
+def meets(folder: str, item: int) -> str:
+    """The node's number; each of two tasks waits until the other one has come to the folder."""
+    import ray  # noqa: PLC0415 - only a node of a cluster has it
+
+    (Path(folder) / f"came-{item}").touch()
+    deadline = time.monotonic() + 300
+    while not (Path(folder) / f"came-{1 - item}").exists():
+        if time.monotonic() > deadline:
+            raise TimeoutError("the other task did not come")
+        time.sleep(0.05)
+    return str(ray.get_runtime_context().get_node_id())

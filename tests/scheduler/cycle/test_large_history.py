@@ -15,11 +15,13 @@ from benchmarks.handbook_history import PARQUET, write_handbook
 from benchmarks.small_world import write_small_world
 from learning.dataset.large import LargeRuns
 from scheduler.cycle.records import RunRecorder
+from shared.execution.executor import InTurn, executing
 from shared.tables.engine import connect, migrate
 from shared.tables.runs import Run, RunStatus
 from shared.tables.schema import transaction_history_logs
 from tests.scheduler.fakes import PocketApi, SettableClock
 from tests.support.cycle_bench import context_of, run_once
+from tests.support.large_history import DistrustfulTasks
 
 pytest.importorskip("duckdb", reason="pip install -r requirements/learning.txt")
 
@@ -34,6 +36,7 @@ class _Ended:
     run: Run
     pushed: list[bytes]
     told: Mapping[str, object]
+    tasks: list[str]
 
 
 _Database = Callable[[Path, int], Engine]
@@ -69,12 +72,13 @@ def _run(folder: Path, large: LargeRuns, database: _Database = _small) -> _Ended
     engine = database(folder, clock.now_us())
     context = context_of(usecases.load_learning("fraud"), engine, clock, folder, KEY)
     context = replace(context, large=large, recipe="the same")
-    with capture_logs() as entries:
+    tasks = DistrustfulTasks()
+    with capture_logs() as entries, executing(InTurn(), of_files=tasks):
         run = run_once(context, clock, RunRecorder(engine, structlog.get_logger()))
     engine.dispose()
     assert isinstance(context.api, PocketApi)
     [told] = [entry for entry in entries if entry["event"] == "snapshot_place"]
-    return _Ended(run, [raw for raw, _signature in context.api.pushed], told)
+    return _Ended(run, [raw for raw, _signature in context.api.pushed], told, tasks.maps)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +93,7 @@ def in_memory(tmp_path_factory: pytest.TempPathFactory, work: Path) -> _Ended:
 
 @pytest.fixture(scope="module")
 def in_files(tmp_path_factory: pytest.TempPathFactory, work: Path) -> _Ended:
-    bound = LargeRuns(ROWS - 1, work, rows_per_shard=1_100)
+    bound = LargeRuns(ROWS - 1, work, rows_per_shard=700)
     return _run(tmp_path_factory.mktemp("runs") / "files", bound)
 
 
@@ -109,6 +113,13 @@ def test_a_run_over_files_makes_the_bundle_of_the_run_in_memory_to_the_last_byte
         for ended in (in_memory, in_files)
     ]
     assert verdicts[0] == verdicts[1]
+
+
+def test_held_out_rows_are_scored_by_tasks_of_the_executor(
+    in_memory: _Ended, in_files: _Ended
+) -> None:
+    assert in_memory.tasks == []
+    assert in_files.tasks[-1] == "scores of held-out rows 0 to 700"
 
 
 def test_it_has_the_same_steps_and_sets_the_same_wrong_rows_aside(
