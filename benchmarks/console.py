@@ -38,7 +38,10 @@ from tests.support.console_bench import CURRENT, HEALTH, MODELS
 RUNS, DECISIONS, VERSIONS, LOOKS = 10_000, 1_000_000, 200, 5_000
 _ROUNDS, _TABS = 30, 5
 _DAY_US = 86_400_000_000
-_FEW_RUNS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :most) "
+_FEW_RUNS = (
+    "WITH RECURSIVE n(i) AS "
+    "(SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < :most) "
+)
 
 
 def main() -> None:
@@ -71,7 +74,7 @@ def _fill(folder: Path, runs: int, decisions: int) -> None:
     migrate(engine)
     with engine.begin() as connection:
         _add_runs(connection, runs)
-        _add_decisions(connection, decisions)
+        add_decisions(connection, decisions)
         _add_looks(connection)
     engine.dispose()
     _add_versions(folder / "registry")
@@ -101,10 +104,15 @@ def _add_runs(connection: Connection, runs: int) -> None:
     )
 
 
-def _add_decisions(connection: Connection, decisions: int) -> None:
+def add_decisions(connection: Connection, decisions: int) -> None:
+    """One decision a second, the last one just now."""
     reasons = [{"code": "MODEL_REVIEW", "message": "score above its threshold", "values": {}}] * 2
     given = {"most": decisions, "reasons": json.dumps(reasons), "vector": b"\0" * 188,
              "newest": _now_us()}  # fmt: skip
+    # SQLite would make a number of it
+    rules_and_codes = "'[]', :reasons"
+    if connection.dialect.name != "sqlite":
+        rules_and_codes = "CAST('[]' AS JSON), CAST(:reasons AS JSON)"
     connection.execute(
         text(
             _FEW_RUNS + "INSERT INTO apitransactionlogs (transaction_id, user_id, event_time, "
@@ -112,8 +120,8 @@ def _add_decisions(connection: Connection, decisions: int) -> None:
             "matched_rules, reason_codes, model_version, feature_vector, latency_ms) "
             "SELECT 't-' || i, 'u-' || (i * 7919 % 50000), :newest - i * 1000000, "
             ":newest - i * 1000000, 10.0, 'EUR', 'm-' || (i % 3000), 'purchase', "
-            "(i * 37 % 1000) / 1000.0, CASE i % 9 WHEN 0 THEN 'review' ELSE 'approve' END, '[]', "
-            ":reasons, '1.0.199', :vector, 1.5 FROM n"
+            "(i * 37 % 1000) / 1000.0, CASE i % 9 WHEN 0 THEN 'review' ELSE 'approve' END, "
+            f"{rules_and_codes}, '1.0.199', :vector, 1.5 FROM n"
         ),
         given,
     )

@@ -3,8 +3,8 @@
 Real services train a model, promote it and decide under load. A backup is made meanwhile; then
 both are killed, their folder is deleted, and an archive and the keys are all that is left.
 Measured: seconds from the beginning of the restore to the first answer of the same version, and
-which acknowledged decisions are there and answer as before. `--rows` is the history; `--postgresql`
-takes a server of its own instead of SQLite.
+which acknowledged decisions are there and answer as before. `--rows` is the history, and
+`--decisions` are stored before the load; `--postgresql` takes a server instead of SQLite.
 """
 
 import argparse
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import journal_load
+from benchmarks.console import add_decisions
 from benchmarks.journal_load import AnsweredRows
 from benchmarks.report import Bar, finish
 from benchmarks.services import Services
@@ -68,11 +69,11 @@ class Rehearsal:
         instance.mkdir(exist_ok=True)
         return Services(instance, **{"DRIFT_REPORTS_DIR": str(instance / "drift"), **self.settings})
 
-    def run(self, rows: int, more_rows: int = 0) -> dict[str, float]:
+    def run(self, rows: int, more_rows: int = 0, decisions: int = 0) -> dict[str, float]:
         """Learn, decide, back up, lose, restore, compare."""
         answered = AnsweredRows()
         with self.services() as services:
-            before = self._lose(services, answered, rows, more_rows)
+            before = self._lose(services, answered, rows, (more_rows, decisions))
         self.forget()
         started = time.monotonic()
         restore = command(self._environment(), "restore", self._archive, "--keys", self._keys)
@@ -92,7 +93,7 @@ class Rehearsal:
             return {**before.figures, **figures, **_compared(services, answered, before.safe)}
 
     def _lose(
-        self, services: Services, answered: AnsweredRows, rows: int, more_rows: int
+        self, services: Services, answered: AnsweredRows, rows: int, more: tuple[int, int]
     ) -> "Before":
         write_small_world(services.engine, SystemClock.now_us(), rows)
         services.start_api()
@@ -100,8 +101,7 @@ class Rehearsal:
         run = services.wait_for_run(timeout_seconds=_START_SECONDS)
         if run.status is not RunStatus.SUCCEEDED:
             raise RuntimeError(f"{run.message}\n{services.log_ends()}")
-        if more_rows:
-            add_rows(services, more_rows)
+        add_rows(services, *more)
         clients = journal_load.start_clients(services.port, "load", answered)
         time.sleep(_LOAD_SECONDS)
         before = what_is_served(services)
@@ -193,11 +193,14 @@ def command(environment: dict[str, str], *arguments: object) -> str:
     return done.stdout
 
 
-def add_rows(services: Services, rows: int) -> None:
-    """More history than the model was trained on, so that there is something to copy."""
+def add_rows(services: Services, rows: int, decisions: int) -> None:
+    """More history and decisions than the model was trained on, so that there is much to copy."""
     from benchmarks.serving_world import ROWS_PER_USER, write_users  # noqa: PLC0415 - trains
 
     write_users(services.engine, SystemClock.now_us(), rows // ROWS_PER_USER)
+    if decisions:
+        with services.engine.begin() as connection:
+            add_decisions(connection, decisions)
 
 
 def _compared(services: Services, answered: AnsweredRows, safe: set[str]) -> dict[str, float]:
@@ -233,13 +236,15 @@ def rehearsal(folder: Path, *, postgresql: bool) -> Iterator[Rehearsal]:
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("--rows", type=int, default=1_000_000)
+    asked.add_argument("--decisions", type=int, default=1_000_000)
     asked.add_argument("--postgresql", action="store_true")
     options = asked.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
         rehearsal(Path(folder), postgresql=options.postgresql) as rehearsed,
     ):
-        figures = rehearsed.run(TRAINED_ROWS, max(0, options.rows - TRAINED_ROWS))
+        more_rows = max(0, options.rows - TRAINED_ROWS)
+        figures = rehearsed.run(TRAINED_ROWS, more_rows, options.decisions)
     finish("recovery", figures, BARS)
 
 

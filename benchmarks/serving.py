@@ -17,7 +17,7 @@ from statistics import median
 
 import httpx
 
-from benchmarks import model_servers, serving_tracing
+from benchmarks import model_servers, serving_tracing, serving_watched
 from benchmarks.load import (
     SERVER_CORE,
     children,
@@ -56,11 +56,18 @@ def main() -> None:
     parser.add_argument(
         "--tracing", action="store_true", help="only: with traces beside without, one model"
     )
+    parser.add_argument(
+        "--watched", action="store_true",
+        help="only: with a console in five tabs, traces and a scrape each second beside without",
+    )  # fmt: skip
     asked = parser.parse_args()
     require_wrk()
     if asked.tracing:
         finish("serving_tracing", serving_tracing.measure(asked.rounds, asked.seconds),
                serving_tracing.BARS)  # fmt: skip
+    if asked.watched:
+        finish("serving_watched", serving_watched.measure(asked.rounds, asked.seconds),
+               serving_watched.BARS)  # fmt: skip
     with tempfile.TemporaryDirectory() as name, Services(Path(name)) as services:
         folder = Path(name)
         models = prepared(asked.models or folder)

@@ -32,8 +32,10 @@ def measure(rounds: int, seconds: float) -> dict[str, float]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         collector = stack.enter_context(running_collector())
         arms = {
-            "untraced": _started(stack, folder / "untraced"),
-            "traced": _started(stack, folder / "traced", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url),
+            "untraced": constant_service(stack, folder / "untraced"),
+            "traced": constant_service(
+                stack, folder / "traced", OTEL_EXPORTER_OTLP_ENDPOINT=collector.url
+            ),
         }
         bodies = write_bodies(folder / "bodies.jsonl", range(WARM_USERS))
         for services in arms.values():
@@ -48,22 +50,26 @@ def measure(rounds: int, seconds: float) -> dict[str, float]:
                 say(f"  {number} {name:<9} {measured}")
                 found[name].append(measured)
         spans = len(collector.spans)
-    pairs = list(zip(found["traced"], found["untraced"], strict=True))
+    return {**compared(found, "traced", "untraced"), "spans": spans}
+
+
+def compared(found: dict[str, list[Measured]], one: str, other: str) -> dict[str, float]:
+    """Medians of two arms over the rounds, and the medians of their ratios."""
+    pairs = list(zip(found[one], found[other], strict=True))
     return {
-        **{
-            f"{name}_per_second": round(median(m.per_second for m in found[name])) for name in _ARMS
-        },
-        "traced_vs_untraced": round(median(a.per_second / b.per_second for a, b in pairs), 3),
-        "traced_vs_untraced_by_cpu": round(
+        **{f"{name}_per_second": round(median(m.per_second for m in found[name]))
+           for name in (other, one)},
+        f"{one}_vs_{other}": round(median(a.per_second / b.per_second for a, b in pairs), 3),
+        f"{one}_vs_{other}_by_cpu": round(
             median(a.per_cpu_second / b.per_cpu_second for a, b in pairs), 3
         ),
-        "traced_p99_vs_untraced": round(median(a.p99_ms / b.p99_ms for a, b in pairs), 3),
-        "failed": sum(one.failed for ones in found.values() for one in ones),
-        "spans": spans,
-    }
+        f"{one}_p99_vs_{other}": round(median(a.p99_ms / b.p99_ms for a, b in pairs), 3),
+        "failed": sum(each.failed for ones in found.values() for each in ones),
+    }  # fmt: skip
 
 
-def _started(stack: ExitStack, folder: Path, **settings: str) -> Services:
+def constant_service(stack: ExitStack, folder: Path, **settings: str) -> Services:
+    """A service with a folder of its own on the core of the server; its model is a constant."""
     folder.mkdir()
     # the load exceeds the write quota of anonymous callers
     settings = {"ANONYMOUS_BYTES_PER_SECOND": "0", **settings}

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import structlog
 from anyio import to_thread
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
@@ -31,8 +32,24 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _HOME = "/now"
+_LONGEST_ADDRESS = 500
 _log = structlog.get_logger()
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class _Number(Convertor[int]):
+    """A number that a row may have; Starlette's own fails for one of five thousand digits."""
+
+    regex = "[0-9]{1,16}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("number", _Number())
 
 
 def create_app(console: Console) -> Guard:
@@ -45,7 +62,7 @@ def create_app(console: Console) -> Guard:
         Route("/logout", _logout(console), methods=["POST"]),
         Route("/deeds/{name}", _carry_out(console), methods=["POST"]),
         Route("/reports/candidate/{version}", _report(console, _candidate_report)),
-        Route("/reports/run/{run_id:int}", _report(console, _run_report)),
+        Route("/reports/run/{run_id:number}", _report(console, _run_report)),
         Route("/reports/drift/{name}", _report(console, _drift_report)),
         Route("/reports/replay/{name}", _report(console, _replay_report)),
     ]
@@ -152,16 +169,17 @@ def _to_login(request: Request) -> Response:
         text = "this console needs a session: log in at /login with `understudy token console`\n"
         return Response(text, HTTPStatus.UNAUTHORIZED, media_type="text/plain")
     target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    # a header of the answer, which browsers bound
+    target = target if len(target) <= _LONGEST_ADDRESS else request.url.path[:_LONGEST_ADDRESS]
     return RedirectResponse(f"/login?{urlencode({'next': target})}", HTTPStatus.SEE_OTHER)
 
 
 def _own_path(text: str) -> str:
     """A path of this console; the first page for anything else."""
-    parts = urlsplit(text)
-    is_ours = text.startswith("/") and not text.startswith(("//", "/\\"))
-    if not is_ours or parts.scheme or parts.netloc or not text.isprintable() or "\\" in text:
+    is_ours = text.startswith("/") and not text.startswith("//") and "\\" not in text
+    if not is_ours or not text.isprintable() or len(text) > _LONGEST_ADDRESS:
         return _HOME
-    return text[:500]
+    return text
 
 
 def _login_page(console: Console) -> Endpoint:
@@ -259,15 +277,22 @@ def _carry_out(console: Console) -> Endpoint:
 def _result(
     console: Console, request: Request, deed: Deed, text: str, status: HTTPStatus
 ) -> Response:
-    back = _own_path(urlsplit(request.headers.get("referer", "")).path or _HOME)
     more = {
         "title": deed.button,
         "text": text,
         "is_done": status is HTTPStatus.OK,
-        "back": back,
+        "back": _page_before(request),
         "command": deed.command,
     }
     return render_page(console, request, "result.html", more, status)
+
+
+def _page_before(request: Request) -> str:
+    try:
+        return _own_path(urlsplit(request.headers.get("referer", "")).path)
+    except ValueError:
+        # such as a bracket without its other half
+        return _HOME
 
 
 # Reports of the scheduler: whole pages, served in a sandbox without scripts or an origin.

@@ -161,29 +161,29 @@ class ModelFiles:
 
     def report_of_candidate(self, version: str) -> Path | None:
         """The page of a candidate, if there is one."""
-        return _file(self.candidate_folder(version) / "report.html")
+        return _file(self._candidates, _checked(version), "report.html")
 
     def report_without_candidate(self, run_id: int) -> Path | None:
         """The page of a run that was refused before anything was trained."""
-        return _file(self._candidates / "no_candidate" / f"run_{int(run_id)}.html")
+        return _file(self._candidates, "no_candidate", f"run_{int(run_id)}.html")
 
     def drift_report(self, name: str) -> Path | None:
         """The page of a drift check."""
         if _DRIFT_PAGE.fullmatch(name) is None:
             return None
-        return _file(self._drift / name)
+        return _file(self._drift, name)
 
     def replay_report(self, name: str) -> Path | None:
         """The page of a replay, by the name of its folder."""
         if self._replays is None or _REPLAY.fullmatch(name) is None:
             return None
-        return _file(self._replays / name / "replay.html")
+        return _file(self._replays, name, "replay.html")
 
     def replays(self, limit: int) -> list[dict[str, Any]]:
         """Summaries of finished replays, the newest first, each with the name of its folder."""
         if self._replays is None or not self._replays.is_dir():
             return []
-        found = [path for path in self._replays.glob("**/summary.json") if _file(path) is not None]
+        found = [path for path in self._replays.glob("**/summary.json") if not path.is_symlink()]
         found.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
         told = []
         for path in found[:limit]:
@@ -227,9 +227,14 @@ def _is_version(text: str) -> bool:
         return False
 
 
-def _file(path: Path) -> Path | None:
-    # no symbolic links: another service may write to these folders
-    return path if path.is_file() and not path.is_symlink() else None
+def _file(root: Path, *names: str) -> Path | None:
+    """A file below a folder; never through a symbolic link: other services write there."""
+    path = root
+    for name in names:
+        path = path / name
+        if path.is_symlink():
+            return None
+    return path if path.is_file() else None
 
 
 def _read(path: Path, most_bytes: int) -> bytes | None:

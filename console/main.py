@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
+from console.connections import ConnectionLimits, protocol_for
 from console.settings import ConsoleSettings, load_settings
 from console.wiring import WiredConsole, wire
 from shared.errors import SettingsError
@@ -17,7 +19,7 @@ from shared.system.files import keep_files_private
 
 # Grace period for requests in progress after a stop request.
 _GRACE_SECONDS = 3
-_MOST_CONNECTIONS = 200
+_LIMITS = ConnectionLimits()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,17 +45,7 @@ def _serve(settings: ConsoleSettings, wired: WiredConsole, listener: socket.sock
         "console_started", url=f"http://{settings.console_host}:{port}", reading=access
     )
     wired.sampler.start()
-    config = uvicorn.Config(
-        wired.app,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        ws="none",
-        lifespan="off",
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
-    )
+    config = server_config(wired.app, _LIMITS)
     try:
         uvicorn.Server(config).run(sockets=[listener])
     except KeyboardInterrupt:
@@ -61,6 +53,22 @@ def _serve(settings: ConsoleSettings, wired: WiredConsole, listener: socket.sock
         pass
     finally:
         wired.close()
+
+
+def server_config(app: ASGIApp, limits: ConnectionLimits) -> uvicorn.Config:
+    """Uvicorn for the console, its connections within limits."""
+    return uvicorn.Config(
+        app,
+        http=protocol_for(limits),
+        h11_max_incomplete_event_size=limits.head_bytes,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
 
 
 def _listener(settings: ConsoleSettings) -> socket.socket:
@@ -75,7 +83,7 @@ def _listener(settings: ConsoleSettings) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(_MOST_CONNECTIONS)
+        listener.listen(_LIMITS.connections)
     except OSError as error:
         raise SettingsError(
             f"CONSOLE_PORT: cannot listen on {host}:{port} ({error.strerror or error}); "

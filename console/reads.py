@@ -10,7 +10,8 @@ from typing import Any
 from shared.errors import UnderstudyError
 
 CACHE_SECONDS = 1.0
-_MOST_KEYS = 256
+# Pages of one run or version stay as long as they are among the newest of these.
+_MOST_KEYS = 96
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,8 @@ from shared.printable import printable
 TEMPLATES = Path(__file__).parent / "templates"
 STATIC = Path(__file__).parent / "static"
 # Spreadsheets evaluate cells that begin with one of these as a formula (CSV injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# The last four are full-width forms, which some spreadsheets read as the same.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _MIB = 1024 * 1024
 
@@ -166,7 +167,7 @@ def as_csv(rows: Sequence[Mapping[str, Any]]) -> bytes:
     out = io.StringIO()
     names = list(dict.fromkeys(name for row in rows for name in row))
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(names)
+    writer.writerow(map(_cell, names))
     for row in rows:
         writer.writerow([_cell(row.get(name)) for name in names])
     return out.getvalue().encode()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from console.files import ModelFiles
 from console.screen import Reading
@@ -64,6 +64,17 @@ LIGHT_COLUMNS = (
 """Columns of a run without its verdicts, metrics and steps, which may be large."""
 
 
+def newest_of(job: str, limit: int) -> ColumnElement[bool]:
+    """True for the newest runs of a job.
+
+    They are found in the index alone. With other columns in the same select the database would
+    sort every run of the job, and each may hold many kilobytes: 120 ms for 10,000 runs, not 2.
+    """
+    table = model_training_runs
+    ids = select(table.c.runid).where(table.c.jobname == job).order_by(table.c.runid.desc())
+    return table.c.runid.in_(ids.limit(limit))
+
+
 def newest_runs(reading: Reading, job: str | None, limit: int = 10) -> list[dict[str, Any]]:
     """The newest runs of a job, newest first."""
 
@@ -71,7 +82,7 @@ def newest_runs(reading: Reading, job: str | None, limit: int = 10) -> list[dict
         table = model_training_runs
         wanted = select(*(table.c[name] for name in LIGHT_COLUMNS))
         if job is not None:
-            wanted = wanted.where(table.c.jobname == job)
+            wanted = wanted.where(newest_of(job, limit))
         ordered = wanted.order_by(table.c.runid.desc()).limit(limit)
         return [dict(row) for row in connection.execute(ordered).mappings()]
 
@@ -84,8 +95,8 @@ def newest_requests(reading: Reading, job: str, limit: int) -> list[dict[str, An
     def query(connection: Connection) -> list[dict[str, Any]]:
         table = model_training_runs
         columns = (*LIGHT_COLUMNS, "arguments", "steps", "metrics")
-        wanted = select(*(table.c[name] for name in columns)).where(table.c.jobname == job)
-        ordered = wanted.order_by(table.c.runid.desc()).limit(limit)
+        wanted = select(*(table.c[name] for name in columns)).where(newest_of(job, limit))
+        ordered = wanted.order_by(table.c.runid.desc())
         return [dict(row) for row in connection.execute(ordered).mappings()]
 
     return reading.rows(("requests", job, limit), query)

@@ -1,20 +1,25 @@
 """Screen 9, Promise kept: is the live version as good as it was estimated to be?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Any
 
 from sqlalchemy import Connection, column, select, table
 
 from console.screen import Params, Reading, Row, Screen
-from console.screens.common import live_version
-from shared.clock import MICROS_PER_DAY, isoformat
+from console.screens.common import RETRAINING, live_version, newest_of
+from shared.clock import MICROS_PER_DAY
 from shared.tables.schema import api_transaction_logs
 from shared.tables.schema import model_training_runs as runs
 
 _CHECKS = 30
-_NEWEST_ROWS = 10_000
+# Runs of a job that are looked at: some have failed and measured nothing.
+_NEWEST_RUNS = 100
+# Days that end an age of decided rows, and the rows that are counted of each.
+_AGES_DAYS = (1, 7, 14, 30, 60, 90)
+_ROWS_OF_AGE = 400
 _METRICS = ("average_precision", "auc")
 
 
@@ -37,12 +42,20 @@ class PromisedMetric:
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
-    """Labels of the newest decided rows."""
+class LabelledShare:
+    """Labels of rows that were decided this many days ago; `until_days` None: and longer ago."""
 
+    from_days: int
+    until_days: int | None
     rows: int
     labelled: int
-    since: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Labels of decided rows by their age; half of those labels were known within `delay_days`."""
+
+    ages: tuple[LabelledShare, ...]
     delay_days: float | None
 
 
@@ -62,20 +75,24 @@ class PromiseView:
     version: str | None
     measured: tuple[PromisedMetric, ...]
     coverage: Coverage | None
+    rows_of_age: int
     yearly_error: YearlyError | None
 
 
 def read(reading: Reading, _params: Params) -> PromiseView:
-    """Drift checks hold both sides; labels are counted on the newest decided rows."""
+    """Drift checks hold both sides; labels are counted on decided rows of each age."""
     version = live_version(reading)
     use_case, major = _use_case(reading, version)
     coverage = reading.database(
-        ("coverage", use_case, major), lambda link: _coverage(link, use_case, major), None
+        ("coverage", use_case, major),
+        lambda link: _coverage(link, _rows_table(link, use_case, major), reading.now_us),
+        None,
     )
     return PromiseView(
         version=version,
         measured=tuple(reading.rows("promises", _measured)),
         coverage=coverage,
+        rows_of_age=_ROWS_OF_AGE,
         yearly_error=reading.database("yearly_error", _yearly_error, None),
     )
 
@@ -92,7 +109,7 @@ def _use_case(reading: Reading, version: str | None) -> tuple[str, str]:
 def _measured(connection: Connection) -> list[PromisedMetric]:
     query = (
         select(runs.c.runid, runs.c.scheduledfor, runs.c.championversion, runs.c.metrics)
-        .where(runs.c.jobname == "drift", runs.c.metrics.is_not(None))
+        .where(newest_of("drift", _NEWEST_RUNS), runs.c.metrics.is_not(None))
         .order_by(runs.c.runid.desc())
         .limit(_CHECKS)
     )
@@ -132,24 +149,32 @@ def _part(found: Mapping[str, Any], name: str) -> dict[str, Any]:
     return part if isinstance(part, dict) else {}
 
 
-def _coverage(connection: Connection, use_case: str, major: str) -> Coverage | None:
-    """Coverage of the newest rows only: a page must not count a million."""
-    rows = _rows_table(connection, use_case, major)
-    query = (
-        select(rows.c.event_time, rows.c.label_known_at)
-        .order_by(rows.c.event_time.desc())
-        .limit(_NEWEST_ROWS)
-    )
-    found = connection.execute(query).all()
-    if not found:
+def _coverage(connection: Connection, rows: Any, now_us: int) -> Coverage | None:
+    """Of each age the newest rows only, by an index: a page must not count a million."""
+    edges = (0, *_AGES_DAYS, None)
+    ages, delays = [], list[int]()
+    for from_days, until_days in pairwise(edges):
+        known = _of_age(connection, rows, now_us, from_days or 0, until_days)
+        labelled = [known_us - at_us for at_us, known_us in known if known_us is not None]
+        if known:
+            ages.append(LabelledShare(from_days or 0, until_days, len(known), len(labelled)))
+        delays += labelled
+    if not ages:
         return None
-    delays = [known - at for at, known in found if known is not None]
-    return Coverage(
-        rows=len(found),
-        labelled=len(delays),
-        since=isoformat(found[-1][0]),
-        delay_days=max(0.0, median(delays) / MICROS_PER_DAY) if delays else None,
-    )
+    return Coverage(tuple(ages), max(0.0, median(delays) / MICROS_PER_DAY) if delays else None)
+
+
+def _of_age(
+    connection: Connection, rows: Any, now_us: int, from_days: int, until_days: int | None
+) -> Sequence[tuple[int, int | None]]:
+    at = rows.c.event_time
+    query = select(at, rows.c.label_known_at).order_by(at.desc()).limit(_ROWS_OF_AGE)
+    if from_days:
+        # without an upper limit for the newest: callers may be ahead of this clock
+        query = query.where(at <= now_us - from_days * MICROS_PER_DAY)
+    if until_days is not None:
+        query = query.where(at > now_us - until_days * MICROS_PER_DAY)
+    return [(at_us, known_us) for at_us, known_us in connection.execute(query)]
 
 
 def _rows_table(connection: Connection, use_case: str, major: str) -> Any:
@@ -163,7 +188,7 @@ def _rows_table(connection: Connection, use_case: str, major: str) -> Any:
 def _yearly_error(connection: Connection) -> YearlyError | None:
     query = (
         select(runs.c.runid, runs.c.scheduledfor, runs.c.verdicts)
-        .where(runs.c.jobname == "retraining", runs.c.verdicts.is_not(None))
+        .where(newest_of(RETRAINING, _NEWEST_RUNS), runs.c.verdicts.is_not(None))
         .order_by(runs.c.runid.desc())
         .limit(_CHECKS)
     )

@@ -58,14 +58,17 @@ def read_list(reading: Reading, params: Params) -> RunsView:
     before = params.integer("before", 0)
 
     def query(connection: Connection) -> list[dict[str, Any]]:
-        wanted = select(*(table.c[name] for name in LIGHT_COLUMNS))
+        # the index alone says which: a run is a large row
+        wanted = select(table.c.runid)
         if before:
             wanted = wanted.where(table.c.runid < before)
         if status:
             wanted = wanted.where(table.c.status == status)
         if job:
             wanted = wanted.where(table.c.jobname == job)
-        ordered = wanted.order_by(table.c.runid.desc()).limit(PAGE_ROWS + 1)
+        ids = wanted.order_by(table.c.runid.desc()).limit(PAGE_ROWS + 1)
+        columns = (table.c[name] for name in LIGHT_COLUMNS)
+        ordered = select(*columns).where(table.c.runid.in_(ids)).order_by(table.c.runid.desc())
         return [dict(row) for row in connection.execute(ordered).mappings()]
 
     found = reading.rows(("runs", status, job, before), query)
@@ -386,7 +389,7 @@ LIST = Screen(
 )
 ONE = Screen(
     number=2,
-    path="/runs/{run_id:int}",
+    path="/runs/{run_id:number}",
     name="Run",
     question="Why was it, or was it not, promoted?",
     template="run.html",

@@ -12,6 +12,7 @@ JOB = "replay"
 """The job's name in ModelTrainingRuns."""
 
 MAX_ROUNDS = 400
+_EARLIEST_YEAR, _LATEST_YEAR = 1900, 2500
 """Rounds of a replay that the scheduler plays; `understudy replay` plays more."""
 
 _METRIC = re.compile(r"[a-z][a-z0-9_@]{0,63}")
@@ -21,15 +22,20 @@ def instant_us(text: str) -> int:
     """A day, or an instant; without a zone it is UTC.
 
     Raises:
-        ValueError: the text is neither.
+        ValueError: the text is neither, or of a time that nothing is due in.
     """
     try:
         moment = datetime.fromisoformat(text)
-        return to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+        at_us = to_micros(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError) as error:
         raise ValueError(
             f"{text[:40]!r} is not a date; write 2026-01-31 or 2026-01-31T03:00:00+01:00"
         ) from error
+    if not _EARLIEST_YEAR <= moment.year <= _LATEST_YEAR:
+        raise ValueError(
+            f"{text[:40]!r} is too far away; write a year from {_EARLIEST_YEAR} to {_LATEST_YEAR}"
+        )
+    return at_us
 
 
 class ReplayArguments(BaseModel):

@@ -80,6 +80,8 @@ _ZONE = re.compile(r"(?:CRON_)?TZ=(?P<zone>\S+)\s+(?P<rest>.*)", re.ASCII | re.I
 _FIRST_MONDAY = datetime(2001, 1, 1)  # noqa: DTZ001 - a wall time
 # Training takes seconds to minutes; a schedule faster than that is a typing error.
 SHORTEST_SECONDS = 60
+# Further ahead there soon is no date: years have four digits.
+LONGEST_YEARS = 100
 
 
 def parse_rule(text: str) -> ScheduleRule:
@@ -132,6 +134,8 @@ def _iso(found: re.Match[str], zone: ZoneInfo) -> ScheduleRule:
 def _checked(zone: ZoneInfo, *, months: int = 0, days: int = 0, seconds: int = 0) -> Every:
     if not months and not days and seconds < SHORTEST_SECONDS:
         raise ValueError(f"{seconds} s is too short an interval; at least {SHORTEST_SECONDS} s")
+    if months / 12 + (days + seconds / 86_400) / 365.2425 > LONGEST_YEARS:
+        raise ValueError(f"this is too long an interval; at most {LONGEST_YEARS} years")
     return Every(months, days, seconds * MICROS_PER_SECOND, zone)
 
 

@@ -24,13 +24,17 @@ def routes(bench: Bench) -> list[Route]:
 
 
 def example(path: str) -> str:
-    filled = path.replace("{run_id:int}", "1").replace("{version}", "1.0.0")
+    filled = path.replace("{run_id:number}", "1").replace("{version}", "1.0.0")
     return filled.replace("{name}", "rollback")
 
 
 def test_every_route_is_a_page_a_file_or_a_form(bench: Bench) -> None:
     known = {"/", "/livez", "/login", "/logout", "/deeds/{name}"}
-    known |= {"/reports/candidate/{version}", "/reports/run/{run_id:int}", "/reports/drift/{name}"}
+    known |= {
+        "/reports/candidate/{version}",
+        "/reports/run/{run_id:number}",
+        "/reports/drift/{name}",
+    }
     known |= {"/reports/replay/{name}"}
     known |= {f"{screen.path}{end}" for screen in SCREENS for end in ("", ".json", ".csv")}
     stray = {route.path for route in routes(bench)} - known

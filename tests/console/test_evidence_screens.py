@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from shared.clock import SystemClock
 from shared.tables.approvals import WantedApproval, hold
 from shared.tables.runs import claim_next, request_run
 from shared.tables.schema import api_transaction_logs, data_changes
@@ -126,19 +127,30 @@ def test_a_promise_that_is_not_kept_is_said_with_both_figures(bench: Bench) -> N
     assert kept == {"average_precision": False, "auc": None}
 
 
-def test_label_coverage_and_delay_are_those_of_the_newest_rows(bench: Bench) -> None:
+def test_label_coverage_is_that_of_each_age_and_the_delay_is_in_days(bench: Bench) -> None:
     base = {"user_id": "u", "amount": 1.0, "currency": "EUR", "merchant_id": "m",
             "transaction_type": "purchase", "model_version": "1.0.1"}  # fmt: skip
-    day = 86_400_000_000
+    day, now = 86_400_000_000, SystemClock.now_us()
     rows = [
         {**base, "transaction_id": f"t{i}", "event_time": i * day, "ingested_at": i * day,
          "label": 0 if i < 5 else None, "label_known_at": (i + 7) * day if i < 5 else None}
         for i in range(10)
     ]  # fmt: skip
+    rows += [
+        {**base, "transaction_id": f"new{i}", "event_time": now - i * day, "label": None,
+         "ingested_at": now - i * day, "label_known_at": None}
+        for i in range(3)
+    ]  # fmt: skip
     with bench.engine.begin() as connection:
         connection.execute(insert(api_transaction_logs), rows)
     coverage = bench.browser().get("/promise.json").json()["coverage"]
-    assert (coverage["rows"], coverage["labelled"], coverage["delay_days"]) == (10, 5, 7.0)
+    ages = [(one["from_days"], one["until_days"], one["rows"], one["labelled"])
+            for one in coverage["ages"]]  # fmt: skip
+    assert ages == [(0, 1, 1, 0), (1, 7, 2, 0), (90, None, 10, 5)]
+    assert coverage["delay_days"] == 7.0
+    page = bench.browser().get("/promise").text
+    for text in ("less than a day ago", "more than 90 days ago", "50.0%", "within 7 days"):
+        assert text in page
 
 
 def test_replays_are_compared_and_the_command_of_another_is_composed(bench: Bench) -> None:
