@@ -150,7 +150,7 @@ def _part(found: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _coverage(connection: Connection, rows: Any, now_us: int) -> Coverage | None:
-    """Of each age the newest rows only, by an index: a page must not count a million."""
+    """Labels of the newest rows of each age, by an index: a page must not count a million."""
     edges = (0, *_AGES_DAYS, None)
     ages, delays = [], list[int]()
     for from_days, until_days in pairwise(edges):

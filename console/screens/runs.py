@@ -58,14 +58,10 @@ def read_list(reading: Reading, params: Params) -> RunsView:
     before = params.integer("before", 0)
 
     def query(connection: Connection) -> list[dict[str, Any]]:
-        # the index alone says which: a run is a large row
-        wanted = select(table.c.runid)
-        if before:
-            wanted = wanted.where(table.c.runid < before)
-        if status:
-            wanted = wanted.where(table.c.status == status)
-        if job:
-            wanted = wanted.where(table.c.jobname == job)
+        # found in an index: a run is a large row
+        asked = ((before, table.c.runid < before), (status, table.c.status == status),
+                 (job, table.c.jobname == job))  # fmt: skip
+        wanted = select(table.c.runid).where(*(part for given, part in asked if given))
         ids = wanted.order_by(table.c.runid.desc()).limit(PAGE_ROWS + 1)
         columns = (table.c[name] for name in LIGHT_COLUMNS)
         ordered = select(*columns).where(table.c.runid.in_(ids)).order_by(table.c.runid.desc())

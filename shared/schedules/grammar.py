@@ -80,7 +80,7 @@ _ZONE = re.compile(r"(?:CRON_)?TZ=(?P<zone>\S+)\s+(?P<rest>.*)", re.ASCII | re.I
 _FIRST_MONDAY = datetime(2001, 1, 1)  # noqa: DTZ001 - a wall time
 # Training takes seconds to minutes; a schedule faster than that is a typing error.
 SHORTEST_SECONDS = 60
-# Further ahead there soon is no date: years have four digits.
+# A date has four digits for its year.
 LONGEST_YEARS = 100
 
 
