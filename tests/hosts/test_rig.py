@@ -18,7 +18,9 @@ from tests.support.pages import ROOT
     (haproxy() is None or not is_installed()) and os.environ.get("CI") != "true",
     reason="haproxy or PostgreSQL is not on this machine",
 )
-@pytest.mark.parametrize("cases", ["kept", "destroyed"])
+@pytest.mark.parametrize(
+    "cases", ["kept", "destroyed", "everywhere races third store-away swaps", "away"]
+)
 def test_hosts_lose_nothing_and_agree_whatever_fails(cases: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.hosts", "--short", "--only", *cases.split()],
