@@ -1,6 +1,7 @@
 """The FastAPI application with every route, and the layer that all answers pass through."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -46,6 +47,8 @@ _DESCRIPTION = (
 
 # One piece of work for the thread is about 0.1 s of rows: a model that takes this long hangs.
 _LONG_PIECE_SECONDS = 2.0
+# How long the thread that renders the schema keeps the interpreter lock while the loop wants it.
+_BRIEF_TURN_SECONDS = 0.0005
 
 
 class ScoringApp(FastAPI):
@@ -72,6 +75,7 @@ class ScoringApp(FastAPI):
         # Constant responses, by path: served before the router.
         self.made_once: dict[str, ASGIApp] = {}
         self._schema_text = b""
+        self._schema_lock = asyncio.Lock()
         self._turns = FairTurns()
         self._layer = AnswerLayer(self._answer, service.models.slot, service.metrics)
         self._entry: ASGIApp = self._dispatch
@@ -129,13 +133,24 @@ class ScoringApp(FastAPI):
             self.openapi_schema = schema
         return self.openapi_schema
 
-    def render_schema(self) -> None:
-        """Make the text of /openapi.json; takes half a second, in which no row is answered."""
-        self._schema_text = self._schema_text or orjson.dumps(self.openapi())
+    def _rendered_schema(self) -> bytes:
+        """Runs beside the event loop, which waits for the interpreter lock rarely and briefly."""
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(_BRIEF_TURN_SECONDS)
+        try:
+            return orjson.dumps(self.openapi())
+        finally:
+            sys.setswitchinterval(usual)
 
     async def answer_schema(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Replaces FastAPI's own route, which renders 100 kB of JSON for each request."""
-        self.render_schema()
+        """Replaces FastAPI's own route, which renders 100 kB of JSON for each request.
+
+        Rendered for the first who asks, in a thread: it takes half a second of a processor, which
+        neither a start nor the event loop spends on it.
+        """
+        async with self._schema_lock:
+            if not self._schema_text:
+                self._schema_text = await asyncio.to_thread(self._rendered_schema)
         await Response(self._schema_text, media_type="application/json")(scope, receive, send)
 
 

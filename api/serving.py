@@ -43,10 +43,7 @@ def serve(settings: Settings, context: WorkerContext) -> None:
     keep_small()
     use_case = usecases.load_serving(settings.use_case)
     service = build_service(settings, use_case, SystemClock(), context=context)
-    app = create_app(service)
-    # before serving: rendering it on demand would block the other requests
-    app.render_schema()
-    run(app, settings, context.listener, stack_of(service))
+    run(create_app(service), settings, context.listener, stack_of(service))
 
 
 def stack_of(service: Service, part: Part = FAST_HTTP) -> HttpStack:

@@ -70,6 +70,8 @@ def release_startup_pages(allocator: Part = ALLOCATOR, pages: Part = CODE_PAGES)
     # Scoring creates bytes and numbers and few reference cycles: rarer garbage collection saves a
     # tenth of the time a row, and no row waits 30 ms for a full collection.
     gc.set_threshold(*_COLLECT_AFTER)
+    # It was off for the start (shared/system/collector.py).
+    gc.enable()
     if allocator.in_use:
         _libc().malloc_trim(0)
     forget_code(pages)

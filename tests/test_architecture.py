@@ -34,6 +34,19 @@ HEAVY = (
     "deltalake",
     "learning",
 )
+# Needed with STORE_URL, PostgreSQL, OTEL_ENDPOINT, a migration or a call of another service only.
+OPTIONAL = (
+    "alembic",
+    "httpx",
+    "mlflow",
+    "obstore",
+    "opentelemetry.exporter",
+    "opentelemetry.sdk",
+    "psycopg",
+    "ray",
+    "requests",
+    "typer",
+)
 ROOMS = {*ALLOWED, "understudy", "benchmarks", "tests"}
 
 
@@ -70,9 +83,21 @@ def test_only_the_use_case_knows_what_it_is_about(room: str) -> None:
 
 def test_the_scoring_service_never_imports_a_training_library() -> None:
     code = (
-        "import sys, usecases, api.main, api.serving, shared.tasks\n"
+        "import sys, usecases, api.launch, api.serving, shared.tasks\n"
         "usecases.load_serving(usecases.DEFAULT)\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_default_scoring_service_loads_no_library_that_only_a_setting_needs() -> None:
+    code = (
+        "import sys, usecases, api.launch, api.serving, api.wiring\n"
+        "usecases.load_serving(usecases.DEFAULT)\n"
+        f"print([name for name in {OPTIONAL} if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
@@ -85,7 +110,7 @@ def test_the_scoring_service_serves_every_use_case_without_what_training_needs()
     names = sorted(path.parent.name for path in (ROOT / "usecases").glob("*/usecase.toml"))
     assert names
     code = (
-        "import sys, usecases, api.main, api.serving, api.wiring\n"
+        "import sys, usecases, api.launch, api.serving, api.wiring\n"
         f"for name in {names}: usecases.load_serving(name); usecases.row_store(name)\n"
         f"print([name for name in {HEAVY} if name in sys.modules])"
     )

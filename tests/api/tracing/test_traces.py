@@ -146,7 +146,7 @@ def test_a_collector_in_any_mood_changes_nothing_in_scoring(settings: Settings, 
 def test_no_service_imports_the_sdk_nor_what_sends_spans() -> None:
     """FastAPI imports OpenTelemetry's API, which does nothing without the SDK."""
     code = (
-        "import sys, usecases, api.main, api.serving, scheduler.main, scheduler.child\n"
+        "import sys, usecases, api.launch, api.serving, scheduler.main, scheduler.child\n"
         "usecases.load_serving(usecases.DEFAULT)\n"
         "heavy = ('opentelemetry.sdk', 'opentelemetry.exporter', 'requests')\n"
         "print([name for name in heavy if name in sys.modules])"
