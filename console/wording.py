@@ -63,6 +63,21 @@ _METRICS = {
     "accuracy": "share of right classes (accuracy)",
     "macro_f1": "balance over all classes (macro-F1)",
 }
+LESS_IS_BETTER = frozenset({"brier", "log_loss", "rmse", "mae", "alert_missed", "alert_work"})
+"""Metrics that improve as they fall; those of `NEITHER` do not improve either way."""
+
+NEITHER = frozenset({"alert_volume"})
+
+
+def change_word(name: str, now: float, then: float) -> str:
+    """Whether a metric is better or worse then than now; empty: it cannot be said."""
+    if round(now, 4) == round(then, 4):
+        return "the same"
+    if name in NEITHER or name not in _METRICS:
+        return ""
+    return "worse" if (then > now) == (name in LESS_IS_BETTER) else "better"
+
+
 # The refusing gate in the message of a run, for runs whose verdicts are not loaded.
 _BLOCKING = re.compile(r"(\w+) (FAIL|INCONCLUSIVE|ERROR): (.*)", re.ASCII | re.DOTALL)
 _OUTCOMES = {
@@ -89,21 +104,27 @@ def refusal(outcome: str) -> str:
     return "See the reason; the live version stays."
 
 
+_NOT_OVER = {
+    "REQUESTED": "This run waits for the scheduler, which starts it within seconds.",
+    "RUNNING": "This run is in progress; nothing has changed yet.",
+}
+
+
 def run_sentence(row: Mapping[str, Any], gates: Sequence[tuple[str, str, str]]) -> str:
     """The result of a run in one sentence."""
     status, version = row["status"], row["modelversion"]
     message = str(row["statusmessage"] or "").rstrip(".")
     who = f"Version {version}" if version else "A new candidate"
-    if status == "REQUESTED":
-        return "This run waits for the scheduler, which starts it within seconds."
-    if status == "RUNNING":
-        return "This run is in progress; nothing has changed yet."
+    if status in _NOT_OVER:
+        return _NOT_OVER[status]
     if row["jobname"] in _OTHER_JOBS:
         return f"{_OTHER_JOBS[row['jobname']]}: {message or status}."
     if status == "SUCCEEDED":
         return f"{who} was promoted: {message or 'it passed every gate'}."
     if status == "ON_TRIAL":
         return f"{who} passed every gate and is on trial beside the live version: {message}."
+    if status == "AWAITING" and message:
+        return f"{message}."
     blocking = next((gate for gate in gates if gate[1] != "PASS"), None)
     if blocking is None and (found := _BLOCKING.match(message)):
         blocking = (found[1], found[2], found[3])

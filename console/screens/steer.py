@@ -16,7 +16,7 @@ from console.screens.common import (
     current_model,
     newest_runs,
 )
-from console.wording import metric_name
+from console.wording import change_word, metric_name
 from shared.contracts.models import (
     CurrentModel,
     ModelChanged,
@@ -50,17 +50,27 @@ class RollbackTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricChange:
+    """One metric of the live version, and of the one a rollback goes to; `word` compares them."""
+
+    metric: str
+    now: float
+    then: float
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
 class SteerView:
     """The changes that are possible now, and what each would lose.
 
     Attributes:
-        loses: what the live version has that the fallback has not.
+        changes: metrics of the live version beside those of the fallback.
     """
 
     version: str | None
     live_since: str | None
     fallback: str | None
-    loses: tuple[str, ...]
+    changes: tuple[MetricChange, ...]
     targets: tuple[RollbackTarget, ...]
     revocable: tuple[str, ...]
     rollout: RolloutView | None
@@ -88,7 +98,7 @@ def read(reading: Reading, _params: Params) -> SteerView:
         version=version,
         live_since=None if current is None else current.activated_at,
         fallback=None if current is None else current.fallback,
-        loses=() if current is None else tuple(_loses(current, known)),
+        changes=() if current is None else tuple(_changes(current, known)),
         targets=targets,
         revocable=tuple(m.version for m in models if m.state not in {"revoked", "removed"}),
         rollout=None if current is None else current.rollout,
@@ -115,13 +125,13 @@ def _choices(
     return [*usual, *others]
 
 
-def _loses(current: CurrentModel, known: Models | None) -> list[str]:
-    """The metrics that a rollback to the fallback would give up."""
+def _changes(current: CurrentModel, known: Models | None) -> list[MetricChange]:
+    """What a rollback to the fallback would change, in metrics."""
     found = [] if known is None else [m for m in known.models if m.version == current.fallback]
     if not found or found[0].metrics is None:
         return []
     return [
-        f"{metric_name(name)}: {now:.4f} now, {before:.4f} then"
+        MetricChange(metric_name(name), now, before, change_word(name, now, before))
         for name, now in current.metrics.items()
         if now is not None and (before := found[0].metrics.get(name)) is not None
     ][:6]

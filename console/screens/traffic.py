@@ -34,11 +34,13 @@ class DecisionTable:
     Attributes:
         ordered_by: an instant with an index.
         decided_at: the instant of the decision.
+        row_id: the column of a row's id.
     """
 
     name: str
     ordered_by: str
     decided_at: str
+    row_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +130,9 @@ def _find_table(connection: Connection, use_case: str) -> DecisionTable | None:
     own = re.compile(rf"{re.escape(use_case.lower())}_v(\d+)_decisions")
     numbered = [(int(found[1]), name) for name in names if (found := own.fullmatch(name.lower()))]
     if numbered:
-        return DecisionTable(max(numbered)[1], "decided_at", "decided_at")
+        return DecisionTable(max(numbered)[1], "decided_at", "decided_at", "row_id")
     if "apitransactionlogs" in names:
-        return DecisionTable("apitransactionlogs", "event_time", "ingested_at")
+        return DecisionTable("apitransactionlogs", "event_time", "ingested_at", "transaction_id")
     return None
 
 

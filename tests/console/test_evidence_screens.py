@@ -45,6 +45,27 @@ def test_a_decision_is_told_with_rules_thresholds_contributions_label_and_champi
     assert "amount" in table
 
 
+def test_the_newest_decisions_lead_to_each_and_one_kind_can_be_chosen(bench: Bench) -> None:
+    rows = [
+        {"transaction_id": f"t/{i}", "user_id": "u", "amount": 1.0, "currency": "EUR",
+         "merchant_id": "m", "transaction_type": "purchase", "model_version": "1.0.1",
+         "event_time": i, "ingested_at": i, "score": i / 100, "latency_ms": 1.0,
+         "decision": "block" if i % 10 == 0 else "approve"}
+        for i in range(1, 61)
+    ]  # fmt: skip
+    with bench.engine.begin() as connection:
+        connection.execute(insert(api_transaction_logs), rows)
+    assert "t/60" not in bench.browser().get("/decisions").text
+    browser = logged_in(bench)
+    page = browser.get("/decisions").text
+    assert page.index("/decisions?id=t/60") < page.index("/decisions?id=t/59")
+    assert "(54)" in page
+    assert "/decisions?decision=block" in page
+    blocked = browser.get("/decisions.json?decision=block").json()["recent"]
+    assert [one["row_id"] for one in blocked] == [f"t/{i}" for i in range(60, 0, -10)]
+    assert browser.get("/decisions.csv?decision=block").text.count("block") == 6
+
+
 def test_an_unknown_row_is_said_to_be_unknown_and_any_id_is_asked_for_as_one_segment(
     bench: Bench,
 ) -> None:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from console.screen import Screen
 from console.screens.catalogue import SCREENS
 from console.screens.runs import RunComparison
+from console.wording import change_word
 from tests.support.console_bench import Bench
 
 LISTED = [screen for screen in SCREENS if screen.in_navigation]
@@ -129,3 +130,21 @@ def test_a_comparison_is_called_worse_only_beyond_what_may_be_lost(
     middle = (lower + upper) / 2
     compared = RunComparison("auc", middle, lower, upper, limit, is_primary=True, chart=Markup())
     assert compared.words == words
+
+
+@pytest.mark.parametrize(
+    ("metric", "now", "then", "word"),
+    [
+        ("auc", 0.97, 0.96, "worse"),
+        ("auc", 0.96, 0.97, "better"),
+        ("brier", 0.003, 0.004, "worse"),
+        ("alert_missed", 40.0, 30.0, "better"),
+        ("auc", 0.97, 0.97001, "the same"),
+        ("alert_volume", 12.0, 13.0, ""),
+        ("something_new", 1.0, 2.0, ""),
+    ],
+)
+def test_a_rollback_says_of_each_metric_whether_it_gets_worse(
+    metric: str, now: float, then: float, word: str
+) -> None:
+    assert change_word(metric, now, then) == word
