@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Select, column, desc, func, select, table
+from sqlalchemy import ColumnClause, Connection, Select, column, desc, func, select, table
 
 from console.screen import Params, Reading, Row, Screen
 from console.screens.traffic import DecisionTable, decision_table
@@ -76,7 +76,9 @@ def _newest(reading: Reading, chosen: str) -> DecisionPage:
 
 def _walked(found: DecisionTable, *names: str) -> Select[Any]:
     """The newest decisions by the index: a page must not search a million."""
-    wanted = {name: column(name) for name in (found.ordered_by, *names)}
+    wanted: dict[str, ColumnClause[Any]] = {
+        name: column(name) for name in (found.ordered_by, *names)
+    }
     source = table(found.name, *wanted.values())
     ordered = desc(source.c[found.ordered_by])
     return select(*(source.c[name] for name in names)).order_by(ordered).limit(LOOKED_AT)
