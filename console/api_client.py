@@ -38,6 +38,7 @@ class Api:
         """`read_token` gives the token to read with; empty where there is none yet."""
         self.url = url.rstrip("/")
         self._read_token = read_token
+        self._timeout_seconds = timeout_seconds
         self._client = httpx.Client(
             base_url=self.url,
             timeout=httpx.Timeout(timeout_seconds),
@@ -55,6 +56,7 @@ class Api:
         model: type[Contract],
         expected: tuple[int, ...] = (200,),
         absent: str = "",
+        timeout_seconds: float | None = None,
     ) -> Contract | None:
         """The answer to a GET; None: it is the problem whose code is `absent`.
 
@@ -62,7 +64,7 @@ class Api:
             ApiAway: no process answers, or the answer is an error.
             ContractBroken: the answer lacks what this release reads.
         """
-        answer = self._get(path)
+        answer = self._get(path, timeout_seconds)
         if answer.status_code not in expected:
             problem = parse_if_agreed(ProblemBody, answer.content)
             if problem is not None and problem.code == absent:
@@ -108,11 +110,12 @@ class Api:
             raise ChangeRefused(_refusal(answer))
         return parse_contract(model, answer.content, path)
 
-    def _get(self, path: str) -> httpx.Response:
+    def _get(self, path: str, timeout_seconds: float | None = None) -> httpx.Response:
+        waits = self._timeout_seconds if timeout_seconds is None else timeout_seconds
         token = self._read_token()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
-            with self._client.stream("GET", path, headers=headers) as answer:
+            with self._client.stream("GET", path, headers=headers, timeout=waits) as answer:
                 return _within_limit(answer)
         except httpx.HTTPError as error:
             raise ApiAway(

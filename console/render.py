@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from pydantic import BaseModel
 
-from console.wording import metric_name
+from console.wording import change_word, metric_name
 from shared.clock import MICROS_PER_SECOND, isoformat, to_datetime
 from shared.printable import printable
 
@@ -39,7 +39,7 @@ def make_environment(zone: ZoneInfo) -> Environment:
         auto_reload=False,
     )
     environment.finalize = _shown
-    environment.globals["metric_name"] = metric_name
+    environment.globals |= {"metric_name": metric_name, "change_word": change_word}
     environment.filters |= {
         "when": lambda instant: when(instant, zone),
         "duration": duration,

@@ -102,12 +102,16 @@ class Reading:
         model: type[Contract],
         expected: tuple[int, ...] = (200,),
         absent: str = "",
+        timeout_seconds: float | None = None,
     ) -> Contract | None:
         """The API's answer to a GET; None: it does not answer, or says something else.
 
-        `absent` is the code of a problem that means that there is none, which is not a problem.
+        `absent` is the code of a problem that means that there is none, which is not a problem;
+        `timeout_seconds` where an answer takes longer than others.
         """
-        read = lambda: self.sources.api.read(path, model, expected, absent)  # noqa: E731
+        read = lambda: self.sources.api.read(  # noqa: E731
+            path, model, expected, absent, timeout_seconds
+        )
         answer = self.sources.reads.ask(("api", path), read)
         found: Contract | None = self._told("API", answer, None)
         return found

@@ -69,8 +69,10 @@ LESS_IS_BETTER = frozenset({"brier", "log_loss", "rmse", "mae", "alert_missed", 
 NEITHER = frozenset({"alert_volume"})
 
 
-def change_word(name: str, now: float, then: float) -> str:
-    """Whether a metric is better or worse then than now; empty: it cannot be said."""
+def change_word(name: str, now: object, then: object) -> str:
+    """The word for a change of a metric: better, worse, the same; empty: it cannot be said."""
+    if not isinstance(now, int | float) or not isinstance(then, int | float):
+        return ""
     if round(now, 4) == round(then, 4):
         return "the same"
     if name in NEITHER or name not in _METRICS:

@@ -15,6 +15,8 @@ LOOKED_AT = 5_000
 """Newest decisions among which a person looks for one."""
 
 _SHOWN = 25
+# The first explanation of a version reads its trees, which takes seconds on a busy machine.
+_EXPLAINED_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class RecentDecision:
 
 @dataclass(frozen=True, slots=True)
 class DecisionCount:
-    """How often something was decided, among the newest."""
+    """The number of rows that one decision was made of, among the newest."""
 
     decision: str
     rows: int
@@ -61,7 +63,9 @@ def read(reading: Reading, params: Params) -> DecisionPage:
     if not row_id:
         return _newest(reading, params.text("decision", longest=64))
     path = f"/decisions/{quote(row_id, safe='')}"
-    found = reading.api(path, DecisionView, absent="unknown-row")
+    found = reading.api(
+        path, DecisionView, absent="unknown-row", timeout_seconds=_EXPLAINED_SECONDS
+    )
     return DecisionPage(row_id, False, found)
 
 

@@ -126,7 +126,7 @@ def _choices(
 
 
 def _changes(current: CurrentModel, known: Models | None) -> list[MetricChange]:
-    """What a rollback to the fallback would change, in metrics."""
+    """The metrics that a rollback to the fallback would change."""
     found = [] if known is None else [m for m in known.models if m.version == current.fallback]
     if not found or found[0].metrics is None:
         return []

@@ -20,6 +20,13 @@
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  // of 24 hours, whatever the language of the browser; seconds where they are not 0
+  const clock = (seconds) => {
+    const part = seconds % 60 ? { second: "2-digit" } : {};
+    const options = { hour: "2-digit", minute: "2-digit", hour12: false, ...part };
+    return new Date(seconds * 1000).toLocaleTimeString("en-GB", options);
+  };
+
   const plot = (table) => {
     const place = document.createElement("div");
     place.className = "plot";
@@ -38,7 +45,7 @@
     const options = {
       width: place.clientWidth || 600, height: 200,
       scales: { y: { range: (_chart, low, high) => [0, high > 0 ? high * 1.1 : 1] } },
-      axes: [axis, { ...axis, size: 60 }],
+      axes: [{ ...axis, space: 90, values: (_chart, ticks) => ticks.map(clock) }, { ...axis, size: 60 }],
       series: [{ label: "time" }, ...series],
       cursor: { drag: { x: false, y: false } },
     };

@@ -46,15 +46,16 @@ def objection(guards: Guardrails, policy: JudgePolicy) -> ReasonedOutcome | None
 
 def _worst_text(worst: Guardrail) -> str:
     found = worst.comparison
-    tolerance_text = f"{-worst.tolerance:+.4f} is tolerated (p {worst.p_harm:.4f} after Holm)"
+    certainty = f"(p {worst.p_harm:.4f} after Holm)"
     if not worst.is_operating:
         return (
-            f"worse on {worst.name}: {found.metric} {found.difference:+.4f} where {tolerance_text}"
+            f"worse on {worst.name}: {found.metric} {found.difference:+.4f} where "
+            f"{-worst.tolerance:+.4f} is tolerated {certainty}"
         )
     figures = f"{found.champion:.4g} -> {found.candidate:.4g}"
     return (
-        f"worse at the thresholds that would be served: {SAID[worst.name]} {figures}, "
-        f"{found.difference:+.4f} where {tolerance_text}"
+        f"worse at the thresholds that would be served: {SAID[worst.name]} {figures}, worse by "
+        f"{-found.difference:.4g} where {worst.tolerance:.4g} is tolerated {certainty}"
     )
 
 

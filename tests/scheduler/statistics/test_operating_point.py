@@ -89,7 +89,7 @@ def test_more_alerts_than_tolerated_are_refused_and_fewer_are_not() -> None:
     only = replace(POLICY, operating_guards={VOLUME: 0.25})
     more = judge(with_precision((200, 290), (280, 420)), only)
     assert more.outcome is Outcome.FAIL
-    assert "alerts a day 20 -> 30, -10.0000 where -5.0000 is tolerated" in more.reason
+    assert "alerts a day 20 -> 30, worse by 10 where 5 is tolerated" in more.reason
     assert judge(with_precision((300, 200), (420, 280)), only).outcome is not Outcome.FAIL
 
 
