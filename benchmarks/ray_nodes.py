@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,9 @@ from shared.execution.certificates import write_certificates
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 600
 _STORE_BYTES = 200_000_000
-# start timeouts of the parts of a node, on a busy machine
-_PATIENT = {"RAY_raylet_start_wait_time_s": "240", "RAY_agent_register_timeout_ms": "240000"}
+# Start timeouts of the parts of a node, on a busy machine. One of 15 s cannot be set: a node whose
+# agents need longer ends, and is started again.
+_PATIENT = {"RAY_raylet_start_wait_time_s": "90", "RAY_agent_register_timeout_ms": "240000"}
 
 
 @dataclass
@@ -39,7 +40,24 @@ class RayNodes:
         self.start(["--address", self.gcs, "--num-cpus", str(cpus)], f"node-{len(self.nodes)}")
 
     def start(self, options: Sequence[str], name: str) -> None:
-        """Start a node by `ray start`; returns when it runs."""
+        """Start a node by `ray start`; returns when it runs.
+
+        Raises:
+            RuntimeError: it did not start, again and again.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            before = set(self.processes())
+            said = self._try_to_start(options, name)
+            if said is None:
+                return
+            _kill(set(self.processes()) - before)
+            self.nodes.pop().wait()
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{name} did not start: {said}")
+
+    def _try_to_start(self, options: Sequence[str], name: str) -> str | None:
+        """None once it runs, else the end of its log."""
         log = self.folder / f"{name}.log"
         agents = ["metrics-export", "dashboard-agent-grpc", "dashboard-agent-listen"]
         ports = [f"--{agent}-port={free_port()}" for agent in (*agents, "runtime-env-agent")]
@@ -59,8 +77,9 @@ class RayNodes:
         deadline = time.monotonic() + START_SECONDS
         while b"Ray runtime started" not in log.read_bytes():
             if self.nodes[-1].poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{name} did not start: {log.read_text()[-2000:]}")
+                return log.read_text()[-2000:]
             time.sleep(0.2)
+        return None
 
     def processes(self) -> list[int]:
         """Every process of this cluster, by the token in its environment."""
@@ -72,9 +91,7 @@ class RayNodes:
         return [pid for pid in self.processes() if b"carry_out" in _read(pid, "cmdline")]
 
     def stop(self) -> None:
-        for pid in self.processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _kill(self.processes())
         for node in self.nodes:
             node.wait()
 
@@ -120,6 +137,12 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("", 0))
         return int(probe.getsockname()[1])
+
+
+def _kill(pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _pids() -> list[int]:

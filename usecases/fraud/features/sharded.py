@@ -8,6 +8,7 @@ A shard is a task of the run's executor: it reads files and writes files.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import polars as pl
@@ -25,6 +26,8 @@ from .catalogue import FEATURE_SET
 
 _USER_SHARD = "user_shard"
 _ROWS_PER_BLOCK = 100_000
+ROWS_PER_SEGMENT = 2_000_000
+"""Features of shards are kept by ranges of the snapshot, so that what is merged can be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +44,22 @@ class _Shard:
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """Positions of rows in the snapshot, ascending, and their features, in two files."""
+class _Segments:
+    """Folders of the features of shards: one for each range of `rows` rows of the snapshot."""
 
-    rows: Path
-    features: Path
-    height: int
+    root: Path
+    rows: int
+
+    def folder(self, number: int) -> Path:
+        return self.root / f"{number:05d}"
+
+    def numbers(self, height: int) -> range:
+        return range(-(-height // self.rows))
 
 
-def compute_sharded(snapshot: ScannedRows, place: Workplace) -> FloatMatrix:
+def compute_sharded(
+    snapshot: ScannedRows, place: Workplace, rows_per_segment: int = ROWS_PER_SEGMENT
+) -> FloatMatrix:
     """The features of `batch.compute`, to the bit, as a mapped file in the order of the snapshot.
 
     Raises:
@@ -58,12 +68,12 @@ def compute_sharded(snapshot: ScannedRows, place: Workplace) -> FloatMatrix:
     """
     shards = place.shards(snapshot.height)
     sums = _merchant_pass(snapshot, place, shards)
-    parts = _user_pass(snapshot, place, shards, sums)
-    found = sum(part.height for part in parts)
+    segments = _Segments(place.new_folder("features"), rows_per_segment)
+    found = _user_pass(snapshot, place, shards, sums, segments)
     if found != snapshot.height:
         raise ShuffleFailed(f"the shards have {found} rows, the snapshot {snapshot.height}")
     path = place.folder / "features.f32"
-    _merge(parts, snapshot.height, path)
+    _merge(segments, snapshot.height, path)
     return map_matrix(path, len(FEATURE_SET.names))
 
 
@@ -98,32 +108,40 @@ def _sum_merchants(to: Path, shard: _Shard) -> None:
             part.drop(_USER_SHARD).write_parquet(new)
 
 
-def _user_pass(snapshot: ScannedRows, place: Workplace, shards: int, sums: Path) -> list[_Part]:
-    """The features of every shard of users."""
-    rows, features = place.folder / "users", place.new_folder("features")
+def _user_pass(
+    snapshot: ScannedRows, place: Workplace, shards: int, sums: Path, segments: _Segments
+) -> int:
+    """The features of every shard of users; returns the number of rows."""
+    rows = place.folder / "users"
+    for number in segments.numbers(snapshot.height):
+        segments.folder(number).mkdir()
     place.shuffler.partition(snapshot.path, rows, batch.USER_COLUMNS, key="user_id", shards=shards)
     asked = [
         _Shard(number, shard_files(rows, number), shard_files(sums, number))
         for number in range(shards)
     ]
     asked = [shard for shard in asked if shard.rows]
-    parts = place.map(_compute_users, features, asked, _names("users", asked))
+    heights = place.map(_compute_users, segments, asked, _names("users", asked))
     _delete(asked)
-    return parts
+    return sum(heights)
 
 
-def _compute_users(to: Path, shard: _Shard) -> _Part:
-    """Writes the features of one shard of users."""
+def _compute_users(segments: _Segments, shard: _Shard) -> int:
+    """Writes the features of one shard of users: positions in the snapshot, ascending, and rows."""
     frame, seen = _read(shard.rows), _read(shard.sums)
     if seen.height != frame.height:
         raise ShuffleFailed(f"{seen.height} rows have sums of merchants, of {frame.height}")
     matrix = batch.compute_from(frame, seen.select(SUMS).to_numpy(order="c", writable=True))
-    part = _Part(to / f"{shard.number:05d}.rows", to / f"{shard.number:05d}.f32", frame.height)
-    with replacing(part.rows) as new:
-        frame[ROW].to_numpy().tofile(new)
-    with replacing(part.features) as new:
-        matrix.tofile(new)
-    return part
+    rows = frame[ROW].to_numpy()
+    for number in range(int(rows[0]) // segments.rows, int(rows[-1]) // segments.rows + 1):
+        bounds = (number * segments.rows, (number + 1) * segments.rows)
+        begin, end = np.searchsorted(rows, bounds)
+        path = segments.folder(number) / f"{shard.number:05d}"
+        with replacing(path.with_suffix(".rows")) as new:
+            rows[begin:end].tofile(new)
+        with replacing(path.with_suffix(".f32")) as new:
+            matrix[begin:end].tofile(new)
+    return frame.height
 
 
 def _names(what: str, shards: Sequence[_Shard]) -> list[str]:
@@ -143,21 +161,32 @@ def _delete(shards: Sequence[_Shard]) -> None:
             path.unlink()
 
 
-def _merge(parts: list[_Part], height: int, path: Path) -> None:
-    """Blocks of rows in the order of the snapshot, each from a range of every part."""
-    width = len(FEATURE_SET.names)
-    opened = [
-        (np.fromfile(part.rows, dtype=np.int64), map_matrix(part.features, width)) for part in parts
-    ]
+def _merge(segments: _Segments, height: int, path: Path) -> None:
+    """All features in the order of the snapshot; what has been read is deleted on the way."""
     with path.open("wb") as file:
-        for start in range(0, height, _ROWS_PER_BLOCK):
-            stop = min(start + _ROWS_PER_BLOCK, height)
-            block = np.empty((stop - start, width), dtype=np.float32)
-            for rows, features in opened:
-                begin, end = np.searchsorted(rows, (start, stop))
-                block[rows[begin:end] - start] = features[begin:end]
-                release_pages(features)
-            file.write(block.data)
+        for number in segments.numbers(height):
+            start = number * segments.rows
+            _merge_segment(
+                segments.folder(number), (start, min(start + segments.rows, height)), file
+            )
+
+
+def _merge_segment(folder: Path, rows: tuple[int, int], to: BinaryIO) -> None:
+    """Blocks of rows, each from a range of every shard."""
+    width = len(FEATURE_SET.names)
+    parts = sorted(folder.glob("*.rows"))
+    opened = [
+        (np.fromfile(part, dtype=np.int64), map_matrix(part.with_suffix(".f32"), width))
+        for part in parts
+    ]
+    for start in range(*rows, _ROWS_PER_BLOCK):
+        stop = min(start + _ROWS_PER_BLOCK, rows[1])
+        block = np.empty((stop - start, width), dtype=np.float32)
+        for positions, features in opened:
+            begin, end = np.searchsorted(positions, (start, stop))
+            block[positions[begin:end] - start] = features[begin:end]
+            release_pages(features)
+        to.write(block.data)
     for part in parts:
-        part.rows.unlink()
-        part.features.unlink()
+        part.unlink()
+        part.with_suffix(".f32").unlink()

@@ -13,9 +13,12 @@ from shared.clock import SystemClock
 from shared.errors import DataUnavailable
 from shared.execution.executor import InTurn, TaskFailed, TaskLimits, executing
 from shared.execution.processes import LocalProcesses
+from shared.sizes import MIB
 from shared.tables.engine import connect
 from shared.tables.schema import metadata
 from tests.support.large_history import DistrustfulTasks, Found, read_large_history
+from usecases.fraud.features.sharded import compute_sharded
+from usecases.fraud.training.snapshot_files import scan_snapshot
 
 pytest.importorskip("duckdb", reason="pip install -r requirements/learning.txt")
 
@@ -52,6 +55,19 @@ def test_tasks_in_any_order_begun_twice_and_sent_elsewhere_find_the_same(
         "shard 0 of merchants",
         "shard 0 of users",
     ]
+
+
+def test_features_kept_by_ranges_of_the_snapshot_are_the_same_and_their_files_are_deleted(
+    engine: Engine, in_turn: Found, tmp_path: Path
+) -> None:
+    place = Workplace(tmp_path, 700, 128 * MIB)
+    with executing(DistrustfulTasks()):
+        snapshot = scan_snapshot(engine, NOW_US, place)
+        found = compute_sharded(snapshot, place, rows_per_segment=900)
+    assert found.tobytes() == in_turn.features
+    folders = list((tmp_path / "features").iterdir())
+    assert len(folders) == 3
+    assert not any(list(folder.iterdir()) for folder in folders)
 
 
 @pytest.mark.slow
