@@ -49,9 +49,7 @@ NOT_RUN_HERE = {
     ("docs/operations/hosts.md", ""): "tests/hosts/test_hosts_page.py follows this page",
     ("monitoring/README.md", "docker compose"): "pulls images, and there is no registry here",
     ("usecases/README.md", ""): OWN_TEST,
-    ("deploy/compose/README.md", ""): (
-        "builds images and runs for minutes; tests/deploy/test_compose_ray.py checks the file"
-    ),
+    ("deploy/compose/README.md", ""): "tests/e2e/test_compose_ray.py types them",
     ("deploy/kubernetes/README.md", ""): (
         "needs a cluster; tests/deploy/test_kubernetes.py types what needs none"
     ),
