@@ -1,6 +1,6 @@
 """Requests that score a row, and their field types: texts in one form, instants with a zone."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
@@ -34,13 +34,21 @@ class RowRequest(BaseModel):
         known_later: columns of the row that are not known yet when it is scored: its label, and
             since when that is known. A request that has one is refused like any unknown field; the
             refusal says where the column belongs.
+        called_otherwise: fields by the names that the source has for them; the refusal of such a
+            name says the field's.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
     known_later: ClassVar[Set[str]] = frozenset()
+    called_otherwise: ClassVar[Mapping[str, str]] = {}
 
 
 def known_later(model: type[BaseModel]) -> Set[str]:
     """The columns of a request's row that are known only after it was scored."""
     return model.known_later if issubclass(model, RowRequest) else frozenset()
+
+
+def called_otherwise(model: type[BaseModel]) -> Mapping[str, str]:
+    """The fields of a request by the names that files have for them."""
+    return model.called_otherwise if issubclass(model, RowRequest) else {}

@@ -14,6 +14,7 @@ from shared.rows.convert import REASON
 from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
 from shared.rows.importer import ImportCounts, KeepRejected
 from shared.rows.schema import Kind
+from shared.tasks import TaskKind
 from understudy.terminal import DataTable, shown
 from usecases.declared.refresh import import_source, preview_source
 
@@ -37,11 +38,13 @@ def preview_declared(engine: Engine, folder: Path, files: list[Path], console: C
         pl.from_epoch(name, time_unit="us").dt.strftime("%Y-%m-%d %H:%M:%S%.fZ")
         for name in instants
     )
+    task = declared.row_schema.task
+    names = () if task.kind is TaskKind.RANKING else task.names
     for at, row in enumerate(rows.iter_rows(named=True), 1):
         table = DataTable(f"row {at}", "as it would be stored")
         for name, value in row.items():
             if value is not None:
-                table.add_row(name, str(value))
+                table.add_row(name, names[int(value)] if names and name == "label" else str(value))
         console.print(table)
     for number, reason in found.rejected.select("row", REASON).iter_rows():
         console.print(f"row {number} rejected: {reason}", markup=False, highlight=False)
@@ -119,6 +122,8 @@ def _print(console: Console, counts: ImportCounts, seconds: float) -> None:
     table.columns[1].justify = "right"
     table.add_row("imported", f"{counts.inserted:,}")
     table.add_row("there already", f"{counts.repeated:,}")
+    if counts.differing:
+        table.add_row("  with other values than are stored, which stay", f"{counts.differing:,}")
     table.add_row("rejected", f"{counts.rejected:,}")
     for reason, count in counts.reasons.most_common(_SHOWN_REASONS):
         table.add_row(f"  {counts.examples[reason]}", f"{count:,}", style="dim")
@@ -127,3 +132,8 @@ def _print(console: Console, counts: ImportCounts, seconds: float) -> None:
     if counts.labels.changed:
         table.add_row("labels that changed, the old ones are kept", f"{counts.labels.changed:,}")
     console.print(table)
+    if counts.differing:
+        console.print(
+            f"For example {counts.difference}. `understudy rows fix` changes stored rows.",
+            markup=False, highlight=False, soft_wrap=True,
+        )  # fmt: skip

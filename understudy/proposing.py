@@ -10,6 +10,7 @@ from shared.rows.declaration import FILE_NAME
 from shared.rows.importer import ImportCounts
 from understudy.terminal import DataTable
 from usecases.declared.proposal.new import NewFolder, new_use_case
+from usecases.declared.proposal.proposal import counted
 from usecases.declared.proposal.request import NewUseCase
 
 _SHOWN_COLUMNS = 60
@@ -68,9 +69,10 @@ def _print_rows(counts: ImportCounts, console: Console) -> None:
     if not counts.rejected:
         _say(console, f"All {counts.read:,} rows fit.")
         return
-    _say(console, f"{counts.rejected:,} of {counts.read:,} rows do not fit:", "yellow")
+    fit = "does not fit" if counts.rejected == 1 else "do not fit"
+    _say(console, f"{counts.rejected:,} of {counts.read:,} rows {fit}:", "yellow")
     for reason, count in counts.reasons.most_common(_SHOWN_REASONS):
-        _say(console, f"  {count:,} rows: {counts.examples[reason]}", "yellow")
+        _say(console, f"  {counted(count)}: {counts.examples[reason]}", "yellow")
 
 
 def _say(console: Console, text: str, style: str | None = None) -> None:

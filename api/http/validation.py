@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Set
 from itertools import islice
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -39,28 +40,50 @@ _OURS, _REMEDY_FOLLOWS = "Value error, ", ": write "
 _FALLBACK = "see /docs for its type and an example"
 
 
-def invalid(error: ValidationError, later: Set[str] = frozenset()) -> Problem:
+def invalid(
+    error: ValidationError,
+    later: Set[str] = frozenset(),
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> Problem:
     """The problem for what pydantic found; never repeats the input, which may be personal.
 
-    `later` are fields that belong to /feedback, because they are known only after the answer.
+    `later` are fields that belong to /feedback, because they are known only after the answer;
+    `names` are fields by other names that callers may know.
     """
     count = error.error_count()
     if count > _MAX_READ:
         return _problem([_another_kind(count)], count)
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return _problem(field_problems(found, later), count)
+    return _problem(field_problems(found, later, names), count)
 
 
 def field_problems(
-    found: Iterable[Mapping[str, Any]], later: Set[str] = frozenset()
+    found: Iterable[Mapping[str, Any]],
+    later: Set[str] = frozenset(),
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> list[FieldProblem]:
     """Pydantic's error dicts as problems of fields."""
     return [
-        _KNOWN_LATER.model_copy(update={"field": str(item["loc"][-1])})
-        if item["type"] == "extra_forbidden" and item["loc"][-1] in later
+        _unknown_field(item, later, names)
+        if item["type"] == "extra_forbidden"
         else _field_problem(item)
         for item in islice(found, _MAX_TOLD)
     ]
+
+
+def _unknown_field(
+    item: Mapping[str, Any], later: Set[str], names: Mapping[str, str]
+) -> FieldProblem:
+    """The problem of a field that no request has, with the one that is perhaps meant."""
+    name = str(item["loc"][-1])
+    folded = name.casefold()
+    if any(folded == one.casefold() for one in later):
+        return _KNOWN_LATER.model_copy(update={"field": name})
+    problem = _field_problem(item)
+    meant = next((to for source, to in names.items() if folded == source.casefold()), None)
+    if meant is None or meant == name:
+        return problem
+    return problem.model_copy(update={"remedy": f"the field is called {meant} here: send it so"})
 
 
 def _field_problem(item: Mapping[str, Any]) -> FieldProblem:

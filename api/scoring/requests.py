@@ -1,6 +1,7 @@
 """Parsing: body bytes straight into the use case's request model, once, without a dict between."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
+from types import MappingProxyType
 from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError, WrapValidator, create_model
@@ -16,7 +17,7 @@ from api.http.bodies import (
 from api.http.problems import Problem
 from api.http.validation import invalid
 from native.request_parser import json_parser
-from shared.request_types import known_later
+from shared.request_types import called_otherwise, known_later
 
 Instance = BaseModel | ValidationError
 
@@ -39,7 +40,7 @@ class RowParser:
 
     def __init__(self, model: type[BaseModel]) -> None:
         self._parse = json_parser(model)
-        self._later = known_later(model)
+        self._later, self._names = known_later(model), called_otherwise(model)
         self._elements = max(OF_A_ROW, 4 * len(model.model_fields))
 
     def __call__(self, body: bytes) -> BaseModel:
@@ -48,7 +49,7 @@ class RowParser:
         try:
             return self._parse(body)
         except ValidationError as error:
-            raise invalid(error, self._later) from None
+            raise invalid(error, self._later, self._names) from None
 
 
 class Instances:
@@ -59,9 +60,10 @@ class Instances:
         values: list[Any],
         parse: Callable[[list[Any]], list[Instance]],
         later: Set[str] = frozenset(),
+        names: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`later`: see `RowRequest.known_later`."""
-        self._later = later
+        """`later`, `names`: see `RowRequest.known_later` and `called_otherwise`."""
+        self._later, self._names = later, names
         # reversed: taking the first value is then a cheap pop() from the end
         self._values = values[::-1]
         self._parse = parse
@@ -77,7 +79,7 @@ class Instances:
 
     def problem(self, error: ValidationError) -> Problem:
         """The problem of a row that does not validate."""
-        return invalid(error, self._later)
+        return invalid(error, self._later, self._names)
 
 
 class BatchParser:
@@ -90,7 +92,7 @@ class BatchParser:
     def __init__(self, model: type[BaseModel], max_rows: int) -> None:
         # A type made at run time: the checker cannot follow it.
         row: Any = cast(Any, model)
-        self._later = known_later(model)
+        self._later, self._names = known_later(model), called_otherwise(model)
         self._members = members_of_a_row(model)
         self._elements = elements_of_a_batch(model, max_rows)
         self._good = _envelope(row, max_rows)
@@ -101,13 +103,13 @@ class BatchParser:
         """Raises Problem when the envelope itself is wrong."""
         check_elements(body, self._elements)
         if len(body) <= _SMALL_BYTES:
-            return Instances(self._parsed(body), _as_they_are, self._later)
+            return Instances(self._parsed(body), _as_they_are, self._later, self._names)
         try:
             values = self._values(body)
         except ValidationError as error:
             raise invalid(error) from None
         check_members(values, self._members)
-        return Instances(values, self._parsed_values, self._later)
+        return Instances(values, self._parsed_values, self._later, self._names)
 
     def _parsed_values(self, values: list[Any]) -> list[Instance]:
         return self._parsed(to_json({"instances": values}))

@@ -4,7 +4,6 @@ Nearly every file is ready as it is. Of any other a temporary copy is made.
 """
 
 import codecs
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from native.compiled import compiled
+from shared.importing.foreign import refuse_foreign, refuse_preamble
 from shared.importing.mapping import CsvRules, MappingError
 
 # The layout of a CSV file: where its rows begin, and which lines are not rows.
@@ -221,16 +221,8 @@ def _appended(rows: Numbers, counts: Numbers, which: int) -> Numbers:
 
 
 _CHUNK_BYTES = 8 * 1024 * 1024
-_FOREIGN = {
-    b"PK\x03\x04": "an Excel workbook or a ZIP archive: save it as CSV, or end its name with .zip",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as CSV",
-    b"\x1f\x8b": "compressed by gzip: end its name with .gz",
-    b"SQLi": "a SQLite database: read its rows by a query",
-    b"%PDF": "a PDF document: export its table as CSV",
-    b'{"': "JSON: save its rows as CSV or Parquet",
-    b"[{": "JSON: save its rows as CSV or Parquet",
-    **dict.fromkeys((b"<!", b"<?", b"<htm", b"<tab"), "HTML or XML: save its table as CSV"),
-}
+# a title and notes above a table are short
+_SEARCHED_BYTES = 64 * 1024
 # those of UTF-32 first: they begin like one of UTF-16
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -270,7 +262,9 @@ def csv_text(path: Path, rules: CsvRules, folder: Path) -> Iterator[CsvText]:
         return
     text = np.memmap(readable, np.uint8, mode="r")
     layout = scan(text, rules.delimiter)
-    _refuse_preamble(path.name, text, layout)
+    longer = {row.line: row.fields for row in layout.removed if row.fields > layout.fields}
+    beginning = text[:_SEARCHED_BYTES].tobytes()
+    refuse_preamble(path.name, beginning, rules.delimiter, layout.rows, longer)
     refused = tuple(_told(text, row, layout.fields) for row in layout.removed)
     clean = readable
     if layout.removed or len(layout.escapes):
@@ -284,22 +278,11 @@ def marked_encoding(head: bytes) -> str | None:
     return next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
 
 
-def _refuse_foreign(path: Path, head: bytes, encoding: str) -> None:
-    foreign = next((what for mark, what in _FOREIGN.items() if head.startswith(mark)), None)
-    if foreign is not None:
-        raise MappingError(f"{path.name} is not a CSV file but {foreign}")
-    if b"\0" in head and not encoding.startswith(("utf-16", "utf-32")):
-        raise MappingError(
-            f"{path.name} is not a CSV file: it begins with zero bytes, as a binary file does, or "
-            "UTF-16 without a byte order mark; save it as CSV in UTF-8"
-        )
-
-
 def _in_utf8(path: Path, encoding: str, folder: Path) -> Path:
     with path.open("rb") as file:
-        head = file.read(4)
+        head = file.read(8)
     name = codecs.lookup(marked_encoding(head) or encoding).name
-    _refuse_foreign(path, head, name)
+    refuse_foreign(path.name, head, name)
     copy = None if name == "utf-8" else folder / f"{path.name}.utf8"
     writing: AbstractContextManager[TextIO | None] = nullcontext()
     if copy is not None:
@@ -337,23 +320,6 @@ def _decode(file: BinaryIO, file_name: str, encoding: str, target: TextIO | None
         if target is not None:
             target.write(text)
         lines += chunk.count(b"\n")
-
-
-def _refuse_preamble(file_name: str, text: Bytes, layout: Layout) -> None:
-    """Refuse a file whose first line is a title or a note above the table."""
-    longer = [row for row in layout.removed if row.fields > layout.fields]
-    if len(longer) * 2 <= layout.rows:
-        return
-    header = text[: _behind_line(text, 0)].tobytes()
-    if any(delimiter in header for delimiter in (b",", b";", b"\t", b"|")):
-        # rather a wrong delimiter, which is told elsewhere
-        return
-    fields = Counter(row.fields for row in longer).most_common(1)[0][0]
-    line = next(row.line for row in longer if row.fields == fields)
-    raise MappingError(
-        f"{file_name}: line 1 has {layout.fields} of the {fields} fields that most lines have; its "
-        f"table seems to begin on line {line}: delete the lines above it"
-    )
 
 
 def _told(text: Bytes, row: Removed, fields: int) -> tuple[Removed, str, str]:

@@ -140,6 +140,18 @@ class SourceTable:
             with _opened(self._csv.path) as file, self._csv_reader(file, ()) as reader:
                 return tuple(name.strip() for name in reader.schema.names)
 
+    def nested_columns(self) -> dict[str, str]:
+        """Columns of lists and structures, of which no value can be read, with the reason."""
+        if self._csv is not None:
+            return {}
+        with _reading(self.name):
+            schema = pa_parquet.ParquetFile(self._path).schema_arrow
+        return {
+            field.name: f"it holds {field.type}: write what counts in it as columns of their own"
+            for field in schema
+            if pa.types.is_nested(field.type)
+        }
+
     def pieces(self, columns: tuple[str, ...]) -> Iterator[Piece]:
         """The named columns, in order.
 

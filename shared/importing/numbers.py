@@ -52,7 +52,7 @@ _KINDS = {
 
 
 def tidy(texts: pl.Series) -> pl.Series:
-    """Numbers without blanks, currencies and unusual signs; null where the text is empty."""
+    """Numbers without blanks, currencies, % and unusual signs; null where the text is empty."""
     # most texts need no normalisation
     rest = (~texts.str.contains(_TIDY)).arg_true()
     return texts.clone().scatter(rest, tidied(texts.gather(rest))) if len(rest) else texts
@@ -64,6 +64,7 @@ def tidied(texts: pl.Series) -> pl.Series:
     text = pl.when(text.str.to_lowercase().is_in(MISSING)).then(None).otherwise(text)
     text = text.str.replace(r"^\((.+)\)$", "-${1}")  # accounting notation: (12.50) is -12.50
     text = text.str.replace_all(r"\p{Sc}", "").str.strip_chars()
+    text = text.str.replace(r"(\d[.,]?)\s*%$", "${1}")  # 12.5 % is the number 12.5
     text = text.str.replace(_CODE_BEFORE, "${1}${2}").str.replace(_CODE_BEHIND, "${1}")
     text = text.str.replace(r"^([^+-]*\d[.,]?)\s*([+-])$", "${2}${1}")
     text = text.str.replace(r"^([+-])\s+", "${1}")

@@ -179,6 +179,8 @@ def _count_units(facts: _Facts, said: pl.Series) -> None:
         facts.units[unit] += int(value.is_between(low * scale, high * scale).sum())
     facts.units["day"] += int((value.is_between(20_000_101, 21_000_101) & (value % 1 == 0)).sum())
     facts.units["moment"] += int(value.is_between(20_000_101e6, 21_000_101e6).sum())
+    facts.units["year"] += int((value.is_between(1900, 2100) & (value % 1 == 0)).sum())
+    facts.units["month"] += int((value.is_between(190_001, 210_012) & (value % 1 == 0)).sum())
     excel = EARLIEST_US / 86_400e6 + EXCEL_EPOCH_DAYS, _LATEST_US / 86_400e6 + EXCEL_EPOCH_DAYS
     facts.units["excel"] += int(value.is_between(*excel).sum())
 
@@ -244,6 +246,11 @@ def _unit_since_1970(facts: _Facts, source: str) -> Unit:
     found = next((each for each in _UNITS if each == unit), None)
     if found is not None:
         return found
+    if unit in ("year", "month"):
+        raise MappingError(
+            f"column {source!r} holds {unit}s such as {facts.first}, and a row needs a day: write "
+            "whole dates, e.g. that of its last day, 2025-12-31"
+        )
     example = 'unit = "excel"' if unit == "excel" else 'e.g. unit = "s"'
     raise MappingError(
         f"column {source!r} holds numbers such as {facts.first}; say what they count since "

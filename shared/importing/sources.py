@@ -100,7 +100,8 @@ def _unpacking(path: Path, what: str) -> Iterator[None]:
         yield
     except (*_DAMAGED, RuntimeError) as error:
         raise OSError(
-            f"{path.name} is not a whole {what}: {error}; pack it again, or copy it again"
+            f"{path.name} is not a whole {what}: {error}; pack it again, copy it again, or end its "
+            "name with what it is"
         ) from error
 
 

@@ -20,6 +20,7 @@ RESERVED = NAMES_OF_REQUESTS | frozenset(
 _ONLY_FOR = {
     "min": Kind.NUMBER,
     "max": Kind.NUMBER,
+    "decimal": Kind.NUMBER,
     "values": Kind.CATEGORY,
     "slots": Kind.CATEGORY,
     "parts": Kind.MOMENT,

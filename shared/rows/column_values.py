@@ -8,7 +8,15 @@ import polars as pl
 from shared.importing.numbers import NumberStyle
 from shared.importing.texts import read_texts
 from shared.importing.times import TimeReading, read_instants
-from shared.rows.reading import Read, first, nothing, read_number_series, told, word_problems
+from shared.rows.reading import (
+    Read,
+    first,
+    nothing,
+    read_number_series,
+    told,
+    without_missing,
+    word_problems,
+)
 from shared.rows.schema import Column, Kind
 
 FLAG_WORDS = {
@@ -86,7 +94,7 @@ def _number(column: Column, source: pl.Series, written: Written) -> Read:
 def _flag(column: Column, source: pl.Series, _written: Written) -> Read:
     if source.dtype == pl.Boolean:
         return Read(source, nothing(len(source)))
-    texts = read_texts(source, is_identifier=True, is_numeric=True)
+    texts = without_missing(read_texts(source, is_identifier=True, is_numeric=True))
     values = texts.str.to_lowercase().replace_strict(
         FLAG_WORDS, default=None, return_dtype=pl.Boolean
     )
@@ -111,7 +119,7 @@ def _category(column: Column, source: pl.Series, _written: Written) -> Read:
 
 
 def _moment(column: Column, source: pl.Series, written: Written) -> Read:
-    read = read_instants([source], written.times, column.name)
+    read = read_instants([without_missing(source)], written.times, column.name)
     return Read(read.value, read.problem)
 
 

@@ -28,6 +28,7 @@ from shared.rows.reading import (
     or_else,
     together,
     told,
+    without_missing,
     word_problems,
 )
 from shared.rows.schema import Column
@@ -94,10 +95,18 @@ class RowConverter:
         reading = TimeReading(times.zone or "UTC", times.unit, 0, times.format, order)
         self._written = Written(style, reading)
         self._readers = {
-            column.name: column_reader(column, self._written) for column in self._schema.columns
+            column.name: column_reader(column, self._written_as(column.name))
+            for column in self._schema.columns
         }
         time = self._schema.roles.time or ""
         self._times = DistinctTexts(lambda texts: self._instants(texts, time))
+
+    def _written_as(self, column: str) -> Written:
+        """The formats of one column, which may have a decimal mark of its own."""
+        decimal = self._declared.columns[column].decimal
+        if decimal is None:
+            return self._written
+        return Written(NumberStyle(decimal, "," if decimal == "." else "."), self._written.times)
 
     def convert(self, piece: Piece) -> ConvertedRows:
         """Convert one piece that has `needed_sources`.
@@ -185,7 +194,8 @@ class RowConverter:
             table = pl.DataFrame({"known": times + roles.delay_us, "labelled": labelled})
             known = table.select(pl.when("labelled").then("known").alias("known"))["known"]
             return Read(known, nothing(frame.height))
-        read = read_instants([frame[roles.known_at]], self._written.times, roles.known_at)
+        known_at = without_missing(frame[roles.known_at])
+        read = read_instants([known_at], self._written.times, roles.known_at)
         lacking = labelled & read.value.is_null() & read.problem.is_null()
         early = (labelled & (read.value < times)).fill_null(value=False)
         problems = or_else(read.problem, lacking, f"{roles.known_at} is missing beside a label")

@@ -13,12 +13,19 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Engine
 
+from shared.clock import isoformat
 from shared.importing.files import Piece, SourceTable
 from shared.rows.convert import REASON, RowConverter, needed_sources
 from shared.rows.declaration import Declaration
 from shared.rows.schema import Kind
 from shared.rows.sources import RowSource
-from shared.rows.store import RowLabel, StoredLabels, insert_rows, store_labels
+from shared.rows.store import (
+    RowLabel,
+    StoredLabels,
+    first_differences,
+    insert_rows,
+    store_labels,
+)
 from shared.rows.tables import RowTables
 from shared.tables.engine import database_errors, prepare_for_bulk
 
@@ -33,6 +40,8 @@ class ImportCounts:
 
     Attributes:
         repeated: rows that were stored before; the first ingestion counts.
+        differing: of them, those with other values than are stored.
+        difference: the first of these, as a sentence.
         reasons: why rows were rejected, without the values, and how many.
         examples: reason -> a sentence with the position of the first such row.
     """
@@ -40,6 +49,8 @@ class ImportCounts:
     read: int = 0
     inserted: int = 0
     repeated: int = 0
+    differing: int = 0
+    difference: str = ""
     rejected: int = 0
     labels: StoredLabels = field(default_factory=StoredLabels)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -129,12 +140,21 @@ class _RowImport:
             stored = insert_rows(connection, self.tables, records)
             others = [record for record in records if record["row_id"] not in stored]
             labels = store_labels(connection, self.tables, _labels(others))
+            for difference in first_differences(connection, self.tables, others):
+                counts.differing += 1
+                counts.difference = counts.difference or _told(*difference)
         counts.inserted += len(stored)
         counts.repeated += len(records) - len(stored)
         counts.labels.new += labels.new
         counts.labels.changed += labels.changed
         counts.labels.repeated += labels.repeated
         return converted.rejected
+
+
+def _told(row_id: str, column: str, value: Any, stored: Any) -> str:
+    if column == "event_time":
+        value, stored = isoformat(value), isoformat(stored)
+    return f"{row_id}: {column} is {value!r}, stored is {stored!r}"
 
 
 def _records(

@@ -6,7 +6,15 @@ import polars as pl
 from shared.importing.numbers import NumberStyle
 from shared.importing.texts import read_texts
 from shared.rows.declaration import Declaration
-from shared.rows.reading import Read, first, nothing, read_number_series, together, told
+from shared.rows.reading import (
+    Read,
+    first,
+    nothing,
+    read_number_series,
+    together,
+    told,
+    without_missing,
+)
 from shared.rows.schema import MAX_NUMBER
 from shared.tasks import TaskKind
 
@@ -47,6 +55,8 @@ def _classes(declared: Declaration, column: str, source: pl.Series) -> Read:
     names, label = declared.row_schema.task.names, declared.label
     texts = class_texts(source)
     index = {name: float(at) for at, name in enumerate(names)}
+    is_class = texts.is_in(list(index))
+    texts = pl.select(pl.when(is_class).then(texts).otherwise(without_missing(texts))).to_series()
     # without a declared negative class every other word is negative
     others = 0.0 if label.positive is not None and label.negative is None else None
     values = texts.replace_strict(index, default=others, return_dtype=pl.Float64)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from shared.importing.numbers import NumberStyle, read_numbers, tidy
+from shared.importing.numbers import MISSING, NumberStyle, read_numbers, tidy
+from shared.importing.texts import strip
 from shared.rows.request_fields import LONGEST_WORD
 
 
@@ -42,6 +43,15 @@ def _read_number_texts(source: pl.Series, style: NumberStyle) -> tuple[pl.Series
     values = read_numbers(texts, style)
     wrong = tidy(texts).is_not_null() & values.is_null()
     return plain.scatter(rest, values), unreadable.scatter(rest, wrong)
+
+
+def without_missing(source: pl.Series) -> pl.Series:
+    """The column with null for texts that stand for a missing value, e.g. NA and None."""
+    if source.dtype != pl.String:
+        return source
+    text = pl.col("text")
+    is_missing = strip(text).str.to_lowercase().is_in(MISSING)
+    return pl.DataFrame({"text": source}).select(pl.when(~is_missing).then(text))["text"]
 
 
 def told(source: pl.Series, where: pl.Series, text: str) -> pl.Series:

@@ -7,7 +7,9 @@ from shared.rows.schema import RowSchema
 from shared.rows.sections import IDENTIFIER
 
 NAMES_OF_REQUESTS = frozenset(
-    name for name in dir(RowRequest) if name.startswith("model_") or name == "known_later"
+    name
+    for name in dir(RowRequest)
+    if name.startswith("model_") or name in ("known_later", "called_otherwise")
 )
 """Attributes of every request, of pydantic and ours; a field of such a name would hide one."""
 

@@ -110,7 +110,11 @@ class LabelSection(BaseModel):
 
 
 class ColumnSection(BaseModel):
-    """One column: a kind, or a table with more about it."""
+    """One column: a kind, or a table with more about it.
+
+    Attributes:
+        decimal: the decimal mark of this column's numbers, where it is not that of [numbers].
+    """
 
     model_config = STRICT
 
@@ -118,6 +122,7 @@ class ColumnSection(BaseModel):
     source: SourceName | None = Field(default=None, alias="from")
     min: Number | None = None
     max: Number | None = None
+    decimal: Literal[".", ","] | None = None
     values: Annotated[tuple[Class, ...], Field(min_length=1, max_length=1_000)] | None = None
     slots: Literal[1, 2] | None = None
     parts: Annotated[tuple[MomentPart, ...], BeforeValidator(_in_list)] | None = Field(

@@ -52,9 +52,13 @@ def opened_files(paths: Sequence[Path | str], csv: CsvRules) -> Iterator[list[Ro
                 path = stack.enter_context(source.opened(place))
                 tables.append(stack.enter_context(open_table(path, source.name, csv, place)))
         except OSError as error:
-            said = f"{error.filename}: {error.strerror}" if error.strerror else str(error)
-            raise DataUnavailable(f"cannot read {said}") from error
+            raise DataUnavailable(cannot_read(error)) from error
         yield tables
+
+
+def cannot_read(error: OSError) -> str:
+    """The fault of a file that could not be opened; ours name it already."""
+    return f"cannot read {error.filename}: {error.strerror}" if error.strerror else str(error)
 
 
 def _local_and_lake(paths: Sequence[Path | str]) -> tuple[list[Path], list[RowSource]]:

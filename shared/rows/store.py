@@ -5,7 +5,7 @@ A label that comes again with another value, or as known later, replaces the old
 kept with the instant of its replacement.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
@@ -92,6 +92,27 @@ def insert_rows(
             insert_unless_there(connection, rows, names, list(map(rows_of, fresh.values())))
         stored |= fresh.keys()
     return frozenset(stored)
+
+
+def first_differences(
+    connection: Connection, tables: RowTables, records: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, str, Any, Any]]:
+    """Of records that are stored with other values: id, first such column, its value, the stored.
+
+    Labels are no difference: they are updated.
+    """
+    names = ("row_id", "entity", "event_time", *tables.schema.names)
+    values_of = itemgetter(*names)
+    columns = [tables.rows.c[name] for name in names]
+    for chunk in _chunks(records):
+        by_id = {record["row_id"]: record for record in chunk}
+        known = select(*columns).where(among(connection, tables.rows, list(by_id)))
+        stored = {row[0]: tuple(row) for row in connection.execute(known)}
+        for record in chunk:
+            ours, theirs = stored.get(record["row_id"]), values_of(record)
+            if ours is not None and ours != theirs:
+                at = next(at for at, value in enumerate(theirs) if value != ours[at])
+                yield record["row_id"], names[at], theirs[at], ours[at]
 
 
 def insert_unless_there(

@@ -180,5 +180,9 @@ def checked(model: type[Body], **fields: Any) -> Body:
         return model.model_validate(fields)
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
-        faults = (f"{item['loc'][-1] if item['loc'] else 'body'}: {item['msg']}" for item in found)
+        faults = (
+            f"{item['loc'][-1] if item['loc'] else 'body'}: "
+            f"{item['msg'].removeprefix('Value error, ')}"
+            for item in found
+        )
         raise NotSendable("; ".join(faults)) from error

@@ -119,6 +119,7 @@ def refresh(engine: Engine, declared: Declaration, folder: Path, now_us: int) ->
         "source_imported",
         rows=counts.inserted,
         repeated=counts.repeated,
+        differing=counts.differing,
         rejected=counts.rejected,
         labels_new=counts.labels.new,
         labels_changed=counts.labels.changed,

@@ -12,15 +12,18 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BaseModel,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     StrictBool,
     create_model,
 )
+from pydantic_core import core_schema
 
 from shared.clock import isoformat, to_micros
 from shared.request_types import ONE_FORM, Instant, RowRequest, text_limits
 from shared.rows.request_fields import LONGEST_WORD, role_fields
 from shared.rows.schema import Column, Kind, Row, RowSchema, Value
-from shared.transaction import GENERATED_PREFIX, MAX_AHEAD_US
+from shared.transaction import GENERATED_PREFIX, MAX_AHEAD_US, one_form
 
 EARLIEST_US = -2_208_988_800_000_000
 """The year 1900: an older instant is a wrong unit or origin."""
@@ -61,7 +64,47 @@ def request_model(schema: RowSchema) -> type[BaseModel]:
     roles = schema.roles
     later = {roles.label, roles.known_at, *roles.item_labels} - {None, *model.model_fields}
     model.known_later = frozenset(str(name) for name in later)
+    model.called_otherwise = _source_names(schema)
     return model
+
+
+def _source_names(schema: RowSchema) -> dict[str, str]:
+    """The fields of a request by the names that files have for them."""
+    fields, roles = role_fields(schema), schema.roles
+    by_role = {roles.row_id: fields.row_id, roles.entity: fields.entity, roles.time: fields.time}
+    found = {column.source: column.name for column in schema.columns} | by_role
+    return {source: field for source, field in found.items() if source and field}
+
+
+class OneOf:
+    """One of some words, in any Unicode form and with blanks around, as an import takes them."""
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        *first, last = map(repr, words)
+        self._expected = f"{', '.join(first)} or {last}" if first else last
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        exact = handler(source)
+        # words that are written as declared, nearly all, never pass through Python
+        other_form = core_schema.no_info_before_validator_function(_in_one_form, exact)
+        return core_schema.union_schema(
+            [exact, other_form],
+            mode="left_to_right",
+            custom_error_type="literal_error",
+            custom_error_context={"expected": self._expected},
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        exact: Any = schema
+        return handler(exact["choices"][0])
+
+
+def _in_one_form(value: Any) -> Any:
+    return one_form(value) if isinstance(value, str) else value
 
 
 class RowMaker:
@@ -138,7 +181,7 @@ def _flag(_column: Column) -> Any:
 
 
 def _category(column: Column) -> Any:
-    return Literal[column.values] if column.values else Word
+    return Annotated[Literal[column.values], OneOf(column.values)] if column.values else Word
 
 
 def _moment(_column: Column) -> Any:

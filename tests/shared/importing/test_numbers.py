@@ -53,6 +53,8 @@ SPELLINGS = [
     ("1.5e3", 1500.0),
     (".5", 0.5),
     ("5.", 5.0),
+    ("12.5 %", 12.5),
+    ("-7%", -7.0),
 ]
 
 
@@ -108,7 +110,7 @@ def test_a_column_of_both_styles_is_read_plainly_and_the_rest_rejected() -> None
 
 @given(
     st.lists(
-        st.text(alphabet="0123456789.,+-eE '€_()$-\u2009x", max_size=9) | st.none(), min_size=1
+        st.text(alphabet="0123456789.,+-eE '€_()$%-\u2009x", max_size=9) | st.none(), min_size=1
     )
 )
 def test_leaving_tidy_texts_alone_changes_no_number(texts: list[str | None]) -> None:

@@ -47,6 +47,9 @@ FORMS = [
     "Mon, 05 Jan 2026 09:05:00",
     "Monday, January 5, 2026 9:05 a.m.",
     "5 Okt 2026 09:05".replace("Okt", "ene"),
+    "5. Januar 2026 09:05",
+    "5 de enero de 2026 09:05",
+    "5 gen 2026 09:05",
 ]
 
 

@@ -236,6 +236,133 @@ def test_numbers_with_a_decimal_comma_are_read_and_declared(tmp_path: Path) -> N
     assert made.counts.rejected == 0
 
 
+ROWS = 120
+PLAIN_ROWS = {
+    "when": [f"2025-{number % 6 + 1:02}-{number % 28 + 1:02}" for number in range(ROWS)],
+    "y": ["yes" if number % 3 == 0 else "no" for number in range(ROWS)],
+    "size": [str(number % 40) for number in range(ROWS)],
+}
+EURO = [f"€ {number % 7 + 1}.{number % 900 + 100},{number % 90 + 10}" for number in range(ROWS)]
+
+
+def table(**columns: list[Any]) -> pl.DataFrame:
+    """A small table with a time, a label and these columns."""
+    return pl.DataFrame(PLAIN_ROWS | columns)
+
+
+def test_numbers_with_currencies_and_percent_are_numbers_with_their_range(tmp_path: Path) -> None:
+    frame = table(
+        price=EURO,
+        change=[
+            f"({number % 50},5)" if number % 2 else f"{number % 50},5" for number in range(ROWS)
+        ],
+        share=[f"{number % 100},25 %" for number in range(ROWS)],
+        paid=[f"{number % 60},75 EUR" for number in range(ROWS)],
+    )
+    made = proposed(tmp_path, frame, "y", time="when")
+    assert made.counts.rejected == 0
+    why = {guess.source: guess.why for guess in made.proposal.guesses}
+    assert why["price"].startswith("numbers from 1100.10 to 7".replace(".10", ".1"))
+    assert why["change"] == "numbers from -49.5 to 48.5"
+    assert why["share"] == "numbers from 0.25 to 99.25"
+    assert why["paid"] == "numbers from 0.75 to 59.75"
+
+
+def test_the_label_of_a_regression_may_have_a_decimal_comma_and_a_currency(tmp_path: Path) -> None:
+    made = proposed(tmp_path, table(price=EURO), "price", time="when")
+    assert made.proposal.label.task is TaskKind.REGRESSION
+    assert made.declared.numbers.decimal == ","
+    assert (made.counts.read, made.counts.rejected) == (ROWS, 0)
+
+
+def test_a_column_with_another_decimal_mark_says_so_itself(tmp_path: Path) -> None:
+    frame = table(price=EURO, weight=[f"{number % 40}.5" for number in range(ROWS)])
+    made = proposed(tmp_path, frame, "y", time="when")
+    assert made.declared.columns["weight"].decimal == "."
+    assert made.declared.columns["price"].decimal is None
+    assert made.counts.rejected == 0
+
+
+def test_three_digits_behind_every_point_are_doubted(tmp_path: Path) -> None:
+    frame = table(km=[f"{number % 80 + 1}.{number % 900 + 100}" for number in range(ROWS)])
+    made = proposed(tmp_path, frame, "y", time="when")
+    assert "if the point separates thousands, write decimal" in warnings(made, "km")
+
+
+def test_codes_with_zeros_in_front_are_words(tmp_path: Path) -> None:
+    frame = table(zip=[f"{number % 30 + 990:05}" for number in range(ROWS)])
+    assert kinds(proposed(tmp_path, frame, "y", time="when"))["zip"] == "category"
+
+
+def test_words_for_nothing_are_words_of_a_category_and_no_value_of_other_kinds(
+    tmp_path: Path,
+) -> None:
+    frame = table(
+        kind=[("a", "b", "NA")[number % 3] for number in range(ROWS)],
+        paid=[("yes", "no", "n/a")[number % 3] for number in range(ROWS)],
+        seen=[("2024-05-01", "2024-06-01", "None")[number % 3] for number in range(ROWS)],
+    )
+    made = proposed(tmp_path, frame, "y", time="when")
+    assert made.counts.rejected == 0
+    assert made.declared.row_schema.column("kind").values == ("NA", "a", "b")
+    assert "'NA' (40 rows) is a word like others here" in warnings(made, "kind")
+    assert not made.declared.row_schema.column("paid").required
+    assert not made.declared.row_schema.column("seen").required
+
+
+def test_a_word_for_nothing_is_no_label_but_where_it_is_a_class(tmp_path: Path) -> None:
+    answers = [("yes", "no", "NA", "None")[number % 4] for number in range(ROWS)]
+    made = proposed(tmp_path, table(y=answers), "y", time="when")
+    assert made.declared.row_schema.task.names == ("no", "yes")
+    assert made.counts.rejected == 0
+    assert "'NA', 'None' (rows: 60) is taken as no label" in made.proposal.label.warnings
+    damages = [("none", "minor", "major")[number % 3] for number in range(ROWS)]
+    (tmp_path / "b").mkdir()
+    made = proposed(tmp_path / "b", table(y=damages), "y", time="when")
+    assert made.declared.row_schema.task.names == ("major", "minor", "none")
+
+
+def test_newest_rows_without_a_label_are_told(tmp_path: Path) -> None:
+    frame = table().with_columns(
+        y=pl.when(pl.col("when") < "2025-06-01").then("y"),
+    )
+    notes = " ".join(proposed(tmp_path, frame, "y", time="when").proposal.notes)
+    assert "16.7% of the rows have no label" in notes
+    assert "after 2025-05-28, have no label: if that is how long" in notes
+    assert 'write delay = "' in notes
+
+
+def test_free_text_json_and_lists_are_left_out_and_never_name_a_row(tmp_path: Path) -> None:
+    frame = table(
+        note=[f"customer number {number} called about a bill" for number in range(ROWS)],
+        raw=[f'{{"a": {number}}}' for number in range(ROWS)],
+    ).with_columns(tags=pl.Series([["a", "b"]] * ROWS))
+    file = written(tmp_path, frame, "rows.parquet")
+    made = new_use_case(asked(file, "y", time="when"), tmp_path / "usecases", NOW_US)
+    assert made.proposal.row_id is None
+    assert list(kinds(made)) == ["size"]
+    assert "free text" in warnings(made, "note")
+    assert "JSON" in warnings(made, "raw")
+    assert "it holds list" in warnings(made, "tags").replace("large_", "")
+    assert made.counts.rejected == 0
+
+
+def test_names_of_columns_keep_the_letters_that_people_read(tmp_path: Path) -> None:
+    names = ["Größe", "Année", "Øl-pris", "价格", "1st"]
+    frame = table(**{name: [number * 0.5 for number in range(ROWS)] for name in names})
+    made = proposed(tmp_path, frame, "y", time="when")
+    assert list(made.declared.columns) == ["size", "grosse", "annee", "ol_pris", "column", "c_1st"]
+
+
+def test_columns_without_a_name_at_the_end_are_left_out_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    lines = table().write_csv().splitlines()
+    path.write_text("\n".join(f"{line},," for line in lines))
+    made = new_use_case(asked(path, "y", time="when"), tmp_path / "usecases", NOW_US)
+    assert "columns 4 to 5 have no name" in " ".join(made.proposal.notes)
+    assert made.counts.rejected == 0
+
+
 def test_a_ranking_takes_the_columns_of_its_items(tmp_path: Path) -> None:
     ratings = {"rating_tea": [1, 2, 5], "rating_mate": [5, 4, 1]}
     frame = pl.DataFrame({"user": ["a", "b", "c"], "age": [30, 40, 51], **ratings})
@@ -326,6 +453,14 @@ REFUSED: dict[str, tuple[pl.DataFrame, str, dict[str, Any], list[str]]] = {
     ),
     "no time": (
         CHURN, "churned", {}, ["as_of, last_call may be it", "--time COLUMN", "--no-time"],
+    ),
+    "a time of years": (
+        CHURN.with_columns(as_of=pl.int_range(pl.len()) % 20 + 2000), "churned", NAMED,
+        ["'as_of' holds years such as 2000", "write whole dates"],
+    ),
+    "one column for two roles": (
+        CHURN, "churned", {"time": "as_of", "entity": "churned"},
+        ["--label churned and --entity churned are one column"],
     ),
     "a time and none": (
         CHURN, "churned", {**NAMED, "no_time": True}, ["--time as_of and --no-time"],
@@ -432,6 +567,20 @@ FOREIGN = {
         b"x" * 300 + b",y\n1,yes\n",
         "column 1 has a name of 300 characters, 'xxxx",
     ),
+    "a title with a comma": (
+        b"Report, 1 May\n" + b"x,y,z\n" + b"1,yes,2\n" * 9,
+        "line 1 has 2 of the 3 fields that most lines have; its table seems to begin on line 2",
+    ),
+    "a title that was padded": (
+        b"Report;;\n;;\nx;y;z\n" + b"1;yes;2\n" * 9,
+        "as a title has; its table seems to begin on line 3: delete the lines above it",
+    ),
+    "Excel's line about the delimiter": (
+        b"sep=;\nx;y\n1;yes\n2;no\n",
+        "line 1 names Excel's delimiter, 'sep=;'",
+    ),
+    "an Arrow file": (b"ARROW1\0\0....", "an Arrow (Feather) file: save its rows as Parquet"),
+    "Zstandard": (b"\x28\xb5\x2f\xfd....", "compressed by Zstandard: unpack it"),
     "gzip by another name": (gzip.compress(b"a,y\n1,yes\n"), "by gzip: end its name with .gz"),
 }
 

@@ -99,6 +99,20 @@ def test_the_command_says_what_became_of_the_rows(engine: Engine, tmp_path: Path
     assert "size is 'many', which is not a number" in " ".join(screen.getvalue().split())
 
 
+def test_rows_that_come_again_with_other_values_are_told_and_stay(
+    engine: Engine, tmp_path: Path
+) -> None:
+    use_case(tmp_path)
+    file = tmp_path / "rows.csv"
+    file.write_text(HEAD + "a,2026-01-01,1,yes\nb,2026-01-02,2,no\n")
+    import_declared(engine, tmp_path, [], Console(quiet=True))
+    file.write_text(HEAD + "a,2026-01-01,1,no\nb,2026-01-02,7,no\n")
+    screen = StringIO()
+    counts = import_declared(engine, tmp_path, [], Console(file=screen, width=80))
+    assert (counts.repeated, counts.differing, counts.labels.changed) == (2, 1, 1)
+    assert "For example b: size is 7.0, stored is 2.0." in screen.getvalue()
+
+
 def test_a_dry_run_shows_rows_as_they_would_be_stored_and_writes_nothing(
     engine: Engine, tmp_path: Path
 ) -> None:
@@ -110,6 +124,7 @@ def test_a_dry_run_shows_rows_as_they_would_be_stored_and_writes_nothing(
     said = " ".join(screen.getvalue().split())
     assert status == 0
     assert "2026-01-01 00:00:00" in said
+    assert "label │ yes" in said
     assert "row 2 rejected: size is 'many', which is not a number" in said
     assert "Nothing was written" in said
     assert list_changes(engine) == []

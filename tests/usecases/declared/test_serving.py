@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from api.http.validation import field_problems
 from shared.clock import to_micros
-from shared.request_types import known_later
+from shared.request_types import called_otherwise, known_later
 from shared.usecase.serving import ServedModel
 from tests.support.served_declared import CHURN
 from usecases.declared.serving import DeclaredServing, RowFeatures, serving_of
@@ -87,6 +88,36 @@ def test_a_request_that_does_not_fit_is_refused_by_the_name_of_the_field(
     said = faults(use_case, **changed)
     for part in parts:
         assert part in said
+
+
+def test_a_declared_word_means_the_same_in_any_unicode_form(tmp_path: Path) -> None:
+    (tmp_path / "usecase.toml").write_text(TOML.replace('"year"', '"Köln"'))
+    served = serving_of(tmp_path)
+    for written in ("Köln", "Ko\u0308ln", " Köln "):
+        request = served.request_model.model_validate_json(
+            json.dumps({**BODY, "contract": written})
+        )
+        assert served.maker.row(request, NOW_US).values[2] == "Köln"
+    assert "'month' or 'Köln'" in faults(served, contract="koln")
+    schema = served.request_model.model_json_schema()["properties"]["contract"]
+    assert (schema["enum"], schema["type"]) == (["month", "Köln"], "string")
+
+
+def test_a_field_by_its_name_in_files_is_refused_with_its_name_here(tmp_path: Path) -> None:
+    written = '[columns]\nsize = { kind = "number", from = "Größe (cm)" }\n'
+    (tmp_path / "usecase.toml").write_text(
+        TOML.replace("[columns]\n", written).replace("customer_id", "Customer ID")
+    )
+    model = serving_of(tmp_path).request_model
+    sent = {**BODY, "customer_id": None, "Customer ID": "c", "größe (CM)": 3, "Churned": "yes"}
+    with pytest.raises(ValidationError) as raised:
+        model.model_validate_json(json.dumps(sent))
+    problems = field_problems(raised.value.errors(), known_later(model), called_otherwise(model))
+    remedies = {problem.field: problem.remedy for problem in problems}
+    assert remedies["Customer ID"] == "the field is called entity here: send it so"
+    assert remedies["größe (CM)"] == "the field is called size here: send it so"
+    assert "POST /feedback" in remedies["Churned"]
+    assert "/docs lists the known ones" in remedies["customer_id"]
 
 
 def test_label_and_its_instant_are_known_only_after_a_request(tmp_path: Path) -> None:

@@ -1,16 +1,21 @@
 """The task that a label column suggests, and what a label column must not be."""
 
 import math
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from shared.importing.numbers import NumberStyle
 from shared.rows.column_values import FLAG_WORDS
 from shared.rows.label_values import class_texts
+from shared.rows.reading import read_number_series
 from shared.rows.request_fields import LONGEST_WORD
+from shared.rows.schema import MAX_NUMBER
 from shared.tasks import TaskKind
 from shared.tasks.task import MAX_CLASSES
 from usecases.declared.proposal.facts import Facts
+from usecases.declared.proposal.kinds import range_text
 from usecases.declared.proposal.request import CannotPropose
 
 _POSITIVE_WORDS = ("yes", "true", "1", "y", "t", "positive", "bad", "default", "churned", "fraud")
@@ -38,6 +43,7 @@ def guess_label(facts: Facts, asked: TaskKind | None) -> LabelGuess:
     Raises:
         CannotPropose: nothing can be learned from the column, or it may be meant in two ways.
     """
+    facts, unlabelled = _with_none(facts)
     name = facts.name
     if facts.filled == 0:
         raise CannotPropose(
@@ -50,12 +56,35 @@ def guess_label(facts: Facts, asked: TaskKind | None) -> LabelGuess:
             "of at least one other, or name another column with --label"
         )
     task = asked or _task_of(facts)
+    guess = _guess_of(task, facts)
+    if not unlabelled:
+        return guess
+    shown = ", ".join(map(repr, sorted(unlabelled)))
+    said = f"{shown} (rows: {sum(unlabelled.values()):,}) is taken as no label"
+    return replace(guess, warnings=(*guess.warnings, said))
+
+
+def _guess_of(task: TaskKind, facts: Facts) -> LabelGuess:
     if task is TaskKind.REGRESSION:
         return _regression(facts)
     _refuse_long_classes(facts)
     if task is TaskKind.BINARY:
         return _binary(facts)
     return _multiclass(facts)
+
+
+def _with_none(facts: Facts) -> tuple[Facts, Counter[str]]:
+    """Facts in which `none` is a class where it stands among words, and what is no label.
+
+    Among yes and no, or among numbers, it is how a program writes a missing value.
+    """
+    others = {word.lower() for word in facts.counts}
+    none = {word: n for word, n in facts.blank_words.items() if word.lower() == "none"}
+    unlabelled = facts.blank_words - Counter(none)
+    if not none or facts.is_numeric or others <= FLAG_WORDS.keys():
+        return facts, facts.blank_words
+    counts = facts.counts + Counter(none)
+    return replace(facts, counts=counts, filled=facts.filled + sum(none.values())), unlabelled
 
 
 def _refuse_long_classes(facts: Facts) -> None:
@@ -87,7 +116,7 @@ def _regression(facts: Facts) -> LabelGuess:
             f"label column {facts.name!r} holds {example!r}, which is not a number: a regression "
             "needs numbers; write --task multiclass, or name another column with --label"
         )
-    return LabelGuess(TaskKind.REGRESSION, (), f"numbers from {facts.low:g} to {facts.high:g}")
+    return LabelGuess(TaskKind.REGRESSION, (), range_text(facts.range))
 
 
 def _binary(facts: Facts) -> LabelGuess:
@@ -143,12 +172,12 @@ def _few(facts: Facts) -> tuple[str, ...]:
     return (f"classes with fewer than {_FEWEST_ROWS} rows: {counted}",)
 
 
-def numeric_labels(guess: LabelGuess, source: pl.Series) -> pl.Series:
+def numeric_labels(guess: LabelGuess, source: pl.Series, style: NumberStyle) -> pl.Series:
     """Labels of a sample as numbers: the position of a class, or the value."""
     if guess.task is TaskKind.REGRESSION:
-        if source.dtype == pl.String:
-            return source.str.strip_chars().cast(pl.Float64, strict=False)
-        return source.cast(pl.Float64, strict=False)
+        values = read_number_series(source, style)[0]
+        table = pl.DataFrame({"value": values})
+        return table.select(pl.when(pl.col("value").abs() <= MAX_NUMBER).then("value"))["value"]
     index = {word: float(at) for at, word in enumerate(guess.classes)}
     return (
         class_texts(source)

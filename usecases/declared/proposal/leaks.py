@@ -5,7 +5,9 @@ import re
 import numpy as np
 import polars as pl
 
+from shared.importing.numbers import NumberStyle
 from shared.importing.texts import read_texts
+from shared.rows.reading import read_number_series
 from shared.rows.schema import Kind
 from shared.tasks import TaskKind
 from usecases.declared.power import Floats, ranking_power, word_means
@@ -31,14 +33,16 @@ def copies_label(column: pl.Series, labels: pl.Series) -> bool:
     return pairs.height == pairs["value"].n_unique() == pairs["label"].n_unique()
 
 
-def leak_warning(kind: Kind, column: pl.Series, labels: pl.Series, task: TaskKind) -> str | None:
+def leak_warning(
+    kind: Kind, column: pl.Series, labels: pl.Series, task: TaskKind, style: NumberStyle
+) -> str | None:
     """The power of a column alone to rank the label, where it is implausibly high."""
     known = labels.is_not_null()
     truth = labels.filter(known).to_numpy().astype(np.float64)
     values = column.filter(known)
     if len(truth) < _FEWEST or len(np.unique(truth)) < 2:
         return None
-    power = ranking_power(_as_numbers(kind, values, truth), truth, task)
+    power = ranking_power(_as_numbers(kind, values, truth, style), truth, task)
     if power > TOO_GOOD:
         return f"it alone ranks the label {power:.3f} of 1: is it known before the label is?"
     missing = values.is_null().to_numpy().astype(np.float64)
@@ -60,13 +64,12 @@ def known_late_warning(
     return None
 
 
-def _as_numbers(kind: Kind, values: pl.Series, truth: Floats) -> Floats:
+def _as_numbers(kind: Kind, values: pl.Series, truth: Floats, style: NumberStyle) -> Floats:
     """A number for each row that ranks it; words by the mean label of the other half's rows."""
     if kind in (Kind.NUMBER, Kind.FLAG) and (
         values.dtype.is_numeric() or values.dtype == pl.String
     ):
-        text = values.str.strip_chars() if values.dtype == pl.String else values
-        numbers = text.cast(pl.Float64, strict=False)
+        numbers, _unreadable = read_number_series(values, style)
         if numbers.null_count() <= 0.5 * len(numbers):
             # a missing value is ranked below all others
             return numbers.fill_nan(None).fill_null(-np.inf).to_numpy().astype(np.float64)

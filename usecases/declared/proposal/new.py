@@ -19,7 +19,7 @@ from shared.rows.declaration import FILE_NAME, Declaration, DeclarationError, pa
 from shared.rows.examples import EXAMPLES_FILE, example_requests
 from shared.rows.importer import ImportCounts, count_reasons, count_refused_lines
 from shared.rows.sections import IDENTIFIER
-from shared.rows.sources import QuerySource, RowSource, opened_files
+from shared.rows.sources import QuerySource, RowSource, cannot_read, opened_files
 from usecases.declared.proposal.proposal import Proposal, propose
 from usecases.declared.proposal.request import CannotPropose, NewUseCase
 from usecases.declared.proposal.text import declaration_text
@@ -101,8 +101,7 @@ def _rules_of(files: Sequence[Path]) -> CsvRules:
             with first.opened(Path(place)) as path:
                 return csv_rules(path)
         except OSError as error:
-            said = f"{error.filename}: {error.strerror}" if error.strerror else str(error)
-            raise CannotPropose(f"cannot read {said}") from error
+            raise CannotPropose(cannot_read(error)) from error
         except MappingError as error:
             raise CannotPropose(str(error)) from error
 

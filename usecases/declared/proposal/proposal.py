@@ -1,36 +1,40 @@
 """A proposal: every column of a source with a guess and a reason, and the roles that were named."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import cast
 
 import polars as pl
 
-from shared.clock import MICROS_PER_DAY
+from shared.clock import MICROS_PER_DAY, isoformat
 from shared.importing.files import PLACES, Piece, SourceTable
 from shared.importing.mapping import CsvRules, Mapping, MappingError, TimeRules
-from shared.importing.numbers import NumberStyle
+from shared.importing.numbers import PLAIN, Mark, NumberStyle
 from shared.importing.profile import look_over
 from shared.importing.times import TimeReading, read_instants
+from shared.rows.reading import without_missing
 from shared.rows.schema import Kind
 from shared.rows.sources import RowSource
 from shared.tasks import TaskKind
-from usecases.declared.proposal.facts import Facts, Survey
+from usecases.declared.proposal.facts import AMERICAN, EUROPEAN, Facts, Survey
 from usecases.declared.proposal.items import FEEDBACK_ONLY, Items, as_item, find_items
-from usecases.declared.proposal.kinds import ColumnGuess, guess_kind, safe_name, style_of
+from usecases.declared.proposal.kinds import (
+    ColumnGuess,
+    guess_kind,
+    range_text,
+    safe_name,
+    styles_of,
+)
 from usecases.declared.proposal.label_guess import LabelGuess, guess_label, numeric_labels
 from usecases.declared.proposal.leaks import copies_label, known_late_warning, leak_warning
-from usecases.declared.proposal.request import (
-    LONGEST_NAME,
-    MOST_COLUMNS,
-    CannotPropose,
-    NewUseCase,
-)
+from usecases.declared.proposal.request import CannotPropose, NewUseCase
+from usecases.declared.proposal.source_columns import columns_of, nested_columns
 
 _NEARLY_ALL = 0.9
 _ZONE = "UTC"
 _LONGEST_HELD_OUT_DAYS = 60
+_FEWEST_UNLABELLED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,9 @@ def propose(asked: NewUseCase, sources: Sequence[RowSource], csv: CsvRules) -> P
     Raises:
         CannotPropose: something must not be guessed; names the column and the option.
     """
-    columns = _columns_of(asked, sources)
+    named, nameless = columns_of(asked, sources)
+    nested = nested_columns(asked, sources)
+    columns = tuple(name for name in named if name not in nested)
     survey = Survey(columns)
     for source in sources:
         for piece in source.pieces(columns):
@@ -88,18 +94,72 @@ def propose(asked: NewUseCase, sources: Sequence[RowSource], csv: CsvRules) -> P
     roles |= set(items.labels)
     guesses = _guesses([f for n, f in survey.facts.items() if n not in roles])
     guesses = [as_item(guess) if guess.source in items.rated else guess for guess in guesses]
-    if not items.rated:
-        labels = numeric_labels(label, sample[asked.label])
-        guesses = [_with_leaks(guess, sample, labels, label.task) for guess in guesses]
-    guesses = [_with_times(guess, sample, reading, times) for guess in guesses]
+    of_label = survey.facts[asked.label] if label.task is TaskKind.REGRESSION else None
     numbers = {g.source: survey.facts[g.source] for g in guesses if g.kind is Kind.NUMBER}
+    style, others = styles_of(numbers, of_label)
+    guesses = [_with_style(guess, survey, style, others) for guess in guesses]
+    notes = [*_notes(asked, survey, guesses), *nameless]
+    if of_label is not None:
+        label = replace(label, why=range_text(of_label.range_in(style)))
+    if not items.rated:
+        labels = numeric_labels(label, sample[asked.label], style or PLAIN)
+        guesses = [_with_leaks(guess, sample, labels, label.task, style) for guess in guesses]
+        notes += _unlabelled(labels, times)
+    guesses = [_with_times(guess, sample, reading, times) for guess in guesses]
+    guesses += [_left_out(name, why) for name, why in nested.items()]
     if not any(guess.kind for guess in guesses):
-        raise CannotPropose("no column is left to learn from: bring columns besides the label")
-    style = style_of(numbers)
+        raise CannotPropose(_nothing_left(guesses))
     return Proposal(
         asked, survey.rows, label, tuple(guesses), row_id, why, reading, _held_out_days(times),
-        style, csv, _notes(asked, survey, guesses), items,
+        style, csv, tuple(notes), items,
     )  # fmt: skip
+
+
+def _nothing_left(guesses: Sequence[ColumnGuess]) -> str:
+    shown = "; ".join(f"{guess.source}: {guess.why}" for guess in guesses[:3])
+    why = f" (left out are {shown})" if guesses else ""
+    return f"no column is left to learn from: bring columns besides the label{why}"
+
+
+def _left_out(name: str, why: str) -> ColumnGuess:
+    return ColumnGuess(name, safe_name(name, frozenset()), None, why, warnings=(why,))
+
+
+def _with_style(
+    guess: ColumnGuess, survey: Survey, style: NumberStyle | None, others: dict[str, Mark]
+) -> ColumnGuess:
+    """A column of numbers with its range as it is written, and a decimal mark of its own."""
+    facts = survey.facts[guess.source]
+    if guess.kind is not Kind.NUMBER or not facts.is_numeric:
+        return guess
+    own = others.get(guess.source)
+    if own is None:
+        return replace(guess, why=range_text(facts.range_in(style)))
+    written = EUROPEAN if own == "," else AMERICAN
+    options = {**guess.options, "decimal": own}
+    return replace(guess, why=range_text(facts.range_in(written)), options=options)
+
+
+def _unlabelled(labels: pl.Series, times: pl.Series | None) -> list[str]:
+    """Notes about rows without a label; the newest often have none yet."""
+    without = labels.null_count()
+    if without < _FEWEST_UNLABELLED:
+        return []
+    notes = [f"{without / len(labels):.1%} of the rows have no label and are not learned from"]
+    if times is None:
+        return notes
+    last = times.filter(labels.is_not_null()).max()
+    newest = times.max()
+    if not isinstance(last, int) or not isinstance(newest, int):
+        return notes
+    later = int((times > last).sum())
+    days = math.ceil((newest - last) / MICROS_PER_DAY)
+    if later >= _FEWEST_UNLABELLED and later > without / 2:
+        notes.append(
+            f"the newest rows, after {isoformat(last)[:10]}, have no label: if that is how long "
+            f'it takes until a label is known, write delay = "{days}d" under [label]'
+        )
+    return notes
 
 
 def _without_rows(source: RowSource) -> str:
@@ -121,59 +181,6 @@ def _held_out_days(times: pl.Series | None) -> int:
         return _LONGEST_HELD_OUT_DAYS
     span_us = int(known.max()) - int(known.min())  # type: ignore[arg-type]
     return max(1, min(_LONGEST_HELD_OUT_DAYS, round(span_us / MICROS_PER_DAY / 5)))
-
-
-def _columns_of(asked: NewUseCase, sources: Sequence[RowSource]) -> tuple[str, ...]:
-    names = sources[0].column_names()
-    if not names:
-        raise CannotPropose(
-            f"{sources[0].name} is empty: its first line has to hold the names of the columns"
-        )
-    _refuse_names(names, sources[0].name)
-    for source in sources[1:]:
-        missing = [name for name in names if name not in source.column_names()]
-        if missing:
-            raise CannotPropose(
-                f"{source.name} has no column {missing[0]!r}, which {sources[0].name} has: bring "
-                "files with the same columns"
-            )
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise CannotPropose(
-            f"{sources[0].name}: column {twice[0]!r} is there {names.count(twice[0])} times: "
-            "rename all but one"
-        )
-    if len(names) > MOST_COLUMNS:
-        raise CannotPropose(
-            f"{sources[0].name} has {len(names):,} columns, a table takes {MOST_COLUMNS:,}: leave "
-            "columns out, or select those that count with --sql"
-        )
-    wanted = {"--label": asked.label, "--time": asked.time, "--entity": asked.entity}
-    for option, name in wanted.items():
-        if name is not None and not name.endswith("*") and name not in names:
-            raise CannotPropose(_not_there(option, name, names, sources[0].name))
-    return names
-
-
-def _refuse_names(names: Sequence[str], source: str) -> None:
-    for place, name in enumerate(names, start=1):
-        if not name.strip():
-            raise CannotPropose(
-                f"{source}: column {place} has no name: name it, or leave it out (pandas writes "
-                "its index so; to_csv(index=False) does not)"
-            )
-        if len(name) > LONGEST_NAME:
-            raise CannotPropose(
-                f"{source}: column {place} has a name of {len(name):,} characters, "
-                f"{name[:40]!r} and so on: shorten it to at most {LONGEST_NAME}"
-            )
-
-
-def _not_there(option: str, name: str, names: Sequence[str], source: str) -> str:
-    close = get_close_matches(name, names, 1)
-    hint = f"; did you mean {close[0]!r}?" if close else "."
-    shown = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
-    return f"{option} {name}: {source} has no such column{hint} It has {shown}"
 
 
 def _check_entity(asked: NewUseCase, survey: Survey) -> None:
@@ -276,7 +283,11 @@ def _guesses(all_facts: Sequence[Facts]) -> list[ColumnGuess]:
 
 
 def _with_leaks(
-    guess: ColumnGuess, sample: pl.DataFrame, labels: pl.Series, task: TaskKind
+    guess: ColumnGuess,
+    sample: pl.DataFrame,
+    labels: pl.Series,
+    task: TaskKind,
+    style: NumberStyle | None,
 ) -> ColumnGuess:
     if guess.kind is None:
         return guess
@@ -284,7 +295,9 @@ def _with_leaks(
     if copies_label(column, labels):
         why = "it is a copy of the label"
         return replace(guess, kind=None, why=why, warnings=(why,))
-    warning = leak_warning(guess.kind, column, labels, task)
+    own = guess.options.get("decimal")
+    written = (EUROPEAN if own == "," else AMERICAN) if own else style or PLAIN
+    warning = leak_warning(guess.kind, column, labels, task, written)
     return guess if warning is None else replace(guess, warnings=(*guess.warnings, warning))
 
 
@@ -296,7 +309,7 @@ def _with_times(
         return guess
     moments = None
     if guess.kind is Kind.MOMENT:
-        read = read_instants([sample[guess.source]], reading, guess.source)
+        read = read_instants([without_missing(sample[guess.source])], reading, guess.source)
         moments = read.value
         said = sample.height - sample[guess.source].null_count()
         if int(read.problem.is_not_null().sum()) > (1 - _NEARLY_ALL) * said:
@@ -304,6 +317,10 @@ def _with_times(
             return replace(guess, kind=None, why=why, warnings=(why,))
     warning = known_late_warning(guess.source, guess.kind, moments, times)
     return guess if warning is None else replace(guess, warnings=(*guess.warnings, warning))
+
+
+def counted(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows:,} rows"
 
 
 def _notes(asked: NewUseCase, survey: Survey, guesses: Sequence[ColumnGuess]) -> tuple[str, ...]:
@@ -326,7 +343,7 @@ def _notes(asked: NewUseCase, survey: Survey, guesses: Sequence[ColumnGuess]) ->
         times = survey.facts[asked.time]
         if times.filled < times.rows:
             notes.append(
-                f"{asked.time} is missing in {times.rows - times.filled:,} rows: such rows are "
+                f"{asked.time} is missing in {counted(times.rows - times.filled)}, which will be "
                 "rejected"
             )
         if times.distinct == 1 and times.rows > 1:
