@@ -110,6 +110,11 @@ def _named(person: str) -> dict[str, str]:
 
 
 def _not_there(settings: CommandSettings, error: Exception) -> ApiNotThere:
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+        return ApiNotThere(
+            f"the API at {settings.api_url} has not answered in time ({error}): it runs, and is "
+            "busy; ask again, and see `understudy status`"
+        )
     return ApiNotThere(
         f"the API at {settings.api_url} does not answer ({error}); "
         "start it with `understudy run`, or set API_URL"

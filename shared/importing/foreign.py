@@ -1,5 +1,6 @@
 """Files that are no CSV, and tables that begin below a title: each is named with its remedy."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -25,6 +26,7 @@ _FOREIGN = {
     b"[{": "JSON: save its rows as CSV or Parquet",
     **dict.fromkeys((b"<!", b"<?", b"<htm", b"<tab"), "HTML or XML: save its table as CSV"),
 }
+_NUMBER = re.compile(rb"[-+\d.,:/ ]+")
 _DELIMITERS = (b",", b";", b"\t", b"|")
 
 
@@ -67,6 +69,9 @@ def refuse_preamble(
         return
     fields = Counter(longer.values()).most_common(1)[0][0]
     begin = next(line for line, found in longer.items() if found == fields)
+    if mark in lines[0] and not _are_names(lines[begin - 1 : begin], mark):
+        # the first line names columns, and lines have more fields than it
+        return
     raise MappingError(
         f"{file_name}: line 1 has {lines[0].count(mark) + 1} of the {fields} fields that most "
         f"lines have; its table seems to begin on line {begin}: delete the lines above it"
@@ -84,6 +89,12 @@ def _refuse_padded_title(file_name: str, lines: list[bytes], mark: bytes) -> Non
                 f"as a title has; its table seems to begin on line {number}: delete the lines "
                 "above it"
             )
+
+
+def _are_names(found: list[bytes], mark: bytes) -> bool:
+    """True if a line has a text in every field and a number in none."""
+    fields = [field.strip(b' "') for line in found for field in line.split(mark)]
+    return bool(fields) and all(field and not _NUMBER.fullmatch(field) for field in fields)
 
 
 def _is_mostly_blank(line: bytes, mark: bytes) -> bool:

@@ -1,5 +1,6 @@
 """Sources of declared rows: files and folders, or a query on another database."""
 
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import polars as pl
-from sqlalchemy import create_engine, text
+from sqlalchemy import URL, Engine, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.clock import to_datetime
@@ -86,7 +87,7 @@ class QuerySource:
             # the message begins with the name of another setting
             said = str(error).removeprefix("DATABASE_URL: ")
             raise SettingsError(f"the database of source.sql: {said}") from error
-        self._engine = create_engine(parsed)
+        self._engine = _read_only(parsed)
         since = _EPOCH if since_us is None else to_datetime(since_us)
         is_text = parsed.get_backend_name() == "sqlite"
         self._parameters = {"since": since.isoformat(sep=" ")[:26] if is_text else since}
@@ -129,6 +130,25 @@ class QuerySource:
             raise DataUnavailable(f"source.sql failed: {str(cause).strip()}") from error
         finally:
             self._engine.dispose()
+
+
+def _read_only(url: URL) -> Engine:
+    """An engine that reads; a SQLite file is opened so that it is never made or changed.
+
+    Raises:
+        DataUnavailable: the file is not there.
+    """
+    place = url.database or ""
+    if url.get_backend_name() != "sqlite" or place.startswith((":memory:", "file:")):
+        return create_engine(url)
+    path = Path(place).absolute()
+    if not path.is_file():
+        raise DataUnavailable(
+            f"the database of source.sql, {path}, does not exist: correct its URL"
+        )
+    return create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    )
 
 
 def _frame(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> pl.DataFrame:

@@ -328,7 +328,7 @@ def test_newest_rows_without_a_label_are_told(tmp_path: Path) -> None:
     )
     notes = " ".join(proposed(tmp_path, frame, "y", time="when").proposal.notes)
     assert "16.7% of the rows have no label" in notes
-    assert "after 2025-05-28, have no label: if that is how long" in notes
+    assert "after 2025-05-27, have no label: if that is how long" in notes
     assert 'write delay = "' in notes
 
 
@@ -689,6 +689,23 @@ def test_a_query_that_cannot_be_used_says_why_and_leaves_nothing(
     with pytest.raises(UnderstudyError, match=re.escape(part)):
         new_use_case(asked_by_query(sql, label), tmp_path / "usecases", NOW_US)
     assert not (tmp_path / "usecases").exists()
+
+
+def test_a_database_file_that_is_not_there_is_named_and_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATABASE_URL", f"sqlite:///{tmp_path}/none.db")
+    with pytest.raises(UnderstudyError, match=r"none\.db, does not exist: correct its URL"):
+        new_use_case(asked_by_query("select 1"), tmp_path / "usecases", NOW_US)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_query_cannot_change_the_database_it_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATABASE_URL", in_database(tmp_path, churn(50)))
+    with pytest.raises(UnderstudyError, match="readonly database"):
+        new_use_case(asked_by_query("delete from rows returning *"), tmp_path / "u", NOW_US)
 
 
 def test_a_query_without_a_database_names_the_variable(
