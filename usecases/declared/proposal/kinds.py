@@ -190,8 +190,9 @@ def styles_of(
         return None, {}
     found = {name: mark for name, facts in numbers.items() if (mark := _mark(facts)) is not None}
     of_label = None if label is None else _mark(label)
-    of_odd = [mark for facts in odd if (mark := _mark(facts)) is not None]
-    mark = of_label or max(sorted(set(of_odd)), key=of_odd.count, default=".")
+    shown = [_mark(facts) for facts in odd]
+    most: Mark = "," if shown.count(",") > shown.count(".") else "."
+    mark = of_label or most
     style = EUROPEAN if mark == "," else AMERICAN
     return style, {name: other for name, other in found.items() if other != mark}
 
