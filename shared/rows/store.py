@@ -97,7 +97,7 @@ def insert_rows(
 def first_differences(
     connection: Connection, tables: RowTables, records: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, str, Any, Any]]:
-    """Of records that are stored with other values: id, first such column, its value, the stored.
+    """Records that are stored with other values: id, first such column, its value, the stored one.
 
     Labels are no difference: they are updated.
     """

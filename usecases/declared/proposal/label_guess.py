@@ -74,7 +74,7 @@ def _guess_of(task: TaskKind, facts: Facts) -> LabelGuess:
 
 
 def _with_none(facts: Facts) -> tuple[Facts, Counter[str]]:
-    """Facts in which `none` is a class where it stands among words, and what is no label.
+    """Facts in which `none` is a class where it stands among words, and words for a missing label.
 
     Among yes and no, or among numbers, it is how a program writes a missing value.
     """
