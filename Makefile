@@ -29,7 +29,7 @@ $(VENV)/.run: requirements.txt requirements/serving.txt requirements/learning.tx
 	@$(PHASE) "torch (its CPU build, where that can be had)" scripts/install-torch $(BIN)/pip
 	@$(PHASE) "other libraries (requirements.txt)" $(BIN)/pip install --quiet -r requirements.txt
 	@$(PHASE) "understudy itself" $(BIN)/pip install --quiet --no-deps --editable .
-	@$(PHASE) "kernels, compiled once" $(BIN)/python -m scripts.precompile
+	@$(PHASE) "kernels, compiled once" $(BIN)/python -m usecases.precompile
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements/dev.txt requirements/ray.txt

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
+from native.precompile import call_precompiled
 from shared.explain.blend import BlendExplainer
-from shared.explain.ensemble import Floats, NotExplainable
+from shared.explain.ensemble import Ensemble, Floats, Nodes, NotExplainable
 from shared.explain.explainer import Explainer, Reason
 from shared.explain.parts import EnsemblePart, PartOfScore, ScoreParts, read_parts
 from shared.usecase.serving import FloatVector
@@ -18,7 +21,9 @@ __all__ = [
     "Reason",
     "ScoreParts",
     "explainer_of",
+    "load_compiled",
     "read_parts",
+    "warm_up",
 ]
 
 
@@ -56,3 +61,29 @@ def explainer_of(graph: bytes, names: Sequence[str], components: Sequence[str]) 
             return BlendExplainer.of(graph, names, components)
         except NotExplainable:
             raise single from None
+
+
+def warm_up() -> None:
+    """Have the compiled functions on disk before the first explanation needs them."""
+    call_precompiled(load_compiled)
+
+
+def load_compiled() -> None:
+    """Call each compiled function that explanations call, on one tree with one question."""
+    leaves = np.array([False, True, True])
+    nodes = Nodes(
+        feature=np.zeros(3, dtype=np.int32),
+        threshold=np.zeros(3, dtype=np.float32),
+        is_equality=np.zeros(3, dtype=np.bool_),
+        is_leaf=leaves,
+        left=np.array([1, 0, 0], dtype=np.int32),
+        right=np.array([2, 0, 0], dtype=np.int32),
+        missing_left=np.zeros(3, dtype=np.bool_),
+        cover=np.array([2.0, 1.0, 1.0]),
+        value=np.array([0.0, -1.0, 1.0]),
+    )
+    place = np.zeros(1, dtype=np.int32)
+    ensemble = Ensemble(nodes, place, place, np.zeros(1), b"")
+    row = np.zeros(1, dtype=np.float32)
+    Explainer.of_ensemble(ensemble, ("feature",)).contributions_of(row.reshape(1, 1))
+    EnsemblePart("", (), "identity", None, ensemble, ("feature",)).explained(row)

@@ -54,6 +54,11 @@ class Explainer:
         """
         ensemble = read_ensemble(graph)
         refuse_made_up_covers(ensemble.nodes)
+        return cls.of_ensemble(ensemble, names)
+
+    @classmethod
+    def of_ensemble(cls, ensemble: Ensemble, names: Sequence[str]) -> "Explainer":
+        """The explainer of these trees; its compiled functions are loaded."""
         paths = paths_of(ensemble)
         trees = tuple(
             np.flatnonzero(ensemble.target == target) for target in range(len(ensemble.base))

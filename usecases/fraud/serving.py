@@ -26,7 +26,7 @@ from .answers.contributions import REASON_RULE
 from .answers.examples import EXAMPLES
 from .answers.predict import PredictionResponse, predict
 from .exports import LABEL_WORDS
-from .features import online
+from .features import online, postgres_windows
 from .features.catalogue import FEATURE_SET
 from .judgement import Decision, prediction
 from .requests import TransactionRequest, to_transaction
@@ -59,6 +59,11 @@ class FraudServing:
 
     def warm_up(self) -> None:
         online.warm_up()
+
+    def precompile(self) -> None:
+        """Compile for every kind of database: an image does not know which it will have."""
+        online.warm_up()
+        postgres_windows.warm_up()
 
 
 def use_case(rules_path: Path = RULES_PATH) -> FraudServing:

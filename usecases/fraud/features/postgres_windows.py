@@ -157,6 +157,12 @@ def postgres_windows(
     return PostgresWindows(fetch, windows, max_prior_rows)
 
 
+def warm_up() -> None:
+    """Have the compiled function on disk before a database of this kind needs it."""
+    if COMPILED_READING.in_use and hashes_agree():
+        call_precompiled(load_compiled)
+
+
 def load_compiled() -> None:
     """Call the compiled function once, with what it is called with."""
     nothing = np.frombuffer(b"", dtype=np.uint8)

@@ -1,6 +1,6 @@
-"""Compile the kernels of the default use case, once, so that no start has to.
+"""Compiles what a use case and explanations call, so that no start and no request has to.
 
-`make run` and the images call it after the installation: `python -m scripts.precompile`.
+`make run` and the images call it after the installation: `python -m usecases.precompile`.
 """
 
 import sys
@@ -8,19 +8,22 @@ import time
 from collections.abc import Callable
 
 import usecases
+from shared import explain
 
 
 def main() -> int:
     """The exit status: 0; what cannot be compiled now is compiled at the first start."""
     serving = usecases.load_serving(usecases.DEFAULT)
-    _timed("the kernels that scoring calls", serving.warm_up)
+    # optional: a use case that compiles the same for every database has `warm_up` only
+    _timed("what scoring calls", getattr(serving, "precompile", serving.warm_up))
+    _timed("what explanations call", explain.warm_up)
     try:
         learning = usecases.load_learning(usecases.DEFAULT)
     except ModuleNotFoundError:
         return 0  # an image of the API has no training libraries
     warm_up: Callable[[], None] | None = getattr(learning, "warm_up", None)
     if warm_up is not None:
-        _timed("the kernels that training calls", warm_up)
+        _timed("what training calls", warm_up)
     return 0
 
 
