@@ -16,10 +16,11 @@ from console.screens.common import (
     current_model,
     health,
     live_version,
+    newest_of,
     newest_runs,
     schedules,
 )
-from console.wording import run_sentence
+from console.wording import WHAT_TO_DO, run_sentence
 from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.contracts.health import Component, Health
 from shared.contracts.models import CurrentModel
@@ -27,10 +28,12 @@ from shared.contracts.rollouts import RolloutView
 from shared.run_progress import RunProgress, running_now
 from shared.tables.job_schedules import JobSchedule
 from shared.tables.schema import approvals
+from shared.tables.schema import model_training_runs as runs_table
 
 # A scheduler records every ten seconds that it checked the schedule.
 _UNATTENDED_SECONDS = 60
 _CHART_POINTS = 120
+_OF_DATA = frozenset({"data_quality", "feature_quality"})
 _REMEDIES = {
     "model": "If it began with the last promotion, roll it back: Undo and steer.",
     "journal": "Decisions are safe in the journal; look at the database and the disk.",
@@ -97,7 +100,7 @@ def read(reading: Reading, _params: Params) -> NowView:
     runs = newest_runs(reading, RETRAINING, 1)
     concerns = (*_of_api(reading, state), *_of_scheduler(jobs, reading.now_us))
     concerns += tuple(_of_run(runs))
-    concerns += tuple(_of_waiting(reading))
+    concerns += (*_of_waiting(reading), *_of_drift(reading))
     return NowView(
         is_well=not concerns and not reading.troubles,
         sentence=_sentence(version, concerns, reading, progress),
@@ -198,10 +201,37 @@ def _of_scheduler(jobs: Sequence[JobSchedule], now_us: int) -> tuple[Concern, ..
 
 
 def _of_run(runs: Sequence[dict[str, Any]]) -> list[Concern]:
-    if not runs or runs[0]["status"] != "FAILED":
+    if not runs:
         return []
-    why = f"Training run {runs[0]['runid']} failed: {runs[0]['statusmessage']}."
-    return [Concern(why, "Its page (Runs) has the step; then retrain: Undo and steer.")]
+    run_id, message = runs[0]["runid"], str(runs[0]["statusmessage"] or "").rstrip(".")
+    if runs[0]["status"] == "FAILED":
+        why = f"Training run {run_id} failed: {message}."
+        return [Concern(why, "Its page (Runs) has the step; then retrain: Undo and steer.")]
+    gate, _, rest = message.partition(" FAIL: ")
+    if runs[0]["status"] != "REFUSED" or gate not in _OF_DATA:
+        return []
+    # unlike a worse candidate, this stays until a person does something
+    why = f"Training run {run_id} was refused for its data: {rest}."
+    return [Concern(why, f"{WHAT_TO_DO[gate, 'FAIL']} Every figure is on its page: Runs.")]
+
+
+def _of_drift(reading: Reading) -> list[Concern]:
+    """The newest check, if it found that live rows are unlike those of the training."""
+    for found in reading.rows("newest_drift", _newest_drift):
+        metrics = found["metrics"] if isinstance(found["metrics"], dict) else {}
+        columns = metrics.get("columns")
+        listed = columns if isinstance(columns, list) else []
+        if any(isinstance(one, dict) and one.get("alarm") is True for one in listed):
+            answer = str(metrics.get("answer") or found["statusmessage"] or "").rstrip(".")
+            why = f"Drift: {answer.removeprefix('Yes: ')}."
+            return [Concern(why, "Look at Drift: has reality changed, or is a pipeline broken?")]
+    return []
+
+
+def _newest_drift(connection: Connection) -> list[dict[str, Any]]:
+    columns = (runs_table.c.metrics, runs_table.c.statusmessage)
+    query = select(*columns).where(newest_of("drift", 1))
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def _due(job: JobSchedule) -> Due:

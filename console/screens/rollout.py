@@ -21,6 +21,7 @@ TESTS = {
     "latency": "slower answers",
     "scores": "other scores",
     "alerts": "another number of alerts",
+    "outcomes": "worse outcomes, by labels",
     "split": "users split otherwise than they should be",
 }
 

@@ -148,3 +148,31 @@ def test_a_rollback_says_of_each_metric_whether_it_gets_worse(
     metric: str, now: float, then: float, word: str
 ) -> None:
     assert change_word(metric, now, then) == word
+
+
+def test_the_first_page_asks_for_a_person_after_a_drift_alarm_and_not_after_a_quiet_check(
+    bench: Bench,
+) -> None:
+    column = {"name": "amount", "effect": 1.0, "floor": 0.5}
+    for has_alarm in (False, True, False):
+        answer = "Yes: amount has moved" if has_alarm else "No"
+        metrics = {"columns": [{**column, "alarm": has_alarm}], "answer": answer}
+        bench.add_run(jobname="drift", status="SUCCEEDED", metrics=metrics)
+        bench.wired.sources.reads.forget()
+        page = bench.browser().get("/now").text
+        assert ("Drift: amount has moved." in page) == has_alarm
+        assert ("needs you" in page) == has_alarm
+
+
+@pytest.mark.parametrize(
+    ("message", "is_said"),
+    [("data_quality FAIL: lat is null in half of the rows", True),
+     ("metrics FAIL: auc is worse", False)],
+)  # fmt: skip
+def test_the_first_page_asks_for_a_person_where_the_rows_are_at_fault_not_the_candidate(
+    bench: Bench, message: str, is_said: bool
+) -> None:
+    bench.add_run(status="REFUSED", statusmessage=message)
+    page = bench.browser().get("/now").text
+    assert ("was refused for its data: lat is null" in page) == is_said
+    assert ("correct them at their source" in page) == is_said
