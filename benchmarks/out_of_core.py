@@ -102,7 +102,8 @@ def measure(root: Path | None, fill: Fill, rows_in_memory: int, processes: int) 
         began_us = SystemClock().now_us()
         rows = fill(one.engine)
         filled_seconds = round((SystemClock().now_us() - began_us) / MICROS_PER_SECOND, 1)
-        size = (Path(name) / "understudy.db").stat().st_size
+        # much of it may still be in the write-ahead log
+        size = sum(file.stat().st_size for file in Path(name).glob("understudy.db*"))
         one.start_api()
         scheduler = one.start("scheduler")
         say(f"waiting for the first model, {rows} rows, written in {filled_seconds} s")
@@ -121,13 +122,15 @@ def measure(root: Path | None, fill: Fill, rows_in_memory: int, processes: int) 
 
 
 def by_step(run: Run, memory: MemoryWatch) -> Figures:
-    """Seconds of each step, and the most memory that was seen in it."""
+    """Seconds of each step, and the most memory that was seen in it, if it took long enough."""
     found: Figures = {}
     for step in run.steps or ():
         began = to_micros(datetime.fromisoformat(step["started_at"]))
         lasted = step["duration_seconds"]
         peak = memory.peak_between(began, began + round(lasted * MICROS_PER_SECOND))
-        found |= {f"{step['step']}_s": lasted, f"{step['step']}_gib": round(peak / GIB, 3)}
+        found[f"{step['step']}_s"] = lasted
+        if peak:
+            found[f"{step['step']}_gib"] = round(peak / GIB, 3)
     return found
 
 
