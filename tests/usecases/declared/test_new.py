@@ -363,6 +363,16 @@ def test_columns_without_a_name_at_the_end_are_left_out_and_told(tmp_path: Path)
     assert made.counts.rejected == 0
 
 
+def test_columns_that_only_a_later_file_has_are_left_out_and_told(tmp_path: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    table().write_csv(folder / "1.csv")
+    table(colour=["red"] * ROWS).write_csv(folder / "2.csv")
+    made = new_use_case(asked(folder, "y", time="when"), tmp_path / "usecases", NOW_US)
+    assert made.counts.read == 2 * ROWS
+    assert "2.csv has columns that 1.csv lacks, 'colour': left out" in made.proposal.notes
+
+
 def test_a_ranking_takes_the_columns_of_its_items(tmp_path: Path) -> None:
     ratings = {"rating_tea": [1, 2, 5], "rating_mate": [5, 4, 1]}
     frame = pl.DataFrame({"user": ["a", "b", "c"], "age": [30, 40, 51], **ratings})

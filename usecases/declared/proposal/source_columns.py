@@ -65,7 +65,17 @@ def columns_of(
             "columns out, or select those that count with --sql"
         )
     _refuse_missing(asked, names, sources[0].name)
-    return names, notes
+    return names, [*notes, *_only_elsewhere(names, sources)]
+
+
+def _only_elsewhere(names: Sequence[str], sources: Sequence[RowSource]) -> list[str]:
+    """A note about the first file with columns that the first of all files lacks."""
+    for source in sources[1:]:
+        more = [name for name in source.column_names() if name.strip() and name not in names]
+        if more:
+            shown = ", ".join(map(repr, more[:5])) + (", ..." if len(more) > 5 else "")
+            return [f"{source.name} has columns that {sources[0].name} lacks, {shown}: left out"]
+    return []
 
 
 def _refuse_same(asked: NewUseCase) -> None:
