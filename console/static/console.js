@@ -28,6 +28,7 @@
   };
 
   const plot = (table) => {
+    if (table.tBodies[0].rows.length < 2) return;
     const place = document.createElement("div");
     place.className = "plot";
     place.setAttribute("aria-hidden", "true");

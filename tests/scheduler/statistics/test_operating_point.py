@@ -81,7 +81,7 @@ def test_alert_precision_that_falls_is_refused_though_both_models_rank_alike() -
     verdict = judge(evidence, POLICY)
     assert verdict.outcome is Outcome.FAIL
     assert "at the thresholds that would be served" in verdict.reason
-    assert "precision of the alerts 0.7107 -> 0.6, -0.1107" in verdict.reason
+    assert "precision of the alerts 0.7107 -> 0.6, worse by 0.1107" in verdict.reason
     assert verdict.numbers["guard.alert_precision.candidate"] == pytest.approx(0.6)
 
 
