@@ -468,6 +468,10 @@ REFUSED: dict[str, tuple[pl.DataFrame, str, dict[str, Any], list[str]]] = {
         CHURN.with_columns(as_of=pl.int_range(pl.len()) % 20 + 2000), "churned", NAMED,
         ["'as_of' holds years such as 2000", "write whole dates"],
     ),
+    "a time of months": (
+        CHURN.with_columns(stamped("2025-06")), "churned", NAMED,
+        ["--time as_of: '2025-06' is a month, and a row needs a day: write whole dates"],
+    ),
     "one column for two roles": (
         CHURN, "churned", {"time": "as_of", "entity": "churned"},
         ["--label churned and --entity churned are one column"],

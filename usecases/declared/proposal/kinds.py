@@ -157,8 +157,9 @@ def _doubts(facts: Facts, kind: Kind) -> list[str]:
         )
     if kind is Kind.CATEGORY and facts.blank_words:
         words = sorted(facts.blank_words)
+        are = "is a word" if len(words) == 1 else "are words"
         found.append(
-            f"{', '.join(map(repr, words))} ({sum(facts.blank_words.values()):,} rows) is a word "
+            f"{', '.join(map(repr, words))} ({sum(facts.blank_words.values()):,} rows) {are} "
             "like others here: if it means that there is no value, leave it empty in the source, "
             f"or write nulls = [{', '.join(map(_quoted, ['NULL', *words]))}] under [csv]"
         )

@@ -1,6 +1,7 @@
 """A proposal: every column of a source with a guess and a reason, and the roles that were named."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
@@ -35,6 +36,7 @@ _NEARLY_ALL = 0.9
 _ZONE = "UTC"
 _LONGEST_HELD_OUT_DAYS = 60
 _FEWEST_UNLABELLED = 5
+_MONTH = re.compile(r"\d{4}[-/.]\d{1,2}|\d{1,2}[-/.]\d{4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +249,11 @@ def _reading(asked: NewUseCase, sample: pl.DataFrame) -> TimeReading:
     if said == 0:
         raise CannotPropose(f"--time {asked.time}: the column is empty; name another, or --no-time")
     if unread.height > (1 - _NEARLY_ALL) * said:
+        if _MONTH.fullmatch(str(unread[0, asked.time]).strip()):
+            raise CannotPropose(
+                f"--time {asked.time}: {unread[0, asked.time]!r} is a month, and a row needs a "
+                "day: write whole dates, e.g. that of its last day, 2025-12-31"
+            )
         raise CannotPropose(
             f"--time {asked.time}: {unread[0, asked.time]!r} is not a date and time, and "
             f"{unread.height:,} of {said:,} values like it: name another column, say "
