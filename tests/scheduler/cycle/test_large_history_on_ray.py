@@ -39,13 +39,12 @@ OF_FILES = (
 
 @pytest.fixture(scope="module")
 def two_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A head that takes no task and two workers; the driver's environment names them."""
+    """A head and a worker, each takes a task at a time; the driver's environment names them."""
     if find_spec("ray") is None:
         if os.environ.get("CI") == "true":
             pytest.fail("CI must have Ray; install requirements/ray.txt")
         pytest.skip("Ray is not installed here; requirements/ray.txt has it")
-    with running_ray(tmp_path_factory.mktemp("ray"), head_cpus=0) as nodes:
-        nodes.start_worker()
+    with running_ray(tmp_path_factory.mktemp("ray"), head_cpus=1) as nodes:
         nodes.start_worker()
         before = dict(os.environ)
         os.environ.update(nodes.environment)
