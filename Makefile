@@ -17,7 +17,7 @@ FOLDER ?=
 # what a step of the installation is, how long it took and what it added
 PHASE := scripts/phase $(VENV)
 
-.PHONY: help demo screenshots run install test test-again check format test-compose test-long test-long-again test-fuzz test-tracking bench-elsewhere clean
+.PHONY: help demo screenshots run install test test-again check format test-compose test-long test-long-again test-fuzz test-cluster test-tracking bench-elsewhere clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -46,11 +46,11 @@ run: $(VENV)/.run ## set up and run both services (http://127.0.0.1:8000) and th
 	$(BIN)/understudy run
 
 test: $(VENV)/.dev ## set up and run the default tests; FOLDER=tests/api for some
-	$(BIN)/pytest -n $(PYTEST_WORKERS) -m "not compose and not slow and not mlflow" $(FOLDER)
+	$(BIN)/pytest -n $(PYTEST_WORKERS) -m "not compose and not slow and not mlflow and not cluster" $(FOLDER)
 
 # where nothing is known to have failed it fails: the tests may not have run at all
 test-again: $(VENV)/.dev ## only what failed last time, one after another
-	$(BIN)/pytest --last-failed --last-failed-no-failures none -m "not compose and not slow and not mlflow"
+	$(BIN)/pytest --last-failed --last-failed-no-failures none -m "not compose and not slow and not mlflow and not cluster"
 
 test-long: $(VENV)/.dev ## the tests that take long: processes killed again and again, real alerts
 	$(BIN)/pytest -n $(LONG_WORKERS) --dist loadfile -m "slow"
@@ -71,6 +71,9 @@ test-tracking: $(VENV)/.dev $(MLFLOW)/.server ## start a real MLflow server and 
 
 test-compose: $(VENV)/.dev ## build the containers and take them through the loop
 	$(BIN)/pytest -m compose tests/e2e -s
+
+test-cluster: $(VENV)/.dev ## train on Ray: two nodes of this machine, and the containers of ray.yml; not in .ci/run
+	$(BIN)/pytest -m cluster tests -s
 
 check: $(VENV)/.dev ## lint, format, types, workflows, Kubernetes manifests, known vulnerabilities
 	$(BIN)/ruff check .

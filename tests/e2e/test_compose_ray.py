@@ -13,7 +13,7 @@ from benchmarks.services import free_port
 from tests.support.compose import ComposeStack, require_engine
 from tests.support.pages import commands_of
 
-pytestmark = pytest.mark.compose
+pytestmark = pytest.mark.cluster
 
 FILE = "deploy/compose/ray.yml"
 PAGE = "deploy/compose/README.md"

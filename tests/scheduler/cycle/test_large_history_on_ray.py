@@ -27,7 +27,7 @@ from tests.support import tasks_for_executors as tasks
 from tests.support.cycle_bench import context_of, run_once
 
 pytest.importorskip("duckdb", reason="pip install -r requirements/learning.txt")
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.cluster, pytest.mark.filterwarnings("ignore")]
 
 ROWS = 4_000
 KEY = Ed25519PrivateKey.generate()
