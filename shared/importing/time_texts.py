@@ -50,8 +50,10 @@ def read_time_texts(texts: pl.Series, order: Order | None) -> TimeTexts:
             break
         found = _taken_apart(open_rows, family)
         done = found.filter(pl.col("year").is_not_null())
-        read.append(done)
-        parts = open_rows.join(done.select("at"), on="at", how="anti")
+        parts = open_rows
+        if not done.is_empty():
+            read.append(done)
+            parts = open_rows.join(done.select("at"), on="at", how="anti")
     return _assembled(table.height, read)
 
 
