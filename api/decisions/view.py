@@ -17,6 +17,7 @@ from shared.contracts.decisions import (
     ChampionView,
     DecisionView,
     Explanation,
+    LabelView,
     RouteAnswer,
     ThresholdView,
 )
@@ -80,11 +81,14 @@ class DecisionViews:
             feature_set_version=values["feature_set_version"],
             latency_ms=finite(values["latency_ms"]),
             features={name: finite(number) for name, number in features.items()},
-            label=found.label,
-            earlier_labels=list(found.labels),
+            label=None if found.label is None else self._named(found.label),
+            earlier_labels=[self._named(one) for one in found.labels],
             explanation=self._explanation(DecidedRow(row, model, features, scores)),
             champion=self._champion(found, row, vector),
         )
+
+    def _named(self, label: LabelView) -> LabelView:
+        return label.model_copy(update={"name": self._rows.label_name(label.value)})
 
     def _features(self, values: Mapping[str, Any]) -> tuple[FloatVector, dict[str, float]]:
         """The vector as it was served, and its numbers by name; empty where it is not known."""

@@ -19,6 +19,7 @@ class LabelView(BaseModel):
     """The ground truth as the use case stores it, and the instant since when it is known."""
 
     value: Any
+    name: str | None = Field(default=None, description="Its class, where the task has classes")
     known_at: str
     source: str | None
     sent_by: str | None

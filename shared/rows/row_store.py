@@ -16,6 +16,7 @@ from shared.rows.table_changes import make_tables
 from shared.rows.tables import served_rows, tables_of
 from shared.tables.engine import migrate
 from shared.tables.writer import WrittenLabels
+from shared.tasks.labels import label_name
 from shared.transaction import Label
 from shared.usecase.row_store import RowFields
 
@@ -67,6 +68,10 @@ class DeclaredRowStore:
         moments = ("event_time", "ingested_at", *self._moments)
         instants = {name: found[name] for name in moments if found[name] is not None}
         return found | {name: isoformat(int(instant)) for name, instant in instants.items()}
+
+    def label_name(self, stored: Any) -> str | None:
+        task = self._schema.task
+        return str(label_name(task, stored)) if task.is_classification else None
 
     def decided(self, *, quarantined: bool) -> FromClause:
         return self._tables.quarantined if quarantined else self._served

@@ -45,6 +45,9 @@ class TransactionStore:
         found = {column: values[column] for column in self.columns}
         return found | {name: isoformat(found[name]) for name in ("event_time", "ingested_at")}
 
+    def label_name(self, stored: Any) -> str | None:
+        return "positive" if stored else "negative"
+
     def decided(self, *, quarantined: bool) -> FromClause:
         return quarantined_transaction_logs if quarantined else api_transaction_logs
 

@@ -56,6 +56,10 @@ class RowStore(Protocol):
         """The row of its columns for people: instants as text, flags as such."""
         ...
 
+    def label_name(self, stored: Any) -> str | None:
+        """The class of a stored label, where labels are classes."""
+        ...
+
     @property
     def label_changes(self) -> Table:
         """Labels that a later one replaced; the row's id has the name it has in `columns`."""

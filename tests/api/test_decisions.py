@@ -81,6 +81,7 @@ def test_a_label_and_the_one_it_replaced_are_told(serving: Running) -> None:
         assert feedback(serving, said).status_code == 200
     found = told(serving, "t-1")
     assert (found["label"]["value"], found["label"]["sent_by"]) == (0, "feedback")
+    assert (found["label"]["name"], found["earlier_labels"][0]["name"]) == ("negative", "positive")
     assert found["label"]["known_at"] == "2026-01-02T00:00:00.000000Z"
     [earlier] = found["earlier_labels"]
     assert (earlier["value"], earlier["replaced_at"]) == (1, "2026-01-02T00:00:00.000000Z")
@@ -148,6 +149,18 @@ def test_contributions_of_a_declared_row_make_its_score_and_are_called_as_sent(
     assert set(found["explanation"]["explained_share"].values()) == {1.0}
     assert found["row"]["contract"] == "month"
     assert found["champion"]["answers"][0]["decision"] == found["decision"]
+
+
+def test_a_label_of_a_declared_row_is_told_by_the_name_of_its_class(churn: Running) -> None:
+    for label in ("no", "yes"):
+        said = {"row_id": "r-1", "label": label, "label_known_at": "2026-01-02T00:00:00Z"}
+        answer = churn.client.post(
+            "/feedback", json={"labels": [said]}, headers=churn.bearer(Role.FEEDBACK)
+        )
+        assert answer.status_code == 200, answer.text
+    found = told(churn, "r-1")
+    assert (found["label"]["value"], found["label"]["name"]) == (1.0, "yes")
+    assert found["earlier_labels"][0]["name"] == "no"
 
 
 def test_a_declared_row_says_which_threshold_it_reached(churn: Running) -> None:

@@ -5,7 +5,13 @@ from urllib.parse import quote
 
 import typer
 
-from shared.contracts.decisions import ChampionView, DecisionView, ExplainedPart, ThresholdView
+from shared.contracts.decisions import (
+    ChampionView,
+    DecisionView,
+    ExplainedPart,
+    LabelView,
+    ThresholdView,
+)
 from understudy.api_client import read_api
 from understudy.commands.options import AsJson
 from understudy.settings import load_settings
@@ -107,9 +113,13 @@ def _print_label(found: DecisionView) -> None:
         console.print("no label yet")
         return
     source = f" ({label.source})" if label.source else ""
-    console.print(f"label {label.value} since {second_of(label.known_at)}{source}")
+    console.print(f"label {_shown(label)} since {second_of(label.known_at)}{source}")
     for earlier in found.earlier_labels:
-        console.print(f"before {second_of(earlier.replaced_at)} it was {earlier.value}")
+        console.print(f"before {second_of(earlier.replaced_at)} it was {_shown(earlier)}")
+
+
+def _shown(label: LabelView) -> str:
+    return str(label.value) if label.name is None else label.name
 
 
 def _print_champion(champion: ChampionView) -> None:
