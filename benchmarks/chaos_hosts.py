@@ -26,6 +26,8 @@ class Link:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: set[socket.socket] = set()
+        # taken while it was cut in silence
+        self._unanswered: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._is_cut = self._is_silent = False
         threading.Thread(target=self._accept, daemon=True).start()
@@ -34,21 +36,26 @@ class Link:
         """End all connections; `silent`: new ones are taken, and never answered."""
         with self._lock:
             self._is_cut, self._is_silent = True, silent
-            connections = tuple(self._open)
-        for each in connections:
-            _end(each)
+        self._end_all()
 
     def mend(self) -> None:
         """Let bytes pass again; connections that were never answered end."""
         with self._lock:
             self._is_cut = False
-            connections = tuple(self._open)
-        for each in connections:
-            _end(each)
+        self._end_all()
 
     def close(self) -> None:
         self.cut(silent=False)
         self._listener.close()
+
+    def _end_all(self) -> None:
+        with self._lock:
+            connections, unanswered = tuple(self._open), tuple(self._unanswered)
+            self._unanswered.clear()
+        for each in connections:
+            _end(each)
+        for each in unanswered:
+            each.close()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -59,8 +66,10 @@ class Link:
     def _join(self, caller: socket.socket) -> None:
         with self._lock:
             is_cut, is_silent = self._is_cut, self._is_silent
-            if not is_cut or is_silent:
+            if not is_cut:
                 self._open.add(caller)
+            elif is_silent:
+                self._unanswered.add(caller)
         if is_cut:
             if not is_silent:
                 caller.close()

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -22,9 +23,9 @@ def echo_port() -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
 
     def echo(connection: socket.socket) -> None:
-        while content := connection.recv(100):
-            connection.sendall(content)
-        connection.close()
+        with connection, suppress(OSError):
+            while content := connection.recv(100):
+                connection.sendall(content)
 
     def serve() -> None:
         while True:
