@@ -18,6 +18,8 @@ class MemoryWatch:
 
     def __init__(self, pid: int) -> None:
         self.peak_bytes = 0
+        # without pages of mapped files, which the kernel takes back when it needs the room
+        self.peak_anonymous_bytes = 0
         self._samples: list[tuple[int, int]] = []
         self._pid = pid
         self._done = threading.Event()
@@ -40,9 +42,11 @@ class MemoryWatch:
 
     def _watch(self) -> None:
         while not self._done.wait(SAMPLE_SECONDS):
-            own = _field(self._pid, "VmHWM")
-            children = sum(_field(pid, "VmRSS") for pid in descendants(self._pid))
+            own, below = _field(self._pid, "VmHWM"), descendants(self._pid)
+            children = sum(_field(pid, "VmRSS") for pid in below)
             self.peak_bytes = max(self.peak_bytes, own + children)
+            anonymous = sum(_field(pid, "RssAnon") for pid in (self._pid, *below))
+            self.peak_anonymous_bytes = max(self.peak_anonymous_bytes, anonymous)
             held = _field(self._pid, "VmRSS") + children
             self._samples.append((SystemClock().now_us(), held))
 

@@ -116,6 +116,7 @@ def measure(root: Path | None, fill: Fill, rows_in_memory: int, processes: int) 
         "database_gib": round(size / GIB, 3),
         "seconds": seconds(run),
         "peak_gib": round(memory.peak_bytes / GIB, 3),
+        "peak_anonymous_gib": round(memory.peak_anonymous_bytes / GIB, 3),
         "promoted": int(run.status is RunStatus.SUCCEEDED),
         **by_step(run, memory),
     }
