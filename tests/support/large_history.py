@@ -43,8 +43,13 @@ def read_large_history(
 
 @dataclass
 class DistrustfulTasks:
-    """Every task twice, the last item first, and only what can be sent to another process."""
+    """Every task twice, the last item first, and only what can be sent to another process.
 
+    Attributes:
+        largest_result_bytes: what a task may send back: scores of its rows, never the rows.
+    """
+
+    largest_result_bytes: int = 100_000
     maps: list[str] = field(default_factory=list)
 
     def map(
@@ -65,7 +70,7 @@ class DistrustfulTasks:
             for _ in range(2):
                 task, shared, item = pickle.loads(one)
                 result = pickle.dumps(task(shared, item))
-            assert len(result) < 100_000
+            assert len(result) < self.largest_result_bytes
             results.append(pickle.loads(result))
         self.maps.append(names[0])
         return results[::-1]

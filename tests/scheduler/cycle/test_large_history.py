@@ -16,6 +16,7 @@ from benchmarks.small_world import write_small_world
 from learning.dataset.large import LargeRuns
 from scheduler.cycle.records import RunRecorder
 from shared.execution.executor import InTurn, executing
+from shared.sizes import MIB
 from shared.tables.engine import connect, migrate
 from shared.tables.runs import Run, RunStatus
 from shared.tables.schema import transaction_history_logs
@@ -26,6 +27,8 @@ from tests.support.large_history import DistrustfulTasks
 pytest.importorskip("duckdb", reason="pip install -r requirements/learning.txt")
 
 ROWS = 4_000
+# The scores of a quarter of a million held-out rows; their features would be forty times as much.
+SCORES_BYTES = 8 * MIB
 KEY = Ed25519PrivateKey.generate()
 
 
@@ -67,12 +70,17 @@ def _small(folder: Path, now_us: int) -> Engine:
     return engine
 
 
-def _run(folder: Path, large: LargeRuns, database: _Database = _small) -> _Ended:
+def _run(
+    folder: Path,
+    large: LargeRuns,
+    database: _Database = _small,
+    largest_result_bytes: int = 100_000,
+) -> _Ended:
     clock = SettableClock()
     engine = database(folder, clock.now_us())
     context = context_of(usecases.load_learning("fraud"), engine, clock, folder, KEY)
     context = replace(context, large=large, recipe="the same")
-    tasks = DistrustfulTasks()
+    tasks = DistrustfulTasks(largest_result_bytes)
     with capture_logs() as entries, executing(InTurn(), of_files=tasks):
         run = run_once(context, clock, RunRecorder(engine, structlog.get_logger()))
     engine.dispose()
@@ -146,10 +154,16 @@ def test_no_file_of_a_snapshot_stays(in_files: _Ended, work: Path) -> None:
 @pytest.mark.skipif(not PARQUET.exists(), reason="needs the Handbook's data (HANDBOOK_PARQUET)")
 def test_the_whole_handbook_gives_the_same_bundle_over_files_as_in_memory(tmp_path: Path) -> None:
     bounds = {"memory": LargeRuns(10_000_000, tmp_path), "files": LargeRuns(0, tmp_path)}
-    ended = {place: _run(tmp_path / place, bound, _handbook) for place, bound in bounds.items()}
+    ended = {
+        place: _run(tmp_path / place, bound, _handbook, SCORES_BYTES)
+        for place, bound in bounds.items()
+    }
     assert {place: one.told["place"] for place, one in ended.items()} == {
         place: place for place in bounds
     }
+    assert {place: one.run.message for place, one in ended.items()} == dict.fromkeys(
+        bounds, ended["memory"].run.message
+    )
     assert len(ended["memory"].pushed) == 1
     assert ended["files"].pushed == ended["memory"].pushed
     assert ended["files"].run.metrics == ended["memory"].run.metrics
