@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -81,28 +81,25 @@ def test_only_the_use_case_knows_what_it_is_about(room: str) -> None:
     assert knowing == []
 
 
-def test_the_scoring_service_never_imports_a_training_library() -> None:
+def loaded_by_the_service(beside: str, names: Sequence[str]) -> str:
+    """Those of the names that a new process has loaded with the scoring service and a module."""
     code = (
-        "import sys, usecases, api.launch, api.serving, shared.tasks\n"
+        f"import sys, usecases, api.launch, api.serving, {beside}\n"
         "usecases.load_serving(usecases.DEFAULT)\n"
-        f"print([name for name in {HEAVY} if name in sys.modules])"
+        f"print([name for name in {names} if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "[]"
+    return done.stdout.strip()
+
+
+def test_the_scoring_service_never_imports_a_training_library() -> None:
+    assert loaded_by_the_service("shared.tasks", HEAVY) == "[]"
 
 
 def test_the_default_scoring_service_loads_no_library_that_only_a_setting_needs() -> None:
-    code = (
-        "import sys, usecases, api.launch, api.serving, api.wiring\n"
-        "usecases.load_serving(usecases.DEFAULT)\n"
-        f"print([name for name in {OPTIONAL} if name in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip() == "[]"
+    assert loaded_by_the_service("api.wiring", OPTIONAL) == "[]"
 
 
 def test_the_scoring_service_serves_every_use_case_without_what_training_needs() -> None:

@@ -97,11 +97,15 @@ def test_a_request_that_comes_byte_by_byte_is_not_waited_for(served: Served, beg
     slow.close()
 
 
-def test_a_reader_who_never_reads_holds_no_report_open(served: Served) -> None:
+def write_large_report(served: Served) -> None:
     folder = served.bench.folder / "candidates" / "1.0.1"
     folder.mkdir(parents=True)
     with (folder / "report.html").open("wb") as file:
         file.truncate(_REPORT_BYTES)
+
+
+def test_a_reader_who_never_reads_holds_no_report_open(served: Served) -> None:
+    write_large_report(served)
     unread = [served.connect() for _ in range(3 * LIMITS.connections)]
     for one in unread:
         one.sendall(b"GET /reports/candidate/1.0.1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
@@ -114,10 +118,7 @@ def test_a_reader_who_never_reads_holds_no_report_open(served: Served) -> None:
 
 
 def test_a_reader_who_reads_gets_the_whole_report(served: Served) -> None:
-    folder = served.bench.folder / "candidates" / "1.0.1"
-    folder.mkdir(parents=True)
-    with (folder / "report.html").open("wb") as file:
-        file.truncate(_REPORT_BYTES)
+    write_large_report(served)
     url = f"http://127.0.0.1:{served.port}/reports/candidate/1.0.1"
     assert len(httpx.get(url, timeout=PATIENCE_SECONDS).content) == _REPORT_BYTES
 
