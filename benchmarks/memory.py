@@ -1,5 +1,6 @@
-"""The peak memory of a process and its children, watched from outside (Linux)."""
+"""The peak memory of a process and its children, and of a disk, watched from outside (Linux)."""
 
+import shutil
 import threading
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from shared.clock import SystemClock
 
 KIB = 1024
 SAMPLE_SECONDS = 0.1
+DISK_SAMPLE_SECONDS = 2.0
 
 
 class MemoryWatch:
@@ -49,6 +51,30 @@ class MemoryWatch:
             self.peak_anonymous_bytes = max(self.peak_anonymous_bytes, anonymous)
             held = _field(self._pid, "VmRSS") + children
             self._samples.append((SystemClock().now_us(), held))
+
+
+class DiskWatch:
+    """Samples what is used of a folder's disk; `peak_bytes` is the most beyond the beginning."""
+
+    def __init__(self, folder: Path) -> None:
+        self.peak_bytes = 0
+        self._folder = folder
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "DiskWatch":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        began = shutil.disk_usage(self._folder).used
+        while not self._done.wait(DISK_SAMPLE_SECONDS):
+            used = shutil.disk_usage(self._folder).used
+            self.peak_bytes = max(self.peak_bytes, used - began)
 
 
 def peak_mib(pid: int) -> float:
