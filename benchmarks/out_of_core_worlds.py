@@ -32,7 +32,7 @@ LARGER = 0.003
 def write_lake(
     engine: Engine, lake: Lake, now_us: int, wanted: int, rows_a_world: int = ROWS_A_WORLD
 ) -> int:
-    """As `write_worlds`, with the simulated worlds in the database and their copies in a lake."""
+    """Rows of `write_worlds`, the simulated worlds in the database and their copies in a lake."""
     worlds = max(SIMULATED_WORLDS, -(-wanted // rows_a_world))
     written = write_worlds(engine, now_us, wanted * SIMULATED_WORLDS // worlds, rows_a_world)
     rows = read_snapshot(engine, now_us)
@@ -49,7 +49,7 @@ def write_lake(
 
 
 def _copied(rows: pl.DataFrame, number: int) -> pl.DataFrame:
-    """As `_copy` does it in the database."""
+    """The copy that `_copy` makes in the database."""
     source = _row_id(number % SIMULATED_WORLDS)
     ours = {
         name: pl.lit(_own_name(number)) + pl.col(name).str.slice(len(_own_name(0))) for name in OWN
