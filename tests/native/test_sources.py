@@ -2,7 +2,7 @@
 
 import inspect
 
-from native.sources import _imported_by, _names_in, source_digest
+from native.compiled import _imported_by, _names_in, source_digest
 from usecases.fraud.features import stepping
 
 
