@@ -12,12 +12,11 @@ from sqlalchemy import Engine
 
 from shared.clock import MICROS_PER_DAY
 from shared.tables.writer import write_history_records
-from simulator.atlas import ELECTRONICS
 from simulator.crimes import buy_big, clone, compromise, take_over, test_cards, use_strange_device
 from simulator.events import Crime, EventStage, SimulatedEvents, together
 from simulator.history import COLUMNS, SimulatedPast, records, witnessed
 from simulator.spending import spend
-from simulator.world import World, build_world
+from simulator.world import ELECTRONICS, World, build_world
 
 PURPOSE = 3
 """The seed of these draws; others make the world itself."""

@@ -10,7 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
-from simulator.atlas import (
+from simulator.events import NOWHERE, Crime, EventStage, SimulatedEvents, together
+from simulator.spending import DEVICES_PER_CUSTOMER, kinds, usual_amounts
+from simulator.world import (
     ATM,
     CASH,
     CITIES,
@@ -20,10 +22,11 @@ from simulator.atlas import (
     MONEY_TRANSFER,
     ONLINE,
     POS,
+    Floats,
+    Ints,
+    in_city,
+    pick,
 )
-from simulator.events import NOWHERE, Crime, EventStage, SimulatedEvents, together
-from simulator.spending import DEVICES_PER_CUSTOMER, kinds, usual_amounts
-from simulator.world import Floats, Ints, in_city, pick
 
 # Shares of all crimes; the first is a share of rows that were honest otherwise.
 MIX = {

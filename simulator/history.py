@@ -8,11 +8,20 @@ import numpy as np
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND
 from shared.transaction import ATTRIBUTE_OF
-from simulator.atlas import CATEGORIES, CHANNELS, CITIES, POS, TRANSACTION_TYPES
 from simulator.crimes import commit
 from simulator.events import NOWHERE, Crime, EventStage, SimulatedEvents, together
 from simulator.spending import spend
-from simulator.world import Flags, Floats, Ints, World
+from simulator.world import (
+    CATEGORIES,
+    CHANNELS,
+    CITIES,
+    POS,
+    TRANSACTION_TYPES,
+    Flags,
+    Floats,
+    Ints,
+    World,
+)
 
 MATURITY_US = 7 * MICROS_PER_DAY
 CURRENCY = "EUR"

@@ -19,10 +19,9 @@ import httpx
 import numpy as np
 from pydantic import BaseModel
 
-from shared.clock import MICROS_PER_SECOND, isoformat
+from shared.clock import MICROS_PER_SECOND, isoformat, wall_ns
 from shared.contracts.feedback import FeedbackAnswer
 from shared.contracts.reading import Contract, ContractBroken, parse_contract
-from shared.machine_clock import wall_ns
 from simulator.crimes import commit
 from simulator.events import Crime, EventStage, SimulatedEvents
 from simulator.history import label_delays, named_rows

@@ -3,7 +3,8 @@
 import numpy as np
 
 from shared.clock import MICROS_PER_DAY
-from simulator.atlas import (
+from simulator.events import NOWHERE, Crime, EventStage, SimulatedEvents
+from simulator.world import (
     ATM,
     CASH,
     CATEGORIES,
@@ -16,9 +17,13 @@ from simulator.atlas import (
     PURCHASE,
     TRANSFER,
     WITHDRAWAL,
+    Flags,
+    Floats,
+    Ints,
+    World,
+    in_city,
+    pick,
 )
-from simulator.events import NOWHERE, Crime, EventStage, SimulatedEvents
-from simulator.world import Flags, Floats, Ints, World, in_city, pick
 
 HABIT = 0.8
 TRIP_SHARE = 0.5

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from shared.clock import MICROS_PER_DAY
-from simulator.atlas import ATM, MOBILE, POS
 from simulator.events import Crime, SimulatedEvents
 from simulator.history import COLUMNS, Drift, SimulatedPast, records, relive
-from simulator.world import World, build_world
+from simulator.world import ATM, MOBILE, POS, World, build_world
 
 
 def _rows(world: World, past: SimulatedPast) -> list[dict[str, Any]]:
