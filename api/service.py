@@ -14,7 +14,7 @@ from api.scoring.user_locks import MonotonicClock
 from api.settings import Settings
 from api.tracing.build import Tracing
 from api.workers.build import WorkerParts
-from shared.machine_clock import MachineClock
+from shared.clock import MachineClock
 from shared.usecase.serving import ServingUseCase
 
 

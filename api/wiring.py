@@ -20,8 +20,7 @@ from api.tracing.build import build_tracing
 from api.workers.build import build_peers, build_workers
 from api.workers.run_dir import RunDir
 from api.workers.worker_context import WorkerContext
-from shared.clock import MICROS_PER_SECOND, Clock
-from shared.machine_clock import MACHINE_CLOCK, MachineClock
+from shared.clock import MACHINE_CLOCK, MICROS_PER_SECOND, Clock, MachineClock
 from shared.machine_metrics import ClockMetrics, DiskMetrics, sqlite_folder
 from shared.usecase.serving import ServingUseCase
 

@@ -24,10 +24,9 @@ from scheduler.service import (
 )
 from scheduler.settings import SchedulerSettings, load_settings
 from scheduler.wiring import wire
-from shared.clock import Clock, SystemClock
+from shared.clock import MACHINE_CLOCK, Clock, SystemClock
 from shared.errors import SettingsError
 from shared.logs import configure_service_logging, start_failed
-from shared.machine_clock import MACHINE_CLOCK
 from shared.machine_metrics import ClockMetrics, DiskMetrics, sqlite_folder
 from shared.setting_docs import help_text
 from shared.system.files import keep_files_private

@@ -24,8 +24,7 @@ from apscheduler.triggers.base import BaseTrigger
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
-from shared.clock import to_datetime
-from shared.machine_clock import wall_ns
+from shared.clock import to_datetime, wall_ns
 
 # Triggers for APScheduler's periodic tasks that do not depend on the wall clock.
 #

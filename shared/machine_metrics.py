@@ -8,7 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy import make_url
 
-from shared.machine_clock import SETTLE_SECONDS, ClockState, MachineClock
+from shared.clock import SETTLE_SECONDS, ClockState, MachineClock
 from shared.system.disks import disk_space, existing_folder
 from shared.version import VERSION
 

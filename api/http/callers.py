@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import structlog
 
+from shared.clock import wall_ns
 from shared.keys.tokens import (
     ANONYMOUS,
     MIN_TOKEN_CHARACTERS,
@@ -16,7 +17,6 @@ from shared.keys.tokens import (
     named_token_files,
     token_digest,
 )
-from shared.machine_clock import wall_ns
 
 _log = structlog.get_logger()
 _LOOK_SECONDS = 1.0

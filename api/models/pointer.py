@@ -11,8 +11,7 @@ import structlog
 from api.metrics import Metrics
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
-from shared.clock import Clock
-from shared.machine_clock import wall_ns
+from shared.clock import Clock, wall_ns
 from shared.storage.object_store import WriteConflict
 
 _log = structlog.get_logger()

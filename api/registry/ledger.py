@@ -15,7 +15,7 @@ import structlog
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.bundle.version import Version
-from shared.machine_clock import wall_ns
+from shared.clock import wall_ns
 from shared.system.files import write_whole
 
 # Enough to find fallbacks; the audit trail has the complete history.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from learning.dataset.large import UNFINISHED
-from shared.machine_clock import wall_ns
+from shared.clock import wall_ns
 from shared.system.files import move, sync_tree
 
 DIGESTS = "digests.json"

@@ -33,7 +33,7 @@ from shared.importing.times import (
     counted_us,
     read_instants,
 )
-from shared.instant_forms import SHORT_DATE
+from shared.instant_texts import SHORT_DATE
 from shared.transaction import EARLIEST_US
 
 _LATEST_US = to_micros(datetime(2100, 1, 1, tzinfo=UTC))

@@ -12,7 +12,7 @@ import polars as pl
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND
 from shared.importing.texts import strip
-from shared.instant_forms import DAY_FIRST, FAMILIES, MAX_OFFSET_MINUTES, MONTH_FIRST, MONTHS
+from shared.instant_texts import DAY_FIRST, FAMILIES, MAX_OFFSET_MINUTES, MONTH_FIRST, MONTHS
 
 Order = Literal["day first", "month first"]
 

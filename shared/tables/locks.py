@@ -7,8 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, func, or_, text
 from sqlalchemy.exc import DBAPIError
 
-from shared.clock import MICROS_PER_DAY
-from shared.machine_clock import MACHINE_CLOCK
+from shared.clock import MACHINE_CLOCK, MICROS_PER_DAY
 
 # Longer than any lease, and than any pause before another attempt.
 LONGEST_WAIT_US = MICROS_PER_DAY

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import structlog
 from filelock import FileLock
 
+from shared.clock import wall_ns
 from shared.errors import SettingsError
-from shared.machine_clock import wall_ns
 from shared.system.files import close_to_others
 from shared.tables.storage_place import make_folder
 

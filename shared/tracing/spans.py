@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import orjson
 
-from shared.machine_clock import wall_ns
+from shared.clock import wall_ns
 from shared.tracing.context import TraceContext
 
 Kind = Literal["internal", "server", "client"]

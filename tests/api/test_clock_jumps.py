@@ -8,7 +8,7 @@ import pytest
 from api.scoring.user_locks import MonotonicClock
 from api.settings import Settings
 from api.wiring import build_service
-from shared.machine_clock import MachineClock
+from shared.clock import MachineClock
 from tests.api.server import Running
 from tests.api.tiny import TinyUseCase, stored_rows
 from tests.support.clocks import StoppedClock

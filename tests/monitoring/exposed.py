@@ -12,9 +12,8 @@ import usecases
 from scheduler.cycle.champion_metrics import ChampionMetrics
 from scheduler.metrics import scheduler_registry
 from scheduler.run_metrics import RunMetrics
-from shared.clock import SystemClock
+from shared.clock import MACHINE_CLOCK, SystemClock
 from shared.keys.tokens import API_ROLES, ensure_tokens
-from shared.machine_clock import MACHINE_CLOCK
 from shared.machine_metrics import ClockMetrics, DiskMetrics
 from shared.tables.engine import connect, migrate
 from shared.tables.job_schedules import JobSchedule, schedule_transaction, write_schedule

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from shared.clock import SystemClock
-from shared.machine_clock import MACHINE_CLOCK, MachineClock
+from shared.clock import MACHINE_CLOCK, MachineClock, SystemClock
 
 SECOND = 1_000_000_000
 HOUR = 3_600 * SECOND

@@ -14,8 +14,8 @@ from typing import IO, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from shared.clock import wall_ns
 from shared.errors import UnderstudyError
-from shared.machine_clock import wall_ns
 from shared.system.files import TEMPORARY_PREFIX, move, sync_file
 
 FORMAT: Literal["understudy-backup"] = "understudy-backup"

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, Engine, MetaData, Table, inspect, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.schema import CreateIndex, CreateTable, ExecutableDDLElement
 
+from shared.clock import wall_ns
 from shared.errors import DataUnavailable
-from shared.machine_clock import wall_ns
 from shared.system.files import TEMPORARY_PREFIX, move, sync_path
 from shared.tables.engine import MIGRATIONS, connect, database_errors, migrate_to
 from shared.tables.schema import metadata

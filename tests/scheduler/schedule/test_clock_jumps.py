@@ -17,10 +17,10 @@ from shared.clock import (
     MICROS_PER_HOUR,
     MICROS_PER_SECOND,
     Clock,
+    MachineClock,
     SystemClock,
     isoformat,
 )
-from shared.machine_clock import MachineClock
 from shared.tables.engine import connect, migrate
 from shared.tables.job_schedules import read_schedules
 from shared.tables.leadership import take_leadership
