@@ -34,7 +34,7 @@ from shared.usecase.serving import HISTORY_UNAVAILABLE
 from tests.api.mortal_postgres import MortalPostgres
 from usecases import load_learning
 from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.training.quality.skew import TOLERANCE
+from usecases.fraud.training.quality.features import TOLERANCE
 
 AWAY_SECONDS, AWAY_SECONDS_SHORT = 60.0, 5.0
 _AFTER_SECONDS = 8.0

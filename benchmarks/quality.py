@@ -23,7 +23,7 @@ from benchmarks.report import Bar, finish
 from shared.clock import MICROS_PER_DAY
 from shared.verdicts import Verdict
 from usecases.fraud.training.policy import read_policy
-from usecases.fraud.training.quality.feature_judge import judge_features
+from usecases.fraud.training.quality.features import judge_features
 from usecases.fraud.training.quality.judge import judge_quality
 from usecases.fraud.training.snapshot import SCHEMA
 

@@ -11,7 +11,7 @@ from shared.usecase.learning import Split
 from usecases.fraud.features import batch
 from usecases.fraud.features.catalogue import FEATURE_SET
 from usecases.fraud.training.policy import FraudPolicy
-from usecases.fraud.training.quality.feature_context import FeatureContext
+from usecases.fraud.training.quality.features import FeatureContext
 from usecases.fraud.training.quality.served import Served
 from usecases.fraud.training.split import chronological_split
 

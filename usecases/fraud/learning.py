@@ -34,10 +34,9 @@ from .judgement import alerts
 from .training import metrics
 from .training.candidate import FraudTrainingRequest, train_candidate
 from .training.policy import FraudPolicy, read_policy
-from .training.quality.feature_context import FeatureContext
-from .training.quality.feature_judge import judge_features
+from .training.quality.features import FeatureContext, judge_features
 from .training.quality.judge import judge_quality
-from .training.quality.quarantine import quarantine, wrong_rows
+from .training.quality.rows import quarantine, wrong_rows
 from .training.quality.served import read_served
 from .training.recipe import FraudRecipe
 from .training.slices import Mask, slices_of

@@ -16,24 +16,30 @@ from shared.quality.verdict import conclude
 from shared.verdicts import Verdict
 
 from ..policy import QualityPolicy
-from .amounts import changed_unit, rounded_amounts
-from .clocks import early_events, shifted_rhythm
-from .columns import constant_columns, null_bursts
 from .context import Blocks, Context, context_of
 from .identities import (
+    merchants_gone,
     repeated_transactions,
     reused_devices,
     reused_users,
 )
 from .labels import flipped_days, vanished_positives
-from .merchants import merchants_gone
-from .rows import row_faults
-from .schema import schema_faults
+from .rows import row_faults, schema_faults, total_faults
 from .senders import new_senders
-from .swapped import swapped_numbers
-from .texts import unseen_texts
-from .totals import total_faults
-from .volume import duplicated_days, truncated_days
+from .times import (
+    duplicated_days,
+    early_events,
+    shifted_rhythm,
+    truncated_days,
+)
+from .values import (
+    changed_unit,
+    constant_columns,
+    null_bursts,
+    rounded_amounts,
+    swapped_numbers,
+    unseen_texts,
+)
 
 GATE = "data_quality"
 

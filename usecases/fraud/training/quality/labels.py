@@ -8,9 +8,7 @@ import numpy as np
 from shared.quality.finding import Finding
 
 from .context import Blocks
-from .daily import Floats
-from .days import MIN_ROWS
-from .outliers import Mask, hit_days, middle, on_days
+from .days import MIN_ROWS, Floats, Mask, hit_days, middle, on_days
 
 MATURED = 0.8
 FLIPPED_SHARE = 0.5

@@ -4,7 +4,7 @@ import pytest
 from benchmarks.quality_material import material_of
 from benchmarks.quality_world import NOW_US, simulated_snapshot
 from usecases.fraud.training.policy import read_policy
-from usecases.fraud.training.quality.feature_context import FeatureContext
+from usecases.fraud.training.quality.features import FeatureContext
 
 
 @pytest.fixture(scope="session")

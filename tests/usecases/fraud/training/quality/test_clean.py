@@ -10,8 +10,7 @@ from benchmarks.quality_world import NOW_US, as_known_at, simulated_snapshot
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 from shared.verdicts import Verdict
 from usecases.fraud.training.policy import read_policy
-from usecases.fraud.training.quality.feature_context import FeatureContext
-from usecases.fraud.training.quality.feature_judge import judge_features
+from usecases.fraud.training.quality.features import FeatureContext, judge_features
 from usecases.fraud.training.quality.judge import judge_quality
 
 POLICY = read_policy()

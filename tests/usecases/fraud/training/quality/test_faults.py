@@ -9,8 +9,7 @@ from benchmarks.quality_senders import SENDER_FAULTS
 from benchmarks.quality_world import NOW_US
 from shared.verdicts import Outcome, Verdict
 from usecases.fraud.training.policy import read_policy
-from usecases.fraud.training.quality.feature_context import FeatureContext
-from usecases.fraud.training.quality.feature_judge import judge_features
+from usecases.fraud.training.quality.features import FeatureContext, judge_features
 from usecases.fraud.training.quality.judge import judge_quality
 
 QUALITY = read_policy().quality

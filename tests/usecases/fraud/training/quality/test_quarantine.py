@@ -7,7 +7,7 @@ from benchmarks.quality_world import NOW_US
 from shared.usecase.learning import Quarantine
 from usecases.fraud.training.policy import read_policy
 from usecases.fraud.training.quality.judge import judge_quality
-from usecases.fraud.training.quality.quarantine import FEW_ROWS, quarantine
+from usecases.fraud.training.quality.rows import FEW_ROWS, quarantine
 
 QUALITY = read_policy().quality
 

@@ -14,7 +14,7 @@ from shared.tables.schema import api_transaction_logs, features_config
 from shared.usecase.serving import HISTORY_UNAVAILABLE
 from usecases import load_learning
 from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.training.quality.feature_context import FeatureContext
+from usecases.fraud.training.quality.features import FeatureContext
 from usecases.fraud.training.quality.served import read_served
 
 
