@@ -1,4 +1,4 @@
-"""What the checks are given besides the rows: statistics of every day, computed in one pass."""
+"""The inputs of all checks besides the rows: statistics of every day, computed in one pass."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
