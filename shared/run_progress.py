@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from shared.clock import MICROS_PER_SECOND, isoformat, to_micros
+from shared.tables.job_schedules import RETRAINING
 from shared.tables.runs import RunStatus
 from shared.tables.schema import model_training_runs as table
 
@@ -30,7 +31,6 @@ TYPICAL_SECONDS: Mapping[str, float] = {
 }
 _TRAIN, _CHAMPION, _NO_CHAMPION = "train", "champion", "none_yet"
 _RUNNING = "running"
-_JOB = "retraining"
 # shorter steps do not measure the speed of the machine
 _SHORTEST_SECONDS = 2.0
 _RUNS_LOOKED_AT = 20
@@ -81,7 +81,7 @@ class RunProgress:
 
 def running_now(connection: Connection, now_us: int) -> RunProgress | None:
     """The training run in progress; None: there is none, or it has not begun a step."""
-    wanted = (table.c.jobname == _JOB) & (table.c.status == RunStatus.RUNNING.value)
+    wanted = (table.c.jobname == RETRAINING) & (table.c.status == RunStatus.RUNNING.value)
     row = connection.execute(select(table.c.runid, table.c.steps).where(wanted).limit(1)).first()
     if row is None:
         return None
@@ -92,7 +92,7 @@ def usual_seconds(connection: Connection) -> UsualSeconds:
     """Durations of the newest run that trained, else typical ones."""
     query = (
         select(table.c.steps)
-        .where(table.c.jobname == _JOB, table.c.finishedat.is_not(None))
+        .where(table.c.jobname == RETRAINING, table.c.finishedat.is_not(None))
         .order_by(table.c.runid.desc())
         .limit(_RUNS_LOOKED_AT)
     )

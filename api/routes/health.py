@@ -24,13 +24,12 @@ from shared.run_progress import running_now
 from shared.tables.approvals import waiting
 from shared.tables.config import RetrainingConfig, read_retraining_config
 from shared.tables.engine import database_errors, file_of, is_current
-from shared.tables.job_schedules import JobSchedule, read_schedules
+from shared.tables.job_schedules import RETRAINING, JobSchedule, read_schedules
 from shared.tables.read_standing import standing_of
 
 # Time for which health reports that the database file was removed or replaced.
 _REMEMBERED_SECONDS = 3_600.0
 
-JOB = "retraining"
 # a scheduler records every ten seconds that it checked the schedule
 UNATTENDED_SECONDS = 60
 # tolerated difference of two machines' clocks
@@ -87,7 +86,7 @@ def schedule_standing(engine: Engine, now_us: int) -> PartState:
     """The configured schedule, the one in force, and whether a scheduler follows it."""
     try:
         config = read_retraining_config(engine)
-        stored = {schedule.job: schedule for schedule in read_schedules(engine)}.get(JOB)
+        stored = {schedule.job: schedule for schedule in read_schedules(engine)}.get(RETRAINING)
     except DataUnavailable as error:
         return PartState("degraded", str(error), {})
     figures = _figures(config, stored)

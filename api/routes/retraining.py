@@ -31,6 +31,7 @@ from shared.contracts.runs import (
 from shared.intervals import Interval
 from shared.keys.tokens import Role
 from shared.tables.config import change_retraining, read_retraining_config
+from shared.tables.job_schedules import RETRAINING
 from shared.tables.leases import request_cancel
 from shared.tables.runs import (
     CANCELLABLE,
@@ -42,7 +43,6 @@ from shared.tables.runs import (
     request_run,
 )
 
-JOB = "retraining"
 _LIMIT = 16 * 1024
 _BASE = "/api/mlops"
 _TAGS = {"tags": ["retraining"]}
@@ -57,7 +57,7 @@ def add_retraining_routes(app: FastAPI, service: Service) -> None:
 
     def trigger(request: Request, response: Response) -> RunRequested:
         who = acting_name(request)[:_LONGEST_NAME]
-        run_id = request_run(engine, JOB, service.clock.now_us(), who)
+        run_id = request_run(engine, RETRAINING, service.clock.now_us(), who)
         response.headers["Location"] = f"/api/mlops/runs/{run_id}"
         return RunRequested(run_id=run_id, status=RunStatus.REQUESTED)
 
@@ -128,7 +128,9 @@ def _add_reading_routes(app: FastAPI, service: Service) -> None:
 
 def _force(service: Service, who: str, reason: str) -> int:
     engine, asked_by = service.database.engine, who[:_LONGEST_NAME]
-    run_id = request_run(engine, JOB, service.clock.now_us(), asked_by, ForcedBy(who, reason))
+    run_id = request_run(
+        engine, RETRAINING, service.clock.now_us(), asked_by, ForcedBy(who, reason)
+    )
     _audit(service, "retraining-forced", who, reason, run_id=run_id)
     return run_id
 

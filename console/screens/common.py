@@ -12,8 +12,6 @@ from shared.contracts.problems import NO_MODEL_CODE
 from shared.tables.job_schedules import JobSchedule
 from shared.tables.schema import job_schedules, model_training_runs, retraining_config
 
-RETRAINING = "retraining"
-
 
 def current_model(reading: Reading) -> CurrentModel | None:
     """The live version as the API reports it; None: none yet, or the API does not answer."""

@@ -11,7 +11,6 @@ from console.files import ModelFiles
 from console.sampler import Samples
 from console.screen import Params, Reading, Row, Screen
 from console.screens.common import (
-    RETRAINING,
     configuration,
     current_model,
     health,
@@ -26,7 +25,7 @@ from shared.contracts.health import Component, Health
 from shared.contracts.models import CurrentModel
 from shared.contracts.rollouts import RolloutView
 from shared.run_progress import RunProgress, running_now
-from shared.tables.job_schedules import JobSchedule
+from shared.tables.job_schedules import RETRAINING, JobSchedule
 from shared.tables.schema import approvals
 from shared.tables.schema import model_training_runs as runs_table
 
@@ -58,8 +57,8 @@ class Due:
 
     job: str
     interval: str
-    is_enabled: bool
     next_due: str | None
+    disabled_word: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +234,10 @@ def _newest_drift(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _due(job: JobSchedule) -> Due:
-    at = None if job.next_due_us is None or not job.is_enabled else isoformat(job.next_due_us)
-    return Due(job.job, job.interval, bool(job.is_enabled), at)
+    if not job.is_enabled:
+        return Due(job.job, job.interval, None, job.disabled_word)
+    at = None if job.next_due_us is None else isoformat(job.next_due_us)
+    return Due(job.job, job.interval, at, None)
 
 
 def _not_watched(reading: Reading, jobs: Sequence[JobSchedule]) -> list[str]:
@@ -307,7 +308,11 @@ def rows(view: NowView) -> list[Row]:
     ]
     lines += [{"part": n, "state": p.state, "detail": p.detail} for n, p in parts.items()]
     lines += [
-        {"part": f"next {one.job}", "state": "due", "detail": one.next_due or "paused"}
+        {
+            "part": f"next {one.job}",
+            "state": "due",
+            "detail": one.disabled_word or one.next_due or "",
+        }
         for one in view.due
     ]
     return lines

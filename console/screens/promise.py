@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, column, select, table
 
 from console.screen import Params, Reading, Row, Screen
-from console.screens.common import RETRAINING, live_version, newest_of
+from console.screens.common import live_version, newest_of
 from shared.clock import MICROS_PER_DAY
+from shared.tables.job_schedules import RETRAINING
 from shared.tables.schema import api_transaction_logs
 from shared.tables.schema import model_training_runs as runs
 

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from console.screen import Params, Reading, Row, Screen
-from console.screens.common import LIGHT_COLUMNS, RETRAINING, configuration, schedules
+from console.screens.common import LIGHT_COLUMNS, configuration, schedules
 from shared.clock import isoformat
 from shared.intervals import Interval, next_due
 from shared.schedules.grammar import FORMS
-from shared.tables.job_schedules import JobSchedule
+from shared.tables.job_schedules import RETRAINING, JobSchedule
 from shared.tables.schema import model_training_runs
 
 NEXT = 5
@@ -24,7 +24,7 @@ class JobLine:
 
     job: str
     interval: str
-    is_enabled: bool
+    disabled_word: str | None
     next_due: tuple[str, ...]
     problem: str | None
     checked_at_us: int
@@ -71,7 +71,8 @@ def _job(job: JobSchedule, now_us: int) -> JobLine:
         due = _instants(job.interval, job.anchor_us, now_us) or (
             () if job.next_due_us is None else (isoformat(job.next_due_us),)
         )
-    return JobLine(job.job, job.interval, bool(job.is_enabled), due, job.problem, job.checked_at_us)
+    word = None if job.is_enabled else job.disabled_word
+    return JobLine(job.job, job.interval, word, due, job.problem, job.checked_at_us)
 
 
 def _instants(text: str, anchor_us: int, now_us: int) -> tuple[str, ...]:

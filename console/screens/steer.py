@@ -11,7 +11,6 @@ from console.deeds import Deed, Filled, FormField, FormRefused
 from console.files import ModelFiles
 from console.screen import Params, Reading, Row, Screen
 from console.screens.common import (
-    RETRAINING,
     configuration,
     current_model,
     newest_runs,
@@ -33,6 +32,7 @@ from shared.contracts.runs import (
     ScheduleChanged,
     ScheduleRequest,
 )
+from shared.tables.job_schedules import RETRAINING
 from shared.tables.runs import UNFINISHED
 
 _NOT_TO_RETURN_TO = frozenset({"serving", "on-trial", "revoked", "removed"})

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler.drift.check import DriftReport
-from shared.clock import MICROS_PER_DAY, isoformat
+from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, isoformat
 
 # Facts of earlier runs. Few imports: the scheduler process loads this module for its metrics.
 
@@ -71,7 +71,7 @@ def respond(report: DriftReport, now_us: int, known: Retrainings, cooldown_days:
             False,
             f"drift in {names}; a run for drift started less than {cooldown_days:g} days ago",
             f"read the report of run {known.by_drift}, which was started for drift "
-            f"{_days(known.by_drift_us, now_us):.1f} days ago; the next one may start at {until}",
+            f"{_ago(known.by_drift_us, now_us)}; the next one may start at {until[:16]}Z",
         )
     return Response(
         True,
@@ -79,6 +79,14 @@ def respond(report: DriftReport, now_us: int, known: Retrainings, cooldown_days:
         "check first whether a data error explains it; if reality has changed, a "
         "retraining learns it, and only its gates can promote",
     )
+
+
+def _ago(start_us: int, end_us: int) -> str:
+    """A time in the past in the largest unit that it fills."""
+    for unit, size_us in (("day", MICROS_PER_DAY), ("hour", MICROS_PER_HOUR)):
+        if (count := (end_us - start_us) // size_us) > 0:
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "within the last hour"
 
 
 def _days(start_us: int, end_us: int) -> float:

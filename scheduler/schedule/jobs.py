@@ -4,11 +4,11 @@ from typing import Protocol
 
 from scheduler.cycle.report import RunReport
 from shared.contracts.replays import JOB as REPLAY
+from shared.tables.job_schedules import RETRAINING
 from shared.tables.runs import Run
 
 __all__ = ["ARCHIVE", "DRIFT", "JOBS", "REPLAY", "RETRAINING", "JobRunner"]
 
-RETRAINING = "retraining"
 DRIFT = "drift"
 ARCHIVE = "archive"
 JOBS = (RETRAINING, DRIFT, ARCHIVE, REPLAY)

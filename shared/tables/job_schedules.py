@@ -18,6 +18,9 @@ from shared.tables.runs import UNFINISHED, RunStatus
 from shared.tables.schema import job_schedules as table
 from shared.tables.schema import model_training_runs as runs
 
+RETRAINING = "retraining"
+"""The job that makes candidates; the only one that people pause and resume."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobSchedule:
@@ -38,6 +41,11 @@ class JobSchedule:
     next_due_us: int | None
     checked_at_us: int
     problem: str | None = None
+
+    @property
+    def disabled_word(self) -> str:
+        """The word in place of a next due instant: paused by people, or off by its setting."""
+        return "paused" if self.job == RETRAINING else "off"
 
 
 @dataclass(frozen=True, slots=True)

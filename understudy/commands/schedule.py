@@ -153,7 +153,7 @@ def _show(*, as_json: bool) -> None:
     for name in ("job", "interval in force", "next due", "scheduler looked"):
         table.add_column(name, no_wrap=name in {"next due", "scheduler looked"})
     for job in jobs:
-        due = second_of(_text(job.next_due_us)) if job.is_enabled else "paused"
+        due = second_of(_text(job.next_due_us)) if job.is_enabled else job.disabled_word
         table.add_row(job.job, job.interval, due, second_of(isoformat(job.checked_at_us)))
     console.print(table)
     for line in _problems(jobs, now_us):

@@ -5,7 +5,7 @@ import pytest
 from scheduler.drift.alarm import Retrainings, respond
 from scheduler.drift.bins import ColumnKind
 from scheduler.drift.check import ColumnDrift, DriftReport
-from shared.clock import MICROS_PER_DAY
+from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
 
 MOVED = ColumnDrift("amount", ColumnKind.NUMBER, 0.2, 0.05, 1e-9, 1e-8, 1.5, alarm=True)
 ALARM = DriftReport(1_000, 7, (MOVED,))
@@ -36,3 +36,15 @@ def test_no_alarm_and_no_check_start_nothing_and_say_which() -> None:
     unchecked = DriftReport(10, 1, (), reason="10 rows, 200 are needed")
     said = respond(unchecked, NOW, nothing, 7.0).reason
     assert said == "not checked: 10 rows, 200 are needed"
+
+
+@pytest.mark.parametrize(
+    ("hours_ago", "said"),
+    [(0.2, "within the last hour"), (1, "1 hour ago"), (30, "1 day ago"), (70, "2 days ago")],
+)
+def test_advice_tells_the_time_of_the_earlier_run_in_its_largest_unit(
+    hours_ago: float, said: str
+) -> None:
+    last = Retrainings(by_drift=3, by_drift_us=NOW - round(hours_ago * MICROS_PER_HOUR))
+    advice = respond(ALARM, NOW, last, cooldown_days=7.0).advice
+    assert f"run 3, which was started for drift {said};" in advice
