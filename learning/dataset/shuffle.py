@@ -22,7 +22,7 @@ SHARD = "shard"
 ROW = "row"
 _THREADS = 2
 _BYTES_PER_ROW = 320
-"""Of a row that waits to be written, at most; measured with the columns of a snapshot: 215."""
+"""The most that a row takes which waits to be written; with the columns of a snapshot 215."""
 
 _WILDCARD = re.compile(r"[\[*?]")
 
