@@ -12,7 +12,7 @@ from shared.importing.files import PLACES, Piece
 from shared.rows.convert import RowConverter, needed_sources
 from shared.rows.declaration import FILE_NAME, Declaration, parse_declaration, read_declaration
 from shared.rows.encoder import colliding_words
-from shared.rows.snapshot import snapshot_schema
+from shared.rows.frames import snapshot_schema
 from shared.verdicts import Verdict
 from usecases.declared.generated import Generated
 from usecases.declared.quality.judge import judge_quality

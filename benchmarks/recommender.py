@@ -24,7 +24,7 @@ from scheduler.statistics.measure import MeasurementPlan
 from shared.clock import SystemClock, to_datetime
 from shared.importing.files import PLACES, Piece
 from shared.rows.convert import RowConverter, needed_sources
-from shared.rows.snapshot import snapshot_schema
+from shared.rows.frames import snapshot_schema
 from shared.usecase.learning import BASELINES
 from usecases.declared.learning import DeclaredLearning, learning_of
 from usecases.recommender.generate import GENERATED

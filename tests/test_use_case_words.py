@@ -48,7 +48,7 @@ STILL_TO_MOVE = (
     ToMove("shared/rows/", IDS, 2, "`Row` answers to the API's names"),
     ToMove("shared/tables/migrations/", CARD, 5, "history of databases that exist: stays"),
     ToMove("shared/tables/", CARD, 9, "the two transaction logs and their tiles: go to fraud"),
-    ToMove("shared/tasks/margin.py", frozenset({"amount"}), 1, "the word of English"),
+    ToMove("shared/tasks/metrics.py", frozenset({"amount"}), 1, "the word of English"),
     ToMove("shared/transaction.py", CARD, 1, "the row of fraud: goes with its tables"),
     ToMove("shared/usecase/", IDS, 1, "the seam's names for the id of any row"),
 )

@@ -9,12 +9,11 @@ from sqlalchemy import Engine
 
 from shared.clock import SystemClock
 from shared.importing.convert import Converted
-from shared.importing.importer import ImportSummary, import_files, preview
+from shared.importing.importer import ImportSummary, LakeImport, import_files, preview
 from shared.importing.lake import Lake
 from shared.importing.mapping import INSTANTS, MappingError, read_mapping
 from shared.importing.mending import MendedRows
 from shared.importing.propose import propose
-from shared.importing.to_lake import LakeImport
 from shared.tables.archive import LEAST_DAYS
 from shared.tables.data_changes import is_synthetic
 from understudy.terminal import DataTable, shown

@@ -10,7 +10,7 @@ from learning.measures.catalogue import (
     shown_measures,
 )
 from learning.measures.measure import Measure, Measured
-from shared.tasks.margin import Margin
+from shared.tasks.metrics import Margin
 
 __all__ = [
     "Margin",

@@ -36,8 +36,8 @@ from scheduler.statistics.measure import MeasurementPlan
 from scheduler.statistics.sample import Codes
 from shared.bundle.version import Version
 from shared.clock import to_datetime
-from shared.rows.metrics import BUDGETED
 from shared.tasks import TaskKind, support_of
+from shared.tasks.metrics import BUDGETED
 from shared.usecase.columns import TIME
 from shared.usecase.serving import FloatMatrix
 

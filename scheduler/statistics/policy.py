@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from scheduler.statistics.measure import MeasurementPlan
 from scheduler.statistics.operating_point import FIGURES
-from shared.rows.metrics import checked_metric
 from shared.tasks import Margin
+from shared.tasks.metrics import checked_metric
 from shared.usecase.promotion import PromotionKind, PromotionPolicy
 
 __all__ = ["JudgePolicy", "PromotionKind", "from_promotion"]

@@ -12,11 +12,10 @@ import polars as pl
 from sqlalchemy import String
 
 from shared.importing.files import PLACES, Piece
-from shared.importing.labels import read_labels
 from shared.importing.mapping import INSTANTS, REQUIRED, STANDARD_DEFAULTS, TARGETS, Mapping
 from shared.importing.numbers import PLAIN, read_numbers, tidy
 from shared.importing.profile import Readings
-from shared.importing.texts import EXACT_DOUBLE, SHORTENED, read_texts
+from shared.importing.texts import EXACT_DOUBLE, SHORTENED, read_labels, read_texts
 from shared.importing.times import read_instants
 from shared.tables.schema import transaction_history_logs
 from shared.transaction import EARLIEST_US, MAX_AHEAD_US, MAX_AMOUNT

@@ -18,9 +18,8 @@ from shared.importing.numbers import NumberStyle
 from shared.importing.texts import read_texts
 from shared.importing.time_texts import Order
 from shared.importing.times import TimeReading, read_instants
-from shared.rows.column_values import DistinctTexts, Written, column_reader
+from shared.rows.column_values import DistinctTexts, Written, column_reader, read_label
 from shared.rows.declaration import Declaration, DeclarationError
-from shared.rows.label_values import read_label
 from shared.rows.reading import (
     Read,
     first,

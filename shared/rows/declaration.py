@@ -13,11 +13,11 @@ from pydantic import BaseModel, ValidationError, model_validator
 from shared.errors import SettingsError
 from shared.outbound import SecretInside
 from shared.rows.coherence import faults_of
-from shared.rows.declared_keys import DeclaredKeys
-from shared.rows.schema import MAX_NUMBER, Column, Kind, MomentPart, Roles, RowSchema
-from shared.rows.sections import (
+from shared.rows.declared_keys import (
     ColumnSection,
+    DeclaredKeys,
 )
+from shared.rows.schema import MAX_NUMBER, Column, Kind, MomentPart, Roles, RowSchema
 from shared.tasks import Task, TaskKind
 
 _LINE = re.compile(r"\(at line (\d+)")

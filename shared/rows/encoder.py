@@ -1,6 +1,6 @@
 """The encoder of one row: values to a float32 vector, with closures made once per schema.
 
-`shared.rows.encode_frame` does the same for a whole DataFrame; a test holds both to the same
+`shared.rows.frames` does the same for a whole DataFrame; a test holds both to the same
 bits. Nothing is fitted, so nothing has to be shared between training and serving: a word of an open
 category becomes a hash of its text.
 """

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from shared.request_types import RowRequest
+from shared.rows.declared_keys import IDENTIFIER
 from shared.rows.schema import RowSchema
-from shared.rows.sections import IDENTIFIER
 
 NAMES_OF_REQUESTS = frozenset(
     name

@@ -5,7 +5,7 @@ Both services need it: labels as they are stored, the answer's fields, what a ca
 
 from shared.tasks.answer import answer_function, response_model
 from shared.tasks.labels import LabelError, encode_label, label_name
-from shared.tasks.margin import Margin
+from shared.tasks.metrics import Margin
 from shared.tasks.observed import (
     comparison_edges,
     comparison_value,

@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool
 from pydantic.dataclasses import dataclass
 
-from shared.rows.metrics import checked_metric
-from shared.tasks.margin import Margin
+from shared.tasks.metrics import Margin, checked_metric
 
 Metric = Annotated[str, AfterValidator(checked_metric)]
 Figure = Literal["alert_precision", "alert_recall", "alert_volume", "alert_money"]

@@ -20,8 +20,8 @@ from shared.errors import SettingsError
 from shared.importing.files import PLACES, Piece
 from shared.rows.convert import RowConverter, needed_sources
 from shared.rows.declaration import read_declaration
-from shared.rows.metrics import BUDGETED, is_metric_of
 from shared.tables.engine import connect
+from shared.tasks.metrics import BUDGETED, is_metric_of
 from shared.usecase.learning import LearningUseCase
 from shared.usecase.serving import Answer, ScoringRoute, ServedModel, ServingUseCase
 from tests.support.declared_bench import NOW_US

@@ -11,8 +11,8 @@ import polars as pl
 from shared.bundle.archive import Bundle
 from shared.importing.files import Piece
 from shared.rows.convert import RowConverter
-from shared.rows.encode_frame import encode_frame
 from shared.rows.encoder import feature_set_of
+from shared.rows.frames import encode_frame
 from shared.scoring.fits import check_fits
 from shared.scoring.loading import load_model
 from shared.scoring.model import Model

@@ -3,8 +3,8 @@
 import pytest
 
 from learning.measures import known_measures, measure_named
-from shared.rows.metrics import METRICS, is_metric_of
 from shared.tasks import TaskKind
+from shared.tasks.metrics import METRICS, is_metric_of
 
 
 @pytest.mark.parametrize("kind", list(TaskKind))

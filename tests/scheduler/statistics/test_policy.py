@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from scheduler.statistics.compare import METRICS, estimator_of
 from scheduler.statistics.policy import JudgePolicy, PromotionKind, from_promotion
-from shared.rows.metrics import BUDGETED
-from shared.rows.metrics import METRICS as DECLARABLE
+from shared.tasks.metrics import BUDGETED
+from shared.tasks.metrics import METRICS as DECLARABLE
 from shared.usecase.promotion import PromotionPolicy
 
 DECLARED = PromotionPolicy(

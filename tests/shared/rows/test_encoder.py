@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.rows.encode_frame import POLARS_TYPES, encode_frame
 from shared.rows.encoder import RowEncoder, colliding_words, feature_set_of, slots_for, word_hashes
+from shared.rows.frames import POLARS_TYPES, encode_frame
 from shared.rows.schema import Column, Kind, MomentPart, Roles, Row, RowSchema
 from shared.tasks import Task
 

@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 
 from shared.clock import to_micros
 from shared.rows.declaration import Declaration, DeclarationError
+from shared.rows.frames import read_rows
 from shared.rows.importer import ImportCounts, import_rows
-from shared.rows.snapshot import read_rows
 from shared.rows.sources import QuerySource, opened_files
 from shared.rows.table_changes import make_tables
 from shared.rows.tables import RowTables, tables_of

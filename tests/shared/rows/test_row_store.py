@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Engine, select
 
 from api.journal.entries import RecordFormat
+from shared.rows.frames import read_rows
 from shared.rows.row_store import DeclaredRowStore
 from shared.rows.schema import Column, Kind, Row, RowSchema
-from shared.rows.snapshot import read_rows
 from shared.rows.tables import RowTables, tables_of
 from shared.tables.engine import migrate
 from tests.support.churn_rows import COLUMNS, churn

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 from sqlalchemy import Engine, inspect, select
 
+from shared.rows.frames import read_rows, snapshot_schema
 from shared.rows.schema import Column, Kind
-from shared.rows.snapshot import read_rows, snapshot_schema
 from shared.rows.store import RowLabel, StoredLabels, insert_rows, store_labels
 from shared.rows.table_changes import DeclarationChanged, make_tables
 from shared.rows.tables import RowTables, tables_of

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared.importing.numbers import Mark, NumberStyle
-from shared.rows.column_coherence import RESERVED
+from shared.rows.coherence import RESERVED
 from shared.rows.encoder import WORDS_PER_SLOT
 from shared.rows.request_fields import LONGEST_WORD
 from shared.rows.schema import Kind

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from shared.importing.numbers import NumberStyle
-from shared.rows.column_values import FLAG_WORDS
-from shared.rows.label_values import class_texts
+from shared.rows.column_values import FLAG_WORDS, class_texts
 from shared.rows.reading import read_number_series
 from shared.rows.request_fields import LONGEST_WORD
 from shared.rows.schema import MAX_NUMBER

@@ -16,9 +16,9 @@ from shared.importing.propose import csv_rules
 from shared.importing.sources import sources
 from shared.rows.convert import RowConverter, needed_sources
 from shared.rows.declaration import FILE_NAME, Declaration, DeclarationError, parse_declaration
+from shared.rows.declared_keys import IDENTIFIER
 from shared.rows.examples import EXAMPLES_FILE, example_requests
 from shared.rows.importer import ImportCounts, count_reasons, count_refused_lines
-from shared.rows.sections import IDENTIFIER
 from shared.rows.sources import QuerySource, RowSource, cannot_read, opened_files
 from usecases.declared.proposal.proposal import Proposal, propose
 from usecases.declared.proposal.request import CannotPropose, NewUseCase

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.importing.mapping import CsvRules
-from shared.rows.metrics import default_metric
 from shared.rows.schema import Kind
 from shared.tasks import TaskKind
+from shared.tasks.metrics import default_metric
 from usecases.declared.proposal.items import written_items
 from usecases.declared.proposal.kinds import ColumnGuess
 from usecases.declared.proposal.proposal import Proposal

@@ -7,7 +7,7 @@ import polars as pl
 from shared.quality.finding import Finding, Number, Severity
 from shared.quality.verdict import conclude
 from shared.rows.declaration import Declaration
-from shared.rows.snapshot import snapshot_schema
+from shared.rows.frames import snapshot_schema
 from shared.usecase.learning import Quarantine
 from shared.verdicts import Verdict
 from usecases.declared.quality.newest import newest_faults, newest_of

@@ -10,8 +10,8 @@ from sqlalchemy import Engine, func, select
 
 from learning.dataset.large import Workplace
 from shared.clock import MICROS_PER_DAY
+from shared.importing.importer import LakeImport
 from shared.importing.lake import Lake
-from shared.importing.to_lake import LakeImport
 from shared.tables.archive import archive_rows
 from shared.tables.data_changes import TRANSACTION_LOGS
 from shared.tables.engine import connect
