@@ -86,7 +86,7 @@ class Guess:
     why: str
 
 
-def guesses_of(sample: pl.DataFrame, words: LabelWords) -> list[Guess]:
+def _guesses_of(sample: pl.DataFrame, words: LabelWords) -> list[Guess]:
     """The guesses for the columns of a sample."""
     free = list(sample.columns)
     guesses: list[Guess] = []
@@ -194,7 +194,7 @@ def propose(path: Path, words: LabelWords) -> tuple[str, list[Guess], list[str]]
         with source.opened(Path(place)) as file:
             rules = csv_rules(file)
             sample = _sample(file, source.name, rules, Path(place))
-    guesses = guesses_of(sample, words)
+    guesses = _guesses_of(sample, words)
     taken = {guess.ours for guess in guesses}
     missing = [name for name in REQUIRED if name not in taken]
     return _toml(path, rules, sample, guesses, missing), guesses, missing
