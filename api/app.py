@@ -35,7 +35,7 @@ from api.service import Service
 from api.startup import start, stop
 from api.tracing.layer import TracingLayer
 from api.workers.peers.operations import operations
-from shared.contracts.problems import ProblemBody
+from shared.contracts.http import ProblemBody
 from shared.errors import SettingsError
 from shared.keys.tokens import Role
 from shared.version import VERSION

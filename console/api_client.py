@@ -6,8 +6,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
-from shared.contracts.headers import PERSON
-from shared.contracts.problems import ProblemBody
+from shared.contracts.http import PERSON, ProblemBody
 from shared.contracts.reading import Contract, parse_contract, parse_if_agreed
 from shared.errors import UnderstudyError
 

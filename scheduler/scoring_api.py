@@ -12,10 +12,15 @@ import httpx
 from shared.bundle.archive import MAX_BUNDLE_BYTES
 from shared.bundle.version import Version
 from shared.contracts.audit import AuditTrailView
-from shared.contracts.headers import BUNDLE_SIGNATURE, FENCING_NUMBER, ROLLOUT
 from shared.contracts.health import HealthStatus
+from shared.contracts.http import (
+    BUNDLE_SIGNATURE,
+    FENCING_NUMBER,
+    NO_MODEL_CODE,
+    ROLLOUT,
+    ProblemBody,
+)
 from shared.contracts.models import CurrentModel, ModelChanged, Models
-from shared.contracts.problems import NO_MODEL_CODE, ProblemBody
 from shared.contracts.reading import Contract, ContractBroken, parse_contract, parse_if_agreed
 from shared.contracts.rollouts import Mode, RolloutRequest, RolloutView
 from shared.errors import UnderstudyError

@@ -32,7 +32,7 @@ from scheduler.replay.summary import describe, judged, summarize, verdict
 from scheduler.runners import tasks_of
 from scheduler.settings import SchedulerSettings, load_settings
 from shared.clock import SystemClock, to_datetime
-from shared.contracts.replays import instant_us
+from shared.contracts.runs import instant_us
 from shared.intervals import Interval
 from shared.usecase.learning import LearningUseCase
 from understudy.terminal import DataTable, console, errors

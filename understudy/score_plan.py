@@ -15,7 +15,7 @@ from typing import NamedTuple
 import httpx
 
 from shared.bundle.archive import Bundle, unpack
-from shared.contracts.headers import BUNDLE_SIGNATURE
+from shared.contracts.http import BUNDLE_SIGNATURE
 from shared.contracts.models import CurrentModel
 from shared.errors import UnderstudyError
 from shared.importing.sources import files_of

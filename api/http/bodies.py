@@ -6,7 +6,7 @@ from typing import Any
 from starlette.types import Message, Receive, Scope
 
 from api.http.problems import INVALID_REQUEST, TOO_LARGE, UNSUPPORTED_MEDIA, Problem
-from shared.contracts.problems import FieldProblem
+from shared.contracts.http import FieldProblem
 
 Headers = Iterable[tuple[bytes, bytes]]
 

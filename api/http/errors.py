@@ -18,7 +18,7 @@ from api.http.problems import (
     Problem,
 )
 from api.http.validation import field_problems
-from shared.contracts.problems import FieldProblem
+from shared.contracts.http import FieldProblem
 from shared.errors import DataUnavailable
 
 _log = structlog.get_logger()

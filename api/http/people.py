@@ -7,9 +7,8 @@ from fastapi import Request
 
 from api.http.auth import NEEDS_PERSON, caller
 from api.http.problems import INVALID_REQUEST, Problem
-from shared.contracts.headers import PERSON
+from shared.contracts.http import PERSON, FieldProblem
 from shared.contracts.people import PERSON_PATTERN
-from shared.contracts.problems import FieldProblem
 from shared.keys.tokens import Role
 
 _PERSON = re.compile(PERSON_PATTERN)

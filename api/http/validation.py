@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from api.http.problems import INVALID_REQUEST, Problem
-from shared.contracts.problems import FieldProblem
+from shared.contracts.http import FieldProblem
 
 # Errors of one body that are reported; further ones mostly repeat these.
 _MAX_TOLD = 10

@@ -13,7 +13,7 @@ from api.models.refusals import NoFallback, NoRollout, NotServing
 from api.models.serving_state import VersionChange
 from api.registry.rollouts import ChangeRequest
 from api.service import Service
-from shared.contracts.alerts import AlertAnswer
+from shared.contracts.health import AlertAnswer
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
 

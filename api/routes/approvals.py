@@ -16,7 +16,7 @@ from api.http.problems import (
 )
 from api.service import Service
 from shared.clock import isoformat
-from shared.contracts.approvals import ApprovalList, ApprovalRequest, ApprovalView
+from shared.contracts.people import ApprovalList, ApprovalRequest, ApprovalView
 from shared.keys.tokens import Role
 from shared.tables.approvals import (
     Approval,

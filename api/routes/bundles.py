@@ -7,7 +7,7 @@ from fastapi import FastAPI, Path, Response
 from api.http.auth import RouteSpec, add_route
 from api.http.problems import INVALID_REQUEST, UNKNOWN_VERSION, Problem
 from api.service import Service
-from shared.contracts.headers import BUNDLE_SIGNATURE
+from shared.contracts.http import BUNDLE_SIGNATURE
 from shared.keys.tokens import Role
 
 _MEDIA_TYPE = "application/octet-stream"

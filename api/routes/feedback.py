@@ -11,7 +11,7 @@ from api.scoring.labels import KeptLabels
 from api.service import Service
 from shared.clock import MICROS_PER_HOUR, MICROS_PER_SECOND, isoformat, to_micros
 from shared.contracts.feedback import MAX_LABELS, FeedbackAnswer, FeedbackRequest, LabelIn
-from shared.contracts.problems import FieldProblem
+from shared.contracts.http import FieldProblem
 from shared.instant_texts import UNSTATED
 from shared.keys.tokens import Role
 from shared.label_words import LabelWords

@@ -16,11 +16,11 @@ from api.http.problems import (
     Problem,
 )
 from api.service import Service
-from shared.contracts.replays import JOB as REPLAY
-from shared.contracts.replays import ReplayRequest
 from shared.contracts.runs import (
+    REPLAY,
     CancelRequest,
     ForcedRunRequest,
+    ReplayRequest,
     RunCancelled,
     RunRequested,
     Runs,

@@ -7,7 +7,7 @@ that make the next one look normal, or that get another user blocked.
 from api.http.problems import INVALID_REQUEST, Problem
 from api.scoring.stages import Received
 from shared.clock import MICROS_PER_HOUR, isoformat
-from shared.contracts.problems import FieldProblem
+from shared.contracts.http import FieldProblem
 from shared.transaction import Transaction
 
 MAX_OFF_US = MICROS_PER_HOUR

@@ -26,7 +26,7 @@ from api.http.problems import (
 )
 from api.scoring.reasons import documented_option, reasoned_model
 from api.setting_groups import RequestLimitSettings
-from shared.contracts.problems import ProblemBody
+from shared.contracts.http import ProblemBody
 from shared.usecase.serving import ScoringRoute, ServingUseCase
 
 _PROBLEMS = documented(

@@ -41,7 +41,7 @@ from api.journal.entries import (
     quarantined_id,
 )
 from shared.clock import MICROS_PER_SECOND
-from shared.contracts.problems import FieldProblem
+from shared.contracts.http import FieldProblem
 from shared.features.fetch import fetch_from
 from shared.features.guard import ReadGuard
 from shared.tables.engine import database_errors, to_json

@@ -25,7 +25,7 @@ from api.models.model_slot import ModelSlot
 from api.scoring.endpoint import PacedRequestWork
 from api.scoring.stages import EncodedReply, Reply
 from api.scoring.work import RowWork
-from shared.contracts.problems import FieldProblem
+from shared.contracts.http import FieldProblem
 from shared.errors import UnderstudyError
 from shared.explain import Explains, NotExplainable, explainer_of
 from shared.scoring.session import GRAPH

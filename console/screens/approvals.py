@@ -10,7 +10,7 @@ from console.api_client import Api, Operator
 from console.deeds import Deed, Filled, FormField
 from console.screen import Params, Reading, Row, Screen
 from console.wording import gate_name
-from shared.contracts.approvals import ApprovalRequest, ApprovalView
+from shared.contracts.people import ApprovalRequest, ApprovalView
 from shared.tables.schema import approvals as table
 from shared.tables.schema import model_training_runs as runs
 

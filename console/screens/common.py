@@ -7,8 +7,8 @@ from sqlalchemy import ColumnElement, Connection, select
 from console.files import ModelFiles
 from console.screen import Reading
 from shared.contracts.health import Health
+from shared.contracts.http import NO_MODEL_CODE
 from shared.contracts.models import CurrentModel
-from shared.contracts.problems import NO_MODEL_CODE
 from shared.tables.job_schedules import JobSchedule
 from shared.tables.schema import job_schedules, model_training_runs, retraining_config
 

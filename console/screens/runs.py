@@ -13,7 +13,7 @@ from console.screen import NotFound, Params, Reading, Row, Screen, Unreadable
 from console.screens.common import LIGHT_COLUMNS
 from console.wording import WHAT_TO_DO, gate_name, metric_name, refusal, run_sentence
 from shared.clock import MICROS_PER_SECOND
-from shared.contracts.replays import JOB as REPLAY
+from shared.contracts.runs import REPLAY
 from shared.tables.runs import UNFINISHED, RunStatus
 from shared.tables.schema import model_training_runs as table
 

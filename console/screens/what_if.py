@@ -13,14 +13,14 @@ from console.render import micros_of
 from console.screen import BadParameter, Params, Reading, Row, Screen
 from console.screens.common import newest_requests
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND, isoformat
-from shared.contracts.replays import (
-    JOB,
+from shared.contracts.runs import (
     MAX_ROUNDS,
+    REPLAY,
     ReplayArguments,
     ReplayRequest,
+    RunRequested,
     instant_us,
 )
-from shared.contracts.runs import RunRequested
 from shared.intervals import Interval, next_due
 from shared.tables.runs import UNFINISHED
 
@@ -112,7 +112,7 @@ def read(reading: Reading, params: Params) -> WhatIfView:
     metric = params.text("metric", longest=64)
     nothing: list[dict[str, Any]] = []
     found = reading.files("replays", lambda files: files.replays(_MOST), nothing)
-    listed = newest_requests(reading, JOB, _RUNS_SHOWN)
+    listed = newest_requests(reading, REPLAY, _RUNS_SHOWN)
     usual = isoformat(reading.now_us - _USUAL_DAYS * MICROS_PER_DAY)[:10]
     return WhatIfView(
         runs=tuple(_run(row, reading.now_us) for row in listed),

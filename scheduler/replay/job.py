@@ -25,7 +25,7 @@ from scheduler.replay.record import Round
 from scheduler.replay.replay import replay
 from scheduler.replay.report import ReplayReport, ReplayTerms, usual_metric, write_report
 from shared.clock import Clock, isoformat
-from shared.contracts.replays import MAX_ROUNDS, ReplayArguments, instant_us
+from shared.contracts.runs import MAX_ROUNDS, ReplayArguments, instant_us
 from shared.intervals import Interval
 from shared.tables.runs import Run, RunStatus
 from shared.usecase.learning import LearningUseCase

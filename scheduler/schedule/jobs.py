@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from scheduler.cycle.report import RunReport
-from shared.contracts.replays import JOB as REPLAY
+from shared.contracts.runs import REPLAY
 from shared.tables.job_schedules import RETRAINING
 from shared.tables.runs import Run
 

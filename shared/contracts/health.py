@@ -1,4 +1,4 @@
-"""Answers of the health routes: liveness, readiness, state."""
+"""Answers of the health routes (liveness, readiness, state), and what POST /alert did."""
 
 from typing import Literal
 
@@ -45,3 +45,12 @@ class Alive(BaseModel):
     """The process answers."""
 
     status: Literal["alive"] = "alive"
+
+
+class AlertAnswer(BaseModel):
+    """The action taken."""
+
+    action: Literal["rolled-back", "none"]
+    reason: str
+    version: str = Field(description="What is served now")
+    previous: str | None = None

@@ -2,7 +2,7 @@ from urllib.parse import quote
 
 import pytest
 
-from shared.contracts.headers import PERSON
+from shared.contracts.http import PERSON
 from shared.keys.tokens import Role
 from shared.tables.config import read_retraining_config
 from shared.tables.runs import RunStatus, claim_next, finish

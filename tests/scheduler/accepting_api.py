@@ -14,7 +14,7 @@ from typing import Any
 
 from shared.bundle.archive import unpack
 from shared.bundle.version import Version
-from shared.contracts.headers import BUNDLE_SIGNATURE, FENCING_NUMBER
+from shared.contracts.http import BUNDLE_SIGNATURE, FENCING_NUMBER
 from tests.support.api_answers import NO_MODEL, changed, current_model, models, problem
 
 

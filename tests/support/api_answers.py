@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from shared.contracts.http import NO_MODEL_CODE, PROBLEM_TYPE, ProblemBody
 from shared.contracts.models import (
     CurrentModel,
     ModelChanged,
@@ -10,7 +11,6 @@ from shared.contracts.models import (
     NotFollowing,
     WorkersView,
 )
-from shared.contracts.problems import NO_MODEL_CODE, PROBLEM_TYPE, ProblemBody
 
 AT = "2026-01-01T00:00:00Z"
 

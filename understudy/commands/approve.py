@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from shared.contracts.approvals import ApprovalList, ApprovalRequest, ApprovalView
+from shared.contracts.people import ApprovalList, ApprovalRequest, ApprovalView
 from shared.keys.tokens import Role
 from understudy.api_client import change_api, read_api, user_name
 from understudy.commands.options import AsJson, Person, Reason

@@ -1,6 +1,14 @@
-"""Errors as JSON (RFC 9457), and the types that clients distinguish."""
+"""Names of headers, and errors as JSON (RFC 9457) with the types that clients distinguish."""
 
 from pydantic import BaseModel, Field
+
+BUNDLE_SIGNATURE = "X-Bundle-Signature"
+FENCING_NUMBER = "X-Fencing-Number"
+ROLLOUT = "X-Rollout"
+MODEL_VERSION = "X-Model-Version"
+PERSON = "X-Person"
+"""The person in whose name a program asks for a change, percent-encoded; for the audit trail."""
+
 
 PROBLEM_TYPE = "urn:understudy:problem:"
 """The prefix of every problem's `type`; its code follows."""
