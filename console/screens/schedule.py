@@ -9,8 +9,7 @@ from sqlalchemy import Connection, select
 from console.screen import Params, Reading, Row, Screen
 from console.screens.common import LIGHT_COLUMNS, configuration, schedules
 from shared.clock import isoformat
-from shared.intervals import Interval, next_due
-from shared.schedules.grammar import FORMS
+from shared.intervals import FORMS, Interval, next_due
 from shared.tables.job_schedules import RETRAINING, JobSchedule
 from shared.tables.schema import model_training_runs
 
