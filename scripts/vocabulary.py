@@ -143,7 +143,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "scheduler/work/forms.py": "scheduler/step_cache/serializers.py",
         "scheduler/work/kept.py": "scheduler/step_cache/cache.py",
         "shared/features/beforehand.py": "native/precompile.py",
-        "shared/tables/duties.py": "shared/tables/leadership.py",
+        "shared/tables/duties.py": "shared/tables/leases.py",
         "usecases/fraud/features/tick.py": "usecases/fraud/features/row_batch.py",
     }
 )

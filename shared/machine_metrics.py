@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import make_url
 
 from shared.clock import SETTLE_SECONDS, ClockState, MachineClock
-from shared.system.disks import disk_space, existing_folder
+from shared.system.files import disk_space, existing_folder
 from shared.version import VERSION
 
 

@@ -63,12 +63,37 @@ def _check_webhook(address: SecretStr) -> SecretStr:
     return address
 
 
+def own_api() -> str:
+    """The API of this machine, at API_PORT, so that a changed port is set only once."""
+    return f"http://127.0.0.1:{os.environ.get('API_PORT') or 8000}"
+
+
+_STORE_SCHEMES = ("s3", "gs", "az", "file")
+
+
+def check_store_url(text: str) -> str:
+    """The address, if it can only be that of a store.
+
+    Raises:
+        ValueError: it is not one; the text does not repeat it, as it may contain a password.
+    """
+    parts = urlsplit(text)
+    if parts.scheme not in _STORE_SCHEMES:
+        raise ValueError("write it as s3://, gs://, az:// or file:///")
+    if parts.username or parts.password or "@" in parts.netloc:
+        raise ValueError("credentials go into STORE_ACCESS_KEY_ID and STORE_SECRET_ACCESS_KEY")
+    if parts.query or parts.fragment:
+        raise ValueError("leave out what comes after ? or #")
+    if parts.scheme == "file":
+        if parts.netloc or len(parts.path) < 2:
+            raise ValueError("write a folder as file:///mnt/understudy, with three slashes")
+    elif not parts.netloc:
+        raise ValueError("name the bucket, as in s3://bucket/prefix")
+    return text.rstrip("/")
+
+
 TableAddress = Annotated[str, AfterValidator(check_place)]
 Address = Annotated[str, AfterValidator(check_address)]
 SecretAddress = Annotated[SecretStr, AfterValidator(_check_secret)]
 SecretWebhook = Annotated[SecretStr, AfterValidator(_check_webhook)]
-
-
-def own_api() -> str:
-    """The API of this machine, at API_PORT, so that a changed port is set only once."""
-    return f"http://127.0.0.1:{os.environ.get('API_PORT') or 8000}"
+StoreUrl = Annotated[str, AfterValidator(check_store_url)]

@@ -22,9 +22,8 @@ from native.catalogue import PartNames
 from shared.errors import SettingsError
 from shared.local_paths import AbsolutePath
 from shared.log_limits import LogLimits
-from shared.outbound import Address, TableAddress, own_api
+from shared.outbound import Address, StoreUrl, TableAddress, own_api
 from shared.sizes import MIB, read_size
-from shared.storage.url import StoreUrl
 from shared.tables.url import DatabaseUrl
 
 

@@ -12,7 +12,7 @@ from shared.keys.store import KeyStore
 from shared.keys.tokens import MIN_TOKEN_CHARACTERS
 from shared.settings import SettingGroup
 from shared.sizes import GIB, MIB
-from shared.system.disks import DiskSpace, disk_space, existing_folder
+from shared.system.files import DiskSpace, disk_space, existing_folder
 
 LEAST_FREE_BYTES = GIB
 KEYS = "KEYS_DIR"

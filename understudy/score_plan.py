@@ -23,7 +23,7 @@ from shared.keys.signing import verify
 from shared.keys.store import KeyStore
 from shared.keys.tokens import Role, read_token
 from shared.rows.declaration import FILE_NAME
-from shared.scoring.fits import Served, check_fits
+from shared.scoring.model import Served, check_fits
 from shared.system.files import make_folder, write_whole
 from understudy.api_client import ApiNotThere, read_api
 from understudy.settings import CommandSettings

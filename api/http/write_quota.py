@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 
 from api.http.problems import JOURNAL_FULL, TOO_MANY, Problem
 from api.settings import Settings
-from shared.system.disks import DiskSpace, disk_space
+from shared.system.files import DiskSpace, disk_space
 
 _log = structlog.get_logger()
 # Bytes of decision, feature vector and indexes of a row with a minimal request.

@@ -9,8 +9,8 @@ from shared.bundle.archive import Bundle, unpack
 from shared.clock import Clock
 from shared.keys.signing import verify
 from shared.keys.store import KeyStore
-from shared.scoring.fits import check_fits
 from shared.scoring.loading import check_allowed, load_model
+from shared.scoring.model import check_fits
 from shared.usecase.serving import ServingUseCase
 
 

@@ -30,8 +30,8 @@ from shared.storage.object_store import (
     StoredObject,
     Unchanged,
     WriteConflict,
+    refuse_without_conditional_writes,
 )
-from shared.storage.probe import refuse_without_conditional_writes
 
 _log = structlog.get_logger()
 _LOCK_SECONDS = 5.0

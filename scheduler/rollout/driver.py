@@ -21,7 +21,7 @@ from scheduler.scoring_api import ApiUnavailable, StepAnswer
 from shared.clock import Clock, to_micros
 from shared.contracts.rollouts import Action, RolloutRequest, RolloutView
 from shared.errors import DataUnavailable, UnderstudyError
-from shared.tables.leadership import take_leadership
+from shared.tables.leases import take_leadership
 
 # The name of the driver's lease: one scheduler drives at a time.
 

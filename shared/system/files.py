@@ -1,7 +1,8 @@
-"""Atomic file writes: a file exists whole or not at all, also after a kill or a power cut.
+"""Atomic file writes, and the room of the disk that takes them.
 
-Each write goes to a temporary name in the same directory, is synced, gets its name, and then
-the directory is synced: without the last step a power cut may forget the name.
+A file exists whole or not at all, also after a kill or a power cut. Each write goes to a temporary
+name in the same directory, is synced, gets its name, and then the directory is synced: without the
+last step a power cut may forget the name.
 
 | function             | what is at the path afterwards                                    |
 |----------------------|-------------------------------------------------------------------|
@@ -21,6 +22,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 TEMPORARY_PREFIX = ".tmp-"
 """A file or directory of this name is what a killed process left; its owner may delete it."""
@@ -205,3 +207,25 @@ def _write(path: Path, content: bytes, mode: int, *, durable: bool) -> None:
         if durable:
             file.flush()
             sync_file(file.fileno())
+
+
+class DiskSpace(NamedTuple):
+    """The room of a disk, for a user who is not root."""
+
+    total_bytes: int
+    free_bytes: int
+
+
+def disk_space(folder: Path) -> DiskSpace | None:
+    """The space of the disk that holds the folder; None where it cannot be read."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        # does not exist yet, or cannot be read: the write itself will report it
+        return None
+    return DiskSpace(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
+
+
+def existing_folder(path: Path) -> Path:
+    """The folder, or the nearest one above it that is there already."""
+    return next((one for one in (path, *path.parents) if one.exists()), path)

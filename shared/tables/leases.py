@@ -1,20 +1,22 @@
-"""Operations of the holder of a claimed run, and those of other processes on it.
+"""Leases on the database's clock: operations of the holder of a claimed run, and duties.
 
-Every statement of the holder names its fencing number: once another scheduler has claimed the run,
-none of them matches a row.
+Every statement of a run's holder names its fencing number: once another scheduler has claimed the
+run, none of them matches a row. A duty is performed by one scheduler at a time; whenever it is
+taken or extended its holder gets a fencing number greater than all before, those of runs included,
+so that receivers can refuse a former holder.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, and_, select, update
+from sqlalchemy import Connection, Engine, Row, and_, delete, func, insert, select, update
 
 from shared.clock import MICROS_PER_SECOND, SystemClock, isoformat
 from shared.tables.engine import database_errors
-from shared.tables.locks import database_now_us, lock_for_writing
+from shared.tables.locks import database_now_us, is_held, lock_for_writing
 from shared.tables.runs import CANCELLABLE, RunStatus, held
-from shared.tables.schema import approvals
+from shared.tables.schema import approvals, duties
 from shared.tables.schema import model_training_runs as table
 
 CANCELLED = "cancelled"
@@ -147,3 +149,35 @@ def _extend(
         .values(leaseuntil=until_us, **columns)
         .returning(table.c.cancelrequestedby, table.c.candidatesha256)
     ).one_or_none()
+
+
+def take_leadership(engine: Engine, duty: str, owner: str, seconds: float) -> int | None:
+    """Take or extend a duty; None: another scheduler holds it now.
+
+    Raises:
+        DataUnavailable: the database cannot be written now.
+    """
+    mine = duties.c.duty == duty
+    with database_errors("take a duty"), engine.begin() as connection:
+        lock_for_writing(connection)
+        now_us = database_now_us(connection)
+        held = connection.execute(select(duties).where(mine)).one_or_none()
+        if held is not None and held.leaseowner != owner and is_held(held.leaseuntil, now_us):
+            return None
+        number = _next_number(connection, now_us)
+        row = {
+            "duty": duty,
+            "leaseowner": owner,
+            "leaseuntil": now_us + round(seconds * MICROS_PER_SECOND),
+            "fencingnumber": number,
+        }
+        connection.execute(delete(duties).where(mine))
+        connection.execute(insert(duties).values(row))
+    return number
+
+
+def _next_number(connection: Connection, now_us: int) -> int:
+    """The next fencing number: at least the clock, so that a restored database repeats none."""
+    columns = (duties.c.fencingnumber, table.c.fencingnumber)
+    newest = max(connection.scalar(select(func.max(column))) or 0 for column in columns)
+    return max(newest + 1, now_us // MICROS_PER_SECOND)

@@ -18,8 +18,7 @@ from shared.tables.schema import (
     quarantined_transaction_logs,
     transaction_history_logs,
 )
-from shared.tables.tile_counts import count_columns
-from shared.tables.tiles import Seen, TileChanges, merged
+from shared.tables.tiles import Seen, TileChanges, count_columns, merged
 from shared.transaction import Label
 
 

@@ -4,7 +4,7 @@ Both services need it: labels as they are stored, the answer's fields, what a ca
 """
 
 from shared.tasks.answer import answer_function, response_model
-from shared.tasks.labels import LabelError, encode_label, label_name
+from shared.tasks.labels import LabelError, Support, encode_label, label_name, support_of
 from shared.tasks.metrics import Margin
 from shared.tasks.observed import (
     comparison_edges,
@@ -12,7 +12,6 @@ from shared.tasks.observed import (
     comparison_values,
     label_values,
 )
-from shared.tasks.support import Support, support_of
 from shared.tasks.task import OUTLIER, Task, TaskKind
 
 __all__ = [

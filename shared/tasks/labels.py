@@ -1,7 +1,8 @@
-"""Labels: converts between the words of people and files and the stored values."""
+"""Labels between the words of people and files and the stored values, and how many a metric has."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -100,3 +101,28 @@ def _shown(value: Any) -> str:
 def _listed(names: Sequence[str], most: int = 8) -> str:
     shown = ", ".join(names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """A count, and of what."""
+
+    count: int
+    what: str
+
+
+def support_of(
+    task: Task, labels: npt.NDArray[Any], entities: npt.NDArray[Any] | None = None
+) -> Support:
+    """The sample size behind a task's metrics.
+
+    A class without a row counts as 0.
+    """
+    if task.kind is TaskKind.REGRESSION:
+        return Support(len(labels), "rows")
+    if task.kind is TaskKind.RANKING:
+        count = len(labels) if entities is None else len(np.unique(entities))
+        return Support(count, "entities")
+    counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=len(task.names))
+    smallest = int(np.argmin(counts))
+    return Support(int(counts[smallest]), f"rows of class {task.names[smallest]}")

@@ -8,7 +8,7 @@ from api.http.problems import Problem
 from api.http.write_quota import BURST_SECONDS, WriteQuota
 from api.settings import Settings
 from shared.keys.tokens import Role
-from shared.system.disks import DiskSpace, disk_space
+from shared.system.files import DiskSpace, disk_space
 from tests.api.server import Running
 
 

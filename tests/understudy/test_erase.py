@@ -23,7 +23,7 @@ from shared.tables.data_changes import TRANSACTION_LOGS, list_changes, undo
 from shared.tables.engine import connect, migrate
 from shared.tables.erasure import digest_of, erase_entity
 from shared.tables.row_search import RowFilter
-from shared.tables.tile_counts import rebuild_tiles
+from shared.tables.tiles import rebuild_tiles
 from shared.tables.writer import write_decisions, write_history
 from tests.support.churn_rows import churn
 from understudy.erase import erase, print_erased

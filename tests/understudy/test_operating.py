@@ -19,7 +19,7 @@ from api.registry.audit_reader import AuditReader
 from shared.contracts.runs import RunView
 from shared.errors import SettingsError
 from shared.keys.tokens import Role, ensure_tokens
-from shared.system.disks import DiskSpace
+from shared.system.files import DiskSpace
 from shared.tables.config import read_retraining_config
 from shared.tables.engine import connect
 from shared.tables.runs import RunStatus

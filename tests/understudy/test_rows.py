@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from shared.tables.data_changes import list_changes
 from shared.tables.engine import connect, migrate
 from shared.tables.row_search import RowFilter
-from shared.tables.tile_counts import rebuild_tiles
+from shared.tables.tiles import rebuild_tiles
 from shared.tables.writer import write_decisions, write_history
 from understudy.cli import app
 from understudy.row_subjects import RowsError

@@ -237,7 +237,7 @@ def rebuild_tiles() -> None:
 
         understudy rebuild-tiles
     """
-    from shared.tables.tile_counts import rebuild_tiles as rebuild  # noqa: PLC0415
+    from shared.tables.tiles import rebuild_tiles as rebuild  # noqa: PLC0415
 
     with open_database(load_settings()) as engine, engine.begin() as connection:
         console.print(f"{rebuild(connection):,} tiles")

@@ -13,9 +13,8 @@ from shared.importing.files import Piece
 from shared.rows.convert import RowConverter
 from shared.rows.encoder import feature_set_of
 from shared.rows.frames import encode_frame
-from shared.scoring.fits import check_fits
 from shared.scoring.loading import load_model
-from shared.scoring.model import Model
+from shared.scoring.model import Model, check_fits
 from shared.tasks.answer_frame import answer_frame
 from shared.usecase.serving import FloatMatrix
 from usecases.declared.serving import DeclaredServing, serving_of

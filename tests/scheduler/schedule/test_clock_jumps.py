@@ -23,7 +23,7 @@ from shared.clock import (
 )
 from shared.tables.engine import connect, migrate
 from shared.tables.job_schedules import read_schedules
-from shared.tables.leadership import take_leadership
+from shared.tables.leases import take_leadership
 from shared.tables.locks import LONGEST_WAIT_US
 from shared.tables.runs import RunStatus, claim_next, list_runs, request_run
 from shared.tables.schema import duties, model_training_runs

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, text
 from shared.importing.importer import ImportSummary, import_files
 from shared.importing.mapping import Mapping
 from shared.tables.data_changes import list_changes, undo
-from shared.tables.tile_counts import rebuild_tiles
+from shared.tables.tiles import rebuild_tiles
 from shared.tables.writer import write_decisions
 
 NOW_US = 1_780_000_000_000_000

@@ -25,8 +25,8 @@ from shared.storage.object_store import (
     StoredObject,
     Unchanged,
     WriteConflict,
+    refuse_without_conditional_writes,
 )
-from shared.storage.probe import refuse_without_conditional_writes
 from tests.support.seaweedfs import S3Server, require_obstore, s3_server
 
 __all__ = ["s3_server"]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, select, text
 from shared.clock import MICROS_PER_HOUR
 from shared.tables.engine import connect, migrate
 from shared.tables.schema import api_transaction_logs, merchant_tiles
-from shared.tables.tile_counts import rebuild_tiles
+from shared.tables.tiles import rebuild_tiles
 from shared.tables.writer import write_decisions, write_history, write_labels
 from shared.transaction import Label
 

@@ -14,7 +14,7 @@ from shared.errors import DataUnavailable
 from shared.tables.engine import connect, database_errors, migrate
 from shared.tables.locks import share_writing
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
-from shared.tables.tile_counts import rebuild_tiles
+from shared.tables.tiles import rebuild_tiles
 from shared.tables.writer import write_decisions, write_history, write_labels
 from shared.transaction import Label
 from tests.postgres import Postgres
