@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 
 from scheduler.statistics.compare import compare_sample
-from scheduler.statistics.delong import auc_with_influence
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.measure import MeasurementPlan
+from scheduler.statistics.ranking import auc_with_influence
 from scheduler.statistics.sample import Codes
 from shared.clock import MICROS_PER_DAY
 from shared.usecase.learning import Labels

@@ -23,7 +23,7 @@ from sqlalchemy import Engine, Row, select
 
 from scheduler.decision import REQUIRED_GATES
 from scheduler.schedule.jobs import JOBS, RETRAINING
-from scheduler.statistics.alpha_spending import alpha_left
+from scheduler.statistics.policy import alpha_left
 from shared.clock import Clock, to_datetime
 from shared.errors import DataUnavailable
 from shared.tables.engine import database_errors

@@ -138,7 +138,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "scheduler/schedule/outage.py": "scheduler/schedule/outage_log.py",
         "scheduler/statistics/alone.py": "scheduler/statistics/absolute.py",
         "scheduler/statistics/figures.py": "scheduler/statistics/verdict_numbers.py",
-        "scheduler/statistics/spending.py": "scheduler/statistics/alpha_spending.py",
+        "scheduler/statistics/spending.py": "scheduler/statistics/policy.py",
         "scheduler/surroundings.py": "scheduler/readiness.py",
         "scheduler/work/forms.py": "scheduler/step_cache/serializers.py",
         "scheduler/work/kept.py": "scheduler/step_cache/cache.py",

@@ -11,7 +11,7 @@ import numpy as np
 
 from scheduler.report.data import Importance
 from scheduler.report.task_views import Floats
-from scheduler.statistics.delong import auc_with_influence
+from scheduler.statistics.ranking import auc_with_influence
 from scheduler.statistics.sample import Bools, Codes
 from shared.usecase.serving import FloatMatrix
 

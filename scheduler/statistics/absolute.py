@@ -11,9 +11,9 @@ from enum import StrEnum
 import numpy as np
 
 from learning.measures import measure_named, shown_measures
-from scheduler.statistics.baselines import constant_scores, not_beaten
 from scheduler.statistics.compare import METRICS, compare_sample, estimator_of, shown
 from scheduler.statistics.evidence import Evidence
+from scheduler.statistics.judge import constant_scores, not_beaten
 from scheduler.statistics.measure import MeasurementPlan, one_sided
 from scheduler.statistics.policy import JudgePolicy
 from scheduler.statistics.sample import NotComparable, PairedSample

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scheduler.statistics.bootstrap import bootstrap_variance
-from scheduler.statistics.measure import MeasurementPlan, PairedEstimate, spread_over
+from scheduler.statistics.measure import (
+    MeasurementPlan,
+    PairedEstimate,
+    bootstrap_variance,
+    spread_over,
+)
 from scheduler.statistics.sample import Codes, Floats, PairedSample
 
 # The positives that a fixed number of alerts a day finds, for many row weights at once.

@@ -1,12 +1,58 @@
-"""The inputs and results shared by all metrics of a comparison."""
+"""The inputs and results shared by all metrics of a comparison, and the error of a difference.
 
-from collections.abc import Callable, Sequence
+A metric whose error has no closed form is resampled: a bootstrap of groups of rows, as weights
+(a group drawn twice weighs two). Groups with a positive and groups without are drawn separately,
+so that no resample runs out of positives by accident. With every row its own group this is the row
+bootstrap stratified by label.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
 from scheduler.statistics.sample import Bools, Codes, Floats, PairedSample, group_codes
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementPlan:
+    """Settings of a measurement: the bootstrap's size and seed, and the alert budget.
+
+    Attributes:
+        daily_alerts: how many rows a day people can review.
+        cost_per_alert: the cost of one review, in the unit of the amounts.
+    """
+
+    resamples: int = 2_000
+    seed: int = 0
+    daily_alerts: int = 100
+    cost_per_alert: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The uncertainty of a difference: its variance and degrees of freedom."""
+
+    variance: float
+    freedom: float
+
+
+@dataclass(frozen=True, slots=True)
+class PairedEstimate:
+    """Both models' values, larger is better, and how uncertain their difference is.
+
+    Attributes:
+        spread_at: how uncertain candidate - w * champion is; None: as for w = 1.
+    """
+
+    champion: float
+    candidate: float
+    spread: Spread
+    spread_at: Callable[[float], Spread] | None = None
+
+
+Estimator = Callable[[PairedSample, MeasurementPlan], PairedEstimate]
 
 # One-sided bounds of a difference from its variance under two-way clustering.
 #
@@ -18,14 +64,6 @@ from scheduler.statistics.sample import Bools, Codes, Floats, PairedSample, grou
 
 VarianceOf = Callable[[Codes], float]
 """Group numbers a row -> variance when whole groups are drawn."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spread:
-    """The uncertainty of a difference: its variance and degrees of freedom."""
-
-    variance: float
-    freedom: float
 
 
 def spread_over(ways: Sequence[Codes], positive: Bools, variance_of: VarianceOf) -> Spread:
@@ -40,6 +78,16 @@ def spread_over(ways: Sequence[Codes], positive: Bools, variance_of: VarianceOf)
     if excess == 0.0:
         return Spread(first, freedom)
     return Spread(total, total**2 / (first**2 / freedom + excess**2 / few))
+
+
+def _corrected(codes: Codes, positive: Bools, variance_of: VarianceOf) -> tuple[float, float]:
+    """Variance with G / (G - 1) and G - 1, counting only groups that hold a positive.
+
+    Positives are rare, so nearly all of the error comes from theirs.
+    """
+    holding = int(np.count_nonzero(np.bincount(codes[positive])))
+    freedom = float(max(holding - 1, 1))
+    return variance_of(codes) * (freedom + 1.0) / freedom, freedom
 
 
 def crossed(first: Codes, second: Codes) -> Codes:
@@ -63,43 +111,43 @@ def one_sided(difference: float, spread: Spread, alpha: float) -> tuple[float, f
     return difference - reach, difference + reach, p_value
 
 
-def _corrected(codes: Codes, positive: Bools, variance_of: VarianceOf) -> tuple[float, float]:
-    """Variance with G / (G - 1) and G - 1, counting only groups that hold a positive.
+_CHUNK_CELLS = 4_000_000
 
-    Positives are rare, so nearly all of the error comes from theirs.
-    """
-    holding = int(np.count_nonzero(np.bincount(codes[positive])))
-    freedom = float(max(holding - 1, 1))
-    return variance_of(codes) * (freedom + 1.0) / freedom, freedom
+Statistic = Callable[[Floats], Floats]
+"""Weights (groups, resamples) -> the difference for each resample."""
 
 
-@dataclass(frozen=True, slots=True)
-class MeasurementPlan:
-    """Settings of a measurement: the bootstrap's size and seed, and the alert budget.
-
-    Attributes:
-        daily_alerts: how many rows a day people can review.
-        cost_per_alert: the cost of one review, in the unit of the amounts.
-    """
-
-    resamples: int = 2_000
-    seed: int = 0
-    daily_alerts: int = 100
-    cost_per_alert: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class PairedEstimate:
-    """Both models' values, larger is better, and how uncertain their difference is.
-
-    Attributes:
-        spread_at: how uncertain candidate - w * champion is; None: as for w = 1.
-    """
-
-    champion: float
-    candidate: float
-    spread: Spread
-    spread_at: Callable[[float], Spread] | None = None
+def group_weights(
+    codes: Codes, positive: Bools, resamples: int, rng: np.random.Generator
+) -> Iterator[Floats]:
+    """Weights in chunks of shape (groups, some resamples), so that memory stays bounded."""
+    size = int(codes.max()) + 1
+    holds = np.zeros(size, dtype=np.bool_)
+    holds[codes[positive]] = True
+    present = np.bincount(codes, minlength=size) > 0
+    strata = [np.flatnonzero(holds), np.flatnonzero(present & ~holds)]
+    step = max(1, _CHUNK_CELLS // max(size, 1_000))
+    for start in range(0, resamples, step):
+        count = min(step, resamples - start)
+        weights = np.zeros((size, count))
+        for members in strata:
+            weights[members] = _draw(len(members), count, rng)
+        yield weights
 
 
-Measure = Callable[[PairedSample, MeasurementPlan], PairedEstimate]
+def bootstrap_variance(
+    statistic: Statistic, codes: Codes, positive: Bools, resamples: int, rng: np.random.Generator
+) -> float:
+    """Variance of the statistic over resamples of these groups."""
+    chunks = [statistic(weights) for weights in group_weights(codes, positive, resamples, rng)]
+    return float(np.var(np.concatenate(chunks), ddof=1))
+
+
+def _draw(groups: int, resamples: int, rng: np.random.Generator) -> Floats:
+    """The number of draws of each group in each resample, shape (groups, resamples)."""
+    if groups == 0:
+        return np.zeros((0, resamples))
+    drawn = rng.integers(groups, size=(groups, resamples), dtype=np.int64)
+    flat = drawn * resamples + np.arange(resamples)
+    counts = np.bincount(flat.reshape(-1), minlength=groups * resamples)
+    return counts.reshape(groups, resamples).astype(np.float64)

@@ -1,10 +1,9 @@
 """Every figure a judgement rests on, under stable names, for the verdict's `numbers`."""
 
-from scheduler.statistics.alpha_spending import alpha_left
 from scheduler.statistics.compare import MetricComparison
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.guardrails import Guardrails
-from scheduler.statistics.policy import JudgePolicy
+from scheduler.statistics.policy import JudgePolicy, alpha_left
 from scheduler.statistics.sample import PairedSample
 from shared.tasks import TaskKind
 

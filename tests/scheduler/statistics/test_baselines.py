@@ -7,9 +7,8 @@ import pytest
 
 from benchmarks.task_worlds import TASK_METRICS, TaskWorld, draw_task
 from scheduler.statistics.absolute import Path, judge_absolute
-from scheduler.statistics.baselines import constant_scores
 from scheduler.statistics.evidence import Evidence
-from scheduler.statistics.judge import judge
+from scheduler.statistics.judge import constant_scores, judge
 from scheduler.statistics.policy import JudgePolicy, PromotionKind
 from shared.verdicts import Outcome
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks.task_worlds import TASK_METRICS, TaskWorld, draw_task
 from scheduler.statistics.absolute import Path, intervals, judge_absolute
-from scheduler.statistics.by_influence import effective_freedom
-from scheduler.statistics.compare import compare_sample
+from scheduler.statistics.compare import compare_sample, effective_freedom
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.judge import judge
 from scheduler.statistics.measure import MeasurementPlan

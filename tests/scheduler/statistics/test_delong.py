@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from scheduler.statistics.bootstrap import bootstrap_variance
-from scheduler.statistics.delong import auc_with_influence
+from scheduler.statistics.measure import bootstrap_variance
+from scheduler.statistics.ranking import auc_with_influence
 from scheduler.statistics.sample import Bools, Floats
 
 TIED_ROWS = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=60)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scheduler.statistics.alpha_spending import round_alpha
 from scheduler.statistics.guardrails import holm
+from scheduler.statistics.policy import round_alpha
 
 
 def test_holm_gives_the_worked_example_of_the_literature() -> None:
