@@ -24,7 +24,7 @@ from sqlalchemy import Engine
 from benchmarks.chaos_hosts import SeparateHosts, separate_hosts
 from benchmarks.chaos_world import NAMES, OPEN, Chaos, due_instants, is_open, say
 from benchmarks.report import Bar, finish
-from scheduler.gates.contest import GATE
+from scheduler.gates import METRICS
 from scheduler.schedule.jobs import RETRAINING
 from shared.clock import MICROS_PER_SECOND
 from shared.tables.engine import connect, migrate
@@ -78,7 +78,7 @@ def is_uncompared(run: Run, first: str) -> bool:
     """Promoted by floors alone, although there was a champion: it was not the first version."""
     if run.status is not RunStatus.SUCCEEDED or run.model_version == first:
         return False
-    paths = [one["numbers"].get("path") for one in run.verdicts or () if one["gate"] == GATE]
+    paths = [one["numbers"].get("path") for one in run.verdicts or () if one["gate"] == METRICS]
     return paths != ["compared"]
 
 

@@ -14,7 +14,7 @@ from scheduler.cycle.examples import Examples
 from scheduler.cycle.held_out_scores import held_out_scores
 from scheduler.cycle.history import compared_this_year, has_drifted
 from scheduler.cycle.packaging import Draft
-from scheduler.gates.contest import Contest
+from scheduler.gates import Contest
 from scheduler.statistics.absolute import Interval, intervals
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.operating_figures import OperatingFigures, operating_figures

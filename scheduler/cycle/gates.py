@@ -9,9 +9,19 @@ from scheduler.cycle.examples import Examples, Material
 from scheduler.cycle.packaging import Draft, Sealed
 from scheduler.cycle.run import CycleRun
 from scheduler.decision import DecisionInputs, PromotionDecision, decide
-from scheduler.gates import api_health, contest, latency
-from scheduler.gates.judging import DATA_QUALITY, FEATURE_QUALITY, Judge, judged
-from scheduler.gates.metrics import judge_metrics
+from scheduler.gates import (
+    API_HEALTH,
+    DATA_QUALITY,
+    FEATURE_QUALITY,
+    LATENCY,
+    METRICS,
+    TIMED_ROWS,
+    Judge,
+    judge_api_health,
+    judge_latency,
+    judge_metrics,
+    judged,
+)
 from scheduler.statistics.verdict_numbers import FRESH
 
 
@@ -36,16 +46,14 @@ def has_fit_features(run: CycleRun, snapshot: pl.DataFrame, material: Material) 
 def examine(run: CycleRun, examples: Examples, unjudged: Draft, evaluation: Evaluation) -> None:
     """The three gates that look at the candidate and at the service it would go to."""
     context = run.context
-    timed = np.arange(min(latency.TIMED_ROWS, len(examples.held_out_labels)))
+    timed = np.arange(min(TIMED_ROWS, len(examples.held_out_labels)))
     rows = examples.held_out_columns(unjudged.manifest.feature_names, timed)
     is_first = run.report.champion_version is None
     budget_ms = context.latency_budget_ms
     policy, seed = context.use_case.policy, context.seed
-    gate_step(run, latency.GATE, lambda: latency.judge_latency(unjudged.model, rows, budget_ms))
-    gate_step(
-        run, api_health.GATE, lambda: api_health.judge_api_health(context.api, first_model=is_first)
-    )
-    gate_step(run, contest.GATE, lambda: judge_metrics(evaluation.contest, policy, seed))
+    gate_step(run, LATENCY, lambda: judge_latency(unjudged.model, rows, budget_ms))
+    gate_step(run, API_HEALTH, lambda: judge_api_health(context.api, first_model=is_first))
+    gate_step(run, METRICS, lambda: judge_metrics(evaluation.contest, policy, seed))
 
 
 def conclude(run: CycleRun, champion: Champion | None, sealed: Sealed | None) -> PromotionDecision:

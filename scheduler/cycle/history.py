@@ -2,7 +2,7 @@
 
 from sqlalchemy import Engine, select
 
-from scheduler.gates.contest import GATE
+from scheduler.gates import METRICS
 from scheduler.schedule.jobs import DRIFT, RETRAINING
 from scheduler.statistics.verdict_numbers import COMPARED
 from shared.clock import isoformat, to_datetime
@@ -59,6 +59,6 @@ def _compared(verdicts: object) -> bool:
     if not isinstance(verdicts, list):
         return False
     return any(
-        verdict.get("gate") == GATE and verdict.get("numbers", {}).get(COMPARED) is True
+        verdict.get("gate") == METRICS and verdict.get("numbers", {}).get(COMPARED) is True
         for verdict in verdicts
     )

@@ -31,7 +31,7 @@ from scheduler.cycle.packaging import Draft, Sealed, draft, seal
 from scheduler.cycle.promotion import promote
 from scheduler.cycle.run import CycleRun
 from scheduler.cycle.steps import Note
-from scheduler.gates.judging import finite
+from scheduler.gates import finite
 from scheduler.step_cache.serializers import CandidateSerializer, FrameSerializer
 from shared.clock import isoformat, to_micros
 from shared.tables.label_changes import count_corrections

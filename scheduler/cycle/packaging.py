@@ -13,7 +13,7 @@ from scheduler.cycle.champion import Champion
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import Examples
 from scheduler.drift.baseline import Baseline, encode
-from scheduler.gates.judging import finite
+from scheduler.gates import finite
 from shared.bundle.archive import Bundle, pack, unpack
 from shared.bundle.manifest import Manifest, served_signature
 from shared.bundle.version import Version

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scheduler.gates.contest import GATE
+from scheduler.gates import METRICS
 from scheduler.report.data import BINARY
 from scheduler.report.words import metric_name, number, support_words
 from scheduler.statistics.absolute import Path
@@ -53,7 +53,7 @@ def ruling(
     policy: PromotionPolicy, verdicts: Sequence[Verdict], task: Task = BINARY
 ) -> RulingTable | None:
     """None where the run did not get as far as the metrics gate, or no path was taken."""
-    verdict = next((item for item in verdicts if item.gate == GATE), None)
+    verdict = next((item for item in verdicts if item.gate == METRICS), None)
     if verdict is None or "path" not in verdict.numbers:
         return None
     found = verdict.numbers

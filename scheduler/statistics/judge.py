@@ -83,7 +83,7 @@ def _measure(
     numbers |= alpha_numbers(evidence, policy)
     guards = measure_guardrails(evidence, sample, policy, policy.plan)
     numbers |= guard_numbers(guards)
-    lost = _not_beaten(evidence, policy, numbers)
+    lost = not_beaten(evidence, policy, numbers)
     return _objection(guards, policy) or lost or _held_against(primary, evidence, policy)
 
 
@@ -125,9 +125,7 @@ def _worst_text(worst: Guardrail) -> str:
     )
 
 
-def _not_beaten(
-    evidence: Evidence, policy: JudgePolicy, numbers: Numbers
-) -> ReasonedOutcome | None:
+def not_beaten(evidence: Evidence, policy: JudgePolicy, numbers: Numbers) -> ReasonedOutcome | None:
     """The reason a candidate does not beat its simple baselines, if so; records every figure."""
     refused = None
     for name, scores in evidence.baselines.items():

@@ -8,7 +8,7 @@ from prometheus_client.core import Metric
 from sqlalchemy import Engine, update
 
 import usecases
-from scheduler.gates import api_health, contest, latency
+from scheduler.gates import API_HEALTH, LATENCY, METRICS
 from scheduler.run_metrics import COMPARED, COMPARING_GATE, FinishedRuns, RunMetrics
 from scheduler.statistics import verdict_numbers
 from shared.clock import MICROS_PER_DAY
@@ -41,10 +41,10 @@ def figures(engine: Engine) -> dict[tuple[str, ...], float]:
 
 
 def test_the_names_are_those_of_the_modules_that_are_too_large_to_import() -> None:
-    assert {COMPARING_GATE} == {contest.GATE}
+    assert {COMPARING_GATE} == {METRICS}
     assert verdict_numbers.COMPARED == COMPARED
     zero = {gate for gate, _ in FinishedRuns(None).verdicts}  # type: ignore[arg-type]
-    assert {latency.GATE, api_health.GATE, contest.GATE} <= zero
+    assert {LATENCY, API_HEALTH, METRICS} <= zero
 
 
 def test_gates_durations_and_steps_are_zero_before_the_first_run(engine: Engine) -> None:

@@ -9,8 +9,7 @@ from sqlalchemy import Engine
 
 from scheduler.cycle.history import compared_this_year, has_drifted
 from scheduler.decision import from_json, replay
-from scheduler.gates.contest import Contest
-from scheduler.gates.metrics import judge_metrics
+from scheduler.gates import Contest, judge_metrics
 from scheduler.schedule.jobs import DRIFT, RETRAINING
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.sample import Floats

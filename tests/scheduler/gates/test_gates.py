@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from scheduler.cycle.interruption import Interrupted
-from scheduler.gates.api_health import judge_api_health
-from scheduler.gates.judging import judged
-from scheduler.gates.latency import TIMED_ROWS, WARM_UP_ROWS, judge_latency
+from scheduler.gates import TIMED_ROWS, WARM_UP_ROWS, judge_api_health, judge_latency, judged
 from shared.usecase.serving import FloatMatrix
 from shared.verdicts import Outcome, Verdict
 from tests.scheduler.fakes import PocketApi

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scheduler.gates.contest import Contest
-from scheduler.gates.metrics import judge_metrics
+from scheduler.gates import Contest, judge_metrics
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.sample import Floats
 from shared.usecase.promotion import PromotionKind

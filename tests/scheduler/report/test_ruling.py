@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scheduler.gates.contest import Contest
-from scheduler.gates.metrics import judge_metrics
+from scheduler.gates import Contest, judge_metrics
 from scheduler.report.page import render, why
 from scheduler.report.ruling import ruling
 from scheduler.statistics.evidence import Evidence
