@@ -4,7 +4,7 @@ import shutil
 import threading
 from pathlib import Path
 
-from scheduler.supervision.child_runner import descendants
+from scheduler.child_runner import descendants
 from shared.clock import SystemClock
 
 KIB = 1024

@@ -24,7 +24,7 @@ import httpx
 
 from benchmarks.load import SERVER_CORE, Measured, on_core, press
 from benchmarks.services import free_port
-from scheduler.supervision.child_runner import descendants
+from scheduler.child_runner import descendants
 
 MODEL = "model.joblib"
 ROWS = 500

@@ -23,9 +23,9 @@ from benchmarks import journal_load
 from benchmarks.report import Bar, finish
 from benchmarks.services import Services
 from benchmarks.serving_world import push
+from scheduler.child_runner import keep_root
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.steps import StepLog
-from scheduler.supervision.child_runner import keep_root
 from shared.tables.runs import Run, get_run, request_run
 from shared.tracing.context import new_context
 from shared.tracing.pipe import SpanPipe

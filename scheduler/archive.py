@@ -7,8 +7,7 @@ from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
-from scheduler.cycle.recorded_run import RecordedRun
-from scheduler.cycle.records import Recorder
+from scheduler.cycle.records import RecordedRun, Recorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import StepLog
 from shared.clock import Clock

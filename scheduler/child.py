@@ -16,13 +16,12 @@ from sqlalchemy import Engine
 
 import usecases
 from scheduler.cycle.interruption import Interruption
-from scheduler.cycle.records import INTERRUPTED, RunRecorder
+from scheduler.cycle.records import INTERRUPTED, Retries, RunRecorder
 from scheduler.cycle.report import RunReport
 from scheduler.runners import runners, tasks_of
 from scheduler.schedule.jobs import REPLAY, JobRunner
 from scheduler.service import stop_on_signals
 from scheduler.settings import SchedulerSettings, load_settings
-from scheduler.supervision.limits import Retries
 from shared.errors import DataUnavailable, SettingsError
 from shared.logs import configure_service_logging, start_failed
 from shared.system.child_processes import end_with_parent

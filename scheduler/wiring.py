@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 import usecases
+from scheduler.child_runner import ChildLimits, ChildRunner
 from scheduler.cycle.interruption import Interruption
-from scheduler.cycle.records import RunRecorder
+from scheduler.cycle.records import Retries, RunRecorder
 from scheduler.notify.events import Events
 from scheduler.notify.notifier import LEADERSHIP as NOTIFICATIONS
 from scheduler.notify.notifier import Notifier
@@ -32,8 +33,6 @@ from scheduler.schedule.worker import Worker
 from scheduler.service import PeriodicTask
 from scheduler.settings import OFF, SchedulerSettings
 from scheduler.stores import candidate_store
-from scheduler.supervision.child_runner import ChildRunner
-from scheduler.supervision.limits import ChildLimits, Retries
 from shared.clock import Clock, SystemClock
 from shared.keys.store import KeyStore
 from shared.tables.rollout_looks import write_look

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 import usecases
 from scheduler.cycle.candidates import CandidateStore
-from scheduler.cycle.served_bundle import ServedBundles
+from scheduler.cycle.champion import ServedBundles
 from scheduler.drift.alarm import Response, respond
 from scheduler.drift.champion_baseline import (
     ChampionBaseline,

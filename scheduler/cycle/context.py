@@ -10,11 +10,10 @@ from structlog.typing import FilteringBoundLogger
 from learning.dataset.large import LargeRuns
 from scheduler.cycle.approvals import Approvals, NoApprovals
 from scheduler.cycle.candidates import CandidateStore
+from scheduler.cycle.champion import ServedBundles, no_keys
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
-from scheduler.cycle.progress import ShowProgress, shown_progress
-from scheduler.cycle.served_bundle import ServedBundles, no_keys
-from scheduler.cycle.steps import Note
+from scheduler.cycle.steps import Note, ShowProgress, shown_progress
 from scheduler.publisher import Publisher
 from scheduler.scoring_api import ScoringApi
 from scheduler.step_cache.cache import StepCache

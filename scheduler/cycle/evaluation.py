@@ -1,17 +1,24 @@
-"""Evaluation: champion and candidate score the same held-out rows."""
+"""Evaluation: champion and candidate score the same held-out rows.
+
+In memory that happens at once, over files by shards of the run's executor. A shard is a range of
+rows; its scores, a few numbers a row, are what comes back.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from learning.dataset.mapped import release_pages
+from learning.dataset.large import Workplace
+from learning.dataset.mapped import map_matrix, passes, release_pages
 from learning.export.parity import run_graph
 from scheduler.cycle.as_of import AsOf
 from scheduler.cycle.champion import Champion
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import Examples
-from scheduler.cycle.held_out_scores import held_out_scores
 from scheduler.cycle.history import compared_this_year, has_drifted
 from scheduler.cycle.packaging import Draft
 from scheduler.gates import Contest
@@ -21,8 +28,11 @@ from scheduler.statistics.operating_figures import OperatingFigures, operating_f
 from scheduler.statistics.policy import from_promotion
 from scheduler.statistics.sample import Bools
 from scheduler.statistics.sample import Floats as Scores
+from shared.bundle.archive import unpack
 from shared.clock import MICROS_PER_DAY, to_micros
 from shared.scoring.model import Model
+from shared.scoring.session import OnnxModel
+from shared.system.files import replacing
 from shared.tasks import Task, TaskKind
 from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import BASELINES
@@ -77,11 +87,10 @@ def evaluate(
         DataUnavailable: what earlier runs spent cannot be read.
     """
     policy = from_promotion(context.use_case.policy, context.use_case.policy.refresh, context.seed)
-    candidate = _scored(context, draft.model, held_out_scores(draft.model, draft.raw, examples))
+    candidate = _scored(context, draft.model, draft.raw, examples)
     scored = None
     if champion is not None and champion.model is not None:
-        model = champion.model
-        scored = _scored(context, model, held_out_scores(model, champion.raw, examples))
+        scored = _scored(context, champion.model, champion.raw, examples)
     contest = Contest(
         evidence=replace(
             _evidence(context, examples, (candidate, scored), champion, as_of),
@@ -146,6 +155,29 @@ def _first_us(examples: Examples) -> int:
     return int(examples.held_out[TIME].to_numpy().min())
 
 
+def _scored(context: CycleContext, model: Model, raw: bytes | None, examples: Examples) -> _Scored:
+    manifest, use_case = model.manifest, context.use_case
+    scores = held_out_scores(model, raw, examples)
+    alerts = use_case.alerts(scores, manifest.components, manifest.thresholds)
+    headline = use_case.headline(scores)
+    is_binary = use_case.task.kind is TaskKind.BINARY
+    return _Scored(headline, headline if is_binary else use_case.task.predictions(scores), alerts)
+
+
+def _baselines(draft: Draft, examples: Examples, task: Task) -> Mapping[str, Scores]:
+    """Scores of the simple models that were trained beside the candidate."""
+    rows = examples.held_out_columns(draft.manifest.feature_names)
+    return {
+        path.removeprefix(BASELINES).removesuffix(".onnx"): task.predictions(run_graph(raw, rows))
+        for path, raw in draft.files.items()
+        if path.startswith(BASELINES)
+    }
+
+
+def _metrics(context: CycleContext, scores: Scores, examples: Examples) -> Mapping[str, float]:
+    return context.use_case.metrics(scores, examples.held_out_labels, examples.held_out)
+
+
 def held_out_rows(examples: Examples, evaluation: Evaluation) -> pl.DataFrame:
     """The held-out rows with all a judgement takes from them: enough to repeat it.
 
@@ -165,23 +197,51 @@ def held_out_rows(examples: Examples, evaluation: Evaluation) -> pl.DataFrame:
     return pl.concat([told, pl.DataFrame(taken), features], how="horizontal")
 
 
-def _scored(context: CycleContext, model: Model, scores: FloatMatrix) -> _Scored:
-    manifest, use_case = model.manifest, context.use_case
-    alerts = use_case.alerts(scores, manifest.components, manifest.thresholds)
-    headline = use_case.headline(scores)
-    is_binary = use_case.task.kind is TaskKind.BINARY
-    return _Scored(headline, headline if is_binary else use_case.task.predictions(scores), alerts)
+@dataclass(frozen=True, slots=True)
+class _Scoring:
+    """Shared by all shards: files, and the columns that the model reads, by position.
+
+    Attributes:
+        width: number of features in a row of the file.
+    """
+
+    bundle: Path
+    features: Path
+    width: int
+    columns: npt.NDArray[np.int64]
 
 
-def _baselines(draft: Draft, examples: Examples, task: Task) -> Mapping[str, Scores]:
-    """Scores of the simple models that were trained beside the candidate."""
-    rows = examples.held_out_columns(draft.manifest.feature_names)
-    return {
-        path.removeprefix(BASELINES).removesuffix(".onnx"): task.predictions(run_graph(raw, rows))
-        for path, raw in draft.files.items()
-        if path.startswith(BASELINES)
-    }
+def held_out_scores(model: Model, raw: bytes | None, examples: Examples) -> FloatMatrix:
+    """Component scores of all held-out rows, in their order.
+
+    `raw` is the bundle of `model`, from which it is loaded where a shard is scored. A model that
+    is not a graph scores in this process.
+
+    Raises:
+        TaskFailed: names the rows and says why.
+    """
+    names, file = model.manifest.feature_names, examples.held_out_file
+    if file is None or raw is None or not isinstance(model, OnnxModel):
+        return model.score(examples.held_out_columns(names))
+    bundle = file.place.folder / f"{model.manifest.version}.bundle"
+    with replacing(bundle) as new:
+        new.write_bytes(raw)
+    columns = np.array([examples.all_names.index(name) for name in names], dtype=np.int64)
+    shared = _Scoring(bundle, file.path, len(examples.all_names), columns)
+    return _by_shards(file.place, shared, len(examples.held_out_labels))
 
 
-def _metrics(context: CycleContext, scores: Scores, examples: Examples) -> Mapping[str, float]:
-    return context.use_case.metrics(scores, examples.held_out_labels, examples.held_out)
+def _by_shards(place: Workplace, shared: _Scoring, rows: int) -> FloatMatrix:
+    step = place.rows_per_shard
+    shards = [(begin, min(begin + step, rows)) for begin in range(0, rows, step)]
+    names = [f"scores of held-out rows {begin} to {end}" for begin, end in shards]
+    return np.concatenate(place.map(_score_shard, shared, shards, names))
+
+
+def _score_shard(shared: _Scoring, shard: tuple[int, int]) -> FloatMatrix:
+    """The scores of a range of rows; read in parts, as a graph holds several numbers a row."""
+    model = OnnxModel.load(unpack(shared.bundle.read_bytes()))
+    rows = map_matrix(shared.features, shared.width)[slice(*shard)]
+    parts = [model.score(np.ascontiguousarray(part[:, shared.columns])) for part in passes(rows)]
+    release_pages(rows)
+    return np.concatenate(parts)

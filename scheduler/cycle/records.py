@@ -1,4 +1,7 @@
-"""Recording how a run ended; while the database is down the record waits in memory."""
+"""Recording how a run ended, or that it is tried again; records wait while the database is down.
+
+Jobs that train nothing are carried out here from their claim to their record.
+"""
 
 import threading
 from collections import deque
@@ -6,21 +9,44 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+from scheduler.cycle.interruption import Interrupted, Interruption
 from scheduler.cycle.report import RunReport
+from scheduler.cycle.steps import StepLog, shown_steps
 from shared.errors import DataUnavailable
 from shared.tables.approvals import hold
 from shared.tables.leases import give_back
-from shared.tables.runs import Run, finish, get_run
+from shared.tables.runs import Run, RunStatus, finish, get_run
 
 INTERRUPTED = "interrupted"
+
+# transient failures: a retry can succeed with the same data and model
+TRANSIENT = frozenset({"data_unavailable", "api_unavailable", "champion_changed", "child_died"})
+BACKOFF_FACTOR = 4
 Pause = Callable[[Run, RunReport], float | None]
 
 
 def no_retries(_run: Run, _report: RunReport) -> None:
     """Every end is final."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """`attempts` in all, with ever longer pauses in between."""
+
+    attempts: int
+    first_pause_seconds: float
+
+    def pause_seconds(self, run: Run, report: RunReport) -> float | None:
+        """The delay before the next attempt; None when no attempt remains."""
+        is_transient = report.status is RunStatus.FAILED and report.code in TRANSIENT
+        if not is_transient or run.attempts >= self.attempts:
+            return None
+        pause_seconds: float = self.first_pause_seconds * BACKOFF_FACTOR ** (run.attempts - 1)
+        return pause_seconds
 
 
 class Recorder(Protocol):
@@ -141,3 +167,47 @@ class RunRecorder:
             delay_seconds=delay_seconds,
             counts=counts,
         )
+
+
+RunWork = Callable[[StepLog, RunReport], None]
+"""Does the work and ends the report; may raise only what every job may raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    """Carries out the work of a claimed run, shows its steps and records how it ended."""
+
+    run: Run
+    engine: Engine
+    recorder: Recorder
+    interruption: Interruption
+    log: FilteringBoundLogger
+
+    def carry_out(self, work: RunWork) -> RunReport:
+        """Carries out a run and records its end; errors end the run as failed, none is raised."""
+        run, report = self.run, RunReport()
+        with structlog.contextvars.bound_contextvars(run_id=run.run_id):
+            self.log.info("run_started", job=run.job, requested_by=run.requested_by)
+            steps = StepLog(self.log, self.interruption, shown_steps(self.engine, run))
+            self._guarded(work, steps, report)
+            report.steps = steps.records
+            self.recorder.record(run, report)
+            self.log.info(
+                "run_ended",
+                status=report.status.value,
+                code=report.code,
+                reason=report.message,
+                champion=report.champion_version,
+            )
+        return report
+
+    def _guarded(self, work: RunWork, steps: StepLog, report: RunReport) -> None:
+        try:
+            work(steps, report)
+        except Interrupted as error:
+            report.end(RunStatus.FAILED, INTERRUPTED, str(error) or "interrupted")
+        except DataUnavailable as error:
+            report.end(RunStatus.FAILED, "data_unavailable", str(error))
+        except Exception as error:
+            self.log.exception("run_crashed")
+            report.end(RunStatus.FAILED, "error", str(error) or type(error).__name__)

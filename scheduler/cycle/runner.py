@@ -9,10 +9,9 @@ from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import NotEnoughHistory
 from scheduler.cycle.interruption import Interrupted
 from scheduler.cycle.learn import learn
-from scheduler.cycle.promotion import ChampionChanged, LeaseLost
+from scheduler.cycle.promotion import ChampionChanged, LeaseLost, is_promoted_already
 from scheduler.cycle.records import INTERRUPTED, Recorder
 from scheduler.cycle.report import RunReport
-from scheduler.cycle.resumption import is_promoted_already
 from scheduler.cycle.run import CycleRun
 from scheduler.cycle.steps import UNKNOWN, StepLog, shown_steps
 from scheduler.decision import to_json

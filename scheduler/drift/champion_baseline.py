@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from scheduler.cycle.candidates import CandidateStore
+from scheduler.cycle.champion import BundleUnavailable, ServedBundles
 from scheduler.cycle.packaging import BASELINE
-from scheduler.cycle.served_bundle import BundleUnavailable, ServedBundles
 from scheduler.drift.baseline import Baseline, NoBaseline, decode
 from shared.bundle.archive import Bundle, unpack
 from shared.bundle.manifest import Manifest

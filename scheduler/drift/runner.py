@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+from scheduler.cycle.champion import ServedBundles
 from scheduler.cycle.interruption import Interruption
-from scheduler.cycle.recorded_run import RecordedRun
-from scheduler.cycle.records import Recorder
+from scheduler.cycle.records import RecordedRun, Recorder
 from scheduler.cycle.report import RunReport
-from scheduler.cycle.served_bundle import ServedBundles
 from scheduler.cycle.steps import StepLog
 from scheduler.drift.alarm import Response, respond
 from scheduler.drift.champion_baseline import NotChecked, baseline_of_champion

@@ -14,8 +14,7 @@ from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.interruption import Interruption
-from scheduler.cycle.recorded_run import RecordedRun
-from scheduler.cycle.records import Recorder
+from scheduler.cycle.records import RecordedRun, Recorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import Note, StepLog
 from scheduler.replay.asked import Asked

@@ -12,13 +12,13 @@ import polars as pl
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.baseline import SCORE
+from scheduler.cycle.champion import ServedBundles
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.interruption import Interruption
-from scheduler.cycle.progress import stoppable
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
-from scheduler.cycle.served_bundle import ServedBundles
+from scheduler.cycle.steps import stoppable
 from scheduler.drift.champion_baseline import ChampionBaseline, NotChecked, baseline_of_champion
 from scheduler.drift.column_baseline import Rows
 from scheduler.drift.finding import DriftFinding, weigh

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.candidates import CandidateStore
-from scheduler.cycle.resumption import ON_TRIAL
+from scheduler.cycle.promotion import ON_TRIAL
 from scheduler.report.page import with_outcome
 from scheduler.schedule.outage_log import OutageLog
 from scheduler.scoring_api import ApiUnavailable

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from scheduler.supervision.child_runner import keep_root
+from scheduler.child_runner import keep_root
 from shared.tables.runs import RunStatus, get_run, list_runs, request_run
 from shared.tracing.context import current_context, new_context, parse_traceparent
 from shared.tracing.recording import recording, span

@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 
 from learning.dataset.large import Workplace
+from scheduler.cycle.evaluation import held_out_scores
 from scheduler.cycle.examples import Examples, Material, build_examples
-from scheduler.cycle.held_out_scores import held_out_scores
 from shared.bundle.archive import pack, unpack
 from shared.bundle.manifest import Manifest, TrainingData, served_signature
 from shared.execution.executor import executing

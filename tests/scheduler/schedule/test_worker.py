@@ -8,12 +8,11 @@ import pytest
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.cycle.records import RunRecorder
+from scheduler.cycle.records import Retries, RunRecorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.runner import CycleRunner
 from scheduler.schedule.jobs import JobRunner
 from scheduler.schedule.worker import Worker
-from scheduler.supervision.limits import Retries
 from shared.errors import DataUnavailable
 from shared.tables.engine import connect
 from shared.tables.leases import announce_push, request_cancel

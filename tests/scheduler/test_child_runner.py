@@ -13,10 +13,9 @@ import pytest
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+from scheduler.child_runner import ChildLimits, ChildRunner, resident_bytes
 from scheduler.cycle.interruption import Interruption
-from scheduler.cycle.records import RunRecorder
-from scheduler.supervision.child_runner import ChildRunner, resident_bytes
-from scheduler.supervision.limits import ChildLimits, Retries
+from scheduler.cycle.records import Retries, RunRecorder
 from shared.tables.leases import announce_push, request_cancel
 from shared.tables.runs import Run, RunStatus, claim_next, finish, get_run, request_run
 from shared.tracing.context import parse_traceparent

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, cast
@@ -17,7 +18,6 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import INTERRUPTED, RunRecorder
 from scheduler.cycle.report import RunReport
 from scheduler.schedule.outage_log import OutageLog
-from scheduler.supervision.limits import ChildLimits
 from shared.errors import DataUnavailable
 from shared.system.child_processes import ChildProcess, kill_child, start_child, stop_child
 from shared.tables.leases import CANCELLED, renew
@@ -155,6 +155,15 @@ def descendants(pid: int) -> list[int]:
 
 LOOK_SECONDS = 0.2
 MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ChildLimits:
+    """Resource limits of a child process; `stop_seconds` is its time to end after a request."""
+
+    time_seconds: float
+    memory_bytes: int
+    stop_seconds: float
 
 
 class ChildEnding(StrEnum):

@@ -1,1 +1,0 @@
-"""Watching over the child process that carries out a run."""
