@@ -14,7 +14,7 @@ from scheduler.cycle.context import CycleContext
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
-from scheduler.drift.page.page import DriftReports
+from scheduler.drift.page import DriftReports
 from scheduler.drift.runner import DriftContext, DriftRunner
 from scheduler.publisher import Publisher
 from scheduler.readiness import scoring_api

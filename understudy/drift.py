@@ -10,7 +10,7 @@ import usecases
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.champion import ServedBundles
 from scheduler.drift.alarm import Response, respond
-from scheduler.drift.champion_baseline import (
+from scheduler.drift.baseline import (
     ChampionBaseline,
     NotChecked,
     baseline_of_champion,
@@ -19,9 +19,8 @@ from scheduler.drift.champion_baseline import (
 from scheduler.drift.check import ColumnDrift
 from scheduler.drift.finding import SHORTEST_SPAN_US, DriftFinding, look
 from scheduler.drift.live import DriftWindow
-from scheduler.drift.page.page import render
-from scheduler.drift.record import to_json
-from scheduler.drift.sentence import answer
+from scheduler.drift.page import render
+from scheduler.drift.record import answer, to_json
 from scheduler.drift.stored import read_retrainings
 from scheduler.readiness import scoring_api
 from scheduler.report.paper import is_our_page

@@ -12,7 +12,7 @@ from scheduler.cycle.as_of import AsOf
 from scheduler.cycle.champion import Champion
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import Examples
-from scheduler.drift.baseline import Baseline, encode
+from scheduler.drift.baseline import BASELINE, Baseline, encode
 from scheduler.gates import finite
 from shared.bundle.archive import Bundle, pack, unpack
 from shared.bundle.manifest import Manifest, served_signature
@@ -73,7 +73,7 @@ def _canonical(values: Mapping[str, Any]) -> str:
     return json.dumps(declared, sort_keys=True, default=str)
 
 
-BASELINE, CARD = "baseline.json", "card.md"
+CARD = "card.md"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,8 @@ import numpy as np
 from scipy import stats
 
 from scheduler.drift.bins import ColumnKind, Counts
-from scheduler.drift.calibration import for_window
 from scheduler.drift.column_baseline import MAX_ROWS, ColumnBaseline, ColumnBaselines, Rows
-from scheduler.drift.distance import Distance, chi_square, kolmogorov_smirnov
+from scheduler.drift.distance import Distance, chi_square, for_window, kolmogorov_smirnov
 
 
 def _floors() -> Mapping[ColumnKind, float]:

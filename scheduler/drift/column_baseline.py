@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from scheduler.drift.bins import Bins, ColumnKind, Values, count_by_day, fit_bins
-from scheduler.drift.calibration import design_effect, usual_effect
+from scheduler.drift.distance import design_effect, usual_effect
 
 MAX_ROWS = 200_000
 """The most rows examined, evenly spaced: more would only find differences far below the floors."""

@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 from sqlalchemy import Engine
 
-from scheduler.drift.champion_baseline import ChampionBaseline, NotChecked
+from scheduler.drift.baseline import ChampionBaseline, NotChecked
 from scheduler.drift.check import DriftLimits, DriftReport, check_drift
 from scheduler.drift.column_baseline import ColumnBaselines
 from scheduler.drift.estimate import (

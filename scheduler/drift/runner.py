@@ -11,12 +11,11 @@ from scheduler.cycle.records import RecordedRun, Recorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import StepLog
 from scheduler.drift.alarm import Response, respond
-from scheduler.drift.champion_baseline import NotChecked, baseline_of_champion
+from scheduler.drift.baseline import NotChecked, baseline_of_champion
 from scheduler.drift.finding import DriftFinding, look
 from scheduler.drift.live import DriftWindow
-from scheduler.drift.page.page import DriftReports
-from scheduler.drift.record import to_json
-from scheduler.drift.sentence import answer
+from scheduler.drift.page import DriftReports
+from scheduler.drift.record import answer, to_json
 from scheduler.drift.stored import REQUESTED_BY, read_retrainings
 from scheduler.schedule.jobs import RETRAINING
 from scheduler.scoring_api import ApiUnavailable, ScoringApi

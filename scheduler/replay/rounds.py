@@ -19,7 +19,7 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
 from scheduler.cycle.steps import stoppable
-from scheduler.drift.champion_baseline import ChampionBaseline, NotChecked, baseline_of_champion
+from scheduler.drift.baseline import ChampionBaseline, NotChecked, baseline_of_champion
 from scheduler.drift.column_baseline import Rows
 from scheduler.drift.finding import DriftFinding, weigh
 from scheduler.drift.live import DriftWindow, Live

@@ -22,11 +22,10 @@ from api.journal.entries import Decided, RecordFormat
 from api.models.score_edges import score_edges_of
 from api.rollout.arm_counts import SCORE_EDGES
 from scheduler.cycle.baseline import SCORE
-from scheduler.drift.baseline import decode
-from scheduler.drift.champion_baseline import ChampionBaseline
+from scheduler.drift.baseline import ChampionBaseline, decode
 from scheduler.drift.finding import DriftFinding, look
 from scheduler.drift.live import DriftWindow
-from scheduler.drift.page.page import render as render_drift
+from scheduler.drift.page import render as render_drift
 from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only
 from scheduler.replay.plan import plan_spans

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.drift.page.page import DriftReports
+from scheduler.drift.page import DriftReports
 from scheduler.drift.runner import DriftContext
 from tests.support.cycle_bench import CycleBench
 from tests.support.drift_bench import DriftBench

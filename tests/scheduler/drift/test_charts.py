@@ -7,7 +7,7 @@ import numpy as np
 from scheduler.drift.bins import Bins, ColumnKind
 from scheduler.drift.check import ColumnDrift
 from scheduler.drift.column_baseline import ColumnBaseline
-from scheduler.drift.page.page import distribution
+from scheduler.drift.page import distribution
 
 NAMES = (*(f"category_number_{place}" for place in range(12)), "x" * 60)
 

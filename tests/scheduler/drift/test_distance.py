@@ -5,8 +5,7 @@ import pytest
 from scipy import stats
 
 from scheduler.drift.bins import ColumnKind, fit_bins
-from scheduler.drift.calibration import design_effect, for_window
-from scheduler.drift.distance import chi_square, kolmogorov_smirnov
+from scheduler.drift.distance import chi_square, design_effect, for_window, kolmogorov_smirnov
 
 
 def test_binned_kolmogorov_smirnov_comes_close_to_the_exact_one() -> None:

@@ -150,7 +150,7 @@ def _missing(counts: tuple[int, ...]) -> str:
 @cache
 def _environment() -> Environment:
     filters = {"number": words.number, "moment": words.moment, "missing": _missing}
-    return paper.environment("scheduler.drift.page", filters)
+    return paper.environment("scheduler.drift", filters)
 
 
 _PREFIX = "drift_run_"
