@@ -10,12 +10,11 @@ from pathlib import Path
 import structlog
 
 import usecases
-from scheduler.cycle.champion_metrics import ChampionMetrics, warn_of_policy
 from scheduler.cycle.interruption import Interruption
 from scheduler.heartbeat import check_place
 from scheduler.metrics import scheduler_registry, serve_metrics
 from scheduler.readiness import wait_until_ready
-from scheduler.run_metrics import RunMetrics
+from scheduler.run_metrics import ChampionMetrics, RunMetrics, warn_of_policy
 from scheduler.service import (
     build_scheduler,
     run_until_stopped,

@@ -16,8 +16,7 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import Retries, RunRecorder
 from scheduler.notify.events import Events
 from scheduler.notify.notifier import LEADERSHIP as NOTIFICATIONS
-from scheduler.notify.notifier import Notifier
-from scheduler.notify.webhook import NotificationWebhook
+from scheduler.notify.notifier import NotificationWebhook, Notifier
 from scheduler.readiness import heartbeat_of, scoring_api
 from scheduler.rollout.driver import DatabaseLease, RolloutDriver
 from scheduler.rollout.outcome import TrialRecords

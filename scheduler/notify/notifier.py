@@ -1,17 +1,23 @@
-"""Looks for events every few seconds, and delivers what waits; one scheduler at a time."""
+"""Looks for events every few seconds, and delivers what waits; one scheduler at a time.
 
+A delivery is one HTTP request, within a limit of time that covers everything.
+"""
+
+import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+import httpx
+from pydantic import SecretStr
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.notify.events import Events, wanted
-from scheduler.notify.webhook import NotDelivered, NotificationWebhook
 from scheduler.schedule.outage_log import OutageLog
 from scheduler.scoring_api import ApiUnavailable
 from shared.clock import MICROS_PER_SECOND, Clock
-from shared.errors import DataUnavailable
+from shared.errors import DataUnavailable, UnderstudyError
 from shared.tables.notifications import (
     Event,
     Notification,
@@ -28,6 +34,61 @@ LEADERSHIP = "notifications"
 FIRST_PAUSE_SECONDS = 10
 LONGEST_PAUSE_SECONDS = 3_600
 AT_ONCE = 20
+_SHOWN = 200
+
+
+class NotDelivered(UnderstudyError):
+    """Raised when the receiver does not take it; never repeats the address, which is a secret.
+
+    Attributes:
+        is_away: it does not answer at all, so that others need not be tried now.
+    """
+
+    def __init__(self, why: str, *, is_away: bool) -> None:
+        super().__init__(why)
+        self.is_away = is_away
+
+
+class NotificationWebhook:
+    """The receiver at NOTIFY_URL."""
+
+    def __init__(self, url: SecretStr, timeout_seconds: float) -> None:
+        self._url = url
+        self._timeout_seconds = timeout_seconds
+
+    def deliver(self, body: Mapping[str, Any]) -> None:
+        """POST it as JSON; any 2xx is a delivery.
+
+        Raises:
+            NotDelivered: says why, without the address.
+        """
+        # One timeout for connect, send and response: with a timeout for each, a receiver that
+        # sends a byte a minute would never exceed one.
+        try:
+            status = asyncio.run(asyncio.wait_for(self._post(body), self._timeout_seconds))
+        except TimeoutError as error:
+            why = f"no answer within {self._timeout_seconds:g} s"
+            raise NotDelivered(why, is_away=True) from error
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise NotDelivered(self._masked(error), is_away=True) from error
+        if not 200 <= status < 300:
+            raise NotDelivered(f"the receiver answered {status}", is_away=status >= 500)
+
+    async def _post(self, body: Mapping[str, Any]) -> int:
+        async with (
+            httpx.AsyncClient(timeout=self._timeout_seconds, follow_redirects=False) as client,
+            client.stream("POST", self._url.get_secret_value(), json=dict(body)) as answer,
+        ):
+            # the status is enough: the body is not read
+            return answer.status_code
+
+    def _masked(self, error: Exception) -> str:
+        """The error without any part of the address but its host."""
+        text = str(error).replace(self._url.get_secret_value(), "NOTIFY_URL")
+        path = httpx.URL(self._url.get_secret_value()).raw_path.decode(errors="replace")
+        if len(path) > 1:
+            text = text.replace(path, "/...")
+        return f"{type(error).__name__}: {text}"[:_SHOWN]
 
 
 class Lease(Protocol):

@@ -9,9 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine
 
 import usecases
-from scheduler.cycle.champion_metrics import ChampionMetrics
 from scheduler.metrics import scheduler_registry
-from scheduler.run_metrics import RunMetrics
+from scheduler.run_metrics import ChampionMetrics, RunMetrics
 from shared.clock import MACHINE_CLOCK, SystemClock
 from shared.keys.tokens import API_ROLES, ensure_tokens
 from shared.machine_metrics import ClockMetrics, DiskMetrics

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from prometheus_client import CollectorRegistry, generate_latest
 
 from scheduler.cycle.candidates import CandidateStore
-from scheduler.cycle.champion_metrics import ChampionMetrics
+from scheduler.run_metrics import ChampionMetrics
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY
 from shared.keys.signing import key_id, sign

@@ -11,10 +11,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pydantic import SecretStr
 from sqlalchemy import Engine, select
 
+from scheduler.metrics import NotificationFigures
 from scheduler.notify.events import Events, slack_text
-from scheduler.notify.metrics import NotificationFigures
-from scheduler.notify.notifier import Notifier
-from scheduler.notify.webhook import NotDelivered, NotificationWebhook
+from scheduler.notify.notifier import NotDelivered, NotificationWebhook, Notifier
 from scheduler.scoring_api import ApiUnavailable
 from scheduler.settings import SchedulerSettings
 from shared.clock import MICROS_PER_SECOND, SystemClock, isoformat
