@@ -1,6 +1,6 @@
-"""Prometheus metrics of schedules, drift checks and notifications, read from the database each time.
+"""Prometheus metrics of schedules, drift checks and notifications, from the database.
 
-The process keeps no counters: two schedulers report the same values, and a restart loses nothing.
+Read at each scrape: two schedulers report the same values, and a restart loses nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

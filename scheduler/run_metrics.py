@@ -1,4 +1,4 @@
-"""Metrics of finished runs: durations, gate verdicts, the error left of the year, the champion's state.
+"""Metrics of finished runs: durations, verdicts, the year's error, whether the champion is scored.
 
 Counted from the stored runs, each once: every scheduler reports the same, and a restart loses
 nothing. A final run does not change any more, so only newer ones are read at a scrape.

@@ -18,10 +18,9 @@ from scheduler.notify.events import Events
 from scheduler.notify.notifier import LEADERSHIP as NOTIFICATIONS
 from scheduler.notify.notifier import NotificationWebhook, Notifier
 from scheduler.readiness import heartbeat_of, scoring_api
-from scheduler.rollout.driver import DatabaseLease, RolloutDriver
+from scheduler.rollout.driver import DatabaseLease, RolloutDriver, RolloutRecord
 from scheduler.rollout.outcome import TrialRecords
 from scheduler.rollout.outcomes import ServedOutcomes
-from scheduler.rollout.record import RolloutRecord
 from scheduler.rollout.stage import RolloutPolicy
 from scheduler.schedule.approval_watch import ApprovalWatch
 from scheduler.schedule.first_model import REQUESTED_BY, FirstModel

@@ -5,23 +5,35 @@ of these steps reads it again after its restart and continues. Of several schedu
 fencing number proves to the API that no other has taken over since.
 """
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+from scheduler.cycle.candidates import ROLLOUT
 from scheduler.rollout.look import Outcomes, look_from
 from scheduler.rollout.outcomes import NoOutcomes, OutcomeSource
-from scheduler.rollout.record import KeepLook, RolloutRecord, keep_no_look, stored_look
-from scheduler.rollout.stage import RolloutPolicy, StageAction, StageDecision, judge_stage
+from scheduler.rollout.stage import (
+    RolloutPolicy,
+    StageAction,
+    StageDecision,
+    decision_to_json,
+    judge_stage,
+    limits_of,
+)
 from scheduler.schedule.outage_log import STARTING_SECONDS, OutageLog
 from scheduler.scoring_api import ApiUnavailable, StepAnswer
-from shared.clock import Clock, to_micros
+from shared.clock import Clock, isoformat, to_micros
 from shared.contracts.rollouts import Action, RolloutRequest, RolloutView
 from shared.errors import DataUnavailable, UnderstudyError
+from shared.system.files import append_line, make_folder
 from shared.tables.leases import take_leadership
+from shared.tables.rollout_looks import StoredLook
 
 # The name of the driver's lease: one scheduler drives at a time.
 
@@ -87,6 +99,54 @@ def request_of(decision: StageDecision) -> RolloutRequest:
         share_percent=decision.share_percent,
         from_share_percent=decision.look.share_percent,
         reason=f"{decision.code}: {decision.reason}"[:500],
+    )
+
+
+class RolloutRecord:
+    """Appends to `retrained_models/X.Y.Z/rollout.jsonl`.
+
+    Each line holds its look and its policy, so it can be decided again alone: `replay` in
+    `scheduler.rollout.stage`. The database has the series of looks, which people see as it grows.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def write(self, decision: StageDecision, now_us: int) -> None:
+        """Writes the record and syncs it to disk before it returns.
+
+        Raises:
+            OSError: it could not be kept.
+        """
+        folder = self._root / decision.look.version
+        make_folder(folder)
+        line = {"at": isoformat(now_us), **decision_to_json(decision)}
+        append_line(folder / ROLLOUT, json.dumps(line, allow_nan=False).encode())
+
+
+KeepLook = Callable[[StoredLook], None]
+
+
+def keep_no_look(_look: StoredLook) -> None:
+    """Looks are not stored."""
+
+
+def stored_look(decision: StageDecision, began_at_us: int, now_us: int) -> StoredLook:
+    """A look with its decision, as the database keeps it."""
+    look = decision.look
+    arms = {"candidate": asdict(look.candidate), "champion": asdict(look.champion_arm)}
+    return StoredLook(
+        version=look.version,
+        champion=look.champion,
+        began_at_us=began_at_us,
+        looked_at_us=now_us,
+        mode=look.mode,
+        share_percent=look.share_percent,
+        step=decision.step.value,
+        code=decision.code,
+        reason=decision.reason,
+        arms=arms,
+        tests=limits_of(decision),
     )
 
 

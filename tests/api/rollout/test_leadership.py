@@ -9,8 +9,7 @@ import pytest
 import structlog
 from sqlalchemy import Engine
 
-from scheduler.rollout.driver import DatabaseLease, LeadershipLease, RolloutDriver
-from scheduler.rollout.record import RolloutRecord
+from scheduler.rollout.driver import DatabaseLease, LeadershipLease, RolloutDriver, RolloutRecord
 from scheduler.scoring_api import HttpScoringApi, StepAnswer
 from shared.clock import SystemClock
 from shared.contracts.rollouts import RolloutRequest, RolloutView

@@ -11,8 +11,8 @@ from typing import Any
 
 import structlog
 
-from scheduler.rollout.driver import DatabaseLease, RolloutDriver
-from scheduler.rollout.record import NAME, RolloutRecord
+from scheduler.cycle.candidates import ROLLOUT
+from scheduler.rollout.driver import DatabaseLease, RolloutDriver, RolloutRecord
 from scheduler.rollout.stage import RolloutPolicy
 from scheduler.scoring_api import HttpScoringApi
 from shared.clock import SystemClock
@@ -44,7 +44,7 @@ def driving(folder: Path, url: str, lease_seconds: float = 0.1) -> Iterator[Roll
 
 def recorded(folder: Path, version: str) -> list[dict[str, Any]]:
     """What the driver wrote down, without the instants."""
-    text = (folder / "retrained_models" / version / NAME).read_text()
+    text = (folder / "retrained_models" / version / ROLLOUT).read_text()
     lines = [json.loads(line) for line in text.splitlines()]
     for line in lines:
         del line["at"]

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from scheduler.rollout.driver import RolloutDriver
-from scheduler.rollout.record import RolloutRecord, stored_look
+from scheduler.rollout.driver import RolloutDriver, RolloutRecord, stored_look
 from scheduler.rollout.sequential import holm
 from scheduler.rollout.stage import (
     RolloutPolicy,
