@@ -22,8 +22,7 @@ from benchmarks.continuous_world import Story, day_us, write_story
 from benchmarks.report import finish
 from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only
-from scheduler.replay.plan import ReplaySpan, plan_spans
-from scheduler.replay.policies import Policy, promotions
+from scheduler.replay.plan import Policy, ReplaySpan, plan_spans, promotions
 from scheduler.replay.record import Round
 from scheduler.replay.replay import replay
 from scheduler.replay.summary import mean

@@ -15,8 +15,7 @@ import usecases
 from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only, newest_event_us
 from scheduler.replay.page import PageData
-from scheduler.replay.plan import ReplayImpossible, ReplaySpan, plan_spans
-from scheduler.replay.policies import Policy
+from scheduler.replay.plan import Policy, ReplayImpossible, ReplaySpan, plan_spans
 from scheduler.replay.protocol import Published, handbook
 from scheduler.replay.record import Round
 from scheduler.replay.replay import replay

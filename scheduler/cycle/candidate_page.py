@@ -20,15 +20,18 @@ from scheduler.report.data import (
     Importance,
     ReportData,
 )
-from scheduler.report.gains import (
+from scheduler.report.measuring import (
     METRICS,
     RESAMPLES,
     ScoredRows,
     gains_by_slice,
     gains_of,
+    importances,
+    importances_by,
     overall,
+    sample_of,
+    sample_rows,
 )
-from scheduler.report.importance import importances, importances_by, sample_of, sample_rows
 from scheduler.report.page import render
 from scheduler.report.task_views import Floats, RankView, view_of
 from scheduler.statistics.evidence import Evidence

@@ -1,6 +1,10 @@
-"""The history of a replay: a database that is only read, and what is known of it by now."""
+"""The history of a replay: a database that is only read, what is known of it by now, and how a model
+does on it: its metrics and alerts in the weeks it would have served.
+"""
 
 import hashlib
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +19,21 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from scheduler.cycle.examples import labels_of
 from scheduler.replay.plan import ReplayImpossible, ReplaySpan
 from shared.clock import isoformat
+from shared.scoring.session import OnnxModel
 from shared.tables.engine import connect, database_errors
 from shared.tables.schema import features_config
-from shared.tasks import Task
+from shared.tasks import Task, TaskKind
 from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import Labels, LearningUseCase
 from shared.usecase.serving import FloatMatrix
 
 EMPTY = "there is no history to replay: `understudy import` or `understudy seed` adds some"
 SQLITE = "sqlite"
+MetricValues = Mapping[str, float | None]
+
+ALERT = "review"
+"""The threshold of a bundle above which a person examines a row."""
+ALERTS, PRECISION, RECALL = "alerts", "alert_precision", "alert_recall"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,3 +149,48 @@ def connect_read_only(database_url: str) -> Engine:
 
 def _only_read(connection: object, _entry: ConnectionPoolEntry) -> None:
     connection.execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]
+
+
+def score_period(use_case: LearningUseCase, model: OnnxModel, later: Later) -> MetricValues:
+    """Point estimates on rows that are all labelled; None is what is undefined there."""
+    task = use_case.task
+    labels = later.labels(task)
+    if not len(labels):
+        return {}
+    scores = scores_of(use_case, model, later)
+    headline = use_case.headline(scores)
+    is_binary = task.kind is TaskKind.BINARY
+    predicted = headline if is_binary else task.predictions(scores)
+    metrics: dict[str, float | None] = {
+        name: value if math.isfinite(value) else None
+        for name, value in use_case.metrics(predicted, labels, later.rows).items()
+    }
+    threshold = model.manifest.thresholds.get(ALERT)
+    if threshold is None:
+        return metrics
+    flagged = headline >= threshold
+    hits = int(np.count_nonzero(labels[flagged] == 1))
+    return {
+        **metrics,
+        ALERTS: float(np.count_nonzero(flagged)),
+        PRECISION: _share(hits, int(np.count_nonzero(flagged))),
+        RECALL: _share(hits, int(np.count_nonzero(labels == 1))),
+    }
+
+
+def headline_scores(
+    use_case: LearningUseCase, model: OnnxModel, later: Later
+) -> npt.NDArray[np.float64]:
+    """One number a row, by which drift is looked for and alerts are counted."""
+    return use_case.headline(scores_of(use_case, model, later))
+
+
+def scores_of(use_case: LearningUseCase, model: OnnxModel, later: Later) -> FloatMatrix:
+    """A model's scores of these rows."""
+    names = use_case.feature_set.names
+    columns = [names.index(name) for name in model.manifest.feature_names]
+    return model.score(np.ascontiguousarray(later.matrix[:, columns]))
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

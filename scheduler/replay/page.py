@@ -13,7 +13,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
-from scheduler.replay.policies import Policy
+from scheduler.replay.plan import Policy
 from scheduler.replay.protocol import Published
 from scheduler.replay.record import Round
 from scheduler.replay.summary import (

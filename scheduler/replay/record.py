@@ -7,9 +7,8 @@ from typing import Any
 import orjson
 
 from scheduler.drift.alarm import ALARM
-from scheduler.replay.plan import ReplaySpan
-from scheduler.replay.policies import Policy, RoundOutcome
-from scheduler.replay.scores import MetricValues
+from scheduler.replay.history import MetricValues
+from scheduler.replay.plan import Policy, ReplaySpan, RoundOutcome
 from shared.tables.runs import RunStatus
 
 

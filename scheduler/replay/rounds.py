@@ -27,12 +27,17 @@ from scheduler.drift.record import to_json
 from scheduler.drift.runner import DRIFTED, NO_DRIFT, NOT_CHECKED
 from scheduler.publisher import Publisher
 from scheduler.replay.asked import Asked, Watcher
-from scheduler.replay.history import Hindsight, Later, switched_features
-from scheduler.replay.plan import ReplaySpan
-from scheduler.replay.policies import RoundOutcome, serving
+from scheduler.replay.history import (
+    Hindsight,
+    Later,
+    MetricValues,
+    headline_scores,
+    score_period,
+    switched_features,
+)
+from scheduler.replay.plan import ReplaySpan, RoundOutcome, serving
 from scheduler.replay.protocol import historic
 from scheduler.replay.record import Round
-from scheduler.replay.scores import MetricValues, headline_scores, score_period
 from scheduler.replay.workspace import HELD_OUT, Workspace
 from scheduler.schedule.jobs import DRIFT, RETRAINING
 from shared.bundle.archive import unpack

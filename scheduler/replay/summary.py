@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 
 from learning.measures import measure_named
-from scheduler.replay.policies import Policy, promotions
+from scheduler.replay.plan import Policy, promotions
 from scheduler.replay.record import Round
 from shared.tables.runs import RunStatus
 

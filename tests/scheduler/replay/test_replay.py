@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from scheduler.replay.plan import ReplayImpossible
-from scheduler.replay.policies import Policy
+from scheduler.replay.plan import Policy, ReplayImpossible
 from scheduler.replay.summary import summarize
 from scheduler.replay.workspace import STAND_IN
 from shared.clock import isoformat

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from scheduler.replay.page import PageData, csv_text, render
-from scheduler.replay.policies import Policy
+from scheduler.replay.plan import Policy
 from scheduler.replay.protocol import Published
 from scheduler.replay.record import Round, from_json, to_json
 from scheduler.replay.summary import describe, judged, mean, summarize, verdict

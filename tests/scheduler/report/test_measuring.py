@@ -5,8 +5,7 @@ import pytest
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
 from scheduler.report.curves import MIN_BIN_ROWS, POINTS, view
-from scheduler.report.gains import by_slice, overall
-from scheduler.report.importance import importances, sample_rows
+from scheduler.report.measuring import by_slice, importances, overall, sample_rows
 from scheduler.report.task_views import Floats
 from shared.usecase.serving import FloatMatrix
 from tests.support.report_data import scored

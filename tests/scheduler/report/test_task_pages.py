@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scheduler.report.data import Examined, HeldOutSummary, ReportData
-from scheduler.report.gains import gains_by_slice, gains_of
+from scheduler.report.measuring import gains_by_slice, gains_of
 from scheduler.report.page import render
 from scheduler.report.task_views import (
     ClassView,

@@ -4,8 +4,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from scheduler.replay.plan import MAX_ROUNDS, ReplayImpossible, ReplaySpan, plan_spans
-from scheduler.replay.policies import Policy, RoundOutcome, promotions, serving
+from scheduler.replay.plan import (
+    MAX_ROUNDS,
+    Policy,
+    ReplayImpossible,
+    ReplaySpan,
+    RoundOutcome,
+    plan_spans,
+    promotions,
+    serving,
+)
 from scheduler.replay.protocol import handbook_split
 from shared.clock import MICROS_PER_DAY as DAY
 from shared.errors import TrainingFailed
