@@ -16,16 +16,16 @@ from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
 from scheduler.drift.page import DriftReports
 from scheduler.drift.runner import DriftContext, DriftRunner
+from scheduler.mlflow_tracker import tracker_for
 from scheduler.publisher import Publisher
 from scheduler.readiness import scoring_api
 from scheduler.replay.job import ReplayContext, ReplayRunner
 from scheduler.schedule.jobs import ARCHIVE, DRIFT, REPLAY, RETRAINING, JobRunner
 from scheduler.settings import SchedulerSettings
-from scheduler.step_cache.cache import StepCache, code_digest
-from scheduler.step_cache.store import ArtefactStore
+from scheduler.step_cache import StepCache, code_digest
+from scheduler.step_store import ArtefactStore
 from scheduler.stores import candidate_store, held_out_store
-from scheduler.tracking.tracker import Tracker
-from scheduler.tracking.wiring import tracker_for
+from scheduler.tracked_run import Tracker
 from shared.clock import SystemClock
 from shared.execution.executor import InTurn, TaskLimits, executing
 from shared.execution.processes import LocalProcesses

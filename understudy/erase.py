@@ -11,7 +11,7 @@ import usecases
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.replay.workspace import HELD_OUT
 from scheduler.settings import SchedulerSettings
-from scheduler.step_cache.store import ArtefactStore
+from scheduler.step_store import ArtefactStore
 from scheduler.stores import held_out_store
 from shared.clock import SystemClock
 from shared.importing.lake import Lake

@@ -16,9 +16,8 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.steps import Note, ShowProgress, shown_progress
 from scheduler.publisher import Publisher
 from scheduler.scoring_api import ScoringApi
-from scheduler.step_cache.cache import StepCache
-from scheduler.step_cache.serializers import Serializer
-from scheduler.tracking.tracker import NoTracking, Tracker
+from scheduler.step_cache import Serializer, StepCache
+from scheduler.tracked_run import NoTracking, Tracker
 from shared.clock import Clock
 from shared.keys.store import Keys
 from shared.tables.runs import LEASE_SECONDS

@@ -23,8 +23,7 @@ from learning.dataset.scanned import Snapshot, rows_at
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.steps import StepLog
 from scheduler.drift.column_baseline import MAX_ROWS
-from scheduler.step_cache.cache import frame_digest
-from scheduler.step_cache.serializers import MatrixSerializer
+from scheduler.step_cache import MatrixSerializer, frame_digest
 from shared.bundle.manifest import TrainingData
 from shared.clock import MICROS_PER_DAY, to_datetime
 from shared.errors import DataUnavailable

@@ -32,7 +32,7 @@ from scheduler.cycle.promotion import promote
 from scheduler.cycle.run import CycleRun
 from scheduler.cycle.steps import Note
 from scheduler.gates import finite
-from scheduler.step_cache.serializers import CandidateSerializer, FrameSerializer
+from scheduler.step_cache import CandidateSerializer, FrameSerializer
 from shared.clock import isoformat, to_micros
 from shared.tables.label_changes import count_corrections
 from shared.tables.runs import RunStatus

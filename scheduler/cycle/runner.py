@@ -16,7 +16,7 @@ from scheduler.cycle.run import CycleRun
 from scheduler.cycle.steps import UNKNOWN, StepLog, shown_steps
 from scheduler.decision import to_json
 from scheduler.scoring_api import ApiUnavailable
-from scheduler.tracking.record import tracked_run
+from scheduler.tracked_run import tracked_run
 from shared.bundle.version import Version
 from shared.clock import isoformat
 from shared.errors import BundleError, DataUnavailable, ModelLoadError, TrainingFailed

@@ -1,5 +1,6 @@
-"""The history of a replay: a database that is only read, what is known of it by now, and how a model
-does on it: its metrics and alerts in the weeks it would have served.
+"""The history of a replay: a database that is only read, and what is known of it by now.
+
+A model's metrics and alerts in the weeks it would have served are computed from that, too.
 """
 
 import hashlib

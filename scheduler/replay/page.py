@@ -29,7 +29,7 @@ from scheduler.report import paper, words
 from scheduler.report.canvas import CANDIDATE, CHAMPION, GRID, INK, MUTED, NEGATIVE, drawing
 from scheduler.report.task_views import Floats
 from scheduler.report.words import metric_name
-from scheduler.tracking.record import flat
+from scheduler.tracked_run import flat
 from shared.clock import isoformat, to_datetime
 
 # The replay as CSV, a line for each round and policy, for readers who recompute the totals.

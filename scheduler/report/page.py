@@ -14,7 +14,7 @@ from scheduler.report.operating import operating_chart, operating_rows
 from scheduler.report.ruling import ruling, split_figures
 from scheduler.report.task_charts import pictures
 from scheduler.report.task_views import ClassRow, paired_classes
-from scheduler.tracking.record import flat
+from scheduler.tracked_run import flat
 from shared.tables.runs import RunStatus
 from shared.verdicts import Outcome, Verdict
 

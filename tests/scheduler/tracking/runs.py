@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scheduler.tracking.record import TrackedRun
+from scheduler.tracked_run import TrackedRun
 
 
 def a_run(

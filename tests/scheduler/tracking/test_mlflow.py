@@ -13,9 +13,8 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.tracking.mlflow_server import VERSION_TAG, connect
-from scheduler.tracking.tracker import Tracker
-from scheduler.tracking.wiring import tracker_for
+from scheduler.mlflow_tracker import VERSION_TAG, connect, tracker_for
+from scheduler.tracked_run import Tracker
 from shared.tracing.context import new_context
 from shared.tracing.pipe import SpanPipe
 from shared.tracing.spans import Span

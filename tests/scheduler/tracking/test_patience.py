@@ -9,10 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.tracking.mlflow_server import MlflowPublisher
-from scheduler.tracking.record import TrackedRun
-from scheduler.tracking.tracker import NoTracking
-from scheduler.tracking.wiring import PatientTracker, tracker_for
+from scheduler.mlflow_tracker import MlflowPublisher, PatientTracker, tracker_for
+from scheduler.tracked_run import NoTracking, TrackedRun
 from tests.scheduler.tracking.runs import a_run
 
 

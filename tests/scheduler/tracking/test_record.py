@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from scheduler.tracking.record import TrackedRun
+from scheduler.tracked_run import TrackedRun
 from tests.support.cycle_bench import CycleBench
 
 

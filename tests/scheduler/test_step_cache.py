@@ -17,22 +17,20 @@ from structlog.testing import capture_logs
 from structlog.typing import FilteringBoundLogger
 
 from scheduler.cycle.steps import Note
-from scheduler.step_cache.cache import (
+from scheduler.step_cache import (
     RESUME_WITHIN_US,
     REUSED,
-    StepCache,
-    code_digest,
-    frame_digest,
-    installed,
-)
-from scheduler.step_cache.serializers import (
     CandidateSerializer,
     FrameSerializer,
     JsonSerializer,
     MatrixSerializer,
     Serializer,
+    StepCache,
+    code_digest,
+    frame_digest,
+    installed,
 )
-from scheduler.step_cache.store import DIGESTS, ArtefactStore, key_of
+from scheduler.step_store import DIGESTS, ArtefactStore, key_of
 from shared.tables.runs import RunStatus
 from shared.usecase.learning import Candidate
 from tests.scheduler.fakes import NAMES, NOW_US, TinyUseCase

@@ -1,10 +1,13 @@
-"""The tracked record of a run: flat parameters, finite metrics, and a folder of files."""
+"""The tracked record of a run: flat parameters, finite metrics, and a folder of files.
+
+A tracker takes such records; the default does nothing with them.
+"""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from scheduler.cycle.report import RunReport
 from shared.bundle.manifest import Manifest
@@ -98,3 +101,18 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{name}"] = value
     return found
+
+
+class Tracker(Protocol):
+    """Told of every run when it is over and recorded."""
+
+    def track(self, run: TrackedRun) -> None:
+        """Pass it on; returns soon and never raises."""
+        ...
+
+
+class NoTracking:
+    """A tracker without a tracking server."""
+
+    def track(self, run: TrackedRun) -> None:
+        """Records nothing."""

@@ -1,4 +1,4 @@
-"""MLflow: one run a cycle, one model version a candidate, aliases for champion and candidate.
+"""The tracker of MLflow: one run a cycle, one model version a candidate, an alias for each role.
 
 The client is imported when it is first needed; a process without a tracking URI never loads
 it. Its own defaults (120 s a request, seven retries) are not ours, and `shared.telemetry` has
@@ -7,28 +7,97 @@ switched its usage telemetry off.
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from scheduler.tracking.record import TrackedRun
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from scheduler.tracked_run import NoTracking, TrackedRun, Tracker
 from shared.tables.runs import RunStatus
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+
 CHAMPION, CANDIDATE = "champion", "candidate"
 VERSION_TAG = "understudy.version"
 TIMEOUT_SECONDS, RETRIES = 5, 1
+
 # limits of MLflow's REST API
 PARAMETERS_A_CALL, METRICS_A_CALL, VALUE_LENGTH = 100, 1_000, 6_000
+
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": str(TIMEOUT_SECONDS),
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": str(RETRIES),
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
+LOOK_SECONDS = 0.2
 Item = TypeVar("Item")
+Publish = Callable[[TrackedRun], None]
+
+
+def tracker_for(
+    tracking_uri: str | None,
+    wait_seconds: float,
+    is_stopping: Callable[[], bool],
+    log: FilteringBoundLogger,
+) -> Tracker:
+    """The tracker for a setting; a missing client library is logged once, and tracking is off."""
+    if tracking_uri is None:
+        return NoTracking()
+    if find_spec("mlflow") is None:
+        remedy = "pip install -r requirements/tracking.txt"
+        log.warning("tracking_is_off", reason="the MLflow client is not installed", remedy=remedy)
+        return NoTracking()
+    return PatientTracker(MlflowPublisher(tracking_uri).publish, wait_seconds, is_stopping, log)
+
+
+class PatientTracker:
+    """Publishes in a separate thread; a server that hangs costs `wait_seconds`, once."""
+
+    def __init__(
+        self,
+        publish: Publish,
+        wait_seconds: float,
+        is_stopping: Callable[[], bool],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._publish = publish
+        self._wait_seconds = wait_seconds
+        self._is_stopping = is_stopping
+        self._log = log
+        self._thread: threading.Thread | None = None
+
+    def track(self, run: TrackedRun) -> None:
+        if self._thread is not None and self._thread.is_alive():
+            self._log.warning("run_not_tracked", reason="the tracking server still hangs")
+            return
+        context = structlog.contextvars.get_contextvars()
+        self._thread = threading.Thread(
+            target=self._attempt, args=(run, context), name="tracking", daemon=True
+        )
+        self._thread.start()
+        deadline = time.monotonic() + self._wait_seconds
+        while self._thread.is_alive() and time.monotonic() < deadline and not self._is_stopping():
+            self._thread.join(LOOK_SECONDS)
+        if self._thread.is_alive():
+            self._log.warning("tracking_is_slow", waited_seconds=self._wait_seconds)
+
+    def _attempt(self, run: TrackedRun, context: dict[str, object]) -> None:
+        with structlog.contextvars.bound_contextvars(**context):
+            try:
+                self._publish(run)
+            except Exception as error:  # noqa: BLE001 - whatever a server does, the run is over
+                reason = f"{type(error).__name__}: {error}"
+                self._log.warning("run_not_tracked", reason=reason)
+            else:
+                self._log.info("run_tracked")
 
 
 class MlflowPublisher:

@@ -1,1 +1,0 @@
-"""Stored results of finished steps: a run that died resumes after the last of them."""

@@ -1,1 +1,0 @@
-"""Experiment tracking: reports runs to a tracking server, and never blocks or fails a run."""
