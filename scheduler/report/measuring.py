@@ -1,4 +1,4 @@
-"""What a report measures: candidate against champion, and the importance of columns.
+"""Measured for a report: candidate against champion, and the importance of columns.
 
 Differences on the whole and on parts of the rows have 95 % intervals for people: two-sided, with
 fewer resamples. The verdict decides.
