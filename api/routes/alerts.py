@@ -8,8 +8,7 @@ from pydantic.config import JsonDict
 
 from api.http.auth import RouteSpec, add_route, caller
 from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, REGISTRY_FAILED
-from api.models.problems import as_problem
-from api.models.refusals import NoFallback, NoRollout, NotServing
+from api.models.refusals import NoFallback, NoRollout, NotServing, as_problem
 from api.models.serving_state import VersionChange
 from api.registry.rollouts import ChangeRequest
 from api.service import Service

@@ -28,9 +28,8 @@ from api.http.problems import (
     VERSION_CONFLICT,
     Problem,
 )
-from api.models.problems import ROLLBACK_PROBLEMS, as_problem
 from api.models.push import Push
-from api.models.refusals import NoRollout, RolloutConflict
+from api.models.refusals import ROLLBACK_PROBLEMS, NoRollout, RolloutConflict, as_problem
 from api.models.serving_state import VersionChange
 from api.registry.rollouts import ChangeRequest
 from api.rollout.arm_statistics import ended_view, rollout_view

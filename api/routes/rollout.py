@@ -15,7 +15,7 @@ from api.http.problems import (
     ROLLOUT_CONFLICT,
     STALE_FENCING,
 )
-from api.models.problems import as_problem
+from api.models.refusals import as_problem
 from api.registry.rollouts import ChangeRequest
 from api.service import Service
 from shared.contracts.rollouts import Action, RolloutChanged, RolloutRequest
