@@ -10,7 +10,7 @@ from api.decisions.explaining import DecidedRow, DecisionExplainer, finite
 from api.decisions.stored import DecisionReader, FoundDecision
 from api.journal.entries import RecordFormat
 from api.models.build import ModelParts
-from api.models.loaded import LiveModel
+from api.models.model_slot import LiveModel
 from api.scoring.idempotency import DecisionCache
 from shared.clock import isoformat
 from shared.contracts.decisions import (

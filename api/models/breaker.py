@@ -16,8 +16,7 @@ import structlog
 
 from api.http.problems import Problem
 from api.metrics import Metrics
-from api.models.loaded import LiveModel
-from api.models.model_slot import ModelSlot
+from api.models.model_slot import LiveModel, ModelSlot
 from shared.usecase.serving import FloatMatrix
 
 # A verdict is reused for this long: each check scores the row again with the fallback.

@@ -17,7 +17,7 @@ import numpy as np
 from shared.usecase.serving import FloatMatrix, FloatVector
 
 if TYPE_CHECKING:
-    from api.models.loaded import LiveModel
+    from api.models.model_slot import LiveModel
 
 # After its first hour a version is not considered the cause: rolling back would not help.
 FRESH_SECONDS = 3_600.0

@@ -20,7 +20,7 @@ from pathlib import Path
 import structlog
 
 from api.models.comparison import FRESH_SECONDS
-from api.models.loaded import LiveModel
+from api.models.model_slot import LiveModel
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_SECOND, Clock

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import structlog
 
-from api.models.loaded import LiveModel, Pace
+from api.models.model_slot import LiveModel, Pace
 from api.models.verify import Authentic, Verifier
 from api.registry.registry import Meta, Registry
 from api.smoke import check

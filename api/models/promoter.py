@@ -14,9 +14,8 @@ import structlog
 
 from api.metrics import Metrics
 from api.models.crashes import Crashes
-from api.models.loaded import LiveModel
 from api.models.model_loader import ModelLoader
-from api.models.model_slot import ModelSlot
+from api.models.model_slot import LiveModel, ModelSlot
 from api.models.pointer import Behind, Pointer
 from api.models.push import Push, check_order
 from api.models.refusals import NotServing

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from api.models.loaded import LiveModel
+from api.models.model_slot import LiveModel
 from api.models.refusals import FencingStale, VersionNotNewer
 from api.models.serving_state import VersionChange
 from api.models.verify import Authentic

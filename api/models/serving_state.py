@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 
 from api.metrics import Metrics
 from api.models.crashes import Crashes
-from api.models.loaded import LiveModel
 from api.models.model_loader import ModelLoader
-from api.models.model_slot import ModelSlot
+from api.models.model_slot import LiveModel, ModelSlot
 from api.models.refusals import NoFallback, VersionUnknown
 
 

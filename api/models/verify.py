@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from api.models.loaded import LiveModel, Pace, make_live
+from api.models.model_slot import LiveModel, Pace, make_live
 from api.models.score_edges import score_edges_of
 from api.models.smoke import SmokeTest
 from shared.bundle.archive import Bundle, unpack

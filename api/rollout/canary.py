@@ -10,8 +10,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from api.journal.entries import Decided
-from api.models.loaded import LiveModel, Pace, usable
-from api.models.trial import ModelScores
+from api.models.model_slot import LiveModel, ModelScores, Pace, usable
 from api.registry.rollouts import Rollout
 from api.rollout.arm_counts import Counters
 from api.rollout.bucket import Splitter, limit_of

@@ -13,8 +13,7 @@ from secrets import token_hex
 
 import structlog
 
-from api.models.loaded import LiveModel
-from api.models.model_slot import ModelSlot
+from api.models.model_slot import LiveModel, ModelSlot
 from api.models.promoter import Promoter
 from api.models.push import Push, check_step
 from api.models.refusals import NoRollout, RolloutConflict

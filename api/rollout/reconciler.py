@@ -7,8 +7,7 @@ from functools import partial
 
 import structlog
 
-from api.models.loaded import LiveModel
-from api.models.model_slot import ModelSlot
+from api.models.model_slot import LiveModel, ModelSlot
 from api.registry.rollouts import Rollout
 from api.rollout.canary import Canary
 from api.rollout.trial_factory import RolloutTrial, TrialFactory

@@ -9,10 +9,9 @@ from typing import Protocol
 import structlog
 
 from api.models.crashes import Crashes
-from api.models.loaded import LiveModel
 from api.models.model_loader import ModelLoader
+from api.models.model_slot import LiveModel, Trial
 from api.models.score_edges import are_probabilities, score_edges_of
-from api.models.trial import Trial
 from api.registry.registry import BUNDLE, Registry
 from api.registry.rollouts import Rollout
 from api.rollout.arm_counts import SCORE_EDGES, Counters

@@ -14,8 +14,7 @@ from api.http.problems import SCORING_FAILED, Problem
 from api.journal.entries import Decided
 from api.models.breaker import Breaker
 from api.models.comparison import Comparison
-from api.models.loaded import LiveModel, usable
-from api.models.trial import ModelScores, Trial
+from api.models.model_slot import LiveModel, ModelScores, Trial, usable
 from api.scoring.stages import Accepted, Featured, Scored, answer_of
 from shared.usecase.serving import FloatMatrix, FloatVector
 

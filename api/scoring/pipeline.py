@@ -20,9 +20,7 @@ from api.journal.commits import Commit, CommitTracker
 from api.journal.entries import DEFAULT_FORMAT, RecordFormat, quarantine_key
 from api.journal.journal import Journal, JournalFull
 from api.metrics import Metrics
-from api.models.loaded import LiveModel
-from api.models.model_slot import ModelSlot
-from api.models.trial import Trial
+from api.models.model_slot import LiveModel, ModelSlot, Trial
 from api.scoring.anonymous_rows import MAX_OFF_US, judge
 from api.scoring.idempotency import (
     DecisionCache,

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from api.http.callers import Caller
 from api.http.errors import as_problem
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
-from api.models.loaded import LiveModel
+from api.models.model_slot import LiveModel
 from api.row_metrics import RouteMetrics
 from api.scoring.batching import MicroBatcher, RowRoute, score_isolated
 from api.scoring.committed import ReplyHolder

@@ -8,7 +8,7 @@ import pytest
 
 from api.metrics import Metrics
 from api.models.comparison import Comparison, compared
-from api.models.loaded import LiveModel, make_live
+from api.models.model_slot import LiveModel, make_live
 from api.row_metrics import AllVersions
 from api.settings import Settings
 from shared.bundle.archive import unpack

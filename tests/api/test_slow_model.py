@@ -13,7 +13,7 @@ import orjson
 import pytest
 from onnx import helper, numpy_helper
 
-from api.models.loaded import QUICK_SECONDS, SLOW_SECONDS, Pace
+from api.models.model_slot import QUICK_SECONDS, SLOW_SECONDS, Pace
 from api.models.smoke import ChildSmokeTest
 from api.scoring.lane import LOOP_SECONDS, ScoringLane
 from api.settings import Settings

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import usecases
-from api.models.loaded import make_live
+from api.models.model_slot import make_live
 from shared.bundle.archive import pack, unpack
 from shared.errors import ModelLoadError
 from shared.scoring.session import OnnxModel
