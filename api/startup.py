@@ -3,7 +3,7 @@
 import structlog
 
 from api.http.write_quota import DISK_LOOK_SECONDS
-from api.models.proof import PROOF_SECONDS
+from api.models.upkeep import PROOF_SECONDS
 from api.rollout.controller import RECONCILE_SECONDS
 from api.service import Service
 from api.workers.file_watcher import RETRY_SECONDS

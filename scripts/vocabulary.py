@@ -89,7 +89,7 @@ IDENTIFIERS: Mapping[str, str] = MappingProxyType(
 
 MODULES: Mapping[str, str] = MappingProxyType(
     {
-        "api/aftermath.py": "api/models/crash_recovery.py",
+        "api/aftermath.py": "api/models/upkeep.py",
         "api/http/door.py": "api/http/auth.py",
         "api/http/one_write.py": "api/http/bounded.py",
         "api/http/short_way.py": "api/http/fast_path.py",

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from api.metrics import Metrics
-from api.models.crash_recovery import CrashRecovery
 from api.models.crashes import Crashes, CrashLimits
 from api.models.metrics import ComparisonMetrics, LastRollback
 from api.models.mirror import Mirror, accept_from_store
 from api.models.model_loader import ModelLoader
 from api.models.model_slot import ModelSlot
 from api.models.promoter import Promoter
-from api.models.proof import Declared, Proof
-from api.models.revoker import Revoker
 from api.models.smoke import ChildSmokeTest, SmokeTest
+from api.models.upkeep import CrashRecovery, Declared, Proof, Revoker
 from api.models.verify import Verifier
 from api.registry.audit import AuditTrail
 from api.registry.audit_reader import AuditReader
