@@ -101,7 +101,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "api/models/live.py": "api/models/model_slot.py",
         "api/models/shelf.py": "api/models/model_loader.py",
         "api/models/stage.py": "api/models/serving_state.py",
-        "api/models/stepback.py": "api/models/rollback.py",
+        "api/models/stepback.py": "api/models/pointer.py",
         "api/models/watched.py": "api/models/crashes.py",
         "api/rollout/conductor.py": "api/rollout/controller.py",
         "api/rollout/figures.py": "api/rollout/arm_statistics.py",

@@ -1,7 +1,8 @@
-"""`current_version.txt`: restored when lost, audited when changed by hand.
+"""The pointer, `current_version.txt`: moved by a rollback, restored when lost, audited by hand.
 
-Every change through the service writes the pointer and then the ledger. A pointer that says
-something else than the ledger, beyond the moment in between, was written by hand.
+A rollback is recorded at once, or as soon as the registry can be written again. Every change
+through the service writes the pointer and then the ledger. A pointer that says something else than
+the ledger, beyond the moment in between, was written by hand.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ import structlog
 
 from api.metrics import Metrics
 from api.registry.audit import AuditTrail
+from api.registry.ledger import Ending
 from api.registry.registry import Registry
+from shared.bundle.version import Version
 from shared.clock import Clock, wall_ns
 from shared.storage.object_store import WriteConflict
 
@@ -18,6 +21,57 @@ _log = structlog.get_logger()
 _WHO = "registry"
 # A promotion writes pointer and ledger within milliseconds: older differences are by hand.
 _HALF_A_PROMOTION_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rollback:
+    """One rollback: the versions, the reason, and the requester.
+
+    Attributes:
+        what: its name in the audit trail.
+        instead_of: the pointer's version then; once the pointer names another one, this record is
+            obsolete.
+        named: the target, where the caller named it.
+    """
+
+    target: str
+    left: str | None
+    instead_of: str | None
+    what: str
+    who: str
+    reason: str
+    at_us: int
+    named: str | None = None
+
+    @property
+    def blamed(self) -> bool:
+        """True if the version rolled back from is barred as a fallback.
+
+        A return by name to a newer version is no evidence against the one before it.
+        """
+        if self.named is None or self.left is None:
+            return True
+        return Version.parse(self.named) < Version.parse(self.left)
+
+    def record(self, registry: Registry, audit: AuditTrail) -> None:
+        """Callers hold the write lock and have read the ledger afresh.
+
+        Raises:
+            WriteConflict: another host was faster; nothing was changed.
+            OSError: it could not be written.
+        """
+        ledger, details = registry.ledger, {} if self.blamed else {"blamed": False}
+        if self.left is not None and self.blamed:
+            ended = Ending.CRASHED if self.what == "crash" else Ending.ROLLED_BACK
+            ledger = ledger.with_rollback(self.left, self.reason, self.at_us, ended)
+        registry.commit(
+            ledger.with_activation(self.target, self.at_us),
+            current=self.target,
+            may_be_owed=True,
+            audited=lambda: audit.write(
+                self.what, self.who, self.reason, version=self.target, previous=self.left, **details
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,9 @@ from api.metrics import Metrics
 from api.models.crashes import Crashes
 from api.models.model_loader import ModelLoader
 from api.models.model_slot import LiveModel, ModelSlot
-from api.models.pointer import Behind, Pointer
+from api.models.pointer import Behind, Pointer, Rollback
 from api.models.push import Push, check_order
 from api.models.refusals import NotServing
-from api.models.rollback import Rollback
 from api.models.serving_state import ServingState, VersionChange
 from api.models.verify import Verifier
 from api.registry.audit import AuditTrail

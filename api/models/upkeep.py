@@ -12,9 +12,9 @@ import structlog
 
 from api.metrics import Metrics
 from api.models.crashes import Crashes
+from api.models.pointer import Rollback
 from api.models.promoter import Promoter
 from api.models.refusals import NoFallback, NotServing, StillServing, VersionUnknown
-from api.models.rollback import Rollback
 from api.registry.audit import AuditTrail
 from api.registry.registry import Registry
 from shared.clock import MICROS_PER_SECOND, Clock
