@@ -10,7 +10,7 @@ from api.journal.build import build_journaling
 from api.journal.entries import RecordFormat
 from api.metrics import Metrics
 from api.models.build import build_models
-from api.models.smoke import SmokeTest
+from api.models.verify import SmokeTest
 from api.rollout.build import build_rollout_controller
 from api.scoring.build import build_pending_decisions, build_scoring
 from api.scoring.user_locks import MonotonicClock

@@ -11,9 +11,8 @@ from api.models.mirror import Mirror, accept_from_store
 from api.models.model_loader import ModelLoader
 from api.models.model_slot import ModelSlot
 from api.models.promoter import Promoter
-from api.models.smoke import ChildSmokeTest, SmokeTest
 from api.models.upkeep import CrashRecovery, Declared, Proof, Revoker
-from api.models.verify import Verifier
+from api.models.verify import ChildSmokeTest, SmokeTest, Verifier
 from api.registry.audit import AuditTrail
 from api.registry.audit_reader import AuditReader
 from api.registry.registry import Registry

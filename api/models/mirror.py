@@ -94,11 +94,4 @@ def accept_from_store(verifier: Verifier, accepted: Acceptance, stored: StoredVe
         raise DigestMismatch(f"the store's {accepted.version} is not what was accepted")
     if manifest.version != accepted.version:
         raise BundleError(f"the store's {accepted.version} is version {manifest.version}")
-    return Meta(
-        version=manifest.version,
-        sha256=authentic.bundle.sha256,
-        key_id=authentic.key_id,
-        accepted_at_us=accepted.accepted_at_us,
-        size_bytes=len(stored.raw),
-        manifest=manifest.model_dump(mode="json", exclude={"files"}),
-    )
+    return authentic.meta(accepted.accepted_at_us, len(stored.raw))

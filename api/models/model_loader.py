@@ -6,7 +6,7 @@ import structlog
 
 from api.models.model_slot import LiveModel, Pace
 from api.models.verify import Authentic, Verifier
-from api.registry.registry import Meta, Registry
+from api.registry.registry import Registry
 from api.smoke import check
 from shared.bundle.archive import Bundle
 from shared.bundle.version import Version
@@ -117,14 +117,7 @@ class ModelLoader:
         manifest, ledger = authentic.bundle.manifest, self._registry.ledger
         if self._registry.meta(manifest.version) is not None:
             return
-        meta = Meta(
-            version=manifest.version,
-            sha256=authentic.bundle.sha256,
-            key_id=authentic.key_id,
-            accepted_at_us=ledger.accepted[manifest.version].accepted_at_us,
-            size_bytes=size_bytes,
-            manifest=manifest.model_dump(mode="json", exclude={"files"}),
-        )
+        meta = authentic.meta(ledger.accepted[manifest.version].accepted_at_us, size_bytes)
         try:
             self._registry.describe(meta)
         except OSError as error:

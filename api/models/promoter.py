@@ -98,7 +98,7 @@ class Promoter:
             check_order(self._registry.ledger, offered, push.fencing_number)
             model = self._verifier.load_new(authentic, push.raw)
             stored = (
-                push.meta(authentic, self._clock.now_us()),
+                authentic.meta(self._clock.now_us(), len(push.raw)),
                 StoredVersion(push.raw, push.signature),
             )
             if self._share is not None:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from api.models.model_slot import LiveModel
 from api.models.refusals import FencingStale, VersionNotNewer
 from api.models.serving_state import VersionChange
-from api.models.verify import Authentic
 from api.registry.ledger import Ledger
 from api.registry.registry import Meta, StoredVersion
 from shared.bundle.version import Version
@@ -59,15 +58,3 @@ class Push:
     fencing_number: int | None
     who: str
     trial: BeginTrial | None = None
-
-    def meta(self, authentic: Authentic, now_us: int) -> Meta:
-        """The files beside the bundle in the registry."""
-        manifest = authentic.bundle.manifest
-        return Meta(
-            version=manifest.version,
-            sha256=authentic.bundle.sha256,
-            key_id=authentic.key_id,
-            accepted_at_us=now_us,
-            size_bytes=len(self.raw),
-            manifest=manifest.model_dump(mode="json", exclude={"files"}),
-        )

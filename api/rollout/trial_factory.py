@@ -11,7 +11,7 @@ import structlog
 from api.models.crashes import Crashes
 from api.models.model_loader import ModelLoader
 from api.models.model_slot import LiveModel, Trial
-from api.models.score_edges import are_probabilities, score_edges_of
+from api.models.verify import are_probabilities, score_edges_of
 from api.registry.registry import BUNDLE, Registry
 from api.registry.rollouts import Rollout
 from api.rollout.arm_counts import SCORE_EDGES, Counters

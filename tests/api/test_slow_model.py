@@ -14,7 +14,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from api.models.model_slot import QUICK_SECONDS, SLOW_SECONDS, Pace
-from api.models.smoke import ChildSmokeTest
+from api.models.verify import ChildSmokeTest
 from api.scoring.lane import LOOP_SECONDS, ScoringLane
 from api.settings import Settings
 from api.wiring import build_service

@@ -1,6 +1,6 @@
 import pytest
 
-from api.models.smoke import ChildSmokeTest
+from api.models.verify import ChildSmokeTest
 from shared.errors import ModelLoadError
 from tests.api.bundles import Signer
 from tests.support.api_pushes import endless, greedy

@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 import usecases
 from api.journal.entries import Decided, RecordFormat
-from api.models.score_edges import score_edges_of
+from api.models.verify import score_edges_of
 from api.rollout.arm_counts import SCORE_EDGES
 from scheduler.cycle.baseline import SCORE
 from scheduler.drift.baseline import ChampionBaseline, decode
