@@ -13,8 +13,7 @@ from api.models.model_slot import ModelSlot
 from api.models.promoter import Promoter
 from api.models.upkeep import CrashRecovery, Declared, Proof, Revoker
 from api.models.verify import ChildSmokeTest, SmokeTest, Verifier
-from api.registry.audit import AuditTrail
-from api.registry.audit_reader import AuditReader
+from api.registry.audit import AuditReader, AuditTrail
 from api.registry.registry import Registry
 from api.registry.share import Share
 from api.settings import Settings

@@ -1,4 +1,4 @@
-"""The audit trail: one line of JSON for every attempt to change what is served.
+"""The audit trail: one line of JSON for every attempt to change what is served, and pages of it.
 
 Each line carries the digest of the line before it, so that a line changed, removed or put in
 between is found out. Only the end can be cut off unseen; the line before it still stands.
@@ -9,18 +9,23 @@ import fcntl
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.clock import Clock, isoformat
+from shared.contracts.audit import AuditEntry, AuditTrailView
 from shared.system.files import sync_file
 
 # The predecessor's hash in the first line.
 FIRST = "0" * 64
 # An upper bound of a line's length: reasons and summaries have their own limits.
 _TAIL_BYTES = 64 * 1024
+_TOLD = 100
+_MEMBERS = ("at", "what", "who", "why", "version")
+_Stamp = tuple[int, int, int]
 
 
 class AuditTrail:
@@ -103,3 +108,72 @@ def _last_line(descriptor: int) -> bytes:
 
 def _digest(line: bytes) -> str:
     return hashlib.sha256(line).hexdigest() if line else FIRST
+
+
+class _Read(NamedTuple):
+    stamp: _Stamp
+    lines: list[bytes]
+    broken: list[int]
+
+
+_NOTHING = _Read((0, 0, 0), [], [])
+
+
+class AuditReader:
+    """Reads the trail and checks all of it whenever the file has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._last = _NOTHING
+        self._lock = threading.Lock()
+
+    def page(self, limit: int, before: int | None = None) -> AuditTrailView:
+        """`limit` lines with numbers below `before`.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        read = self._read()
+        end = len(read.lines) if before is None else min(before - 1, len(read.lines))
+        begin = max(0, end - limit)
+        broken = set(read.broken)
+        entries = [
+            _entry(number, read.lines[number - 1], follows=number not in broken)
+            for number in range(end, begin, -1)
+        ]
+        return AuditTrailView(
+            entries=entries,
+            lines=len(read.lines),
+            is_whole=not read.broken,
+            broken=read.broken[:_TOLD],
+            next_before=begin + 1 if begin else None,
+        )
+
+    def _read(self) -> _Read:
+        try:
+            status = self._path.stat()
+        except FileNotFoundError:
+            return _NOTHING
+        stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+        with self._lock:
+            if stamp != self._last.stamp:
+                raw = self._path.read_bytes()
+                self._last = _Read(stamp, raw.splitlines(), broken_lines(raw))
+            return self._last
+
+
+def _entry(number: int, line: bytes, *, follows: bool) -> AuditEntry:
+    members: dict[str, Any] = dict(line_members(line) or {})
+    known = {name: _text(members.pop(name, None)) for name in _MEMBERS}
+    members.pop("before", None)
+    return AuditEntry(
+        number=number,
+        **known,
+        details=members,
+        is_readable=known["at"] is not None,
+        follows=follows,
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

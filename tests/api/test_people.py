@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.registry.audit import AuditTrail
-from api.registry.audit_reader import AuditReader
+from api.registry.audit import AuditReader, AuditTrail
 from api.settings import Settings
 from shared.clock import SystemClock
 from shared.contracts.people import person_header

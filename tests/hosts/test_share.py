@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from api.registry.audit_reader import AuditReader
+from api.registry.audit import AuditReader
 from api.registry.rollouts import Rollout, RolloutOutcome, Rollouts
 from shared.contracts.rollouts import Mode
 from shared.errors import SettingsError

@@ -15,7 +15,7 @@ import typer.main
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
-from api.registry.audit_reader import AuditReader
+from api.registry.audit import AuditReader
 from shared.contracts.runs import RunView
 from shared.errors import SettingsError
 from shared.keys.tokens import Role, ensure_tokens

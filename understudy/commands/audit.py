@@ -66,7 +66,7 @@ def audit(
 def _found(file: Path | None, limit: int) -> AuditTrailView:
     try:
         # the scheduler's image has neither the API package nor the trail
-        from api.registry.audit_reader import AuditReader  # noqa: PLC0415
+        from api.registry.audit import AuditReader  # noqa: PLC0415
         from api.settings import load_settings as load_api_settings  # noqa: PLC0415
     except ModuleNotFoundError:
         return _from_api(limit)
