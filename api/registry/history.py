@@ -1,4 +1,8 @@
-"""The history of versions in the audit trail, read leniently to rebuild a lost ledger."""
+"""What a lost ledger is rebuilt from: the audit trail, read leniently, and marks of revocations.
+
+An intact ledger contains the same as the marks, which are one small file each. When it has to be
+rebuilt from the files on disk, they keep a revoked version from being served again.
+"""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,11 +11,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
 
 from api.registry.ledger import Acceptance, Ending, Ledger
 from shared.bundle.version import Version
 from shared.clock import to_micros
+from shared.system.files import write_whole
 
 # Actions after which `version` is live.
 _TAKEN_INTO_SERVICE = frozenset(
@@ -23,6 +29,8 @@ _LEFT = {
     "breaker": Ending.ROLLED_BACK,
     "crash": Ending.CRASHED,
 }
+_log = structlog.get_logger()
+_SUFFIX = ".json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +149,40 @@ def _version(value: object) -> str | None:
 def _number(members: dict[str, Any]) -> int | None:
     number = members.get("fencing_number")
     return number if isinstance(number, int) and number >= 0 else None
+
+
+class RevokedMarks:
+    """`revoked/X.Y.Z.json` in the registry."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "revoked"
+
+    def write(self, acceptance: Acceptance) -> None:
+        self._folder.mkdir(exist_ok=True)
+        path = self._folder / f"{acceptance.version}{_SUFFIX}"
+        write_whole(path, acceptance.model_dump_json(indent=2).encode() + b"\n")
+
+    def applied_to(self, ledger: Ledger) -> Ledger:
+        """The ledger, and in it every version that was ever revoked."""
+        for acceptance in self._read():
+            if not ledger.is_revoked(acceptance.version):
+                ledger = ledger.with_accepted(acceptance, None)
+        return ledger
+
+    def _read(self) -> Iterator[Acceptance]:
+        for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
+            try:
+                yield Acceptance.model_validate_json(path.read_bytes())
+            except (OSError, ValidationError) as error:
+                _log.error("revocation_unreadable", file=path.name, error=str(error))
+                acceptance = _by_name(path)
+                if acceptance is not None:
+                    yield acceptance
+
+
+def _by_name(path: Path) -> Acceptance | None:
+    """A damaged mark still says which version it is about."""
+    version = _version(path.name.removesuffix(_SUFFIX))
+    if version is None:
+        return None
+    return Acceptance(version=version, sha256="", key_id="", accepted_at_us=0, revoked_at_us=0)

@@ -18,9 +18,8 @@ import structlog
 from pydantic import ValidationError
 
 from api.registry.content import Offered, RegistryContent, SharedRegistry
-from api.registry.history import audit_lines, rebuilt
+from api.registry.history import RevokedMarks, audit_lines, rebuilt
 from api.registry.ledger import Acceptance, Ledger, LedgerFile
-from api.registry.revoked import RevokedMarks
 from api.registry.rollouts import RolloutFile, Rollouts
 from api.registry.stored_version import Mended, Meta, StoredVersion
 from shared.bundle.version import Version
