@@ -5,7 +5,7 @@ from functools import partial
 from api.metrics import Metrics
 from api.models.build import ModelParts
 from api.rollout.arm_counts import arms_dir
-from api.rollout.collector import RolloutCollector
+from api.rollout.arm_statistics import RolloutCollector
 from api.rollout.controller import RolloutController
 from api.rollout.host_counts import HostCounts
 from api.rollout.trial_factory import ShadowLimits, TrialFactory
