@@ -107,7 +107,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "api/rollout/figures.py": "api/rollout/arm_statistics.py",
         "api/rollout/keeper.py": "api/rollout/reconciler.py",
         "api/rollout/tally.py": "api/rollout/arm_counts.py",
-        "api/rollout/trials.py": "api/rollout/trial_factory.py",
+        "api/rollout/trials.py": "api/rollout/reconciler.py",
         "api/rollout/view.py": "api/rollout/arm_statistics.py",
         "api/scoring/arms.py": "api/scoring/model_router.py",
         "api/scoring/cache.py": "api/scoring/idempotency.py",

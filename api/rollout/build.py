@@ -8,7 +8,7 @@ from api.rollout.arm_counts import arms_dir
 from api.rollout.arm_statistics import RolloutCollector
 from api.rollout.controller import RolloutController
 from api.rollout.host_counts import HostCounts
-from api.rollout.trial_factory import ShadowLimits, TrialFactory
+from api.rollout.reconciler import ShadowLimits, TrialFactory
 from api.settings import Settings
 from api.workers.run_dir import RunDir
 from shared.clock import Clock

@@ -23,8 +23,7 @@ from api.registry.ledger import Ledger
 from api.registry.registry import Meta, Registry, StoredVersion
 from api.registry.rollouts import ChangeRequest, Rollout, RolloutFile, RolloutOutcome, Rollouts
 from api.rollout.arm_counts import clear_other_stages
-from api.rollout.reconciler import TrialReconciler
-from api.rollout.trial_factory import TrialFactory
+from api.rollout.reconciler import TrialFactory, TrialReconciler
 from api.workers.roster import Workers
 from api.workers.run_dir import RunDir, WorkerReport
 from shared.clock import Clock, isoformat

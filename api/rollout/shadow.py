@@ -1,11 +1,18 @@
 """A shadow: the candidate scores a copy of live rows in another process; no answer waits for it.
 
 A row costs serving one write into a pipe that never blocks. When the pipe is full the row is
-dropped and counted. When the process dies or hangs it is started again, a few times.
+dropped and counted. When the process dies or hangs it is started again, a few times. The pipe is of
+a fixed size and outlives the process: what is in it waits for the next one.
 """
 
+import fcntl
+import os
+import subprocess
 import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 
 import structlog
 
@@ -15,12 +22,125 @@ from api.registry.rollouts import Rollout
 from api.rollout.arm_counts import Counters
 from api.rollout.bucket import Splitter
 from api.rollout.canary import Judge
-from api.rollout.shadow_process import ShadowProcess
-from api.rollout.shadow_record import ShadowRecordFormat
+from api.rollout.shadow_child import ChildConfig, ShadowRecordFormat
+from shared.system.child_processes import (
+    INSTALLATION,
+    ChildProcess,
+    bare_environment,
+    how_it_ended,
+    kill_child,
+    module_command,
+    start_child,
+)
 from shared.usecase.serving import FloatMatrix
 
+_END_SECONDS = 2.0
+# Start-up (imports, the model's session) on a busy machine.
+_START_SECONDS = 60.0
+_WAITING_FACTOR = 5.0
+_TICKS = os.sysconf("SC_CLK_TCK")
 _log = structlog.get_logger()
 RESTARTS = 3
+
+
+class ShadowProcess:
+    """A child process that scores copies of rows; at most one at a time reads a queue."""
+
+    def __init__(self, config: ChildConfig, queue_bytes: int, hang_seconds: float) -> None:
+        self._rows_read, self._rows_write = os.pipe()
+        os.set_blocking(self._rows_write, False)
+        with suppress(OSError, AttributeError):
+            # Linux only. A kernel that refuses keeps its default size, which is a bound as well.
+            fcntl.fcntl(self._rows_write, fcntl.F_SETPIPE_SZ, queue_bytes)
+        self._beat_read, self._beat_write = os.pipe()
+        os.set_blocking(self._beat_read, False)
+        os.set_blocking(self._beat_write, False)
+        changes = {"rows_fd": self._rows_read, "beat_fd": self._beat_write}
+        self._config = config.model_copy(update=changes)
+        self._hang_seconds = hang_seconds
+        self._child: ChildProcess | None = None
+        self._patient_until = 0.0
+        self._cpu_at_beat = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        return None if self._child is None else self._child.pid
+
+    def offer(self, record: bytes) -> bool:
+        """Queues a row; False if the queue is full."""
+        try:
+            os.write(self._rows_write, record)
+        except BlockingIOError:
+            return False
+        return True
+
+    def start(self) -> None:
+        # Discard the heartbeats of the previous process.
+        self._has_beaten()
+        self._child = start_child(
+            module_command("api.rollout.shadow_child", self._config.model_dump_json()),
+            folder=INSTALLATION,
+            environment=bare_environment("/nonexistent"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            descriptors=(self._rows_read, self._beat_write),
+        )
+        self._patient_until = time.monotonic() + _START_SECONDS
+
+    def trouble(self) -> str | None:
+        """The fault of the process, if any; a hanging one is killed."""
+        child = self._child
+        if child is None:
+            return None
+        status = child.poll()
+        if status is not None:
+            self._child = None
+            return how_it_ended(status)
+        if self._has_beaten():
+            self._patient_until = time.monotonic() + self._hang_seconds
+            self._cpu_at_beat = _cpu_seconds(child.pid)
+        elif self._hangs(child.pid):
+            self._kill()
+            return f"did not return for {self._hang_seconds:g} s"
+        return None
+
+    def _hangs(self, pid: int) -> bool:
+        """A process that waits for the processor does not hang, unless it waits for very long."""
+        late = time.monotonic() - self._patient_until
+        worked = _cpu_seconds(pid) - self._cpu_at_beat
+        patience = 0.0 if worked > self._hang_seconds / 2 else _WAITING_FACTOR * self._hang_seconds
+        return late > patience
+
+    def close(self) -> None:
+        """End it and give everything back; what it counted is on disk if it ends on its own."""
+        os.close(self._rows_write)
+        if self._child is not None:
+            try:
+                self._child.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._kill()
+        for descriptor in (self._rows_read, self._beat_read, self._beat_write):
+            os.close(descriptor)
+
+    def _kill(self) -> None:
+        if self._child is not None:
+            kill_child(self._child)
+            self._child = None
+
+    def _has_beaten(self) -> bool:
+        try:
+            return bool(os.read(self._beat_read, 65_536))
+        except BlockingIOError:
+            return False
+
+
+def _cpu_seconds(pid: int) -> float:
+    """Processor time of a process so far."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 class Shadow:

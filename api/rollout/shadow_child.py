@@ -3,12 +3,17 @@
 It runs at idle priority, within a limit of memory, and is the first process that the kernel kills
 when memory is short. It ends when the serving process closes the queue or dies. Each round leaves a
 byte in a second pipe; when none comes, the serving process ends it.
+
+A record in the queue is a row's vector and the champion's result. Those of one rollout are all of
+one size. A write of at most 4,096 bytes into a pipe is atomic, so a full queue drops whole records
+and a reader is never out of step.
 """
 
 import importlib
 import os
 import resource
 import select
+import struct
 import sys
 import time
 from contextlib import suppress
@@ -18,16 +23,40 @@ import numpy as np
 from pydantic import BaseModel
 
 from api.rollout.arm_counts import Counters
-from api.rollout.shadow_record import ShadowRecordFormat
 from shared.bundle.archive import unpack
+from shared.errors import ModelLoadError
 from shared.scoring.loading import load_model
 from shared.system.child_processes import end_with_parent
-from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel
+from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, TaskPrediction
 
+_HEAD = struct.Struct("<BBxxf")
 _IDLE_SECONDS = 0.25
 _FLUSH_SECONDS = 0.5
 _ROWS_A_ROUND = 64
 _FILE_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+class ShadowRecordFormat:
+    """Packs and unpacks records of a feature set."""
+
+    def __init__(self, features: int) -> None:
+        """Raises ModelLoadError when a row is too wide for one atomic write."""
+        self.size = _HEAD.size + 4 * features
+        if self.size > select.PIPE_BUF:
+            widest = (select.PIPE_BUF - _HEAD.size) // 4
+            raise ModelLoadError(f"{features} features; a shadow takes at most {widest}")
+        head = [("group", "u1"), ("is_alert", "?"), ("", "V2"), ("score", "<f4")]
+        self._dtype = np.dtype([*head, ("vector", "<f4", (features,))])
+
+    def pack(self, group: int, prediction: TaskPrediction, vector: FloatVector) -> bytes:
+        return _HEAD.pack(group, prediction.is_alert, prediction.score) + vector.tobytes()
+
+    def unpack(self, raw: bytes) -> tuple[list[int], list[TaskPrediction], FloatMatrix]:
+        """Groups, the champion's outlooks, and the matrix of all records in `raw`."""
+        rows = np.frombuffer(raw, dtype=self._dtype)
+        pairs = zip(rows["score"].tolist(), rows["is_alert"].tolist(), strict=True)
+        predictions = [TaskPrediction(score, is_alert) for score, is_alert in pairs]
+        return rows["group"].tolist(), predictions, np.ascontiguousarray(rows["vector"])
 
 
 class ChildConfig(BaseModel):

@@ -10,7 +10,7 @@ import pytest
 
 from api.rollout.arm_counts import SCORE_EDGES, ArmCounts, Counters, total
 from api.rollout.arm_statistics import arm_statistics
-from api.rollout.trial_factory import score_edges
+from api.rollout.reconciler import score_edges
 from shared.tasks.observed import range_edges
 
 
