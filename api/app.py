@@ -21,9 +21,8 @@ from api.http.request_context import RequestContext
 from api.http.threads import FairTurns, RouteThreads
 from api.routes.alerts import add_alert_routes
 from api.routes.approvals import add_approval_routes
-from api.routes.audit import add_audit_route
+from api.routes.audit import add_audit_route, add_decision_route
 from api.routes.bundles import add_bundle_route
-from api.routes.decisions import add_decision_route
 from api.routes.feedback import add_feedback_routes
 from api.routes.health import add_health_routes
 from api.routes.models import add_model_routes, add_revocation_route
