@@ -22,12 +22,11 @@ from api.http.threads import FairTurns, RouteThreads
 from api.routes.alerts import add_alert_routes
 from api.routes.approvals import add_approval_routes
 from api.routes.audit import add_audit_route, add_decision_route
-from api.routes.bundles import add_bundle_route
+from api.routes.changes import add_change_routes, add_revocation_route, add_rollout_routes
 from api.routes.feedback import add_feedback_routes
 from api.routes.health import add_health_routes
-from api.routes.models import add_model_routes, add_revocation_route
+from api.routes.models import add_bundle_route, add_model_routes
 from api.routes.retraining import add_retraining_routes
-from api.routes.rollout import add_rollout_routes
 from api.scoring.docs import RawRoute
 from api.scoring.routes import add_scoring_routes
 from api.service import Service
@@ -160,6 +159,7 @@ def create_app(service: Service) -> ScoringApp:
     add_scoring_routes(app, service)
     add_feedback_routes(app, service)
     add_model_routes(app, service)
+    add_change_routes(app, service)
     add_bundle_route(app, service)
     add_decision_route(app, service)
     add_audit_route(app, service)

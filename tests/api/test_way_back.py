@@ -12,7 +12,7 @@ from api.http.problems import Problem
 from api.models.refusals import NotServing
 from api.registry.ledger import Acceptance, Ending, Ledger
 from api.registry.registry import Registry
-from api.routes.models import MAX_WAIT_SECONDS, Order
+from api.routes.changes import MAX_WAIT_SECONDS, Order
 from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer, install
