@@ -29,8 +29,7 @@ from api.routes.models import add_bundle_route, add_model_routes
 from api.routes.retraining import add_retraining_routes
 from api.scoring.docs import RawRoute
 from api.scoring.routes import add_scoring_routes
-from api.service import Service
-from api.startup import start, stop
+from api.service import Service, start, stop
 from api.tracing.layer import TracingLayer
 from api.workers.peers.operations import operations
 from shared.contracts.http import ProblemBody
