@@ -9,10 +9,10 @@ from sqlalchemy import Engine
 
 from api.http.auth import RouteSpec, add_route
 from api.http.problems import JOURNAL_FULL, NO_MODEL, SCORING_FAILED, Problem
-from api.http.shared_rendering import SharedRendering
 from api.metrics import CONTENT_TYPE
 from api.rollout.arm_statistics import rollout_view
 from api.service import Service
+from api.workers.merged_metrics import SharedRendering
 from api.workers.peers.network import Peers
 from shared.clock import MICROS_PER_SECOND, isoformat
 from shared.contracts.health import Alive, Component, Health, Ready, State

@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 
-from api.http.shared_rendering import SharedRendering
+from api.workers.merged_metrics import SharedRendering
 
 
 class Counting:
