@@ -6,8 +6,7 @@ import os
 import sys
 
 from api.settings import Settings, load_settings
-from api.workers.port import bound
-from api.workers.worker_context import WorkerContext, read_context
+from api.workers.worker_context import WorkerContext, bound, read_context
 from shared.errors import SettingsError
 from shared.logs import configure_service_logging, name_process, start_failed
 from shared.setting_docs import described, help_text

@@ -17,7 +17,7 @@ from api.journal.sink import Stored
 from api.scoring.idempotency import DecisionCache
 from api.scoring.lane import LoopDispatcher
 from api.scoring.stages import Recorded
-from api.workers.peers.claims import Claims
+from api.workers.peers.ownership import Claims
 from shared.transaction import Label
 from shared.usecase.serving import FeatureSource
 

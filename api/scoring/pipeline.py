@@ -42,7 +42,7 @@ from api.scoring.stages import (
     reply_of,
 )
 from api.scoring.user_locks import MonotonicClock, RowReservation, UserLocks, lock_keys
-from api.workers.peers.claims import Claims
+from api.workers.peers.ownership import Claims
 from shared.tables.read_deadline import missed, reading_until
 from shared.transaction import Transaction
 from shared.usecase.serving import HISTORY_UNAVAILABLE, FeatureSource, ServingUseCase

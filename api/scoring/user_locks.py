@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from api.scoring.stages import Accepted
-from api.workers.peers.claims import Claims
+from api.workers.peers.ownership import Claims
 from shared.clock import MICROS_PER_SECOND, Clock
 from shared.transaction import Transaction
 from shared.usecase.row_store import RowFields

@@ -15,8 +15,16 @@ from typing import cast
 
 import structlog
 
-from api.workers.peers.address import short_path
-from api.workers.peers.frames import ALIVE, ANSWER, CALL, Frame, FrameError, FrameReader, encoded
+from api.workers.peers.wire import (
+    ALIVE,
+    ANSWER,
+    CALL,
+    Frame,
+    FrameError,
+    FrameReader,
+    encoded,
+    short_path,
+)
 
 _log = structlog.get_logger()
 # Wait for the first connection: workers start together, some more slowly.

@@ -20,8 +20,8 @@ from api.scoring.routes import (
     row_work,
 )
 from api.service import Service
+from api.workers.peers.network import Answer, Operation
 from api.workers.peers.router import decoded_sender, outcome, told
-from api.workers.peers.server import Answer, Operation
 from shared.transaction import Label
 from shared.usecase.serving import ScoringRoute
 

@@ -12,12 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
-from api.workers.peers.address import listen, prepared
-from api.workers.peers.claims import Claims
-from api.workers.peers.frames import ALIVE, ANSWER, CALL, Frame, FrameError, FrameReader, encoded
 from api.workers.peers.link import Call, PeerLink
-from api.workers.peers.ownership import Ownership
+from api.workers.peers.ownership import Claims, Ownership
 from api.workers.peers.router import OwnedRows, PartAnswer, merge, split
+from api.workers.peers.wire import (
+    ALIVE,
+    ANSWER,
+    CALL,
+    Frame,
+    FrameError,
+    FrameReader,
+    encoded,
+    listen,
+    prepared,
+)
 from tests.api.tiny import TinyRequest
 from usecases.fraud.requests import TransactionRequest
 
