@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from pydantic import BaseModel
 
+from api.http.errors import senseless
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
-from api.http.validation import senseless
 from api.journal.commits import Commit, CommitTracker
 from api.journal.entries import DEFAULT_FORMAT, RecordFormat, quarantine_key
 from api.journal.journal import Journal, JournalFull

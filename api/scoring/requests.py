@@ -14,8 +14,8 @@ from api.http.bodies import (
     check_elements,
     check_members,
 )
+from api.http.errors import invalid
 from api.http.problems import Problem
-from api.http.validation import invalid
 from native.request_parser import json_parser
 from shared.request_types import called_otherwise, known_later
 

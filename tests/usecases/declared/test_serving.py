@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from api.http.validation import field_problems
+from api.http.errors import field_problems
 from shared.clock import to_micros
 from shared.request_types import called_otherwise, known_later
 from shared.usecase.serving import ServedModel
