@@ -13,11 +13,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.http.auth import security
-from api.http.browsers import OriginGuard
 from api.http.docs_page import add_docs_page, add_front_page, add_shared_responses
 from api.http.errors import add_handlers
-from api.http.headers import AnswerLayer
-from api.http.request_context import RequestContext
+from api.http.layers import AnswerLayer, OriginGuard, RequestContext
 from api.http.threads import FairTurns, RouteThreads
 from api.routes.alerts import add_alert_routes
 from api.routes.approvals import add_approval_routes

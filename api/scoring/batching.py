@@ -19,8 +19,8 @@ from structlog.contextvars import get_contextvars
 from api.http.callers import Caller
 from api.http.errors import as_problem
 from api.http.headers import JSON_HEADERS, problem_headers, rendered
+from api.http.layers import REQUEST_ID_HEADER, request_fields
 from api.http.problems import Problem
-from api.http.request_context import REQUEST_ID_HEADER, request_fields
 from api.models.model_slot import ModelSlot
 from api.row_metrics import RouteMetrics
 from api.scoring.lane import ScoringLane

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from api.http.request_context import request_fields
+from api.http.layers import request_fields
 from api.settings import Settings
 from shared.usecase.serving import Answer
 from tests.api.server import Running
