@@ -11,8 +11,7 @@ from starlette.types import ASGIApp
 
 import usecases
 from api.app import create_app
-from api.http.bounds import Bounds, connections_possible
-from api.http.connections import ConnectionMetrics
+from api.http.connections import Bounds, ConnectionMetrics, connections_possible
 from api.http.fast_routes import FastRoutes
 from api.http.headers import no_version
 from api.http.http_stack import HttpStack, http_stack

@@ -13,8 +13,7 @@ import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from api.http.bounds import Bounds
-from api.http.connections import Connections, ConnectionState
+from api.http.connections import Bounds, Connections, ConnectionState
 from api.http.headers import last_answer, no_version
 from api.http.heads import (
     NO_UPGRADE,

@@ -13,9 +13,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from api.http.bodies import is_json
 from api.http.bounded import BoundedProtocol
-from api.http.bounds import Bounds
 from api.http.callers import Caller
-from api.http.connections import Connections
+from api.http.connections import Bounds, Connections
 from api.http.fast_routes import FastRoute, FastRoutes, Headers
 from api.http.headers import no_version, rendered
 from api.http.problems import Problem

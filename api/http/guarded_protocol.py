@@ -13,8 +13,7 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from api.http.bounds import Bounds
-from api.http.connections import Connections, ConnectionState
+from api.http.connections import Bounds, Connections, ConnectionState
 from api.http.headers import last_answer, no_version
 from api.http.heads import HeadRefused
 from api.http.problems import BUSY, TOO_SLOW, Problem

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from api.http.bounds import Bounds
+from api.http.connections import Bounds
 from api.http.problems import (
     ADDRESS_TOO_LONG,
     HEADERS_TOO_LARGE,

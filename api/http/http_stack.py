@@ -9,8 +9,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.http.bounds import Bounds
-from api.http.connections import Connections
+from api.http.connections import Bounds, Connections
 from api.http.fast_routes import FastRoutes
 from api.http.guarded_protocol import GuardedProtocol, guarded_for
 from api.http.headers import no_version, problem_headers

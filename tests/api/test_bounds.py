@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from api.http.bounds import KIB, Bounds
+from api.http.connections import KIB, Bounds
 from api.http.fast_path import FastPathProtocol, protocol_for
 from api.http.fast_routes import FastRoutes
 from api.settings import Settings

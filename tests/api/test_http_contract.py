@@ -12,7 +12,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from api.http.bounds import KIB, Bounds
+from api.http.connections import KIB, Bounds
 from api.http.fast_routes import FastRoutes
 from api.http.http_stack import HttpStack, http_stack
 from native.catalogue import FAST_HTTP

@@ -7,7 +7,7 @@ from dataclasses import replace
 import httpx
 import orjson
 
-from api.http.bounds import KIB, Bounds
+from api.http.connections import KIB, Bounds
 from tests.api.plain import Address, talk
 from tests.api.server import Running
 
