@@ -1,4 +1,7 @@
-"""All connections of one process: how many there are, which are idle, and what they hold."""
+"""All connections of one process: how many, in which states, and the bounds of each.
+
+The bounds hold before any credentials are checked.
+"""
 
 import asyncio
 import heapq

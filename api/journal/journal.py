@@ -15,10 +15,16 @@ from pathlib import Path
 
 import structlog
 
-from api.journal.checkpoint import Checkpoint, Position
 from api.journal.frames import Region, frame
 from api.journal.recovery import DamageLog, Defect, Tell, recover
-from api.journal.segments import ActiveSegment, lock_directory, records_between, segment_path
+from api.journal.segments import (
+    ActiveSegment,
+    Checkpoint,
+    Position,
+    lock_directory,
+    records_between,
+    segment_path,
+)
 from shared.errors import SettingsError
 from shared.system.files import sync_directory, sync_path
 

@@ -14,11 +14,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from api.journal.checkpoint import Checkpoint, Position
 from api.journal.entries import QuarantinedLogRow, RecordFormat
 from api.journal.journal import Journal
 from api.journal.recovery import DamageLog
-from api.journal.segments import records_between, segment_numbers
+from api.journal.segments import Checkpoint, Position, records_between, segment_numbers
 from api.journal.sink import DatabaseSink
 from api.journal.writer import InProcessWriter, WrittenBatch
 from api.workers.orphaned_journals import worker_folders

@@ -19,9 +19,8 @@ from typing import Literal
 
 import structlog
 
-from api.journal.checkpoint import Checkpoint, Position
 from api.journal.frames import Region, read_frames
-from api.journal.segments import segment_numbers, segment_path, taken_numbers
+from api.journal.segments import Checkpoint, Position, segment_numbers, segment_path, taken_numbers
 from shared.system.files import sync_directory, sync_file
 
 _log = structlog.get_logger()

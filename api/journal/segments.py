@@ -1,22 +1,30 @@
-"""The segments of a journal: numbered files in one directory that one process owns.
+"""The files of a journal, in one directory that one process owns: numbered segments, a checkpoint.
 
 `ActiveSegment` is the one that records are appended to: it is made with its first record, and made
 again if it was removed.
+
+The checkpoint is how far the journal has been drained, replaced atomically. It never says too much:
+what lies before it is committed to the disk of the database (see `api.journal.sink`). It may say
+too little, or be lost: draining twice is harmless. It counts only if its checksum holds and a
+record ends there (see `api.journal.recovery`).
 """
 
 import errno
 import fcntl
 import os
 import re
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-from api.journal.checkpoint import Position
+import orjson
+
 from api.journal.frames import Chunk, Region, read_frames
 from shared.errors import SettingsError
-from shared.system.files import sync_directory, sync_file
+from shared.system.files import TEMPORARY_PREFIX, sync_directory, sync_file, write_whole
 
 _SUFFIX = ".journal"
 # Permanent errors; EMFILE and the like are transient.
@@ -25,6 +33,13 @@ _NAME = re.compile(r"([0-9]{12,15})\.journal")
 # Enough for years of a million segments a second. Files with higher numbers are not segments:
 # no segment could follow the one with the highest possible number.
 _LAST_NUMBER = 123_456_789_012_345
+
+
+class Position(NamedTuple):
+    """A place between two records."""
+
+    segment: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,3 +243,44 @@ class ActiveSegment:
             done += os.pwrite(descriptor, data[done:], at + done)
         if self._fsync:
             sync_file(descriptor)
+
+
+class Checkpoint:
+    """The file that holds the position."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def load(self) -> Position | None:
+        """The position that was saved last; None without a trustworthy one."""
+        try:
+            content = orjson.loads(self._path.read_bytes())
+            position = Position(content["segment"], content["offset"])
+            holds = content["crc32"] == _checksum(position)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return position if holds and min(position) >= 0 else None
+
+    def clean(self) -> None:
+        """Remove what kills left half written."""
+        for path in self._path.parent.glob(f"{TEMPORARY_PREFIX}{self._path.name}-*"):
+            with suppress(OSError):
+                path.unlink()
+
+    def save(self, position: Position, *, durable: bool) -> None:
+        """Replace the position.
+
+        `durable` before segments are removed: an older position would then say that they are
+        missing. Else an older one, or none, after a power cut only repeats what is idempotent.
+        """
+        content = {**position._asdict(), "crc32": _checksum(position)}
+        write_whole(self._path, orjson.dumps(content), durable=durable)
+
+    def forget(self) -> None:
+        """Restarts the drain at the oldest segment: draining twice is harmless. Needs no space."""
+        self._path.unlink(missing_ok=True)
+
+
+def _checksum(position: Position) -> int:
+    """A checksum of the numbers as they are written: `1` and `1.0`, `true` and `1` differ."""
+    return zlib.crc32(repr(tuple(position)).encode())

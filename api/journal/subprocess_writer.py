@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 import usecases
-from api.journal.checkpoint import Position
 from api.journal.frames import Region
+from api.journal.segments import Position
 from api.journal.sink import Sink, Stored
 from api.journal.writer import WrittenBatch
 from shared.errors import DataUnavailable

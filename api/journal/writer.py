@@ -7,10 +7,9 @@ from typing import Protocol
 
 import orjson
 
-from api.journal.checkpoint import Position
 from api.journal.entries import DEFAULT_FORMAT, RecordFormat, key_of
 from api.journal.frames import Region
-from api.journal.segments import first_between
+from api.journal.segments import Position, first_between
 from api.journal.sink import JournalRecord, RowRefused, Sink, Stored
 from shared.system.files import sync_directory, sync_file
 from shared.transaction import Label

@@ -18,8 +18,8 @@ import orjson
 from sqlalchemy import Engine, event
 
 import usecases
-from api.journal.checkpoint import Position
 from api.journal.entries import RecordFormat
+from api.journal.segments import Position
 from api.journal.sink import DatabaseSink
 from api.journal.writer import InProcessWriter, WrittenBatch
 from native.linux import forget_code

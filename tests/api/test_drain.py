@@ -9,10 +9,10 @@ import orjson
 import pytest
 from sqlalchemy import Engine
 
-from api.journal.checkpoint import Position
 from api.journal.drain import Drain
 from api.journal.entries import COLUMNS, decode, decode_row, encode_label
 from api.journal.journal import Journal
+from api.journal.segments import Position
 from api.journal.sink import DatabaseSink, JournalRecord, Stored
 from api.journal.writer import InProcessWriter, WrittenBatch
 from api.settings import Settings

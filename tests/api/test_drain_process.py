@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from api.journal.checkpoint import Position
 from api.journal.journal import Journal
-from api.journal.segments import segment_path
+from api.journal.segments import Position, segment_path
 from api.journal.sink import DatabaseSink
 from api.journal.subprocess_writer import ChildDied, SubprocessWriter
 from api.journal.writer import InProcessWriter

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.journal.checkpoint import Checkpoint, Position
 from api.journal.frames import frame
-from api.journal.segments import first_between, segment_numbers, segment_path
+from api.journal.segments import Checkpoint, Position, first_between, segment_numbers, segment_path
 from tests.support.damaged_journals import BOUND, Tells, drain, newest, opened
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from api.journal.checkpoint import Checkpoint, Position
 from api.journal.drain import Drain
 from api.journal.frames import frame
 from api.journal.journal import Journal
-from api.journal.segments import segment_path
+from api.journal.segments import Checkpoint, Position, segment_path
 from api.journal.sink import DatabaseSink
 from api.journal.writer import InProcessWriter, WrittenBatch
 from api.settings import Settings
