@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from api.database import Database
-from api.decisions.view import DecisionViews
+from api.decisions import DecisionViews
 from api.http.build import AccessControl
 from api.http.write_quota import DISK_LOOK_SECONDS
 from api.journal.build import Journaling

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import usecases
 from api.database import build_database
-from api.decisions.view import build_decisions
+from api.decisions import build_decisions
 from api.http.build import build_access
 from api.journal.build import build_journaling
 from api.journal.entries import RecordFormat
