@@ -15,7 +15,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any, cast
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,7 +28,14 @@ from api.http.bodies import (
     read_body,
     require_json,
 )
-from api.http.callers import Caller, CallersByDigest, anonymous, no_named_tokens
+from api.http.callers import (
+    CALLER,
+    NEEDS_PERSON,
+    Caller,
+    CallersByDigest,
+    anonymous,
+    no_named_tokens,
+)
 from api.http.problems import (
     INVALID_REQUEST,
     NO_CREDENTIALS,
@@ -278,10 +285,6 @@ def _unauthorised(role: Role) -> Problem:
     )
 
 
-_CALLER = "understudy.caller"
-NEEDS_PERSON = "understudy.needs_person"
-
-
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
     """The specification of one route: role, body limit, documentation.
@@ -309,11 +312,6 @@ class RouteSpec:
     purpose: Purpose | None = None
     also: frozenset[Role] = NO_OTHERS
     never_open: bool = False
-
-
-def caller(request: Request) -> Caller:
-    """The authenticated caller of a request."""
-    return cast(Caller, request.scope[_CALLER])
 
 
 def add_route(app: FastAPI, authenticator: Authenticator, address: RouteSpec) -> None:
@@ -356,7 +354,7 @@ class _Authenticated:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._role is not None:
-            scope[_CALLER] = self._authenticator.admit(
+            scope[CALLER] = self._authenticator.admit(
                 scope, self._role, self._also, never_open=self._never_open
             )
             scope[NEEDS_PERSON] = self._authenticator.person_required

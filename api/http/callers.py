@@ -1,14 +1,22 @@
-"""The sender of a request: a named token, a role's token, or an anonymous caller."""
+"""The sender of a request: a named token, a role's token or an anonymous caller, and the person."""
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
+from urllib.parse import unquote
 
 import structlog
+from fastapi import Request
 
+from api.http.problems import INVALID_REQUEST, Problem
 from shared.clock import wall_ns
+from shared.contracts.headers import PERSON
+from shared.contracts.people import PERSON_PATTERN
+from shared.contracts.problems import FieldProblem
 from shared.keys.tokens import (
     ANONYMOUS,
     MIN_TOKEN_CHARACTERS,
@@ -27,6 +35,12 @@ CallersByDigest = Mapping[bytes, "Caller"]
 """Digest of a token -> its caller."""
 
 _Stamp = tuple[int, ...]
+# Members of a request's scope, set where its credentials are checked.
+CALLER = "understudy.caller"
+NEEDS_PERSON = "understudy.needs_person"
+_PERSON = re.compile(PERSON_PATTERN)
+_BY_PEOPLE = frozenset({Role.OPERATOR, Role.TRIGGER})
+"""Roles whose credentials people use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +123,35 @@ def _changed_at(folder: Path) -> int:
 def no_named_tokens() -> CallersByDigest:
     """Accepts only the tokens of roles."""
     return {}
+
+
+def caller(request: Request) -> Caller:
+    """The authenticated caller of a request."""
+    return cast(Caller, request.scope[CALLER])
+
+
+def acting_name(request: Request, person: str | None = None, *, is_required: bool = False) -> str:
+    """The caller's name for the audit trail, with the person in whose name it asks.
+
+    `person` is what the body says; it goes before the header. People's credentials have to name one
+    where the setting says so, and everywhere if `is_required`.
+
+    Raises:
+        Problem: the header cannot be a name, or no person is named where one has to be.
+    """
+    asks, given = caller(request), request.headers.get(PERSON)
+    if person is None and given is not None:
+        person = unquote(given, errors="replace")
+        if _PERSON.fullmatch(person) is None:
+            raise _no_person("write 1 to 64 letters, digits, blanks, '.', '@', \"'\" or '-'")
+    if person is not None:
+        return f"{asks.name}/{person}"
+    if is_required or (request.scope[NEEDS_PERSON] and asks.role in _BY_PEOPLE):
+        raise _no_person("the name of a person is required")
+    return asks.name
+
+
+def _no_person(what: str) -> Problem:
+    remedy = f"send your name in the header {PERSON}, or as `person` in the body"
+    error = FieldProblem(field="person", problem=what, remedy=remedy)
+    return Problem(INVALID_REQUEST, f"{PERSON}: {what}; {remedy}", errors=[error])

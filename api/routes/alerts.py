@@ -6,7 +6,8 @@ from fastapi import FastAPI, Request
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
-from api.http.auth import RouteSpec, add_route, caller
+from api.http.auth import RouteSpec, add_route
+from api.http.callers import caller
 from api.http.problems import BAD_SIGNATURE, BUNDLE_MALFORMED, MODEL_UNUSABLE, REGISTRY_FAILED
 from api.models.refusals import NoFallback, NoRollout, NotServing, as_problem
 from api.models.serving_state import VersionChange

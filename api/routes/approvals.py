@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import FastAPI, Query, Request
 
 from api.http.auth import RouteSpec, add_route
-from api.http.people import acting_name
+from api.http.callers import acting_name
 from api.http.problems import (
     DATABASE_UNAVAILABLE,
     INVALID_REQUEST,

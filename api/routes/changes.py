@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.http.auth import BY_OPERATORS, RouteSpec, add_route
 from api.http.bodies import ClientGone, read_body, require_plain
-from api.http.people import acting_name
+from api.http.callers import acting_name
 from api.http.problems import (
     BAD_SIGNATURE,
     BUNDLE_MALFORMED,

@@ -4,7 +4,8 @@ from functools import partial
 
 from fastapi import FastAPI, Request
 
-from api.http.auth import RouteSpec, add_route, caller
+from api.http.auth import RouteSpec, add_route
+from api.http.callers import caller
 from api.http.problems import INVALID_REQUEST, JOURNAL_FULL, WORKER_UNAVAILABLE, Problem
 from api.metrics import Metrics
 from api.scoring.labels import KeptLabels

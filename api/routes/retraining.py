@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import FastAPI, Path, Query, Request, Response
 
 from api.http.auth import BY_OPERATORS, RouteSpec, add_route
-from api.http.people import acting_name
+from api.http.callers import acting_name
 from api.http.problems import (
     DATABASE_UNAVAILABLE,
     INVALID_REQUEST,
