@@ -9,8 +9,7 @@ import structlog
 
 from api.database import Database
 from api.decisions import DecisionViews
-from api.http.build import AccessControl
-from api.http.write_quota import DISK_LOOK_SECONDS
+from api.http.access import DISK_LOOK_SECONDS, AccessControl
 from api.journal.build import Journaling
 from api.metrics import Metrics
 from api.models.build import ModelParts

@@ -5,7 +5,7 @@ from pathlib import Path
 import usecases
 from api.database import build_database
 from api.decisions import build_decisions
-from api.http.build import build_access
+from api.http.access import build_access
 from api.journal.build import build_journaling
 from api.journal.entries import RecordFormat
 from api.metrics import Metrics

@@ -13,12 +13,12 @@ from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
+from api.http.access import WriteQuota
 from api.http.auth import Authenticator
 from api.http.bodies import ClientGone, read_body, require_json
 from api.http.callers import Caller
 from api.http.errors import as_problem
 from api.http.headers import problem_headers
-from api.http.write_quota import WriteQuota
 from api.models.model_slot import ModelSlot
 from api.row_metrics import RouteMetrics
 from api.scoring.stages import EncodedReply

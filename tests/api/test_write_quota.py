@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from api.http.access import BURST_SECONDS, WriteQuota
 from api.http.problems import Problem
-from api.http.write_quota import BURST_SECONDS, WriteQuota
 from api.settings import Settings
 from shared.keys.tokens import Role
 from shared.system.files import DiskSpace, disk_space
