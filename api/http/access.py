@@ -114,7 +114,7 @@ class WriteQuota:
         return space.free_bytes < reserve
 
 
-def write_quota(settings: Settings, engine: Engine) -> WriteQuota:
+def _write_quota(settings: Settings, engine: Engine) -> WriteQuota:
     """The quota that the settings ask for."""
     folders = [settings.journal_dir]
     if engine.dialect.name == "sqlite" and engine.url.database:
@@ -156,4 +156,4 @@ def build_access(settings: Settings, engine: Engine) -> AccessControl:
         named=NamedTokens(settings.keys_dir, API_ROLES),
         person_required=settings.person_required,
     )
-    return AccessControl(authenticator, write_quota(settings, engine))
+    return AccessControl(authenticator, _write_quota(settings, engine))

@@ -17,9 +17,8 @@ from api.models.crashes import Crashes
 from api.models.model_loader import ModelLoader
 from api.models.model_slot import LiveModel, ModelSlot
 from api.models.pointer import Behind, Pointer, Rollback
-from api.models.push import Push, check_order
-from api.models.refusals import NotServing
-from api.models.serving_state import ServingState, VersionChange
+from api.models.refusals import NotServing, check_order
+from api.models.serving_state import Push, ServingState, VersionChange
 from api.models.verify import Verifier
 from api.registry.audit import AuditTrail
 from api.registry.ledger import Ledger

@@ -1,4 +1,4 @@
-"""Refused changes of the live version, besides faults of the bundle, and their HTTP problems."""
+"""Refused changes of the live version, besides faults of the bundle: when, and as which problem."""
 
 from collections.abc import Sequence
 
@@ -19,6 +19,7 @@ from api.http.problems import (
     Problem,
     ProblemKind,
 )
+from api.registry.ledger import Ledger
 from shared.bundle.version import Version
 from shared.errors import (
     BundleError,
@@ -30,6 +31,17 @@ from shared.errors import (
 from shared.storage.object_store import WriteConflict
 
 _NAMED = 10
+ROLLBACK_PROBLEMS = (
+    VERSION_CHANGED,
+    ORDER_EXPIRED,
+    UNKNOWN_VERSION,
+    NO_FALLBACK,
+    MODEL_UNUSABLE,
+    BAD_SIGNATURE,
+    BUNDLE_MALFORMED,
+    REGISTRY_FAILED,
+)
+"""The obstacles to a rollback to an older version."""
 
 
 class Refusal(UnderstudyError):
@@ -75,6 +87,36 @@ class RolloutConflict(Refusal):
     """Raised when the rollout is another one, or further on, than the caller believes."""
 
 
+def check_order(ledger: Ledger, offered: Version, fencing_number: int | None) -> None:
+    """Checks that a pushed version is newer than all others and comes from the newest scheduler.
+
+    Raises:
+        FencingStale, VersionNotNewer: says what came before.
+    """
+    _check_fencing(ledger, fencing_number)
+    newest = ledger.newest
+    if newest is not None and offered <= newest:
+        what = "has been accepted before" if offered == newest else "is older"
+        raise VersionNotNewer(
+            f"version {offered} {what}; newest accepted is {newest}. A version that was accepted "
+            "is served again by a rollback to it by name"
+        )
+
+
+def check_step(ledger: Ledger, fencing_number: int | None) -> None:
+    """Raises FencingStale when another scheduler has pushed, or moved a rollout, since."""
+    _check_fencing(ledger, fencing_number)
+    newest = ledger.step_fencing_number
+    if fencing_number is not None and fencing_number < newest:
+        raise FencingStale(f"fencing number {fencing_number} is older than {newest}")
+
+
+def _check_fencing(ledger: Ledger, fencing_number: int | None) -> None:
+    """Raises FencingStale when another scheduler has taken over since."""
+    if fencing_number is not None and fencing_number < ledger.fencing_number:
+        raise FencingStale(f"fencing number {fencing_number} is older than {ledger.fencing_number}")
+
+
 # The first class that fits names the problem.
 _KINDS: tuple[tuple[type[Exception], ProblemKind], ...] = (
     (SignatureInvalid, BAD_SIGNATURE),
@@ -92,18 +134,6 @@ _KINDS: tuple[tuple[type[Exception], ProblemKind], ...] = (
     (WriteConflict, REGISTRY_FAILED),
     (OSError, REGISTRY_FAILED),
 )
-
-ROLLBACK_PROBLEMS = (
-    VERSION_CHANGED,
-    ORDER_EXPIRED,
-    UNKNOWN_VERSION,
-    NO_FALLBACK,
-    MODEL_UNUSABLE,
-    BAD_SIGNATURE,
-    BUNDLE_MALFORMED,
-    REGISTRY_FAILED,
-)
-"""The obstacles to a rollback to an older version."""
 
 
 def as_problem(error: UnderstudyError | OSError) -> Problem:

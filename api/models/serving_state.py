@@ -1,5 +1,6 @@
-"""The live version and its fallback: how either changes."""
+"""The live version and its fallback, how either changes, and the push that asks for a change."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from api.metrics import Metrics
@@ -7,6 +8,8 @@ from api.models.crashes import Crashes
 from api.models.model_loader import ModelLoader
 from api.models.model_slot import LiveModel, ModelSlot
 from api.models.refusals import NoFallback, VersionUnknown
+from api.registry.ledger import Ledger
+from api.registry.stored_version import Meta, StoredVersion
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,25 @@ class VersionChange:
     version: str
     previous: str | None
     activated_at_us: int
+
+
+BeginTrial = Callable[[LiveModel, Ledger, tuple[Meta, StoredVersion]], VersionChange]
+"""Put a loaded model on trial, and record it with the ledger in which it is accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """The bundle as it came.
+
+    Attributes:
+        trial: puts the loaded model on trial instead of into service, once it is accepted.
+    """
+
+    raw: bytes
+    signature: str
+    fencing_number: int | None
+    who: str
+    trial: BeginTrial | None = None
 
 
 class ServingState:

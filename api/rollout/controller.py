@@ -15,9 +15,8 @@ import structlog
 
 from api.models.model_slot import LiveModel, ModelSlot
 from api.models.promoter import Promoter
-from api.models.push import Push, check_step
-from api.models.refusals import NoRollout, RolloutConflict
-from api.models.serving_state import VersionChange
+from api.models.refusals import NoRollout, RolloutConflict, check_step
+from api.models.serving_state import Push, VersionChange
 from api.registry.audit import AuditTrail
 from api.registry.ledger import Ledger
 from api.registry.registry import Meta, Registry, StoredVersion

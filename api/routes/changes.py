@@ -28,9 +28,8 @@ from api.http.problems import (
     VERSION_CONFLICT,
     Problem,
 )
-from api.models.push import Push
 from api.models.refusals import ROLLBACK_PROBLEMS, NoRollout, RolloutConflict, as_problem
-from api.models.serving_state import VersionChange
+from api.models.serving_state import Push, VersionChange
 from api.registry.rollouts import ChangeRequest
 from api.service import Service
 from shared.clock import isoformat, to_micros

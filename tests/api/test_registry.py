@@ -1,6 +1,6 @@
 import pytest
 
-from api.models.push import Push
+from api.models.serving_state import Push
 from api.registry.ledger import Acceptance, Ledger
 from api.registry.registry import Registry
 from api.settings import Settings

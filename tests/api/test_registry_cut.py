@@ -11,8 +11,8 @@ import pytest
 
 from api.models.model_loader import ModelLoader
 from api.models.promoter import Promoter
-from api.models.push import Push
 from api.models.refusals import NoFallback, VersionNotNewer
+from api.models.serving_state import Push
 from api.registry.registry import Registry
 from api.settings import Settings
 from tests.api.bundles import Signer, bias_of, install

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from api.models.push import Push
 from api.models.refusals import NotServing, VersionNotNewer
+from api.models.serving_state import Push
 from api.registry.rollouts import ChangeRequest
 from api.service import Service
 from api.wiring import build_service

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from api.models.push import Push
+from api.models.serving_state import Push
 from api.settings import Settings
 from api.wiring import build_service
 from shared.clock import SystemClock
