@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from api.rollout.arm_counts import LATENCY_CAP_MS, SCORE_EDGES, ArmCounts
+from api.rollout.arm_counts import GROUPS, LATENCY_CAP_MS, SCORE_EDGES, ArmCounts
 from api.rollout.arm_statistics import arm_statistics
-from api.rollout.bucket import BUCKETS, GROUPS, Splitter, limit_of
+from api.rollout.canary import BUCKETS, Splitter, limit_of
 from benchmarks.report import Bar, finish
 from scheduler.rollout.look import look_from
 from scheduler.rollout.sequential import mean_differs

@@ -24,9 +24,10 @@ import numpy.typing as npt
 import orjson
 import structlog
 
-from api.rollout.bucket import GROUPS
 from shared.system.files import write_whole
 
+# Groups of users, see above; `api.rollout.canary` assigns them.
+GROUPS = 64
 SCORE_EDGES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8)
 """Most scores of a rare class are small, so the bins are finer there.
 

@@ -20,8 +20,7 @@ from api.journal.entries import Decided
 from api.models.model_slot import ModelScores, Pace
 from api.registry.rollouts import Rollout
 from api.rollout.arm_counts import Counters
-from api.rollout.bucket import Splitter
-from api.rollout.canary import Judge
+from api.rollout.canary import Judge, Splitter
 from api.rollout.shadow_child import ChildConfig, ShadowRecordFormat
 from shared.system.child_processes import (
     INSTALLATION,

@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 
 from api.registry.rollouts import Rollout, RolloutFile, Rollouts
-from api.rollout.bucket import Splitter, limit_of
+from api.rollout.canary import Splitter, limit_of
 from api.settings import Settings
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer

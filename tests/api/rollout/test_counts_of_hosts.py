@@ -6,9 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from api.rollout.arm_counts import StageCounts, total
+from api.rollout.arm_counts import GROUPS, StageCounts, total
 from api.rollout.arm_statistics import arm_statistics
-from api.rollout.bucket import GROUPS
 from api.rollout.host_counts import HostCounts
 from shared.clock import SystemClock
 from shared.storage.folder_store import FolderStore
