@@ -14,9 +14,8 @@ from fastapi import Request
 
 from api.http.problems import INVALID_REQUEST, Problem
 from shared.clock import wall_ns
-from shared.contracts.headers import PERSON
+from shared.contracts.http import PERSON, FieldProblem
 from shared.contracts.people import PERSON_PATTERN
-from shared.contracts.problems import FieldProblem
 from shared.keys.tokens import (
     ANONYMOUS,
     MIN_TOKEN_CHARACTERS,

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from api.models.comparison import Comparison, compared
-from shared.scoring.fits import check_fits
-from shared.scoring.model import Model
+from shared.scoring.model import Model, check_fits
 from shared.tasks.observed import PROBABILITY_EDGES
 from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, ServingUseCase
 

@@ -26,6 +26,7 @@ from shared.errors import ModelLoadError
 from shared.keys.signing import verify
 from shared.keys.store import KeyStore
 from shared.scoring.loading import check_allowed, load_model
+from shared.scoring.model import check_fits
 from shared.system.child_processes import (
     bare_environment,
     how_it_ended,

@@ -11,7 +11,7 @@ from api.service import Service
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
 from shared.clock import isoformat
-from shared.contracts.headers import BUNDLE_SIGNATURE
+from shared.contracts.http import BUNDLE_SIGNATURE
 from shared.contracts.models import CurrentModel, Models, ModelSummary
 from shared.keys.tokens import Role
 
