@@ -1,4 +1,4 @@
-"""Who is let in, and how much callers without credentials may write.
+"""Access control: the credentials of callers, and a write quota of those without any.
 
 Such a caller has a quota of bytes per second, and a reserve of the disk is kept from it. A row
 costs more in the journal and the database than in its request; the charge is what it comes to at

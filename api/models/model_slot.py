@@ -1,4 +1,4 @@
-"""What this process answers with: loaded versions, the one on trial, and the slot they stand in.
+"""Versions in this process: loaded ones, the one on trial, and the slot that they stand in.
 
 `LiveModel` is a loaded version bound to a use case, `Pace` how long it takes for a row here,
 `Trial` what scoring sees of a rollout, and `ModelSlot` the one reference to all of them.

@@ -1,4 +1,4 @@
-"""What becomes of a version by its conduct: it served well, crashed too often, or was revoked.
+"""The end of a time in service: proof that it went well, recovery from crashes, revocation.
 
 A version has served well after the declared time with the declared rows. That is recorded as soon
 as it is true, not when the version is replaced, because rows are counted in memory. A rollback goes

@@ -1,4 +1,4 @@
-"""What a lost ledger is rebuilt from: the audit trail, read leniently, and marks of revocations.
+"""Sources of a lost ledger: the audit trail, read leniently, and marks of revoked versions.
 
 An intact ledger contains the same as the marks, which are one small file each. When it has to be
 rebuilt from the files on disk, they keep a revoked version from being served again.

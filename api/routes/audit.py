@@ -1,4 +1,4 @@
-"""What happened, by the record: GET /audit, and GET /decisions/{row_id} with all it rests on.
+"""Records of what happened: GET /audit, and GET /decisions/{row_id} with all it rests on.
 
 Both always take a read token, also where reading is open: the trail names people, and a decision
 holds a person's data under an id that can be guessed.

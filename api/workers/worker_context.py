@@ -1,4 +1,4 @@
-"""What a process that serves is given: its number, the port that all share, its heartbeat's pipe.
+"""The context of a process that serves: its number, the port that all share, its heartbeat.
 
 The port is bound before anything is loaded, so that a port in use is reported at once. It does not
 listen yet: a client that connects too early is refused at once and can try again, instead of

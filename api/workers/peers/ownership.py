@@ -1,4 +1,4 @@
-"""Which worker decides about a row: the owner of its entity, if no other worker has claimed its id.
+"""The worker that decides about a row: the owner of its entity, unless another claimed its id.
 
 A stable hash of the user's id over the number of workers names the owner; rows without a user go by
 their transaction_id, so that a retry meets its first decision; rows with neither belong to the
