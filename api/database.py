@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 from api.metrics import Metrics
 from api.settings import Settings
 from shared.tables.engine import connect, connect_for_reading, file_of
-from shared.tables.read_standing import standing_of
+from shared.tables.reads import standing_of
 
 # Statement timeout: after it a row is scored without its history.
 STATEMENT_TIMEOUT_SECONDS = 5

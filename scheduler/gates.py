@@ -24,7 +24,7 @@ from scheduler.statistics.absolute import Path, judge_absolute
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.judge import judge
 from scheduler.statistics.policy import from_promotion
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
 from shared.usecase.serving import FloatMatrix
 from shared.verdicts import Outcome, Verdict
 

@@ -30,7 +30,7 @@ from shared.errors import DataUnavailable
 from shared.tables.engine import database_errors
 from shared.tables.runs import UNFINISHED
 from shared.tables.schema import model_training_runs as table
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
 from shared.verdicts import Outcome
 
 RUN_BUCKETS = (10.0, 30.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0, 43_200.0)

@@ -25,7 +25,7 @@ from shared.tables.approvals import waiting
 from shared.tables.config import RetrainingConfig, read_retraining_config
 from shared.tables.engine import database_errors, file_of, is_current
 from shared.tables.job_schedules import RETRAINING, JobSchedule, read_schedules
-from shared.tables.read_standing import standing_of
+from shared.tables.reads import standing_of
 
 # Time for which health reports that the database file was removed or replaced.
 _REMEMBERED_SECONDS = 3_600.0

@@ -43,9 +43,8 @@ from api.journal.entries import (
 from shared.clock import MICROS_PER_SECOND
 from shared.contracts.http import FieldProblem
 from shared.features.fetch import fetch_from
-from shared.features.guard import ReadGuard
 from shared.tables.engine import database_errors, to_json
-from shared.tables.read_standing import standing_of
+from shared.tables.reads import ReadGuard, standing_of
 from shared.tables.transaction_store import TRANSACTIONS
 from shared.transaction import GENERATED_PREFIX, Label
 from shared.usecase.row_store import RowFields, RowStore

@@ -43,7 +43,7 @@ from api.scoring.stages import (
 )
 from api.scoring.user_locks import MonotonicClock, RowReservation, UserLocks, lock_keys
 from api.workers.peers.ownership import Claims
-from shared.tables.read_deadline import missed, reading_until
+from shared.tables.reads import missed, reading_until
 from shared.transaction import Transaction
 from shared.usecase.serving import HISTORY_UNAVAILABLE, FeatureSource, ServingUseCase
 

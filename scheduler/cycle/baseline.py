@@ -19,7 +19,7 @@ from scheduler.drift.estimate import (
 )
 from shared.clock import MICROS_PER_DAY
 from shared.tasks import label_values
-from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME
+from shared.usecase.rows import LABEL, LABEL_KNOWN_AT, TIME
 
 SCORE = "score"
 BASELINE_DAYS = 56

@@ -41,7 +41,7 @@ from shared.bundle.version import Version
 from shared.clock import to_datetime
 from shared.tasks import TaskKind, support_of
 from shared.tasks.metrics import BUDGETED
-from shared.usecase.columns import TIME
+from shared.usecase.rows import TIME
 from shared.usecase.serving import FloatMatrix
 
 # The page of a candidate: metrics and charts for people, computed after the decision.

@@ -34,8 +34,8 @@ from shared.scoring.model import Model
 from shared.scoring.session import OnnxModel
 from shared.system.files import replacing
 from shared.tasks import Task, TaskKind
-from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import BASELINES
+from shared.usecase.rows import LABEL, TIME
 from shared.usecase.serving import FloatMatrix
 
 SLICE = "slice: "

@@ -29,8 +29,8 @@ from shared.clock import MICROS_PER_DAY, to_datetime
 from shared.errors import DataUnavailable
 from shared.tables.config import enabled_features
 from shared.tasks import Task, TaskKind
-from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME, RowColumns
 from shared.usecase.learning import Labels, Split
+from shared.usecase.rows import LABEL, LABEL_KNOWN_AT, TIME, RowColumns
 from shared.usecase.serving import FloatMatrix
 
 BINARY = Task.binary()

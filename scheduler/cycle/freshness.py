@@ -17,7 +17,7 @@ from shared.tables.config import enabled_features
 from shared.tables.engine import database_errors
 from shared.tables.runs import RunStatus
 from shared.tables.schema import model_training_runs as table
-from shared.usecase.promotion import PromotionKind
+from shared.usecase.policy import PromotionKind
 
 CHAMPION_FRESH = "champion_fresh"
 RECIPE = "recipe"

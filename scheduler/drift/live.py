@@ -17,8 +17,8 @@ from shared.clock import MICROS_PER_DAY
 from shared.tables.engine import database_errors
 from shared.tasks import Task, TaskKind, label_values
 from shared.transaction import OUR_RULES
-from shared.usecase.columns import LABEL
 from shared.usecase.learning import LearningUseCase
+from shared.usecase.rows import LABEL
 from shared.usecase.serving import FeatureSet, FloatMatrix
 
 _COLUMNS = (

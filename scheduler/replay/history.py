@@ -24,8 +24,8 @@ from shared.scoring.session import OnnxModel
 from shared.tables.engine import connect, database_errors
 from shared.tables.schema import features_config
 from shared.tasks import Task, TaskKind
-from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import Labels, LearningUseCase
+from shared.usecase.rows import LABEL, TIME
 from shared.usecase.serving import FloatMatrix
 
 EMPTY = "there is no history to replay: `understudy import` or `understudy seed` adds some"

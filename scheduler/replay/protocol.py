@@ -18,8 +18,8 @@ from sqlalchemy import Engine
 
 from shared.clock import MICROS_PER_DAY
 from shared.errors import TrainingFailed
-from shared.usecase.columns import LABEL, TIME
 from shared.usecase.learning import LearningUseCase, Split
+from shared.usecase.rows import LABEL, TIME
 from shared.usecase.serving import FloatMatrix
 from shared.verdicts import Verdict
 

@@ -48,8 +48,8 @@ from shared.keys.signing import sign
 from shared.scoring.session import OnnxModel
 from shared.tables.runs import Run, RunStatus, claim_next, finish, request_run
 from shared.tasks import Task, TaskKind, label_values
-from shared.usecase.columns import LABEL, LABEL_KNOWN_AT, TIME
 from shared.usecase.learning import LearningUseCase, Progress
+from shared.usecase.rows import LABEL, LABEL_KNOWN_AT, TIME
 
 # The drift check of a replay, on the rows that the champion would have served.
 #

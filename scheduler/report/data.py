@@ -10,7 +10,7 @@ from scheduler.report.task_views import Floats, RankView, TaskView
 from scheduler.statistics.operating_figures import OperatingFigures
 from shared.bundle.manifest import Manifest
 from shared.tasks import Task, TaskKind
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
 from shared.verdicts import Verdict
 
 ALL_ROWS = "all rows"

@@ -14,7 +14,7 @@ from scheduler.statistics.absolute import Path
 from scheduler.statistics.policy import PromotionKind
 from scheduler.statistics.verdict_numbers import COMPARED
 from shared.tasks import Margin, Task, TaskKind
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
 from shared.verdicts import Verdict
 
 _GUARD = "guard."

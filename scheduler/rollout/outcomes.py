@@ -21,7 +21,7 @@ from shared.contracts.rollouts import Mode, RolloutView
 from shared.tables.engine import database_errors
 from shared.tasks import Task, TaskKind
 from shared.transaction import OUR_RULES
-from shared.usecase.outcomes import OutcomeRows
+from shared.usecase.rows import OutcomeRows
 
 MOST_ROWS = 100_000
 READ_EVERY_US = 60_000_000

@@ -15,7 +15,7 @@ from scheduler.statistics.measure import MeasurementPlan
 from scheduler.statistics.operating_point import FIGURES
 from shared.tasks import Margin
 from shared.tasks.metrics import checked_metric
-from shared.usecase.promotion import PromotionKind, PromotionPolicy
+from shared.usecase.policy import PromotionKind, PromotionPolicy
 
 __all__ = ["JudgePolicy", "PromotionKind", "from_promotion"]
 

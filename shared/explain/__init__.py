@@ -6,9 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from native.precompile import call_precompiled
-from shared.explain.blend import BlendExplainer
 from shared.explain.ensemble import Ensemble, Floats, Nodes, NotExplainable
-from shared.explain.explainer import Explainer, Reason
+from shared.explain.explainer import BlendExplainer, Explainer, Reason
 from shared.explain.parts import EnsemblePart, PartOfScore, ScoreParts, read_parts
 from shared.usecase.serving import FloatVector
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shared.bundle.onnx_schema import model_class
+from shared.bundle.graph import model_class
 
 ENSEMBLE = b"TreeEnsembleRegressor"
 _FINAL = {b"Sigmoid", b"Softmax", b"Exp", b"Identity", b"Concat"}

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shared.bundle.onnx_schema import model_class
+from shared.bundle.graph import model_class
 from shared.explain.ensemble import (
     ENSEMBLE,
     Ensemble,

@@ -21,7 +21,7 @@ from native.wal_index import UnknownFormat, WalIndex
 from shared.errors import DataUnavailable
 from shared.features.reader import Fetch, PriorRow, Statement
 from shared.tables.engine import database_errors, file_of, is_behind_pooler
-from shared.tables.read_deadline import ends_at
+from shared.tables.reads import ends_at
 from shared.tables.sqlite_file import SqliteFile
 
 # In WAL mode readers do not wait for writers; after this a row is scored without history.

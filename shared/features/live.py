@@ -6,7 +6,6 @@ from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
-from shared.features.guard import ReadGuard
 from shared.features.pending import NewestPending, PendingRows
 from shared.features.reader import (
     EVENT_TIME,
@@ -17,6 +16,7 @@ from shared.features.reader import (
 )
 from shared.features.sums_cache import SumsCache
 from shared.features.tiles import NO_SUMS, Sums, TileHours, tile_hours
+from shared.tables.reads import ReadGuard
 from shared.transaction import Label, Transaction
 
 WINDOW_US = 30 * MICROS_PER_DAY

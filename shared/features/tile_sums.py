@@ -1,5 +1,8 @@
 """The sums of `shared.features.tiles` for every row of a table, in one pass over sorted tiles."""
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -7,15 +10,23 @@ import numpy.typing as npt
 
 from native.compiled import compiled
 from shared.clock import MICROS_PER_HOUR
-from shared.features.chunks import in_chunks
-from shared.features.tiles import (
-    DAY_HOURS,
-    MONTH_HOURS,
-    SETTLE_US,
-    SUMS,
-    WEEK_HOURS,
-    TileWindows,
-)
+from shared.features.tiles import DAY_HOURS, MONTH_HOURS, SETTLE_US, SUMS, WEEK_HOURS, TileWindows
+
+_SMALL = 20_000
+
+
+def in_chunks(total: int, work: Callable[[int, int], None]) -> None:
+    """Call `work(start, stop)` so that every row of [0, total) is covered once."""
+    workers = os.cpu_count() or 1
+    if total <= _SMALL or workers == 1:
+        work(0, total)
+        return
+    # more chunks than workers: histories differ in length, and workers should not wait for the
+    # longest chunk
+    bounds = [total * part // (workers * 4) for part in range(workers * 4 + 1)]
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, bounds[:-1], bounds[1:]))
+
 
 Ints = npt.NDArray[np.int64]
 

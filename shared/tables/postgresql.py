@@ -21,7 +21,7 @@ from psycopg.abc import PQGen
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from shared.tables.read_deadline import ends_at
+from shared.tables.reads import ends_at
 
 IN_EACH_TRANSACTION = "set_in_each_transaction"
 """Under this name a connection through a pooler has its settings."""

@@ -11,8 +11,8 @@ from sqlalchemy import Engine, FromClause
 
 from shared.bundle.manifest import Flavour
 from shared.tasks import Task
-from shared.usecase.columns import RowColumns
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
+from shared.usecase.rows import RowColumns
 from shared.usecase.serving import FeatureSet, FloatMatrix
 from shared.verdicts import Verdict
 

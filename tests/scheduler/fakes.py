@@ -26,9 +26,9 @@ from shared.contracts.rollouts import Mode
 from shared.errors import DataUnavailable, TrainingFailed
 from shared.tables.schema import api_transaction_logs
 from shared.tasks import Task
-from shared.usecase.columns import RowColumns
 from shared.usecase.learning import Candidate, Labels, Progress, Quarantine, Split
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
+from shared.usecase.rows import RowColumns
 from shared.usecase.serving import FeatureSet, FloatMatrix
 from shared.verdicts import Outcome, Verdict
 

@@ -23,7 +23,7 @@ from scheduler.child import carry_out
 from scheduler.settings import load_settings
 from shared.logs import configure_logging
 from shared.usecase.learning import Candidate, Labels, Progress
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
 from shared.usecase.serving import FloatMatrix
 from tests.scheduler.fakes import POLICY, TinyUseCase
 

@@ -39,8 +39,8 @@ from shared.scoring.loading import load_model
 from shared.tables.engine import connect, migrate
 from shared.tables.runs import Run, RunStatus
 from shared.tasks import TaskKind
-from shared.usecase.columns import LABEL
 from shared.usecase.learning import BASELINES
+from shared.usecase.rows import LABEL
 from shared.usecase.serving import ServedModel
 from tests.scheduler.fakes import SettableClock
 from tests.support.declared_bench import NOW_US

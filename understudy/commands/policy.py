@@ -6,7 +6,7 @@ import typer
 
 import usecases
 from shared.setting_docs import described
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
 from understudy.settings import load_settings
 from understudy.terminal import DataTable, console
 from usecases.settings import UseCaseSettings

@@ -25,9 +25,9 @@ from shared.rows.tables import RowTables, served_rows, tables_of
 from shared.tables.engine import database_errors
 from shared.tasks import Task, TaskKind, comparison_values
 from shared.tasks.answer import DECISION, DEFAULT_DECISION
-from shared.usecase.columns import RowColumns
 from shared.usecase.learning import Candidate, Labels, Progress, Quarantine, Split
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
+from shared.usecase.rows import RowColumns
 from shared.usecase.serving import FeatureSet, FloatMatrix
 from shared.verdicts import Verdict
 from usecases.declared.policy import promotion_policy

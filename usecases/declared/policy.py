@@ -2,7 +2,7 @@
 
 from shared.rows.declaration import Declaration
 from shared.tasks import TaskKind
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
 
 MIN_SUPPORT = {
     TaskKind.BINARY: 50,

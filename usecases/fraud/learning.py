@@ -14,7 +14,6 @@ from learning.dataset.scanned import ScannedRows, Snapshot
 from shared.tables.engine import database_errors
 from shared.tables.schema import api_transaction_logs, transaction_history_logs
 from shared.tasks import Task
-from shared.usecase.columns import RowColumns
 from shared.usecase.learning import (
     Candidate,
     Labels,
@@ -23,7 +22,8 @@ from shared.usecase.learning import (
     Quarantine,
     Split,
 )
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
+from shared.usecase.rows import RowColumns
 from shared.usecase.serving import FeatureSet, FloatMatrix
 from shared.verdicts import Verdict
 

@@ -15,8 +15,8 @@ from shared.bundle.archive import pack, unpack
 from shared.bundle.manifest import Manifest, TrainingData, served_signature
 from shared.execution.executor import executing
 from shared.scoring.session import OnnxModel
-from shared.usecase.columns import RowColumns
 from shared.usecase.learning import Split
+from shared.usecase.rows import RowColumns
 from shared.usecase.serving import FloatMatrix
 from tests.support.large_history import DistrustfulTasks
 from tests.support.tiny_graphs import tiny_graph

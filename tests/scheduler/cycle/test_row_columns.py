@@ -19,8 +19,8 @@ from shared.rows.declaration import parse_declaration
 from shared.rows.encoder import feature_set_of
 from shared.rows.table_changes import make_tables
 from shared.tables.engine import connect
-from shared.usecase.columns import RowColumns
 from shared.usecase.learning import Split
+from shared.usecase.rows import RowColumns
 from tests.scheduler.fakes import NOW_US
 from usecases.declared.learning import DeclaredLearning
 

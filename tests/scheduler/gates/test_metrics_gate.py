@@ -8,7 +8,7 @@ import pytest
 from scheduler.gates import Contest, judge_metrics
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.sample import Floats
-from shared.usecase.promotion import PromotionKind
+from shared.usecase.policy import PromotionKind
 from shared.verdicts import Outcome, Verdict
 from tests.scheduler.fakes import POLICY
 

@@ -9,7 +9,7 @@ from scheduler.gates import Contest, judge_metrics
 from scheduler.report.page import render, why
 from scheduler.report.ruling import ruling
 from scheduler.statistics.evidence import Evidence
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
 from shared.verdicts import Outcome, Verdict
 from tests.scheduler.fakes import POLICY
 from tests.scheduler.report.pages import Page

@@ -10,7 +10,7 @@ from scheduler.statistics.compare import METRICS, estimator_of
 from scheduler.statistics.policy import JudgePolicy, PromotionKind, from_promotion
 from shared.tasks.metrics import BUDGETED
 from shared.tasks.metrics import METRICS as DECLARABLE
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy
 
 DECLARED = PromotionPolicy(
     name="weekly",

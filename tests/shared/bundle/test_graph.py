@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import onnx_ml_pb2
 
-from shared.bundle.graph import check_graph
-from shared.bundle.onnx_schema import model_class
+from shared.bundle.graph import check_graph, model_class
 from shared.errors import BundleMalformed
 from tests.support.tiny_graphs import tiny_graph
 

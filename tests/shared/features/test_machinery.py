@@ -7,7 +7,7 @@ import structlog
 
 from native.compiled import compiled
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
-from shared.features.chunks import in_chunks
+from shared.features.tile_sums import in_chunks
 from shared.features.tiles import SETTLE_US, TileHours, TileWindows, tile_hours
 
 

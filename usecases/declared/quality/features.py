@@ -6,8 +6,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Engine, select
 
-from shared.quality.finding import Finding, Number, Severity
-from shared.quality.verdict import conclude
+from shared.quality import Finding, Number, Severity, conclude
 from shared.rows.declaration import Declaration
 from shared.rows.encoder import feature_set_of
 from shared.rows.schema import RowSchema

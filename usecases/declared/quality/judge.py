@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from shared.quality.finding import Finding, Number, Severity
-from shared.quality.verdict import conclude
+from shared.quality import Finding, Number, Severity, conclude
 from shared.rows.declaration import Declaration
 from shared.rows.frames import snapshot_schema
 from shared.usecase.learning import Quarantine

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from shared.quality.finding import Finding, Number
+from shared.quality import Finding, Number
 from shared.rows.schema import Kind, RowSchema
 
 NEWEST_SHARE = 0.1

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from shared.clock import MICROS_PER_DAY
-from shared.quality.finding import Finding
+from shared.quality import Finding
 from shared.rows.convert import EARLIEST_US
 from shared.rows.schema import Column, Kind, RowSchema
 

@@ -3,7 +3,7 @@
 import polars as pl
 
 from shared.clock import MICROS_PER_DAY
-from shared.quality.finding import Finding, Number, Severity
+from shared.quality import Finding, Number, Severity
 from shared.rows.encoder import MAX_SLOTS, colliding_words
 from shared.rows.schema import RowSchema
 from shared.tasks import TaskKind

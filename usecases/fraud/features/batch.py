@@ -5,8 +5,7 @@ import numpy.typing as npt
 import polars as pl
 
 from shared.clock import MICROS_PER_HOUR, MICROS_PER_SECOND
-from shared.features.chunks import in_chunks
-from shared.features.tile_sums import TileColumns, sums_as_of
+from shared.features.tile_sums import TileColumns, in_chunks, sums_as_of
 from shared.features.tiles import TileWindows
 from shared.usecase.serving import FloatMatrix
 

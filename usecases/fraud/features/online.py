@@ -8,14 +8,13 @@ from sqlalchemy import Engine
 from native.compiled import without_linear_algebra
 from native.precompile import call_precompiled
 from shared.features.fetch import fetch_from
-from shared.features.guard import ReadGuard
 from shared.features.live import LiveHistory, Past
 from shared.features.pending import PendingRows
 from shared.features.reader import HistoryReader
 from shared.features.stored_rows import watch
 from shared.features.sums_cache import SumsCache
 from shared.features.tiles import NO_SUMS, TileWindows
-from shared.tables.read_standing import standing_of
+from shared.tables.reads import ReadGuard, standing_of
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import (
     DEFAULT_BOUNDS,

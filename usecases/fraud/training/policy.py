@@ -5,8 +5,7 @@ from pathlib import Path
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from shared.clock import MICROS_PER_DAY
-from shared.usecase.policy_file import StrictTable, read_policy_file
-from shared.usecase.promotion import PromotionPolicy
+from shared.usecase.policy import PromotionPolicy, StrictTable, read_policy_file
 
 from .recipe import ClassifierChoice
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from shared.usecase.policy_file import StrictTable
+from shared.usecase.policy import StrictTable
 
 COMPONENTS = ("classifier", "isolation_forest", "autoencoder")
 THREADS = 2

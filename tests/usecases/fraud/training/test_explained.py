@@ -5,7 +5,7 @@ import pytest
 
 from learning.export.parity import run_graph
 from shared.explain import NotExplainable, explainer_of
-from shared.explain.blend import BlendExplainer
+from shared.explain.explainer import BlendExplainer
 from shared.usecase.serving import FloatMatrix
 from tests.usecases.fraud.training.examples import (
     CATEGORY,

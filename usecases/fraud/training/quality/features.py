@@ -14,8 +14,7 @@ from scipy.stats import rankdata
 
 from learning.dataset.mapped import passes
 from learning.dataset.scanned import Snapshot, rows_at
-from shared.quality.finding import Finding, Number, Severity
-from shared.quality.verdict import conclude
+from shared.quality import Finding, Number, Severity, conclude
 from shared.usecase.learning import Split
 from shared.usecase.serving import FloatMatrix
 from shared.verdicts import Verdict

@@ -11,8 +11,7 @@ import polars as pl
 
 from learning.dataset.large import Workplace
 from learning.dataset.scanned import Snapshot
-from shared.quality.finding import Finding, Number
-from shared.quality.verdict import conclude
+from shared.quality import Finding, Number, conclude
 from shared.verdicts import Verdict
 
 from ..policy import QualityPolicy

@@ -19,7 +19,7 @@ from scipy.stats import binom
 
 from learning.dataset.scanned import Snapshot
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND, to_datetime
-from shared.quality.finding import Finding, Number
+from shared.quality import Finding, Number
 from shared.tables.data_changes import IMPORT_SENDER
 
 from .context import Context

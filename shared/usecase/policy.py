@@ -1,13 +1,70 @@
-"""The promotion policy a use case declares in its file: checked when it is read, never later."""
+"""A use case's policy file, and the promotion policy that it declares.
 
+The file is TOML validated by a model when it is read, never later; every fault is reported with its
+remedy.
+"""
+
+import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+)
 from pydantic.dataclasses import dataclass
 
+from shared.errors import SettingsError
 from shared.tasks.metrics import Margin, checked_metric
+
+_REMEDIES: Mapping[str, str] = {
+    "missing": "is missing: declare it",
+    "extra_forbidden": "is not a setting: remove it, or correct its name",
+    "unexpected_keyword_argument": "is not a setting: remove it, or correct its name",
+}
+
+
+class StrictTable(BaseModel):
+    """One table of the file: nothing unknown, nothing missing, nothing changed later."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Policy = TypeVar("Policy", bound=StrictTable)
+
+
+def read_policy_file(path: Path, model: type[Policy]) -> Policy:
+    """The file as `model`.
+
+    Raises:
+        SettingsError: not readable, not TOML, or a setting is missing, unknown or out of
+            range; names every such setting and what to do about it.
+    """
+    try:
+        tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        return model.model_validate(tables)
+    except ValidationError as error:
+        faults = "; ".join(_fault(item) for item in error.errors(include_url=False))
+        raise SettingsError(f"{path.name}: {faults}") from error
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path.name}: {error}") from error
+
+
+def _fault(item: Mapping[str, Any]) -> str:
+    where = ".".join(str(part) for part in item["loc"] if part != "[key]")
+    remedy = _REMEDIES.get(item["type"])
+    if remedy is not None:
+        return f"{where} {remedy}"
+    wanted = str(item["msg"]).removeprefix("Input ")
+    return f"{where} = {item['input']!r} {wanted}: change it"
+
 
 Metric = Annotated[str, AfterValidator(checked_metric)]
 Figure = Literal["alert_precision", "alert_recall", "alert_volume", "alert_money"]

@@ -4,7 +4,7 @@ import pytest
 import structlog
 
 from shared.errors import DataUnavailable
-from shared.features.guard import ReadGuard
+from shared.tables.reads import ReadGuard
 
 
 class Database:

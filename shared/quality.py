@@ -1,10 +1,44 @@
-"""The verdict on a list of findings, worst first."""
+"""Findings of data quality checks, which every use case shares, and the verdict made of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from enum import IntEnum
 
-from shared.quality.finding import Finding, Number, Severity
 from shared.verdicts import Outcome, Verdict
+
+Number = float | int | str | bool | None
+
+
+class Severity(IntEnum):
+    """A notice is reported and does not block; ruin means that no row can be trusted."""
+
+    NOTICE = 1
+    FAULT = 2
+    RUIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong; the first of `numbers` is the figure that it rests on."""
+
+    fault: str
+    column: str
+    detail: str
+    numbers: Mapping[str, Number]
+    severity: Severity = Severity.FAULT
+
+    @property
+    def figure(self) -> Number:
+        return next(iter(self.numbers.values()), None)
+
+    @property
+    def text(self) -> str:
+        return f"{self.column} {self.detail} [{self.fault}]"
+
+    def is_accepted(self, accepted: frozenset[str]) -> bool:
+        """True if the policy accepts this fault, everywhere or in this column."""
+        return bool(accepted & {self.fault, f"{self.fault}:{self.column}"})
+
 
 TOLD_IN_FULL = 3
 

@@ -1,1 +1,0 @@
-"""Shared by the data-quality checks of every use case: findings, and verdicts made of them."""
