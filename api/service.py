@@ -11,6 +11,7 @@ from api.database import Database
 from api.decisions import DecisionViews
 from api.http.access import DISK_LOOK_SECONDS, AccessControl
 from api.journal.build import Journaling
+from api.journal.orphaned import wait_for_orphans
 from api.metrics import Metrics
 from api.models.build import ModelParts
 from api.models.upkeep import PROOF_SECONDS
@@ -22,7 +23,6 @@ from api.tracing.build import Tracing
 from api.workers.build import WorkerParts
 from api.workers.file_watcher import RETRY_SECONDS
 from api.workers.merged_metrics import PUBLISH_SECONDS
-from api.workers.orphaned_journals import wait_for_orphans
 from api.workers.roster import REPORT_SECONDS
 from native.linux import GIVE_BACK_SECONDS, give_back_freed
 from shared.clock import MachineClock

@@ -117,7 +117,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "api/scoring/turns.py": "api/scoring/user_locks.py",
         "api/workers/figures.py": "api/workers/merged_metrics.py",
         "api/workers/follower.py": "api/workers/file_watcher.py",
-        "api/workers/journals.py": "api/workers/orphaned_journals.py",
+        "api/workers/journals.py": "api/journal/orphaned.py",
         "api/workers/place.py": "api/workers/worker_context.py",
         "api/workers/workforce.py": "api/workers/roster.py",
         "scheduler/cycle/examination.py": "scheduler/cycle/gates.py",

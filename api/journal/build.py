@@ -10,12 +10,12 @@ from api.journal.commits import CommitTracker
 from api.journal.drain import Drain, DrainEvents
 from api.journal.entries import RecordFormat
 from api.journal.journal import Journal
+from api.journal.orphaned import OrphanedJournals, journal_dir
 from api.journal.sink import DatabaseSink, Sink, Stored
 from api.journal.subprocess_writer import SubprocessWriter
 from api.journal.writer import BatchWriter, InProcessWriter
 from api.metrics import Metrics
 from api.settings import Settings
-from api.workers.orphaned_journals import OrphanedJournals, journal_dir
 
 
 class JournalFactory:

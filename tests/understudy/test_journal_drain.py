@@ -9,7 +9,7 @@ from sqlalchemy import Engine, select
 
 from api.journal.entries import DEFAULT_FORMAT, encode_label
 from api.journal.journal import Journal
-from api.journal.lost import LostJournal
+from api.journal.orphaned import LostJournal
 from shared.errors import SettingsError
 from shared.tables.engine import connect, migrate
 from shared.tables.schema import api_transaction_logs as logs

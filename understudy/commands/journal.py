@@ -11,7 +11,7 @@ from understudy.settings import load_settings
 from understudy.terminal import DataTable, console, open_database
 
 if TYPE_CHECKING:
-    from api.journal.lost import DrainCounts, LostJournal
+    from api.journal.orphaned import DrainCounts, LostJournal
 
 _journal = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 
@@ -65,7 +65,7 @@ def drain(
 def _lost_journal(folder: Path, use_case: str) -> "LostJournal":
     try:
         from api.journal.entries import RecordFormat  # noqa: PLC0415
-        from api.journal.lost import LostJournal  # noqa: PLC0415
+        from api.journal.orphaned import LostJournal  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise SettingsError(
             "journals are in the API's container: `docker compose run --rm api understudy "
