@@ -6,8 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from api.journal.commits import CommitTracker
-from api.journal.drain import Drain, DrainEvents
+from api.journal.drain import CommitTracker, Drain, DrainEvents
 from api.journal.entries import RecordFormat
 from api.journal.journal import Journal
 from api.journal.orphaned import OrphanedJournals, journal_dir

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from api.http.problems import COMMIT_TIMEOUT, DECISION_REFUSED, Problem
-from api.journal.commits import Commit, CommitTracker, Fate
+from api.journal.drain import Commit, CommitTracker, Fate
 from api.scoring.batching import score_isolated
 from api.scoring.lane import ScoringLane
 from api.scoring.pipeline import ScoringPipeline

@@ -5,7 +5,7 @@ from functools import partial
 
 import structlog
 
-from api.journal.commits import CommitTracker
+from api.journal.drain import CommitTracker
 from api.journal.entries import (
     DEFAULT_FORMAT,
     Decided,

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from api.http.errors import senseless
 from api.http.problems import JOURNAL_FULL, NO_MODEL, Problem
-from api.journal.commits import Commit, CommitTracker
+from api.journal.drain import Commit, CommitTracker
 from api.journal.entries import DEFAULT_FORMAT, RecordFormat, quarantine_key
 from api.journal.journal import Journal, JournalFull
 from api.metrics import Metrics

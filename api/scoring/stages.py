@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from api.http.callers import Caller
 from api.http.headers import JSON_HEADERS, RawHeaders
 from api.http.problems import Problem
-from api.journal.commits import Commit
+from api.journal.drain import Commit
 from api.journal.entries import Decided
 from shared.transaction import Transaction
 from shared.usecase.serving import Answer, FloatMatrix, ScoringRoute, ServedModel
