@@ -14,11 +14,20 @@ from contextlib import suppress
 import structlog
 
 from api.registry.audit import AuditTrail
-from api.registry.content import Offered, RegistryContent, merged
+from api.registry.content import (
+    BUNDLES,
+    STATE,
+    Base,
+    BaseFile,
+    Offered,
+    RegistryContent,
+    SharedState,
+    merged,
+    read_state,
+)
 from api.registry.ledger import Acceptance
 from api.registry.lock import RegistryLock
 from api.registry.registry import Registry
-from api.registry.shared_state import BUNDLES, STATE, Base, BaseFile, SharedState, read_state
 from api.registry.stored_version import Meta, StoredVersion
 from shared.bundle.version import Version
 from shared.clock import Clock
