@@ -6,12 +6,11 @@ from api.metrics import Metrics
 from api.models.promoter import Promoter
 from api.settings import Settings
 from api.workers.file_watcher import FileWatcher
-from api.workers.heartbeat import Heartbeat
 from api.workers.merged_metrics import MergedMetrics
 from api.workers.peers.network import Peers
 from api.workers.roster import WorkerRoster
 from api.workers.run_dir import RunDir
-from api.workers.worker_context import WorkerContext
+from api.workers.worker_context import Heartbeat, WorkerContext
 from shared.usecase.row_store import RowFields
 from shared.usecase.serving import ServingUseCase
 

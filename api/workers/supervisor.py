@@ -17,9 +17,8 @@ from types import FrameType
 import structlog
 
 from api.settings import Settings
-from api.workers.heartbeat import HeartbeatMonitor
 from api.workers.run_dir import STATE, RunDir
-from api.workers.worker_context import DUMP_STACKS_SIGNAL, bound
+from api.workers.worker_context import DUMP_STACKS_SIGNAL, HeartbeatMonitor, bound
 from shared.errors import SettingsError
 from shared.system.child_processes import ChildProcess, start_child, stop_children
 

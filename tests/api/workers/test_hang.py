@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from api.settings import Settings
-from api.workers.heartbeat import HeartbeatMonitor
+from api.workers.worker_context import HeartbeatMonitor
 from tests.api.bundles import Signer
 from tests.api.rollout.faults import TRAP, hangs
 from tests.api.server import wait_until
