@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from api.http.auth import security
 from api.http.docs_page import add_docs_page, add_front_page, add_shared_responses
 from api.http.errors import add_handlers
-from api.http.layers import AnswerLayer, OriginGuard, RequestContext
+from api.http.layers import AnswerLayer, OriginGuard, RequestContext, TracingLayer
 from api.http.threads import FairTurns, RouteThreads
 from api.routes.alerts import add_alert_routes
 from api.routes.approvals import add_approval_routes
@@ -28,7 +28,6 @@ from api.routes.retraining import add_retraining_routes
 from api.scoring.docs import RawRoute
 from api.scoring.routes import add_scoring_routes
 from api.service import Service, start, stop
-from api.tracing.layer import TracingLayer
 from api.workers.peers.operations import operations
 from shared.contracts.http import ProblemBody
 from shared.errors import SettingsError

@@ -1,4 +1,4 @@
-"""Layers around the application: a request's names in logs, pages of other origins, headers.
+"""Layers around the application: names in logs, traces, pages of other origins, common headers.
 
 A browser says which page a request comes from; programs do not, and are not checked. Credentials
 are in headers that no foreign page can add, so the guard is for what is open: scoring and labels.
@@ -18,8 +18,9 @@ from api.http.headers import BROWSER, COMMON, problem_headers
 from api.http.problems import FOREIGN_ORIGIN, INTERNAL, Problem
 from api.metrics import Metrics
 from api.models.model_slot import ModelSlot
+from api.tracing.tracers import RequestTracer
 from shared.host_names import is_own_origin
-from shared.tracing.context import parse_traceparent
+from shared.tracing.context import TraceContext, in_context, new_context, parse_traceparent
 
 REQUEST_ID_HEADER = b"x-request-id"
 _TRACEPARENT = b"traceparent"
@@ -64,6 +65,47 @@ class RequestContext:
 
         with structlog.contextvars.bound_contextvars(**fields):
             await self._app(scope, receive, send_with_id)
+
+
+class TracingLayer:
+    """Puts a request's context in force; without a tracer only where its caller sent one."""
+
+    def __init__(self, app: ASGIApp, tracer: RequestTracer | None) -> None:
+        self._app = app
+        self._tracer = tracer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        parent = _caller_of(scope)
+        if self._tracer is None:
+            with in_context(parent):
+                await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+        context = new_context(is_sampled=False) if parent is None else parent.child()
+
+        async def send_noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with in_context(context):
+            await self._app(scope, receive, send_noted)
+        self._tracer.end(_name(scope), context, parent, began=began, status=status)
+
+
+def _caller_of(scope: Scope) -> TraceContext | None:
+    for name, value in scope["headers"]:
+        if name == _TRACEPARENT:
+            return parse_traceparent(value)
+    return None
+
+
+def _name(scope: Scope) -> str:
+    """The route with its parameters unfilled; a path that no route has could be anything."""
+    route = scope.get("route")
+    path = scope["path"] if scope.get("raw_route") else getattr(route, "path", "unknown")
+    return f"{scope['method']} {path}"
 
 
 class OriginGuard:

@@ -28,7 +28,7 @@ from api.scoring.model_router import Isolation
 from api.scoring.pipeline import ScoringPipeline
 from api.scoring.requests import RowParser
 from api.scoring.stages import Received, Reply, RowOutcome
-from api.tracing.batches import BatchTrace, BatchTracer, TracedRequest
+from api.tracing.tracers import BatchTrace, BatchTracer, TracedRequest
 from shared.tracing.context import current_context
 from shared.usecase.serving import ScoringRoute
 

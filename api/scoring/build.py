@@ -21,7 +21,7 @@ from api.scoring.pipeline import PipelineParts, ScoringPipeline
 from api.scoring.reasons import Explanations
 from api.scoring.user_locks import MonotonicClock, NoLocks, StripedLocks, UserLocks
 from api.settings import Settings
-from api.tracing.batches import BatchTracer
+from api.tracing.tracers import BatchTracer
 from api.workers.build import WorkerParts
 from api.workers.peers.network import Peers
 from api.workers.peers.router import PeersJournals

@@ -9,9 +9,8 @@ from prometheus_client.registry import Collector
 from api.metrics import Metrics
 from api.row_metrics import BUCKETS
 from api.settings import Settings
-from api.tracing.batches import BatchTracer
-from api.tracing.layer import RequestTracer
 from api.tracing.tail import LastMinute, TailSampler
+from api.tracing.tracers import BatchTracer, RequestTracer
 from shared.tracing.pipe import SpanPipe
 from shared.usecase.serving import ServingUseCase
 

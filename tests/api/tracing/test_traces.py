@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from api.settings import Settings
-from api.tracing.batches import PHASES
+from api.tracing.tracers import PHASES
 from shared.tracing.context import TraceContext, new_context
 from tests.api.bundles import Signer
 from tests.api.faulty import FAILS, error_model

@@ -1,9 +1,11 @@
-"""Traces of micro-batches: seven readings of a clock, and the tail rule at the end."""
+"""Tracers of micro-batches and of other requests: each decides at the end, by the tail rule."""
 
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from api.metrics import Metrics
+from api.row_metrics import BUCKETS
 from api.tracing.tail import LastMinute, TailSampler
 from shared.tracing.context import (
     TraceContext,
@@ -18,6 +20,7 @@ PHASES: tuple[str, ...] = ("wait", "parse", "accept", "features", "model", "reco
 # Span links that fit, with the phases, into one line of the pipe.
 _MOST_LINKS = 24
 _CALLERS_A_LINE = 8
+_FAILED = 500
 
 
 class TracedRequest(NamedTuple):
@@ -117,6 +120,54 @@ class BatchTracer:
         ]
         for first in range(0, len(told), _CALLERS_A_LINE):
             self._spans.keep(told[first : first + _CALLERS_A_LINE])
+
+
+class RequestTracer:
+    """Decides at the end of each request outside the fast path."""
+
+    def __init__(
+        self, spans: SpanSink, sampler: TailSampler, metrics: Metrics, worker: int = 0
+    ) -> None:
+        self._spans = spans
+        self._sampler = sampler
+        self._metrics = metrics
+        self._worker = worker
+        self._minutes: dict[str, LastMinute] = {}
+
+    def end(
+        self,
+        name: str,
+        context: TraceContext,
+        parent: TraceContext | None,
+        *,
+        began: float,
+        status: int,
+    ) -> None:
+        """The request is answered; 0: its caller has gone."""
+        now = time.perf_counter()
+        is_slow = self._minute_of(name).is_slow(now - began, now)
+        is_sampled = parent is not None and parent.is_sampled
+        why = self._sampler.why(now, 1, status >= _FAILED, is_sampled, is_slow)
+        if why is None:
+            return
+        ns = EpochInstants().ns
+        span = Span(
+            name,
+            context,
+            ns(began),
+            ns(now),
+            None if parent is None else parent.span_id,
+            "server",
+            {"http.response.status_code": status, "kept": why, "worker": self._worker},
+            error=f"status {status}" if status >= _FAILED else None,
+        )
+        self._spans.keep([span])
+
+    def _minute_of(self, name: str) -> LastMinute:
+        if name not in self._minutes:
+            counts = self._metrics.route(name.partition(" ")[2]).buckets
+            self._minutes[name] = LastMinute(BUCKETS, counts)
+        return self._minutes[name]
 
 
 def _phases(trace: BatchTrace, began: float, now: float, ns: Callable[[float], int]) -> list[Span]:
