@@ -96,7 +96,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "api/journal/carrier.py": "api/journal/writer.py",
         "api/journal/child_carrier.py": "api/journal/subprocess_writer.py",
         "api/journal/keeping.py": "api/journal/build.py",
-        "api/journal/short_turns.py": "api/journal/writer_child.py",
+        "api/journal/short_turns.py": "api/journal/subprocess_writer.py",
         "api/memory.py": "native/linux.py",
         "api/models/live.py": "api/models/model_slot.py",
         "api/models/shelf.py": "api/models/model_loader.py",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from api.journal.writer_child import CooperativeYield, rest_inside_statements
+from api.journal.subprocess_writer import CooperativeYield, rest_inside_statements
 from shared.tables.engine import connect
 
 COUNT = (

@@ -89,7 +89,7 @@ def test_with_the_pickle_flavour_off_nothing_is_ever_unpickled(watched: Watched)
     assert watched.events("os.system") == []
     # one for each smoke test and one that drains: our own modules and nothing else
     commands = {command.split("', '")[2] for _, command, *_ in watched.events("subprocess.Popen")}
-    assert commands <= {"api.smoke", "api.journal.writer_child"}
+    assert commands <= {"api.smoke", "api.journal.subprocess_writer"}
 
 
 def test_the_hook_would_have_seen_it(tmp_path: Path) -> None:
