@@ -30,8 +30,7 @@ from shared.system.child_processes import end_with_parent
 from shared.system.files import TEMPORARY_PREFIX, move, sync_path, write_whole
 from shared.tables.engine import connect
 from understudy.score_plan import BUNDLE, CannotScore, ScoringJob
-from usecases.declared.score_piece import PieceScorer
-from usecases.declared.score_record import DecisionRecorder
+from usecases.declared.scoring_files import DecisionRecorder, PieceScorer
 
 Progress = Callable[[float], None]
 # Pieces in flight for each process, so that no process is idle.

@@ -20,9 +20,9 @@ from shared.rows.schema import Kind
 from shared.tasks import TaskKind
 from tests.support.declared_files import churn, iris, prices, tastes
 from understudy.proposing import propose_use_case
-from usecases.declared.proposal.items import FEEDBACK_ONLY
 from usecases.declared.proposal.new import NewFolder, new_use_case
 from usecases.declared.proposal.request import CannotPropose, NewUseCase
+from usecases.declared.proposal.source_columns import FEEDBACK_ONLY
 
 NOW_US = to_micros(datetime(2026, 6, 1, tzinfo=UTC))
 

@@ -19,7 +19,6 @@ from shared.rows.schema import Kind
 from shared.rows.sources import RowSource
 from shared.tasks import TaskKind
 from usecases.declared.proposal.facts import AMERICAN, EUROPEAN, Facts, Survey
-from usecases.declared.proposal.items import FEEDBACK_ONLY, Items, as_item, find_items
 from usecases.declared.proposal.kinds import (
     ColumnGuess,
     guess_kind,
@@ -27,10 +26,23 @@ from usecases.declared.proposal.kinds import (
     safe_name,
     styles_of,
 )
-from usecases.declared.proposal.label_guess import LabelGuess, guess_label, numeric_labels
-from usecases.declared.proposal.leaks import copies_label, known_late_warning, leak_warning
+from usecases.declared.proposal.label_guess import (
+    LabelGuess,
+    copies_label,
+    guess_label,
+    known_late_warning,
+    leak_warning,
+    numeric_labels,
+)
 from usecases.declared.proposal.request import CannotPropose, NewUseCase
-from usecases.declared.proposal.source_columns import columns_of, nested_columns
+from usecases.declared.proposal.source_columns import (
+    FEEDBACK_ONLY,
+    Items,
+    as_item,
+    columns_of,
+    find_items,
+    nested_columns,
+)
 
 _NEARLY_ALL = 0.9
 _ZONE = "UTC"

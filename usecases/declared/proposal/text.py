@@ -8,9 +8,9 @@ from shared.importing.mapping import CsvRules
 from shared.rows.schema import Kind
 from shared.tasks import TaskKind
 from shared.tasks.metrics import default_metric
-from usecases.declared.proposal.items import written_items
 from usecases.declared.proposal.kinds import ColumnGuess
 from usecases.declared.proposal.proposal import Proposal
+from usecases.declared.proposal.source_columns import written_items
 
 _COMMENT_AT = 42
 _SHOWN_COLUMNS = 200

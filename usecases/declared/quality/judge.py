@@ -10,10 +10,11 @@ from shared.rows.frames import snapshot_schema
 from shared.usecase.learning import Quarantine
 from shared.verdicts import Verdict
 from usecases.declared.quality.newest import newest_faults, newest_of
-from usecases.declared.quality.rows import row_checks, row_faults
-from usecases.declared.quality.totals import (
+from usecases.declared.quality.rows import (
     hash_collisions,
     repeated_rows,
+    row_checks,
+    row_faults,
     stale_rows,
     total_faults,
 )

@@ -20,10 +20,9 @@ from ..features.catalogue import FEATURE_SET
 from .autoencoder import Autoencoder, fit_autoencoder
 from .choosing import Choice, TrainingExamples, choose
 from .classifier import Classifier
-from .metrics import Scores
+from .metrics import Scores, classifier_thresholds, outlier_threshold
 from .policy import ThresholdPolicy, read_policy
 from .recipe import COMPONENTS, FraudRecipe
-from .thresholds import classifier_thresholds, outlier_threshold
 
 PARITY_ROWS = 1_000
 MAX_USUAL_ROWS = 2_000_000

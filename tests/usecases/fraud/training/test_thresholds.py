@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from usecases.fraud.training.metrics import classifier_thresholds, outlier_threshold
 from usecases.fraud.training.policy import ThresholdPolicy
-from usecases.fraud.training.thresholds import classifier_thresholds, outlier_threshold
 
 POLICY = ThresholdPolicy(block_precision=0.9, review_share=0.1, outlier_share=0.01)
 

@@ -17,8 +17,7 @@ from shared.usecase.serving import ServedModel
 from tests.api.bundles import Signer
 from tests.support.served_declared import CHURN, trained
 from usecases.churn.generate import customers
-from usecases.declared.score_piece import PieceScorer
-from usecases.declared.score_record import SENDER, DecisionRecorder
+from usecases.declared.scoring_files import SENDER, DecisionRecorder, PieceScorer
 
 NOW_US = 2_000_000_000_000_000
 ROWS = 30
