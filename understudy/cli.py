@@ -13,25 +13,16 @@ from shared.system.files import keep_files_private
 from shared.version import VERSION
 from understudy.commands import (
     approve,
-    archive,
     audit,
-    backup,
-    cancel,
-    credentials,
     data,
     decision,
     demo,
-    doctor,
-    dossier,
     drift,
-    erase,
-    journal,
     keys,
     models,
     new,
     policy,
-    rehearse,
-    replay,
+    removal,
     retrain,
     rollout,
     rows,
@@ -40,6 +31,7 @@ from understudy.commands import (
     score,
     services,
     serving,
+    upkeep,
 )
 from understudy.terminal import errors
 
@@ -57,29 +49,21 @@ for group in (
     new,
     models,
     runs,
-    cancel,
     retrain,
     schedule,
     serving,
     approve,
     rollout,
     policy,
-    doctor,
     drift,
     decision,
-    dossier,
-    replay,
-    rehearse,
     data,
     score,
     rows,
-    erase,
-    archive,
-    journal,
-    credentials,
+    removal,
     keys,
     audit,
-    backup,
+    upkeep,
 ):
     group.register(app)
 
@@ -104,6 +88,7 @@ def _arrange() -> None:
     for folder in app.registered_groups:
         folder.rich_help_panel = panels.get(str(folder.name), "Others")
     app.registered_commands.sort(key=lambda one: places.get(str(one.name), len(places)))
+    app.registered_groups.sort(key=lambda one: places.get(str(one.name), len(places)))
 
 
 _arrange()

@@ -1,4 +1,4 @@
-"""Shared by all commands: the consoles, tables, and the database of the settings.
+"""Shared by all commands: the consoles, tables, and the database and the lake of the settings.
 
 What commands print comes from data, so no text is markup: `[fault]` is seven characters, and a
 character that a terminal would obey is shown as a picture.
@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from rich.cells import cell_len
@@ -27,11 +27,17 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Engine
 
-from shared.errors import DataUnavailable, UnderstudyError
+from shared.errors import DataUnavailable, SettingsError, UnderstudyError
 from shared.printable import printable
 from shared.tables.engine import connect, migrate
 from shared.tables.url import parse_database_url
 from understudy.settings import CommandSettings
+
+if TYPE_CHECKING:
+    from shared.importing.lake import Lake
+
+LAKE = "lake"
+"""The word by which `--to` names the lake of LAKE_URL."""
 
 
 class DataConsole(Console):
@@ -180,3 +186,19 @@ def make_database(settings: CommandSettings) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def lake_of(settings: CommandSettings) -> "Lake":
+    """The lake of LAKE_URL.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    from shared.importing.lake import Lake  # noqa: PLC0415 - few commands need it, nor its library
+
+    if not settings.lake_url:
+        raise SettingsError(
+            "LAKE_URL: --to lake needs the place of the lake, a folder or s3://bucket/path; "
+            "set it for the scheduler, too, which trains on what lies there"
+        )
+    return Lake.at(settings.lake_url)

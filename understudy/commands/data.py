@@ -11,7 +11,7 @@ import usecases
 from shared.errors import SettingsError
 from shared.importing import REJECTED
 from understudy.settings import CommandSettings, load_settings
-from understudy.terminal import console, make_database, open_database
+from understudy.terminal import LAKE, console, lake_of, make_database, open_database
 
 
 def register(app: typer.Typer) -> None:
@@ -140,7 +140,6 @@ def _import_transactions(
         preview_transactions,
         refuse_synthetic,
     )
-    from understudy.lake import lake_of  # noqa: PLC0415
 
     if not files or mapping is None:
         raise SettingsError("name the files and --mapping; `understudy mapping FILE` proposes one")
@@ -150,7 +149,7 @@ def _import_transactions(
     rejects = rejected or _place_for_rejects(first.with_name(first.name + REJECTED))
     with make_database(settings) as engine:
         refuse_synthetic(engine, is_meant=beside_synthetic)
-        lake = lake_of(settings) if to == "lake" else None
+        lake = lake_of(settings) if to == LAKE else None
         summary = import_transactions(
             engine, files, mapping, rejects, console, update=update, lake=lake
         )

@@ -13,7 +13,7 @@ from shared.contracts.rollouts import RolloutView
 from shared.contracts.runs import CandidateRecord
 from understudy.api_client import ApiNotThere, read_api
 from understudy.commands.options import AsJson
-from understudy.rollout_looks import read_looks
+from understudy.commands.rollout import read_looks
 from understudy.settings import CommandSettings, load_settings
 from understudy.terminal import DataTable, console, second_of, styled, write_json
 

@@ -1,5 +1,8 @@
-"""`understudy rollout`: see the version on trial, move it on, or end its trial."""
+"""`understudy rollout`: the rollout that is under way, its looks, and the steps by a person."""
 
+import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,13 +23,51 @@ from shared.keys.tokens import Role
 from understudy.api_client import change_api, read_api, user_name
 from understudy.commands.options import AsJson, Person, Reason
 from understudy.commands.serving import checked
-from understudy.rollout_looks import read_looks
 from understudy.settings import CommandSettings, load_settings
 from understudy.terminal import DataTable, console, second_of, write_json
 
-_LOOKS_SHOWN = 10
+_LOOKS_FILE = "rollout.jsonl"
 
+_LOOKS_SHOWN = 10
 rollout_app = typer.Typer(no_args_is_help=False, rich_markup_mode="markdown")
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLook:
+    """One look that was written down: a step, or the first of each kind of waiting."""
+
+    at: str
+    share_percent: int
+    step: str
+    code: str
+    reason: str
+
+    def __str__(self) -> str:
+        share = f"{self.share_percent} %" if self.share_percent else "shadow"
+        return f"{second_of(self.at)}  {share}  {self.step}, {self.code}: {self.reason}"
+
+
+def read_looks(folder: Path, version: str) -> list[ShownLook]:
+    """Looks in their order; empty if the scheduler's candidates are not on this machine."""
+    try:
+        lines = (folder / version / _LOOKS_FILE).read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            said = json.loads(line)
+            look = ShownLook(
+                at=str(said["at"]),
+                share_percent=int(said["look"]["share_percent"]),
+                step=str(said["step"]),
+                code=str(said["code"]),
+                reason=str(said["reason"]),
+            )
+        except (ValueError, KeyError, TypeError):
+            continue
+        found.append(look)
+    return found
 
 
 class NothingOnTrial(UnderstudyError):

@@ -1,4 +1,4 @@
-"""`understudy runs`: what was due, what came of it, and why."""
+"""`understudy runs`: the runs, one of them, and the end of one that waits or is in progress."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -6,10 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from shared.errors import UnderstudyError
-from shared.tables.runs import Run, RunStatus, get_run, list_runs
-from understudy.commands.options import AsJson
+from shared.tables.leases import request_cancel
+from shared.tables.runs import CANCELLABLE, Run, RunStatus, get_run, list_runs
+from understudy.api_client import user_name
+from understudy.commands.options import AsJson, MaybeReason, Person
 from understudy.settings import load_settings
 from understudy.terminal import DataTable, console, open_database, second_of, styled, write_json
+from understudy.trail import write_down
 
 _COLOURS = {
     RunStatus.SUCCEEDED: "green",
@@ -20,6 +23,15 @@ _COLOURS = {
     RunStatus.REFUSED: "yellow",
 }
 runs = typer.Typer(no_args_is_help=False, rich_markup_mode="markdown")
+
+_OPERATING = {
+    "alert_volume": "alerts a day",
+    "alert_precision": "precision",
+    "alert_recall": "recall",
+    "alert_money": "money a day",
+    "alert_saved": "saved a day",
+    "alert_missed": "missed a day",
+}
 
 
 class NoSuchRun(UnderstudyError):
@@ -127,16 +139,6 @@ def _print_facts(run: Run) -> None:
         )
 
 
-_OPERATING = {
-    "alert_volume": "alerts a day",
-    "alert_precision": "precision",
-    "alert_recall": "recall",
-    "alert_money": "money a day",
-    "alert_saved": "saved a day",
-    "alert_missed": "missed a day",
-}
-
-
 def _operating_table(metrics: Any) -> DataTable | None:
     """Both models' alerts; None where the run did not get as far, or is an older one."""
     figures = metrics if isinstance(metrics, dict) else {}
@@ -183,3 +185,41 @@ def _why(run: Run) -> str:
 
 def _plain(run: Run) -> dict[str, Any]:
     return asdict(run)
+
+
+class TooLate(UnderstudyError):
+    """Raised when a run is to be cancelled that is over."""
+
+
+@runs.command()
+def cancel(
+    run_id: Annotated[int, typer.Argument(help="The number in the first column of the list.")],
+    reason: MaybeReason = None,
+    person: Person = None,
+) -> None:
+    """End a run: one that waits at once, one in progress within some ten seconds.
+
+    It ends as SKIPPED with the code `cancelled`, and the model that serves stays. A run whose
+    bundle is on its way to the API is past that: it ends as it ends, and `understudy runs
+    show` tells how. The next due instant is not affected; `understudy schedule
+    pause` stops those. Who and why go into the audit trail.
+
+    **Examples**
+
+        understudy runs cancel 12
+
+        understudy runs cancel 12 --reason "the disk is needed" --as "the on-call of tonight"
+    """
+    settings, who = load_settings(), person or user_name()
+    with open_database(settings) as engine:
+        before = request_cancel(engine, run_id, who[:64])
+        if before in CANCELLABLE:
+            write_down(settings, engine, "run-cancelled", who, reason, run_id=run_id)
+    if before is None:
+        raise NoSuchRun(f"there is no run {run_id}; `understudy runs` lists them")
+    if before is RunStatus.RUNNING:
+        console.print(f"run {run_id} is in progress and will end within seconds", highlight=False)
+    elif before in CANCELLABLE:
+        console.print(f"run {run_id} is cancelled", highlight=False)
+    else:
+        raise TooLate(f"run {run_id} is over: {before}")

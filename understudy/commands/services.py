@@ -75,7 +75,7 @@ def run(workers: Workers = None, as_of: AsOf = None, use_case: UseCase = None) -
         DATABASE_URL=postgresql://me:secret@localhost/understudy understudy run
     """
     from understudy.run import run_services  # noqa: PLC0415 - each command imports its own
-    from understudy.seed import seed_if_empty  # noqa: PLC0415
+    from understudy.simulation import seed_if_empty  # noqa: PLC0415
 
     if use_case is not None:
         # both services are child processes, which inherit it
@@ -134,7 +134,7 @@ def seed(customers: Customers = 1_000, days: Days = 180, seed_number: SeedNumber
 
         DATABASE_URL=sqlite:///var/other.db understudy seed --seed 8
     """
-    from understudy.seed import seed_if_empty  # noqa: PLC0415
+    from understudy.simulation import seed_if_empty  # noqa: PLC0415
 
     settings = load_settings()
     if not usecases.is_simulated(settings.use_case):
@@ -191,7 +191,7 @@ def traffic(  # noqa: PLR0917 - typer makes options of them
         understudy traffic --amount-factor 3 --crime-share 0.05
     """
     from simulator.live import TrafficPlan  # noqa: PLC0415
-    from understudy.traffic import NewCustomers, send_traffic  # noqa: PLC0415
+    from understudy.simulation import NewCustomers, send_traffic  # noqa: PLC0415
 
     plan = TrafficPlan(per_second=rate, label_delay_seconds=label_delay, count=count)
     who = NewCustomers(seed_number, customers, days, crime_share, amount_factor)

@@ -1,4 +1,4 @@
-"""`understudy traffic`: new customers of the synthetic world come through the API until Ctrl-C."""
+"""Simulated rows: the past of an empty database, and customers who come through the API."""
 
 import asyncio
 import signal
@@ -6,14 +6,18 @@ import time
 from dataclasses import dataclass
 
 import httpx
+import structlog
 from rich.console import Console
+from sqlalchemy import Engine
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND, SystemClock, isoformat
 from shared.errors import SettingsError
 from shared.keys.tokens import Role, read_token, token_path
 from simulator.live import LiveRow, Traffic, TrafficPlan, TrafficReport, live_rows
+from simulator.seeding import is_empty, seed
 from simulator.world import build_world
 from understudy.settings import CommandSettings
+from understudy.terminal import shown
 
 # Enough for windows of 30 days, and for usual devices and journeys.
 PAST_DAYS = 60
@@ -21,6 +25,25 @@ PAST_DAYS = 60
 FUTURE_DAYS = 7
 TIMEOUT_SECONDS = 10.0
 SECONDS_BETWEEN_LINES = 5.0
+
+
+def seed_if_empty(engine: Engine, *, customers: int, days: int, seed_number: int) -> int:
+    """Write the past of a world up to now; 0 rows when there is data already.
+
+    Raises:
+        DataUnavailable: the database cannot be read or written.
+    """
+    log = structlog.get_logger()
+    if not is_empty(engine):
+        log.info("seeding_skipped", reason="the database has transactions")
+        return 0
+    log.info("seeding", customers=customers, days=days, seed=seed_number)
+    started = time.monotonic()
+    world = build_world(seed=seed_number, customers=customers)
+    with shown("simulating") as advance:
+        rows = seed(engine, world, SystemClock().now_us(), advance, days=days)
+    log.info("seeded", rows=rows, duration_seconds=round(time.monotonic() - started, 1))
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
