@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from console.access import COOKIE
 from console.api_client import ApiAway, ChangeRefused
 from console.deeds import Deed, FormRefused, read_form
 from console.guard import REPORT_POLICY, Guard
 from console.pages import Console, render_page, render_problem, set_cookie
 from console.render import STATIC, as_csv, as_json
 from console.screen import BadParameter, NotFound, Params, Reading, Screen, Unreadable
-from console.sessions import COOKIE
 from shared.contracts.reading import ContractBroken
 
 _MAX_FORM_BYTES = 16 * 1024

@@ -10,10 +10,9 @@ from jinja2 import Environment
 from starlette.requests import Request
 from starlette.responses import Response
 
-from console.access import Access
+from console.access import COOKIE, Access, cookie_of, new_cookie
 from console.deeds import Deed
 from console.screen import Screen, Sources
-from console.sessions import COOKIE
 from shared.host_names import Hosts
 
 # Pages rendered concurrently; others wait. Each may hold a database connection.
@@ -52,8 +51,8 @@ def render_page(
     status: int = HTTPStatus.OK,
 ) -> Response:
     """A page; a visitor without a cookie gets one, to which the tokens of forms are bound."""
-    known = console.access.cookie(request.headers.get("cookie", ""))
-    used = known or console.access.new_visitor()
+    known = cookie_of(request.headers.get("cookie", ""))
+    used = known or new_cookie()
     query = f"?{request.url.query}" if request.url.query else ""
     shown = {
         "navigation": console.navigation,

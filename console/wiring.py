@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 
-from console.access import Access
+from console.access import Access, Sessions
 from console.api_client import Api
 from console.app import create_app
 from console.database import ReadOnlyDatabase
@@ -19,7 +19,6 @@ from console.render import make_environment
 from console.sampler import Sampler, Samples
 from console.screen import Sources
 from console.screens.catalogue import DEEDS, SCREENS
-from console.sessions import Sessions
 from console.settings import ConsoleSettings
 from shared.clock import MICROS_PER_SECOND, Clock, SystemClock
 from shared.errors import SettingsError

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from console.access import COOKIE, MOST_SESSIONS, Sessions
 from console.screens.catalogue import DEEDS, SCREENS
-from console.sessions import COOKIE, MOST_SESSIONS, Sessions
 from console.settings import ConsoleSettings
 from tests.support.console_bench import OPERATOR_TOKEN, Bench, Browser, form_token
 

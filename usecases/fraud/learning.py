@@ -39,10 +39,9 @@ from .training.quality.judge import judge_quality
 from .training.quality.rows import quarantine, wrong_rows
 from .training.quality.served import read_served
 from .training.recipe import FraudRecipe
-from .training.slices import Mask, slices_of
 from .training.snapshot import read_snapshot
 from .training.snapshot_files import scan_snapshot
-from .training.split import chronological_split
+from .training.split import Mask, chronological_split, slices_of
 
 NAME = Path(__file__).parent.name
 SCHEMA_VERSION = 1

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from usecases.fraud.features.catalogue import FEATURE_SET
-from usecases.fraud.training.slices import MIN_EACH, slices_of
+from usecases.fraud.training.split import MIN_EACH, slices_of
 
 ENOUGH = 2 * MIN_EACH
 
