@@ -1,41 +1,65 @@
-"""The command line: one application, put together from the groups of commands."""
+"""The command line: commands that are imported when they are used, and how an error ends one."""
 
+import importlib
 import io
 import sys
-from typing import Annotated, NoReturn
+from collections import UserDict
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Annotated, Any, NoReturn
 
 import typer
+import typer.main
+from typer.core import TyperCommand, TyperGroup
 
 from shared.errors import UnderstudyError
-from shared.logs import configure_logging
 from shared.printable import printable_line
 from shared.system.files import keep_files_private
 from shared.version import VERSION
-from understudy.commands import (
-    approve,
-    audit,
-    data,
-    decision,
-    demo,
-    drift,
-    keys,
-    models,
-    new,
-    policy,
-    removal,
-    retrain,
-    rollout,
-    rows,
-    runs,
-    schedule,
-    score,
-    services,
-    serving,
-    upkeep,
-)
-from understudy.terminal import errors
+from understudy.commands import PANELS, SUMMARIES
+
+
+class LazyGroup(TyperGroup):
+    """The commands of PANELS; what is imported is the module of the one that is used."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        modules = {name: module for module, names in SUMMARIES.items() for name in names}
+        names = " ".join(PANELS.values()).split()
+        self.commands = _ModuleCommands({name: modules[name] for name in names})
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help from the list alone."""
+        summaries = {name: text for names in SUMMARIES.values() for name, text in names.items()}
+        imported = self.commands
+        self.commands = {
+            name: TyperCommand(name, help=summaries[name], rich_help_panel=panel)
+            for panel, names in PANELS.items()
+            for name in names.split()
+        }
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self.commands = imported
+
+
+class _ModuleCommands(UserDict[str, Any]):
+    """Name -> command, made of name -> module."""
+
+    def __getitem__(self, name: str) -> Any:
+        return commands_of(self.data[name])[name]
+
+
+@cache
+def commands_of(module: str) -> Mapping[str, Any]:
+    """Name -> command, of a module of understudy.commands."""
+    part = typer.Typer(rich_markup_mode="markdown")
+    importlib.import_module(f"understudy.commands.{module}").register(part)
+    return typer.main.get_group(part).commands
+
 
 app = typer.Typer(
+    cls=LazyGroup,
     help="Keeps a tabular model in production fresh without ever promoting a worse one.",
     epilog="Begin with `understudy run`; every command explains itself with --help.",
     no_args_is_help=True,
@@ -43,55 +67,6 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-for group in (
-    services,
-    demo,
-    new,
-    models,
-    runs,
-    retrain,
-    schedule,
-    serving,
-    approve,
-    rollout,
-    policy,
-    drift,
-    decision,
-    data,
-    score,
-    rows,
-    removal,
-    keys,
-    audit,
-    upkeep,
-):
-    group.register(app)
-
-PANELS = {
-    "Begin": "run demo seed traffic new",
-    "What is live": "status versions runs retrain schedule rollback revoke rollout approvals "
-    "approve refuse",
-    "Why": "decision dossier drift replay audit policy rehearse",
-    "Rows": "import mapping rows feedback score erase archive rebuild-tiles reset",
-    "Keep it running": "doctor backup restore journal token keys",
-}
-"""Groups of `understudy --help`, in its order; each names its commands."""
-
-
-def _arrange() -> None:
-    """Put every command into its group of the help."""
-    panels = {name: panel for panel, names in PANELS.items() for name in names.split()}
-    places = {name: place for place, name in enumerate(panels)}
-    for command in app.registered_commands:
-        name = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
-        command.name, command.rich_help_panel = name, panels.get(name, "Others")
-    for folder in app.registered_groups:
-        folder.rich_help_panel = panels.get(str(folder.name), "Others")
-    app.registered_commands.sort(key=lambda one: places.get(str(one.name), len(places)))
-    app.registered_groups.sort(key=lambda one: places.get(str(one.name), len(places)))
-
-
-_arrange()
 
 
 def _print_version(asked: bool) -> None:
@@ -102,6 +77,7 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     *,
     _version: Annotated[
         bool,
@@ -111,6 +87,9 @@ def _options(
     ] = False,
 ) -> None:
     """Keeps a tabular model in production fresh without ever promoting a worse one."""
+    begin: Callable[[], None] | None = context.obj
+    if begin is not None:
+        begin()
 
 
 def main() -> None:
@@ -120,9 +99,8 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # on an ASCII terminal or pipe other characters are escaped
             stream.reconfigure(errors="backslashreplace")
-    configure_logging("understudy", to_stderr=True)
     try:
-        app()
+        app(obj=_begin)
     except UnderstudyError as error:
         _fail(str(error))
     except ModuleNotFoundError as error:
@@ -138,7 +116,16 @@ def main() -> None:
         )
 
 
+def _begin() -> None:
+    """What every command needs, and the help of them all does not."""
+    from shared.logs import configure_logging  # noqa: PLC0415
+
+    configure_logging("understudy", to_stderr=True)
+
+
 def _fail(why: str) -> NoReturn:
+    from understudy.terminal import errors  # noqa: PLC0415 - imports what database commands need
+
     errors.print(f"error: {printable_line(why)}", style="red", soft_wrap=True)
     sys.exit(2)
 

@@ -3,6 +3,7 @@
 import re
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from typer.testing import CliRunner
 
 from shared.keys.tokens import Role, ensure_tokens, read_token
 from tests.support.existing_database import make_database
-from understudy.cli import PANELS, app
+from understudy import commands
+from understudy.cli import app, commands_of
+from understudy.commands import PANELS, SUMMARIES
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
@@ -46,6 +49,31 @@ def test_every_command_stands_in_a_group_of_the_help() -> None:
     shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).output
     places = [shown.index(f"─ {panel} ─") for panel in PANELS]
     assert places == sorted(places)
+
+
+def test_the_list_of_commands_is_that_of_their_modules_in_their_own_words() -> None:
+    folder = Path(commands.__file__).parent
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__", "options"}
+    assert set(SUMMARIES) == modules
+    for module, summaries in SUMMARIES.items():
+        found = commands_of(module)
+        assert set(summaries) == set(found)
+        for name, summary in summaries.items():
+            assert " ".join((found[name].help or "").split()).startswith(summary)
+
+
+def test_the_list_of_commands_imports_none_of_them() -> None:
+    code = (
+        "import sys\nsys.argv[1:] = ['--help']\n"
+        "from understudy.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "heavy = ('sqlalchemy', 'numpy', 'httpx', 'pydantic', 'structlog', 'cryptography')\n"
+        "loaded = [one for one in sys.modules if one.startswith('understudy.commands.')]\n"
+        "print('loaded:', loaded + [one for one in heavy if one in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded: []"
+    assert "Play the life of a model" in done.stdout
 
 
 def test_an_empty_database_is_seeded_once(understudy: Command, tmp_path: Path) -> None:
