@@ -117,7 +117,7 @@ def main() -> None:
 
 
 def _begin() -> None:
-    """What every command needs, and the help of them all does not."""
+    """Begin the log: each command needs it, and the list of all of them does not."""
     from shared.logs import configure_logging  # noqa: PLC0415
 
     configure_logging("understudy", to_stderr=True)
