@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from learning.measures import classes, pairs, ranked, values
+from learning.measures import classes, ranked, values
 from learning.measures.measure import Measure, RowGain, mean_gain
 from shared.tasks import Task, TaskKind
 
@@ -24,8 +24,8 @@ def _mean(name: str, kinds: frozenset[TaskKind], gain: RowGain, *, is_loss: bool
 _FIXED: Mapping[str, Measure] = {
     measure.name: measure
     for measure in (
-        Measure("auc", pairs.KINDS, False, _SHARE, pairs.auc),
-        Measure("average_precision", pairs.KINDS, False, _SHARE, pairs.average_precision),
+        Measure("auc", classes.TWO_CLASSES, False, _SHARE, classes.auc),
+        Measure("average_precision", classes.TWO_CLASSES, False, _SHARE, classes.average_precision),
         _mean("log_loss", classes.KINDS, classes.log_loss, is_loss=True),
         _mean("brier", classes.KINDS, classes.brier, is_loss=True),
         _mean("accuracy", classes.KINDS, classes.accuracy, is_loss=False),

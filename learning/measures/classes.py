@@ -1,8 +1,9 @@
-"""Measures of classes: log loss, Brier, accuracy, macro-F1, balanced accuracy.
+"""Measures of classes: log loss, Brier, accuracy, macro-F1, balanced accuracy, and of their order.
 
 Predictions are the probability of the positive class, (rows,), or of every class,
 (rows, classes). The answered class is the most probable one; of two, the positive one from
-one half on.
+one half on. Area under the ROC curve and average precision are values only: the gate has their
+errors from DeLong's closed form and from resampling.
 """
 
 import numpy as np
@@ -11,14 +12,12 @@ import numpy.typing as npt
 from learning.measures.measure import Floats, Measured
 from shared.tasks import TaskKind
 
-__all__ = ["accuracy", "balanced_accuracy", "brier", "log_loss", "macro_f1"]
-
 Codes = npt.NDArray[np.int64]
 
 LEAST = float(np.finfo(np.float32).eps)
 """A probability of 0 for what happens would cost infinitely much."""
-
 KINDS = frozenset({TaskKind.BINARY, TaskKind.MULTICLASS})
+TWO_CLASSES = frozenset({TaskKind.BINARY})
 
 
 def probabilities(predictions: Floats) -> Floats:
@@ -89,3 +88,27 @@ def _averaged(value: float, influence: Floats, counted: int) -> Measured:
 
 def _codes(labels: Floats) -> Codes:
     return labels.astype(np.int64)
+
+
+def auc(predictions: Floats, labels: Floats) -> Measured:
+    """Chance that a positive ranks above a negative, ties one half; NaN of one class."""
+    positive = labels == 1
+    highs, lows = int(positive.sum()), int((~positive).sum())
+    if not highs or not lows:
+        return Measured(float("nan"), None)
+    negatives = np.sort(predictions[~positive])
+    below = np.searchsorted(negatives, predictions[positive], side="left")
+    at_most = np.searchsorted(negatives, predictions[positive], side="right")
+    return Measured(float((below + at_most).mean() / (2 * lows)), None)
+
+
+def average_precision(predictions: Floats, labels: Floats) -> Measured:
+    """Precision averaged over the positives, ties taken together; NaN without positives."""
+    order = np.argsort(-predictions, kind="stable")
+    ranked, hits = predictions[order], np.cumsum(labels[order] == 1)
+    if not len(hits) or not hits[-1]:
+        return Measured(float("nan"), None)
+    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    found = np.diff(hits[last], prepend=0)
+    precision = hits[last] / (last + 1)
+    return Measured(float((precision * found).sum() / hits[-1]), None)

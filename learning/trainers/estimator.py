@@ -262,13 +262,13 @@ def _refuse_unfit(estimator: Any, task: Task, name: str) -> None:
 
 
 def _lightgbm(request: TrainingRequest) -> Any:
-    from learning.trainers.boosters import lightgbm_pipeline  # noqa: PLC0415 - an extra
+    from learning.trainers.converting import lightgbm_pipeline  # noqa: PLC0415 - an extra
 
     return lightgbm_pipeline(request)
 
 
 def _xgboost(request: TrainingRequest) -> Any:
-    from learning.trainers.boosters import xgboost_pipeline  # noqa: PLC0415 - an extra
+    from learning.trainers.converting import xgboost_pipeline  # noqa: PLC0415 - an extra
 
     return xgboost_pipeline(request)
 

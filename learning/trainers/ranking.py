@@ -1,4 +1,4 @@
-"""Ranking: a denoising autoencoder over vectors of ratings.
+"""Ranking: a denoising autoencoder over vectors of ratings, and small torch networks as ONNX nodes.
 
 A row is what an entity has rated so far, unknown ratings missing; its label is what it rates
 next. The network learns to predict the next ratings from a corrupted version of the row (ratings
@@ -7,6 +7,7 @@ dropped, noise added), so that it fills in what is unknown instead of copying wh
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,6 @@ from torch import nn
 
 from learning.export.graph import Builder
 from learning.export.trees import SummedTrees
-from learning.trainers.network import export_layers, layers, run_layers
 from learning.trainers.ratings import Places, Standardiser, export_columns
 from learning.trainers.request import Floats, Recipe, TrainingRequest
 from shared.errors import TrainingFailed
@@ -131,3 +131,34 @@ def _descend(
         schedule.step()
     if not torch.isfinite(loss):
         raise TrainingFailed(f"{NAME}: the loss is not finite; are the ratings?")
+
+
+def layers(sizes: tuple[int, ...], seed: int) -> nn.Sequential:
+    """Linear layers of these sizes with rectifiers between them, initialised by the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made: list[nn.Module] = []
+        for before, after in pairwise(sizes):
+            made += [nn.Linear(before, after), nn.ReLU()]
+        return nn.Sequential(*made[:-1])
+
+
+def export_layers(builder: Builder, network: nn.Sequential, inputs: str, name: str) -> str:
+    """Append the network; returns the name of its output."""
+    tensor = inputs
+    for position, layer in enumerate(network):
+        output = f"{name}_{position}"
+        if isinstance(layer, nn.Linear):
+            weight = builder.constant(f"{output}_w", layer.weight.detach().numpy())
+            bias = builder.constant(f"{output}_b", layer.bias.detach().numpy())
+            tensor = builder.add("Gemm", [tensor, weight, bias], output, transB=1)
+        else:
+            tensor = builder.add("Relu", [tensor], output)
+    return tensor
+
+
+def run_layers(network: nn.Sequential, rows: np.ndarray) -> np.ndarray:
+    """The network's output in torch's own arithmetic."""
+    with torch.no_grad():
+        answered: np.ndarray = network(torch.from_numpy(rows.astype(np.float32))).numpy()
+    return answered

@@ -14,7 +14,7 @@ import torch
 from sklearn.base import BaseEstimator, RegressorMixin
 
 from learning.export.graph import Builder
-from learning.trainers.network import export_layers, layers, run_layers
+from learning.trainers.ranking import export_layers, layers, run_layers
 from learning.trainers.ratings import Standardiser
 
 Floats = npt.NDArray[np.float64]
