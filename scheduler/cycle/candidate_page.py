@@ -11,7 +11,6 @@ from scheduler.cycle.examples import Examples
 from scheduler.cycle.interruption import Interrupted
 from scheduler.cycle.packaging import Draft
 from scheduler.cycle.run import CycleRun, RunArtifacts
-from scheduler.report.curves import view
 from scheduler.report.data import (
     BundleFacts,
     Examined,
@@ -31,6 +30,7 @@ from scheduler.report.measuring import (
     overall,
     sample_of,
     sample_rows,
+    view,
 )
 from scheduler.report.page import render
 from scheduler.report.task_views import Floats, RankView, view_of

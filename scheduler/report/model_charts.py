@@ -7,8 +7,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from scheduler.report.canvas import CANDIDATE, CHAMPION, GRID, MUTED, NEGATIVE, POSITIVE, drawing
-from scheduler.report.curves import FARTHEST_ODDS, log_odds
 from scheduler.report.data import Examined, ModelView, Reliability
+from scheduler.report.measuring import FARTHEST_ODDS, log_odds
 
 WIDTH, HEIGHT = 5.2, 3.7
 # lines also differ in style and marker, for colour-blind readers

@@ -8,9 +8,14 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from scheduler.decision import PromotionDecision
-from scheduler.report import bars, model_charts, paper, words
+from scheduler.report import model_charts, paper, words
 from scheduler.report.data import ALL_ROWS, Examined, ReportData
-from scheduler.report.operating import operating_chart, operating_rows
+from scheduler.report.interval_charts import (
+    differences,
+    importances,
+    operating_chart,
+    operating_rows,
+)
 from scheduler.report.ruling import ruling, split_figures
 from scheduler.report.task_charts import pictures
 from scheduler.report.task_views import ClassRow, paired_classes
@@ -144,12 +149,12 @@ def with_outcome(page: str, status: str, sentence: str) -> str:
 def _figures(examined: Examined) -> dict[str, Markup | None]:
     drawn: dict[str, Markup | None] = {
         "operating": operating_chart(examined.operating),
-        "gains": bars.differences("gains", "Differences on all rows", examined.gains),
-        "slices": bars.differences("slices", "Differences by slice", examined.slices),
-        "features": bars.importances(
+        "gains": differences("gains", "Differences on all rows", examined.gains),
+        "slices": differences("slices", "Differences by slice", examined.slices),
+        "features": importances(
             "features", "Importance of features", examined.features, examined.importance_metric
         ),
-        "groups": bars.importances(
+        "groups": importances(
             "groups", "Importance of groups", examined.groups, examined.importance_metric
         ),
     }

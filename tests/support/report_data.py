@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 
 from scheduler.decision import DecisionInputs, decide
-from scheduler.report.curves import view
 from scheduler.report.data import Examined, HeldOutSummary, Importance, ReportData
-from scheduler.report.measuring import ScoredRows, by_slice, overall
+from scheduler.report.measuring import ScoredRows, by_slice, overall, view
 from shared.verdicts import Outcome, Verdict
 from tests.scheduler.fakes import POLICY
 

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import auc, average_precision_score, roc_auc_score
 
-from scheduler.report.curves import MIN_BIN_ROWS, POINTS, view
-from scheduler.report.measuring import by_slice, importances, overall, sample_rows
+from scheduler.report.measuring import (
+    MIN_BIN_ROWS,
+    POINTS,
+    by_slice,
+    importances,
+    overall,
+    sample_rows,
+    view,
+)
 from scheduler.report.task_views import Floats
 from shared.usecase.serving import FloatMatrix
 from tests.support.report_data import scored
