@@ -24,7 +24,7 @@ from sqlalchemy import Engine
 from benchmarks.chaos_hosts import SeparateHosts, separate_hosts
 from benchmarks.chaos_world import NAMES, OPEN, Chaos, due_instants, is_open, say
 from benchmarks.report import Bar, finish
-from scheduler.gates import METRICS
+from scheduler.decision import METRICS
 from scheduler.schedule.jobs import RETRAINING
 from shared.clock import MICROS_PER_SECOND
 from shared.tables.engine import connect, migrate

@@ -12,7 +12,9 @@ from typing import Any
 from shared.verdicts import Outcome, Verdict
 
 RULES_VERSION = 2
-REQUIRED_GATES = ("data_quality", "feature_quality", "latency", "api_health", "metrics")
+DATA_QUALITY, FEATURE_QUALITY = "data_quality", "feature_quality"
+LATENCY, API_HEALTH, METRICS = "latency", "api_health", "metrics"
+REQUIRED_GATES = (DATA_QUALITY, FEATURE_QUALITY, LATENCY, API_HEALTH, METRICS)
 
 
 class PromotionAction(StrEnum):

@@ -19,6 +19,7 @@ from typing import Protocol
 import numpy as np
 
 from scheduler.cycle.interruption import Interrupted
+from scheduler.decision import API_HEALTH, LATENCY, METRICS
 from scheduler.scoring_api import ApiUnavailable, Probe, ScoringApi
 from scheduler.statistics.absolute import Path, judge_absolute
 from scheduler.statistics.evidence import Evidence
@@ -27,9 +28,6 @@ from scheduler.statistics.policy import from_promotion
 from shared.usecase.policy import PromotionPolicy
 from shared.usecase.serving import FloatMatrix
 from shared.verdicts import Outcome, Verdict
-
-DATA_QUALITY, FEATURE_QUALITY = "data_quality", "feature_quality"
-LATENCY, API_HEALTH, METRICS = "latency", "api_health", "metrics"
 
 Number = float | int | str | bool | None
 Judge = Callable[[], Verdict]

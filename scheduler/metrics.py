@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from native.metrics import NativeParts
 from scheduler.drift.alarm import ALARM
-from scheduler.drift.stored import newest_check
+from scheduler.run_history import newest_check
 from scheduler.schedule.jobs import JOBS
 from scheduler.schedule.watcher import REQUESTED_BY
 from shared.clock import MICROS_PER_SECOND

@@ -124,7 +124,7 @@ MODULES: Mapping[str, str] = MappingProxyType(
         "scheduler/cycle/findings.py": "scheduler/cycle/run.py",
         "scheduler/cycle/lease.py": "scheduler/cycle/promotion.py",
         "scheduler/cycle/parts.py": "scheduler/cycle/context.py",
-        "scheduler/cycle/past.py": "scheduler/cycle/history.py",
+        "scheduler/cycle/past.py": "scheduler/run_history.py",
         "scheduler/cycle/reference.py": "scheduler/cycle/baseline.py",
         "scheduler/drift/page/figures.py": "scheduler/drift/page.py",
         "scheduler/drift/reference.py": "scheduler/drift/baseline.py",

@@ -21,9 +21,9 @@ from scheduler.drift.finding import SHORTEST_SPAN_US, DriftFinding, look
 from scheduler.drift.live import DriftWindow
 from scheduler.drift.page import render
 from scheduler.drift.record import answer, to_json
-from scheduler.drift.stored import read_retrainings
 from scheduler.readiness import scoring_api
 from scheduler.report.paper import is_our_page
+from scheduler.run_history import read_retrainings
 from scheduler.settings import SchedulerSettings
 from shared.keys.store import KeyStore
 from shared.system.named_files import NamedFile

@@ -19,9 +19,9 @@ from scheduler.cycle.as_of import AsOf
 from scheduler.cycle.champion import Champion
 from scheduler.cycle.context import CycleContext
 from scheduler.cycle.examples import Examples
-from scheduler.cycle.history import compared_this_year, has_drifted
 from scheduler.cycle.packaging import Draft
 from scheduler.gates import Contest
+from scheduler.run_history import compared_this_year, has_drifted
 from scheduler.statistics.absolute import Interval, intervals
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.operating_figures import OperatingFigures, operating_figures

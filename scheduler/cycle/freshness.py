@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from scheduler.cycle.champion import Champion
-from scheduler.cycle.history import has_drifted
 from scheduler.cycle.run import CycleRun
+from scheduler.run_history import has_drifted
 from scheduler.schedule.jobs import RETRAINING
 from shared.clock import MICROS_PER_DAY, to_micros
 from shared.tables.config import enabled_features

@@ -8,13 +8,17 @@ from scheduler.cycle.evaluation import Evaluation
 from scheduler.cycle.examples import Examples, Material
 from scheduler.cycle.packaging import Draft, Sealed
 from scheduler.cycle.run import CycleRun
-from scheduler.decision import DecisionInputs, PromotionDecision, decide
-from scheduler.gates import (
+from scheduler.decision import (
     API_HEALTH,
     DATA_QUALITY,
     FEATURE_QUALITY,
     LATENCY,
     METRICS,
+    DecisionInputs,
+    PromotionDecision,
+    decide,
+)
+from scheduler.gates import (
     TIMED_ROWS,
     Judge,
     judge_api_health,

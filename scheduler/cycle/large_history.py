@@ -18,7 +18,7 @@ from scheduler.cycle.examples import (
 from scheduler.cycle.gates import gate_step
 from scheduler.cycle.run import CycleRun
 from scheduler.cycle.steps import StepLog
-from scheduler.gates import DATA_QUALITY, FEATURE_QUALITY
+from scheduler.decision import DATA_QUALITY, FEATURE_QUALITY
 
 
 def large_history(run: CycleRun) -> tuple[LargeHistory, LargeRuns] | None:

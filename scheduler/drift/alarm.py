@@ -1,23 +1,14 @@
 """Decides whether a drift alarm starts a retraining: once per cool-down. It never promotes."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from scheduler.drift.check import DriftReport
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, isoformat
 
-# Facts of earlier runs. Few imports: the scheduler process loads this module for its metrics.
+# Few imports: the scheduler process loads this module for its metrics.
 
 ALARM = "alarm"
 """The key in a check's metrics that says whether there is one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """A check that came to a result; `found` is the JSON of its finding."""
-
-    finished_at: str
-    found: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

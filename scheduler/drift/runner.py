@@ -16,7 +16,7 @@ from scheduler.drift.finding import DriftFinding, look
 from scheduler.drift.live import DriftWindow
 from scheduler.drift.page import DriftReports
 from scheduler.drift.record import answer, to_json
-from scheduler.drift.stored import REQUESTED_BY, read_retrainings
+from scheduler.run_history import REQUESTED_BY, read_retrainings
 from scheduler.schedule.jobs import RETRAINING
 from scheduler.scoring_api import ApiUnavailable, ScoringApi
 from shared.clock import MICROS_PER_DAY, Clock

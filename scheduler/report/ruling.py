@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scheduler.gates import METRICS
+from scheduler.decision import METRICS
 from scheduler.report.data import BINARY
 from scheduler.report.words import metric_name, number, support_words
 from scheduler.statistics.absolute import Path

@@ -8,7 +8,7 @@ from prometheus_client.core import Metric
 from sqlalchemy import Engine, update
 
 import usecases
-from scheduler.gates import API_HEALTH, LATENCY, METRICS
+from scheduler.decision import API_HEALTH, LATENCY, METRICS
 from scheduler.run_metrics import COMPARED, COMPARING_GATE, FinishedRuns, RunMetrics
 from scheduler.statistics import verdict_numbers
 from shared.clock import MICROS_PER_DAY

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import Engine, insert
 
 from scheduler.cycle.as_of import END_OF_DATA, parse_as_of, resolve_as_of
-from scheduler.cycle.history import has_drifted
+from scheduler.run_history import has_drifted
 from scheduler.schedule.jobs import DRIFT
 from shared.bundle.archive import unpack
 from shared.clock import MICROS_PER_DAY, to_micros

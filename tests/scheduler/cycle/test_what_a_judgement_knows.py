@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 from sqlalchemy import Engine
 
-from scheduler.cycle.history import compared_this_year, has_drifted
 from scheduler.decision import from_json, replay
 from scheduler.gates import Contest, judge_metrics
+from scheduler.run_history import compared_this_year, has_drifted
 from scheduler.schedule.jobs import DRIFT, RETRAINING
 from scheduler.statistics.evidence import Evidence
 from scheduler.statistics.sample import Floats

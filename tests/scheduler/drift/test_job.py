@@ -7,8 +7,8 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import update
 from structlog.testing import capture_logs
 
-from scheduler.cycle.history import has_drifted
 from scheduler.metrics import DriftFigures
+from scheduler.run_history import has_drifted
 from shared.clock import MICROS_PER_DAY
 from shared.tables.runs import RunStatus, claim_next, list_runs
 from shared.tables.schema import model_training_runs
