@@ -20,10 +20,9 @@ from statistics import fmean
 
 from benchmarks.continuous_world import Story, day_us, write_story
 from benchmarks.report import finish
-from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only
 from scheduler.replay.plan import Policy, ReplaySpan, plan_spans, promotions
-from scheduler.replay.record import Round
+from scheduler.replay.record import Asked, Round
 from scheduler.replay.replay import replay
 from scheduler.replay.summary import mean
 from shared.intervals import Interval

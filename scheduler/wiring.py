@@ -14,9 +14,9 @@ import usecases
 from scheduler.child_runner import ChildLimits, ChildRunner
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import Retries, RunRecorder
-from scheduler.notify.events import Events
-from scheduler.notify.notifier import LEADERSHIP as NOTIFICATIONS
-from scheduler.notify.notifier import NotificationWebhook, Notifier
+from scheduler.notable_events import Events
+from scheduler.notifier import LEADERSHIP as NOTIFICATIONS
+from scheduler.notifier import NotificationWebhook, Notifier
 from scheduler.readiness import heartbeat_of, scoring_api
 from scheduler.rollout.driver import DatabaseLease, RolloutDriver, RolloutRecord
 from scheduler.rollout.outcome import TrialRecords

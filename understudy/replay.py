@@ -12,12 +12,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sqlalchemy import Engine
 
 import usecases
-from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only, newest_event_us
 from scheduler.replay.page import PageData
 from scheduler.replay.plan import Policy, ReplayImpossible, ReplaySpan, plan_spans
 from scheduler.replay.protocol import Published, handbook
-from scheduler.replay.record import Round
+from scheduler.replay.record import Asked, Round
 from scheduler.replay.replay import replay
 from scheduler.replay.report import (
     CSV,

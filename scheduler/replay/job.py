@@ -17,10 +17,9 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RecordedRun, Recorder
 from scheduler.cycle.report import RunReport
 from scheduler.cycle.steps import Note, StepLog
-from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only, newest_event_us
 from scheduler.replay.plan import ReplayImpossible, ReplaySpan, plan_spans
-from scheduler.replay.record import Round
+from scheduler.replay.record import Asked, Round
 from scheduler.replay.replay import replay
 from scheduler.replay.report import ReplayReport, ReplayTerms, usual_metric, write_report
 from shared.clock import Clock, isoformat
@@ -129,7 +128,7 @@ def _first(error: ValidationError) -> str:
 
 
 class RoundSteps:
-    """Implements `scheduler.replay.asked.Watcher`: a step of the run for each round."""
+    """Implements `scheduler.replay.record.Watcher`: a step of the run for each round."""
 
     def __init__(self, steps: StepLog, interruption: Interruption) -> None:
         self._steps = steps

@@ -1,15 +1,41 @@
-"""A finished round as it is kept: what the cycle did, the live version since, and how that went."""
+"""A replay as it was asked for, and its finished rounds as they are kept.
 
-from collections.abc import Mapping
+A round says what the cycle did, the live version since, and how that went.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import orjson
+from sqlalchemy import Engine
 
 from scheduler.drift.alarm import ALARM
 from scheduler.replay.history import MetricValues
 from scheduler.replay.plan import Policy, ReplaySpan, RoundOutcome
 from shared.tables.runs import RunStatus
+from shared.usecase.learning import LearningUseCase
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The request for a replay.
+
+    Attributes:
+        known_us: models are evaluated with the labels known by then.
+        settings: other settings that distinguish this replay from others.
+    """
+
+    use_case: LearningUseCase
+    history: Engine
+    spans: tuple[ReplaySpan, ...]
+    known_us: int
+    work: Path
+    seed: int
+    latency_budget_ms: float
+    pages: bool = False
+    settings: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +92,18 @@ class Round:
         """The metrics of a policy's model; empty when it had no model or no labels are known."""
         version = self.serving[policy]
         return self.scores.get(version, {}) if version else {}
+
+
+class Watcher(Protocol):
+    """Told how far it is."""
+
+    def reading(self) -> None: ...
+
+    def planned(self, folder: Path, finished: Sequence[Round], total: int) -> None: ...
+
+    def step(self, span: ReplaySpan, what: str) -> None: ...
+
+    def ended(self, record: Round) -> None: ...
 
 
 def to_json(record: Round) -> bytes:

@@ -9,10 +9,9 @@ import polars as pl
 
 import scheduler
 import shared
-from scheduler.replay.asked import Asked, Watcher
 from scheduler.replay.history import Hindsight, switched_features
 from scheduler.replay.plan import ReplaySpan
-from scheduler.replay.record import Round
+from scheduler.replay.record import Asked, Round, Watcher
 from scheduler.replay.rounds import RoundRunner
 from scheduler.replay.workspace import open_workspace
 from shared.usecase.learning import LearningUseCase

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scheduler.replay.asked import Asked
 from scheduler.replay.page import PageData, csv_text, render
 from scheduler.replay.protocol import Published
-from scheduler.replay.record import Round
+from scheduler.replay.record import Asked, Round
 from scheduler.replay.summary import describe, judged, summarize, verdict
 from shared.clock import isoformat
 from shared.system.files import write_whole_within

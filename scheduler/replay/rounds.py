@@ -26,7 +26,6 @@ from scheduler.drift.live import DriftWindow, Live
 from scheduler.drift.record import to_json
 from scheduler.drift.runner import DRIFTED, NO_DRIFT, NOT_CHECKED
 from scheduler.publisher import Publisher
-from scheduler.replay.asked import Asked, Watcher
 from scheduler.replay.history import (
     Hindsight,
     Later,
@@ -37,7 +36,7 @@ from scheduler.replay.history import (
 )
 from scheduler.replay.plan import ReplaySpan, RoundOutcome, serving
 from scheduler.replay.protocol import historic
-from scheduler.replay.record import Round
+from scheduler.replay.record import Asked, Round, Watcher
 from scheduler.replay.workspace import HELD_OUT, Workspace
 from scheduler.schedule.jobs import DRIFT, RETRAINING
 from shared.bundle.archive import unpack

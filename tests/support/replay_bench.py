@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from scheduler.replay.asked import Asked
 from scheduler.replay.plan import ReplaySpan, plan_spans
-from scheduler.replay.record import Round
+from scheduler.replay.record import Asked, Round
 from scheduler.replay.replay import replay
 from shared.intervals import Interval
 from tests.scheduler.replay.chronicle import START_US, WEEK_US

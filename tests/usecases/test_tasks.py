@@ -26,9 +26,9 @@ from scheduler.drift.baseline import ChampionBaseline, decode
 from scheduler.drift.finding import DriftFinding, look
 from scheduler.drift.live import DriftWindow
 from scheduler.drift.page import render as render_drift
-from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only
 from scheduler.replay.plan import plan_spans
+from scheduler.replay.record import Asked
 from scheduler.replay.replay import replay
 from scheduler.replay.summary import verdict
 from shared.bundle.archive import Bundle, unpack

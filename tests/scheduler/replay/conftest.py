@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only
+from scheduler.replay.record import Asked
 from shared.tables.engine import connect, migrate
 from tests.scheduler.fakes import NOW_US
 from tests.scheduler.replay.chronicle import WEEK_US, Chronicle

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from scheduler.replay.asked import Asked
 from scheduler.replay.history import connect_read_only
+from scheduler.replay.record import Asked
 from scheduler.replay.replay import replay
 from tests.scheduler.fakes import NOW_US
 from tests.scheduler.replay.chronicle import Chronicle

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Engine, or_, select
 
-from scheduler.run_history import ALARM
+from scheduler.drift.alarm import ALARM
 from scheduler.schedule.jobs import DRIFT, RETRAINING
 from shared.clock import MICROS_PER_DAY, isoformat, to_micros
 from shared.contracts.audit import AuditEntry, AuditTrailView

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, select
 
 from scheduler.metrics import NotificationFigures
-from scheduler.notify.events import Events, slack_text
-from scheduler.notify.notifier import NotDelivered, NotificationWebhook, Notifier
+from scheduler.notable_events import Events, slack_text
+from scheduler.notifier import NotDelivered, NotificationWebhook, Notifier
 from scheduler.scoring_api import ApiUnavailable
 from scheduler.settings import SchedulerSettings
 from shared.clock import MICROS_PER_SECOND, SystemClock, isoformat

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-from scheduler.notify.events import Events, wanted
+from scheduler.notable_events import Events, wanted
 from scheduler.schedule.outage_log import OutageLog
 from scheduler.scoring_api import ApiUnavailable
 from shared.clock import MICROS_PER_SECOND, Clock

@@ -1,1 +1,0 @@
-"""Notifications: what people hear of, by webhook; nothing here can delay or fail a run."""
