@@ -19,9 +19,9 @@ from scheduler.notifier import LEADERSHIP as NOTIFICATIONS
 from scheduler.notifier import NotificationWebhook, Notifier
 from scheduler.readiness import heartbeat_of, scoring_api
 from scheduler.rollout.driver import DatabaseLease, RolloutDriver, RolloutRecord
-from scheduler.rollout.outcome import TrialRecords
 from scheduler.rollout.outcomes import ServedOutcomes
 from scheduler.rollout.stage import RolloutPolicy
+from scheduler.rollout.trial_records import TrialRecords
 from scheduler.schedule.approval_watch import ApprovalWatch
 from scheduler.schedule.first_model import REQUESTED_BY, FirstModel
 from scheduler.schedule.jobs import ARCHIVE, DRIFT, REPLAY, RETRAINING, JobRunner

@@ -89,3 +89,20 @@ def correct_page(candidates: CandidateStore, report: RunReport, log: FilteringBo
         candidates.save_report(version, said)
     except OSError as error:
         log.warning("candidate_not_corrected", version=str(version), reason=str(error))
+
+
+def correct_files(candidates: CandidateStore, run: Run, log: FilteringBoundLogger) -> None:
+    """Let verdicts and page of a candidate that is kept on this machine say how its run ended."""
+    if run.model_version is None:
+        return
+    version = Version.parse(run.model_version)
+    record, page = candidates.verdicts(version), candidates.report(version)
+    if record is None:
+        return  # trained by another scheduler, which corrects its own record
+    try:
+        candidates.save_verdicts(version, {**record, "status": run.status.value})
+        if page is not None:
+            said = with_outcome(page, run.status.value, f"{run.message or ''}.")
+            candidates.save_report(version, said)
+    except OSError as error:
+        log.warning("candidate_not_corrected", version=str(version), reason=str(error))

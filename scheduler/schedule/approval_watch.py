@@ -6,11 +6,10 @@ from typing import Protocol
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+from scheduler.cycle.approval import correct_files
 from scheduler.cycle.candidates import CandidateStore
-from scheduler.report.page import with_outcome
 from scheduler.schedule.outage_log import OutageLog
 from scheduler.scoring_api import ApiUnavailable, Serving
-from shared.bundle.version import Version
 from shared.clock import isoformat
 from shared.errors import DataUnavailable
 from shared.tables.approvals import Approval, ApprovalState, Ruling, overdue, settle, waiting
@@ -73,24 +72,12 @@ class ApprovalWatch:
             )
 
     def _correct_files(self, run_id: int) -> None:
-        """Verdicts and page of the candidate say what became of it."""
         run = get_run(self.engine, run_id)
         if run is not None and run.status in _OPEN:
             return
         self._uncorrected.discard(run_id)
-        if run is None or run.model_version is None:
-            return
-        version = Version.parse(run.model_version)
-        record, page = self.candidates.verdicts(version), self.candidates.report(version)
-        if record is None:
-            return
-        try:
-            self.candidates.save_verdicts(version, {**record, "status": run.status.value})
-            if page is not None:
-                said = with_outcome(page, run.status.value, f"{run.message or ''}.")
-                self.candidates.save_report(version, said)
-        except OSError as error:
-            self.log.warning("candidate_not_corrected", version=str(version), reason=str(error))
+        if run is not None:
+            correct_files(self.candidates, run, self.log)
 
 
 _OPEN = frozenset({RunStatus.AWAITING, RunStatus.REQUESTED, RunStatus.RUNNING, RunStatus.ON_TRIAL})

@@ -11,7 +11,7 @@ import structlog
 
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.report.page import outcome_head, with_outcome
-from scheduler.rollout.outcome import TrialRecords
+from scheduler.rollout.trial_records import TrialRecords
 from scheduler.scoring_api import HttpScoringApi
 from shared.bundle.version import Version
 from shared.keys.tokens import Role, read_token

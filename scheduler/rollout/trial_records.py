@@ -10,12 +10,11 @@ from typing import Protocol
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
+from scheduler.cycle.approval import correct_files
 from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.promotion import ON_TRIAL
-from scheduler.report.page import with_outcome
 from scheduler.schedule.outage_log import OutageLog
 from scheduler.scoring_api import ApiUnavailable
-from shared.bundle.version import Version
 from shared.contracts.models import CurrentModel, Models, ModelSummary
 from shared.contracts.rollouts import EndedView, Mode, RolloutView
 from shared.errors import DataUnavailable
@@ -153,24 +152,12 @@ class TrialRecords:
             )
 
     def _correct_files(self, run_id: int) -> None:
-        """Verdicts and page of a candidate that is kept on this machine."""
         run = get_run(self.engine, run_id)
         if run is not None and run.status is RunStatus.ON_TRIAL:
             return
         self._uncorrected.discard(run_id)
-        if run is None or run.model_version is None:
-            return
-        version = Version.parse(run.model_version)
-        record, page = self.candidates.verdicts(version), self.candidates.report(version)
-        if record is None:
-            return  # trained by another scheduler, which corrects its own record
-        try:
-            self.candidates.save_verdicts(version, {**record, "status": run.status.value})
-            if page is not None:
-                said = f"{run.message or ''}."
-                self.candidates.save_report(version, with_outcome(page, run.status.value, said))
-        except OSError as error:
-            self.log.warning("candidate_not_corrected", version=str(version), reason=str(error))
+        if run is not None:
+            correct_files(self.candidates, run, self.log)
 
     def _said_on_trial_here(self) -> list[int]:
         """Runs whose files on this machine still say so: it was off when the rollout ended."""
