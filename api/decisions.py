@@ -27,7 +27,7 @@ from shared.contracts.decisions import (
 )
 from shared.errors import UnderstudyError
 from shared.tables.engine import database_errors
-from shared.usecase.row_store import RowStore
+from shared.usecase.rows import RowStore
 from shared.usecase.serving import FloatVector, ServedModel, ServingUseCase
 
 _MOST_LABELS = 100

@@ -22,8 +22,7 @@ from benchmarks.constant_model import bundle
 from benchmarks.hosts_load import Clients, ask, row
 from benchmarks.hosts_world import Balancer, Host, address, running_hosts
 from benchmarks.report import Bar
-from shared.keys.signing import sign
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, sign
 from shared.keys.tokens import API_ROLES, Role, ensure_tokens, read_token
 from tests.postgres import running_postgres
 

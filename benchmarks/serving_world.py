@@ -15,8 +15,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from benchmarks.scoring import ask_about, bundle_of, simulated_examples
 from shared.bundle.archive import pack
 from shared.clock import MICROS_PER_DAY
-from shared.keys.signing import sign
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, sign
 from shared.keys.tokens import Role, read_token
 from shared.tables.writer import write_history_records
 from usecases.fraud.training.candidate import fit_components, train_candidate

@@ -22,8 +22,7 @@ from benchmarks.serving import prepared
 from benchmarks.serving_world import push, write_bodies, write_users
 from shared.bundle.archive import pack, unpack
 from shared.clock import SystemClock
-from shared.keys.signing import sign
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, sign
 from shared.keys.tokens import Role, read_token
 
 USERS = 500

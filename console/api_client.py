@@ -6,8 +6,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel
 
-from shared.contracts.http import PERSON, ProblemBody
-from shared.contracts.reading import Contract, parse_contract, parse_if_agreed
+from shared.contracts.http import PERSON, Contract, ProblemBody, parse_contract, parse_if_agreed
 from shared.errors import UnderstudyError
 
 # A change waits for every worker, and a version may have to be read from a slow disk.

@@ -22,7 +22,7 @@ from console.guard import REPORT_POLICY, Guard
 from console.pages import Console, render_page, render_problem, set_cookie
 from console.render import STATIC, as_csv, as_json
 from console.screen import BadParameter, NotFound, Params, Reading, Screen, Unreadable
-from shared.contracts.reading import ContractBroken
+from shared.contracts.http import ContractBroken
 
 _MAX_FORM_BYTES = 16 * 1024
 _TYPES = {

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.bundle.version import Version
 from shared.contracts.audit import AuditLine
-from shared.contracts.reading import parse_if_agreed
+from shared.contracts.http import parse_if_agreed
 from shared.errors import DataUnavailable
 
 MAX_JSON_BYTES = 8 * 1024 * 1024

@@ -30,7 +30,7 @@ from console.files import ModelFiles
 from console.reads import ReadResult, SharedReads
 from console.sampler import Samples
 from shared.clock import Clock
-from shared.contracts.reading import Contract
+from shared.contracts.http import Contract
 from shared.errors import UnderstudyError
 
 T = TypeVar("T")

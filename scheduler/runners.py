@@ -31,8 +31,7 @@ from shared.execution.executor import InTurn, TaskLimits, executing
 from shared.execution.processes import LocalProcesses
 from shared.execution.ray_cluster import RayExecutor
 from shared.importing.lake import Lake
-from shared.keys.signing import sign
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, sign
 from shared.rows.tables import logs_of_folder
 from shared.usecase.learning import LearningUseCase
 

@@ -18,10 +18,13 @@ from shared.contracts.http import (
     FENCING_NUMBER,
     NO_MODEL_CODE,
     ROLLOUT,
+    Contract,
+    ContractBroken,
     ProblemBody,
+    parse_contract,
+    parse_if_agreed,
 )
 from shared.contracts.models import CurrentModel, ModelChanged, Models
-from shared.contracts.reading import Contract, ContractBroken, parse_contract, parse_if_agreed
 from shared.contracts.rollouts import Mode, RolloutRequest, RolloutView
 from shared.errors import UnderstudyError
 from shared.tracing.context import HEADER, current_context

@@ -4,8 +4,7 @@ from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.shared_files import SharedFiles
 from scheduler.settings import SchedulerSettings
-from shared.keys.signing import sign
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, sign
 from shared.storage.build import open_store
 
 

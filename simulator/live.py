@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from shared.clock import MICROS_PER_SECOND, isoformat, wall_ns
 from shared.contracts.feedback import FeedbackAnswer
-from shared.contracts.reading import Contract, ContractBroken, parse_contract
+from shared.contracts.http import Contract, ContractBroken, parse_contract
 from simulator.crimes import commit
 from simulator.events import Crime, EventStage, SimulatedEvents
 from simulator.history import label_delays, named_rows

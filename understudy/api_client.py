@@ -5,9 +5,8 @@ import getpass
 import httpx
 from pydantic import BaseModel
 
-from shared.contracts.http import ProblemBody
+from shared.contracts.http import Contract, ProblemBody, parse_contract, parse_if_agreed
 from shared.contracts.people import person_header
-from shared.contracts.reading import Contract, parse_contract, parse_if_agreed
 from shared.errors import SettingsError, UnderstudyError
 from shared.keys.tokens import Role, read_token
 from understudy.settings import CommandSettings

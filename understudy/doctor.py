@@ -15,7 +15,7 @@ from native.catalogue import PARTS
 from native.parts import Part
 from shared.clock import MICROS_PER_SECOND, SystemClock, isoformat
 from shared.contracts.health import Health
-from shared.contracts.reading import parse_if_agreed
+from shared.contracts.http import parse_if_agreed
 from shared.errors import DataUnavailable
 from shared.settings import SettingGroup
 from shared.tables.engine import connect, database_errors, is_current

@@ -19,8 +19,7 @@ from shared.contracts.http import BUNDLE_SIGNATURE
 from shared.contracts.models import CurrentModel
 from shared.errors import UnderstudyError
 from shared.importing.sources import files_of
-from shared.keys.signing import verify
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, verify
 from shared.keys.tokens import Role, read_token
 from shared.rows.declaration import FILE_NAME
 from shared.scoring.model import Served, check_fits

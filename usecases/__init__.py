@@ -12,8 +12,7 @@ from shared.errors import SettingsError
 from shared.tables.transaction_store import TRANSACTIONS
 from shared.tasks import Task
 from shared.usecase.policy import PromotionPolicy
-from shared.usecase.row_store import RowStore
-from shared.usecase.rows import OutcomeRows
+from shared.usecase.rows import OutcomeRows, RowStore
 from shared.usecase.serving import ServingUseCase
 
 if TYPE_CHECKING:

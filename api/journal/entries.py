@@ -16,7 +16,7 @@ import orjson
 
 from shared.tables.transaction_store import TRANSACTIONS
 from shared.transaction import Label
-from shared.usecase.row_store import RowStore
+from shared.usecase.rows import RowStore
 from shared.usecase.serving import Answer, FloatVector, ServedModel
 
 # Kind 1 had lists and objects in the JSON columns; kinds 1 and 2 lacked the sender.

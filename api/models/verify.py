@@ -23,8 +23,7 @@ from api.smoke import ALLOW_PICKLE
 from shared.bundle.archive import Bundle, unpack
 from shared.clock import Clock
 from shared.errors import ModelLoadError
-from shared.keys.signing import verify
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, verify
 from shared.scoring.loading import check_allowed, load_model
 from shared.scoring.model import check_fits
 from shared.system.child_processes import (

@@ -15,7 +15,7 @@ from shared.contracts.feedback import MAX_LABELS, FeedbackAnswer, FeedbackReques
 from shared.contracts.http import FieldProblem
 from shared.instant_texts import UNSTATED
 from shared.keys.tokens import Role
-from shared.label_words import LabelWords
+from shared.tasks.labels import LabelWords
 from shared.transaction import Label, LabelValue
 
 _MAX_ELEMENTS = 6 * MAX_LABELS

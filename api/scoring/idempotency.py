@@ -47,7 +47,7 @@ from shared.tables.engine import database_errors, to_json
 from shared.tables.reads import ReadGuard, standing_of
 from shared.tables.transaction_store import TRANSACTIONS
 from shared.transaction import GENERATED_PREFIX, Label
-from shared.usecase.row_store import RowFields, RowStore
+from shared.usecase.rows import RowFields, RowStore
 from shared.usecase.serving import FeatureSet, ServedModel
 
 ToTransaction = Callable[[BaseModel, int], Any]

@@ -21,7 +21,7 @@ from shared.tables.engine import database_errors, lasting_transaction
 from shared.tables.locks import waiting_at_most
 from shared.tables.transaction_store import TRANSACTIONS
 from shared.transaction import Label
-from shared.usecase.row_store import RowStore
+from shared.usecase.rows import RowStore
 
 # Labels wait this long for a database lock; after that they go to the journal.
 _LOCK_SECONDS = 1.0

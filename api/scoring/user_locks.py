@@ -20,7 +20,7 @@ from api.scoring.stages import Accepted
 from api.workers.peers.ownership import Claims
 from shared.clock import MICROS_PER_SECOND, Clock
 from shared.transaction import Transaction
-from shared.usecase.row_store import RowFields
+from shared.usecase.rows import RowFields
 from shared.usecase.serving import FeatureSource, FloatMatrix, Reservation
 
 # Lock stripes; a row takes one for its user and one for its id.

@@ -11,7 +11,7 @@ from api.workers.peers.network import Peers
 from api.workers.roster import WorkerRoster
 from api.workers.run_dir import RunDir
 from api.workers.worker_context import Heartbeat, WorkerContext
-from shared.usecase.row_store import RowFields
+from shared.usecase.rows import RowFields
 from shared.usecase.serving import ServingUseCase
 
 

@@ -18,8 +18,7 @@ from shared.bundle.archive import unpack
 from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
 from shared.errors import BundleError, ModelLoadError, SignatureInvalid, UnderstudyError
-from shared.keys.signing import verify
-from shared.keys.store import Keys
+from shared.keys.store import Keys, verify
 from shared.scoring.loading import load_model
 from shared.scoring.model import Model
 from shared.usecase.serving import FeatureSet

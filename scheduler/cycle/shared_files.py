@@ -12,8 +12,7 @@ from pathlib import Path
 import structlog
 
 from shared.errors import SignatureInvalid
-from shared.keys.signing import verify
-from shared.keys.store import Keys
+from shared.keys.store import Keys, verify
 from shared.storage.object_store import ObjectInfo, ObjectStore, ObjectTooLarge, StoreAway
 
 _log = structlog.get_logger()

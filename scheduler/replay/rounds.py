@@ -43,7 +43,7 @@ from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY, to_micros
 from shared.errors import DataUnavailable
-from shared.keys.signing import sign
+from shared.keys.store import sign
 from shared.scoring.session import OnnxModel
 from shared.tables.runs import Run, RunStatus, claim_next, finish, request_run
 from shared.tasks import Task, TaskKind, label_values

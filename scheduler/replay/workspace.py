@@ -28,7 +28,7 @@ from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.clock import isoformat
 from shared.errors import BundleError, SignatureInvalid
-from shared.keys.signing import key_id, verify
+from shared.keys.store import key_id, verify
 from shared.logs import json_logger
 from shared.system.files import write_whole_within
 from shared.tables.engine import connect, database_errors, migrate

@@ -20,8 +20,8 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from shared.instant_texts import EXAMPLE, read_instant
-from shared.label_words import LabelWords
 from shared.request_types import ONE_FORM, text_limits
+from shared.tasks.labels import LabelWords
 from shared.transaction import LabelValue
 
 MAX_LABELS = 10_000

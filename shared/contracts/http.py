@@ -1,6 +1,14 @@
-"""Names of headers, and errors as JSON (RFC 9457) with the types that clients distinguish."""
+"""Headers, errors as JSON, and the reading of JSON: the parts of every exchange of programs.
 
-from pydantic import BaseModel, Field
+Errors have the form of RFC 9457, with types that clients distinguish. Of what another program wrote
+unknown members are ignored, and missing ones are named.
+"""
+
+from typing import TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from shared.errors import UnderstudyError
 
 BUNDLE_SIGNATURE = "X-Bundle-Signature"
 FENCING_NUMBER = "X-Fencing-Number"
@@ -40,3 +48,39 @@ class ProblemBody(BaseModel):
     def code(self) -> str:
         """The part of the type that names the kind."""
         return self.type.removeprefix(PROBLEM_TYPE)
+
+
+Contract = TypeVar("Contract", bound=BaseModel)
+_TOLD = 3
+
+
+class ContractBroken(UnderstudyError):
+    """Raised when JSON of another program is not what was agreed; names the fields."""
+
+
+def parse_contract(model: type[Contract], raw: bytes | str, source: str) -> Contract:
+    """The model that this JSON holds. `source` says where it came from, such as a request.
+
+    Raises:
+        ContractBroken: it is not JSON, or members are missing or of another type.
+    """
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)
+        faults = "; ".join(
+            f"{'.'.join(map(str, item['loc'])) or 'body'}: {item['msg']}" for item in found[:_TOLD]
+        )
+        more = f" (and {len(found) - _TOLD} more)" if len(found) > _TOLD else ""
+        raise ContractBroken(
+            f"{source}: not a {model.__name__} as known here: {faults}{more}; "
+            "use the same release of both programs"
+        ) from error
+
+
+def parse_if_agreed(model: type[Contract], raw: bytes | str) -> Contract | None:
+    """The same, or None where it is something else; for answers that may come from a proxy."""
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError:
+        return None

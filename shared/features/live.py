@@ -14,8 +14,7 @@ from shared.features.reader import (
     HistoryReader,
     PriorRow,
 )
-from shared.features.sums_cache import SumsCache
-from shared.features.tiles import NO_SUMS, Sums, TileHours, tile_hours
+from shared.features.tiles import NO_SUMS, Sums, SumsCache, TileHours, tile_hours
 from shared.tables.reads import ReadGuard
 from shared.transaction import Label, Transaction
 

@@ -31,8 +31,8 @@ from pydantic import (
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND
 from shared.errors import UnderstudyError
-from shared.label_words import LabelWords
 from shared.tables.schema import transaction_history_logs
+from shared.tasks.labels import LabelWords
 
 TARGETS = tuple(transaction_history_logs.columns.keys())
 REQUIRED = ("transaction_id", "user_id", "event_time", "amount", "merchant_id")

@@ -22,8 +22,8 @@ from shared.importing.profile import instant_problem, number_problem
 from shared.importing.sources import sources
 from shared.importing.texts import read_labels, read_texts
 from shared.importing.time_texts import read_time_texts
-from shared.label_words import LabelWords
 from shared.printable import printable_line
+from shared.tasks.labels import LabelWords
 
 _MOST_LABELS = 6
 _RARE = 0.5

@@ -3,7 +3,7 @@
 import polars as pl
 
 from shared.importing.mapping import EVERY_OTHER, LabelRules
-from shared.label_words import NEGATIVE, POSITIVE
+from shared.tasks.labels import NEGATIVE, POSITIVE
 from shared.transaction import BLANKS
 
 # Excel's form that keeps the leading zeros of an account: ="00123"

@@ -10,11 +10,10 @@ from pydantic import JsonValue
 from pydantic.config import JsonDict
 
 from shared.contracts.feedback import LabelForm
-from shared.label_words import LabelWords
 from shared.rows.request_fields import LONGEST_WORD, role_fields
 from shared.rows.schema import MAX_NUMBER, RowSchema
 from shared.tasks import LabelError, Task, TaskKind, encode_label
-from shared.tasks.labels import label_text
+from shared.tasks.labels import LabelWords, label_text
 from shared.transaction import LabelValue, one_form
 
 _SHOWN_NAMES = 8

@@ -18,7 +18,7 @@ from shared.tables.engine import migrate
 from shared.tables.writer import WrittenLabels
 from shared.tasks.labels import label_name
 from shared.transaction import Label
-from shared.usecase.row_store import RowFields
+from shared.usecase.rows import RowFields
 
 _HEAD = ("row_id", "entity", "event_time", "ingested_at")
 Records = Sequence[tuple[Any, ...]]

@@ -21,7 +21,7 @@ from shared.tables.writer import (
     write_quarantined_records,
 )
 from shared.transaction import ATTRIBUTE_OF, Label, Transaction
-from shared.usecase.row_store import RowFields
+from shared.usecase.rows import RowFields
 
 Records = Sequence[tuple[Any, ...]]
 

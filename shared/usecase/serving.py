@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
-from shared.label_words import LabelWords
+from shared.tasks.labels import LabelWords
 from shared.transaction import Label, Transaction
 
 HISTORY_UNAVAILABLE = "HISTORY_UNAVAILABLE"

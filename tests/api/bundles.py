@@ -14,8 +14,7 @@ from api.settings import Settings
 from shared.bundle.archive import pack, unpack
 from shared.bundle.manifest import Manifest, TrainingData, served_signature
 from shared.bundle.version import Version
-from shared.keys.signing import sign
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, sign
 from tests.api.tiny import COMPONENTS, FEATURES
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)

@@ -4,8 +4,7 @@ import pytest
 
 from api.settings import Settings
 from scheduler.scoring_api import ApiUnavailable, BundleRefused, HttpScoringApi
-from shared.keys.signing import verify
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, verify
 from shared.keys.tokens import API_ROLES, Role, read_token
 from tests.api.bundles import Signer, install
 from tests.api.server import Running

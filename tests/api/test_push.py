@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import helper
 
 from api.settings import Settings
-from shared.keys.signing import sign
+from shared.keys.store import sign
 from shared.keys.tokens import Role
 from tests.api.bundles import Signer, graph, install
 from tests.api.server import Running

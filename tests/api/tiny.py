@@ -11,9 +11,9 @@ from sqlalchemy import Engine, func, select
 
 from shared.clock import to_micros
 from shared.errors import DataUnavailable
-from shared.label_words import LabelWords
 from shared.tables.engine import database_errors
 from shared.tables.schema import api_transaction_logs as logs
+from shared.tasks.labels import LabelWords
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import (
     Answer,

@@ -15,7 +15,7 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import RunRecorder
 from scheduler.cycle.runner import CycleRunner
 from scheduler.publisher import Publisher
-from shared.keys.signing import key_id, sign
+from shared.keys.store import key_id, sign
 from shared.tables.runs import ForcedBy, Run, RunStatus, claim_next, finish, get_run, request_run
 from shared.usecase.learning import LearningUseCase
 from tests.scheduler.fakes import PocketApi, SettableClock, TinyUseCase

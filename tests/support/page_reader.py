@@ -15,8 +15,7 @@ import httpx
 
 from benchmarks.services import free_port
 from shared.bundle.archive import pack, unpack
-from shared.keys.signing import sign
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, sign
 from shared.keys.tokens import Role, read_token
 from tests.support.pages import ROOT, PageCommand, tracked_files
 

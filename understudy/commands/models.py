@@ -7,8 +7,8 @@ import typer
 from rich.text import Text
 
 from shared.contracts.health import Component, Health
+from shared.contracts.http import parse_if_agreed
 from shared.contracts.models import CurrentModel, Models, ModelSummary
-from shared.contracts.reading import parse_if_agreed
 from shared.contracts.rollouts import RolloutView
 from shared.contracts.runs import CandidateRecord
 from understudy.api_client import ApiNotThere, read_api

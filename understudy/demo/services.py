@@ -13,11 +13,10 @@ from sqlalchemy import Engine
 from api.settings import Settings
 from scheduler.settings import SchedulerSettings
 from shared.clock import isoformat
+from shared.contracts.http import parse_contract
 from shared.contracts.models import CurrentModel
-from shared.contracts.reading import parse_contract
 from shared.errors import UnderstudyError
-from shared.keys.signing import sign
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, sign
 from shared.keys.tokens import Role, read_token
 from shared.system.child_processes import (
     INSTALLATION,

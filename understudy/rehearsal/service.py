@@ -14,8 +14,7 @@ import httpx
 
 from api.settings import Settings
 from shared.errors import UnderstudyError
-from shared.keys.signing import sign
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, sign
 from shared.keys.tokens import Role, read_token
 from shared.system.child_processes import INSTALLATION, module_command, start_child, stop_child
 from understudy.rehearsal.models import FAILING_AMOUNT

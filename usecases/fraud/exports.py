@@ -1,6 +1,6 @@
 """Names of labels and columns in exports, used by an import and by its proposal."""
 
-from shared.label_words import LabelWords
+from shared.tasks.labels import LabelWords
 
 LABEL_WORDS = LabelWords(
     positive=(

@@ -8,7 +8,7 @@ from typing import cast
 from pydantic import BaseModel
 from sqlalchemy import Engine
 
-from shared.label_words import LabelWords
+from shared.tasks.labels import LabelWords
 from shared.transaction import Transaction
 from shared.usecase.serving import (
     DEFAULT_BOUNDS,

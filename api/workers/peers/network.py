@@ -33,7 +33,7 @@ from api.workers.run_dir import RunDir
 from native.linux import peer_is_ours
 from shared.errors import SettingsError
 from shared.tables.transaction_store import TRANSACTIONS
-from shared.usecase.row_store import RowFields
+from shared.usecase.rows import RowFields
 
 _log = structlog.get_logger()
 BEAT_SECONDS = 0.5

@@ -36,7 +36,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from shared.tables.transaction_store import TRANSACTIONS
-from shared.usecase.row_store import RowFields
+from shared.usecase.rows import RowFields
 
 _ENTRY = struct.Struct("<11sBI")
 _BUCKET_ENTRIES = 8

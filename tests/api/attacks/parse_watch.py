@@ -15,7 +15,7 @@ from api.models.promoter import Promoter
 from shared.bundle.archive import unpack
 from shared.bundle.graph import check_graph
 from shared.bundle.manifest import Manifest
-from shared.keys.signing import verify
+from shared.keys.store import verify
 from shared.scoring.session import OnnxModel
 
 _PUSH, _VERIFY = Promoter.push.__code__, verify.__code__

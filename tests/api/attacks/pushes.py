@@ -13,7 +13,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.bundle.archive import pack
-from shared.keys.signing import sign
+from shared.keys.store import sign
 from shared.keys.tokens import Role
 from tests.api.attacks.archives import archives, good, manifests, with_graph, with_raw_manifest
 from tests.api.attacks.attack import HUNG_UP, Attack, Target

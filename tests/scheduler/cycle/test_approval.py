@@ -17,7 +17,7 @@ from scheduler.scoring_api import Serving
 from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY
-from shared.keys.signing import sign
+from shared.keys.store import sign
 from shared.tables.approvals import (
     ApprovalState,
     NotWaiting,

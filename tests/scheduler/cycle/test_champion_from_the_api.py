@@ -11,7 +11,7 @@ from scheduler.cycle.candidates import CandidateStore
 from scheduler.run_metrics import ChampionMetrics
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY
-from shared.keys.signing import key_id, sign
+from shared.keys.store import key_id, sign
 from shared.tables.runs import Run, RunStatus
 from tests.support.cycle_bench import CycleBench
 

@@ -11,8 +11,7 @@ from scheduler.cycle.candidates import CandidateStore
 from scheduler.cycle.held_out import HeldOutStore
 from scheduler.cycle.shared_files import SharedFiles
 from shared.bundle.version import Version
-from shared.keys.signing import sign
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, sign
 from shared.storage.folder_store import FolderStore
 from shared.storage.object_store import MOST_BYTES, StoreAway, StoredObject
 from tests.hosts.world import away

@@ -12,7 +12,7 @@ from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.clock import MICROS_PER_DAY
 from shared.contracts.rollouts import Mode
-from shared.keys.signing import key_id, verify
+from shared.keys.store import key_id, verify
 from shared.scoring.session import OnnxModel
 from shared.tables.runs import RunStatus
 from shared.tables.schema import features_config

@@ -7,8 +7,7 @@ import pytest
 
 from shared.errors import DataUnavailable
 from shared.features.pending import PendingRows
-from shared.features.sums_cache import SumsCache
-from shared.features.tiles import TileHours
+from shared.features.tiles import SumsCache, TileHours
 from shared.transaction import Transaction
 
 ROW = Transaction(

@@ -20,7 +20,7 @@ from shared.errors import DataUnavailable
 from shared.importing.importer import ImportSummary, import_files, preview
 from shared.importing.mapping import Mapping, MappingError, read_mapping
 from shared.importing.propose import propose
-from shared.label_words import LabelWords
+from shared.tasks.labels import LabelWords
 from usecases.fraud.exports import LABEL_WORDS
 
 NOW_US = 1_780_000_000_000_000

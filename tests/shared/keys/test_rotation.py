@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SettingsError, SignatureInvalid
-from shared.keys.signing import sign, verify
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, sign, verify
 
 
 def test_a_new_key_signs_and_the_old_one_stays_trusted(tmp_path: Path) -> None:

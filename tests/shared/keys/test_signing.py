@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import SignatureInvalid
-from shared.keys.signing import key_id, sign, verify
+from shared.keys.store import key_id, sign, verify
 
 KEY = Ed25519PrivateKey.generate()
 OTHER = Ed25519PrivateKey.generate()

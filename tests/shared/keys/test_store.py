@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import SettingsError
-from shared.keys.signing import sign, verify
-from shared.keys.store import KeyStore
+from shared.keys.store import KeyStore, sign, verify
 from shared.keys.tokens import API_ROLES, Role, ensure_tokens, read_token, token_path
 
 

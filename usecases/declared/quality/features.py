@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Engine, select
 
-from shared.quality import Finding, Number, Severity, conclude
 from shared.rows.declaration import Declaration
 from shared.rows.encoder import feature_set_of
 from shared.rows.schema import RowSchema
@@ -16,7 +15,7 @@ from shared.tables.engine import database_errors
 from shared.tasks import TaskKind
 from shared.usecase.learning import Split
 from shared.usecase.serving import FloatMatrix
-from shared.verdicts import Verdict
+from shared.verdicts import Finding, Number, Severity, Verdict, conclude
 from usecases.declared.power import Floats, ranking_power, word_means
 
 GATE = "feature_quality"

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from shared.quality import Finding, Number, Severity, conclude
 from shared.rows.declaration import Declaration
 from shared.rows.frames import snapshot_schema
 from shared.usecase.learning import Quarantine
-from shared.verdicts import Verdict
+from shared.verdicts import Finding, Number, Severity, Verdict, conclude
 from usecases.declared.quality.newest import newest_faults, newest_of
 from usecases.declared.quality.rows import (
     hash_collisions,

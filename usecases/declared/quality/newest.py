@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from shared.quality import Finding, Number
 from shared.rows.schema import Kind, RowSchema
+from shared.verdicts import Finding, Number
 
 NEWEST_SHARE = 0.1
 MIN_NEWEST = 100

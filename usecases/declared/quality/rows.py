@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import polars as pl
 
 from shared.clock import MICROS_PER_DAY
-from shared.quality import Finding, Number, Severity
 from shared.rows.convert import EARLIEST_US
 from shared.rows.encoder import MAX_SLOTS, colliding_words
 from shared.rows.schema import Column, Kind, RowSchema
 from shared.tasks import TaskKind
+from shared.verdicts import Finding, Number, Severity
 
 MIN_ROWS = 100
 MIN_LABELLED = 50

@@ -12,8 +12,7 @@ from shared.features.live import LiveHistory, Past
 from shared.features.pending import PendingRows
 from shared.features.reader import HistoryReader
 from shared.features.stored_rows import watch
-from shared.features.sums_cache import SumsCache
-from shared.features.tiles import NO_SUMS, TileWindows
+from shared.features.tiles import NO_SUMS, SumsCache, TileWindows
 from shared.tables.reads import ReadGuard, standing_of
 from shared.transaction import Label, Transaction
 from shared.usecase.serving import (

@@ -14,10 +14,9 @@ from scipy.stats import rankdata
 
 from learning.dataset.mapped import passes
 from learning.dataset.scanned import Snapshot, rows_at
-from shared.quality import Finding, Number, Severity, conclude
 from shared.usecase.learning import Split
 from shared.usecase.serving import FloatMatrix
-from shared.verdicts import Verdict
+from shared.verdicts import Finding, Number, Severity, Verdict, conclude
 
 from ..policy import QualityPolicy
 from .served import Served

@@ -3,7 +3,7 @@
 import polars as pl
 
 from learning.dataset.scanned import Snapshot
-from shared.quality import Finding, Number, Severity
+from shared.verdicts import Finding, Number, Severity
 
 from .context import Blocks, Context
 from .days import DAY, MIN_ROWS, day_of, on_days

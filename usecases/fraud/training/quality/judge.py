@@ -11,8 +11,7 @@ import polars as pl
 
 from learning.dataset.large import Workplace
 from learning.dataset.scanned import Snapshot
-from shared.quality import Finding, Number, conclude
-from shared.verdicts import Verdict
+from shared.verdicts import Finding, Number, Verdict, conclude
 
 from ..policy import QualityPolicy
 from .context import Blocks, Context, context_of

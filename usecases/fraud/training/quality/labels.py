@@ -5,7 +5,7 @@ Only matured days are examined: on a newer day the few labels that are known are
 
 import numpy as np
 
-from shared.quality import Finding
+from shared.verdicts import Finding
 
 from .context import Blocks
 from .days import MIN_ROWS, Floats, Mask, hit_days, middle, on_days

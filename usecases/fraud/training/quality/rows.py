@@ -15,8 +15,8 @@ from pandera.errors import SchemaError, SchemaErrorReason, SchemaErrors
 
 from learning.dataset.scanned import ScannedRows, Snapshot
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND, isoformat
-from shared.quality import Finding, Number, Severity
 from shared.usecase.learning import Quarantine
+from shared.verdicts import Finding, Number, Severity
 
 from ..policy import QualityPolicy
 from ..snapshot import SCHEMA

@@ -19,8 +19,8 @@ from scipy.stats import binom
 
 from learning.dataset.scanned import Snapshot
 from shared.clock import MICROS_PER_DAY, MICROS_PER_SECOND, to_datetime
-from shared.quality import Finding, Number
 from shared.tables.data_changes import IMPORT_SENDER
+from shared.verdicts import Finding, Number
 
 from .context import Context
 

@@ -12,8 +12,8 @@ import numpy.typing as npt
 import polars as pl
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_SECOND
-from shared.quality import Finding, Severity
 from shared.tables.data_changes import IMPORT_SENDER
+from shared.verdicts import Finding, Severity
 
 from .context import Blocks
 from .days import (

@@ -10,7 +10,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from shared.quality import Finding, Number
+from shared.verdicts import Finding, Number
 
 from .context import (
     MEASURES,

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel
 
-from shared.contracts.reading import ContractBroken, parse_contract, parse_if_agreed
+from shared.contracts.http import ContractBroken, parse_contract, parse_if_agreed
 
 
 class Inner(BaseModel):
