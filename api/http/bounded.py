@@ -13,7 +13,7 @@ import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from api.http.connections import Bounds, Connections, ConnectionState
+from api.http.connections import Bounds, Connections
 from api.http.headers import last_answer, no_version
 from api.http.heads import (
     NO_UPGRADE,
@@ -25,6 +25,7 @@ from api.http.heads import (
     has_chunks,
 )
 from api.http.problems import BUSY, MALFORMED, TOO_SLOW, Problem
+from shared.connections import ConnectionState
 from shared.host_names import Hosts
 
 _log = structlog.get_logger()

@@ -13,10 +13,11 @@ from typing import Any, cast
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from api.http.connections import Bounds, Connections, ConnectionState
+from api.http.connections import Bounds, Connections
 from api.http.headers import last_answer, no_version
 from api.http.heads import HeadRefused
 from api.http.problems import BUSY, TOO_SLOW, Problem
+from shared.connections import ConnectionState
 from shared.host_names import Hosts
 
 _AGAIN = {"Retry-After": "1"}
