@@ -27,9 +27,9 @@ from scheduler.child_runner import keep_root
 from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.steps import StepLog
 from shared.tables.runs import Run, get_run, request_run
-from shared.tracing.context import new_context
 from shared.tracing.pipe import SpanPipe
 from shared.tracing.recording import recording
+from shared.tracing.spans import new_context
 from tests.support.collector import Collector, Mood, running_collector, values
 from understudy.rehearsal import models
 

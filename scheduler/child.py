@@ -28,9 +28,9 @@ from shared.system.child_processes import end_with_parent
 from shared.system.files import keep_files_private
 from shared.tables.engine import connect
 from shared.tables.runs import Run, RunStatus, get_run
-from shared.tracing.context import parse_traceparent
 from shared.tracing.pipe import InheritedPipe
 from shared.tracing.recording import recording
+from shared.tracing.spans import parse_traceparent
 from shared.usecase.learning import LearningUseCase
 
 DATABASE_RETRY_SECONDS = 2.0

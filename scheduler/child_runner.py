@@ -22,9 +22,15 @@ from shared.errors import DataUnavailable
 from shared.system.child_processes import ChildProcess, kill_child, start_child, stop_child
 from shared.tables.leases import CANCELLED, renew
 from shared.tables.runs import Run, RunStatus, get_run
-from shared.tracing.context import TraceContext, in_context, new_context
 from shared.tracing.pipe import InheritedPipe, SpanSink
-from shared.tracing.spans import Attribute, EpochInstants, Span
+from shared.tracing.spans import (
+    Attribute,
+    EpochInstants,
+    Span,
+    TraceContext,
+    in_context,
+    new_context,
+)
 
 
 def keep_root(spans: SpanSink, trace: TraceContext, began: float, run: Run) -> None:

@@ -27,7 +27,7 @@ from shared.contracts.http import (
 from shared.contracts.models import CurrentModel, ModelChanged, Models
 from shared.contracts.rollouts import Mode, RolloutRequest, RolloutView
 from shared.errors import UnderstudyError
-from shared.tracing.context import HEADER, current_context
+from shared.tracing.spans import TRACEPARENT, current_context
 
 _DETAIL_CHARACTERS = 500
 CONNECT_TIMEOUT_SECONDS = 3.0
@@ -286,7 +286,7 @@ def _name_trace(request: httpx.Request) -> None:
     """The API's part of the work belongs to the same trace."""
     context = current_context()
     if context is not None:
-        request.headers[HEADER] = context.traceparent
+        request.headers[TRACEPARENT] = context.traceparent
 
 
 def _partial(changed: ModelChanged) -> str | None:

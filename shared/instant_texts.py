@@ -1,6 +1,6 @@
 """Dates and times as exports and chargeback files write them, and one instant out of one text.
 
-The patterns are those of an import, too (`shared.importing.time_texts`), and written for polars. A
+The patterns are those of an import, too (`shared.importing.times`), and written for polars. A
 file decides by its whole column which of day and month comes first in 05/01/2026; a single text
 cannot, and is refused.
 """

@@ -11,7 +11,7 @@ from sqlalchemy import Float as FloatType
 
 import usecases
 from shared.errors import UnderstudyError
-from shared.importing.time_texts import read_time_texts
+from shared.importing.times import read_time_texts
 from shared.rows.declaration import FILE_NAME, read_declaration
 from shared.rows.schema import Column, Kind
 from shared.rows.tables import row_logs, tables_of

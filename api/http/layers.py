@@ -20,7 +20,7 @@ from api.metrics import Metrics
 from api.models.model_slot import ModelSlot
 from api.tracing.tracers import RequestTracer
 from shared.host_names import is_own_origin
-from shared.tracing.context import TraceContext, in_context, new_context, parse_traceparent
+from shared.tracing.spans import TraceContext, in_context, new_context, parse_traceparent
 
 REQUEST_ID_HEADER = b"x-request-id"
 _TRACEPARENT = b"traceparent"

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from shared.contracts.http import NO_MODEL_CODE, PROBLEM_TYPE, FieldProblem
-from shared.tracing.context import current_context
+from shared.tracing.spans import current_context
 
 MEDIA_TYPE = "application/problem+json"
 

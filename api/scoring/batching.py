@@ -29,7 +29,7 @@ from api.scoring.pipeline import ScoringPipeline
 from api.scoring.requests import RowParser
 from api.scoring.stages import Received, Reply, RowOutcome
 from api.tracing.tracers import BatchTrace, BatchTracer, TracedRequest
-from shared.tracing.context import current_context
+from shared.tracing.spans import current_context
 from shared.usecase.serving import ScoringRoute
 
 # Larger batches save little, and this one already holds the event loop for two milliseconds.

@@ -7,14 +7,16 @@ from typing import NamedTuple
 from api.metrics import Metrics
 from api.row_metrics import BUCKETS
 from api.tracing.tail import LastMinute, TailSampler
-from shared.tracing.context import (
+from shared.tracing.pipe import SpanSink
+from shared.tracing.spans import (
+    Attribute,
+    EpochInstants,
+    Span,
     TraceContext,
     new_context,
     new_span_id,
     parse_traceparent,
 )
-from shared.tracing.pipe import SpanSink
-from shared.tracing.spans import Attribute, EpochInstants, Span
 
 PHASES: tuple[str, ...] = ("wait", "parse", "accept", "features", "model", "record", "answer")
 # Span links that fit, with the phases, into one line of the pipe.

@@ -25,9 +25,9 @@ from shared.importing.numbers import (
     writings,
 )
 from shared.importing.texts import numeric_texts, strip
-from shared.importing.time_texts import Order
 from shared.importing.times import (
     EXCEL_EPOCH_DAYS,
+    Order,
     TimeReading,
     Unit,
     counted_us,

@@ -21,7 +21,7 @@ from shared.importing.mapping import INSTANTS, REQUIRED, CsvRules, LabelRules, M
 from shared.importing.profile import instant_problem, number_problem
 from shared.importing.sources import sources
 from shared.importing.texts import read_labels, read_texts
-from shared.importing.time_texts import read_time_texts
+from shared.importing.times import read_time_texts
 from shared.printable import printable_line
 from shared.tasks.labels import LabelWords
 

@@ -16,8 +16,7 @@ from shared.clock import MICROS_PER_DAY, isoformat
 from shared.importing.files import PLACES, Piece
 from shared.importing.numbers import NumberStyle
 from shared.importing.texts import read_texts
-from shared.importing.time_texts import Order
-from shared.importing.times import TimeReading, read_instants
+from shared.importing.times import Order, TimeReading, read_instants
 from shared.rows.column_values import DistinctTexts, Written, column_reader, read_label
 from shared.rows.declaration import Declaration, DeclarationError
 from shared.rows.reading import (

@@ -5,9 +5,8 @@ import polars as pl
 from sqlalchemy import Engine, Select, select
 
 from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR
-from shared.rows.encoder import word_hashes
+from shared.rows.encoder import Slot, SlotKind, slots_of, word_hashes
 from shared.rows.schema import Kind, MomentPart, RowSchema
-from shared.rows.slots import Slot, SlotKind, slots_of
 from shared.rows.tables import RowTables
 from shared.tables.engine import database_errors
 from shared.tasks import TaskKind

@@ -22,9 +22,8 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from shared.logs import configure_logging
 from shared.settings import LogSettings, load
 from shared.system.child_processes import end_with_parent
-from shared.tracing.context import TraceContext
 from shared.tracing.pipe import CLOSE_SECONDS
-from shared.tracing.spans import Span, decode
+from shared.tracing.spans import Span, TraceContext, decode
 from shared.version import VERSION
 
 _QUEUE_SPANS = 8_192

@@ -6,9 +6,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from shared.tracing.context import TraceContext, current_context, in_context
 from shared.tracing.pipe import SpanSink
-from shared.tracing.spans import Attribute, EpochInstants, Kind, Span
+from shared.tracing.spans import (
+    Attribute,
+    EpochInstants,
+    Kind,
+    Span,
+    TraceContext,
+    current_context,
+    in_context,
+)
 
 _sink: ContextVar[SpanSink | None] = ContextVar("span_sink", default=None)
 

@@ -18,7 +18,7 @@ from scheduler.cycle.interruption import Interruption
 from scheduler.cycle.records import Retries, RunRecorder
 from shared.tables.leases import announce_push, request_cancel
 from shared.tables.runs import Run, RunStatus, claim_next, finish, get_run, request_run
-from shared.tracing.context import parse_traceparent
+from shared.tracing.spans import parse_traceparent
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,8 @@ from sqlalchemy import Engine
 
 from scheduler.child_runner import keep_root
 from shared.tables.runs import RunStatus, get_run, list_runs, request_run
-from shared.tracing.context import current_context, new_context, parse_traceparent
 from shared.tracing.recording import recording, span
-from shared.tracing.spans import Span
+from shared.tracing.spans import Span, current_context, new_context, parse_traceparent
 from tests.api.server import wait_until
 from tests.scheduler.processes import start
 from tests.scheduler.standin_api import StandInApi, standin_api

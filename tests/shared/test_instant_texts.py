@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.importing.time_texts import read_time_texts
+from shared.importing.times import read_time_texts
 from shared.instant_texts import UNSTATED, instant_us, read_instant
 
 WRITTEN = (

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from shared.tracing.context import TraceContext
+from shared.tracing.spans import TraceContext
 from tests.api.server import Running
 from tests.support.raw_requests import address_of, answers, request
 

@@ -16,10 +16,9 @@ from learning.trainers.train import train
 from shared.clock import Clock, SystemClock
 from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
 from shared.rows.declared_keys import GRADIENT_BOOSTING
-from shared.rows.encoder import feature_set_of, word_hashes
+from shared.rows.encoder import Slot, SlotKind, feature_set_of, slots_of, word_hashes
 from shared.rows.frames import encode_frame, read_rows
 from shared.rows.schema import Kind, RowSchema
-from shared.rows.slots import Slot, SlotKind, slots_of
 from shared.rows.table_changes import make_tables
 from shared.rows.tables import RowTables, served_rows, tables_of
 from shared.tables.engine import database_errors

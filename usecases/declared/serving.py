@@ -11,10 +11,9 @@ from sqlalchemy import Engine
 
 from shared.clock import isoformat
 from shared.rows.declaration import FILE_NAME, Declaration, read_declaration
-from shared.rows.encoder import RowEncoder, feature_set_of
+from shared.rows.encoder import RowEncoder, feature_set_of, slots_of
 from shared.rows.examples import read_examples
 from shared.rows.schema import Kind, Row, RowSchema, Value
-from shared.rows.slots import slots_of
 from shared.tasks import Task, TaskKind
 from shared.tasks.labels import LabelWords
 from shared.transaction import Label

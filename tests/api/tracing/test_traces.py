@@ -13,7 +13,7 @@ import pytest
 
 from api.settings import Settings
 from api.tracing.tracers import PHASES
-from shared.tracing.context import TraceContext, new_context
+from shared.tracing.spans import TraceContext, new_context
 from tests.api.bundles import Signer
 from tests.api.faulty import FAILS, error_model
 from tests.api.server import Running, wait_until

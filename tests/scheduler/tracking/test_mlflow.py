@@ -15,9 +15,8 @@ from structlog.typing import FilteringBoundLogger
 
 from scheduler.mlflow_tracker import VERSION_TAG, connect, tracker_for
 from scheduler.tracked_run import Tracker
-from shared.tracing.context import new_context
 from shared.tracing.pipe import SpanPipe
-from shared.tracing.spans import Span
+from shared.tracing.spans import Span, new_context
 from tests.scheduler.tracking.runs import a_run
 
 ROOT = Path(__file__).parents[3]

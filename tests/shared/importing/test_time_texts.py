@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.clock import to_micros
-from shared.importing.time_texts import read_time_texts
+from shared.importing.times import read_time_texts
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - what a text without a zone says
 FIVE_TO_NINE = datetime(2026, 1, 5, 9, 5)  # noqa: DTZ001

@@ -4,14 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.tracing.context import (
+from shared.tracing.spans import (
+    Span,
     TraceContext,
     current_context,
+    decode,
+    encode,
     in_context,
     new_context,
     parse_traceparent,
 )
-from shared.tracing.spans import Span, decode, encode
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 IDS = st.tuples(st.integers(1, 2**128 - 1), st.integers(1, 2**64 - 1))

@@ -3,9 +3,8 @@
 import os
 import time
 
-from shared.tracing.context import new_context
 from shared.tracing.pipe import InheritedPipe, SpanPipe
-from shared.tracing.spans import Span
+from shared.tracing.spans import Span, new_context
 from tests.api.server import wait_until
 from tests.support.collector import running_collector, values
 

@@ -9,7 +9,7 @@ import polars as pl
 from shared.importing.files import Piece
 from shared.importing.numbers import NumberStyle, read_numbers, tidy
 from shared.importing.texts import read_texts
-from shared.importing.time_texts import read_time_texts
+from shared.importing.times import read_time_texts
 from shared.rows.column_values import FLAG_WORDS
 from shared.rows.reading import word_problems
 

@@ -7,9 +7,8 @@ import polars as pl
 from sqlalchemy import Engine, select
 
 from shared.rows.declaration import Declaration
-from shared.rows.encoder import feature_set_of
+from shared.rows.encoder import feature_set_of, slots_of
 from shared.rows.schema import RowSchema
-from shared.rows.slots import slots_of
 from shared.rows.tables import RowTables
 from shared.tables.engine import database_errors
 from shared.tasks import TaskKind
