@@ -11,13 +11,6 @@ PANELS = {
 """Groups of `understudy --help`, in its order; each names its commands."""
 
 SUMMARIES = {
-    "approve": {
-        "approvals": "Print the candidates that wait for a person (APPROVAL=required), and those "
-        "that waited.",
-        "approve": "Let a candidate that passed every gate be promoted; the scheduler does so "
-        "within seconds.",
-        "refuse": "Keep a candidate that waits from being promoted; the live version stays.",
-    },
     "audit": {
         "dossier": "Write all that is recorded about a version: card, data, gates, rollout, "
         "alerts, people.",
@@ -103,6 +96,11 @@ SUMMARIES = {
         "trial ends.",
         "feedback": "Tell what turned out to be true of one row. Many rows: `understudy import`, "
         "or /feedback.",
+        "approvals": "Print the candidates that wait for a person (APPROVAL=required), and those "
+        "that waited.",
+        "approve": "Let a candidate that passed every gate be promoted; the scheduler does so "
+        "within seconds.",
+        "refuse": "Keep a candidate that waits from being promoted; the live version stays.",
     },
     "upkeep": {
         "doctor": "Check folders, database, keys, ports, services, clock, disk and native parts.",

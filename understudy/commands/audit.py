@@ -65,7 +65,7 @@ def audit(
     if as_json:
         write_json(found.model_dump(mode="json"))
     else:
-        _print(found)
+        _print_trail(found)
     if not found.is_whole:
         warning = f"the trail was tampered with; see lines {found.broken}"
         errors.print(warning, style="red", markup=False)
@@ -110,7 +110,7 @@ def _from_api(limit: int) -> AuditTrailView:
         before = f"&before={page.next_before}"
 
 
-def _print(found: AuditTrailView) -> None:
+def _print_trail(found: AuditTrailView) -> None:
     table = DataTable(*_SHOWN, box=None, pad_edge=False)
     table.columns[0].no_wrap = True
     for entry in found.entries:

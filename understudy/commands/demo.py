@@ -21,7 +21,7 @@ Scale = Annotated[
         help="Factor of every duration of the shipped alerts. 1: as long as in production.",
     ),
 ]
-group = typer.Typer(
+rehearsals = typer.Typer(
     no_args_is_help=True,
     help="Watch a bad version go live and be rolled back. Nothing of yours is touched: a service "
     "of its own, in a temporary folder and on free ports, ends with the command.\n\n"
@@ -35,7 +35,7 @@ group = typer.Typer(
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command()(demo)
-    app.add_typer(group, name="rehearse")
+    app.add_typer(rehearsals, name="rehearse")
 
 
 def demo(
@@ -94,7 +94,7 @@ def _say(line: str) -> None:
     console.print(line, soft_wrap=True)
 
 
-@group.command()
+@rehearsals.command()
 def slow_model(scale: Scale = 0.1) -> None:
     """A version that is slow in service; an alert rolls it back.
 
@@ -119,7 +119,7 @@ def slow_model(scale: Scale = 0.1) -> None:
     _rehearse("slow-model", scale)
 
 
-@group.command()
+@rehearsals.command()
 def failing_model(scale: Scale = 0.1) -> None:
     """A version that answers NaN for some rows; the circuit breaker rolls it back.
 
@@ -150,15 +150,11 @@ def _rehearse(fault: str, scale: float) -> None:
     elif not MONITORING.is_dir():
         _note("monitoring/ is not here, so this goes without alerts: a clone of the project has it")
     with_alerts = not missing and MONITORING.is_dir()
-    rehearse(Fault(fault), scale, _print, with_alerts=with_alerts)
+    rehearse(Fault(fault), scale, _say, with_alerts=with_alerts)
 
 
 def _note(text: str) -> None:
     errors.print(text, soft_wrap=True)
-
-
-def _print(text: str) -> None:
-    console.print(text, soft_wrap=True)
 
 
 def _end(_number: int, _frame: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""`understudy rollback`, `revoke` and `feedback`: what a person tells a running API."""
+"""Changes by a person through the API: rollback, revocation, approval, and the truth of a row."""
 
 from typing import Annotated, Any, TypeVar
 
@@ -8,14 +8,19 @@ from pydantic import BaseModel, ValidationError
 import usecases
 from shared.contracts.feedback import FeedbackAnswer
 from shared.contracts.models import ModelChanged, Revoked, RevokeRequest, RollbackRequest
+from shared.contracts.people import ApprovalList, ApprovalRequest, ApprovalView
 from shared.errors import UnderstudyError
 from shared.keys.tokens import Role
-from understudy.api_client import change_api, user_name
+from understudy.api_client import change_api, read_api, user_name
 from understudy.commands.options import AsJson, Person, Reason
 from understudy.settings import load_settings
-from understudy.terminal import console, write_json
+from understudy.terminal import DataTable, console, second_of, write_json
 
 Body = TypeVar("Body", bound=BaseModel)
+
+Version = Annotated[
+    str, typer.Argument(help="See `understudy approvals`.", show_default=False, metavar="VERSION")
+]
 
 
 class NotSendable(UnderstudyError):
@@ -27,6 +32,9 @@ def register(app: typer.Typer) -> None:
     app.command()(rollback)
     app.command()(revoke)
     app.command()(feedback)
+    app.command()(approvals)
+    app.command()(approve)
+    app.command()(refuse)
 
 
 def rollback(
@@ -186,3 +194,76 @@ def checked(model: type[Body], **fields: Any) -> Body:
             for item in found
         )
         raise NotSendable("; ".join(faults)) from error
+
+
+def approvals(
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Number of them, newest first.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Print the candidates that wait for a person (APPROVAL=required), and those that waited.
+
+    **Examples**
+
+        understudy approvals
+
+        understudy approvals --json
+    """
+    found = read_api(load_settings(), f"/approvals?limit={limit}", ApprovalList).approvals
+    if as_json:
+        write_json([one.model_dump(mode="json") for one in found])
+        return
+    if not found:
+        console.print("no candidate waits for approval, or ever has")
+        return
+    table = DataTable("version", "run", "state", "against", "until", "by", "why", box=None)
+    table.columns[4].no_wrap = True
+    for one in found:
+        until = second_of(one.expires_at if one.state == "waiting" else one.decided_at)
+        cells = (one.champion or "first model", until, one.decided_by or "", one.reason or "")
+        table.add_row(one.version, str(one.run_id), one.state, *cells)
+    console.print(table)
+
+
+def approve(
+    version: Version, reason: Reason, person: Person = None, as_json: AsJson = False
+) -> None:
+    """Let a candidate that passed every gate be promoted; the scheduler does so within seconds.
+
+    It is not promoted if the live version has changed since it was judged. The run says how it
+    ended: `understudy runs show N`.
+
+    **Exit status**: 0 approved, 2 nothing was changed.
+
+    **Examples**
+
+        understudy approve 1.0.3 --reason "gains on every slice" --as anna
+    """
+    found = _decide("/approve_model", version, reason, person)
+    if as_json:
+        write_json(found.model_dump(mode="json"))
+    else:
+        console.print(f"{found.version} is approved by {found.decided_by}; see run {found.run_id}")
+
+
+def refuse(
+    version: Version, reason: Reason, person: Person = None, as_json: AsJson = False
+) -> None:
+    """Keep a candidate that waits from being promoted; the live version stays.
+
+    **Exit status**: 0 refused, 2 nothing was changed.
+
+    **Examples**
+
+        understudy refuse 1.0.3 --reason "the holidays are not in its data" --as anna
+    """
+    found = _decide("/refuse_model", version, reason, person)
+    if as_json:
+        write_json(found.model_dump(mode="json"))
+    else:
+        console.print(f"{found.version} is refused by {found.decided_by}")
+
+
+def _decide(path: str, version: str, reason: str, person: str | None) -> ApprovalView:
+    body = checked(ApprovalRequest, version=version, reason=reason)
+    name = person or user_name()
+    return change_api(load_settings(), path, Role.OPERATOR, body, ApprovalView, person=name)

@@ -92,7 +92,7 @@ def backup(
 
     made = make_backup(load_settings(), place_of(target), keys)
     console.print(f"Wrote {made.path} ({_mebibytes(made.path)}).", soft_wrap=True)
-    _print(made.manifest)
+    _print_manifest(made.manifest)
     if made.keys is None:
         console.print("The keys are not in it; --keys FILE writes them to a file of their own.")
     else:
@@ -129,17 +129,17 @@ def restore(
     from understudy.backup.restore import restore as put_in_place  # noqa: PLC0415
 
     if check:
-        _print(check_archive(archive))
+        _print_manifest(check_archive(archive))
         console.print("The archive is whole.")
         return
     done = put_in_place(load_settings(), archive, keys, force=force)
-    _print(done.manifest)
+    _print_manifest(done.manifest)
     if done.aside is not None:
         console.print(f"What was there is in folders named {done.aside}.", soft_wrap=True)
     console.print("Restored. Start the services; decisions of the journal are stored then.")
 
 
-def _print(manifest: BackupManifest) -> None:
+def _print_manifest(manifest: BackupManifest) -> None:
     size = sum(member.size for member in manifest.files)
     console.print(
         f"Recovery point {second_of(manifest.recovery_point)}, live version "
