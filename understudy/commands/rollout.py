@@ -27,7 +27,6 @@ from understudy.settings import CommandSettings, load_settings
 from understudy.terminal import DataTable, console, second_of, write_json
 
 _LOOKS_FILE = "rollout.jsonl"
-
 _LOOKS_SHOWN = 10
 rollout_app = typer.Typer(no_args_is_help=False, rich_markup_mode="markdown")
 

@@ -26,7 +26,7 @@ _CERTAINLY_VALUES = 50
 _FEWEST_ROWS = 20
 
 TOO_GOOD = 0.98
-_FEWEST = 50
+_FEWEST_FOR_A_LEAK = 50
 _NULLS_TOO_GOOD = 0.9
 _LATER_SHARE = 0.01
 _AFTER_WORDS = re.compile(
@@ -216,7 +216,7 @@ def leak_warning(
     known = labels.is_not_null()
     truth = labels.filter(known).to_numpy().astype(np.float64)
     values = column.filter(known)
-    if len(truth) < _FEWEST or len(np.unique(truth)) < 2:
+    if len(truth) < _FEWEST_FOR_A_LEAK or len(np.unique(truth)) < 2:
         return None
     power = ranking_power(_as_numbers(kind, values, truth, style), truth, task)
     if power > TOO_GOOD:
