@@ -2,8 +2,8 @@
 
 A step usually takes what it took in the newest run that trained, on this machine with these rows.
 Before there is one, figures of an idle machine with two cores stand in, for the history that the
-simulator writes; a machine that is slower shows itself in the steps that are over, and what is
-still to come is expected to take as many times longer.
+simulator writes, times the rows of the snapshot; a machine that is slower shows itself in the
+steps that are over, and what is still to come is expected to take as many times longer.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,13 @@ TYPICAL_SECONDS: Mapping[str, float] = {
     "push": 1.0,
     "report": 3.0,
 }
-_TRAIN, _CHAMPION, _NO_CHAMPION = "train", "champion", "none_yet"
+TYPICAL_ROWS = 240_000
+_BY_ROWS = frozenset({"snapshot", "data_quality", "features", "feature_quality"})
+_BY_DRAWN_ROWS = frozenset({"train", "evaluate"})
+_MOST_TIMES_DRAWN = 6.5
+"""A training draws rows: with the root of the history's size, up to ten million."""
+
+_SNAPSHOT, _TRAIN, _CHAMPION, _NO_CHAMPION = "snapshot", "train", "champion", "none_yet"
 _RUNNING = "running"
 # shorter steps do not measure the speed of the machine
 _SHORTEST_SECONDS = 2.0
@@ -44,6 +50,16 @@ class UsualSeconds:
 
     steps: Mapping[str, float]
     is_measured: bool
+
+    def of_rows(self, rows: int) -> "UsualSeconds":
+        """The same for a snapshot of so many rows, where no run has been measured."""
+        times = rows / TYPICAL_ROWS
+        if self.is_measured or times <= 1.0:
+            return self
+        factors = dict.fromkeys(_BY_ROWS, times)
+        factors |= dict.fromkeys(_BY_DRAWN_ROWS, min(times**0.5, _MOST_TIMES_DRAWN))
+        larger = {step: took * factors.get(step, 1.0) for step, took in self.steps.items()}
+        return UsualSeconds(larger, is_measured=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +129,7 @@ def progress_of(run_id: int, steps: Steps, usual: UsualSeconds, now_us: int) -> 
     if since_us is None:
         return None
     over = [one for one in steps if one.get("result") != _RUNNING]
+    usual = usual.of_rows(_rows(over))
     last = steps[-1]
     name, is_running = str(last.get("step", "")), last.get("result") == _RUNNING
     pace = _pace(over, usual.steps)
@@ -132,6 +149,12 @@ def progress_of(run_id: int, steps: Steps, usual: UsualSeconds, now_us: int) -> 
             one.get("step") == _CHAMPION and one.get("result") == _NO_CHAMPION for one in over
         ),
     )
+
+
+def _rows(over: Steps) -> int:
+    """Rows of the snapshot; 0 as long as it is not there."""
+    found = (one.get("rows") for one in over if one.get("step") == _SNAPSHOT)
+    return next((rows for rows in found if isinstance(rows, int)), 0)
 
 
 def _pace(over: Steps, usual: Mapping[str, float]) -> float:

@@ -60,6 +60,16 @@ def test_on_a_slow_machine_what_is_to_come_takes_as_much_longer_as_what_is_over(
     assert (late.ends_at_us - at(20)) > 3 * (usual.ends_at_us - at(20))
 
 
+def test_a_larger_history_is_expected_to_take_longer_and_is_no_slow_machine() -> None:
+    """As of a hundred million rows: 40 minutes in all, where a quarter of them is over."""
+    snapshot = {**over("snapshot", 0.1, 884), "rows": 100_000_000}
+    steps = [FIRST[0], snapshot, running("features", 900)]
+    found = progress_of(1, steps, TYPICAL, at(900))
+    assert found is not None
+    left_seconds = (found.ends_at_us - at(900)) / MICROS_PER_SECOND
+    assert 1_000 < left_seconds < 3_000
+
+
 def test_a_later_run_is_measured_by_the_newest_one_that_trained(engine: Engine) -> None:
     first, second = (request_run(engine, "retraining", due, "schedule") for due in (1, 2))
     claim_next(engine)
