@@ -52,7 +52,7 @@ class UsualSeconds:
     is_measured: bool
 
     def of_rows(self, rows: int) -> "UsualSeconds":
-        """The same for a snapshot of so many rows, where no run has been measured."""
+        """The same for a snapshot of this many rows, where no run has been measured."""
         times = rows / TYPICAL_ROWS
         if self.is_measured or times <= 1.0:
             return self
