@@ -17,8 +17,7 @@ from prometheus_client import (
 )
 
 from api.row_metrics import AllRoutes, AllVersions, RouteMetrics
-from native.metrics import NativeParts
-from shared.machine_metrics import BuildInfo
+from shared.machine_metrics import BuildInfo, NativeParts
 
 # No `_created` series beside every counter: nothing uses them.
 disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -13,14 +13,13 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Engine
 from structlog.typing import FilteringBoundLogger
 
-from native.metrics import NativeParts
 from scheduler.drift.alarm import ALARM
 from scheduler.run_history import newest_check
 from scheduler.schedule.jobs import JOBS
 from scheduler.schedule.watcher import REQUESTED_BY
 from shared.clock import MICROS_PER_SECOND
 from shared.errors import DataUnavailable
-from shared.machine_metrics import BuildInfo
+from shared.machine_metrics import BuildInfo, NativeParts
 from shared.tables.job_schedules import JobSchedule, read_schedules
 from shared.tables.notifications import Delivery, Event, count_notifications
 from shared.tables.run_counts import JobCounts, count_runs

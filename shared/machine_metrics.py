@@ -1,4 +1,4 @@
-"""Metrics of the build, the disks and the wall clock, the same for both services."""
+"""Metrics of the build, native parts, the disks and the wall clock, the same for both services."""
 
 import platform
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy import make_url
 
+from native.catalogue import states as states_of_parts
 from shared.clock import SETTLE_SECONDS, ClockState, MachineClock
 from shared.system.files import disk_space, existing_folder
 from shared.version import VERSION
@@ -27,6 +28,20 @@ class BuildInfo(Collector):
         )
         info.add_metric((self._service, VERSION, platform.python_version()), 1)
         return (info,)
+
+
+class NativeParts(Collector):
+    """1 or 0 for each part that this process has needed."""
+
+    def collect(self) -> Iterable[Metric]:
+        gauge = GaugeMetricFamily(
+            "understudy_native_in_use",
+            "1 while the native part is in use, 0 while its fallback is (docs/couplings.md)",
+            labels=("part",),
+        )
+        for name, is_in_use in states_of_parts().items():
+            gauge.add_metric((name,), float(is_in_use))
+        return (gauge,)
 
 
 class DiskMetrics(Collector):
