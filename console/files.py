@@ -14,8 +14,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.bundle.version import Version
-from shared.contracts.audit import AuditLine
 from shared.contracts.http import parse_if_agreed
+from shared.contracts.people import AuditLine
 from shared.errors import DataUnavailable
 
 MAX_JSON_BYTES = 8 * 1024 * 1024

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, or_, select
 from scheduler.drift.alarm import ALARM
 from scheduler.schedule.jobs import DRIFT, RETRAINING
 from shared.clock import MICROS_PER_DAY, isoformat, to_micros
-from shared.contracts.audit import AuditEntry, AuditTrailView
+from shared.contracts.people import AuditEntry, AuditTrailView
 from shared.tables.approvals import Approval, waiting
 from shared.tables.engine import database_errors
 from shared.tables.notifications import Event, Notification

@@ -11,7 +11,6 @@ import httpx
 
 from shared.bundle.archive import MAX_BUNDLE_BYTES
 from shared.bundle.version import Version
-from shared.contracts.audit import AuditTrailView
 from shared.contracts.health import HealthStatus
 from shared.contracts.http import (
     BUNDLE_SIGNATURE,
@@ -25,6 +24,7 @@ from shared.contracts.http import (
     parse_if_agreed,
 )
 from shared.contracts.models import CurrentModel, ModelChanged, Models
+from shared.contracts.people import AuditTrailView
 from shared.contracts.rollouts import Mode, RolloutRequest, RolloutView
 from shared.errors import UnderstudyError
 from shared.tracing.spans import TRACEPARENT, current_context

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from shared.clock import isoformat
-from shared.contracts.audit import AuditEntry
 from shared.contracts.models import ModelSummary
+from shared.contracts.people import AuditEntry
 from shared.printable import printable
 from shared.tables.schema import approvals as approvals_table
 from shared.tables.schema import model_training_runs as runs_table

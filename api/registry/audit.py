@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from shared.clock import Clock, isoformat
-from shared.contracts.audit import AuditEntry, AuditTrailView
+from shared.contracts.people import AuditEntry, AuditTrailView
 from shared.system.files import sync_file
 
 # The predecessor's hash in the first line.

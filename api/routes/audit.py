@@ -17,8 +17,8 @@ from api.http.problems import (
     Problem,
 )
 from api.service import Service
-from shared.contracts.audit import AuditTrailView
 from shared.contracts.decisions import DecisionView
+from shared.contracts.people import AuditTrailView
 from shared.keys.tokens import Role
 
 Limit = Annotated[int, Query(ge=1, le=500, description="Lines, newest first")]

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from console.screen import NotFound, Params, Reading, Row, Screen
 from shared.bundle.version import Version
-from shared.contracts.audit import AuditTrailView
 from shared.contracts.models import Models
+from shared.contracts.people import AuditTrailView
 from shared.dossier import (
     Dossier,
     DossierParts,

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from console.screen import Params, Reading, Row, Screen
-from shared.contracts.audit import AuditEntry, AuditTrailView
+from shared.contracts.people import AuditEntry, AuditTrailView
 from shared.tables.schema import data_changes
 
 _PAGE = 50

@@ -1,7 +1,7 @@
-"""The person behind a change, beside the token that allows it, and what one says of a candidate."""
+"""People behind changes: their names, what they say of a candidate, and the audit trail."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -80,3 +80,44 @@ class ApprovalRequest(BaseModel):
         default=None, max_length=64, description="Only if the candidate is this bundle; else 409"
     )
     person: Person | None = None
+
+
+class AuditLine(BaseModel):
+    """An attempt to change what is served.
+
+    Attributes:
+        before: the digest of the line before this one.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    at: str
+    what: str
+    who: str
+    why: str
+    version: str | None = None
+    before: str
+
+
+class AuditEntry(BaseModel):
+    """One line of the trail."""
+
+    number: int = Field(description="Counted from 1, in the order of writing")
+    at: str | None
+    what: str | None
+    who: str | None = Field(description="A token, and a person where one was named: operator/anna")
+    why: str | None
+    version: str | None
+    details: dict[str, Any] = Field(description="The line's other members")
+    is_readable: bool = Field(description="false: a kill or a full disk left it unfinished")
+    follows: bool = Field(description="false: its hash does not match the line before it")
+
+
+class AuditTrailView(BaseModel):
+    """Lines of the trail, newest first, and whether it is whole."""
+
+    entries: list[AuditEntry]
+    lines: int = Field(description="In all")
+    is_whole: bool = Field(description="The hash chain is intact; a truncated end is not detected")
+    broken: list[int] = Field(description="Numbers of the lines that break it, at most 100")
+    next_before: int | None = Field(description="`before` of the next page; null: the last one")

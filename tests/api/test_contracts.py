@@ -9,11 +9,11 @@ from pydantic import BaseModel
 
 from api.registry.audit import AuditTrail
 from shared.clock import SystemClock
-from shared.contracts.audit import AuditLine
 from shared.contracts.feedback import FeedbackAnswer
 from shared.contracts.health import AlertAnswer, Alive, Health, HealthStatus, Ready
 from shared.contracts.http import ProblemBody, parse_contract
 from shared.contracts.models import CurrentModel, ModelChanged, Models, Revoked
+from shared.contracts.people import AuditLine
 from shared.contracts.rollouts import RolloutChanged
 from shared.contracts.runs import RunRequested, Runs, RunView
 from shared.keys.tokens import Role

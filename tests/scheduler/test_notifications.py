@@ -17,7 +17,7 @@ from scheduler.notifier import NotDelivered, NotificationWebhook, Notifier
 from scheduler.scoring_api import ApiUnavailable
 from scheduler.settings import SchedulerSettings
 from shared.clock import MICROS_PER_SECOND, SystemClock, isoformat
-from shared.contracts.audit import AuditEntry, AuditTrailView
+from shared.contracts.people import AuditEntry, AuditTrailView
 from shared.tables.approvals import WantedApproval, hold
 from shared.tables.notifications import Event
 from shared.tables.runs import RunStatus, claim_next, finish, request_run

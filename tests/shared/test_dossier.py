@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.audit import AuditEntry
+from shared.contracts.people import AuditEntry
 from shared.dossier import (
     DossierParts,
     StoredParts,

@@ -9,9 +9,9 @@ import typer
 from shared.bundle.archive import unpack
 from shared.bundle.version import Version
 from shared.clock import SystemClock
-from shared.contracts.audit import AuditTrailView
 from shared.contracts.http import Contract, ContractBroken
 from shared.contracts.models import Models
+from shared.contracts.people import AuditTrailView
 from shared.dossier import DossierParts, about, as_html, as_markdown, build_dossier, read_stored
 from shared.errors import DataUnavailable, UnderstudyError
 from shared.system.files import make_folder
