@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from shared.bundle.archive import unpack
 from shared.errors import UnderstudyError
-from shared.scoring.loading import load_model
 from shared.scoring.model import Model
+from shared.scoring.session import load_model
 from shared.system.child_processes import end_with_parent
 
 _SEED = 20_240_131

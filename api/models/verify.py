@@ -24,8 +24,8 @@ from shared.bundle.archive import Bundle, unpack
 from shared.clock import Clock
 from shared.errors import ModelLoadError
 from shared.keys.store import KeyStore, verify
-from shared.scoring.loading import check_allowed, load_model
 from shared.scoring.model import check_fits
+from shared.scoring.session import check_allowed, load_model
 from shared.system.child_processes import (
     bare_environment,
     how_it_ended,

@@ -25,7 +25,7 @@ from pydantic import BaseModel
 from api.rollout.arm_counts import Counters
 from shared.bundle.archive import unpack
 from shared.errors import ModelLoadError
-from shared.scoring.loading import load_model
+from shared.scoring.session import load_model
 from shared.system.child_processes import end_with_parent
 from shared.usecase.serving import FloatMatrix, FloatVector, ServedModel, TaskPrediction
 

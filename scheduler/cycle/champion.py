@@ -19,8 +19,8 @@ from shared.bundle.manifest import Manifest
 from shared.bundle.version import Version
 from shared.errors import BundleError, ModelLoadError, SignatureInvalid, UnderstudyError
 from shared.keys.store import Keys, verify
-from shared.scoring.loading import load_model
 from shared.scoring.model import Model
+from shared.scoring.session import load_model
 from shared.usecase.serving import FeatureSet
 
 _log = structlog.get_logger()

@@ -19,8 +19,8 @@ from shared.bundle.manifest import Manifest, served_signature
 from shared.bundle.version import Version
 from shared.clock import isoformat, to_datetime
 from shared.scoring.library_versions import PICKLE, library_versions
-from shared.scoring.loading import load_model
 from shared.scoring.model import Model
+from shared.scoring.session import load_model
 from shared.tables.engine import database_errors
 from shared.tables.schema import model_training_runs
 from shared.usecase.learning import CHOSEN, Candidate

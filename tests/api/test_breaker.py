@@ -9,7 +9,7 @@ import pytest
 from api.settings import Settings
 from api.smoke import check
 from shared.bundle.archive import unpack
-from shared.scoring.loading import load_model
+from shared.scoring.session import load_model
 from tests.api.bundles import Signer, bias_of
 from tests.api.faulty import FAILS, WORKS, nan_model
 from tests.api.server import Running, wait_until

@@ -12,7 +12,7 @@ from api.models.model_slot import LiveModel, make_live
 from api.row_metrics import AllVersions
 from api.settings import Settings
 from shared.bundle.archive import unpack
-from shared.scoring.loading import load_model
+from shared.scoring.session import load_model
 from shared.usecase.serving import FloatMatrix
 from tests.api.bundles import Signer, install
 from tests.api.faulty import FAILS, nan_model

@@ -35,7 +35,7 @@ from shared.bundle.archive import Bundle, unpack
 from shared.clock import MICROS_PER_DAY, to_datetime
 from shared.intervals import Interval
 from shared.rows.schema import Row
-from shared.scoring.loading import load_model
+from shared.scoring.session import load_model
 from shared.tables.engine import connect, migrate
 from shared.tables.runs import Run, RunStatus
 from shared.tasks import TaskKind

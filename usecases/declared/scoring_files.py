@@ -23,8 +23,8 @@ from shared.rows.convert import RowConverter
 from shared.rows.encoder import feature_set_of
 from shared.rows.frames import encode_frame
 from shared.rows.row_store import DeclaredRowStore
-from shared.scoring.loading import load_model
 from shared.scoring.model import Model, check_fits
+from shared.scoring.session import load_model
 from shared.tables.engine import database_errors, lasting_transaction
 from shared.tasks import answer_function
 from shared.tasks.answer_frame import answer_frame

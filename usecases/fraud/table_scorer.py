@@ -22,8 +22,8 @@ from shared.importing.convert import NUMBERS, TEXTS, convert
 from shared.importing.files import PLACES, SourceTable
 from shared.importing.mapping import REQUIRED, TARGETS, Mapping, MappingError
 from shared.importing.profile import look_over
-from shared.scoring.loading import load_model
 from shared.scoring.model import Model
+from shared.scoring.session import load_model
 from shared.tables.bulk import seen_rows
 from shared.tables.engine import database_errors, lasting_transaction, to_json
 from shared.tables.locks import lock_for_writing
