@@ -5,9 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from shared.local_paths import AbsolutePath
 from shared.outbound import Address
-from shared.settings import SettingGroup
+from shared.settings import AbsolutePath, SettingGroup
 from shared.sizes import GIB, MIB
 from shared.usecase.serving import DEFAULT_BOUNDS
 

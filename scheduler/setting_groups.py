@@ -8,9 +8,8 @@ from pydantic import Field, field_validator
 from scheduler.cycle.as_of import parse_as_of
 from shared.execution.ray_cluster import host_of
 from shared.intervals import Interval
-from shared.local_paths import AbsolutePath
 from shared.outbound import SecretAddress, SecretWebhook
-from shared.settings import SettingGroup
+from shared.settings import AbsolutePath, SettingGroup
 from shared.sizes import GIB
 from shared.tables.archive import LEAST_DAYS
 from shared.tables.notifications import Event

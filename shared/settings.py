@@ -6,9 +6,10 @@ same name in capitals, and its description is the text of docs/operations/settin
 """
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     Field,
     SecretStr,
     ValidationError,
@@ -20,11 +21,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from native.catalogue import PartNames
 from shared.errors import SettingsError
-from shared.local_paths import AbsolutePath
 from shared.log_limits import LogLimits
 from shared.outbound import Address, StoreUrl, TableAddress, own_api
 from shared.sizes import MIB, read_size
 from shared.tables.url import DatabaseUrl
+
+AbsolutePath = Annotated[Path, AfterValidator(Path.absolute)]
+"""A setting's type: made absolute once, so that a child in another folder means the same file."""
 
 
 class SettingGroup(BaseSettings):

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from shared.local_paths import AbsolutePath
 from shared.settings import (
+    AbsolutePath,
     ApiClientSettings,
     CandidateSettings,
     ConsoleListenSettings,

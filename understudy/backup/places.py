@@ -15,8 +15,8 @@ from typing import BinaryIO, Self
 from pydantic import Field
 
 from shared.errors import DataUnavailable
-from shared.local_paths import AbsolutePath
 from shared.settings import (
+    AbsolutePath,
     CandidateSettings,
     DataSettings,
     DriftReportSettings,
