@@ -41,6 +41,7 @@ _DECISION_COLUMNS = (
 
 _JSON_COLUMNS = ("component_scores", "matched_rules", "reason_codes")
 _NOTHING = "[]"
+_VECTOR = np.dtype("<f4")
 
 DecisionRecord = tuple[Any, ...]
 """Values in the order of `RecordFormat.columns`; JSON columns are objects."""
@@ -146,7 +147,7 @@ class RecordFormat:
             latency_ms,
             decided.sent_by,
         )
-        vector = decided.vector.astype("<f4", copy=False).tobytes()
+        vector = decided.vector.astype(_VECTOR, copy=False).tobytes()
         return encode_row(values, vector, is_quarantined=is_quarantined)
 
     def decode(self, payload: bytes) -> DecisionRecord | Label:

@@ -161,10 +161,10 @@ class ScoringPipeline:
 
     def _accept(self, received: Sequence[Received], outcomes: Outcomes) -> list[Accepted]:
         """Rows that make sense, stamped with their ingestion time; the others have a problem."""
-        to_transaction, ingestion = self._parts.use_case.to_transaction, self._parts.clock.ingestion
+        to_transaction, row_id = self._parts.use_case.to_transaction, self._fields.row_id
+        instants = self._parts.clock.ingestions(len(received))
         accepted = []
-        for position, one in enumerate(received):
-            now_us, stamp_us = ingestion()
+        for position, (one, (now_us, stamp_us)) in enumerate(zip(received, instants, strict=True)):
             try:
                 transaction = to_transaction(one.request, now_us)
             except ValueError as error:
@@ -173,7 +173,7 @@ class ScoringPipeline:
             if stamp_us != now_us:
                 # the clock was set back
                 transaction = replace(transaction, ingested_at_us=stamp_us)
-            accepted.append(_accepted(one, position, transaction, now_us, self._fields.row_id))
+            accepted.append(_accepted(one, position, transaction, now_us, row_id))
         return accepted
 
     def _deduplicate(
@@ -315,7 +315,7 @@ class ScoringPipeline:
             Problem: they could not be kept, so they were not made.
         """
         parts, now = self._parts, time.perf_counter()
-        recorded = [self._recorded(one, now) for one in scored]
+        recorded = self._recorded(scored, now)
         commits = self._append(recorded)
         parts.metrics.versions.answered(
             [
@@ -353,16 +353,14 @@ class ScoringPipeline:
             parts.cache.drop([one.key for one in recorded])
             raise Problem(JOURNAL_FULL, str(error), headers=_RETRY) from error
 
-    def _recorded(self, scored: Scored, now: float) -> Recorded:
-        row, decided, answer = scored
-        record = self._encode(
-            decided,
-            answer,
-            self._feature_set_version,
-            round((now - row.received.started) * 1e3, 3),
-            is_quarantined=row.is_quarantined,
-        )
-        return Recorded(row.key, record, decided.served)
+    def _recorded(self, scored: Sequence[Scored], now: float) -> list[Recorded]:
+        encode, version = self._encode, self._feature_set_version
+        recorded = []
+        for row, decided, answer in scored:
+            latency_ms = round((now - row.received.started) * 1e3, 3)
+            record = encode(decided, answer, version, latency_ms, is_quarantined=row.is_quarantined)
+            recorded.append(Recorded(row.key, record, decided.served))
+        return recorded
 
 
 def _accepted(

@@ -62,12 +62,21 @@ class MonotonicClock:
 
     def ingestion(self) -> Instant:
         """The present, and the ingestion time of a row that is accepted now."""
+        (instant,) = self.ingestions(1)
+        return Instant(*instant)
+
+    def ingestions(self, count: int) -> Iterable[tuple[int, int]]:
+        """The same of rows that are accepted together, in pairs: the clock is read once."""
         with self._lock:
-            now_us = self._now_us()
-            stamp_us = self._last_stamp_us + 1
-            stamp_us = max(stamp_us, now_us)
-            self._last_stamp_us = stamp_us
-        return Instant(now_us, stamp_us)
+            first_us = self._now_us()
+            first_stamp_us = max(self._last_stamp_us + 1, first_us)
+            self._last_us = first_us + count - 1
+            self._last_stamp_us = first_stamp_us + count - 1
+        return zip(
+            range(first_us, first_us + count),
+            range(first_stamp_us, first_stamp_us + count),
+            strict=True,
+        )
 
     def ahead_us(self) -> int:
         """The lead of the last ingestion time over the clock; 0 unless the clock was set back."""

@@ -2,6 +2,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api.journal.entries import Decided, encode_decision
 from api.scoring.idempotency import DecisionCache
@@ -38,6 +40,17 @@ def test_a_strict_clock_never_repeats_itself_nor_goes_back() -> None:
     assert clock.now_us() == 7
     inner.now = 100
     assert clock.now_us() == 100
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**13), st.integers(1, 64)), min_size=1, max_size=8))
+def test_rows_accepted_together_get_the_times_that_they_get_one_by_one(
+    readings: list[tuple[int, int]],
+) -> None:
+    inner = StoppedClock()
+    together, in_turn = MonotonicClock(inner), MonotonicClock(inner)
+    for inner.now, rows in readings:
+        assert list(together.ingestions(rows)) == [in_turn.ingestion() for _ in range(rows)]
+    assert together.ahead_us() == in_turn.ahead_us()
 
 
 def test_batches_with_common_users_do_not_wait_for_each_other_forever() -> None:

@@ -65,7 +65,7 @@ def taken(
     words = new_rows(len(rows))
     holders = []
     for at, row in enumerate(rows):
-        put_row(words, at, at, row, NO_SUMS)
+        put_row(words.data, at, at, row, NO_SUMS)
         windows.setdefault(row.user_id, window_before(row, []))
         windows[row.user_id].give_room()
         holders.append(windows[row.user_id])

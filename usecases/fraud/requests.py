@@ -5,6 +5,7 @@ dropped would be scored as a payment without a merchant.
 """
 
 from collections.abc import Set
+from datetime import datetime
 from secrets import token_hex
 from typing import Annotated, ClassVar, Literal
 
@@ -60,6 +61,7 @@ Latitude = Annotated[float, Field(strict=True, ge=-90, le=90)]
 Longitude = Annotated[float, Field(strict=True, ge=-180, le=180)]
 Hour = Annotated[int, Field(strict=True, ge=0, le=23)]
 OffsetMinutes = Annotated[int, Field(strict=True, ge=-840, le=840)]
+_Place = tuple[float | None, float | None]
 
 
 class TransactionRequest(RowRequest):
@@ -118,48 +120,50 @@ def to_transaction(request: TransactionRequest, now_us: int) -> Transaction:
     Raises:
         ValueError: well-typed but without sense; the text begins with the field's name.
     """
-    _refuse_nonsense(request)
+    # its values by name: twice as fast as twenty attributes of a model, for every row
+    sent = request.__dict__
+    lat, lon, home_lat, home_lon = sent["lat"], sent["lon"], sent["home_lat"], sent["home_lon"]
+    _refuse_nonsense(sent["currency"], (lat, lon), (home_lat, home_lon))
+    row_id, user_id, merchant_id = sent["transaction_id"], sent["user_id"], sent["merchant_id"]
     # one random number for all three ids: generating it is the most expensive call here
-    named = request.transaction_id and request.user_id and request.merchant_id
-    fresh = "" if named else token_hex(16)
-    anonymous = ANONYMOUS_PREFIX + fresh
+    fresh = "" if row_id and user_id and merchant_id else token_hex(16)
     return Transaction(
-        transaction_id=request.transaction_id or fresh,
-        user_id=request.user_id or anonymous,
-        merchant_id=request.merchant_id or anonymous,
-        event_time_us=_event_time(request, now_us),
+        transaction_id=row_id or fresh,
+        user_id=user_id or ANONYMOUS_PREFIX + fresh,
+        merchant_id=merchant_id or ANONYMOUS_PREFIX + fresh,
+        event_time_us=_event_time(sent["event_time"], sent["transaction_time"], now_us),
         ingested_at_us=now_us,
-        amount=request.amount,
-        currency=request.currency,
-        transaction_type=request.transaction_type,
-        merchant_category=request.merchant_category,
-        channel=request.channel,
-        country=request.country or request.location_region,
-        lat=request.lat,
-        lon=request.lon,
-        home_lat=request.home_lat,
-        home_lon=request.home_lon,
-        device_id=request.device_id,
-        utc_offset_min=request.utc_offset_min,
+        amount=sent["amount"],
+        currency=sent["currency"],
+        transaction_type=sent["transaction_type"],
+        merchant_category=sent["merchant_category"],
+        channel=sent["channel"],
+        country=sent["country"] or sent["location_region"],
+        lat=lat,
+        lon=lon,
+        home_lat=home_lat,
+        home_lon=home_lon,
+        device_id=sent["device_id"],
+        utc_offset_min=sent["utc_offset_min"],
     )
 
 
-def _refuse_nonsense(request: TransactionRequest) -> None:
-    if request.currency not in ISO_4217:
-        raise ValueError(f"currency: {request.currency[:16]!r} is not an ISO 4217 code, e.g. EUR")
-    if (request.lat is None) != (request.lon is None):
+def _refuse_nonsense(currency: str, place: _Place, home: _Place) -> None:
+    if currency not in ISO_4217:
+        raise ValueError(f"currency: {currency[:16]!r} is not an ISO 4217 code, e.g. EUR")
+    if (place[0] is None) != (place[1] is None):
         raise ValueError("lat: give lat and lon together, or neither")
-    if (request.home_lat is None) != (request.home_lon is None):
+    if (home[0] is None) != (home[1] is None):
         raise ValueError("home_lat: give home_lat and home_lon together, or neither")
 
 
-def _event_time(request: TransactionRequest, now_us: int) -> int:
-    if request.event_time is None:
-        return _latest_in_hour(request.transaction_time, now_us)
-    instant_us = to_micros(request.event_time)
+def _event_time(event_time: datetime | None, hour: int | None, now_us: int) -> int:
+    if event_time is None:
+        return now_us if hour is None else _latest_in_hour(hour, now_us)
+    instant_us = to_micros(event_time)
     if instant_us > now_us + MAX_AHEAD_US:
         raise ValueError(
-            f"event_time: {request.event_time.isoformat()} is more than one day after now, "
+            f"event_time: {event_time.isoformat()} is more than one day after now, "
             f"{isoformat(now_us)}"
         )
     if instant_us < EARLIEST_US:
@@ -167,9 +171,7 @@ def _event_time(request: TransactionRequest, now_us: int) -> int:
     return instant_us
 
 
-def _latest_in_hour(hour: int | None, now_us: int) -> int:
-    if hour is None:
-        return now_us
+def _latest_in_hour(hour: int, now_us: int) -> int:
     hours_ago = (now_us // MICROS_PER_HOUR - hour) % 24
     if hours_ago == 0:
         return now_us

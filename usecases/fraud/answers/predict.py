@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.transaction import Transaction
 from shared.usecase.serving import Answer, FloatVector, ServedModel
 
-from ..judgement import Decision, judge
+from ..judgement import BLOCK, REVIEW, judge
 from .verdict import model_reasons
 
 
@@ -39,11 +39,11 @@ def predict(
     reasons = model_reasons(judgement)
     body = {
         "transaction_id": transaction.transaction_id,
-        "is_fraud": judgement.decision is Decision.BLOCK,
+        "is_fraud": judgement.decision is BLOCK,
         "probability": judgement.probability,
         "is_outlier": judgement.is_outlier,
         "anomaly_score": judgement.anomaly_score,
-        "review_required": judgement.decision is Decision.REVIEW,
+        "review_required": judgement.decision is REVIEW,
         "version": model.version,
         "message": reasons[0]["message"] if reasons else "nothing unusual",
     }

@@ -8,7 +8,7 @@ review rule matches. A rule that could not be evaluated counts as a review rule.
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ..judgement import ANOMALY_COMPONENTS, Decision, Judgement
+from ..judgement import ANOMALY_COMPONENTS, APPROVE, Decision, Judgement
 from ..rules.rulefile import Rule
 from ..rules.ruleset import RuleFindings, RuleSet
 from ..rules.variables import RuleEvidence, Value, readable
@@ -49,7 +49,7 @@ def reach_verdict(rules: RuleSet, evidence: RuleEvidence) -> RowVerdict:
 
 def model_reasons(judgement: Judgement) -> list[Reason]:
     """The reasons why the models alone would not approve; empty when they would."""
-    if judgement.decision is Decision.APPROVE:
+    if judgement.decision is APPROVE:
         return []
     reasons = _probability_reasons(judgement)
     if judgement.is_outlier:

@@ -22,6 +22,7 @@ class Pasts:
         self._live = live
         self.stored = stored
         self._remote = remote
+        self.reads_ahead = remote is not None
         # by user: the pending rows, and the window of rows stored at that time
         self._ahead: dict[str, tuple[NewestPending, UserWindow | None]] = {}
 
@@ -29,7 +30,7 @@ class Pasts:
         """Read in one round trip what `lasting` of new users and the sums of all rows will need.
 
         Each window is given once, soon after; those of the call before are dropped. Does nothing
-        where a read costs no round trip.
+        where a read costs no round trip (`reads_ahead`).
         """
         self._ahead.clear()
         remote = self._remote

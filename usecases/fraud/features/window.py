@@ -114,7 +114,7 @@ class UserWindow:
         count = len(transactions)
         rows = new_rows(count)
         for at, transaction in enumerate(transactions):
-            put_row(rows, at, 0, transaction, sums)
+            put_row(rows.data, at, 0, transaction, sums)
         return take([self] * count, rows, wanted, out) is None
 
     def _hold(self, block: Micros) -> int:

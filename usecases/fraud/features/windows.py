@@ -38,6 +38,7 @@ class KeptWindows:
 
     Attributes:
         rows: places for rows of all windows together.
+        get: the window of a user, if there is one.
     """
 
     def __init__(self, max_users: int, max_rows: int) -> None:
@@ -45,6 +46,7 @@ class KeptWindows:
         self._max_users = max_users
         self._max_rows = max_rows
         self._windows: dict[str, UserWindow] = {}
+        self.get: Callable[[str], UserWindow | None] = self._windows.get
         self._users: list[str] = []
         self._turn = 0
         self._dice = random.Random(0)  # noqa: S311 - any will do
@@ -54,9 +56,6 @@ class KeptWindows:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._users)
-
-    def get(self, user_id: str) -> UserWindow | None:
-        return self._windows.get(user_id)
 
     def next_turn(self) -> None:
         """Windows used from now on are the most recent, and are not evicted in this call."""
@@ -182,9 +181,10 @@ class RecentWindows:
             windows = self._windows_of(transactions)
             rows = new_rows(len(transactions))
             lines = [line for line, window in enumerate(windows) if window is not None]
+            words, sums_of = rows.data, self._live.sums
             for at, line in enumerate(lines):
                 transaction = transactions[line]
-                put_row(rows, at, line, transaction, self._live.sums(transaction))
+                put_row(words, at, line, transaction, sums_of(transaction))
             held = [window for window in windows if window is not None]
             # after growing: windows may have moved in memory
             computed = take(held, rows, TELL | ADD, out)
@@ -221,9 +221,9 @@ class RecentWindows:
         """A window with a place for each row; a missing window is requested once per user."""
         now = self._clock()
         self._windows.next_turn()
-        self._pasts.read_ahead(
-            [row for row in transactions if self._is_new(row, now)], transactions
-        )
+        if self._pasts.reads_ahead:
+            new = [row for row in transactions if self._is_new(row, now)]
+            self._pasts.read_ahead(new, transactions)
         lost: set[str] = set()
         windows: list[UserWindow | None] = []
         for transaction in transactions:

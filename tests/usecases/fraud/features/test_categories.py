@@ -78,7 +78,7 @@ def test_batch_and_online_give_the_same_bits_for_any_words(
     ]
     online = new_rows(len(rows))
     for at, row in enumerate(rows):
-        put_row(online, at, 0, row, NO_SUMS)
+        put_row(online.data, at, 0, row, NO_SUMS)
     served = online.view(np.float64)[:, ROW_CODES:].astype(np.float32)
     batch = compute(frame(rows))[:, KERNEL_FEATURES:]
     np.testing.assert_array_equal(served, batch)
