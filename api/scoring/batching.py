@@ -276,21 +276,20 @@ class MicroBatcher:
         self, request: PendingRequest, outcome: RowOutcome, trace: BatchTrace | None
     ) -> None:
         """Send an outcome; of one that was held the trace may have ended."""
+        recipient = request.recipient
         if isinstance(outcome, Problem) and outcome.kind.status >= _FAILED:
             self._note(request, outcome, trace)
-        if isinstance(request.recipient, _FutureRecipient):
-            request.recipient.resolve(outcome)
+        if isinstance(recipient, _FutureRecipient):
+            recipient.resolve(outcome)
             return
-        if isinstance(outcome, Reply):
-            status = 200
-            request.recipient.answer(
-                200, self._head_of(outcome.version), orjson.dumps(outcome.body)
-            )
-        else:
+        if isinstance(outcome, Problem):
             status = outcome.kind.status
             own = (REQUEST_ID_HEADER, request.log_fields()["request_id"].encode())
             headers = [*problem_headers(outcome, self._models.version_header), own]
-            request.recipient.answer(status, rendered(headers), outcome.render())
+            recipient.answer(status, rendered(headers), outcome.render())
+        else:
+            status = 200
+            recipient.answer(status, self._head_of(outcome.version), orjson.dumps(outcome.body))
         request.row_route.metrics.answered(status, time.perf_counter() - request.started)
 
     def _note(self, request: PendingRequest, problem: Problem, trace: BatchTrace | None) -> None:

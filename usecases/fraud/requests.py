@@ -9,7 +9,7 @@ from datetime import datetime
 from secrets import token_hex
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from shared.clock import MICROS_PER_HOUR, isoformat, to_micros
 from shared.request_types import ONE_FORM, Instant, RowRequest, text_limits
@@ -61,7 +61,7 @@ Latitude = Annotated[float, Field(strict=True, ge=-90, le=90)]
 Longitude = Annotated[float, Field(strict=True, ge=-180, le=180)]
 Hour = Annotated[int, Field(strict=True, ge=0, le=23)]
 OffsetMinutes = Annotated[int, Field(strict=True, ge=-840, le=840)]
-_Place = tuple[float | None, float | None]
+_Coordinates = tuple[float | None, float | None]
 
 
 class TransactionRequest(RowRequest):
@@ -114,8 +114,8 @@ class TransactionRequest(RowRequest):
     )
 
 
-def to_transaction(request: TransactionRequest, now_us: int) -> Transaction:
-    """The transaction a request stands for, every default filled in.
+def to_transaction(request: BaseModel, now_us: int) -> Transaction:
+    """The transaction a `TransactionRequest` stands for, every default filled in.
 
     Raises:
         ValueError: well-typed but without sense; the text begins with the field's name.
@@ -148,7 +148,7 @@ def to_transaction(request: TransactionRequest, now_us: int) -> Transaction:
     )
 
 
-def _refuse_nonsense(currency: str, place: _Place, home: _Place) -> None:
+def _refuse_nonsense(currency: str, place: _Coordinates, home: _Coordinates) -> None:
     if currency not in ISO_4217:
         raise ValueError(f"currency: {currency[:16]!r} is not an ISO 4217 code, e.g. EUR")
     if (place[0] is None) != (place[1] is None):

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from pydantic import BaseModel
 from sqlalchemy import Engine
@@ -48,9 +47,7 @@ class FraudServing:
     label_words: LabelWords = LABEL_WORDS
     decisions: Sequence[str] = tuple(map(str, Decision))
     prediction: Callable[[FloatVector, ServedModel], TaskPrediction] = prediction
-
-    def to_transaction(self, request: BaseModel, now_us: int) -> Transaction:
-        return to_transaction(cast(TransactionRequest, request), now_us)
+    to_transaction: Callable[[BaseModel, int], Transaction] = to_transaction
 
     def feature_source(
         self, engine: Engine, bounds: WindowBounds = DEFAULT_BOUNDS
