@@ -1,13 +1,13 @@
-"""DeLong's area and variance, against scikit-learn, the definition and the bootstrap."""
+"""Area, its variance and average precision, against scikit-learn and the definitions."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from scheduler.statistics.measure import bootstrap_variance
-from scheduler.statistics.ranking import auc_with_influence
+from scheduler.statistics.ranking import PrecisionSlots, auc_with_influence
 from scheduler.statistics.sample import Bools, Floats
 
 TIED_ROWS = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=60)
@@ -79,3 +79,31 @@ def test_delong_and_the_bootstrap_agree_on_the_error_of_a_difference() -> None:
     influence = auc_with_influence(after, positive)[1] - auc_with_influence(before, positive)[1]
     by_delong = float(np.square(influence).sum())
     assert np.sqrt(by_bootstrap) == pytest.approx(np.sqrt(by_delong), rel=0.1)
+
+
+ROWS = st.lists(
+    st.tuples(st.integers(-4, 4), st.booleans(), st.integers(0, 5)), min_size=2, max_size=60
+)
+
+
+@given(ROWS.filter(lambda rows: any(positive for _, positive, _ in rows)), st.integers(0, 999))
+def test_weighted_average_precision_is_that_of_scikit_learn(
+    rows: list[tuple[int, bool, int]], seed: int
+) -> None:
+    scores = np.array([score for score, _, _ in rows], dtype=np.float64)
+    positive = np.array([label for _, label, _ in rows])
+    codes = np.array([group for _, _, group in rows])
+    drawn = np.random.default_rng(seed).integers(1, 4, size=(int(codes.max()) + 1, 3))
+    weights = drawn.astype(np.float64)
+    found = PrecisionSlots(scores, positive, codes).average_precision(weights)
+    for column, value in enumerate(found):
+        expected = average_precision_score(positive, scores, sample_weight=weights[codes, column])
+        assert value == pytest.approx(expected)
+
+
+def test_a_group_that_is_not_drawn_counts_for_nothing() -> None:
+    scores = np.array([4.0, 3.0, 2.0, 1.0])
+    positive = np.array([True, False, True, False])
+    weights = np.array([[1.0], [0.0], [1.0], [1.0]])
+    slots = PrecisionSlots(scores, positive, np.arange(4))
+    assert slots.average_precision(weights)[0] == pytest.approx(1.0)
