@@ -116,7 +116,8 @@ def choose(examples: TrainingExamples, recipe: ClassifierChoice, watch: Watch = 
 
 def _parts(rows: int, recipe: ClassifierChoice) -> list[slice]:
     """The newest part first."""
-    size = rows - round(rows * (1.0 - recipe.validation_share))
+    share = rows - round(rows * (1.0 - recipe.validation_share))
+    size = min(share, recipe.max_validation_rows)
     count = recipe.parts if recipe.parts_from_rows <= rows <= recipe.parts_to_rows else 1
     return [slice(rows - (number + 1) * size, rows - number * size) for number in range(count)]
 

@@ -87,6 +87,7 @@ class ClassifierChoice(StrictTable):
     Attributes:
         validation_share: the newest share of the training rows, by which candidates are
             chosen and thresholds set; the model that is shipped has learned from them too.
+        max_validation_rows: of more rows than this in that share, the newest.
         parts: number of parts of that size, where the training rows are between `parts_from_rows`
             and `parts_to_rows`; else one: fewer rows cannot tell, more need no second look.
         max_negatives: candidates are compared by models of at most this many negatives.
@@ -96,6 +97,7 @@ class ClassifierChoice(StrictTable):
     """
 
     validation_share: float = Field(gt=0, le=0.3)
+    max_validation_rows: PositiveInt = 2_000_000
     parts: int = Field(ge=1, le=3)
     parts_from_rows: PositiveInt
     parts_to_rows: PositiveInt

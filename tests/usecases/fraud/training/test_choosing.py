@@ -54,6 +54,12 @@ def test_few_rows_are_judged_in_several_parts() -> None:
     assert choice.newest == slice(2_400, 3_000)
 
 
+def test_of_many_rows_the_newest_judge() -> None:
+    choice = choose(examples(), choice_among({"good": GOOD}, max_validation_rows=200))
+    assert choice.rows == 200
+    assert choice.newest == slice(2_800, 3_000)
+
+
 def test_where_the_newest_rows_cannot_judge_older_ones_do() -> None:
     given = examples()
     given.labels[-600:] = 0
