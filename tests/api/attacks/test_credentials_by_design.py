@@ -56,7 +56,7 @@ def test_nothing_else_in_the_service_reads_credentials() -> None:
         if (isinstance(node, ast.Constant) and node.value in (b"authorization", "authorization"))
         or (isinstance(node, ast.Name) and node.id == "read_token")
     }
-    assert reading == {"http/auth.py", "http/build.py"}
+    assert reading == {"http/access.py", "http/auth.py"}
 
 
 def test_the_doorkeeper_compares_no_bytes_but_by_digest() -> None:
