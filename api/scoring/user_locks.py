@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from pydantic import BaseModel
@@ -27,18 +27,6 @@ from shared.usecase.serving import FeatureSource, FloatMatrix, Reservation
 _STRIPES = 1_024
 # Tolerance for readings of two threads and for small clock corrections.
 _SET_BACK_US = MICROS_PER_SECOND
-
-
-class Instant(NamedTuple):
-    """The time at which a row was accepted.
-
-    Attributes:
-        now_us: the present, by which events are dated that name no instant.
-        stamp_us: the ingestion time, later than all before it.
-    """
-
-    now_us: int
-    stamp_us: int
 
 
 class MonotonicClock:
@@ -60,13 +48,12 @@ class MonotonicClock:
         with self._lock:
             return self._now_us()
 
-    def ingestion(self) -> Instant:
-        """The present, and the ingestion time of a row that is accepted now."""
-        (instant,) = self.ingestions(1)
-        return Instant(*instant)
-
     def ingestions(self, count: int) -> Iterable[tuple[int, int]]:
-        """The same of rows that are accepted together, in pairs: the clock is read once."""
+        """The present and the ingestion time of each row of some that are accepted together now.
+
+        The present dates events that name no instant; the ingestion time is later than all before
+        it. The clock is read once; each further row is a microsecond later.
+        """
         with self._lock:
             first_us = self._now_us()
             first_stamp_us = max(self._last_stamp_us + 1, first_us)

@@ -115,7 +115,7 @@ def test_stamps_are_a_strict_order_whatever_the_clock_does() -> None:
     clock = MonotonicClock(inner)
     stamps, present = [], []
     for inner.now in (NOW, NOW, NOW + HOUR, NOW, NOW - HOUR, NOW + 1, NOW + 2 * HOUR):
-        now_us, stamp_us = clock.ingestion()
+        [(now_us, stamp_us)] = clock.ingestions(1)
         present.append(now_us)
         stamps.append(stamp_us)
     assert stamps == sorted(set(stamps))
