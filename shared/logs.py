@@ -7,7 +7,7 @@ them; docs/security.md has the list.
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -35,14 +35,27 @@ _MASK = "***"
 # Longest value and traceback in characters, so that no line holds a whole body.
 _LONGEST_TEXT, _LONGEST_TRACEBACK = 2_000, 16_000
 # The same inside a text: credentials in URLs and headers, and how the libraries that refuse a
-# value (pydantic, SQLAlchemy, PostgreSQL) repeat it.
-_IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
+# value (pydantic, SQLAlchemy, PostgreSQL) repeat it. Functions replace them: a template is read by
+# a module that cannot be imported any more while a process ends.
+_IN_TEXT: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     # starts with a rare text: a pattern that starts with a word would be tried at every letter
-    (re.compile(r"(://[^:/@\s]*:)[^@/\s]+@"), r"\1***@"),
-    (re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE), r"\1 ***"),
-    (re.compile(r"input_value=.*?, input_type=", re.DOTALL), "input_value=***, input_type="),
-    (re.compile(r"\[parameters: .*?\]\n|\[parameters: .*\]", re.DOTALL), "[parameters: ***]\n"),
-    (re.compile(r"(Failing row contains |Key \([^)]*\)=)\(.*?\)", re.DOTALL), r"\1(***)"),
+    (re.compile(r"(://[^:/@\s]*:)[^@/\s]+@"), lambda found: f"{found[1]}***@"),
+    (
+        re.compile(r"\b(bearer|basic)\s+[\w.~+/=-]{8,}", re.IGNORECASE),
+        lambda found: f"{found[1]} ***",
+    ),
+    (
+        re.compile(r"input_value=.*?, input_type=", re.DOTALL),
+        lambda _: "input_value=***, input_type=",
+    ),
+    (
+        re.compile(r"\[parameters: .*?\]\n|\[parameters: .*\]", re.DOTALL),
+        lambda _: "[parameters: ***]\n",
+    ),
+    (
+        re.compile(r"(Failing row contains |Key \([^)]*\)=)\(.*?\)", re.DOTALL),
+        lambda found: f"{found[1]}(***)",
+    ),
 )
 # Keys of structlog that are not values of the event.
 _INTERNAL = frozenset({"exc_info", "stack_info", "_record", "_from_structlog"})

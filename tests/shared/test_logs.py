@@ -138,3 +138,25 @@ def test_masking_a_long_text_takes_no_longer_than_reading_it() -> None:
     begun = time.monotonic()
     masked(text="x" * 1_000_000, other="input_value=" * 10_000, third="a://b:" * 50_000)
     assert time.monotonic() - begun < 5
+
+
+LAST_WORDS = """
+import logging
+from shared.logs import configure_logging
+
+class Last:
+    def __del__(self):
+        logging.getLogger("last").error("bearer abcdefghijkl")
+
+configure_logging("api")
+last = Last()
+"""
+
+
+def test_what_is_logged_while_a_process_ends_is_masked_too() -> None:
+    """As a task that is destroyed by a second Ctrl-C: nothing can be imported any more."""
+    ended = subprocess.run(
+        [sys.executable, "-c", LAST_WORDS], capture_output=True, text=True, timeout=120, check=True
+    )
+    assert "bearer ***" in ended.stdout
+    assert "Traceback" not in ended.stderr
