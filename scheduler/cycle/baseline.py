@@ -40,17 +40,23 @@ def baseline_of(
     """
     rows = examples.train_rows
     step = thinned_step(len(examples.train_matrix))
+    instants = rows[TIME].to_numpy()
+    recent = instants > instants.max() - BASELINE_DAYS * MICROS_PER_DAY
+    # rows once: a column of a mapped file passes all its pages
+    features = examples.train_matrix[::step][recent]
     columns: dict[str, npt.NDArray[Any]] = {
-        name: rows[name].to_numpy() for name in examples.columns.words if name in rows.columns
+        name: rows[name].to_numpy()[recent]
+        for name in examples.columns.words
+        if name in rows.columns
     }
     columns |= {
-        name: examples.train_matrix[::step, place]
+        name: features[:, place]
         for place, name in enumerate(examples.feature_names)
         if name not in categories
     }
     is_binary = examples.task.estimated_without_labels
-    columns[LABEL] = label_values(examples.task, examples.train_labels[::step])
-    learned = _newest(columns, rows[TIME].to_numpy())
+    columns[LABEL] = label_values(examples.task, examples.train_labels[::step])[recent]
+    learned = Rows(columns, instants[recent] // MICROS_PER_DAY)
     held_out = Rows({SCORE: scores}, examples.held_out[TIME].to_numpy() // MICROS_PER_DAY)
     kinds = {name: _kind(name, values) for name, values in learned.columns.items()}
     kinds |= {} if examples.task.is_classification else {LABEL: ColumnKind.SCORE}
@@ -61,12 +67,6 @@ def baseline_of(
         calibration=fit_calibration(scores, positive) if is_binary else NOT_CALIBRATED,
         held_out=measure(scores, positive) if is_binary else not_measured(len(scores)),
     )
-
-
-def _newest(columns: dict[str, npt.NDArray[Any]], instants: npt.NDArray[np.int64]) -> Rows:
-    recent = instants > instants.max() - BASELINE_DAYS * MICROS_PER_DAY
-    kept = {name: values[recent] for name, values in columns.items()}
-    return Rows(kept, instants[recent] // MICROS_PER_DAY)
 
 
 def _kind(name: str, values: npt.NDArray[Any]) -> ColumnKind:
