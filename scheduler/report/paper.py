@@ -5,9 +5,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+OURS = "scheduler.report"
 STYLE = "candidate.css"
 MADE_BY = '<meta name="generator" content="understudy">'
 
@@ -17,9 +18,9 @@ def environment(
     filters: Mapping[str, Any],
     functions: Mapping[str, Any] | None = None,
 ) -> Environment:
-    """Templates of a package; what they show comes from data, so it is escaped."""
+    """Templates of a package, and `head.html` of all; what they show is escaped: it is data."""
     made = Environment(
-        loader=PackageLoader(package),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader(OURS)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -38,5 +39,5 @@ def is_our_page(head: bytes) -> bool:
 @cache
 def style() -> Markup:
     """The style sheet shared by all pages."""
-    text = files("scheduler.report").joinpath("templates", STYLE).read_text(encoding="utf-8")
+    text = files(OURS).joinpath("templates", STYLE).read_text(encoding="utf-8")
     return Markup(text)  # noqa: S704 - our own style sheet
