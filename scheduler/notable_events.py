@@ -13,7 +13,7 @@ from sqlalchemy import Engine, or_, select
 
 from scheduler.drift.alarm import ALARM
 from scheduler.schedule.jobs import DRIFT, RETRAINING
-from shared.clock import MICROS_PER_DAY, isoformat, to_micros
+from shared.clock import MICROS_PER_DAY, isoformat, to_micros, to_the_second
 from shared.contracts.people import AuditEntry, AuditTrailView
 from shared.tables.approvals import Approval, waiting
 from shared.tables.engine import database_errors
@@ -130,7 +130,7 @@ class Events:
             Event.APPROVAL_WANTED,
             one.requested_at_us,
             f"candidate {one.version} passed every gate and waits for a person",
-            f"understudy approve {one.version}, until {isoformat(one.expires_at_us)[:19]}Z",
+            f"understudy approve {one.version}, until {to_the_second(one.expires_at_us)}",
             run_id=one.run_id,
             version=one.version,
             champion=one.champion_version,

@@ -54,6 +54,11 @@ def isoformat(instant_us: int) -> str:
     return to_datetime(instant_us).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def to_the_second(instant_us: int) -> str:
+    """RFC 3339 text of an instant for people, without a fraction of a second."""
+    return f"{isoformat(instant_us)[:19]}Z"
+
+
 _NANOS = 1_000_000_000
 # NTP slews by less between two readings; a larger step is a jump.
 TOLERANCE_SECONDS = 0.5

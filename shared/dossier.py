@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from shared.clock import isoformat
+from shared.clock import to_the_second
 from shared.contracts.models import ModelSummary
 from shared.contracts.people import AuditEntry
 from shared.printable import printable
@@ -124,7 +124,7 @@ def build_dossier(parts: DossierParts) -> Dossier:
         _alerts(parts),
         _trail(parts),
     )
-    lead = f"Made {isoformat(parts.now_us)[:19]}Z from the records of this system."
+    lead = f"Made {to_the_second(parts.now_us)} from the records of this system."
     if parts.missing:
         lead += f" Not available: {'; '.join(parts.missing)}."
     return Dossier(f"Dossier of {name}", lead, sections)
@@ -282,7 +282,7 @@ def _text(value: Any) -> str:
 
 
 def _instant(instant_us: int | None) -> str:
-    return "" if instant_us is None else f"{isoformat(instant_us)[:19]}Z"
+    return "" if instant_us is None else to_the_second(instant_us)
 
 
 def _number(value: Any) -> str:

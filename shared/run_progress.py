@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from shared.clock import MICROS_PER_SECOND, isoformat, to_micros
+from shared.clock import MICROS_PER_SECOND, to_micros, to_the_second
 from shared.tables.job_schedules import RETRAINING
 from shared.tables.runs import RunStatus
 from shared.tables.schema import model_training_runs as table
@@ -89,9 +89,10 @@ class RunProgress:
             when = "last time" if self.is_measured else "typically"
             usual = f", {when} {self.usual_seconds:.0f} s"
         what = "the first model" if self.is_first else "its end"
+        since, until = to_the_second(self.since_us), to_the_second(self.ends_at_us)
         return (
-            f"run {self.run_id}: {self.step.replace('_', ' ')} since {_second(self.since_us)} "
-            f"({so_far:.0f} s{usual}); {what} is expected about {_second(self.ends_at_us)}"
+            f"run {self.run_id}: {self.step.replace('_', ' ')} since {since} "
+            f"({so_far:.0f} s{usual}); {what} is expected about {until}"
         )
 
 
@@ -177,7 +178,3 @@ def _micros(text: Any) -> int | None:
         return to_micros(datetime.fromisoformat(str(text)))
     except ValueError:
         return None
-
-
-def _second(instant_us: int) -> str:
-    return f"{isoformat(instant_us)[:19]}Z"

@@ -25,7 +25,7 @@ from api.rollout.arm_counts import clear_other_stages
 from api.rollout.reconciler import TrialFactory, TrialReconciler
 from api.workers.roster import Workers
 from api.workers.run_dir import RunDir, WorkerReport
-from shared.clock import Clock, isoformat
+from shared.clock import Clock, to_the_second
 from shared.contracts.rollouts import SHARES, Mode
 from shared.storage.object_store import WriteConflict
 
@@ -291,8 +291,8 @@ class RolloutController:
         last = self._rollouts.last
         if last is None:
             return said
-        ended = isoformat(last.ended_at_us)[:19]
-        return f"{said}; the last rollout, of {last.version}, was {last.outcome} at {ended}Z"
+        ended = to_the_second(last.ended_at_us)
+        return f"{said}; the last rollout, of {last.version}, was {last.outcome} at {ended}"
 
     def _write(
         self,

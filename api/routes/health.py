@@ -14,7 +14,7 @@ from api.rollout.arm_statistics import rollout_view
 from api.service import Service
 from api.workers.merged_metrics import SharedRendering
 from api.workers.peers.network import Peers
-from shared.clock import MICROS_PER_SECOND, isoformat
+from shared.clock import MICROS_PER_SECOND, isoformat, to_the_second
 from shared.contracts.health import Alive, Component, Health, Ready, State
 from shared.contracts.rollouts import Mode
 from shared.errors import DataUnavailable
@@ -288,7 +288,7 @@ def _approval(service: Service) -> dict[str, Component]:
         "version": newest.version,
         "run_id": newest.run_id,
         "against": newest.champion_version,
-        "expires_at": isoformat(newest.expires_at_us)[:19] + "Z",
+        "expires_at": to_the_second(newest.expires_at_us),
     }
     detail = f"{newest.version} passed every gate and waits for a person to approve it"
     return {"approval": Component(state="ok", detail=detail, figures=figures)}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from scheduler.drift.check import DriftReport
-from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, isoformat
+from shared.clock import MICROS_PER_DAY, MICROS_PER_HOUR, to_the_second
 
 # Few imports: the scheduler process loads this module for its metrics.
 
@@ -57,12 +57,12 @@ def respond(report: DriftReport, now_us: int, known: Retrainings, cooldown_days:
             f"retraining run {known.unfinished} is not over yet: wait for it and read its report",
         )
     if known.by_drift_us is not None and _days(known.by_drift_us, now_us) < cooldown_days:
-        until = isoformat(known.by_drift_us + round(cooldown_days * MICROS_PER_DAY))
+        until = to_the_second(known.by_drift_us + round(cooldown_days * MICROS_PER_DAY))
         return Response(
             False,
             f"drift in {names}; a run for drift started less than {cooldown_days:g} days ago",
             f"read the report of run {known.by_drift}, which was started for drift "
-            f"{_ago(known.by_drift_us, now_us)}; the next one may start at {until[:16]}Z",
+            f"{_ago(known.by_drift_us, now_us)}; the next one may start at {until}",
         )
     return Response(
         True,

@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import polars as pl
 
-from shared.clock import MICROS_PER_DAY, isoformat
+from shared.clock import MICROS_PER_DAY, to_the_second
 from shared.importing.files import PLACES, Piece
 from shared.importing.numbers import NumberStyle
 from shared.importing.texts import read_texts
@@ -172,7 +172,7 @@ class RowConverter:
         value, latest = read.values, self._now_us + MAX_AHEAD_US
         lacking = value.is_null() & read.problems.is_null()
         problems = or_else(read.problems, lacking, f"{name}, the time of the row, is missing")
-        future = f"{name} is {{}}, in the future (now is {isoformat(self._now_us)[:19]}Z)"
+        future = f"{name} is {{}}, in the future (now is {to_the_second(self._now_us)})"
         late = (value > latest).fill_null(value=False)
         old = (value < EARLIEST_US).fill_null(value=False)
         problems = first(problems, told(frame[name], late, future))
